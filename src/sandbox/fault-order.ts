@@ -1,0 +1,74 @@
+import { z } from 'zod';
+
+export const faultAreas = ['hetzner', 'tailscale', 'stripe'] as const;
+export type FaultArea = (typeof faultAreas)[number];
+
+const faultEffectSchema = z.discriminatedUnion('kind', [
+  /** The call does nothing and gets this status; without a body, the vendor's usual one for it. */
+  z.strictObject({
+    kind: z.literal('status'),
+    status: z.number().int().min(400).max(599),
+    body: z.unknown().optional(),
+  }),
+  /** The call is carried out, late. */
+  z.strictObject({ kind: z.literal('latency'), ms: z.number().int().min(0).max(600_000) }),
+  /** The call does nothing and is never answered; the connection stays until the client leaves. */
+  z.strictObject({ kind: z.literal('black-hole') }),
+  /** The call is carried out in full, then the connection breaks instead of an answer. */
+  z.strictObject({ kind: z.literal('drop-answer') }),
+  /** The call is answered, and the action that it started ends in `error`. */
+  z.strictObject({ kind: z.literal('action-error'), code: z.string().min(1), message: z.string().min(1) }),
+  /** 403 resource_limit_exceeded */
+  z.strictObject({ kind: z.literal('limit') }),
+  /** 412 resource_unavailable */
+  z.strictObject({ kind: z.literal('stock-out') }),
+]);
+
+export type FaultEffect = z.infer<typeof faultEffectSchema>;
+
+/** What `POST /faults` takes: which calls (the next `times` that match), and what shall happen to them. */
+export const faultOrderSchema = z
+  .strictObject({
+    area: z.enum(faultAreas),
+    method: z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', '*']).default('*'),
+    path: z
+      .string()
+      .regex(/^[/^*]/, 'starts with / or * (a glob), or with ^ (a regular expression)')
+      .refine(compiles, 'not a valid regular expression')
+      .default('**'),
+    times: z.number().int().min(1).max(1_000_000).default(1),
+    effect: faultEffectSchema,
+  })
+  .refine((order) => order.area === 'hetzner' || !hetznerOnly.has(order.effect.kind), {
+    path: ['effect', 'kind'],
+    message: 'action-error, limit and stock-out exist in the area hetzner only',
+  });
+
+const hetznerOnly = new Set<FaultEffect['kind']>(['action-error', 'limit', 'stock-out']);
+
+export type FaultOrder = z.infer<typeof faultOrderSchema>;
+
+/** A pattern that starts with ^ is a regular expression; otherwise `*` is one path segment, `**` is anything. */
+export function pathMatches(pattern: string, path: string): boolean {
+  return toRegExp(pattern).test(path);
+}
+
+function toRegExp(pattern: string): RegExp {
+  if (pattern.startsWith('^')) return new RegExp(pattern);
+  const source = pattern
+    .split(/(\*\*|\*)/)
+    .map((part) =>
+      part === '**' ? '.*' : part === '*' ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
+    )
+    .join('');
+  return new RegExp(`^${source}$`);
+}
+
+function compiles(pattern: string): boolean {
+  try {
+    toRegExp(pattern);
+    return true;
+  } catch {
+    return false;
+  }
+}
