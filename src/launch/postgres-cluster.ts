@@ -86,7 +86,8 @@ async function makeCluster(
   durable: boolean,
 ): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (name.startsWith('unfinished-')) await rm(join(folder, name), { recursive: true });
+    if (name.startsWith('unfinished-'))
+      await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 });
   }
   const unfinished = join(folder, `unfinished-${randomBytes(6).toString('hex')}`);
   await mkdir(unfinished, { mode: 0o700 });
