@@ -1,0 +1,25 @@
+import type { Database } from '../database/connect.ts';
+
+export interface AuditEntry {
+  /** Who: `operator`, `stripe`, `service`. */
+  actor: string;
+  /** What, as noun.verb. */
+  action: string;
+  agentId?: string;
+  operationId?: string;
+  details?: Record<string, unknown>;
+}
+
+/** Writes down who did what, in the transaction that does it. */
+export async function audit(trx: Database, entry: AuditEntry): Promise<void> {
+  await trx
+    .insertInto('audit_log')
+    .values({
+      actor: entry.actor,
+      action: entry.action,
+      agent_id: entry.agentId ?? null,
+      operation_id: entry.operationId ?? null,
+      details: JSON.stringify(entry.details ?? {}),
+    })
+    .execute();
+}

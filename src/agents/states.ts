@@ -1,0 +1,63 @@
+/** The states of an agent, in lifecycle order. docs/states.md shows the same picture; a test compares them. */
+export const AGENT_STATUSES = [
+  'requested',
+  'provisioning',
+  'running',
+  'stopping',
+  'stopped',
+  'suspended',
+  'failed',
+  'destroying',
+  'destroyed',
+] as const;
+export type AgentStatus = (typeof AGENT_STATUSES)[number];
+
+export const HEALTHS = ['unknown', 'healthy', 'unhealthy'] as const;
+export type Health = (typeof HEALTHS)[number];
+
+/** Where a provision stands, in order. */
+export const AGENT_STEPS = [
+  'queued',
+  'creating_server',
+  'joining_network',
+  'configuring',
+  'verifying',
+  'running',
+] as const;
+export type AgentStep = (typeof AGENT_STEPS)[number];
+
+/** Who may take an edge: the kind of operation whose beginning, success or last failure moves the agent. */
+export interface Edge {
+  from: AgentStatus;
+  to: AgentStatus;
+  by: string;
+}
+
+/** Every legal change of an agent's status, and what takes it. Anything else is refused by `agents/store.ts`. */
+export const EDGES: readonly Edge[] = [
+  { from: 'requested', to: 'provisioning', by: 'provision begins' },
+  { from: 'provisioning', to: 'running', by: 'provision succeeds' },
+  { from: 'provisioning', to: 'failed', by: 'provision fails for the last time' },
+  { from: 'requested', to: 'failed', by: 'provision is cancelled' },
+  { from: 'failed', to: 'provisioning', by: 'provision begins' },
+  { from: 'running', to: 'stopping', by: 'stop begins' },
+  { from: 'stopping', to: 'stopped', by: 'stop succeeds' },
+  { from: 'stopping', to: 'running', by: 'stop fails for the last time' },
+  { from: 'stopped', to: 'running', by: 'start succeeds' },
+  { from: 'running', to: 'suspended', by: 'payment fails' },
+  { from: 'stopped', to: 'suspended', by: 'payment fails' },
+  { from: 'suspended', to: 'running', by: 'payment arrives' },
+  { from: 'requested', to: 'destroying', by: 'destroy is requested' },
+  { from: 'provisioning', to: 'destroying', by: 'destroy is requested' },
+  { from: 'running', to: 'destroying', by: 'destroy is requested' },
+  { from: 'stopping', to: 'destroying', by: 'destroy is requested' },
+  { from: 'stopped', to: 'destroying', by: 'destroy is requested' },
+  { from: 'suspended', to: 'destroying', by: 'destroy is requested' },
+  { from: 'failed', to: 'destroying', by: 'destroy is requested' },
+  { from: 'destroying', to: 'destroyed', by: 'destroy succeeds' },
+];
+
+/** The states from which `to` may be reached. */
+export function statusesBefore(to: AgentStatus): AgentStatus[] {
+  return EDGES.filter((edge) => edge.to === to).map((edge) => edge.from);
+}

@@ -1,0 +1,248 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { violatedConstraint } from '../database/connect.ts';
+import type { AgentTable } from '../database/tables.ts';
+import { ConflictError, NotFoundError } from '../errors.ts';
+import { type AgentStatus, type AgentStep, type Health, statusesBefore } from './states.ts';
+
+/** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
+export interface AgentOutputs {
+  serverId: string;
+  serverName: string;
+  ipv4: string;
+  ipv6: string;
+  tailnetIp: string;
+  tailnetName: string;
+}
+
+export interface NewAgent {
+  agentId: string;
+  userId: string;
+  region: string;
+  location: string;
+  plan: string;
+  subscriptionId?: string | undefined;
+}
+
+export type AgentRow = import('kysely').Selectable<AgentTable>;
+
+/**
+ * Writes a new agent in state `requested`.
+ * @throws ConflictError where the id exists: an id is never used twice, not even after its agent is destroyed.
+ */
+export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
+  try {
+    await database
+      .insertInto('agents')
+      .values({
+        agent_id: agent.agentId,
+        user_id: agent.userId,
+        region: agent.region,
+        location: agent.location,
+        plan: agent.plan,
+        subscription_id: agent.subscriptionId ?? null,
+        step: 'queued',
+      })
+      .execute();
+  } catch (error) {
+    if (violatedConstraint(error) === 'agents_pkey')
+      throw new ConflictError(`An agent ${agent.agentId} exists already`, { cause: error });
+    throw error;
+  }
+}
+
+export async function findAgent(database: Database, agentId: string): Promise<AgentRow | undefined> {
+  return database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirst();
+}
+
+/** @throws NotFoundError */
+export async function getAgent(database: Database, agentId: string): Promise<AgentRow> {
+  const agent = await findAgent(database, agentId);
+  if (agent === undefined) throw new NotFoundError(`There is no agent ${agentId}`);
+  return agent;
+}
+
+/** The agent's row, locked until the transaction ends, so that its state cannot change under a decision. @throws NotFoundError */
+export async function lockAgent(trx: Database, agentId: string): Promise<AgentRow> {
+  const agent = await trx
+    .selectFrom('agents')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (agent === undefined) throw new NotFoundError(`There is no agent ${agentId}`);
+  return agent;
+}
+
+/** A page of agents, newest first. `cursor` is what the page before gave as `nextCursor`. */
+export async function listAgents(
+  database: Database,
+  page: { status?: AgentStatus | undefined; cursor?: AgentCursor | undefined; limit: number },
+): Promise<AgentRow[]> {
+  let query = database
+    .selectFrom('agents')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('agent_id')
+    .limit(page.limit);
+  if (page.status !== undefined) query = query.where('status', '=', page.status);
+  if (page.cursor !== undefined) {
+    const { createdAt, agentId } = page.cursor;
+    query = query.where(
+      sql<boolean>`(created_at < ${createdAt} or (created_at = ${createdAt} and agent_id > ${agentId}))`,
+    );
+  }
+  return query.execute();
+}
+
+export interface AgentCursor {
+  createdAt: Date;
+  agentId: string;
+}
+
+/** A provision begins, or begins again: `requested`, `failed` or `provisioning` → `provisioning`. */
+export async function beginProvision(trx: Database, agentId: string): Promise<void> {
+  await move(trx, agentId, 'provisioning', { step: 'queued', error: null }, ['provisioning']);
+}
+
+/** Where a provision stands; shown on the agent. No effect once the agent is no longer being provisioned. */
+export async function setAgentStep(trx: Database, agentId: string, step: AgentStep): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ step, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', '=', 'provisioning')
+    .execute();
+}
+
+/** A provision has succeeded: `provisioning` → `running`, with the stack's outputs. @throws ConflictError */
+export async function markRunning(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
+  await move(trx, agentId, 'running', {
+    ...outputColumns(outputs),
+    step: 'running',
+    health: 'healthy',
+    error: null,
+  });
+}
+
+/** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
+export async function markFailed(trx: Database, agentId: string, error: string): Promise<void> {
+  await move(trx, agentId, 'failed', { error, health: 'unknown' });
+}
+
+/** Everything billed of a failed agent is gone: no server stands behind the row any more. */
+export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ ...NO_OUTPUTS, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', '=', 'failed')
+    .execute();
+}
+
+/** What a refresh found: the outputs as they are now and whether the health address answered. The status stays. */
+export async function recordRefresh(
+  trx: Database,
+  agentId: string,
+  found: { outputs: AgentOutputs; health: Health },
+): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ ...outputColumns(found.outputs), health: found.health, error: null, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
+/** A refresh found the server gone or silent. The status stays; the health and the reason are shown. */
+export async function recordUnhealthy(trx: Database, agentId: string, error: string): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ health: 'unhealthy', error, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
+/** A destroy is asked for: any live state → `destroying`. @throws ConflictError */
+export async function markDestroying(trx: Database, agentId: string): Promise<void> {
+  await move(trx, agentId, 'destroying', { step: null });
+}
+
+/** Why a destroy has not succeeded yet; the agent stays `destroying` and the operation is tried again. */
+export async function recordDestroyFailure(trx: Database, agentId: string, error: string): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ error, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', '=', 'destroying')
+    .execute();
+}
+
+/** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
+export async function markDestroyed(trx: Database, agentId: string): Promise<void> {
+  await move(trx, agentId, 'destroyed', {
+    ...NO_OUTPUTS,
+    step: null,
+    health: 'unknown',
+    error: null,
+    inputs: null,
+    secrets: null,
+  });
+}
+
+/** Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first. */
+export async function recordInputs(
+  database: Database,
+  agentId: string,
+  prepared: { inputs: Record<string, unknown>; secrets?: Buffer },
+): Promise<void> {
+  await database
+    .updateTable('agents')
+    .set({
+      inputs: JSON.stringify(prepared.inputs),
+      ...(prepared.secrets ? { secrets: prepared.secrets } : {}),
+      updated_at: sql`now()`,
+    })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
+const NO_OUTPUTS = {
+  server_id: null,
+  server_name: null,
+  ipv4: null,
+  ipv6: null,
+  tailnet_ip: null,
+  tailnet_name: null,
+};
+
+function outputColumns(outputs: AgentOutputs) {
+  return {
+    server_id: outputs.serverId,
+    server_name: outputs.serverName,
+    ipv4: outputs.ipv4,
+    ipv6: outputs.ipv6,
+    tailnet_ip: outputs.tailnetIp,
+    tailnet_name: outputs.tailnetName,
+  };
+}
+
+/** Takes an edge of the table in states.ts, and no other. */
+async function move(
+  trx: Database,
+  agentId: string,
+  to: AgentStatus,
+  columns: Partial<Record<keyof AgentTable, string | Buffer | null>>,
+  alsoFrom: AgentStatus[] = [],
+): Promise<void> {
+  const from = [...statusesBefore(to), ...alsoFrom];
+  const result = await trx
+    .updateTable('agents')
+    .set({ ...(columns as object), status: to, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', from)
+    .executeTakeFirst();
+  if (result.numUpdatedRows === 0n) {
+    const agent = await findAgent(trx, agentId);
+    throw new ConflictError(`Agent ${agentId} is ${agent?.status ?? 'unknown'} and cannot become ${to}`);
+  }
+}

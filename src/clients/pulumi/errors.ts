@@ -1,0 +1,57 @@
+import { CancelledError, PermanentError, RetryableError } from '../../errors.ts';
+
+/** Another process holds the stack's lock, or has left it behind. */
+export class StackLockedError extends RetryableError {
+  override name = 'StackLockedError';
+}
+
+/** The stack is not there. */
+export class StackNotFoundError extends RetryableError {
+  override name = 'StackNotFoundError';
+}
+
+/** The stack is there already. */
+export class StackExistsError extends RetryableError {
+  override name = 'StackExistsError';
+}
+
+/**
+ * What cannot get better by trying again: refusals for what the request says or for who sends it. The codes are the
+ * APIs' own, as the providers print them.
+ */
+const PERMANENT =
+  /\((unauthorized|forbidden|invalid_input|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
+
+const LOCKED =
+  /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
+const NO_STACK = /no stack named|stack '?[\w-]+'? not found|failed to load stack|could not find stack/i;
+const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
+const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
+
+/** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
+export function pulumiError(cause: unknown): Error {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (LOCKED.test(text)) return new StackLockedError(summary(text), { cause });
+  if (STACK_EXISTS.test(text)) return new StackExistsError(summary(text), { cause });
+  if (NO_STACK.test(text)) return new StackNotFoundError(summary(text), { cause });
+  if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
+  if (CANCELLED.test(text) && !/error: [^u]/.test(text))
+    return new CancelledError('The run was cancelled', { cause });
+  return new RetryableError(summary(text), { cause });
+}
+
+const LONGEST_SUMMARY = 2_000;
+
+/**
+ * What a person needs of a failed run: the diagnostics' error lines without the CLI's frame around them, none of them twice.
+ */
+export function summary(text: string): string {
+  const lines = text.split('\n').map((line) => line.replace(/^\s*(error:|stderr:|\*)\s*/i, '').trim());
+  const errors = text
+    .split('\n')
+    .filter((line) => /^\s*(error:|\*)/i.test(line))
+    .map((line) => line.replace(/^\s*(error:|\*)\s*/i, '').trim())
+    .filter((line) => line !== '' && !/^(update failed|\d+ errors? occurred:?|preview failed)$/i.test(line));
+  const chosen = errors.length > 0 ? errors : lines.filter((line) => line !== '');
+  return [...new Set(chosen)].join('\n').slice(0, LONGEST_SUMMARY);
+}

@@ -1,0 +1,298 @@
+import { availableParallelism, homedir, platform, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { Secret } from './secret.ts';
+
+/** Credentials of the services that live mode works with. */
+export interface LiveAccounts {
+  stripe: { secretKey: Secret; webhookSecrets: Secret[] };
+  hcloud: { token: Secret; endpoint: string | undefined };
+  tailscale: TailscaleAccount;
+}
+
+export interface TailscaleAccount {
+  credential: { kind: 'api-key'; key: Secret } | { kind: 'oauth'; clientId: string; clientSecret: Secret };
+  tailnet: string;
+  baseUrl: string;
+  loginServer: string | undefined;
+}
+
+interface CommonConfig {
+  host: string;
+  port: number;
+  publicUrl: string;
+  dataDir: string;
+  cacheDir: string;
+  executor: 'local' | 'github-actions';
+  workerConcurrency: number;
+  pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
+  /** Programs that the set-up found or made; undefined means: look on the PATH. */
+  tools: { pulumi: string | undefined; ansible: string | undefined };
+  providers: 'builtin' | 'official';
+  /** What was set and is ignored in this mode, to be said at the start. */
+  notices: string[];
+}
+
+export interface SandboxConfig extends CommonConfig {
+  mode: 'sandbox';
+  databaseUrl: Secret | undefined;
+  apiToken: Secret | undefined;
+  sandbox: {
+    machines: 'auto' | 'simulated' | 'real';
+    github: 'on' | 'no-token';
+    /** Every answer of the sandbox's Hetzner API is checked against the official document (costs time; for tests). */
+    validateAnswers: boolean;
+  };
+}
+
+export interface LiveConfig extends CommonConfig {
+  mode: 'live';
+  databaseUrl: Secret;
+  apiToken: Secret;
+  providers: 'official';
+  accounts: LiveAccounts;
+}
+
+export type Config = SandboxConfig | LiveConfig;
+
+/** Configuration that cannot be used; the message lists every problem, a line each. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const IGNORED_IN_SANDBOX = [
+  'STRIPE_SECRET_KEY',
+  'STRIPE_WEBHOOK_SECRET',
+  'HCLOUD_TOKEN',
+  'HCLOUD_ENDPOINT',
+  'TAILSCALE_OAUTH_CLIENT_ID',
+  'TAILSCALE_OAUTH_CLIENT_SECRET',
+  'TAILSCALE_API_KEY',
+  'TAILSCALE_TAILNET',
+  'TAILSCALE_BASE_URL',
+  'TAILSCALE_LOGIN_SERVER',
+  'GITHUB_PAT',
+  'GITHUB_OWNER',
+  'GITHUB_REPO',
+  'GITHUB_API_URL',
+  'GITHUB_CALLBACK_SECRET',
+];
+
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
+const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+const port = z.coerce
+  .number({ error: 'must be a port number' })
+  .int('must be a port number')
+  .min(0)
+  .max(65_535, 'must be a port number');
+const concurrency = z.coerce
+  .number({ error: 'must be a whole number from 1 to 64' })
+  .int('must be a whole number from 1 to 64')
+  .min(1, 'must be a whole number from 1 to 64')
+  .max(64, 'must be a whole number from 1 to 64');
+const apiToken = z.string().min(16, 'must have at least 16 characters');
+const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
+
+/** Reads the variables one at a time and collects what is wrong with them, so that one message can say all. */
+class Reader {
+  readonly problems: string[] = [];
+  readonly #environment: Environment;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  /** The variable's text; an empty one counts as unset. */
+  text(name: string): string | undefined {
+    return this.#environment[name] || undefined;
+  }
+
+  read<T>(name: string, schema: z.ZodType<T>): T | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    this.problems.push(`${name} ${parsed.error.issues[0]?.message ?? 'is malformed'}`);
+    return undefined;
+  }
+
+  choice<T extends string>(name: string, values: readonly [T, ...T[]]): T | undefined {
+    return this.read(name, z.enum(values, { error: `must be one of ${values.join(', ')}` }));
+  }
+
+  required<T>(name: string, schema: z.ZodType<T>, why: string): T | undefined {
+    if (this.text(name) === undefined) this.problems.push(`${name} is missing: ${why}`);
+    return this.read(name, schema);
+  }
+
+  secret(name: string, schema: z.ZodType<string> = z.string()): Secret | undefined {
+    const text = this.read(name, schema);
+    return text === undefined ? undefined : new Secret(text);
+  }
+
+  requiredSecret(name: string, schema: z.ZodType<string>, why: string): Secret {
+    return new Secret(this.required(name, schema, why) ?? '');
+  }
+}
+
+/**
+ * Reads the environment; the only place that does.
+ * @throws ConfigError with all problems in one message.
+ */
+export function readConfig(environment: Environment): Config {
+  const reader = new Reader(environment);
+  const mode = reader.choice('MODE', ['sandbox', 'live']) ?? 'sandbox';
+  const config = mode === 'live' ? readLive(reader) : readSandbox(reader);
+  if (reader.problems.length > 0) {
+    throw new ConfigError(
+      `The configuration cannot be used:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
+  }
+  return config;
+}
+
+function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'> {
+  const host = reader.text('HOST') ?? '127.0.0.1';
+  const listenPort = reader.read('PORT', port) ?? 8080;
+  const urlHost = host.includes(':') ? `[${host}]` : host;
+  return {
+    host,
+    port: listenPort,
+    publicUrl: (reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`).replace(/\/+$/, ''),
+    dataDir: resolve(reader.text('DATA_DIR') ?? '.data'),
+    cacheDir: resolve(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
+    executor: reader.choice('EXECUTOR', ['local', 'github-actions']) ?? 'local',
+    workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
+    pulumi: {
+      backendUrl: reader.secret('PULUMI_BACKEND_URL'),
+      passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE'),
+    },
+    tools: { pulumi: reader.text('AGENT_STACKS_PULUMI'), ansible: reader.text('AGENT_STACKS_ANSIBLE') },
+  };
+}
+
+function defaultCacheDir(reader: Reader): string {
+  const home = reader.text('HOME') ?? homedir();
+  if (platform() === 'darwin') return join(home, 'Library', 'Caches', 'agent-stacks');
+  return join(reader.text('XDG_CACHE_HOME') ?? join(home, '.cache'), 'agent-stacks');
+}
+
+/** An operation in flight takes about 300 MB with its runner, and half a core while it is not waiting. */
+function defaultConcurrency(): number {
+  const byCores = availableParallelism() * 2;
+  const byMemory = Math.floor(totalmem() / 2 / 300e6);
+  return Math.max(1, Math.min(byCores, byMemory, 16));
+}
+
+function readSandbox(reader: Reader): SandboxConfig {
+  const common = readCommon(reader);
+  if (!['127.0.0.1', '::1', 'localhost'].includes(common.host)) {
+    reader.problems.push(
+      `HOST must be a loopback address in sandbox mode (127.0.0.1, ::1 or localhost), not ${common.host}`,
+    );
+  }
+  const ignored = IGNORED_IN_SANDBOX.filter((name) => reader.text(name) !== undefined);
+  return {
+    ...common,
+    mode: 'sandbox',
+    databaseUrl: reader.secret('DATABASE_URL', postgresUrl),
+    apiToken: reader.secret('API_TOKEN', apiToken),
+    providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',
+    notices:
+      ignored.length > 0
+        ? [`Sandbox mode ignores ${ignored.join(', ')}: nothing outside this machine is called.`]
+        : [],
+    sandbox: {
+      machines: reader.choice('SANDBOX_MACHINES', ['auto', 'simulated', 'real']) ?? 'auto',
+      github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+      validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
+    },
+  };
+}
+
+function readLive(reader: Reader): LiveConfig {
+  const common = readCommon(reader);
+  if (reader.choice('PROVIDERS', ['builtin', 'official']) === 'builtin') {
+    reader.problems.push('PROVIDERS must be official in live mode: the builtin ones are the sandbox’s');
+  }
+  const config: LiveConfig = {
+    ...common,
+    mode: 'live',
+    databaseUrl: reader.requiredSecret(
+      'DATABASE_URL',
+      postgresUrl,
+      'live mode keeps its rows in a Postgres of yours',
+    ),
+    apiToken: reader.requiredSecret(
+      'API_TOKEN',
+      apiToken,
+      'it guards the operator’s routes (make one: openssl rand -hex 24)',
+    ),
+    providers: 'official',
+    notices: [],
+    accounts: readAccounts(reader),
+  };
+  if (common.pulumi.passphrase === undefined) {
+    reader.problems.push(
+      'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (make one: openssl rand -hex 24)',
+    );
+  }
+  return config;
+}
+
+function readAccounts(reader: Reader): LiveAccounts {
+  const webhookSecrets = reader.required(
+    'STRIPE_WEBHOOK_SECRET',
+    z.string(),
+    'it signs Stripe’s events (starts with whsec_)',
+  );
+  return {
+    stripe: {
+      secretKey: reader.requiredSecret(
+        'STRIPE_SECRET_KEY',
+        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_ or rk_'),
+        'the Stripe API key',
+      ),
+      webhookSecrets: (webhookSecrets ?? '')
+        .split(',')
+        .map((text) => text.trim())
+        .filter(Boolean)
+        .map((text) => new Secret(text)),
+    },
+    hcloud: {
+      token: reader.requiredSecret(
+        'HCLOUD_TOKEN',
+        hcloudToken,
+        'a read and write token of the Hetzner project',
+      ),
+      endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl),
+    },
+    tailscale: readTailscale(reader),
+  };
+}
+
+function readTailscale(reader: Reader): TailscaleAccount {
+  const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
+  const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
+  const key = reader.secret('TAILSCALE_API_KEY');
+  if ((clientId === undefined) !== (clientSecret === undefined)) {
+    reader.problems.push(
+      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
+    );
+  } else if (clientId === undefined && key === undefined) {
+    reader.problems.push(
+      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
+    );
+  }
+  const oauth = clientId !== undefined && clientSecret !== undefined;
+  return {
+    credential: oauth
+      ? { kind: 'oauth', clientId, clientSecret }
+      : { kind: 'api-key', key: key ?? new Secret('') },
+    tailnet: reader.text('TAILSCALE_TAILNET') ?? '-',
+    baseUrl: reader.read('TAILSCALE_BASE_URL', httpUrl) ?? 'https://api.tailscale.com',
+    loginServer: reader.read('TAILSCALE_LOGIN_SERVER', httpUrl),
+  };
+}

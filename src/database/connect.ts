@@ -1,0 +1,67 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Secret } from '../secret.ts';
+import type { Tables } from './tables.ts';
+
+export type Database = Kysely<Tables>;
+
+// bigint columns here are sequence numbers and counts, far below 2^53.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/** A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds instead of a hang. */
+export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url.reveal(),
+    max: maxConnections,
+    connectionTimeoutMillis: 4_000,
+    query_timeout: 30_000,
+    keepAlive: true,
+    application_name: applicationName,
+  });
+  // Without a listener a connection that the server closes while idle would end the process.
+  pool.on('error', () => {});
+  return pool;
+}
+
+export function createDatabase(pool: pg.Pool): Database {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+const UNAVAILABLE_CODES = new Set([
+  '57P01',
+  '57P02',
+  '57P03',
+  '53300',
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+]);
+const UNAVAILABLE_SYSTEM = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+const UNAVAILABLE_TEXT =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
+
+/** Whether an error says that the database is away (as opposed to having refused a statement). */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: string }).code ?? '';
+  if (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_SYSTEM.has(code) || UNAVAILABLE_TEXT.test(error.message))
+    return true;
+  if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
+  return error.cause !== undefined && isDatabaseUnavailable(error.cause);
+}
+
+/** The name of the constraint that a statement broke, or undefined for any other error. */
+export function violatedConstraint(error: unknown): string | undefined {
+  const { code, constraint } = (error ?? {}) as { code?: string; constraint?: string };
+  return code === '23505' || code === '23514' || code === '23503' ? constraint : undefined;
+}

@@ -1,0 +1,41 @@
+import { type Kysely, sql } from 'kysely';
+import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
+import type { Database } from './connect.ts';
+import * as first from './migrations/0001-first.ts';
+
+/** Every migration by name, oldest first; never edited once released. */
+const MIGRATIONS: Record<string, Migration> = { '0001-first': first };
+
+const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
+
+/** The newest migration this code knows. */
+export const SCHEMA_VERSION = Object.keys(MIGRATIONS).sort().at(-1)!;
+
+/** The name of the newest migration in the database; undefined for an empty one. */
+export async function databaseVersion(database: Database): Promise<string | undefined> {
+  const exists = await sql<{
+    found: boolean;
+  }>`select to_regclass('public.kysely_migration') is not null as found`.execute(database);
+  if (!exists.rows[0]?.found) return undefined;
+  const newest = await sql<{
+    name: string | null;
+  }>`select max(name) as name from public.kysely_migration`.execute(database);
+  return newest.rows[0]?.name ?? undefined;
+}
+
+/**
+ * Brings the database to this code's schema. Concurrent starters wait for each other (Kysely holds a lock).
+ * @throws Error where the database is newer than the code: an old program must not write into it.
+ */
+export async function migrate(database: Database): Promise<void> {
+  const version = await databaseVersion(database);
+  if (version !== undefined && version > SCHEMA_VERSION) {
+    throw new Error(
+      `The database has schema ${version}, which is newer than this program's ${SCHEMA_VERSION}. ` +
+        'Start the version of agent-stacks that made it, or a later one.',
+    );
+  }
+  const migrator = new Migrator({ db: database as Kysely<unknown>, provider });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}

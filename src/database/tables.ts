@@ -1,0 +1,153 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { AgentStatus, AgentStep, Health } from '../agents/states.ts';
+import type { OperationKind, OperationStatus } from '../operations/states.ts';
+
+/** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
+export interface Tables {
+  installation: InstallationTable;
+  stripe_events: StripeEventTable;
+  orders: OrderTable;
+  agents: AgentTable;
+  operations: OperationTable;
+  operation_events: OperationEventTable;
+  audit_log: AuditLogTable;
+  foundations: FoundationTable;
+  idempotency_keys: IdempotencyKeyTable;
+  workers: WorkerTable;
+}
+
+type Json<T extends object> = JSONColumnType<T, string, string>;
+type Timestamp = ColumnType<Date, Date | string, Date | string>;
+type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
+type Defaulted<T> = ColumnType<T, T | undefined, T>;
+
+export interface InstallationTable {
+  singleton: Generated<boolean>;
+  mode: 'sandbox' | 'live';
+  accounts: Json<Record<string, string>>;
+  created_at: DefaultTimestamp;
+}
+
+export interface StripeEventTable {
+  id: string;
+  type: string;
+  livemode: boolean;
+  object_id: string | null;
+  payload: Json<Record<string, unknown>>;
+  /** What came of it: acted on, of no concern, a repeat of what is known, or in need of a person. */
+  outcome: 'acted' | 'ignored' | 'duplicate' | 'attention';
+  reason: string | null;
+  created_at: Timestamp;
+  received_at: DefaultTimestamp;
+}
+
+export interface OrderTable {
+  session_id: string;
+  stripe_event_id: string;
+  agent_id: string | null;
+  subscription_id: string | null;
+  customer_id: string | null;
+  metadata: Json<Record<string, unknown>>;
+  attention: string | null;
+  created_at: DefaultTimestamp;
+}
+
+export interface AgentTable {
+  agent_id: string;
+  user_id: string;
+  project: Defaulted<string>;
+  region: string;
+  location: string;
+  plan: string;
+  status: Defaulted<AgentStatus>;
+  step: AgentStep | null;
+  health: Defaulted<Health>;
+  stack_name: Generated<string>;
+  server_id: string | null;
+  server_name: string | null;
+  ipv4: string | null;
+  ipv6: string | null;
+  tailnet_ip: string | null;
+  tailnet_name: string | null;
+  subscription_id: string | null;
+  error: string | null;
+  /** The stack's inputs as last applied, without secrets; null until the first provision has prepared them. */
+  inputs: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
+  /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
+  secrets: Buffer | null;
+  created_at: DefaultTimestamp;
+  updated_at: DefaultTimestamp;
+}
+
+export interface OperationTable {
+  operation_id: Generated<string>;
+  sequence: Generated<number>;
+  agent_id: string;
+  kind: OperationKind;
+  status: Defaulted<OperationStatus>;
+  step: string | null;
+  attempt: Defaulted<number>;
+  retry_count: Defaulted<number>;
+  lost_count: Defaulted<number>;
+  max_retries: Defaulted<number>;
+  executor: 'local' | 'github-actions';
+  priority: Defaulted<number>;
+  stripe_event_id: string | null;
+  workflow_run_id: string | null;
+  error: string | null;
+  failed_step: string | null;
+  cancel_requested: Defaulted<boolean>;
+  /** The worker that holds the lease while `status` is active. */
+  worker_id: string | null;
+  lease_until: Timestamp | null;
+  run_after: DefaultTimestamp;
+  claimed_at: Timestamp | null;
+  last_heartbeat_at: Timestamp | null;
+  created_at: DefaultTimestamp;
+  started_at: Timestamp | null;
+  finished_at: Timestamp | null;
+  updated_at: DefaultTimestamp;
+}
+
+export interface OperationEventTable {
+  id: Generated<number>;
+  operation_id: string;
+  sequence: number;
+  attempt: number;
+  type: 'status' | 'step' | 'log';
+  data: Json<Record<string, unknown>>;
+  at: DefaultTimestamp;
+}
+
+export interface AuditLogTable {
+  id: Generated<number>;
+  at: DefaultTimestamp;
+  actor: string;
+  action: string;
+  agent_id: string | null;
+  operation_id: string | null;
+  details: Json<Record<string, unknown>>;
+}
+
+export interface FoundationTable {
+  project: string;
+  firewall_id: string;
+  inputs_hash: string;
+  updated_at: DefaultTimestamp;
+}
+
+export interface IdempotencyKeyTable {
+  key: string;
+  request_hash: string;
+  operation_id: string;
+  created_at: DefaultTimestamp;
+}
+
+export interface WorkerTable {
+  worker_id: string;
+  host: string;
+  pid: number;
+  concurrency: number;
+  started_at: DefaultTimestamp;
+  seen_at: DefaultTimestamp;
+}

@@ -1,0 +1,44 @@
+/**
+ * Errors by what the caller does about them. Every vendor's errors become one of these once, in that vendor's client;
+ * the original stays as `cause`.
+ */
+
+/** Trying again may help: a time-out, a refusal for now, a fault on the other side. */
+export class RetryableError extends Error {
+  override name = 'RetryableError';
+}
+
+/** Trying again cannot help before a person changes something: a wrong token, a request that is refused for what it says. */
+export class PermanentError extends Error {
+  override name = 'PermanentError';
+}
+
+/** The attempt is no longer ours: its process died, its lease ran out, another attempt has begun. */
+export class LostError extends Error {
+  override name = 'LostError';
+}
+
+/** A person asked for the work to end. */
+export class CancelledError extends Error {
+  override name = 'CancelledError';
+}
+
+/** What was asked for does not fit the present state (HTTP 409). */
+export class ConflictError extends Error {
+  override name = 'ConflictError';
+}
+
+/** What was asked for is not there (HTTP 404). */
+export class NotFoundError extends Error {
+  override name = 'NotFoundError';
+}
+
+/** What was sent is not valid (HTTP 400); `message` says what is wrong and where. */
+export class InvalidInputError extends Error {
+  override name = 'InvalidInputError';
+}
+
+/** The text of anything thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,52 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
+import type { Progress } from './messages.ts';
+
+/** What an engine event has to tell a person: nothing about resources that stay as they are. */
+export function progressOf(event: EngineEvent): Progress[] {
+  if (event.resourcePreEvent !== undefined) return resource('begins', event.resourcePreEvent.metadata);
+  if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
+  if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
+  const diagnostic = event.diagnosticEvent;
+  if (diagnostic !== undefined && diagnostic.ephemeral !== true) {
+    const message = diagnostic.message.replace(/<\{%[^%]*%\}>/g, '').trim();
+    return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
+  }
+  return [];
+}
+
+interface Metadata {
+  op: string;
+  urn: string;
+  type: string;
+}
+
+function resource(phase: 'begins' | 'done' | 'failed', { op, urn, type }: Metadata): Progress[] {
+  if (
+    op === 'same' ||
+    op === 'read' ||
+    type === 'pulumi:pulumi:Stack' ||
+    type.startsWith('pulumi:providers:')
+  )
+    return [];
+  return [{ kind: 'resource', phase, operation: op, type, name: urn.split('::').at(-1) ?? urn }];
+}
+
+const VERBS: Record<string, string> = {
+  create: 'creating',
+  import: 'taking over',
+  update: 'updating',
+  delete: 'deleting',
+  replace: 'replacing',
+  'create-replacement': 'creating anew',
+  'delete-replaced': 'deleting the old',
+  refresh: 'looking at',
+};
+
+/** One line of the operation's log. */
+export function logLine(progress: Progress): string {
+  if (progress.kind === 'diagnostic') return `${progress.severity}: ${progress.message}`;
+  const what = `${progress.name} (${progress.type.split(':').at(-1)})`;
+  const verb = VERBS[progress.operation] ?? progress.operation;
+  const suffix = progress.phase === 'begins' ? '…' : progress.phase === 'done' ? ': done' : ': failed';
+  return `${verb} ${what}${suffix}`;
+}

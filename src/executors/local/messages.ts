@@ -1,0 +1,36 @@
+import type { StackProgram } from '../../../stacks/program.ts';
+
+/** One run of the Pulumi engine on one stack. */
+export interface StackTask {
+  verb: 'up' | 'refresh' | 'destroy' | 'remove';
+  stackName: string;
+  program: StackProgram;
+  /** Whether the stack may not be there yet, so that it has to be made first. */
+  mayBeNew: boolean;
+  /** Credentials, the backend, what the configuration script reads: reaches the CLI, the plugins and their children. */
+  environment: Record<string, string>;
+}
+
+/** What a run tells while it goes on. */
+export type Progress =
+  | { kind: 'resource'; phase: 'begins' | 'done' | 'failed'; operation: string; type: string; name: string }
+  | { kind: 'diagnostic'; severity: string; message: string };
+
+export interface StackResult {
+  outputs: Record<string, unknown>;
+  /** Resources by what was done to them, e.g. `{create: 4, same: 1}`. */
+  changes: Record<string, number>;
+  /** Child processes of the Pulumi CLI that the run took. */
+  processes: number;
+}
+
+export type ToRunner =
+  | { type: 'run'; task: StackTask; leaseUntil: number }
+  | { type: 'lease'; leaseUntil: number }
+  | { type: 'cancel' };
+
+export type FromRunner =
+  | { type: 'ready' }
+  | { type: 'progress'; progress: Progress }
+  | { type: 'done'; result: StackResult }
+  | { type: 'failed'; message: string };

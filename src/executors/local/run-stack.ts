@@ -1,0 +1,177 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import * as pulumi from '@pulumi/pulumi';
+import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
+import { createProgram } from '../../../stacks/program.ts';
+import { pulumiError, StackExistsError, StackNotFoundError } from '../../clients/pulumi/errors.ts';
+import { progressOf } from './engine-events.ts';
+import type { Progress, StackResult, StackTask } from './messages.ts';
+
+export interface RunnerSettings {
+  /** Path of the Pulumi CLI; unset: the one on the PATH. */
+  pulumi?: string;
+  /** Module that serves the providers inside this process; unset: the CLI finds plugins by itself. */
+  providerHost?: string;
+}
+
+/** The providers inside this process, as src/sandbox/providers/host.ts makes them. */
+export interface ProviderHost {
+  debugProviders: string;
+  use(environment: Record<string, string>): void;
+  abort(): Promise<void>;
+}
+
+export interface Runner {
+  run(task: StackTask, tell: (progress: Progress) => void, signal: AbortSignal): Promise<StackResult>;
+}
+
+const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
+
+/**
+ * The lean way to use the Automation API: one CLI process per run (two where the stack is new). The program's own process
+ * gives the outputs, so `stack output` and `stack history` are not asked; the stack is named on every call, so it is not selected.
+ */
+export async function createRunner(
+  settings: RunnerSettings,
+  providers: ProviderHost | undefined,
+): Promise<Runner> {
+  const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
+  const command = await PulumiCommand.get(root === undefined ? {} : { root });
+  return {
+    run: async (task, tell, signal) => {
+      signal.addEventListener('abort', () => void providers?.abort());
+      providers?.use(task.environment);
+      const counted = countingCommand(command);
+      const workDir = await mkdtemp(join(tmpdir(), 'agent-stacks-'));
+      try {
+        return await runTask(task, {
+          command: counted,
+          workDir,
+          tell,
+          signal,
+          debugProviders: providers?.debugProviders,
+        });
+      } catch (error) {
+        throw pulumiError(error);
+      } finally {
+        await rm(workDir, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+interface RunContext {
+  command: CountingCommand;
+  workDir: string;
+  tell: (progress: Progress) => void;
+  signal: AbortSignal;
+  debugProviders: string | undefined;
+}
+
+async function runTask(task: StackTask, context: RunContext): Promise<StackResult> {
+  const captured: { outputs: Record<string, unknown> } = { outputs: {} };
+  const workspace = await LocalWorkspace.create({
+    workDir: context.workDir,
+    pulumiCommand: context.command,
+    program: capturingProgram(task, captured),
+    projectSettings: PROJECT,
+    envVars: {
+      ...task.environment,
+      ...(context.debugProviders === undefined ? {} : { PULUMI_DEBUG_PROVIDERS: context.debugProviders }),
+    },
+  });
+  const changes: Record<string, number> = {};
+  const stack = await openStack(task, workspace);
+  const options = {
+    signal: context.signal,
+    onEvent: (event: Parameters<typeof progressOf>[0]) => {
+      Object.assign(changes, event.summaryEvent?.resourceChanges);
+      for (const progress of progressOf(event)) context.tell(progress);
+    },
+  };
+  await runVerb(task, stack, options);
+  return { outputs: captured.outputs, changes, processes: context.command.count() };
+}
+
+/** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
+function capturingProgram(
+  task: StackTask,
+  captured: { outputs: Record<string, unknown> },
+): () => Promise<Record<string, unknown>> {
+  const program = createProgram(task.program);
+  return async () => {
+    const outputs = await program();
+    pulumi.output(outputs).apply((values) => {
+      captured.outputs = values;
+    });
+    return outputs;
+  };
+}
+
+async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<Stack> {
+  // Every call names the stack; selecting it would cost a process and change nothing.
+  workspace.selectStack = async () => {};
+  if (task.mayBeNew) {
+    try {
+      return lean(await Stack.create(task.stackName, workspace));
+    } catch (error) {
+      if (!(pulumiError(error) instanceof StackExistsError)) throw error;
+    }
+  }
+  return lean(await Stack.select(task.stackName, workspace));
+}
+
+/** Without the processes that the SDK starts after each run to read what we already have. */
+function lean(stack: Stack): Stack {
+  stack.outputs = async () => ({});
+  stack.info = async () => undefined;
+  return stack;
+}
+
+type RunOptions = { signal: AbortSignal; onEvent: (event: Parameters<typeof progressOf>[0]) => void };
+
+async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Promise<void> {
+  switch (task.verb) {
+    case 'up':
+      await stack.up(options);
+      return;
+    case 'refresh':
+      await stack.refresh({ ...options, clearPendingCreates: true });
+      return;
+    case 'destroy':
+      try {
+        // A server that is already gone would fail the delete; a refresh first finds that out.
+        await stack.destroy({ ...options, refresh: true });
+      } catch (error) {
+        if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
+      }
+      return;
+    case 'remove':
+      try {
+        await stack.workspace.removeStack(task.stackName);
+      } catch (error) {
+        if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
+      }
+      return;
+  }
+}
+
+type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
+/** The SDK hides `run` from its types, though every workspace calls it. */
+type RunnableCommand = PulumiCommand & { run: RunCommand };
+type CountingCommand = RunnableCommand & { count(): number };
+
+/** The same command, counting the processes it starts; a destroy takes the emptied stack away in the same process. */
+function countingCommand(command: PulumiCommand): CountingCommand {
+  let count = 0;
+  const run: RunCommand = (args, cwd, ...rest) => {
+    count += 1;
+    return (command as RunnableCommand).run(
+      args[0] === 'destroy' ? [...args, '--remove'] : args,
+      cwd,
+      ...rest,
+    );
+  };
+  return Object.assign(Object.create(command) as PulumiCommand, { run, count: () => count });
+}

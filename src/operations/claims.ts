@@ -1,0 +1,123 @@
+import { type Selectable, sql } from 'kysely';
+import { beginProvision } from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import { violatedConstraint } from '../database/connect.ts';
+import type { OperationTable } from '../database/tables.ts';
+import { LostError } from '../errors.ts';
+import { appendEvents, type OperationEvent } from './events.ts';
+import { LEASE_SECONDS } from './states.ts';
+
+export type OperationRow = Selectable<OperationTable>;
+
+/** Which attempt of which operation a worker holds: every write of its names all three. */
+export interface Claim {
+  operationId: string;
+  attempt: number;
+  workerId: string;
+}
+
+/**
+ * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no older queued one.
+ * Raises its attempt number and gives it a lease. Concurrent callers get different operations.
+ */
+export async function claimNext(database: Database, workerId: string): Promise<OperationRow | undefined> {
+  try {
+    return await database.transaction().execute(async (trx) => {
+      const claimed = await takeCandidate(trx, workerId);
+      if (claimed === undefined) return undefined;
+      if (claimed.kind === 'provision') await beginProvision(trx, claimed.agent_id);
+      await appendEvents(trx, claimed.operation_id, claimed.attempt, [
+        { type: 'status', data: { status: 'active', attempt: claimed.attempt } },
+      ]);
+      return claimed;
+    });
+  } catch (error) {
+    // Another worker was quicker with another operation of the same agent: nothing to do now.
+    if (violatedConstraint(error) === 'operations_one_active_per_agent') return undefined;
+    throw error;
+  }
+}
+
+async function takeCandidate(trx: Database, workerId: string): Promise<OperationRow | undefined> {
+  const candidate = await trx
+    .selectFrom('operations as o')
+    .select('o.operation_id')
+    .where('o.status', '=', 'queued')
+    .where('o.executor', '=', 'local')
+    .where(sql<boolean>`o.run_after <= now()`)
+    .where(sql<boolean>`not exists (
+      select 1 from operations p where p.agent_id = o.agent_id
+        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
+    .orderBy('o.priority', 'desc')
+    .orderBy('o.sequence')
+    .limit(1)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
+  if (candidate === undefined) return undefined;
+  return trx
+    .updateTable('operations')
+    .set({
+      status: 'active',
+      attempt: sql`attempt + 1`,
+      worker_id: workerId,
+      lease_until: leaseEnd(),
+      claimed_at: sql`now()`,
+      last_heartbeat_at: sql`now()`,
+      started_at: sql`coalesce(started_at, now())`,
+      updated_at: sql`now()`,
+    })
+    .where('operation_id', '=', candidate.operation_id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+function leaseEnd() {
+  return sql<Date>`now() + make_interval(secs => ${LEASE_SECONDS})`;
+}
+
+/** Makes the lease longer. @returns whether a person asked for the operation to end. @throws LostError where the claim is gone. */
+export async function renewLease(database: Database, claim: Claim): Promise<{ cancelRequested: boolean }> {
+  const row = await database
+    .updateTable('operations')
+    .set({ lease_until: leaseEnd(), last_heartbeat_at: sql`now()`, updated_at: sql`now()` })
+    .where('operation_id', '=', claim.operationId)
+    .where('attempt', '=', claim.attempt)
+    .where('worker_id', '=', claim.workerId)
+    .where('status', '=', 'active')
+    .returning('cancel_requested')
+    .executeTakeFirst();
+  if (row === undefined) throw lost(claim);
+  return { cancelRequested: row.cancel_requested };
+}
+
+/** The operation's row, locked, if the claim still holds. Every write of an attempt goes through here. @throws LostError */
+export async function lockClaim(trx: Database, claim: Claim): Promise<OperationRow> {
+  const row = await trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('operation_id', '=', claim.operationId)
+    .where('attempt', '=', claim.attempt)
+    .where('worker_id', '=', claim.workerId)
+    .where('status', '=', 'active')
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (row === undefined) throw lost(claim);
+  return row;
+}
+
+/** Appends what an attempt has to tell. @throws LostError where the claim is gone. */
+export async function recordEvents(
+  database: Database,
+  claim: Claim,
+  events: OperationEvent[],
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, claim);
+    await appendEvents(trx, claim.operationId, claim.attempt, events);
+  });
+}
+
+function lost(claim: Claim): LostError {
+  return new LostError(`Attempt ${claim.attempt} of operation ${claim.operationId} is no longer ours`);
+}

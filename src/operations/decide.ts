@@ -1,0 +1,40 @@
+import { CancelledError, LostError, PermanentError } from '../errors.ts';
+import { MAX_LOST } from './states.ts';
+
+export interface Tries {
+  /** Failed tries before this one. */
+  retryCount: number;
+  maxRetries: number;
+  /** Lost tries before this one. */
+  lostCount: number;
+}
+
+export type Decision =
+  | { kind: 'retry'; delaySeconds: number }
+  | { kind: 'repeat'; delaySeconds: number }
+  | { kind: 'give-up' }
+  | { kind: 'cancelled' };
+
+const FIRST_DELAY_SECONDS = 2;
+const LONGEST_DELAY_SECONDS = 300;
+
+/**
+ * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries` have failed; a lost one is
+ * repeated without counting; what a person must change first is given up at once.
+ */
+export function decide(error: unknown, tries: Tries): Decision {
+  if (error instanceof CancelledError) return { kind: 'cancelled' };
+  if (error instanceof LostError) {
+    return tries.lostCount + 1 >= MAX_LOST
+      ? { kind: 'give-up' }
+      : { kind: 'repeat', delaySeconds: delay(tries.lostCount) };
+  }
+  if (error instanceof PermanentError) return { kind: 'give-up' };
+  return tries.retryCount + 1 >= tries.maxRetries
+    ? { kind: 'give-up' }
+    : { kind: 'retry', delaySeconds: delay(tries.retryCount) };
+}
+
+function delay(count: number): number {
+  return Math.min(FIRST_DELAY_SECONDS * 4 ** count, LONGEST_DELAY_SECONDS);
+}

@@ -1,0 +1,222 @@
+import { sql } from 'kysely';
+import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { Queue } from '../queue/queue.ts';
+import { type Claim, lockClaim, type OperationRow } from './claims.ts';
+import { decide } from './decide.ts';
+import { appendEvents } from './events.ts';
+import { insertOperation } from './requests.ts';
+
+/** Writes an operation's result on its agent, in the transaction that settles the operation. */
+export type AgentEffect = (trx: Database) => Promise<void>;
+
+interface SettleDeps {
+  database: Database;
+  queue: Queue;
+}
+
+/** How long a destroy that has failed for the last time rests before the service tries it again by itself. */
+const DESTROY_AGAIN_SECONDS = 600;
+
+/** active → succeeded, together with what it means for the agent. @throws LostError */
+export async function succeed(database: Database, claim: Claim, effect: AgentEffect): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, claim);
+    await effect(trx);
+    await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
+    await appendEvents(trx, claim.operationId, claim.attempt, [
+      { type: 'step', data: { step: 'finished' } },
+      { type: 'status', data: { status: 'succeeded', attempt: claim.attempt } },
+    ]);
+  });
+}
+
+/** active → queued without counting: the worker is going away in good order and hands the operation back. @throws LostError */
+export async function handBack({ database, queue }: SettleDeps, claim: Claim): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    const row = await lockClaim(trx, claim);
+    await requeue(trx, claim, { delaySeconds: 0 });
+    await appendEvents(trx, claim.operationId, claim.attempt, [
+      {
+        type: 'log',
+        data: { line: 'The worker is stopping; the operation will be taken up again.', stream: 'service' },
+      },
+      { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
+    ]);
+    await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
+  });
+}
+
+/** What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError */
+export async function settleFailure(
+  { database, queue }: SettleDeps,
+  claim: Claim,
+  failure: { error: unknown; step: string },
+): Promise<'queued' | 'failed' | 'cancelled'> {
+  return database.transaction().execute(async (trx) => {
+    const row = await lockClaim(trx, claim);
+    return settleLocked(trx, queue, row, failure);
+  });
+}
+
+/** The same for an operation whose row is already locked, by its own worker or by who finds the worker gone. */
+export async function settleLocked(
+  trx: Database,
+  queue: Queue,
+  row: OperationRow,
+  failure: { error: unknown; step: string },
+): Promise<'queued' | 'failed' | 'cancelled'> {
+  const claim = { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
+  const error = errorMessage(failure.error);
+  const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
+  // Once a person has asked for the end, whatever the attempt says is the end.
+  const decision = row.cancel_requested ? ({ kind: 'cancelled' } as const) : decide(failure.error, tries);
+  switch (decision.kind) {
+    case 'cancelled':
+      await close(trx, claim, { status: 'cancelled', error: 'Cancelled', failed_step: failure.step });
+      await afterLastFailure(trx, queue, row, 'The operation was cancelled');
+      await tellStatus(trx, claim, { status: 'cancelled', attempt: row.attempt });
+      return 'cancelled';
+    case 'give-up':
+      await close(trx, claim, {
+        status: 'failed',
+        error,
+        failed_step: failure.step,
+        retry_count: Math.min(row.retry_count + 1, row.max_retries),
+      });
+      await afterLastFailure(trx, queue, row, error);
+      await tellStatus(trx, claim, {
+        status: 'failed',
+        attempt: row.attempt,
+        error,
+        failedStep: failure.step,
+      });
+      return 'failed';
+    case 'retry':
+    case 'repeat': {
+      const counts =
+        decision.kind === 'retry' ? { retry_count: row.retry_count + 1 } : { lost_count: row.lost_count + 1 };
+      await requeue(trx, claim, {
+        delaySeconds: decision.delaySeconds,
+        error,
+        failed_step: failure.step,
+        ...counts,
+      });
+      const retryAt = new Date(Date.now() + decision.delaySeconds * 1000);
+      await tellStatus(trx, claim, {
+        status: 'queued',
+        attempt: row.attempt,
+        error,
+        failedStep: failure.step,
+        retryAt: retryAt.toISOString(),
+      });
+      await queue.announce(trx, {
+        operationId: row.operation_id,
+        agentId: row.agent_id,
+        startAfter: retryAt,
+      });
+      return 'queued';
+    }
+  }
+}
+
+/** What the last failure of an operation means for its agent. */
+async function afterLastFailure(
+  trx: Database,
+  queue: Queue,
+  row: OperationRow,
+  error: string,
+): Promise<void> {
+  switch (row.kind) {
+    case 'provision': {
+      const agent = await trx
+        .selectFrom('agents')
+        .select('status')
+        .where('agent_id', '=', row.agent_id)
+        .executeTakeFirstOrThrow();
+      // A destroy that was asked for meanwhile frees everything itself.
+      if (agent.status === 'destroying') return;
+      await markFailed(trx, row.agent_id, error);
+      await insertOperation(trx, queue, { agentId: row.agent_id, kind: 'rollback' });
+      return;
+    }
+    case 'rollback':
+      await insertOperation(trx, queue, {
+        agentId: row.agent_id,
+        kind: 'rollback',
+        delaySeconds: DESTROY_AGAIN_SECONDS,
+      });
+      return;
+    case 'destroy':
+      await recordDestroyFailure(trx, row.agent_id, error);
+      await insertOperation(trx, queue, {
+        agentId: row.agent_id,
+        kind: 'destroy',
+        delaySeconds: DESTROY_AGAIN_SECONDS,
+      });
+      return;
+    case 'refresh':
+      await recordUnhealthy(trx, row.agent_id, error);
+      return;
+    default:
+      return;
+  }
+}
+
+interface Ending {
+  status: 'succeeded' | 'failed' | 'cancelled';
+  error: string | null;
+  failed_step: string | null;
+  retry_count?: number;
+}
+
+async function close(trx: Database, claim: Claim, ending: Ending): Promise<void> {
+  await trx
+    .updateTable('operations')
+    .set({
+      ...ending,
+      worker_id: null,
+      lease_until: null,
+      finished_at: sql`clock_timestamp()`,
+      updated_at: sql`now()`,
+    })
+    .where('operation_id', '=', claim.operationId)
+    .where('attempt', '=', claim.attempt)
+    .execute();
+}
+
+interface Requeue {
+  delaySeconds: number;
+  error?: string;
+  failed_step?: string;
+  retry_count?: number;
+  lost_count?: number;
+}
+
+async function requeue(trx: Database, claim: Claim, { delaySeconds, ...columns }: Requeue): Promise<void> {
+  await trx
+    .updateTable('operations')
+    .set({
+      ...columns,
+      status: 'queued',
+      worker_id: null,
+      lease_until: null,
+      run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
+      updated_at: sql`now()`,
+    })
+    .where('operation_id', '=', claim.operationId)
+    .where('attempt', '=', claim.attempt)
+    .execute();
+}
+
+async function tellStatus(
+  trx: Database,
+  claim: Claim,
+  data: Extract<import('./events.ts').OperationEvent, { type: 'status' }>['data'],
+): Promise<void> {
+  await appendEvents(trx, claim.operationId, claim.attempt, [
+    ...(data.status === 'queued' ? [{ type: 'step' as const, data: { step: 'waiting_to_retry' } }] : []),
+    { type: 'status', data },
+  ]);
+}

@@ -1,0 +1,47 @@
+import type { AgentStatus } from '../agents/states.ts';
+
+export const OPERATION_KINDS = [
+  'provision',
+  'start',
+  'stop',
+  'restart',
+  'refresh',
+  'reconfigure',
+  'resize',
+  'rebuild',
+  'rollback',
+  'destroy',
+] as const;
+export type OperationKind = (typeof OPERATION_KINDS)[number];
+
+/** In lifecycle order: queued → active → succeeded | failed | cancelled; a failed try with tries left goes active → queued. */
+export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
+export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+
+/** In which states of its agent a person may ask for an operation. `provision` comes from an order, `rollback` from a failure. */
+export const ALLOWED_FROM: Partial<Record<OperationKind, readonly AgentStatus[]>> = {
+  refresh: ['running', 'stopped', 'suspended'],
+  destroy: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
+};
+
+/** A try that failed counts, at most this many; the last failure is final. */
+export const MAX_RETRIES = 3;
+/** A try that was lost (its process died) is repeated without counting, at most this many times. */
+export const MAX_LOST = 10;
+/** A lease lasts this long from its last renewal. */
+export const LEASE_SECONDS = 30;
+/** A worker renews its leases this often. */
+export const HEARTBEAT_SECONDS = 8;
+/** An operation that takes longer than this is ended and counts as a failed try. */
+export const LIMIT_SECONDS: Record<OperationKind, number> = {
+  provision: 30 * 60,
+  start: 10 * 60,
+  stop: 10 * 60,
+  restart: 10 * 60,
+  refresh: 10 * 60,
+  reconfigure: 20 * 60,
+  resize: 20 * 60,
+  rebuild: 30 * 60,
+  rollback: 20 * 60,
+  destroy: 20 * 60,
+};

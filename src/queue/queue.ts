@@ -1,0 +1,75 @@
+import { fromKysely, PgBoss } from 'pg-boss';
+import type { Database } from '../database/connect.ts';
+import type { Log } from '../log.ts';
+import type { Secret } from '../secret.ts';
+
+/** A message that something may be there to do. The operation's row is the authority; this only wakes. */
+export interface Announcement {
+  operationId: string;
+  agentId: string;
+  startAfter?: Date;
+}
+
+/** pg-boss behind three verbs: announce, work, stop. */
+export interface Queue {
+  /** Queues a job in the caller's transaction. @throws Error where pg-boss did not take it. */
+  announce(trx: Database, announcement: Announcement): Promise<void>;
+  /** Calls `wake` for every job, at most `concurrency` at once; a job is done when `wake` resolves, whatever came of it. */
+  work(concurrency: number, wake: () => Promise<void>): Promise<void>;
+  /** Whether pg-boss is up. */
+  isReady(): boolean;
+  /** Takes no further jobs, waits for `wake` calls under way, closes the connections. */
+  stop(): Promise<void>;
+}
+
+const QUEUE = 'operations';
+const HOUR_SECONDS = 3600;
+
+/** Starts pg-boss (its tables are in schema `pgboss`) and makes the queue. */
+export async function startQueue({ url, log }: { url: Secret; log: Log }): Promise<Queue> {
+  const boss = new PgBoss({
+    connectionString: url.reveal(),
+    max: 4,
+    application_name: 'agent-stacks queue',
+    useListenNotify: true,
+    schedule: false,
+    persistWarnings: false,
+  });
+  boss.on('error', (error) =>
+    log.warn({ event: 'queue.error', error: error.message }, 'the queue reports an error'),
+  );
+  await boss.start();
+  await boss.createQueue(QUEUE, {
+    policy: 'standard',
+    retryLimit: 0,
+    // A job lasts as long as its operation; expiry is harmless, since the rows are looked at regularly.
+    expireInSeconds: 2 * HOUR_SECONDS,
+    deleteAfterSeconds: HOUR_SECONDS,
+    notify: true,
+  });
+  let ready = true;
+  return {
+    announce: async (trx, { startAfter, ...job }) => {
+      const options = { db: fromKysely(trx), ...(startAfter === undefined ? {} : { startAfter }) };
+      const id = await boss.send(QUEUE, job, options);
+      if (id === null) throw new Error(`The queue did not take the job of operation ${job.operationId}`);
+    },
+    work: async (concurrency, wake) => {
+      await boss.work(
+        QUEUE,
+        {
+          localConcurrency: concurrency,
+          batchSize: 1,
+          pollingIntervalSeconds: 1,
+          notifyPollingIntervalSeconds: 5,
+        },
+        wake,
+      );
+    },
+    isReady: () => ready,
+    stop: async () => {
+      ready = false;
+      await boss.stop({ graceful: true, timeout: 30_000 });
+    },
+  };
+}

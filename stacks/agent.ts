@@ -1,0 +1,146 @@
+import { Command } from '@pulumi/command/local/command.js';
+import { Server } from '@pulumi/hcloud/server.js';
+import { SshKey } from '@pulumi/hcloud/sshKey.js';
+import * as pulumi from '@pulumi/pulumi';
+import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
+import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
+import { type AgentInputs, type AgentSecrets, agentName, type FoundResources } from './inputs.ts';
+import { renderUserData } from './user-data.ts';
+
+/** The outputs of an agent's stack. */
+export interface AgentStackOutputs {
+  serverId: pulumi.Output<string>;
+  serverName: pulumi.Output<string>;
+  ipv4: pulumi.Output<string>;
+  ipv6: pulumi.Output<string>;
+  tailnetIp: pulumi.Output<string>;
+  tailnetName: pulumi.Output<string>;
+}
+
+/** An agent: a server of its own that joins the tailnet by itself and is configured over it. */
+export function agentStack(
+  inputs: AgentInputs,
+  secrets: AgentSecrets,
+  found: FoundResources = {},
+): AgentStackOutputs {
+  const tailnetKey = singleUseKey(inputs);
+  const sshKey = administrationKey(inputs, found);
+  const server = agentServer(inputs, secrets, { tailnetKey, sshKey }, found);
+  const device = joinedDevice(inputs, server);
+  configuration(inputs, server, device.tailnetIp);
+  return {
+    serverId: server.id,
+    serverName: server.name,
+    ipv4: server.ipv4Address,
+    ipv6: server.ipv6Address,
+    ...device,
+  };
+}
+
+const KEY_EXPIRY_SECONDS = 3600;
+
+/**
+ * Not ephemeral: an ephemeral device vanishes while its server is stopped. Once used, the key is invalid for good, and must not
+ * be made anew for that.
+ */
+function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
+  return new TailnetKey('tailnet-key', {
+    description: `${agentName(agentId)} ${keyGeneration}`,
+    reusable: false,
+    ephemeral: false,
+    preauthorized: true,
+    expiry: KEY_EXPIRY_SECONDS,
+    tags: ['tag:agent'],
+    recreateIfInvalid: 'never',
+  });
+}
+
+function administrationKey(inputs: AgentInputs, found: FoundResources): SshKey {
+  return new SshKey(
+    'ssh-key',
+    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
+    found.sshKeyId === undefined ? {} : { import: found.sshKeyId },
+  );
+}
+
+function agentServer(
+  inputs: AgentInputs,
+  secrets: AgentSecrets,
+  keys: { tailnetKey: TailnetKey; sshKey: SshKey },
+  found: FoundResources,
+): Server {
+  const hostname = agentName(inputs.agentId);
+  const userData = keys.tailnetKey.key.apply((tailnetKey) =>
+    renderUserData({
+      hostname,
+      tailnetKey,
+      adminPublicKey: inputs.sshPublicKey,
+      hostPrivateKey: secrets.hostPrivateKey,
+      hostPublicKey: inputs.hostPublicKey,
+      loginServer: inputs.loginServer,
+    }),
+  );
+  return new Server(
+    'server',
+    {
+      // The name is unique in the project: Hetzner itself refuses a second server for this agent.
+      name: hostname,
+      serverType: inputs.serverType,
+      image: inputs.image,
+      location: inputs.location,
+      sshKeys: [keys.sshKey.id],
+      firewallIds: [inputs.firewallId],
+      labels: labelsOf(inputs),
+      userData: pulumi.secret(userData),
+    },
+    {
+      // They matter at the creation only; a newer image or key must not replace a customer's server.
+      ignoreChanges: ['userData', 'sshKeys', 'image'],
+      customTimeouts: { create: '10m', update: '10m', delete: '10m' },
+      ...(found.serverId === undefined ? {} : { import: found.serverId }),
+    },
+  );
+}
+
+function joinedDevice(
+  inputs: AgentInputs,
+  server: Server,
+): { tailnetIp: pulumi.Output<string>; tailnetName: pulumi.Output<string> } {
+  const device = getDeviceOutput(
+    { hostname: agentName(inputs.agentId), waitFor: `${inputs.joinTimeoutSeconds}s` },
+    { dependsOn: [server] },
+  );
+  return {
+    tailnetIp: device.addresses.apply(
+      (addresses) => addresses.find((address) => address.startsWith('100.')) ?? addresses[0] ?? '',
+    ),
+    tailnetName: device.apply(({ name }) => name ?? ''),
+  };
+}
+
+/**
+ * The Ansible run. The script's place, the private key, the log file and the time limit come from the process's environment, so that neither a
+ * secret nor this machine's paths get into the state.
+ */
+function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
+  return new Command(
+    'configuration',
+    {
+      create: 'exec "$AGENT_STACKS_CONFIGURE"',
+      environment: {
+        AGENT_ID: inputs.agentId,
+        AGENT_HOST: tailnetIp,
+        AGENT_HEALTH_PORT: String(inputs.healthPort),
+      },
+      triggers: [server.id, inputs.configurationVersion],
+      // With logging on, one very long output line hangs the provider; the script writes its own log file.
+      logging: 'none',
+      addPreviousOutputInEnv: false,
+    },
+    { customTimeouts: { create: '20m', update: '20m' } },
+  );
+}
+
+function labelsOf({ agentId, operationId }: AgentInputs): Record<string, string> {
+  return { 'agent-id': agentId, 'operation-id': operationId, 'managed-by': 'agents' };
+}

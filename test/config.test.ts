@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.ts';
+
+const live = {
+  MODE: 'live',
+  DATABASE_URL: 'postgres://db.example/agents',
+  API_TOKEN: 'operator-token-1234',
+  PULUMI_CONFIG_PASSPHRASE: 'a passphrase',
+  STRIPE_SECRET_KEY: 'sk_live_abc',
+  STRIPE_WEBHOOK_SECRET: 'whsec_new,whsec_old',
+  HCLOUD_TOKEN: 'h'.repeat(64),
+  TAILSCALE_API_KEY: 'tskey-api-x',
+};
+
+describe('readConfig', () => {
+  it('has a default for everything in sandbox mode', () => {
+    const config = readConfig({ HOME: '/home/someone' });
+    expect(config).toMatchObject({
+      mode: 'sandbox',
+      host: '127.0.0.1',
+      port: 8080,
+      publicUrl: 'http://127.0.0.1:8080',
+      providers: 'builtin',
+    });
+  });
+
+  it('takes an empty variable as unset', () => {
+    expect(readConfig({ PORT: '', MODE: '', DATA_DIR: '' })).toMatchObject({ port: 8080, mode: 'sandbox' });
+  });
+
+  it('names everything that is wrong or missing in live mode, in one message', () => {
+    const problems = () =>
+      readConfig({ MODE: 'live', HCLOUD_TOKEN: 'short', PROVIDERS: 'builtin', PORT: 'eighty' });
+    expect(problems).toThrow(ConfigError);
+    for (const name of [
+      'DATABASE_URL',
+      'API_TOKEN',
+      'PULUMI_CONFIG_PASSPHRASE',
+      'STRIPE_SECRET_KEY',
+      'STRIPE_WEBHOOK_SECRET',
+      'HCLOUD_TOKEN',
+      'TAILSCALE_OAUTH_CLIENT_ID',
+      'PROVIDERS',
+      'PORT',
+    ]) {
+      expect(problems).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    }
+  });
+
+  it('reads several webhook secrets while one rolls, and prints none of them', () => {
+    const config = readConfig(live);
+    if (config.mode !== 'live') throw new Error('not live');
+    expect(config.accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+    expect(JSON.stringify(config)).not.toContain('whsec_');
+    expect(JSON.stringify(config)).not.toContain('sk_live_abc');
+  });
+
+  it('refuses anything but loopback in sandbox mode, and says which variables it ignores', () => {
+    expect(() => readConfig({ HOST: '0.0.0.0' })).toThrow(/loopback/);
+    expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
+      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
+    ]);
+  });
+});
