@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processArguments, processIdentity } from './processes-alive.ts';
+import { processArguments, processIdentity } from './processes-alive.mjs';
 
 /** A running Postgres server. */
 export interface Postmaster {

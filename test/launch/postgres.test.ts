@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { findHostedPostgres, type HostedPostgres, hostPostgres } from '../../src/launch/postgres.ts';
-import { processIdentity } from '../../src/launch/processes-alive.ts';
+import { processIdentity } from '../../src/launch/processes-alive.mjs';
 
 let dataDir: string;
 let cleanUp: (() => Promise<unknown>)[];

@@ -5,7 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { hostPostgres } from '../../src/launch/postgres.ts';
 import { clusterPaths } from '../../src/launch/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../src/launch/postmaster.ts';
-import { processIdentity } from '../../src/launch/processes-alive.ts';
+import { processIdentity } from '../../src/launch/processes-alive.mjs';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -1,17 +1,24 @@
+// Plain JavaScript, because the set-up uses it on whatever Node it finds.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
  * What tells a process from a later one that was given the same number: its start, and on Linux the boot it
  * belongs to. `null` when no such process runs; one that has ended and waits to be reaped does not run.
+ * @param {number} pid
+ * @returns {string | null}
  */
-export function processIdentity(pid: number): string | null {
+export function processIdentity(pid) {
   if (!Number.isInteger(pid) || pid <= 0) return null;
   return process.platform === 'linux' ? linuxIdentity(pid) : psIdentity(pid);
 }
 
-/** The words a process was started with, as far as the system shows them; empty when it is gone. */
-export function processArguments(pid: number): string {
+/**
+ * The words a process was started with, as far as the system shows them; empty when it is gone.
+ * @param {number} pid
+ * @returns {string}
+ */
+export function processArguments(pid) {
   try {
     if (process.platform === 'linux')
       return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
@@ -21,7 +28,11 @@ export function processArguments(pid: number): string {
   }
 }
 
-function linuxIdentity(pid: number): string | null {
+/**
+ * @param {number} pid
+ * @returns {string | null}
+ */
+function linuxIdentity(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The second field is the program's name in brackets and may itself contain spaces and brackets.
@@ -34,7 +45,11 @@ function linuxIdentity(pid: number): string | null {
   }
 }
 
-function psIdentity(pid: number): string | null {
+/**
+ * @param {number} pid
+ * @returns {string | null}
+ */
+function psIdentity(pid) {
   try {
     const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim();
     const [state, ...started] = line.split(/\s+/);
