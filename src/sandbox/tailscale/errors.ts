@@ -1,0 +1,35 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { z } from 'zod';
+
+/** An answer other than success, in Tailscale's form `{"message": …}`. */
+export class TailscaleError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export const unknownRoute: RequestHandler = () => {
+  throw new TailscaleError(404, '404 page not found');
+};
+
+/** Parses a request body, or throws the 400 that says which field is wrong. */
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body ?? {});
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new TailscaleError(400, [issue?.path.join('.'), issue?.message].filter(Boolean).join(': '));
+}
+
+export const answerError: ErrorRequestHandler = (error, _request, response, next) => {
+  if (response.headersSent) return next(error);
+  if (error instanceof TailscaleError) response.status(error.status).json({ message: error.message });
+  else if (error?.type === 'entity.parse.failed') response.status(400).json({ message: 'invalid JSON body' });
+  else if (error?.type === 'entity.too.large') response.status(413).json({ message: 'body too large' });
+  else {
+    console.error(`sandbox tailscale: ${error?.message ?? error}`);
+    response.status(500).json({ message: 'internal server error' });
+  }
+};

@@ -1,0 +1,149 @@
+import type pg from 'pg';
+import { z } from 'zod';
+import type { Queryable } from '../database.ts';
+import { randomText } from '../random-text.ts';
+import type { Caller } from './credentials.ts';
+import { TailscaleError } from './errors.ts';
+import { controlId, hashOf } from './identity.ts';
+
+const maxExpirySeconds = 90 * 24 * 3600;
+
+export const tagSchema = z
+  .string()
+  .regex(/^tag:[a-zA-Z][a-zA-Z0-9-]*$/, 'tags must be of the form "tag:name"');
+
+export const keyRequestSchema = z.object({
+  keyType: z.literal('auth', 'the sandbox makes auth keys only').default('auth'),
+  description: z
+    .string()
+    .max(50, 'description must be at most 50 characters')
+    .regex(/^[a-zA-Z0-9 -]*$/, 'description must consist of letters, digits, hyphens and spaces')
+    .default(''),
+  expirySeconds: z
+    .number()
+    .int()
+    .min(0)
+    .max(maxExpirySeconds, 'key expiry must be at most 90 days')
+    .nullish()
+    .transform((seconds) => seconds || maxExpirySeconds),
+  capabilities: z.object({
+    devices: z.object({
+      create: z
+        .object({
+          reusable: z.boolean().default(false),
+          ephemeral: z.boolean().default(false),
+          preauthorized: z.boolean().default(false),
+          tags: z
+            .array(tagSchema)
+            .nullish()
+            .transform((tags) => tags ?? []),
+        })
+        .prefault({}),
+    }),
+  }),
+});
+
+export type KeyRequest = z.output<typeof keyRequestSchema>;
+
+export type KeyRow = {
+  id: string;
+  description: string;
+  reusable: boolean;
+  ephemeral: boolean;
+  preauthorized: boolean;
+  tags: string[];
+  expiry_seconds: number;
+  user_id: string;
+  created_at: Date;
+  expires_at: Date;
+  used_at: Date | null;
+  revoked_at: Date | null;
+};
+
+/** Makes an auth key. Its secret is in this answer and nowhere else, afterwards or before. */
+export async function createKey(pool: pg.Pool, request: KeyRequest, caller: Caller) {
+  const { create } = request.capabilities.devices;
+  if (caller.userId === '' && create.tags.length === 0)
+    throw new TailscaleError(400, 'tailnet-owned auth key must have tags set');
+  const id = controlId('k');
+  const secret = `tskey-auth-${id}-${randomText(32)}`;
+  const createdAt = wholeSecond(new Date());
+  const { rows } = await pool.query<KeyRow>(
+    `INSERT INTO tailscale_keys (id, secret_hash, description, reusable, ephemeral, preauthorized, tags,
+       expiry_seconds, user_id, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *`,
+    [
+      id,
+      hashOf(secret),
+      request.description,
+      create.reusable,
+      create.ephemeral,
+      create.preauthorized,
+      create.tags,
+      request.expirySeconds,
+      caller.userId,
+      createdAt,
+      new Date(createdAt.getTime() + request.expirySeconds * 1000),
+    ],
+  );
+  return { ...toKey(rows[0]!), key: secret };
+}
+
+export async function findKey(db: Queryable, id: string): Promise<KeyRow> {
+  const { rows } = await db.query<KeyRow>('SELECT * FROM tailscale_keys WHERE id = $1', [id]);
+  if (!rows[0]) throw new TailscaleError(404, 'key not found');
+  return rows[0];
+}
+
+/** The keys that still let a device in, oldest first: the caller's own, or with `all` the whole tailnet's. */
+export async function listKeys(pool: pg.Pool, caller: Caller, all: boolean) {
+  const { rows } = await pool.query<KeyRow>(
+    `SELECT * FROM tailscale_keys WHERE revoked_at IS NULL AND expires_at > $1 AND (reusable OR used_at IS NULL)
+       AND ($2 OR user_id = $3) ORDER BY number`,
+    [new Date(), all, caller.userId],
+  );
+  return rows.map(toKey);
+}
+
+/** Deletes a key; it can be read for as long as the sandbox lives, as invalid and with the time of its end. */
+export async function revokeKey(pool: pg.Pool, id: string): Promise<void> {
+  const { rowCount } = await pool.query(
+    'UPDATE tailscale_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL',
+    [id, wholeSecond(new Date())],
+  );
+  if (rowCount === 0) throw new TailscaleError(404, 'key not found');
+}
+
+/** Why a key lets nobody in any more, or nothing if it does. */
+export function invalidity(key: KeyRow): string | undefined {
+  if (key.revoked_at) return 'the key was revoked';
+  if (key.expires_at <= new Date()) return 'the key has expired';
+  if (key.used_at && !key.reusable) return 'the key is for one device and was used';
+  return undefined;
+}
+
+/** A key as the API shows it. */
+export function toKey(row: KeyRow) {
+  const { reusable, ephemeral, preauthorized, tags } = row;
+  return {
+    id: row.id,
+    keyType: 'auth',
+    expirySeconds: row.expiry_seconds,
+    created: timestamp(row.created_at),
+    expires: timestamp(row.expires_at),
+    ...(row.revoked_at && { revoked: timestamp(row.revoked_at) }),
+    invalid: invalidity(row) !== undefined,
+    capabilities: { devices: { create: { reusable, ephemeral, preauthorized, tags } } },
+    description: row.description,
+    userId: row.user_id,
+  };
+}
+
+/** RFC 3339 in whole seconds, as Tailscale writes times. */
+export function timestamp(date: Date): string {
+  return date.toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+export function wholeSecond(date: Date): Date {
+  return new Date(Math.floor(date.getTime() / 1000) * 1000);
+}

@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { addressesOf } from '../../../src/sandbox/tailscale/addresses.ts';
+import { joinTailnet } from '../../../src/sandbox/tailscale/devices.ts';
+import { makeKey, setup, type Tailnet } from './setup.ts';
+
+let tailnet: Tailnet;
+beforeEach(async () => {
+  tailnet = await setup();
+});
+afterEach(() => tailnet.close());
+
+async function join(authKey: string, hostname: string, machineId = hostname) {
+  const joined = await joinTailnet(tailnet.pool, { authKey, hostname, machineId });
+  if ('refused' in joined) throw new Error(joined.refused);
+  return joined;
+}
+
+async function listed(query = '') {
+  return (await tailnet.call('GET', `/tailnet/-/devices${query}`)).body.devices;
+}
+
+test('of twenty that knock at once with a single-use key, exactly one gets in', async () => {
+  const { key } = await makeKey(tailnet);
+  const results = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      joinTailnet(tailnet.pool, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
+    ),
+  );
+  expect(results.filter((result) => 'tailnetIp' in result)).toHaveLength(1);
+  expect(results.filter((result) => 'refused' in result)).toHaveLength(19);
+  expect(await listed()).toHaveLength(1);
+});
+
+test('twenty that knock at once with a reusable key get names and addresses of their own', async () => {
+  const { key } = await makeKey(tailnet, { reusable: true, preauthorized: true });
+  const joined = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => join(key, 'agent', `machine-${index}`)),
+  );
+  expect(new Set(joined.map(({ tailnetIp }) => tailnetIp)).size).toBe(20);
+  const labels = joined.map(({ name }) => name.split('.')[0]).sort();
+  expect(labels).toEqual(['agent', ...Array.from({ length: 19 }, (_, index) => `agent-${index + 1}`)].sort());
+});
+
+test('the machine that joined before gets its device again; with another key it is a new one', async () => {
+  const first = await makeKey(tailnet);
+  const joined = await join(first.key, 'agent-1', 'server-7');
+  expect(await join(first.key, 'agent-1', 'server-7')).toEqual(joined);
+  const again = await join((await makeKey(tailnet)).key, 'agent-1', 'server-7');
+  expect(again.name).toBe(joined.name.replace('agent-1.', 'agent-1-1.'));
+  expect(await listed()).toHaveLength(2);
+});
+
+test('a deleted device does not come back with its used key, and its address goes to nobody else', async () => {
+  const { key } = await makeKey(tailnet);
+  const { tailnetIp, name } = await join(key, 'agent-1', 'server-7');
+  const [device] = await listed();
+  expect((await tailnet.call('DELETE', `/device/${device.nodeId}`)).status).toBe(200);
+  expect((await tailnet.call('GET', `/device/${device.nodeId}`)).status).toBe(404);
+  expect((await tailnet.call('DELETE', `/device/${device.id}`)).status).toBe(404);
+  await expect(join(key, 'agent-1', 'server-7')).rejects.toThrow('was used');
+  const next = await join((await makeKey(tailnet)).key, 'agent-1', 'server-8');
+  expect(next.name).toBe(name);
+  expect(next.tailnetIp).not.toBe(tailnetIp);
+});
+
+test('shows a device as Tailscale does, by either id', async () => {
+  const { key } = await makeKey(tailnet);
+  const { tailnetIp, name } = await join(key, 'agent-1');
+  const [device] = await listed();
+  expect(device).toMatchObject({
+    addresses: [tailnetIp, expect.stringMatching(/^fd7a:115c:a1e0:/)],
+    name,
+    hostname: 'agent-1',
+    id: expect.stringMatching(/^\d+$/),
+    nodeId: expect.stringMatching(/^n\w+CNTRL$/),
+    tags: ['tag:agent'],
+    authorized: true,
+    keyExpiryDisabled: true,
+    isEphemeral: false,
+    isExternal: false,
+    os: 'linux',
+  });
+  expect(device).not.toHaveProperty('advertisedRoutes');
+  for (const id of [device.id, device.nodeId])
+    expect((await tailnet.call('GET', `/device/${id}`)).body).toEqual(device);
+  const [full] = await listed('?fields=all');
+  expect(full).toMatchObject({ ...device, advertisedRoutes: [], enabledRoutes: [] });
+});
+
+test('filters the list by exact values', async () => {
+  await join((await makeKey(tailnet)).key, 'agent-1');
+  await join((await makeKey(tailnet, { tags: ['tag:agent', 'tag:blue'] })).key, 'agent-2');
+  const hostnames = async (query: string) =>
+    (await listed(query)).map(({ hostname }: { hostname: string }) => hostname);
+  expect(await hostnames('?hostname=agent-2')).toEqual(['agent-2']);
+  expect(await hostnames('?tags=tag:agent')).toEqual(['agent-1', 'agent-2']);
+  expect(await hostnames('?tags=tag:agent&tags=tag:blue')).toEqual(['agent-2']);
+  expect(await hostnames('?authorized=false')).toEqual(['agent-2']);
+});
+
+test('authorizes, tags and keeps a key from expiring', async () => {
+  const { key } = await makeKey(tailnet, {});
+  await join(key, 'agent-1');
+  const [device] = await listed();
+  expect(device).toMatchObject({ authorized: false, keyExpiryDisabled: false });
+  const path = `/device/${device.nodeId}`;
+  expect((await tailnet.call('POST', `${path}/authorized`, { authorized: true })).body).toEqual({});
+  await tailnet.call('POST', `${path}/tags`, { tags: ['tag:controller'] });
+  await tailnet.call('POST', `${path}/key`, { keyExpiryDisabled: true });
+  expect((await tailnet.call('GET', path)).body).toMatchObject({
+    authorized: true,
+    tags: ['tag:controller'],
+    keyExpiryDisabled: true,
+  });
+  expect((await tailnet.call('POST', `${path}/tags`, { tags: ['controller'] })).status).toBe(400);
+  expect((await tailnet.call('POST', '/device/1/tags', { tags: [] })).status).toBe(404);
+});
+
+test('addresses lie in 100.64.0.0/10, off the reserved ranges, and never repeat', () => {
+  const addresses = Array.from({ length: 20_000 }, (_, index) => addressesOf(BigInt(index + 1))?.ipv4).filter(
+    (ipv4) => ipv4 !== undefined,
+  );
+  expect(new Set(addresses).size).toBe(addresses.length);
+  expect(addresses.length).toBeGreaterThan(19_000);
+  for (const ipv4 of addresses) {
+    expect(ipv4).toMatch(/^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
+    expect(ipv4).not.toMatch(/^100\.(100\.(0|100)|115\.9[23])\.|\.(0|255)$/);
+  }
+});

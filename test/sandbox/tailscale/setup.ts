@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type pg from 'pg';
+import { openSandboxDatabase } from '../../../src/sandbox/database.ts';
+import { createTailscaleRouter } from '../../../src/sandbox/tailscale/router.ts';
+import { tailscaleSchema } from '../../../src/sandbox/tailscale/schema.ts';
+import { createDatabase } from '../../support/postgres.ts';
+
+export const tokens = {
+  hcloudToken: 'h'.repeat(64),
+  tailscaleApiKey: 'tskey-api-test',
+  tailscaleOauthClientId: 'client-id',
+  tailscaleOauthClientSecret: 'tskey-client-test',
+  stripeSecretKey: 'sk_test_key',
+  stripeWebhookSecret: 'whsec_test',
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
+export type Answer = { status: number; body: any; headers: Headers };
+
+/** The tailnet's API on a database and a port of its own; `call` speaks to it with the API key. */
+export async function setup() {
+  const database = await createDatabase();
+  const pool: pg.Pool = await openSandboxDatabase(database.url, [tailscaleSchema]);
+  const app = express().use('/tailscale', createTailscaleRouter({ pool, tokens }));
+  const server = createServer(app).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tailscale/api/v2`;
+  const asUser = { Authorization: `Bearer ${tokens.tailscaleApiKey}` };
+
+  async function call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: object = asUser,
+  ): Promise<Answer> {
+    const form = body instanceof URLSearchParams || typeof body === 'string';
+    const response = await fetch(url + path, {
+      method,
+      headers: { ...(body !== undefined && !form && { 'Content-Type': 'application/json' }), ...headers },
+      ...(body !== undefined && { body: form ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      body: text === '' ? undefined : JSON.parse(text),
+      headers: response.headers,
+    };
+  }
+
+  return {
+    pool,
+    call,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await pool.end();
+      await database.drop();
+    },
+  };
+}
+
+export type Tailnet = Awaited<ReturnType<typeof setup>>;
+
+/** Makes an auth key, single use and tagged unless told otherwise; answers it with its secret. */
+export async function makeKey(
+  tailnet: Tailnet,
+  create: object = { preauthorized: true, tags: ['tag:agent'] },
+  rest: object = {},
+) {
+  const { body } = await tailnet.call('POST', '/tailnet/-/keys', {
+    capabilities: { devices: { create } },
+    ...rest,
+  });
+  return body as { id: string; key: string };
+}
