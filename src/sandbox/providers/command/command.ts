@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import { stable } from '../fields.ts';
+import type { CallContext, CheckFailure, Invoke, PropertyChange, Resource } from '../resource.ts';
+import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { type Output, runScript } from './process.ts';
+
+/** What commands inherit: the environment of the operation. */
+export interface CommandClient {
+  environment: Readonly<Record<string, string>>;
+}
+
+const loggingModes = ['stdout', 'stderr', 'stdoutAndStderr', 'none'];
+
+/** command.local.Command, with the semantics of pulumi-command 1.2.1. */
+export const command: Resource<CommandClient> = {
+  check: (inputs) => ({ failures: checkCommand(inputs) }),
+  diff({ oldInputs, inputs }) {
+    const names = [...new Set([...Object.keys(oldInputs), ...Object.keys(inputs)])];
+    const changes = names
+      .filter((name) => stable(oldInputs[name]) !== stable(inputs[name]))
+      .map((name) => changeOf(name, oldInputs[name], inputs[name]));
+    return { changes, deleteBeforeReplace: true };
+  },
+  preview: (inputs) => ({ ...inputs, stdout: unknownValue, stderr: unknownValue }),
+  async create({ environment }, inputs, context) {
+    const id = `${context.name}${randomBytes(4).toString('hex')}`;
+    const output = await run(inputs.create, inputs, undefined, environment, context);
+    return { id, state: { ...inputs, ...output } };
+  },
+  read: async (_client, id, { state, inputs }) => ({ id, state, inputs }),
+  async update({ environment }, _id, { state, inputs }, context) {
+    const output = await run(inputs.update ?? inputs.create, inputs, outputOf(state), environment, context);
+    return { ...inputs, ...output };
+  },
+  async delete({ environment }, _id, state, context) {
+    await run(state.delete, state, outputOf(state), environment, context);
+  },
+  // What a command prints may hold whatever it was given.
+  secretOutputs: (secretInputs) =>
+    secretInputs.size === 0 ? secretInputs : new Set([...secretInputs, 'stdout', 'stderr']),
+};
+
+/** command.local.run: runs a command at every operation, previews included. */
+export const runCommand: Invoke<CommandClient> = async ({ environment }, args, context) => {
+  const [failure] = checkCommand(args);
+  if (failure) throw new Error(failure.reason);
+  return { ...args, ...(await run(args.command, args, undefined, environment, context)) };
+};
+
+function checkCommand(inputs: Properties): CheckFailure[] {
+  const failures: CheckFailure[] = ['assetPaths', 'archivePaths']
+    .filter((name) => inputs[name] !== undefined)
+    .map((property) => ({
+      property,
+      reason: `"${property}" is not supported by the builtin command provider; use the official one (PROVIDERS=official)`,
+    }));
+  if (inputs.logging !== undefined && !loggingModes.includes(String(inputs.logging))) {
+    failures.push({ property: 'logging', reason: `logging must be one of ${loggingModes.join(', ')}` });
+  }
+  return failures;
+}
+
+function changeOf(name: string, before: unknown, after: unknown): PropertyChange {
+  const kind = before === undefined ? 'add' : after === undefined ? 'delete' : 'update';
+  return { path: name, kind, replaces: name === 'triggers' };
+}
+
+function outputOf(state: Properties): Output {
+  return { stdout: String(state.stdout ?? ''), stderr: String(state.stderr ?? '') };
+}
+
+/** Runs one of a resource's scripts; without a script nothing happens and the output stays what it was. */
+async function run(
+  script: unknown,
+  inputs: Properties,
+  previous: Output | undefined,
+  environment: Readonly<Record<string, string>>,
+  context: CallContext,
+): Promise<Output> {
+  if (typeof script !== 'string') return previous ?? { stdout: '', stderr: '' };
+  const logging = inputs.logging ?? 'stdoutAndStderr';
+  return runScript(
+    {
+      command: script,
+      interpreter: Array.isArray(inputs.interpreter) ? inputs.interpreter.map(String) : [],
+      dir: typeof inputs.dir === 'string' ? inputs.dir : undefined,
+      stdin: typeof inputs.stdin === 'string' ? inputs.stdin : undefined,
+      environment: { ...environment, ...ownEnvironment(inputs), ...previousOutput(inputs, previous) },
+      onLine(stream, line) {
+        if (logging === stream || logging === 'stdoutAndStderr') context.showStatus(line);
+      },
+    },
+    context.signal,
+  );
+}
+
+function ownEnvironment(inputs: Properties): Record<string, string> {
+  const given = isRecord(inputs.environment) ? inputs.environment : {};
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, String(value)]));
+}
+
+function previousOutput(inputs: Properties, previous: Output | undefined): Record<string, string> {
+  if (inputs.addPreviousOutputInEnv === false || !previous) return {};
+  return {
+    ...(previous.stdout === '' ? {} : { PULUMI_COMMAND_STDOUT: previous.stdout }),
+    ...(previous.stderr === '' ? {} : { PULUMI_COMMAND_STDERR: previous.stderr }),
+  };
+}

@@ -1,0 +1,32 @@
+import { engineGrpc, engineProto, grpc } from './grpc.ts';
+
+/** Lines shown beside a resource in the CLI's progress; nothing happens while no engine is attached. */
+export interface EngineLog {
+  attach(address: string): void;
+  detach(): void;
+  status(urn: string, line: string): void;
+}
+
+export function createEngineLog(): EngineLog {
+  let engine: InstanceType<typeof engineGrpc.EngineClient> | undefined;
+  const detach = () => {
+    engine?.close();
+    engine = undefined;
+  };
+  return {
+    attach(address) {
+      detach();
+      engine = new engineGrpc.EngineClient(address, grpc.credentials.createInsecure());
+    },
+    detach,
+    status(urn, line) {
+      const request = new engineProto.LogRequest();
+      request.setSeverity(engineProto.LogSeverity.INFO);
+      request.setMessage(line);
+      request.setUrn(urn);
+      request.setEphemeral(true);
+      // A lost line of progress is no reason to fail.
+      engine?.log(request, () => undefined);
+    },
+  };
+}

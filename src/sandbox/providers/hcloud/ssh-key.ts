@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { addName, changedNames, compareFields, diffNamed, type Fields } from '../fields.ts';
+import type { Resource } from '../resource.ts';
+import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { type HcloudClient, HcloudError, named } from './client.ts';
+
+const fields: Fields = {
+  name: { kind: 'text' },
+  publicKey: { kind: 'text', replaces: true, same: samePublicKey },
+  labels: { kind: 'map' },
+};
+
+/** hcloud.SshKey, with the semantics of terraform-provider-hcloud's hcloud_ssh_key. */
+export const sshKey: Resource<HcloudClient> = {
+  check: (inputs, old, context) => ({
+    added: addName(inputs, old, context),
+    failures:
+      inputs.publicKey === undefined ? [{ property: 'publicKey', reason: 'Missing required argument' }] : [],
+  }),
+  diff: (input) => diffNamed(fields, input),
+  preview: (inputs, state) => ({ ...state, ...inputs, fingerprint: state?.fingerprint ?? unknownValue }),
+  async create(client, inputs, { signal }) {
+    const body = { name: inputs.name, public_key: inputs.publicKey, labels: inputs.labels ?? {} };
+    const answer = await named('createSshKey', () => client.request('POST', '/ssh_keys', body, signal));
+    const state = stateOf(answer.ssh_key);
+    return { id: String(state.id), state };
+  },
+  async read(client, id, { inputs }, { signal }) {
+    const answer = await named('readSshKey', () => client.find(`/ssh_keys/${id}`, signal));
+    if (!answer) return undefined;
+    const state = stateOf(answer.ssh_key);
+    const live = { name: state.name, publicKey: publicKeyInput(inputs, state), labels: state.labels };
+    return { id, state, inputs: { ...inputs, ...live } };
+  },
+  async update(client, id, change, { signal }) {
+    const changed = changedNames(compareFields(fields, change));
+    const body: Properties = {};
+    if (changed.has('name')) body.name = change.inputs.name;
+    if (changed.has('labels')) body.labels = change.inputs.labels ?? {};
+    const answer = await named('updateSshKey', () => client.request('PUT', `/ssh_keys/${id}`, body, signal));
+    return stateOf(answer.ssh_key);
+  },
+  async delete(client, id, _state, { signal }) {
+    try {
+      await named('deleteSshKey', () => client.request('DELETE', `/ssh_keys/${id}`, undefined, signal));
+    } catch (error) {
+      if (!(error instanceof HcloudError) || error.code !== 'not_found') throw error;
+    }
+  },
+  defaultTimeoutSeconds: { create: 1200, read: 1200, update: 1200, delete: 1200 },
+};
+
+function stateOf(key: unknown): Properties {
+  if (!isRecord(key)) throw new Error('hcloud: the answer holds no ssh_key');
+  return {
+    id: String(key.id),
+    name: key.name,
+    fingerprint: key.fingerprint,
+    publicKey: key.public_key,
+    labels: key.labels ?? {},
+  };
+}
+
+/** Keeps the text that the program gave while it is still the same key: only its comment may differ. */
+function publicKeyInput(inputs: Properties, state: Properties): unknown {
+  const given = inputs.publicKey;
+  return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;
+}
+
+/** Two texts are the same key if Hetzner's fingerprint says so: a comment may differ. */
+function samePublicKey(recorded: unknown, wanted: unknown, state: Properties): boolean {
+  if (String(recorded ?? '').trim() === String(wanted ?? '').trim()) return true;
+  return (
+    typeof wanted === 'string' && Boolean(state.fingerprint) && md5Fingerprint(wanted) === state.fingerprint
+  );
+}
+
+function md5Fingerprint(publicKey: string): string | undefined {
+  const [, encoded] = /^\S+\s+(\S+)/.exec(publicKey.trim()) ?? [];
+  if (encoded === undefined) return undefined;
+  const digest = createHash('md5').update(Buffer.from(encoded, 'base64')).digest('hex');
+  return digest.match(/../g)!.join(':');
+}

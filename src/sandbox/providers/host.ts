@@ -1,0 +1,78 @@
+import { type Cancellation, createCancellation } from './cancellation.ts';
+import { commandPackage } from './command/package.ts';
+import { grpc, providerGrpc } from './grpc.ts';
+import { hcloudPackage } from './hcloud/package.ts';
+import { createProviderService } from './service.ts';
+import { tailscalePackage } from './tailscale/package.ts';
+
+export interface ProviderHost {
+  /** For the CLI's `PULUMI_DEBUG_PROVIDERS`: `hcloud:PORT,tailscale:PORT,command:PORT`. */
+  debugProviders: string;
+  /** The environment of the next operation: settings of the providers, and what commands inherit. */
+  use(environment: Readonly<Record<string, string>>): void;
+  /** Ends whatever is under way: waits for HTTP, and the process groups of commands. Returns once it has ended. */
+  abort(): Promise<void>;
+  /** Ends whatever is under way, and the host. */
+  stop(): Promise<void>;
+}
+
+const packages = [hcloudPackage, tailscalePackage, commandPackage] as const;
+
+/** What a command needs to run at all; everything else it gets is handed in. */
+const inheritedNames = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
+
+/**
+ * Serves the builtin hcloud, tailscale and command providers on loopback, for CLIs started by this process: one
+ * operation at a time. Each package has a port of its own, since the engine asks a port for one version only.
+ */
+export async function startProviderHost(): Promise<ProviderHost> {
+  let environment: Readonly<Record<string, string>> = minimalEnvironment();
+  const cancellation = createCancellation();
+  const servers: InstanceType<typeof grpc.Server>[] = [];
+  const ports: string[] = [];
+  for (const provider of packages) {
+    const { server, port } = await serve(provider, () => environment, cancellation);
+    servers.push(server);
+    ports.push(`${provider.name}:${port}`);
+  }
+  return {
+    debugProviders: ports.join(','),
+    use(given) {
+      environment = { ...minimalEnvironment(), ...given };
+    },
+    abort: () => cancellation.cancel(),
+    async stop() {
+      await cancellation.cancel();
+      for (const server of servers) server.forceShutdown();
+    },
+  };
+}
+
+async function serve(
+  provider: (typeof packages)[number],
+  environment: () => Readonly<Record<string, string>>,
+  cancellation: Cancellation,
+): Promise<{ server: InstanceType<typeof grpc.Server>; port: number }> {
+  const megabytes = 1024 * 1024;
+  const server = new grpc.Server({ 'grpc.max_receive_message_length': 400 * megabytes });
+  // The packages differ in their clients only, which no caller sees.
+  const service = createProviderService(provider as Parameters<typeof createProviderService>[0], {
+    environment,
+    cancellation,
+  });
+  server.addService(providerGrpc.ResourceProviderService, service);
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  return { server, port };
+}
+
+function minimalEnvironment(): Record<string, string> {
+  const inherited = inheritedNames.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return Object.fromEntries(inherited);
+}

@@ -1,0 +1,46 @@
+import { messageOf } from './failures.ts';
+import { isRecord, type Properties } from './values.ts';
+
+export interface Exchange {
+  status: number;
+  ok: boolean;
+  headers: Headers;
+  /** The answer's body where it is a JSON object. */
+  json: Properties | undefined;
+}
+
+/** Sends one request and reads the whole answer. Throws only where none came, or the signal was aborted. */
+export async function exchange(
+  method: string,
+  url: string,
+  request: { headers: Record<string, string>; json?: Properties | undefined; form?: URLSearchParams },
+  signal: AbortSignal,
+): Promise<Exchange> {
+  signal.throwIfAborted();
+  const body = request.form ?? (request.json === undefined ? undefined : JSON.stringify(request.json));
+  const headers = request.json === undefined ? {} : { 'content-type': 'application/json' };
+  try {
+    const answer = await fetch(url, {
+      method,
+      signal,
+      headers: { ...headers, ...request.headers },
+      ...(body === undefined ? {} : { body }),
+    });
+    const json = parseObject(await answer.text());
+    return { status: answer.status, ok: answer.ok, headers: answer.headers, json };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    // fetch says only that it failed; what happened to the connection is in the cause.
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw new Error(`${method} ${JSON.stringify(url)}: ${messageOf(cause)}`, { cause: error });
+  }
+}
+
+function parseObject(content: string): Properties | undefined {
+  try {
+    const value: unknown = JSON.parse(content);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

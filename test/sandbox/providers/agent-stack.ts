@@ -1,0 +1,138 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Command } from '@pulumi/command/local/command.js';
+import { Firewall } from '@pulumi/hcloud/firewall.js';
+import { Server } from '@pulumi/hcloud/server.js';
+import { SshKey } from '@pulumi/hcloud/sshKey.js';
+import * as pulumi from '@pulumi/pulumi';
+import { PulumiCommand } from '@pulumi/pulumi/automation/cmd.js';
+import { LocalWorkspace } from '@pulumi/pulumi/automation/localWorkspace.js';
+import type { Stack } from '@pulumi/pulumi/automation/stack.js';
+import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
+import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
+import type { ProviderHost } from '../../../src/sandbox/providers/host.ts';
+
+/** The CLI to test with: `TEST_PULUMI`, else the one on PATH. */
+export function findPulumi(): string | undefined {
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'pulumi'));
+  return [process.env.TEST_PULUMI ?? '', ...onPath].find((path) => path !== '' && existsSync(path));
+}
+
+export interface AgentInputs {
+  labels: Record<string, string>;
+  trigger: string;
+  userData: string;
+  canary: string;
+  command: string;
+  /** The id of a server that exists already and is to be taken over. */
+  importServer?: string;
+}
+
+/** A stack of the shape that our agents have, at the mercy of the two services. */
+export async function openAgentStack(
+  host: ProviderHost,
+  services: { hetznerUrl: string; tailscaleUrl: string; pulumi: string },
+) {
+  const folder = await mkdtemp(join(tmpdir(), 'providers-'));
+  for (const name of ['bin', 'work', 'state', 'home']) await mkdir(join(folder, name));
+  await symlink(services.pulumi, join(folder, 'bin', 'pulumi'));
+  const environment = {
+    HCLOUD_TOKEN: 't'.repeat(64),
+    HCLOUD_ENDPOINT: services.hetznerUrl,
+    TAILSCALE_API_KEY: 'tskey-api-test',
+    TAILSCALE_BASE_URL: services.tailscaleUrl,
+  };
+  host.use(environment);
+  let inputs: AgentInputs;
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName: 'agent-a1', projectName: 'agents', program: async () => agentProgram(inputs) },
+    {
+      workDir: join(folder, 'work'),
+      pulumiHome: join(folder, 'home'),
+      pulumiCommand: await PulumiCommand.get({ root: folder, skipVersionCheck: true }),
+      envVars: {
+        PULUMI_BACKEND_URL: `file://${join(folder, 'state')}`,
+        PULUMI_CONFIG_PASSPHRASE: 'test',
+        PULUMI_DEBUG_PROVIDERS: host.debugProviders,
+        PULUMI_SKIP_UPDATE_CHECK: 'true',
+        PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
+      },
+    },
+  );
+  return {
+    stack,
+    folder,
+    stateFile: () => readFile(join(folder, 'state/.pulumi/stacks/agents/agent-a1.json'), 'utf8'),
+    async up(given: AgentInputs) {
+      inputs = given;
+      return stack.up(quiet);
+    },
+    async preview(given: AgentInputs) {
+      inputs = given;
+      return stack.preview(quiet);
+    },
+    async [Symbol.asyncDispose]() {
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const quiet = { suppressProgress: true, color: 'never', onOutput: () => {} } as const;
+
+export type OpenStack = Awaited<ReturnType<typeof openAgentStack>> & { stack: Stack };
+
+function agentProgram(inputs: AgentInputs) {
+  const { labels } = inputs;
+  const firewall = new Firewall('firewall', {
+    name: 'agents-default',
+    labels,
+    rules: [{ direction: 'in', protocol: 'udp', port: '41641', sourceIps: ['0.0.0.0/0', '::/0'] }],
+  });
+  const sshKey = new SshKey('key', { name: 'agent-a1', publicKey: 'ssh-ed25519 AAAA agent', labels });
+  const tailnetKey = new TailnetKey('tailnet-key', {
+    reusable: false,
+    ephemeral: false,
+    preauthorized: true,
+    expiry: 3600,
+    tags: ['tag:agent'],
+    description: 'agent-a1 1',
+    recreateIfInvalid: 'never',
+  });
+  const server = new Server(
+    'server',
+    {
+      name: 'agent-a1',
+      serverType: 'cx23',
+      image: 'debian-12',
+      location: 'fsn1',
+      sshKeys: [sshKey.id],
+      userData: pulumi.interpolate`${inputs.userData} ${tailnetKey.key}`,
+      labels,
+      firewallIds: [firewall.id.apply(Number)],
+      publicNets: [{ ipv4Enabled: true, ipv6Enabled: true }],
+    },
+    {
+      ignoreChanges: ['userData', 'sshKeys', 'image'],
+      ...(inputs.importServer === undefined ? {} : { import: inputs.importServer }),
+    },
+  );
+  const device = getDeviceOutput({ hostname: server.name, waitFor: '10s' }, { dependsOn: [server] });
+  const configure = new Command('configure', {
+    create: inputs.command,
+    environment: {
+      SECRET: pulumi.secret(inputs.canary),
+      ADDRESS: device.addresses.apply(([first]) => first!),
+    },
+    triggers: [inputs.trigger],
+    logging: 'none',
+  });
+  return {
+    serverId: server.id,
+    ipv4: server.ipv4Address,
+    ipv6: server.ipv6Address,
+    tailnetIp: device.addresses.apply(([first]) => first),
+    said: configure.stdout,
+  };
+}
