@@ -1,0 +1,42 @@
+import type { RequestHandler } from 'express';
+import { sameSecret } from '../tokens.ts';
+import { HetznerError } from './errors.ts';
+
+/** Lets only requests with the project's token pass. */
+export function authenticate(hcloudToken: string): RequestHandler {
+  return (request, _response, next) => {
+    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (given === undefined || !sameSecret(given, hcloudToken))
+      throw new HetznerError(401, 'unauthorized', 'the given token is not valid');
+    next();
+  };
+}
+
+/**
+ * Hetzner's quota: so many requests an hour, refilled continuously, and its state in the headers of every answer.
+ * `now` gives milliseconds. The bucket lives in memory: a restarted sandbox starts with a full one.
+ */
+export function limitRequests(requestsPerHour: number, now: () => number = Date.now): RequestHandler {
+  const perMs = requestsPerHour / 3_600_000;
+  let remaining = requestsPerHour;
+  let countedAtMs = now();
+  return (_request, response, next) => {
+    const nowMs = now();
+    remaining = Math.min(requestsPerHour, remaining + (nowMs - countedAtMs) * perMs);
+    countedAtMs = nowMs;
+    const allowed = remaining >= 1;
+    if (allowed) remaining -= 1;
+    response.set({
+      'RateLimit-Limit': String(requestsPerHour),
+      'RateLimit-Remaining': String(Math.floor(remaining)),
+      'RateLimit-Reset': String(Math.ceil((nowMs + (requestsPerHour - remaining) / perMs) / 1000)),
+    });
+    if (!allowed)
+      throw new HetznerError(
+        429,
+        'rate_limit_exceeded',
+        `limit of ${requestsPerHour} requests per hour reached`,
+      );
+    next();
+  };
+}

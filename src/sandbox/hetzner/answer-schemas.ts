@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import type { ValidateFunction } from 'ajv';
+
+type Responses = Record<string, { content?: Record<string, { schema: object }> }>;
+type Document = { paths: Record<string, Record<string, { responses: Responses }>> };
+
+/** Whether the document knows the call at all, and what in the answer does not fit it. */
+export type CheckedAnswer = { checked: boolean; problems: string[] };
+
+export type AnswerSchemas = {
+  /** `path` is below the API's base; `body` is the text that goes over the wire, if any. */
+  check(method: string, path: string, status: number, body: unknown): CheckedAnswer;
+};
+
+/** Reads Hetzner's OpenAPI document, and checks answers against it. Needs the development dependencies. */
+export async function openAnswerSchemas(): Promise<AnswerSchemas> {
+  const text = await readFile(new URL('./openapi.json', import.meta.url), 'utf8');
+  const document: Document = JSON.parse(text);
+  const compile = await createCompiler();
+  const routes = Object.entries(document.paths).map(([path, operations]) => ({
+    pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+    parameters: path.split('{').length - 1,
+    operations,
+  }));
+  // The more literal path comes first: /servers/actions is not the server named "actions".
+  routes.sort((a, b) => a.parameters - b.parameters);
+  return {
+    check(method, path, status, body) {
+      const operation = routes.find(({ pattern }) => pattern.test(path))?.operations[method.toLowerCase()];
+      if (operation === undefined) return unknownCall(status);
+      const described = operation.responses[status] ?? operation.responses[`${Math.floor(status / 100)}xx`];
+      if (described === undefined) return { checked: true, problems: [`status ${status} is not described`] };
+      const schema = described.content?.['application/json']?.schema;
+      return { checked: true, problems: bodyProblems(schema && compile(schema), body) };
+    },
+  };
+}
+
+/** The document cannot judge a refusal of what it does not know; anything else there is a violation. */
+function unknownCall(status: number): CheckedAnswer {
+  return { checked: false, problems: status < 400 ? ['the call is not in the document'] : [] };
+}
+
+function bodyProblems(validate: ValidateFunction | undefined, body: unknown): string[] {
+  if (validate === undefined) return body === undefined || body === '' ? [] : ['the answer must be empty'];
+  let value: unknown;
+  try {
+    value = JSON.parse(String(body));
+  } catch {
+    return ['the answer is not JSON'];
+  }
+  if (validate(value)) return [];
+  return (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`);
+}
+
+async function createCompiler(): Promise<(schema: object) => ValidateFunction> {
+  const [{ Ajv2020 }, { default: formats }] = await Promise.all([
+    import('ajv/dist/2020.js'),
+    import('ajv-formats'),
+  ]);
+  // Not strict: the document carries annotations of its own (examples, x-…), which Ajv need not know.
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
+  formats.default(ajv);
+  ajv.addFormat('decimal', /^-?\d+(\.\d+)?$/);
+  // Ajv keeps what it has compiled by the schema object itself.
+  return (schema) => ajv.compile(schema);
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { invalidInput, notFound } from './errors.ts';
+
+/** Reads a request's body or query; what does not fit is Hetzner's 422 with all fields that are wrong. */
+export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
+  const result = schema.safeParse(input ?? {});
+  if (result.success) return result.data;
+  const messages = new Map<string, string[]>();
+  for (const issue of result.error.issues) {
+    const name = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
+    messages.set(name, [...(messages.get(name) ?? []), issue.message]);
+  }
+  throw invalidInput([...messages].map(([name, list]) => ({ name, messages: list })));
+}
+
+/** The id in a path. What is no number names nothing. */
+export function parseId(text: string | undefined, what: string): number {
+  const id = Number(text);
+  if (!Number.isSafeInteger(id) || id < 1 || id > 2_147_483_647) throw notFound(what);
+  return id;
+}
+
+/** A query parameter that may be given several times. */
+export const listParameter = z
+  .union([z.string(), z.array(z.string())])
+  .optional()
+  .transform((value) => (value === undefined ? [] : [value].flat()));
+
+/** Things that a request may name by id, as number or text, or by name. */
+export const idOrName = z.union([z.number().int().positive(), z.string().min(1)]);
+export type IdOrName = z.infer<typeof idOrName>;
+
+/** Whether `reference` means the thing with this id and name. */
+export function refersTo(reference: IdOrName, thing: { id: number; name: string | null }): boolean {
+  return thing.name === reference || String(thing.id) === String(reference);
+}
+
+const hostnamePart = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+/** A server's name: a hostname as of RFC 1123. */
+export const hostname = z
+  .string()
+  .max(253)
+  .refine((name) => name.split('.').every((part) => hostnamePart.test(part)), 'is not a valid hostname');
+
+/** Names of everything else. */
+export const resourceName = z.string().min(1, 'is empty').max(128, 'is too long');

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import type { Queryable } from '../../database.ts';
+import { type Image, images } from '../catalogue/images.ts';
+import { type Location, locations } from '../catalogue/locations.ts';
+import { type ServerType, serverTypes } from '../catalogue/server-types.ts';
+import { HetznerError, invalidField } from '../errors.ts';
+import { hostname, type IdOrName, idOrName, refersTo } from '../input.ts';
+import { labelsInput } from '../labels.ts';
+
+const none = z.array(z.never('does not exist')).nullish();
+
+export const userDataInput = z
+  .string()
+  .refine((text) => Buffer.byteLength(text) <= 32 * 1024, 'is larger than 32 KiB')
+  .nullish();
+
+/** The body of `POST /servers`. Networks, volumes and placement groups do not exist in the sandbox's project. */
+export const serverInput = z.object({
+  name: hostname,
+  server_type: idOrName,
+  image: idOrName,
+  location: idOrName.nullish(),
+  ssh_keys: z.array(idOrName).nullish(),
+  firewalls: z.array(z.object({ firewall: z.number().int().positive() })).nullish(),
+  user_data: userDataInput,
+  labels: labelsInput.nullish(),
+  start_after_create: z.boolean().nullish(),
+  automount: z.boolean().nullish(),
+  volumes: none,
+  networks: none,
+  placement_group: z.null('does not exist').optional(),
+  public_net: z
+    .object({
+      enable_ipv4: z.boolean().default(true),
+      enable_ipv6: z.boolean().default(true),
+      ipv4: z.null('does not exist').optional(),
+      ipv6: z.null('does not exist').optional(),
+    })
+    .nullish(),
+});
+export type ServerInput = z.infer<typeof serverInput>;
+
+/** An order whose every reference was found. */
+export type ServerOrder = {
+  serverType: ServerType;
+  image: Image;
+  location: Location;
+  hasSshKeys: boolean;
+  firewallIds: number[];
+};
+
+/** Finds what the order refers to; 422 for what does not exist or does not fit together, 412 for what is sold out. */
+export async function resolveOrder(db: Queryable, input: ServerInput): Promise<ServerOrder> {
+  const serverType = findServerType(input.server_type);
+  const image = findImage(input.image, serverType);
+  const location = findLocation(serverType, input.location ?? undefined);
+  const sshKeys = input.ssh_keys ?? [];
+  await checkSshKeys(db, sshKeys);
+  const firewallIds = [...new Set((input.firewalls ?? []).map(({ firewall }) => firewall))];
+  await checkFirewalls(db, firewallIds);
+  return { serverType, image, location, hasSshKeys: sshKeys.length > 0, firewallIds };
+}
+
+export function findServerType(reference: IdOrName): ServerType {
+  const found = serverTypes.find((type) => refersTo(reference, type));
+  if (found === undefined) throw invalidField('server_type', `server type '${reference}' not found`);
+  return found;
+}
+
+/** An image's name stands for one image an architecture; the server type decides which. */
+export function findImage(reference: IdOrName, serverType: ServerType): Image {
+  const candidates = images.filter((image) => refersTo(reference, image));
+  if (candidates.length === 0) throw invalidField('image', `image '${reference}' not found`);
+  const fitting = candidates.find((image) => image.architecture === serverType.architecture);
+  if (fitting === undefined)
+    throw invalidField('image', `image '${reference}' does not run on ${serverType.architecture}`);
+  return fitting;
+}
+
+function findLocation(serverType: ServerType, reference: IdOrName | undefined): Location {
+  const wanted = reference ?? serverType.locations[0]!.name;
+  const location = locations.find((candidate) => refersTo(wanted, candidate));
+  if (location === undefined) throw invalidField('location', `location '${wanted}' not found`);
+  const offer = serverType.locations.find((candidate) => candidate.id === location.id);
+  if (offer === undefined)
+    throw new HetznerError(422, 'invalid_input', 'unsupported location for server type');
+  if (!offer.available)
+    throw new HetznerError(
+      412,
+      'resource_unavailable',
+      `${serverType.name} is not available in ${location.name}`,
+    );
+  return location;
+}
+
+async function checkSshKeys(db: Queryable, references: IdOrName[]): Promise<void> {
+  if (references.length === 0) return;
+  const { rows } = await db.query<{ id: number; name: string }>(
+    'SELECT id, name FROM hetzner_ssh_keys WHERE name = ANY($1) OR id::text = ANY($1)',
+    [references.map(String)],
+  );
+  const missing = references.find((reference) => !rows.some((key) => refersTo(reference, key)));
+  if (missing !== undefined) throw invalidField('ssh_keys', `SSH key '${missing}' not found`);
+}
+
+async function checkFirewalls(db: Queryable, ids: number[]): Promise<void> {
+  if (ids.length === 0) return;
+  // Shared locks: the firewalls cannot be deleted until this server has them.
+  const { rowCount } = await db.query('SELECT 1 FROM hetzner_firewalls WHERE id = ANY($1) FOR KEY SHARE', [
+    ids,
+  ]);
+  if (rowCount !== ids.length) throw invalidField('firewalls', 'firewall not found');
+}

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+
+/** How many length-prefixed fields follow the type's name inside the key. */
+const fieldsByType: Record<string, number> = {
+  'ssh-rsa': 2,
+  'ssh-ed25519': 1,
+  'ecdsa-sha2-nistp256': 2,
+  'ecdsa-sha2-nistp384': 2,
+  'ecdsa-sha2-nistp521': 2,
+  'sk-ssh-ed25519@openssh.com': 2,
+  'sk-ecdsa-sha2-nistp256@openssh.com': 3,
+};
+
+/** The MD5 fingerprint of an OpenSSH public key line, as `aa:bb:…`; undefined where it is no valid public key. */
+export function publicKeyFingerprint(line: string): string | undefined {
+  const [type = '', encoded = ''] = line.trim().split(/\s+/);
+  if (line.trim().includes('\n') || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return undefined;
+  const blob = Buffer.from(encoded, 'base64');
+  const fields = readFields(blob);
+  const expected = Object.hasOwn(fieldsByType, type) ? fieldsByType[type] : undefined;
+  if (expected === undefined || fields?.length !== expected + 1) return undefined;
+  if (fields[0]!.toString() !== type) return undefined;
+  if (type === 'ssh-ed25519' && fields[1]!.length !== 32) return undefined;
+  return createHash('md5').update(blob).digest('hex').match(/../g)!.join(':');
+}
+
+/** Splits SSH wire format (4 bytes of length, then as many bytes) up; undefined where it does not come out even. */
+function readFields(blob: Buffer): Buffer[] | undefined {
+  const fields: Buffer[] = [];
+  let offset = 0;
+  while (offset < blob.length) {
+    if (offset + 4 > blob.length) return undefined;
+    const end = offset + 4 + blob.readUInt32BE(offset);
+    if (end > blob.length) return undefined;
+    fields.push(blob.subarray(offset + 4, end));
+    offset = end;
+  }
+  return fields;
+}

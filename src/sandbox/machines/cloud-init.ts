@@ -1,0 +1,69 @@
+/** What a simulated machine takes from cloud-init user data. */
+export type CloudInit = { hostname?: string; tailnetKey?: string };
+
+const keyPath = '/etc/agent/tailnet-key';
+
+/**
+ * Reads `hostname:` and the content of the file `/etc/agent/tailnet-key` in `write_files:` out of a `#cloud-config`
+ * document. Understands the forms in which one line or a block scalar gives the content; ignores everything else.
+ */
+export function readCloudInit(userData: string): CloudInit {
+  if (!userData.startsWith('#cloud-config')) return {};
+  const lines = userData.split(/\r?\n/);
+  const hostname = scalar(lines.find((line) => /^hostname:/.test(line)));
+  const tailnetKey = fileContent(lines);
+  return { ...(hostname ? { hostname } : {}), ...(tailnetKey ? { tailnetKey } : {}) };
+}
+
+/** The content of the list item whose `path:` is the key's, whichever order its lines are in. */
+function fileContent(lines: string[]): string | undefined {
+  const path = lines.findIndex((line) => /^\s*(- )?\s*"?path"?:/.test(line) && scalar(line) === keyPath);
+  if (path === -1) return undefined;
+  const item = itemAround(lines, path);
+  const content = item.findIndex((line) => /^\s*(- )?\s*"?content"?:/.test(line));
+  if (content === -1) return undefined;
+  const inline = scalar(item[content]);
+  return inline !== undefined && !/^[|>][+-]?\d*$/.test(inline) ? inline : blockScalar(item, content);
+}
+
+/** The lines of the list item that line `index` belongs to. */
+function itemAround(lines: string[], index: number): string[] {
+  const startsItem = (line: string | undefined) => /^\s*- /.test(line ?? '');
+  let start = index;
+  while (start > 0 && !startsItem(lines[start])) start -= 1;
+  const dash = indentation(lines[start]!);
+  let end = start + 1;
+  while (end < lines.length && (lines[end]!.trim() === '' || indentation(lines[end]!) > dash)) end += 1;
+  return lines.slice(start, end);
+}
+
+/** The text below `content: |`: all lines that are indented deeper than the key. */
+function blockScalar(item: string[], index: number): string {
+  const key = item[index]!.replace('- ', '  ');
+  const rest = item.slice(index + 1);
+  const end = rest.findIndex((line) => line.trim() !== '' && indentation(line) <= indentation(key));
+  return (end === -1 ? rest : rest.slice(0, end))
+    .map((line) => line.trim())
+    .join('\n')
+    .trim();
+}
+
+/** The value after the colon, without its quotes. */
+function scalar(line: string | undefined): string | undefined {
+  const value = line?.slice(line.indexOf(':') + 1).trim();
+  if (!value) return undefined;
+  if (value.startsWith('"')) return parseQuoted(value);
+  return /^'(.*)'$/.exec(value)?.[1]?.replaceAll("''", "'") ?? value;
+}
+
+function parseQuoted(value: string): string | undefined {
+  try {
+    return String(JSON.parse(value)).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function indentation(line: string): number {
+  return line.length - line.trimStart().length;
+}
