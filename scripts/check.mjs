@@ -1,0 +1,24 @@
+// npm run check: format, lint, types. Says little unless something is wrong.
+import { run } from './setup/run.mjs';
+import { root, setUp } from './setup/set-up.mjs';
+
+if (process.argv.length > 2) {
+  console.error(`npm run check takes no options, not ${process.argv.slice(2).join(' ')}`);
+  process.exit(2);
+}
+const env = await setUp({ tools: [] });
+const checks = [
+  { name: 'format and lint', command: 'biome', args: ['check', '--colors=off', '.'] },
+  { name: 'types', command: 'tsc', args: ['-p', '.'] },
+];
+const results = await Promise.all(
+  checks.map(async ({ name, command, args }) => ({
+    name,
+    ...(await run(command, args, { cwd: root, env })),
+  })),
+);
+for (const { name, code, output } of results) {
+  if (code !== 0) console.log(output.trimEnd());
+  console.log(`${name}: ${code === 0 ? 'ok' : 'failed'}`);
+}
+process.exitCode = results.every(({ code }) => code === 0) ? 0 : 1;

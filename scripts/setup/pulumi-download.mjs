@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { pulumiVersion } from './pulumi-version.mjs';
+import { lastLines, SetupError } from './run.mjs';
+
+/** @typedef {import('./set-up.mjs').Context} Context */
+
+const officialSites = {
+  archives: 'https://get.pulumi.com/releases/sdk',
+  checksums: `https://github.com/pulumi/pulumi/releases/download/v${pulumiVersion}/pulumi-${pulumiVersion}-checksums.txt`,
+};
+
+/**
+ * Fetches the official archive and unpacks it into `folder`/bin.
+ * @param {Context} context
+ * @param {string} folder
+ * @param {{ archives: string, checksums: string }} sites
+ * @returns {Promise<{ unavailable: string } | null>}
+ */
+export async function downloadPulumi(context, folder, sites = officialSites) {
+  const platform = platformName(process.platform, process.arch);
+  if (platform === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  const name = `pulumi-v${pulumiVersion}-${platform}.tar.gz`;
+  const archive = join(folder, name);
+  const why = 'the engine behind every stack';
+  return context.progress.step(`Downloading Pulumi ${pulumiVersion}`, why, async (step) => {
+    const failure = await fetchTo(context, `${sites.archives}/${name}`, archive, step.note);
+    if (failure !== null) {
+      step.outcome('not available');
+      return { unavailable: failure };
+    }
+    await checkArchive(context, archive, name, sites.checksums);
+    const args = ['-xzf', archive, '--strip-components=1', '-C', join(folder, 'bin')];
+    const { code, output } = await context.run('tar', args, { signal: context.signal });
+    if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };
+    rmSync(archive);
+    return null;
+  });
+}
+
+/**
+ * The official list is on another site, which may be out of reach; then the archive's HTTPS has to do.
+ * @param {Context} context
+ * @param {string} archive
+ * @param {string} name
+ * @param {string} listUrl
+ */
+async function checkArchive(context, archive, name, listUrl) {
+  const list = join(archive, '..', 'checksums.txt');
+  if ((await fetchTo(context, listUrl, list, () => {})) !== null) return;
+  const wanted = readFileSync(list, 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+\*?/))
+    .find(([, file]) => file === name)?.[0];
+  rmSync(list);
+  if (wanted === undefined) return;
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(archive), hash);
+  if (hash.digest('hex') !== wanted)
+    throw new SetupError(`${name} is not what its official checksum says. Not used.`);
+}
+
+/**
+ * Fetches with the Node among the packages, which obeys the proxy variables. Returns why it failed, or `null`.
+ * @param {Context} context
+ * @param {string} url
+ * @param {string} file
+ * @param {(detail: string) => void} note
+ */
+async function fetchTo({ root, env, run, signal }, url, file, note) {
+  const script = join(root, 'scripts', 'setup', 'fetch-to-file.mjs');
+  const { code, output } = await run(join(root, 'node_modules/.bin/node'), [script, url, file], {
+    env: { ...env, NODE_USE_ENV_PROXY: '1' },
+    signal,
+    onLine: note,
+  });
+  return code === 0 ? null : (output.trim().split('\n').at(-1) ?? 'failed');
+}
+
+/**
+ * @param {string} platform
+ * @param {string} arch
+ */
+export function platformName(platform, arch) {
+  if (!['linux', 'darwin'].includes(platform) || !['x64', 'arm64'].includes(arch)) return null;
+  return `${platform}-${arch}`;
+}

@@ -1,0 +1,2 @@
+/** The same as the npm package's: they are one interface. */
+export const pulumiVersion = '3.259.0';

@@ -1,0 +1,72 @@
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ensureAnsible } from './ansible.mjs';
+import { prepareCacheDir } from './cache-dir.mjs';
+import { ensureDependencies } from './dependencies.mjs';
+import { createProgress } from './progress.mjs';
+import { ensurePulumi } from './pulumi.mjs';
+import { Interrupted, run, SetupError } from './run.mjs';
+
+/**
+ * What each step is given.
+ * @typedef {{
+ *   root: string,
+ *   cacheDir: string,
+ *   env: NodeJS.ProcessEnv,
+ *   progress: import('./progress.mjs').Progress,
+ *   run: import('./run.mjs').Run,
+ *   signal?: AbortSignal | undefined,
+ * }} Context
+ */
+
+/** The clone's top folder. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/**
+ * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
+ * there already it says nothing. Ends the process with a message where something is lacking, and with the usual exit
+ * code on Ctrl-C, after ending what it had started.
+ * @param {{ tools: ('pulumi' | 'ansible')[] }} wanted  beside the packages
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+export async function setUp(wanted) {
+  const interrupt = new AbortController();
+  let exitCode = 130;
+  const onInterrupt = () => interrupt.abort();
+  const onTerminate = () => {
+    exitCode = 143;
+    interrupt.abort();
+  };
+  process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate).on('SIGHUP', onTerminate);
+  try {
+    return await setUpAll(wanted, interrupt.signal);
+  } catch (error) {
+    if (error instanceof Interrupted) process.exit(exitCode);
+    if (!(error instanceof SetupError)) throw error;
+    console.error(`\n${error.message}`);
+    process.exit(1);
+  } finally {
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onTerminate);
+  }
+}
+
+/**
+ * @param {{ tools: ('pulumi' | 'ansible')[] }} wanted
+ * @param {AbortSignal} signal
+ */
+async function setUpAll(wanted, signal) {
+  const env = { ...process.env };
+  const progress = createProgress();
+  const context = { root, env, progress, run, signal, cacheDir: '' };
+  if (Number(process.versions.node.split('.')[0]) < 20) {
+    throw new SetupError(`Node 20 or newer is needed; this is ${process.version}.`);
+  }
+  await ensureDependencies(context);
+  env.PATH = [join(root, 'node_modules', '.bin'), env.PATH].filter(Boolean).join(delimiter);
+  if (wanted.tools.length === 0) return env;
+  context.cacheDir = prepareCacheDir(root, env);
+  env.CACHE_DIR = context.cacheDir;
+  if (wanted.tools.includes('ansible')) env.AGENT_STACKS_ANSIBLE = await ensureAnsible(context);
+  if (wanted.tools.includes('pulumi')) env.AGENT_STACKS_PULUMI = await ensurePulumi(context);
+  return env;
+}

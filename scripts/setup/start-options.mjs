@@ -1,0 +1,18 @@
+import { parseArgs } from 'node:util';
+
+/**
+ * What is wrong with the options of `npm start`, or `null`. Looked at before the set-up, which may take minutes.
+ * @param {string[]} args
+ * @returns {string | null}
+ */
+export function startOptionsProblem(args) {
+  const usage = 'Usage: npm start -- [--role all|api|worker]';
+  try {
+    const { values } = parseArgs({ args, options: { role: { type: 'string' }, help: { type: 'boolean' } } });
+    if (values.help) return usage;
+    if (values.role === undefined || ['all', 'api', 'worker'].includes(values.role)) return null;
+    return `There is no role ${values.role}.\n${usage}`;
+  } catch (error) {
+    return `${/** @type {Error} */ (error).message}\n${usage}`;
+  }
+}

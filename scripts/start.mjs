@@ -1,0 +1,14 @@
+// npm start: sets up what is missing, then runs the service (src/main.ts), which stops in good order when this
+// process is gone: it sees the channel close, however this one ended.
+import { runNode24 } from './setup/node24.mjs';
+import { setUp } from './setup/set-up.mjs';
+import { startOptionsProblem } from './setup/start-options.mjs';
+
+const args = process.argv.slice(2);
+const problem = startOptionsProblem(args);
+if (problem !== null) {
+  console.error(problem);
+  process.exit(args.includes('--help') ? 0 : 2);
+}
+const env = await setUp({ tools: ['pulumi', 'ansible'] });
+await runNode24('src/main.ts', args, { env, channel: true });
