@@ -27,8 +27,10 @@ export const answerError: ErrorRequestHandler = (error, _request, response, next
   if (response.headersSent) return next(error);
   if (error instanceof TailscaleError) response.status(error.status).json({ message: error.message });
   else if (error?.type === 'entity.parse.failed') response.status(400).json({ message: 'invalid JSON body' });
-  else if (error?.type === 'entity.too.large') response.status(413).json({ message: 'body too large' });
-  else {
+  else if (typeof error?.status === 'number' && error.status < 500) {
+    // What express refuses: a body that is too large, a path that is not properly encoded.
+    response.status(error.status).json({ message: String(error.message) });
+  } else {
     console.error(`sandbox tailscale: ${error?.message ?? error}`);
     response.status(500).json({ message: 'internal server error' });
   }

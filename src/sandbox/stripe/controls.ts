@@ -1,0 +1,53 @@
+import express from 'express';
+import type pg from 'pg';
+import { z } from 'zod';
+import { inTransaction } from '../database.ts';
+import { refuseOtherSites } from './checkout.ts';
+import { listDeliveries } from './deliveries.ts';
+import { answerError, invalidRequest, parseParameters } from './errors.ts';
+import { readEvent, scheduleDelivery } from './events.ts';
+import { failNextInvoice, payInvoice } from './invoices.ts';
+import { listObjects } from './objects.ts';
+import type { Invoice } from './wire.ts';
+
+const subscriptionSchema = z.object({ subscriptionId: z.string().min(1) });
+
+const deliveriesSchema = z.object({
+  eventId: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+/** What one would do in Stripe's dashboard or with its command line; to be mounted at `/sandbox/stripe`. */
+export function createStripeControlsRouter({ pool }: { pool: pg.Pool }): express.Router {
+  const router = express.Router();
+  router.use(refuseOtherSites, express.json({ limit: '16kb' }));
+  router.get('/deliveries', async (request, response) => {
+    const { eventId, limit } = parseParameters(deliveriesSchema, request.query);
+    response.json({ deliveries: await listDeliveries(pool, { eventId, limit }) });
+  });
+  router.post('/events/:id/resend', async (request, response) => {
+    const event = await readEvent(pool, request.params.id);
+    await scheduleDelivery(pool, event.id, true);
+    response.status(202).json(event);
+  });
+  router.post('/invoices/fail', async (request, response) => {
+    const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
+    response.json(await inTransaction(pool, (db) => failNextInvoice(db, subscriptionId)));
+  });
+  router.post('/invoices/pay', async (request, response) => {
+    const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
+    const invoice = await openInvoiceOf(pool, subscriptionId);
+    response.json(await inTransaction(pool, (db) => payInvoice(db, invoice.id)));
+  });
+  router.use(answerError);
+  return router;
+}
+
+async function openInvoiceOf(pool: pg.Pool, subscriptionId: string): Promise<Invoice> {
+  const { data } = await listObjects<Invoice>(pool, 'invoice', {
+    filter: { status: 'open', parent: { subscription_details: { subscription: subscriptionId } } },
+    page: { limit: 1 },
+  });
+  if (data[0]) return data[0];
+  throw invalidRequest('This subscription has no open invoice.', { param: 'subscriptionId' });
+}

@@ -1,0 +1,76 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { z } from 'zod';
+
+type StripeErrorFields = {
+  type: 'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error';
+  message: string;
+  code?: string;
+  param?: string;
+};
+
+/** An answer other than success, in Stripe's form `{"error": {type, code, message, param}}`. */
+export class StripeError extends Error {
+  readonly status: number;
+  readonly fields: StripeErrorFields;
+
+  constructor(status: number, fields: StripeErrorFields) {
+    super(fields.message);
+    this.status = status;
+    this.fields = fields;
+  }
+}
+
+export function invalidRequest(message: string, rest: { code?: string; param?: string } = {}): StripeError {
+  return new StripeError(400, { type: 'invalid_request_error', message, ...rest });
+}
+
+/** `status` is 404 where the missing object is the request's own, 400 where a parameter names it. */
+export function resourceMissing(object: string, id: string, param = 'id', status = 404): StripeError {
+  return new StripeError(status, {
+    type: 'invalid_request_error',
+    code: 'resource_missing',
+    message: `No such ${object}: '${id}'`,
+    param,
+  });
+}
+
+/** Parses what came in a form or a query, or throws the 400 that names the parameter as Stripe does. */
+export function parseParameters<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  const [first = '', ...rest] = issue.path.map(String);
+  const param = first + rest.map((part) => `[${part}]`).join('');
+  if (valueAt(input, issue.path) === undefined)
+    throw invalidRequest(`Missing required param: ${param}.`, { code: 'parameter_missing', param });
+  throw invalidRequest(`Invalid ${param}: ${issue.message}`, { param });
+}
+
+function valueAt(input: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
+    input,
+  );
+}
+
+export const unknownRoute: RequestHandler = (request) => {
+  throw new StripeError(404, {
+    type: 'invalid_request_error',
+    message: `Unrecognized request URL (${request.method}: ${request.originalUrl.split('?')[0]}).`,
+  });
+};
+
+export const answerError: ErrorRequestHandler = (error, _request, response, next) => {
+  if (response.headersSent) return next(error);
+  if (error instanceof StripeError) {
+    response.status(error.status).json({ error: error.fields });
+  } else if (typeof error?.status === 'number' && error.status < 500) {
+    // What the body parser refuses: too large, badly encoded, too deeply nested.
+    const fields: StripeErrorFields = { type: 'invalid_request_error', message: String(error.message) };
+    response.status(error.status).json({ error: fields });
+  } else {
+    console.error(`sandbox stripe: ${error?.message ?? error}`);
+    const fields: StripeErrorFields = { type: 'api_error', message: 'The sandbox failed; its log says why.' };
+    response.status(500).json({ error: fields });
+  }
+};

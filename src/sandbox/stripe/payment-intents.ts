@@ -1,0 +1,60 @@
+import type { Endpoints } from './endpoint.ts';
+import { readObject } from './objects.ts';
+import { newId, nowSeconds, type PaymentIntent, type Session } from './wire.ts';
+
+export function mountPaymentIntents(endpoints: Endpoints): void {
+  endpoints.get('/payment_intents/:id', (db, { id }) => readObject<PaymentIntent>(db, 'payment_intent', id));
+}
+
+/** The succeeded payment of a session in `payment` mode. */
+export function paymentIntentOf(
+  session: Session,
+  customerId: string,
+  metadata: Record<string, string>,
+): PaymentIntent {
+  const amount = session.amount_total ?? 0;
+  return {
+    id: newId('pi'),
+    object: 'payment_intent',
+    allowed_payment_method_types: null,
+    amount,
+    amount_capturable: 0,
+    amount_received: amount,
+    application: null,
+    application_fee_amount: null,
+    automatic_payment_methods: null,
+    canceled_at: null,
+    cancellation_reason: null,
+    capture_method: 'automatic_async',
+    client_secret: null,
+    confirmation_method: 'automatic',
+    created: nowSeconds(),
+    currency: session.currency ?? 'eur',
+    customer: customerId,
+    customer_account: null,
+    description: null,
+    excluded_payment_method_types: null,
+    last_payment_error: null,
+    latest_charge: null,
+    livemode: false,
+    managed_payments: null,
+    metadata,
+    next_action: null,
+    on_behalf_of: null,
+    payment_method: null,
+    payment_method_configuration_details: null,
+    payment_method_options: null,
+    payment_method_types: ['card'],
+    payment_record: null,
+    processing: null,
+    receipt_email: null,
+    review: null,
+    setup_future_usage: null,
+    shipping: null,
+    source: null,
+    statement_descriptor: null,
+    statement_descriptor_suffix: null,
+    status: 'succeeded',
+    transfer_group: null,
+  };
+}

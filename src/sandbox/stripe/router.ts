@@ -1,0 +1,76 @@
+import express, { type RequestHandler } from 'express';
+import type pg from 'pg';
+import { type SandboxTokens, sameSecret } from '../tokens.ts';
+import { mountCustomers } from './customers.ts';
+import { createEndpoints, type Endpoints } from './endpoint.ts';
+import { answerError, invalidRequest, parseParameters, StripeError, unknownRoute } from './errors.ts';
+import { eventListParameters, listEvents, readEvent } from './events.ts';
+import { mountInvoices } from './invoices.ts';
+import { mountPaymentIntents } from './payment-intents.ts';
+import { mountPrices } from './prices.ts';
+import { mountSessions } from './sessions.ts';
+import { mountSubscriptions } from './subscriptions.ts';
+import { apiVersion, listOf } from './wire.ts';
+
+/**
+ * Stripe's API as far as buying and keeping a subscription goes; to be mounted at `/v1`.
+ * Source: https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
+ */
+export function createStripeRouter({
+  pool,
+  tokens,
+}: {
+  pool: pg.Pool;
+  tokens: SandboxTokens;
+}): RequestHandler {
+  // An application of its own, since only an application can say that `created[gte]=…` in a query is nested.
+  const api = express();
+  api.disable('x-powered-by');
+  api.disable('etag');
+  api.set('query parser', 'extended');
+  api.use(requireKey(tokens));
+  api.use(refuseJson, express.urlencoded({ extended: true, limit: '256kb' }));
+  const endpoints = createEndpoints(api, pool);
+  mountSessions(endpoints);
+  mountCustomers(endpoints);
+  mountPrices(endpoints);
+  mountSubscriptions(endpoints);
+  mountInvoices(endpoints);
+  mountPaymentIntents(endpoints);
+  mountEvents(endpoints);
+  api.use(unknownRoute, answerError);
+  return api;
+}
+
+function mountEvents(endpoints: Endpoints): void {
+  endpoints.get('/events', async (db, { input }) => {
+    const { data, hasMore } = await listEvents(db, parseParameters(eventListParameters, input));
+    return listOf('/v1/events', data, hasMore);
+  });
+  endpoints.get('/events/:id', (db, { id }) => readEvent(db, id));
+}
+
+/** The secret key as `Bearer`, or as the user of Basic authentication. */
+function requireKey(tokens: SandboxTokens): RequestHandler {
+  return (request, response, next) => {
+    response.set('Stripe-Version', apiVersion);
+    const [scheme = '', credential = ''] = (request.get('authorization') ?? '').split(' ');
+    const key =
+      scheme.toLowerCase() === 'basic'
+        ? Buffer.from(credential, 'base64').toString('utf8').split(':')[0]!
+        : credential;
+    if (key === '') throw unauthorized('You did not provide an API key.');
+    if (!sameSecret(key, tokens.stripeSecretKey)) throw unauthorized('Invalid API Key provided.');
+    next();
+  };
+}
+
+function unauthorized(message: string): StripeError {
+  return new StripeError(401, { type: 'invalid_request_error', message });
+}
+
+const refuseJson: RequestHandler = (request, _response, next) => {
+  if (request.is('json'))
+    throw invalidRequest('Invalid request: send parameters as application/x-www-form-urlencoded, not JSON.');
+  next();
+};

@@ -1,0 +1,160 @@
+import { z } from 'zod';
+import type { Queryable } from '../database.ts';
+import { invalidRequest } from './errors.ts';
+import { insertObject, readObject } from './objects.ts';
+import { integer, metadata } from './parameters.ts';
+import { createPrice, priceData } from './prices.ts';
+import { type Customer, type LineItem, newId, nowSeconds, type Price, type Session } from './wire.ts';
+
+const openSeconds = 24 * 3600;
+
+const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
+
+const lineItem = z.object({
+  price: z.string().optional(),
+  price_data: priceData.optional(),
+  quantity: integer.pipe(z.number().min(1)).default(1),
+});
+
+export const sessionParameters = z.object({
+  mode: z.enum(['payment', 'subscription'], 'the sandbox knows payment and subscription'),
+  success_url: url,
+  cancel_url: url.optional(),
+  client_reference_id: z.string().max(200).optional(),
+  customer: z.string().optional(),
+  customer_email: z.string().max(800).optional(),
+  line_items: z.array(lineItem).min(1).max(20),
+  metadata,
+  subscription_data: z.object({ metadata, description: z.string().optional() }).optional(),
+  payment_intent_data: z.object({ metadata }).optional(),
+});
+
+export type SessionParameters = z.output<typeof sessionParameters>;
+
+/** What a session knows and its object does not show. */
+export type SessionHidden = { lineItems: LineItem[]; purchaseMetadata: Record<string, string> };
+
+/** Makes an open session; nothing is bought before somebody pays on its page. */
+export async function createSession(db: Queryable, parameters: SessionParameters): Promise<Session> {
+  const { mode, subscription_data, payment_intent_data, customer } = parameters;
+  if (customer !== undefined) await readObject<Customer>(db, 'customer', customer, { param: 'customer' });
+  const lineItems: LineItem[] = [];
+  for (const index of parameters.line_items.keys())
+    lineItems.push(await createLineItem(db, parameters, index));
+  const session = sessionOf(parameters, lineItems);
+  const purchaseMetadata =
+    (mode === 'subscription' ? subscription_data : payment_intent_data)?.metadata ?? {};
+  const hidden: SessionHidden = { lineItems, purchaseMetadata };
+  await insertObject(db, session, hidden);
+  return session;
+}
+
+async function createLineItem(
+  db: Queryable,
+  { mode, line_items }: SessionParameters,
+  index: number,
+): Promise<LineItem> {
+  const { price: priceId, price_data, quantity } = line_items[index]!;
+  const param = `line_items[${index}][price]`;
+  if ((priceId === undefined) === (price_data === undefined))
+    throw invalidRequest('You must specify either `price` or `price_data` in a line item.', { param });
+  const price = price_data
+    ? await createPrice(db, price_data)
+    : await readObject<Price>(db, 'price', priceId!, { param });
+  if (mode === 'subscription' && price.type !== 'recurring')
+    throw invalidRequest('You must provide at least one recurring price in `subscription` mode.', { param });
+  if (mode === 'payment' && price.type === 'recurring')
+    throw invalidRequest('You must not use recurring prices in `payment` mode.', { param });
+  const amount = (price.unit_amount ?? 0) * quantity;
+  return {
+    id: newId('li'),
+    object: 'item',
+    adjustable_quantity: null,
+    amount_discount: 0,
+    amount_subtotal: amount,
+    amount_tax: 0,
+    amount_total: amount,
+    currency: price.currency,
+    description: price_data?.product_data?.name ?? null,
+    metadata: {},
+    price,
+    quantity,
+  };
+}
+
+function sessionOf(parameters: SessionParameters, lineItems: LineItem[]): Session {
+  const { mode, customer, customer_email } = parameters;
+  const created = nowSeconds();
+  const total = lineItems.reduce((sum, item) => sum + item.amount_total, 0);
+  return {
+    ...constantParts,
+    id: newId('cs_test', 58),
+    amount_subtotal: total,
+    amount_total: total,
+    cancel_url: parameters.cancel_url ?? null,
+    client_reference_id: parameters.client_reference_id ?? null,
+    created,
+    currency: lineItems[0]!.currency,
+    customer: customer ?? null,
+    customer_creation: mode === 'payment' ? 'if_required' : customer === undefined ? 'always' : null,
+    customer_email: customer_email ?? null,
+    expires_at: created + openSeconds,
+    metadata: parameters.metadata,
+    mode,
+    payment_method_collection: mode === 'subscription' ? 'always' : 'if_required',
+    payment_status: 'unpaid',
+    status: 'open',
+    success_url: parameters.success_url,
+    total_details: { amount_discount: 0, amount_shipping: 0, amount_tax: 0 },
+  };
+}
+
+/** What is the same in every session of the sandbox. */
+const constantParts = {
+  object: 'checkout.session',
+  adaptive_pricing: null,
+  after_expiration: null,
+  allow_promotion_codes: null,
+  allowed_payment_method_types: null,
+  automatic_tax: { enabled: false, liability: null, provider: null, status: null },
+  billing_address_collection: null,
+  client_secret: null,
+  collected_information: null,
+  consent: null,
+  consent_collection: null,
+  currency_conversion: null,
+  custom_fields: [],
+  custom_text: {
+    after_submit: null,
+    shipping_address: null,
+    submit: null,
+    terms_of_service_acceptance: null,
+  },
+  customer_account: null,
+  customer_details: null,
+  discounts: [],
+  integration_identifier: null,
+  invoice: null,
+  invoice_creation: null,
+  livemode: false,
+  locale: null,
+  managed_payments: null,
+  origin_context: null,
+  payment_intent: null,
+  payment_link: null,
+  payment_method_configuration_details: null,
+  payment_method_options: {},
+  payment_method_types: ['card'],
+  permissions: null,
+  recovered_from: null,
+  saved_payment_method_options: null,
+  setup_intent: null,
+  shipping_address_collection: null,
+  shipping_cost: null,
+  shipping_options: [],
+  submit_type: null,
+  subscription: null,
+  ui_mode: 'hosted_page',
+  url: null,
+  wallet_options: null,
+} satisfies Partial<Session>;

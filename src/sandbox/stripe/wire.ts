@@ -1,0 +1,41 @@
+import Stripe from 'stripe';
+import { randomText } from '../random-text.ts';
+
+/** The version that the pinned `stripe` package speaks; the objects here have the shapes of its types. */
+export const apiVersion: string = Stripe.API_VERSION;
+
+/** A type of the `stripe` package as it is on the wire: decimals are strings there. */
+export type Wire<T> = T extends string | number | boolean | null | undefined
+  ? T
+  : T extends Stripe.Decimal
+    ? string
+    : T extends readonly (infer Item)[]
+      ? Wire<Item>[]
+      : T extends object
+        ? { [Key in keyof T]: Wire<T[Key]> }
+        : T;
+
+export type Customer = Wire<Stripe.Customer>;
+export type Event = Wire<Stripe.Event>;
+export type Invoice = Wire<Stripe.Invoice>;
+export type LineItem = Wire<Stripe.LineItem>;
+export type PaymentIntent = Wire<Stripe.PaymentIntent>;
+export type Price = Wire<Stripe.Price>;
+export type Product = Wire<Stripe.Product>;
+export type Session = Wire<Stripe.Checkout.Session>;
+export type Subscription = Wire<Stripe.Subscription>;
+
+/** Unix time in whole seconds, Stripe's unit of time. */
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+/** A new id: `sub_1Q…`. */
+export function newId(prefix: string, length = 24): string {
+  return `${prefix}_${randomText(length)}`;
+}
+
+/** A list as the API answers it. */
+export function listOf<T>(url: string, data: T[], hasMore = false) {
+  return { object: 'list' as const, url, has_more: hasMore, data };
+}
