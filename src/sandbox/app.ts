@@ -1,0 +1,53 @@
+import express, { type ErrorRequestHandler } from 'express';
+import type pg from 'pg';
+import { createFaults } from './faults.ts';
+import { createValidationRouter } from './hetzner/answer-validation.ts';
+import { createHetznerRouter } from './hetzner/router.ts';
+import { createMachinesRouter } from './machines/simulated.ts';
+import type { SandboxSettings } from './settings.ts';
+import { createCheckoutRouter } from './stripe/checkout.ts';
+import { createStripeControlsRouter } from './stripe/controls.ts';
+import { createStripeRouter } from './stripe/router.ts';
+import { createTailscaleRouter } from './tailscale/router.ts';
+import type { SandboxTokens } from './tokens.ts';
+
+export type SandboxAppDeps = {
+  /** The sandbox's database, with the tables of all areas. */
+  pool: pg.Pool;
+  tokens: SandboxTokens;
+  settings: SandboxSettings;
+  /** The service's webhook; its root is where orders placed with the sandbox's own form lead after the payment. */
+  webhookUrl: string;
+};
+
+/** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
+export function createSandboxApp({ pool, tokens, settings, webhookUrl }: SandboxAppDeps): express.Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // The real services send no ETags, and a 304 would surprise their clients.
+  app.disable('etag');
+  const faults = createFaults(pool);
+
+  app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ pool, tokens, settings }));
+  app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens }));
+  app.use('/v1', faults.middleware('stripe'), createStripeRouter({ pool, tokens }));
+  app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
+
+  app.use('/sandbox', faults.router);
+  app.use('/sandbox', createMachinesRouter(pool));
+  app.use('/sandbox', createValidationRouter(pool));
+  app.use('/sandbox/stripe', createStripeControlsRouter({ pool }));
+
+  app.use((_request, response) => {
+    response.status(404).json({ type: 'about:blank', title: 'Not found', status: 404 });
+  });
+  app.use(answerError);
+  return app;
+}
+
+const answerError: ErrorRequestHandler = (error, request, response, next) => {
+  if (response.headersSent) return next(error);
+  const status = typeof error?.status === 'number' && error.status < 500 ? error.status : 500;
+  if (status === 500) console.error(`sandbox ${request.method} ${request.path}: ${error?.message ?? error}`);
+  response.status(status).json({ type: 'about:blank', title: 'The request failed', status });
+};

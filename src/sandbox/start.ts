@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { z } from 'zod';
+import { createSandboxApp } from './app.ts';
+import { openSandboxDatabase } from './database.ts';
+import { startDueLoop } from './due.ts';
+import { hetznerSchema } from './hetzner/schema.ts';
+import { machinesSchema } from './machines/schema.ts';
+import { createMachineHandlers } from './machines/simulated.ts';
+import { sandboxSettingsSchema } from './settings.ts';
+import { createDeliveryHandlers, resumeDeliveries } from './stripe/deliveries.ts';
+import { stripeSchema } from './stripe/schema.ts';
+import { joinTailnet } from './tailscale/devices.ts';
+import { tailscaleSchema } from './tailscale/schema.ts';
+import { sandboxTokensSchema } from './tokens.ts';
+
+/** Due work at once: webhooks that hang, ten seconds each, must leave room for machines that boot. */
+const dueConcurrency = 64;
+
+export const sandboxOptionsSchema = z.object({
+  databaseUrl: z.string().min(1),
+  /** 0: any free one. */
+  port: z.number().int().min(0).max(65535),
+  tokens: sandboxTokensSchema,
+  webhookUrl: z.url({ protocol: /^https?$/ }),
+  settings: sandboxSettingsSchema.prefault({}),
+});
+
+export type SandboxOptions = z.output<typeof sandboxOptionsSchema>;
+
+export type RunningSandbox = {
+  /** Where it serves, without a slash at the end. */
+  url: string;
+  /** Ends at once what runs; all that was answered is in the database. */
+  stop(): Promise<void>;
+};
+
+/** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
+export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
+  const { tokens, settings, webhookUrl } = options;
+  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema];
+  const pool = await openSandboxDatabase(options.databaseUrl, schemas);
+  const ending = new AbortController();
+  const { signal } = ending;
+  try {
+    const server = await listen(createSandboxApp({ pool, tokens, settings, webhookUrl }), options.port);
+    await resumeDeliveries(pool);
+    const handlers = {
+      ...createMachineHandlers({ pool, joinTailnet }),
+      ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
+    };
+    const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
+    return {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      stop: async () => {
+        ending.abort();
+        server.close();
+        server.closeAllConnections();
+        await due;
+        await pool.end();
+      },
+    };
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+}
+
+async function listen(app: RequestListener, port: number): Promise<Server> {
+  const server = createServer(app);
+  // Longer than clients keep idle connections, so that it is they who close them and never lose a request to a race.
+  server.keepAliveTimeout = 65_000;
+  server.headersTimeout = 70_000;
+  server.requestTimeout = 60_000;
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
