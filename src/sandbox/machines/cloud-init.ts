@@ -1,18 +1,40 @@
+import { z } from 'zod';
+
 /** What a simulated machine takes from cloud-init user data. */
-export type CloudInit = { hostname?: string; tailnetKey?: string };
+export type CloudInit = { hostname?: string | undefined; tailnetKey?: string | undefined };
 
 const keyPath = '/etc/agent/tailnet-key';
 
 /**
  * Reads `hostname:` and the content of the file `/etc/agent/tailnet-key` in `write_files:` out of a `#cloud-config`
- * document. Understands the forms in which one line or a block scalar gives the content; ignores everything else.
+ * document, written as JSON or as YAML in which one line or a block scalar gives the content. Ignores all the rest.
  */
 export function readCloudInit(userData: string): CloudInit {
   if (!userData.startsWith('#cloud-config')) return {};
   const lines = userData.split(/\r?\n/);
-  const hostname = scalar(lines.find((line) => /^hostname:/.test(line)));
-  const tailnetKey = fileContent(lines);
+  const { hostname, tailnetKey } = readJson(lines.slice(1).join('\n')) ?? readYaml(lines);
   return { ...(hostname ? { hostname } : {}), ...(tailnetKey ? { tailnetKey } : {}) };
+}
+
+const jsonConfig = z.object({
+  hostname: z.string().optional(),
+  write_files: z.array(z.object({ path: z.string(), content: z.string().optional() })).default([]),
+});
+
+function readJson(text: string): CloudInit | undefined {
+  if (!text.trimStart().startsWith('{')) return undefined;
+  try {
+    const { hostname, write_files } = jsonConfig.parse(JSON.parse(text));
+    const tailnetKey = write_files.find((file) => file.path === keyPath)?.content?.trim();
+    return { hostname, tailnetKey };
+  } catch {
+    return {};
+  }
+}
+
+function readYaml(lines: string[]): CloudInit {
+  const hostname = scalar(lines.find((line) => /^hostname:/.test(line)));
+  return { hostname, tailnetKey: fileContent(lines) };
 }
 
 /** The content of the list item whose `path:` is the key's, whichever order its lines are in. */

@@ -7,6 +7,8 @@ const america = ['ash', 'hil'];
 const singapore = ['sin'];
 const everywhere = [...europe, ...america, ...singapore];
 
+const bytesPerTerabyte = 1024 ** 4;
+
 type Family = {
   category: string;
   cpuType: 'shared' | 'dedicated';
@@ -126,8 +128,6 @@ function toServerType(family: Family, [id, name, cores, memory, disk, euros]: Fa
   };
 }
 
-const TERABYTE = 1024 ** 4;
-
 function priceAt(location: Location, eurosInEurope: number) {
   const inEurope = europe.includes(location.name);
   const inSingapore = singapore.includes(location.name);
@@ -138,7 +138,7 @@ function priceAt(location: Location, eurosInEurope: number) {
     // Hetzner charges by the hour up to the monthly price, which is reached after 625 hours or so.
     price_hourly: money(euros / 625),
     price_monthly: money(euros),
-    included_traffic: trafficTerabytes * TERABYTE,
+    included_traffic: trafficTerabytes * bytesPerTerabyte,
     price_per_tb_traffic: money(inSingapore ? 7.4 : 1),
   };
 }

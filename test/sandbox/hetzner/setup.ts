@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { openSandboxDatabase } from '../../../src/sandbox/database.ts';
+import { createFaults } from '../../../src/sandbox/faults.ts';
+import { createValidationRouter, readViolations } from '../../../src/sandbox/hetzner/answer-validation.ts';
+import { createHetznerRouter } from '../../../src/sandbox/hetzner/router.ts';
+import { hetznerSchema } from '../../../src/sandbox/hetzner/schema.ts';
+import { machinesSchema } from '../../../src/sandbox/machines/schema.ts';
+import { createMachinesRouter } from '../../../src/sandbox/machines/simulated.ts';
+import { type SandboxSettings, sandboxSettingsSchema } from '../../../src/sandbox/settings.ts';
+import { createDatabase } from '../../support/postgres.ts';
+
+export const hcloudToken = 'h'.repeat(64);
+
+export const publicKey =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJAkSvCVEitPeGFjWHY5WIg6vXL6WXodmMWmPPVKfPnQ someone@example';
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are judged by the official document and by the tests' expectations.
+export type Answer = { status: number; headers: Headers; body: any };
+
+export type Cloud = {
+  url: string;
+  pool: pg.Pool;
+  settings: SandboxSettings;
+  /** Calls the Hetzner API with the project's token, unless `headers` say otherwise. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** Calls the sandbox's own controls. */
+  control(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** Waits for actions as client libraries do, and gives their last states. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  finish(...actions: { id: number }[]): Promise<any[]>;
+};
+
+/** Quick enough not to hold tests up, slow enough to see what is in between. */
+const quick = { serverCreateMs: 40, serverActionMs: 40, machineBootMs: 10, validateAnswers: true };
+
+/** A cloud on a fresh database. When the test ends, all its answers must have fitted the official document. */
+export async function startCloud(
+  settings: Partial<SandboxSettings> = {},
+  options: { expectViolations?: boolean } = {},
+): Promise<Cloud> {
+  const database = await createDatabase();
+  onTestFinished(() => database.drop());
+  const cloud = await serveCloud(database.url, settings);
+  onTestFinished(async () => {
+    if (options.expectViolations) return;
+    const { checked, violations } = await readViolations(cloud.pool);
+    if (violations.length > 0) throw new Error(`Answers against the document: ${JSON.stringify(violations)}`);
+    if (checked === 0) throw new Error('No answer was checked against the document');
+  });
+  return cloud;
+}
+
+/** The same cloud in a process that began later: new routers and connections on the same database. */
+export async function restartCloud(cloud: Cloud): Promise<Cloud> {
+  return serveCloud(cloud.pool.options.connectionString!, cloud.settings);
+}
+
+async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSettings>): Promise<Cloud> {
+  const settings = sandboxSettingsSchema.parse({ ...quick, ...overrides });
+  const pool = await openSandboxDatabase(databaseUrl, [hetznerSchema, machinesSchema]);
+  const faults = createFaults(pool);
+  const app = express();
+  app.use('/hetzner/v1', faults.middleware('hetzner'));
+  app.use('/hetzner/v1', createHetznerRouter({ pool, tokens: { hcloudToken }, settings }));
+  app.use('/sandbox', faults.router, createValidationRouter(pool), createMachinesRouter(pool));
+  const server = createServer(app).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => close(server, pool));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const call: Cloud['call'] = (method, path, body, headers) =>
+    request(`${url}/hetzner/v1${path}`, method, body, { authorization: `Bearer ${hcloudToken}`, ...headers });
+  return {
+    url,
+    pool,
+    settings,
+    call,
+    control: (method, path, body) => request(`${url}/sandbox${path}`, method, body, {}),
+    finish: (...actions) => finishActions(call, actions),
+  };
+}
+
+async function close(server: Server, pool: pg.Pool): Promise<void> {
+  server.closeAllConnections();
+  server.close();
+  await pool.end();
+}
+
+export async function request(
+  url: string,
+  method: string,
+  body: unknown,
+  headers: Record<string, string>,
+): Promise<Answer> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const response = await fetch(url, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: text }),
+  });
+  const answer = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: answer === '' ? undefined : JSON.parse(answer),
+  };
+}
+
+async function finishActions(call: Cloud['call'], actions: { id: number }[]) {
+  const query = actions.map(({ id }) => `id=${id}`).join('&');
+  return eventually(async () => {
+    const { body } = await call('GET', `/actions?${query}`);
+    const done = body.actions.every((action: { status: string }) => action.status !== 'running');
+    return done ? body.actions : undefined;
+  });
+}
+
+/** Asks again and again until there is an answer, for 5 seconds at most. */
+export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 5000;
+  while (Date.now() < deadline) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error('It did not happen within 5 seconds');
+}
+
+/** Orders a server, with what a test does not care about filled in. */
+export function orderServer(cloud: Cloud, order: Record<string, unknown>): Promise<Answer> {
+  return cloud.call('POST', '/servers', {
+    server_type: 'cx23',
+    image: 'debian-12',
+    location: 'nbg1',
+    ...order,
+  });
+}
+
+/** A server that has been created and started. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export async function runningServer(cloud: Cloud, order: Record<string, unknown>): Promise<any> {
+  const { body } = await orderServer(cloud, order);
+  await cloud.finish(body.action, ...body.next_actions);
+  return (await cloud.call('GET', `/servers/${body.server.id}`)).body.server;
+}

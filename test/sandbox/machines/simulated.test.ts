@@ -1,0 +1,137 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { startDueLoop } from '../../../src/sandbox/due.ts';
+import { createMachineHandlers, type JoinTailnet } from '../../../src/sandbox/machines/simulated.ts';
+import { type Cloud, eventually, orderServer, runningServer, startCloud } from '../hetzner/setup.ts';
+
+function userData(key: string): string {
+  return `#cloud-config\nhostname: agent-1\nwrite_files:\n  - path: /etc/agent/tailnet-key\n    content: ${key}\n`;
+}
+
+/** A tailnet that lets everybody in who has a key that begins with "good", one address a machine. */
+function createTailnet() {
+  const machines: string[] = [];
+  const joinTailnet: JoinTailnet = async (_pool, { authKey, machineId, hostname }) => {
+    if (!authKey.startsWith('good')) return { refused: 'the key is used up' };
+    if (!machines.includes(machineId)) machines.push(machineId);
+    return { tailnetIp: `100.64.0.${machines.indexOf(machineId) + 1}`, name: `${hostname}.tailnet.example` };
+  };
+  return { machines, joinTailnet };
+}
+
+function workOff(cloud: Cloud, joinTailnet: JoinTailnet): void {
+  const stop = new AbortController();
+  const handlers = createMachineHandlers({ pool: cloud.pool, joinTailnet });
+  const done = startDueLoop(cloud.pool, handlers, { signal: stop.signal, pollMs: 5, retryMs: 5 });
+  onTestFinished(async () => {
+    stop.abort();
+    await done;
+  });
+}
+
+function machineOf(cloud: Cloud, serverId: number, generation = 1) {
+  return eventually(async () => {
+    const query = 'SELECT * FROM machines WHERE server_id = $1 AND generation = $2';
+    return (await cloud.pool.query(query, [serverId, generation])).rows[0];
+  });
+}
+
+const health = (cloud: Cloud, ip: string) => cloud.control('GET', `/machines/${ip}/health`);
+
+test('a machine boots, joins, and is healthy exactly while its server runs', async () => {
+  const cloud = await startCloud();
+  const { machines, joinTailnet } = createTailnet();
+  workOff(cloud, joinTailnet);
+  const server = await runningServer(cloud, { name: 'agent-1', user_data: userData('good') });
+  const machine = await machineOf(cloud, server.id);
+  expect(machine).toMatchObject({ hostname: 'agent-1', tailnet_ip: '100.64.0.1', refused_reason: null });
+  expect(machines).toHaveLength(1);
+  const healthy = { status: 'ok', simulated: true, hostname: 'agent-1' };
+  expect(await health(cloud, '100.64.0.1')).toMatchObject({ status: 200, body: healthy });
+  expect(await health(cloud, '100.64.0.9')).toMatchObject({ status: 503, body: { status: 503 } });
+
+  const power = async (name: string) =>
+    cloud.finish((await cloud.call('POST', `/servers/${server.id}/actions/${name}`)).body.action);
+  await power('poweroff');
+  expect((await health(cloud, '100.64.0.1')).status).toBe(503);
+  await power('poweron');
+  expect((await health(cloud, '100.64.0.1')).status).toBe(200);
+  await cloud.finish((await cloud.call('DELETE', `/servers/${server.id}`)).body.action);
+  expect((await health(cloud, '100.64.0.1')).status).toBe(503);
+});
+
+test('the user data is gone once the machine has booted', async () => {
+  const cloud = await startCloud();
+  workOff(cloud, createTailnet().joinTailnet);
+  const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
+  await machineOf(cloud, server.id);
+  const { rows } = await cloud.pool.query('SELECT user_data FROM hetzner_servers WHERE id = $1', [server.id]);
+  expect(rows).toEqual([{ user_data: null }]);
+});
+
+test('a machine whose key is refused runs, and is not in the tailnet', async () => {
+  const cloud = await startCloud();
+  workOff(cloud, createTailnet().joinTailnet);
+  const server = await runningServer(cloud, { name: 'a', user_data: userData('bad') });
+  const machine = await machineOf(cloud, server.id);
+  expect(machine).toMatchObject({ tailnet_ip: null, joined_at: null, refused_reason: 'the key is used up' });
+});
+
+test('a machine without user data boots and joins nothing', async () => {
+  const cloud = await startCloud();
+  workOff(cloud, createTailnet().joinTailnet);
+  const server = await runningServer(cloud, { name: 'plain' });
+  const machine = await machineOf(cloud, server.id);
+  expect(machine).toMatchObject({ hostname: 'plain', tailnet_ip: null, refused_reason: null });
+});
+
+test('a server that is off when it is created boots its machine when it is switched on', async () => {
+  const cloud = await startCloud();
+  workOff(cloud, createTailnet().joinTailnet);
+  const order = { name: 'a', user_data: userData('good'), start_after_create: false };
+  const { server, action } = (await orderServer(cloud, order)).body;
+  await cloud.finish(action);
+  expect((await cloud.pool.query('SELECT 1 FROM machines')).rowCount).toBe(0);
+  await cloud.call('POST', `/servers/${server.id}/actions/poweron`);
+  expect(await machineOf(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
+});
+
+test('a rebuild makes another machine, which joins with the new user data', async () => {
+  const cloud = await startCloud();
+  workOff(cloud, createTailnet().joinTailnet);
+  const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
+  await machineOf(cloud, server.id);
+  const body = { image: 'debian-13', user_data: userData('good-too') };
+  const rebuilt = await cloud.call('POST', `/servers/${server.id}/actions/rebuild`, body);
+  await cloud.finish(rebuilt.body.action);
+  expect(await machineOf(cloud, server.id, 2)).toMatchObject({ tailnet_ip: '100.64.0.2' });
+  expect((await health(cloud, '100.64.0.1')).status).toBe(503);
+  expect((await health(cloud, '100.64.0.2')).status).toBe(200);
+});
+
+test('a boot that fails half way is repeated and ends as one device', async () => {
+  const cloud = await startCloud();
+  const { machines, joinTailnet } = createTailnet();
+  let calls = 0;
+  workOff(cloud, async (pool, machine) => {
+    const joined = await joinTailnet(pool, machine);
+    calls += 1;
+    if (calls === 1) throw new Error('killed before it could be recorded');
+    return joined;
+  });
+  const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
+  expect(await machineOf(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
+  expect(machines).toHaveLength(1);
+});
+
+test('a server that is deleted before its machine has booted never joins', async () => {
+  const cloud = await startCloud({ machineBootMs: 700 });
+  const { machines, joinTailnet } = createTailnet();
+  workOff(cloud, joinTailnet);
+  const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
+  await cloud.call('DELETE', `/servers/${server.id}`);
+  await eventually(async () =>
+    (await cloud.pool.query('SELECT 1 FROM due')).rowCount === 0 ? true : undefined,
+  );
+  expect(machines).toEqual([]);
+  expect((await cloud.pool.query('SELECT 1 FROM machines')).rowCount).toBe(0);
+});
