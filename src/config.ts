@@ -29,6 +29,8 @@ interface CommonConfig {
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
   tools: { pulumi: string | undefined; ansible: string | undefined };
   providers: 'builtin' | 'official';
+  /** What child processes need of this process's environment: where programs, the home folder and certificates are. */
+  childEnvironment: Record<string, string>;
   /** What was set and is ignored in this mode, to be said at the start. */
   notices: string[];
 }
@@ -80,6 +82,23 @@ const IGNORED_IN_SANDBOX = [
   'GITHUB_CALLBACK_SECRET',
 ];
 
+const PASSED_ON = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'TMPDIR',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'NODE_EXTRA_CA_CERTS',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'PULUMI_HOME',
+];
+
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
 const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
 const port = z.coerce
@@ -107,6 +126,12 @@ class Reader {
   /** The variable's text; an empty one counts as unset. */
   text(name: string): string | undefined {
     return this.#environment[name] || undefined;
+  }
+
+  pick(names: string[]): Record<string, string> {
+    return Object.fromEntries(
+      names.flatMap((name) => (this.text(name) === undefined ? [] : [[name, this.text(name)!]])),
+    );
   }
 
   read<T>(name: string, schema: z.ZodType<T>): T | undefined {
@@ -170,6 +195,7 @@ function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'>
       passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE'),
     },
     tools: { pulumi: reader.text('AGENT_STACKS_PULUMI'), ansible: reader.text('AGENT_STACKS_ANSIBLE') },
+    childEnvironment: reader.pick(PASSED_ON),
   };
 }
 

@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
-import { violatedConstraint } from '../database/connect.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { type AgentStatus, type AgentStep, type Health, statusesBefore } from './states.ts';
@@ -31,24 +30,22 @@ export type AgentRow = import('kysely').Selectable<AgentTable>;
  * @throws ConflictError where the id exists: an id is never used twice, not even after its agent is destroyed.
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
-  try {
-    await database
-      .insertInto('agents')
-      .values({
-        agent_id: agent.agentId,
-        user_id: agent.userId,
-        region: agent.region,
-        location: agent.location,
-        plan: agent.plan,
-        subscription_id: agent.subscriptionId ?? null,
-        step: 'queued',
-      })
-      .execute();
-  } catch (error) {
-    if (violatedConstraint(error) === 'agents_pkey')
-      throw new ConflictError(`An agent ${agent.agentId} exists already`, { cause: error });
-    throw error;
-  }
+  const result = await database
+    .insertInto('agents')
+    .values({
+      agent_id: agent.agentId,
+      user_id: agent.userId,
+      region: agent.region,
+      location: agent.location,
+      plan: agent.plan,
+      subscription_id: agent.subscriptionId ?? null,
+      step: 'queued',
+    })
+    // Not a violated constraint: the caller's transaction must stay usable, to write down why there is no agent.
+    .onConflict((conflict) => conflict.column('agent_id').doNothing())
+    .executeTakeFirst();
+  if (result.numInsertedOrUpdatedRows === 0n)
+    throw new ConflictError(`An agent ${agent.agentId} exists already`);
 }
 
 export async function findAgent(database: Database, agentId: string): Promise<AgentRow | undefined> {
@@ -87,16 +84,19 @@ export async function listAgents(
     .limit(page.limit);
   if (page.status !== undefined) query = query.where('status', '=', page.status);
   if (page.cursor !== undefined) {
-    const { createdAt, agentId } = page.cursor;
+    // The row's own time, not a copy of it: a JavaScript date has milliseconds, Postgres microseconds.
+    const { agentId } = page.cursor;
     query = query.where(
-      sql<boolean>`(created_at < ${createdAt} or (created_at = ${createdAt} and agent_id > ${agentId}))`,
+      sql<boolean>`exists (select 1 from agents last where last.agent_id = ${agentId}
+        and (agents.created_at < last.created_at
+          or (agents.created_at = last.created_at and agents.agent_id > last.agent_id)))`,
     );
   }
   return query.execute();
 }
 
+/** The last agent of the page before. Agents are never deleted, so its row gives the place. */
 export interface AgentCursor {
-  createdAt: Date;
   agentId: string;
 }
 

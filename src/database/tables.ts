@@ -25,6 +25,8 @@ export interface InstallationTable {
   singleton: Generated<boolean>;
   mode: 'sandbox' | 'live';
   accounts: Json<Record<string, string>>;
+  /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
+  data_dir: string | null;
   created_at: DefaultTimestamp;
 }
 
@@ -146,7 +148,8 @@ export interface IdempotencyKeyTable {
 export interface WorkerTable {
   worker_id: string;
   host: string;
-  pid: number;
+  /** Its process as survivors.ts names it, so that a dead one is told from a later process of the same number. */
+  process: string;
   concurrency: number;
   started_at: DefaultTimestamp;
   seen_at: DefaultTimestamp;

@@ -152,11 +152,7 @@ async function askToEnd(trx: Database, operationId: string): Promise<void> {
     .set({ cancel_requested: true, updated_at: sql`now()` })
     .where('operation_id', '=', operationId)
     .execute();
-  await sql`select pg_notify(${CANCEL_CHANNEL}, ${operationId})`.execute(trx);
 }
-
-/** Workers listen here, so that a cancellation does not wait for the next heartbeat. */
-export const CANCEL_CHANNEL = 'operation_cancel';
 
 /**
  * Next attempt of an operation that has failed or was cancelled; its tries are counted afresh.

@@ -30,8 +30,8 @@ export const MAX_RETRIES = 3;
 export const MAX_LOST = 10;
 /** A lease lasts this long from its last renewal. */
 export const LEASE_SECONDS = 30;
-/** A worker renews its leases this often. */
-export const HEARTBEAT_SECONDS = 8;
+/** A worker renews its leases this often, and hears of cancellations with it. */
+export const HEARTBEAT_SECONDS = 3;
 /** An operation that takes longer than this is ended and counts as a failed try. */
 export const LIMIT_SECONDS: Record<OperationKind, number> = {
   provision: 30 * 60,

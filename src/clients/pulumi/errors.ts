@@ -1,4 +1,4 @@
-import { CancelledError, PermanentError, RetryableError } from '../../errors.ts';
+import { CancelledError, LostError, PermanentError, RetryableError } from '../../errors.ts';
 
 /** Another process holds the stack's lock, or has left it behind. */
 export class StackLockedError extends RetryableError {
@@ -26,6 +26,8 @@ const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found|failed to load stack|could not find stack/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
+const KILLED =
+  /was killed with SIG(KILL|TERM|INT)|signal: killed|transport is closing|error reading from server: EOF/i;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
 /** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
@@ -37,7 +39,23 @@ export function pulumiError(cause: unknown): Error {
   if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
   if (CANCELLED.test(text) && !/error: [^u]/.test(text))
     return new CancelledError('The run was cancelled', { cause });
+  if (KILLED.test(text)) return new LostError('The Pulumi CLI was ended from outside', { cause });
   return new RetryableError(summary(text), { cause });
+}
+
+const BY_NAME = {
+  StackLockedError,
+  StackExistsError,
+  StackNotFoundError,
+  PermanentError,
+  LostError,
+  CancelledError,
+} as const;
+
+/** The error that a runner reported by name and text. */
+export function runnerError({ name, message }: { name: string; message: string }): Error {
+  const Class = BY_NAME[name as keyof typeof BY_NAME] ?? RetryableError;
+  return new Class(message);
 }
 
 const LONGEST_SUMMARY = 2_000;

@@ -15,6 +15,7 @@ const STATEMENTS = [
      singleton boolean primary key default true check (singleton),
      mode text not null check (mode in ('sandbox', 'live')),
      accounts jsonb not null,
+     data_dir text,
      created_at timestamptz not null default now())`,
 
   `create table stripe_events (
@@ -147,7 +148,7 @@ const STATEMENTS = [
   `create table workers (
      worker_id text primary key,
      host text not null,
-     pid int not null,
+     process text not null,
      concurrency int not null,
      started_at timestamptz not null default now(),
      seen_at timestamptz not null default now())`,

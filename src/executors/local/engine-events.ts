@@ -7,12 +7,15 @@ export function progressOf(event: EngineEvent): Progress[] {
   if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
-  if (diagnostic !== undefined && diagnostic.ephemeral !== true) {
+  if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
     const message = diagnostic.message.replace(/<\{%[^%]*%\}>/g, '').trim();
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
   }
   return [];
 }
+
+/** Never `debug`, which the types do not have and the engine sends: its messages hold secrets in plain text. */
+const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
 
 interface Metadata {
   op: string;

@@ -2,7 +2,7 @@ import type { StackProgram } from '../../../stacks/program.ts';
 
 /** One run of the Pulumi engine on one stack. */
 export interface StackTask {
-  verb: 'up' | 'refresh' | 'destroy' | 'remove';
+  verb: 'up' | 'refresh' | 'destroy' | 'unlock';
   stackName: string;
   program: StackProgram;
   /** Whether the stack may not be there yet, so that it has to be made first. */
@@ -33,4 +33,4 @@ export type FromRunner =
   | { type: 'ready' }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }
-  | { type: 'failed'; message: string };
+  | { type: 'failed'; name: string; message: string };

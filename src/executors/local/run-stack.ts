@@ -147,12 +147,8 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
         if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
       }
       return;
-    case 'remove':
-      try {
-        await stack.workspace.removeStack(task.stackName);
-      } catch (error) {
-        if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
-      }
+    case 'unlock':
+      await stack.cancel();
       return;
   }
 }

@@ -39,6 +39,12 @@ function holdLease(until: number): void {
   leaseTimer = setTimeout(endEverything, Math.max(0, until - Date.now()));
 }
 
+function describe(error: unknown): { name: string; message: string } {
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: 'Error', message: String(error) };
+}
+
 process.on('message', (message: ToRunner) => {
   switch (message.type) {
     case 'lease':
@@ -54,9 +60,7 @@ process.on('message', (message: ToRunner) => {
       runner
         .run(message.task, (progress) => send({ type: 'progress', progress }), controller.signal)
         .then((result) => send({ type: 'done', result }))
-        .catch((error: unknown) =>
-          send({ type: 'failed', message: error instanceof Error ? error.message : String(error) }),
-        )
+        .catch((error: unknown) => send({ type: 'failed', ...describe(error) }))
         .finally(() => {
           abort = undefined;
           clearTimeout(leaseTimer);

@@ -1,0 +1,86 @@
+import { createCipheriv, createDecipheriv, generateKeyPairSync, randomBytes, scryptSync } from 'node:crypto';
+import { z } from 'zod';
+import type { Secret } from '../secret.ts';
+import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
+
+/** An agent's own key pairs: made before anything is created, the same at every repetition. */
+export interface AgentKeys {
+  sshPrivateKey: string;
+  sshPublicKey: string;
+  hostPrivateKey: string;
+  hostPublicKey: string;
+}
+
+const keysSchema = z.object({
+  sshPrivateKey: z.string(),
+  sshPublicKey: z.string(),
+  hostPrivateKey: z.string(),
+  hostPublicKey: z.string(),
+});
+
+/** New ed25519 pairs for administering an agent's server and for the server itself, in OpenSSH's formats. */
+export function generateAgentKeys(agentId: string): AgentKeys {
+  const ssh = generatePair(`agents ${agentId}`);
+  const host = generatePair(`host ${agentId}`);
+  return {
+    sshPrivateKey: ssh.privateKey,
+    sshPublicKey: ssh.publicKey,
+    hostPrivateKey: host.privateKey,
+    hostPublicKey: host.publicKey,
+  };
+}
+
+function generatePair(comment: string): { privateKey: string; publicKey: string } {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const jwk = privateKey.export({ format: 'jwk' });
+  const pair = { publicKey: Buffer.from(jwk.x!, 'base64url'), privateKey: Buffer.from(jwk.d!, 'base64url') };
+  return {
+    privateKey: encodeOpensshPrivateKey(pair, comment),
+    publicKey: encodeOpensshPublicKey(pair.publicKey),
+  };
+}
+
+/** Encrypts and decrypts what is kept of an agent. */
+export interface Vault {
+  seal(agentId: string, keys: AgentKeys): Buffer;
+  /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
+  open(agentId: string, sealed: Buffer): AgentKeys;
+}
+
+const FORMAT = 1;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const SALT = 'agent-stacks agent secrets v1';
+
+/** AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce, tag, ciphertext. */
+export function createVault(passphrase: Secret): Vault {
+  const key = scryptSync(passphrase.reveal(), SALT, 32);
+  return {
+    seal: (agentId, keys) => {
+      const nonce = randomBytes(NONCE_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(agentId));
+      const text = Buffer.concat([cipher.update(JSON.stringify(keys)), cipher.final()]);
+      return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), text]);
+    },
+    open: (agentId, sealed) => {
+      if (sealed[0] !== FORMAT) throw new Error(`The secrets of agent ${agentId} have an unknown format`);
+      const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
+      const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce)
+        .setAAD(Buffer.from(agentId))
+        .setAuthTag(tag);
+      try {
+        const text = Buffer.concat([
+          decipher.update(sealed.subarray(1 + NONCE_BYTES + TAG_BYTES)),
+          decipher.final(),
+        ]);
+        return keysSchema.parse(JSON.parse(text.toString()));
+      } catch (cause) {
+        throw new Error(
+          `The secrets of agent ${agentId} cannot be opened: is PULUMI_CONFIG_PASSPHRASE another one?`,
+          { cause },
+        );
+      }
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import type { Secret } from '../../secret.ts';
+import { HttpError, requestJson } from '../request.ts';
+
+const server = z.object({
+  id: z.number(),
+  name: z.string(),
+  status: z.string(),
+  labels: z.record(z.string(), z.string()),
+  public_net: z.object({
+    ipv4: z.object({ ip: z.string() }).nullable(),
+    ipv6: z.object({ ip: z.string() }).nullable(),
+  }),
+});
+export type HetznerServer = z.infer<typeof server>;
+
+const labelled = z.object({ id: z.number(), name: z.string(), labels: z.record(z.string(), z.string()) });
+export type LabelledResource = z.infer<typeof labelled>;
+
+const page = z.object({
+  meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }).optional(),
+});
+
+/** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
+export interface HetznerClient {
+  /** Servers with all these labels; every page. */
+  listServers(labels: Record<string, string>): Promise<HetznerServer[]>;
+  listSshKeys(labels: Record<string, string>): Promise<LabelledResource[]>;
+  findFirewall(name: string): Promise<LabelledResource | undefined>;
+  /** undefined where it is not there. */
+  getServer(serverId: string): Promise<HetznerServer | undefined>;
+  /** Deletes, and waits for nothing; what is gone already is fine. */
+  deleteServer(serverId: string): Promise<void>;
+  deleteSshKey(keyId: string): Promise<void>;
+}
+
+export function createHetznerClient(account: { token: Secret; endpoint: string }): HetznerClient {
+  const call = (method: 'GET' | 'DELETE', path: string) =>
+    requestJson({
+      method,
+      url: `${account.endpoint}${path}`,
+      headers: { authorization: `Bearer ${account.token.reveal()}` },
+    });
+
+  async function list<T>(path: string, key: string, item: z.ZodType<T>, query: string): Promise<T[]> {
+    const found: T[] = [];
+    for (let next: number | null = 1; next !== null; ) {
+      const answer = await call('GET', `/${path}?${query}&per_page=50&page=${next}`);
+      found.push(...z.array(item).parse((answer as Record<string, unknown>)[key]));
+      next = page.parse(answer).meta?.pagination.next_page ?? null;
+    }
+    return found;
+  }
+
+  return {
+    listServers: (labels) => list('servers', 'servers', server, selector(labels)),
+    listSshKeys: (labels) => list('ssh_keys', 'ssh_keys', labelled, selector(labels)),
+    findFirewall: async (name) =>
+      (await list('firewalls', 'firewalls', labelled, `name=${encodeURIComponent(name)}`))[0],
+    getServer: async (serverId) => {
+      const answer = await orMissing(call('GET', `/servers/${serverId}`));
+      return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
+    },
+    deleteServer: async (serverId) => void (await orMissing(call('DELETE', `/servers/${serverId}`))),
+    deleteSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
+  };
+}
+
+function selector(labels: Record<string, string>): string {
+  const text = Object.entries(labels)
+    .map(([key, value]) => `${key}==${value}`)
+    .join(',');
+  return `label_selector=${encodeURIComponent(text)}`;
+}
+
+/** undefined where the API says 404. */
+async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 404) return undefined;
+    throw error;
+  }
+}

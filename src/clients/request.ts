@@ -1,0 +1,67 @@
+import { PermanentError, RetryableError } from '../errors.ts';
+
+/** An answer other than success, with what the API says about it. */
+export class HttpError extends RetryableError {
+  override name = 'HttpError';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface JsonRequest {
+  method: 'GET' | 'POST' | 'DELETE';
+  url: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal | undefined;
+}
+
+const TIMEOUT_SECONDS = 20;
+
+/**
+ * One HTTP call with a time limit.
+ * @returns the parsed JSON, undefined for an empty answer.
+ * @throws PermanentError on 401 and 403: the credentials are wrong; HttpError on any other status but 2xx; RetryableError where no answer came.
+ */
+export async function requestJson({ method, url, headers, body, signal }: JsonRequest): Promise<unknown> {
+  const timeout = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    });
+    text = await response.text();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new RetryableError(`${method} ${new URL(url).origin}: no answer (${reason(error)})`, {
+      cause: error,
+    });
+  }
+  if (response.ok) return text === '' ? undefined : JSON.parse(text);
+  const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
+  if (response.status === 401 || response.status === 403) throw new PermanentError(message);
+  throw new HttpError(response.status, message);
+}
+
+function reason(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** The message in a vendor's error body: Hetzner's `error.message` and `error.code`, Tailscale's `message`. */
+function apiMessage(text: string): string {
+  try {
+    const body = JSON.parse(text) as { message?: string; error?: { message?: string; code?: string } };
+    if (body.error?.message) return `${body.error.message} (${body.error.code ?? 'error'})`;
+    return body.message ?? '';
+  } catch {
+    return '';
+  }
+}

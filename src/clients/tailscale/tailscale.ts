@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import type { TailscaleAccount } from '../../config.ts';
+import { HttpError, requestJson } from '../request.ts';
+
+const device = z.object({
+  id: z.string(),
+  name: z.string(),
+  hostname: z.string(),
+  addresses: z.array(z.string()),
+  tags: z.array(z.string()).optional(),
+});
+export type TailnetDevice = z.infer<typeof device>;
+
+const key = z.object({ id: z.string(), description: z.string().optional() });
+export type TailnetKeyInfo = z.infer<typeof key>;
+
+/** What the service itself asks Tailscale. @see https://tailscale.com/api */
+export interface TailscaleClient {
+  listDevices(): Promise<TailnetDevice[]>;
+  /** What is gone already is fine. */
+  deleteDevice(deviceId: string): Promise<void>;
+  listKeys(): Promise<TailnetKeyInfo[]>;
+  deleteKey(keyId: string): Promise<void>;
+}
+
+export function createTailscaleClient(account: TailscaleAccount): TailscaleClient {
+  const base = `${account.baseUrl.replace(/\/+$/, '')}/api/v2`;
+  const tailnet = `${base}/tailnet/${encodeURIComponent(account.tailnet)}`;
+  const authorize = createAuthorization(account, base);
+  const call = async (method: 'GET' | 'DELETE', url: string) =>
+    requestJson({ method, url, headers: { authorization: await authorize() } });
+  return {
+    listDevices: async () =>
+      z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
+    deleteDevice: (deviceId) =>
+      ignoreMissing(call('DELETE', `${base}/device/${encodeURIComponent(deviceId)}`)),
+    listKeys: async () =>
+      z.object({ keys: z.array(key) }).parse(await call('GET', `${tailnet}/keys?all=true`)).keys,
+    deleteKey: (keyId) => ignoreMissing(call('DELETE', `${tailnet}/keys/${encodeURIComponent(keyId)}`)),
+  };
+}
+
+async function ignoreMissing(answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    if (!(error instanceof HttpError && error.status === 404)) throw error;
+  }
+}
+
+const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().default(3600) });
+const RENEW_BEFORE_SECONDS = 60;
+
+/** The header's value: the API key as it is, or an OAuth access token, asked for again before it runs out. */
+function createAuthorization({ credential }: TailscaleAccount, base: string): () => Promise<string> {
+  if (credential.kind === 'api-key') return async () => `Bearer ${credential.key.reveal()}`;
+  let token: { text: string; until: number } | undefined;
+  return async () => {
+    if (token === undefined || Date.now() > token.until) {
+      const body = new URLSearchParams({
+        client_id: credential.clientId,
+        client_secret: credential.clientSecret.reveal(),
+      });
+      const answer = tokenAnswer.parse(
+        await requestJson({
+          method: 'POST',
+          url: `${base}/oauth/token`,
+          headers: { 'content-type': 'application/x-www-form-urlencoded' },
+          body: body.toString(),
+        }),
+      );
+      token = {
+        text: answer.access_token,
+        until: Date.now() + (answer.expires_in - RENEW_BEFORE_SECONDS) * 1000,
+      };
+    }
+    return `Bearer ${token.text}`;
+  };
+}

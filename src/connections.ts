@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import type { LiveConfig, TailscaleAccount } from './config.ts';
+import { Secret } from './secret.ts';
+
+/** Where everything is that a service process talks to, in either mode: nothing after this asks for the mode. */
+export interface Connections {
+  databaseUrl: Secret;
+  pulumi: { url: Secret; passphrase: Secret; home: string | undefined };
+  apiToken: Secret;
+  stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
+  hcloud: { token: Secret; endpoint: string };
+  tailscale: TailscaleAccount;
+  /** The health address of the agent with this tailnet address. */
+  healthAddress(tailnetIp: string): string;
+  /** How the configuration reaches a server. */
+  machines: 'ssh' | 'simulated';
+  /** Module that serves the builtin providers; undefined: the official plugins. */
+  providerHost: string | undefined;
+  /** The page on which a newcomer buys an agent from the sandbox. */
+  checkoutUrl: string | undefined;
+  /** Non-secret names of the accounts, for the database's stamp. */
+  accounts: Record<string, string>;
+}
+
+export const HEALTH_PORT = 8088;
+const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';
+
+/** The connections of live mode: the real services. */
+export function liveConnections(config: LiveConfig): Connections {
+  const { stripe, hcloud, tailscale } = config.accounts;
+  return {
+    databaseUrl: config.databaseUrl,
+    pulumi: {
+      url: config.pulumi.backendUrl ?? siblingDatabase(config.databaseUrl, 'pulumi'),
+      passphrase: config.pulumi.passphrase!,
+      home: undefined,
+    },
+    apiToken: config.apiToken,
+    stripe: { ...stripe, apiUrl: undefined },
+    hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT },
+    tailscale,
+    healthAddress: (tailnetIp) => `http://${tailnetIp}:${HEALTH_PORT}/health`,
+    machines: 'ssh',
+    providerHost: undefined,
+    checkoutUrl: undefined,
+    accounts: {
+      // The first characters of a Stripe key name the account and whether it is live; they outlive a rolled key.
+      stripe: fingerprint(stripe.secretKey.reveal().slice(0, 24)),
+      hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
+      tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}`,
+    },
+  };
+}
+
+/** Another database on the same server. */
+export function siblingDatabase(url: Secret, name: string): Secret {
+  const sibling = new URL(url.reveal());
+  sibling.pathname = `/${name}`;
+  return new Secret(sibling.href);
+}
+
+export function fingerprint(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,92 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { StackProgram } from '../../../stacks/program.ts';
+import type { AgentKeys } from '../../agents/secrets.ts';
+import type { Run } from '../../operations/run.ts';
+import { logLine } from './engine-events.ts';
+import type { Progress, StackResult, StackTask } from './messages.ts';
+import type { RunnerPool } from './runner-pool.ts';
+
+/** The Pulumi engine on one stack, on behalf of a run. @throws one of our errors */
+export interface Executor {
+  up(
+    run: Run,
+    program: StackProgram,
+    options: { mayBeNew: boolean; keys?: AgentKeys; onProgress?: (progress: Progress) => void },
+  ): Promise<StackResult>;
+  /** Compares the state with the clouds; pending creates of a killed run are cleared. @throws StackNotFoundError */
+  refresh(run: Run, program: StackProgram): Promise<StackResult>;
+  /** Deletes the stack's resources, then the stack itself. A stack that is not there is fine. */
+  destroy(run: Run, program: StackProgram): Promise<StackResult>;
+  /** Takes away the lock that a dead process left. */
+  unlock(run: Run, program: StackProgram): Promise<void>;
+}
+
+export interface ExecutorSettings {
+  pool: RunnerPool;
+  /** Backend, passphrase, credentials, PATH. */
+  environment: Record<string, string>;
+  configure: {
+    /** The script that the stack's command resource runs. */
+    path: string;
+    connection: 'ssh' | 'simulated';
+    ansibleBin: string | undefined;
+    timeoutSeconds: number;
+    /** Folder for the log of each run, a file an attempt. */
+    logDir: string;
+  };
+}
+
+/** Carries attempts out on this machine, through the Automation API. */
+export function createLocalExecutor(settings: ExecutorSettings): Executor {
+  mkdirSync(settings.configure.logDir, { recursive: true, mode: 0o700 });
+  const runTask = (
+    run: Run,
+    task: Pick<StackTask, 'verb' | 'program'> & Partial<StackTask>,
+    onProgress?: (progress: Progress) => void,
+  ) =>
+    settings.pool.run(
+      { stackName: stackName(task.program), mayBeNew: false, environment: settings.environment, ...task },
+      {
+        signal: run.signal,
+        lease: run.lease,
+        onProgress: (progress) => {
+          run.log(logLine(progress));
+          onProgress?.(progress);
+        },
+      },
+    );
+  return {
+    up: (run, program, { mayBeNew, keys, onProgress }) => {
+      const environment = { ...settings.environment, ...configureEnvironment(settings.configure, run, keys) };
+      return runTask(run, { verb: 'up', program, mayBeNew, environment }, onProgress);
+    },
+    refresh: (run, program) => runTask(run, { verb: 'refresh', program }),
+    destroy: (run, program) => runTask(run, { verb: 'destroy', program }),
+    unlock: async (run, program) => void (await runTask(run, { verb: 'unlock', program })),
+  };
+}
+
+export function stackName(program: StackProgram): string {
+  return program.stack === 'agent'
+    ? `agent-${program.inputs.agentId}`
+    : `foundation-${program.inputs.project}`;
+}
+
+/** What the configuration script reads (ansible/configure): by environment, so that no secret is an argument or in the state. */
+export function configureEnvironment(
+  configure: ExecutorSettings['configure'],
+  run: { operation: { operation_id: string; attempt: number } },
+  keys: AgentKeys | undefined,
+): Record<string, string> {
+  return {
+    AGENT_STACKS_CONFIGURE: configure.path,
+    AGENT_CONNECTION: configure.connection,
+    AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
+    AGENT_LOG_FILE: join(configure.logDir, `${run.operation.operation_id}-${run.operation.attempt}.log`),
+    ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
+    ...(keys === undefined
+      ? {}
+      : { AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey, AGENT_HOST_PUBLIC_KEY: keys.hostPublicKey }),
+  };
+}

@@ -1,0 +1,26 @@
+import { parseArgs } from 'node:util';
+import { ConfigError, readConfig } from './config.ts';
+import { errorMessage } from './errors.ts';
+import { runProcess } from './run-process.ts';
+
+const ROLES = ['all', 'api', 'worker'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** The process: reads its arguments and environment, runs until it is told to stop, and says in one message what is wrong. */
+async function main(): Promise<number> {
+  try {
+    const { values } = parseArgs({ options: { role: { type: 'string', default: 'all' } } });
+    const role = ROLES.find((name) => name === values.role);
+    if (role === undefined)
+      throw new ConfigError(`--role must be one of ${ROLES.join(', ')}, not ${values.role}`);
+    await runProcess(readConfig(process.env), role);
+    return 0;
+  } catch (error) {
+    const isOurs =
+      error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+    console.error(isOurs ? errorMessage(error) : `agent-stacks cannot go on: ${errorMessage(error)}`);
+    return isOurs ? 2 : 1;
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getAgent } from '../agents/store.ts';
+import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
+import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Queue } from '../queue/queue.ts';
+import { type Claim, type OperationRow, renewLease } from './claims.ts';
+import { Lease } from './lease.ts';
+import { createRecorder, type Recorder } from './recorder.ts';
+import type { Run, Runbook } from './run.ts';
+import { handBack, settleFailure, succeed } from './settle.ts';
+import { HEARTBEAT_SECONDS, LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
+
+export type Runbooks = Partial<Record<OperationKind, Runbook>>;
+
+export interface AttemptDeps {
+  database: Database;
+  queue: Queue;
+  runbooks: Runbooks;
+  log: Log;
+}
+
+/** The worker is going away in good order: attempts under way are handed back. */
+export class StoppingError extends Error {
+  override name = 'StoppingError';
+}
+
+/**
+ * Between the moment a worker must have ended everything of an attempt and the end of the lease, after which another may begin.
+ */
+const SAFETY_SECONDS = 6;
+
+/**
+ * Carries out one attempt: heartbeats keep the lease, the runbook does the work, and whatever comes of it is settled under
+ * the attempt's number. Never throws; an attempt that was lost has nothing left to write.
+ */
+export async function carryOut(
+  deps: AttemptDeps,
+  operation: OperationRow,
+  workerId: string,
+  stopping: AbortSignal,
+): Promise<void> {
+  const claim: Claim = { operationId: operation.operation_id, attempt: operation.attempt, workerId };
+  const ids = {
+    operationId: claim.operationId,
+    agentId: operation.agent_id,
+    kind: operation.kind,
+    attempt: claim.attempt,
+  };
+  const controller = new AbortController();
+  const lease = new Lease(leaseEnd());
+  const onError = (error: unknown) => error instanceof LostError && controller.abort(error);
+  const recorder = createRecorder(
+    deps.database,
+    { claim, agentId: operation.agent_id, kind: operation.kind },
+    onError,
+  );
+  const stopWatching = watch({ deps, claim, operation, controller, lease, stopping });
+  deps.log.info({ event: 'attempt.begins', ...ids }, `${operation.kind} of ${operation.agent_id} begins`);
+  try {
+    const outcome = await work(deps, { operation, lease, recorder, signal: controller.signal, claim });
+    deps.log.info(
+      { event: 'attempt.ends', ...ids, outcome: outcome.status, error: outcome.error },
+      `${operation.kind} of ${operation.agent_id}: ${outcome.status}`,
+    );
+  } catch (error) {
+    deps.log.warn(
+      { event: 'attempt.lost', ...ids, error: errorMessage(error) },
+      `${operation.kind} of ${operation.agent_id} is no longer ours`,
+    );
+  } finally {
+    stopWatching();
+  }
+}
+
+interface Work {
+  operation: OperationRow;
+  claim: Claim;
+  lease: Lease;
+  recorder: Recorder;
+  signal: AbortSignal;
+}
+
+async function work(
+  deps: AttemptDeps,
+  { operation, claim, lease, recorder, signal }: Work,
+): Promise<{ status: string; error?: string }> {
+  try {
+    const runbook = deps.runbooks[operation.kind];
+    if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
+    const agent = await getAgent(deps.database, operation.agent_id);
+    const run: Run = { operation, agent, signal, lease, step: recorder.step, log: recorder.log };
+    const effect = await runbook(run);
+    signal.throwIfAborted();
+    await recorder.close();
+    await persist(lease, () => succeed(deps.database, claim, effect));
+    return { status: 'succeeded' };
+  } catch (thrown) {
+    const error = signal.aborted ? signal.reason : thrown;
+    if (error instanceof LostError && signal.aborted) throw error;
+    await recorder.close();
+    if (error instanceof StoppingError) {
+      await persist(lease, () => handBack(deps, claim));
+      return { status: 'handed back' };
+    }
+    const status = await persist(lease, () =>
+      settleFailure(deps, claim, { error, step: recorder.currentStep }),
+    );
+    return { status, error: errorMessage(error) };
+  }
+}
+
+/** What has been done must be written down: while the database is away and the lease holds, it is tried again. */
+async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > lease.until) throw error;
+      await sleep(500);
+    }
+  }
+}
+
+function leaseEnd(): number {
+  return Date.now() + (LEASE_SECONDS - SAFETY_SECONDS) * 1000;
+}
+
+interface Watch {
+  deps: AttemptDeps;
+  claim: Claim;
+  operation: OperationRow;
+  controller: AbortController;
+  lease: Lease;
+  stopping: AbortSignal;
+}
+
+/** Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops. */
+function watch({ deps, claim, operation, controller, lease, stopping }: Watch): () => void {
+  const beat = async () => {
+    if (Date.now() > lease.until) controller.abort(new LostError('The lease ran out'));
+    const end = leaseEnd();
+    try {
+      const { cancelRequested } = await renewLease(deps.database, claim);
+      lease.renew(end);
+      if (cancelRequested) controller.abort(new CancelledError('Cancelled'));
+    } catch (error) {
+      if (error instanceof LostError) controller.abort(error);
+      // Otherwise the database is away: the lease decides how long that may last.
+    }
+  };
+  const heartbeat = setInterval(() => void beat(), HEARTBEAT_SECONDS * 1000);
+  const deadline = setInterval(
+    () => Date.now() > lease.until && controller.abort(new LostError('The lease ran out')),
+    500,
+  );
+  const limitSeconds = LIMIT_SECONDS[operation.kind];
+  const limit = setTimeout(
+    () =>
+      controller.abort(
+        new RetryableError(
+          `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`,
+        ),
+      ),
+    limitSeconds * 1000,
+  );
+  const onStopping = () => controller.abort(new StoppingError('The worker is stopping'));
+  stopping.addEventListener('abort', onStopping);
+  if (stopping.aborted) onStopping();
+  return () => {
+    clearInterval(heartbeat);
+    clearInterval(deadline);
+    clearTimeout(limit);
+    stopping.removeEventListener('abort', onStopping);
+  };
+}

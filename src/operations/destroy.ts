@@ -1,0 +1,76 @@
+import { agentName } from '../../stacks/inputs.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import { markDestroyed, markRolledBack } from '../agents/store.ts';
+import type { StateStore } from '../clients/pulumi/state-store.ts';
+import { RetryableError } from '../errors.ts';
+import type { Executor } from '../executors/local/executor.ts';
+import {
+  agentLabels,
+  type Clouds,
+  removeFromHetzner,
+  removeFromTailnet,
+  withLockRecovery,
+} from './recovery.ts';
+import type { Run, Runbook } from './run.ts';
+
+export interface DestroyDeps extends Clouds {
+  executor: Executor;
+  state: StateStore;
+}
+
+/** Everything of an agent goes, for good: server, keys, device, stack, history and locks. */
+export function createDestroy(deps: DestroyDeps): Runbook {
+  return async (run) => {
+    await removeEverything(deps, run);
+    return (trx) => markDestroyed(trx, run.agent.agent_id);
+  };
+}
+
+/** After the last failed try of a provision: everything billed goes, the failed agent stays and can be provisioned again. */
+export function createRollback(deps: DestroyDeps): Runbook {
+  return async (run) => {
+    await removeEverything(deps, run);
+    return (trx) => markRolledBack(trx, run.agent.agent_id);
+  };
+}
+
+async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
+  const { agent_id: agentId } = run.agent;
+  run.step('deleting_resources');
+  const program = destroyProgram(run);
+  await withLockRecovery(deps.executor, run, program, () => deps.executor.destroy(run, program));
+  run.step('removing_device');
+  await removeFromHetzner(deps.hetzner, run, agentId);
+  await removeFromTailnet(deps.tailscale, run, agentName(agentId));
+  run.step('removing_state');
+  await deps.state.forget(run.agent.stack_name);
+  run.step('verifying');
+  await verifyGone(deps, agentId);
+}
+
+/** A destroy does not run the stack's program; the name is all it takes. */
+function destroyProgram(run: Run): StackProgram {
+  const inputs = { ...run.agent.inputs, agentId: run.agent.agent_id };
+  return {
+    stack: 'agent',
+    inputs: inputs as unknown as Extract<StackProgram, { stack: 'agent' }>['inputs'],
+    secrets: { hostPrivateKey: '' },
+  };
+}
+
+/** The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. */
+async function verifyGone({ hetzner, tailscale }: Clouds, agentId: string): Promise<void> {
+  const [servers, sshKeys, devices] = await Promise.all([
+    hetzner.listServers(agentLabels(agentId)),
+    hetzner.listSshKeys(agentLabels(agentId)),
+    tailscale.listDevices(),
+  ]);
+  const left = [
+    ...servers.map((server) => `server ${server.name}`),
+    ...sshKeys.map((key) => `SSH key ${key.name}`),
+    ...devices
+      .filter((device) => device.hostname === agentName(agentId))
+      .map((device) => `tailnet device ${device.name}`),
+  ];
+  if (left.length > 0) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+}

@@ -1,0 +1,138 @@
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import { agentName } from '../../stacks/inputs.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import { serverFor } from '../agents/plans.ts';
+import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
+import { type AgentOutputs, markRunning, recordInputs } from '../agents/store.ts';
+import type { HealthCheck } from '../clients/health.ts';
+import type { Database } from '../database/connect.ts';
+import type { Executor } from '../executors/local/executor.ts';
+import type { Progress } from '../executors/local/messages.ts';
+import { ensureFoundation } from './foundation.ts';
+import { agentOutputs } from './outputs.ts';
+import { type Clouds, clearPending, findResources, removeFromTailnet, withLockRecovery } from './recovery.ts';
+import type { Run, Runbook } from './run.ts';
+
+export interface ProvisionDeps extends Clouds {
+  database: Database;
+  executor: Executor;
+  health: HealthCheck;
+  vault: Vault;
+  settings: ProvisionSettings;
+}
+
+/** What every agent of this installation is given. */
+export interface ProvisionSettings {
+  healthPort: number;
+  configurationVersion: string;
+  joinTimeoutSeconds: number;
+  healthTimeoutSeconds: number;
+  loginServer: string | undefined;
+}
+
+/** From nothing to a running agent: its keys, its stack, its first healthy answer. */
+export function createProvision(deps: ProvisionDeps): Runbook {
+  return async (run) => {
+    run.step('creating_server');
+    const prepared = await prepare(deps, run);
+    const { program, mayBeNew } = await recover(deps, run, prepared);
+    const result = await withLockRecovery(deps.executor, run, program, () =>
+      deps.executor.up(run, program, {
+        mayBeNew,
+        keys: prepared.keys,
+        onProgress: (progress) => followSteps(run, progress),
+      }),
+    );
+    const outputs = agentOutputs(result.outputs);
+    run.step('verifying');
+    await deps.health.untilHealthy(outputs.tailnetIp, {
+      timeoutSeconds: deps.settings.healthTimeoutSeconds,
+      signal: run.signal,
+    });
+    run.log(`healthy at ${outputs.tailnetIp}`);
+    return (trx) => markRunning(trx, run.agent.agent_id, outputs satisfies AgentOutputs);
+  };
+}
+
+interface Prepared {
+  inputs: AgentInputs;
+  keys: AgentKeys;
+}
+
+/** Writes down what is about to be created, before it is: names, keys and inputs are the same at every repetition. */
+async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
+  const { agent, operation } = run;
+  const firewallId = await ensureFoundation(deps, run, agent.project);
+  const known = agent.inputs as unknown as AgentInputs | null;
+  const keys =
+    agent.secrets === null
+      ? generateAgentKeys(agent.agent_id)
+      : deps.vault.open(agent.agent_id, agent.secrets);
+  const inputs: AgentInputs = {
+    agentId: agent.agent_id,
+    operationId: operation.operation_id,
+    project: agent.project,
+    location: agent.location,
+    ...serverFor(agent.plan, agent.location),
+    firewallId,
+    sshPublicKey: keys.sshPublicKey,
+    hostPublicKey: keys.hostPublicKey,
+    keyGeneration: known?.keyGeneration ?? 1,
+    healthPort: deps.settings.healthPort,
+    configurationVersion: deps.settings.configurationVersion,
+    joinTimeoutSeconds: deps.settings.joinTimeoutSeconds,
+    ...(deps.settings.loginServer === undefined ? {} : { loginServer: deps.settings.loginServer }),
+  };
+  await record(deps, inputs, keys);
+  return { inputs, keys };
+}
+
+async function record(
+  { database, vault }: ProvisionDeps,
+  inputs: AgentInputs,
+  keys: AgentKeys,
+): Promise<void> {
+  await recordInputs(database, inputs.agentId, {
+    inputs: { ...inputs },
+    secrets: vault.seal(inputs.agentId, keys),
+  });
+}
+
+/**
+ * Before every attempt but the first: what a killed or failed one has left is cleared or taken over, never made twice.
+ * A server that did not join the tailnet is replaced, not repaired; it has nothing to lose yet.
+ */
+async function recover(
+  deps: ProvisionDeps,
+  run: Run,
+  { inputs, keys }: Prepared,
+): Promise<{ program: StackProgram; mayBeNew: boolean }> {
+  const program = programOf(inputs, keys);
+  if (run.operation.attempt === 1) return { program, mayBeNew: true };
+  const name = agentName(inputs.agentId);
+  let exists = await clearPending(deps.executor, run, program);
+  if (exists && run.operation.failed_step === 'joining_network') {
+    run.log('The server had not joined the tailnet in time: replacing it');
+    await deps.executor.destroy(run, program);
+    exists = false;
+  }
+  const found = await findResources(deps.hetzner, inputs.agentId);
+  if (found.serverId !== undefined) return { program: { ...program, found }, mayBeNew: !exists };
+  // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another generation.
+  await removeFromTailnet(deps.tailscale, run, name);
+  const renewed = { ...inputs, keyGeneration: inputs.keyGeneration + 1 };
+  await record(deps, renewed, keys);
+  return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
+}
+
+function programOf(inputs: AgentInputs, keys: AgentKeys) {
+  return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } };
+}
+
+/** The engine's progress as the steps that a person knows. */
+function followSteps(run: Run, progress: Progress): void {
+  if (progress.kind !== 'resource') return;
+  if (progress.type === 'hcloud:index/server:Server' && progress.phase === 'done')
+    run.step('joining_network');
+  if (progress.type === 'command:local:Command' && progress.phase === 'begins') run.step('configuring');
+}

@@ -1,0 +1,88 @@
+import { sql } from 'kysely';
+import { AGENT_STEPS, type AgentStep } from '../agents/states.ts';
+import { setAgentStep } from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import { type Claim, lockClaim } from './claims.ts';
+import { appendEvents, type OperationEvent } from './events.ts';
+
+/** Tells an attempt's steps and log lines to the database while it runs. */
+export interface Recorder {
+  readonly currentStep: string;
+  step(name: string): void;
+  log(line: string): void;
+  /** Writes what is still held back. */
+  close(): Promise<void>;
+}
+
+const BATCH_MS = 150;
+const LONGEST_LINE = 4_000;
+
+/**
+ * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit. Writes follow each other in order.
+ * `onError` hears of a write that failed; a LostError among them means that the attempt is no longer ours.
+ */
+export function createRecorder(
+  database: Database,
+  operation: { claim: Claim; agentId: string; kind: string },
+  onError: (error: unknown) => void,
+): Recorder {
+  let currentStep = 'queued';
+  let held: OperationEvent[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> = Promise.resolve();
+
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (held.length === 0) return;
+    const events = held;
+    held = [];
+    writing = writing.then(() => write(database, operation, events)).catch(onError);
+  };
+  const hold = (event: OperationEvent) => {
+    held.push(event);
+    timer ??= setTimeout(flush, BATCH_MS);
+  };
+  return {
+    get currentStep() {
+      return currentStep;
+    },
+    step: (name) => {
+      if (name === currentStep) return;
+      currentStep = name;
+      hold({ type: 'step', data: { step: name } });
+      flush();
+    },
+    log: (line) => {
+      for (const part of line.split('\n')) hold({ type: 'log', data: { line: part.slice(0, LONGEST_LINE) } });
+    },
+    close: async () => {
+      flush();
+      await writing;
+    },
+  };
+}
+
+async function write(
+  database: Database,
+  { claim, agentId, kind }: { claim: Claim; agentId: string; kind: string },
+  events: OperationEvent[],
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, claim);
+    const step = events.findLast((event) => event.type === 'step')?.data.step;
+    if (step !== undefined) {
+      await trx
+        .updateTable('operations')
+        .set({ step, updated_at: sql`now()` })
+        .where('operation_id', '=', claim.operationId)
+        .execute();
+      if (kind === 'provision' && isAgentStep(step)) await setAgentStep(trx, agentId, step);
+    }
+    await appendEvents(trx, claim.operationId, claim.attempt, events);
+  });
+}
+
+function isAgentStep(step: string): step is AgentStep {
+  return (AGENT_STEPS as readonly string[]).includes(step);
+}

@@ -1,0 +1,87 @@
+import type { FoundResources } from '../../stacks/inputs.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
+import { StackLockedError, StackNotFoundError } from '../clients/pulumi/errors.ts';
+import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
+import type { Executor } from '../executors/local/executor.ts';
+import type { Run } from './run.ts';
+
+/** Labels by which everything of an agent in the Hetzner project is found. */
+export const agentLabels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
+
+/**
+ * Runs something on a stack; where a dead process has left the stack locked, the lock is taken away and it is run again.
+ * The lease makes sure that nobody else works on the stack: a lock that is there belongs to a process that has been ended.
+ */
+export async function withLockRecovery<T>(
+  executor: Executor,
+  run: Run,
+  program: StackProgram,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof StackLockedError)) throw error;
+    run.log('The stack is locked by a process that is gone: taking the lock away');
+    await executor.unlock(run, program);
+    return work();
+  }
+}
+
+/**
+ * Before another attempt on a stack: whatever a killed run had begun to create is cleared from the state.
+ * @returns whether the stack exists.
+ */
+export async function clearPending(executor: Executor, run: Run, program: StackProgram): Promise<boolean> {
+  try {
+    await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+    return true;
+  } catch (error) {
+    if (error instanceof StackNotFoundError) return false;
+    throw error;
+  }
+}
+
+/** What exists of an agent at Hetzner, whether or not the stack's state knows it. */
+export async function findResources(hetzner: HetznerClient, agentId: string): Promise<FoundResources> {
+  const labels = agentLabels(agentId);
+  const [servers, sshKeys] = await Promise.all([hetzner.listServers(labels), hetzner.listSshKeys(labels)]);
+  return {
+    ...(servers[0] === undefined ? {} : { serverId: String(servers[0].id) }),
+    ...(sshKeys[0] === undefined ? {} : { sshKeyId: String(sshKeys[0].id) }),
+  };
+}
+
+export interface Clouds {
+  hetzner: HetznerClient;
+  tailscale: TailscaleClient;
+}
+
+/** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
+export async function removeFromTailnet(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
+  const [devices, keys] = await Promise.all([tailscale.listDevices(), tailscale.listKeys()]);
+  for (const device of devices) {
+    if (device.hostname !== name || !device.tags?.includes('tag:agent')) continue;
+    await tailscale.deleteDevice(device.id);
+    run.log(`deleted tailnet device ${device.name}`);
+  }
+  for (const key of keys) {
+    if (key.description?.replace(/ \d+$/, '') !== name) continue;
+    await tailscale.deleteKey(key.id);
+    run.log(`revoked tailnet key ${key.description}`);
+  }
+}
+
+/** Removes what carries the agent's labels at Hetzner and no stack knows any more. */
+export async function removeFromHetzner(hetzner: HetznerClient, run: Run, agentId: string): Promise<void> {
+  const labels = agentLabels(agentId);
+  for (const server of await hetzner.listServers(labels)) {
+    await hetzner.deleteServer(String(server.id));
+    run.log(`deleted server ${server.name} (${server.id})`);
+  }
+  for (const key of await hetzner.listSshKeys(labels)) {
+    await hetzner.deleteSshKey(String(key.id));
+    run.log(`deleted SSH key ${key.name} (${key.id})`);
+  }
+}

@@ -1,0 +1,53 @@
+import { agentName } from '../../stacks/inputs.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import { recordRefresh, recordUnhealthy } from '../agents/store.ts';
+import type { HealthCheck } from '../clients/health.ts';
+import type { Executor } from '../executors/local/executor.ts';
+import { type Clouds, withLockRecovery } from './recovery.ts';
+import type { Runbook } from './run.ts';
+
+export interface RefreshDeps extends Clouds {
+  executor: Executor;
+  health: HealthCheck;
+}
+
+/** Looks at what really is: the stack's state is brought up to date, the addresses and the health are recorded. */
+export function createRefresh(deps: RefreshDeps): Runbook {
+  return async (run) => {
+    const { agent } = run;
+    run.step('refreshing');
+    const program = {
+      stack: 'agent',
+      inputs: agent.inputs,
+      secrets: { hostPrivateKey: '' },
+    } as unknown as StackProgram;
+    await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
+    const server = agent.server_id === null ? undefined : await deps.hetzner.getServer(agent.server_id);
+    if (server === undefined)
+      return (trx) => recordUnhealthy(trx, agent.agent_id, 'The server is no longer at Hetzner');
+    const device = (await deps.tailscale.listDevices()).find(
+      ({ hostname }) => hostname === agentName(agent.agent_id),
+    );
+    if (device === undefined)
+      return (trx) => recordUnhealthy(trx, agent.agent_id, 'The server is no longer on the tailnet');
+    run.step('verifying');
+    const tailnetIp =
+      device.addresses.find((address) => address.startsWith('100.')) ?? agent.tailnet_ip ?? '';
+    const healthy = await deps.health.isHealthy(tailnetIp, run.signal);
+    run.log(
+      healthy
+        ? `healthy at ${tailnetIp}`
+        : `no healthy answer at ${tailnetIp}; the server is ${server.status}`,
+    );
+    const outputs = {
+      serverId: String(server.id),
+      serverName: server.name,
+      ipv4: server.public_net.ipv4?.ip ?? '',
+      ipv6: agent.ipv6 ?? '',
+      tailnetIp,
+      tailnetName: device.name,
+    };
+    return (trx) =>
+      recordRefresh(trx, agent.agent_id, { outputs, health: healthy ? 'healthy' : 'unhealthy' });
+  };
+}

@@ -1,0 +1,92 @@
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import { workerMark } from '../survivors.ts';
+import { type AttemptDeps, carryOut } from './attempt.ts';
+import { claimNext } from './claims.ts';
+import { settleExpired } from './expired.ts';
+
+export interface Worker {
+  readonly workerId: string;
+  /** Attempts under way. */
+  active(): number;
+  /** Takes nothing further; what is under way is handed back once its resource under work is finished. */
+  stop(): Promise<void>;
+}
+
+const LOOK_SECONDS = 2;
+
+/**
+ * Takes operations and carries them out, `concurrency` at once. pg-boss wakes it; a regular look at the rows finds what no
+ * job announced, and what other workers left behind.
+ */
+export async function startWorker(
+  deps: AttemptDeps & { concurrency: number; workerId: string },
+): Promise<Worker> {
+  const { database, queue, log, concurrency, workerId } = deps;
+  const stopping = new AbortController();
+  const underWay = new Set<Promise<void>>();
+
+  const takeOne = async (): Promise<void> => {
+    if (stopping.signal.aborted || underWay.size >= concurrency) return;
+    let settle = () => {};
+    const slot = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    underWay.add(slot);
+    try {
+      for (;;) {
+        const operation = stopping.signal.aborted ? undefined : await claimNext(database, workerId);
+        if (operation === undefined) return;
+        await carryOut(deps, operation, workerId, stopping.signal);
+      }
+    } finally {
+      underWay.delete(slot);
+      settle();
+    }
+  };
+  const wake = () =>
+    takeOne().catch((error: unknown) =>
+      log.warn({ event: 'worker.wake', error: errorMessage(error) }, 'could not look for work'),
+    );
+  const look = async () => {
+    await register(database, { workerId, concurrency });
+    await settleExpired(database, queue, log);
+    void wake();
+  };
+  const lookSafely = () =>
+    look().catch((error: unknown) =>
+      log.warn({ event: 'worker.look', error: errorMessage(error) }, 'could not look at the rows'),
+    );
+
+  await register(database, { workerId, concurrency });
+  await queue.work(concurrency, wake);
+  const timer = setInterval(() => void lookSafely(), LOOK_SECONDS * 1000);
+  void lookSafely();
+  return {
+    workerId,
+    active: () => underWay.size,
+    stop: async () => {
+      clearInterval(timer);
+      stopping.abort();
+      await Promise.all(underWay);
+      await database
+        .deleteFrom('workers')
+        .where('worker_id', '=', workerId)
+        .execute()
+        .catch(() => {});
+    },
+  };
+}
+
+async function register(
+  database: Database,
+  { workerId, concurrency }: { workerId: string; concurrency: number },
+): Promise<void> {
+  await database
+    .insertInto('workers')
+    .values({ worker_id: workerId, host: hostname(), process: workerMark(), concurrency })
+    .onConflict((conflict) => conflict.column('worker_id').doUpdateSet({ seen_at: sql`now()` }))
+    .execute();
+}

@@ -1,0 +1,193 @@
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Express } from 'express';
+import type { Config } from './config.ts';
+import { type Connections, liveConnections } from './connections.ts';
+import { createDatabase, createPool, type Database } from './database/connect.ts';
+import { migrate } from './database/migrations.ts';
+import { checkStamp } from './database/stamp.ts';
+import { createApp } from './http/app.ts';
+import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
+import { untilStopped } from './launch/stop-signals.ts';
+import { createLog, type Log } from './log.ts';
+import type { Role } from './main.ts';
+import { createEventHub, type EventHub } from './operations/event-hub.ts';
+import { startQueue } from './queue/queue.ts';
+import { startWorkerRole } from './service.ts';
+import { placeDemoOrder } from './terminal/demo-order.ts';
+import { followOnTerminal } from './terminal/follow.ts';
+
+/** Closes what has been opened, last first; each is given its turn whatever the others do. */
+class Closers {
+  readonly #closers: { name: string; close: () => Promise<void> | void }[] = [];
+
+  add(name: string, close: () => Promise<void> | void): void {
+    this.#closers.unshift({ name, close });
+  }
+
+  async close(log: Log): Promise<void> {
+    for (const { name, close } of this.#closers.splice(0)) {
+      try {
+        await close();
+      } catch (error) {
+        log.warn({ event: 'stop.failed', part: name, error: String(error) }, `${name} did not stop in order`);
+      }
+    }
+  }
+}
+
+const say = (line: string) => console.log(line);
+
+/** Runs the service in this process until a signal ends it, then stops everything in order. */
+export async function runProcess(config: Config, role: Role): Promise<void> {
+  const closers = new Closers();
+  const log = openLog(config);
+  const stopped = untilStopped();
+  try {
+    for (const notice of config.notices) say(notice);
+    const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+    if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
+    const connections =
+      installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
+    await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
+    await stopped.promise;
+    say('\nStopping: handing back what is under way …');
+  } finally {
+    await closers.close(log);
+  }
+  say('Stopped.');
+}
+
+interface StartDeps {
+  config: Config;
+  role: Role;
+  connections: Connections;
+  installation: SandboxInstallation | undefined;
+  closers: Closers;
+  log: Log;
+  stopping: AbortSignal;
+}
+
+async function start({
+  config,
+  role,
+  connections,
+  installation,
+  closers,
+  log,
+  stopping,
+}: StartDeps): Promise<void> {
+  const pool = createPool(connections.databaseUrl, 12, `agent-stacks ${role}`);
+  closers.add('the connections', () => pool.end());
+  const database = createDatabase(pool);
+  await migrate(database);
+  await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
+  const queue = await startQueue({ url: connections.databaseUrl, log });
+  const events = createEventHub({ url: connections.databaseUrl, log });
+  closers.add('the event listener', events.close);
+  closers.add('the queue', queue.stop);
+
+  const url =
+    role === 'worker'
+      ? undefined
+      : await serveHttp({
+          config,
+          connections,
+          installation,
+          closers,
+          log,
+          stopping,
+          database,
+          queue,
+          events,
+        });
+  await installation?.serve(url ?? { url: config.publicUrl, port: config.port });
+  if (role !== 'api') {
+    const worker = await startWorkerRole({ config, connections, database, queue, log });
+    closers.add('the worker', worker.stop);
+  }
+  closers.add('the terminal', followOnTerminal({ database, events, say }));
+  announce({ config, role, connections, url: url?.url });
+  if (installation?.role === 'host' && role !== 'worker')
+    await placeDemoOrder({ database, connections, say });
+}
+
+interface HttpParts extends Omit<StartDeps, 'role'> {
+  database: Database;
+  queue: Awaited<ReturnType<typeof startQueue>>;
+  events: EventHub;
+}
+
+async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number }> {
+  const { config, connections, closers, log, stopping, database, queue, events } = parts;
+  const server = await listen(config);
+  closers.add('the web server', () => closeServer(server));
+  const { port } = server.address() as AddressInfo;
+  // With PORT=0 the port is known only now.
+  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
+  const app: Express = createApp({
+    database,
+    queue,
+    log,
+    events,
+    apiToken: connections.apiToken,
+    webhookSecrets: connections.stripe.webhookSecrets,
+    mode: config.mode,
+    publicUrl,
+    checkoutUrl: connections.checkoutUrl,
+    machines: config.mode === 'sandbox' ? 'simulated' : undefined,
+    stopping,
+  });
+  server.on('request', app);
+  return { url: publicUrl, port };
+}
+
+async function listen(config: Config): Promise<Server> {
+  const server = createServer({ keepAliveTimeout: 65_000 });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`Port ${config.port} is in use by another program. Choose another: PORT=8081 npm start`)
+          : error,
+      ),
+    );
+    server.listen(config.port, config.host, resolve);
+  });
+  return server;
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 1_000).unref();
+  });
+}
+
+/** Live mode logs to standard error, for whatever collects it; in the sandbox the terminal is the newcomer's. */
+function openLog(config: Config): Log {
+  if (config.mode === 'live') return createLog();
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  return createLog(join(config.dataDir, 'logs', 'service.log'));
+}
+
+function announce({
+  config,
+  role,
+  url,
+}: {
+  config: Config;
+  role: Role;
+  connections: Connections;
+  url: string | undefined;
+}): void {
+  if (url !== undefined) say(`\n  Dashboard     ${url}`);
+  if (config.mode === 'sandbox') {
+    say(`  Credentials   ${join(config.dataDir, 'sandbox.json')}`);
+    say('  Machines      simulated');
+  }
+  say(`  Ready (${role}). Ctrl-C stops everything.\n`);
+}

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createVault } from './agents/secrets.ts';
+import { createHealthCheck } from './clients/health.ts';
+import { createHetznerClient } from './clients/hetzner/hetzner.ts';
+import { playbookVersion } from './clients/playbook.ts';
+import { providerEnvironment, pulumiEnvironment } from './clients/pulumi/environment.ts';
+import { createPostgresStateStore, passiveStateStore } from './clients/pulumi/state-store.ts';
+import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
+import type { Config } from './config.ts';
+import { type Connections, fingerprint, HEALTH_PORT } from './connections.ts';
+import { createPool, type Database } from './database/connect.ts';
+import { createLocalExecutor, type Executor } from './executors/local/executor.ts';
+import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
+import type { Log } from './log.ts';
+import type { Runbooks } from './operations/attempt.ts';
+import { createDestroy, createRollback } from './operations/destroy.ts';
+import { settleDeadWorkers } from './operations/expired.ts';
+import { createProvision } from './operations/provision.ts';
+import { createRefresh } from './operations/refresh.ts';
+import { startWorker } from './operations/worker.ts';
+import type { Queue } from './queue/queue.ts';
+import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from './survivors.ts';
+
+const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));
+const JOIN_TIMEOUT_SECONDS = 180;
+const CONFIGURE_TIMEOUT_SECONDS = 900;
+const HEALTH_TIMEOUT_SECONDS = 120;
+
+export interface ServiceDeps {
+  config: Config;
+  connections: Connections;
+  database: Database;
+  queue: Queue;
+  log: Log;
+}
+
+export interface RunningWorker {
+  stop(): Promise<void>;
+}
+
+/** Puts a worker together and starts it: clouds, executor, runbooks, and the loop that takes operations. */
+export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
+  const { config, connections, database, queue, log } = deps;
+  const installation = fingerprint(connections.databaseUrl.reveal());
+  const survivors = await endSurvivors(installation);
+  if (survivors.length > 0)
+    log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
+  await settleDeadWorkers(database, queue, log);
+  const pool = createPool(connections.pulumi.url, 2, 'agent-stacks state');
+  const runners = createRunners(deps, installation);
+  const worker = await startWorker({
+    database,
+    queue,
+    log,
+    runbooks: createRunbooks(
+      deps,
+      createExecutor(deps, runners),
+      isPostgres(connections) ? createPostgresStateStore(pool, 'agents') : passiveStateStore,
+    ),
+    concurrency: config.workerConcurrency,
+    workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
+  });
+  return {
+    stop: async () => {
+      await worker.stop();
+      await runners.stop();
+      await pool.end();
+    },
+  };
+}
+
+function isPostgres({ pulumi }: Connections): boolean {
+  return /^postgres(ql)?:/.test(pulumi.url.reveal());
+}
+
+function createRunners({ config, connections }: ServiceDeps, installation: string): RunnerPool {
+  return createRunnerPool({
+    settings: {
+      ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
+      ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
+    },
+    environment: {
+      ...config.childEnvironment,
+      [INSTALLATION_MARK]: installation,
+      [WORKER_MARK]: workerMark(),
+    },
+    idle: config.workerConcurrency,
+  });
+}
+
+function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool): Executor {
+  return createLocalExecutor({
+    pool,
+    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    configure: {
+      path: join(ANSIBLE_DIR, 'configure'),
+      connection: connections.machines,
+      ansibleBin: config.tools.ansible,
+      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+      logDir: join(config.dataDir, 'logs', 'configure'),
+    },
+  });
+}
+
+function createRunbooks(
+  { connections, database }: ServiceDeps,
+  executor: Executor,
+  state: ReturnType<typeof createPostgresStateStore>,
+): Runbooks {
+  const clouds = {
+    hetzner: createHetznerClient(connections.hcloud),
+    tailscale: createTailscaleClient(connections.tailscale),
+  };
+  const health = createHealthCheck(connections.healthAddress);
+  const settings = {
+    healthPort: HEALTH_PORT,
+    configurationVersion: playbookVersion(ANSIBLE_DIR),
+    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
+    healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
+    loginServer: connections.tailscale.loginServer,
+  };
+  return {
+    provision: createProvision({
+      ...clouds,
+      database,
+      executor,
+      health,
+      settings,
+      vault: createVault(connections.pulumi.passphrase),
+    }),
+    refresh: createRefresh({ ...clouds, executor, health }),
+    rollback: createRollback({ ...clouds, executor, state }),
+    destroy: createDestroy({ ...clouds, executor, state }),
+  };
+}
