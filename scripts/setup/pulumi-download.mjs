@@ -28,7 +28,7 @@ export async function downloadPulumi(context, folder, sites = officialSites) {
   return context.progress.step(`Downloading Pulumi ${pulumiVersion}`, why, async (step) => {
     const failure = await fetchTo(context, `${sites.archives}/${name}`, archive, step.note);
     if (failure !== null) {
-      step.outcome('not available');
+      step.outcome(`not available (${failure})`);
       return { unavailable: failure };
     }
     await checkArchive(context, archive, name, sites.checksums);
