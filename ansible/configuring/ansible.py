@@ -1,0 +1,89 @@
+"""How Ansible is called: its files, its environment, its arguments. Pure but for the files it writes."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from inputs import SITE_PLAYBOOK, Inputs
+from processes import MARKER
+from scratch import write_private
+
+ADMIN_USER = "ops"
+HOST_KEY_REPORT = "host-key.pub"
+_INVENTORY = "inventory.yml"
+
+
+def write_files(folder: Path, inputs: Inputs) -> None:
+    """Writes the inventory and, over SSH, what ssh reads. All of it 0600."""
+    write_private(folder / _INVENTORY, json.dumps(inventory(folder, inputs)))
+    if inputs.connection != "ssh":
+        return
+    write_private(folder / "key", inputs.private_key)
+    write_private(folder / "known_hosts", "".join(f"{inputs.host} {key}\n" for key in inputs.host_keys))
+    write_private(folder / "ssh_config", ssh_config(folder, inputs))
+
+
+def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
+    """The inventory: one host in the group `agents`. JSON, and thereby YAML."""
+    variables: dict[str, object] = {
+        "agent_id": inputs.agent_id,
+        "agent_host": inputs.host,
+        "agent_health_port": inputs.health_port,
+        "hardening_host_private_key": inputs.new_host_key,
+        "hardening_host_key_report": str(folder / HOST_KEY_REPORT),
+    }
+    if inputs.connection == "local":
+        variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    else:
+        variables |= {
+            "ansible_host": inputs.host,
+            "ansible_user": ADMIN_USER,
+            "ansible_ssh_common_args": f"-F {shlex.quote(str(folder / 'ssh_config'))}",
+        }
+    return {"agents": {"hosts": {f"agent-{inputs.agent_id}": variables}}}
+
+
+def ssh_config(folder: Path, inputs: Inputs) -> str:
+    """ssh's settings; with them it reads no other file, asks no agent, and never asks a question."""
+    proxy = [f"ProxyCommand {inputs.proxy_command}"] if inputs.proxy_command else []
+    lines = [
+        *proxy,
+        f'IdentityFile "{folder / "key"}"',
+        "IdentitiesOnly yes",
+        "IdentityAgent none",
+        f'UserKnownHostsFile "{folder / "known_hosts"}"',
+        "GlobalKnownHostsFile /dev/null",
+        "StrictHostKeyChecking yes",
+        "UpdateHostKeys no",
+        "BatchMode yes",
+        "PreferredAuthentications publickey",
+        "ForwardAgent no",
+        "ConnectTimeout 30",
+        "ServerAliveInterval 10",
+        "ServerAliveCountMax 3",
+    ]
+    return "Host *\n" + "".join(f"  {line}\n" for line in lines)
+
+
+def arguments(folder: Path, inputs: Inputs) -> list[str]:
+    """The command line. It holds no secret."""
+    check = ["--syntax-check"] if inputs.connection == "simulated" else []
+    return [str(inputs.ansible_playbook), *check, "-i", str(folder / _INVENTORY), str(inputs.playbook)]
+
+
+def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
+    """All of Ansible's environment: nothing is inherited but PATH, so no credential of the caller's is."""
+    return {
+        "PATH": inputs.search_path,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ANSIBLE_CONFIG": str(SITE_PLAYBOOK.with_name("ansible.cfg")),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        MARKER: run_id,
+    }

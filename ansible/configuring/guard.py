@@ -1,0 +1,110 @@
+"""Sees to it that nothing of a run outlives it, however it ends.
+
+Pulumi's command provider kills its direct child, with SIGKILL, and nothing else. So that direct child is only a
+guard: the work is done by a process of its own, which notices the death of the guard and tidies up.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+from scratch import remove_leftovers
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+STOPPED = 143
+_WATCHED = STOP_SIGNALS | {signal.SIGCHLD, signal.SIGUSR1}
+_LOOK_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Stopped(Exception):
+    """The run was told to stop, or whoever asked for it is gone."""
+
+
+class Alarm:
+    """Sleeps until a child ends, a stop is asked for, the parent dies, or the time is over."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+        self._stop = False
+        self._wakeup, write = os.pipe()
+        for end in (self._wakeup, write):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in _WATCHED:
+            signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        # SIGUSR1 only wakes: the kernel sends it also when a mere thread of the parent ends.
+        die_with_parent(signal.SIGUSR1)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self._stop = self._stop or number in STOP_SIGNALS
+
+    def wait(self, seconds: float) -> None:
+        """May wake early, for any reason. Raises Stopped."""
+        select.select([self._wakeup], [], [], max(0.0, min(seconds, _LOOK_SECONDS)))
+        try:
+            while os.read(self._wakeup, 512):
+                pass
+        except BlockingIOError:
+            pass
+        if self._stop or os.getppid() != self._parent:
+            raise Stopped
+
+
+def guarded(work: Callable[[Alarm], int]) -> int:
+    """Does the work in a child process, in a session of its own, and gives its exit code."""
+    parent = os.getppid()
+    # Held back until each side has its handlers, so that none is lost or obeyed twice.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    guard = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        _work(work, guard)
+    alarm = Alarm(parent)
+    ended, status = 0, 0
+    try:
+        while not ended:
+            alarm.wait(_LOOK_SECONDS)
+            ended, status = os.waitpid(worker, os.WNOHANG)
+    except Stopped:
+        os.kill(worker, signal.SIGTERM)
+        # Not for long: tidying up has a time limit of its own.
+        status = os.waitpid(worker, 0)[1]
+    if os.WIFSIGNALED(status):
+        remove_leftovers()
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _work(work: Callable[[Alarm], int], guard: int) -> None:
+    code = 1
+    try:
+        os.setsid()
+        code = work(Alarm(guard))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Stopped:
+        code = STOPPED
+        _say("stopped")
+    except OSError as error:
+        _say(str(error))
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"configure: {text}", file=sys.stderr, flush=True)
+
+
+def die_with_parent(number: int) -> None:
+    """Asks the kernel for this signal when the parent ends. Where it cannot, the regular look has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

@@ -1,0 +1,176 @@
+"""What a run is told, by environment alone."""
+
+import base64
+import binascii
+import ipaddress
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Connection = Literal["ssh", "simulated", "local"]
+
+SITE_PLAYBOOK = Path(__file__).resolve().parent.parent / "site.yml"
+AGENT_ID = re.compile(r"[a-z0-9](-?[a-z0-9])*")
+PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\s.+\s-----END \1-----", re.DOTALL)
+
+
+class InputError(Exception):
+    """The environment is not fit for a run. Its text names everything that is wrong, and shows no value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """One run's inputs, checked. Secrets stay out of the representation."""
+
+    agent_id: str
+    host: str
+    health_port: int
+    connection: Connection
+    log_file: Path
+    timeout_seconds: float
+    ansible_playbook: Path
+    playbook: Path
+    search_path: str
+    host_keys: tuple[str, ...] = ()
+    """Known keys of the host, each as "type base64"."""
+    private_key: str = field(default="", repr=False)
+    new_host_key: str = field(default="", repr=False)
+    proxy_command: str = ""
+
+
+def read_inputs(environment: Mapping[str, str]) -> Inputs:
+    """Raises InputError with one line for each variable that is missing or malformed."""
+    reader = _Reader(environment)
+    connection = reader.read("AGENT_CONNECTION", _connection)
+    over_ssh = connection == "ssh"
+    search_path = environment.get("PATH") or os.defpath
+    inputs = {
+        "agent_id": reader.read("AGENT_ID", _agent_id),
+        "host": reader.read("AGENT_HOST", _address),
+        "health_port": reader.read("AGENT_HEALTH_PORT", _port),
+        "connection": connection,
+        "log_file": reader.read("AGENT_LOG_FILE", _absolute_path),
+        "timeout_seconds": reader.read("AGENT_TIMEOUT_SECONDS", _seconds, default="600"),
+        "ansible_playbook": reader.read("ANSIBLE_BIN", _ansible_playbook, default=search_path),
+        "playbook": SITE_PLAYBOOK,
+        "search_path": search_path,
+        "host_keys": reader.read("AGENT_HOST_PUBLIC_KEY", _host_keys, default=None if over_ssh else ""),
+        "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
+        "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=""),
+        "proxy_command": reader.read("AGENT_SSH_PROXY_COMMAND", _one_line, default=""),
+    }
+    if connection == "local":
+        inputs["playbook"] = reader.read("AGENT_PLAYBOOK", _playbook)
+    elif environment.get("AGENT_PLAYBOOK"):
+        reader.problems.append("AGENT_PLAYBOOK: only AGENT_CONNECTION=local takes another playbook")
+    if reader.problems:
+        raise InputError("configure: the environment is not complete\n  " + "\n  ".join(reader.problems))
+    return Inputs(**inputs)
+
+
+class _Reader:
+    """Collects problems instead of stopping at the first. An empty variable counts as unset."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], Any], default: str | None = None) -> Any:
+        text = self._environment.get(name) or default
+        if text is None:
+            self.problems.append(f"{name}: missing")
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return None
+
+
+def _connection(text: str) -> str:
+    if text not in get_args(Connection):
+        raise ValueError(f"must be one of {', '.join(get_args(Connection))}")
+    return text
+
+
+def _agent_id(text: str) -> str:
+    if len(text) > 40 or not AGENT_ID.fullmatch(text):
+        raise ValueError("must be lower-case letters and digits with single hyphens between, at most 40")
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address") from None
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535) or int(text) == 22:
+        raise ValueError("must be a port from 1 to 65535, other than SSH's")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise ValueError("must be a number of seconds, more than 0 and at most a day")
+    return seconds
+
+
+def _absolute_path(text: str) -> Path:
+    if not Path(text).is_absolute():
+        raise ValueError("must be an absolute path")
+    return Path(text)
+
+
+def _playbook(text: str) -> Path:
+    if not _absolute_path(text).is_file():
+        raise ValueError("no such file")
+    return Path(text)
+
+
+def _ansible_playbook(search_path: str) -> Path:
+    found = shutil.which("ansible-playbook", path=search_path)
+    if not found:
+        raise ValueError("no ansible-playbook there (unset: on PATH)")
+    return Path(found).absolute()
+
+
+def _host_keys(text: str) -> tuple[str, ...]:
+    return tuple(_host_key(line) for line in text.strip().splitlines())
+
+
+def _host_key(line: str) -> str:
+    """Takes "type base64" with or without a host before and a comment behind; the host is always AGENT_HOST."""
+    for kind, blob in itertools.pairwise(line.split()):
+        try:
+            content = base64.b64decode(blob, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        # The key itself begins with its type, as a length-prefixed string.
+        if content[4:].startswith(kind.encode()) and int.from_bytes(content[:4]) == len(kind):
+            return f"{kind} {blob}"
+    raise ValueError("must be public keys, one a line, as in a known_hosts file")
+
+
+def _private_key(text: str) -> str:
+    key = text.replace("\r\n", "\n").strip()
+    if text and not PRIVATE_KEY.fullmatch(key):
+        raise ValueError("must be a private key with its BEGIN and END lines")
+    return f"{key}\n" if key else ""
+
+
+def _one_line(text: str) -> str:
+    if any(ord(character) < 32 for character in text):
+        raise ValueError("must be one line")
+    return text

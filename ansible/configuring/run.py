@@ -1,0 +1,97 @@
+"""One run, from top to bottom."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ansible
+from guard import Alarm, die_with_parent
+from inputs import Inputs
+from processes import adopt_orphans, end_all, of_run
+from scratch import remove_leftovers, scratch_folder
+
+TIMED_OUT = 124
+TAIL_LINES = 20
+TAIL_LINE_BYTES = 2048
+_RECAP = re.compile(rb"^agent-\S+\s*: ok=(\d+)\s+changed=(\d+)", re.MULTILINE)
+_FAILURES = {2: "a task failed", 4: "the server cannot be reached"}
+
+
+class TimedOut(Exception):
+    """The run's own time limit is over."""
+
+
+def configure(inputs: Inputs, alarm: Alarm) -> int:
+    """Configures the server; gives the exit code. Raises guard.Stopped after everything of the run is ended."""
+    started = time.monotonic()
+    remove_leftovers()
+    adopt_orphans()
+    log = _open_log(inputs.log_file)
+    begin = os.lseek(log, 0, os.SEEK_END)
+    with scratch_folder() as (folder, run_id):
+        ansible.write_files(folder, inputs)
+        try:
+            code = _run_ansible(folder, inputs, run_id, log, alarm)
+        except TimedOut:
+            _report_failure(f"timed out after {inputs.timeout_seconds:g} s", _since(log, begin))
+            return TIMED_OUT
+        if code != 0:
+            _report_failure(_FAILURES.get(code, f"ansible-playbook exited with {code}"), _since(log, begin))
+            return 1
+        _report_success(folder, inputs, _since(log, begin), time.monotonic() - started)
+        return 0
+
+
+def _run_ansible(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: Alarm) -> int:
+    deadline = time.monotonic() + inputs.timeout_seconds
+    process = subprocess.Popen(
+        ansible.arguments(folder, inputs),
+        env=ansible.environment(folder, inputs, run_id),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+    )
+    try:
+        while (code := process.poll()) is None:
+            if time.monotonic() >= deadline:
+                raise TimedOut
+            alarm.wait(deadline - time.monotonic())
+        return code
+    finally:
+        # Also after success: ssh's connection master would linger.
+        end_all(lambda: of_run(run_id, process.pid))
+
+
+def _open_log(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.fchmod(log, 0o600)
+    return log
+
+
+def _since(log: int, begin: int) -> bytes:
+    return os.pread(log, os.fstat(log).st_size - begin, begin)
+
+
+def _report_failure(reason: str, output: bytes) -> None:
+    tail = [line[:TAIL_LINE_BYTES].decode(errors="replace") for line in output.splitlines()[-TAIL_LINES:]]
+    print(f"configure: {reason}", *tail, sep="\n", file=sys.stderr)
+
+
+def _report_success(folder: Path, inputs: Inputs, output: bytes, seconds: float) -> None:
+    report = folder / ansible.HOST_KEY_REPORT
+    if report.exists():
+        print(f"host key {report.read_text().strip()}")
+    if inputs.connection == "simulated":
+        print("syntax checked (simulated machine)")
+        return
+    recap = _RECAP.findall(output)
+    tasks, changed = recap[-1] if recap else (b"0", b"0")
+    print(f"configured {int(tasks)} tasks, {int(changed)} changed, {seconds:.1f} s")

@@ -1,0 +1,71 @@
+import { existsSync } from 'node:fs';
+import { afterEach, expect, it } from 'vitest';
+import { describeWithAnsible } from './ansible-folder.ts';
+import { hostPublicKey, privateKeyWith, setup } from './started-run.ts';
+
+describeWithAnsible('what configure is told', () => {
+  let run: ReturnType<typeof setup>;
+  afterEach(() => run.close());
+
+  it('names everything that is missing or malformed at once, and shows no value', async () => {
+    run = setup({
+      AGENT_ID: 'Not-An-Id-canary',
+      AGENT_HOST: '-oProxyCommand=canary',
+      AGENT_HEALTH_PORT: '70000',
+      AGENT_CONNECTION: 'ssh',
+      AGENT_SSH_PRIVATE_KEY: 'canary',
+      AGENT_HOST_PUBLIC_KEY: 'ssh-ed25519 canary',
+      AGENT_LOG_FILE: 'canary/log',
+      AGENT_TIMEOUT_SECONDS: '0',
+      AGENT_NEW_HOST_KEY: 'canary',
+      AGENT_SSH_PROXY_COMMAND: 'nc canary\nUser root',
+      ANSIBLE_BIN: '/canary',
+    });
+    const { code, stdout, stderr } = await run.start().ended;
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(
+      stderr
+        .match(/^ {2}[A-Z_]+(?=: must |: no )/gm)
+        ?.map((name) => name.trim())
+        .sort(),
+    ).toEqual([
+      'AGENT_HEALTH_PORT',
+      'AGENT_HOST',
+      'AGENT_HOST_PUBLIC_KEY',
+      'AGENT_ID',
+      'AGENT_LOG_FILE',
+      'AGENT_NEW_HOST_KEY',
+      'AGENT_SSH_PRIVATE_KEY',
+      'AGENT_SSH_PROXY_COMMAND',
+      'AGENT_TIMEOUT_SECONDS',
+      'ANSIBLE_BIN',
+    ]);
+    expect(stderr).not.toContain('canary');
+  });
+
+  it('asks for the keys of a server that is reached over SSH; an empty variable counts as unset', async () => {
+    run = setup({ AGENT_CONNECTION: 'ssh', AGENT_SSH_PRIVATE_KEY: '', AGENT_ID: '' });
+    const { code, stderr } = await run.start().ended;
+    expect(code).toBe(2);
+    expect(stderr).toContain('AGENT_ID: missing');
+    expect(stderr).toContain('AGENT_SSH_PRIVATE_KEY: missing');
+    expect(stderr).toContain('AGENT_HOST_PUBLIC_KEY: missing');
+    expect(existsSync(run.logFile)).toBe(false);
+  });
+
+  it('runs another playbook only on this machine', async () => {
+    run = setup({
+      AGENT_CONNECTION: 'ssh',
+      AGENT_SSH_PRIVATE_KEY: privateKeyWith('AAAA'),
+      AGENT_HOST_PUBLIC_KEY: hostPublicKey(),
+      AGENT_PLAYBOOK: '/etc/hostname',
+    });
+    const refused = await run.start().ended;
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/^ {2}AGENT_PLAYBOOK: only AGENT_CONNECTION=local/m);
+
+    const missing = await run.start({ AGENT_CONNECTION: 'local', AGENT_PLAYBOOK: '' }).ended;
+    expect(missing.stderr).toContain('AGENT_PLAYBOOK: missing');
+  });
+});

@@ -1,0 +1,86 @@
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { describeWithAnsible } from './ansible-folder.ts';
+import { setup } from './started-run.ts';
+
+const slow = 30_000;
+
+describeWithAnsible('a run of configure', () => {
+  let run: ReturnType<typeof setup>;
+  afterEach(() => run.close());
+
+  /** Environment for a run of these tasks on this machine. */
+  function local(tasks: object[]): Record<string, string> {
+    const playbook = join(run.folder, 'playbook.yml');
+    writeFileSync(playbook, JSON.stringify([{ hosts: 'agents', gather_facts: false, tasks }]));
+    return { AGENT_CONNECTION: 'local', AGENT_PLAYBOOK: playbook };
+  }
+
+  it('checks the real playbook for a simulated machine, and says that it did only that', {
+    timeout: slow,
+  }, async () => {
+    run = setup();
+    const { code, stdout, stderr } = await run.start({ AGENT_CONNECTION: 'simulated' }).ended;
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: 'syntax checked (simulated machine)\n',
+      stderr: '',
+    });
+    expect(statSync(run.logFile).mode & 0o777).toBe(0o600);
+    expect(run.log()).toMatch(/playbook: .*site\.yml/);
+  });
+
+  it('counts tasks and changes, and appends to the log', { timeout: slow }, async () => {
+    run = setup();
+    const environment = local([
+      { 'ansible.builtin.debug': { msg: 'for {{ agent_id }}' } },
+      { 'ansible.builtin.command': { argv: ['true'] }, changed_when: true },
+    ]);
+    writeFileSync(run.logFile, 'earlier\nagent-x : ok=90 changed=90\n', { mode: 0o644 });
+    const { code, stdout } = await run.start(environment).ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^configured 2 tasks, 1 changed, \d+\.\d s\n$/);
+    expect(run.log()).toMatch(/^earlier\n(.*\n)*.*for agent-1/);
+    expect(statSync(run.logFile).mode & 0o777).toBe(0o600);
+  });
+
+  it('shows the end of the log when a task fails, in lines of bearable length', {
+    timeout: slow,
+  }, async () => {
+    run = setup();
+    const long = 'x'.repeat(5000);
+    const { code, stdout, stderr } = await run.start(
+      local([
+        { 'ansible.builtin.debug': { msg: [...Array(40).keys()].map((each) => `line ${each}`) } },
+        { 'ansible.builtin.fail': { msg: `no luck ${long}` } },
+      ]),
+    ).ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    const lines = stderr.trimEnd().split('\n');
+    expect(lines[0]).toBe('configure: a task failed');
+    expect(lines.length).toBeLessThanOrEqual(21);
+    expect(stderr).toContain('no luck xxx');
+    expect(stderr).not.toContain('line 0');
+    expect(Math.max(...lines.map((line) => line.length))).toBe(2048);
+  });
+
+  it('gives Ansible none of the credentials of its caller', { timeout: slow }, async () => {
+    run = setup({
+      HCLOUD_TOKEN: 'canary',
+      TAILSCALE_API_KEY: 'canary',
+      PULUMI_CONFIG_PASSPHRASE: 'canary',
+      STRIPE_SECRET_KEY: 'canary',
+      ANSIBLE_STDOUT_CALLBACK: 'canary',
+      SSH_AUTH_SOCK: '/canary',
+    });
+    const environment = local([
+      { 'ansible.builtin.command': { argv: ['env'] }, register: 'found', changed_when: false },
+      { 'ansible.builtin.debug': { var: 'found.stdout_lines' } },
+    ]);
+    const { code } = await run.start(environment).ended;
+    expect(code).toBe(0);
+    expect(run.log()).toContain('PATH=');
+    expect(run.log()).not.toContain('canary');
+  });
+});
