@@ -1,37 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type {
-  ServerUnaryCall,
-  ServiceError,
-  sendUnaryData,
-  UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Cancellation } from './cancellation.ts';
 import { createEngineLog } from './engine-log.ts';
-import { InitializationFailed, messageOf } from './failures.ts';
-import {
-  emptyProto,
-  fromStruct,
-  grpc,
-  initializationError,
-  pluginProto,
-  providerProto,
-  toStruct,
-} from './grpc.ts';
+import { InitializationFailed } from './failures.ts';
+import { emptyProto, fromStruct, pluginProto, providerProto, toStruct } from './grpc.ts';
+import { type Call, type Handler, handle } from './handler.ts';
 import type { CallContext, ProviderPackage, Resource } from './resource.ts';
 import { checkResponse, diffResponse } from './responses.ts';
 import { type Unwrapped, unwrapSecrets, wrapSecrets } from './values.ts';
 
 type Proto = typeof import('@pulumi/pulumi/proto/provider_pb.js');
 type Instance<Name extends keyof Proto> = Proto[Name] extends new () => infer Message ? Message : never;
-type Handler<Request, Response> = (request: Request, call: Call) => Promise<Response>;
-
-interface Call {
-  /** Aborted when the caller has gone. */
-  gone: AbortSignal;
-  /** The connection, one for each provider instance of the program. */
-  peer: string;
-}
-
 export interface ServiceDependencies {
   /** The environment of the operation that is under way. */
   environment(): Readonly<Record<string, string>>;
@@ -235,31 +214,4 @@ function suffixOf(seed: Uint8Array): string {
   const digits =
     seed.length > 0 ? createHash('sha256').update(seed).digest('hex') : randomBytes(4).toString('hex');
   return digits.slice(0, 7);
-}
-
-/** Longer messages do not fit into the frame that carries them. */
-const longestMessage = 12_000;
-
-function handle<Request, Response>(work: Handler<Request, Response>) {
-  return (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
-    const gone = new AbortController();
-    call.on('cancelled', () => gone.abort(new Error('context canceled')));
-    work(call.request, { gone: gone.signal, peer: call.getPeer() }).then(
-      (response) => answer(null, response),
-      (error: unknown) => answer(errorStatus(error)),
-    );
-  };
-}
-
-function errorStatus(error: unknown): Partial<ServiceError> {
-  const message = shorten(messageOf(error));
-  if (error instanceof InitializationFailed) return initializationError(message, error.id, error.state);
-  return { code: grpc.status.UNKNOWN, details: message };
-}
-
-function shorten(message: string): string {
-  if (message.length <= longestMessage) return message;
-  const left = message.slice(0, longestMessage / 4);
-  const right = message.slice(-(longestMessage / 4) * 3);
-  return `${left}\n[… ${message.length - longestMessage} characters left out …]\n${right}`;
 }

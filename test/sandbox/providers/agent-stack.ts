@@ -9,7 +9,6 @@ import { SshKey } from '@pulumi/hcloud/sshKey.js';
 import * as pulumi from '@pulumi/pulumi';
 import { PulumiCommand } from '@pulumi/pulumi/automation/cmd.js';
 import { LocalWorkspace } from '@pulumi/pulumi/automation/localWorkspace.js';
-import type { Stack } from '@pulumi/pulumi/automation/stack.js';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
 import type { ProviderHost } from '../../../src/sandbox/providers/host.ts';
@@ -69,9 +68,16 @@ export async function openAgentStack(
       inputs = given;
       return stack.up(quiet);
     },
-    async preview(given: AgentInputs) {
+    /** Takes resources out of the state, as if a crash had come before they were recorded. */
+    async forget(names: string[]) {
+      const exported = await stack.exportStack();
+      const isKept = ({ urn }: { urn: string }) => !names.some((name) => urn.endsWith(`::${name}`));
+      exported.deployment.resources = exported.deployment.resources.filter(isKept);
+      await stack.importStack(exported);
+    },
+    async preview(given: AgentInputs, options: { expectNoChanges?: boolean } = {}) {
       inputs = given;
-      return stack.preview(quiet);
+      return stack.preview({ ...quiet, ...options });
     },
     async [Symbol.asyncDispose]() {
       await rm(folder, { recursive: true, force: true });
@@ -79,9 +85,7 @@ export async function openAgentStack(
   };
 }
 
-export const quiet = { suppressProgress: true, color: 'never', onOutput: () => {} } as const;
-
-export type OpenStack = Awaited<ReturnType<typeof openAgentStack>> & { stack: Stack };
+const quiet = { suppressProgress: true, color: 'never', onOutput: () => {} } as const;
 
 function agentProgram(inputs: AgentInputs) {
   const { labels } = inputs;

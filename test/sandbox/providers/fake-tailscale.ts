@@ -2,8 +2,8 @@ import { startFakeHttp } from './fake-http.ts';
 
 /** As much of Tailscale's API as the tailscale provider speaks. */
 export async function startFakeTailscale() {
-  const keys = new Map<string, any>();
-  const devices: any[] = [];
+  const keys = new Map<string, Record<string, unknown> & { id: string }>();
+  const devices: Record<string, unknown>[] = [];
   const http = await startFakeHttp(({ method, path, body }) => {
     if (path === '/api/v2/oauth/token') return { body: { access_token: 'tskey-token', expires_in: 3600 } };
     if (path.endsWith('/devices')) return { body: { devices } };

@@ -1,7 +1,7 @@
 import { InitializationFailed } from '../failures.ts';
 import { addName, diffNamed } from '../fields.ts';
 import type { CheckFailure, Resource } from '../resource.ts';
-import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { hasUnknown, isRecord, type Properties, unknownValue } from '../values.ts';
 import { pause } from '../waiting.ts';
 import { type HcloudClient, named } from './client.ts';
 import { orderServer } from './server-order.ts';
@@ -29,8 +29,9 @@ export const server: Resource<HcloudClient> = {
   diff: (input) => diffNamed(serverFields, input),
   preview(inputs, state) {
     const unknown = Object.fromEntries(computedOutputs.map((name) => [name, unknownValue]));
-    const userData = typeof inputs.userData === 'string' ? { userData: userDataHash(inputs.userData) } : {};
-    return { ...unknown, ...state, ...inputs, ...userData };
+    const { userData } = inputs;
+    const isKnown = typeof userData === 'string' && !hasUnknown(userData);
+    return { ...unknown, ...state, ...inputs, ...(isKnown ? { userData: userDataHash(userData) } : {}) };
   },
   create: (client, inputs, { signal }) => named('createServer', () => createServer(client, inputs, signal)),
   async read(client, id, { state, inputs }, { signal }) {

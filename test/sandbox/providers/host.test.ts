@@ -1,0 +1,240 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { processIdentity } from '../../../src/launch/processes-alive.mjs';
+import { startProviderHost } from '../../../src/sandbox/providers/host.ts';
+import { unknownValue } from '../../../src/sandbox/providers/values.ts';
+import { connectEngine, secret, secretOf } from './engine.ts';
+import { startFakeHetzner } from './fake-hetzner.ts';
+
+const commandType = 'command:local:Command';
+const serverType = 'hcloud:index/server:Server';
+const serverInputs = { name: 'agent-a1', serverType: 'cx23', image: 'debian-12' };
+
+async function setup() {
+  const host = await startProviderHost();
+  const hetzner = await startFakeHetzner();
+  const environment = { HCLOUD_TOKEN: 't'.repeat(64), HCLOUD_ENDPOINT: hetzner.url };
+  host.use(environment);
+  const engine = (name: string) => connectEngine(host.debugProviders, name);
+  return {
+    host,
+    hetzner,
+    environment,
+    engine,
+    async [Symbol.asyncDispose]() {
+      await host.stop();
+      await hetzner[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('each package answers with the version that the SDKs ask for', async () => {
+  await using bed = await setup();
+  expect(bed.host.debugProviders).toMatch(/^hcloud:\d+,tailscale:\d+,command:\d+$/);
+  const versions = await Promise.all(
+    ['hcloud', 'tailscale', 'command'].map((name) => bed.engine(name).version()),
+  );
+  expect(versions).toEqual(['1.41.0', '0.29.1', '1.2.1']);
+});
+
+test('settings that cannot be right are refused when the engine configures', async () => {
+  await using bed = await setup();
+  bed.host.use({ ...bed.environment, HCLOUD_TOKEN: 'short' });
+  await expect(bed.engine('hcloud').configure()).rejects.toThrow('must be exactly 64 characters long');
+  await expect(bed.engine('tailscale').configure()).rejects.toThrow('credentials are empty');
+});
+
+test('each operation has the environment that was handed in for it', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('command');
+  for (const said of ['first', 'second']) {
+    bed.host.use({ SAID: said });
+    await engine.configure();
+    expect((await engine.create(commandType, { create: 'echo $SAID' })).properties).toMatchObject({
+      stdout: said,
+    });
+    await engine.cancel();
+  }
+});
+
+test('secrets stay secret, and the outputs that may hold them too', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('command');
+  await engine.configure();
+  const inputs = { create: 'echo "$A"', environment: { A: secret('canary') } };
+  expect((await engine.check(commandType, inputs)).inputs).toEqual(inputs);
+  const { properties } = await engine.create(commandType, inputs);
+  expect(properties).toMatchObject({ create: 'echo "$A"' });
+  expect(secretOf(properties.environment)).toEqual({ A: 'canary' });
+  expect(secretOf(properties.stdout)).toBe('canary');
+});
+
+test('a secret compares by what it says, not by being one', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('command');
+  await engine.configure();
+  const before = { create: 'true', environment: { A: 'a' } };
+  const same = await engine.diff(commandType, before, { ...before, environment: secret({ A: 'a' }) });
+  const other = await engine.diff(commandType, before, { ...before, environment: secret({ A: 'b' }) });
+  expect([same.changes, other.changes]).toEqual(['none', 'some']);
+});
+
+test('a diff tells the engine paths, replacements and what to ignore', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('hcloud');
+  await engine.configure();
+  const wanted = { ...serverInputs, serverType: 'cx33', image: 'debian-13' };
+  expect(await engine.diff(serverType, serverInputs, wanted)).toEqual({
+    changes: 'some',
+    replaces: ['image'],
+    deleteBeforeReplace: true,
+    detailed: { serverType: 'UPDATE', image: 'UPDATE_REPLACE' },
+  });
+  expect(await engine.diff(serverType, serverInputs, wanted, ['image'])).toEqual({
+    changes: 'some',
+    replaces: [],
+    deleteBeforeReplace: false,
+    detailed: { serverType: 'UPDATE' },
+  });
+});
+
+test('a preview does nothing, and says what it cannot know', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('hcloud');
+  await engine.configure();
+  const inputs = { ...serverInputs, userData: unknownValue };
+  const { id, properties } = await engine.create(serverType, inputs, { preview: true });
+  expect(id).toBe('');
+  expect(properties).toMatchObject({ name: 'agent-a1', ipv4Address: unknownValue, userData: unknownValue });
+  expect(bed.hetzner.received).toEqual([]);
+});
+
+test('a server whose creation fails after the order is reported with its id', async () => {
+  await using bed = await setup();
+  bed.hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
+  const engine = bed.engine('hcloud');
+  await engine.configure();
+  const failure = await engine.create(serverType, serverInputs).catch((error) => error);
+  expect(failure.message).toContain('action_failed');
+  expect(failure.initialization).toMatchObject({
+    id: String([...bed.hetzner.servers.keys()][0]),
+    properties: { name: 'agent-a1' },
+  });
+});
+
+test('a resource type that is not built in is named in the error', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('hcloud');
+  await engine.configure();
+  await expect(engine.check('hcloud:index/volume:Volume', {})).rejects.toThrow(
+    /hcloud:index\/volume:Volume.*official/,
+  );
+});
+
+test('an error too long for its frame is cut in the middle', async () => {
+  await using bed = await setup();
+  const engine = bed.engine('command');
+  await engine.configure();
+  const failing = engine.create(commandType, {
+    create: 'head -c 200000 /dev/zero | tr "\\0" x; echo; echo END; exit 1',
+  });
+  await expect(failing).rejects.toThrow(/exit status 1: running [\s\S]*characters left out[\s\S]*END/);
+});
+
+/** A command that only a signal ends; `pid` waits until it runs. */
+async function endlessCommand() {
+  const folder = await mkdtemp(join(tmpdir(), 'host-'));
+  const file = join(folder, 'pid');
+  return {
+    inputs: { create: `echo $$ > ${file}; sleep 100; true` },
+    async pid() {
+      const read = () => readFile(file, 'utf8').catch(() => '');
+      await expect.poll(read).toMatch(/^\d+\n$/);
+      return Number(await read());
+    },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  };
+}
+
+test('abort ends what is under way, and the host serves on', async () => {
+  await using bed = await setup();
+  await using endless = await endlessCommand();
+  const engine = bed.engine('command');
+  await engine.configure();
+  const running = engine.create(commandType, endless.inputs);
+  const refused = expect(running).rejects.toThrow('context canceled');
+  const pid = await endless.pid();
+  await bed.host.abort();
+  expect(processIdentity(pid)).toBeNull();
+  await refused;
+  expect((await engine.create(commandType, { create: 'echo on' })).properties).toMatchObject({
+    stdout: 'on',
+  });
+});
+
+test("the engine's cancel ends what is under way; one at the end of a run changes nothing", async () => {
+  await using bed = await setup();
+  await using endless = await endlessCommand();
+  const engine = bed.engine('command');
+  await engine.configure();
+  const running = engine.create(commandType, endless.inputs);
+  const refused = expect(running).rejects.toThrow('context canceled');
+  const pid = await endless.pid();
+  await engine.cancel();
+  expect(processIdentity(pid)).toBeNull();
+  await refused;
+  await engine.cancel();
+  await engine.configure();
+  expect((await engine.create(commandType, { create: 'echo on' })).properties).toMatchObject({
+    stdout: 'on',
+  });
+});
+
+test('a caller that dies takes its commands with it', async () => {
+  await using bed = await setup();
+  await using endless = await endlessCommand();
+  await using line = await startLine(Number(/command:(\d+)/.exec(bed.host.debugProviders)![1]));
+  const engine = connectEngine(`command:${line.port}`, 'command');
+  await engine.configure();
+  const lost = expect(engine.create(commandType, endless.inputs)).rejects.toThrow();
+  const pid = await endless.pid();
+  line.cut();
+  await lost;
+  await expect.poll(() => processIdentity(pid)).toBeNull();
+});
+
+/** A line to a port that can be cut, as it is when the process at its other end is killed. */
+async function startLine(port: number) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    const onward = connect(port, '127.0.0.1');
+    sockets.push(socket, onward);
+    for (const end of [socket, onward]) end.on('error', () => end.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+test('a custom timeout ends a command', async () => {
+  await using bed = await setup();
+  await using endless = await endlessCommand();
+  const engine = bed.engine('command');
+  await engine.configure();
+  await expect(engine.create(commandType, endless.inputs, { timeoutSeconds: 0.2 })).rejects.toThrow(
+    'context deadline exceeded: running',
+  );
+});
