@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { plans, regions } from './offers.ts';
 import { html } from './pages.ts';
-import { regions } from './regions.ts';
 import type { SessionParameters } from './session-create.ts';
 
 /** An empty field counts as not filled in. */
@@ -58,7 +58,8 @@ export function orderForm(problem?: string) {
 <label for="region">Region</label>
 <select id="region" name="region">${regions.map((region) => html`<option>${region}</option>`)}</select>
 <label for="plan">Plan</label>
-<input id="plan" name="plan" autocomplete="off" aria-describedby="plan-hint">
+<input id="plan" name="plan" autocomplete="off" list="plans" aria-describedby="plan-hint">
+<datalist id="plans">${plans.map((plan) => html`<option value="${plan}"></option>`)}</datalist>
 <small id="plan-hint">Empty: the service's own default.</small>
 <label for="userId">Customer</label>
 <input id="userId" name="userId" value="sandbox-user" autocomplete="off">

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addressesOf } from '../../../src/sandbox/tailscale/addresses.ts';
 import { joinTailnet } from '../../../src/sandbox/tailscale/devices.ts';
+import { until } from '../stripe/setup.ts';
 import { makeKey, setup, type Tailnet } from './setup.ts';
 
 let tailnet: Tailnet;
@@ -21,11 +22,20 @@ async function listed(query = '') {
 
 test('of twenty that knock at once with a single-use key, exactly one gets in', async () => {
   const { key } = await makeKey(tailnet);
-  const results = await Promise.all(
-    Array.from({ length: 20 }, (_, index) =>
-      joinTailnet(tailnet.pool, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
-    ),
+  // The door is held until all that the pool has connections for stand before it.
+  const door = await tailnet.pool.connect();
+  await door.query('BEGIN');
+  await door.query('SELECT 1 FROM tailscale_keys FOR UPDATE');
+  const knocking = Array.from({ length: 20 }, (_, index) =>
+    joinTailnet(tailnet.pool, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
   );
+  const waiting = `SELECT pg_stat_clear_snapshot(), count(*)::int FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  await until(async () => (await door.query(waiting)).rows[0].count === 19).finally(async () => {
+    await door.query('COMMIT');
+    door.release();
+  });
+  const results = await Promise.all(knocking);
   expect(results.filter((result) => 'tailnetIp' in result)).toHaveLength(1);
   expect(results.filter((result) => 'refused' in result)).toHaveLength(19);
   expect(await listed()).toHaveLength(1);
