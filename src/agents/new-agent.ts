@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { DEFAULT_PLAN, PLANS } from './plans.ts';
+import { locationOf, REGIONS } from './regions.ts';
+import type { NewAgent } from './store.ts';
+
+const text = z.string({
+  error: ({ input }) => (input === undefined ? 'is missing' : 'must be a string'),
+});
+
+export const agentIdSchema = text
+  .max(40, { error: 'must have at most 40 characters', abort: true })
+  .regex(/^[a-z0-9](-?[a-z0-9])*$/, 'must be lower-case letters and digits, with single hyphens inside')
+  .meta({ id: 'AgentId', example: 'agent-7' });
+
+/** Controls (Postgres refuses NUL), line breaks and marks that turn the direction of what follows on a page. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
+export const userIdSchema = text
+  .min(1, 'must not be empty')
+  .max(200, 'must have at most 200 characters')
+  .refine(
+    (value) => value.isWellFormed() && !UNPRINTABLE.test(value),
+    'contains characters that cannot be printed',
+  )
+  .refine((value) => value.trim() === value, 'must not begin or end with white space');
+
+export const regionSchema = text
+  .max(40, { error: 'must have at most 40 characters', abort: true })
+  .refine((value) => locationOf(value) !== undefined, {
+    error: ({ input }) => `is unknown: ${JSON.stringify(input)}; known are ${REGIONS.join(', ')}`,
+  })
+  .meta({ description: `${REGIONS.join(', ')}, or a Hetzner location's own name`, example: 'eu-central' });
+
+export const planSchema = z.enum(PLANS, {
+  error: ({ input }) =>
+    typeof input === 'string'
+      ? `is unknown: ${JSON.stringify(input.slice(0, 40))}; known are ${PLANS.join(', ')}`
+      : 'must be a string',
+});
+
+/** Completes what was asked for: the location behind the region, the default plan. All values have been validated. */
+export function newAgent(request: {
+  agentId: string;
+  userId: string;
+  region: string;
+  plan?: string | undefined;
+  subscriptionId?: string | undefined;
+}): NewAgent {
+  const location = locationOf(request.region);
+  if (location === undefined) throw new Error(`There is no region ${request.region}`);
+  return { ...request, location, plan: request.plan ?? DEFAULT_PLAN };
+}

@@ -1,0 +1,18 @@
+/** What a buyer calls a region, and the Hetzner location behind it. */
+const LOCATION_BY_REGION = new Map([
+  ['us-east', 'ash'],
+  ['us-west', 'hil'],
+  ['eu-central', 'nbg1'],
+  ['eu-west', 'fsn1'],
+  ['eu-north', 'hel1'],
+  ['ap-southeast', 'sin'],
+]);
+
+const LOCATIONS = new Set(LOCATION_BY_REGION.values());
+
+export const REGIONS: readonly string[] = [...LOCATION_BY_REGION.keys()];
+
+/** The Hetzner location of a region; a location's own name stands for itself. Undefined for anything else. */
+export function locationOf(region: string): string | undefined {
+  return LOCATION_BY_REGION.get(region) ?? (LOCATIONS.has(region) ? region : undefined);
+}

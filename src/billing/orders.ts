@@ -1,0 +1,29 @@
+import { type Selectable, sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import type { OrderTable } from '../database/tables.ts';
+
+export type OrderRow = Selectable<OrderTable>;
+
+/** A page of orders, newest first. `cursor` names the last order of the page before; orders are never deleted. */
+export async function listOrders(
+  database: Database,
+  page: { attention?: boolean | undefined; cursor?: { sessionId: string } | undefined; limit: number },
+): Promise<OrderRow[]> {
+  let query = database
+    .selectFrom('orders')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('session_id')
+    .limit(page.limit);
+  if (page.attention !== undefined) {
+    query = query.where('attention', page.attention ? 'is not' : 'is', null);
+  }
+  if (page.cursor !== undefined) {
+    query = query.where(
+      sql<boolean>`exists (select 1 from orders last where last.session_id = ${page.cursor.sessionId}
+        and (orders.created_at < last.created_at
+          or (orders.created_at = last.created_at and orders.session_id > last.session_id)))`,
+    );
+  }
+  return query.execute();
+}

@@ -1,0 +1,144 @@
+import { sql } from 'kysely';
+import { findAgent } from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import type { StripeEventTable } from '../database/tables.ts';
+import { ConflictError } from '../errors.ts';
+import { requestAgent } from '../operations/requests.ts';
+import type { Queue } from '../queue/queue.ts';
+import { type BillingDecision, decide, type Order } from './decide.ts';
+import { storable, storableText } from './storable.ts';
+import type { StripeEvent } from './stripe-event.ts';
+
+type StoredOutcome = StripeEventTable['outcome'];
+
+/** What became of an event. `known`: this very event was recorded before, and nothing was written now. */
+export interface Outcome {
+  outcome: StoredOutcome | 'known';
+  reason?: string;
+  agentId?: string;
+  operationId?: string;
+}
+
+const OUTCOME_OF: Record<BillingDecision['kind'], StoredOutcome> = {
+  provision: 'acted',
+  attention: 'attention',
+  ignore: 'ignored',
+};
+
+/**
+ * Records an event and all that follows from it in one transaction: event, order, agent, operation and queued job, or none of them.
+ * Any number of copies of it, and of other events for the same checkout session, may come at once.
+ * @throws InvalidInputError for what is not an event after all, and whatever the database throws.
+ */
+export async function recordStripeEvent(
+  { database, queue }: { database: Database; queue: Queue },
+  event: StripeEvent,
+  mode: 'sandbox' | 'live',
+): Promise<Outcome> {
+  const decision = decide(event, mode);
+  const payload = JSON.stringify(storable(event.payload));
+  return database.transaction().execute(async (trx) => {
+    // A copy of the same event waits here until the first one's transaction has ended.
+    const inserted = await trx
+      .insertInto('stripe_events')
+      .values({
+        id: event.id,
+        type: event.type,
+        livemode: event.livemode,
+        object_id: event.objectId ?? null,
+        payload,
+        outcome: OUTCOME_OF[decision.kind],
+        reason: 'reason' in decision ? storableText(decision.reason) : null,
+        created_at: event.createdAt,
+      })
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .executeTakeFirst();
+    if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
+    if (decision.kind === 'ignore') return { outcome: 'ignored', reason: decision.reason };
+    return recordOrder(trx, queue, event.id, decision);
+  });
+}
+
+async function recordOrder(
+  trx: Database,
+  queue: Queue,
+  eventId: string,
+  decision: Exclude<BillingDecision, { kind: 'ignore' }>,
+): Promise<Outcome> {
+  const { sessionId } = decision.order;
+  // Events for one session queue up here, before either writes anything that would have to be taken back.
+  await sql`select pg_advisory_xact_lock(hashtextextended(${sessionId}, 0))`.execute(trx);
+  const earlier = await trx
+    .selectFrom('orders')
+    .select(['stripe_event_id', 'agent_id'])
+    .where('session_id', '=', sessionId)
+    .executeTakeFirst();
+  if (earlier !== undefined) {
+    const reason = `The order of session ${sessionId} was recorded with event ${earlier.stripe_event_id}`;
+    await setOutcome(trx, eventId, 'duplicate', reason);
+    return { outcome: 'duplicate', reason, ...(earlier.agent_id ? { agentId: earlier.agent_id } : {}) };
+  }
+  if (decision.kind === 'attention') return needsAttention(trx, eventId, decision.order, decision.reason);
+  return provision(trx, queue, eventId, decision);
+}
+
+async function provision(
+  trx: Database,
+  queue: Queue,
+  eventId: string,
+  { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
+): Promise<Outcome> {
+  try {
+    const operation = await requestAgent(trx, queue, { agent, actor: 'stripe', stripeEventId: eventId });
+    await insertOrder(trx, eventId, order, { agentId: agent.agentId });
+    return { outcome: 'acted', agentId: agent.agentId, operationId: operation.operation_id };
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    const existing = await findAgent(trx, agent.agentId);
+    const reason =
+      existing?.status === 'destroyed'
+        ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
+        : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
+    await setOutcome(trx, eventId, 'attention', reason);
+    return needsAttention(trx, eventId, order, reason);
+  }
+}
+
+async function needsAttention(
+  trx: Database,
+  eventId: string,
+  order: Order,
+  reason: string,
+): Promise<Outcome> {
+  await insertOrder(trx, eventId, order, { attention: storableText(reason) });
+  return { outcome: 'attention', reason };
+}
+
+async function insertOrder(
+  trx: Database,
+  eventId: string,
+  order: Order,
+  result: { agentId: string } | { attention: string },
+): Promise<void> {
+  await trx
+    .insertInto('orders')
+    .values({
+      session_id: order.sessionId,
+      stripe_event_id: eventId,
+      agent_id: 'agentId' in result ? result.agentId : null,
+      attention: 'attention' in result ? result.attention : null,
+      subscription_id: order.subscriptionId ?? null,
+      customer_id: order.customerId ?? null,
+      metadata: JSON.stringify(storable(order.metadata)),
+    })
+    .execute();
+}
+
+async function setOutcome(
+  trx: Database,
+  eventId: string,
+  outcome: StoredOutcome,
+  reason: string,
+): Promise<void> {
+  await trx.updateTable('stripe_events').set({ outcome, reason }).where('id', '=', eventId).execute();
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { agentIdSchema } from '../../agents/new-agent.ts';
+import { AGENT_STATUSES, AGENT_STEPS, HEALTHS } from '../../agents/states.ts';
+import type { AgentRow } from '../../agents/store.ts';
+
+export const agentParams = z.object({ agentId: agentIdSchema });
+
+const text = z.string().nullable();
+
+export const agentJson = z
+  .object({
+    agentId: z.string(),
+    userId: z.string(),
+    project: z.string().meta({ description: 'The Hetzner project that its server belongs to' }),
+    region: z.string(),
+    location: z.string(),
+    plan: z.string(),
+    status: z.enum(AGENT_STATUSES),
+    step: z.enum(AGENT_STEPS).nullable(),
+    health: z.enum(HEALTHS),
+    stackName: z.string(),
+    serverId: text,
+    serverName: text,
+    ipv4: text,
+    ipv6: text,
+    tailnetIp: text,
+    tailnetName: text,
+    subscriptionId: text,
+    error: text,
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Agent' });
+
+/** An agent as the outside sees it: neither its secrets nor its stack's inputs. */
+export function presentAgent(row: AgentRow): z.input<typeof agentJson> {
+  return {
+    agentId: row.agent_id,
+    userId: row.user_id,
+    project: row.project,
+    region: row.region,
+    location: row.location,
+    plan: row.plan,
+    status: row.status,
+    step: row.step,
+    health: row.health,
+    stackName: row.stack_name,
+    serverId: row.server_id,
+    serverName: row.server_name,
+    ipv4: row.ipv4,
+    ipv6: row.ipv6,
+    tailnetIp: row.tailnet_ip,
+    tailnetName: row.tailnet_name,
+    subscriptionId: row.subscription_id,
+    error: row.error,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+  };
+}

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Database } from '../../database/connect.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { getOperation } from '../../operations/requests.ts';
+import { HttpError } from '../problem.ts';
+
+export const idempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 printable characters without spaces')
+  .meta({ description: 'The same key with the same body again is answered with the same operation' });
+
+/**
+ * Runs `request` once per key, in the caller's transaction: the same key and body again gives the same operation, also where both come at
+ * once. @throws HttpError 422 where the key was used for another body.
+ */
+export async function once(
+  trx: Database,
+  { key, request }: { key: string | undefined; request: Record<string, unknown> },
+  run: () => Promise<OperationRow>,
+): Promise<OperationRow> {
+  if (key === undefined) return run();
+  const hash = createHash('sha256')
+    .update(JSON.stringify(Object.entries(request).sort(([a], [b]) => (a < b ? -1 : 1))))
+    .digest('hex');
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`idempotency ${key}`}, 0))`.execute(trx);
+  const earlier = await trx
+    .selectFrom('idempotency_keys')
+    .selectAll()
+    .where('key', '=', key)
+    .executeTakeFirst();
+  if (earlier !== undefined) {
+    if (earlier.request_hash !== hash) {
+      throw new HttpError(422, 'This Idempotency-Key was used with another body');
+    }
+    return getOperation(trx, earlier.operation_id);
+  }
+  const operation = await run();
+  await trx
+    .insertInto('idempotency_keys')
+    .values({ key, request_hash: hash, operation_id: operation.operation_id })
+    .execute();
+  return operation;
+}

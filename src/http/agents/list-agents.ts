@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { AGENT_STATUSES } from '../../agents/states.ts';
+import { listAgents as readAgents } from '../../agents/store.ts';
+import { endpoint } from '../endpoint.ts';
+import { cursorKind, pageOf, pageQuery } from '../paging.ts';
+import { agentJson, presentAgent } from './agent-json.ts';
+
+const cursors = cursorKind('agent', z.string().max(40));
+
+export const listAgents = endpoint({
+  method: 'get',
+  path: '/api/agents',
+  summary: 'Agents, newest first',
+  access: 'operator',
+  query: z.object({
+    status: z.enum(AGENT_STATUSES, { error: `must be one of ${AGENT_STATUSES.join(', ')}` }).optional(),
+    ...pageQuery,
+  }),
+  answers: { 200: { description: 'A page of agents', schema: pageOf(agentJson) } },
+  handle: async ({ query, response, deps }) => {
+    const agentId = cursors.read(query.cursor);
+    const rows = await readAgents(deps.database, {
+      status: query.status,
+      cursor: agentId === undefined ? undefined : { agentId },
+      limit: query.limit + 1,
+    });
+    const { page, nextCursor } = cursors.split(rows, query.limit, (last) => last.agent_id);
+    response.json({ items: page.map(presentAgent), nextCursor });
+  },
+});

@@ -1,0 +1,83 @@
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+import { createAgent } from './agents/create-agent.ts';
+import { listAgents } from './agents/list-agents.ts';
+import { listOperations } from './agents/list-operations.ts';
+import { operationRequests } from './agents/request-operation.ts';
+import { showAgent } from './agents/show-agent.ts';
+import { createAuthentication } from './authentication.ts';
+import type { HttpDeps } from './deps.ts';
+import { mount } from './endpoint.ts';
+import { feed } from './events.ts';
+import { liveness, readiness } from './health.ts';
+import { guardHost } from './host-guard.ts';
+import { metrics } from './metrics.ts';
+import { describe } from './openapi.ts';
+import { cancelOperation } from './operations/cancel-operation.ts';
+import { operationEvents } from './operations/operation-events.ts';
+import { retryOperation } from './operations/retry-operation.ts';
+import { showOperation } from './operations/show-operation.ts';
+import { listOrders } from './orders.ts';
+import { notFound, problemHandler } from './problem.ts';
+import { receiveStripeEvent } from './webhooks/stripe.ts';
+
+export type { HttpDeps } from './deps.ts';
+
+const OPEN_ROUTES = [liveness, readiness];
+
+const OPERATOR_ROUTES = [
+  listAgents,
+  createAgent,
+  showAgent,
+  ...operationRequests,
+  listOperations,
+  showOperation,
+  cancelOperation,
+  retryOperation,
+  operationEvents,
+  listOrders,
+  feed,
+  metrics,
+];
+
+/** The service's HTTP side. Routes are mounted in the order in which they are tried, the error handler last. */
+export function createApp(deps: HttpDeps): Express {
+  const app = express();
+  const authentication = createAuthentication(deps);
+  app.disable('x-powered-by');
+  app.use(securityHeaders(deps.publicUrl));
+  if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
+
+  app.post('/api/webhooks/stripe', ...receiveStripeEvent(deps));
+  app.all('/api/webhooks/stripe', (_request, response) => {
+    response.status(405).set('allow', 'POST').json({ error: 'Only POST is possible here' });
+  });
+
+  mount(app, [...OPEN_ROUTES, describe([...OPEN_ROUTES, ...OPERATOR_ROUTES])], deps);
+  app.use(['/api', '/metrics'], authentication.requireOperator);
+  mount(app, OPERATOR_ROUTES, deps);
+
+  app.use(notFound);
+  app.use(problemHandler(deps.log));
+  return app;
+}
+
+/** Pages load nothing but this service's own style, module and events; no page of others may show them in a frame. */
+function securityHeaders(publicUrl: string) {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    strictTransportSecurity: publicUrl.startsWith('https:'),
+  });
+}

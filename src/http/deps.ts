@@ -1,0 +1,25 @@
+import type { Database } from '../database/connect.ts';
+import type { Log } from '../log.ts';
+import type { EventHub } from '../operations/event-hub.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Secret } from '../secret.ts';
+
+/** What the routes work with. */
+export interface HttpDeps {
+  database: Database;
+  queue: Queue;
+  log: Log;
+  events: EventHub;
+  apiToken: Secret;
+  /** Several while a secret rolls. */
+  webhookSecrets: readonly Secret[];
+  mode: 'sandbox' | 'live';
+  /** How callbacks and links reach this service, without a slash at the end. */
+  publicUrl: string;
+  /** The sandbox's checkout page, linked from the dashboard. */
+  checkoutUrl?: string | undefined;
+  /** What stands behind the sandbox's servers; said on every page. Undefined in live mode. */
+  machines?: 'simulated' | 'real' | undefined;
+  /** Aborted when the process stops: event streams end, which otherwise never would. */
+  stopping?: AbortSignal | undefined;
+}

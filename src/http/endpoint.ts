@@ -1,0 +1,109 @@
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import { z } from 'zod';
+import { InvalidInputError, NotFoundError } from '../errors.ts';
+import type { HttpDeps } from './deps.ts';
+import { HttpError } from './problem.ts';
+
+export interface Answer {
+  description: string;
+  schema?: z.ZodType;
+  /** Default: `application/json`. */
+  contentType?: string;
+}
+
+/** One request's validated input, and what it is answered with. */
+export interface Call<Params, Query, Body> {
+  params: Params;
+  query: Query;
+  body: Body;
+  request: Request;
+  response: Response;
+  deps: HttpDeps;
+}
+
+interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType> {
+  method: 'get' | 'post';
+  /** With parameters as `{name}`, as OpenAPI writes them. */
+  path: string;
+  summary: string;
+  access: 'operator' | 'anyone';
+  params?: P;
+  query?: Q;
+  headers?: z.ZodObject;
+  body?: B;
+  answers: Record<number, Answer>;
+  handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<void> | void;
+}
+
+/** A route: its document, its validation and its handler in one place. */
+export type Endpoint = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType>, 'handle'> & {
+  run(request: Request, response: Response, deps: HttpDeps): Promise<void>;
+};
+
+/** Makes a route whose handler gets what its schemas made of the request. */
+export function endpoint<
+  P extends z.ZodObject = z.ZodObject,
+  Q extends z.ZodObject = z.ZodObject,
+  B extends z.ZodType = z.ZodUndefined,
+>({ handle, ...definition }: Definition<P, Q, B>): Endpoint {
+  return {
+    ...definition,
+    run: async (request, response, deps) => {
+      const call = {
+        params: readParams(definition.params, request),
+        query: read(definition.query, request.query, 'query') as z.output<Q>,
+        body: read(definition.body, request.body, 'body') as z.output<B>,
+      };
+      await handle({ ...call, request, response, deps });
+    },
+  };
+}
+
+function readParams<P extends z.ZodObject>(schema: P | undefined, request: Request): z.output<P> {
+  const parsed = (schema ?? z.object({})).safeParse(request.params);
+  // An address that cannot name anything names nothing.
+  if (!parsed.success) throw new NotFoundError(`There is nothing at ${request.path.slice(0, 200)}`);
+  return parsed.data as z.output<P>;
+}
+
+/** Validates one part of a request. @throws InvalidInputError that names every field that is wrong. */
+export function read<S extends z.ZodType>(schema: S | undefined, value: unknown, part: string) {
+  if (schema === undefined) return undefined;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${[part, ...issue.path].join('.')} ${issue.message}`);
+  throw new InvalidInputError(problems.join('; ').slice(0, 1000));
+}
+
+const json = express.json({ limit: '64kb' });
+
+const onlyJson: RequestHandler = (request, _response, next) => {
+  // `null` where there is no body at all: the schema says what is missing then.
+  if (request.is('application/json') === false) {
+    throw new HttpError(415, 'The body must be JSON, with Content-Type: application/json');
+  }
+  next();
+};
+
+/** Mounts the routes in the order given; a known path with another method is a 405. */
+export function mount(app: Express, endpoints: readonly Endpoint[], deps: HttpDeps): void {
+  for (const one of endpoints) {
+    const before = one.body === undefined ? [] : [onlyJson, json];
+    app[one.method](expressPath(one), ...before, (request, response) => one.run(request, response, deps));
+  }
+  for (const path of new Set(endpoints.map(expressPath))) {
+    const methods = endpoints
+      .filter((one) => expressPath(one) === path)
+      .map((one) => one.method.toUpperCase());
+    const allow = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
+    app.all(path, (request) => {
+      throw new HttpError(405, `${request.method} is not possible here; ${allow.join(', ')} is`, {
+        allow: allow.join(', '),
+      });
+    });
+  }
+}
+
+function expressPath(one: Endpoint): string {
+  return one.path.replace(/\{(\w+)\}/g, ':$1');
+}

@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import type { Request, Response } from 'express';
+
+/** What goes over the wire as one server-sent event. */
+export interface ServerSentEvent {
+  event: string;
+  /** Where a client that comes again resumes. */
+  id?: string | number;
+  data: unknown;
+}
+
+/** An answer that goes on: events, and a sign of life where there are none. */
+export interface EventStream {
+  /** Aborted once the client has gone, or the process stops. */
+  readonly signal: AbortSignal;
+  /** Waits where the client reads more slowly than there is to tell. */
+  send(events: readonly ServerSentEvent[]): Promise<void>;
+  end(): void;
+}
+
+const KEEP_ALIVE_MS = 15_000;
+const RECONNECT_MS = 2_000;
+
+export function openEventStream(
+  request: Request,
+  response: Response,
+  stopping: AbortSignal | undefined,
+): EventStream {
+  const closed = new AbortController();
+  const signal = stopping === undefined ? closed.signal : AbortSignal.any([closed.signal, stopping]);
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  response.write(`retry: ${RECONNECT_MS}\n\n`);
+  const keepAlive = setInterval(() => response.write(': still here\n\n'), KEEP_ALIVE_MS);
+  const close = () => {
+    clearInterval(keepAlive);
+    closed.abort();
+    if (!response.writableEnded) response.end();
+  };
+  request.socket.setNoDelay(true);
+  response.once('close', close);
+  if (stopping?.aborted) close();
+  stopping?.addEventListener('abort', close, { once: true, signal: closed.signal });
+  return {
+    signal,
+    send: async (events) => {
+      if (signal.aborted || events.length === 0) return;
+      const roomLeft = response.write(events.map(format).join(''));
+      if (!roomLeft) await once(response, 'drain', { signal }).catch(() => {});
+    },
+    end: close,
+  };
+}
+
+function format({ event, id, data }: ServerSentEvent): string {
+  const idLine = id === undefined ? '' : `id: ${id}\n`;
+  return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}

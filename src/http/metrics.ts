@@ -1,0 +1,138 @@
+import { type RawBuilder, sql } from 'kysely';
+import { z } from 'zod';
+import { AGENT_STATUSES } from '../agents/states.ts';
+import type { Database } from '../database/connect.ts';
+import { endpoint } from './endpoint.ts';
+
+/** Upper ends of the histogram, in seconds. */
+const BUCKETS = [10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800];
+
+export const metrics = endpoint({
+  method: 'get',
+  path: '/metrics',
+  summary: 'Counts and durations, computed from the rows, in Prometheus’ text format',
+  access: 'operator',
+  answers: {
+    200: { description: 'Metrics', contentType: 'text/plain; version=0.0.4', schema: z.string() },
+  },
+  handle: async ({ response, deps: { database } }) => {
+    const metrics = await Promise.all([
+      agents(database),
+      operations(database),
+      queueDepth(database),
+      stripeEvents(database),
+      attention(database),
+      workers(database),
+      provisionSeconds(database),
+    ]);
+    response.set('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(metrics.join(''));
+  },
+});
+
+interface Sample {
+  labels: Record<string, string>;
+  value: number;
+  /** Appended to the metric's name, as histograms need it. */
+  suffix?: string;
+}
+
+/** One metric in the text format. */
+export function format(name: string, type: string, help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(({ labels, value, suffix = '' }) => {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
+    return `${name}${suffix}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}\n`;
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+async function rowsOf<T>(database: Database, query: RawBuilder<T>): Promise<T[]> {
+  return (await query.execute(database)).rows;
+}
+
+async function agents(database: Database): Promise<string> {
+  const rows = await rowsOf(
+    database,
+    sql<{ status: string; count: number }>`select status, count(*) from agents group by status`,
+  );
+  const samples = AGENT_STATUSES.map((status) => ({
+    labels: { status },
+    value: rows.find((row) => row.status === status)?.count ?? 0,
+  }));
+  return format('agents', 'gauge', 'Agents by status', samples);
+}
+
+async function operations(database: Database): Promise<string> {
+  const rows = await rowsOf(
+    database,
+    sql<{ kind: string; status: string; count: number }>`
+      select kind, status, count(*) from operations group by kind, status order by kind, status`,
+  );
+  const samples = rows.map(({ count, ...labels }) => ({ labels, value: count }));
+  return format('operations', 'gauge', 'Operations by kind and status', samples);
+}
+
+async function queueDepth(database: Database): Promise<string> {
+  const [row] = await rowsOf(
+    database,
+    sql<{ depth: number; age: number }>`
+      select count(*) as depth, coalesce(extract(epoch from now() - min(run_after)), 0)::float8 as age
+      from operations where status = 'queued' and run_after <= now()`,
+  );
+  const depth = format('operations_due', 'gauge', 'Operations that wait for a worker', [
+    { labels: {}, value: row?.depth ?? 0 },
+  ]);
+  const age = format('operations_due_oldest_seconds', 'gauge', 'How long the oldest of them has waited', [
+    { labels: {}, value: row?.age ?? 0 },
+  ]);
+  return depth + age;
+}
+
+async function stripeEvents(database: Database): Promise<string> {
+  const rows = await rowsOf(
+    database,
+    sql<{ outcome: string; count: number }>`
+      select outcome, count(*) from stripe_events group by outcome order by outcome`,
+  );
+  const samples = rows.map(({ count, ...labels }) => ({ labels, value: count }));
+  return format('stripe_events_total', 'counter', 'Stripe events received, by what came of them', samples);
+}
+
+async function attention(database: Database): Promise<string> {
+  const [row] = await rowsOf(
+    database,
+    sql<{ count: number }>`select count(*) from orders where attention is not null`,
+  );
+  return format('orders_attention', 'gauge', 'Paid orders without an agent', [
+    { labels: {}, value: row?.count ?? 0 },
+  ]);
+}
+
+async function workers(database: Database): Promise<string> {
+  const [row] = await rowsOf(
+    database,
+    sql<{ count: number }>`select count(*) from workers where seen_at > now() - interval '1 minute'`,
+  );
+  return format('workers', 'gauge', 'Workers seen within the last minute', [
+    { labels: {}, value: row?.count ?? 0 },
+  ]);
+}
+
+async function provisionSeconds(database: Database): Promise<string> {
+  const rows = await rowsOf(
+    database,
+    sql<{ le: number; count: number; total: number; sum: number }>`
+      with seconds as (
+        select extract(epoch from finished_at - created_at)::float8 as s
+        from operations where kind = 'provision' and status = 'succeeded')
+      select b.le, (select count(*) from seconds where s <= b.le) as count,
+        (select count(*) from seconds) as total, (select coalesce(sum(s), 0) from seconds) as sum
+      from unnest(${BUCKETS}::int[]) as b (le) order by b.le`,
+  );
+  const total = rows[0]?.total ?? 0;
+  return format('provision_seconds', 'histogram', 'From the order to the running agent', [
+    ...rows.map(({ le, count }) => ({ suffix: '_bucket', labels: { le: String(le) }, value: count })),
+    { suffix: '_bucket', labels: { le: '+Inf' }, value: total },
+    { suffix: '_sum', labels: {}, value: rows[0]?.sum ?? 0 },
+    { suffix: '_count', labels: {}, value: total },
+  ]);
+}

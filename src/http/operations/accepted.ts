@@ -1,0 +1,19 @@
+import type { Response } from 'express';
+import type { Database } from '../../database/connect.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { operationJson, presentOperations } from './operation-json.ts';
+
+export const acceptedAnswer = {
+  description: 'Accepted; the operation that carries it out',
+  schema: operationJson,
+};
+
+/** 202 with the operation, and where to look for what becomes of it. */
+export async function answerAccepted(
+  response: Response,
+  database: Database,
+  row: OperationRow,
+): Promise<void> {
+  const [operation] = await presentOperations(database, [row]);
+  response.status(202).location(`/api/operations/${row.operation_id}`).json(operation);
+}

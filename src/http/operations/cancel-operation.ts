@@ -1,0 +1,19 @@
+import { cancelOperation as cancel } from '../../operations/requests.ts';
+import { endpoint } from '../endpoint.ts';
+import { acceptedAnswer, answerAccepted } from './accepted.ts';
+import { operationParams } from './operation-json.ts';
+
+export const cancelOperation = endpoint({
+  method: 'post',
+  path: '/api/operations/{operationId}/cancel',
+  summary: 'Ask an unfinished operation to end',
+  access: 'operator',
+  params: operationParams,
+  answers: { 202: acceptedAnswer, 409: { description: 'The operation has ended, or frees what is billed' } },
+  handle: async ({ params, response, deps: { database, queue } }) => {
+    const operation = await database
+      .transaction()
+      .execute((trx) => cancel(trx, queue, { operationId: params.operationId, actor: 'operator' }));
+    await answerAccepted(response, database, operation);
+  },
+});

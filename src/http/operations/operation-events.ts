@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { readEvents, type StoredEvent } from '../../operations/events.ts';
+import { getOperation } from '../../operations/requests.ts';
+import type { HttpDeps } from '../deps.ts';
+import { endpoint, read } from '../endpoint.ts';
+import { type EventStream, openEventStream, type ServerSentEvent } from '../event-stream.ts';
+import { createWakeUp } from '../wake-up.ts';
+import { operationParams } from './operation-json.ts';
+
+/** Notifications wake at once; this is for one that got lost with a connection. */
+const LOOK_ANYWAY_MS = 5_000;
+const BATCH = 500;
+const LARGEST_SEQUENCE = 2_147_483_647;
+
+const sequence = z.coerce
+  .number({ error: 'must be the id of an event' })
+  .int('must be the id of an event')
+  .min(0, 'must be the id of an event')
+  .max(LARGEST_SEQUENCE, 'must be the id of an event');
+
+const query = z.object({
+  lastEventId: sequence.optional().meta({ description: 'As Last-Event-ID, which goes before it' }),
+});
+const headers = z.object({ 'last-event-id': sequence.optional() });
+
+export const operationEvents = endpoint({
+  method: 'get',
+  path: '/api/operations/{operationId}/events',
+  summary: 'What an operation tells while it runs, as server-sent events; `end` follows its last one',
+  access: 'operator',
+  params: operationParams,
+  query,
+  headers,
+  answers: {
+    200: {
+      description:
+        '`status`, `step` and `log`, their ids counting from 1 without a gap; `end` once it is finished',
+      contentType: 'text/event-stream',
+      schema: z.string(),
+    },
+  },
+  handle: async ({ params, query: { lastEventId }, request, response, deps }) => {
+    const after = read(headers, request.headers, 'header')?.['last-event-id'] ?? lastEventId ?? 0;
+    await getOperation(deps.database, params.operationId);
+    const stream = openEventStream(request, response, deps.stopping);
+    await follow(deps, stream, params.operationId, after);
+    stream.end();
+  },
+});
+
+/** Sends everything after a sequence number, then what comes, until the operation has finished and all is sent. */
+async function follow(
+  { database, events }: HttpDeps,
+  stream: EventStream,
+  operationId: string,
+  after: number,
+): Promise<void> {
+  const wakeUp = createWakeUp();
+  // Before the first look: what is appended between the two wakes us again.
+  const unsubscribe = events.subscribe(operationId, wakeUp.wake);
+  try {
+    let last = after;
+    while (!stream.signal.aborted) {
+      // The status is read first: what belongs to an end that it tells of was committed with it.
+      const { status } = await getOperation(database, operationId);
+      const found = await readEvents(database, operationId, last, BATCH);
+      await stream.send(found.map(toServerSentEvent));
+      last = found.at(-1)?.sequence ?? last;
+      if (found.length === BATCH) continue;
+      if (status !== 'queued' && status !== 'active') {
+        await stream.send([{ event: 'end', data: { status } }]);
+        return;
+      }
+      await wakeUp.sleep(LOOK_ANYWAY_MS, stream.signal);
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+export function toServerSentEvent({ sequence: id, type, data, attempt, at }: StoredEvent): ServerSentEvent {
+  return { id, event: type, data: { ...data, attempt, at } };
+}

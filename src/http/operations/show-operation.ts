@@ -1,0 +1,17 @@
+import { getOperation } from '../../operations/requests.ts';
+import { endpoint } from '../endpoint.ts';
+import { operationJson, operationParams, presentOperations } from './operation-json.ts';
+
+export const showOperation = endpoint({
+  method: 'get',
+  path: '/api/operations/{operationId}',
+  summary: 'One operation with its timeline',
+  access: 'operator',
+  params: operationParams,
+  answers: { 200: { description: 'The operation', schema: operationJson } },
+  handle: async ({ params, response, deps: { database } }) => {
+    const row = await getOperation(database, params.operationId);
+    const [operation] = await presentOperations(database, [row]);
+    response.json(operation);
+  },
+});

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { listOrders as readOrders } from '../billing/orders.ts';
+import { endpoint } from './endpoint.ts';
+import { cursorKind, pageOf, pageQuery } from './paging.ts';
+
+const orderJson = z
+  .object({
+    sessionId: z.string(),
+    agentId: z.string().nullable(),
+    attention: z.string().nullable().meta({ description: 'Why the order has no agent' }),
+    subscriptionId: z.string().nullable(),
+    customerId: z.string().nullable(),
+    stripeEventId: z.string(),
+    metadata: z.record(z.string(), z.unknown()),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Order' });
+
+const cursors = cursorKind('order', z.string().max(255));
+
+export const listOrders = endpoint({
+  method: 'get',
+  path: '/api/orders',
+  summary: 'What Stripe says was bought, newest first; each with its agent, or the reason why it has none',
+  access: 'operator',
+  query: z.object({
+    attention: z.stringbool({ error: 'must be true or false' }).optional(),
+    ...pageQuery,
+  }),
+  answers: { 200: { description: 'A page of orders', schema: pageOf(orderJson) } },
+  handle: async ({ query, response, deps: { database } }) => {
+    const sessionId = cursors.read(query.cursor);
+    const rows = await readOrders(database, {
+      attention: query.attention,
+      cursor: sessionId === undefined ? undefined : { sessionId },
+      limit: query.limit + 1,
+    });
+    const { page, nextCursor } = cursors.split(rows, query.limit, (last) => last.session_id);
+    const items: z.input<typeof orderJson>[] = page.map((row) => ({
+      sessionId: row.session_id,
+      agentId: row.agent_id,
+      attention: row.attention,
+      subscriptionId: row.subscription_id,
+      customerId: row.customer_id,
+      stripeEventId: row.stripe_event_id,
+      metadata: row.metadata,
+      createdAt: row.created_at.toISOString(),
+    }));
+    response.json({ items, nextCursor });
+  },
+});

@@ -1,0 +1,106 @@
+import { STATUS_CODES } from 'node:http';
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { z } from 'zod';
+import { isDatabaseUnavailable } from '../database/connect.ts';
+import { ConflictError, errorMessage, InvalidInputError, NotFoundError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/** RFC 9457 problem details. */
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string().meta({ description: 'The status in words' }),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What is wrong with this request' }),
+  })
+  .meta({ id: 'Problem' });
+
+/** An answer that only HTTP knows: not signed in, wrong method, wrong media type. */
+export class HttpError extends Error {
+  override name = 'HttpError';
+  readonly status: number;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, detail: string, headers: Record<string, string> = {}) {
+    super(detail);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+export interface Refusal {
+  status: number;
+  detail: string;
+  headers: Record<string, string>;
+}
+
+const DATABASE_RETRY_SECONDS = 5;
+
+/** What an error says to the outside; the text of an unexpected one stays in the log. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof HttpError)
+    return { status: error.status, detail: error.message, headers: error.headers };
+  if (error instanceof InvalidInputError) return { status: 400, detail: error.message, headers: {} };
+  if (error instanceof NotFoundError) return { status: 404, detail: error.message, headers: {} };
+  if (error instanceof ConflictError) return { status: 409, detail: error.message, headers: {} };
+  if (isDatabaseUnavailable(error)) {
+    const headers = { 'retry-after': String(DATABASE_RETRY_SECONDS) };
+    return { status: 503, detail: 'The database is unavailable; try again in a moment', headers };
+  }
+  return (
+    ofExpress(error) ?? { status: 500, detail: 'Something went wrong here; the log says what', headers: {} }
+  );
+}
+
+/** Express and its body parsers mark what the client did wrong with a status of 400 to 499. */
+function ofExpress(error: unknown): Refusal | undefined {
+  const { status, type } = (error ?? {}) as { status?: unknown; type?: unknown };
+  if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
+  const detail =
+    type === 'entity.parse.failed'
+      ? 'The body is not JSON'
+      : errorMessage(error).slice(0, 200) || 'Bad request';
+  return { status, detail, headers: {} };
+}
+
+export function sendProblem(
+  response: Response,
+  { status, detail, headers }: Refusal,
+  more: object = {},
+): void {
+  const problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail, ...more };
+  response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** Says in the log what was refused and why; an error that nobody expected with its stack. */
+export function logRefusal(
+  log: Log,
+  request: { method: string; path: string },
+  refusal: Refusal,
+  error: unknown,
+) {
+  const fields = {
+    event: 'http.refused',
+    method: request.method,
+    path: request.path,
+    status: refusal.status,
+  };
+  if (refusal.status === 500) log.error({ ...fields, err: error }, 'a request failed unexpectedly');
+  else if (refusal.status > 500) log.warn({ ...fields, error: errorMessage(error) }, refusal.detail);
+  else log.info(fields, refusal.detail);
+}
+
+export const notFound: RequestHandler = (request) => {
+  throw new HttpError(404, `There is nothing at ${request.path.slice(0, 200)}`);
+};
+
+/** The last handler: every error becomes a problem. */
+export function problemHandler(log: Log): ErrorRequestHandler {
+  return (error, request, response, _next) => {
+    const refusal = refusalOf(error);
+    logRefusal(log, request, refusal, error);
+    // An event stream under way cannot change its mind: it ends, and the client comes again.
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, refusal);
+  };
+}

@@ -1,0 +1,54 @@
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import { type Outcome, recordStripeEvent } from '../../billing/record.ts';
+import { parseStripeEvent, type StripeEvent } from '../../billing/stripe-event.ts';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { HttpDeps } from '../deps.ts';
+import { refusalOf } from '../problem.ts';
+import { verifyStripeSignature } from './stripe-signature.ts';
+
+/** Several times the largest event that Stripe sends. */
+const LIMIT = '512kb';
+
+type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'webhookSecrets' | 'mode'>;
+
+/** `POST /api/webhooks/stripe`: verifies, extracts, commits, answers. */
+export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHandler)[] {
+  const { log, webhookSecrets, mode } = deps;
+  const receive: RequestHandler = async (request, response) => {
+    const signatures = request.headersDistinct['stripe-signature'] ?? [];
+    const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const event = parseStripeEvent(verifyStripeSignature(rawBody, signatures, webhookSecrets));
+    const outcome = await recordStripeEvent(deps, event, mode);
+    response.json({ received: true });
+    logRecorded(log, event, outcome);
+  };
+  // Inflating is off: what is signed is what was sent, and Stripe compresses nothing.
+  return [express.raw({ type: () => true, limit: LIMIT, inflate: false }), receive, refuse(log)];
+}
+
+function refuse(log: Log): ErrorRequestHandler {
+  return (error, _request, response, _next) => {
+    const { status, detail, headers } = refusalOf(error);
+    const level = status >= 500 ? 'error' : 'warn';
+    log[level](
+      { event: 'stripe.refused', status, reason: detail, error: errorMessage(error) },
+      'a Stripe event was not accepted',
+    );
+    response.status(status).set(headers).json({ error: detail });
+  };
+}
+
+function logRecorded(log: Log, event: StripeEvent, outcome: Outcome): void {
+  const level = outcome.outcome === 'attention' ? 'warn' : 'info';
+  log[level](
+    {
+      event: 'stripe.recorded',
+      stripeEventId: event.id,
+      type: event.type,
+      objectId: event.objectId,
+      ...outcome,
+    },
+    'a Stripe event was recorded',
+  );
+}
