@@ -63,7 +63,8 @@ async function pay(pool: pg.Pool, request: Request, response: Response) {
     else showSession(response, await readSession(pool, id), 'Your card was declined. Nothing was bought.');
     return;
   }
-  const { session, eventId } = await inTransaction(pool, (db) => completeSession(db, id));
+  const paid = request.body?.outcome !== 'later';
+  const { session, eventId } = await inTransaction(pool, (db) => completeSession(db, id, { paid }));
   if (wantsJson(request)) {
     response.json(session);
     return;
@@ -91,8 +92,8 @@ async function readSession(pool: pg.Pool, id: string): Promise<SessionView> {
 function showSession(response: Response, { session, items }: SessionView, problem?: string): void {
   const summary = orderSummary(session, items);
   if (session.status === 'complete') {
-    const body = html`<p>This order is paid.</p>${summary}<p><a href="${successUrl(session)}">Go on</a></p>`;
-    sendPage(response, { title: 'Paid', body });
+    const body = html`<p>This order is ${session.payment_status === 'paid' ? 'paid' : 'placed; its payment is under way'}.</p>${summary}<p><a href="${successUrl(session)}">Go on</a></p>`;
+    sendPage(response, { title: 'Thank you', body });
   } else if (session.status === 'expired') {
     sendPage(response, { title: 'Expired', body: html`<p>This order has expired.</p>${summary}` });
   } else {
@@ -100,6 +101,7 @@ function showSession(response: Response, { session, items }: SessionView, proble
 ${summary}
 <form method="post" action="/checkout/${session.id}">
 <button type="submit" name="outcome" value="pay">Pay (sandbox)</button>
+<button type="submit" name="outcome" value="later">Pay by bank debit (settles later)</button>
 <button type="submit" name="outcome" value="fail">Payment fails</button>
 </form>`;
     sendPage(response, {

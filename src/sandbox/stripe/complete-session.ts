@@ -13,8 +13,13 @@ import { type Customer, type Invoice, nowSeconds, type Session, type Subscriptio
 /**
  * Somebody pays. Within the caller's transaction the session is complete and paid, and what was bought exists,
  * with the events about it. Paying what is paid already changes nothing and answers the same.
+ * Not `paid`: by a means that takes days, as a bank debit; `settleSession` ends the wait.
  */
-export async function completeSession(db: Queryable, sessionId: string): Promise<Completion> {
+export async function completeSession(
+  db: Queryable,
+  sessionId: string,
+  { paid }: { paid: boolean } = { paid: true },
+): Promise<Completion> {
   const { body: session, hidden } = await readWithHidden<Session, SessionHidden>(
     db,
     'checkout.session',
@@ -24,17 +29,19 @@ export async function completeSession(db: Queryable, sessionId: string): Promise
   if (session.status === 'complete') return { session };
   if (session.status !== 'open' || session.expires_at <= nowSeconds())
     throw invalidRequest('This Checkout Session has expired.');
+  if (!paid && session.mode !== 'subscription')
+    throw invalidRequest('The sandbox lets subscriptions alone be paid later.');
   const customer = await customerOf(db, session);
   const bought =
     session.mode === 'subscription'
-      ? await buySubscription(db, customer, hidden)
+      ? await buySubscription(db, customer, hidden, paid)
       : await buyOnce(db, session, customer, hidden);
   const complete: Session = {
     ...session,
     ...bought.links,
     customer: customer.id,
     customer_details: customerDetails(customer),
-    payment_status: 'paid',
+    payment_status: paid ? 'paid' : 'unpaid',
     status: 'complete',
   };
   await saveObject(db, complete);
@@ -48,20 +55,25 @@ export type Completion = { session: Session; eventId?: string };
 
 type Bought = { links: Partial<Session>; emit: () => Promise<void> };
 
-async function buySubscription(db: Queryable, customer: Customer, hidden: SessionHidden): Promise<Bought> {
+async function buySubscription(
+  db: Queryable,
+  customer: Customer,
+  hidden: SessionHidden,
+  paid: boolean,
+): Promise<Bought> {
   const created = subscriptionOf({
     customerId: customer.id,
     lineItems: hidden.lineItems,
     metadata: hidden.purchaseMetadata,
   });
-  const invoice: Invoice = await createInvoice(db, created, { reason: 'subscription_create', paid: true });
+  const invoice: Invoice = await createInvoice(db, created, { reason: 'subscription_create', paid });
   const subscription: Subscription = { ...created, latest_invoice: invoice.id };
   await insertObject(db, subscription);
   return {
     links: { subscription: subscription.id, invoice: invoice.id },
     emit: async () => {
       await emitEvent(db, { type: 'customer.subscription.created', object: subscription });
-      await emitEvent(db, { type: 'invoice.paid', object: invoice });
+      if (paid) await emitEvent(db, { type: 'invoice.paid', object: invoice });
     },
   };
 }

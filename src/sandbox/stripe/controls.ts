@@ -8,9 +8,12 @@ import { answerError, invalidRequest, parseParameters } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
 import { failNextInvoice, payInvoice } from './invoices.ts';
 import { listObjects } from './objects.ts';
+import { settleSession } from './settle-session.ts';
 import type { Invoice } from './wire.ts';
 
 const subscriptionSchema = z.object({ subscriptionId: z.string().min(1) });
+
+const settlementSchema = z.object({ sessionId: z.string().min(1), succeeds: z.boolean() });
 
 const deliveriesSchema = z.object({
   eventId: z.string().optional(),
@@ -38,6 +41,10 @@ export function createStripeControlsRouter({ pool }: { pool: pg.Pool }): express
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await openInvoiceOf(pool, subscriptionId);
     response.json(await inTransaction(pool, (db) => payInvoice(db, invoice.id)));
+  });
+  router.post('/sessions/settle', async (request, response) => {
+    const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
+    response.json(await inTransaction(pool, (db) => settleSession(db, sessionId, succeeds)));
   });
   router.use(answerError);
   return router;

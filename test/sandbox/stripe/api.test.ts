@@ -213,6 +213,40 @@ test('a failed payment makes a subscription past due, and paying the invoice mak
   ]);
 });
 
+test.each([
+  {
+    succeeds: true,
+    status: 'active',
+    payment_status: 'paid',
+    type: 'checkout.session.async_payment_succeeded',
+  },
+  {
+    succeeds: false,
+    status: 'past_due',
+    payment_status: 'unpaid',
+    type: 'checkout.session.async_payment_failed',
+  },
+])('a bank debit completes the session unpaid, and settles later: $type', async (outcome) => {
+  const { id } = await sessions().create(subscriptionSession);
+  const body = new URLSearchParams({ outcome: 'later' });
+  await fetch(`${bed.url}/checkout/${id}`, { method: 'POST', body, headers: { Accept: 'application/json' } });
+  const unpaid = await sessions().retrieve(id, { expand: ['invoice'] });
+  expect(unpaid).toMatchObject({ status: 'complete', payment_status: 'unpaid', invoice: { status: 'open' } });
+
+  const settle = () =>
+    fetch(`${bed.url}/sandbox/stripe/sessions/settle`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ sessionId: id, succeeds: outcome.succeeds }),
+    });
+  expect((await settle()).status).toBe(200);
+  const settled = await sessions().retrieve(id, { expand: ['subscription'] });
+  const { status, payment_status, type } = outcome;
+  expect(settled).toMatchObject({ payment_status, subscription: { status } });
+  expect((await bed.stripe.events.list({ type, limit: 1 })).data[0]?.data.object).toMatchObject({ id });
+  if (outcome.succeeds) expect((await settle()).status).toBe(400);
+});
+
 test('answers no request without the key, in whatever form', async () => {
   const basic = `Basic ${Buffer.from(`${tokens.stripeSecretKey}:`).toString('base64')}`;
   expect((await fetch(`${bed.url}/v1/customers`, { headers: { Authorization: basic } })).status).toBe(200);
