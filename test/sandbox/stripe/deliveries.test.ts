@@ -59,7 +59,10 @@ test('an event is tried again until the webhook accepts it, never twice at once,
   ]);
 });
 
-test('what was undelivered when the sandbox stopped goes to the address of the next start', async () => {
+test('what was undelivered when the sandbox stopped goes at once to the address of the next start', async () => {
+  await bed.close();
+  // The next try would be a minute away.
+  bed = await setup({ webhookRetryMs: 60_000 });
   bed.receiver.close();
   await buy(bed);
   const { data } = await bed.stripe.events.list({ delivery_success: false });
