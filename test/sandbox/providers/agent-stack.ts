@@ -32,18 +32,12 @@ export interface AgentInputs {
 /** A stack of the shape that our agents have, at the mercy of the two services. */
 export async function openAgentStack(
   host: ProviderHost,
-  services: { hetznerUrl: string; tailscaleUrl: string; pulumi: string },
+  services: { environment: Record<string, string>; pulumi: string },
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'providers-'));
   for (const name of ['bin', 'work', 'state', 'home']) await mkdir(join(folder, name));
   await symlink(services.pulumi, join(folder, 'bin', 'pulumi'));
-  const environment = {
-    HCLOUD_TOKEN: 't'.repeat(64),
-    HCLOUD_ENDPOINT: services.hetznerUrl,
-    TAILSCALE_API_KEY: 'tskey-api-test',
-    TAILSCALE_BASE_URL: services.tailscaleUrl,
-  };
-  host.use(environment);
+  host.use(services.environment);
   let inputs: AgentInputs;
   const stack = await LocalWorkspace.createOrSelectStack(
     { stackName: 'agent-a1', projectName: 'agents', program: async () => agentProgram(inputs) },
@@ -94,7 +88,11 @@ function agentProgram(inputs: AgentInputs) {
     labels,
     rules: [{ direction: 'in', protocol: 'udp', port: '41641', sourceIps: ['0.0.0.0/0', '::/0'] }],
   });
-  const sshKey = new SshKey('key', { name: 'agent-a1', publicKey: 'ssh-ed25519 AAAA agent', labels });
+  const sshKey = new SshKey('key', {
+    name: 'agent-a1',
+    publicKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJAkSvCVEitPeGFjWHY5WIg6vXL6WXodmMWmPPVKfPnQ agent',
+    labels,
+  });
   const tailnetKey = new TailnetKey('tailnet-key', {
     reusable: false,
     ephemeral: false,
@@ -112,7 +110,7 @@ function agentProgram(inputs: AgentInputs) {
       image: 'debian-12',
       location: 'fsn1',
       sshKeys: [sshKey.id],
-      userData: pulumi.interpolate`${inputs.userData} ${tailnetKey.key}`,
+      userData: pulumi.interpolate`${inputs.userData}${tailnetKey.key}\n`,
       labels,
       firewallIds: [firewall.id.apply(Number)],
       publicNets: [{ ipv4Enabled: true, ipv6Enabled: true }],
