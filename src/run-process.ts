@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
+import { listAgents } from './agents/store.ts';
 import type { Config } from './config.ts';
 import { type Connections, liveConnections } from './connections.ts';
 import { createDatabase, createPool, type Database } from './database/connect.ts';
@@ -48,6 +49,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
   try {
     for (const notice of config.notices) say(notice);
     const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+    if (installation?.role === 'join') say(`Joining the installation that runs on ${config.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
     const connections =
       installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
@@ -109,7 +111,8 @@ async function start({
     closers.add('the worker', worker.stop);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
-  announce({ config, role, connections, url: url?.url });
+  announce({ config, role, url: url?.url });
+  await showAgents(database);
   if (installation?.role === 'host' && role !== 'worker')
     await placeDemoOrder({ database, connections, say });
 }
@@ -190,4 +193,13 @@ function announce({
     say('  Machines      simulated');
   }
   say(`  Ready (${role}). Ctrl-C stops everything.\n`);
+}
+
+const SHOWN_AGENTS = 10;
+
+/** What was there before this start. */
+async function showAgents(database: Database): Promise<void> {
+  const agents = await listAgents(database, { limit: SHOWN_AGENTS });
+  for (const agent of agents)
+    say(`  ${agent.agent_id}  ${agent.status}  ${agent.ipv4 ?? ''}  ${agent.tailnet_ip ?? ''}`);
 }

@@ -10,6 +10,7 @@ import { hostPostgres } from './postgres.ts';
 import { freePort } from './postgres-server.ts';
 import { hostSandbox } from './sandbox.ts';
 import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { supervise } from './supervise.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {
@@ -29,7 +30,6 @@ export async function openSandboxInstallation(config: SandboxConfig, say: Say): 
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const claim = await claimDataDir(config.dataDir);
   if (claim.role === 'join') {
-    say(`Joining the installation that process ${claim.owner.pid} runs on ${config.dataDir}`);
     return joinRunning(config);
   }
   try {
@@ -47,36 +47,22 @@ async function host(config: SandboxConfig, say: Say, release: () => void): Promi
   const port = await freePort(null);
   const url = `http://127.0.0.1:${port}`;
   const file = describe(url, secrets, databases, config);
-  let sandbox: Awaited<ReturnType<typeof hostSandbox>> | undefined;
-  let stopping = false;
+  let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
     connections: sandboxConnections(config, file, secrets),
     serve: async (service) => {
-      const start = () =>
-        hostSandbox(
-          {
-            databaseUrl: databases.url('sandbox'),
-            port,
-            tokens: secrets.sandboxTokens,
-            webhookUrl: `${service.url}/api/webhooks/stripe`,
-            settings: { validateAnswers: config.sandbox.validateAnswers },
-          },
-          config.childEnvironment,
-        );
-      sandbox = await start();
-      const supervise = async () => {
-        await sandbox?.exited;
-        if (stopping) return;
-        say('The sandbox has ended unexpectedly: starting it again');
-        sandbox = await start();
-        void supervise();
+      const start = {
+        databaseUrl: databases.url('sandbox'),
+        port,
+        tokens: secrets.sandboxTokens,
+        webhookUrl: `${service.url}/api/webhooks/stripe`,
+        settings: { validateAnswers: config.sandbox.validateAnswers },
       };
-      void supervise();
+      sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
       writeSandboxFile(config.dataDir, { ...file, url: service.url });
     },
     stop: async () => {
-      stopping = true;
       removeSandboxFile(config.dataDir);
       await sandbox?.stop();
       await databases.stop();
@@ -93,9 +79,14 @@ interface Databases {
 const DATABASES = ['agents', 'pulumi', 'sandbox'];
 
 async function openDatabases(config: SandboxConfig, say: Say): Promise<Databases> {
-  const postgres = await hostPostgres({ dataDir: config.dataDir, log: say });
-  for (const name of DATABASES) await postgres.ensureDatabase(name);
-  return { url: postgres.url, stop: postgres.stop };
+  const postgres = await supervise(
+    'Postgres',
+    () => hostPostgres({ dataDir: config.dataDir, log: say }),
+    say,
+  );
+  for (const name of DATABASES) await postgres.current().ensureDatabase(name);
+  // A restart takes the same port, so these stay good.
+  return { url: postgres.current().url, stop: postgres.stop };
 }
 
 function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): InstallationSecrets {

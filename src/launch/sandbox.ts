@@ -21,6 +21,8 @@ export async function hostSandbox(
   const child = fork(fileURLToPath(new URL('../sandbox/main.ts', import.meta.url)), [], {
     env: environment,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // Signals to the terminal's group are not for it: it is stopped in its turn, after those who still need it.
+    detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
   const exited = once(child, 'exit').then(() => {});

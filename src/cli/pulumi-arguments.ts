@@ -1,0 +1,58 @@
+/** What the wrapper has to know of a Pulumi command line; everything else is the CLI's own business. */
+export interface PulumiArguments {
+  /** The words before the first option: `['stack', 'output']`. */
+  words: string[];
+  stackName: string | undefined;
+}
+
+/** Options that take a value as the next word and may stand before the command. */
+const WITH_VALUE = new Set([
+  '-s',
+  '--stack',
+  '-C',
+  '--cwd',
+  '--color',
+  '-v',
+  '--verbose',
+  '--tracing',
+  '--profiling',
+]);
+
+export function readArguments(args: readonly string[]): PulumiArguments {
+  const words: string[] = [];
+  let stackName: string | undefined;
+  for (let index = 0; index < args.length; index += 1) {
+    const word = args[index]!;
+    if (word === '--stack' || word === '-s') stackName = args[index + 1];
+    else if (word.startsWith('--stack=')) stackName = word.slice('--stack='.length);
+    else if (/^-s[^-]/.test(word)) stackName = word.slice(2).replace(/^=/, '');
+    else if (!word.startsWith('-')) words.push(word);
+    if (WITH_VALUE.has(word)) index += 1;
+  }
+  // `organization/project/stack` and `project/stack` name the same stack.
+  return { words, stackName: stackName?.split('/').at(-1) };
+}
+
+/** Commands that run the stack's program, and so can be handed one that is served already. */
+const RUNS_PROGRAM = new Set(['preview', 'pre', 'up', 'update', 'refresh', 'destroy']);
+const CHANGES = new Set([
+  'up',
+  'update',
+  'refresh',
+  'destroy',
+  'import',
+  'cancel',
+  'state',
+  'watch',
+  'rename',
+]);
+const STACK_CHANGES = new Set(['rm', 'import', 'rename', 'init', 'change-secrets-provider']);
+
+export function runsProgram({ words }: PulumiArguments): boolean {
+  return RUNS_PROGRAM.has(words[0] ?? '');
+}
+
+/** Whether the command may write the stack's state, which the queue's operations must not meet. */
+export function changesStack({ words }: PulumiArguments): boolean {
+  return CHANGES.has(words[0] ?? '') || (words[0] === 'stack' && STACK_CHANGES.has(words[1] ?? ''));
+}

@@ -1,0 +1,166 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import { createProgram, type StackProgram } from '../../stacks/program.ts';
+import { type AgentKeys, createVault } from '../agents/secrets.ts';
+import { findAgent } from '../agents/store.ts';
+import { providerEnvironment, pulumiEnvironment } from '../clients/pulumi/environment.ts';
+import { type Config, ConfigError, readConfig } from '../config.ts';
+import { type Connections, liveConnections } from '../connections.ts';
+import { createDatabase, createPool, type Database } from '../database/connect.ts';
+import { databaseVersion } from '../database/migrations.ts';
+import { errorMessage } from '../errors.ts';
+import { configureEnvironment } from '../executors/local/executor.ts';
+import type { ProviderHost } from '../executors/local/run-stack.ts';
+import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
+import { serveProgram } from './program-server.ts';
+import { changesStack, type PulumiArguments, readArguments, runsProgram } from './pulumi-arguments.ts';
+
+/**
+ * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
+ * hand. It works while the service runs, and by itself: where nothing runs it hosts database and sandbox for as long as it takes.
+ */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CONFIGURE_TIMEOUT_SECONDS = 900;
+
+async function main(args: string[]): Promise<number> {
+  const config = readConfig(process.env);
+  const say = (line: string) => console.error(line);
+  const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+  try {
+    // Nobody takes webhooks meanwhile; the sandbox keeps them until a service does.
+    await installation?.serve({ url: config.publicUrl, port: config.port });
+    const connections =
+      installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
+    return await runCli(config, connections, args);
+  } finally {
+    await installation?.stop();
+  }
+}
+
+interface Prepared {
+  program: StackProgram;
+  keys?: AgentKeys;
+}
+
+async function runCli(config: Config, connections: Connections, args: string[]): Promise<number> {
+  const parsed = readArguments(args);
+  const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
+  const environment = {
+    ...config.childEnvironment,
+    ...pulumiEnvironment(connections.pulumi),
+    ...providerEnvironment(connections),
+    ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
+    ...configureEnvironment(
+      {
+        path: join(ROOT, 'ansible', 'configure'),
+        connection: connections.machines,
+        ansibleBin: config.tools.ansible,
+        timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+        logDir: join(config.dataDir, 'logs', 'configure'),
+      },
+      { operation: { operation_id: `cli-${randomUUID()}`, attempt: 0 } },
+      prepared?.keys,
+    ),
+  };
+  const providers = await startProviders(connections, environment);
+  const served =
+    prepared !== undefined && runsProgram(parsed)
+      ? await serveProgram(createProgram(prepared.program))
+      : undefined;
+  try {
+    return await spawnCli(
+      config.tools.pulumi ?? 'pulumi',
+      served === undefined ? args : [...args, `--client=${served.address}`],
+      {
+        ...environment,
+        ...(providers === undefined ? {} : { PULUMI_DEBUG_PROVIDERS: providers.debugProviders }),
+      },
+    );
+  } finally {
+    served?.stop();
+    await providers?.stop();
+  }
+}
+
+async function withDatabase<T>(
+  connections: Connections,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const pool = createPool(connections.databaseUrl, 1, 'agent-stacks pulumi');
+  try {
+    return await work(createDatabase(pool));
+  } finally {
+    await pool.end();
+  }
+}
+
+/** The stack's program with the inputs as last applied; undefined where the command names no stack of ours. */
+async function prepare(
+  database: Database,
+  connections: Connections,
+  args: PulumiArguments,
+): Promise<Prepared | undefined> {
+  const { stackName } = args;
+  if (stackName === undefined || (await databaseVersion(database)) === undefined) return undefined;
+  if (stackName.startsWith('foundation-')) {
+    return { program: { stack: 'foundation', inputs: { project: stackName.slice('foundation-'.length) } } };
+  }
+  if (!stackName.startsWith('agent-')) return undefined;
+  const agentId = stackName.slice('agent-'.length);
+  if (changesStack(args)) await refuseWhileBusy(database, agentId);
+  const agent = await findAgent(database, agentId);
+  if (agent?.inputs == null || agent.secrets === null) return undefined;
+  const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
+  const inputs = agent.inputs as unknown as AgentInputs;
+  return { program: { stack: 'agent', inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } }, keys };
+}
+
+async function refuseWhileBusy(database: Database, agentId: string): Promise<void> {
+  const busy = await database
+    .selectFrom('operations')
+    .select(['kind', 'operation_id'])
+    .where('agent_id', '=', agentId)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
+  if (busy !== undefined) {
+    throw new ConfigError(
+      `A ${busy.kind} of agent ${agentId} is under way (operation ${busy.operation_id}): two at once could leave a server behind. ` +
+        'Wait for it, or cancel it: npm run agents -- cancel ' +
+        busy.operation_id,
+    );
+  }
+}
+
+async function startProviders(connections: Connections, environment: Record<string, string>) {
+  if (connections.providerHost === undefined) return undefined;
+  const module = (await import(connections.providerHost)) as {
+    startProviderHost(): Promise<ProviderHost & { stop(): Promise<void> }>;
+  };
+  const providers = await module.startProviderHost();
+  providers.use(environment);
+  return providers;
+}
+
+async function spawnCli(
+  command: string,
+  args: string[],
+  environment: Record<string, string>,
+): Promise<number> {
+  const child = spawn(command, args, { cwd: ROOT, env: environment, stdio: 'inherit' });
+  // The terminal sends Ctrl-C to the CLI as well, which winds down by itself; we wait for it.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  console.error(errorMessage(error));
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}

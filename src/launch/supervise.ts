@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorMessage } from '../errors.ts';
+
+/** Something that runs until it is stopped, or until it ends unexpectedly. */
+export interface Running {
+  exited: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 10_000;
+
+/**
+ * Starts something and keeps it running: where it ends by itself it is started again, with growing pauses while that fails.
+ * The first start is not repeated.
+ */
+export async function supervise<T extends Running>(
+  name: string,
+  start: () => Promise<T>,
+  say: (line: string) => void,
+): Promise<{ current(): T; stop(): Promise<void> }> {
+  let running = await start();
+  let stopping = false;
+  const watching = (async () => {
+    for (;;) {
+      await running.exited;
+      if (stopping) return;
+      say(`${name} has ended unexpectedly: starting it again`);
+      for (let pause = FIRST_PAUSE_MS; !stopping; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+        try {
+          running = await start();
+          break;
+        } catch (error) {
+          say(`${name} could not be started: ${errorMessage(error)}`);
+          await sleep(pause);
+        }
+      }
+    }
+  })();
+  return {
+    current: () => running,
+    stop: async () => {
+      stopping = true;
+      await running.stop();
+      await watching;
+    },
+  };
+}
