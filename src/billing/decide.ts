@@ -60,7 +60,7 @@ export function decide(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDec
     throw new InvalidInputError('The body is not a checkout event: data.object.id is not an id');
   }
   const session = sessionSchema.parse(event.object);
-  if (session.payment_status === 'unpaid') {
+  if (event.type === 'checkout.session.completed' && session.payment_status === 'unpaid') {
     return { kind: 'ignore', reason: 'The checkout session is completed but not paid yet' };
   }
   const order: Order = {

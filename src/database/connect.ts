@@ -20,6 +20,8 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
   });
   // Without a listener a connection that the server closes while idle would end the process.
   pool.on('error', () => {});
+  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the next statement.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 

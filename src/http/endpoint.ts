@@ -75,11 +75,12 @@ export function read<S extends z.ZodType>(schema: S | undefined, value: unknown,
   throw new InvalidInputError(problems.join('; ').slice(0, 1000));
 }
 
-const json = express.json({ limit: '64kb' });
+const json = express.json({ limit: '64kb', strict: false });
 
 const onlyJson: RequestHandler = (request, _response, next) => {
-  // `null` where there is no body at all: the schema says what is missing then.
-  if (request.is('application/json') === false) {
+  // Where there is no body at all, the schema says what is missing.
+  const empty = request.get('content-length') === '0';
+  if (!empty && request.is('application/json') === false) {
     throw new HttpError(415, 'The body must be JSON, with Content-Type: application/json');
   }
   next();

@@ -32,18 +32,17 @@ export interface TestService {
 
 export async function startService(
   overrides: Partial<HttpDeps> = {},
-  { databaseUrl }: { databaseUrl?: (url: string) => string } = {},
+  { databaseUrl }: { databaseUrl?: (url: string) => Promise<string> } = {},
 ): Promise<TestService> {
   const testDatabase = await createDatabase();
-  const direct = new Secret(testDatabase.url);
-  const url = new Secret(databaseUrl?.(testDatabase.url) ?? testDatabase.url);
+  const url = new Secret((await databaseUrl?.(testDatabase.url)) ?? testDatabase.url);
   const pool = createPool(url, 8, 'http test');
   const database = createConnection(pool);
   await migrate(database);
   const logged: Record<string, unknown>[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const queue = await startQueue({ url, log });
-  const events = createEventHub({ url: direct, log });
+  const events = createEventHub({ url, log });
   const stopping = new AbortController();
   const deps: HttpDeps = {
     database,

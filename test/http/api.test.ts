@@ -1,0 +1,347 @@
+import { randomUUID } from 'node:crypto';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { API_TOKEN, startService, type TestService } from './support/service.ts';
+import { deliver, paidCheckout } from './support/stripe.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service.stop());
+
+const agent = (more: object = {}) => ({ userId: 'user-1', region: 'eu-west', ...more });
+
+async function create(more: object = {}): Promise<{ agentId: string; operationId: string }> {
+  const response = await service.ask('/api/agents', { json: agent(more) });
+  expect(response.status).toBe(202);
+  return (await response.json()) as { agentId: string; operationId: string };
+}
+
+async function body(response: Response | Promise<Response>): Promise<Record<string, unknown>> {
+  return (await (await response).json()) as Record<string, unknown>;
+}
+
+/** As a worker would leave it. */
+async function makeRunning(agentId: string, operationId: string): Promise<void> {
+  await service.database
+    .updateTable('agents')
+    .set({ status: 'running', server_id: agentId, tailnet_ip: '100.64.0.7' })
+    .where('agent_id', '=', agentId)
+    .execute();
+  await service.database
+    .updateTable('operations')
+    .set({ status: 'succeeded', finished_at: sql`now()` })
+    .where('operation_id', '=', operationId)
+    .execute();
+}
+
+describe('agents', () => {
+  it('creates one without an order, with a generated id where none is given', async () => {
+    const response = await service.ask('/api/agents', { json: agent({ plan: 'max' }) });
+    expect(response.status).toBe(202);
+    const operation = await body(response);
+    expect(operation).toMatchObject({
+      kind: 'provision',
+      status: 'queued',
+      step: null,
+      attempt: 0,
+      retryCount: 0,
+      executor: 'local',
+      stripeEventId: null,
+      timeline: [{ step: 'queued', seconds: null }],
+    });
+    expect(response.headers.get('location')).toBe(`/api/operations/${operation.operationId}`);
+    expect(await body(service.ask(`/api/agents/${operation.agentId}`))).toMatchObject({
+      plan: 'max',
+      location: 'fsn1',
+      stackName: `agent-${operation.agentId}`,
+      health: 'unknown',
+      project: 'default',
+    });
+  });
+
+  it('refuses an id that was used', async () => {
+    const { agentId } = await create();
+    const response = await service.ask('/api/agents', { json: agent({ agentId }) });
+    expect(response.status).toBe(409);
+    expect(await body(response)).toMatchObject({
+      status: 409,
+      title: 'Conflict',
+      detail: expect.stringContaining(agentId),
+    });
+  });
+
+  it.each([
+    [agent({ region: 'moon' }), 'body.region is unknown'],
+    [agent({ userId: 5 }), 'body.userId must be a string'],
+    [agent({ agentId: 'UPPER' }), 'body.agentId must be'],
+    [agent({ plan: 'huge' }), 'body.plan is unknown'],
+    [agent({ agentID: 'typo' }), 'agentID'],
+    [{}, 'body.userId is missing; body.region is missing'],
+    [[], 'body must be a JSON object'],
+    [null, 'body must be a JSON object'],
+  ])('refuses %j', async (json, detail) => {
+    const response = await service.ask('/api/agents', { json });
+    expect(response.status).toBe(400);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+    expect(await body(response)).toMatchObject({ detail: expect.stringContaining(detail) });
+  });
+
+  it('refuses what is not JSON, and says so', async () => {
+    const headers = { 'content-type': 'application/json' };
+    expect((await service.ask('/api/agents', { method: 'POST', body: '{', headers })).status).toBe(400);
+    expect((await service.ask('/api/agents', { method: 'POST', headers })).status).toBe(400);
+    expect((await service.ask('/api/agents', { method: 'POST' })).status).toBe(400);
+    const form = await service.ask('/api/agents', {
+      method: 'POST',
+      body: new URLSearchParams({ userId: 'u' }),
+    });
+    expect(form.status).toBe(415);
+    const large = await service.ask('/api/agents', { json: agent({ userId: 'x'.repeat(100_000) }) });
+    expect(large.status).toBe(413);
+  });
+
+  it('lists all of them once, in pages, newest first, and by status', async () => {
+    for (let index = 0; index < 5; index++) await create();
+    const all = (await body(service.ask('/api/agents?limit=200'))).items as {
+      agentId: string;
+      createdAt: string;
+    }[];
+    expect(all.length).toBeGreaterThanOrEqual(5);
+    expect(all.map((one) => one.createdAt)).toEqual(
+      all
+        .map((one) => one.createdAt)
+        .toSorted()
+        .reverse(),
+    );
+    const paged: string[] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const page = await body(service.ask(`/api/agents?limit=2${cursor ? `&cursor=${cursor}` : ''}`));
+      paged.push(...(page.items as { agentId: string }[]).map((one) => one.agentId));
+      cursor = page.nextCursor as string | null;
+    }
+    expect(paged).toEqual(all.map((one) => one.agentId));
+    expect(await body(service.ask('/api/agents?status=destroyed'))).toEqual({ items: [], nextCursor: null });
+  });
+
+  it.each(['limit=0', 'limit=201', 'limit=many', 'status=asleep', 'cursor=x', 'cursor=WyJvcmRlciIsIngiXQ'])(
+    'refuses ?%s',
+    async (query) => {
+      expect((await service.ask(`/api/agents?${query}`)).status).toBe(400);
+    },
+  );
+
+  it.each(['none-such', 'UPPER', '%00', 'a%2fb', '%zz', 'a'.repeat(41)])('knows no agent %s', async (id) => {
+    const response = await service.ask(`/api/agents/${id}`);
+    expect([400, 404]).toContain(response.status);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+  });
+});
+
+describe('Idempotency-Key', () => {
+  const post = (key: string, json: object) =>
+    service.ask('/api/agents', { json, headers: { 'idempotency-key': key } });
+
+  it('answers the same request with the same operation, also where copies come at once', async () => {
+    const key = randomUUID();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(key, agent())));
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([202]));
+    const ids = await Promise.all(answers.map(async (answer) => (await body(answer)).operationId));
+    expect(new Set(ids).size).toBe(1);
+    const reordered = await post(key, { region: 'eu-west', userId: 'user-1' });
+    expect((await body(reordered)).operationId).toBe(ids[0]);
+  });
+
+  it('refuses the same key with another body, and a malformed key', async () => {
+    const key = randomUUID();
+    await post(key, agent());
+    expect((await post(key, agent({ plan: 'pro' }))).status).toBe(422);
+    expect((await post('two words', agent())).status).toBe(400);
+  });
+});
+
+describe('operations', () => {
+  it('refreshes and destroys a running agent, and refuses what its state does not allow', async () => {
+    const { agentId, operationId } = await create();
+    const refuse = await service.ask(`/api/agents/${agentId}/refresh`, { method: 'POST' });
+    expect(refuse.status).toBe(409);
+    expect(await body(refuse)).toMatchObject({ detail: expect.stringContaining('is requested') });
+    await makeRunning(agentId, operationId);
+    const refresh = await service.ask(`/api/agents/${agentId}/refresh`, { method: 'POST' });
+    expect(refresh.status).toBe(202);
+    expect(await body(refresh)).toMatchObject({ kind: 'refresh', status: 'queued', agentId });
+    expect((await service.ask(`/api/agents/${agentId}/refresh`, { method: 'POST' })).status).toBe(409);
+    const destroys = await Promise.all(
+      Array.from({ length: 5 }, () => service.ask(`/api/agents/${agentId}/destroy`, { method: 'POST' })),
+    );
+    expect(destroys.map((answer) => answer.status).sort()).toEqual([202, 409, 409, 409, 409]);
+    expect(await body(service.ask(`/api/agents/${agentId}`))).toMatchObject({ status: 'destroying' });
+    const { items } = await body(service.ask(`/api/agents/${agentId}/operations`));
+    expect(items).toMatchObject([
+      { kind: 'destroy', status: 'queued' },
+      { kind: 'refresh', status: 'cancelled' },
+      { kind: 'provision', status: 'succeeded' },
+    ]);
+    const page = await body(service.ask(`/api/agents/${agentId}/operations?limit=2`));
+    const rest = await body(
+      service.ask(`/api/agents/${agentId}/operations?limit=2&cursor=${page.nextCursor}`),
+    );
+    expect([...(page.items as object[]), ...(rest.items as object[])]).toEqual(items);
+    expect(rest.nextCursor).toBeNull();
+  });
+
+  it.each(['start', 'stop', 'restart', 'reconfigure', 'resize', 'rebuild', 'destroy', 'refresh'])(
+    '%s of an agent that does not exist is a 404',
+    async (verb) => {
+      expect((await service.ask(`/api/agents/none-such/${verb}`, { method: 'POST' })).status).toBe(404);
+    },
+  );
+
+  it('cancels a waiting operation and takes a cancelled one up again', async () => {
+    const { agentId, operationId } = await create();
+    const cancel = await service.ask(`/api/operations/${operationId}/cancel`, { method: 'POST' });
+    expect(cancel.status).toBe(202);
+    expect(await body(cancel)).toMatchObject({ operationId, status: 'cancelled' });
+    expect((await service.ask(`/api/operations/${operationId}/cancel`, { method: 'POST' })).status).toBe(409);
+    expect(await body(service.ask(`/api/agents/${agentId}`))).toMatchObject({ status: 'failed' });
+    const retry = await service.ask(`/api/operations/${operationId}/retry`, { method: 'POST' });
+    expect(retry.status).toBe(202);
+    expect(await body(retry)).toMatchObject({ operationId, status: 'queued' });
+    expect((await service.ask(`/api/operations/${operationId}/retry`, { method: 'POST' })).status).toBe(409);
+  });
+
+  it.each(['7', 'not-a-uuid', randomUUID()])('knows no operation %s', async (id) => {
+    expect((await service.ask(`/api/operations/${id}`)).status).toBe(404);
+    expect((await service.ask(`/api/operations/${id}/cancel`, { method: 'POST' })).status).toBe(404);
+    expect((await service.ask(`/api/operations/${id}/events`)).status).toBe(404);
+  });
+});
+
+describe('orders', () => {
+  it('lists each with its agent or with the reason why it has none', async () => {
+    const good = paidCheckout();
+    const bad = paidCheckout({ region: 'nowhere' });
+    await deliver(service.url, good);
+    await deliver(service.url, bad);
+    const { items } = (await body(service.ask('/api/orders?limit=2'))) as { items: object[] };
+    expect(items).toMatchObject([
+      { sessionId: bad.data.object.id, agentId: null, attention: expect.stringContaining('nowhere') },
+      {
+        sessionId: good.data.object.id,
+        agentId: expect.any(String),
+        attention: null,
+        stripeEventId: good.id,
+      },
+    ]);
+    const attention = await body(service.ask('/api/orders?attention=true'));
+    expect(attention.items).toMatchObject([{ sessionId: bad.data.object.id }]);
+    const first = await body(service.ask('/api/orders?limit=1'));
+    expect(await body(service.ask(`/api/orders?limit=1&cursor=${first.nextCursor}`))).toMatchObject({
+      items: [{ sessionId: good.data.object.id }],
+    });
+    expect((await service.ask('/api/orders?attention=perhaps')).status).toBe(400);
+  });
+});
+
+describe('access', () => {
+  const operatorRoutes = [
+    '/api/agents',
+    '/api/orders',
+    '/api/events',
+    '/metrics',
+    `/api/operations/${randomUUID()}`,
+  ];
+
+  it.each(operatorRoutes)('%s needs the token', async (path) => {
+    for (const authorization of [
+      '',
+      'Bearer',
+      'Bearer wrong',
+      `Basic ${API_TOKEN}`,
+      `Bearer ${API_TOKEN}x`,
+    ]) {
+      const response = await service.ask(path, { headers: { authorization } });
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+    }
+  });
+
+  it('leaves health, readiness and the document open', async () => {
+    for (const path of ['/healthz', '/readyz', '/openapi.json']) {
+      expect((await fetch(`${service.url}${path}`)).status).toBe(200);
+    }
+  });
+
+  it('answers unknown addresses and methods as such', async () => {
+    expect((await service.ask('/api/nothing')).status).toBe(404);
+    const wrong = await service.ask('/api/agents', { method: 'DELETE' });
+    expect(wrong.status).toBe(405);
+    expect(wrong.headers.get('allow')).toBe('GET, POST, HEAD');
+    expect((await service.ask('/api/webhooks/stripe')).status).toBe(405);
+  });
+
+  it('says that the schema is another one', async () => {
+    await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '2099')`.execute(
+      service.database,
+    );
+    const response = await service.ask('/readyz');
+    await sql`delete from kysely_migration where name = '9999-later'`.execute(service.database);
+    expect(response.status).toBe(503);
+    expect(await body(response)).toMatchObject({
+      checks: { database: 'ok', schema: expect.stringContaining('9999') },
+    });
+  });
+});
+
+describe('documents', () => {
+  it('describes every route, and the answers are as described', async () => {
+    const document = await body(service.ask('/openapi.json'));
+    expect(document.openapi).toBe('3.1.0');
+    const paths = Object.keys(document.paths as object);
+    expect(paths).toEqual(
+      expect.arrayContaining([
+        '/api/webhooks/stripe',
+        '/api/agents',
+        '/api/agents/{agentId}',
+        '/api/agents/{agentId}/destroy',
+        '/api/agents/{agentId}/operations',
+        '/api/operations/{operationId}',
+        '/api/operations/{operationId}/events',
+        '/api/operations/{operationId}/retry',
+        '/api/orders',
+        '/api/events',
+        '/healthz',
+        '/readyz',
+        '/metrics',
+      ]),
+    );
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema(document, 'api');
+    const validate = (name: string) => ajv.getSchema(`api#/components/schemas/${name}`)!;
+    const { agentId, operationId } = await create();
+    expect(validate('Agent')(await body(service.ask(`/api/agents/${agentId}`)))).toBe(true);
+    expect(validate('Operation')(await body(service.ask(`/api/operations/${operationId}`)))).toBe(true);
+    expect(validate('Problem')(await body(service.ask('/api/nothing')))).toBe(true);
+    expect(validate('Agent')({ agentId })).toBe(false);
+  });
+
+  it('counts in Prometheus’ format', async () => {
+    const { agentId, operationId } = await create();
+    await makeRunning(agentId, operationId);
+    const response = await service.ask('/metrics');
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const text = await response.text();
+    for (const line of text.trim().split('\n')) {
+      expect(line).toMatch(
+        /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
+      );
+    }
+    expect(text).toMatch(/^agents\{status="running"\} [1-9]/m);
+    expect(text).toMatch(/^operations\{kind="provision",status="queued"\} [1-9]/m);
+    expect(text).toMatch(/^provision_seconds_bucket\{le="\+Inf"\} [1-9]/m);
+  });
+});
