@@ -13,10 +13,10 @@ import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
 import type { ProviderHost } from '../../../src/sandbox/providers/host.ts';
 
-/** The CLI to test with: `TEST_PULUMI`, else the one on PATH. */
+/** The CLI that the set-up found or made, else the one on the PATH. */
 export function findPulumi(): string | undefined {
   const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'pulumi'));
-  return [process.env.TEST_PULUMI ?? '', ...onPath].find((path) => path !== '' && existsSync(path));
+  return [process.env.AGENT_STACKS_PULUMI ?? '', ...onPath].find((path) => path !== '' && existsSync(path));
 }
 
 export interface AgentInputs {

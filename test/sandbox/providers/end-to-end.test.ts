@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { startProviderHost } from '../../../src/sandbox/providers/host.ts';
 import { sandboxSettingsSchema } from '../../../src/sandbox/settings.ts';
 import { startSandbox } from '../../../src/sandbox/start.ts';
@@ -8,7 +8,6 @@ import { startFakeHetzner } from './fake-hetzner.ts';
 import { startFakeTailscale } from './fake-tailscale.ts';
 
 const pulumi = findPulumi();
-if (!pulumi) console.warn('skipped: no Pulumi CLI in TEST_PULUMI or on PATH');
 const canary = 'canary-4711-secret';
 const inputs: AgentInputs = {
   labels: { 'agent-id': 'a1', 'operation-id': 'o1', 'managed-by': 'agents' },
@@ -27,6 +26,10 @@ const tokens = {
   stripeWebhookSecret: 'whsec_1',
 };
 const quiet = { onOutput: () => {} };
+
+beforeEach(({ skip }) => {
+  skip(pulumi === undefined, 'no Pulumi CLI in AGENT_STACKS_PULUMI or on the PATH');
+});
 
 /** A stack of the real CLI on the builtin providers, which speak to the sandbox. */
 async function setup() {
@@ -69,103 +72,87 @@ async function setup() {
   };
 }
 
-test.skipIf(!pulumi)(
-  'an agent is made, kept, changed in place and taken away',
-  async () => {
-    await using agent = await setup();
-    const made = await agent.up(inputs);
-    expect(made.summary.resourceChanges).toEqual({ create: 6 });
-    expect(made.outputs.ipv4!.value).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
-    const tailnetIp = made.outputs.tailnetIp!.value;
-    expect(tailnetIp).toMatch(/^100\./);
-    expect(made.outputs.said).toEqual({
-      value: `${tailnetIp} has a secret of ${canary.length} bytes`,
-      secret: true,
-    });
-    const [server] = await agent.list('servers');
-    expect(server).toMatchObject({ name: 'agent-a1', labels: inputs.labels });
-    const state = await agent.stateFile();
-    expect(state).toContain('"agent-a1"');
-    expect(state).not.toMatch(/canary|tskey/);
-    expect(made.stdout + made.stderr).not.toMatch(/canary|tskey|warning/i);
+test('an agent is made, kept, changed in place and taken away', async () => {
+  await using agent = await setup();
+  const made = await agent.up(inputs);
+  expect(made.summary.resourceChanges).toEqual({ create: 6 });
+  expect(made.outputs.ipv4!.value).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+  const tailnetIp = made.outputs.tailnetIp!.value;
+  expect(tailnetIp).toMatch(/^100\./);
+  expect(made.outputs.said).toEqual({
+    value: `${tailnetIp} has a secret of ${canary.length} bytes`,
+    secret: true,
+  });
+  const [server] = await agent.list('servers');
+  expect(server).toMatchObject({ name: 'agent-a1', labels: inputs.labels });
+  const state = await agent.stateFile();
+  expect(state).toContain('"agent-a1"');
+  expect(state).not.toMatch(/canary|tskey/);
+  expect(made.stdout + made.stderr).not.toMatch(/canary|tskey|warning/i);
 
-    const again = await agent.up(inputs);
-    expect(again.summary.resourceChanges).toEqual({ same: 6 });
-    await agent.preview(inputs, { expectNoChanges: true });
-    const refreshed = await agent.stack.refresh(quiet);
-    expect(Object.keys(refreshed.summary.resourceChanges ?? {})).not.toContain('delete');
-    await agent.preview(inputs, { expectNoChanges: true });
+  const again = await agent.up(inputs);
+  expect(again.summary.resourceChanges).toEqual({ same: 6 });
+  await agent.preview(inputs, { expectNoChanges: true });
+  const refreshed = await agent.stack.refresh(quiet);
+  expect(Object.keys(refreshed.summary.resourceChanges ?? {})).not.toContain('delete');
+  await agent.preview(inputs, { expectNoChanges: true });
 
-    const labels = { ...inputs.labels, plan: 'large' };
-    const labelled = await agent.up({ ...inputs, labels, userData: 'other' });
-    expect(labelled.summary.resourceChanges).toEqual({ same: 3, update: 3 });
-    expect(await agent.list('servers')).toMatchObject([{ id: server!.id, labels }]);
+  const labels = { ...inputs.labels, plan: 'large' };
+  const labelled = await agent.up({ ...inputs, labels, userData: 'other' });
+  expect(labelled.summary.resourceChanges).toEqual({ same: 3, update: 3 });
+  expect(await agent.list('servers')).toMatchObject([{ id: server!.id, labels }]);
 
-    const triggered = { ...inputs, labels, trigger: '2' };
-    expect((await agent.preview(triggered)).changeSummary).toEqual({ same: 5, replace: 1 });
-    expect((await agent.up(triggered)).summary.resourceChanges).toEqual({ same: 5, replace: 1 });
+  const triggered = { ...inputs, labels, trigger: '2' };
+  expect((await agent.preview(triggered)).changeSummary).toEqual({ same: 5, replace: 1 });
+  expect((await agent.up(triggered)).summary.resourceChanges).toEqual({ same: 5, replace: 1 });
 
-    await agent.stack.destroy(quiet);
-    for (const what of ['servers', 'ssh_keys', 'firewalls'] as const)
-      expect(await agent.list(what)).toEqual([]);
-  },
-  90_000,
-);
+  await agent.stack.destroy(quiet);
+  for (const what of ['servers', 'ssh_keys', 'firewalls'] as const)
+    expect(await agent.list(what)).toEqual([]);
+}, 90_000);
 
-test.skipIf(!pulumi)(
-  'a server that was deleted by hand is missed by a refresh',
-  async () => {
-    await using agent = await setup();
-    await agent.up(inputs);
-    const [server] = await agent.list('servers');
-    await agent.deleteServer(server!.id);
-    await expect.poll(() => agent.list('servers')).toEqual([]);
-    const refreshed = await agent.stack.refresh(quiet);
-    expect(refreshed.summary.resourceChanges).toMatchObject({ delete: 1 });
-    expect((await agent.preview(inputs)).changeSummary).toMatchObject({ create: 1 });
-  },
-  60_000,
-);
+test('a server that was deleted by hand is missed by a refresh', async () => {
+  await using agent = await setup();
+  await agent.up(inputs);
+  const [server] = await agent.list('servers');
+  await agent.deleteServer(server!.id);
+  await expect.poll(() => agent.list('servers')).toEqual([]);
+  const refreshed = await agent.stack.refresh(quiet);
+  expect(refreshed.summary.resourceChanges).toMatchObject({ delete: 1 });
+  expect((await agent.preview(inputs)).changeSummary).toMatchObject({ create: 1 });
+}, 60_000);
 
-test.skipIf(!pulumi)(
-  'a server that a crash kept out of the state is taken over, not made a second time',
-  async () => {
-    await using agent = await setup();
-    const { serverId } = (await agent.up(inputs)).outputs;
-    await agent.forget(['server', 'configure']);
-    const taken = await agent.up({ ...inputs, importServer: serverId!.value });
-    expect(taken.summary.resourceChanges).toEqual({ import: 1, create: 1, same: 4 });
-    expect(await agent.list('servers')).toMatchObject([{ id: Number(serverId!.value) }]);
-    expect((await agent.up(inputs)).summary.resourceChanges).toEqual({ same: 6 });
-  },
-  60_000,
-);
+test('a server that a crash kept out of the state is taken over, not made a second time', async () => {
+  await using agent = await setup();
+  const { serverId } = (await agent.up(inputs)).outputs;
+  await agent.forget(['server', 'configure']);
+  const taken = await agent.up({ ...inputs, importServer: serverId!.value });
+  expect(taken.summary.resourceChanges).toEqual({ import: 1, create: 1, same: 4 });
+  expect(await agent.list('servers')).toMatchObject([{ id: Number(serverId!.value) }]);
+  expect((await agent.up(inputs)).summary.resourceChanges).toEqual({ same: 6 });
+}, 60_000);
 
-test.skipIf(!pulumi)(
-  'a server whose creation fails after the order is in the state, and the next run goes on with it',
-  async () => {
-    await using parts = new AsyncDisposableStack();
-    const host = await startProviderHost();
-    parts.defer(() => host.stop());
-    const hetzner = parts.use(await startFakeHetzner());
-    const tailscale = parts.use(await startFakeTailscale());
-    tailscale.devices.push({ id: '1', hostname: 'agent-a1', addresses: ['100.64.0.7'] });
-    const environment = {
-      HCLOUD_TOKEN: tokens.hcloudToken,
-      HCLOUD_ENDPOINT: hetzner.url,
-      TAILSCALE_API_KEY: tokens.tailscaleApiKey,
-      TAILSCALE_BASE_URL: tailscale.url,
-    };
-    const agent = parts.use(await openAgentStack(host, { environment, pulumi: pulumi! }));
+test('a server whose creation fails after the order is in the state, and the next run goes on with it', async () => {
+  await using parts = new AsyncDisposableStack();
+  const host = await startProviderHost();
+  parts.defer(() => host.stop());
+  const hetzner = parts.use(await startFakeHetzner());
+  const tailscale = parts.use(await startFakeTailscale());
+  tailscale.devices.push({ id: '1', hostname: 'agent-a1', addresses: ['100.64.0.7'] });
+  const environment = {
+    HCLOUD_TOKEN: tokens.hcloudToken,
+    HCLOUD_ENDPOINT: hetzner.url,
+    TAILSCALE_API_KEY: tokens.tailscaleApiKey,
+    TAILSCALE_BASE_URL: tailscale.url,
+  };
+  const agent = parts.use(await openAgentStack(host, { environment, pulumi: pulumi! }));
 
-    hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
-    await expect(agent.up(inputs)).rejects.toThrow('action_failed');
-    const [server] = hetzner.servers.keys();
-    const { resources } = JSON.parse(await agent.stateFile()).checkpoint.latest;
-    const recorded = { type: 'hcloud:index/server:Server', id: String(server) };
-    expect(resources).toContainEqual(expect.objectContaining(recorded));
-    await agent.up(inputs);
-    expect([...hetzner.servers.keys()]).toEqual([server]);
-  },
-  60_000,
-);
+  hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
+  await expect(agent.up(inputs)).rejects.toThrow('action_failed');
+  const [server] = hetzner.servers.keys();
+  const { resources } = JSON.parse(await agent.stateFile()).checkpoint.latest;
+  const recorded = { type: 'hcloud:index/server:Server', id: String(server) };
+  expect(resources).toContainEqual(expect.objectContaining(recorded));
+  await agent.up(inputs);
+  expect([...hetzner.servers.keys()]).toEqual([server]);
+}, 60_000);

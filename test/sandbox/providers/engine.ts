@@ -37,6 +37,10 @@ export function connectEngine(debugProviders: string, name: string) {
   const client = new providerGrpc.ResourceProviderClient(
     `127.0.0.1:${port}`,
     grpc.credentials.createInsecure(),
+    {
+      // A connection of its own, as the engine opens one for each provider instance.
+      'grpc.use_local_subchannel_pool': 1,
+    },
   );
   const urn = (type: string) => `urn:pulumi:agent-a1::agents::${type}::thing`;
 
@@ -58,7 +62,11 @@ export function connectEngine(debugProviders: string, name: string) {
         await call<InstanceType<typeof pluginProto.PluginInfo>>('getPluginInfo', new emptyProto.Empty())
       ).getVersion();
     },
-    configure: () => call('configure', new providerProto.ConfigureRequest()),
+    configure(config: Properties = {}) {
+      const request = new providerProto.ConfigureRequest();
+      request.setArgs(toStruct(config));
+      return call('configure', request);
+    },
     async check(type: string, news: Properties) {
       const request = new providerProto.CheckRequest();
       request.setUrn(urn(type));

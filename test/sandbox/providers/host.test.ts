@@ -47,6 +47,16 @@ test('settings that cannot be right are refused when the engine configures', asy
   await expect(bed.engine('tailscale').configure()).rejects.toThrow('credentials are empty');
 });
 
+test('two instances of a provider keep their settings apart', async () => {
+  await using bed = await setup();
+  const [first, second] = [bed.engine('hcloud'), bed.engine('hcloud')];
+  await first.configure({ token: secret('1'.repeat(64)) });
+  await second.configure({ token: secret('2'.repeat(64)) });
+  const sshKey = { name: 'k', publicKey: 'ssh-ed25519 AAAA x' };
+  await first.create('hcloud:index/sshKey:SshKey', sshKey);
+  expect(bed.hetzner.received[0]!.headers.authorization).toBe(`Bearer ${'1'.repeat(64)}`);
+});
+
 test('each operation has the environment that was handed in for it', async () => {
   await using bed = await setup();
   const engine = bed.engine('command');
