@@ -177,16 +177,7 @@ function openLog(config: Config): Log {
   return createLog(join(config.dataDir, 'logs', 'service.log'));
 }
 
-function announce({
-  config,
-  role,
-  url,
-}: {
-  config: Config;
-  role: Role;
-  connections: Connections;
-  url: string | undefined;
-}): void {
+function announce({ config, role, url }: { config: Config; role: Role; url: string | undefined }): void {
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
   if (config.mode === 'sandbox') {
     say(`  Credentials   ${join(config.dataDir, 'sandbox.json')}`);
