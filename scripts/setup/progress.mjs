@@ -1,3 +1,5 @@
+import { Interrupted } from './run.mjs';
+
 /**
  * Says what is being done, why, and for how long: in place on a terminal, in plain lines elsewhere.
  * `note` adds how far it is; `outcome` says at the end something else than `ok`.
@@ -35,7 +37,9 @@ export function createProgress(stream = process.stderr, clock = { now: Date.now 
         line.end(`${outcome} ${seconds(clock.now() - startedAt)}`);
         return result;
       } catch (error) {
-        line.end(`failed after ${seconds(clock.now() - startedAt)}`);
+        line.end(
+          `${error instanceof Interrupted ? 'interrupted' : 'failed'} after ${seconds(clock.now() - startedAt)}`,
+        );
         throw error;
       }
     },
@@ -57,7 +61,7 @@ function terminalLine(stream, title, elapsedMs) {
   let detail = '';
   const draw = (/** @type {string} */ rest) => {
     const text = `${title} ${rest}`;
-    const width = (stream.columns ?? 80) - 1;
+    const width = (stream.columns || 80) - 1;
     // A line that wraps could not be drawn over: its beginning matters less than where it stands.
     const shown =
       text.length > width ? `${title.slice(0, Math.max(0, width - rest.length - 2))}… ${rest}` : text;

@@ -30,7 +30,7 @@ export async function buildPulumi(context, folder) {
       onLine: (line) => {
         if (line.startsWith('go: ')) return step.note('fetching modules');
         packages += 1;
-        step.note(`${packages} packages compiled`);
+        step.note(`${packages} of about 1,700 packages compiled`);
       },
     });
     if (code === 0) return null;

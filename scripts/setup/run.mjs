@@ -63,7 +63,7 @@ function endGroup(pid) {
     }
   };
   kill('SIGTERM');
-  setTimeout(kill, 5_000, 'SIGKILL').unref();
+  setTimeout(kill, 2_000, 'SIGKILL').unref();
 }
 
 /**
