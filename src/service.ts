@@ -7,7 +7,12 @@ import { createHealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
 import { playbookVersion } from './clients/playbook.ts';
 import { providerEnvironment, pulumiEnvironment } from './clients/pulumi/environment.ts';
-import { createPostgresStateStore, passiveStateStore } from './clients/pulumi/state-store.ts';
+import { createOpenFence, type Fence, openFence } from './clients/pulumi/fence.ts';
+import {
+  createPostgresStateStore,
+  passiveStateStore,
+  type StateStore,
+} from './clients/pulumi/state-store.ts';
 import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
 import type { Config } from './config.ts';
 import { type Connections, fingerprint, HEALTH_PORT } from './connections.ts';
@@ -49,17 +54,14 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   if (survivors.length > 0)
     log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
   await settleDeadWorkers(database, queue, log);
-  const pool = createPool(connections.pulumi.url, 2, 'agent-stacks state');
   const runners = createRunners(deps, installation);
+  const pulumi = await openState(deps);
   const worker = await startWorker({
     database,
     queue,
     log,
-    runbooks: createRunbooks(
-      deps,
-      createExecutor(deps, runners),
-      isPostgres(connections) ? createPostgresStateStore(pool, 'agents') : passiveStateStore,
-    ),
+    fence: pulumi.fence,
+    runbooks: createRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
     concurrency: config.workerConcurrency,
     workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
   });
@@ -67,13 +69,26 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     stop: async () => {
       await worker.stop();
       await runners.stop();
-      await pool.end();
+      await pulumi.close();
     },
   };
 }
 
-function isPostgres({ pulumi }: Connections): boolean {
-  return /^postgres(ql)?:/.test(pulumi.url.reveal());
+interface PulumiState {
+  state: StateStore;
+  fence: Fence;
+  close(): Promise<void>;
+}
+
+/** What we do with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
+async function openState({ connections, log }: ServiceDeps): Promise<PulumiState> {
+  const backendUrl = connections.pulumi.url;
+  if (!/^postgres(ql)?:/.test(backendUrl.reveal())) {
+    return { state: passiveStateStore, fence: createOpenFence(backendUrl), close: async () => {} };
+  }
+  const pool = createPool(backendUrl, 4, 'agent-stacks state');
+  const fence = await openFence({ pool, backendUrl, log });
+  return { state: createPostgresStateStore(pool, 'agents'), fence, close: () => pool.end() };
 }
 
 function createRunners({ config, connections }: ServiceDeps, installation: string): RunnerPool {
@@ -82,18 +97,16 @@ function createRunners({ config, connections }: ServiceDeps, installation: strin
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
       ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
     },
-    environment: {
-      ...config.childEnvironment,
-      [INSTALLATION_MARK]: installation,
-      [WORKER_MARK]: workerMark(),
-    },
+    environment: config.childEnvironment,
+    marks: { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() },
     idle: config.workerConcurrency,
   });
 }
 
-function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool): Executor {
+function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool, state: StateStore): Executor {
   return createLocalExecutor({
     pool,
+    state,
     environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
     configure: {
       path: join(ANSIBLE_DIR, 'configure'),
@@ -108,7 +121,7 @@ function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool):
 function createRunbooks(
   { connections, database }: ServiceDeps,
   executor: Executor,
-  state: ReturnType<typeof createPostgresStateStore>,
+  { state, fence }: PulumiState,
 ): Runbooks {
   const clouds = {
     hetzner: createHetznerClient(connections.hcloud),
@@ -127,6 +140,7 @@ function createRunbooks(
       ...clouds,
       database,
       executor,
+      fence,
       health,
       settings,
       vault: createVault(connections.pulumi.passphrase),

@@ -17,6 +17,7 @@ export function renderUserData(data: UserData): string {
   return `#cloud-config
 hostname: ${data.hostname}
 preserve_hostname: false
+manage_etc_hosts: localhost
 ssh_deletekeys: true
 ssh_genkeytypes: []
 ssh_keys:

@@ -7,8 +7,12 @@ import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 export interface AgentKeys {
   sshPrivateKey: string;
   sshPublicKey: string;
+  /** The host key in the user data, with which the server is reached for the first time. */
   hostPrivateKey: string;
   hostPublicKey: string;
+  /** The host key from the first Ansible run on: user data can be read by whoever can ask the metadata service. */
+  nextHostPrivateKey: string;
+  nextHostPublicKey: string;
 }
 
 const keysSchema = z.object({
@@ -16,17 +20,22 @@ const keysSchema = z.object({
   sshPublicKey: z.string(),
   hostPrivateKey: z.string(),
   hostPublicKey: z.string(),
+  nextHostPrivateKey: z.string(),
+  nextHostPublicKey: z.string(),
 });
 
 /** New ed25519 pairs for administering an agent's server and for the server itself, in OpenSSH's formats. */
 export function generateAgentKeys(agentId: string): AgentKeys {
   const ssh = generatePair(`agents ${agentId}`);
   const host = generatePair(`host ${agentId}`);
+  const nextHost = generatePair(`host ${agentId}`);
   return {
     sshPrivateKey: ssh.privateKey,
     sshPublicKey: ssh.publicKey,
     hostPrivateKey: host.privateKey,
     hostPublicKey: host.publicKey,
+    nextHostPrivateKey: nextHost.privateKey,
+    nextHostPublicKey: nextHost.publicKey,
   };
 }
 

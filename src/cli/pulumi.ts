@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AgentInputs } from '../../stacks/inputs.ts';
@@ -66,6 +67,9 @@ async function runCli(config: Config, connections: Connections, args: string[]):
       prepared?.keys,
     ),
   };
+  const settingsFile = join(ROOT, `Pulumi.${parsed.stackName}.yaml`);
+  // The CLI leaves the stack's settings here; those of another installation would hide the state's own salt.
+  rmSync(settingsFile, { force: true });
   const providers = await startProviders(connections, environment);
   const served =
     prepared !== undefined && runsProgram(parsed)
@@ -81,6 +85,7 @@ async function runCli(config: Config, connections: Connections, args: string[]):
       },
     );
   } finally {
+    rmSync(settingsFile, { force: true });
     served?.stop();
     await providers?.stop();
   }

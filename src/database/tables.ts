@@ -133,8 +133,12 @@ export interface AuditLogTable {
 
 export interface FoundationTable {
   project: string;
-  firewall_id: string;
-  inputs_hash: string;
+  /** Null until it has been made for the first time. */
+  firewall_id: string | null;
+  inputs_hash: string | null;
+  /** The attempt that works on the foundation's stack; it holds as long as that attempt does. */
+  holder_operation: string | null;
+  holder_attempt: number | null;
   updated_at: DefaultTimestamp;
 }
 

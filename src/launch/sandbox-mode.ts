@@ -162,7 +162,7 @@ export function sandboxConnections(
       webhookSecrets: [new Secret(file.stripeWebhookSecret)],
       apiUrl: file.stripeApiUrl,
     },
-    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint },
+    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint, pollIntervalMs: undefined },
     tailscale: {
       credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
       tailnet: '-',

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgent } from '../agents/store.ts';
+import type { Fence } from '../clients/pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
 import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -7,8 +8,8 @@ import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
 import { Lease } from './lease.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
-import type { Run, Runbook } from './run.ts';
-import { handBack, settleFailure, succeed } from './settle.ts';
+import type { Runbook } from './run.ts';
+import { type AgentEffect, handBack, settleFailure, succeed } from './settle.ts';
 import { HEARTBEAT_SECONDS, LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
 
 export type Runbooks = Partial<Record<OperationKind, Runbook>>;
@@ -17,6 +18,7 @@ export interface AttemptDeps {
   database: Database;
   queue: Queue;
   runbooks: Runbooks;
+  fence: Fence;
   log: Log;
 }
 
@@ -86,11 +88,7 @@ async function work(
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<{ status: string; error?: string }> {
   try {
-    const runbook = deps.runbooks[operation.kind];
-    if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
-    const agent = await getAgent(deps.database, operation.agent_id);
-    const run: Run = { operation, agent, signal, lease, step: recorder.step, log: recorder.log };
-    const effect = await runbook(run);
+    const effect = await followRunbook(deps, { operation, claim, lease, recorder, signal });
     signal.throwIfAborted();
     await recorder.close();
     await persist(lease, () => succeed(deps.database, claim, effect));
@@ -107,6 +105,30 @@ async function work(
       settleFailure(deps, claim, { error, step: recorder.currentStep }),
     );
     return { status, error: errorMessage(error) };
+  }
+}
+
+/** Lets the attempt into Pulumi's state, earlier ones being put out, and does what the operation's runbook says. */
+async function followRunbook(
+  deps: AttemptDeps,
+  { operation, claim, lease, recorder, signal }: Work,
+): Promise<AgentEffect> {
+  const runbook = deps.runbooks[operation.kind];
+  if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
+  const agent = await getAgent(deps.database, operation.agent_id);
+  const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
+  try {
+    const { step, log } = recorder;
+    return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
+  } finally {
+    await entry
+      .leave()
+      .catch((error: unknown) =>
+        deps.log.warn(
+          { event: 'fence.leave', error: errorMessage(error) },
+          'a login of Pulumi’s state stays until the next attempt',
+        ),
+      );
   }
 }
 

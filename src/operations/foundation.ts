@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { FoundationInputs } from '../../stacks/inputs.ts';
 import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
+import type { Fence } from '../clients/pulumi/fence.ts';
 import type { Database } from '../database/connect.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import { withLockRecovery } from './recovery.ts';
@@ -11,39 +12,26 @@ import type { Run } from './run.ts';
 interface FoundationDeps {
   database: Database;
   executor: Executor;
+  fence: Fence;
   hetzner: HetznerClient;
 }
 
 /** Raised when the foundation's program changes, so that every project gets the new one before its next agent. */
 const FOUNDATION_VERSION = 1;
+const LOOK_MS = 200;
 
 /**
  * The firewall that the project's agents share, made if it is not there.
- * Only one worker at a time works on a project's foundation; the others wait for it.
+ * Only one attempt at a time works on a project's foundation; the others wait for it, and succeed it if it is lost.
  * @returns the firewall's id at Hetzner.
  */
 export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {
   const inputs = { project };
-  const known = await findFoundation(deps.database, inputs);
-  if (known !== undefined) return known;
-  return deps.database.connection().execute(async (connection) => {
-    await untilLocked(connection, project, run.signal);
-    try {
-      return (await findFoundation(connection, inputs)) ?? (await makeFoundation(deps, run, inputs));
-    } finally {
-      await sql`select pg_advisory_unlock(hashtext('foundation'), hashtext(${project}))`.execute(connection);
-    }
-  });
-}
-
-async function untilLocked(connection: Database, project: string, signal: AbortSignal): Promise<void> {
   for (;;) {
-    const result = await sql<{ locked: boolean }>`
-      select pg_try_advisory_lock(hashtext('foundation'), hashtext(${project})) as locked`.execute(
-      connection,
-    );
-    if (result.rows[0]?.locked) return;
-    await sleep(200, undefined, { signal });
+    const known = await findFoundation(deps.database, inputs);
+    if (known !== undefined) return known;
+    if (await takeFoundation(deps, run, project)) return makeFoundation(deps, run, inputs);
+    await sleep(LOOK_MS, undefined, { signal: run.signal });
   }
 }
 
@@ -55,6 +43,57 @@ async function findFoundation(database: Database, inputs: FoundationInputs): Pro
     .where('inputs_hash', '=', hash(inputs))
     .executeTakeFirst();
   return row === undefined ? undefined : Number(row.firewall_id);
+}
+
+/**
+ * Makes this attempt the one that works on the foundation, unless another that still holds its lease does. The sessions of one
+ * that has lost it are ended first: it must not write once we begin.
+ */
+async function takeFoundation(
+  { database, fence }: FoundationDeps,
+  run: Run,
+  project: string,
+): Promise<boolean> {
+  const { operation_id: operationId, attempt } = run.operation;
+  await database
+    .insertInto('foundations')
+    .values({ project })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return database.transaction().execute(async (trx) => {
+    const row = await trx
+      .selectFrom('foundations')
+      .selectAll()
+      .where('project', '=', project)
+      .forUpdate()
+      .executeTakeFirstOrThrow();
+    if (row.holder_operation !== null && row.holder_attempt !== null) {
+      const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
+      if (await isActive(trx, holder))
+        return holder.operationId === operationId && holder.attempt === attempt;
+      await fence.evict(holder);
+    }
+    await trx
+      .updateTable('foundations')
+      .set({ holder_operation: operationId, holder_attempt: attempt })
+      .where('project', '=', project)
+      .execute();
+    return true;
+  });
+}
+
+async function isActive(
+  trx: Database,
+  { operationId, attempt }: { operationId: string; attempt: number },
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('operations')
+    .select('operation_id')
+    .where('operation_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 async function makeFoundation(
@@ -75,13 +114,17 @@ async function makeFoundation(
   );
   const firewallId = String(result.outputs.firewallId);
   await database
-    .insertInto('foundations')
-    .values({ project: inputs.project, firewall_id: firewallId, inputs_hash: hash(inputs) })
-    .onConflict((conflict) =>
-      conflict
-        .column('project')
-        .doUpdateSet({ firewall_id: firewallId, inputs_hash: hash(inputs), updated_at: sql`now()` }),
-    )
+    .updateTable('foundations')
+    .set({
+      firewall_id: firewallId,
+      inputs_hash: hash(inputs),
+      holder_operation: null,
+      holder_attempt: null,
+      updated_at: sql`now()`,
+    })
+    .where('project', '=', inputs.project)
+    .where('holder_operation', '=', run.operation.operation_id)
+    .where('holder_attempt', '=', run.operation.attempt)
     .execute();
   return Number(firewallId);
 }

@@ -5,6 +5,7 @@ import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
 import { type AgentOutputs, markRunning, recordInputs } from '../agents/store.ts';
 import type { HealthCheck } from '../clients/health.ts';
+import type { Fence } from '../clients/pulumi/fence.ts';
 import type { Database } from '../database/connect.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Progress } from '../executors/local/messages.ts';
@@ -16,6 +17,7 @@ import type { Run, Runbook } from './run.ts';
 export interface ProvisionDeps extends Clouds {
   database: Database;
   executor: Executor;
+  fence: Fence;
   health: HealthCheck;
   vault: Vault;
   settings: ProvisionSettings;

@@ -1,4 +1,5 @@
 import type { AgentRow } from '../agents/store.ts';
+import type { Secret } from '../secret.ts';
 import type { OperationRow } from './claims.ts';
 import type { Lease } from './lease.ts';
 import type { AgentEffect } from './settle.ts';
@@ -10,6 +11,8 @@ export interface Run {
   /** Aborts with the reason as one of our errors: cancelled, lost, beyond its limit. */
   signal: AbortSignal;
   lease: Lease;
+  /** This attempt's own way to Pulumi's state; it is closed when another attempt begins. */
+  backendUrl: Secret;
   /** Enters a step; repeating the present one does nothing. */
   step(name: string): void;
   log(line: string): void;

@@ -135,9 +135,13 @@ const STATEMENTS = [
 
   `create table foundations (
      project text primary key,
-     firewall_id text not null,
-     inputs_hash text not null,
-     updated_at timestamptz not null default now())`,
+     firewall_id text,
+     inputs_hash text,
+     holder_operation uuid references operations (operation_id),
+     holder_attempt int,
+     updated_at timestamptz not null default now(),
+     check ((firewall_id is null) = (inputs_hash is null)),
+     check ((holder_operation is null) = (holder_attempt is null)))`,
 
   `create table idempotency_keys (
      key text primary key check (length(key) between 1 and 255),

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StackProgram } from '../../../stacks/program.ts';
 import type { AgentKeys } from '../../agents/secrets.ts';
+import type { StateStore } from '../../clients/pulumi/state-store.ts';
 import type { Run } from '../../operations/run.ts';
 import { logLine } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
@@ -24,6 +25,7 @@ export interface Executor {
 
 export interface ExecutorSettings {
   pool: RunnerPool;
+  state: StateStore;
   /** Backend, passphrase, credentials, PATH. */
   environment: Record<string, string>;
   configure: {
@@ -40,13 +42,16 @@ export interface ExecutorSettings {
 /** Carries attempts out on this machine, through the Automation API. */
 export function createLocalExecutor(settings: ExecutorSettings): Executor {
   mkdirSync(settings.configure.logDir, { recursive: true, mode: 0o700 });
-  const runTask = (
-    run: Run,
-    task: Pick<StackTask, 'verb' | 'program'> & Partial<StackTask>,
-    onProgress?: (progress: Progress) => void,
-  ) =>
-    settings.pool.run(
-      { stackName: stackName(task.program), mayBeNew: false, environment: settings.environment, ...task },
+  const runTask = async (run: Run, task: TaskOfRun) => {
+    const { environment, onProgress, ...rest } = task;
+    const name = stackName(task.program);
+    const result = await settings.pool.run(
+      {
+        stackName: name,
+        mayBeNew: false,
+        environment: { ...settings.environment, PULUMI_BACKEND_URL: run.backendUrl.reveal(), ...environment },
+        ...rest,
+      },
       {
         signal: run.signal,
         lease: run.lease,
@@ -56,16 +61,24 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
         },
       },
     );
+    await settings.state.prune(name);
+    return result;
+  };
   return {
     up: (run, program, { mayBeNew, keys, onProgress }) => {
-      const environment = { ...settings.environment, ...configureEnvironment(settings.configure, run, keys) };
-      return runTask(run, { verb: 'up', program, mayBeNew, environment }, onProgress);
+      const environment = configureEnvironment(settings.configure, run, keys);
+      return runTask(run, { verb: 'up', program, mayBeNew, environment, onProgress });
     },
     refresh: (run, program) => runTask(run, { verb: 'refresh', program }),
     destroy: (run, program) => runTask(run, { verb: 'destroy', program }),
     unlock: async (run, program) => void (await runTask(run, { verb: 'unlock', program })),
   };
 }
+
+type TaskOfRun = Pick<StackTask, 'verb' | 'program'> &
+  Partial<Pick<StackTask, 'mayBeNew' | 'environment'>> & {
+    onProgress?: ((progress: Progress) => void) | undefined;
+  };
 
 export function stackName(program: StackProgram): string {
   return program.stack === 'agent'
@@ -85,8 +98,15 @@ export function configureEnvironment(
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
     AGENT_LOG_FILE: join(configure.logDir, `${run.operation.operation_id}-${run.operation.attempt}.log`),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
-    ...(keys === undefined
-      ? {}
-      : { AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey, AGENT_HOST_PUBLIC_KEY: keys.hostPublicKey }),
+    ...(keys === undefined ? {} : keyEnvironment(keys)),
+  };
+}
+
+/** The server shows its first host key until the first run has replaced it, so both are known. */
+function keyEnvironment(keys: AgentKeys): Record<string, string> {
+  return {
+    AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,
+    AGENT_HOST_PUBLIC_KEY: `${keys.hostPublicKey}\n${keys.nextHostPublicKey}`,
+    AGENT_NEW_HOST_KEY: keys.nextHostPrivateKey,
   };
 }

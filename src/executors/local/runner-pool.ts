@@ -16,9 +16,10 @@ export interface RunnerPool {
 export function createRunnerPool(options: {
   settings: RunnerSettings;
   environment: Record<string, string>;
+  marks: Record<string, string>;
   idle: number;
 }): RunnerPool {
-  const start = () => new RunnerProcess(options.settings, options.environment);
+  const start = () => new RunnerProcess(options.settings, options.environment, options.marks);
   const all = new Set<RunnerProcess>();
   const idle: RunnerProcess[] = [];
   let stopped = false;

@@ -26,13 +26,16 @@ const START_TIMEOUT_SECONDS = 60;
 export class RunnerProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
+  readonly #marks: Record<string, string>;
   readonly #ready: Promise<void>;
 
-  constructor(settings: RunnerSettings, environment: Record<string, string>) {
+  /** `marks` go to the runner and, with every task, to all that it starts: by them nothing of it is ever lost from sight. */
+  constructor(settings: RunnerSettings, environment: Record<string, string>, marks: Record<string, string>) {
+    this.#marks = { ...marks, [RUNNER_MARK]: this.#id };
     this.#child = fork(fileURLToPath(new URL('runner.ts', import.meta.url)), [JSON.stringify(settings)], {
       // A group of its own: one signal ends the runner with all its children, and a Ctrl-C at the terminal does not reach it.
       detached: true,
-      env: { ...environment, [RUNNER_MARK]: this.#id },
+      env: { ...environment, ...this.#marks },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
@@ -73,7 +76,8 @@ export class RunnerProcess {
     abort.addEventListener('abort', onAbort);
     try {
       const result = this.#result(onProgress);
-      this.#send({ type: 'run', task, leaseUntil: lease.until });
+      const environment = { ...task.environment, ...this.#marks };
+      this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
       return await result;
     } catch (error) {
       throw abort.aborted && abort.reason instanceof Error ? abort.reason : error;

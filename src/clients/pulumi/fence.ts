@@ -1,0 +1,123 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { Secret } from '../../secret.ts';
+
+/** An attempt's own way into Pulumi's state. */
+export interface Entry {
+  backendUrl: Secret;
+  /** Closes it. What is left open after a crash is closed by the agent's next attempt. */
+  leave(): Promise<void>;
+}
+
+/**
+ * Pulumi's lock has no owner check, so a process of an earlier attempt, stopped and continued later, could still write. Here every
+ * attempt has a login of its own; before an agent's next attempt begins, the logins of the earlier ones are taken away and
+ * their sessions ended. What they had not written then, they cannot write any more.
+ */
+export interface Fence {
+  /** Ends the sessions of the agent's earlier attempts, then lets this one in. */
+  enter(attempt: { agentId: string; operationId: string; attempt: number }): Promise<Entry>;
+  /** Ends the sessions of one attempt, on whatever stack. */
+  evict(attempt: { operationId: string; attempt: number }): Promise<void>;
+}
+
+/** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
+export function createOpenFence(backendUrl: Secret): Fence {
+  return { enter: async () => ({ backendUrl, leave: async () => {} }), evict: async () => {} };
+}
+
+const OWNER = 'agent-stacks-state';
+/** Logins belong to the whole server; the database's mark keeps installations apart that share one. */
+const prefixOf = (backendUrl: Secret) =>
+  `a:${createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4)}:`;
+
+/**
+ * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
+ * Where the configured login may not do that, says so and goes on without.
+ */
+export async function openFence({
+  pool,
+  backendUrl,
+  log,
+}: {
+  pool: pg.Pool;
+  backendUrl: Secret;
+  log: Log;
+}): Promise<Fence> {
+  try {
+    await prepare(pool);
+  } catch (error) {
+    log.warn(
+      { event: 'fence.open', error: errorMessage(error) },
+      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; leases and locks are relied on alone',
+    );
+    return createOpenFence(backendUrl);
+  }
+  const prefix = prefixOf(backendUrl);
+  const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
+  return {
+    enter: async ({ agentId, operationId, attempt }) => {
+      // `:` cannot be in an agent's id, so this names one agent and no other.
+      await evict((role) => role.startsWith(`${prefix}${agentId}:`));
+      const role = `${prefix}${agentId}:${shortId(operationId)}:${attempt}`;
+      const password = randomBytes(24).toString('hex');
+      await createLogin(pool, role, password);
+      const url = new URL(backendUrl.reveal());
+      url.username = encodeURIComponent(role);
+      url.password = password;
+      return { backendUrl: new Secret(url.href), leave: () => evict((name) => name === role) };
+    },
+    evict: ({ operationId, attempt }) =>
+      evict((role) => role.endsWith(`:${shortId(operationId)}:${attempt}`)),
+  };
+}
+
+/** A login's name has 63 characters at most, of which an agent's id may take 40. */
+const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
+
+/** Idempotent; two workers at once wait for each other. */
+async function prepare(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    await client.query(`select pg_advisory_xact_lock(hashtext('${OWNER}'))`);
+    const known = await client.query('select 1 from pg_roles where rolname = $1', [OWNER]);
+    if (known.rowCount === 0) await client.query(`create role "${OWNER}" nologin role current_user`);
+    // The table as the CLI itself would make it at its first call.
+    await client.query(`create table if not exists pulumi_state (
+      key text primary key, data json not null, updated_at timestamp with time zone not null default now())`);
+    await client.query(
+      'create index if not exists pulumi_state_key_prefix_idx on pulumi_state (key text_pattern_ops)',
+    );
+    await client.query(`grant usage, create on schema public to "${OWNER}"`);
+    await client.query(`alter table pulumi_state owner to "${OWNER}"`);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
+async function createLogin(pool: pg.Pool, role: string, password: string): Promise<void> {
+  // Names and passwords are made here of letters that need no quoting; statements like these take no parameters.
+  await pool.query(`create role "${role}" login password '${password}' in role "${OWNER}" role current_user`);
+}
+
+/** Takes logins away: no new session, the present ones ended, the role dropped. */
+async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string) => boolean): Promise<void> {
+  const found = await pool.query<{ rolname: string }>(
+    'select rolname from pg_roles where starts_with(rolname, $1)',
+    [prefix],
+  );
+  for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) {
+    await pool.query(`alter role "${rolname}" nologin`);
+    await pool.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1', [
+      rolname,
+    ]);
+    await pool.query(`drop role if exists "${rolname}"`);
+  }
+}
