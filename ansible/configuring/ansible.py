@@ -1,6 +1,7 @@
 """How Ansible is called: its files, its environment, its arguments. Pure but for the files it writes."""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from scratch import write_private
 ADMIN_USER = "ops"
 HOST_KEY_REPORT = "host-key.pub"
 _INVENTORY = "inventory.yml"
+_SERVICE_MARKS = ("AGENT_STACKS_INSTALLATION", "AGENT_STACKS_WORKER", "AGENT_STACKS_RUNNER")
 
 
 def write_files(folder: Path, inputs: Inputs) -> None:
@@ -73,8 +75,10 @@ def arguments(folder: Path, inputs: Inputs) -> list[str]:
 
 
 def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
-    """All of Ansible's environment: nothing is inherited but PATH, so no credential of the caller's is."""
-    return {
+    """All of Ansible's environment: nothing is inherited but PATH and the marks by which the service finds what it
+    started, so no credential of the caller's is."""
+    marks = {name: os.environ[name] for name in _SERVICE_MARKS if name in os.environ}
+    return marks | {
         "PATH": inputs.search_path,
         "HOME": str(folder),
         "TMPDIR": str(folder),
