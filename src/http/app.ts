@@ -1,5 +1,6 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
+import { createDashboard } from '../dashboard/router.ts';
 import { createAgent } from './agents/create-agent.ts';
 import { listAgents } from './agents/list-agents.ts';
 import { listOperations } from './agents/list-operations.ts';
@@ -57,6 +58,8 @@ export function createApp(deps: HttpDeps): Express {
   app.use(['/api', '/metrics'], authentication.requireOperator);
   mount(app, OPERATOR_ROUTES, deps);
 
+  app.use(createDashboard(deps, authentication));
+
   app.use(notFound);
   app.use(problemHandler(deps.log));
   return app;
@@ -71,7 +74,7 @@ function securityHeaders(publicUrl: string) {
         defaultSrc: ["'none'"],
         scriptSrc: ["'self'"],
         styleSrc: ["'self'"],
-        imgSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
         connectSrc: ["'self'"],
         formAction: ["'self'"],
         baseUri: ["'none'"],

@@ -32,8 +32,10 @@ export const agentJson = z
   })
   .meta({ id: 'Agent' });
 
+export type AgentJson = z.input<typeof agentJson>;
+
 /** An agent as the outside sees it: neither its secrets nor its stack's inputs. */
-export function presentAgent(row: AgentRow): z.input<typeof agentJson> {
+export function presentAgent(row: AgentRow): AgentJson {
   return {
     agentId: row.agent_id,
     userId: row.user_id,

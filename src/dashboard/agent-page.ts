@@ -1,0 +1,81 @@
+import type { AgentJson } from '../http/agents/agent-json.ts';
+import type { OperationJson } from '../http/operations/operation-json.ts';
+import type { StoredEvent } from '../operations/events.ts';
+import { type Html, html, type Renderable } from './html.ts';
+import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
+import { capitalized, duration, stepWords } from './words.ts';
+
+export interface AgentPage {
+  agent: AgentJson;
+  /** Newest first. */
+  operations: OperationJson[];
+  /** The newest log lines of the newest operation, oldest first, and the place from which the page follows. */
+  log: { lines: StoredEvent[]; lastSequence: number };
+  buyersPage: string;
+}
+
+/** `/agents/{agentId}`: everything about one agent. */
+export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Html {
+  const [latest, ...earlier] = operations;
+  return html`<div id="summary" data-live>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent)}</div>
+<p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}</p>
+${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
+${facts(agent)}
+</div>
+<p><a href="${buyersPage}">The buyer’s page</a></p>
+${latest !== undefined && operationSection(latest, log)}
+<div id="earlier" data-live>${earlier.length > 0 && earlierTable(earlier)}</div>`;
+}
+
+function facts(agent: AgentJson): Html {
+  const rows: [string, Renderable][] = [
+    ['Buyer', agent.userId],
+    ['Plan', agent.plan],
+    ['Region', `${agent.region} (${agent.location})`],
+    ['Stack', html`<code>${agent.stackName}</code>`],
+    ['Server', agent.serverName && `${agent.serverName} (${agent.serverId})`],
+    ['IPv4', agent.ipv4],
+    ['IPv6', agent.ipv6],
+    ['Tailnet address', agent.tailnetIp],
+    ['Tailnet name', agent.tailnetName],
+    ['Subscription', agent.subscriptionId],
+    ['Ordered', agent.createdAt],
+  ];
+  return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value || '–'}</dd></div>`)}</dl>`;
+}
+
+function operationSection(operation: OperationJson, log: AgentPage['log']): Html {
+  return html`<section aria-labelledby="operation-title">
+<div id="operation" data-live data-operation="${operation.operationId}">
+<h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>
+<p class="muted">${duration(totalSeconds(operation))} in all, attempt ${operation.attempt}${
+    operation.retryCount > 0 && `, ${operation.retryCount} failed`
+  }</p>
+${
+  operation.error !== null &&
+  html`<p class="problem">${operation.failedStep !== null && html`${stepWords(operation.failedStep)}: `}${operation.error}</p>`
+}
+${timelineList(operation)}
+</div>
+<h3 id="log-title">Log</h3>
+<pre id="log" tabindex="0" role="log" aria-labelledby="log-title" data-operation="${operation.operationId}"
+ data-last="${log.lastSequence}">${log.lines.map((event) => `${String(event.data.line)}\n`)}</pre>
+</section>`;
+}
+
+function earlierTable(operations: OperationJson[]): Html {
+  return html`<h2>Earlier operations</h2>
+<table>
+<thead><tr><th scope="col">Operation</th><th scope="col">State</th><th scope="col">Asked for</th>
+<th scope="col">Took</th><th scope="col">Error</th></tr></thead>
+<tbody>${operations.map(
+    (operation) => html`<tr>
+<th scope="row">${capitalized(operation.kind)}</th>
+<td data-label="State">${badge(operation.status)}</td>
+<td data-label="Asked for"><time datetime="${operation.createdAt}">${operation.createdAt}</time></td>
+<td data-label="Took">${duration(totalSeconds(operation))}</td>
+<td data-label="Error">${operation.error ?? '–'}</td>
+</tr>`,
+  )}</tbody></table>`;
+}

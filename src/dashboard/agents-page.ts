@@ -1,0 +1,54 @@
+import type { OrderRow } from '../billing/orders.ts';
+import type { AgentJson } from '../http/agents/agent-json.ts';
+import { type Html, html } from './html.ts';
+import { agentActions, agentState, badge } from './parts.ts';
+import { age } from './words.ts';
+
+export interface AgentsPage {
+  agents: AgentJson[];
+  nextCursor: string | null;
+  attention: OrderRow[];
+  checkoutUrl?: string | undefined;
+}
+
+/** `/`: all agents, newest first, and what a person must look at. */
+export function agentsPage({ agents, nextCursor, attention, checkoutUrl }: AgentsPage): Html {
+  return html`<div class="title"><h1>Agents</h1>
+${checkoutUrl !== undefined && html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
+<div id="attention" data-live>${attention.length > 0 && attentionList(attention)}</div>
+<div id="agents" data-live>
+${agents.length === 0 ? html`<p>There is no agent yet.</p>` : agentsTable(agents)}
+</div>
+${nextCursor !== null && html`<p><a href="/?cursor=${nextCursor}">Older agents</a></p>`}`;
+}
+
+function agentsTable(agents: AgentJson[]): Html {
+  return html`<table>
+<caption class="visually-hidden">Agents, newest first</caption>
+<thead><tr><th scope="col">Agent</th><th scope="col">State</th><th scope="col">Health</th><th scope="col">Server</th>
+<th scope="col">Tailnet</th><th scope="col">Age</th><th scope="col">Actions</th></tr></thead>
+<tbody>${agents.map(agentRow)}</tbody>
+</table>`;
+}
+
+function agentRow(agent: AgentJson): Html {
+  return html`<tr>
+<th scope="row"><a href="/agents/${agent.agentId}">${agent.agentId}</a>
+<span class="muted">${agent.plan}, ${agent.region}</span></th>
+<td data-label="State">${agentState(agent)}</td>
+<td data-label="Health">${badge(agent.health)}</td>
+<td data-label="Server">${agent.serverName ?? '–'}${agent.ipv4 && html` <span class="muted">${agent.ipv4}</span>`}</td>
+<td data-label="Tailnet">${agent.tailnetIp ?? '–'}</td>
+<td data-label="Age"><time datetime="${agent.createdAt}" title="${agent.createdAt}">${age(agent.createdAt)}</time></td>
+<td data-label="Actions">${agentActions(agent)}</td>
+</tr>`;
+}
+
+function attentionList(orders: OrderRow[]): Html {
+  return html`<section class="problem" aria-labelledby="attention-title">
+<h2 id="attention-title">Paid orders without an agent</h2>
+<ul>${orders.map(
+    (order) => html`<li><code>${order.session_id}</code> ${order.attention}
+<span class="muted">${age(order.created_at.toISOString())} ago</span></li>`,
+  )}</ul></section>`;
+}

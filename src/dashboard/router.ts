@@ -1,0 +1,157 @@
+import { fileURLToPath } from 'node:url';
+import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
+import { z } from 'zod';
+import { agentIdSchema } from '../agents/new-agent.ts';
+import { getAgent, listAgents } from '../agents/store.ts';
+import { listOrders } from '../billing/orders.ts';
+import { NotFoundError } from '../errors.ts';
+import { presentAgent } from '../http/agents/agent-json.ts';
+import type { Authentication } from '../http/authentication.ts';
+import type { HttpDeps } from '../http/deps.ts';
+import { presentOperations } from '../http/operations/operation-json.ts';
+import { cursorKind } from '../http/paging.ts';
+import { logRefusal, refusalOf } from '../http/problem.ts';
+import { readLogTail } from '../operations/events.ts';
+import { listOperations } from '../operations/listing.ts';
+import { requestOperation } from '../operations/requests.ts';
+import { agentPage } from './agent-page.ts';
+import { agentsPage } from './agents-page.ts';
+import { destroyPage } from './destroy-page.ts';
+import { html } from './html.ts';
+import { layout, type Page } from './layout.ts';
+import { createSignIn } from './sign-in.ts';
+import { createStatusLinks } from './status-links.ts';
+import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
+
+const AGENTS_PER_PAGE = 50;
+const OPERATIONS_SHOWN = 20;
+const LOG_LINES_SHOWN = 500;
+
+const cursors = cursorKind('agent', z.string().max(40));
+
+/** The pages: the operator's dashboard, signing in, and the buyer's progress page. */
+export function createDashboard(deps: HttpDeps, authentication: Authentication): Router {
+  const router = Router();
+  const assets = fileURLToPath(new URL('./assets', import.meta.url));
+  const signIn = createSignIn(deps, authentication);
+  const operator = [signIn.redirectStrangers, authentication.requireOperator];
+
+  router.use('/assets', express.static(assets, { index: false, redirect: false, maxAge: '1h' }));
+  router.get('/status/:agentId', showStatus(deps));
+  router.get('/sign-in', signIn.show);
+  router.post('/sign-in', ...signIn.submit);
+  router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
+  router.get('/', operator, showAgents(deps));
+  router.get('/agents/:agentId', operator, showAgent(deps));
+  router.get('/agents/:agentId/destroy', operator, confirmDestroy(deps));
+  router.post('/agents/:agentId/:kind', operator, ask(deps));
+  router.use(showError(deps));
+  return router;
+}
+
+export function sendPage(response: Response, deps: Pick<HttpDeps, 'machines'>, page: Page): void {
+  response.type('html').send(layout({ machines: deps.machines, ...page }).toString());
+}
+
+function showAgents(deps: HttpDeps): RequestHandler {
+  const { database, checkoutUrl } = deps;
+  return async (request, response) => {
+    const { cursor } = request.query;
+    const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
+    const [rows, attention] = await Promise.all([
+      listAgents(database, {
+        cursor: after === undefined ? undefined : { agentId: after },
+        limit: AGENTS_PER_PAGE + 1,
+      }),
+      listOrders(database, { attention: true, limit: 10 }),
+    ]);
+    const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
+    const main = agentsPage({ agents: page.map(presentAgent), nextCursor, attention, checkoutUrl });
+    sendPage(response, deps, { title: 'Agents', main, operator: true });
+  };
+}
+
+function showAgent(deps: HttpDeps): RequestHandler {
+  const { database } = deps;
+  const links = createStatusLinks(deps);
+  return async (request, response) => {
+    const agent = presentAgent(await getAgent(database, agentIdOf(request.params.agentId)));
+    const rows = await listOperations(database, { agentId: agent.agentId, limit: OPERATIONS_SHOWN });
+    const [latest] = rows;
+    const log =
+      latest === undefined
+        ? { lines: [], lastSequence: 0 }
+        : await readLogTail(database, latest.operation_id, LOG_LINES_SHOWN);
+    const main = agentPage({
+      agent,
+      operations: await presentOperations(database, rows),
+      log,
+      buyersPage: links.statusUrl(agent.agentId),
+    });
+    sendPage(response, deps, { title: agent.agentId, main, operator: true });
+  };
+}
+
+function confirmDestroy(deps: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    const agent = presentAgent(await getAgent(deps.database, agentIdOf(request.params.agentId)));
+    sendPage(response, deps, {
+      title: `Destroy ${agent.agentId}?`,
+      main: destroyPage(agent),
+      operator: true,
+    });
+  };
+}
+
+const BUTTONS = z.enum(['refresh', 'destroy']);
+
+function ask({ database, queue }: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    const agentId = agentIdOf(request.params.agentId);
+    const kind = BUTTONS.safeParse(request.params.kind).data;
+    if (kind === undefined) throw new NotFoundError('There is no such page');
+    await database
+      .transaction()
+      .execute((trx) => requestOperation(trx, queue, { agentId, kind, actor: 'operator' }));
+    response.redirect(303, `/agents/${agentId}`);
+  };
+}
+
+function showStatus(deps: HttpDeps): RequestHandler {
+  const { database } = deps;
+  const links = createStatusLinks(deps);
+  return async (request, response) => {
+    response.set('cache-control', 'no-store');
+    const { token } = request.query;
+    const agentId = agentIdOf(request.params.agentId);
+    if (typeof token !== 'string' || !links.isValid(agentId, token)) {
+      response.status(403);
+      sendPage(response, {}, { title: 'Not valid', main: statusRefusedPage() });
+      return;
+    }
+    const agent = presentAgent(await getAgent(database, agentId));
+    const rows = await listOperations(database, { agentId, limit: OPERATIONS_SHOWN });
+    const provision = rows.find((row) => row.kind === 'provision');
+    const [operation] = await presentOperations(database, provision === undefined ? [] : [provision]);
+    const reloadSeconds = isUnderWay(agent) ? RELOAD_SECONDS : undefined;
+    sendPage(response, deps, { title: 'Your agent', main: statusPage(agent, operation), reloadSeconds });
+  };
+}
+
+function agentIdOf(text: unknown): string {
+  const parsed = agentIdSchema.safeParse(text);
+  if (!parsed.success) throw new NotFoundError('There is no such agent');
+  return parsed.data;
+}
+
+function showError(deps: HttpDeps): ErrorRequestHandler {
+  return (error, request, response, next) => {
+    if (response.headersSent) return next(error);
+    const refusal = refusalOf(error);
+    logRefusal(deps.log, request, refusal, error);
+    const main = html`<div class="narrow"><h1>That did not work</h1><p class="problem" role="alert">${refusal.detail}</p>
+<p><a href="/">All agents</a></p></div>`;
+    response.status(refusal.status).set(refusal.headers);
+    sendPage(response, deps, { title: 'That did not work', main });
+  };
+}

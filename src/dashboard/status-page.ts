@@ -1,0 +1,53 @@
+import { AGENT_STEPS } from '../agents/states.ts';
+import type { AgentJson } from '../http/agents/agent-json.ts';
+import type { OperationJson } from '../http/operations/operation-json.ts';
+import { type Html, html } from './html.ts';
+import { duration, stepWords } from './words.ts';
+
+export const RELOAD_SECONDS = 3;
+
+/** Whether there is progress to wait for. */
+export function isUnderWay(agent: AgentJson): boolean {
+  return ['requested', 'provisioning', 'stopping', 'destroying'].includes(agent.status);
+}
+
+const SENTENCES: Record<AgentJson['status'], string> = {
+  requested: 'Your agent is next in line.',
+  provisioning: 'Your agent is being set up.',
+  running: 'Your agent is running.',
+  stopping: 'Your agent is being stopped.',
+  stopped: 'Your agent is stopped.',
+  suspended: 'Your agent is suspended until the payment arrives.',
+  failed: 'Something went wrong on our side. We know about it and are looking into it.',
+  destroying: 'Your agent is being removed.',
+  destroyed: 'Your agent has been removed.',
+};
+
+/** `/status/{agentId}`: the buyer's page. Progress and nothing else: no address, no id of ours, no text of an error. */
+export function statusPage(agent: AgentJson, provision: OperationJson | undefined): Html {
+  const showSteps = ['requested', 'provisioning', 'running'].includes(agent.status);
+  return html`<div class="narrow">
+<h1>${agent.status === 'running' ? 'Ready' : 'Your agent'}</h1>
+<p role="status">${SENTENCES[agent.status]}</p>
+${showSteps && steps(agent, provision)}
+${isUnderWay(agent) && html`<p class="muted">This page looks again by itself every ${RELOAD_SECONDS} seconds.</p>`}
+</div>`;
+}
+
+function steps(agent: AgentJson, provision: OperationJson | undefined): Html {
+  const reached = AGENT_STEPS.indexOf(agent.step ?? 'queued');
+  const done = agent.status === 'running';
+  return html`<ol class="timeline">${AGENT_STEPS.map((step, index) => {
+    const state = done || index < reached ? 'done' : index === reached ? 'current' : 'ahead';
+    const seconds = provision?.timeline.findLast((entry) => entry.step === step)?.seconds;
+    return html`<li class="${state}"${state === 'current' && html` aria-current="step"`}><span>${stepWords(step)}<span
+class="visually-hidden">, ${state}</span></span>
+<span class="number">${seconds !== undefined && seconds !== null && step !== 'running' && duration(seconds)}</span></li>
+`;
+  })}</ol>`;
+}
+
+export function statusRefusedPage(): Html {
+  return html`<div class="narrow"><h1>This link is not valid</h1>
+<p>It may have expired, or a part of it is missing. Please use the link that you were sent, or ask for a new one.</p></div>`;
+}

@@ -1,0 +1,35 @@
+const STEPS: Record<string, string> = {
+  queued: 'Waiting in line',
+  creating_server: 'Creating the server',
+  joining_network: 'Joining the private network',
+  configuring: 'Configuring',
+  verifying: 'Verifying',
+  running: 'Running',
+  waiting_to_retry: 'Waiting to try again',
+};
+
+/** A step as a person reads it; one that a runner made up in its own words. */
+export function stepWords(step: string): string {
+  return STEPS[step] ?? capitalized(step.replaceAll('_', ' '));
+}
+
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** `4.2 s`, `38 s`, `2 min 05 s`. */
+export function duration(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
+}
+
+/** How long ago, in the largest unit that says something. */
+export function age(isoTime: string, now = Date.now()): string {
+  const seconds = Math.max(0, (now - Date.parse(isoTime)) / 1000);
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
