@@ -20,27 +20,33 @@ export async function supervise<T extends Running>(
   say: (line: string) => void,
 ): Promise<{ current(): T; stop(): Promise<void> }> {
   let running = await start();
-  let stopping = false;
+  const stopping = new AbortController();
   const watching = (async () => {
     for (;;) {
       await running.exited;
-      if (stopping) return;
+      if (stopping.signal.aborted) return;
       say(`${name} has ended unexpectedly: starting it again`);
-      for (let pause = FIRST_PAUSE_MS; !stopping; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      for (
+        let pause = FIRST_PAUSE_MS;
+        !stopping.signal.aborted;
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      ) {
         try {
           running = await start();
           break;
         } catch (error) {
           say(`${name} could not be started: ${errorMessage(error)}`);
-          await sleep(pause);
+          await sleep(pause, undefined, { signal: stopping.signal }).catch(() => {});
         }
       }
+      // Told to stop while it was being started: nobody else knows of the new one.
+      if (stopping.signal.aborted) await running.stop();
     }
   })();
   return {
     current: () => running,
     stop: async () => {
-      stopping = true;
+      stopping.abort();
       await running.stop();
       await watching;
     },

@@ -41,6 +41,7 @@ export async function claimNext(database: Database, workerId: string): Promise<O
 async function takeCandidate(trx: Database, workerId: string): Promise<OperationRow | undefined> {
   const candidate = await trx
     .selectFrom('operations as o')
+    .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
     .select('o.operation_id')
     .where('o.status', '=', 'queued')
     .where('o.executor', '=', 'local')
@@ -51,7 +52,8 @@ async function takeCandidate(trx: Database, workerId: string): Promise<Operation
     .orderBy('o.priority', 'desc')
     .orderBy('o.sequence')
     .limit(1)
-    .forUpdate()
+    // The agent as well, and neither is waited for: a request that holds the agent may want this very operation's row.
+    .forNoKeyUpdate(['o', 'a'])
     .skipLocked()
     .executeTakeFirst();
   if (candidate === undefined) return undefined;
@@ -93,6 +95,15 @@ export async function renewLease(database: Database, claim: Claim): Promise<{ ca
 
 /** The operation's row, locked, if the claim still holds. Every write of an attempt goes through here. @throws LostError */
 export async function lockClaim(trx: Database, claim: Claim): Promise<OperationRow> {
+  // The agent before its operations, as requests lock them: one order, no deadlock.
+  await trx
+    .selectFrom('agents')
+    .select('agent_id')
+    .where('agent_id', '=', ({ selectFrom }) =>
+      selectFrom('operations').select('agent_id').where('operation_id', '=', claim.operationId),
+    )
+    .forNoKeyUpdate()
+    .execute();
   const row = await trx
     .selectFrom('operations')
     .selectAll()

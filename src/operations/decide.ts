@@ -25,7 +25,7 @@ const LONGEST_DELAY_SECONDS = 300;
 export function decide(error: unknown, tries: Tries): Decision {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
   if (error instanceof LostError) {
-    return tries.lostCount + 1 >= MAX_LOST
+    return tries.lostCount >= MAX_LOST
       ? { kind: 'give-up' }
       : { kind: 'repeat', delaySeconds: delay(tries.lostCount) };
   }

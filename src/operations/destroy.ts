@@ -29,6 +29,8 @@ export function createDestroy(deps: DestroyDeps): Runbook {
 /** After the last failed try of a provision: everything billed goes, the failed agent stays and can be provisioned again. */
 export function createRollback(deps: DestroyDeps): Runbook {
   return async (run) => {
+    // Asked to be provisioned again, or destroyed, since: what there is belongs to that operation.
+    if (run.agent.status !== 'failed') return async () => {};
     await removeEverything(deps, run);
     return (trx) => markRolledBack(trx, run.agent.agent_id);
   };

@@ -16,14 +16,16 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
   for (;;) {
     const found = await database.transaction().execute(async (trx) => {
       const row = await trx
-        .selectFrom('operations')
-        .selectAll()
-        .where('status', '=', 'active')
-        .where('executor', '=', 'local')
-        .where(({ eb, fn }) => eb('lease_until', '<', fn<Date>('now')))
-        .orderBy('sequence')
+        .selectFrom('operations as o')
+        .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
+        .selectAll('o')
+        .where('o.status', '=', 'active')
+        .where('o.executor', '=', 'local')
+        .where(({ eb, fn }) => eb('o.lease_until', '<', fn<Date>('now')))
+        .orderBy('o.sequence')
         .limit(1)
-        .forUpdate()
+        // Neither is waited for: a request that holds the agent may want this very operation's row.
+        .forNoKeyUpdate(['o', 'a'])
         .skipLocked()
         .executeTakeFirst();
       if (row === undefined) return undefined;

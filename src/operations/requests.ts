@@ -142,6 +142,7 @@ async function cancelQueued(
     .where('status', '=', 'queued')
     .execute();
   await appendEvents(trx, operation.operation_id, operation.attempt, [
+    { type: 'step', data: { step: 'finished' } },
     { type: 'status', data: { status: 'cancelled', attempt: operation.attempt } },
   ]);
 }
@@ -183,7 +184,21 @@ export async function retryOperation(
       `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be tried again now`,
     );
   }
+  if (operation.kind === 'provision') await cancelWaitingRollbacks(trx, agentId);
   return queueAgain(trx, queue, operation, request.actor);
+}
+
+/** The provision takes over what a rollback that has not begun would have freed; run after it, the rollback would free a running agent. */
+async function cancelWaitingRollbacks(trx: Database, agentId: string): Promise<void> {
+  const waiting = await trx
+    .selectFrom('operations')
+    .select(['operation_id', 'attempt'])
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', 'rollback')
+    .where('status', '=', 'queued')
+    .forNoKeyUpdate()
+    .execute();
+  for (const rollback of waiting) await cancelQueued(trx, rollback);
 }
 
 async function queueAgain(
@@ -208,6 +223,7 @@ async function queueAgain(
       .returningAll()
       .executeTakeFirstOrThrow();
     await appendEvents(trx, row.operation_id, row.attempt, [
+      { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: row.attempt } },
     ]);
     await audit(trx, {

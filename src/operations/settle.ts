@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
+import type { AgentStatus } from '../agents/states.ts';
 import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { decide } from './decide.ts';
@@ -42,6 +43,7 @@ export async function handBack({ database, queue }: SettleDeps, claim: Claim): P
         type: 'log',
         data: { line: 'The worker is stopping; the operation will be taken up again.', stream: 'service' },
       },
+      { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
     ]);
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
@@ -75,7 +77,8 @@ export async function settleLocked(
   switch (decision.kind) {
     case 'cancelled':
       await close(trx, claim, { status: 'cancelled', error: 'Cancelled', failed_step: failure.step });
-      await afterLastFailure(trx, queue, row, 'The operation was cancelled');
+      // A refresh that a person ended has found out nothing about the agent.
+      if (row.kind !== 'refresh') await afterLastFailure(trx, queue, row, 'The operation was cancelled');
       await tellStatus(trx, claim, { status: 'cancelled', attempt: row.attempt });
       return 'cancelled';
     case 'give-up':
@@ -83,7 +86,10 @@ export async function settleLocked(
         status: 'failed',
         error,
         failed_step: failure.step,
-        retry_count: Math.min(row.retry_count + 1, row.max_retries),
+        // A lost try is not a failed one, not even the last.
+        ...(failure.error instanceof LostError
+          ? { lost_count: row.lost_count + 1 }
+          : { retry_count: Math.min(row.retry_count + 1, row.max_retries) }),
       });
       await afterLastFailure(trx, queue, row, error);
       await tellStatus(trx, claim, {
@@ -130,18 +136,15 @@ async function afterLastFailure(
 ): Promise<void> {
   switch (row.kind) {
     case 'provision': {
-      const agent = await trx
-        .selectFrom('agents')
-        .select('status')
-        .where('agent_id', '=', row.agent_id)
-        .executeTakeFirstOrThrow();
       // A destroy that was asked for meanwhile frees everything itself.
-      if (agent.status === 'destroying') return;
+      if ((await statusOf(trx, row.agent_id)) === 'destroying') return;
       await markFailed(trx, row.agent_id, error);
       await insertOperation(trx, queue, { agentId: row.agent_id, kind: 'rollback' });
       return;
     }
     case 'rollback':
+      // Asked to be destroyed, or provisioned again, since: that operation frees or uses what there is.
+      if ((await statusOf(trx, row.agent_id)) !== 'failed') return;
       await insertOperation(trx, queue, {
         agentId: row.agent_id,
         kind: 'rollback',
@@ -164,11 +167,21 @@ async function afterLastFailure(
   }
 }
 
+async function statusOf(trx: Database, agentId: string): Promise<AgentStatus> {
+  const agent = await trx
+    .selectFrom('agents')
+    .select('status')
+    .where('agent_id', '=', agentId)
+    .executeTakeFirstOrThrow();
+  return agent.status;
+}
+
 interface Ending {
   status: 'succeeded' | 'failed' | 'cancelled';
   error: string | null;
   failed_step: string | null;
   retry_count?: number;
+  lost_count?: number;
 }
 
 async function close(trx: Database, claim: Claim, ending: Ending): Promise<void> {
@@ -215,8 +228,10 @@ async function tellStatus(
   claim: Claim,
   data: Extract<import('./events.ts').OperationEvent, { type: 'status' }>['data'],
 ): Promise<void> {
+  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that step's.
+  const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';
   await appendEvents(trx, claim.operationId, claim.attempt, [
-    ...(data.status === 'queued' ? [{ type: 'step' as const, data: { step: 'waiting_to_retry' } }] : []),
+    { type: 'step', data: { step } },
     { type: 'status', data },
   ]);
 }

@@ -37,9 +37,9 @@ export function pulumiError(cause: unknown): Error {
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(text), { cause });
   if (NO_STACK.test(text)) return new StackNotFoundError(summary(text), { cause });
   if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
-  if (CANCELLED.test(text) && !/error: [^u]/.test(text))
-    return new CancelledError('The run was cancelled', { cause });
-  if (KILLED.test(text)) return new LostError('The Pulumi CLI was ended from outside', { cause });
+  // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
+  if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
+    return new LostError('The Pulumi CLI was ended from outside', { cause });
   return new RetryableError(summary(text), { cause });
 }
 
@@ -71,5 +71,10 @@ export function summary(text: string): string {
     .map((line) => line.replace(/^\s*(error:|\*)\s*/i, '').trim())
     .filter((line) => line !== '' && !/^(update failed|\d+ errors? occurred:?|preview failed)$/i.test(line));
   const chosen = errors.length > 0 ? errors : lines.filter((line) => line !== '');
-  return [...new Set(chosen)].join('\n').slice(0, LONGEST_SUMMARY);
+  return withoutCredentials([...new Set(chosen)].join('\n')).slice(0, LONGEST_SUMMARY);
+}
+
+/** The CLI shows the state's whole address where it cannot reach it, password included. */
+function withoutCredentials(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
 }
