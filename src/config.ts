@@ -322,3 +322,24 @@ function readTailscale(reader: Reader): TailscaleAccount {
     loginServer: reader.read('TAILSCALE_LOGIN_SERVER', httpUrl),
   };
 }
+
+/** Where the operator's commands look for the running service. What is undefined stands in `sandboxFile`. */
+export interface ClientConfig {
+  url: string | undefined;
+  apiToken: Secret | undefined;
+  /** `sandbox.json` of a service in sandbox mode; there while that runs. */
+  sandboxFile: string;
+}
+
+/** Reads what the operator's commands need. @throws ConfigError */
+export function readClientConfig(environment: Environment = process.env): ClientConfig {
+  const reader = new Reader(environment);
+  const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const config = {
+    url,
+    apiToken: reader.secret('API_TOKEN'),
+    sandboxFile: join(resolve(reader.text('DATA_DIR') ?? '.data'), 'sandbox.json'),
+  };
+  if (reader.problems.length > 0) throw new ConfigError(reader.problems.join('\n'));
+  return config;
+}

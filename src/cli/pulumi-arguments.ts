@@ -30,7 +30,13 @@ export function readArguments(args: readonly string[]): PulumiArguments {
     if (WITH_VALUE.has(word)) index += 1;
   }
   // `organization/project/stack` and `project/stack` name the same stack.
-  return { words, stackName: stackName?.split('/').at(-1) };
+  return { words, stackName: (stackName ?? positionalStack(words))?.split('/').at(-1) };
+}
+
+/** `pulumi cancel <stack>`, `pulumi stack rm <stack>` and their like name the stack without an option. */
+function positionalStack(words: string[]): string | undefined {
+  if (words[0] === 'cancel') return words[1];
+  return words[0] === 'stack' && ['rm', 'select', 'init'].includes(words[1] ?? '') ? words[2] : undefined;
 }
 
 /** Commands that run the stack's program, and so can be handed one that is served already. */

@@ -8,7 +8,7 @@ import { NotFoundError } from '../errors.ts';
 import { presentAgent } from '../http/agents/agent-json.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
-import { presentOperations } from '../http/operations/operation-json.ts';
+import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
 import { logRefusal, refusalOf } from '../http/problem.ts';
 import { readLogTail } from '../operations/events.ts';

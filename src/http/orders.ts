@@ -1,20 +1,8 @@
 import { z } from 'zod';
 import { listOrders as readOrders } from '../billing/orders.ts';
 import { endpoint } from './endpoint.ts';
+import { type OrderJson, orderJson } from './order-json.ts';
 import { cursorKind, pageOf, pageQuery } from './paging.ts';
-
-const orderJson = z
-  .object({
-    sessionId: z.string(),
-    agentId: z.string().nullable(),
-    attention: z.string().nullable().meta({ description: 'Why the order has no agent' }),
-    subscriptionId: z.string().nullable(),
-    customerId: z.string().nullable(),
-    stripeEventId: z.string(),
-    metadata: z.record(z.string(), z.unknown()),
-    createdAt: z.iso.datetime(),
-  })
-  .meta({ id: 'Order' });
 
 const cursors = cursorKind('order', z.string().max(255));
 
@@ -36,7 +24,7 @@ export const listOrders = endpoint({
       limit: query.limit + 1,
     });
     const { page, nextCursor } = cursors.split(rows, query.limit, (last) => last.session_id);
-    const items: z.input<typeof orderJson>[] = page.map((row) => ({
+    const items: OrderJson[] = page.map((row) => ({
       sessionId: row.session_id,
       agentId: row.agent_id,
       attention: row.attention,

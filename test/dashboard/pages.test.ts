@@ -1,8 +1,8 @@
-import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { html } from '../../src/dashboard/html.ts';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
 import { Secret } from '../../src/secret.ts';
+import { finishProvision } from '../http/support/progress.ts';
 import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
 import { deliver, paidCheckout } from '../http/support/stripe.ts';
 
@@ -33,31 +33,14 @@ async function signIn(): Promise<string> {
 }
 
 async function create(more: object = {}): Promise<string> {
+  return (await order(more)).agentId;
+}
+
+async function order(more: object = {}): Promise<{ agentId: string; operationId: string }> {
   const response = await service.ask('/api/agents', {
     json: { userId: 'user-1', region: 'eu-west', ...more },
   });
-  return ((await response.json()) as { agentId: string }).agentId;
-}
-
-async function makeRunning(agentId: string): Promise<void> {
-  await service.database
-    .updateTable('agents')
-    .set({
-      status: 'running',
-      step: 'running',
-      health: 'healthy',
-      server_id: `4711-${agentId}`,
-      server_name: `agent-${agentId}`,
-      ipv4: '192.0.2.7',
-      tailnet_ip: '100.64.0.7',
-    })
-    .where('agent_id', '=', agentId)
-    .execute();
-  await service.database
-    .updateTable('operations')
-    .set({ status: 'succeeded', finished_at: sql`now()` })
-    .where('agent_id', '=', agentId)
-    .execute();
+  return (await response.json()) as { agentId: string; operationId: string };
 }
 
 describe('signing in', () => {
@@ -185,8 +168,8 @@ describe('requests of other sites', () => {
 
 describe('the pages', () => {
   it('show every agent, what needs attention, the checkout, and that all is simulated', async () => {
-    const agentId = await create();
-    await makeRunning(agentId);
+    const { agentId, operationId } = await order();
+    await finishProvision(service.database, { agentId, operationId });
     await deliver(service.url, paidCheckout({ region: '<b>mars</b>' }));
     const response = await service.ask('/');
     const page = await response.text();
@@ -211,8 +194,8 @@ describe('the pages', () => {
   });
 
   it('ask before an agent is destroyed, then destroy it', async () => {
-    const agentId = await create();
-    await makeRunning(agentId);
+    const { agentId, operationId } = await order();
+    await finishProvision(service.database, { agentId, operationId });
     const cookie = await signIn();
     const question = await service.ask(`/agents/${agentId}/destroy`, { headers: { cookie } });
     expect(await question.text()).toContain(`Destroy ${agentId}?`);
@@ -234,11 +217,11 @@ describe('the buyer’s page', () => {
   const links = () => createStatusLinks({ apiToken: new Secret(API_TOKEN), publicUrl: service.url });
 
   it('shows progress and nothing else', async () => {
-    const agentId = await create({ userId: 'secret-user' });
+    const { agentId, operationId } = await order({ userId: 'secret-user' });
     const waiting = await (await fetch(links().statusUrl(agentId))).text();
     expect(waiting).toContain('next in line');
     expect(waiting).toContain('http-equiv="refresh"');
-    await makeRunning(agentId);
+    await finishProvision(service.database, { agentId, operationId });
     const response = await fetch(links().statusUrl(agentId));
     const page = await response.text();
     expect(page).toContain('Your agent is running');

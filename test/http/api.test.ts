@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finishProvision } from './support/progress.ts';
 import { API_TOKEN, startService, type TestService } from './support/service.ts';
 import { deliver, paidCheckout } from './support/stripe.ts';
 
@@ -21,20 +22,6 @@ async function create(more: object = {}): Promise<{ agentId: string; operationId
 
 async function body(response: Response | Promise<Response>): Promise<Record<string, unknown>> {
   return (await (await response).json()) as Record<string, unknown>;
-}
-
-/** As a worker would leave it. */
-async function makeRunning(agentId: string, operationId: string): Promise<void> {
-  await service.database
-    .updateTable('agents')
-    .set({ status: 'running', server_id: agentId, tailnet_ip: '100.64.0.7' })
-    .where('agent_id', '=', agentId)
-    .execute();
-  await service.database
-    .updateTable('operations')
-    .set({ status: 'succeeded', finished_at: sql`now()` })
-    .where('operation_id', '=', operationId)
-    .execute();
 }
 
 describe('agents', () => {
@@ -169,7 +156,7 @@ describe('operations', () => {
     const refuse = await service.ask(`/api/agents/${agentId}/refresh`, { method: 'POST' });
     expect(refuse.status).toBe(409);
     expect(await body(refuse)).toMatchObject({ detail: expect.stringContaining('is requested') });
-    await makeRunning(agentId, operationId);
+    await finishProvision(service.database, { agentId, operationId });
     const refresh = await service.ask(`/api/agents/${agentId}/refresh`, { method: 'POST' });
     expect(refresh.status).toBe(202);
     expect(await body(refresh)).toMatchObject({ kind: 'refresh', status: 'queued', agentId });
@@ -331,7 +318,7 @@ describe('documents', () => {
 
   it('counts in Prometheus’ format', async () => {
     const { agentId, operationId } = await create();
-    await makeRunning(agentId, operationId);
+    await finishProvision(service.database, { agentId, operationId });
     const response = await service.ask('/metrics');
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     const text = await response.text();

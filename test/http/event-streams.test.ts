@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { appendEvents, type OperationEvent } from '../../src/operations/events.ts';
 import { readEventStream } from './support/event-stream.ts';
+import { log, step, tell } from './support/progress.ts';
 import { startService, type TestService } from './support/service.ts';
 
 let service: TestService;
@@ -15,26 +15,6 @@ async function create(): Promise<{ operationId: string; agentId: string }> {
   return (await response.json()) as { operationId: string; agentId: string };
 }
 
-/** As an attempt does: with the operation's row locked. */
-async function tell(
-  operationId: string,
-  events: OperationEvent[],
-  status?: 'active' | 'succeeded',
-): Promise<void> {
-  await service.database.transaction().execute(async (trx) => {
-    await trx
-      .updateTable('operations')
-      .set({
-        updated_at: sql`now()`,
-        ...(status === 'succeeded' ? { status, finished_at: sql`now()` } : {}),
-      })
-      .where('operation_id', '=', operationId)
-      .execute();
-    await appendEvents(trx, operationId, 1, events);
-  });
-}
-
-const log = (line: string): OperationEvent => ({ type: 'log', data: { line, stream: 'engine' } });
 const ids = (events: { id: string | undefined }[]) =>
   events.flatMap(({ id }) => (id === undefined ? [] : [Number(id)]));
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
@@ -45,8 +25,13 @@ describe('the events of an operation', () => {
     const response = await service.ask(`/api/operations/${operationId}/events`);
     expect(response.headers.get('content-type')).toContain('text/event-stream');
     const reading = readEventStream(response);
-    await tell(operationId, [{ type: 'step', data: { step: 'creating_server' } }, log('one\ntwo')]);
-    await tell(operationId, [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }], 'succeeded');
+    await tell(service.database, operationId, [step('creating_server'), log('one\ntwo')]);
+    await tell(
+      service.database,
+      operationId,
+      [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }],
+      'succeeded',
+    );
     const events = await reading;
     expect(events).toMatchObject([
       { id: '1', event: 'status', data: { status: 'queued', attempt: 0 } },
@@ -65,9 +50,14 @@ describe('the events of an operation', () => {
         const batch = Array.from({ length: Math.min(7, total - line) }, (_, index) =>
           log(`line ${line + index}`),
         );
-        await tell(operationId, batch);
+        await tell(service.database, operationId, batch);
       }
-      await tell(operationId, [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }], 'succeeded');
+      await tell(
+        service.database,
+        operationId,
+        [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }],
+        'succeeded',
+      );
     })();
     const received: number[] = [];
     let connections = 0;
@@ -92,7 +82,7 @@ describe('the events of an operation', () => {
 
   it('end at once for one that has finished, from where the client stands', async () => {
     const { operationId } = await create();
-    await tell(operationId, [log('last')], 'succeeded');
+    await tell(service.database, operationId, [log('last')], 'succeeded');
     const from = async (id: number) =>
       readEventStream(
         await service.ask(`/api/operations/${operationId}/events`, {
@@ -119,7 +109,7 @@ describe('the events of an operation', () => {
       where datname = current_database() and application_name = 'agent-stacks events'`.execute(
       service.database,
     );
-    await tell(operationId, [log('while nobody listened')], 'succeeded');
+    await tell(service.database, operationId, [log('while nobody listened')], 'succeeded');
     expect(ids(await reading)).toEqual([1, 2]);
     // The connection comes back by itself.
     await expect
@@ -147,9 +137,14 @@ describe('the feed of all agents', () => {
     for (const { operationId } of operations) wanted.add(operationId);
     await Promise.all(
       operations.map(async ({ operationId }) => {
-        await tell(operationId, [{ type: 'step', data: { step: 'creating_server' } }, log('noise')]);
-        await tell(operationId, [{ type: 'step', data: { step: 'verifying' } }]);
-        await tell(operationId, [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }], 'succeeded');
+        await tell(service.database, operationId, [step('creating_server'), log('noise')]);
+        await tell(service.database, operationId, [step('verifying')]);
+        await tell(
+          service.database,
+          operationId,
+          [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }],
+          'succeeded',
+        );
       }),
     );
     const events = await reading;

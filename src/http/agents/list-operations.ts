@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { getAgent } from '../../agents/store.ts';
 import { listOperations as readOperations } from '../../operations/listing.ts';
 import { endpoint } from '../endpoint.ts';
-import { operationJson, presentOperations } from '../operations/operation-json.ts';
+import { operationJson } from '../operations/operation-json.ts';
+import { presentOperations } from '../operations/present-operations.ts';
 import { cursorKind, pageOf, pageQuery } from '../paging.ts';
 import { agentParams } from './agent-json.ts';
 

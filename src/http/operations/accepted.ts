@@ -1,7 +1,8 @@
 import type { Response } from 'express';
 import type { Database } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
-import { operationJson, presentOperations } from './operation-json.ts';
+import { operationJson } from './operation-json.ts';
+import { presentOperations } from './present-operations.ts';
 
 export const acceptedAnswer = {
   description: 'Accepted; the operation that carries it out',

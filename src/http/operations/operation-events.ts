@@ -20,6 +20,10 @@ const sequence = z.coerce
 
 const query = z.object({
   lastEventId: sequence.optional().meta({ description: 'As Last-Event-ID, which goes before it' }),
+  follow: z
+    .stringbool({ error: 'must be true or false' })
+    .default(true)
+    .meta({ description: 'false: only what there is now' }),
 });
 const headers = z.object({ 'last-event-id': sequence.optional() });
 
@@ -39,21 +43,20 @@ export const operationEvents = endpoint({
       schema: z.string(),
     },
   },
-  handle: async ({ params, query: { lastEventId }, request, response, deps }) => {
+  handle: async ({ params, query: { lastEventId, follow }, request, response, deps }) => {
     const after = read(headers, request.headers, 'header')?.['last-event-id'] ?? lastEventId ?? 0;
     await getOperation(deps.database, params.operationId);
     const stream = openEventStream(request, response, deps.stopping);
-    await follow(deps, stream, params.operationId, after);
+    await send(deps, stream, { operationId: params.operationId, after, follow });
     stream.end();
   },
 });
 
 /** Sends everything after a sequence number, then what comes, until the operation has finished and all is sent. */
-async function follow(
+async function send(
   { database, events }: HttpDeps,
   stream: EventStream,
-  operationId: string,
-  after: number,
+  { operationId, after, follow }: { operationId: string; after: number; follow: boolean },
 ): Promise<void> {
   const wakeUp = createWakeUp();
   // Before the first look: what is appended between the two wakes us again.
@@ -71,6 +74,7 @@ async function follow(
         await stream.send([{ event: 'end', data: { status } }]);
         return;
       }
+      if (!follow) return;
       await wakeUp.sleep(LOOK_ANYWAY_MS, stream.signal);
     }
   } finally {

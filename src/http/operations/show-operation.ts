@@ -1,6 +1,7 @@
 import { getOperation } from '../../operations/requests.ts';
 import { endpoint } from '../endpoint.ts';
-import { operationJson, operationParams, presentOperations } from './operation-json.ts';
+import { operationJson, operationParams } from './operation-json.ts';
+import { presentOperations } from './present-operations.ts';
 
 export const showOperation = endpoint({
   method: 'get',

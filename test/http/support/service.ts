@@ -27,6 +27,8 @@ export interface TestService {
   /** Asks with the operator's token, unless headers say otherwise. */
   ask(path: string, init?: RequestInit & { json?: unknown }): Promise<Response>;
   databaseUrl: string;
+  /** Cuts every connection of clients, as a restart would. */
+  hangUp(): void;
   stop(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export async function startService(
     logged,
     databaseUrl: testDatabase.url,
     ask: (path, { json, ...init } = {}) => ask(`${address}${path}`, json, init),
+    hangUp: () => server.closeAllConnections(),
     stop: async () => {
       stopping.abort();
       server.closeAllConnections();

@@ -1,0 +1,51 @@
+import { createInterface } from 'node:readline/promises';
+import { ConfigError, readClientConfig } from '../config.ts';
+import { errorMessage } from '../errors.ts';
+import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
+import { createClient } from './client.ts';
+import { run } from './commands.ts';
+import { CommandError, findConnection } from './connection.ts';
+
+/** `npm run agents -- <command>`. Exits 0 where it succeeded, 1 where it did not, 2 where it was not understood. */
+async function main(): Promise<number> {
+  let command: Command;
+  try {
+    command = parseCommand(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    return 2;
+  }
+  if (command.name === 'help') {
+    console.log(USAGE);
+    return 0;
+  }
+  try {
+    const config = readClientConfig();
+    const client = createClient(() => findConnection(config));
+    const succeeded = await run(command, {
+      client,
+      print: (line) => console.log(line),
+      confirm: confirmation(),
+    });
+    return succeeded ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
+    console.error(errorMessage(error));
+    return 1;
+  }
+}
+
+function confirmation(): ((question: string) => Promise<boolean>) | undefined {
+  if (!process.stdin.isTTY) return undefined;
+  return async (question) => {
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    const answer = await lines.question(`${question} Type yes: `);
+    lines.close();
+    return answer.trim().toLowerCase() === 'yes';
+  };
+}
+
+// The reader of a pipe has seen enough (`… | head`).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.exitCode = await main();

@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { CommandError, type Connection, ServiceAway } from './connection.ts';
+
+/** The running service, by HTTP. The connection is looked up at every call: a service that starts again may have another port. */
+export interface Client {
+  get<T>(path: string, schema: z.ZodType<T>): Promise<T>;
+  post<T>(path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
+  /** The answer's body as it comes. @throws ServiceAway where nobody answers. */
+  stream(
+    path: string,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
+}
+
+const problemSchema = z.object({ detail: z.string() });
+
+export function createClient(connect: () => Promise<Connection>): Client {
+  const ask = async (path: string, init: RequestInit): Promise<Response> => {
+    const { url, apiToken } = await connect();
+    const headers = { ...init.headers, authorization: `Bearer ${apiToken.reveal()}` };
+    const response = await fetch(`${url}${path}`, { ...init, headers }).catch((error: unknown) => {
+      throw new ServiceAway(`The service at ${url} does not answer. Is it running?`, { cause: error });
+    });
+    if (!response.ok) throw await refusal(response, url);
+    return response;
+  };
+  return {
+    get: async (path, schema) => schema.parse(await (await ask(path, {})).json()),
+    post: async (path, schema, body) => {
+      const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+      return schema.parse(await (await ask(path, { method: 'POST', ...json })).json());
+    },
+    stream: async (path, headers, signal) => {
+      const { body } = await ask(path, { headers, signal });
+      if (body === null) throw new ServiceAway('The service sent no events');
+      return body;
+    },
+  };
+}
+
+async function refusal(response: Response, url: string): Promise<CommandError> {
+  if (response.status === 401) {
+    return new CommandError(`The service at ${url} does not take this token (API_TOKEN)`);
+  }
+  const problem = problemSchema.safeParse(await response.json().catch(() => undefined)).data;
+  const message = problem?.detail ?? `The service at ${url} answered ${response.status}`;
+  return response.status >= 500 ? new ServiceAway(message) : new CommandError(message);
+}

@@ -1,0 +1,231 @@
+import type { z } from 'zod';
+import { agentJson } from '../http/agents/agent-json.ts';
+import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
+import { orderJson } from '../http/order-json.ts';
+import { pageOf } from '../http/paging.ts';
+import type { Command } from './arguments.ts';
+import type { Client } from './client.ts';
+import { CommandError } from './connection.ts';
+import { operationEvents } from './event-source.ts';
+import { printable, table } from './table.ts';
+
+/** What the commands work with. */
+export interface Terminal {
+  client: Client;
+  print(line: string): void;
+  /** Asks a person; undefined where nobody is there to answer. */
+  confirm: ((question: string) => Promise<boolean>) | undefined;
+}
+
+type Of<N extends Command['name']> = Extract<Command, { name: N }>;
+
+/** Carries a command out. @returns whether what it asked for succeeded. @throws CommandError */
+export async function run(command: Exclude<Command, { name: 'help' }>, terminal: Terminal): Promise<boolean> {
+  switch (command.name) {
+    case 'list':
+      return list(command, terminal);
+    case 'orders':
+      return orders(command, terminal);
+    case 'show':
+      return show(command, terminal);
+    case 'logs':
+      return logs(command, terminal);
+    case 'destroy':
+      return destroy(command, terminal);
+    case 'create':
+      return request(command, terminal, '/api/agents', command.agent);
+    case 'refresh':
+      return request(command, terminal, `${agentPath(command.agentId)}/refresh`);
+    case 'cancel':
+    case 'retry':
+      return request(
+        command,
+        terminal,
+        `/api/operations/${encodeURIComponent(command.operationId)}/${command.name}`,
+      );
+  }
+}
+
+async function list({ status, json }: Of<'list'>, terminal: Terminal): Promise<boolean> {
+  const agents = await all(terminal.client, '/api/agents', status === undefined ? {} : { status }, agentJson);
+  if (json) return printJson(terminal, agents);
+  terminal.print(
+    table(
+      ['AGENT', 'STATUS', 'STEP', 'HEALTH', 'PLAN', 'LOCATION', 'SERVER', 'IPV4', 'TAILNET IP', 'CREATED'],
+      agents.map((agent) => [
+        agent.agentId,
+        agent.status,
+        agent.status === 'provisioning' ? agent.step : null,
+        agent.health,
+        agent.plan,
+        agent.location,
+        agent.serverId,
+        agent.ipv4,
+        agent.tailnetIp,
+        agent.createdAt.slice(0, 19),
+      ]),
+    ),
+  );
+  return true;
+}
+
+async function orders({ attention, json }: Of<'orders'>, terminal: Terminal): Promise<boolean> {
+  const found = await all(terminal.client, '/api/orders', attention ? { attention: 'true' } : {}, orderJson);
+  if (json) return printJson(terminal, found);
+  terminal.print(
+    table(
+      ['SESSION', 'AGENT', 'SUBSCRIPTION', 'CREATED', 'ATTENTION'],
+      found.map((order) => [
+        order.sessionId,
+        order.agentId,
+        order.subscriptionId,
+        order.createdAt.slice(0, 19),
+        order.attention,
+      ]),
+    ),
+  );
+  return true;
+}
+
+async function show({ agentId, json }: Of<'show'>, terminal: Terminal): Promise<boolean> {
+  const { client, print } = terminal;
+  const agent = await client.get(agentPath(agentId), agentJson);
+  const operations = await all(client, `${agentPath(agentId)}/operations`, {}, operationJson);
+  if (json) return printJson(terminal, { ...agent, operations });
+  print(table(['AGENT', agent.agentId], Object.entries(agent).slice(1)));
+  print('');
+  print(
+    table(
+      ['OPERATION', 'KIND', 'STATUS', 'ATTEMPT', 'CREATED', 'TOOK', 'ERROR'],
+      operations.map((operation) => [
+        operation.operationId,
+        operation.kind,
+        operation.status,
+        String(operation.attempt),
+        operation.createdAt.slice(0, 19),
+        operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`,
+        operation.error,
+      ]),
+    ),
+  );
+  const [latest] = operations;
+  if (latest !== undefined) printTimeline(terminal, latest);
+  return true;
+}
+
+async function logs({ agentId, follow, json }: Of<'logs'>, terminal: Terminal): Promise<boolean> {
+  const page = await terminal.client.get(`${agentPath(agentId)}/operations?limit=1`, pageOf(operationJson));
+  const [latest] = page.items;
+  if (latest === undefined) throw new CommandError(`Agent ${agentId} has no operation yet`);
+  const ended = await tell(terminal, latest, { follow, json });
+  return !follow || ended.status === 'succeeded';
+}
+
+async function destroy(command: Of<'destroy'>, terminal: Terminal): Promise<boolean> {
+  if (!command.yes) {
+    if (terminal.confirm === undefined) {
+      throw new CommandError('Without a terminal to ask, destroy needs --yes');
+    }
+    const agent = await terminal.client.get(agentPath(command.agentId), agentJson);
+    const question = `Destroy agent ${agent.agentId} (${agent.status}) with everything on its server?`;
+    if (!(await terminal.confirm(question))) {
+      terminal.print('Nothing was done.');
+      return false;
+    }
+  }
+  return request(command, terminal, `${agentPath(command.agentId)}/destroy`);
+}
+
+/** Asks for an operation, and with `--wait` follows it to its end. */
+async function request(
+  { json, wait }: { json: boolean; wait: boolean },
+  terminal: Terminal,
+  path: string,
+  body?: object,
+): Promise<boolean> {
+  const operation = await terminal.client.post(path, operationJson, body);
+  if (!wait) {
+    if (json) return printJson(terminal, operation);
+    terminal.print(
+      `${operation.kind} of agent ${operation.agentId}: ${operation.status} (operation ${operation.operationId})`,
+    );
+    return true;
+  }
+  const ended = await tell(terminal, operation, { follow: true, json });
+  return ended.status === 'succeeded';
+}
+
+/** Prints what an operation tells, and at its end the steps with their times. @returns the operation as it is then. */
+async function tell(
+  terminal: Terminal,
+  operation: OperationJson,
+  { follow, json }: { follow: boolean; json: boolean },
+): Promise<OperationJson> {
+  const { client, print } = terminal;
+  if (!json) print(`${operation.kind} of agent ${operation.agentId}, operation ${operation.operationId}`);
+  for await (const { event, data } of operationEvents(client, operation.operationId, follow)) {
+    if (json) print(JSON.stringify({ event, ...data }));
+    else print(`${seconds(operation.createdAt, String(data.at)).padStart(8)} s  ${describe(event, data)}`);
+  }
+  const now = await client.get(`/api/operations/${operation.operationId}`, operationJson);
+  if (!json) printTimeline(terminal, now);
+  return now;
+}
+
+function describe(event: string, data: Record<string, unknown>): string {
+  switch (event) {
+    case 'step':
+      return `▸ ${printable(String(data.step))}`;
+    case 'log':
+      return `  ${printable(String(data.line))}`;
+    default: {
+      const attempt = Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : '';
+      const error = data.error === undefined ? '' : `: ${printable(String(data.error))}`;
+      return `${data.status}${attempt}${error}`;
+    }
+  }
+}
+
+function printTimeline({ print }: Terminal, operation: OperationJson): void {
+  print('');
+  const rows = operation.timeline
+    .filter((entry) => entry.step !== 'finished')
+    .map((entry) => [entry.step, entry.seconds === null ? 'under way' : `${entry.seconds.toFixed(1)} s`]);
+  const total = operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`;
+  print(table(['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]));
+  if (operation.error !== null && operation.status !== 'succeeded') print(printable(operation.error));
+}
+
+function seconds(from: string, to: string): string {
+  return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
+}
+
+/** Every page of a list. */
+async function all<T extends z.ZodType>(
+  client: Client,
+  path: string,
+  query: Record<string, string>,
+  item: T,
+): Promise<z.output<T>[]> {
+  const items: z.output<T>[] = [];
+  let cursor: string | null = null;
+  do {
+    const search = new URLSearchParams({ ...query, limit: '200', ...(cursor === null ? {} : { cursor }) });
+    const page: { items: z.output<T>[]; nextCursor: string | null } = await client.get(
+      `${path}?${search}`,
+      pageOf(item),
+    );
+    items.push(...page.items);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return items;
+}
+
+function agentPath(agentId: string): string {
+  return `/api/agents/${encodeURIComponent(agentId)}`;
+}
+
+function printJson({ print }: Terminal, value: unknown): true {
+  print(JSON.stringify(value, null, 2));
+  return true;
+}

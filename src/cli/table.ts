@@ -1,0 +1,20 @@
+import { stripVTControlCharacters } from 'node:util';
+
+/** Columns as wide as their longest entry, for people. */
+export function table(header: readonly string[], rows: readonly (readonly (string | null)[])[]): string {
+  const lines = [header, ...rows].map((row) => row.map((cell) => printable(cell ?? '-')));
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Text from elsewhere without what would move a terminal's cursor or change its colours. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/(?!\t)\p{Cc}/gu, ' ');
+}

@@ -1,0 +1,191 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finishProvision, log, step, tell } from '../http/support/progress.ts';
+import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
+import { deliver, paidCheckout } from '../http/support/stripe.ts';
+
+let service: TestService;
+let dataDir: string;
+beforeAll(async () => {
+  service = await startService();
+  dataDir = await mkdtemp(join(tmpdir(), 'agents-cli-'));
+  await writeFile(
+    join(dataDir, 'sandbox.json'),
+    JSON.stringify({ url: service.url, apiToken: API_TOKEN, more: 1 }),
+  );
+});
+afterAll(async () => {
+  await service.stop();
+  await rm(dataDir, { recursive: true });
+});
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+/** The command as a process of its own; `said` resolves once it has printed a text. */
+function start(args: string[], environment: Record<string, string> = { DATA_DIR: dataDir }) {
+  const child = spawn(process.execPath, ['src/cli/agents.ts', ...args], {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+  return { ended, said: (text: string) => expect.poll(() => out, { timeout: 10_000 }).toContain(text) };
+}
+
+const agents = (...args: string[]): Promise<Ended> => start(args).ended;
+
+async function create(): Promise<{ agentId: string; operationId: string }> {
+  const response = await service.ask('/api/agents', { json: { userId: 'user-1', region: 'eu-west' } });
+  return (await response.json()) as { agentId: string; operationId: string };
+}
+
+describe('npm run agents', () => {
+  it('creates, shows, lists, refreshes and destroys', async () => {
+    const created = await agents(
+      'create',
+      '--user-id',
+      'u-1',
+      '--region',
+      'hel1',
+      '--agent-id',
+      'cli-1',
+      '--json',
+    );
+    expect(created).toMatchObject({ code: 0 });
+    const { operationId } = JSON.parse(created.out);
+    await finishProvision(service.database, { agentId: 'cli-1', operationId });
+    expect((await agents('list', '--status', 'running')).out).toMatch(
+      /^cli-1 +running +- +healthy +starter +hel1/m,
+    );
+    expect(JSON.parse((await agents('list', '--json')).out)).toContainEqual(
+      expect.objectContaining({ agentId: 'cli-1', status: 'running' }),
+    );
+    const shown = await agents('show', 'cli-1');
+    expect(shown.out).toContain('agent-cli-1.tail.example');
+    expect(shown.out).toMatch(/provision succeeded +\d+\.\d s/);
+    expect(await agents('refresh', 'cli-1')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('refresh of agent cli-1'),
+    });
+    const unconfirmed = await agents('destroy', 'cli-1');
+    expect(unconfirmed).toMatchObject({ code: 1, err: expect.stringContaining('--yes') });
+    expect(await agents('destroy', 'cli-1', '--yes')).toMatchObject({ code: 0 });
+    const again = await agents('destroy', 'cli-1', '--yes');
+    expect(again).toMatchObject({ code: 1, err: expect.stringContaining('is destroying') });
+  });
+
+  it('follows the log with the time of each step, over broken connections, and ends with the operation', async () => {
+    const { agentId, operationId } = await create();
+    const following = start(['logs', agentId, '-f']);
+    await tell(service.database, operationId, [step('creating_server'), log('before')]);
+    await following.said('before');
+    service.hangUp();
+    await tell(service.database, operationId, [log('while away'), step('verifying')]);
+    await following.said('verifying');
+    service.hangUp();
+    await finishProvision(service.database, { agentId, operationId });
+    const { code, out } = await following.ended;
+    expect(code).toBe(0);
+    for (const text of ['before', 'while away', '▸ creating_server', '▸ verifying']) {
+      expect(out.split(text)).toHaveLength(2);
+    }
+    expect(out).toMatch(/^ +\d+\.\d s {2}▸ creating_server$/m);
+    expect(out).toMatch(/^creating_server +\d+\.\d s$/m);
+    expect(out).toMatch(/^provision succeeded +\d+\.\d s$/m);
+  });
+
+  it('prints the log so far without -f, and nothing that moves the terminal’s cursor', async () => {
+    const { agentId, operationId } = await create();
+    await tell(service.database, operationId, [log('a\u001b[2Jb\u0007c')]);
+    const { code, out } = await agents('logs', agentId);
+    expect(code).toBe(0);
+    expect(out).toContain('ab c');
+    expect(out).toContain('under way');
+  });
+
+  it('waits where asked to, and exits 1 where the operation failed', async () => {
+    const waiting = start([
+      'create',
+      '--agent-id',
+      'cli-wait',
+      '--user-id',
+      'u',
+      '--region',
+      'ash',
+      '--wait',
+    ]);
+    await waiting.said('queued');
+    const operation = await service.database
+      .selectFrom('operations')
+      .select('operation_id')
+      .where('agent_id', '=', 'cli-wait')
+      .executeTakeFirstOrThrow();
+    expect(await agents('cancel', operation.operation_id)).toMatchObject({ code: 0 });
+    expect(await waiting.ended).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('provision cancelled'),
+    });
+    expect(await agents('retry', operation.operation_id)).toMatchObject({ code: 0 });
+    expect(await agents('retry', operation.operation_id)).toMatchObject({ code: 1 });
+  });
+
+  it('lists orders, and those that need attention', async () => {
+    const bad = paidCheckout({ region: 'nowhere' });
+    const good = paidCheckout();
+    await deliver(service.url, bad);
+    await deliver(service.url, good);
+    const { out } = await agents('orders', '--attention');
+    expect(out).toContain(String(bad.data.object.id));
+    expect(out).toContain('metadata.region is unknown');
+    expect(out).not.toContain(String(good.data.object.id));
+    expect(JSON.parse((await agents('orders', '--json')).out)).toHaveLength(2);
+  });
+
+  it.each([
+    [[], 'A command is missing'],
+    [['explode'], 'no command explode'],
+    [['constructor'], 'no command constructor'],
+    [['show'], 'needs an agent id'],
+    [['show', 'a', 'b'], 'known about b'],
+    [['create', '--region', 'ash'], '--user-id'],
+    [['list', '--bogus'], '--bogus'],
+    [['destroy', 'a', '--yes=1'], '--yes'],
+  ])('does not understand %j, and says how it is used', async (args, message) => {
+    const { code, err, out } = await agents(...args);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain(message);
+    expect(err).toContain('npm run agents -- <command>');
+  });
+
+  it('says what is wrong where nothing runs, nobody answers, or the token is another', async () => {
+    const at = (environment: Record<string, string>) => start(['list'], environment).ended;
+    expect(await at({ DATA_DIR: '/nonexistent' })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('npm start'),
+    });
+    const away = await at({ PUBLIC_URL: 'http://127.0.0.1:1', API_TOKEN });
+    expect(away).toMatchObject({ code: 1, err: expect.stringContaining('does not answer') });
+    const stranger = await at({ PUBLIC_URL: service.url, API_TOKEN: 'another-token' });
+    expect(stranger).toMatchObject({ code: 1, err: expect.stringContaining('API_TOKEN') });
+    expect(stranger.err).not.toContain('another-token');
+    expect(await at({ PUBLIC_URL: `${service.url}/`, API_TOKEN })).toMatchObject({ code: 0 });
+    expect(await agents('show', 'no-such')).toMatchObject({ code: 1, err: 'There is no agent no-such\n' });
+    expect(await agents('show', '../orders')).toMatchObject({ code: 1 });
+  });
+});

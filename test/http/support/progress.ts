@@ -1,0 +1,51 @@
+import { sql } from 'kysely';
+import { type AgentOutputs, beginProvision, markRunning } from '../../../src/agents/store.ts';
+import type { Database } from '../../../src/database/connect.ts';
+import { appendEvents, type OperationEvent } from '../../../src/operations/events.ts';
+
+/** As an attempt tells what it does: with the operation's row locked. */
+export async function tell(
+  database: Database,
+  operationId: string,
+  events: OperationEvent[],
+  ending?: 'succeeded',
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await trx
+      .updateTable('operations')
+      .set({
+        updated_at: sql`now()`,
+        ...(ending ? { status: ending, finished_at: sql`clock_timestamp()` } : {}),
+      })
+      .where('operation_id', '=', operationId)
+      .execute();
+    await appendEvents(trx, operationId, 1, events);
+  });
+}
+
+/** As a worker leaves an agent that it has provisioned. */
+export async function finishProvision(
+  database: Database,
+  { agentId, operationId }: { agentId: string; operationId: string },
+): Promise<AgentOutputs> {
+  const outputs = {
+    serverId: `server-of-${agentId}`,
+    serverName: `agent-${agentId}`,
+    ipv4: '192.0.2.7',
+    ipv6: '2001:db8::7',
+    tailnetIp: '100.64.0.7',
+    tailnetName: `agent-${agentId}.tail.example`,
+  };
+  await beginProvision(database, agentId);
+  await markRunning(database, agentId, outputs);
+  await tell(
+    database,
+    operationId,
+    [{ type: 'status', data: { status: 'succeeded', attempt: 1 } }],
+    'succeeded',
+  );
+  return outputs;
+}
+
+export const log = (line: string): OperationEvent => ({ type: 'log', data: { line, stream: 'engine' } });
+export const step = (name: string): OperationEvent => ({ type: 'step', data: { step: name } });
