@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../agents/states.ts';
 import { setAgentStep } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
 import { type Claim, lockClaim } from './claims.ts';
 import { appendEvents, type OperationEvent } from './events.ts';
+import { LEASE_SECONDS } from './states.ts';
 
 /** Tells an attempt's steps and log lines to the database while it runs. */
 export interface Recorder {
@@ -15,6 +17,7 @@ export interface Recorder {
 }
 
 const BATCH_MS = 150;
+const RETRY_MS = 500;
 const LONGEST_LINE = 4_000;
 
 /**
@@ -37,7 +40,7 @@ export function createRecorder(
     if (held.length === 0) return;
     const events = held;
     held = [];
-    writing = writing.then(() => write(database, operation, events)).catch(onError);
+    writing = writing.then(() => persist(database, operation, events)).catch(onError);
   };
   const hold = (event: OperationEvent) => {
     held.push(event);
@@ -61,6 +64,23 @@ export function createRecorder(
       await writing;
     },
   };
+}
+
+/** While the database is away, what there is to tell waits for it, for as long as the lease can outlast that. */
+async function persist(
+  database: Database,
+  operation: { claim: Claim; agentId: string; kind: string },
+  events: OperationEvent[],
+): Promise<void> {
+  const deadline = Date.now() + LEASE_SECONDS * 1000;
+  for (;;) {
+    try {
+      return await write(database, operation, events);
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > deadline) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
 }
 
 async function write(

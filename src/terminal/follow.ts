@@ -43,20 +43,24 @@ class Follower {
 
   /** Prints what is new. @returns whether the operation has finished. */
   catchUp(): Promise<boolean> {
-    this.#reading = this.#reading.then(() => this.#read()).catch(() => true);
+    // The database may be away; the next event brings what was missed.
+    this.#reading = this.#reading.then(() => this.#read()).catch(() => false);
     return this.#reading;
   }
 
   async #read(): Promise<boolean> {
     this.#label ??= await this.#describe();
     let finished = false;
-    for (const event of await readEvents(this.#database, this.#operationId, this.#sequence)) {
-      this.#sequence = event.sequence;
-      this.#begun ??= event.at;
-      if (event.type === 'step') this.#enterStep(String(event.data.step), event.at);
-      if (event.type === 'status') finished = this.#showStatus(event.data, event.at);
+    for (;;) {
+      const events = await readEvents(this.#database, this.#operationId, this.#sequence);
+      if (events.length === 0) return finished;
+      for (const event of events) {
+        this.#sequence = event.sequence;
+        this.#begun ??= event.at;
+        if (event.type === 'step') this.#enterStep(String(event.data.step), event.at);
+        if (event.type === 'status') finished = this.#showStatus(event.data, event.at);
+      }
     }
-    return finished;
   }
 
   async #describe(): Promise<string> {
