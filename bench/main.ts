@@ -1,0 +1,127 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Config, readConfig } from '../src/config.ts';
+import { errorMessage } from '../src/errors.ts';
+import { untilStopped } from '../src/launch/stop-signals.ts';
+import { measureAging } from './aging.ts';
+import { type Installation, type InstallationSettings, openInstallation } from './installation.ts';
+import { machineFacts } from './machine.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
+import { measureProvisions } from './provision.ts';
+import { type Results, report } from './report.ts';
+import { measureWebhook } from './webhook.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const startedAt = performance.now();
+const tell = (line: string) =>
+  console.error(`[${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s] ${line}`);
+
+/** Closes what has been opened, last first, and at once what is opened by somebody who has not noticed the end yet. */
+class Closers {
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  #closed = false;
+
+  add = (close: () => Promise<unknown>): void => {
+    if (this.#closed) void close();
+    else this.#closers.unshift(close);
+  };
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const close of this.#closers) await close().catch(() => {});
+  }
+}
+
+/** Runs the chosen measurements on an installation of their own, and takes it away again whatever happens. */
+async function main(): Promise<number> {
+  let options: Options;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${errorMessage(error)}\n${USAGE}`);
+    return 2;
+  }
+  const stopped = untilStopped();
+  const closers = new Closers();
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-bench-'));
+  try {
+    const measuring = measure(options, folder, closers.add);
+    // After an interruption it fails somewhere, when its processes are taken away.
+    measuring.catch(() => {});
+    const results = await Promise.race([measuring, stopped.promise.then(() => undefined)]);
+    if (results === undefined) {
+      tell('interrupted: stopping everything');
+      return 130;
+    }
+    console.log(`\n${report(results)}`);
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+    return 0;
+  } catch (error) {
+    console.error(`The benchmark has failed: ${errorMessage(error)}`);
+    return 1;
+  } finally {
+    await closers.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function measure(
+  options: Options,
+  folder: string,
+  defer: InstallationSettings['defer'],
+): Promise<Results> {
+  const config = readConfig({ ...process.env, MODE: 'sandbox', HOST: '127.0.0.1', PORT: '0' });
+  const environment = childEnvironment(config);
+  const ansibleBin = config.tools.ansible;
+  const installation = await openInstallation({ root, folder, environment, ansibleBin, defer, tell });
+  const [postgres] = await installation.watch.rows<{ server_version: string }>('show server_version');
+  const results: Results = {
+    machine: machineFacts(root, config.tools.pulumi ?? 'pulumi', postgres!.server_version),
+  };
+  for (const measurement of options.measurements) {
+    tell(`measuring: ${measurement}`);
+    Object.assign(results, await MEASURE[measurement](installation, options));
+  }
+  return results;
+}
+
+type Measure = (installation: Installation, options: Options) => Promise<Partial<Results>>;
+
+const MEASURE: Record<Options['measurements'][number], Measure> = {
+  provision: async (installation, { rounds }) => {
+    const documented = await installation.startDocumentedWay();
+    const sides = [installation.ours, documented];
+    return { provision: await measureProvisions({ sides, meter: installation.meter, rounds, tell }) };
+  },
+  webhook: async (installation) => {
+    const api = await installation.startApi();
+    const webhook = await measureWebhook(api, installation.watch, tell);
+    await api.stop();
+    return { webhook };
+  },
+  aging: async ({ service, ours, watch, countStateRows }) => ({
+    aging: await measureAging({ service, side: ours, watch, countStateRows, tell }),
+  }),
+};
+
+/** What the measured processes inherit: nothing of the user's own installation. */
+function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record<string, string> {
+  const { pulumi, ansible } = tools;
+  return {
+    ...childEnvironment,
+    // The documented way finds the CLI on the PATH.
+    ...(pulumi === undefined
+      ? {}
+      : {
+          AGENT_STACKS_PULUMI: pulumi,
+          PATH: [dirname(pulumi), childEnvironment.PATH].filter(Boolean).join(delimiter),
+        }),
+    ...(ansible === undefined ? {} : { AGENT_STACKS_ANSIBLE: ansible }),
+    CACHE_DIR: cacheDir,
+    WORKER_CONCURRENCY: '4',
+  };
+}
+
+process.exit(await main());

@@ -1,0 +1,52 @@
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { errorMessage } from '../src/errors.ts';
+
+export const MEASUREMENTS = ['provision', 'webhook', 'aging'] as const;
+export type Measurement = (typeof MEASUREMENTS)[number];
+
+export interface Options {
+  measurements: readonly Measurement[];
+  rounds: number;
+  /** Where all figures go as JSON as well. */
+  json: string | undefined;
+}
+
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--json FILE]`;
+
+const schema = z.object({
+  only: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(MEASUREMENTS, { error: `--only takes ${MEASUREMENTS.join(', ')}` })).min(1))
+    .optional(),
+  rounds: z.coerce
+    .number({ error: '--rounds takes a whole number' })
+    .int('--rounds takes a whole number')
+    .min(1, '--rounds takes a number from 1 to 100')
+    .max(100, '--rounds takes a number from 1 to 100')
+    .default(3),
+  json: z.string().optional(),
+});
+
+/** @throws Error that says what is wrong with the arguments. */
+export function readOptions(args: string[]): Options {
+  const { values } = parseOptions(args);
+  const parsed = schema.safeParse(values);
+  if (!parsed.success) throw new Error(parsed.error.issues[0]?.message ?? 'malformed');
+  const { only, rounds, json } = parsed.data;
+  return { measurements: only ?? MEASUREMENTS, rounds, json };
+}
+
+function parseOptions(args: string[]) {
+  try {
+    const options = {
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      json: { type: 'string' },
+    } as const;
+    return parseArgs({ args, options });
+  } catch (error) {
+    throw new Error(errorMessage(error), { cause: error });
+  }
+}

@@ -1,0 +1,136 @@
+import type { AgingResult } from './aging.ts';
+import type { MachineFacts } from './machine.ts';
+import type { Usage } from './meter.ts';
+import type { Phase, Round } from './provision.ts';
+import { median, type Summary, summarize } from './statistics.ts';
+import { table } from './table.ts';
+import type { WebhookResult } from './webhook.ts';
+
+/** Everything that one run has measured. */
+export interface Results {
+  machine: MachineFacts;
+  provision?: Round[];
+  webhook?: WebhookResult;
+  aging?: AgingResult;
+}
+
+/** The results as text for people. */
+export function report({ machine, provision, webhook, aging }: Results): string {
+  const parts = [head(machine)];
+  if (provision !== undefined) parts.push(provisionTable(provision));
+  if (webhook !== undefined) parts.push(webhookText(webhook));
+  if (aging !== undefined) parts.push(agingText(aging));
+  return parts.join('\n\n');
+}
+
+function head(machine: MachineFacts): string {
+  return [
+    `Benchmark of ${machine.date}`,
+    `${machine.cores} cores (${machine.processor}), ${machine.memoryGibibytes.toFixed(1)} GiB, ${machine.system}`,
+    `Node ${machine.node}, Pulumi CLI ${machine.pulumi}, SDK ${machine.pulumiSdk}, Postgres ${machine.postgres}`,
+    `Load average before: ${machine.loadBefore.toFixed(2)}`,
+  ].join('\n');
+}
+
+/** One measured figure of a round, and what is better. */
+interface Figure {
+  label: string;
+  atOnce: number;
+  digits: number;
+  better: 'less' | 'more';
+  values: (round: Round) => number[];
+}
+
+const perAgent = (round: Round, total: number) => [total / round.agents];
+const cpu = ({ cpuSeconds }: Usage) => Object.values(cpuSeconds).reduce((sum, part) => sum + part, 0);
+const perMinute = (round: Round, phase: Phase) => [(round.agents / phase.usage.seconds) * 60];
+/** Memory of the side's own processes: database and sandbox are the same ones for both. */
+const ownMemory = ({ peakMebibytes }: Usage) => Math.max(peakMebibytes.service, peakMebibytes.documented);
+
+const FIGURES: Figure[] = [1, 4].flatMap((atOnce): Figure[] => [
+  ...(['provision', 'destroy'] as const).flatMap((phase): Figure[] => [
+    {
+      label: `${phase}: seconds`,
+      atOnce,
+      digits: 2,
+      better: 'less',
+      values: (round) => round[phase].seconds,
+    },
+    {
+      label: `${phase}: agents per minute`,
+      atOnce,
+      digits: 1,
+      better: 'more',
+      values: (round) => perMinute(round, round[phase]),
+    },
+    {
+      label: `${phase}: CPU-seconds`,
+      atOnce,
+      digits: 2,
+      better: 'less',
+      values: (round) => perAgent(round, cpu(round[phase].usage)),
+    },
+    {
+      label: `${phase}: Hetzner calls`,
+      atOnce,
+      digits: 1,
+      better: 'less',
+      values: (round) => perAgent(round, round[phase].usage.hetznerCalls),
+    },
+  ]),
+  {
+    label: 'peak memory, MiB',
+    atOnce,
+    digits: 0,
+    better: 'less',
+    values: (round) => [Math.max(ownMemory(round.provision.usage), ownMemory(round.destroy.usage))],
+  },
+]);
+
+function provisionTable(rounds: readonly Round[]): string {
+  const [ours, theirs] = [...new Set(rounds.map(({ side }) => side))];
+  const rows = FIGURES.map((figure) => {
+    const of = (side: string | undefined) =>
+      rounds
+        .filter((round) => round.side === side && round.atOnce === figure.atOnce)
+        .flatMap((round) => figure.values(round));
+    return [
+      `${figure.label}, ${figure.atOnce} at once`,
+      spread(summarize(of(ours)), figure.digits),
+      spread(summarize(of(theirs)), figure.digits),
+      `${ratio(median(of(ours)), median(of(theirs)), figure.better).toFixed(2)}x`,
+    ];
+  });
+  return [
+    table([`median (min-max)`, ours ?? '', theirs ?? '', 'better by'], rows),
+    'Per agent. CPU: all processes, with Postgres and the sandbox. Memory: the side’s own processes, without these.',
+  ].join('\n');
+}
+
+function spread({ median, min, max }: Summary, digits: number): string {
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
+}
+
+function ratio(ours: number, theirs: number, better: 'less' | 'more'): number {
+  return better === 'less' ? theirs / ours : ours / theirs;
+}
+
+function webhookText(result: WebhookResult): string {
+  const { milliseconds: ms } = result;
+  return [
+    `Webhook, ${result.eventsPerSecond} signed events a second for ${result.seconds} s, one --role api process:`,
+    `  ${result.sent} sent, ${result.errors} errors; ${result.distinct} different events, ${result.stored} stored`,
+    `  milliseconds from the planned moment to the whole answer: median ${ms.median.toFixed(1)}, ` +
+      `p95 ${ms.p95.toFixed(1)}, p99 ${ms.p99.toFixed(1)}, max ${ms.max.toFixed(1)} ` +
+      `(the generator itself was up to ${result.generatorLagMs.toFixed(1)} behind)`,
+  ].join('\n');
+}
+
+function agingText(result: AgingResult): string {
+  const { stateRows: rows } = result;
+  return [
+    `Aging, ${result.refreshes} refreshes of one agent:`,
+    `  first ten ${result.firstTenMedianSeconds.toFixed(2)} s, last ten ${result.lastTenMedianSeconds.toFixed(2)} s (medians)`,
+    `  rows of its state: ${rows.provisioned} after the provision, ${rows.tenth} after ten refreshes, ${rows.last} at the end`,
+  ].join('\n');
+}

@@ -1,0 +1,35 @@
+/** What is told of a row of measurements. */
+export interface Summary {
+  count: number;
+  median: number;
+  min: number;
+  max: number;
+}
+
+/** @throws RangeError for no values at all. */
+export function summarize(values: readonly number[]): Summary {
+  return {
+    count: values.length,
+    median: quantile(values, 0.5),
+    min: quantile(values, 0),
+    max: quantile(values, 1),
+  };
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/**
+ * The value below which the given share (0 to 1) of the values lies, interpolated between the two nearest ones.
+ * @throws RangeError for no values at all, or a share outside 0 to 1.
+ */
+export function quantile(values: readonly number[], share: number): number {
+  if (values.length === 0) throw new RangeError('There is nothing to take a quantile of');
+  if (!(share >= 0 && share <= 1)) throw new RangeError(`A quantile's share is from 0 to 1, not ${share}`);
+  const sorted = values.toSorted((a, b) => a - b);
+  const position = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(position)]!;
+  const above = sorted[Math.ceil(position)]!;
+  return below + (above - below) * (position - Math.floor(position));
+}
