@@ -62,6 +62,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     log,
     fence: pulumi.fence,
     runbooks: createRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
+    leaseSeconds: config.leaseSeconds,
     concurrency: config.workerConcurrency,
     workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
   });
@@ -86,9 +87,14 @@ async function openState({ connections, log }: ServiceDeps): Promise<PulumiState
   if (!/^postgres(ql)?:/.test(backendUrl.reveal())) {
     return { state: passiveStateStore, fence: createOpenFence(backendUrl), close: async () => {} };
   }
+  const database = decodeURIComponent(new URL(backendUrl.reveal()).pathname.slice(1));
   const pool = createPool(backendUrl, 4, 'agent-stacks state');
   const fence = await openFence({ pool, backendUrl, log });
-  return { state: createPostgresStateStore(pool, 'agents'), fence, close: () => pool.end() };
+  return {
+    state: createPostgresStateStore(pool, { database, project: 'agents' }),
+    fence,
+    close: () => pool.end(),
+  };
 }
 
 function createRunners({ config, connections }: ServiceDeps, installation: string): RunnerPool {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { agentName, foundationName } from '../../../stacks/inputs.ts';
 import type { StackProgram } from '../../../stacks/program.ts';
 import type { AgentKeys } from '../../agents/secrets.ts';
 import type { StateStore } from '../../clients/pulumi/state-store.ts';
@@ -65,14 +66,21 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
     return result;
   };
   return {
-    up: (run, program, { mayBeNew, keys, onProgress }) => {
+    up: async (run, program, { mayBeNew, keys, onProgress }) => {
       const environment = configureEnvironment(settings.configure, run, keys);
-      return runTask(run, { verb: 'up', program, mayBeNew, environment, onProgress });
+      const made = mayBeNew && (await makeAgentStack(settings.state, program));
+      return runTask(run, { verb: 'up', program, mayBeNew: mayBeNew && !made, environment, onProgress });
     },
     refresh: (run, program) => runTask(run, { verb: 'refresh', program }),
     destroy: (run, program) => runTask(run, { verb: 'destroy', program }),
     unlock: async (run, program) => void (await runTask(run, { verb: 'unlock', program })),
   };
+}
+
+/** An agent's stack begins as its foundation's does, without a process for `stack init`. */
+async function makeAgentStack(state: StateStore, program: StackProgram): Promise<boolean> {
+  if (program.stack !== 'agent') return false;
+  return state.makeEmpty(stackName(program), foundationName(program.inputs.project));
 }
 
 type TaskOfRun = Pick<StackTask, 'verb' | 'program'> &
@@ -82,8 +90,8 @@ type TaskOfRun = Pick<StackTask, 'verb' | 'program'> &
 
 export function stackName(program: StackProgram): string {
   return program.stack === 'agent'
-    ? `agent-${program.inputs.agentId}`
-    : `foundation-${program.inputs.project}`;
+    ? agentName(program.inputs.agentId)
+    : foundationName(program.inputs.project);
 }
 
 /** What the configuration script reads (ansible/configure): by environment, so that no secret is an argument or in the state. */
