@@ -1,6 +1,7 @@
 import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { LEASE_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
 
 /** Credentials of the services that live mode works with. */
@@ -25,6 +26,8 @@ interface CommonConfig {
   cacheDir: string;
   executor: 'local' | 'github-actions';
   workerConcurrency: number;
+  /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
+  leaseSeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
   tools: { pulumi: string | undefined; ansible: string | undefined };
@@ -111,6 +114,11 @@ const concurrency = z.coerce
   .int('must be a whole number from 1 to 64')
   .min(1, 'must be a whole number from 1 to 64')
   .max(64, 'must be a whole number from 1 to 64');
+/** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
+const leaseSeconds = z.coerce
+  .number({ error: 'must be a number of seconds from 10 to 300' })
+  .min(10, 'must be a number of seconds from 10 to 300')
+  .max(300, 'must be a number of seconds from 10 to 300');
 const apiToken = z.string().min(16, 'must have at least 16 characters');
 const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
 
@@ -190,6 +198,7 @@ function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'>
     cacheDir: resolve(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', ['local', 'github-actions']) ?? 'local',
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
+    leaseSeconds: LEASE_SECONDS,
     pulumi: {
       backendUrl: reader.secret('PULUMI_BACKEND_URL'),
       passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE'),
@@ -223,6 +232,7 @@ function readSandbox(reader: Reader): SandboxConfig {
   return {
     ...common,
     mode: 'sandbox',
+    leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
     databaseUrl: reader.secret('DATABASE_URL', postgresUrl),
     apiToken: reader.secret('API_TOKEN', apiToken),
     providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',

@@ -6,11 +6,11 @@ import { CancelledError, errorMessage, LostError, RetryableError } from '../erro
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
-import { Lease } from './lease.ts';
+import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import type { Runbook } from './run.ts';
 import { type AgentEffect, handBack, settleFailure, succeed } from './settle.ts';
-import { HEARTBEAT_SECONDS, LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
+import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
 
 export type Runbooks = Partial<Record<OperationKind, Runbook>>;
 
@@ -19,6 +19,8 @@ export interface AttemptDeps {
   queue: Queue;
   runbooks: Runbooks;
   fence: Fence;
+  /** How long a lease lasts; default `LEASE_SECONDS`. */
+  leaseSeconds?: number;
   log: Log;
 }
 
@@ -26,11 +28,6 @@ export interface AttemptDeps {
 export class StoppingError extends Error {
   override name = 'StoppingError';
 }
-
-/**
- * Between the moment a worker must have ended everything of an attempt and the end of the lease, after which another may begin.
- */
-const SAFETY_SECONDS = 6;
 
 /**
  * Carries out one attempt: heartbeats keep the lease, the runbook does the work, and whatever comes of it is settled under
@@ -50,14 +47,15 @@ export async function carryOut(
     attempt: claim.attempt,
   };
   const controller = new AbortController();
-  const lease = new Lease(leaseEnd());
+  const times = leaseTimes(deps.leaseSeconds ?? LEASE_SECONDS);
+  const lease = new Lease(leaseEnd(times));
   const onError = (error: unknown) => error instanceof LostError && controller.abort(error);
   const recorder = createRecorder(
     deps.database,
     { claim, agentId: operation.agent_id, kind: operation.kind },
     onError,
   );
-  const stopWatching = watch({ deps, claim, operation, controller, lease, stopping });
+  const stopWatching = watch({ deps, claim, operation, controller, lease, times, stopping });
   deps.log.info({ event: 'attempt.begins', ...ids }, `${operation.kind} of ${operation.agent_id} begins`);
   try {
     const outcome = await work(deps, { operation, lease, recorder, signal: controller.signal, claim });
@@ -144,8 +142,9 @@ async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
   }
 }
 
-function leaseEnd(): number {
-  return Date.now() + (LEASE_SECONDS - SAFETY_SECONDS) * 1000;
+/** By when everything of an attempt that renews its lease now must have ended, if it cannot renew it again. */
+function leaseEnd({ leaseSeconds, safetySeconds }: LeaseTimes): number {
+  return Date.now() + (leaseSeconds - safetySeconds) * 1000;
 }
 
 interface Watch {
@@ -154,16 +153,17 @@ interface Watch {
   operation: OperationRow;
   controller: AbortController;
   lease: Lease;
+  times: LeaseTimes;
   stopping: AbortSignal;
 }
 
 /** Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops. */
-function watch({ deps, claim, operation, controller, lease, stopping }: Watch): () => void {
+function watch({ deps, claim, operation, controller, lease, times, stopping }: Watch): () => void {
   const beat = async () => {
     if (Date.now() > lease.until) controller.abort(new LostError('The lease ran out'));
-    const end = leaseEnd();
+    const end = leaseEnd(times);
     try {
-      const { cancelRequested } = await renewLease(deps.database, claim);
+      const { cancelRequested } = await renewLease(deps.database, claim, times.leaseSeconds);
       lease.renew(end);
       if (cancelRequested) controller.abort(new CancelledError('Cancelled'));
     } catch (error) {
@@ -171,7 +171,7 @@ function watch({ deps, claim, operation, controller, lease, stopping }: Watch): 
       // Otherwise the database is away: the lease decides how long that may last.
     }
   };
-  const heartbeat = setInterval(() => void beat(), HEARTBEAT_SECONDS * 1000);
+  const heartbeat = setInterval(() => void beat(), times.heartbeatSeconds * 1000);
   const deadline = setInterval(
     () => Date.now() > lease.until && controller.abort(new LostError('The lease ran out')),
     500,

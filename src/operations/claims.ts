@@ -20,10 +20,14 @@ export interface Claim {
  * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no older queued one.
  * Raises its attempt number and gives it a lease. Concurrent callers get different operations.
  */
-export async function claimNext(database: Database, workerId: string): Promise<OperationRow | undefined> {
+export async function claimNext(
+  database: Database,
+  workerId: string,
+  leaseSeconds = LEASE_SECONDS,
+): Promise<OperationRow | undefined> {
   try {
     return await database.transaction().execute(async (trx) => {
-      const claimed = await takeCandidate(trx, workerId);
+      const claimed = await takeCandidate(trx, workerId, leaseSeconds);
       if (claimed === undefined) return undefined;
       if (claimed.kind === 'provision') await beginProvision(trx, claimed.agent_id);
       await appendEvents(trx, claimed.operation_id, claimed.attempt, [
@@ -38,7 +42,11 @@ export async function claimNext(database: Database, workerId: string): Promise<O
   }
 }
 
-async function takeCandidate(trx: Database, workerId: string): Promise<OperationRow | undefined> {
+async function takeCandidate(
+  trx: Database,
+  workerId: string,
+  leaseSeconds: number,
+): Promise<OperationRow | undefined> {
   const candidate = await trx
     .selectFrom('operations as o')
     .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
@@ -63,7 +71,7 @@ async function takeCandidate(trx: Database, workerId: string): Promise<Operation
       status: 'active',
       attempt: sql`attempt + 1`,
       worker_id: workerId,
-      lease_until: leaseEnd(),
+      lease_until: leaseEnd(leaseSeconds),
       claimed_at: sql`now()`,
       last_heartbeat_at: sql`now()`,
       started_at: sql`coalesce(started_at, now())`,
@@ -74,15 +82,19 @@ async function takeCandidate(trx: Database, workerId: string): Promise<Operation
     .executeTakeFirstOrThrow();
 }
 
-function leaseEnd() {
-  return sql<Date>`now() + make_interval(secs => ${LEASE_SECONDS})`;
+function leaseEnd(leaseSeconds: number) {
+  return sql<Date>`now() + make_interval(secs => ${leaseSeconds})`;
 }
 
 /** Makes the lease longer. @returns whether a person asked for the operation to end. @throws LostError where the claim is gone. */
-export async function renewLease(database: Database, claim: Claim): Promise<{ cancelRequested: boolean }> {
+export async function renewLease(
+  database: Database,
+  claim: Claim,
+  leaseSeconds = LEASE_SECONDS,
+): Promise<{ cancelRequested: boolean }> {
   const row = await database
     .updateTable('operations')
-    .set({ lease_until: leaseEnd(), last_heartbeat_at: sql`now()`, updated_at: sql`now()` })
+    .set({ lease_until: leaseEnd(leaseSeconds), last_heartbeat_at: sql`now()`, updated_at: sql`now()` })
     .where('operation_id', '=', claim.operationId)
     .where('attempt', '=', claim.attempt)
     .where('worker_id', '=', claim.workerId)

@@ -28,10 +28,8 @@ export const ALLOWED_FROM: Partial<Record<OperationKind, readonly AgentStatus[]>
 export const MAX_RETRIES = 3;
 /** A try that was lost (its process died) is repeated without counting, at most this many times. */
 export const MAX_LOST = 10;
-/** A lease lasts this long from its last renewal. */
+/** A lease lasts this long from its last renewal, unless the configuration says otherwise. */
 export const LEASE_SECONDS = 30;
-/** A worker renews its leases this often, and hears of cancellations with it. */
-export const HEARTBEAT_SECONDS = 3;
 /** An operation that takes longer than this is ended and counts as a failed try. */
 export const LIMIT_SECONDS: Record<OperationKind, number> = {
   provision: 30 * 60,

@@ -37,7 +37,9 @@ export async function startWorker(
     underWay.add(slot);
     try {
       for (;;) {
-        const operation = stopping.signal.aborted ? undefined : await claimNext(database, workerId);
+        const operation = stopping.signal.aborted
+          ? undefined
+          : await claimNext(database, workerId, deps.leaseSeconds);
         if (operation === undefined) return;
         await carryOut(deps, operation, workerId, stopping.signal);
       }
