@@ -11,12 +11,21 @@ export class HttpError extends RetryableError {
   }
 }
 
+/** Hears of every call that a client makes, to keep to a budget. */
+export interface CallWatch {
+  /** Before the call; what it throws keeps the call from being made. */
+  begins(): void;
+  /** With the answer's headers, whatever its status. */
+  answered(headers: Headers): void;
+}
+
 export interface JsonRequest {
   method: 'GET' | 'POST' | 'DELETE';
   url: string;
   headers: Record<string, string>;
   body?: string;
   signal?: AbortSignal | undefined;
+  watch?: CallWatch | undefined;
 }
 
 const TIMEOUT_SECONDS = 20;
@@ -26,7 +35,15 @@ const TIMEOUT_SECONDS = 20;
  * @returns the parsed JSON, undefined for an empty answer.
  * @throws PermanentError on 401 and 403: the credentials are wrong; HttpError on any other status but 2xx; RetryableError where no answer came.
  */
-export async function requestJson({ method, url, headers, body, signal }: JsonRequest): Promise<unknown> {
+export async function requestJson({
+  method,
+  url,
+  headers,
+  body,
+  signal,
+  watch,
+}: JsonRequest): Promise<unknown> {
+  watch?.begins();
   const timeout = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
   let response: Response;
   let text: string;
@@ -44,6 +61,7 @@ export async function requestJson({ method, url, headers, body, signal }: JsonRe
       cause: error,
     });
   }
+  watch?.answered(response.headers);
   if (response.ok) return text === '' ? undefined : JSON.parse(text);
   const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
   if (response.status === 401 || response.status === 403) throw new PermanentError(message);

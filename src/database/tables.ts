@@ -1,6 +1,7 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { AgentStatus, AgentStep, Health } from '../agents/states.ts';
 import type { OperationKind, OperationStatus } from '../operations/states.ts';
+import type { Place } from '../reconcile/inventory.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
 export interface Tables {
@@ -14,6 +15,7 @@ export interface Tables {
   foundations: FoundationTable;
   idempotency_keys: IdempotencyKeyTable;
   workers: WorkerTable;
+  sweeps: SweepTable;
 }
 
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -157,4 +159,17 @@ export interface WorkerTable {
   concurrency: number;
   started_at: DefaultTimestamp;
   seen_at: DefaultTimestamp;
+}
+
+export interface SweepTable {
+  sweep_id: Generated<number>;
+  started_at: DefaultTimestamp;
+  /** Null while it runs, and for good where its process died. */
+  finished_at: Timestamp | null;
+  calls: Defaulted<number>;
+  listed: Defaulted<number>;
+  removed: Defaulted<number>;
+  findings: JSONColumnType<string[], string | undefined, string>;
+  note: string | null;
+  next: JSONColumnType<Place, string | null, string | null> | null;
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Secret } from '../../secret.ts';
 import { HttpError, requestJson } from '../request.ts';
 
-const server = z.object({
+export const server = z.object({
   id: z.number(),
   name: z.string(),
   status: z.string(),
@@ -14,7 +14,11 @@ const server = z.object({
 });
 export type HetznerServer = z.infer<typeof server>;
 
-const labelled = z.object({ id: z.number(), name: z.string(), labels: z.record(z.string(), z.string()) });
+export const labelled = z.object({
+  id: z.number(),
+  name: z.string(),
+  labels: z.record(z.string(), z.string()),
+});
 export type LabelledResource = z.infer<typeof labelled>;
 
 const page = z.object({
@@ -66,7 +70,8 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
   };
 }
 
-function selector(labels: Record<string, string>): string {
+/** The query that asks for resources with all these labels. */
+export function selector(labels: Record<string, string>): string {
   const text = Object.entries(labels)
     .map(([key, value]) => `${key}==${value}`)
     .join(',');
@@ -74,7 +79,7 @@ function selector(labels: Record<string, string>): string {
 }
 
 /** undefined where the API says 404. */
-async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {

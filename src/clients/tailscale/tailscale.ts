@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { TailscaleAccount } from '../../config.ts';
-import { HttpError, requestJson } from '../request.ts';
+import { type CallWatch, HttpError, requestJson } from '../request.ts';
 
 const device = z.object({
   id: z.string(),
@@ -11,7 +11,12 @@ const device = z.object({
 });
 export type TailnetDevice = z.infer<typeof device>;
 
-const key = z.object({ id: z.string(), description: z.string().optional() });
+const key = z.object({
+  id: z.string(),
+  description: z.string().optional(),
+  /** Whether it lets nobody in any more: used up, expired, revoked. */
+  invalid: z.boolean().optional(),
+});
 export type TailnetKeyInfo = z.infer<typeof key>;
 
 /** What the service itself asks Tailscale. @see https://tailscale.com/api */
@@ -23,12 +28,13 @@ export interface TailscaleClient {
   deleteKey(keyId: string): Promise<void>;
 }
 
-export function createTailscaleClient(account: TailscaleAccount): TailscaleClient {
+/** `watch` hears of every call, those for access tokens included. */
+export function createTailscaleClient(account: TailscaleAccount, watch?: CallWatch): TailscaleClient {
   const base = `${account.baseUrl.replace(/\/+$/, '')}/api/v2`;
   const tailnet = `${base}/tailnet/${encodeURIComponent(account.tailnet)}`;
-  const authorize = createAuthorization(account, base);
+  const authorize = createAuthorization(account, base, watch);
   const call = async (method: 'GET' | 'DELETE', url: string) =>
-    requestJson({ method, url, headers: { authorization: await authorize() } });
+    requestJson({ method, url, headers: { authorization: await authorize() }, watch });
   return {
     listDevices: async () =>
       z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
@@ -52,7 +58,11 @@ const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().
 const RENEW_BEFORE_SECONDS = 60;
 
 /** The header's value: the API key as it is, or an OAuth access token, asked for again before it runs out. */
-function createAuthorization({ credential }: TailscaleAccount, base: string): () => Promise<string> {
+function createAuthorization(
+  { credential }: TailscaleAccount,
+  base: string,
+  watch: CallWatch | undefined,
+): () => Promise<string> {
   if (credential.kind === 'api-key') return async () => `Bearer ${credential.key.reveal()}`;
   let token: { text: string; until: number } | undefined;
   return async () => {
@@ -67,6 +77,7 @@ function createAuthorization({ credential }: TailscaleAccount, base: string): ()
           url: `${base}/oauth/token`,
           headers: { 'content-type': 'application/x-www-form-urlencoded' },
           body: body.toString(),
+          watch,
         }),
       );
       token = {

@@ -157,6 +157,17 @@ const STATEMENTS = [
      started_at timestamptz not null default now(),
      seen_at timestamptz not null default now())`,
 
+  `create table sweeps (
+     sweep_id bigint generated always as identity primary key,
+     started_at timestamptz not null default now(),
+     finished_at timestamptz,
+     calls int not null default 0,
+     listed int not null default 0,
+     removed int not null default 0,
+     findings jsonb not null default '[]',
+     note text,
+     next jsonb)`,
+
   `create view provisioning_jobs as
      select o.operation_id as id, o.agent_id, a.user_id, o.stripe_event_id,
        (case o.status when 'queued' then 'queued' when 'active' then 'provisioning' when 'succeeded' then 'running'

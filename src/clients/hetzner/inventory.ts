@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { RetryableError } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+import { type CallWatch, requestJson } from '../request.ts';
+import {
+  type HetznerServer,
+  type LabelledResource,
+  labelled,
+  orMissing,
+  selector,
+  server,
+} from './hetzner.ts';
+
+/** A page of a list, in the order of ids. `nextPage` is null on the last one. */
+export interface Page<T> {
+  items: T[];
+  nextPage: number | null;
+}
+
+/** What the sweep asks Hetzner: lists a page at a time, and removals that are waited for. @see https://docs.hetzner.cloud */
+export interface HetznerInventory {
+  /** Servers that carry all these labels, 50 a page. */
+  serverPage(labels: Record<string, string>, page: number): Promise<Page<HetznerServer>>;
+  sshKeyPage(labels: Record<string, string>, page: number): Promise<Page<LabelledResource>>;
+  /** undefined where it is not there. */
+  getServer(serverId: string): Promise<HetznerServer | undefined>;
+  /** Deletes, and returns when the server is gone; one that is gone already is fine. @throws RetryableError where it stays. */
+  removeServer(serverId: string): Promise<void>;
+  removeSshKey(keyId: string): Promise<void>;
+}
+
+/** A removal of a server makes at most this many calls. */
+export const CALLS_PER_SERVER_REMOVAL = 9;
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+const action = z.object({
+  id: z.number(),
+  status: z.enum(['running', 'success', 'error']),
+  error: z.object({ code: z.string(), message: z.string() }).nullable().optional(),
+});
+type Action = z.infer<typeof action>;
+
+const pagination = z.object({
+  meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
+});
+
+export function createHetznerInventory(
+  account: { token: Secret; endpoint: string },
+  watch?: CallWatch,
+): HetznerInventory {
+  const call = (method: 'GET' | 'DELETE', path: string) =>
+    requestJson({
+      method,
+      url: `${account.endpoint}${path}`,
+      headers: { authorization: `Bearer ${account.token.reveal()}` },
+      watch,
+    });
+
+  async function list<T>(path: string, item: z.ZodType<T>, labels: Record<string, string>, page: number) {
+    const answer = await call('GET', `/${path}?${selector(labels)}&sort=id%3Aasc&per_page=50&page=${page}`);
+    const items = z.array(item).parse((answer as Record<string, unknown>)[path]);
+    return { items, nextPage: pagination.parse(answer).meta.pagination.next_page };
+  }
+
+  async function untilFinished(started: Action): Promise<void> {
+    let now = started;
+    for (let calls = 1; now.status === 'running'; calls += 1) {
+      if (calls === CALLS_PER_SERVER_REMOVAL)
+        throw new RetryableError(`Hetzner accepted the delete and is still at it (action ${now.id})`);
+      await sleep(Math.min(FIRST_PAUSE_MS * 2 ** calls, LONGEST_PAUSE_MS));
+      now = z.object({ action }).parse(await call('GET', `/actions/${now.id}`)).action;
+    }
+    if (now.status === 'error')
+      throw new RetryableError(
+        `Hetzner's delete ended in an error: ${now.error?.message ?? 'no reason given'}`,
+      );
+  }
+
+  return {
+    serverPage: (labels, page) => list('servers', server, labels, page),
+    sshKeyPage: (labels, page) => list('ssh_keys', labelled, labels, page),
+    getServer: async (serverId) => {
+      const answer = await orMissing(call('GET', `/servers/${serverId}`));
+      return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
+    },
+    removeServer: async (serverId) => {
+      const answer = await orMissing(call('DELETE', `/servers/${serverId}`));
+      if (answer !== undefined) await untilFinished(z.object({ action }).parse(answer).action);
+    },
+    removeSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
+  };
+}

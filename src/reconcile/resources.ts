@@ -1,0 +1,53 @@
+import type { HetznerServer, LabelledResource } from '../clients/hetzner/hetzner.ts';
+import type { TailnetDevice, TailnetKeyInfo } from '../clients/tailscale/tailscale.ts';
+
+/** Something at a cloud that carries this service's mark, with the agent that the mark names. */
+export type Resource = { id: string; name: string; agentId: string | null } & (
+  | { kind: 'server'; operationId: string | null; deleting: boolean }
+  | { kind: 'ssh-key'; operationId: string | null }
+  | { kind: 'tailnet-key'; generation: number }
+  | { kind: 'device'; addresses: string[] }
+);
+
+export type ResourceKind = Resource['kind'];
+
+/** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
+export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
+
+export function serverResource({ id, name, labels, status }: HetznerServer): Resource {
+  return { kind: 'server', id: String(id), name, ...marks(labels), deleting: status === 'deleting' };
+}
+
+export function sshKeyResource({ id, name, labels }: LabelledResource): Resource {
+  return { kind: 'ssh-key', id: String(id), name, ...marks(labels) };
+}
+
+function marks(labels: Record<string, string>): { agentId: string | null; operationId: string | null } {
+  return { agentId: labels['agent-id'] || null, operationId: labels['operation-id'] || null };
+}
+
+/** A key that can still let a device in and is described as the stacks do it; undefined for any other: keys have no labels. */
+export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
+  const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
+  if (agentId === undefined || invalid === true) return undefined;
+  return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
+}
+
+/** A device that joined with one of our keys; undefined for any other. */
+export function deviceResource({ id, name, hostname, tags, addresses }: TailnetDevice): Resource | undefined {
+  if (!tags?.includes('tag:agent')) return undefined;
+  const agentId = /^agent-(.+)$/.exec(hostname)?.[1] ?? null;
+  return { kind: 'device', id, name, agentId, addresses };
+}
+
+const KIND_NAMES: Record<ResourceKind, string> = {
+  server: 'Server',
+  'ssh-key': 'SSH key',
+  'tailnet-key': 'Tailnet key',
+  device: 'Tailnet device',
+};
+
+/** What a person calls it: `Server agent-7 (4711)`. */
+export function ownName({ kind, name, id }: Resource): string {
+  return `${KIND_NAMES[kind]} ${name} (${id})`;
+}

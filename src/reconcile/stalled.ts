@@ -1,0 +1,123 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { appendEvents } from '../operations/events.ts';
+import { readWorkforce, removeStaleWorkers, type Workforce } from './workforce.ts';
+
+export interface StalledSettings {
+  /** So long an operation may wait for a worker before its log says that it does. */
+  waitSeconds: number;
+  /** How often this process looks. */
+  lookSeconds: number;
+}
+
+const SETTINGS: StalledSettings = { waitSeconds: 60, lookSeconds: 15 };
+
+/**
+ * Says in an operation's own log when no worker takes it, and why. Every process of an installation does this, so that it also happens where no
+ * worker runs.
+ */
+export function watchStalled(
+  deps: { database: Database; log: Log },
+  settings: StalledSettings = SETTINGS,
+): { stop(): Promise<void> } {
+  let looking: Promise<unknown> = Promise.resolve();
+  const look = () => {
+    looking = tellStalled(deps, settings.waitSeconds).catch((error: unknown) =>
+      deps.log.warn(
+        { event: 'stalled.look', error: errorMessage(error) },
+        'could not look for stalled operations',
+      ),
+    );
+  };
+  const timer = setInterval(look, settings.lookSeconds * 1000);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
+
+/**
+ * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for each time it waits. One process of
+ * the installation at a time; the others leave it to that one.
+ * @returns how many operations were told.
+ */
+export async function tellStalled(
+  { database, log }: { database: Database; log: Log },
+  waitSeconds: number,
+): Promise<number> {
+  return database.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ locked: boolean }>`
+      select pg_try_advisory_xact_lock(hashtext('stalled'), 0) as locked`.execute(trx);
+    if (rows[0]?.locked !== true) return 0;
+    await removeStaleWorkers(trx);
+    const stalled = await findStalled(trx, waitSeconds);
+    const workforce = await readWorkforce(trx);
+    for (const operation of stalled) {
+      const line = explainWait(operation, workforce);
+      await appendEvents(trx, operation.operationId, operation.attempt, [
+        { type: 'log', data: { line, stream: 'service' } },
+      ]);
+      const { operationId, agentId, kind } = operation;
+      log.warn({ event: 'operation.stalled', operationId, agentId, kind }, line);
+    }
+    return stalled.length;
+  });
+}
+
+interface Stalled {
+  operationId: string;
+  agentId: string;
+  kind: string;
+  attempt: number;
+  waitedSeconds: number;
+  /** Operations that workers will take before this one. */
+  ahead: number;
+}
+
+/**
+ * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else is under way on its agent. While it
+ * waits nobody writes into its log but we, so a line from later than its limit says that it was told.
+ */
+async function findStalled(trx: Database, waitSeconds: number): Promise<Stalled[]> {
+  const { rows } = await sql<Stalled>`
+    with waiting as (
+      select o.*, greatest(o.run_after, (
+        select max(p.finished_at) from operations p where p.agent_id = o.agent_id)) as waits_since
+      from operations o
+      where o.status = 'queued' and o.executor = 'local' and o.run_after <= now()
+        and not exists (select 1 from operations p where p.agent_id = o.agent_id
+          and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))),
+    stalled as (
+      select w.*, row_number() over (order by w.priority desc, w.sequence) - 1 as ahead from waiting w)
+    select s.operation_id as "operationId", s.agent_id as "agentId", s.kind, s.attempt, s.ahead,
+      extract(epoch from now() - s.waits_since)::int as "waitedSeconds"
+    from stalled s join operations o on o.operation_id = s.operation_id
+    where s.waits_since < now() - make_interval(secs => ${waitSeconds})
+      and not exists (select 1 from operation_events e where e.operation_id = s.operation_id
+        and e.type = 'log' and e.at > s.waits_since + make_interval(secs => ${waitSeconds}))
+    order by s.sequence
+    for no key update of o skip locked`.execute(trx);
+  return rows;
+}
+
+/** Why nobody takes it, in a sentence. */
+export function explainWait(
+  { waitedSeconds, ahead }: Pick<Stalled, 'waitedSeconds' | 'ahead'>,
+  { workers, slots, active, lastSeenAt }: Workforce,
+): string {
+  const wait = waitedSeconds < 120 ? `${waitedSeconds} s` : `${Math.floor(waitedSeconds / 60)} minutes`;
+  const begin = `No worker has taken this for ${wait}`;
+  const before = ahead === 1 ? '1 operation ahead' : `${ahead} operations ahead`;
+  if (workers === 0) {
+    const last =
+      lastSeenAt === null ? 'none has been seen lately' : `last one seen at ${lastSeenAt.toISOString()}`;
+    return `${begin}: none is running (${last})`;
+  }
+  if (active >= slots)
+    return `${begin}: ${workers === 1 ? 'the only worker is' : `all ${workers} workers are`} busy (${before})`;
+  return `${begin}, although ${slots - active} of ${slots} places are free (${before})`;
+}

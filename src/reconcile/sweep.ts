@@ -1,0 +1,128 @@
+import type { CallWatch } from '../clients/request.ts';
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { readAgentViews } from './agent-views.ts';
+import { type Budget, createBudget } from './budget.ts';
+import { compare, explain, type Finding } from './compare.ts';
+import { type GoneServer, reportGone } from './gone.ts';
+import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { type Removal, removeOfAgent } from './remove.ts';
+import type { ResourceKind } from './resources.ts';
+import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
+
+export interface SweepDeps {
+  database: Database;
+  /** Clients whose calls the watches count. */
+  openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
+  log: Log;
+  /** At most so many API calls a sweep. */
+  maxCalls?: number;
+}
+
+const MAX_CALLS = 400;
+
+/**
+ * Compares what carries our mark at the clouds with the rows, by list calls: removes what belongs to no living agent, reports what it does not
+ * understand, and touches nothing of an agent that something is under way for.
+ * @throws what keeps it from going on; what it has done until then is written down.
+ */
+export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
+  const before = await lastSweep(deps.database);
+  const sweepId = await beginSweep(deps.database);
+  const budget = createBudget(deps.maxCalls ?? MAX_CALLS);
+  const report: SweepReport = { calls: 0, listed: 0, removed: 0, findings: [], note: null, next: null };
+  try {
+    await run(deps, { budget, report, start: before?.next ?? START, signal });
+  } catch (error) {
+    report.note = `It ended early: ${errorMessage(error)}`;
+    throw error;
+  } finally {
+    report.calls = budget.used;
+    await finishSweep(deps.database, sweepId, report);
+    tell(deps.log, { sweepId, report, known: before?.findings ?? [] });
+  }
+  return report;
+}
+
+interface Running {
+  budget: Budget;
+  report: SweepReport;
+  start: Place;
+  signal: AbortSignal;
+}
+
+async function run(deps: SweepDeps, { budget, report, start, signal }: Running): Promise<void> {
+  const clouds = deps.openClouds(budget);
+  const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
+  report.listed = cloud.resources.length;
+  const agentIds = cloud.resources.flatMap(({ agentId }) => agentId ?? []);
+  const findings = compare(cloud, await readAgentViews(deps.database, agentIds));
+  const acting = { ...deps, ...clouds, budget };
+  const removed = await removeAll(acting, { removals: findings.filter(isRemoval), report, signal });
+  await reportAll(acting, { findings: findings.filter((finding) => !isRemoval(finding)), report, signal });
+  if (next === null) return;
+  report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
+  const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
+  report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
+}
+
+type Acting = SweepDeps & SweptClouds & { budget: Budget };
+
+async function removeAll(
+  deps: Acting,
+  { removals, report, signal }: { removals: Removal[]; report: SweepReport; signal: AbortSignal },
+): Promise<Record<ResourceKind, number>> {
+  const counts: Record<ResourceKind, number> = { server: 0, 'ssh-key': 0, 'tailnet-key': 0, device: 0 };
+  let postponed = 0;
+  for (const [agentId, ofAgent] of Map.groupBy(removals, (removal) => removal.agentId)) {
+    signal.throwIfAborted();
+    if (deps.budget.left === 0) {
+      postponed += ofAgent.length;
+      continue;
+    }
+    const outcomes = await removeOfAgent(deps, agentId, ofAgent);
+    for (const removal of outcomes.removed) {
+      counts[removal.resource.kind] += 1;
+      report.removed += 1;
+      report.findings.push(`Removed: ${explain(removal)}`);
+    }
+    for (const { removal, error } of outcomes.failed)
+      report.findings.push(`Could not be removed: ${explain(removal)}: ${error}`);
+    postponed += outcomes.postponed.length;
+  }
+  if (postponed > 0)
+    const shortened = `The budget of API calls is spent: ${postponed} removals are left to the next sweep`;
+  return counts;
+}
+
+async function reportAll(
+  deps: Acting,
+  { findings, report, signal }: { findings: Finding[]; report: SweepReport; signal: AbortSignal },
+): Promise<void> {
+  for (const finding of findings) {
+    signal.throwIfAborted();
+    if (!isGone(finding)) report.findings.push(explain(finding));
+    else if (deps.budget.left > 0) {
+      const text = await reportGone(deps, finding);
+      if (text !== undefined) report.findings.push(text);
+    }
+  }
+}
+
+const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
+const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
+
+/** A finding that stays from sweep to sweep is logged once. */
+function tell(
+  log: Log,
+  { sweepId, report, known }: { sweepId: number; report: SweepReport; known: string[] },
+): void {
+  for (const finding of report.findings)
+    if (!known.includes(finding)) log.warn({ event: 'sweep.finding', sweepId }, finding);
+  const { findings, ...counts } = report;
+  log.info(
+    { event: 'sweep.ends', sweepId, ...counts, findings: findings.length },
+    `the sweep compared ${report.listed} and removed ${report.removed}${report.note === null ? '' : `. ${report.note}`}`,
+  );
+}
