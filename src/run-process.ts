@@ -16,6 +16,7 @@ import { createLog, type Log } from './log.ts';
 import type { Role } from './main.ts';
 import { createEventHub, type EventHub } from './operations/event-hub.ts';
 import { startQueue } from './queue/queue.ts';
+import { watchStalled } from './reconcile/stalled.ts';
 import { startWorkerRole } from './service.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
@@ -49,7 +50,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
   try {
     for (const notice of config.notices) say(notice);
     const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
-    if (installation?.role === 'join') say(`Joining the installation that runs on ${config.dataDir}`);
+    if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
     const connections =
       installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
@@ -90,6 +91,7 @@ async function start({
   const events = createEventHub({ url: connections.databaseUrl, log });
   closers.add('the event listener', events.close);
   closers.add('the queue', queue.stop);
+  closers.add('the watch over waiting operations', watchStalled({ database, log }).stop);
 
   const url =
     role === 'worker'
@@ -111,7 +113,7 @@ async function start({
     closers.add('the worker', worker.stop);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
-  announce({ config, role, url: url?.url });
+  announce({ dataDir: installation?.dataDir, role, url: url?.url });
   await showAgents(database);
   if (installation?.role === 'host' && role !== 'worker')
     await placeDemoOrder({ database, connections, say });
@@ -177,10 +179,12 @@ function openLog(config: Config): Log {
   return createLog(join(config.dataDir, 'logs', 'service.log'));
 }
 
-function announce({ config, role, url }: { config: Config; role: Role; url: string | undefined }): void {
+/** `dataDir`: that of the sandbox's host; undefined in live mode. */
+function announce(parts: { dataDir: string | undefined; role: Role; url: string | undefined }): void {
+  const { dataDir, role, url } = parts;
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
-  if (config.mode === 'sandbox') {
-    say(`  Credentials   ${join(config.dataDir, 'sandbox.json')}`);
+  if (dataDir !== undefined) {
+    say(`  Credentials   ${join(dataDir, 'sandbox.json')}`);
     say('  Machines      simulated');
   }
   say(`  Ready (${role}). Ctrl-C stops everything.\n`);

@@ -115,7 +115,8 @@ function describe(port: number, pid: number, password: Secret): RunningPostgres 
   return { adminUrl, port, pid, url, ensureDatabase: (database) => ensureDatabase(adminUrl, database) };
 }
 
-async function ensureDatabase(adminUrl: string, database: string): Promise<void> {
+/** Makes a database on the server of `adminUrl` unless it exists; two callers at once are fine. */
+export async function ensureDatabase(adminUrl: string, database: string): Promise<void> {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {

@@ -5,8 +5,9 @@ import type { SandboxConfig } from '../config.ts';
 import { type Connections, fingerprint } from '../connections.ts';
 import { Secret } from '../secret.ts';
 import { claimDataDir } from './data-dir-lock.ts';
+import { claimDatabase } from './database-host.ts';
+import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
-import { hostPostgres } from './postgres.ts';
 import { freePort } from './postgres-server.ts';
 import { hostSandbox } from './sandbox.ts';
 import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
@@ -15,6 +16,8 @@ import { supervise } from './supervise.ts';
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {
   role: 'host' | 'join';
+  /** The DATA_DIR of the host, where sandbox.json is. */
+  dataDir: string;
   connections: Connections;
   /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
   serve(service: { url: string; port: number }): Promise<void>;
@@ -25,35 +28,64 @@ type Say = (line: string) => void;
 
 const JOIN_TIMEOUT_SECONDS = 90;
 
-/** Hosts DATA_DIR's database and sandbox, or joins the process that does. */
+/** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
 export async function openSandboxInstallation(config: SandboxConfig, say: Say): Promise<SandboxInstallation> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const claim = await claimDataDir(config.dataDir);
-  if (claim.role === 'join') {
-    return joinRunning(config);
-  }
+  if (claim.role === 'join') return joinRunning(config, config.dataDir);
   try {
-    return await host(config, say, claim.release);
+    const opened = await open(config, say, claim.release);
+    if (opened.role === 'host') return opened.installation;
+    claim.release();
+    return await joinRunning(config, opened.dataDir);
   } catch (error) {
     claim.release();
     throw error;
   }
 }
 
-async function host(config: SandboxConfig, say: Say, release: () => void): Promise<SandboxInstallation> {
+type Opened = { role: 'host'; installation: SandboxInstallation } | { role: 'join'; dataDir: string };
+
+async function open(config: SandboxConfig, say: Say, release: () => void): Promise<Opened> {
   removeSandboxFile(config.dataDir);
   const secrets = withConfigured(loadInstallationSecrets(config.dataDir), config);
   const databases = await openDatabases(config, say);
+  try {
+    const dataDir = await claimDatabase(databases.agents, {
+      dataDir: config.dataDir,
+      accounts: sandboxAccounts(secrets),
+    });
+    if (dataDir !== config.dataDir) {
+      await databases.stop();
+      return { role: 'join', dataDir };
+    }
+    await databases.ensureSiblings();
+    return { role: 'host', installation: await host({ config, say, release, secrets, databases }) };
+  } catch (error) {
+    await databases.stop();
+    throw error;
+  }
+}
+
+interface HostParts {
+  config: SandboxConfig;
+  say: Say;
+  release: () => void;
+  secrets: InstallationSecrets;
+  databases: Databases;
+}
+
+async function host({ config, say, release, secrets, databases }: HostParts): Promise<SandboxInstallation> {
   const port = await freePort(null);
-  const url = `http://127.0.0.1:${port}`;
-  const file = describe(url, secrets, databases, config);
+  const file = describe(`http://127.0.0.1:${port}`, secrets, databases, config);
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
+    dataDir: config.dataDir,
     connections: sandboxConnections(config, file, secrets),
     serve: async (service) => {
       const start = {
-        databaseUrl: databases.url('sandbox'),
+        databaseUrl: databases.sandbox,
         port,
         tokens: secrets.sandboxTokens,
         webhookUrl: `${service.url}/api/webhooks/stripe`,
@@ -69,24 +101,6 @@ async function host(config: SandboxConfig, say: Say, release: () => void): Promi
       release();
     },
   };
-}
-
-interface Databases {
-  url(database: string): string;
-  stop(): Promise<void>;
-}
-
-const DATABASES = ['agents', 'pulumi', 'sandbox'];
-
-async function openDatabases(config: SandboxConfig, say: Say): Promise<Databases> {
-  const postgres = await supervise(
-    'Postgres',
-    () => hostPostgres({ dataDir: config.dataDir, log: say }),
-    say,
-  );
-  for (const name of DATABASES) await postgres.current().ensureDatabase(name);
-  // A restart takes the same port, so these stay good.
-  return { url: postgres.current().url, stop: postgres.stop };
 }
 
 function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): InstallationSecrets {
@@ -115,20 +129,22 @@ function describe(
     hcloudToken: tokens.hcloudToken,
     tailscaleBaseUrl: `${url}/tailscale`,
     tailscaleApiKey: tokens.tailscaleApiKey,
-    databaseUrl: databases.url('agents'),
-    pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? `${databases.url('pulumi')}?sslmode=disable`,
+    databaseUrl: databases.agents,
+    pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
     pulumiPassphrase: secrets.pulumiPassphrase,
   };
 }
 
-async function joinRunning(config: SandboxConfig): Promise<SandboxInstallation> {
+async function joinRunning(config: SandboxConfig, dataDir: string): Promise<SandboxInstallation> {
   const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000;
   for (;;) {
-    const file = readSandboxFile(config.dataDir);
+    const file = readSandboxFile(dataDir);
     if (file !== undefined) {
-      const secrets = withConfigured(loadInstallationSecrets(config.dataDir), config);
+      refuseOtherDatabase(config, file, dataDir);
+      const secrets = withConfigured(loadInstallationSecrets(dataDir), config);
       return {
         role: 'join',
+        dataDir,
         connections: sandboxConnections(config, file, secrets),
         serve: async () => {},
         stop: async () => {},
@@ -136,11 +152,22 @@ async function joinRunning(config: SandboxConfig): Promise<SandboxInstallation> 
     }
     if (Date.now() > deadline)
       throw new Error(
-        `The process that holds ${config.dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
+        `The process that holds ${dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
       );
     await sleep(200);
   }
 }
+
+function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {
+  if (databaseUrl === undefined || isSameDatabase(databaseUrl.reveal(), file.databaseUrl)) return;
+  throw new Error(
+    `The installation that runs on ${dataDir} uses another database than DATABASE_URL names. Leave DATABASE_URL out to join it, or set another DATA_DIR.`,
+  );
+}
+
+const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
+  sandbox: fingerprint(sandboxTokens.hcloudToken),
+});
 
 /** The sandbox's addresses in place of the real services'. */
 export function sandboxConnections(
@@ -176,6 +203,6 @@ export function sandboxConnections(
         ? new URL('../sandbox/providers/host.ts', import.meta.url).href
         : undefined,
     checkoutUrl: `${file.stripeApiUrl}/checkout`,
-    accounts: { sandbox: fingerprint(secrets.sandboxTokens.hcloudToken) },
+    accounts: sandboxAccounts(secrets),
   };
 }
