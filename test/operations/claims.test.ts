@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { LostError } from '../../src/errors.ts';
+import { claimNext, lockClaim, recordEvents, renewLease } from '../../src/operations/claims.ts';
+import { readEvents } from '../../src/operations/events.ts';
+import { createRecorder } from '../../src/operations/recorder.ts';
+import { insertOperation, requestAgent } from '../../src/operations/requests.ts';
+import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { LEASE_SECONDS } from '../../src/operations/states.ts';
+import {
+  announcements,
+  claim,
+  type Installation,
+  openInstallation,
+  operation,
+  order,
+  waitOver,
+} from './support/installation.ts';
+
+let at: Installation;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(() => at.empty());
+
+test('a claim raises the attempt, takes a lease, begins the agent, and says so', async () => {
+  const queued = await order(at, 'a1');
+  const { row } = await claim(at);
+  expect(row).toMatchObject({
+    operation_id: queued.operation_id,
+    status: 'active',
+    attempt: 1,
+    worker_id: 'w1',
+    retry_count: 0,
+  });
+  expect(row.lease_until!.getTime() - row.claimed_at!.getTime()).toBe(LEASE_SECONDS * 1000);
+  expect(row.started_at).toEqual(row.claimed_at);
+  const agent = await at.database.selectFrom('agents').selectAll().executeTakeFirstOrThrow();
+  expect(agent).toMatchObject({ status: 'provisioning', step: 'queued' });
+  expect((await readEvents(at.database, row.operation_id, 0)).map((event) => event.data)).toEqual([
+    { status: 'queued', attempt: 0 },
+    { status: 'active', attempt: 1 },
+  ]);
+});
+
+test('fifty claims at once: every operation once, and one at a time for each agent', async () => {
+  for (const agentId of ['a1', 'a2', 'a3', 'a4', 'a5']) {
+    await order(at, agentId);
+    await at.database
+      .transaction()
+      .execute((trx) => insertOperation(trx, at.queue, { agentId, kind: 'rollback' }));
+  }
+  const taken = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => claimNext(at.database, `w${index}`)),
+  );
+  const rows = taken.filter((row) => row !== undefined);
+  expect(rows.map((row) => row.kind)).toEqual(rows.map(() => 'provision'));
+  expect(new Set(rows.map((row) => row.operation_id)).size).toBe(rows.length);
+  // Concurrent claimers pass over what another is just taking; one more look finds the rest, and no more than that.
+  for (let more = await claimNext(at.database, 'late'); more; more = await claimNext(at.database, 'late'))
+    rows.push(more);
+  expect(rows.map((row) => row.agent_id).sort()).toEqual(['a1', 'a2', 'a3', 'a4', 'a5']);
+  const active = await at.database
+    .selectFrom('operations')
+    .select('kind')
+    .where('status', '=', 'active')
+    .execute();
+  expect(active).toHaveLength(5);
+});
+
+test('an agent’s operations are taken in the order in which they were asked for, also when the first waits to be tried again', async () => {
+  await order(at, 'a1');
+  await at.database
+    .transaction()
+    .execute((trx) => insertOperation(trx, at.queue, { agentId: 'a1', kind: 'rollback' }));
+  const first = await claim(at);
+  expect(first.row.kind).toBe('provision');
+  expect(await claimNext(at.database, 'w2')).toBeUndefined();
+  await settleFailure(at, first.claim, { error: new Error('failed'), step: 'creating_server' });
+  // The provision waits for its pause to be over; the more urgent rollback behind it has to wait as well.
+  expect(await claimNext(at.database, 'w2')).toBeUndefined();
+  await waitOver(at);
+  expect((await claim(at)).row.kind).toBe('provision');
+});
+
+test('what is not due yet, and what another executor takes, is left', async () => {
+  const { operation_id } = await order(at, 'a1');
+  const change = (columns: object) =>
+    at.database.updateTable('operations').set(columns).where('operation_id', '=', operation_id).execute();
+  await change({ run_after: new Date(Date.now() + 60_000) });
+  expect(await claimNext(at.database, 'w1')).toBeUndefined();
+  await change({ run_after: new Date(0), executor: 'github-actions' });
+  expect(await claimNext(at.database, 'w1')).toBeUndefined();
+  await change({ executor: 'local' });
+  expect((await claimNext(at.database, 'w1'))?.operation_id).toBe(operation_id);
+});
+
+test('more urgent operations of other agents go first, then the older', async () => {
+  for (const agentId of ['a1', 'a2', 'a3']) await order(at, agentId);
+  await at.database.updateTable('operations').set({ priority: 1 }).where('agent_id', '=', 'a2').execute();
+  const taken = [await claim(at), await claim(at), await claim(at)].map(({ row }) => row.agent_id);
+  expect(taken).toEqual(['a2', 'a1', 'a3']);
+});
+
+test('a renewal makes the lease longer and brings word of a cancellation', async () => {
+  await order(at, 'a1');
+  const { claim: mine, row } = await claim(at);
+  await at.database
+    .updateTable('operations')
+    .set({ lease_until: new Date(Date.now() + 1000) })
+    .execute();
+  expect(await renewLease(at.database, mine)).toEqual({ cancelRequested: false });
+  expect((await operation(at, row.operation_id)).lease_until!.getTime()).toBeGreaterThan(Date.now() + 20_000);
+  await at.database.updateTable('operations').set({ cancel_requested: true }).execute();
+  expect(await renewLease(at.database, mine)).toEqual({ cancelRequested: true });
+});
+
+test('what an earlier attempt says late changes nothing, through every door', async () => {
+  await order(at, 'a1');
+  const { claim: earlier, row } = await claim(at, 'w1');
+  await handBack(at, earlier);
+  const { claim: present } = await claim(at, 'w1');
+  expect(present.attempt).toBe(2);
+  const before = {
+    row: await operation(at, row.operation_id),
+    events: await readEvents(at.database, row.operation_id, 0),
+  };
+  const effect = async () => {
+    throw new Error('The effect of a lost attempt must not run');
+  };
+  for (const stale of [earlier, { ...present, workerId: 'another' }, { ...present, attempt: 3 }]) {
+    const writes = [
+      () => renewLease(at.database, stale),
+      () => at.database.transaction().execute((trx) => lockClaim(trx, stale)),
+      () => recordEvents(at.database, stale, [{ type: 'log', data: { line: 'late' } }]),
+      () => succeed(at.database, stale, effect),
+      () => handBack(at, stale),
+      () => settleFailure(at, stale, { error: new Error('late'), step: 'late' }),
+    ];
+    for (const write of writes) await expect(write()).rejects.toThrow(LostError);
+    const errors: unknown[] = [];
+    const recorder = createRecorder(
+      at.database,
+      { claim: stale, agentId: 'a1', kind: 'provision' },
+      (error) => errors.push(error),
+    );
+    recorder.step('verifying');
+    recorder.log('late');
+    await recorder.close();
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors) expect(error).toBeInstanceOf(LostError);
+  }
+  expect(await operation(at, row.operation_id)).toEqual(before.row);
+  expect(await readEvents(at.database, row.operation_id, 0)).toEqual(before.events);
+  expect((await at.database.selectFrom('agents').select('step').executeTakeFirstOrThrow()).step).toBe(
+    'queued',
+  );
+});
+
+test('a finished operation takes no further word', async () => {
+  await order(at, 'a1');
+  const { claim: mine } = await claim(at);
+  await settleFailure(at, mine, { error: new LostError('x'), step: 'queued' });
+  await expect(recordEvents(at.database, mine, [{ type: 'log', data: { line: 'late' } }])).rejects.toThrow(
+    LostError,
+  );
+});
+
+test('events are numbered without a gap, however many write at once', async () => {
+  await order(at, 'a1');
+  const { claim: mine } = await claim(at);
+  await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      recordEvents(at.database, mine, [
+        { type: 'log', data: { line: `${index} a` } },
+        { type: 'log', data: { line: `${index} b` } },
+      ]),
+    ),
+  );
+  const events = await readEvents(at.database, mine.operationId, 0);
+  expect(events.map((event) => event.sequence)).toEqual(Array.from({ length: 82 }, (_, index) => index + 1));
+  const lines = events.slice(2).map((event) => String(event.data.line));
+  for (let index = 0; index < lines.length; index += 2) {
+    expect(lines[index + 1]).toBe(lines[index]!.replace('a', 'b'));
+  }
+});
+
+test('a rolled back transaction leaves neither operation nor events nor a number', async () => {
+  const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
+  const failing = at.database.transaction().execute(async (trx) => {
+    await requestAgent(trx, at.queue, { agent, actor: 'test' });
+    throw new Error('the caller changes its mind');
+  });
+  await expect(failing).rejects.toThrow('changes its mind');
+  for (const table of ['agents', 'operations', 'operation_events', 'audit_log'] as const)
+    expect(await at.database.selectFrom(table).selectAll().execute()).toEqual([]);
+  expect(await announcements(at)).toEqual([]);
+});

@@ -1,0 +1,455 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getAgent, markRunning } from '../../src/agents/store.ts';
+import {
+  CancelledError,
+  ConflictError,
+  LostError,
+  PermanentError,
+  RetryableError,
+} from '../../src/errors.ts';
+import { claimNext } from '../../src/operations/claims.ts';
+import { readEvents, readSteps, timeline } from '../../src/operations/events.ts';
+import { settleExpired } from '../../src/operations/expired.ts';
+import { cancelOperation, insertOperation, retryOperation } from '../../src/operations/requests.ts';
+import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import {
+  announcements,
+  ask,
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  operation,
+  operationsOf,
+  order,
+  waitOver,
+} from './support/installation.ts';
+
+let at: Installation;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(() => at.empty());
+
+const failed = new RetryableError('Hetzner answered 500');
+
+async function running(agentId: string): Promise<void> {
+  await order(at, agentId);
+  const { claim: mine } = await claim(at);
+  await succeed(at.database, mine, (trx) =>
+    markRunning(trx, agentId, { ...OUTPUTS, serverId: `of ${agentId}` }),
+  );
+}
+
+/** Lets every try of the next operation fail. */
+async function failForGood(error: unknown = failed, step = 'creating_server'): Promise<string> {
+  for (;;) {
+    const { claim: mine } = await claim(at);
+    const status = await settleFailure(at, mine, { error, step });
+    if (status !== 'queued') return mine.operationId;
+    await waitOver(at);
+  }
+}
+
+const request = <T>(work: (trx: Installation['database']) => Promise<T>) =>
+  at.database.transaction().execute(work);
+const cancel = (operationId: string) =>
+  request((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+const retry = (operationId: string) =>
+  request((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
+const kinds = async (agentId: string) =>
+  (await operationsOf(at, agentId)).map(({ kind, status }) => `${kind} ${status}`);
+
+describe('success', () => {
+  test('the operation and its agent change together, and the lease ends', async () => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    expect(await operation(at, operation_id)).toMatchObject({
+      status: 'succeeded',
+      error: null,
+      failed_step: null,
+      worker_id: null,
+      lease_until: null,
+      finished_at: expect.any(Date),
+    });
+    expect(await getAgent(at.database, 'a1')).toMatchObject({
+      status: 'running',
+      step: 'running',
+      health: 'healthy',
+      server_id: '1',
+      tailnet_ip: '100.64.0.1',
+    });
+  });
+
+  test('where the agent cannot change, the operation does not either', async () => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    const failing = succeed(at.database, mine, async () => {
+      throw new ConflictError('destroying');
+    });
+    await expect(failing).rejects.toThrow(ConflictError);
+    expect((await operation(at, operation_id)).status).toBe('active');
+  });
+});
+
+describe('failure', () => {
+  test('a failed try leaves why and where on the queued operation, and is announced for later', async () => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    const before = Date.now();
+    expect(await settleFailure(at, mine, { error: failed, step: 'creating_server' })).toBe('queued');
+    const row = await operation(at, operation_id);
+    expect(row).toMatchObject({
+      status: 'queued',
+      error: 'Hetzner answered 500',
+      failed_step: 'creating_server',
+      retry_count: 1,
+      lost_count: 0,
+      worker_id: null,
+      finished_at: null,
+    });
+    expect(row.run_after.getTime() - before).toBeGreaterThan(1_000);
+    expect((await getAgent(at.database, 'a1')).status).toBe('provisioning');
+    const last = (await announcements(at)).at(-1)!;
+    expect(last.operationId).toBe(operation_id);
+    expect(last.at.getTime()).toBeGreaterThan(before + 1_000);
+  });
+
+  test('the third failure of a provision fails the agent and frees everything billed', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood();
+    expect(await operation(at, operationId)).toMatchObject({
+      status: 'failed',
+      attempt: 3,
+      retry_count: 3,
+      error: 'Hetzner answered 500',
+      failed_step: 'creating_server',
+    });
+    expect(await getAgent(at.database, 'a1')).toMatchObject({
+      status: 'failed',
+      error: 'Hetzner answered 500',
+    });
+    expect(await kinds('a1')).toEqual(['provision failed', 'rollback queued']);
+    const [, rollback] = await operationsOf(at, 'a1');
+    expect((await announcements(at)).map((job) => job.operationId)).toContain(rollback!.operation_id);
+  });
+
+  test('what a person must mend first is not tried again', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood(new PermanentError('401: the token is wrong'));
+    expect(await operation(at, operationId)).toMatchObject({ status: 'failed', attempt: 1, retry_count: 1 });
+  });
+
+  test('a failed destroy leaves the agent destroying, with the reason, and is asked for again later', async () => {
+    await running('a1');
+    await ask(at, 'a1', 'destroy');
+    await failForGood(failed, 'deleting_resources');
+    expect(await getAgent(at.database, 'a1')).toMatchObject({
+      status: 'destroying',
+      error: 'Hetzner answered 500',
+    });
+    expect(await kinds('a1')).toEqual(['provision succeeded', 'destroy failed', 'destroy queued']);
+    expect(await claimNext(at.database, 'w1')).toBeUndefined();
+    await waitOver(at);
+    expect((await claim(at)).row.kind).toBe('destroy');
+  });
+
+  test('a failed rollback is asked for again later', async () => {
+    await order(at, 'a1');
+    await failForGood();
+    await failForGood(failed, 'deleting_resources');
+    expect(await kinds('a1')).toEqual(['provision failed', 'rollback failed', 'rollback queued']);
+  });
+
+  test('a failed refresh leaves the status', async () => {
+    await running('a1');
+    await ask(at, 'a1', 'refresh');
+    await failForGood(failed, 'refreshing');
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'running', health: 'unhealthy' });
+  });
+
+  test.each(['start', 'stop', 'restart', 'reconfigure', 'resize', 'rebuild'] as const)(
+    'the last failure of a %s changes nothing on the agent',
+    async (kind) => {
+      await running('a1');
+      const before = await getAgent(at.database, 'a1');
+      await request((trx) => insertOperation(trx, at.queue, { agentId: 'a1', kind }));
+      await failForGood();
+      expect(await getAgent(at.database, 'a1')).toEqual(before);
+      expect(await kinds('a1')).toEqual(['provision succeeded', `${kind} failed`]);
+    },
+  );
+});
+
+describe('loss', () => {
+  test('a lost try is repeated without counting, ten times; the eleventh loss is the end', async () => {
+    const { operation_id } = await order(at, 'a1');
+    for (let losses = 1; losses <= 10; losses += 1) {
+      const { claim: mine } = await claim(at);
+      const status = await settleFailure(at, mine, { error: new LostError('died'), step: 'configuring' });
+      expect(status).toBe('queued');
+      expect(await operation(at, operation_id)).toMatchObject({ retry_count: 0, lost_count: losses });
+      await waitOver(at);
+    }
+    const { claim: last } = await claim(at);
+    expect(await settleFailure(at, last, { error: new LostError('died'), step: 'configuring' })).toBe(
+      'failed',
+    );
+    expect(await operation(at, operation_id)).toMatchObject({ attempt: 11, retry_count: 0, lost_count: 11 });
+    expect(await kinds('a1')).toEqual(['provision failed', 'rollback queued']);
+  });
+
+  test('leases that ran out are settled by whoever looks, once each, and those that hold are left', async () => {
+    for (const agentId of ['a1', 'a2', 'a3']) {
+      await order(at, agentId);
+      await claim(at, `worker of ${agentId}`);
+    }
+    await at.database
+      .updateTable('operations')
+      .set({ lease_until: new Date(Date.now() - 1000), step: 'joining_network' })
+      .where('agent_id', 'in', ['a1', 'a2'])
+      .execute();
+    const counts = await Promise.all([1, 2, 3].map(() => settleExpired(at.database, at.queue, at.log)));
+    expect(counts.reduce((sum, count) => sum + count)).toBe(2);
+    const rows = await at.database.selectFrom('operations').selectAll().orderBy('agent_id').execute();
+    expect(rows.map((row) => [row.status, row.lost_count, row.retry_count, row.failed_step])).toEqual([
+      ['queued', 1, 0, 'joining_network'],
+      ['queued', 1, 0, 'joining_network'],
+      ['active', 0, 0, null],
+    ]);
+    expect(rows[0]!.error).toContain('worker of a1');
+    expect(at.logged.filter((line) => line.event === 'attempt.expired').map((line) => line.agentId)).toEqual(
+      expect.arrayContaining(['a1', 'a2']),
+    );
+  });
+
+  test('an operation that is handed back counts as nothing and is taken up at once', async () => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    await handBack(at, mine);
+    expect(await operation(at, operation_id)).toMatchObject({
+      status: 'queued',
+      retry_count: 0,
+      lost_count: 0,
+    });
+    expect((await claim(at)).row).toMatchObject({ operation_id, attempt: 2 });
+  });
+});
+
+describe('destroy against a provision', () => {
+  test('one that waits is cancelled', async () => {
+    await order(at, 'a1');
+    await ask(at, 'a1', 'destroy');
+    expect(await kinds('a1')).toEqual(['provision cancelled', 'destroy queued']);
+    expect((await getAgent(at.database, 'a1')).status).toBe('destroying');
+    expect((await claim(at)).row.kind).toBe('destroy');
+  });
+
+  test('one that runs is asked to end; its late success changes nothing and what it made is destroyed', async () => {
+    await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    await ask(at, 'a1', 'destroy');
+    expect(await claimNext(at.database, 'w2')).toBeUndefined();
+    const late = succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await expect(late).rejects.toThrow(ConflictError);
+    expect(await settleFailure(at, mine, { error: new ConflictError('destroying'), step: 'verifying' })).toBe(
+      'cancelled',
+    );
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'destroying', server_id: null });
+    expect(await kinds('a1')).toEqual(['provision cancelled', 'destroy queued']);
+    expect((await claim(at)).row.kind).toBe('destroy');
+  });
+
+  test('asked for in the very moment in which the provision succeeds, neither waits for the other for ever', async () => {
+    await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    const locked = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const destroying = request(async (trx) => {
+      // As requestOperation does: the agent first …
+      await trx.selectFrom('agents').selectAll().where('agent_id', '=', 'a1').forUpdate().execute();
+      locked.resolve();
+      await goOn.promise;
+      // … then its operations.
+      await trx.selectFrom('operations').selectAll().where('agent_id', '=', 'a1').forNoKeyUpdate().execute();
+    });
+    await locked.promise;
+    const succeeding = succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await untilSomebodyWaits(at);
+    goOn.resolve();
+    await destroying;
+    await succeeding;
+    expect((await operation(at, mine.operationId)).status).toBe('succeeded');
+  });
+
+  test('an active rollback is asked to end and not asked for again: the destroy frees everything', async () => {
+    await order(at, 'a1');
+    await failForGood();
+    const { claim: rollback } = await claim(at);
+    await ask(at, 'a1', 'destroy');
+    await settleFailure(at, rollback, { error: new CancelledError('Cancelled'), step: 'deleting_resources' });
+    expect(await kinds('a1')).toEqual(['provision failed', 'rollback cancelled', 'destroy queued']);
+  });
+});
+
+describe('cancel', () => {
+  test('a provision that waits fails its agent, and what it may have left is freed', async () => {
+    const { operation_id } = await order(at, 'a1');
+    expect((await cancel(operation_id)).status).toBe('cancelled');
+    expect((await getAgent(at.database, 'a1')).status).toBe('failed');
+    expect(await kinds('a1')).toEqual(['provision cancelled', 'rollback queued']);
+    await expect(cancel(operation_id)).rejects.toThrow(ConflictError);
+  });
+
+  test('one that runs is asked to end, and whatever it says then is the end', async () => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    expect(await cancel(operation_id)).toMatchObject({ status: 'active', cancel_requested: true });
+    expect(await settleFailure(at, mine, { error: failed, step: 'creating_server' })).toBe('cancelled');
+    expect(await kinds('a1')).toEqual(['provision cancelled', 'rollback queued']);
+  });
+
+  test('a refresh that a person ended has found out nothing about the agent', async () => {
+    await running('a1');
+    const { operation_id } = await ask(at, 'a1', 'refresh');
+    const { claim: mine } = await claim(at);
+    await cancel(operation_id);
+    await settleFailure(at, mine, { error: new CancelledError('Cancelled'), step: 'refreshing' });
+    expect(await getAgent(at.database, 'a1')).toMatchObject({
+      status: 'running',
+      health: 'healthy',
+      error: null,
+    });
+  });
+
+  test('what frees something billed cannot be cancelled', async () => {
+    await running('a1');
+    const { operation_id } = await ask(at, 'a1', 'destroy');
+    await expect(cancel(operation_id)).rejects.toThrow(ConflictError);
+  });
+});
+
+describe('retry', () => {
+  test('the next attempt of the same operation, its tries counted afresh', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood();
+    expect(await retry(operationId)).toMatchObject({
+      operation_id: operationId,
+      status: 'queued',
+      attempt: 3,
+      retry_count: 0,
+      lost_count: 0,
+      finished_at: null,
+    });
+    expect((await claim(at)).row).toMatchObject({ operation_id: operationId, attempt: 4 });
+    expect((await getAgent(at.database, 'a1')).status).toBe('provisioning');
+  });
+
+  test('a rollback that has not begun does not run behind it: it would free the running agent’s server', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood();
+    await retry(operationId);
+    const { claim: mine } = await claim(at);
+    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    expect(await claimNext(at.database, 'w1')).toBeUndefined();
+    expect(await kinds('a1')).toEqual(['provision succeeded', 'rollback cancelled']);
+  });
+
+  test('a rollback under way is waited for, and its failure asks for no other once the provision has begun', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood();
+    const { claim: rollback } = await claim(at);
+    await retry(operationId);
+    expect(await claimNext(at.database, 'w2')).toBeUndefined();
+    await succeed(at.database, rollback, async () => {});
+    expect((await claim(at)).row.kind).toBe('provision');
+  });
+
+  test('what runs, what succeeded, and what another has taken the place of is refused', async () => {
+    const { operation_id } = await order(at, 'a1');
+    await expect(retry(operation_id)).rejects.toThrow(/is queued/);
+    const { claim: mine } = await claim(at);
+    await expect(retry(operation_id)).rejects.toThrow(/is active/);
+    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await expect(retry(operation_id)).rejects.toThrow(/is succeeded/);
+  });
+
+  test('a provision of an agent that is going cannot be tried again', async () => {
+    await order(at, 'a1');
+    const operationId = await failForGood();
+    await ask(at, 'a1', 'destroy');
+    await expect(retry(operationId)).rejects.toThrow(ConflictError);
+  });
+});
+
+test('the timeline of an operation with failures, a retry and a hand-back adds up to its whole length', async () => {
+  await order(at, 'a1');
+  const { claim: first } = await claim(at);
+  await handBack(at, first);
+  const operationId = await failForGood();
+  await retry(operationId);
+  const { claim: mine } = await claim(at);
+  await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+  const row = await operation(at, operationId);
+  const entries = timeline(row, await readSteps(at.database, operationId));
+  expect(entries.map((entry) => entry.step)).toEqual([
+    'queued',
+    'waiting_to_retry',
+    'finished',
+    'queued',
+    'finished',
+  ]);
+  const whole = row.finished_at!.getTime() - row.created_at.getTime();
+  const parts = entries.reduce((sum, entry) => sum + entry.seconds! * 1000, 0);
+  expect(Math.abs(whole - parts)).toBeLessThanOrEqual(2);
+});
+
+test('every status that an operation takes is told, with the attempt and what comes next', async () => {
+  await order(at, 'a1');
+  const operationId = await failForGood();
+  const told = (await readEvents(at.database, operationId, 0)).filter((event) => event.type === 'status');
+  expect(told.map(({ data }) => [data.status, data.attempt])).toEqual([
+    ['queued', 0],
+    ['active', 1],
+    ['queued', 1],
+    ['active', 2],
+    ['queued', 2],
+    ['active', 3],
+    ['failed', 3],
+  ]);
+  expect(told[2]!.data).toMatchObject({ error: 'Hetzner answered 500', failedStep: 'creating_server' });
+  expect(Date.parse(String(told[2]!.data.retryAt))).toBeGreaterThan(told[2]!.at.getTime() + 1_000);
+});
+
+async function untilSomebodyWaits({ database }: Installation): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (Date.now() < deadline) {
+    const { rows } = await sql`
+      select pid from pg_locks where not granted and locktype in ('transactionid', 'tuple')`.execute(
+      database,
+    );
+    if (rows.length > 0) return;
+  }
+  throw new Error('Nobody waits for a lock');
+}
+
+test('requests know what an agent’s state allows', async () => {
+  await order(at, 'a1');
+  await expect(ask(at, 'a1', 'refresh')).rejects.toThrow(/is requested; refresh is possible while/);
+  await expect(ask(at, 'a1', 'provision')).rejects.toThrow(ConflictError);
+  await expect(ask(at, 'a1', 'rollback')).rejects.toThrow(ConflictError);
+  await expect(ask(at, 'nobody', 'destroy')).rejects.toThrow(/no agent nobody/);
+});
+
+test('the same request twice at once is one operation and one refusal', async () => {
+  await running('a1');
+  for (const kind of ['refresh', 'destroy'] as const) {
+    const answers = await Promise.allSettled([ask(at, 'a1', kind), ask(at, 'a1', kind), ask(at, 'a1', kind)]);
+    expect(answers.map((answer) => answer.status).sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
+    for (const answer of answers)
+      if (answer.status === 'rejected') expect(answer.reason).toBeInstanceOf(ConflictError);
+  }
+});
