@@ -8,6 +8,11 @@ export class RetryableError extends Error {
   override name = 'RetryableError';
 }
 
+/** The other side asks for patience: its quota of requests is spent. Trying again at once would spend the tries as well. */
+export class RateLimitedError extends RetryableError {
+  override name = 'RateLimitedError';
+}
+
 /** Trying again cannot help before a person changes something: a wrong token, a request that is refused for what it says. */
 export class PermanentError extends Error {
   override name = 'PermanentError';

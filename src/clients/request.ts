@@ -1,4 +1,4 @@
-import { PermanentError, RetryableError } from '../errors.ts';
+import { PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
 
 /** An answer other than success, with what the API says about it. */
 export class HttpError extends RetryableError {
@@ -64,6 +64,7 @@ export async function requestJson({
   watch?.answered(response.headers);
   if (response.ok) return text === '' ? undefined : JSON.parse(text);
   const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
+  if (response.status === 429) throw new RateLimitedError(message);
   if (response.status === 401 || response.status === 403) throw new PermanentError(message);
   throw new HttpError(response.status, message);
 }

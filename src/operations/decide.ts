@@ -1,4 +1,4 @@
-import { CancelledError, LostError, PermanentError } from '../errors.ts';
+import { CancelledError, LostError, PermanentError, RateLimitedError } from '../errors.ts';
 import { MAX_LOST } from './states.ts';
 
 export interface Tries {
@@ -17,6 +17,7 @@ export type Decision =
 
 const FIRST_DELAY_SECONDS = 2;
 const LONGEST_DELAY_SECONDS = 300;
+const RATE_LIMIT_SECONDS = 60;
 
 /**
  * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries` have failed; a lost one is
@@ -32,7 +33,12 @@ export function decide(error: unknown, tries: Tries): Decision {
   if (error instanceof PermanentError) return { kind: 'give-up' };
   return tries.retryCount + 1 >= tries.maxRetries
     ? { kind: 'give-up' }
-    : { kind: 'retry', delaySeconds: delay(tries.retryCount) };
+    : { kind: 'retry', delaySeconds: Math.max(delay(tries.retryCount), patience(error)) };
+}
+
+/** A spent quota is refilled by the second, and a minute of it carries a whole try. */
+function patience(error: unknown): number {
+  return error instanceof RateLimitedError ? RATE_LIMIT_SECONDS : 0;
 }
 
 function delay(count: number): number {

@@ -1,4 +1,4 @@
-import { CancelledError, LostError, PermanentError, RetryableError } from '../../errors.ts';
+import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../../errors.ts';
 
 /** Another process holds the stack's lock, or has left it behind. */
 export class StackLockedError extends RetryableError {
@@ -27,7 +27,8 @@ const LOCKED =
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found|failed to load stack|could not find stack/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
 const KILLED =
-  /was killed with SIG(KILL|TERM|INT)|signal: killed|transport is closing|error reading from server: EOF/i;
+  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated)|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
+const RATE_LIMITED = /\(rate_limit_exceeded\b/;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
 /** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
@@ -40,10 +41,12 @@ export function pulumiError(cause: unknown): Error {
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('The Pulumi CLI was ended from outside', { cause });
+  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(text), { cause });
   return new RetryableError(summary(text), { cause });
 }
 
 const BY_NAME = {
+  RateLimitedError,
   StackLockedError,
   StackExistsError,
   StackNotFoundError,
