@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createVault } from './agents/secrets.ts';
 import { createHealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
+import { createHetznerInventory } from './clients/hetzner/inventory.ts';
 import { playbookVersion } from './clients/playbook.ts';
 import { providerEnvironment, pulumiEnvironment } from './clients/pulumi/environment.ts';
 import { createOpenFence, type Fence, openFence } from './clients/pulumi/fence.ts';
@@ -27,6 +28,8 @@ import { createProvision } from './operations/provision.ts';
 import { createRefresh } from './operations/refresh.ts';
 import { startWorker } from './operations/worker.ts';
 import type { Queue } from './queue/queue.ts';
+import { startSweeping } from './reconcile/schedule.ts';
+import type { SweepDeps } from './reconcile/sweep.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from './survivors.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));
@@ -66,13 +69,22 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     concurrency: config.workerConcurrency,
     workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
   });
+  const sweeping = startSweeping({ database, log, openClouds: sweptClouds(connections) });
   return {
     stop: async () => {
-      await worker.stop();
+      await Promise.all([sweeping.stop(), worker.stop()]);
       await runners.stop();
       await pulumi.close();
     },
   };
+}
+
+/** The clouds as a sweep uses them: every call is counted. */
+function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
+  return (watches) => ({
+    hetzner: createHetznerInventory(hcloud, watches.hetzner),
+    tailscale: createTailscaleClient(tailscale, watches.tailscale),
+  });
 }
 
 interface PulumiState {

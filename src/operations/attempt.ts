@@ -55,7 +55,7 @@ export async function carryOut(
     { claim, agentId: operation.agent_id, kind: operation.kind },
     onError,
   );
-  const stopWatching = watch({ deps, claim, operation, controller, lease, times, stopping });
+  const stopWatching = watch({ deps, claim, operation, controller, lease, times, recorder, stopping });
   deps.log.info({ event: 'attempt.begins', ...ids }, `${operation.kind} of ${operation.agent_id} begins`);
   try {
     const outcome = await work(deps, { operation, lease, recorder, signal: controller.signal, claim });
@@ -154,11 +154,12 @@ interface Watch {
   controller: AbortController;
   lease: Lease;
   times: LeaseTimes;
+  recorder: Recorder;
   stopping: AbortSignal;
 }
 
 /** Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops. */
-function watch({ deps, claim, operation, controller, lease, times, stopping }: Watch): () => void {
+function watch({ deps, claim, operation, controller, lease, times, recorder, stopping }: Watch): () => void {
   const beat = async () => {
     if (Date.now() > lease.until) controller.abort(new LostError('The lease ran out'));
     const end = leaseEnd(times);
@@ -177,15 +178,11 @@ function watch({ deps, claim, operation, controller, lease, times, stopping }: W
     500,
   );
   const limitSeconds = LIMIT_SECONDS[operation.kind];
-  const limit = setTimeout(
-    () =>
-      controller.abort(
-        new RetryableError(
-          `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`,
-        ),
-      ),
-    limitSeconds * 1000,
-  );
+  const limit = setTimeout(() => {
+    const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
+    recorder.log(reason);
+    controller.abort(new RetryableError(reason));
+  }, limitSeconds * 1000);
   const onStopping = () => controller.abort(new StoppingError('The worker is stopping'));
   stopping.addEventListener('abort', onStopping);
   if (stopping.aborted) onStopping();

@@ -1,14 +1,22 @@
 import { hostname } from 'node:os';
+import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { isWorkerAlive } from '../survivors.ts';
+import type { OperationRow } from './claims.ts';
+import { appendEvents } from './events.ts';
 import { settleLocked } from './settle.ts';
+import { RUNNER_SILENT_SECONDS } from './states.ts';
+
+/** What a worker of this host held whose process is gone; there is no lease to wait for. */
+const PROCESS_GONE = new Date(0);
 
 /**
- * Settles attempts whose lease has run out: their worker died or was cut off, and has ended its children by now. They are repeated
- * without counting as failed.
+ * Settles attempts that nobody was heard of for too long: a local one when its lease has run out, since its worker died or was cut off and has
+ * ended its children by now; one on a GitHub runner when it was silent for a quarter of an hour. They are repeated without counting as
+ * failed.
  * @returns how many there were.
  */
 export async function settleExpired(database: Database, queue: Queue, log: Log): Promise<number> {
@@ -20,8 +28,7 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
         .selectAll('o')
         .where('o.status', '=', 'active')
-        .where('o.executor', '=', 'local')
-        .where(({ eb, fn }) => eb('o.lease_until', '<', fn<Date>('now')))
+        .where(timedOut)
         .orderBy('o.sequence')
         .limit(1)
         // Neither is waited for: a request that holds the agent may want this very operation's row.
@@ -29,11 +36,13 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .skipLocked()
         .executeTakeFirst();
       if (row === undefined) return undefined;
-      const error = new LostError(
-        `The worker ${row.worker_id} was not heard of since ${row.last_heartbeat_at?.toISOString()}`,
-      );
+      const reason = explainLoss(row);
+      await appendEvents(trx, row.operation_id, row.attempt, [
+        { type: 'log', data: { line: reason, stream: 'service' } },
+      ]);
+      const error = new LostError(reason);
       const status = await settleLocked(trx, queue, row, { error, step: row.step ?? 'queued' });
-      return { row, status };
+      return { row, reason, status };
     });
     if (found === undefined) return count;
     count += 1;
@@ -44,9 +53,26 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
     };
     log.warn(
       { event: 'attempt.expired', ...ids, status: found.status },
-      `the lease of ${found.row.kind} ran out; it is ${found.status}`,
+      `${found.row.kind} of ${found.row.agent_id} is ${found.status}: ${found.reason}`,
     );
   }
+}
+
+const timedOut = sql<boolean>`case o.executor
+  when 'local' then o.lease_until < now()
+  else coalesce(o.last_heartbeat_at, o.claimed_at) < now() - make_interval(secs => ${RUNNER_SILENT_SECONDS}) end`;
+
+/** Who was lost, and since when. */
+function explainLoss(row: OperationRow): string {
+  const last = row.last_heartbeat_at ?? row.claimed_at;
+  const since = last === null ? 'at all' : `since ${last.toISOString()}`;
+  if (row.executor === 'github-actions') {
+    const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
+    return `The GitHub runner${run} has not been heard of ${since}, for more than ${RUNNER_SILENT_SECONDS / 60} minutes`;
+  }
+  if (row.lease_until?.getTime() === PROCESS_GONE.getTime())
+    return `The process of worker ${row.worker_id} is gone; it was last heard of at ${last?.toISOString()}`;
+  return `The worker ${row.worker_id} has not been heard of ${since}, and its lease has run out`;
 }
 
 /**
@@ -59,7 +85,7 @@ export async function settleDeadWorkers(database: Database, queue: Queue, log: L
   if (dead.length === 0) return;
   await database
     .updateTable('operations')
-    .set({ lease_until: new Date(0) })
+    .set({ lease_until: PROCESS_GONE })
     .where('status', '=', 'active')
     .where('worker_id', 'in', dead)
     .execute();

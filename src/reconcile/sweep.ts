@@ -92,7 +92,7 @@ async function removeAll(
     postponed += outcomes.postponed.length;
   }
   if (postponed > 0)
-    const shortened = `The budget of API calls is spent: ${postponed} removals are left to the next sweep`;
+    report.note = `The budget of API calls is spent: ${postponed} removals are left to the next sweep`;
   return counts;
 }
 
