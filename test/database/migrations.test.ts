@@ -1,0 +1,49 @@
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { databaseVersion, migrate, SCHEMA_VERSION } from '../../src/database/migrations.ts';
+import { openEmpty } from './support.ts';
+
+let at: Awaited<ReturnType<typeof openEmpty>>;
+beforeEach(async () => {
+  at = await openEmpty();
+});
+afterEach(() => at.close());
+
+test('an empty database is brought to the newest schema, and a second time nothing changes', async () => {
+  expect(await databaseVersion(at.database)).toBeUndefined();
+  await migrate(at.database);
+  expect(await databaseVersion(at.database)).toBe(SCHEMA_VERSION);
+  await at.database
+    .insertInto('workers')
+    .values({ worker_id: 'w', host: 'h', process: 'p', concurrency: 1 })
+    .execute();
+  await migrate(at.database);
+  expect(await at.database.selectFrom('workers').selectAll().execute()).toHaveLength(1);
+});
+
+test('processes that start at once on an empty database do not meet', async () => {
+  const others = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const { createDatabase, createPool } = await import('../../src/database/connect.ts');
+      const { Secret } = await import('../../src/secret.ts');
+      return createDatabase(createPool(new Secret(at.url), 2, 'another process'));
+    }),
+  );
+  try {
+    await Promise.all([at.database, ...others].map(migrate));
+    expect(await databaseVersion(at.database)).toBe(SCHEMA_VERSION);
+  } finally {
+    await Promise.all(others.map((other) => other.destroy()));
+  }
+});
+
+test('a database that is newer than the program is refused and left as it is', async () => {
+  await migrate(at.database);
+  await sql`insert into kysely_migration (name, timestamp) values ('9999-later', now()::text)`.execute(
+    at.database,
+  );
+  await expect(migrate(at.database)).rejects.toThrow(
+    /schema 9999-later, which is newer than this program's .*Start the version/,
+  );
+  expect(await databaseVersion(at.database)).toBe('9999-later');
+});

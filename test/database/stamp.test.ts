@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { migrate } from '../../src/database/migrations.ts';
+import { checkStamp } from '../../src/database/stamp.ts';
+import { openEmpty } from './support.ts';
+
+let at: Awaited<ReturnType<typeof openEmpty>>;
+beforeEach(async () => {
+  at = await openEmpty();
+  await migrate(at.database);
+});
+afterEach(() => at.close());
+
+const accountsNow = async () =>
+  (await at.database.selectFrom('installation').selectAll().executeTakeFirstOrThrow()).accounts;
+
+test('the first start stamps the database; the same again is fine', async () => {
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
+  expect(await accountsNow()).toEqual({ hcloud: 'one' });
+});
+
+test('another mode is refused', async () => {
+  await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+  await expect(checkStamp(at.database, { mode: 'live', accounts: {} })).rejects.toThrow(
+    /belongs to sandbox mode/,
+  );
+});
+
+test('another account is refused by name, and the stamp stays', async () => {
+  await checkStamp(at.database, {
+    mode: 'live',
+    accounts: { hcloud: 'one', stripe: 'one', tailscale: 'one' },
+  });
+  const other = checkStamp(at.database, {
+    mode: 'live',
+    accounts: { hcloud: 'one', stripe: 'two', tailscale: 'two', extra: 'new' },
+  });
+  await expect(other).rejects.toThrow(/another stripe and tailscale account/);
+  expect(await accountsNow()).toEqual({ hcloud: 'one', stripe: 'one', tailscale: 'one' });
+});
+
+test('an account that was not configured before is added, and holds from then on', async () => {
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one', github: 'one' } });
+  const other = checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one', github: 'two' } });
+  await expect(other).rejects.toThrow(/another github account/);
+});
+
+test('of two first starts with different accounts, one is refused', async () => {
+  const answers = await Promise.allSettled(
+    ['one', 'two'].map((hcloud) => checkStamp(at.database, { mode: 'live', accounts: { hcloud } })),
+  );
+  expect(answers.map((answer) => answer.status).sort()).toEqual(['fulfilled', 'rejected']);
+});
