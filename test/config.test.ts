@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.ts';
+import { ConfigError, readClientConfig, readConfig } from '../src/config.ts';
 
 const live = {
   MODE: 'live',
@@ -63,5 +63,19 @@ describe('readConfig', () => {
     expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
       'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
     ]);
+  });
+});
+
+describe('readClientConfig', () => {
+  it('looks into the data folder, unless the environment says where the service is', () => {
+    expect(readClientConfig({ DATA_DIR: '/srv/agents' })).toEqual({
+      url: undefined,
+      apiToken: undefined,
+      sandboxFile: '/srv/agents/sandbox.json',
+    });
+    const config = readClientConfig({ PUBLIC_URL: 'https://agents.example/', API_TOKEN: 'secret-token' });
+    expect(config.url).toBe('https://agents.example');
+    expect(config.apiToken?.reveal()).toBe('secret-token');
+    expect(() => readClientConfig({ PUBLIC_URL: 'nonsense' })).toThrow('PUBLIC_URL must be an http(s) URL');
   });
 });

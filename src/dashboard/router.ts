@@ -121,7 +121,8 @@ function showStatus(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    response.set('cache-control', 'no-store');
+    // The address opens the page: it must not go on to any other.
+    response.set({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
     const { token } = request.query;
     const agentId = agentIdOf(request.params.agentId);
     if (typeof token !== 'string' || !links.isValid(agentId, token)) {

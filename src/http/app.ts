@@ -81,6 +81,8 @@ function securityHeaders(publicUrl: string) {
         frameAncestors: ["'none'"],
       },
     },
+    // Not `no-referrer`: with that, browsers hide the origin of this site's own forms too.
+    referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: publicUrl.startsWith('https:'),
   });
 }

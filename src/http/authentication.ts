@@ -86,11 +86,12 @@ function cookies(request: Request, name: string): string[] {
     .map(([, value]) => value ?? '');
 }
 
-/** Browsers say where a request comes from; a request that says neither comes from no page of ours. */
+/** Browsers say where a request comes from; a request that does not say it comes from no page of ours. */
 function isSameOrigin(request: Request, publicUrl: string): boolean {
+  // No page can set or change this one. Browsers leave it out only where the service is reached by plain http over a network.
   const site = request.get('sec-fetch-site');
-  if (site !== undefined && site !== 'same-origin') return false;
+  if (site !== undefined) return site === 'same-origin';
   const origin = request.get('origin');
-  if (origin === undefined) return site === 'same-origin';
+  if (origin === undefined) return false;
   return origin === new URL(publicUrl).origin || origin === `${request.protocol}://${request.get('host')}`;
 }

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { PLANS, serverFor } from '../../src/agents/plans.ts';
+import { locationOf, REGIONS } from '../../src/agents/regions.ts';
+import { images } from '../../src/sandbox/hetzner/catalogue/images.ts';
+import { serverTypes } from '../../src/sandbox/hetzner/catalogue/server-types.ts';
+
+it('sells each plan in each region as a server that Hetzner has there', () => {
+  expect(REGIONS.map(locationOf)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);
+  for (const location of REGIONS.map((region) => locationOf(region)!)) {
+    expect(locationOf(location)).toBe(location);
+    for (const plan of PLANS) {
+      const { serverType, image } = serverFor(plan, location);
+      const type = serverTypes.find((candidate) => candidate.name === serverType);
+      expect(type?.locations.map((one) => one.name)).toContain(location);
+      expect(images.some((one) => one.name === image && one.architecture === type?.architecture)).toBe(true);
+    }
+  }
+  expect(locationOf('moon-1')).toBeUndefined();
+  expect(() => serverFor('free', 'nbg1')).toThrow();
+});

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../src/billing/decide.ts';
+import { storable } from '../../src/billing/storable.ts';
+import { parseStripeEvent, type StripeEvent } from '../../src/billing/stripe-event.ts';
+import { InvalidInputError } from '../../src/errors.ts';
+
+const metadata = { agentId: 'agent-1', userId: 'user-1', region: 'ap-southeast' };
+
+function event(session: object = {}, more: object = {}): StripeEvent {
+  const object = { id: 'cs_1', object: 'checkout.session', payment_status: 'paid', metadata, ...session };
+  return parseStripeEvent(
+    JSON.stringify({
+      id: 'evt_1',
+      object: 'event',
+      type: 'checkout.session.completed',
+      data: { object },
+      ...more,
+    }),
+  );
+}
+
+describe('decide', () => {
+  it('provisions what was paid, in the plan that was bought or the smallest', () => {
+    expect(decide(event({ subscription: 'sub_1', customer: 'cus_1' }), 'sandbox')).toEqual({
+      kind: 'provision',
+      order: { sessionId: 'cs_1', subscriptionId: 'sub_1', customerId: 'cus_1', metadata },
+      agent: { ...metadata, location: 'sin', plan: 'starter', subscriptionId: 'sub_1' },
+    });
+    expect(decide(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox')).toMatchObject({
+      agent: { plan: 'max' },
+    });
+    expect(decide(event({ metadata: { ...metadata, plan: '' } }), 'sandbox')).toMatchObject({
+      agent: { plan: 'starter' },
+    });
+  });
+
+  it('reads expanded references, and does without malformed ones', () => {
+    const decision = decide(
+      event({ subscription: { id: 'sub_2', object: 'subscription' }, customer: 7 }),
+      'sandbox',
+    );
+    expect(decision).toMatchObject({ order: { subscriptionId: 'sub_2', customerId: undefined } });
+  });
+
+  it.each([
+    ['paid', 'checkout.session.completed', 'provision'],
+    ['no_payment_required', 'checkout.session.completed', 'provision'],
+    ['unpaid', 'checkout.session.completed', 'ignore'],
+    ['paid', 'checkout.session.async_payment_succeeded', 'provision'],
+    ['unpaid', 'checkout.session.async_payment_failed', 'ignore'],
+    ['paid', 'checkout.session.expired', 'ignore'],
+    ['paid', 'customer.subscription.deleted', 'ignore'],
+  ])('%s with %s → %s', (payment_status, type, kind) => {
+    expect(decide(event({ payment_status }, { type }), 'sandbox').kind).toBe(kind);
+  });
+
+  it('acts in live mode on live events alone', () => {
+    expect(decide(event({}, { livemode: false }), 'live').kind).toBe('ignore');
+    expect(decide(event(), 'live').kind).toBe('ignore');
+    expect(decide(event({}, { livemode: true }), 'live').kind).toBe('provision');
+  });
+
+  it('names every field that is wrong', () => {
+    expect(decide(event({ metadata: { agentId: 'A', region: 'x' } }), 'sandbox')).toMatchObject({
+      kind: 'attention',
+      reason: expect.stringMatching(
+        /^metadata\.agentId .*; metadata\.userId is missing; metadata\.region is unknown/,
+      ),
+    });
+  });
+
+  it('finds no checkout in an object without an id', () => {
+    expect(() => decide(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
+  });
+});
+
+describe('storable', () => {
+  it('replaces what Postgres refuses, and nothing else', () => {
+    const value = { a: ['x\u0000', '\ud83d\ude00', 'y\ud83d'], '\u0000k': null, n: 1.5, t: true };
+    expect(storable(value)).toEqual({
+      a: ['x\ufffd', '\ud83d\ude00', 'y\ufffd'],
+      '\ufffdk': null,
+      n: 1.5,
+      t: true,
+    });
+  });
+
+  it('keeps a key by which JavaScript would change the prototype', () => {
+    const value = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
+    expect(JSON.stringify(storable(value))).toBe('{"__proto__":{"polluted":true},"a":1}');
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+});

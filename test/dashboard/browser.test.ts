@@ -1,0 +1,111 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { finishProvision, log, step, tell } from '../http/support/progress.ts';
+import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+describe('the dashboard in a browser', () => {
+  let service: TestService;
+  let profile: string;
+  let browser: BrowserContext;
+  /** What the browser complained about: a script or style that the policy refuses, an error in the module. */
+  const complaints: string[] = [];
+
+  const installed = existsSync(CHROMIUM);
+  beforeEach(({ skip }) => skip(!installed, `no ${CHROMIUM}: apt-get install chromium`));
+  beforeAll(async () => {
+    if (!installed) return;
+    service = await startService();
+    profile = await mkdtemp(join(tmpdir(), 'agents-browser-'));
+    browser = await chromium.launchPersistentContext(profile, {
+      executablePath: CHROMIUM,
+      headless: true,
+      args: FLAGS,
+      viewport: { width: 1200, height: 900 },
+    });
+    browser.on('weberror', (error) => complaints.push(error.error().message));
+    browser.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await service?.stop();
+    if (profile) await rm(profile, { recursive: true, force: true });
+  });
+
+  async function create(agentId: string): Promise<{ agentId: string; operationId: string }> {
+    const response = await service.ask('/api/agents', {
+      json: { agentId, userId: 'user-1', region: 'eu-west' },
+    });
+    return (await response.json()) as { agentId: string; operationId: string };
+  }
+
+  it('signs in, follows an agent to running without a reload, and destroys it after asking', async () => {
+    const page = await browser.newPage();
+    await page.goto(service.url);
+    await page.getByLabel('Operator’s token').fill(API_TOKEN);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('There is no agent yet.').waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
+
+    const agent = await create('browser-1');
+    await page
+      .getByRole('row', { name: /browser-1/ })
+      .getByText('Requested')
+      .waitFor();
+    await page.getByRole('link', { name: 'browser-1', exact: true }).click();
+    await page.getByText('Waiting in line').waitFor();
+    await page.evaluate('document.body.dataset.loadedOnce = "yes"');
+    await tell(service.database, agent.operationId, [step('creating_server'), log('hcloud:Server creating')]);
+    await page.getByText('Creating the server').waitFor();
+    await page.getByRole('log').getByText('hcloud:Server creating').waitFor();
+    await finishProvision(service.database, agent);
+    await page.getByText('100.64.0.7').waitFor();
+    await page.getByRole('heading', { name: 'Provision Succeeded' }).waitFor();
+    expect(await page.evaluate('document.body.dataset.loadedOnce')).toBe('yes');
+    expect((await page.getByRole('log').textContent())?.split('hcloud:Server creating')).toHaveLength(2);
+
+    await page.getByRole('link', { name: 'Destroy browser-1' }).click();
+    await page.getByRole('button', { name: 'Destroy browser-1' }).click();
+    await page.getByText('Destroying', { exact: true }).first().waitFor();
+    await page.getByRole('heading', { name: 'Destroy Queued' }).waitFor();
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('fits a phone, for the operator and for the buyer', async () => {
+    const agent = await create('a-rather-long-agent-id-of-forty-letters0');
+    await finishProvision(service.database, agent);
+    const page = await browser.newPage();
+    await page.setViewportSize({ width: 360, height: 740 });
+    const links = createStatusLinks({ apiToken: service.deps.apiToken, publicUrl: service.url });
+    for (const url of [
+      service.url,
+      `${service.url}/agents/${agent.agentId}`,
+      links.statusUrl(agent.agentId),
+    ]) {
+      await page.goto(url);
+      const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+      expect(overflow).toBeLessThanOrEqual(0);
+    }
+    await page.getByText('Your agent is running.').waitFor();
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+});
