@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { AGENT_STATUSES, type AgentStatus, EDGES } from '../../src/agents/states.ts';
+import {
+  beginProvision,
+  getAgent,
+  insertAgent,
+  listAgents,
+  markDestroyed,
+  markDestroying,
+  markFailed,
+  markRolledBack,
+  markRunning,
+  recordInputs,
+  recordRefresh,
+  setAgentStep,
+} from '../../src/agents/store.ts';
+import type { Database } from '../../src/database/connect.ts';
+import { migrate } from '../../src/database/migrations.ts';
+import { ConflictError, NotFoundError } from '../../src/errors.ts';
+import { openEmpty } from '../database/support.ts';
+
+let at: Awaited<ReturnType<typeof openEmpty>>;
+beforeAll(async () => {
+  at = await openEmpty();
+  await migrate(at.database);
+});
+afterAll(() => at.close());
+beforeEach(() =>
+  at.database
+    .deleteFrom('agents')
+    .execute()
+    .then(() => {}),
+);
+
+const outputs = {
+  serverId: '1',
+  serverName: 'agent-a1',
+  ipv4: '192.0.2.1',
+  ipv6: '2001:db8::1',
+  tailnetIp: '100.64.0.1',
+  tailnetName: 'agent-a1.tail.ts.net',
+};
+const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
+
+/** The agent in a state, as if it had come there. */
+async function agentIn(status: AgentStatus): Promise<void> {
+  await at.database.deleteFrom('agents').execute();
+  await insertAgent(at.database, agent);
+  const hasServer = !['requested', 'failed', 'destroyed'].includes(status);
+  await at.database
+    .updateTable('agents')
+    .set({
+      status,
+      error: 'why',
+      server_id: hasServer ? '1' : null,
+      tailnet_ip: hasServer ? '100.64.0.1' : null,
+    })
+    .execute();
+}
+
+const moves: Partial<Record<AgentStatus, (database: Database) => Promise<void>>> = {
+  provisioning: (database) => beginProvision(database, 'a1'),
+  running: (database) => markRunning(database, 'a1', outputs),
+  failed: (database) => markFailed(database, 'a1', 'why'),
+  destroying: (database) => markDestroying(database, 'a1'),
+  destroyed: (database) => markDestroyed(database, 'a1'),
+};
+
+test.each(Object.entries(moves))(
+  'an agent becomes %s along the edges of the table alone',
+  async (to, move) => {
+    for (const from of AGENT_STATUSES) {
+      await agentIn(from);
+      const isEdge = EDGES.some((edge) => edge.from === from && edge.to === to);
+      // A provision that begins its next try finds its agent provisioning already.
+      if (isEdge || (from === to && to === 'provisioning')) await move(at.database);
+      else await expect(move(at.database), `${from} → ${to}`).rejects.toThrow(ConflictError);
+      const now = await getAgent(at.database, 'a1');
+      expect(now.status).toBe(isEdge ? to : from);
+    }
+  },
+);
+
+test('an id is never used twice, and the refusal leaves the caller’s transaction usable', async () => {
+  await agentIn('destroyed');
+  const count = await at.database.transaction().execute(async (trx) => {
+    await expect(insertAgent(trx, agent)).rejects.toThrow(ConflictError);
+    return (await trx.selectFrom('agents').selectAll().execute()).length;
+  });
+  expect(count).toBe(1);
+});
+
+test('a destroyed agent keeps neither secrets nor inputs nor addresses', async () => {
+  await agentIn('destroying');
+  await recordInputs(at.database, 'a1', { inputs: { agentId: 'a1' }, secrets: Buffer.from('sealed') });
+  await markDestroyed(at.database, 'a1');
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    inputs: null,
+    secrets: null,
+    server_id: null,
+    ipv4: null,
+    tailnet_ip: null,
+    error: null,
+    step: null,
+  });
+});
+
+test('a step is shown only while the agent is being provisioned', async () => {
+  await agentIn('destroying');
+  await setAgentStep(at.database, 'a1', 'verifying');
+  expect((await getAgent(at.database, 'a1')).step).not.toBe('verifying');
+  await agentIn('provisioning');
+  await setAgentStep(at.database, 'a1', 'verifying');
+  expect((await getAgent(at.database, 'a1')).step).toBe('verifying');
+});
+
+test('a rollback takes the addresses off a failed agent, and off no other', async () => {
+  await agentIn('running');
+  await markRolledBack(at.database, 'a1');
+  expect((await getAgent(at.database, 'a1')).server_id).toBe('1');
+  await agentIn('failed');
+  await at.database.updateTable('agents').set({ server_id: '1' }).execute();
+  await markRolledBack(at.database, 'a1');
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    server_id: null,
+    status: 'failed',
+    error: 'why',
+  });
+});
+
+test('a refresh changes what it found and not the status', async () => {
+  await agentIn('stopped');
+  await recordRefresh(at.database, 'a1', { outputs: { ...outputs, ipv4: '192.0.2.9' }, health: 'unhealthy' });
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    status: 'stopped',
+    ipv4: '192.0.2.9',
+    health: 'unhealthy',
+    error: null,
+  });
+});
+
+test('pages go through all agents once, newest first, also where times are the same', async () => {
+  const ids = ['b1', 'b2', 'b3', 'b4', 'b5'];
+  for (const agentId of ids) await insertAgent(at.database, { ...agent, agentId });
+  await at.database.updateTable('agents').set({ created_at: '2026-01-01T00:00:00.123456Z' }).execute();
+  const seen: string[] = [];
+  for (;;) {
+    const cursor = seen.length === 0 ? undefined : { agentId: seen.at(-1)! };
+    const page = await listAgents(at.database, { cursor, limit: 2 });
+    if (page.length === 0) break;
+    seen.push(...page.map((row) => row.agent_id));
+  }
+  expect(seen).toEqual(ids);
+});
+
+test('an agent that is not there is said so', async () => {
+  await expect(getAgent(at.database, 'nobody')).rejects.toThrow(NotFoundError);
+  await expect(markRunning(at.database, 'nobody', outputs)).rejects.toThrow(ConflictError);
+});
