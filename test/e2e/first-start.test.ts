@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { familyOf, untilNobody } from './support/family.ts';
+import {
+  type Installation,
+  makeSite,
+  ROOT,
+  type Site,
+  startCommand,
+  startInstallation,
+} from './support/installation.ts';
+import { eventually } from './support/waiting.ts';
+
+let site: Site;
+let installation: Installation;
+let demoId: string;
+
+beforeAll(async () => {
+  site = await makeSite();
+  installation = await startInstallation(site);
+}, 180_000);
+
+afterAll(async () => {
+  await installation?.stop();
+  await site?.remove();
+}, 90_000);
+
+const TIMED_STEPS = ['creating_server', 'joining_network', 'configuring', 'verifying'];
+
+describe('npm start, for the first time', () => {
+  it('brings the demo agent to running, and shows its steps with their times', async () => {
+    await eventually(
+      'the demo order is placed',
+      () => /demo order.*: agent \S+/.test(installation.terminal()),
+      {
+        withinSeconds: 30,
+        describe: installation.terminal,
+      },
+    );
+    demoId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
+    await installation.untilAgent(demoId, 'running');
+    await eventually('the terminal tells the end', () => /SUCCEEDED after/.test(installation.terminal()), {
+      withinSeconds: 10,
+      describe: installation.terminal,
+    });
+    const steps = installation
+      .terminal()
+      .split('\n')
+      .flatMap((line) => new RegExp(`${demoId}  provision  (\\w+) \\d+\\.\\d s$`).exec(line)?.[1] ?? []);
+    expect(steps).toEqual(TIMED_STEPS);
+    console.log(
+      `ready ${installation.readySeconds.toFixed(1)} s after npm start; ${/SUCCEEDED after.*/.exec(installation.terminal())?.[0]}`,
+    );
+  }, 120_000);
+
+  it('keeps the credentials where it says, for their owner alone', () => {
+    const file = join(site.dataDir, 'sandbox.json');
+    expect(installation.terminal()).toContain(file);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(site.dataDir).mode & 0o777).toBe(0o700);
+    expect(Object.keys(installation.connection).sort()).toEqual(
+      [
+        'url apiToken stripeApiUrl stripeWebhookSecret githubApiUrl githubCallbackSecret hcloudEndpoint hcloudToken',
+        'tailscaleBaseUrl tailscaleApiKey databaseUrl pulumiBackendUrl pulumiPassphrase',
+      ]
+        .join(' ')
+        .split(' ')
+        .sort(),
+    );
+  });
+
+  it('is joined by a further process with the same DATA_DIR, which starts neither database nor sandbox', async () => {
+    const before = hosted(site);
+    expect(before).toEqual({ databases: 1, sandboxes: 1 });
+    const worker = await startInstallation(site, { args: ['--role', 'worker'] });
+    expect(worker.terminal()).toContain(`Joining the installation that runs on ${site.dataDir}`);
+    expect(hosted(site)).toEqual(before);
+    await worker.stop();
+    expect((await installation.ask('/readyz')).status).toBe(200);
+  }, 60_000);
+
+  it('says so where its port is in use', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => taken.once('listening', resolve));
+    const { port } = taken.address() as { port: number };
+    const second = startCommand(site, { variables: { PORT: String(port) } });
+    expect(await second.ended(60)).toBe(1);
+    expect(second.said()).toMatch(new RegExp(`Port ${port} is in use.*PORT=`));
+    taken.close();
+  }, 60_000);
+
+  it('leaves no process behind after Ctrl-C, and no credentials', async () => {
+    expect(familyOf(site.dataDir).map(({ command }) => command)).toEqual(
+      expect.arrayContaining([
+        expect.stringContaining('src/main.ts'),
+        expect.stringContaining('sandbox/main.ts'),
+        expect.stringContaining('local/runner.ts'),
+        expect.stringMatching(/bin\/postgres /),
+      ]),
+    );
+    await installation.stop();
+    await untilNobody(site.dataDir, 2);
+    expect(existsSync(join(site.dataDir, 'sandbox.json'))).toBe(false);
+  }, 60_000);
+});
+
+describe('npm start, again', () => {
+  it('shows the same agent on another port, with API and worker in processes of their own', async () => {
+    installation = await startInstallation(site, {
+      args: ['--role', 'api'],
+      variables: { PORT: await freePort() },
+    });
+    console.log(`the second start was ready after ${installation.readySeconds.toFixed(1)} s`);
+    expect(installation.terminal()).toMatch(new RegExp(`${demoId}\\s+running`));
+    expect(installation.terminal()).not.toContain('demo order');
+    expect((await installation.ask(`/api/agents/${demoId}`)).body.status).toBe('running');
+
+    const elsewhere = await makeSite({ DATABASE_URL: installation.connection.databaseUrl });
+    try {
+      const worker = await startInstallation(elsewhere, { args: ['--role', 'worker'] });
+      expect(worker.terminal()).toContain(`Joining the installation that runs on ${site.dataDir}`);
+      expect(hosted(elsewhere)).toEqual({ databases: 0, sandboxes: 0 });
+      const created = await installation.ask('/api/agents', {
+        json: { userId: 'user-1', region: 'us-east' },
+      });
+      expect(created.status).toBe(202);
+      await installation.untilAgent(created.body.agentId, 'running');
+      expect(worker.terminal()).toMatch(/SUCCEEDED after/);
+      await worker.stop();
+      await untilNobody(elsewhere.dataDir, 2);
+    } finally {
+      await elsewhere.remove();
+    }
+  }, 180_000);
+});
+
+/** What a DATA_DIR's processes host: servers of Postgres (not their sessions), and sandboxes. */
+function hosted({ dataDir }: Site): { databases: number; sandboxes: number } {
+  const commands = familyOf(dataDir).map(({ command }) => command);
+  return {
+    databases: commands.filter((command) => /^\S*bin\/postgres /.test(command)).length,
+    sandboxes: commands.filter((command) => command.includes(join(ROOT, 'src/sandbox/main.ts'))).length,
+  };
+}
+
+async function query(connectionString: string, sql: string): Promise<{ datname: string }[]> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return String(port);
+}
+
+describe('npm start with DATABASE_URL', () => {
+  it('keeps everything on that server, and is joined by whoever brings the same address', async () => {
+    const admin = inject('postgresAdminUrl');
+    const name = `own_${randomBytes(4).toString('hex')}`;
+    const url = new URL(admin);
+    url.pathname = `/${name}`;
+    const sites = [
+      await makeSite({ DATABASE_URL: url.href }),
+      await makeSite({ DATABASE_URL: url.href }),
+    ] as const;
+    try {
+      const host = await startInstallation(sites[0], { args: ['--role', 'api'] });
+      expect(hosted(sites[0])).toEqual({ databases: 0, sandboxes: 1 });
+      const databases = await query(admin, "select datname from pg_database where datname like 'own%'");
+      const names = databases.map(({ datname }) => datname).sort();
+      expect(names).toHaveLength(3);
+      expect(names).toContain(name);
+      for (const sibling of names.filter((other) => other !== name)) expect(sibling).not.toMatch(/[_%]/);
+
+      const worker = await startInstallation(sites[1], { args: ['--role', 'worker'] });
+      expect(worker.terminal()).toContain(`Joining the installation that runs on ${sites[0].dataDir}`);
+      expect(hosted(sites[1])).toEqual({ databases: 0, sandboxes: 0 });
+      const created = await host.ask('/api/agents', { json: { userId: 'user-1', region: 'eu-north' } });
+      await host.untilAgent(created.body.agentId, 'running');
+      await worker.stop();
+      await host.stop();
+
+      const alone = startCommand(sites[1]);
+      expect(await alone.ended(60)).toBe(1);
+      expect(alone.said()).toContain(`Start it with DATA_DIR=${sites[0].dataDir}`);
+    } finally {
+      for (const site of sites) await site.remove();
+      for (const { datname } of await query(
+        admin,
+        "select datname from pg_database where datname like 'own%'",
+      ))
+        await query(admin, `drop database if exists "${datname}" with (force)`);
+    }
+  }, 180_000);
+});

@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process';
+
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Variables that would make another installation of the one under test, or tell a command that it runs under a test. */
+const NOT_INHERITED =
+  /^(MODE|HOST|PORT|PUBLIC_URL|DATA_DIR|DATABASE_URL|API_TOKEN|EXECUTOR|WORKER_CONCURRENCY|PROVIDERS|NODE_ENV|TEST|DEV|PROD|NODE_OPTIONS|AGENT_STACKS_TEST_RECORD|(SANDBOX|STRIPE|HCLOUD|TAILSCALE|PULUMI|GITHUB|VITEST)_?.*)$/;
+
+/** The environment of a person who sets these variables, with the caches and certificates of this machine. */
+export function environmentOf(variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !NOT_INHERITED.test(name));
+  return { ...Object.fromEntries(inherited), ...variables };
+}
+
+/** Runs a command to its end. */
+export async function runToEnd(
+  command: string,
+  args: string[],
+  options: { cwd: string; env: NodeJS.ProcessEnv },
+): Promise<Outcome> {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return { code, stdout, stderr };
+}

@@ -1,0 +1,238 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+import { deliver, type SignOptions } from '../../http/support/stripe.ts';
+import { recordAnswers } from './answers.ts';
+import { environmentOf, type Outcome, runToEnd } from './commands.ts';
+import { untilNobody } from './family.ts';
+import { eventually } from './waiting.ts';
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const START_SECONDS = 120;
+const STOP_SECONDS = 60;
+
+/** A DATA_DIR for one test file; what runs on it is ended and the folder removed by `remove`. */
+export interface Site {
+  dataDir: string;
+  environment: NodeJS.ProcessEnv;
+  remove(): Promise<void>;
+}
+
+/** A folder of its own, also for temporary files: every process of the installation carries its path in its environment. */
+export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site> {
+  const dataDir = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
+  await chmod(dataDir, 0o700);
+  const temporary = join(dataDir, 'tmp');
+  await mkdir(temporary);
+  const environment = environmentOf({
+    DATA_DIR: dataDir,
+    TMPDIR: temporary,
+    PORT: '0',
+    SANDBOX_VALIDATE_ANSWERS: '1',
+    ...variables,
+  });
+  return {
+    dataDir,
+    environment,
+    remove: async () => {
+      await untilNobody(dataDir, 5).catch(() => {});
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** A service that `npm start` runs, as a person has it in a terminal. */
+export interface Installation {
+  site: Site;
+  /** Seconds from the command until the service said that it was ready. */
+  readySeconds: number;
+  /** All it has said, on both streams. */
+  terminal(): string;
+  connection: SandboxFile;
+  /** Asks the service's API with the operator's token. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
+  ask(path: string, init?: RequestInit & { json?: unknown }): Promise<{ status: number; body: any }>;
+  /** Delivers an event to the webhook, signed with the sandbox's secret unless options say otherwise. */
+  deliver(event: unknown, options?: SignOptions): ReturnType<typeof deliver>;
+  /** Rows of one of its databases. */
+  // biome-ignore lint/suspicious/noExplicitAny: rows are judged by the tests' expectations.
+  query(sql: string, parameters?: unknown[], database?: 'agents' | 'pulumi' | 'sandbox'): Promise<any[]>;
+  /** `npm run --silent <words>` on this installation, to its end. */
+  npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
+  /** The answer of `GET /api/agents/{agentId}` once it fits. Throws at once where the agent has failed instead. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
+  /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  args?: string[];
+  variables?: NodeJS.ProcessEnv;
+}
+
+/** Starts `npm start` and waits until it is ready. @throws Error with what it said where it ended instead. */
+export async function startInstallation(site: Site, options: StartOptions = {}): Promise<Installation> {
+  const begun = Date.now();
+  const command = startCommand(site, options);
+  await eventually(
+    'the service is ready',
+    () => {
+      if (command.exitCode() !== undefined)
+        throw new Error(`npm start ended with ${command.exitCode()}:\n${command.said()}`);
+      return /^ *Ready \(/m.test(command.said());
+    },
+    { withinSeconds: START_SECONDS, describe: command.said },
+  );
+  const readySeconds = (Date.now() - begun) / 1000;
+  const hostDir = /Credentials\s+(\S+)\/sandbox\.json/.exec(command.said())?.[1] ?? site.dataDir;
+  const connection = JSON.parse(await readFile(join(hostDir, 'sandbox.json'), 'utf8')) as SandboxFile;
+  const url = /Dashboard\s+(\S+)/.exec(command.said())?.[1] ?? connection.url;
+  return {
+    site,
+    readySeconds,
+    terminal: command.said,
+    connection,
+    ...doors(site, connection, url),
+    ...stopping(),
+  };
+
+  function stopping() {
+    let stopped: Promise<void> | undefined;
+    const stop = async () => {
+      try {
+        await recordAnswers(connection.stripeApiUrl);
+      } finally {
+        command.signalGroup('SIGINT');
+        await command.ended(STOP_SECONDS);
+      }
+      // npm's shell ends by the signal that it got, so npm has no exit code to tell.
+      if (!command.said().includes('Stopped.'))
+        throw new Error(`npm start did not stop in order:\n${command.said().slice(-3000)}`);
+    };
+    return {
+      stop: () => {
+        stopped ??= stop();
+        return stopped;
+      },
+    };
+  }
+}
+
+/** A started `npm start`, which may end by itself. */
+export interface StartCommand {
+  child: ChildProcess;
+  said(): string;
+  exitCode(): number | null | undefined;
+  signalGroup(signal: NodeJS.Signals): void;
+  ended(withinSeconds: number): Promise<number | null>;
+}
+
+export function startCommand(site: Site, { args = [], variables = {} }: StartOptions = {}): StartCommand {
+  const child = spawn('npm', ['start', ...(args.length > 0 ? ['--', ...args] : [])], {
+    cwd: ROOT,
+    env: { ...site.environment, ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, as a terminal's foreground job has.
+    detached: true,
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+  let code: number | null | undefined;
+  const closed = new Promise<void>((resolve) => {
+    child.once('close', (exitCode) => {
+      code = exitCode;
+      resolve();
+    });
+  });
+  const signalGroup = (signal: NodeJS.Signals) => {
+    if (code === undefined && child.pid !== undefined) process.kill(-child.pid, signal);
+  };
+  process.once('exit', () => signalGroup('SIGTERM'));
+  return {
+    child,
+    said: () => text,
+    exitCode: () => code,
+    signalGroup,
+    ended: async (withinSeconds) => {
+      const late = AbortSignal.timeout(withinSeconds * 1000);
+      await Promise.race([
+        closed,
+        new Promise((_resolve, reject) =>
+          late.addEventListener('abort', () => {
+            signalGroup('SIGKILL');
+            reject(new Error(`npm start did not end within ${withinSeconds} s:\n${text.slice(-3000)}`));
+          }),
+        ),
+      ]);
+      return code ?? null;
+    },
+  };
+}
+
+function doors(site: Site, connection: SandboxFile, url: string) {
+  const ask: Installation['ask'] = async (path, { json, ...init } = {}) => {
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${connection.apiToken}`);
+    if (json !== undefined) headers.set('content-type', 'application/json');
+    const response = await fetch(`${url}${path}`, {
+      ...(json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }),
+      ...init,
+      headers,
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    return { status: response.status, body: isJson ? JSON.parse(text) : text };
+  };
+  return {
+    ask,
+    deliver: (event: unknown, options: SignOptions = {}) =>
+      deliver(url, event, { secret: connection.stripeWebhookSecret, ...options }),
+    query: (sql: string, parameters: unknown[] = [], database: 'agents' | 'pulumi' | 'sandbox' = 'agents') =>
+      query(databaseUrl(connection, database), sql, parameters),
+    npm: (words: string[], variables: NodeJS.ProcessEnv = {}) =>
+      runToEnd('npm', ['run', '--silent', ...words], {
+        cwd: ROOT,
+        env: { ...site.environment, ...variables },
+      }),
+    untilAgent: async (agentId: string, status: string, withinSeconds = 90) => {
+      let last: { status: number; body: Record<string, unknown> } | undefined;
+      await eventually(
+        `agent ${agentId} is ${status}`,
+        async () => {
+          last = await ask(`/api/agents/${agentId}`);
+          if (last.body.status === 'failed' && status !== 'failed')
+            throw new Error(`Agent ${agentId} failed: ${last.body.error}`);
+          return last.body.status === status;
+        },
+        { withinSeconds, describe: () => JSON.stringify(last?.body) },
+      );
+      return last?.body;
+    },
+  };
+}
+
+function databaseUrl(connection: SandboxFile, database: 'agents' | 'pulumi' | 'sandbox'): string {
+  if (database === 'agents') return connection.databaseUrl;
+  const url = new URL(connection.pulumiBackendUrl);
+  url.search = '';
+  if (database === 'sandbox') url.pathname = url.pathname.replace(/pulumi$/, 'sandbox');
+  return url.href;
+}
+
+async function query(connectionString: string, sql: string, parameters: unknown[]): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return (await client.query(sql, parameters)).rows;
+  } finally {
+    await client.end();
+  }
+}
