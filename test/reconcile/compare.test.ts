@@ -1,0 +1,176 @@
+import { describe, expect, test } from 'vitest';
+import { AGENT_STATUSES } from '../../src/agents/states.ts';
+import { type AgentView, compare, explain, type Finding } from '../../src/reconcile/compare.ts';
+import type { Resource } from '../../src/reconcile/resources.ts';
+
+const agent = (view: Partial<AgentView> = {}): AgentView => ({
+  agentId: 'a1',
+  status: 'running',
+  serverId: '1',
+  tailnetIp: '100.64.0.1',
+  operationId: 'op-1',
+  keyGeneration: 2,
+  unfinished: false,
+  lastBuildFailed: false,
+  ...view,
+});
+
+type Change = Partial<{
+  id: string;
+  name: string;
+  agentId: string | null;
+  operationId: string | null;
+  deleting: boolean;
+}>;
+const server = (change: Change = {}): Resource => ({
+  kind: 'server',
+  id: '1',
+  name: 'agent-a1',
+  agentId: 'a1',
+  operationId: 'op-1',
+  deleting: false,
+  ...change,
+});
+const sshKey = (change: Change = {}): Resource => ({
+  kind: 'ssh-key',
+  id: '11',
+  name: 'agent-a1',
+  agentId: 'a1',
+  operationId: 'op-1',
+  ...change,
+});
+const tailnetKey = (generation: number, agentId = 'a1'): Resource => ({
+  kind: 'tailnet-key',
+  id: `k${generation}`,
+  name: `agent-${agentId} ${generation}`,
+  agentId,
+  generation,
+});
+const device = (address: string, agentId: string | null = 'a1'): Resource => ({
+  kind: 'device',
+  id: `n-${address}`,
+  name: 'agent-a1.tail.ts.net',
+  agentId,
+  addresses: [address, 'fd7a::1'],
+});
+
+const own = [server(), sshKey(), device('100.64.0.1')];
+const all = { after: 0, upTo: Number.POSITIVE_INFINITY };
+
+/** Each finding in short: `remove destroyed server 1`. */
+function found(resources: Resource[], agents: AgentView[], serverRange: typeof all | null = all): string[] {
+  return compare({ resources, serverRange }, agents).map(short);
+}
+
+function short(finding: Finding): string {
+  expect(explain(finding)).toMatch(/^[A-Z].* a1|nobody knows/);
+  const subject =
+    finding.reason === 'server-gone'
+      ? `server ${finding.serverId}`
+      : `${finding.resource.kind} ${finding.resource.id}`;
+  return `${finding.action} ${finding.reason} ${subject}`;
+}
+
+describe('what is removed', () => {
+  const orphans = [server(), sshKey(), tailnetKey(1), device('100.64.0.9')];
+  const ids = ['server 1', 'ssh-key 11', 'tailnet-key k1', 'device n-100.64.0.9'];
+
+  test('everything of a destroyed agent', () => {
+    const destroyed = agent({ status: 'destroyed', serverId: null, tailnetIp: null });
+    expect(found(orphans, [destroyed])).toEqual(ids.map((id) => `remove destroyed ${id}`));
+  });
+
+  test('everything of a failed agent that nothing is under way for', () => {
+    const failed = agent({ status: 'failed', serverId: null, tailnetIp: null });
+    expect(found(orphans, [failed])).toEqual(ids.map((id) => `remove rolled-back ${id}`));
+  });
+
+  test.each<[string, Resource, string]>([
+    ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
+    ['a second device of the same hostname', device('100.64.0.9'), 'device n-100.64.0.9'],
+    ['a second server of its own provision', server({ id: '2', name: 'agent-a1-2' }), 'server 2'],
+    ['a second SSH key of its own provision', sshKey({ id: '12', name: 'agent-a1-2' }), 'ssh-key 12'],
+  ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
+    for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
+      expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
+  });
+});
+
+describe('what is left alone', () => {
+  test('what a live agent has', () => {
+    expect(found([...own, tailnetKey(2), tailnetKey(3)], [agent()])).toEqual([]);
+  });
+
+  test.each(AGENT_STATUSES)('whatever there is of a %s agent with an unfinished operation', (status) => {
+    const resources = [server({ id: '2' }), sshKey(), tailnetKey(1), device('100.64.0.9')];
+    expect(found(resources, [agent({ status, unfinished: true })])).toEqual([]);
+  });
+
+  test('a server that is being deleted already', () => {
+    expect(found([server({ deleting: true })], [agent({ status: 'destroyed', serverId: null })])).toEqual([]);
+  });
+
+  test('a device that has taken the hostname of an agent that is destroyed', () => {
+    const destroyed = agent({ agentId: 'a2', status: 'destroyed', serverId: null, tailnetIp: null });
+    expect(found([server(), sshKey(), device('100.64.0.1', 'a2')], [agent(), destroyed])).toEqual([]);
+  });
+});
+
+describe('what is reported and not touched', () => {
+  test('what belongs to an agent that no row knows, or to none', () => {
+    const strange = [
+      server({ agentId: 'x' }),
+      sshKey({ agentId: null }),
+      tailnetKey(1, 'x'),
+      device('100.64.0.9', 'x'),
+      device('100.64.0.8', null),
+    ];
+    expect(found(strange, []).every((text) => text.startsWith('report unknown-agent'))).toBe(true);
+    expect(found(strange, [])).toHaveLength(strange.length);
+  });
+
+  test.each(['requested', 'provisioning', 'destroying'] as const)(
+    'what a %s agent has while nothing is under way for it',
+    (status) => {
+      expect(found([server()], [agent({ status })])).toEqual(['report nothing-under-way server 1']);
+    },
+  );
+
+  test('a second server or SSH key with an agent’s labels that its provision did not make', () => {
+    const copies = [
+      server({ id: '2', operationId: 'by-hand' }),
+      sshKey({ id: '12', name: 'copy', operationId: null }),
+    ];
+    expect(found([...own, ...copies], [agent()])).toEqual([
+      'report not-ours server 2',
+      'report not-ours ssh-key 12',
+    ]);
+  });
+
+  test('a second resource, where the one that the row names was not seen', () => {
+    expect(found([server(), sshKey(), device('100.64.0.9')], [agent()])).toEqual([
+      'report own-unclear device n-100.64.0.9',
+    ]);
+    expect(found([server({ id: '2' })], [agent()], null)).toEqual(['report own-unclear server 2']);
+  });
+
+  test('a second device after a rebuild that did not succeed: the row may name the old one', () => {
+    expect(found([...own, device('100.64.0.9')], [agent({ lastBuildFailed: true })])).toEqual([
+      'report own-unclear device n-100.64.0.9',
+    ]);
+  });
+
+  test.each(['running', 'stopped', 'suspended'] as const)('a %s agent whose server is gone', (status) => {
+    expect(found([sshKey(), device('100.64.0.1')], [agent({ status })])).toEqual([
+      'report server-gone server 1',
+    ]);
+  });
+});
+
+test('a server is missed within the pages that were read, and nowhere else', () => {
+  const agents = ['5', '10', '20'].map((serverId) =>
+    agent({ agentId: `a1${serverId}`, serverId, tailnetIp: null }),
+  );
+  expect(found([], agents, { after: 5, upTo: 10 })).toEqual(['report server-gone server 10']);
+  expect(found([], agents, null)).toEqual([]);
+});
