@@ -129,12 +129,26 @@ describe('agents', () => {
 });
 
 describe('Idempotency-Key', () => {
+  /** With the one that holds the door and the one that looks, all of the pool's connections. */
+  const WAITING = 6;
+  const waitingForLocks = async () => {
+    const { rows } = await sql<{ count: number }>`select count(*) from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(service.database);
+    return rows[0]?.count ?? 0;
+  };
   const post = (key: string, json: object) =>
     service.ask('/api/agents', { json, headers: { 'idempotency-key': key } });
 
   it('answers the same request with the same operation, also where copies come at once', async () => {
     const key = randomUUID();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => post(key, agent())));
+    const requests: Promise<Response>[] = [];
+    // Nobody gets past the door before several stand there.
+    await service.database.transaction().execute(async (trx) => {
+      await sql`lock table agents in exclusive mode`.execute(trx);
+      for (let index = 0; index < WAITING; index++) requests.push(post(key, agent()));
+      await expect.poll(waitingForLocks, { timeout: 10_000 }).toBe(WAITING);
+    });
+    const answers = await Promise.all(requests);
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([202]));
     const ids = await Promise.all(answers.map(async (answer) => (await body(answer)).operationId));
     expect(new Set(ids).size).toBe(1);

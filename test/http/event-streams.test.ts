@@ -95,6 +95,20 @@ describe('the events of an operation', () => {
     expect(await from(2_000_000_000)).toMatchObject([{ event: 'end' }]);
   });
 
+  it('come without pauses where there are many, and with follow=false up to now', async () => {
+    const { operationId } = await create();
+    const lines = Array.from({ length: 1_299 }, (_, index) => log(`line ${index}`));
+    await tell(service.database, operationId, lines);
+    const path = `/api/operations/${operationId}/events`;
+    const soFar = await readEventStream(await service.ask(`${path}?follow=false`));
+    expect(ids(soFar)).toEqual(upTo(1_300));
+    expect(soFar.at(-1)?.event).toBe('log');
+    await tell(service.database, operationId, [], 'succeeded');
+    const start = performance.now();
+    expect(await readEventStream(await service.ask(path))).toHaveLength(1_301);
+    expect(performance.now() - start).toBeLessThan(2_000);
+  });
+
   it.each(['-1', 'x', '1.5', '9999999999'])('cannot resume at %s', async (id) => {
     const { operationId } = await create();
     const path = `/api/operations/${operationId}/events`;
