@@ -16,7 +16,7 @@ test('the picture in docs/states.md has exactly the edges of the table', () => {
 });
 
 test('the page explains every status', () => {
-  const explained = [...agentPart.matchAll(/^\| `(\w+)` \|/gm)].map(([, status]) => status);
+  const explained = [...agentPart.matchAll(/^\| `(\w+)` +\|/gm)].map(([, status]) => status);
   expect(explained).toEqual(AGENT_STATUSES);
   const named = new Set(
     [...operationPart.matchAll(/^ +(\w+) --> (\w+)/gm)].flatMap(([, from, to]) => [from, to]),
