@@ -1,0 +1,115 @@
+import type { Installation } from './installation.ts';
+
+export interface CloudServer {
+  id: number;
+  name: string;
+  status: string;
+  labels: Record<string, string>;
+}
+
+/** What the sandbox's clouds say themselves, through the APIs that the service uses. */
+export interface CloudContents {
+  servers: CloudServer[];
+  sshKeys: { id: number; name: string; labels: Record<string, string> }[];
+  firewalls: { id: number; name: string }[];
+  devices: { id: string; hostname: string; addresses: string[] }[];
+  keys: { id: string; description: string; invalid: boolean }[];
+}
+
+/** A fault as `POST /sandbox/faults` takes it. */
+export interface FaultOrder {
+  area: 'hetzner' | 'tailscale';
+  method: string;
+  path: string;
+  times: number;
+  effect: Record<string, unknown> & { kind: string };
+}
+
+export class Clouds {
+  readonly #installation: Installation;
+
+  constructor(installation: Installation) {
+    this.#installation = installation;
+  }
+
+  async contents(): Promise<CloudContents> {
+    const [servers, sshKeys, firewalls, devices, keys] = await Promise.all([
+      this.#hetzner<CloudServer>('servers'),
+      this.#hetzner<CloudContents['sshKeys'][number]>('ssh_keys'),
+      this.#hetzner<CloudContents['firewalls'][number]>('firewalls'),
+      this.#tailscale<CloudContents['devices'][number]>('devices', 'devices'),
+      this.#tailscale<CloudContents['keys'][number]>('keys?all=true', 'keys'),
+    ]);
+    return { servers, sshKeys, firewalls, devices, keys };
+  }
+
+  servers(): Promise<CloudServer[]> {
+    return this.#hetzner<CloudServer>('servers');
+  }
+
+  /** As a person in Hetzner's console would. */
+  async deleteServer(id: number): Promise<void> {
+    const { hcloudEndpoint, hcloudToken } = this.#installation.file;
+    await fetch(`${hcloudEndpoint}/servers/${id}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${hcloudToken}` },
+      signal: AbortSignal.timeout(10_000),
+    });
+  }
+
+  async orderFault(order: FaultOrder): Promise<void> {
+    await this.#control('POST', order);
+  }
+
+  async clearFaults(): Promise<void> {
+    await this.#control('DELETE');
+  }
+
+  /** How often the ordered faults still wait to happen. */
+  async faultsLeft(): Promise<number> {
+    const { faults } = (await (await this.#control('GET')).json()) as { faults: { remaining: number }[] };
+    return faults.reduce((sum, fault) => sum + fault.remaining, 0);
+  }
+
+  async #control(method: 'GET' | 'POST' | 'DELETE', body?: FaultOrder): Promise<Response> {
+    const response = await fetch(`${this.#installation.file.stripeApiUrl}/sandbox/faults`, {
+      method,
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!response.ok)
+      throw new Error(`${method} /sandbox/faults: ${response.status} ${await response.text()}`);
+    return response;
+  }
+
+  async #hetzner<T>(kind: 'servers' | 'ssh_keys' | 'firewalls'): Promise<T[]> {
+    const { hcloudEndpoint, hcloudToken } = this.#installation.file;
+    const found: T[] = [];
+    for (let page: number | null = 1; page !== null; ) {
+      const answer: Record<string, unknown> = await getJson(
+        `${hcloudEndpoint}/${kind}?per_page=50&page=${page}`,
+        hcloudToken,
+      );
+      found.push(...(answer[kind] as T[]));
+      page = (answer.meta as { pagination: { next_page: number | null } }).pagination.next_page;
+    }
+    return found;
+  }
+
+  async #tailscale<T>(path: string, key: string): Promise<T[]> {
+    const { tailscaleBaseUrl, tailscaleApiKey } = this.#installation.file;
+    const answer = await getJson(`${tailscaleBaseUrl}/api/v2/tailnet/-/${path}`, tailscaleApiKey);
+    return answer[key] as T[];
+  }
+}
+
+async function getJson(url: string, token: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`GET ${url}: ${response.status}`);
+  return (await response.json()) as Record<string, unknown>;
+}

@@ -1,0 +1,35 @@
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Installation } from './installation.ts';
+import { withClient } from './snapshot.ts';
+
+/** Keeps what is needed to understand a failure. @returns the folder. */
+export async function dump(installation: Installation, parts: Record<string, unknown>): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-faults-dump-'));
+  for (const [name, content] of Object.entries(parts))
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify(content, null, 2));
+  for (const [from, to] of [
+    [join(installation.folder, 'logs'), 'output'],
+    [join(installation.dataDir, 'logs'), 'logs'],
+  ] as const) {
+    mkdirSync(join(folder, to), { recursive: true });
+    try {
+      cpSync(from, join(folder, to), { recursive: true });
+    } catch {
+      // Not there yet.
+    }
+  }
+  await withClient(installation.file.databaseUrl, async (client) => {
+    const events = await client.query(
+      `select e.at, o.agent_id, o.kind, e.operation_id, e.attempt, e.sequence, e.type, e.data from operation_events e
+       join operations o using (operation_id) order by e.id`,
+    );
+    const lines = events.rows.map(
+      (row) =>
+        `${row.at.toISOString()} ${row.agent_id} ${row.kind} ${row.attempt} #${row.sequence} ${row.type} ${JSON.stringify(row.data)}`,
+    );
+    writeFileSync(join(folder, 'events.txt'), `${lines.join('\n')}\n`);
+  }).catch((error: unknown) => writeFileSync(join(folder, 'events.txt'), String(error)));
+  return folder;
+}

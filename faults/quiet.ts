@@ -1,0 +1,48 @@
+import type { Clouds } from './clouds.ts';
+import type { Installation } from './installation.ts';
+import type { ServiceClient } from './service-client.ts';
+import { withClient } from './snapshot.ts';
+import { until } from './until.ts';
+
+/** An operation that waits longer than this is at rest: a delete that has failed three times is tried again ten minutes later. */
+const RESTING_SECONDS = 330;
+
+/**
+ * Ends what disturbs (faults, stopped processes), sees to it that `workers` workers run, and waits until every event is
+ * delivered and nothing is under way or due soon.
+ */
+export async function becomeQuiet(
+  { installation, client, clouds }: { installation: Installation; client: ServiceClient; clouds: Clouds },
+  options: { workers: number; timeoutSeconds: number; restingSeconds?: number },
+): Promise<void> {
+  for (const worker of installation.workers) if (worker.isStopped) worker.resume();
+  if (!installation.host.isAlive) await installation.restartHost();
+  while (installation.workers.length < options.workers) await installation.startWorker();
+  await until('the faults are cleared', 60, () => clouds.clearFaults().then(() => true));
+  await until('every event is delivered', 90, async () => (await client.redeliver()) === 0, 500);
+  const resting = options.restingSeconds ?? RESTING_SECONDS;
+  await until(
+    'nothing is under way',
+    options.timeoutSeconds,
+    async () => {
+      const busy = await withClient(installation.file.databaseUrl, async (database) => {
+        const { rows } = await database.query<{ what: string }>(
+          `select kind || ' of ' || agent_id || ' is ' || status as what from operations
+         where status = 'active' or (status = 'queued' and run_after < now() + make_interval(secs => $1))`,
+          [resting],
+        );
+        return rows;
+      });
+      if (busy.length > 0) throw new Error(busy.map(({ what }) => what).join(', '));
+      return true;
+    },
+    400,
+  );
+  // A runner ends a moment after the last word of its run.
+  await until(
+    'the last processes are gone',
+    30,
+    () => installation.children().every((child) => child.workerAlive && child.kind === 'runner'),
+    100,
+  ).catch(() => {});
+}

@@ -1,0 +1,107 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import type { Installation } from './installation.ts';
+
+/** An order as Stripe tells of it: a completed, paid checkout. */
+export interface Order {
+  sessionId: string;
+  agentId: string;
+  region: string;
+  subscriptionId: string;
+}
+
+/** Speaks to the service as Stripe and as the operator do, and remembers what Stripe was promised. */
+export class ServiceClient {
+  readonly #installation: Installation;
+  /** Events that were answered 200: they must be stored whatever happens. */
+  readonly answeredEvents = new Set<string>();
+  /** Bodies that were not answered 200: Stripe sends them again. */
+  readonly #unanswered = new Map<string, string>();
+
+  constructor(installation: Installation) {
+    this.#installation = installation;
+  }
+
+  static newOrder(agentId: string, region: string): Order {
+    return { agentId, region, sessionId: `cs_test_${agentId}`, subscriptionId: `sub_${agentId}` };
+  }
+
+  /** Sends a signed event about the order. The same `eventId` again is the same event; another is a second event for the same session. */
+  async deliver(
+    order: Order,
+    eventId = `evt_${randomUUID().replaceAll('-', '')}`,
+  ): Promise<number | undefined> {
+    const body = JSON.stringify(checkoutCompleted(order, eventId));
+    return this.#send(eventId, body);
+  }
+
+  async #send(eventId: string, body: string): Promise<number | undefined> {
+    const { stripeWebhookSecret } = this.#installation.file;
+    const time = Math.floor(Date.now() / 1000);
+    const signature = createHmac('sha256', stripeWebhookSecret).update(`${time}.${body}`).digest('hex');
+    this.#unanswered.set(eventId, body);
+    try {
+      const response = await fetch(`${this.#installation.url}/api/webhooks/stripe`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'stripe-signature': `t=${time},v1=${signature}` },
+        body,
+        signal: AbortSignal.timeout(20_000),
+      });
+      await response.body?.cancel();
+      if (response.ok) {
+        this.answeredEvents.add(eventId);
+        this.#unanswered.delete(eventId);
+      }
+      return response.status;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** As Stripe does: what was not answered is sent again. @returns how many are still unanswered. */
+  async redeliver(): Promise<number> {
+    for (const [eventId, body] of this.#unanswered) await this.#send(eventId, body);
+    return this.#unanswered.size;
+  }
+
+  /** An operator's request. @returns the status and the body; status 0 where no answer came. */
+  async ask(
+    method: 'GET' | 'POST',
+    path: string,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    try {
+      const response = await fetch(`${this.#installation.url}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${this.#installation.file.apiToken}` },
+        signal: AbortSignal.timeout(20_000),
+      });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    } catch {
+      return { status: 0, body: {} };
+    }
+  }
+
+  requestOperation(agentId: string, kind: 'destroy' | 'refresh') {
+    return this.ask('POST', `/api/agents/${agentId}/${kind}`);
+  }
+}
+
+function checkoutCompleted(order: Order, eventId: string) {
+  return {
+    id: eventId,
+    object: 'event',
+    api_version: '2026-04-22',
+    type: 'checkout.session.completed',
+    created: Math.floor(Date.now() / 1000),
+    livemode: false,
+    data: {
+      object: {
+        id: order.sessionId,
+        object: 'checkout.session',
+        payment_status: 'paid',
+        subscription: order.subscriptionId,
+        customer: `cus_${order.agentId}`,
+        metadata: { agentId: order.agentId, userId: 'faults', region: order.region },
+      },
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import pg from 'pg';
+import type { CloudContents, Clouds } from './clouds.ts';
+import type { Installation } from './installation.ts';
+import type { Child } from './processes.ts';
+
+export interface AgentRecord {
+  agent_id: string;
+  status: string;
+  health: string;
+  server_id: string | null;
+  tailnet_ip: string | null;
+  error: string | null;
+}
+
+export interface OperationRecord {
+  operation_id: string;
+  agent_id: string;
+  kind: string;
+  status: string;
+  attempt: number;
+  retry_count: number;
+  lost_count: number;
+  error: string | null;
+  failed_step: string | null;
+  worker_id: string | null;
+  /** Seconds until it may run; negative when it may. */
+  due_in: number;
+}
+
+/** A `status` event: the recorded beginnings and endings of attempts. */
+export interface StatusEvent {
+  id: number;
+  operation_id: string;
+  agent_id: string;
+  kind: string;
+  attempt: number;
+  status: string;
+}
+
+/** Everything that the model looks at, read within a moment. */
+export interface Snapshot {
+  agents: AgentRecord[];
+  operations: OperationRecord[];
+  statusEvents: StatusEvent[];
+  /** Of each operation: how many events it has and the highest sequence number. */
+  sequences: { operation_id: string; count: number; last: number }[];
+  orders: { session_id: string; agent_id: string | null; attention: string | null }[];
+  storedEvents: string[];
+  /** Keys of Pulumi's table; for a stack's own row the number of its pending operations. */
+  state: { key: string; pending: number }[];
+  /** Logins of attempts that are still there. */
+  logins: string[];
+  clouds: CloudContents;
+  children: Child[];
+}
+
+/** Reads all of it. The clouds are asked through their APIs, so nothing should be ordered to fail. */
+export async function takeSnapshot(installation: Installation, clouds: Clouds): Promise<Snapshot> {
+  const { databaseUrl, pulumiBackendUrl } = installation.file;
+  const [rows, state, contents] = await Promise.all([
+    withClient(databaseUrl, readRows),
+    withClient(pulumiBackendUrl, readState),
+    clouds.contents(),
+  ]);
+  return { ...rows, ...state, clouds: contents, children: installation.children() };
+}
+
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 20_000,
+  });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function readRows(client: pg.Client) {
+  // One transaction sees one moment.
+  await client.query('begin isolation level repeatable read read only');
+  const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
+  return {
+    agents: await rows<AgentRecord>(
+      'select agent_id, status, health, server_id, tailnet_ip, error from agents',
+    ),
+    operations: await rows<OperationRecord>(OPERATIONS),
+    statusEvents: await rows<StatusEvent>(
+      `select e.id::int, e.operation_id, o.agent_id, o.kind, e.attempt, e.data->>'status' as status
+       from operation_events e join operations o using (operation_id) where e.type = 'status' order by e.id`,
+    ),
+    sequences: await rows<Snapshot['sequences'][number]>(
+      'select operation_id, count(*)::int as count, max(sequence)::int as last from operation_events group by 1',
+    ),
+    orders: await rows<Snapshot['orders'][number]>('select session_id, agent_id, attention from orders'),
+    storedEvents: (await rows<{ id: string }>('select id from stripe_events')).map(({ id }) => id),
+  };
+}
+
+const OPERATIONS = `select operation_id, agent_id, kind, status, attempt, retry_count, lost_count, error, failed_step,
+  worker_id, extract(epoch from run_after - now())::float as due_in from operations order by sequence`;
+
+async function readState(client: pg.Client) {
+  const state = await client.query<{ key: string; pending: number }>(
+    `select key, coalesce(json_array_length(data->'checkpoint'->'latest'->'pending_operations'), 0) as pending
+     from pulumi_state`,
+  );
+  const logins = await client.query<{ rolname: string }>(
+    `select rolname from pg_roles where rolname like 'a:%'`,
+  );
+  return { state: state.rows, logins: logins.rows.map(({ rolname }) => rolname) };
+}

@@ -1,0 +1,185 @@
+import { type Bed, carryOut, decide } from './actions.ts';
+import { Clouds } from './clouds.ts';
+import { dump } from './dump.ts';
+import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
+import { checkAlways, checkQuiet, type Expectations, type Violation } from './model.ts';
+import { becomeQuiet } from './quiet.ts';
+import { randomFrom } from './random.ts';
+import { ServiceClient } from './service-client.ts';
+import { type Snapshot, takeSnapshot } from './snapshot.ts';
+
+export interface SuiteOptions {
+  rounds: number;
+  seed: number;
+  workers: number;
+  tools: Record<string, string>;
+  say(line: string): void;
+}
+
+export interface SuiteReport {
+  seed: number;
+  rounds: number;
+  seconds: number;
+  /** How often each action was taken, and each kind of process hit. */
+  counts: Record<string, number>;
+  orders: number;
+  events: number;
+  checks: number;
+  agents: Record<string, number>;
+  operations: number;
+  attempts: number;
+  lost: number;
+  retries: number;
+  rollbacks: number;
+  violations: Violation[];
+  /** Where what was seen is kept, if something was wrong. */
+  dump?: string;
+}
+
+const QUIET_TIMEOUT_SECONDS = 420;
+const FINAL_TIMEOUT_SECONDS = 1_200;
+
+/** Rounds of random events on a real installation, with looks at what must be true. */
+export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
+  const startedAt = Date.now();
+  const { say, seed } = options;
+  const installation = await Installation.create({
+    tools: options.tools,
+    leaseSeconds: SUITE_LEASE_SECONDS,
+    workerConcurrency: 2,
+  });
+  const bed: Bed = {
+    installation,
+    client: new ServiceClient(installation),
+    clouds: new Clouds(installation),
+    leaseSeconds: SUITE_LEASE_SECONDS,
+    orders: [],
+    bereft: new Set(),
+    later: new Set(),
+    counts: {},
+    say,
+  };
+  const progress: Progress = { checks: 0, violations: [], rounds: 0 };
+  let problem: unknown;
+  try {
+    await installation.startHost('api');
+    for (let count = 0; count < options.workers; count += 1) await installation.startWorker();
+    await playRounds(bed, options, progress);
+    if (progress.violations.length === 0) {
+      await checkAtQuiet(bed, options, progress, {
+        timeoutSeconds: FINAL_TIMEOUT_SECONDS,
+        restingSeconds: 1e6,
+      });
+    }
+  } catch (error) {
+    problem = error;
+    progress.violations.push({
+      invariant: 'the suite can go on',
+      detail: error instanceof Error ? error.message : String(error),
+    });
+  }
+  const snapshot = await takeSnapshot(installation, bed.clouds).catch(() => undefined);
+  const report = summarize({ seed, bed, progress, snapshot, startedAt });
+  if (progress.violations.length > 0)
+    report.dump = await dump(installation, { snapshot, report, problem: String(problem ?? '') });
+  await installation.stop();
+  await installation.remove();
+  return report;
+}
+
+interface Progress {
+  checks: number;
+  violations: Violation[];
+  rounds: number;
+}
+
+async function playRounds(bed: Bed, options: SuiteOptions, progress: Progress): Promise<void> {
+  for (let round = 1; round <= options.rounds && progress.violations.length === 0; round += 1) {
+    // Every round has a generator of its own, so that it can be looked at alone.
+    const random = randomFrom(options.seed * 100_003 + round);
+    const count = 1 + Math.floor(random() * 3);
+    for (const decision of Array.from({ length: count }, () => decide(random))) {
+      const done = await carryOut(bed, decision).catch(
+        (error: unknown) => `${decision.action} was not possible: ${error}`,
+      );
+      bed.say(`${round}/${options.rounds} ${done}`);
+    }
+    progress.rounds = round;
+    if (random() < 0.28 || round === options.rounds) {
+      await checkAtQuiet(bed, options, progress, { timeoutSeconds: QUIET_TIMEOUT_SECONDS });
+    } else await checkAtAnyMoment(bed, progress);
+  }
+}
+
+/** Where the sandbox or the database is away just now, there is nothing to see. */
+async function checkAtAnyMoment(bed: Bed, progress: Progress): Promise<void> {
+  const snapshot = await takeSnapshot(bed.installation, bed.clouds).catch(() => undefined);
+  if (snapshot === undefined) return;
+  progress.checks += 1;
+  progress.violations.push(...checkAlways(snapshot));
+}
+
+async function checkAtQuiet(
+  bed: Bed,
+  { workers, say }: SuiteOptions,
+  progress: Progress,
+  limits: { timeoutSeconds: number; restingSeconds?: number },
+): Promise<void> {
+  const since = Date.now();
+  await Promise.all(bed.later);
+  await becomeQuiet(bed, { workers, ...limits });
+  const snapshot = await takeSnapshot(bed.installation, bed.clouds);
+  progress.checks += 1;
+  progress.violations.push(...checkQuiet(snapshot, expectations(bed)));
+  say(
+    `  quiet after ${((Date.now() - since) / 1000).toFixed(0)} s: ${JSON.stringify(countBy(snapshot.agents.map(({ status }) => status)))}`,
+  );
+}
+
+function expectations({ client, orders, bereft }: Bed): Expectations {
+  return {
+    answeredEvents: client.answeredEvents,
+    paid: new Map(orders.map((order) => [order.sessionId, order.agentId])),
+    bereft,
+  };
+}
+
+function summarize({
+  seed,
+  bed,
+  progress,
+  snapshot,
+  startedAt,
+}: {
+  seed: number;
+  bed: Bed;
+  progress: Progress;
+  snapshot: Snapshot | undefined;
+  startedAt: number;
+}): SuiteReport {
+  const operations = snapshot?.operations ?? [];
+  const sum = (column: 'attempt' | 'lost_count' | 'retry_count') =>
+    operations.reduce((total, operation) => total + operation[column], 0);
+  return {
+    seed,
+    rounds: progress.rounds,
+    seconds: Math.round((Date.now() - startedAt) / 1000),
+    counts: bed.counts,
+    orders: bed.orders.length,
+    events: bed.client.answeredEvents.size,
+    checks: progress.checks,
+    agents: countBy(snapshot?.agents.map(({ status }) => status) ?? []),
+    operations: operations.length,
+    attempts: sum('attempt'),
+    lost: sum('lost_count'),
+    retries: sum('retry_count'),
+    rollbacks: operations.filter(({ kind }) => kind === 'rollback').length,
+    violations: progress.violations,
+  };
+}
+
+function countBy(values: string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}
