@@ -2,7 +2,9 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureAnsible } from './ansible.mjs';
 import { prepareCacheDir } from './cache-dir.mjs';
+import { ensureChromium } from './chromium.mjs';
 import { ensureDependencies } from './dependencies.mjs';
+import { ensureHetznerClient } from './hetzner-client.mjs';
 import { createProgress } from './progress.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
@@ -19,6 +21,11 @@ import { Interrupted, run, SetupError } from './run.mjs';
  * }} Context
  */
 
+/**
+ * What can be set up beside the packages; the last two are for the tests, which go on without them.
+ * @typedef {'pulumi' | 'ansible' | 'chromium' | 'hetzner-client'} Tool
+ */
+
 /** The clone's top folder. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -26,7 +33,7 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
  * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
  * there already it says nothing. Ends the process with a message where something is lacking, and with the usual exit
  * code on Ctrl-C, after ending what it had started.
- * @param {{ tools: ('pulumi' | 'ansible')[] }} wanted  beside the packages
+ * @param {{ tools: Tool[] }} wanted  beside the packages
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
 export async function setUp(wanted) {
@@ -51,7 +58,7 @@ export async function setUp(wanted) {
 }
 
 /**
- * @param {{ tools: ('pulumi' | 'ansible')[] }} wanted
+ * @param {{ tools: Tool[] }} wanted
  * @param {AbortSignal} signal
  */
 async function setUpAll(wanted, signal) {
@@ -68,5 +75,8 @@ async function setUpAll(wanted, signal) {
   env.CACHE_DIR = context.cacheDir;
   if (wanted.tools.includes('ansible')) env.AGENT_STACKS_ANSIBLE = await ensureAnsible(context);
   if (wanted.tools.includes('pulumi')) env.AGENT_STACKS_PULUMI = await ensurePulumi(context);
+  if (wanted.tools.includes('chromium')) await ensureChromium(context);
+  if (wanted.tools.includes('hetzner-client'))
+    env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   return env;
 }

@@ -1,0 +1,27 @@
+import { join } from 'node:path';
+import { ensurePythonEnvironment } from './python-environment.mjs';
+import { SetupError } from './run.mjs';
+
+const version = '2.27.0';
+
+/**
+ * For the tests: the Python that has Hetzner's official client, or `null` where that cannot be had, which is said.
+ * @param {import('./set-up.mjs').Context} context
+ * @returns {Promise<string | null>}
+ */
+export async function ensureHetznerClient(context) {
+  try {
+    const home = await ensurePythonEnvironment(context, {
+      name: "Hetzner's Python client",
+      folder: `hcloud-python-${version}`,
+      requirement: `hcloud==${version}`,
+      title: `Installing Hetzner's Python client ${version}`,
+      why: 'the tests look at the sandbox with it',
+    });
+    return join(home, 'bin', 'python3');
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    context.progress.say(error.message);
+    return null;
+  }
+}
