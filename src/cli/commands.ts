@@ -164,6 +164,8 @@ async function tell(
   const { client, print } = terminal;
   if (!json) print(`${operation.kind} of agent ${operation.agentId}, operation ${operation.operationId}`);
   for await (const { event, data } of operationEvents(client, operation.operationId, follow)) {
+    // The timeline's own end mark; `succeeded` or what else follows says more.
+    if (!json && event === 'step' && data.step === 'finished') continue;
     if (json) print(JSON.stringify({ event, ...data }));
     else print(`${seconds(operation.createdAt, String(data.at)).padStart(8)} s  ${describe(event, data)}`);
   }
