@@ -1,7 +1,6 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { AgentStatus, AgentStep, Health } from '../agents/states.ts';
 import type { OperationKind, OperationStatus } from '../operations/states.ts';
-import type { Place } from '../reconcile/inventory.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
 export interface Tables {
@@ -161,6 +160,13 @@ export interface WorkerTable {
   seen_at: DefaultTimestamp;
 }
 
+export interface SweepPlace {
+  list: 'servers' | 'ssh-keys';
+  page: number;
+  /** The highest id of a server on the pages before. */
+  afterServerId: number;
+}
+
 export interface SweepTable {
   sweep_id: Generated<number>;
   started_at: DefaultTimestamp;
@@ -171,5 +177,6 @@ export interface SweepTable {
   removed: Defaulted<number>;
   findings: JSONColumnType<string[], string | undefined, string>;
   note: string | null;
-  next: JSONColumnType<Place, string | null, string | null> | null;
+  /** Where the next one goes on. */
+  next: JSONColumnType<SweepPlace, string | null, string | null> | null;
 }

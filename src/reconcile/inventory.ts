@@ -1,5 +1,6 @@
-import type { HetznerInventory, Page } from '../clients/hetzner/inventory.ts';
+import { CALLS_PER_SERVER_REMOVAL, type HetznerInventory, type Page } from '../clients/hetzner/inventory.ts';
 import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
+import type { SweepPlace } from '../database/tables.ts';
 import type { Budget } from './budget.ts';
 import type { CloudView } from './compare.ts';
 import {
@@ -16,12 +17,7 @@ export interface SweptClouds {
 }
 
 /** Where a listing goes on that its budget had cut short. */
-export interface Place {
-  list: 'servers' | 'ssh-keys';
-  page: number;
-  /** The highest id of a server on the pages before. */
-  afterServerId: number;
-}
+export type Place = SweepPlace;
 
 export interface Inventory {
   cloud: CloudView;
@@ -31,11 +27,14 @@ export interface Inventory {
 
 export const START: Place = { list: 'servers', page: 1, afterServerId: 0 };
 
+/** A server, an SSH key, a tailnet key, a device, and an access token for the tailnet. */
+const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
+
 const OURS = { 'managed-by': 'agents' };
 
 /**
- * Reads the lists of what carries this service's mark, from `start` on, in pages of 50, as far as the budget goes: a quarter of it
- * is left for what has to be done about the findings.
+ * Reads the lists of what carries this service's mark, from `start` on, in pages of 50, as far as the budget goes: a quarter of it,
+ * enough for one agent at least, is left for what has to be done about the findings.
  */
 export async function takeInventory(
   { hetzner, tailscale }: SweptClouds,
@@ -84,7 +83,7 @@ async function readPages(
 ): Promise<Listed> {
   const items: Resource[] = [];
   let nextPage: number | null = first;
-  while (nextPage !== null && budget.left > budget.used / 3) {
+  while (nextPage !== null && budget.left > Math.max(budget.used / 3, CALLS_PER_AGENT)) {
     signal.throwIfAborted();
     const page: Page<Resource> = await read(nextPage);
     items.push(...page.items);
