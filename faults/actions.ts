@@ -113,8 +113,11 @@ const killWorker: Act = async (bed, [which, pause]) => {
 /** kill -9 of one process below a worker, as soon as there is one of the kind. */
 const killChild =
   (kind: ChildKind): Act =>
-  async (bed, [which, pause]) => {
-    const deadline = Date.now() + 4_000;
+  async (bed, [which, pause, ...draws]) => {
+    // Where nothing is under way there is nothing to kill.
+    const prelude =
+      bed.installation.children({ kind: 'cli' }).length > 0 ? '' : `${await order(bed, draws)}, then `;
+    const deadline = Date.now() + 6_000;
     for (;;) {
       const busy = new Set(
         bed.installation
@@ -131,9 +134,9 @@ const killChild =
         await sleep(pause! * 400);
         signal(child.pid, 'SIGKILL');
         bed.counts[`${kind} hit`] = (bed.counts[`${kind} hit`] ?? 0) + 1;
-        return `killed ${kind} ${child.pid} of ${child.attempt ?? 'a runner'}`;
+        return `${prelude}killed ${kind} ${child.pid} of ${child.attempt ?? 'a runner'}`;
       }
-      if (Date.now() > deadline) return `kill ${kind}: none at work`;
+      if (Date.now() > deadline) return `${prelude}kill ${kind}: none at work`;
       await sleep(50);
     }
   };

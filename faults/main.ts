@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { runKillMatrix, TARGETS } from './kill-matrix.ts';
+import type { Violation } from './model.ts';
 import { runSuite } from './suite.ts';
 
 const { values } = parseArgs({
@@ -8,6 +10,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
     json: { type: 'string' },
+    matrix: { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 });
 
@@ -26,17 +30,38 @@ const tools = Object.fromEntries(
 );
 const say = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
 
-const report = await runSuite({
-  rounds: Number(values.rounds),
-  seed: Number(values.seed),
-  workers: Number(values.workers),
-  tools,
-  say,
-});
+/** What each way of running this comes to. */
+interface Outcome {
+  report: object;
+  violations: Violation[];
+  /** What a person needs to look into it. */
+  hint: string;
+}
+
+async function playRandomly(): Promise<Outcome> {
+  const report = await runSuite({
+    rounds: Number(values.rounds),
+    seed: Number(values.seed),
+    workers: Number(values.workers),
+    tools,
+    say,
+  });
+  const hint = `Seed ${report.seed}, round ${report.rounds}. What was seen is in ${report.dump}`;
+  return { report, violations: report.violations, hint };
+}
+
+async function playMatrix(): Promise<Outcome> {
+  const targets = TARGETS.filter(
+    (target) => values.only === undefined || values.only.split(',').includes(target),
+  );
+  const report = await runKillMatrix({ targets, provisions: 30, destroys: 15, tools, say });
+  const violations = report.strikes.flatMap((strike) => strike.violations);
+  return { report, violations, hint: `What was seen is in ${report.dumps.join(', ')}` };
+}
+
+const { report, violations, hint } = await (values.matrix ? playMatrix() : playRandomly());
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
 console.log(JSON.stringify(report, null, 2));
-if (report.violations.length > 0) {
-  for (const { invariant, detail } of report.violations) console.error(`Violated: ${invariant}: ${detail}`);
-  console.error(`Seed ${report.seed}, round ${report.rounds}. What was seen is in ${report.dump}`);
-}
-process.exit(report.violations.length > 0 ? 1 : 0);
+for (const { invariant, detail } of violations) console.error(`Violated: ${invariant}: ${detail}`);
+if (violations.length > 0) console.error(hint);
+process.exit(violations.length > 0 ? 1 : 0);
