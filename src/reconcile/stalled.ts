@@ -119,5 +119,6 @@ export function explainWait(
   }
   if (active >= slots)
     return `${begin}: ${workers === 1 ? 'the only worker is' : `all ${workers} workers are`} busy (${before})`;
-  return `${begin}, although ${slots - active} of ${slots} places are free (${before})`;
+  const free = slots - active;
+  return `${begin}, although ${free} of ${slots} places ${free === 1 ? 'is' : 'are'} free (${before})`;
 }
