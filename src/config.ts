@@ -24,7 +24,7 @@ interface CommonConfig {
   publicUrl: string;
   dataDir: string;
   cacheDir: string;
-  executor: 'local' | 'github-actions';
+  executor: 'local';
   workerConcurrency: number;
   /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
   leaseSeconds: number;
@@ -43,7 +43,7 @@ export interface SandboxConfig extends CommonConfig {
   databaseUrl: Secret | undefined;
   apiToken: Secret | undefined;
   sandbox: {
-    machines: 'auto' | 'simulated' | 'real';
+    machines: 'simulated';
     github: 'on' | 'no-token';
     /** Every answer of the sandbox's Hetzner API is checked against the official document (costs time; for tests). */
     validateAnswers: boolean;
@@ -196,7 +196,7 @@ function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'>
     publicUrl: (reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`).replace(/\/+$/, ''),
     dataDir: resolve(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: resolve(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
-    executor: reader.choice('EXECUTOR', ['local', 'github-actions']) ?? 'local',
+    executor: readExecutor(reader),
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
     pulumi: {
@@ -206,6 +206,22 @@ function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'>
     tools: { pulumi: reader.text('AGENT_STACKS_PULUMI'), ansible: reader.text('AGENT_STACKS_ANSIBLE') },
     childEnvironment: reader.pick(PASSED_ON),
   };
+}
+
+function readExecutor(reader: Reader): 'local' {
+  if (reader.choice('EXECUTOR', ['local', 'github-actions']) === 'github-actions') {
+    reader.problems.push('EXECUTOR=github-actions is not in this version: leave it out, or set it to local');
+  }
+  return 'local';
+}
+
+function readMachines(reader: Reader): 'simulated' {
+  if (reader.choice('SANDBOX_MACHINES', ['auto', 'simulated', 'real']) === 'real') {
+    reader.problems.push(
+      'SANDBOX_MACHINES=real is not in this version: leave it out, or set it to simulated',
+    );
+  }
+  return 'simulated';
 }
 
 function defaultCacheDir(reader: Reader): string {
@@ -241,7 +257,7 @@ function readSandbox(reader: Reader): SandboxConfig {
         ? [`Sandbox mode ignores ${ignored.join(', ')}: nothing outside this machine is called.`]
         : [],
     sandbox: {
-      machines: reader.choice('SANDBOX_MACHINES', ['auto', 'simulated', 'real']) ?? 'auto',
+      machines: readMachines(reader),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
     },

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { LiveConfig, TailscaleAccount } from './config.ts';
+import { siblingUrl } from './launch/databases.ts';
 import { Secret } from './secret.ts';
 
 /** Where everything is that a service process talks to, in either mode: nothing after this asks for the mode. */
@@ -32,7 +33,7 @@ export function liveConnections(config: LiveConfig): Connections {
   return {
     databaseUrl: config.databaseUrl,
     pulumi: {
-      url: config.pulumi.backendUrl ?? siblingDatabase(config.databaseUrl, 'pulumi'),
+      url: config.pulumi.backendUrl ?? new Secret(siblingUrl(config.databaseUrl.reveal(), 'pulumi')),
       passphrase: config.pulumi.passphrase!,
       home: undefined,
     },
@@ -51,13 +52,6 @@ export function liveConnections(config: LiveConfig): Connections {
       tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}`,
     },
   };
-}
-
-/** Another database on the same server. */
-export function siblingDatabase(url: Secret, name: string): Secret {
-  const sibling = new URL(url.reveal());
-  sibling.pathname = `/${name}`;
-  return new Secret(sibling.href);
 }
 
 export function fingerprint(text: string): string {

@@ -4,12 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
 import { listAgents } from './agents/store.ts';
-import type { Config } from './config.ts';
+import type { Config, LiveConfig } from './config.ts';
 import { type Connections, liveConnections } from './connections.ts';
 import { createDatabase, createPool, type Database } from './database/connect.ts';
 import { migrate } from './database/migrations.ts';
 import { checkStamp } from './database/stamp.ts';
 import { createApp } from './http/app.ts';
+import { ensureSibling } from './launch/databases.ts';
 import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
 import { untilStopped } from './launch/stop-signals.ts';
 import { createLog, type Log } from './log.ts';
@@ -52,8 +53,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
-    const connections =
-      installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
+    const connections = installation?.connections ?? (await openLive(config as LiveConfig));
     await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
     await stopped.promise;
     say('\nStopping: handing back what is under way …');
@@ -61,6 +61,12 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     await closers.close(log);
   }
   say('Stopped.');
+}
+
+/** The real services; Pulumi's database is made at the first start unless it is somewhere of the operator's choice. */
+async function openLive(config: LiveConfig): Promise<Connections> {
+  if (config.pulumi.backendUrl === undefined) await ensureSibling(config.databaseUrl.reveal(), 'pulumi');
+  return liveConnections(config);
 }
 
 interface StartDeps {

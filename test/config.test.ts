@@ -78,4 +78,14 @@ describe('readClientConfig', () => {
     expect(config.apiToken?.reveal()).toBe('secret-token');
     expect(() => readClientConfig({ PUBLIC_URL: 'nonsense' })).toThrow('PUBLIC_URL must be an http(s) URL');
   });
+
+  it('refuses what this version cannot do, instead of doing something else', () => {
+    expect(() => readConfig({ EXECUTOR: 'github-actions' })).toThrow(
+      /EXECUTOR=github-actions is not in this version/,
+    );
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow(
+      /SANDBOX_MACHINES=real is not in this version/,
+    );
+    expect(readConfig({ EXECUTOR: 'local', SANDBOX_MACHINES: 'auto' })).toMatchObject({ executor: 'local' });
+  });
 });

@@ -50,24 +50,35 @@ async function embeddedDatabases(config: SandboxConfig, say: Say): Promise<Datab
 
 async function ownDatabases(databaseUrl: string): Promise<Databases> {
   const agents = new URL(databaseUrl);
-  const name = decodeURIComponent(agents.pathname.slice(1)) || 'agents';
+  const name = databaseName(agents);
   agents.pathname = `/${encodeURIComponent(name)}`;
   await ensureOnServer(agents, name);
-  const prefix = siblingPrefix(name);
-  const sibling = (suffix: string) => {
-    const url = new URL(agents);
-    url.pathname = `/${encodeURIComponent(`${prefix}-${suffix}`)}`;
-    return url.href;
-  };
   return {
     agents: agents.href,
-    pulumi: withoutTls(sibling('pulumi')),
-    sandbox: sibling('sandbox'),
+    pulumi: siblingUrl(agents.href, 'pulumi'),
+    sandbox: siblingUrl(agents.href, 'sandbox'),
     ensureSiblings: async () => {
-      for (const suffix of ['pulumi', 'sandbox']) await ensureOnServer(agents, `${prefix}-${suffix}`);
+      for (const suffix of ['pulumi', 'sandbox'] as const) await ensureSibling(agents.href, suffix);
     },
     stop: async () => {},
   };
+}
+
+/** The address of a database of its own beside the one that DATABASE_URL names: `<name>-<suffix>` on the same server. */
+export function siblingUrl(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): string {
+  const url = new URL(databaseUrl);
+  url.pathname = `/${encodeURIComponent(`${siblingPrefix(databaseName(url))}-${suffix}`)}`;
+  return withoutTls(url.href);
+}
+
+/** Makes such a database unless it is there. @throws Error that says what the login of DATABASE_URL is lacking. */
+export async function ensureSibling(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): Promise<void> {
+  const url = new URL(databaseUrl);
+  await ensureOnServer(url, `${siblingPrefix(databaseName(url))}-${suffix}`);
+}
+
+function databaseName(url: URL): string {
+  return decodeURIComponent(url.pathname.slice(1)) || 'agents';
 }
 
 /**

@@ -81,18 +81,6 @@ describe('a paid checkout', () => {
     const agent = await (await service.ask(`/api/agents/${order?.agent_id}`)).json();
     expect(agent).toMatchObject({ region: 'hel1', location: 'hel1' });
   });
-
-  it('is answered within 50 ms in the median', async () => {
-    const millis: number[] = [];
-    for (let index = 0; index < 21; index++) {
-      const event = paidCheckout();
-      const start = performance.now();
-      await deliver(service.url, event);
-      millis.push(performance.now() - start);
-    }
-    const median = millis.sort((a, b) => a - b)[10]!;
-    expect(median).toBeLessThan(50);
-  });
 });
 
 describe('repeats', () => {
