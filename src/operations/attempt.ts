@@ -21,6 +21,8 @@ export interface AttemptDeps {
   fence: Fence;
   /** How long a lease lasts; default `LEASE_SECONDS`. */
   leaseSeconds?: number;
+  /** How long an operation may take; default `LIMIT_SECONDS`. */
+  limitSeconds?: Partial<Record<OperationKind, number>>;
   log: Log;
 }
 
@@ -161,7 +163,11 @@ interface Watch {
 /** Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops. */
 function watch({ deps, claim, operation, controller, lease, times, recorder, stopping }: Watch): () => void {
   const beat = async () => {
-    if (Date.now() > lease.until) controller.abort(new LostError('The lease ran out'));
+    // A worker that was stopped and continued must not make a lease longer that it has not kept.
+    if (Date.now() > lease.until) {
+      controller.abort(new LostError('The lease ran out'));
+      return;
+    }
     const end = leaseEnd(times);
     try {
       const { cancelRequested } = await renewLease(deps.database, claim, times.leaseSeconds);
@@ -177,7 +183,7 @@ function watch({ deps, claim, operation, controller, lease, times, recorder, sto
     () => Date.now() > lease.until && controller.abort(new LostError('The lease ran out')),
     500,
   );
-  const limitSeconds = LIMIT_SECONDS[operation.kind];
+  const limitSeconds = deps.limitSeconds?.[operation.kind] ?? LIMIT_SECONDS[operation.kind];
   const limit = setTimeout(() => {
     const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
     recorder.log(reason);

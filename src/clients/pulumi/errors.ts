@@ -24,7 +24,7 @@ const PERMANENT =
 
 const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
-const NO_STACK = /no stack named|stack '?[\w-]+'? not found|failed to load stack|could not find stack/i;
+const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
 const KILLED =
   /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated)|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
