@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { playbookVersion } from '../src/clients/playbook.ts';
@@ -24,6 +25,7 @@ export interface InstallationSettings {
 
 /** A running service with its sandbox, and what measures it. */
 export interface Installation {
+  folder: string;
   service: ServiceProcess;
   watch: AgentWatch;
   meter: Meter;
@@ -41,6 +43,7 @@ const REGION = 'eu-central';
 export async function openInstallation(settings: InstallationSettings): Promise<Installation> {
   const { folder, environment, defer, tell } = settings;
   const dataDir = join(folder, 'data');
+  mkdirSync(folder);
   tell('starting the service on a fresh DATA_DIR');
   const service = await startService({ dataDir, role: 'all', environment, defer });
   const watch = await openAgentWatch(service.sandbox.databaseUrl);
@@ -52,6 +55,7 @@ export async function openInstallation(settings: InstallationSettings): Promise<
   meter.addRoot(service.pid, 'service');
   await untilDemoAgentRuns(watch);
   return {
+    folder,
     service,
     watch,
     meter,

@@ -11,6 +11,7 @@ import { machineFacts } from './machine.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { measureProvisions } from './provision.ts';
 import { type Results, report } from './report.ts';
+import { measureSweep } from './sweep.ts';
 import { measureWebhook } from './webhook.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -75,19 +76,25 @@ async function measure(
   const config = readConfig({ ...process.env, MODE: 'sandbox', HOST: '127.0.0.1', PORT: '0' });
   const environment = childEnvironment(config);
   const ansibleBin = config.tools.ansible;
-  const installation = await openInstallation({ root, folder, environment, ansibleBin, defer, tell });
+  const open: OpenInstallation = (name) =>
+    openInstallation({ root, folder: join(folder, name), environment, ansibleBin, defer, tell });
+  const installation = await open('main');
   const [postgres] = await installation.watch.rows<{ server_version: string }>('show server_version');
   const results: Results = {
     machine: machineFacts(root, config.tools.pulumi ?? 'pulumi', postgres!.server_version),
   };
   for (const measurement of options.measurements) {
     tell(`measuring: ${measurement}`);
-    Object.assign(results, await MEASURE[measurement](installation, options));
+    Object.assign(results, await MEASURE[measurement](installation, { ...options, open }));
   }
   return results;
 }
 
-type Measure = (installation: Installation, options: Options) => Promise<Partial<Results>>;
+type OpenInstallation = (name: string) => Promise<Installation>;
+type Measure = (
+  installation: Installation,
+  options: Options & { open: OpenInstallation },
+) => Promise<Partial<Results>>;
 
 const MEASURE: Record<Options['measurements'][number], Measure> = {
   provision: async (installation, { rounds }) => {
@@ -104,6 +111,12 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
   aging: async ({ service, ours, watch, countStateRows }) => ({
     aging: await measureAging({ service, side: ours, watch, countStateRows, tell }),
   }),
+  sweep: async (_, { open }) => {
+    // Another one: its quota of API calls is whole, and its agents are in nobody's way.
+    const { service, watch, meter, folder } = await open('fleet');
+    const logFile = join(folder, 'sweep.log');
+    return { sweep: await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell }) };
+  },
 };
 
 /** What the measured processes inherit: nothing of the user's own installation. */

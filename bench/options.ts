@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { errorMessage } from '../src/errors.ts';
 
-export const MEASUREMENTS = ['provision', 'webhook', 'aging'] as const;
+export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep'] as const;
 export type Measurement = (typeof MEASUREMENTS)[number];
 
 export interface Options {

@@ -3,6 +3,7 @@ import type { MachineFacts } from './machine.ts';
 import type { Usage } from './meter.ts';
 import type { Phase, Round } from './provision.ts';
 import { median, type Summary, summarize } from './statistics.ts';
+import type { SweepResult } from './sweep.ts';
 import { table } from './table.ts';
 import type { WebhookResult } from './webhook.ts';
 
@@ -12,14 +13,16 @@ export interface Results {
   provision?: Round[];
   webhook?: WebhookResult;
   aging?: AgingResult;
+  sweep?: SweepResult;
 }
 
 /** The results as text for people. */
-export function report({ machine, provision, webhook, aging }: Results): string {
+export function report({ machine, provision, webhook, aging, sweep }: Results): string {
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
   if (webhook !== undefined) parts.push(webhookText(webhook));
   if (aging !== undefined) parts.push(agingText(aging));
+  if (sweep !== undefined) parts.push(sweepText(sweep));
   return parts.join('\n\n');
 }
 
@@ -132,5 +135,12 @@ function agingText(result: AgingResult): string {
     `Aging, ${result.refreshes} refreshes of one agent:`,
     `  first ten ${result.firstTenMedianSeconds.toFixed(2)} s, last ten ${result.lastTenMedianSeconds.toFixed(2)} s (medians)`,
     `  rows of its state: ${rows.provisioned} after the provision, ${rows.tenth} after ten refreshes, ${rows.last} at the end`,
+  ].join('\n');
+}
+
+function sweepText(result: SweepResult): string {
+  return [
+    `Sweep over ${result.agents} agents (${result.compared} resources compared, ${result.seconds.length} sweeps):`,
+    `  ${spread(summarize(result.seconds), 2)} s; ${result.calls} API calls each, ${result.hetznerCalls.toFixed(0)} of them to Hetzner`,
   ].join('\n');
 }
