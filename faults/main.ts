@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runKillMatrix, TARGETS } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
+import { playScenarios } from './play-scenarios.ts';
 import { runSuite } from './suite.ts';
 
 const { values } = parseArgs({
@@ -11,6 +12,8 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     json: { type: 'string' },
     matrix: { type: 'boolean', default: false },
+    scenarios: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
     only: { type: 'string' },
   },
 });
@@ -50,6 +53,17 @@ async function playRandomly(): Promise<Outcome> {
   return { report, violations: report.violations, hint };
 }
 
+async function playAllScenarios(): Promise<Outcome> {
+  const only = values.only?.split(',');
+  const report = await playScenarios({ only, long: !values.short, tools, say });
+  const dumps = report.flatMap((one) => (one.dump === undefined ? [] : [one.dump]));
+  return {
+    report,
+    violations: report.flatMap((one) => one.violations),
+    hint: `What was seen is in ${dumps.join(', ')}`,
+  };
+}
+
 async function playMatrix(): Promise<Outcome> {
   const targets = TARGETS.filter(
     (target) => values.only === undefined || values.only.split(',').includes(target),
@@ -59,7 +73,11 @@ async function playMatrix(): Promise<Outcome> {
   return { report, violations, hint: `What was seen is in ${report.dumps.join(', ')}` };
 }
 
-const { report, violations, hint } = await (values.matrix ? playMatrix() : playRandomly());
+const { report, violations, hint } = await (values.matrix
+  ? playMatrix()
+  : values.scenarios
+    ? playAllScenarios()
+    : playRandomly());
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
 console.log(JSON.stringify(report, null, 2));
 for (const { invariant, detail } of violations) console.error(`Violated: ${invariant}: ${detail}`);

@@ -1,0 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Installation } from './installation.ts';
+
+/** The service's log of all its processes, parsed. */
+export function readServiceLog(installation: Installation): Record<string, unknown>[] {
+  const text = readFileSync(join(installation.dataDir, 'logs', 'service.log'), 'utf8');
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as Record<string, unknown>];
+    } catch {
+      // A process was killed in the middle of a line.
+      return [];
+    }
+  });
+}
