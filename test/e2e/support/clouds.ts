@@ -1,0 +1,56 @@
+import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+
+/** What the clouds have of one agent, by name and labels, asked for over their APIs as any third party would. */
+export interface Holdings {
+  servers: string[];
+  sshKeys: string[];
+  tailnetKeys: string[];
+  devices: string[];
+}
+
+export async function holdingsOf(connection: SandboxFile, agentId: string): Promise<Holdings> {
+  const name = `agent-${agentId}`;
+  const hetzner = (path: string) =>
+    get(`${connection.hcloudEndpoint}${path}?label_selector=agent-id==${agentId}`, connection.hcloudToken);
+  const tailnet = (path: string) =>
+    get(`${connection.tailscaleBaseUrl}/api/v2/tailnet/-/${path}`, connection.tailscaleApiKey);
+  const [servers, sshKeys, keys, devices] = await Promise.all([
+    hetzner('/servers'),
+    hetzner('/ssh_keys'),
+    tailnet('keys?all=true'),
+    tailnet('devices'),
+  ]);
+  const names = (rows: Named[], field: keyof Named) => rows.map((row) => String(row[field]));
+  return {
+    servers: names(servers.servers ?? [], 'name'),
+    sshKeys: names(sshKeys.ssh_keys ?? [], 'name'),
+    tailnetKeys: names(keys.keys ?? [], 'description').filter((text) => text.replace(/ \d+$/, '') === name),
+    devices: names(devices.devices ?? [], 'hostname').filter((text) => text === name),
+  };
+}
+
+/** Orders the next calls to fail, or to be answered in another way, as src/sandbox/fault-order.ts describes. */
+export async function orderFault(connection: SandboxFile, order: Record<string, unknown>): Promise<void> {
+  const response = await fetch(`${connection.stripeApiUrl}/sandbox/faults`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(order),
+  });
+  if (response.status !== 201) throw new Error(await response.text());
+}
+
+export async function clearFaults(connection: SandboxFile): Promise<void> {
+  await fetch(`${connection.stripeApiUrl}/sandbox/faults`, { method: 'DELETE' });
+}
+
+interface Named {
+  name?: string;
+  hostname?: string;
+  description?: string;
+}
+
+async function get(url: string, token: string): Promise<Record<string, Named[]>> {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Record<string, Named[]>;
+}
