@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { getAgent } from '../../src/agents/store.ts';
+import { StackLockedError } from '../../src/clients/pulumi/errors.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { createDestroy, createRollback } from '../../src/operations/destroy.ts';
+import { createRefresh } from '../../src/operations/refresh.ts';
+import { settleFailure } from '../../src/operations/settle.ts';
+import { ask, claim, type Installation, openInstallation, order } from './support/installation.ts';
+import { createWorld, runOf, server, type World } from './support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+});
+
+async function destroying() {
+  await order(at, 'a1');
+  await ask(at, 'a1', 'destroy');
+  const { row } = await claim(at);
+  return runOf(at, row, world);
+}
+
+test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
+  const { run } = await destroying();
+  world.servers.push(server('a1', 42), server('a10', 43));
+  world.sshKeys.push({ id: 7, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  world.devices.push({ id: 'd1', name: 'x', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] });
+  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
+  const effect = await createDestroy(world.deps)(run);
+  expect(world.calls).toEqual([
+    'step deleting_resources',
+    'destroy agent',
+    'step removing_device',
+    'delete server 42',
+    'delete ssh key 7',
+    'delete device d1',
+    'delete key k1',
+    'step removing_state',
+    'forget agent-a1',
+    'step verifying',
+  ]);
+  expect(world.servers.map((one) => one.id)).toEqual([43]);
+  await at.database.transaction().execute(effect);
+  expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+});
+
+test('a server that somebody else made under another’s label is not touched', async () => {
+  const { run } = await destroying();
+  world.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
+  await createDestroy(world.deps)(run);
+  expect(world.servers).toHaveLength(1);
+});
+
+test('what is still there after the delete is a failure that names it', async () => {
+  const { run } = await destroying();
+  world.servers.push(server('a1', 42));
+  world.deps.hetzner.deleteServer = async () => {};
+  await expect(createDestroy(world.deps)(run)).rejects.toThrow(
+    'Still there after the delete: server agent-a1',
+  );
+});
+
+test.each([
+  ['destroy agent', ['step deleting_resources', 'destroy agent']],
+  [
+    'forget',
+    [
+      'step deleting_resources',
+      'destroy agent',
+      'step removing_device',
+      'step removing_state',
+      'forget agent-a1',
+    ],
+  ],
+] as const)('a failure of %s ends it there: nothing that is billed is forgotten', async (where, calls) => {
+  const error = new RetryableError('500');
+  world.answers[where] = [error];
+  const { run } = await destroying();
+  await expect(createDestroy(world.deps)(run)).rejects.toBe(error);
+  expect(world.calls).toEqual(calls);
+});
+
+test('a lock left behind is taken away', async () => {
+  world.answers['destroy agent'] = [new StackLockedError('locked')];
+  const { run } = await destroying();
+  await createDestroy(world.deps)(run);
+  expect(world.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
+});
+
+test('a destroy of an agent that was never provisioned has all it needs', async () => {
+  const { run } = await destroying();
+  expect(run.agent.inputs).toBeNull();
+  await createDestroy(world.deps)(run);
+  expect(world.programs[0]).toMatchObject({ stack: 'agent', inputs: { agentId: 'a1' } });
+});
+
+async function rollingBack() {
+  await order(at, 'a1');
+  const first = await claim(at);
+  await settleFailure(at, first.claim, { error: new PermanentError('401'), step: 'creating_server' });
+  const { row } = await claim(at);
+  expect(row.kind).toBe('rollback');
+  return row;
+}
+
+test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
+  const row = await rollingBack();
+  await at.database.updateTable('agents').set({ server_id: '42' }).execute();
+  const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
+  expect(world.calls).toContain('destroy agent');
+  await at.database.transaction().execute(effect);
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    status: 'failed',
+    error: '401',
+    server_id: null,
+  });
+});
+
+test.each(['provisioning', 'destroying'] as const)(
+  'a rollback that comes when the agent is %s touches nothing',
+  async (status) => {
+    const row = await rollingBack();
+    await at.database.updateTable('agents').set({ status }).execute();
+    const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
+    await at.database.transaction().execute(effect);
+    expect(world.calls).toEqual([]);
+    expect((await getAgent(at.database, 'a1')).status).toBe(status);
+  },
+);
+
+async function refreshing(health = true) {
+  await order(at, 'a1');
+  await at.database
+    .updateTable('agents')
+    .set({ status: 'running', server_id: '42', tailnet_ip: '100.64.0.1', health: 'unknown' })
+    .execute();
+  await at.database.updateTable('operations').set({ status: 'cancelled', finished_at: new Date() }).execute();
+  await ask(at, 'a1', 'refresh');
+  const { row } = await claim(at);
+  const deps = { ...world.deps, health: { ...world.deps.health, isHealthy: async () => health } };
+  const effect = await createRefresh(deps)((await runOf(at, row, world)).run);
+  await at.database.transaction().execute(effect);
+  return getAgent(at.database, 'a1');
+}
+
+test('a refresh records the addresses as they are and whether the agent answers', async () => {
+  world.servers.push(server('a1', 42));
+  const addresses = ['fd7a::1', '100.64.0.9'];
+  world.devices.push({ id: 'd1', name: 'new.ts.net', hostname: 'agent-a1', addresses, tags: ['tag:agent'] });
+  expect(await refreshing()).toMatchObject({
+    status: 'running',
+    health: 'healthy',
+    ipv4: '192.0.2.1',
+    tailnet_ip: '100.64.0.9',
+    tailnet_name: 'new.ts.net',
+  });
+});
+
+test('a refresh that gets no healthy answer says unhealthy', async () => {
+  world.servers.push(server('a1', 42));
+  world.devices.push({ id: 'd1', name: 'n', hostname: 'agent-a1', addresses: ['100.64.0.1'] });
+  expect((await refreshing(false)).health).toBe('unhealthy');
+});
+
+test('a refresh finds a server that was deleted by hand, and one that left the tailnet', async () => {
+  expect(await refreshing()).toMatchObject({
+    status: 'running',
+    health: 'unhealthy',
+    error: 'The server is no longer at Hetzner',
+  });
+  await at.empty();
+  world.servers.push(server('a1', 42));
+  expect(await refreshing()).toMatchObject({
+    health: 'unhealthy',
+    error: 'The server is no longer on the tailnet',
+  });
+});

@@ -1,0 +1,140 @@
+import { createVault } from '../../../src/agents/secrets.ts';
+import { getAgent } from '../../../src/agents/store.ts';
+import type { HetznerServer } from '../../../src/clients/hetzner/hetzner.ts';
+import { createOpenFence } from '../../../src/clients/pulumi/fence.ts';
+import type { Executor } from '../../../src/executors/local/executor.ts';
+import type { StackResult } from '../../../src/executors/local/messages.ts';
+import type { OperationRow } from '../../../src/operations/claims.ts';
+import type { DestroyDeps } from '../../../src/operations/destroy.ts';
+import { Lease } from '../../../src/operations/lease.ts';
+import type { ProvisionDeps } from '../../../src/operations/provision.ts';
+import type { Run } from '../../../src/operations/run.ts';
+import { Secret } from '../../../src/secret.ts';
+import type { StackProgram } from '../../../stacks/program.ts';
+import { type Installation, OUTPUTS } from './installation.ts';
+
+type Verb = 'up' | 'refresh' | 'destroy' | 'unlock';
+
+/** Everything a runbook reaches, written down in the order in which it is reached, and what each call is answered with. */
+export function createWorld(at: Installation) {
+  const calls: string[] = [];
+  const programs: StackProgram[] = [];
+  const answers: Partial<Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget', Error[]>> = {};
+  const servers: HetznerServer[] = [];
+  const sshKeys: { id: number; name: string; labels: Record<string, string> }[] = [];
+  const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
+  const devices: { id: string; name: string; hostname: string; addresses: string[]; tags?: string[] }[] = [];
+  const tailnetKeys: { id: string; description?: string }[] = [];
+  const reach = async (call: string, key: keyof typeof answers = call as Verb): Promise<void> => {
+    calls.push(call);
+    const error = answers[key]?.shift();
+    if (error !== undefined) throw error;
+  };
+  const stack =
+    (verb: Verb) =>
+    async (_: Run, program: StackProgram, options?: object): Promise<StackResult> => {
+      programs.push(program);
+      const mayBeNew = (options as { mayBeNew?: boolean } | undefined)?.mayBeNew ? ' new' : '';
+      await reach(`${verb} ${program.stack}${mayBeNew}`, `${verb} ${program.stack}`);
+      return {
+        outputs: program.stack === 'agent' ? { ...OUTPUTS } : { firewallId: '77' },
+        changes: {},
+        processes: 1,
+      };
+    };
+  const labelled = <T extends { labels: Record<string, string> }>(all: T[], labels: Record<string, string>) =>
+    all.filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
+  const remove = <T>(all: T[], matches: (one: T) => boolean) => {
+    const index = all.findIndex(matches);
+    if (index >= 0) all.splice(index, 1);
+  };
+  const executor: Executor = {
+    up: stack('up') as Executor['up'],
+    refresh: stack('refresh'),
+    destroy: stack('destroy'),
+    unlock: async (run, program) => void (await stack('unlock')(run, program)),
+  };
+  const deps: ProvisionDeps & DestroyDeps = {
+    database: at.database,
+    executor,
+    fence: createOpenFence(new Secret('postgres://state')),
+    vault: createVault(new Secret('passphrase')),
+    settings: {
+      healthPort: 8088,
+      configurationVersion: 'v1',
+      joinTimeoutSeconds: 180,
+      healthTimeoutSeconds: 1,
+      loginServer: undefined,
+    },
+    health: {
+      isHealthy: async () => true,
+      untilHealthy: async (tailnetIp) => reach(`healthy ${tailnetIp}`, 'healthy'),
+    },
+    state: {
+      forget: async (name) => reach(`forget ${name}`, 'forget'),
+      prune: async () => {},
+      makeEmpty: async () => false,
+    },
+    hetzner: {
+      listServers: async (labels) => labelled(servers, labels),
+      listSshKeys: async (labels) => labelled(sshKeys, labels),
+      findFirewall: async (name) => firewalls.find((one) => one.name === name),
+      getServer: async (id) => servers.find((one) => String(one.id) === id),
+      deleteServer: async (id) => {
+        await reach(`delete server ${id}`);
+        remove(servers, (one) => String(one.id) === id);
+      },
+      deleteSshKey: async (id) => {
+        await reach(`delete ssh key ${id}`);
+        remove(sshKeys, (one) => String(one.id) === id);
+      },
+    } as ProvisionDeps['hetzner'],
+    tailscale: {
+      listDevices: async () => [...devices],
+      deleteDevice: async (id) => {
+        await reach(`delete device ${id}`);
+        remove(devices, (one) => one.id === id);
+      },
+      listKeys: async () => [...tailnetKeys],
+      deleteKey: async (id) => {
+        await reach(`delete key ${id}`);
+        remove(tailnetKeys, (one) => one.id === id);
+      },
+    } as ProvisionDeps['tailscale'],
+  };
+  return { calls, programs, answers, servers, sshKeys, firewalls, devices, tailnetKeys, deps, executor };
+}
+
+export type World = ReturnType<typeof createWorld>;
+
+/** A run of an operation as a worker makes it, with its steps and lines written down. */
+export async function runOf(at: Installation, operation: OperationRow, world?: World) {
+  const steps: string[] = [];
+  const lines: string[] = [];
+  const controller = new AbortController();
+  const run: Run = {
+    operation,
+    agent: await getAgent(at.database, operation.agent_id),
+    signal: controller.signal,
+    lease: new Lease(Date.now() + 20_000),
+    backendUrl: new Secret('postgres://state'),
+    step: (name) => {
+      if (steps.at(-1) !== name) {
+        steps.push(name);
+        world?.calls.push(`step ${name}`);
+      }
+    },
+    log: (line) => lines.push(line),
+  };
+  return { run, steps, lines, controller };
+}
+
+export function server(agentId: string, id: number): HetznerServer {
+  return {
+    id,
+    name: `agent-${agentId}`,
+    status: 'running',
+    labels: { 'agent-id': agentId, 'managed-by': 'agents' },
+    public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' } },
+  };
+}
