@@ -8,9 +8,9 @@ import { claimDataDir } from './data-dir-lock.ts';
 import { claimDatabase } from './database-host.ts';
 import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
-import { freePort } from './postgres-server.ts';
 import { hostSandbox } from './sandbox.ts';
 import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { chooseSandboxPort } from './sandbox-port.ts';
 import { supervise } from './supervise.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
@@ -76,7 +76,7 @@ interface HostParts {
 }
 
 async function host({ config, say, release, secrets, databases }: HostParts): Promise<SandboxInstallation> {
-  const port = await freePort(null);
+  const port = await chooseSandboxPort(config.dataDir);
   const file = describe(`http://127.0.0.1:${port}`, secrets, databases, config);
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
