@@ -158,16 +158,21 @@ type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<u
 type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
-/** The same command, counting the processes it starts; a destroy takes the emptied stack away in the same process. */
+/**
+ * The same command, counting the processes it starts. A destroy takes the emptied stack away in the same process. A new stack is not
+ * selected: the CLI would note that in its home folder, a file for each temporary work folder, with the backend's address and the
+ * password in it.
+ */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;
   const run: RunCommand = (args, cwd, ...rest) => {
     count += 1;
-    return (command as RunnableCommand).run(
-      args[0] === 'destroy' ? [...args, '--remove'] : args,
-      cwd,
-      ...rest,
-    );
+    return (command as RunnableCommand).run([...args, ...extraOptions(args)], cwd, ...rest);
   };
   return Object.assign(Object.create(command) as PulumiCommand, { run, count: () => count });
+}
+
+function extraOptions([verb, subverb]: string[]): string[] {
+  if (verb === 'destroy') return ['--remove'];
+  return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];
 }

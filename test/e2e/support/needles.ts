@@ -1,0 +1,74 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Secrets by what they are. A secret of several lines has a needle for each line that is its own. */
+export type Needles = Map<string, string>;
+
+export function addNeedles(needles: Needles, what: string, text: string): void {
+  const lines = text.split('\n').filter((line) => line.length >= 8 && !line.startsWith('-----'));
+  lines.forEach((line, index) => {
+    // The first two lines of an OpenSSH private key say what it is, and its public half.
+    if (lines.length > 1 && index < 2) return;
+    needles.set(lines.length === 1 ? what : `${what}, line ${index + 1}`, line);
+  });
+}
+
+/** Which of the secrets stand in the text, also as the forms in which they are sent, and where the text is from. */
+export function findNeedles(needles: Needles, where: string, text: string): string[] {
+  return [...needles].flatMap(([what, secret]) =>
+    [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64').replace(/=+$/, '')].some(
+      (form) => text.includes(form),
+    )
+      ? [`${what} in ${where}`]
+      : [],
+  );
+}
+
+/** Every file below a folder but those that `leftOut` names, with what is in it. */
+export function filesBelow(folder: string, leftOut: RegExp): { path: string; text: string }[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.parentPath}/${entry.name}`)
+    .filter((path) => !leftOut.test(path.slice(folder.length + 1)))
+    .map((path) => ({ path, text: readFileSync(path, 'latin1') }));
+}
+
+export interface ProcessWatch {
+  /** Every argument list that was seen. */
+  arguments: Set<string>;
+  /** Every value of these variables that was seen in an environment. */
+  environments: Map<string, Set<string>>;
+  stop(): void;
+}
+
+const LOOK_MS = 30;
+
+/** Looks at all processes of this machine again and again. */
+export function watchProcesses(variables: string[]): ProcessWatch {
+  const seen: ProcessWatch = {
+    arguments: new Set(),
+    environments: new Map(variables.map((name) => [name, new Set()])),
+    stop: () => clearInterval(timer),
+  };
+  const known = new Set<string>();
+  const timer = setInterval(() => {
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      const words = read(pid, 'cmdline');
+      if (known.has(`${pid} ${words}`)) continue;
+      known.add(`${pid} ${words}`);
+      seen.arguments.add(words);
+      for (const entry of read(pid, 'environ').split('\0')) {
+        const [name = ''] = entry.split('=', 1);
+        seen.environments.get(name)?.add(entry.slice(name.length + 1));
+      }
+    }
+  }, LOOK_MS);
+  return seen;
+}
+
+function read(pid: string, file: 'cmdline' | 'environ'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
