@@ -8,6 +8,7 @@ import { Secret } from '../src/secret.ts';
 import { agentName } from '../stacks/inputs.ts';
 import type { StackProgram } from '../stacks/program.ts';
 import type { DocumentedClient } from './documented/client.ts';
+import type { Manner } from './documented/messages.ts';
 import type { Side } from './side.ts';
 
 export interface DocumentedDeps {
@@ -24,16 +25,17 @@ export interface DocumentedDeps {
  * The documented way on the service's own sandbox, state database and passphrase, with the inputs that the service would give the agent. A provision
  * ends when `up` has returned the outputs; nobody asks whether the agent is healthy, and no row is written.
  */
-export function documentedWay(deps: DocumentedDeps): Side {
+export function documentedWay(deps: DocumentedDeps, manner: Manner): Side {
   const { client } = deps;
   const names = new Set<string>();
   return {
-    name: 'Automation API as documented',
+    name: manner === 'calls' ? 'as documented' : 'documented example',
     provision: async (agentId) => {
       const keys = generateAgentKeys(agentId);
       names.add(agentName(agentId));
       const outputs = await client.run({
         verb: 'provision',
+        manner,
         stackName: agentName(agentId),
         program: programFor(deps, agentId, keys),
         environment: environmentFor(deps, agentId, keys),
@@ -42,7 +44,7 @@ export function documentedWay(deps: DocumentedDeps): Side {
         throw new Error(`The documented way gave no tailnet address: ${JSON.stringify(outputs)}`);
     },
     destroy: async (agentId) => {
-      await client.run({ verb: 'destroy', stackName: agentName(agentId) });
+      await client.run({ verb: 'destroy', manner, stackName: agentName(agentId) });
     },
     tidy: () => removeDevices(deps.sandbox, names),
   };

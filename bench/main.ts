@@ -98,8 +98,7 @@ type Measure = (
 
 const MEASURE: Record<Options['measurements'][number], Measure> = {
   provision: async (installation, { rounds }) => {
-    const documented = await installation.startDocumentedWay();
-    const sides = [installation.ours, documented];
+    const sides = [installation.ours, ...(await installation.startDocumentedWays())];
     return { provision: await measureProvisions({ sides, meter: installation.meter, rounds, tell }) };
   },
   webhook: async (installation) => {

@@ -6,15 +6,22 @@ export interface DocumentedSettings {
   hcloudEndpoint: string;
 }
 
+/**
+ * `calls`: what it takes to have a stack. `example`: what the example program for inline programs does, which looks at the clouds with `refresh` before each
+ * `up` and `destroy`.
+ */
+export type Manner = 'calls' | 'example';
+
 export type ToDocumented =
   | {
       id: number;
       verb: 'provision';
+      manner: Manner;
       stackName: string;
       program: StackProgram;
       environment: Record<string, string>;
     }
-  | { id: number; verb: 'destroy'; stackName: string };
+  | { id: number; verb: 'destroy'; manner: Manner; stackName: string };
 
 export type FromDocumented =
   | { type: 'ready' }

@@ -1,6 +1,6 @@
 import { LocalWorkspace, type Stack } from '@pulumi/pulumi/automation/index.js';
 import { type ProviderHost, startProviderHost } from '../../src/sandbox/providers/host.ts';
-import { createProgram, type StackProgram } from '../../stacks/program.ts';
+import { createProgram } from '../../stacks/program.ts';
 import type { DocumentedSettings, FromDocumented, ToDocumented } from './messages.ts';
 
 /**
@@ -16,11 +16,12 @@ const hosts = new Map<string, ProviderHost>();
 const idleHosts: ProviderHost[] = [];
 const stacks = new Map<string, Stack>();
 
-async function provision(
-  stackName: string,
-  program: StackProgram,
-  environment: Record<string, string>,
-): Promise<Record<string, unknown>> {
+async function provision({
+  stackName,
+  manner,
+  program,
+  environment,
+}: Extract<ToDocumented, { verb: 'provision' }>): Promise<Record<string, unknown>> {
   const host = idleHosts.pop() ?? (await startProviderHost());
   hosts.set(stackName, host);
   host.use(environment);
@@ -30,13 +31,18 @@ async function provision(
   );
   stacks.set(stackName, stack);
   await stack.setConfig('hcloud:endpoint', { value: settings.hcloudEndpoint });
+  if (manner === 'example') await stack.refresh();
   const result = await stack.up();
   return Object.fromEntries(Object.entries(result.outputs).map(([name, { value }]) => [name, value]));
 }
 
-async function destroy(stackName: string): Promise<Record<string, unknown>> {
+async function destroy({
+  stackName,
+  manner,
+}: Extract<ToDocumented, { verb: 'destroy' }>): Promise<Record<string, unknown>> {
   const stack = stacks.get(stackName);
   if (stack === undefined) throw new Error(`There is no stack ${stackName}`);
+  if (manner === 'example') await stack.refresh();
   await stack.destroy();
   await stack.workspace.removeStack(stackName);
   stacks.delete(stackName);
@@ -46,10 +52,7 @@ async function destroy(stackName: string): Promise<Record<string, unknown>> {
 }
 
 process.on('message', (message: ToDocumented) => {
-  const work =
-    message.verb === 'provision'
-      ? provision(message.stackName, message.program, message.environment)
-      : destroy(message.stackName);
+  const work = message.verb === 'provision' ? provision(message) : destroy(message);
   work.then(
     (outputs) => send({ type: 'done', id: message.id, outputs }),
     (error: unknown) => send({ type: 'failed', id: message.id, message: String(error) }),
