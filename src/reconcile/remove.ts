@@ -58,10 +58,12 @@ async function removeInOrder(
       await remove(deps, removal.resource);
     } catch (error) {
       // What comes after waits for this one: a machine that still lives would come back with its key.
-      outcomes.failed.push({ removal, error: errorMessage(error) });
+      const failure = { removal, error: errorMessage(error) };
+      await writeDown(trx, failure);
+      outcomes.failed.push(failure);
       break;
     }
-    await writeDown(trx, removal);
+    await writeDown(trx, { removal });
     outcomes.removed.push(removal);
   }
   return outcomes;
@@ -90,12 +92,14 @@ function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Pr
   }
 }
 
-function writeDown(trx: Database, { agentId, reason, resource }: Removal): Promise<void> {
+/** A failure too: a delete that Hetzner has accepted may still be carried out. */
+function writeDown(trx: Database, { removal, error }: { removal: Removal; error?: string }): Promise<void> {
+  const { agentId, reason, resource } = removal;
   const { kind, id, name } = resource;
   return audit(trx, {
     actor: 'service',
-    action: 'sweep.remove',
+    action: error === undefined ? 'sweep.remove' : 'sweep.remove-failed',
     agentId,
-    details: { kind, id, name, reason },
+    details: { kind, id, name, reason, ...(error === undefined ? {} : { error }) },
   });
 }

@@ -22,16 +22,19 @@ export function watchStalled(
   deps: { database: Database; log: Log },
   settings: StalledSettings = SETTINGS,
 ): { stop(): Promise<void> } {
-  let looking: Promise<unknown> = Promise.resolve();
-  const look = () => {
-    looking = tellStalled(deps, settings.waitSeconds).catch((error: unknown) =>
-      deps.log.warn(
-        { event: 'stalled.look', error: errorMessage(error) },
-        'could not look for stalled operations',
-      ),
-    );
+  let looking: Promise<void> | undefined;
+  const look = async () => {
+    try {
+      await tellStalled(deps, settings.waitSeconds);
+    } catch (error) {
+      const text = 'could not look for stalled operations';
+      deps.log.warn({ event: 'stalled.look', error: errorMessage(error) }, text);
+    }
+    looking = undefined;
   };
-  const timer = setInterval(look, settings.lookSeconds * 1000);
+  const timer = setInterval(() => {
+    looking ??= look();
+  }, settings.lookSeconds * 1000);
   return {
     stop: async () => {
       clearInterval(timer);

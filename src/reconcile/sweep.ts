@@ -32,52 +32,63 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const sweepId = await beginSweep(deps.database);
   const budget = createBudget(deps.maxCalls ?? MAX_CALLS);
   const report: SweepReport = { calls: 0, listed: 0, removed: 0, findings: [], note: null, next: null };
+  const known = new Set(before?.findings);
+  const say: Say = (agentId, text) => {
+    report.findings.push(text);
+    // What stays from sweep to sweep is logged once.
+    if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
+  };
   try {
-    await run(deps, { budget, report, start: before?.next ?? START, signal });
+    await run(deps, { budget, report, say, start: before?.next ?? START, signal });
   } catch (error) {
     report.note = `It ended early: ${errorMessage(error)}`;
     throw error;
   } finally {
     report.calls = budget.used;
     await finishSweep(deps.database, sweepId, report);
-    tell(deps.log, { sweepId, report, known: before?.findings ?? [] });
+    tell(deps.log, sweepId, report);
   }
   return report;
 }
 
+/** Tells a person what was found; `agentId` is null where nobody knows whose it is. */
+type Say = (agentId: string | null, text: string) => void;
+
 interface Running {
   budget: Budget;
   report: SweepReport;
+  say: Say;
   start: Place;
   signal: AbortSignal;
 }
 
-async function run(deps: SweepDeps, { budget, report, start, signal }: Running): Promise<void> {
+async function run(deps: SweepDeps, { budget, report, say, start, signal }: Running): Promise<void> {
   const clouds = deps.openClouds(budget);
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
   const agentIds = cloud.resources.flatMap(({ agentId }) => agentId ?? []);
   const findings = compare(cloud, await readAgentViews(deps.database, agentIds));
-  const acting = { ...deps, ...clouds, budget };
-  const removed = await removeAll(acting, { removals: findings.filter(isRemoval), report, signal });
-  await reportAll(acting, { findings: findings.filter((finding) => !isRemoval(finding)), report, signal });
+  const acting = { ...deps, ...clouds, budget, report, say, signal };
+  const removed = await removeAll(acting, findings.filter(isRemoval));
+  await reportAll(
+    acting,
+    findings.filter((finding) => !isRemoval(finding)),
+  );
   if (next === null) return;
   report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
   const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
 
-type Acting = SweepDeps & SweptClouds & { budget: Budget };
+type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
 
-async function removeAll(
-  deps: Acting,
-  { removals, report, signal }: { removals: Removal[]; report: SweepReport; signal: AbortSignal },
-): Promise<Record<ResourceKind, number>> {
+async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<ResourceKind, number>> {
+  const { budget, report, say, signal } = deps;
   const counts: Record<ResourceKind, number> = { server: 0, 'ssh-key': 0, 'tailnet-key': 0, device: 0 };
   let postponed = 0;
   for (const [agentId, ofAgent] of Map.groupBy(removals, (removal) => removal.agentId)) {
     signal.throwIfAborted();
-    if (deps.budget.left === 0) {
+    if (budget.left === 0) {
       postponed += ofAgent.length;
       continue;
     }
@@ -85,10 +96,10 @@ async function removeAll(
     for (const removal of outcomes.removed) {
       counts[removal.resource.kind] += 1;
       report.removed += 1;
-      report.findings.push(`Removed: ${explain(removal)}`);
+      say(agentId, `Removed: ${explain(removal)}`);
     }
     for (const { removal, error } of outcomes.failed)
-      report.findings.push(`Could not be removed: ${explain(removal)}: ${error}`);
+      say(agentId, `Could not be removed: ${explain(removal)}: ${error}`);
     postponed += outcomes.postponed.length;
   }
   if (postponed > 0)
@@ -96,16 +107,13 @@ async function removeAll(
   return counts;
 }
 
-async function reportAll(
-  deps: Acting,
-  { findings, report, signal }: { findings: Finding[]; report: SweepReport; signal: AbortSignal },
-): Promise<void> {
+async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
   for (const finding of findings) {
-    signal.throwIfAborted();
-    if (!isGone(finding)) report.findings.push(explain(finding));
+    deps.signal.throwIfAborted();
+    if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
     else if (deps.budget.left > 0) {
       const text = await reportGone(deps, finding);
-      if (text !== undefined) report.findings.push(text);
+      if (text !== undefined) deps.say(finding.agentId, text);
     }
   }
 }
@@ -113,13 +121,7 @@ async function reportAll(
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
 const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
 
-/** A finding that stays from sweep to sweep is logged once. */
-function tell(
-  log: Log,
-  { sweepId, report, known }: { sweepId: number; report: SweepReport; known: string[] },
-): void {
-  for (const finding of report.findings)
-    if (!known.includes(finding)) log.warn({ event: 'sweep.finding', sweepId }, finding);
+function tell(log: Log, sweepId: number, report: SweepReport): void {
   const { findings, ...counts } = report;
   log.info(
     { event: 'sweep.ends', sweepId, ...counts, findings: findings.length },

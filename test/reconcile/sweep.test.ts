@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sweepAlone } from '../../src/reconcile/schedule.ts';
+import { startSweeping, sweepAlone } from '../../src/reconcile/schedule.ts';
 import { lastSweep } from '../../src/reconcile/sweeps.ts';
 import { type Bed, openBed } from './support/bed.ts';
 
@@ -70,8 +70,13 @@ describe('what nobody needs', () => {
         String(sshKey),
         tailnetKey.id,
       ]);
-      expect(bed.logged.filter(({ event }) => event === 'sweep.finding').map(({ msg }) => msg)).toContain(
-        `Removed: Server agent-gone (${server}) belongs to agent gone, ${status === 'failed' ? 'which has failed and is rolled back' : 'which is destroyed'}`,
+      const why = status === 'failed' ? 'which has failed and is rolled back' : 'which is destroyed';
+      expect(bed.logged).toContainEqual(
+        expect.objectContaining({
+          event: 'sweep.finding',
+          agentId: 'gone',
+          msg: `Removed: Server agent-gone (${server}) belongs to agent gone, ${why}`,
+        }),
       );
       // There is nothing left to do.
       expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
@@ -148,6 +153,9 @@ describe('a removal that does not work', () => {
       expect.stringMatching(/^Could not be removed: Server .* host is on fire/),
     ]);
     expect(await bed.left()).toEqual(before);
+    expect(await audited()).toMatchObject([
+      { action: 'sweep.remove-failed', agent_id: 'gone', details: { kind: 'server', id: String(server) } },
+    ]);
     expect(await bed.sweep()).toMatchObject({ removed: 4 });
     expect((await bed.left()).servers).not.toContain(server);
   });
@@ -221,6 +229,14 @@ describe('several workers', () => {
     expect(await first).toMatchObject({ note: null });
     expect(await sweepAlone(bed, { pauseSeconds: 600, ...quiet })).toBeUndefined();
     expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
+  });
+
+  test('sweep at their start and again when it is time, until they stop', async () => {
+    const count = async () => (await bed.database.selectFrom('sweeps').select('sweep_id').execute()).length;
+    const sweeping = startSweeping(bed, 0.2);
+    await expect.poll(count, { timeout: 10_000 }).toBeGreaterThanOrEqual(3);
+    await sweeping.stop();
+    expect(await lastSweep(bed.database)).toMatchObject({ finishedAt: expect.any(Date) });
   });
 
   test('end a sweep when they stop, and write down that it ended early', async () => {

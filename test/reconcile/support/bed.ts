@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import pg from 'pg';
 import { encodeOpensshPublicKey } from '../../../src/agents/openssh.ts';
 import type { AgentStatus } from '../../../src/agents/states.ts';
 import { createHetznerInventory } from '../../../src/clients/hetzner/inventory.ts';
 import { createTailscaleClient } from '../../../src/clients/tailscale/tailscale.ts';
+import { createPool } from '../../../src/database/connect.ts';
 import type { OperationKind, OperationStatus } from '../../../src/operations/states.ts';
 import { type SweepDeps, sweep } from '../../../src/reconcile/sweep.ts';
 import type { SweepReport } from '../../../src/reconcile/sweeps.ts';
@@ -39,7 +39,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       settings: { ...quick, ...settings },
     }),
   );
-  const pool = new pg.Pool({ connectionString: cloudDatabase.url, max: 4 });
+  const pool = createPool(new Secret(cloudDatabase.url), 4, 'sweep test');
   const { database, log } = installation;
   const hetzner = { token: new Secret(tokens.hcloudToken), endpoint: `${sandbox.url}/hetzner/v1` };
   const tailscale = {
