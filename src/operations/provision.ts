@@ -1,17 +1,26 @@
-import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
 import { type AgentOutputs, markRunning, recordInputs } from '../agents/store.ts';
 import type { HealthCheck } from '../clients/health.ts';
+import { NOT_JOINED } from '../clients/pulumi/errors.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import type { Database } from '../database/connect.ts';
+import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Progress } from '../executors/local/messages.ts';
 import { ensureFoundation } from './foundation.ts';
 import { agentOutputs } from './outputs.ts';
-import { type Clouds, clearPending, findResources, removeFromTailnet, withLockRecovery } from './recovery.ts';
+import {
+  type Clouds,
+  clearPending,
+  findResources,
+  removeFromHetzner,
+  removeFromTailnet,
+  withLockRecovery,
+} from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
 
 export interface ProvisionDeps extends Clouds {
@@ -47,10 +56,7 @@ export function createProvision(deps: ProvisionDeps): Runbook {
     );
     const outputs = agentOutputs(result.outputs);
     run.step('verifying');
-    await deps.health.untilHealthy(outputs.tailnetIp, {
-      timeoutSeconds: deps.settings.healthTimeoutSeconds,
-      signal: run.signal,
-    });
+    await untilHealthy(deps, run, outputs);
     run.log(`healthy at ${outputs.tailnetIp}`);
     return (trx) => markRunning(trx, run.agent.agent_id, outputs satisfies AgentOutputs);
   };
@@ -113,18 +119,58 @@ async function recover(
   if (run.operation.attempt === 1) return { program, mayBeNew: true };
   const name = agentName(inputs.agentId);
   let exists = await clearPending(deps.executor, run, program);
-  if (exists && run.operation.failed_step === 'joining_network') {
-    run.log('The server had not joined the tailnet in time: replacing it');
-    await deps.executor.destroy(run, program);
+  let found = await findResources(deps.hetzner, inputs.agentId);
+  const flaw = await flawOf(deps, run, found);
+  if (flaw !== undefined) {
+    run.log(`${flaw}: replacing it`);
+    if (exists) await deps.executor.destroy(run, program);
+    // One that was made and never got into the state is in no stack.
+    await removeFromHetzner(deps.hetzner, run, inputs.agentId);
     exists = false;
+    found = {};
   }
-  const found = await findResources(deps.hetzner, inputs.agentId);
-  if (found.serverId !== undefined) return { program: { ...program, found }, mayBeNew: !exists };
+  if (found.serverId !== undefined) {
+    run.step('joining_network');
+    return { program: { ...program, found }, mayBeNew: !exists };
+  }
   // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another generation.
   await removeFromTailnet(deps.tailscale, run, name);
   const renewed = { ...inputs, keyGeneration: inputs.keyGeneration + 1 };
   await record(deps, renewed, keys);
   return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
+}
+
+/** Why the server of an earlier attempt is not worth waiting for; undefined where there is none, or it may yet become an agent. */
+async function flawOf(deps: ProvisionDeps, run: Run, found: FoundResources): Promise<string | undefined> {
+  if (found.serverId === undefined) return undefined;
+  // By what was said, not by the step alone: an attempt that was lost while it waited says nothing against the server.
+  if (run.operation.error?.startsWith(NOT_JOINED)) return 'The server had not joined the tailnet in time';
+  if (await deps.hetzner.failedToStart(found.serverId)) return 'Hetzner could not start the server';
+  return undefined;
+}
+
+const SERVER_LOOK_MS = 10_000;
+
+/** Waits for the first healthy answer, for as long as there is a server that could give it. */
+async function untilHealthy(deps: ProvisionDeps, run: Run, outputs: AgentOutputs): Promise<void> {
+  const gone = new AbortController();
+  const look = async () => {
+    const server = await deps.hetzner.getServer(outputs.serverId);
+    if (server === undefined)
+      gone.abort(new RetryableError(`Server ${outputs.serverId} is no longer at Hetzner`));
+  };
+  const timer = setInterval(() => void look().catch(() => {}), SERVER_LOOK_MS);
+  try {
+    await deps.health.untilHealthy(outputs.tailnetIp, {
+      timeoutSeconds: deps.settings.healthTimeoutSeconds,
+      signal: AbortSignal.any([run.signal, gone.signal]),
+    });
+  } catch (error) {
+    gone.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 function programOf(inputs: AgentInputs, keys: AgentKeys) {

@@ -3,6 +3,7 @@ import type { StackProgram } from '../../stacks/program.ts';
 import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
 import { StackLockedError, StackNotFoundError } from '../clients/pulumi/errors.ts';
 import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
+import { LostError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Run } from './run.ts';
 
@@ -58,16 +59,27 @@ export interface Clouds {
   tailscale: TailscaleClient;
 }
 
+/**
+ * Before every delete that the worker asks for itself: one that was stopped and continued would otherwise delete what a later
+ * attempt has made in the meantime. @throws LostError
+ */
+function assertHeld(run: Run): void {
+  run.signal.throwIfAborted();
+  if (Date.now() > run.lease.until) throw new LostError('The lease ran out');
+}
+
 /** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
 export async function removeFromTailnet(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
   const [devices, keys] = await Promise.all([tailscale.listDevices(), tailscale.listKeys()]);
   for (const device of devices) {
     if (device.hostname !== name || !device.tags?.includes('tag:agent')) continue;
+    assertHeld(run);
     await tailscale.deleteDevice(device.id);
     run.log(`deleted tailnet device ${device.name}`);
   }
   for (const key of keys) {
     if (key.description?.replace(/ \d+$/, '') !== name) continue;
+    assertHeld(run);
     await tailscale.deleteKey(key.id);
     run.log(`revoked tailnet key ${key.description}`);
   }
@@ -77,10 +89,12 @@ export async function removeFromTailnet(tailscale: TailscaleClient, run: Run, na
 export async function removeFromHetzner(hetzner: HetznerClient, run: Run, agentId: string): Promise<void> {
   const labels = agentLabels(agentId);
   for (const server of await hetzner.listServers(labels)) {
+    assertHeld(run);
     await hetzner.deleteServer(String(server.id));
     run.log(`deleted server ${server.name} (${server.id})`);
   }
   for (const key of await hetzner.listSshKeys(labels)) {
+    assertHeld(run);
     await hetzner.deleteSshKey(String(key.id));
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
-import { StackLockedError, StackNotFoundError } from '../../src/clients/pulumi/errors.ts';
+import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/clients/pulumi/errors.ts';
 import { LostError, RetryableError } from '../../src/errors.ts';
 import { createProvision } from '../../src/operations/provision.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
@@ -159,6 +159,7 @@ describe('an attempt after a lost one', () => {
     expect(world.calls).toEqual([
       'step creating_server',
       'refresh agent',
+      'step joining_network',
       'up agent',
       'step verifying',
       'healthy 100.64.0.1',
@@ -173,7 +174,7 @@ describe('an attempt after a lost one', () => {
     world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
     world.servers.push(server('a1', 42));
     await provision(row);
-    expect(world.calls[2]).toBe('up agent new');
+    expect(world.calls.slice(2, 4)).toEqual(['step joining_network', 'up agent new']);
     expect(lastProgram().found?.serverId).toBe('42');
   });
 
@@ -217,7 +218,7 @@ describe('an attempt after a lost one', () => {
 });
 
 test('a server that did not join the tailnet in time is replaced', async () => {
-  const row = await secondAttempt(new RetryableError('no device within 180s'), 'joining_network');
+  const row = await secondAttempt(new RetryableError(`${NOT_JOINED}: no device`), 'joining_network');
   world.servers.push(server('a1', 42));
   const destroy = world.executor.destroy;
   world.executor.destroy = async (run, program) => {
@@ -232,6 +233,29 @@ test('a server that did not join the tailnet in time is replaced', async () => {
     'up agent new',
   ]);
   expect(lastProgram().inputs.keyGeneration).toBe(2);
+});
+
+test('a server whose creation failed at Hetzner is replaced, whether or not a stack knows it', async () => {
+  const row = await secondAttempt(new RetryableError('the host has failed'), 'creating_server');
+  world.servers.push(server('a1', 42));
+  world.failedServers.add('42');
+  world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+  await provision(row);
+  expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
+    'refresh agent',
+    'delete server 42',
+    'up agent new',
+    'healthy 100.64.0.1',
+  ]);
+  expect(lastProgram().found).toEqual({});
+});
+
+test('a server whose attempt was lost while it joined is taken over, not replaced', async () => {
+  const row = await secondAttempt(new LostError('the worker died'), 'joining_network');
+  world.servers.push(server('a1', 42));
+  await provision(row);
+  expect(world.calls.some((call) => call.startsWith('delete') || call.startsWith('destroy'))).toBe(false);
+  expect(lastProgram().found).toEqual({ serverId: '42' });
 });
 
 describe('the foundation', () => {

@@ -25,6 +25,9 @@ const page = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }).optional(),
 });
 
+const actions = z.object({ actions: z.array(z.object({ command: z.string() })) });
+const STARTS = new Set(['create_server', 'start_server']);
+
 /** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
 export interface HetznerClient {
   /** Servers with all these labels; every page. */
@@ -33,6 +36,8 @@ export interface HetznerClient {
   findFirewall(name: string): Promise<LabelledResource | undefined>;
   /** undefined where it is not there. */
   getServer(serverId: string): Promise<HetznerServer | undefined>;
+  /** Whether an action that was to create or start the server has ended in an error: it will not come up by itself. */
+  failedToStart(serverId: string): Promise<boolean>;
   /** Deletes, and waits for nothing; what is gone already is fine. */
   deleteServer(serverId: string): Promise<void>;
   deleteSshKey(keyId: string): Promise<void>;
@@ -64,6 +69,10 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
       return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
+    },
+    failedToStart: async (serverId) => {
+      const answer = await orMissing(call('GET', `/servers/${serverId}/actions?status=error&per_page=50`));
+      return actions.parse(answer ?? { actions: [] }).actions.some(({ command }) => STARTS.has(command));
     },
     deleteServer: async (serverId) => void (await orMissing(call('DELETE', `/servers/${serverId}`))),
     deleteSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),

@@ -45,6 +45,30 @@ export function pulumiError(cause: unknown): Error {
   return new RetryableError(summary(text), { cause });
 }
 
+/** How every error begins that says so; the next attempt replaces such a server. */
+export const NOT_JOINED = 'The server did not join the tailnet in time';
+const NO_DEVICE = /Could not find device with hostname="?([\w-]+)|no device named "?([\w-]+)/i;
+const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_STACKS_CONFIGURE\\*"":?/;
+const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
+const LAST_LINES = 6;
+
+/** What Pulumi wraps in its own terms, in those of the service; undefined for anything else. */
+function inOurTerms(text: string): string | undefined {
+  const device = NO_DEVICE.exec(text);
+  if (device !== null) return `${NOT_JOINED}: there is no device ${device[1] ?? device[2]}`;
+  const configure = CONFIGURE.exec(text);
+  if (configure === null) return undefined;
+  const after =
+    text.slice(configure.index + configure[0].length).split(/\n\s*\n|\n\S*Resources:|\n\s*error: /)[0] ?? '';
+  const said = after
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .slice(-LAST_LINES);
+  const how = CONFIGURE_ENDS[configure[2] ?? ''] ?? configure[1];
+  return [`The configuration of the server failed (${how})`, ...said].join('\n');
+}
+
 const BY_NAME = {
   RateLimitedError,
   StackLockedError,
@@ -67,6 +91,8 @@ const LONGEST_SUMMARY = 2_000;
  * What a person needs of a failed run: the diagnostics' error lines without the CLI's frame around them, none of them twice.
  */
 export function summary(text: string): string {
+  const ours = inOurTerms(text);
+  if (ours !== undefined) return withoutCredentials(ours).slice(0, LONGEST_SUMMARY);
   const lines = text.split('\n').map((line) => line.replace(/^\s*(error:|stderr:|\*)\s*/i, '').trim());
   const errors = text
     .split('\n')
@@ -79,5 +105,5 @@ export function summary(text: string): string {
 
 /** The CLI shows the state's whole address where it cannot reach it, password included. */
 function withoutCredentials(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
+  return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
 }

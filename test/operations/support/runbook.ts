@@ -21,6 +21,7 @@ export function createWorld(at: Installation) {
   const programs: StackProgram[] = [];
   const answers: Partial<Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget', Error[]>> = {};
   const servers: HetznerServer[] = [];
+  const failedServers = new Set<string>();
   const sshKeys: { id: number; name: string; labels: Record<string, string> }[] = [];
   const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
   const devices: { id: string; name: string; hostname: string; addresses: string[]; tags?: string[] }[] = [];
@@ -79,6 +80,7 @@ export function createWorld(at: Installation) {
       listServers: async (labels) => labelled(servers, labels),
       listSshKeys: async (labels) => labelled(sshKeys, labels),
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
+      failedToStart: async (id) => failedServers.has(id),
       getServer: async (id) => servers.find((one) => String(one.id) === id),
       deleteServer: async (id) => {
         await reach(`delete server ${id}`);
@@ -102,7 +104,19 @@ export function createWorld(at: Installation) {
       },
     } as ProvisionDeps['tailscale'],
   };
-  return { calls, programs, answers, servers, sshKeys, firewalls, devices, tailnetKeys, deps, executor };
+  return {
+    calls,
+    programs,
+    answers,
+    servers,
+    failedServers,
+    sshKeys,
+    firewalls,
+    devices,
+    tailnetKeys,
+    deps,
+    executor,
+  };
 }
 
 export type World = ReturnType<typeof createWorld>;
