@@ -38,28 +38,34 @@ export function agentStack(
 }
 
 const KEY_EXPIRY_SECONDS = 3600;
+/** The providers allow twenty minutes, or any time at all, for what is one call. */
+const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
 /**
  * Not ephemeral: an ephemeral device vanishes while its server is stopped. Once used, the key is invalid for good, and must not
  * be made anew for that.
  */
 function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
-  return new TailnetKey('tailnet-key', {
-    description: `${agentName(agentId)} ${keyGeneration}`,
-    reusable: false,
-    ephemeral: false,
-    preauthorized: true,
-    expiry: KEY_EXPIRY_SECONDS,
-    tags: ['tag:agent'],
-    recreateIfInvalid: 'never',
-  });
+  return new TailnetKey(
+    'tailnet-key',
+    {
+      description: `${agentName(agentId)} ${keyGeneration}`,
+      reusable: false,
+      ephemeral: false,
+      preauthorized: true,
+      expiry: KEY_EXPIRY_SECONDS,
+      tags: ['tag:agent'],
+      recreateIfInvalid: 'never',
+    },
+    { customTimeouts: ONE_CALL },
+  );
 }
 
 function administrationKey(inputs: AgentInputs, found: FoundResources): SshKey {
   return new SshKey(
     'ssh-key',
     { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
-    found.sshKeyId === undefined ? {} : { import: found.sshKeyId },
+    { customTimeouts: ONE_CALL, ...(found.sshKeyId === undefined ? {} : { import: found.sshKeyId }) },
   );
 }
 

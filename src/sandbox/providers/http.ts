@@ -9,6 +9,9 @@ export interface Exchange {
   json: Properties | undefined;
 }
 
+/** As Tailscale's official client; Hetzner's would wait for ever. */
+const LONGEST_SILENCE_MS = 60_000;
+
 /** Sends one request and reads the whole answer. Throws only where none came, or the signal was aborted. */
 export async function exchange(
   method: string,
@@ -19,10 +22,11 @@ export async function exchange(
   signal.throwIfAborted();
   const body = request.form ?? (request.json === undefined ? undefined : JSON.stringify(request.json));
   const headers = request.json === undefined ? {} : { 'content-type': 'application/json' };
+  const silence = AbortSignal.timeout(LONGEST_SILENCE_MS);
   try {
     const answer = await fetch(url, {
       method,
-      signal,
+      signal: AbortSignal.any([signal, silence]),
       headers: { ...headers, ...request.headers },
       ...(body === undefined ? {} : { body }),
     });
@@ -30,6 +34,8 @@ export async function exchange(
     return { status: answer.status, ok: answer.ok, headers: answer.headers, json };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
+    if (silence.aborted)
+      throw new Error(`${method} ${JSON.stringify(url)}: no answer within ${LONGEST_SILENCE_MS / 1000} s`);
     // fetch says only that it failed; what happened to the connection is in the cause.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new Error(`${method} ${JSON.stringify(url)}: ${messageOf(cause)}`, { cause: error });
