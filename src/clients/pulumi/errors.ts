@@ -1,4 +1,5 @@
 import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../../errors.ts';
+import { missingPlugin } from './plugins.ts';
 
 /** Another process holds the stack's lock, or has left it behind. */
 export class StackLockedError extends RetryableError {
@@ -37,6 +38,8 @@ export function pulumiError(cause: unknown): Error {
   if (LOCKED.test(text)) return new StackLockedError(summary(text), { cause });
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(text), { cause });
   if (NO_STACK.test(text)) return new StackNotFoundError(summary(text), { cause });
+  const missing = missingPlugin(text);
+  if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { changesStack, readArguments, runsProgram } from '../../src/cli/pulumi-arguments.ts';
+
+const read = (line: string) => readArguments(line.split(' '));
+
+test.each([
+  ['stack output -s agent-a1', 'agent-a1'],
+  ['stack output --stack agent-a1', 'agent-a1'],
+  ['preview --stack=agent-a1 --expect-no-changes', 'agent-a1'],
+  ['preview -sagent-a1', 'agent-a1'],
+  ['preview -s=agent-a1', 'agent-a1'],
+  ['-s agent-a1 preview', 'agent-a1'],
+  ['preview -s organization/agents/agent-a1', 'agent-a1'],
+  ['stack rm agent-a1 --yes', 'agent-a1'],
+  ['stack rm --yes agents/agent-a1', 'agent-a1'],
+  ['cancel agent-a1', 'agent-a1'],
+  ['cancel --yes', undefined],
+  ['stack ls', undefined],
+  ['stack output ipv4 -s agent-a1', 'agent-a1'],
+  ['stack output ipv4', undefined],
+  ['--skip-preview up', undefined],
+])('%s: %s', (line, stackName) => {
+  expect(read(line).stackName).toBe(stackName);
+});
+
+test('the commands that run the program', () => {
+  for (const line of ['preview', 'up --yes', 'refresh -s x', 'destroy', '-s x up', '--color never preview'])
+    expect(runsProgram(read(line)), line).toBe(true);
+  for (const line of ['stack ls', 'stack', 'version', 'config get up', 'stack output preview'])
+    expect(runsProgram(read(line)), line).toBe(false);
+});
+
+test('the commands that write a stack’s state', () => {
+  for (const line of [
+    'up',
+    'destroy --yes',
+    'refresh',
+    'cancel agent-a1',
+    'import x y z',
+    'state delete urn',
+    'stack rm x',
+    'stack import',
+    'stack rename y -s x',
+    'stack change-secrets-provider passphrase',
+    '-C folder up',
+  ])
+    expect(changesStack(read(line)), line).toBe(true);
+  for (const line of [
+    'preview',
+    'stack',
+    'stack ls',
+    'stack output',
+    'stack export',
+    'stack history',
+    'logs',
+  ])
+    expect(changesStack(read(line)), line).toBe(false);
+});
