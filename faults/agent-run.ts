@@ -1,3 +1,4 @@
+import { AGENT_STEPS } from '../src/agents/states.ts';
 import type { Clouds } from './clouds.ts';
 import type { Installation } from './installation.ts';
 import { checkQuiet, type Violation } from './model.ts';
@@ -87,6 +88,7 @@ export function untilStatus(
   });
 }
 
+/** Waits until the agent is in a step or past it: some are over within a moment. */
 export function untilStep(
   stage: Stage,
   agentId: string,
@@ -96,7 +98,9 @@ export function untilStep(
   return until(
     `${agentId} is ${step}`,
     timeoutSeconds,
-    async () => (await readAgent(stage, agentId)).step === step,
+    async () =>
+      AGENT_STEPS.indexOf((await readAgent(stage, agentId)).step as never) >=
+      AGENT_STEPS.indexOf(step as never),
     25,
   );
 }

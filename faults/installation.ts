@@ -44,7 +44,7 @@ export class Installation {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), 'agent-stacks-faults-')));
     mkdirSync(join(folder, 'logs'));
     const port = await freePort(null);
-    return new Installation(folder, {
+    const installation = new Installation(folder, {
       ...options.tools,
       DATA_DIR: join(folder, 'data'),
       PORT: String(port),
@@ -52,6 +52,10 @@ export class Installation {
       LEASE_SECONDS: String(options.leaseSeconds),
       WORKER_CONCURRENCY: String(options.workerConcurrency),
     });
+    // Everything is started outside this process's group: a Ctrl-C reaches nothing of it.
+    for (const name of ['SIGINT', 'SIGTERM'] as const)
+      process.once(name, () => void installation.killEverything().finally(() => process.exit(130)));
+    return installation;
   }
 
   get url(): string {
