@@ -1,0 +1,21 @@
+import { createRequire } from 'node:module';
+
+/** The provider plugins that the stacks use, each in the version of its SDK. */
+const PLUGINS = ['hcloud', 'tailscale', 'command'];
+
+/** What a run that found no plugin is told: all of them, so that the next run does not stumble over the next one. Else undefined. */
+export function missingPlugin(text: string): string | undefined {
+  const name = /no resource plugin 'pulumi-resource-([\w-]+)' found/.exec(text)?.[1];
+  if (name === undefined) return undefined;
+  const commands = PLUGINS.map(
+    (plugin) => `  pulumi plugin install resource ${plugin} ${sdkVersion(plugin)}`,
+  );
+  return `Pulumi's provider plugin ${name} is not installed. Install those that the stacks use, where PULUMI_HOME (default ~/.pulumi) is the service's:
+${commands.join('\n')}
+(or with this service's own CLI: npm run pulumi -- plugin install …)`;
+}
+
+function sdkVersion(plugin: string): string {
+  const require = createRequire(import.meta.url);
+  return (require(`@pulumi/${plugin}/package.json`) as { version: string }).version;
+}
