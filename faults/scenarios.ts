@@ -41,7 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
     workers: 1,
     play: async (stage, { agentId }) => {
       await stage.clouds.orderFault(call('POST', '/servers', { kind: 'drop-answer' }));
-      return provisionThrough(stage, agentId);
+      return afterFailure(await provisionThrough(stage, agentId));
     },
   },
   {
@@ -63,7 +63,7 @@ export const SCENARIOS: readonly Scenario[] = [
     play: async (stage, { agentId }) => {
       const effect = { kind: 'action-error', code: 'server_error', message: 'the host has failed' };
       await stage.clouds.orderFault(call('POST', '/servers', effect));
-      return provisionThrough(stage, agentId);
+      return afterFailure(await provisionThrough(stage, agentId));
     },
   },
   {
@@ -170,6 +170,13 @@ async function provisionThrough(stage: Stage, agentId: string): Promise<Finding>
   await orderAgent(stage, agentId);
   await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
   return conclude(stage, { workers: 1, told: await told.stop(), agentId });
+}
+
+/** A fault that nothing has met proves nothing. */
+function afterFailure(finding: Finding): Finding {
+  if (finding.figures.failed === 0)
+    finding.violations.push({ invariant: 'the fault is met', detail: 'no attempt failed' });
+  return finding;
 }
 
 /** Collects every error that operations of the agent show while it goes on. */
