@@ -10,7 +10,7 @@ export interface Connections {
   apiToken: Secret;
   stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
   /** The official provider asks every 500 ms by default, which eats the hourly quota of requests. */
-  hcloud: { token: Secret; endpoint: string; pollIntervalMs: number | undefined };
+  hcloud: { token: Secret; endpoint: string; pollInterval: string | undefined };
   tailscale: TailscaleAccount;
   /** The health address of the agent with this tailnet address. */
   healthAddress(tailnetIp: string): string;
@@ -39,7 +39,7 @@ export function liveConnections(config: LiveConfig): Connections {
     },
     apiToken: config.apiToken,
     stripe: { ...stripe, apiUrl: undefined },
-    hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT, pollIntervalMs: 2_000 },
+    hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT, pollInterval: '2s' },
     tailscale,
     healthAddress: (tailnetIp) => `http://${tailnetIp}:${HEALTH_PORT}/health`,
     machines: 'ssh',

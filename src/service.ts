@@ -152,6 +152,7 @@ function createRunbooks(
     joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
     healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: connections.tailscale.loginServer,
+    pollInterval: connections.hcloud.pollInterval,
   };
   return {
     provision: createProvision({

@@ -1,4 +1,5 @@
 import { Command } from '@pulumi/command/local/command.js';
+import { Provider } from '@pulumi/hcloud/provider.js';
 import { Server } from '@pulumi/hcloud/server.js';
 import { SshKey } from '@pulumi/hcloud/sshKey.js';
 import * as pulumi from '@pulumi/pulumi';
@@ -24,8 +25,9 @@ export function agentStack(
   found: FoundResources = {},
 ): AgentStackOutputs {
   const tailnetKey = singleUseKey(inputs);
-  const sshKey = administrationKey(inputs, found);
-  const server = agentServer(inputs, secrets, { tailnetKey, sshKey }, found);
+  const hetzner = hetznerOptions(inputs);
+  const sshKey = administrationKey(inputs, found, hetzner);
+  const server = agentServer(inputs, secrets, { tailnetKey, sshKey }, found, hetzner);
   const device = joinedDevice(inputs, server);
   configuration(inputs, server, device.tailnetIp);
   return {
@@ -35,6 +37,11 @@ export function agentStack(
     ipv6: server.ipv6Address,
     ...device,
   };
+}
+
+/** A provider of the stack's own where the default one asks too often for the project's quota; its token comes from the environment. */
+function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOptions {
+  return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
 
 const KEY_EXPIRY_SECONDS = 3600;
@@ -61,11 +68,19 @@ function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
   );
 }
 
-function administrationKey(inputs: AgentInputs, found: FoundResources): SshKey {
+function administrationKey(
+  inputs: AgentInputs,
+  found: FoundResources,
+  hetzner: pulumi.CustomResourceOptions,
+): SshKey {
   return new SshKey(
     'ssh-key',
     { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
-    { customTimeouts: ONE_CALL, ...(found.sshKeyId === undefined ? {} : { import: found.sshKeyId }) },
+    {
+      ...hetzner,
+      customTimeouts: ONE_CALL,
+      ...(found.sshKeyId === undefined ? {} : { import: found.sshKeyId }),
+    },
   );
 }
 
@@ -74,6 +89,7 @@ function agentServer(
   secrets: AgentSecrets,
   keys: { tailnetKey: TailnetKey; sshKey: SshKey },
   found: FoundResources,
+  hetzner: pulumi.CustomResourceOptions,
 ): Server {
   const hostname = agentName(inputs.agentId);
   const userData = keys.tailnetKey.key.apply((tailnetKey) =>
@@ -100,6 +116,7 @@ function agentServer(
       userData: pulumi.secret(userData),
     },
     {
+      ...hetzner,
       // They matter at the creation only; a newer image or key must not replace a customer's server.
       ignoreChanges: ['userData', 'sshKeys', 'image'],
       customTimeouts: { create: '10m', update: '10m', delete: '10m' },

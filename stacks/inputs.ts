@@ -22,6 +22,8 @@ export interface AgentInputs {
   configurationVersion: string;
   /** How long a new server may take to join the tailnet. */
   joinTimeoutSeconds: number;
+  /** How often the Hetzner provider asks for an action's progress, as a Go duration; unset: the provider's own 500 ms. */
+  pollInterval?: string;
   /** Tailscale's login server where it is not Tailscale's own. */
   loginServer?: string;
 }

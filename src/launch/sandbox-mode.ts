@@ -189,7 +189,7 @@ export function sandboxConnections(
       webhookSecrets: [new Secret(file.stripeWebhookSecret)],
       apiUrl: file.stripeApiUrl,
     },
-    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint, pollIntervalMs: undefined },
+    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint, pollInterval: undefined },
     tailscale: {
       credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
       tailnet: '-',

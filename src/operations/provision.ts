@@ -39,6 +39,8 @@ export interface ProvisionSettings {
   joinTimeoutSeconds: number;
   healthTimeoutSeconds: number;
   loginServer: string | undefined;
+  /** How often Hetzner is asked for an action's progress, as a Go duration; undefined: the provider's own interval. */
+  pollInterval: string | undefined;
 }
 
 /** From nothing to a running agent: its keys, its stack, its first healthy answer. */
@@ -89,6 +91,7 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
     healthPort: deps.settings.healthPort,
     configurationVersion: deps.settings.configurationVersion,
     joinTimeoutSeconds: deps.settings.joinTimeoutSeconds,
+    ...(deps.settings.pollInterval === undefined ? {} : { pollInterval: deps.settings.pollInterval }),
     ...(deps.settings.loginServer === undefined ? {} : { loginServer: deps.settings.loginServer }),
   };
   await record(deps, inputs, keys);

@@ -25,14 +25,13 @@ export function pulumiEnvironment(backend: {
 
 /** The providers' credentials under the names that the official plugins read. */
 export function providerEnvironment(accounts: {
-  hcloud: { token: Secret; endpoint: string | undefined; pollIntervalMs: number | undefined };
+  hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;
 }): Record<string, string> {
   const { hcloud, tailscale } = accounts;
   return {
     HCLOUD_TOKEN: hcloud.token.reveal(),
     ...(hcloud.endpoint === undefined ? {} : { HCLOUD_ENDPOINT: hcloud.endpoint }),
-    ...(hcloud.pollIntervalMs === undefined ? {} : { HCLOUD_POLL_INTERVAL: String(hcloud.pollIntervalMs) }),
     TAILSCALE_TAILNET: tailscale.tailnet,
     TAILSCALE_BASE_URL: tailscale.baseUrl,
     ...(tailscale.credential.kind === 'api-key'

@@ -66,6 +66,7 @@ export function createWorld(at: Installation) {
       joinTimeoutSeconds: 180,
       healthTimeoutSeconds: 1,
       loginServer: undefined,
+    pollInterval: undefined,
     },
     health: {
       isHealthy: async () => true,
