@@ -1,0 +1,258 @@
+import * as pulumi from '@pulumi/pulumi';
+import * as engine from '@pulumi/pulumi/runtime/settings.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
+import { createProgram } from '../../stacks/program.ts';
+
+interface Registered {
+  type: string;
+  /** As they travel to the engine: secrets are marked. */
+  sent: Record<string, unknown>;
+  inputs: Record<string, unknown>;
+  importId: string;
+  ignored: string[];
+  createTimeout: string;
+}
+
+interface Request {
+  getType(): string;
+  getObject(): { toJavaScript(): Record<string, unknown> };
+  getImportid(): string;
+  getIgnorechangesList(): string[];
+  getCustomtimeouts(): { getCreate(): string } | undefined;
+}
+
+const SECRET_MARK = '1b47061264138c4ac30d75fd1eb44270';
+let registered: Registered[];
+let lookups: Record<string, unknown>[];
+
+beforeEach(async () => {
+  registered = [];
+  lookups = [];
+  await pulumi.runtime.setMocks(
+    {
+      newResource: (args) => {
+        const state = { ...args.inputs } as Record<string, unknown>;
+        if (args.type.includes('TailnetKey')) state.key = 'tskey-auth-canary';
+        if (args.type.includes('Server'))
+          Object.assign(state, { ipv4Address: '192.0.2.1', ipv6Address: '2001:db8::1' });
+        return { id: args.type.includes('Server') ? '42' : '7', state };
+      },
+      call: (args) => {
+        lookups.push({ token: args.token, ...args.inputs });
+        return { name: 'agent-a1.tail.ts.net', addresses: ['fd7a::1', '100.64.0.1'] };
+      },
+    },
+    'agents',
+    'agent-a1',
+    false,
+  );
+  recordRequests();
+});
+
+/** What the program asks of the engine, word by word: mocks see the inputs alone. */
+function recordRequests(): void {
+  const monitor = engine.getMonitor() as unknown as {
+    registerResource(request: Request, done: unknown): unknown;
+  };
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, done) => {
+    const sent = request.getObject().toJavaScript();
+    if (request.getType() !== 'pulumi:pulumi:Stack')
+      registered.push({
+        type: request.getType(),
+        sent,
+        inputs: plain(sent) as Record<string, unknown>,
+        importId: request.getImportid(),
+        ignored: request.getIgnorechangesList(),
+        createTimeout: request.getCustomtimeouts()?.getCreate() ?? '',
+      });
+    return register(request, done);
+  };
+}
+
+/** Without the marks of secrets. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value);
+  if (entries.some(([, part]) => part === SECRET_MARK)) return plain((value as { value: unknown }).value);
+  return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
+}
+
+const inputs: AgentInputs = {
+  agentId: 'a1',
+  operationId: 'b2f5ff47-4366-4b59-8f53-000000000001',
+  project: 'default',
+  location: 'nbg1',
+  serverType: 'cx23',
+  image: 'debian-12',
+  firewallId: 77,
+  sshPublicKey: 'ssh-ed25519 AAAA',
+  hostPublicKey: 'ssh-ed25519 BBBB',
+  keyGeneration: 3,
+  healthPort: 8088,
+  configurationVersion: 'v1',
+  joinTimeoutSeconds: 180,
+};
+const secrets = { hostPrivateKey: 'host-private-canary' };
+
+async function make(found?: FoundResources, changed: Partial<AgentInputs> = {}) {
+  const program = createProgram({
+    stack: 'agent',
+    inputs: { ...inputs, ...changed },
+    secrets,
+    ...(found === undefined ? {} : { found }),
+  });
+  const outputs = await resolved(await program());
+  return { outputs, of: (type: string) => registered.find((one) => one.type.endsWith(type))! };
+}
+
+async function resolved(values: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const outputs = await new Promise<Record<string, unknown>>((resolve) => {
+    pulumi.output(values).apply((all) => resolve(all as Record<string, unknown>));
+  });
+  // No output depends on the configuration, which is asked for last.
+  await (engine as unknown as { waitForRPCs(): Promise<void> }).waitForRPCs();
+  return outputs;
+}
+
+describe('an agent’s stack', () => {
+  test('consists of a key, an SSH key, a server and its configuration, and tells the contract’s outputs', async () => {
+    const { outputs } = await make();
+    expect(registered.map((one) => one.type).sort()).toEqual([
+      'command:local:Command',
+      'hcloud:index/server:Server',
+      'hcloud:index/sshKey:SshKey',
+      'tailscale:index/tailnetKey:TailnetKey',
+    ]);
+    expect(outputs).toEqual({
+      serverId: '42',
+      serverName: 'agent-a1',
+      ipv4: '192.0.2.1',
+      ipv6: '2001:db8::1',
+      tailnetIp: '100.64.0.1',
+      tailnetName: 'agent-a1.tail.ts.net',
+    });
+  });
+
+  test('every cloud resource has its deterministic name and the three labels', async () => {
+    const { of } = await make();
+    const labels = { 'agent-id': 'a1', 'operation-id': inputs.operationId, 'managed-by': 'agents' };
+    for (const type of [':Server', ':SshKey'])
+      expect(of(type).inputs).toMatchObject({ name: 'agent-a1', labels });
+    expect(of(':TailnetKey').inputs.description).toBe('agent-a1 3');
+    expect(lookups).toEqual([
+      { token: 'tailscale:index/getDevice:getDevice', hostname: 'agent-a1', waitFor: '180s' },
+    ]);
+  });
+
+  test('the tailnet key is single use, tagged, preauthorized, short-lived, not ephemeral, never made anew by itself', async () => {
+    const { of } = await make();
+    expect(of(':TailnetKey').inputs).toMatchObject({
+      reusable: false,
+      ephemeral: false,
+      preauthorized: true,
+      expiry: 3600,
+      tags: ['tag:agent'],
+      recreateIfInvalid: 'never',
+    });
+  });
+
+  test('the server is of the plan, behind the shared firewall, and outlives newer images and keys', async () => {
+    const { of } = await make();
+    const server = of(':Server');
+    expect(server.inputs).toMatchObject({
+      serverType: 'cx23',
+      image: 'debian-12',
+      location: 'nbg1',
+      firewallIds: [77],
+      sshKeys: ['7'],
+    });
+    expect(server.ignored.sort()).toEqual(['image', 'sshKeys', 'userData']);
+    expect(server.createTimeout).toBe('10m');
+  });
+
+  test('user data goes to the engine as a secret, and has the key and the hostname in it', async () => {
+    const { of } = await make();
+    expect(JSON.stringify(of(':Server').sent.userData)).toContain(SECRET_MARK);
+    expect(of(':Server').inputs.userData).toContain('tskey-auth-canary');
+    expect(of(':Server').inputs.userData).toContain('hostname: agent-a1');
+  });
+
+  test('no secret is sent to the engine without its mark, in any input of any resource', async () => {
+    await make();
+    for (const { type, sent } of registered) {
+      for (const [name, value] of Object.entries(sent)) {
+        const text = JSON.stringify(value) ?? '';
+        if (text.includes('canary')) expect(text, `${type} ${name}`).toContain(SECRET_MARK);
+      }
+    }
+  });
+
+  test('the configuration has nothing secret and nothing of this machine in its command and environment', async () => {
+    const { of } = await make();
+    const command = of(':Command').inputs;
+    expect(command).toMatchObject({
+      create: 'exec "$AGENT_STACKS_CONFIGURE"',
+      environment: { AGENT_ID: 'a1', AGENT_HOST: '100.64.0.1', AGENT_HEALTH_PORT: '8088' },
+      logging: 'none',
+      addPreviousOutputInEnv: false,
+    });
+    expect(Object.keys(command.environment as object)).toHaveLength(3);
+    expect(JSON.stringify(command)).not.toMatch(/canary|PRIVATE|\/root|\/home/);
+    expect(command).not.toHaveProperty('delete');
+  });
+
+  test('a new server or a new playbook configures again; nothing else does', async () => {
+    const { of } = await make();
+    expect(of(':Command').inputs.triggers).toEqual(['42', 'v1']);
+  });
+
+  test('what was found is taken over by its id, and only that', async () => {
+    await make();
+    expect(registered.map((one) => one.importId)).toEqual(['', '', '', '']);
+    registered = [];
+    const both = await make({ serverId: '42', sshKeyId: '7' });
+    expect([both.of(':Server').importId, both.of(':SshKey').importId]).toEqual(['42', '7']);
+    expect(both.of(':TailnetKey').importId).toBe('');
+    registered = [];
+    const one = await make({ sshKeyId: '7' });
+    expect([one.of(':Server').importId, one.of(':SshKey').importId]).toEqual(['', '7']);
+  });
+
+  test('a login server of one’s own is what the machine logs in at', async () => {
+    const { of } = await make(undefined, { loginServer: 'https://login.example' });
+    expect(of(':Server').inputs.userData).toContain('--login-server=https://login.example');
+  });
+});
+
+test('the foundation is one firewall that lets in WireGuard and nothing else', async () => {
+  const outputs = await resolved(
+    await createProgram({ stack: 'foundation', inputs: { project: 'default' } })(),
+  );
+  expect(outputs).toEqual({ firewallId: '7' });
+  expect(registered).toHaveLength(1);
+  expect(registered[0]).toMatchObject({
+    importId: '',
+    inputs: { name: 'agents-default', labels: { 'managed-by': 'agents' } },
+  });
+  const rules = registered[0]!.inputs.rules as Record<string, unknown>[];
+  expect(rules).toHaveLength(1);
+  expect(rules[0]).toMatchObject({
+    direction: 'in',
+    protocol: 'udp',
+    port: '41641',
+    sourceIps: ['0.0.0.0/0', '::/0'],
+  });
+});
+
+test('a firewall that is there already becomes the foundation’s', async () => {
+  const program = createProgram({
+    stack: 'foundation',
+    inputs: { project: 'default' },
+    found: { firewallId: '5' },
+  });
+  await resolved(await program());
+  expect(registered[0]!.importId).toBe('5');
+});
