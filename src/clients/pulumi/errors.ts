@@ -88,6 +88,9 @@ export function runnerError({ name, message }: { name: string; message: string }
   return new Class(message);
 }
 
+/** How both the Go plugins and the builtin ones name a call that got no answer. */
+const UNANSWERED = /\b(GET|POST|PUT|PATCH|DELETE) "(https?:[^"\s]+)": (?!no answer)(.+)/gi;
+
 const LONGEST_SUMMARY = 2_000;
 
 /**
@@ -103,7 +106,8 @@ export function summary(text: string): string {
     .map((line) => line.replace(/^\s*(error:|\*)\s*/i, '').trim())
     .filter((line) => line !== '' && !/^(update failed|\d+ errors? occurred:?|preview failed)$/i.test(line));
   const chosen = errors.length > 0 ? errors : lines.filter((line) => line !== '');
-  return withoutCredentials([...new Set(chosen)].join('\n')).slice(0, LONGEST_SUMMARY);
+  const said = [...new Set(chosen)].join('\n').replace(UNANSWERED, '$1 $2: no answer ($3)');
+  return withoutCredentials(said).slice(0, LONGEST_SUMMARY);
 }
 
 /** The CLI shows the state's whole address where it cannot reach it, password included. */

@@ -8,11 +8,14 @@ export function progressOf(event: EngineEvent): Progress[] {
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
   if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
-    const message = diagnostic.message.replace(/<\{%[^%]*%\}>/g, '').trim();
+    const message = withoutStack(diagnostic.message.replace(/<\{%[^%]*%\}>/g, '')).trim();
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
   }
   return [];
 }
+
+/** Where in Node's and Pulumi's code an error arose says nothing to whoever reads an operation's log. */
+const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
 
 /** Never `debug`, which the types do not have and the engine sends: its messages hold secrets in plain text. */
 const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
