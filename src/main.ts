@@ -23,4 +23,7 @@ async function main(): Promise<number> {
   }
 }
 
+// `npm start | head` must not end the service in disorder: who no longer reads is told nothing more.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 process.exit(await main());

@@ -28,6 +28,7 @@ import { createProvision } from './operations/provision.ts';
 import { createRefresh } from './operations/refresh.ts';
 import { startWorker } from './operations/worker.ts';
 import type { Queue } from './queue/queue.ts';
+import { checkHetznerProject } from './reconcile/project.ts';
 import { startSweeping } from './reconcile/schedule.ts';
 import type { SweepDeps } from './reconcile/sweep.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from './survivors.ts';
@@ -57,6 +58,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   if (survivors.length > 0)
     log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
   await settleDeadWorkers(database, queue, log);
+  await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
   const runners = createRunners(deps, installation);
   const pulumi = await openState(deps);
   const worker = await startWorker({

@@ -25,6 +25,10 @@ export async function runNode24(script, args, { env, channel = false }) {
   };
   process.on('SIGINT', closeChannel).on('SIGHUP', closeChannel);
   process.on('SIGTERM', () => child.kill('SIGTERM'));
+  // A SIGTERM or SIGKILL for npm alone ends npm and its shell, and leaves this process behind with another parent.
+  const parent = process.ppid;
+  if (channel && process.env.npm_lifecycle_event !== undefined)
+    setInterval(() => process.ppid !== parent && closeChannel(), 500).unref();
   /** @type {[number | null, NodeJS.Signals | null]} */
   const [code, signal] = await new Promise((resolve, reject) => {
     child.once('error', reject);

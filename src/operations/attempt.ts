@@ -98,8 +98,8 @@ async function work(
     if (error instanceof LostError && signal.aborted) throw error;
     await recorder.close();
     if (error instanceof StoppingError) {
-      await persist(lease, () => handBack(deps, claim));
-      return { status: 'handed back' };
+      const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep));
+      return { status: status === 'queued' ? 'handed back' : status };
     }
     const status = await persist(lease, () =>
       settleFailure(deps, claim, { error, step: recorder.currentStep }),

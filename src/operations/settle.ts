@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { AgentStatus } from '../agents/states.ts';
 import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
-import { errorMessage, LostError } from '../errors.ts';
+import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { decide } from './decide.ts';
@@ -33,10 +33,21 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
   });
 }
 
-/** active → queued without counting: the worker is going away in good order and hands the operation back. @throws LostError */
-export async function handBack({ database, queue }: SettleDeps, claim: Claim): Promise<void> {
-  await database.transaction().execute(async (trx) => {
+/**
+ * active → queued without counting: the worker is going away in good order and hands the operation back. One that a person has
+ * asked to end is cancelled instead: nobody should take it up again. @throws LostError
+ */
+export async function handBack(
+  { database, queue }: SettleDeps,
+  claim: Claim,
+  step: string,
+): Promise<'queued' | 'cancelled'> {
+  return database.transaction().execute(async (trx) => {
     const row = await lockClaim(trx, claim);
+    if (row.cancel_requested) {
+      await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
+      return 'cancelled';
+    }
     await requeue(trx, claim, { delaySeconds: 0 });
     await appendEvents(trx, claim.operationId, claim.attempt, [
       {
@@ -47,6 +58,7 @@ export async function handBack({ database, queue }: SettleDeps, claim: Claim): P
       { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
     ]);
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
+    return 'queued';
   });
 }
 

@@ -118,7 +118,7 @@ test('a renewal makes the lease longer and brings word of a cancellation', async
 test('what an earlier attempt says late changes nothing, through every door', async () => {
   await order(at, 'a1');
   const { claim: earlier, row } = await claim(at, 'w1');
-  await handBack(at, earlier);
+  await handBack(at, earlier, 'queued');
   const { claim: present } = await claim(at, 'w1');
   expect(present.attempt).toBe(2);
   const before = {
@@ -134,7 +134,7 @@ test('what an earlier attempt says late changes nothing, through every door', as
       () => at.database.transaction().execute((trx) => lockClaim(trx, stale)),
       () => recordEvents(at.database, stale, [{ type: 'log', data: { line: 'late' } }]),
       () => succeed(at.database, stale, effect),
-      () => handBack(at, stale),
+      () => handBack(at, stale, 'queued'),
       () => settleFailure(at, stale, { error: new Error('late'), step: 'late' }),
     ];
     for (const write of writes) await expect(write()).rejects.toThrow(LostError);

@@ -229,13 +229,26 @@ describe('loss', () => {
   test('an operation that is handed back counts as nothing and is taken up at once', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
-    await handBack(at, mine);
+    await handBack(at, mine, 'queued');
     expect(await operation(at, operation_id)).toMatchObject({
       status: 'queued',
       retry_count: 0,
       lost_count: 0,
     });
     expect((await claim(at)).row).toMatchObject({ operation_id, attempt: 2 });
+  });
+
+  test('one that a person has asked to end is cancelled when its worker stops, not handed back', async () => {
+    const { operation_id: operationId } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    await at.database
+      .transaction()
+      .execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+    expect(await handBack(at, mine, 'creating_server')).toBe('cancelled');
+    expect(await operation(at, operationId)).toMatchObject({
+      status: 'cancelled',
+      failed_step: 'creating_server',
+    });
   });
 });
 
@@ -388,7 +401,7 @@ describe('retry', () => {
 test('the timeline of an operation with failures, a retry and a hand-back adds up to its whole length', async () => {
   await order(at, 'a1');
   const { claim: first } = await claim(at);
-  await handBack(at, first);
+  await handBack(at, first, 'queued');
   const operationId = await failForGood();
   await retry(operationId);
   const { claim: mine } = await claim(at);

@@ -67,7 +67,7 @@ describe('an operation that no worker takes', () => {
     expect(await tellStalled(at, 60)).toBe(1);
     await letPass(600);
     expect(await tellStalled(at, 60)).toBe(0);
-    await handBack(at, (await claim(at)).claim);
+    await handBack(at, (await claim(at)).claim, 'queued');
     expect(await tellStalled(at, 60)).toBe(0);
     await letPass(61);
     expect(await tellStalled(at, 60)).toBe(1);

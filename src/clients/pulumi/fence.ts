@@ -28,10 +28,11 @@ export function createOpenFence(backendUrl: Secret): Fence {
   return { enter: async () => ({ backendUrl, leave: async () => {} }), evict: async () => {} };
 }
 
-const OWNER = 'agent-stacks-state';
-/** Logins belong to the whole server; the database's mark keeps installations apart that share one. */
-const prefixOf = (backendUrl: Secret) =>
-  `a:${createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4)}:`;
+/** Roles belong to the whole server; the database's mark keeps installations apart that share one. */
+function rolesOf(backendUrl: Secret): { owner: string; prefix: string } {
+  const mark = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
+  return { owner: `agent-stacks-state-${mark}`, prefix: `a:${mark}:` };
+}
 
 /**
  * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
@@ -46,8 +47,9 @@ export async function openFence({
   backendUrl: Secret;
   log: Log;
 }): Promise<Fence> {
+  const { owner, prefix } = rolesOf(backendUrl);
   try {
-    await prepare(pool);
+    await prepare(pool, owner);
   } catch (error) {
     log.warn(
       { event: 'fence.open', error: errorMessage(error) },
@@ -55,7 +57,6 @@ export async function openFence({
     );
     return createOpenFence(backendUrl);
   }
-  const prefix = prefixOf(backendUrl);
   const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
   return {
     enter: async ({ agentId, operationId, attempt }) => {
@@ -63,7 +64,7 @@ export async function openFence({
       await evict((role) => role.startsWith(`${prefix}${agentId}:`));
       const role = `${prefix}${agentId}:${shortId(operationId)}:${attempt}`;
       const password = randomBytes(24).toString('hex');
-      await createLogin(pool, role, password);
+      await createLogin(pool, { role, password, owner });
       const url = new URL(backendUrl.reveal());
       url.username = encodeURIComponent(role);
       url.password = password;
@@ -78,21 +79,21 @@ export async function openFence({
 const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
 
 /** Idempotent; two workers at once wait for each other. */
-async function prepare(pool: pg.Pool): Promise<void> {
+async function prepare(pool: pg.Pool, owner: string): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query(`select pg_advisory_xact_lock(hashtext('${OWNER}'))`);
-    const known = await client.query('select 1 from pg_roles where rolname = $1', [OWNER]);
-    if (known.rowCount === 0) await client.query(`create role "${OWNER}" nologin role current_user`);
+    await client.query('select pg_advisory_xact_lock(hashtext($1))', [owner]);
+    const known = await client.query('select 1 from pg_roles where rolname = $1', [owner]);
+    if (known.rowCount === 0) await client.query(`create role "${owner}" nologin role current_user`);
     // The table as the CLI itself would make it at its first call.
     await client.query(`create table if not exists pulumi_state (
       key text primary key, data json not null, updated_at timestamp with time zone not null default now())`);
     await client.query(
       'create index if not exists pulumi_state_key_prefix_idx on pulumi_state (key text_pattern_ops)',
     );
-    await client.query(`grant usage, create on schema public to "${OWNER}"`);
-    await client.query(`alter table pulumi_state owner to "${OWNER}"`);
+    await client.query(`grant usage, create on schema public to "${owner}"`);
+    await client.query(`alter table pulumi_state owner to "${owner}"`);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => {});
@@ -102,9 +103,12 @@ async function prepare(pool: pg.Pool): Promise<void> {
   }
 }
 
-async function createLogin(pool: pg.Pool, role: string, password: string): Promise<void> {
+async function createLogin(
+  pool: pg.Pool,
+  { role, password, owner }: { role: string; password: string; owner: string },
+): Promise<void> {
   // Names and passwords are made here of letters that need no quoting; statements like these take no parameters.
-  await pool.query(`create role "${role}" login password '${password}' in role "${OWNER}" role current_user`);
+  await pool.query(`create role "${role}" login password '${password}' in role "${owner}" role current_user`);
 }
 
 /** Takes logins away: no new session, the present ones ended, the role dropped. */

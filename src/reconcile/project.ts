@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
+import type { Database } from '../database/connect.ts';
+import { errorMessage, PermanentError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+const PATIENCE_SECONDS = 5;
+
+/**
+ * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database that knows of a firewall
+ * or servers must find at least one of them there. In another project everything would look deleted, and new servers would be nobody's.
+ * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on with a warning.
+ */
+export async function checkHetznerProject(deps: {
+  database: Database;
+  hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
+  log: Log;
+}): Promise<void> {
+  const known = await readKnown(deps.database);
+  if (known.size === 0) return;
+  let there: number[];
+  try {
+    const [firewall, servers] = await Promise.race([
+      Promise.all([
+        deps.hetzner.findFirewall('agents-default'),
+        deps.hetzner.listServers({ 'managed-by': 'agents' }),
+      ]),
+      noAnswer(),
+    ]);
+    there = [...(firewall === undefined ? [] : [firewall.id]), ...servers.map((server) => server.id)];
+  } catch (error) {
+    deps.log.warn(
+      { event: 'project.unknown', error: errorMessage(error) },
+      'could not tell the Hetzner project at the start',
+    );
+    return;
+  }
+  if (there.some((id) => known.has(String(id)))) return;
+  throw new PermanentError(
+    'HCLOUD_TOKEN belongs to another Hetzner project: nothing that this database knows of is there. ' +
+      'Start with a token of the project in which the agents were made.',
+  );
+}
+
+/** A start waits for a cloud that hangs, but not for long. */
+async function noAnswer(): Promise<never> {
+  await sleep(PATIENCE_SECONDS * 1000, undefined, { ref: false });
+  throw new Error(`no answer within ${PATIENCE_SECONDS} s`);
+}
+
+async function readKnown(database: Database): Promise<Set<string>> {
+  const [foundations, agents] = await Promise.all([
+    database.selectFrom('foundations').select('firewall_id').execute(),
+    database.selectFrom('agents').select('server_id').where('server_id', 'is not', null).execute(),
+  ]);
+  const ids = [...foundations.map((row) => row.firewall_id), ...agents.map((row) => row.server_id)];
+  return new Set(ids.filter((id) => id !== null));
+}

@@ -1,0 +1,50 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { HetznerClient } from '../../src/clients/hetzner/hetzner.ts';
+import { createPool, createDatabase as openDatabase } from '../../src/database/connect.ts';
+import { migrate } from '../../src/database/migrations.ts';
+import { createLog } from '../../src/log.ts';
+import { checkHetznerProject } from '../../src/reconcile/project.ts';
+import { Secret } from '../../src/secret.ts';
+import { createDatabase } from '../support/postgres.ts';
+
+const log = createLog('/dev/null');
+const cloud = (firewallId: number | undefined): Pick<HetznerClient, 'findFirewall' | 'listServers'> => ({
+  findFirewall: async () =>
+    firewallId === undefined ? undefined : { id: firewallId, name: 'agents-default', labels: {} },
+  listServers: async () => [],
+});
+
+describe('the Hetzner project behind the token', () => {
+  let database: ReturnType<typeof openDatabase>;
+
+  beforeAll(async () => {
+    const made = await createDatabase();
+    const pool = createPool(new Secret(made.url), 2, 'test');
+    database = openDatabase(pool);
+    await migrate(database);
+    return async () => {
+      await pool.end();
+      await made.drop();
+    };
+  });
+
+  it('is any, while nothing has been made', async () => {
+    await checkHetznerProject({ database, hetzner: cloud(undefined), log });
+  });
+
+  it('is the one that holds what the database knows, and no other', async () => {
+    await database
+      .insertInto('foundations')
+      .values({ project: 'default', firewall_id: '7', inputs_hash: 'x' })
+      .execute();
+    await checkHetznerProject({ database, hetzner: cloud(7), log });
+    await expect(checkHetznerProject({ database, hetzner: cloud(8), log })).rejects.toThrow(
+      /another Hetzner project/,
+    );
+  });
+
+  it('is not judged while Hetzner gives no answer', async () => {
+    const away = { ...cloud(8), listServers: async () => Promise.reject(new Error('no answer')) };
+    await checkHetznerProject({ database, hetzner: away, log });
+  });
+});
