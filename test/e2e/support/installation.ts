@@ -63,7 +63,7 @@ export interface Installation {
   query(sql: string, parameters?: unknown[], database?: 'agents' | 'pulumi' | 'sandbox'): Promise<any[]>;
   /** `npm run --silent <words>` on this installation, to its end. */
   npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
-  /** The answer of `GET /api/agents/{agentId}` once it fits. Throws at once where the agent has failed instead. */
+  /** The agent once it has that status. Throws at once where it has failed instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
   /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */

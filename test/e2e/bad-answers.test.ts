@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { clearFaults, holdingsOf, orderFault } from './support/clouds.ts';
+import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import { eventually } from './support/waiting.ts';
+
+let site: Site;
+let installation: Installation;
+
+beforeAll(async () => {
+  site = await makeSite();
+  installation = await startInstallation(site);
+  await eventually(
+    'the demo agent runs, and takes none of the faults',
+    async () => (await installation.ask('/api/agents?status=running')).body.items.length === 1,
+    { withinSeconds: 60, describe: installation.terminal },
+  );
+}, 180_000);
+
+afterEach(() => clearFaults(installation.connection));
+
+afterAll(async () => {
+  await installation?.stop();
+  await site?.remove();
+}, 90_000);
+
+/** The answer to every order of a server, `times` of them. */
+async function provisionUnder(
+  status: number,
+  times: number,
+): Promise<{ agentId: string; operationId: string }> {
+  await orderFault(installation.connection, {
+    area: 'hetzner',
+    method: 'POST',
+    path: '/servers',
+    times,
+    effect: { kind: 'status', status },
+  });
+  const agentId = `answered-${status}-${times}`;
+  const created = await installation.ask('/api/agents', {
+    json: { agentId, userId: 'user-1', region: 'eu-central' },
+  });
+  expect(created.status).toBe(202);
+  return { agentId, operationId: created.body.operationId };
+}
+
+const ALWAYS = 1_000;
+
+describe('Hetzner answers to every order of a server with', () => {
+  it.each([
+    // A wrong token needs a person; a limit may be free again with the next agent that goes.
+    [401, /unauthorized/, 1],
+    [403, /resource_limit_exceeded/, 3],
+  ])(
+    '%i: it fails for good, says why everywhere, and leaves nothing that is billed',
+    async (status, why, tries) => {
+      const { agentId, operationId } = await provisionUnder(status, ALWAYS);
+      const agent = await installation.untilAgent(agentId, 'failed', 90);
+      const { body: operation } = await installation.ask(`/api/operations/${operationId}`);
+      console.log(`${status}: ${operation.error}`);
+      expect(operation).toMatchObject({
+        status: 'failed',
+        error: expect.stringMatching(why),
+        failedStep: 'creating_server',
+        attempt: tries,
+        retryCount: tries,
+      });
+      expect(agent).toMatchObject({ error: operation.error, serverId: null });
+      expect(loggedErrors(operationId)).toEqual(
+        Array.from({ length: tries }, () => expect.stringMatching(why)),
+      );
+      const [row] = await installation.query('select status, error from provisioning_jobs where id = $1', [
+        operationId,
+      ]);
+      expect(row).toEqual({ status: 'failed', error: operation.error });
+      await rolledBack(agentId);
+      const nothing = { servers: [], sshKeys: [], tailnetKeys: [], devices: [] };
+      expect(await holdingsOf(installation.connection, agentId)).toEqual(nothing);
+    },
+    150_000,
+  );
+});
+
+describe('Hetzner answers once with', () => {
+  it.each([409, 412, 429, 500])(
+    '%i: it is tried again, and ends with one server',
+    async (status) => {
+      const { agentId, operationId } = await provisionUnder(status, 1);
+      await installation.untilAgent(agentId, 'running', 90);
+      const { body: operation } = await installation.ask(`/api/operations/${operationId}`);
+      const errors = loggedErrors(operationId);
+      console.log(`${status}: attempts ${operation.attempt}, in the log ${JSON.stringify(errors)}`);
+      // What the provider itself repeats is no failed try.
+      expect(errors.length).toBe(operation.retryCount);
+      expect(errors.length).toBe(status === 409 || status === 429 ? 0 : 1);
+      expect(operation).toMatchObject({ status: 'succeeded', error: null, failedStep: null });
+      const name = `agent-${agentId}`;
+      expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+        servers: [name],
+        sshKeys: [name],
+        devices: [name],
+      });
+    },
+    120_000,
+  );
+});
+
+it('after a failure for good, can be provisioned again', async () => {
+  const agentId = `answered-401-${ALWAYS}`;
+  const { body } = await installation.ask(`/api/agents/${agentId}/operations`);
+  const provision = body.items.find(({ kind }: { kind: string }) => kind === 'provision');
+  const answer = await installation.ask(`/api/operations/${provision.operationId}/retry`, { method: 'POST' });
+  expect(answer.status).toBe(202);
+  await eventually(
+    'it runs',
+    async () => (await installation.ask(`/api/agents/${agentId}`)).body.status === 'running',
+    { withinSeconds: 60, describe: installation.terminal },
+  );
+  expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
+}, 120_000);
+
+/** The errors with which the tries of an operation ended, as the log tells them. */
+function loggedErrors(operationId: string): string[] {
+  return readFileSync(join(site.dataDir, 'logs', 'service.log'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, string>)
+    .filter((line) => line.event === 'attempt.ends' && line.operationId === operationId)
+    .flatMap(({ error }) => error ?? []);
+}
+
+async function rolledBack(agentId: string): Promise<void> {
+  await eventually(
+    `${agentId} is rolled back`,
+    async () => {
+      const { body } = await installation.ask(`/api/agents/${agentId}/operations`);
+      return body.items.some(
+        ({ kind, status }: Record<string, string>) => kind === 'rollback' && status === 'succeeded',
+      );
+    },
+    { withinSeconds: 60 },
+  );
+}
