@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { endProcesses } from '../../src/clients/processes.ts';
 import { hostPostgres } from '../../src/launch/postgres.ts';
 import { clusterPaths } from '../../src/launch/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../src/launch/postmaster.ts';
@@ -11,6 +12,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** The superuser's address of the Postgres that all tests of this run share. */
     postgresAdminUrl: string;
+    /** Folder in which installations leave what came of checking their sandbox's answers, a file each. */
+    answerRecords: string;
   }
 }
 
@@ -21,20 +24,39 @@ export default async function startPostgresForTests(project: TestProject): Promi
   await clearInterruptedRuns();
   const dataDir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   const postgres = await hostPostgres({ dataDir, durable: false });
+  const records = join(dataDir, 'answers');
+  await mkdir(records);
   project.provide('postgresAdminUrl', postgres.adminUrl);
+  project.provide('answerRecords', records);
   return async () => {
     await postgres.stop();
+    const answers = await sumUp(records);
     await rm(dataDir, { recursive: true });
+    if (answers !== undefined) console.log(answers);
   };
 }
 
-/** A killed run can stop nothing: its server and folder are left to the next one. */
+/** The whole run's answers of the sandbox's Hetzner API. Those that did not fit the document have failed a test already. */
+async function sumUp(records: string): Promise<string | undefined> {
+  const files = await readdir(records);
+  if (files.length === 0) return undefined;
+  let [checked, violations] = [0, 0];
+  for (const file of files) {
+    const record = JSON.parse(await readFile(join(records, file), 'utf8'));
+    checked += record.checked;
+    violations += record.violations.length;
+  }
+  return `${checked} answers of the sandbox's Hetzner API were checked against the official document in ${files.length} installations: ${violations} did not fit`;
+}
+
+/** A killed run can stop nothing: its processes, server and folder are left to the next one. */
 async function clearInterruptedRuns(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const [, pid] = name.startsWith(prefix) ? (/^(\d+)-/.exec(name.slice(prefix.length)) ?? []) : [];
     if (pid === undefined || processIdentity(Number(pid)) !== null) continue;
     const folder = join(tmpdir(), name);
     if ((await stat(folder)).uid !== process.getuid?.()) continue;
+    await endProcesses((environment) => environment.get('TMPDIR')?.startsWith(folder) === true);
     const postmaster = findPostmaster(clusterPaths(folder).cluster);
     if (postmaster !== null) await stopPostmaster(postmaster.pid);
     await rm(folder, { recursive: true, force: true });

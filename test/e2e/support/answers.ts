@@ -1,10 +1,19 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+
 /**
  * Before an installation stops: every answer that its sandbox's Hetzner API has given must have fitted the official document.
+ * The count is kept for the run's last lines.
  * @throws Error that shows those that did not.
  */
-export async function recordAnswers(sandboxUrl: string): Promise<void> {
+export async function recordAnswers(sandboxUrl: string, dataDir: string): Promise<void> {
   const response = await fetch(`${sandboxUrl}/sandbox/hetzner/violations`);
   const { checked, violations } = (await response.json()) as { checked: number; violations: unknown[] };
+  // Counts go on over restarts on one DATA_DIR: the last record of it has all.
+  const name = createHash('sha256').update(dataDir).digest('hex');
+  await writeFile(join(inject('answerRecords'), name), JSON.stringify({ checked, violations }));
   if (violations.length > 0)
     throw new Error(
       `Answers of the sandbox's Hetzner API against the document:\n${JSON.stringify(violations, null, 2)}`,

@@ -105,7 +105,7 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
     let stopped: Promise<void> | undefined;
     const stop = async () => {
       try {
-        await recordAnswers(connection.stripeApiUrl);
+        await recordAnswers(connection.stripeApiUrl, hostDir);
       } finally {
         command.signalGroup('SIGINT');
         await command.ended(STOP_SECONDS);
