@@ -14,6 +14,8 @@ export interface Bed {
   leaseSeconds: number;
   /** Paid orders, the newest last. */
   orders: Order[];
+  /** Agents that were asked to be destroyed. */
+  gone: Set<string>;
   /** Agents whose server was deleted by hand. */
   bereft: Set<string>;
   /** Work that goes on beside the rounds: a stopped worker that is continued later. */
@@ -58,8 +60,7 @@ const MOST_AGENTS = 12;
 
 /** A new order, with what Stripe may do to its events: sent twice at once, under another id, again much later. */
 const order: Act = async (bed, [region, doubled, second, late]) => {
-  const live = bed.orders.length - (bed.counts['agents destroyed'] ?? 0);
-  if (live >= MOST_AGENTS) return destroy(bed, [0]);
+  if (living(bed).length >= MOST_AGENTS) return destroy(bed, [late!]);
   const placed = ServiceClient.newOrder(`f${bed.orders.length + 1}`, pick(REGIONS, region!)!);
   bed.orders.push(placed);
   const deliveries = [bed.client.deliver(placed, `evt_${placed.agentId}_a`)];
@@ -71,16 +72,18 @@ const order: Act = async (bed, [region, doubled, second, late]) => {
   return `order ${placed.agentId}: ${answers.join(', ')}`;
 };
 
+const living = ({ orders, gone }: Bed) => orders.filter(({ agentId }) => !gone.has(agentId));
+
 const destroy: Act = async (bed, [which]) => {
-  const agent = pick(bed.orders, which!);
+  const agent = pick(living(bed), which!);
   if (agent === undefined) return 'destroy: no agent';
   const { status } = await bed.client.requestOperation(agent.agentId, 'destroy');
-  if (status === 202) bed.counts['agents destroyed'] = (bed.counts['agents destroyed'] ?? 0) + 1;
+  if (status === 202) bed.gone.add(agent.agentId);
   return `destroy ${agent.agentId}: ${status}`;
 };
 
 const refresh: Act = async (bed, [which]) => {
-  const agent = pick(bed.orders, which!);
+  const agent = pick(living(bed), which!);
   if (agent === undefined) return 'refresh: no agent';
   return `refresh ${agent.agentId}: ${(await bed.client.requestOperation(agent.agentId, 'refresh')).status}`;
 };
@@ -89,7 +92,7 @@ const refresh: Act = async (bed, [which]) => {
 const onOperation =
   (verb: 'cancel' | 'retry'): Act =>
   async (bed, [which]) => {
-    const agent = pick(bed.orders.slice(-4), which!);
+    const agent = pick(living(bed).slice(-4), which!);
     if (agent === undefined) return `${verb}: no agent`;
     const { body } = await bed.client.ask('GET', `/api/agents/${agent.agentId}/operations`);
     const operations = (body.items ?? []) as { operationId: string; kind: string; status: string }[];

@@ -54,6 +54,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
     clouds: new Clouds(installation),
     leaseSeconds: SUITE_LEASE_SECONDS,
     orders: [],
+    gone: new Set(),
     bereft: new Set(),
     later: new Set(),
     counts: {},

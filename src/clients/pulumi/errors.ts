@@ -28,7 +28,10 @@ const LOCKED =
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
 const KILLED =
-  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated)|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
+  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
+/** The database that holds the state is being restarted; the agent has nothing to do with it. */
+const STATE_AWAY =
+  /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
 const RATE_LIMITED = /\(rate_limit_exceeded\b/;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
@@ -43,7 +46,8 @@ export function pulumiError(cause: unknown): Error {
   if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
-    return new LostError('The Pulumi CLI was ended from outside', { cause });
+    return new LostError('A process of the run was ended from outside', { cause });
+  if (STATE_AWAY.test(text)) return new LostError('The database of Pulumi’s state was away', { cause });
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(text), { cause });
   return new RetryableError(summary(text), { cause });
 }
@@ -51,7 +55,7 @@ export function pulumiError(cause: unknown): Error {
 /** How every error begins that says so; the next attempt replaces such a server. */
 export const NOT_JOINED = 'The server did not join the tailnet in time';
 const NO_DEVICE = /Could not find device with hostname="?([\w-]+)|no device named "?([\w-]+)/i;
-const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_STACKS_CONFIGURE\\*"":?/;
+const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_STACKS_CONFIGURE\\*"":?/g;
 const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
 const LAST_LINES = 6;
 
@@ -59,8 +63,9 @@ const LAST_LINES = 6;
 function inOurTerms(text: string): string | undefined {
   const device = NO_DEVICE.exec(text);
   if (device !== null) return `${NOT_JOINED}: there is no device ${device[1] ?? device[2]}`;
-  const configure = CONFIGURE.exec(text);
-  if (configure === null) return undefined;
+  // The last of them: the first is in the middle of the CLI's progress, the last begins what the script itself said.
+  const configure = [...text.matchAll(CONFIGURE)].at(-1);
+  if (configure === undefined) return undefined;
   const after =
     text.slice(configure.index + configure[0].length).split(/\n\s*\n|\n\S*Resources:|\n\s*error: /)[0] ?? '';
   const said = after
