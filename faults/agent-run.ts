@@ -1,6 +1,6 @@
 import { AGENT_STEPS } from '../src/agents/states.ts';
-import type { Clouds } from './clouds.ts';
-import type { Installation } from './installation.ts';
+import { Clouds } from './clouds.ts';
+import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
 import { checkQuiet, type Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
 import { type Order, ServiceClient } from './service-client.ts';
@@ -14,6 +14,22 @@ export interface Stage {
   clouds: Clouds;
   orders: Order[];
   bereft: Set<string>;
+}
+
+/** A new installation, with nothing of it started yet. */
+export async function openStage(tools: Record<string, string>, workerConcurrency = 2): Promise<Stage> {
+  const installation = await Installation.create({
+    tools,
+    leaseSeconds: SUITE_LEASE_SECONDS,
+    workerConcurrency,
+  });
+  return {
+    installation,
+    client: new ServiceClient(installation),
+    clouds: new Clouds(installation),
+    orders: [],
+    bereft: new Set(),
+  };
 }
 
 /** Orders an agent and has the event answered. */

@@ -1,12 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../src/clients/processes.ts';
-import { checkStage, destroyAgent, orderAgent, readAgent, readOperations, type Stage } from './agent-run.ts';
-import { Clouds } from './clouds.ts';
+import {
+  checkStage,
+  destroyAgent,
+  openStage,
+  orderAgent,
+  readAgent,
+  readOperations,
+  type Stage,
+} from './agent-run.ts';
 import { dump } from './dump.ts';
-import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
 import type { Violation } from './model.ts';
 import { CHILD_KINDS, type ChildKind } from './processes.ts';
-import { ServiceClient } from './service-client.ts';
 import { takeSnapshot } from './snapshot.ts';
 
 export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
@@ -38,6 +43,14 @@ export interface MatrixReport {
   seconds: number;
   /** Undisturbed lengths on this machine. */
   measured: Record<string, { provisionMs: number; destroyMs: number }>;
+  /** Of each target and phase: how many moments, how many of them in the middle of an attempt, and how long it took to be quiet again. */
+  summary: {
+    what: string;
+    moments: number;
+    inTheMiddle: number;
+    medianSeconds: number;
+    longestSeconds: number;
+  }[];
   strikes: Strike[];
   dumps: string[];
 }
@@ -47,7 +60,7 @@ const LIMIT_SECONDS = 240;
 /** kill -9 at moments spread evenly over a provision and a destroy; afterwards all must be as if nothing had happened. */
 export async function runKillMatrix(options: MatrixOptions): Promise<MatrixReport> {
   const startedAt = Date.now();
-  const report: MatrixReport = { seconds: 0, measured: {}, strikes: [], dumps: [] };
+  const report: MatrixReport = { seconds: 0, measured: {}, summary: [], strikes: [], dumps: [] };
   // One installation for what takes the host with it, one for what leaves it standing.
   for (const [role, targets] of [
     ['all', options.targets.filter((target) => target === 'everything')],
@@ -72,22 +85,22 @@ export async function runKillMatrix(options: MatrixOptions): Promise<MatrixRepor
     }
   }
   report.seconds = Math.round((Date.now() - startedAt) / 1000);
+  report.summary = summarize(report.strikes);
   return report;
 }
 
-export async function openStage(tools: Record<string, string>, workerConcurrency = 2): Promise<Stage> {
-  const installation = await Installation.create({
-    tools,
-    leaseSeconds: SUITE_LEASE_SECONDS,
-    workerConcurrency,
+function summarize(strikes: Strike[]): MatrixReport['summary'] {
+  const groups = Map.groupBy(strikes, ({ target, phase }) => `${target}, ${phase}`);
+  return [...groups].map(([what, of]) => {
+    const seconds = of.map(({ recoverySeconds }) => recoverySeconds).sort((one, other) => one - other);
+    return {
+      what,
+      moments: of.length,
+      inTheMiddle: of.filter(({ attempts, hit }) => hit && attempts > 1).length,
+      medianSeconds: seconds[Math.floor(seconds.length / 2)] ?? 0,
+      longestSeconds: seconds.at(-1) ?? 0,
+    };
   });
-  return {
-    installation,
-    client: new ServiceClient(installation),
-    clouds: new Clouds(installation),
-    orders: [],
-    bereft: new Set(),
-  };
 }
 
 type StrikeOptions = MatrixOptions & { workers: number };
@@ -134,22 +147,25 @@ interface Measured {
   seen: Partial<Record<ChildKind, { firstMs: number; lastMs: number }>>;
 }
 
+/** Of two runs the quicker one: on a busy machine the other would put the last moments behind the end. */
 async function measure(
   stage: Stage,
   options: StrikeOptions,
 ): Promise<{ provision: Measured; destroy: Measured }> {
-  // The first makes the foundation and warms everything up.
-  for (const agentId of ['warm-up', 'measured']) {
+  // The demo order of a new installation makes the foundation and warms everything up.
+  await checked(stage, options);
+  const runs: { provision: Measured; destroy: Measured }[] = [];
+  for (const agentId of ['measured-1', 'measured-2']) {
     await orderAgent(stage, agentId);
-    if (agentId === 'measured') break;
+    const provision = await watch(stage, agentId, 'running');
+    await checked(stage, options);
+    await destroyAgent(stage, agentId);
+    runs.push({ provision, destroy: await watch(stage, agentId, 'destroyed') });
     await checked(stage, options);
   }
-  const provision = await watch(stage, 'measured', 'running');
-  await checked(stage, options);
-  await destroyAgent(stage, 'measured');
-  const destroy = await watch(stage, 'measured', 'destroyed');
-  await checked(stage, options);
-  return { provision, destroy };
+  const quicker = (phase: Strike['phase']) =>
+    runs.map((run) => run[phase]).reduce((one, other) => (one.lengthMs < other.lengthMs ? one : other));
+  return { provision: quicker('provision'), destroy: quicker('destroy') };
 }
 
 async function watch(stage: Stage, agentId: string, status: string): Promise<Measured> {

@@ -1,9 +1,10 @@
-import type { Stage } from './agent-run.ts';
+import { openStage, type Stage } from './agent-run.ts';
 import { dump } from './dump.ts';
-import { openStage } from './kill-matrix.ts';
+
 import type { Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
-import { type Finding, SCENARIOS, type Scenario } from './scenarios.ts';
+import type { Finding } from './scenario-steps.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { takeSnapshot } from './snapshot.ts';
 
 export interface ScenarioReport extends Finding {

@@ -1,28 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signal } from '../src/clients/processes.ts';
 import {
-  checkStage,
   destroyAgent,
   orderAgent,
   readAgent,
   readLog,
-  readOperations,
   type Stage,
   untilStatus,
   untilStep,
 } from './agent-run.ts';
-import { busiest, leasesOf, type WatchedLeases, watchLeases } from './leases.ts';
-import type { Violation } from './model.ts';
-import { readServiceLog } from './service-log.ts';
+import { playStall, playThreeFailures, playTwentyOrders } from './scenario-plays.ts';
+import {
+  afterFailure,
+  call,
+  conclude,
+  type Finding,
+  LIMIT_SECONDS,
+  provisionThrough,
+  tellingErrors,
+  together,
+} from './scenario-steps.ts';
 import { until } from './until.ts';
-
-/** What a scenario came to. */
-export interface Finding {
-  violations: Violation[];
-  /** What the service told people about it: errors of operations as they stood, lines of the log. */
-  told: string[];
-  figures: Record<string, number | string>;
-}
 
 export interface Scenario {
   name: string;
@@ -31,8 +28,6 @@ export interface Scenario {
   workers: number;
   play(stage: Stage, options: { agentId: string; long: boolean }): Promise<Finding>;
 }
-
-const LIMIT_SECONDS = 420;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -159,166 +154,3 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
 ];
-
-function call(method: string, path: string, effect: { kind: string } & Record<string, unknown>, times = 1) {
-  return { area: 'hetzner' as const, method, path, times, effect };
-}
-
-/** Orders an agent and sees it through to `running`, with what was said on the way. */
-async function provisionThrough(stage: Stage, agentId: string): Promise<Finding> {
-  const told = tellingErrors(stage, agentId);
-  await orderAgent(stage, agentId);
-  await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-  return conclude(stage, { workers: 1, told: await told.stop(), agentId });
-}
-
-/** A fault that nothing has met proves nothing. */
-function afterFailure(finding: Finding): Finding {
-  if (finding.figures.failed === 0)
-    finding.violations.push({ invariant: 'the fault is met', detail: 'no attempt failed' });
-  return finding;
-}
-
-/** Collects every error that operations of the agent show while it goes on. */
-function tellingErrors(stage: Stage, agentId: string): { stop(): Promise<string[]> } {
-  const seen = new Set<string>();
-  let over = false;
-  const watching = (async () => {
-    while (!over) {
-      for (const { kind, error, failed_step } of await readOperations(stage, agentId).catch(() => []))
-        if (error !== null) seen.add(`${kind}, ${failed_step}: ${error}`);
-      await sleep(250);
-    }
-  })();
-  return {
-    stop: async () => {
-      over = true;
-      await watching;
-      return [...seen];
-    },
-  };
-}
-
-async function conclude(
-  stage: Stage,
-  { workers, told, agentId }: { workers: number; told: string[]; agentId: string },
-): Promise<Finding> {
-  const violations = await checkStage(stage, { workers, timeoutSeconds: LIMIT_SECONDS });
-  const operations = await readOperations(stage, agentId);
-  return {
-    violations,
-    told,
-    figures: {
-      attempts: operations.reduce((sum, { attempt }) => sum + attempt, 0),
-      failed: operations.reduce((sum, { retry_count }) => sum + retry_count, 0),
-      lost: operations.reduce((sum, { lost_count }) => sum + lost_count, 0),
-    },
-  };
-}
-
-function together(findings: Finding[]): Finding {
-  return {
-    violations: findings.flatMap(({ violations }) => violations),
-    told: findings.flatMap(({ told }) => told),
-    figures: { attempts: findings.map(({ figures }) => figures.attempts).join(', ') },
-  };
-}
-
-async function playStall(stage: Stage, agentId: string, withChildren: boolean): Promise<Finding> {
-  // The create hangs long enough to be caught in the middle.
-  await stage.clouds.orderFault(call('POST', '/servers', { kind: 'latency', ms: 4_000 }));
-  await orderAgent(stage, agentId);
-  const cli = await until(
-    'a CLI works on the stack',
-    60,
-    () =>
-      stage.installation.children({ kind: 'cli' }).find(({ attempt }) => attempt?.startsWith(`${agentId}:`)),
-    20,
-  );
-  await until('the server is on its way', 60, async () => (await stage.clouds.faultsLeft()) === 0, 20);
-  const worker = stage.installation.workers.find(({ pid }) => pid === cli.worker)!;
-  worker.pause();
-  const below = withChildren ? stage.installation.children({ worker: cli.worker }).map(({ pid }) => pid) : [];
-  for (const pid of below) signal(pid, 'SIGSTOP');
-  await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-  const left = stage.installation
-    .children({ worker: cli.worker })
-    .filter(({ attempt }) => attempt !== undefined);
-  const before = JSON.stringify(await readAgent(stage, agentId));
-  for (const pid of below) signal(pid, 'SIGCONT');
-  worker.resume();
-  const lost = await until('the continued worker hears that it has lost the attempt', 30, () =>
-    readServiceLog(stage.installation).find(
-      (line) => line.event === 'attempt.lost' && line.agentId === agentId,
-    ),
-  );
-  await until('its children are gone', 30, () =>
-    stage.installation.children({ worker: cli.worker }).every(({ kind }) => kind === 'runner'),
-  );
-  const finding = await conclude(stage, { workers: 2, told: [String(lost.error)], agentId });
-  if (!withChildren && left.length > 0)
-    finding.violations.push({
-      invariant: 'a stalled worker’s children are gone before another attempt begins',
-      detail: left.map(({ command }) => command).join(', '),
-    });
-  if (JSON.stringify(await readAgent(stage, agentId)) !== before)
-    finding.violations.push({ invariant: 'a worker that comes back changes nothing', detail: before });
-  return finding;
-}
-
-const ORDERS = 20;
-
-async function playTwentyOrders(
-  stage: Stage,
-  { agentId, long }: { agentId: string; long: boolean },
-): Promise<Finding> {
-  const ids = Array.from({ length: long ? ORDERS : 6 }, (_, index) => `${agentId}-${index + 1}`);
-  const watched: WatchedLeases = watchLeases(stage);
-  const startedAt = Date.now();
-  await Promise.all(ids.map((id) => orderAgent(stage, id)));
-  for (const id of ids) await untilStatus(stage, id, 'running', LIMIT_SECONDS);
-  const seconds = (Date.now() - startedAt) / 1000;
-  const looks = await watched.stop();
-  const leases = leasesOf(looks);
-  const finding = await conclude(stage, { workers: 2, told: [], agentId: ids[0]! });
-  finding.violations.push(...leases.doubled.map((detail) => ({ invariant: 'one worker per stack', detail })));
-  const shares = busiest(looks);
-  if (shares.length < 2 || shares.some(({ share }) => share < 0.5))
-    finding.violations.push({
-      invariant: 'neither worker is idle while orders wait',
-      detail: JSON.stringify(shares),
-    });
-  finding.figures = {
-    orders: ids.length,
-    seconds: Math.round(seconds),
-    ...Object.fromEntries(
-      shares.map(({ worker, share, attempts }, index) => [
-        `worker ${index + 1}`,
-        `${attempts} attempts, at work ${Math.round(share * 100)} % of the time (${worker.split(':')[1]})`,
-      ]),
-    ),
-  };
-  return finding;
-}
-
-async function playThreeFailures(stage: Stage, { agentId }: { agentId: string }): Promise<Finding> {
-  const told = tellingErrors(stage, agentId);
-  // The server is made each time and its configuration never begins: there is something to take away.
-  await stage.clouds.orderFault(call('POST', '/servers', { kind: 'status', status: 500 }, 1_000_000));
-  await orderAgent(stage, agentId);
-  await untilStatus(stage, agentId, 'failed', LIMIT_SECONDS);
-  const failed = await conclude(stage, { workers: 1, told: [], agentId });
-  const [provision] = (await readOperations(stage, agentId)).filter(({ kind }) => kind === 'provision');
-  if (provision === undefined) throw new Error('There is no provision');
-  if (provision.retry_count !== 3 || provision.failed_step !== 'creating_server' || !provision.error)
-    failed.violations.push({
-      invariant: 'three failed tries are the end, with reason and step',
-      detail: JSON.stringify(provision),
-    });
-  const { status } = await stage.client.ask('POST', `/api/operations/${provision.operation_id}/retry`);
-  if (status !== 202)
-    failed.violations.push({ invariant: 'a failed provision can be retried', detail: String(status) });
-  await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-  const after = await conclude(stage, { workers: 1, told: await told.stop(), agentId });
-  return { ...after, violations: [...failed.violations, ...after.violations] };
-}

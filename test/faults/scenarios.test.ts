@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Stage } from '../../faults/agent-run.ts';
-import { openStage } from '../../faults/kill-matrix.ts';
+import { openStage, type Stage } from '../../faults/agent-run.ts';
 import { playScenario } from '../../faults/play-scenarios.ts';
 import { SCENARIOS } from '../../faults/scenarios.ts';
 import { lacking, toolEnvironment } from './tools.ts';
