@@ -94,7 +94,7 @@ async function work(
     await persist(lease, () => succeed(deps.database, claim, effect));
     return { status: 'succeeded' };
   } catch (thrown) {
-    const error = signal.aborted ? signal.reason : thrown;
+    const error = signal.aborted ? signal.reason : ours(thrown);
     if (error instanceof LostError && signal.aborted) throw error;
     await recorder.close();
     if (error instanceof StoppingError) {
@@ -106,6 +106,12 @@ async function work(
     );
     return { status, error: errorMessage(error) };
   }
+}
+
+/** A database that went away under the runbook says nothing against the operation: the try is lost, not failed. */
+function ours(thrown: unknown): unknown {
+  if (!isDatabaseUnavailable(thrown)) return thrown;
+  return new LostError(`The database went away: ${errorMessage(thrown)}`, { cause: thrown });
 }
 
 /** Lets the attempt into Pulumi's state, earlier ones being put out, and does what the operation's runbook says. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { markDestroyed, markRolledBack } from '../agents/store.ts';
@@ -16,6 +17,8 @@ import type { Run, Runbook } from './run.ts';
 export interface DestroyDeps extends Clouds {
   executor: Executor;
   state: StateStore;
+  /** How long the clouds may take to be rid of what was deleted. */
+  goneWithinSeconds?: number;
 }
 
 /** Everything of an agent goes, for good: server, keys, device, stack, history and locks. */
@@ -47,7 +50,7 @@ async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
   run.step('removing_state');
   await deps.state.forget(run.agent.stack_name);
   run.step('verifying');
-  await verifyGone(deps, agentId);
+  await untilGone(deps, run, deps.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
 }
 
 /** A destroy does not run the stack's program; the name is all it takes. */
@@ -60,19 +63,34 @@ function destroyProgram(run: Run): StackProgram {
   };
 }
 
-/** The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. */
-async function verifyGone({ hetzner, tailscale }: Clouds, agentId: string): Promise<void> {
+const GONE_WITHIN_SECONDS = 60;
+const LOOK_MS = 1_000;
+
+/**
+ * The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. Hetzner deletes in
+ * its own time, so it is given some.
+ */
+async function untilGone(clouds: Clouds, run: Run, seconds: number): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const left = await findLeft(clouds, run.agent.agent_id);
+    if (left.length === 0) return;
+    if (Date.now() >= deadline) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+    await sleep(LOOK_MS, undefined, { signal: run.signal });
+  }
+}
+
+async function findLeft({ hetzner, tailscale }: Clouds, agentId: string): Promise<string[]> {
   const [servers, sshKeys, devices] = await Promise.all([
     hetzner.listServers(agentLabels(agentId)),
     hetzner.listSshKeys(agentLabels(agentId)),
     tailscale.listDevices(),
   ]);
-  const left = [
+  return [
     ...servers.map((server) => `server ${server.name}`),
     ...sshKeys.map((key) => `SSH key ${key.name}`),
     ...devices
       .filter((device) => device.hostname === agentName(agentId))
       .map((device) => `tailnet device ${device.name}`),
   ];
-  if (left.length > 0) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
 }

@@ -6,7 +6,7 @@ import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import type { Database } from '../database/connect.ts';
 import type { Executor } from '../executors/local/executor.ts';
-import { withLockRecovery } from './recovery.ts';
+import { clearPending, withLockRecovery } from './recovery.ts';
 import type { Run } from './run.ts';
 
 interface FoundationDeps {
@@ -29,10 +29,21 @@ export async function ensureFoundation(deps: FoundationDeps, run: Run, project: 
   const inputs = { project };
   for (;;) {
     const known = await findFoundation(deps.database, inputs);
-    if (known !== undefined) return known;
-    if (await takeFoundation(deps, run, project)) return makeFoundation(deps, run, inputs);
+    if (known !== undefined && (await stillThere(deps, run, project, known))) return known;
+    if (await takeFoundation(deps, run, { inputs, stale: known })) return makeFoundation(deps, run, inputs);
     await sleep(LOOK_MS, undefined, { signal: run.signal });
   }
+}
+
+/** After a try that failed the firewall is looked for: one that somebody has deleted is made anew. */
+async function stillThere(
+  { hetzner }: FoundationDeps,
+  run: Run,
+  project: string,
+  firewallId: number,
+): Promise<boolean> {
+  if (run.operation.attempt === 1) return true;
+  return (await hetzner.findFirewall(`agents-${project}`))?.id === firewallId;
 }
 
 async function findFoundation(database: Database, inputs: FoundationInputs): Promise<number | undefined> {
@@ -52,9 +63,10 @@ async function findFoundation(database: Database, inputs: FoundationInputs): Pro
 async function takeFoundation(
   { database, fence }: FoundationDeps,
   run: Run,
-  project: string,
+  { inputs, stale }: { inputs: FoundationInputs; stale: number | undefined },
 ): Promise<boolean> {
   const { operation_id: operationId, attempt } = run.operation;
+  const { project } = inputs;
   await database
     .insertInto('foundations')
     .values({ project })
@@ -67,6 +79,8 @@ async function takeFoundation(
       .where('project', '=', project)
       .forUpdate()
       .executeTakeFirstOrThrow();
+    // Another attempt has finished it since we looked.
+    if (row.inputs_hash === hash(inputs) && Number(row.firewall_id) !== stale) return false;
     if (row.holder_operation !== null && row.holder_attempt !== null) {
       const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
       if (await isActive(trx, holder))
@@ -109,8 +123,10 @@ async function makeFoundation(
     inputs,
     ...(firewall === undefined ? {} : { found: { firewallId: String(firewall.id) } }),
   };
+  // The state learns of a firewall that was deleted, and forgets what a killed try had begun to create.
+  const exists = run.operation.attempt > 1 && (await clearPending(executor, run, program));
   const result = await withLockRecovery(executor, run, program, () =>
-    executor.up(run, program, { mayBeNew: true }),
+    executor.up(run, program, { mayBeNew: !exists }),
   );
   const firewallId = String(result.outputs.firewallId);
   await database

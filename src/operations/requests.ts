@@ -178,6 +178,9 @@ export async function retryOperation(
       `Operation ${operation.operation_id} is ${operation.status}; only a failed or cancelled one can be tried again`,
     );
   }
+  if (operation.kind === 'destroy' && agent.status === 'destroying') {
+    return hastenDestroy(trx, queue, { agentId, actor: request.actor });
+  }
   const allowed = operation.kind === 'provision' ? (['failed'] as const) : ALLOWED_FROM[operation.kind];
   if (!(allowed as readonly string[] | undefined)?.includes(agent.status)) {
     throw new ConflictError(
@@ -186,6 +189,26 @@ export async function retryOperation(
   }
   if (operation.kind === 'provision') await cancelWaitingRollbacks(trx, agentId);
   return queueAgain(trx, queue, operation, request.actor);
+}
+
+/** The service tries a failed destroy again by itself, after a rest; a person who has mended the cause need not wait for that. */
+async function hastenDestroy(
+  trx: Database,
+  queue: Queue,
+  { agentId, actor }: { agentId: string; actor: string },
+): Promise<OperationRow> {
+  const waiting = await trx
+    .updateTable('operations')
+    .set({ run_after: sql`now()`, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', 'destroy')
+    .where('status', '=', 'queued')
+    .returningAll()
+    .executeTakeFirst();
+  if (waiting === undefined) throw new ConflictError(`A destroy of agent ${agentId} is under way`);
+  await audit(trx, { actor, action: 'operation.retry', agentId, operationId: waiting.operation_id });
+  await queue.announce(trx, { operationId: waiting.operation_id, agentId });
+  return waiting;
 }
 
 /** The provision takes over what a rollback that has not begun would have freed; run after it, the rollback would free a running agent. */

@@ -296,14 +296,30 @@ describe('the foundation', () => {
     expect(row).toMatchObject({ firewall_id: '77', holder_operation: null });
   });
 
+  test('a firewall that somebody has deleted is made anew by the next attempt', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    await provision(row);
+    world.firewalls.length = 0;
+    world.calls.length = 0;
+    await provision({ ...row, attempt: 2 });
+    expect(world.calls).toContain('refresh foundation');
+    expect(world.calls).toContain('up foundation');
+  });
+
   test('a waiting attempt that is ended does not wait on', async () => {
     await order(at, 'a1');
     await order(at, 'a2');
     const holder = await claim(at, 'w1');
     const waiter = await claim(at, 'w2');
     const held = Promise.withResolvers<never>();
-    world.executor.up = () => held.promise;
+    const begun = Promise.withResolvers<void>();
+    world.executor.up = () => {
+      begun.resolve();
+      return held.promise;
+    };
     const making = provision(holder.row).catch(() => {});
+    await begun.promise;
     const made = await runOf(at, waiter.row);
     const waiting = createProvision(world.deps)(made.run);
     made.controller.abort(new LostError('lost'));

@@ -58,7 +58,13 @@ export class RunnerProcess {
       );
     });
     gone.catch(() => {});
-    await Promise.race([once(this.#child, 'message', { signal: timeout }), gone]);
+    const ready = once(this.#child, 'message', { signal: timeout });
+    try {
+      await Promise.race([ready, gone]);
+    } catch (error) {
+      if (!timeout.aborted) throw error;
+      throw new LostError(`A runner did not start within ${START_TIMEOUT_SECONDS} s`, { cause: error });
+    }
   }
 
   /** @throws one of our errors; LostError where the process died under the run. */

@@ -37,6 +37,9 @@ export function createWorld(at: Installation) {
       programs.push(program);
       const mayBeNew = (options as { mayBeNew?: boolean } | undefined)?.mayBeNew ? ' new' : '';
       await reach(`${verb} ${program.stack}${mayBeNew}`, `${verb} ${program.stack}`);
+      if (verb === 'up' && program.stack === 'foundation') {
+        firewalls.splice(0, 1, { id: 77, name: 'agents-default', labels: { 'managed-by': 'agents' } });
+      }
       return {
         outputs: program.stack === 'agent' ? { ...OUTPUTS } : { firewallId: '77' },
         changes: {},
@@ -66,7 +69,7 @@ export function createWorld(at: Installation) {
       joinTimeoutSeconds: 180,
       healthTimeoutSeconds: 1,
       loginServer: undefined,
-    pollInterval: undefined,
+      pollInterval: undefined,
     },
     health: {
       isHealthy: async () => true,
@@ -77,6 +80,7 @@ export function createWorld(at: Installation) {
       prune: async () => {},
       makeEmpty: async () => false,
     },
+    goneWithinSeconds: 0,
     hetzner: {
       listServers: async (labels) => labelled(servers, labels),
       listSshKeys: async (labels) => labelled(sshKeys, labels),
