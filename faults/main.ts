@@ -11,6 +11,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
     json: { type: 'string' },
+    moments: { type: 'string', default: '30' },
     matrix: { type: 'boolean', default: false },
     scenarios: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
@@ -68,7 +69,14 @@ async function playMatrix(): Promise<Outcome> {
   const targets = TARGETS.filter(
     (target) => values.only === undefined || values.only.split(',').includes(target),
   );
-  const report = await runKillMatrix({ targets, provisions: 30, destroys: 15, tools, say });
+  const moments = Number(values.moments);
+  const report = await runKillMatrix({
+    targets,
+    provisions: moments,
+    destroys: Math.ceil(moments / 2),
+    tools,
+    say,
+  });
   const violations = report.strikes.flatMap((strike) => strike.violations);
   return { report, violations, hint: `What was seen is in ${report.dumps.join(', ')}` };
 }
