@@ -57,9 +57,7 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
       'nothing works while nothing is under way',
       resting.size > 0
         ? []
-        : snapshot.children
-            .filter((child) => child.kind !== 'runner')
-            .map(({ pid, command }) => `${pid} ${command}`),
+        : snapshot.children.filter((child) => isAtWork(child)).map(({ pid, command }) => `${pid} ${command}`),
     ),
     ...violated(
       'one firewall for all',
@@ -69,6 +67,10 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
     ),
   ];
 }
+
+/** A runner at rest is kept for the next run; a new one asks the CLI for its version, on no stack. */
+const isAtWork = ({ kind, attempt }: Snapshot['children'][number]) =>
+  kind !== 'runner' && !(kind === 'cli' && attempt === undefined);
 
 /** Queued for later, so that a rest of it may still be in the clouds: visible, and not forgotten. */
 function isUnfinished(operation: OperationRecord): boolean {

@@ -186,6 +186,12 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   expect(checkQuiet(snapshot, expected).map((violation) => violation.invariant)).toContain(invariant);
 });
 
+test('a new runner may ask the CLI for its version', () => {
+  const snapshot = healthy();
+  snapshot.children.push({ ...cli(''), attempt: undefined, command: 'pulumi version' });
+  expect(checkQuiet(snapshot, expected)).toEqual([]);
+});
+
 test('an agent whose name begins like a destroyed one’s is not taken for it', () => {
   const snapshot = healthy();
   snapshot.agents.push(agent('a', 'destroyed'));
