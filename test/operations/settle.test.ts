@@ -8,10 +8,12 @@ import {
   PermanentError,
   RetryableError,
 } from '../../src/errors.ts';
+import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events.ts';
 import { settleExpired } from '../../src/operations/expired.ts';
-import { cancelOperation, insertOperation, retryOperation } from '../../src/operations/requests.ts';
+import { insertOperation } from '../../src/operations/requests.ts';
+import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import {
   announcements,
