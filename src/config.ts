@@ -1,6 +1,7 @@
 import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { LEASE_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
 
@@ -65,8 +66,6 @@ export class ConfigError extends Error {
   override name = 'ConfigError';
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 const IGNORED_IN_SANDBOX = [
   'STRIPE_SECRET_KEY',
   'STRIPE_WEBHOOK_SECRET',
@@ -122,60 +121,12 @@ const leaseSeconds = z.coerce
 const apiToken = z.string().min(16, 'must have at least 16 characters');
 const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
 
-/** Reads the variables one at a time and collects what is wrong with them, so that one message can say all. */
-class Reader {
-  readonly problems: string[] = [];
-  readonly #environment: Environment;
-
-  constructor(environment: Environment) {
-    this.#environment = environment;
-  }
-
-  /** The variable's text; an empty one counts as unset. */
-  text(name: string): string | undefined {
-    return this.#environment[name] || undefined;
-  }
-
-  pick(names: string[]): Record<string, string> {
-    return Object.fromEntries(
-      names.flatMap((name) => (this.text(name) === undefined ? [] : [[name, this.text(name)!]])),
-    );
-  }
-
-  read<T>(name: string, schema: z.ZodType<T>): T | undefined {
-    const text = this.text(name);
-    if (text === undefined) return undefined;
-    const parsed = schema.safeParse(text);
-    if (parsed.success) return parsed.data;
-    this.problems.push(`${name} ${parsed.error.issues[0]?.message ?? 'is malformed'}`);
-    return undefined;
-  }
-
-  choice<T extends string>(name: string, values: readonly [T, ...T[]]): T | undefined {
-    return this.read(name, z.enum(values, { error: `must be one of ${values.join(', ')}` }));
-  }
-
-  required<T>(name: string, schema: z.ZodType<T>, why: string): T | undefined {
-    if (this.text(name) === undefined) this.problems.push(`${name} is missing: ${why}`);
-    return this.read(name, schema);
-  }
-
-  secret(name: string, schema: z.ZodType<string> = z.string()): Secret | undefined {
-    const text = this.read(name, schema);
-    return text === undefined ? undefined : new Secret(text);
-  }
-
-  requiredSecret(name: string, schema: z.ZodType<string>, why: string): Secret {
-    return new Secret(this.required(name, schema, why) ?? '');
-  }
-}
-
 /**
  * Reads the environment; the only place that does.
  * @throws ConfigError with all problems in one message.
  */
 export function readConfig(environment: Environment): Config {
-  const reader = new Reader(environment);
+  const reader = new EnvironmentReader(environment);
   const mode = reader.choice('MODE', ['sandbox', 'live']) ?? 'sandbox';
   const config = mode === 'live' ? readLive(reader) : readSandbox(reader);
   if (reader.problems.length > 0) {
@@ -186,7 +137,7 @@ export function readConfig(environment: Environment): Config {
   return config;
 }
 
-function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'> {
+function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' | 'notices'> {
   const host = reader.text('HOST') ?? '127.0.0.1';
   const listenPort = reader.read('PORT', port) ?? 8080;
   const urlHost = host.includes(':') ? `[${host}]` : host;
@@ -208,14 +159,14 @@ function readCommon(reader: Reader): Omit<CommonConfig, 'providers' | 'notices'>
   };
 }
 
-function readExecutor(reader: Reader): 'local' {
+function readExecutor(reader: EnvironmentReader): 'local' {
   if (reader.choice('EXECUTOR', ['local', 'github-actions']) === 'github-actions') {
     reader.problems.push('EXECUTOR=github-actions is not in this version: leave it out, or set it to local');
   }
   return 'local';
 }
 
-function readMachines(reader: Reader): 'simulated' {
+function readMachines(reader: EnvironmentReader): 'simulated' {
   if (reader.choice('SANDBOX_MACHINES', ['auto', 'simulated', 'real']) === 'real') {
     reader.problems.push(
       'SANDBOX_MACHINES=real is not in this version: leave it out, or set it to simulated',
@@ -224,7 +175,7 @@ function readMachines(reader: Reader): 'simulated' {
   return 'simulated';
 }
 
-function defaultCacheDir(reader: Reader): string {
+function defaultCacheDir(reader: EnvironmentReader): string {
   const home = reader.text('HOME') ?? homedir();
   if (platform() === 'darwin') return join(home, 'Library', 'Caches', 'agent-stacks');
   return join(reader.text('XDG_CACHE_HOME') ?? join(home, '.cache'), 'agent-stacks');
@@ -237,7 +188,7 @@ function defaultConcurrency(): number {
   return Math.max(1, Math.min(byCores, byMemory, 16));
 }
 
-function readSandbox(reader: Reader): SandboxConfig {
+function readSandbox(reader: EnvironmentReader): SandboxConfig {
   const common = readCommon(reader);
   if (!['127.0.0.1', '::1', 'localhost'].includes(common.host)) {
     reader.problems.push(
@@ -264,7 +215,7 @@ function readSandbox(reader: Reader): SandboxConfig {
   };
 }
 
-function readLive(reader: Reader): LiveConfig {
+function readLive(reader: EnvironmentReader): LiveConfig {
   const common = readCommon(reader);
   if (reader.choice('PROVIDERS', ['builtin', 'official']) === 'builtin') {
     reader.problems.push('PROVIDERS must be official in live mode: the builtin ones are the sandbox’s');
@@ -294,7 +245,7 @@ function readLive(reader: Reader): LiveConfig {
   return config;
 }
 
-function readAccounts(reader: Reader): LiveAccounts {
+function readAccounts(reader: EnvironmentReader): LiveAccounts {
   const webhookSecrets = reader.required(
     'STRIPE_WEBHOOK_SECRET',
     z.string(),
@@ -325,7 +276,7 @@ function readAccounts(reader: Reader): LiveAccounts {
   };
 }
 
-function readTailscale(reader: Reader): TailscaleAccount {
+function readTailscale(reader: EnvironmentReader): TailscaleAccount {
   const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
   const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
   const key = reader.secret('TAILSCALE_API_KEY');
@@ -359,7 +310,7 @@ export interface ClientConfig {
 
 /** Reads what the operator's commands need. @throws ConfigError */
 export function readClientConfig(environment: Environment = process.env): ClientConfig {
-  const reader = new Reader(environment);
+  const reader = new EnvironmentReader(environment);
   const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
   const config = {
     url,

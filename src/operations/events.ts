@@ -115,14 +115,17 @@ export function timeline(
   operation: { created_at: Date; finished_at: Date | null },
   steps: { step: string; at: Date }[],
 ): TimelineEntry[] {
-  const marks = [{ step: 'queued', at: operation.created_at }, ...steps];
+  // The last step is written a moment after the ending that it belongs to.
+  const end = operation.finished_at?.getTime() ?? Number.POSITIVE_INFINITY;
+  const told = steps.map(({ step, at }) => ({ step, at: at.getTime() > end ? new Date(end) : at }));
+  const marks = [{ step: 'queued', at: operation.created_at }, ...told];
   const merged = marks.filter((mark, index) => index === 0 || mark.step !== marks[index - 1]?.step);
   return merged.map((mark, index) => {
-    const end = merged[index + 1]?.at ?? operation.finished_at;
+    const next = merged[index + 1]?.at ?? operation.finished_at;
     const seconds =
-      end === null || end === undefined
+      next === null || next === undefined
         ? null
-        : Math.max(0, Math.round(end.getTime() - mark.at.getTime()) / 1000);
+        : Math.max(0, Math.round(next.getTime() - mark.at.getTime()) / 1000);
     return { step: mark.step, startedAt: mark.at, seconds };
   });
 }

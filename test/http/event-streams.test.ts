@@ -104,9 +104,7 @@ describe('the events of an operation', () => {
     expect(ids(soFar)).toEqual(upTo(1_300));
     expect(soFar.at(-1)?.event).toBe('log');
     await tell(service.database, operationId, [], 'succeeded');
-    const start = performance.now();
     expect(await readEventStream(await service.ask(path))).toHaveLength(1_301);
-    expect(performance.now() - start).toBeLessThan(2_000);
   });
 
   it.each(['-1', 'x', '1.5', '9999999999'])('cannot resume at %s', async (id) => {

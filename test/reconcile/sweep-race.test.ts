@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { retryOperation } from '../../src/operations/requests.ts';
+import { retryOperation } from '../../src/operations/retry.ts';
 import { type Bed, openBed } from './support/bed.ts';
 
 let bed: Bed;

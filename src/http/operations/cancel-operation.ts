@@ -1,4 +1,4 @@
-import { cancelOperation as cancel } from '../../operations/requests.ts';
+import { cancelOperation as cancel } from '../../operations/cancel.ts';
 import { endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from './accepted.ts';
 import { operationParams } from './operation-json.ts';

@@ -1,4 +1,4 @@
-import { retryOperation as retry } from '../../operations/requests.ts';
+import { retryOperation as retry } from '../../operations/retry.ts';
 import { endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from './accepted.ts';
 import { operationParams } from './operation-json.ts';

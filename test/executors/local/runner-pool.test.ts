@@ -96,7 +96,7 @@ test('a lease that ends takes the runner and all below it with it, whatever it i
   const before = Date.now();
   const running = run('hang', { leaseMs: 1_500 });
   await expect(running).rejects.toBeInstanceOf(LostError);
-  expect(Date.now() - before).toBeLessThan(6_000);
+  expect(Date.now() - before).toBeLessThan(12_000);
   expect(pids()).toHaveLength(3);
   for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
 });

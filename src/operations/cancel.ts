@@ -1,0 +1,48 @@
+import { audit } from '../agents/audit.ts';
+import { lockAgent, markFailed } from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { OperationRow } from './claims.ts';
+import { askToEnd, cancelQueued } from './endings.ts';
+import { getOperation, insertOperation } from './requests.ts';
+
+/** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
+export async function cancelOperation(
+  trx: Database,
+  queue: Queue,
+  request: { operationId: string; actor: string },
+): Promise<OperationRow> {
+  const { agent_id: agentId } = await getOperation(trx, request.operationId);
+  const agent = await lockAgent(trx, agentId);
+  const operation = await trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('operation_id', '=', request.operationId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
+  if (operation.status !== 'queued' && operation.status !== 'active') {
+    throw new ConflictError(`Operation ${operation.operation_id} is ${operation.status} already`);
+  }
+  if (operation.kind === 'destroy' || operation.kind === 'rollback') {
+    throw new ConflictError(`A ${operation.kind} cannot be cancelled: what is billed has to go`);
+  }
+  if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
+  else {
+    await cancelQueued(trx, operation);
+    if (operation.kind === 'provision') await failCancelled(trx, queue, agent);
+  }
+  await audit(trx, {
+    actor: request.actor,
+    action: 'operation.cancel',
+    agentId,
+    operationId: operation.operation_id,
+  });
+  return getOperation(trx, operation.operation_id);
+}
+
+/** A provision that was cancelled between two tries may have left something billed. */
+async function failCancelled(trx: Database, queue: Queue, agent: { agent_id: string }): Promise<void> {
+  await markFailed(trx, agent.agent_id, 'The operation was cancelled');
+  await insertOperation(trx, queue, { agentId: agent.agent_id, kind: 'rollback' });
+}

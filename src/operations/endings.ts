@@ -1,0 +1,34 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { appendEvents } from './events.ts';
+
+/** queued → cancelled. */
+export async function cancelQueued(
+  trx: Database,
+  operation: { operation_id: string; attempt: number },
+): Promise<void> {
+  await trx
+    .updateTable('operations')
+    .set({
+      status: 'cancelled',
+      cancel_requested: true,
+      finished_at: sql`clock_timestamp()`,
+      updated_at: sql`now()`,
+    })
+    .where('operation_id', '=', operation.operation_id)
+    .where('status', '=', 'queued')
+    .execute();
+  await appendEvents(trx, operation.operation_id, operation.attempt, [
+    { type: 'step', data: { step: 'finished' } },
+    { type: 'status', data: { status: 'cancelled', attempt: operation.attempt } },
+  ]);
+}
+
+/** An active operation is asked to end; its worker hears of it with the next heartbeat. */
+export async function askToEnd(trx: Database, operationId: string): Promise<void> {
+  await trx
+    .updateTable('operations')
+    .set({ cancel_requested: true, updated_at: sql`now()` })
+    .where('operation_id', '=', operationId)
+    .execute();
+}

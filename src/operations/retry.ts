@@ -1,0 +1,120 @@
+import { sql } from 'kysely';
+import { audit } from '../agents/audit.ts';
+import { lockAgent } from '../agents/store.ts';
+import { type Database, violatedConstraint } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { OperationRow } from './claims.ts';
+import { cancelQueued } from './endings.ts';
+import { appendEvents } from './events.ts';
+import { getOperation } from './requests.ts';
+import { ALLOWED_FROM } from './states.ts';
+
+/**
+ * Next attempt of an operation that has failed or was cancelled; its tries are counted afresh.
+ * @throws NotFoundError, ConflictError where it is not the agent's latest of its kind, or the agent's state does not allow it.
+ */
+export async function retryOperation(
+  trx: Database,
+  queue: Queue,
+  request: { operationId: string; actor: string },
+): Promise<OperationRow> {
+  const { agent_id: agentId } = await getOperation(trx, request.operationId);
+  // The agent is locked before its operations, here as everywhere: one order, no deadlock.
+  const agent = await lockAgent(trx, agentId);
+  const operation = await trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('operation_id', '=', request.operationId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
+  if (operation.status !== 'failed' && operation.status !== 'cancelled') {
+    throw new ConflictError(
+      `Operation ${operation.operation_id} is ${operation.status}; only a failed or cancelled one can be tried again`,
+    );
+  }
+  if (operation.kind === 'destroy' && agent.status === 'destroying') {
+    return hastenDestroy(trx, queue, { agentId, actor: request.actor });
+  }
+  const allowed = operation.kind === 'provision' ? (['failed'] as const) : ALLOWED_FROM[operation.kind];
+  if (!(allowed as readonly string[] | undefined)?.includes(agent.status)) {
+    throw new ConflictError(
+      `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be tried again now`,
+    );
+  }
+  if (operation.kind === 'provision') await cancelWaitingRollbacks(trx, agentId);
+  return queueAgain(trx, queue, operation, request.actor);
+}
+
+/** The service tries a failed destroy again by itself, after a rest; a person who has mended the cause need not wait for that. */
+async function hastenDestroy(
+  trx: Database,
+  queue: Queue,
+  { agentId, actor }: { agentId: string; actor: string },
+): Promise<OperationRow> {
+  const waiting = await trx
+    .updateTable('operations')
+    .set({ run_after: sql`now()`, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', 'destroy')
+    .where('status', '=', 'queued')
+    .returningAll()
+    .executeTakeFirst();
+  if (waiting === undefined) throw new ConflictError(`A destroy of agent ${agentId} is under way`);
+  await audit(trx, { actor, action: 'operation.retry', agentId, operationId: waiting.operation_id });
+  await queue.announce(trx, { operationId: waiting.operation_id, agentId });
+  return waiting;
+}
+
+/** The provision takes over what a rollback that has not begun would have freed; run after it, the rollback would free a running agent. */
+async function cancelWaitingRollbacks(trx: Database, agentId: string): Promise<void> {
+  const waiting = await trx
+    .selectFrom('operations')
+    .select(['operation_id', 'attempt'])
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', 'rollback')
+    .where('status', '=', 'queued')
+    .forNoKeyUpdate()
+    .execute();
+  for (const rollback of waiting) await cancelQueued(trx, rollback);
+}
+
+async function queueAgain(
+  trx: Database,
+  queue: Queue,
+  operation: OperationRow,
+  actor: string,
+): Promise<OperationRow> {
+  try {
+    const row = await trx
+      .updateTable('operations')
+      .set({
+        status: 'queued',
+        retry_count: 0,
+        lost_count: 0,
+        cancel_requested: false,
+        finished_at: null,
+        run_after: sql`now()`,
+        updated_at: sql`now()`,
+      })
+      .where('operation_id', '=', operation.operation_id)
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await appendEvents(trx, row.operation_id, row.attempt, [
+      { type: 'step', data: { step: 'queued' } },
+      { type: 'status', data: { status: 'queued', attempt: row.attempt } },
+    ]);
+    await audit(trx, {
+      actor,
+      action: 'operation.retry',
+      agentId: row.agent_id,
+      operationId: row.operation_id,
+    });
+    await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
+    return row;
+  } catch (error) {
+    if (violatedConstraint(error) !== undefined)
+      throw new ConflictError(`Another ${operation.kind} of this agent is under way`, { cause: error });
+    throw error;
+  }
+}
