@@ -50,6 +50,7 @@ export class Installation {
       PORT: String(port),
       SANDBOX_MACHINES: 'simulated',
       LEASE_SECONDS: String(options.leaseSeconds),
+      RETRY_SECONDS: '2',
       WORKER_CONCURRENCY: String(options.workerConcurrency),
     });
     // Everything is started outside this process's group: a Ctrl-C reaches nothing of it.

@@ -2,7 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
-import { LEASE_SECONDS } from './operations/states.ts';
+import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
 
 /** Credentials of the services that live mode works with. */
@@ -29,6 +29,8 @@ interface CommonConfig {
   workerConcurrency: number;
   /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
   leaseSeconds: number;
+  /** Pause after an operation's first failed try; sandbox mode may shorten it, to try failures out. */
+  retrySeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
   tools: { pulumi: string | undefined; ansible: string | undefined };
@@ -114,6 +116,10 @@ const concurrency = z.coerce
   .min(1, 'must be a whole number from 1 to 64')
   .max(64, 'must be a whole number from 1 to 64');
 /** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
+const retrySeconds = z.coerce
+  .number({ error: 'must be a number of seconds from 1 to 300' })
+  .min(1, 'must be a number of seconds from 1 to 300')
+  .max(300, 'must be a number of seconds from 1 to 300');
 const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })
   .min(10, 'must be a number of seconds from 10 to 300')
@@ -150,6 +156,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     executor: readExecutor(reader),
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
+    retrySeconds: RETRY_SECONDS,
     pulumi: {
       backendUrl: reader.secret('PULUMI_BACKEND_URL'),
       passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE'),
@@ -200,6 +207,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     ...common,
     mode: 'sandbox',
     leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
+    retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
     databaseUrl: reader.secret('DATABASE_URL', postgresUrl),
     apiToken: reader.secret('API_TOKEN', apiToken),
     providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',

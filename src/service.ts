@@ -68,6 +68,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     fence: pulumi.fence,
     runbooks: createRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
     leaseSeconds: config.leaseSeconds,
+    retrySeconds: config.retrySeconds,
     concurrency: config.workerConcurrency,
     workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
   });

@@ -21,6 +21,8 @@ export interface AttemptDeps {
   fence: Fence;
   /** How long a lease lasts; default `LEASE_SECONDS`. */
   leaseSeconds?: number;
+  /** Pause after the first failed try; default `RETRY_SECONDS`. */
+  retrySeconds?: number;
   /** How long an operation may take; default `LIMIT_SECONDS`. */
   limitSeconds?: Partial<Record<OperationKind, number>>;
   log: Log;

@@ -1,5 +1,5 @@
 import { CancelledError, LostError, PermanentError, RateLimitedError } from '../errors.ts';
-import { MAX_LOST } from './states.ts';
+import { MAX_LOST, RETRY_SECONDS } from './states.ts';
 
 export interface Tries {
   /** Failed tries before this one. */
@@ -15,7 +15,8 @@ export type Decision =
   | { kind: 'give-up' }
   | { kind: 'cancelled' };
 
-const FIRST_DELAY_SECONDS = 2;
+/** A lost try says nothing against the clouds, so it is repeated soon. */
+const LOST_DELAY_SECONDS = 2;
 const LONGEST_DELAY_SECONDS = 300;
 const RATE_LIMIT_SECONDS = 60;
 
@@ -23,17 +24,17 @@ const RATE_LIMIT_SECONDS = 60;
  * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries` have failed; a lost one is
  * repeated without counting; what a person must change first is given up at once.
  */
-export function decide(error: unknown, tries: Tries): Decision {
+export function decide(error: unknown, tries: Tries, retrySeconds = RETRY_SECONDS): Decision {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
   if (error instanceof LostError) {
     return tries.lostCount >= MAX_LOST
       ? { kind: 'give-up' }
-      : { kind: 'repeat', delaySeconds: delay(tries.lostCount) };
+      : { kind: 'repeat', delaySeconds: delay(LOST_DELAY_SECONDS, tries.lostCount) };
   }
   if (error instanceof PermanentError) return { kind: 'give-up' };
   return tries.retryCount + 1 >= tries.maxRetries
     ? { kind: 'give-up' }
-    : { kind: 'retry', delaySeconds: Math.max(delay(tries.retryCount), patience(error)) };
+    : { kind: 'retry', delaySeconds: Math.max(delay(retrySeconds, tries.retryCount), patience(error)) };
 }
 
 /** A spent quota is refilled by the second, and a minute of it carries a whole try. */
@@ -41,6 +42,6 @@ function patience(error: unknown): number {
   return error instanceof RateLimitedError ? RATE_LIMIT_SECONDS : 0;
 }
 
-function delay(count: number): number {
-  return Math.min(FIRST_DELAY_SECONDS * 4 ** count, LONGEST_DELAY_SECONDS);
+function delay(firstSeconds: number, count: number): number {
+  return Math.min(firstSeconds * 4 ** count, LONGEST_DELAY_SECONDS);
 }

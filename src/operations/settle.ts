@@ -15,6 +15,8 @@ export type AgentEffect = (trx: Database) => Promise<void>;
 interface SettleDeps {
   database: Database;
   queue: Queue;
+  /** Pause after the first failed try; default `RETRY_SECONDS`. */
+  retrySeconds?: number;
 }
 
 /** How long a destroy that has failed for the last time rests before the service tries it again by itself. */
@@ -64,13 +66,13 @@ export async function handBack(
 
 /** What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError */
 export async function settleFailure(
-  { database, queue }: SettleDeps,
+  { database, queue, retrySeconds }: SettleDeps,
   claim: Claim,
   failure: { error: unknown; step: string },
 ): Promise<'queued' | 'failed' | 'cancelled'> {
   return database.transaction().execute(async (trx) => {
     const row = await lockClaim(trx, claim);
-    return settleLocked(trx, queue, row, failure);
+    return settleLocked(trx, queue, row, failure, retrySeconds);
   });
 }
 
@@ -80,12 +82,15 @@ export async function settleLocked(
   queue: Queue,
   row: OperationRow,
   failure: { error: unknown; step: string },
+  retrySeconds?: number,
 ): Promise<'queued' | 'failed' | 'cancelled'> {
   const claim = { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
   const error = errorMessage(failure.error);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
   // Once a person has asked for the end, whatever the attempt says is the end.
-  const decision = row.cancel_requested ? ({ kind: 'cancelled' } as const) : decide(failure.error, tries);
+  const decision = row.cancel_requested
+    ? ({ kind: 'cancelled' } as const)
+    : decide(failure.error, tries, retrySeconds);
   switch (decision.kind) {
     case 'cancelled':
       await close(trx, claim, { status: 'cancelled', error: 'Cancelled', failed_step: failure.step });

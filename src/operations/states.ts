@@ -30,6 +30,8 @@ export const MAX_RETRIES = 3;
 export const MAX_LOST = 10;
 /** A lease lasts this long from its last renewal, unless the configuration says otherwise. */
 export const LEASE_SECONDS = 30;
+/** After the first failed try this much time passes, after the second four times as much: an outage of half a minute costs no order. */
+export const RETRY_SECONDS = 15;
 /** An attempt on a GitHub runner beats every 60 s; after this long without a beat it has timed out. */
 export const RUNNER_SILENT_SECONDS = 15 * 60;
 /** An operation that takes longer than this is ended and counts as a failed try. */

@@ -17,8 +17,8 @@ test('a failed try is tried again with growing pauses, and the third failure is 
   const error = new RetryableError('no answer');
   const decisions = [0, 1, 2].map((retryCount) => decide(error, { ...tries, retryCount }));
   expect(decisions).toEqual([
-    { kind: 'retry', delaySeconds: 2 },
-    { kind: 'retry', delaySeconds: 8 },
+    { kind: 'retry', delaySeconds: 15 },
+    { kind: 'retry', delaySeconds: 60 },
     { kind: 'give-up' },
   ]);
 });

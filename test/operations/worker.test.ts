@@ -101,7 +101,7 @@ test('an order is taken up at once, told step by step, and ends with the agent r
     return (trx) => markRunning(trx, 'a1', OUTPUTS);
   });
   const { operation_id } = await order(at, 'a1');
-  const row = await untilStatus(operation_id, 'succeeded');
+  await untilStatus(operation_id, 'succeeded');
   expect((await getAgent(at.database, 'a1')).status).toBe('running');
   const told = await readEvents(at.database, operation_id, 0);
   expect(told.map(({ type, data }) => `${type} ${data.step ?? data.line ?? data.status}`)).toEqual([

@@ -33,6 +33,7 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     TMPDIR: temporary,
     PORT: '0',
     SANDBOX_VALIDATE_ANSWERS: '1',
+    RETRY_SECONDS: '2',
     ...variables,
   });
   return {
