@@ -47,7 +47,8 @@ export function pulumiError(cause: unknown): Error {
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('A process of the run was ended from outside', { cause });
-  if (STATE_AWAY.test(text)) return new LostError('The database of Pulumi’s state was away', { cause });
+  if (STATE_AWAY.test(text))
+    return new LostError(`The database of Pulumi’s state was away: ${summary(text)}`, { cause });
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(text), { cause });
   return new RetryableError(summary(text), { cause });
 }
