@@ -173,6 +173,8 @@ function countingCommand(command: PulumiCommand): CountingCommand {
 }
 
 function extraOptions([verb, subverb]: string[]): string[] {
-  if (verb === 'destroy') return ['--remove'];
+  // Plugins are served by this process or were installed beforehand: looking for them before each run is for nothing.
+  if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
+  if (verb === 'up' || verb === 'refresh') return ['--skip-plugin-pre-install'];
   return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];
 }

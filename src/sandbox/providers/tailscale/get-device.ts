@@ -4,7 +4,7 @@ import { isRecord, type Properties } from '../values.ts';
 import { parseGoDuration, pause } from '../waiting.ts';
 import type { TailscaleClient } from './client.ts';
 
-const pollMs = 250;
+const pollMs = 100;
 
 /** tailscale.getDevice: one device by its full name or its hostname, waited for as long as `waitFor` says. */
 export const getDevice: Invoke<TailscaleClient> = async (client, args, { signal }) => {
