@@ -20,6 +20,7 @@ import { type Connections, fingerprint, HEALTH_PORT } from './connections.ts';
 import { createPool, type Database } from './database/connect.ts';
 import { createLocalExecutor, type Executor } from './executors/local/executor.ts';
 import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
+import { removeLeftWork } from './executors/local/runner-process.ts';
 import type { Log } from './log.ts';
 import type { Runbooks } from './operations/attempt.ts';
 import { createDestroy, createRollback } from './operations/destroy.ts';
@@ -57,6 +58,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const survivors = await endSurvivors(installation);
   if (survivors.length > 0)
     log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
+  await removeLeftWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
   const runners = createRunners(deps, installation);
@@ -112,11 +114,14 @@ async function openState({ connections, log }: ServiceDeps): Promise<PulumiState
   };
 }
 
+const runsDir = (config: Config) => join(config.dataDir, 'runs');
+
 function createRunners({ config, connections }: ServiceDeps, installation: string): RunnerPool {
   return createRunnerPool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
       ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
+      workDir: runsDir(config),
     },
     environment: config.childEnvironment,
     marks: { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() },

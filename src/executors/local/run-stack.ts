@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
@@ -13,6 +13,8 @@ export interface RunnerSettings {
   pulumi?: string;
   /** Module that serves the providers inside this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
+  /** Where each run has a work folder of its own; unset: the system's temporary folder. */
+  workDir?: string;
 }
 
 /** The providers inside this process, as src/sandbox/providers/host.ts makes them. */
@@ -43,7 +45,8 @@ export async function createRunner(
       signal.addEventListener('abort', () => void providers?.abort());
       providers?.use(task.environment);
       const counted = countingCommand(command);
-      const workDir = await mkdtemp(join(tmpdir(), 'agent-stacks-'));
+      if (settings.workDir !== undefined) await mkdir(settings.workDir, { recursive: true, mode: 0o700 });
+      const workDir = await mkdtemp(join(settings.workDir ?? tmpdir(), 'agent-stacks-'));
       try {
         return await runTask(task, {
           command: counted,

@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endProcesses, signal } from '../../clients/processes.ts';
+import { endProcesses, findProcesses, signal } from '../../clients/processes.ts';
 import { runnerError } from '../../clients/pulumi/errors.ts';
 import { LostError } from '../../errors.ts';
 import type { Lease } from '../../operations/lease.ts';
@@ -27,12 +29,15 @@ export class RunnerProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
   readonly #marks: Record<string, string>;
+  readonly #workDir: string | undefined;
   readonly #ready: Promise<void>;
 
   /** `marks` go to the runner and, with every task, to all that it starts: by them nothing of it is ever lost from sight. */
   constructor(settings: RunnerSettings, environment: Record<string, string>, marks: Record<string, string>) {
     this.#marks = { ...marks, [RUNNER_MARK]: this.#id };
-    this.#child = fork(fileURLToPath(new URL('runner.ts', import.meta.url)), [JSON.stringify(settings)], {
+    this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
+    const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
+    this.#child = fork(fileURLToPath(new URL('runner.ts', import.meta.url)), [JSON.stringify(own)], {
       // A group of its own: one signal ends the runner with all its children, and a Ctrl-C at the terminal does not reach it.
       detached: true,
       env: { ...environment, ...this.#marks },
@@ -124,5 +129,15 @@ export class RunnerProcess {
   async end(): Promise<void> {
     this.#kill();
     await endProcesses((environment) => environment.get(RUNNER_MARK) === this.#id);
+    if (this.#workDir !== undefined) await rm(this.#workDir, { recursive: true, force: true });
   }
+}
+
+/** Removes the work folders of runners that are gone, and could not do it themselves. */
+export async function removeLeftWork(workDir: string): Promise<void> {
+  const names = await readdir(workDir).catch(() => []);
+  const left = names.filter(
+    (id) => findProcesses((environment) => environment.get(RUNNER_MARK) === id).length === 0,
+  );
+  await Promise.all(left.map((id) => rm(join(workDir, id), { recursive: true, force: true })));
 }

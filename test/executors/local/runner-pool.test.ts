@@ -1,4 +1,13 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +15,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findProcesses } from '../../../src/clients/processes.ts';
 import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
 import { createRunnerPool, type RunnerPool } from '../../../src/executors/local/runner-pool.ts';
-import { RUNNER_MARK } from '../../../src/executors/local/runner-process.ts';
+import { RUNNER_MARK, removeLeftWork } from '../../../src/executors/local/runner-process.ts';
 import { processIdentity } from '../../../src/launch/processes-alive.mjs';
 import { Lease } from '../../../src/operations/lease.ts';
 
@@ -22,7 +31,7 @@ beforeEach(() => {
   copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
   chmodSync(cli, 0o755);
   pool = createRunnerPool({
-    settings: { pulumi: cli },
+    settings: { pulumi: cli, workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder },
     marks: { POOL_TEST: mark },
     idle: 1,
@@ -31,6 +40,7 @@ beforeEach(() => {
 afterEach(async () => {
   await pool.stop();
   expect(marked()).toEqual([]);
+  expect(existsSync(join(folder, 'runs')) ? readdirSync(join(folder, 'runs')) : []).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 
@@ -130,4 +140,13 @@ test('what is aborted before it begins is not begun', async () => {
 test('a pool that stops takes nothing further', async () => {
   await pool.stop();
   await expect(run('succeed')).rejects.toThrow(/stopping/);
+});
+
+test('work folders of runners that are gone are removed, those of living ones are not', async () => {
+  const runs = join(folder, 'runs');
+  await until(() => runners().length === 1);
+  const [living] = runners();
+  for (const name of ['dead', living!]) mkdirSync(join(runs, name), { recursive: true });
+  await removeLeftWork(runs);
+  expect(readdirSync(runs)).toEqual([living]);
 });
