@@ -98,28 +98,53 @@ const PASSED_ON = [
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
   'NODE_EXTRA_CA_CERTS',
+  'HTTP_PROXY',
   'HTTPS_PROXY',
   'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
   'PULUMI_HOME',
 ];
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
 const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
-const port = z.coerce
-  .number({ error: 'must be a port number' })
-  .int('must be a port number')
-  .min(0)
-  .max(65_535, 'must be a port number');
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform(Number)
+  .refine((value) => value <= 65_535, 'must be a port number');
+const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
+const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
+/** Pulumi takes what it does not know for the address of its own cloud. */
+const backendUrl = z
+  .string()
+  .regex(
+    /^(postgres(ql)?|s3|gs|azblob|file|https):\/\//,
+    'must be an address of a Pulumi backend, such as postgres://…',
+  );
+const sandboxBackendUrl = z
+  .string()
+  .regex(/^(postgres(ql)?|file):\/\//, 'must begin with postgres:// or file:// in sandbox mode');
+const webhookSecrets = z
+  .string()
+  .transform((text) =>
+    text
+      .split(',')
+      .map((secret) => secret.trim())
+      .filter(Boolean),
+  )
+  .refine((secrets) => secrets.length > 0, 'names no secret');
 const concurrency = z.coerce
   .number({ error: 'must be a whole number from 1 to 64' })
   .int('must be a whole number from 1 to 64')
   .min(1, 'must be a whole number from 1 to 64')
   .max(64, 'must be a whole number from 1 to 64');
-/** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
 const retrySeconds = z.coerce
   .number({ error: 'must be a number of seconds from 1 to 300' })
   .min(1, 'must be a number of seconds from 1 to 300')
   .max(300, 'must be a number of seconds from 1 to 300');
+/** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
 const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })
   .min(10, 'must be a number of seconds from 10 to 300')
@@ -144,7 +169,7 @@ export function readConfig(environment: Environment): Config {
 }
 
 function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' | 'notices'> {
-  const host = reader.text('HOST') ?? '127.0.0.1';
+  const host = reader.read('HOST', hostName) ?? '127.0.0.1';
   const listenPort = reader.read('PORT', port) ?? 8080;
   const urlHost = host.includes(':') ? `[${host}]` : host;
   return {
@@ -158,8 +183,11 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
     pulumi: {
-      backendUrl: reader.secret('PULUMI_BACKEND_URL'),
-      passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE'),
+      backendUrl: reader.secret(
+        'PULUMI_BACKEND_URL',
+        reader.text('MODE') === 'live' ? backendUrl : sandboxBackendUrl,
+      ),
+      passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE', passphrase),
     },
     tools: { pulumi: reader.text('AGENT_STACKS_PULUMI'), ansible: reader.text('AGENT_STACKS_ANSIBLE') },
     childEnvironment: reader.pick(PASSED_ON),
@@ -245,7 +273,7 @@ function readLive(reader: EnvironmentReader): LiveConfig {
     notices: [],
     accounts: readAccounts(reader),
   };
-  if (common.pulumi.passphrase === undefined) {
+  if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined) {
     reader.problems.push(
       'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (make one: openssl rand -hex 24)',
     );
@@ -254,23 +282,19 @@ function readLive(reader: EnvironmentReader): LiveConfig {
 }
 
 function readAccounts(reader: EnvironmentReader): LiveAccounts {
-  const webhookSecrets = reader.required(
+  const secrets = reader.required(
     'STRIPE_WEBHOOK_SECRET',
-    z.string(),
+    webhookSecrets,
     'it signs Stripe’s events (starts with whsec_)',
   );
   return {
     stripe: {
       secretKey: reader.requiredSecret(
         'STRIPE_SECRET_KEY',
-        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_ or rk_'),
+        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_live_, rk_live_, sk_test_ or rk_test_'),
         'the Stripe API key',
       ),
-      webhookSecrets: (webhookSecrets ?? '')
-        .split(',')
-        .map((text) => text.trim())
-        .filter(Boolean)
-        .map((text) => new Secret(text)),
+      webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
     },
     hcloud: {
       token: reader.requiredSecret(

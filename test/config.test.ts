@@ -88,4 +88,22 @@ describe('readClientConfig', () => {
     );
     expect(readConfig({ EXECUTOR: 'local', SANDBOX_MACHINES: 'auto' })).toMatchObject({ executor: 'local' });
   });
+
+  it('refuses what is there but says nothing, and addresses that Pulumi would take for its own cloud', () => {
+    const blank = {
+      ...live,
+      STRIPE_WEBHOOK_SECRET: ' , ',
+      PULUMI_CONFIG_PASSPHRASE: '  ',
+      PULUMI_BACKEND_URL: 'zz',
+      HOST: 'a b',
+    };
+    for (const name of ['STRIPE_WEBHOOK_SECRET', 'PULUMI_CONFIG_PASSPHRASE', 'PULUMI_BACKEND_URL', 'HOST']) {
+      expect(() => readConfig(blank)).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    }
+    expect(() => readConfig({ PULUMI_BACKEND_URL: 'https://api.example.com' })).toThrow(/PULUMI_BACKEND_URL/);
+    expect(() => readConfig({ PORT: '0x50' })).toThrow(/PORT must be a port number/);
+    expect(readConfig({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1/state', PORT: '0' })).toMatchObject({
+      port: 0,
+    });
+  });
 });

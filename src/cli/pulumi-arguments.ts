@@ -58,6 +58,17 @@ export function runsProgram({ words }: PulumiArguments): boolean {
   return RUNS_PROGRAM.has(words[0] ?? '');
 }
 
+/** Why the CLI must not be called so at all; undefined where it may. */
+export function refusal({ words, stackName }: PulumiArguments): string | undefined {
+  if ((words[0] === 'stack' && words[1] === 'rename') || words[0] === 'rename') {
+    return 'A stack of this installation is found by its name: renamed, it would be lost to the service.';
+  }
+  if (stackName !== undefined && /[_%]/.test(stackName)) {
+    return `The stack name ${stackName} has a _ or %: Pulumi's Postgres backend takes these for patterns, and mixes stacks up.`;
+  }
+  return undefined;
+}
+
 /** Whether the command may write the stack's state, which the queue's operations must not meet. */
 export function changesStack({ words }: PulumiArguments): boolean {
   return CHANGES.has(words[0] ?? '') || (words[0] === 'stack' && STACK_CHANGES.has(words[1] ?? ''));

@@ -18,7 +18,13 @@ import { configureEnvironment } from '../executors/local/executor.ts';
 import type { ProviderHost } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
 import { serveProgram } from './program-server.ts';
-import { changesStack, type PulumiArguments, readArguments, runsProgram } from './pulumi-arguments.ts';
+import {
+  changesStack,
+  type PulumiArguments,
+  readArguments,
+  refusal,
+  runsProgram,
+} from './pulumi-arguments.ts';
 
 /**
  * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
@@ -49,6 +55,8 @@ interface Prepared {
 
 async function runCli(config: Config, connections: Connections, args: string[]): Promise<number> {
   const parsed = readArguments(args);
+  const refused = refusal(parsed);
+  if (refused !== undefined) throw new ConfigError(refused);
   const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
   const environment = {
     ...config.childEnvironment,

@@ -59,3 +59,10 @@ function format({ event, id, data }: ServerSentEvent): string {
   const idLine = id === undefined ? '' : `id: ${id}\n`;
   return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
+
+/** HEAD asks for the head of a stream alone, which GET would keep open. @returns whether that was all. */
+export function answersHead(request: Request, response: Response): boolean {
+  if (request.method !== 'HEAD') return false;
+  response.type('text/event-stream').end();
+  return true;
+}

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { openFeed } from '../operations/feed.ts';
 import { endpoint } from './endpoint.ts';
-import { openEventStream } from './event-stream.ts';
+import { answersHead, openEventStream } from './event-stream.ts';
 import { createWakeUp } from './wake-up.ts';
 
 const LOOK_ANYWAY_MS = 10_000;
@@ -23,6 +23,7 @@ export const feed = endpoint({
     },
   },
   handle: async ({ request, response, deps: { database, events, stopping } }) => {
+    if (answersHead(request, response)) return;
     const wakeUp = createWakeUp();
     const woken = { ids: new Set<string>(), any: false };
     const unsubscribe = events.subscribe('*', (operationId) => {

@@ -82,7 +82,7 @@ export async function requestOperation(
   const { agentId, kind, actor } = request;
   const agent = await lockAgent(trx, agentId);
   const allowed = ALLOWED_FROM[kind];
-  if (allowed === undefined) throw new ConflictError(`A ${kind} cannot be asked for`);
+  if (allowed === undefined) throw new ConflictError(`${kind} is not in this version`);
   if (!allowed.includes(agent.status)) {
     throw new ConflictError(
       `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${allowed.join(', ')}`,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { changesStack, readArguments, runsProgram } from '../../src/cli/pulumi-arguments.ts';
+import { changesStack, readArguments, refusal, runsProgram } from '../../src/cli/pulumi-arguments.ts';
 
 const read = (line: string) => readArguments(line.split(' '));
 
@@ -55,4 +55,12 @@ test('the commands that write a stack’s state', () => {
     'logs',
   ])
     expect(changesStack(read(line)), line).toBe(false);
+});
+
+test('what would lose a stack or mix stacks up is refused, everything else is the CLI’s own business', () => {
+  expect(refusal(read('stack rename agent-b -s agent-a1'))).toMatch(/lost to the service/);
+  expect(refusal(read('stack init agent_a1'))).toMatch(/_ or %/);
+  for (const line of ['stack ls', 'stack -s agent-a1', 'preview -s agent-a1', 'stack rm agent-a1']) {
+    expect(refusal(read(line))).toBeUndefined();
+  }
 });

@@ -107,6 +107,13 @@ describe('the events of an operation', () => {
     expect(await readEventStream(await service.ask(path))).toHaveLength(1_301);
   });
 
+  it('answer HEAD at once', async () => {
+    const { operationId } = await create();
+    for (const path of ['/api/events', `/api/operations/${operationId}/events`]) {
+      expect((await service.ask(path, { method: 'HEAD' })).status).toBe(200);
+    }
+  });
+
   it.each(['-1', 'x', '1.5', '9999999999'])('cannot resume at %s', async (id) => {
     const { operationId } = await create();
     const path = `/api/operations/${operationId}/events`;

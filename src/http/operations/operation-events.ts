@@ -3,7 +3,7 @@ import { readEvents, type StoredEvent } from '../../operations/events.ts';
 import { getOperation } from '../../operations/requests.ts';
 import type { HttpDeps } from '../deps.ts';
 import { endpoint, read } from '../endpoint.ts';
-import { type EventStream, openEventStream, type ServerSentEvent } from '../event-stream.ts';
+import { answersHead, type EventStream, openEventStream, type ServerSentEvent } from '../event-stream.ts';
 import { createWakeUp } from '../wake-up.ts';
 import { operationParams } from './operation-json.ts';
 
@@ -46,6 +46,7 @@ export const operationEvents = endpoint({
   handle: async ({ params, query: { lastEventId, follow }, request, response, deps }) => {
     const after = read(headers, request.headers, 'header')?.['last-event-id'] ?? lastEventId ?? 0;
     await getOperation(deps.database, params.operationId);
+    if (answersHead(request, response)) return;
     const stream = openEventStream(request, response, deps.stopping);
     await send(deps, stream, { operationId: params.operationId, after, follow });
     stream.end();
