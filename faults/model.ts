@@ -141,7 +141,10 @@ function faultsOfRunning(agent: AgentRecord, found: Belongings, { bereft }: Expe
     faults.push(`${id} has ${found.keys.length} tailnet keys that can still be used`);
   if (server !== undefined && String(server.id) !== agent.server_id)
     faults.push(`${id} says server ${agent.server_id}, Hetzner has ${server.id}`);
-  if (server !== undefined && server.status !== 'running') faults.push(`server of ${id} is ${server.status}`);
+  // One that was deleted by hand a moment ago may still be on its way out.
+  const going = bereft.has(id) && server?.status === 'deleting';
+  if (server !== undefined && server.status !== 'running' && !going)
+    faults.push(`server of ${id} is ${server.status}`);
   const [device] = found.devices;
   if (device !== undefined && agent.tailnet_ip !== null && !device.addresses.includes(agent.tailnet_ip))
     faults.push(`${id} says ${agent.tailnet_ip}, its device has ${device.addresses.join(', ')}`);
