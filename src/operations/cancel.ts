@@ -1,11 +1,11 @@
 import { audit } from '../agents/audit.ts';
-import { lockAgent, markFailed } from '../agents/store.ts';
+import { markFailed } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
-import { getOperation, insertOperation } from './requests.ts';
+import { getOperation, insertOperation, lockOperation } from './requests.ts';
 
 /** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
 export async function cancelOperation(
@@ -13,14 +13,8 @@ export async function cancelOperation(
   queue: Queue,
   request: { operationId: string; actor: string },
 ): Promise<OperationRow> {
-  const { agent_id: agentId } = await getOperation(trx, request.operationId);
-  const agent = await lockAgent(trx, agentId);
-  const operation = await trx
-    .selectFrom('operations')
-    .selectAll()
-    .where('operation_id', '=', request.operationId)
-    .forNoKeyUpdate()
-    .executeTakeFirstOrThrow();
+  const { agent, operation } = await lockOperation(trx, request.operationId);
+  const agentId = agent.agent_id;
   if (operation.status !== 'queued' && operation.status !== 'active') {
     throw new ConflictError(`Operation ${operation.operation_id} is ${operation.status} already`);
   }

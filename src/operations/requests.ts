@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
+import { type AgentRow, insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -136,4 +136,23 @@ export async function getOperation(database: Database, operationId: string): Pro
     .executeTakeFirst();
   if (operation === undefined) throw new NotFoundError(`There is no operation ${operationId}`);
   return operation;
+}
+
+/**
+ * An operation and its agent, both locked until the transaction ends. The agent comes first, here as everywhere: one order, no deadlock.
+ * @throws NotFoundError
+ */
+export async function lockOperation(
+  trx: Database,
+  operationId: string,
+): Promise<{ agent: AgentRow; operation: OperationRow }> {
+  const { agent_id: agentId } = await getOperation(trx, operationId);
+  const agent = await lockAgent(trx, agentId);
+  const operation = await trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('operation_id', '=', operationId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
+  return { agent, operation };
 }

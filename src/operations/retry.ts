@@ -1,13 +1,12 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { lockAgent } from '../agents/store.ts';
 import { type Database, violatedConstraint } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { cancelQueued } from './endings.ts';
 import { appendEvents } from './events.ts';
-import { getOperation } from './requests.ts';
+import { lockOperation } from './requests.ts';
 import { ALLOWED_FROM } from './states.ts';
 
 /**
@@ -19,15 +18,8 @@ export async function retryOperation(
   queue: Queue,
   request: { operationId: string; actor: string },
 ): Promise<OperationRow> {
-  const { agent_id: agentId } = await getOperation(trx, request.operationId);
-  // The agent is locked before its operations, here as everywhere: one order, no deadlock.
-  const agent = await lockAgent(trx, agentId);
-  const operation = await trx
-    .selectFrom('operations')
-    .selectAll()
-    .where('operation_id', '=', request.operationId)
-    .forNoKeyUpdate()
-    .executeTakeFirstOrThrow();
+  const { agent, operation } = await lockOperation(trx, request.operationId);
+  const agentId = agent.agent_id;
   if (operation.status !== 'failed' && operation.status !== 'cancelled') {
     throw new ConflictError(
       `Operation ${operation.operation_id} is ${operation.status}; only a failed or cancelled one can be tried again`,
