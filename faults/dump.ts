@@ -8,7 +8,7 @@ import { withClient } from './snapshot.ts';
 export async function dump(installation: Installation, parts: Record<string, unknown>): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-faults-dump-'));
   for (const [name, content] of Object.entries(parts))
-    writeFileSync(join(folder, `${name}.json`), JSON.stringify(content, null, 2));
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify(content ?? null, null, 2));
   for (const [from, to] of [
     [join(installation.folder, 'logs'), 'output'],
     [join(installation.dataDir, 'logs'), 'logs'],

@@ -24,13 +24,15 @@ export function openDatabases(config: SandboxConfig, say: Say): Promise<Database
 }
 
 async function embeddedDatabases(config: SandboxConfig, say: Say): Promise<Databases> {
-  const postgres = await supervise(
-    'Postgres',
-    () => hostPostgres({ dataDir: config.dataDir, log: say }),
-    say,
-  );
+  // Every process of the installation knows the port by then, so a restart takes the same one and no other.
+  let port: number | undefined;
+  const start = async () => {
+    const started = await hostPostgres({ dataDir: config.dataDir, log: say, port });
+    port = started.port;
+    return started;
+  };
+  const postgres = await supervise('Postgres', start, say);
   try {
-    // A restart takes the same port, so the addresses stay good.
     const { url, ensureDatabase: ensure } = postgres.current();
     await ensure('agents');
     return {

@@ -33,6 +33,11 @@ export interface HostOptions {
   /** DATA_DIR; the caller holds its claim (data-dir-lock.ts). */
   dataDir: string;
   log?: (line: string) => void;
+  /**
+   * The port that clients already know: nothing but this one will do, and it is waited for. Unset: the port it had
+   * before if that is free, otherwise any.
+   */
+  port?: number | undefined;
   /** `false` trades the safety of the data against speed. For tests. */
   durable?: boolean;
   /** Settles for one way of running as root. For tests. */
@@ -54,7 +59,7 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
   const connection = await ensureCluster(dataDir, programs, { durable, log });
   let preferred = connection.port;
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort(preferred);
+    const port = options.port ?? (await freePort(preferred));
     const server = startServer(dataDir, programs, { port, durable });
     const running = describe(port, server.pid, connection.password);
     const failure = await untilServing(server, running.adminUrl, log);
@@ -63,7 +68,7 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
       return { ...running, stop: server.stop, exited: server.exited };
     }
     if (attempt === 5 || !passingFailure.test(failure)) throw new Error(`Postgres did not start: ${failure}`);
-    preferred = null;
+    if (portTaken.test(failure)) preferred = null;
     await sleep(200 * attempt);
     await endPredecessor(cluster, log);
   }
@@ -96,6 +101,7 @@ async function prepareFolder(dataDir: string): Promise<string> {
  * Failures that pass: the port was taken between the look for it and its use; a killed predecessor's sessions take a
  * moment to notice that it is gone; or it was killed so early that its server had not yet written its pid file.
  */
+const portTaken = /could not create any TCP\/IP sockets/;
 const passingFailure =
   /could not create any TCP\/IP sockets|is still in use|lock file "postmaster.pid" already exists/;
 

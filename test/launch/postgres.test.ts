@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { SandboxConfig } from '../../src/config.ts';
+import { openDatabases } from '../../src/launch/databases.ts';
 import { findHostedPostgres, type HostedPostgres, hostPostgres } from '../../src/launch/postgres.ts';
 import { processIdentity } from '../../src/launch/processes-alive.mjs';
 
@@ -170,3 +172,50 @@ test('as root it runs in a folder that only root can enter, in either way, on th
   const third = await host({ only: 'account' });
   expect(await query(third.adminUrl, 'SELECT * FROM kept')).toEqual([{ answer: 1 }]);
 });
+
+test('a port that clients know already is waited for, however long somebody else has it', async () => {
+  const { port } = await (await host()).stop().then(() => readConnectionFile());
+  const other = createServer().listen(port, '127.0.0.1');
+  await once(other, 'listening');
+  const starting = host({ port });
+  const log = join(dataDir, 'postgres', 'server.log');
+  await vi.waitUntil(
+    async () => (await readFile(log, 'utf8')).includes('could not create any TCP/IP sockets'),
+    {
+      timeout: 10_000,
+      interval: 5,
+    },
+  );
+  other.close();
+  expect((await starting).port).toBe(port);
+});
+
+test('a server that is killed under its clients comes back at the same address', async () => {
+  const config = { databaseUrl: undefined, dataDir } as SandboxConfig;
+  const databases = await openDatabases(config, () => {});
+  cleanUp.push(() => databases.stop());
+  for (let round = 0; round < 3; round += 1) {
+    // Sessions that are slow to notice keep the shared memory of the dead server for a moment.
+    const clients = Array.from({ length: 20 }, () => new pg.Client({ connectionString: databases.agents }));
+    for (const client of clients) client.on('error', () => {});
+    await Promise.all(clients.map((client) => client.connect()));
+    const { pid } = (await findHostedPostgres({ dataDir }))!;
+    process.kill(pid, 'SIGKILL');
+    await vi.waitUntil(
+      () =>
+        query(databases.agents, 'SELECT 1').then(
+          () => true,
+          () => false,
+        ),
+      {
+        timeout: 15_000,
+        interval: 50,
+      },
+    );
+    await Promise.all(clients.map((client) => client.end().catch(() => {})));
+  }
+});
+
+async function readConnectionFile(): Promise<{ port: number }> {
+  return JSON.parse(await readFile(join(dataDir, 'postgres', 'connection.json'), 'utf8'));
+}
