@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
     connection = reader.read("AGENT_CONNECTION", _connection)
     over_ssh = connection == "ssh"
     search_path = environment.get("PATH") or os.defpath
+    # Where it is used there are no inputs yet; here it is only checked.
+    reader.read("AGENT_SCRATCH_DIR", _folder, default=tempfile.gettempdir())
     inputs = {
         "agent_id": reader.read("AGENT_ID", _agent_id),
         "host": reader.read("AGENT_HOST", _address),
@@ -130,6 +133,12 @@ def _seconds(text: str) -> float:
 def _absolute_path(text: str) -> Path:
     if not Path(text).is_absolute():
         raise ValueError("must be an absolute path")
+    return Path(text)
+
+
+def _folder(text: str) -> Path:
+    if not _absolute_path(text).is_dir():
+        raise ValueError("no such folder")
     return Path(text)
 
 

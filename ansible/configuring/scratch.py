@@ -68,6 +68,9 @@ def _create() -> tuple[Path, int, str]:
 
 
 def _parent() -> Path:
+    chosen = os.environ.get("AGENT_SCRATCH_DIR")
+    if chosen:
+        return Path(chosen)
     shared_memory = Path("/dev/shm")
     if shared_memory.is_dir() and os.access(shared_memory, os.W_OK | os.X_OK):
         return shared_memory

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { describeWithAnsible, needsLinux } from './ansible-folder.ts';
-import { argumentLists, scratchFolders, setup, until } from './started-run.ts';
+import { argumentLists, setup, until } from './started-run.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -33,7 +33,7 @@ function tests(): void {
   const everything = () =>
     argumentLists().filter(({ text }) => text.includes(mark) || text.includes(run.folder));
   const folderOf = (pid: number) =>
-    scratchFolders().find((path) => path.includes(`-${pid}-`) || path.includes(`-${workerOf(pid)}-`));
+    run.scratchFolders().find((path) => path.includes(`-${pid}-`) || path.includes(`-${workerOf(pid)}-`));
 
   /** Starts the playbook that hangs, and waits until both of its sleepers run. */
   async function hang(more: Record<string, string> = {}, through: string[] = []) {

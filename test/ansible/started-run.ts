@@ -23,6 +23,7 @@ export interface Run {
 export function setup(environment: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'configure-test-'));
   const logFile = join(folder, 'log');
+  const scratch = mkdtempSync(join(tmpdir(), 'cfg-'));
   const all: Record<string, string> = {
     PATH: process.env.PATH ?? '',
     AGENT_ID: 'agent-1',
@@ -30,6 +31,8 @@ export function setup(environment: Record<string, string> = {}) {
     AGENT_HEALTH_PORT: '8080',
     AGENT_LOG_FILE: logFile,
     AGENT_TIMEOUT_SECONDS: '60',
+    // Otherwise any run on this machine would clear up what a test's killed one has left, before the test looks.
+    AGENT_SCRATCH_DIR: scratch,
     ...(ansibleFolder ? { ANSIBLE_BIN: ansibleFolder } : {}),
     ...environment,
   };
@@ -47,8 +50,10 @@ export function setup(environment: Record<string, string> = {}) {
     async close() {
       for (const run of runs) run.process.kill('SIGTERM');
       await Promise.all(runs.map((run) => run.ended));
-      rmSync(folder, { recursive: true });
+      for (const path of [folder, scratch]) rmSync(path, { recursive: true });
     },
+    /** The private folders of runs that were started here. */
+    scratchFolders: () => readdirSync(scratch).map((name) => join(scratch, name)),
   };
 }
 
@@ -85,19 +90,6 @@ export function argumentLists(): { pid: number; text: string }[] {
     .split('\n')
     .map((line) => ({ pid: Number.parseInt(line, 10), text: line.trim().replace(/^\d+\s+/, '') }))
     .filter((each) => each.pid > 0);
-}
-
-/** The folders of runs, living and dead, that lie in memory or in /tmp. */
-export function scratchFolders(): string[] {
-  return ['/dev/shm', '/tmp'].flatMap((parent) => {
-    try {
-      return readdirSync(parent)
-        .filter((name) => name.startsWith('agent-configure-'))
-        .map((name) => join(parent, name));
-    } catch {
-      return [];
-    }
-  });
 }
 
 /** A fresh ed25519 public key as a known_hosts file has it, without the host. */
