@@ -18,7 +18,7 @@ export interface CloudContents {
 
 /** A fault as `POST /sandbox/faults` takes it. */
 export interface FaultOrder {
-  area: 'hetzner' | 'tailscale';
+  area: 'hetzner' | 'tailscale' | 'machines';
   method: string;
   path: string;
   times: number;

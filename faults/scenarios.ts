@@ -80,7 +80,15 @@ export const SCENARIOS: readonly Scenario[] = [
     workers: 1,
     play: async (stage, { agentId }) => {
       const findings: Finding[] = [];
-      for (const step of ['creating_server', 'joining_network', 'configuring']) {
+      // Simulated machines are healthy at once: nobody would meet the last step.
+      await stage.clouds.orderFault({
+        area: 'machines',
+        method: 'GET',
+        path: '**',
+        times: 1_000,
+        effect: { kind: 'latency', ms: 1_500 },
+      });
+      for (const step of ['creating_server', 'joining_network', 'configuring', 'verifying']) {
         const id = `${agentId}-${step.split('_')[0]}`;
         await orderAgent(stage, id);
         await untilStep(stage, id, step, 60);
@@ -88,6 +96,7 @@ export const SCENARIOS: readonly Scenario[] = [
         await untilStatus(stage, id, 'running', LIMIT_SECONDS);
         findings.push(await conclude(stage, { workers: 1, told: [], agentId: id }));
       }
+      await stage.clouds.clearFaults();
       return together(findings);
     },
   },

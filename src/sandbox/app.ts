@@ -34,6 +34,7 @@ export function createSandboxApp({ pool, tokens, settings, webhookUrl }: Sandbox
   app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
 
   app.use('/sandbox', faults.router);
+  app.use('/sandbox/machines', faults.middleware('machines'));
   app.use('/sandbox', createMachinesRouter(pool));
   app.use('/sandbox', createValidationRouter(pool));
   app.use('/sandbox/stripe', createStripeControlsRouter({ pool }));

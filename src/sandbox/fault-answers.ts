@@ -23,6 +23,8 @@ export function faultBody(area: FaultArea, status: number): unknown {
       return { error: { ...hetznerError(status), details: status === 422 ? { fields: [] } : null } };
     case 'tailscale':
       return { message: `sandbox: ordered status ${status}` };
+    case 'machines':
+      return { status: 'error', error: `sandbox: ordered status ${status}` };
     case 'stripe':
       return { error: { type: stripeErrorType(status), message: `Sandbox: ordered status ${status}` } };
   }

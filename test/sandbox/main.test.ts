@@ -78,6 +78,20 @@ test('serves every area, and answers what it does not know in that area’s own 
   expect(await body('/nothing', '')).toMatchObject({ status: 404 });
 });
 
+test('a fault can meet the health address of a simulated machine', async () => {
+  const { url } = await startReady();
+  const fault = { area: 'machines', path: '/*/health', effect: { kind: 'status', status: 500 } };
+  const headers = { 'Content-Type': 'application/json' };
+  const ordered = await fetch(`${url}/sandbox/faults`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(fault),
+  });
+  expect(ordered.status).toBe(201);
+  const health = async () => (await fetch(`${url}/sandbox/machines/100.64.0.1/health`)).status;
+  expect([await health(), await health()]).toEqual([500, 503]);
+});
+
 test('ordered faults happen to the area they were ordered for', async () => {
   const { url } = await startReady();
   await fetch(`${url}/sandbox/faults`, {
