@@ -33,8 +33,8 @@ export interface Edge {
   by: string;
 }
 
-/** Every legal change of an agent's status, and what takes it. Anything else is refused by `agents/store.ts`. */
-export const EDGES: readonly Edge[] = [
+/** Every legal change of an agent's status, and what takes it. Anything else is refused by `agents/move.ts`. */
+export const EDGES = [
   { from: 'requested', to: 'provisioning', by: 'provision begins' },
   { from: 'provisioning', to: 'running', by: 'provision succeeds' },
   { from: 'provisioning', to: 'failed', by: 'provision fails for the last time' },
@@ -44,6 +44,7 @@ export const EDGES: readonly Edge[] = [
   { from: 'stopping', to: 'stopped', by: 'stop succeeds' },
   { from: 'stopping', to: 'running', by: 'stop fails for the last time' },
   { from: 'stopped', to: 'running', by: 'start succeeds' },
+  { from: 'stopped', to: 'running', by: 'rebuild succeeds' },
   { from: 'running', to: 'suspended', by: 'payment fails' },
   { from: 'stopped', to: 'suspended', by: 'payment fails' },
   { from: 'suspended', to: 'running', by: 'payment arrives' },
@@ -55,7 +56,8 @@ export const EDGES: readonly Edge[] = [
   { from: 'suspended', to: 'destroying', by: 'destroy is requested' },
   { from: 'failed', to: 'destroying', by: 'destroy is requested' },
   { from: 'destroying', to: 'destroyed', by: 'destroy succeeds' },
-];
+] as const satisfies readonly Edge[];
+export type EdgeName = (typeof EDGES)[number]['by'];
 
 /** The states from which `to` may be reached. */
 export function statusesBefore(to: AgentStatus): AgentStatus[] {

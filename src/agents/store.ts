@@ -2,14 +2,15 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
-import { type AgentStatus, type AgentStep, type Health, statusesBefore } from './states.ts';
+import { move } from './move.ts';
+import type { AgentStatus, AgentStep, Health } from './states.ts';
 
 /** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
 export interface AgentOutputs {
   serverId: string;
   serverName: string;
   ipv4: string;
-  ipv6: string;
+  ipv6: string | null;
   tailnetIp: string;
   tailnetName: string;
 }
@@ -45,7 +46,14 @@ export async function insertAgent(database: Database, agent: NewAgent): Promise<
     .onConflict((conflict) => conflict.column('agent_id').doNothing())
     .executeTakeFirst();
   if (result.numInsertedOrUpdatedRows === 0n)
-    throw new ConflictError(`An agent ${agent.agentId} exists already`);
+    throw new ConflictError(await whyTaken(database, agent.agentId));
+}
+
+async function whyTaken(database: Database, agentId: string): Promise<string> {
+  const { status } = await getAgent(database, agentId);
+  return status === 'destroyed'
+    ? `The id ${agentId} was used by an agent that is destroyed; an id is never used again`
+    : `An agent ${agentId} exists already`;
 }
 
 export async function findAgent(database: Database, agentId: string): Promise<AgentRow | undefined> {
@@ -102,7 +110,7 @@ export interface AgentCursor {
 
 /** A provision begins, or begins again: `requested`, `failed` or `provisioning` → `provisioning`. */
 export async function beginProvision(trx: Database, agentId: string): Promise<void> {
-  await move(trx, agentId, 'provisioning', { step: 'queued', error: null }, ['provisioning']);
+  await move(trx, agentId, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
 }
 
 /** Where a provision stands; shown on the agent. No effect once the agent is no longer being provisioned. */
@@ -117,17 +125,14 @@ export async function setAgentStep(trx: Database, agentId: string, step: AgentSt
 
 /** A provision has succeeded: `provisioning` → `running`, with the stack's outputs. @throws ConflictError */
 export async function markRunning(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
-  await move(trx, agentId, 'running', {
-    ...outputColumns(outputs),
-    step: 'running',
-    health: 'healthy',
-    error: null,
-  });
+  const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
+  await move(trx, agentId, { by: 'provision succeeds' }, columns);
 }
 
 /** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
 export async function markFailed(trx: Database, agentId: string, error: string): Promise<void> {
-  await move(trx, agentId, 'failed', { error, health: 'unknown' });
+  const by = ['provision fails for the last time', 'provision is cancelled'] as const;
+  await move(trx, agentId, { by }, { error, health: 'unknown' });
 }
 
 /** Everything billed of a failed agent is gone: no server stands behind the row any more. */
@@ -164,7 +169,7 @@ export async function recordUnhealthy(trx: Database, agentId: string, error: str
 
 /** A destroy is asked for: any live state → `destroying`. @throws ConflictError */
 export async function markDestroying(trx: Database, agentId: string): Promise<void> {
-  await move(trx, agentId, 'destroying', { step: null });
+  await move(trx, agentId, { by: 'destroy is requested' }, { step: null });
 }
 
 /** Why a destroy has not succeeded yet; the agent stays `destroying` and the operation is tried again. */
@@ -179,14 +184,8 @@ export async function recordDestroyFailure(trx: Database, agentId: string, error
 
 /** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
 export async function markDestroyed(trx: Database, agentId: string): Promise<void> {
-  await move(trx, agentId, 'destroyed', {
-    ...NO_OUTPUTS,
-    step: null,
-    health: 'unknown',
-    error: null,
-    inputs: null,
-    secrets: null,
-  });
+  const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
+  await move(trx, agentId, { by: 'destroy succeeds' }, { ...NO_OUTPUTS, ...nothing });
 }
 
 /** Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first. */
@@ -215,7 +214,8 @@ const NO_OUTPUTS = {
   tailnet_name: null,
 };
 
-function outputColumns(outputs: AgentOutputs) {
+/** A stack's outputs as columns. */
+export function outputColumns(outputs: AgentOutputs) {
   return {
     server_id: outputs.serverId,
     server_name: outputs.serverName,
@@ -224,25 +224,4 @@ function outputColumns(outputs: AgentOutputs) {
     tailnet_ip: outputs.tailnetIp,
     tailnet_name: outputs.tailnetName,
   };
-}
-
-/** Takes an edge of the table in states.ts, and no other. */
-async function move(
-  trx: Database,
-  agentId: string,
-  to: AgentStatus,
-  columns: Partial<Record<keyof AgentTable, string | Buffer | null>>,
-  alsoFrom: AgentStatus[] = [],
-): Promise<void> {
-  const from = [...statusesBefore(to), ...alsoFrom];
-  const result = await trx
-    .updateTable('agents')
-    .set({ ...(columns as object), status: to, updated_at: sql`now()` })
-    .where('agent_id', '=', agentId)
-    .where('status', 'in', from)
-    .executeTakeFirst();
-  if (result.numUpdatedRows === 0n) {
-    const agent = await findAgent(trx, agentId);
-    throw new ConflictError(`Agent ${agentId} is ${agent?.status ?? 'unknown'} and cannot become ${to}`);
-  }
 }

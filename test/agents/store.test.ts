@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { AGENT_STATUSES, type AgentStatus, EDGES } from '../../src/agents/states.ts';
+import {
+  beginStop,
+  markRebuilt,
+  markReconfigured,
+  markRestarted,
+  markStarted,
+  markStopFailed,
+  markStopped,
+  recordFailure,
+} from '../../src/agents/lifecycle.ts';
+import { AGENT_STATUSES, type AgentStatus, EDGES, type EdgeName } from '../../src/agents/states.ts';
 import {
   beginProvision,
   getAgent,
@@ -58,28 +68,64 @@ async function agentIn(status: AgentStatus): Promise<void> {
     .execute();
 }
 
-const moves: Partial<Record<AgentStatus, (database: Database) => Promise<void>>> = {
-  provisioning: (database) => beginProvision(database, 'a1'),
-  running: (database) => markRunning(database, 'a1', outputs),
-  failed: (database) => markFailed(database, 'a1', 'why'),
-  destroying: (database) => markDestroying(database, 'a1'),
-  destroyed: (database) => markDestroyed(database, 'a1'),
+const moves: Partial<Record<EdgeName, (database: Database) => Promise<void>>> = {
+  'provision begins': (database) => beginProvision(database, 'a1'),
+  'provision succeeds': (database) => markRunning(database, 'a1', outputs),
+  'stop begins': (database) => beginStop(database, 'a1'),
+  'stop succeeds': (database) => markStopped(database, 'a1'),
+  'stop fails for the last time': (database) => markStopFailed(database, 'a1', 'why'),
+  'start succeeds': (database) => markStarted(database, 'a1'),
+  'rebuild succeeds': (database) => markRebuilt(database, 'a1', outputs),
+  'destroy is requested': (database) => markDestroying(database, 'a1'),
+  'destroy succeeds': (database) => markDestroyed(database, 'a1'),
+};
+/** An operation that begins its next try, or whose agent needs no move, finds it where it is to be. */
+const STAYS: Partial<Record<EdgeName, AgentStatus>> = {
+  'provision begins': 'provisioning',
+  'stop begins': 'stopping',
+  'rebuild succeeds': 'running',
 };
 
-test.each(Object.entries(moves))(
-  'an agent becomes %s along the edges of the table alone',
-  async (to, move) => {
-    for (const from of AGENT_STATUSES) {
+test.each(Object.entries(moves))('“%s” takes its edges of the table alone', async (by, move) => {
+  for (const from of AGENT_STATUSES) {
+    await agentIn(from);
+    const edge = EDGES.find((one) => one.from === from && one.by === by);
+    if (edge !== undefined || STAYS[by as EdgeName] === from) await move(at.database);
+    else await expect(move(at.database), `${from}: ${by}`).rejects.toThrow(ConflictError);
+    expect((await getAgent(at.database, 'a1')).status).toBe(edge?.to ?? from);
+  }
+});
+
+test('a provision that failed or was cancelled, and nothing else, makes an agent failed', async () => {
+  for (const from of AGENT_STATUSES) {
+    await agentIn(from);
+    const isEdge = EDGES.some((edge) => edge.from === from && edge.to === 'failed');
+    if (isEdge) await markFailed(at.database, 'a1', 'why');
+    else await expect(markFailed(at.database, 'a1', 'why'), from).rejects.toThrow(ConflictError);
+    expect((await getAgent(at.database, 'a1')).status).toBe(isEdge ? 'failed' : from);
+  }
+});
+
+test('a restart or a new configuration leaves a running agent running, and touches no other', async () => {
+  for (const from of AGENT_STATUSES) {
+    for (const change of [markRestarted, markReconfigured]) {
       await agentIn(from);
-      const isEdge = EDGES.some((edge) => edge.from === from && edge.to === to);
-      // A provision that begins its next try finds its agent provisioning already.
-      if (isEdge || (from === to && to === 'provisioning')) await move(at.database);
-      else await expect(move(at.database), `${from} → ${to}`).rejects.toThrow(ConflictError);
-      const now = await getAgent(at.database, 'a1');
-      expect(now.status).toBe(isEdge ? to : from);
+      if (from === 'running') await change(at.database, 'a1', outputs);
+      else await expect(change(at.database, 'a1', outputs), from).rejects.toThrow(ConflictError);
+      expect((await getAgent(at.database, 'a1')).status).toBe(from);
     }
-  },
-);
+  }
+});
+
+test('what has failed is written on a running or stopped agent, and on no other', async () => {
+  for (const from of AGENT_STATUSES) {
+    await agentIn(from);
+    await recordFailure(at.database, 'a1', 'no answer');
+    const { error, status } = await getAgent(at.database, 'a1');
+    expect(status).toBe(from);
+    expect(error).toBe(['running', 'stopped'].includes(from) ? 'no answer' : 'why');
+  }
+});
 
 test('an id is never used twice, and the refusal leaves the caller’s transaction usable', async () => {
   await agentIn('destroyed');
