@@ -4,11 +4,14 @@ import { createFaults } from './faults.ts';
 import { createValidationRouter } from './hetzner/answer-validation.ts';
 import { createHetznerRouter } from './hetzner/router.ts';
 import { createMachinesRouter } from './machines/simulated.ts';
+import { createNetworkRouter, type Network } from './network.ts';
 import type { SandboxSettings } from './settings.ts';
 import { createCheckoutRouter } from './stripe/checkout.ts';
 import { createStripeControlsRouter } from './stripe/controls.ts';
 import { createStripeRouter } from './stripe/router.ts';
+import type { ControlServer } from './tailscale/control-server.ts';
 import { createTailscaleRouter } from './tailscale/router.ts';
+import { createSimulatedControl } from './tailscale/simulated.ts';
 import type { SandboxTokens } from './tokens.ts';
 
 export type SandboxAppDeps = {
@@ -18,10 +21,15 @@ export type SandboxAppDeps = {
   settings: SandboxSettings;
   /** The service's webhook; its root is where orders placed with the sandbox's own form lead after the payment. */
   webhookUrl: string;
+  /** Real machines: what lets them into the tailnet, and where the controller's place beside them is. */
+  control?: ControlServer | undefined;
+  network?: (() => Network) | undefined;
 };
 
 /** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
-export function createSandboxApp({ pool, tokens, settings, webhookUrl }: SandboxAppDeps): express.Express {
+export function createSandboxApp(deps: SandboxAppDeps): express.Express {
+  const { pool, tokens, settings, webhookUrl } = deps;
+  const control = deps.control ?? createSimulatedControl(pool);
   const app = express();
   app.disable('x-powered-by');
   // The real services send no ETags, and a 304 would surprise their clients.
@@ -29,13 +37,14 @@ export function createSandboxApp({ pool, tokens, settings, webhookUrl }: Sandbox
   const faults = createFaults(pool);
 
   app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ pool, tokens, settings }));
-  app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens }));
+  app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens, control }));
   app.use('/v1', faults.middleware('stripe'), createStripeRouter({ pool, tokens }));
   app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
 
   app.use('/sandbox', faults.router);
   app.use('/sandbox/machines', faults.middleware('machines'));
   app.use('/sandbox', createMachinesRouter(pool));
+  app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
   app.use('/sandbox', createValidationRouter(pool));
   app.use('/sandbox/stripe', createStripeControlsRouter({ pool }));
 

@@ -1,34 +1,36 @@
-import { type DeviceRow, nameOf } from './devices.ts';
+import type { Device } from './control-server.ts';
+import { nameOf } from './devices.ts';
 import { timestamp } from './keys.ts';
 
 const clientVersion = '1.98.2-t5a4db0c1e-gsandbox';
 
 /**
  * A device as the API shows it. `all` adds what costs Tailscale something to gather.
- * There is no `lastSeen`, as there is none for any device that is connected right now.
+ * There is no `lastSeen` for a device that is connected right now.
  */
-export function toDevice(row: DeviceRow, fields: 'default' | 'all') {
+export function toDevice(device: Device, fields: 'default' | 'all') {
   return {
-    addresses: [row.ipv4, row.ipv6],
-    id: row.id,
-    nodeId: row.node_id,
-    user: row.registered_by,
-    name: nameOf(row),
-    hostname: row.hostname,
+    addresses: device.addresses,
+    id: device.id,
+    nodeId: device.nodeId,
+    user: device.registeredBy,
+    name: nameOf(device),
+    hostname: device.hostname,
     clientVersion,
     updateAvailable: false,
     os: 'linux',
-    created: timestamp(row.created_at),
-    connectedToControl: true,
-    keyExpiryDisabled: row.key_expiry_disabled,
-    expires: timestamp(row.expires_at),
-    authorized: row.authorized,
+    created: timestamp(device.createdAt),
+    connectedToControl: device.connected,
+    ...(!device.connected && device.lastSeenAt && { lastSeen: timestamp(device.lastSeenAt) }),
+    keyExpiryDisabled: device.keyExpiryDisabled,
+    expires: timestamp(device.expiresAt),
+    authorized: device.authorized,
     isExternal: false,
-    isEphemeral: row.ephemeral,
-    machineKey: row.machine_key,
-    nodeKey: row.node_key,
+    isEphemeral: device.ephemeral,
+    machineKey: device.machineKey,
+    nodeKey: device.nodeKey,
     blocksIncomingConnections: false,
-    ...(row.tags.length > 0 && { tags: row.tags }),
+    ...(device.tags.length > 0 && { tags: device.tags }),
     tailnetLockError: '',
     tailnetLockKey: '',
     sshEnabled: false,

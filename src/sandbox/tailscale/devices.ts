@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction, type Queryable } from '../database.ts';
 import { addressesOf } from './addresses.ts';
-import { TailscaleError } from './errors.ts';
 import { controlId, hashOf, publicKey, sandboxUser, tailnetDomain } from './identity.ts';
 import { invalidity, type KeyRow, wholeSecond } from './keys.ts';
 
@@ -52,38 +51,6 @@ export async function joinTailnet(
     const joined = await insertDevice(client, key, hostname, machineId);
     return { tailnetIp: joined.ipv4, name: nameOf(joined) };
   });
-}
-
-export async function listDevices(pool: pg.Pool): Promise<DeviceRow[]> {
-  const { rows } = await pool.query<DeviceRow>('SELECT * FROM tailscale_devices ORDER BY number');
-  return rows;
-}
-
-/** Finds by `nodeId` or by the older numeric `id`. */
-export async function findDevice(pool: pg.Pool, idOrNodeId: string): Promise<DeviceRow> {
-  const { rows } = await pool.query<DeviceRow>('SELECT * FROM tailscale_devices WHERE $1 IN (id, node_id)', [
-    idOrNodeId,
-  ]);
-  if (!rows[0]) throw new TailscaleError(404, 'no such device');
-  return rows[0];
-}
-
-export async function deleteDevice(pool: pg.Pool, idOrNodeId: string): Promise<void> {
-  const { rowCount } = await pool.query('DELETE FROM tailscale_devices WHERE $1 IN (id, node_id)', [
-    idOrNodeId,
-  ]);
-  if (rowCount === 0) throw new TailscaleError(404, 'no such device');
-}
-
-export type DeviceChange = { authorized?: boolean; tags?: string[]; keyExpiryDisabled?: boolean };
-
-export async function changeDevice(pool: pg.Pool, idOrNodeId: string, change: DeviceChange): Promise<void> {
-  const { rowCount } = await pool.query(
-    `UPDATE tailscale_devices SET authorized = coalesce($2, authorized), tags = coalesce($3, tags),
-       key_expiry_disabled = coalesce($4, key_expiry_disabled) WHERE $1 IN (id, node_id)`,
-    [idOrNodeId, change.authorized, change.tags, change.keyExpiryDisabled],
-  );
-  if (rowCount === 0) throw new TailscaleError(404, 'no such device');
 }
 
 export function nameOf(device: Pick<DeviceRow, 'label'>): string {

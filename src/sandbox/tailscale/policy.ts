@@ -1,21 +1,13 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction, type Queryable } from '../database.ts';
+import type { ControlServer } from './control-server.ts';
 import { TailscaleError } from './errors.ts';
-
-/** What a new tailnet allows: everything. The sandbox's simulated devices send nothing, so it enforces nothing. */
-const initialPolicy = `${JSON.stringify(
-  {
-    tagOwners: { 'tag:controller': ['autogroup:admin'], 'tag:agent': ['autogroup:admin', 'tag:controller'] },
-    acls: [{ action: 'accept', src: ['*'], dst: ['*:*'] }],
-  },
-  undefined,
-  2,
-)}\n`;
 
 export type Policy = { text: string; etag: string };
 
-export async function readPolicy(db: Queryable): Promise<Policy> {
+/** The policy file as somebody has set it, or the one that a new tailnet has. */
+export async function readPolicy(db: Queryable, { initialPolicy }: ControlServer): Promise<Policy> {
   const { rows } = await db.query<{ text: string }>('SELECT text FROM tailscale_policy');
   const text = rows[0]?.text ?? initialPolicy;
   return { text, etag: `"${createHash('sha256').update(text).digest('hex')}"` };
@@ -25,20 +17,28 @@ export async function readPolicy(db: Queryable): Promise<Policy> {
  * Replaces the policy file. With `ifMatch`, only if it is still the one that this ETag stands for, or, for
  * `"ts-default"`, one that nobody has changed yet; else 412.
  */
-export async function writePolicy(pool: pg.Pool, text: string, ifMatch: string | undefined): Promise<Policy> {
+export async function writePolicy(
+  pool: pg.Pool,
+  control: ControlServer,
+  text: string,
+  ifMatch: string | undefined,
+): Promise<Policy> {
   if (!isPolicy(text)) throw new TailscaleError(400, 'syntax error in policy file: not JSON or HuJSON');
   return inTransaction(pool, async (client) => {
     await client.query("SELECT pg_advisory_xact_lock(hashtext('tailscale-policy'))");
-    const before = await readPolicy(client);
-    const expected = ifMatch === '"ts-default"' ? before.text === initialPolicy : ifMatch === before.etag;
+    const before = await readPolicy(client, control);
+    const expected =
+      ifMatch === '"ts-default"' ? before.text === control.initialPolicy : ifMatch === before.etag;
     if (ifMatch !== undefined && !expected)
       throw new TailscaleError(412, 'precondition failed, invalid old hash');
+    // A kill before the commit is mended at the next start, which enforces what is recorded.
+    await control.enforcePolicy(text);
     await client.query(
       `INSERT INTO tailscale_policy (only_row, text) VALUES (true, $1)
        ON CONFLICT (only_row) DO UPDATE SET text = excluded.text`,
       [text],
     );
-    return readPolicy(client);
+    return readPolicy(client, control);
   });
 }
 

@@ -2,12 +2,12 @@ import express, { type Request, type Response } from 'express';
 import type pg from 'pg';
 import { z } from 'zod';
 import type { SandboxTokens } from '../tokens.ts';
+import type { ControlServer, Device, DeviceChange } from './control-server.ts';
 import { type Caller, createOauthRoute, requireCredential } from './credentials.ts';
 import { matchesFilters, toDevice } from './device-json.ts';
-import { changeDevice, type DeviceChange, deleteDevice, findDevice, listDevices } from './devices.ts';
 import { answerError, parseBody, TailscaleError, unknownRoute } from './errors.ts';
 import { tailnetNames } from './identity.ts';
-import { createKey, findKey, keyRequestSchema, listKeys, revokeKey, tagSchema, toKey } from './keys.ts';
+import { createKey, keyRequestSchema, listKeys, revokeKey, showKey, tagSchema } from './keys.ts';
 import { type Policy, policyJson, readPolicy, writePolicy } from './policy.ts';
 
 /**
@@ -17,9 +17,11 @@ import { type Policy, policyJson, readPolicy, writePolicy } from './policy.ts';
 export function createTailscaleRouter({
   pool,
   tokens,
+  control,
 }: {
   pool: pg.Pool;
   tokens: SandboxTokens;
+  control: ControlServer;
 }): express.Router {
   const api = express.Router();
   api.use(createOauthRoute(pool, tokens));
@@ -27,44 +29,47 @@ export function createTailscaleRouter({
   api.param('tailnet', (_request, _response, next, name: string) => {
     next(tailnetNames.includes(name) ? undefined : new TailscaleError(404, 'tailnet not found'));
   });
-  mountPolicy(api, pool);
+  mountPolicy(api, pool, control);
   api.use(express.json());
-  mountKeys(api, pool);
-  mountDevices(api, pool);
+  mountKeys(api, pool, control);
+  mountDevices(api, control);
 
   const router = express.Router();
   router.use('/api/v2', api, unknownRoute, answerError);
   return router;
 }
 
-function mountKeys(api: express.Router, pool: pg.Pool): void {
+function mountKeys(api: express.Router, pool: pg.Pool, control: ControlServer): void {
   api.get('/tailnet/:tailnet/keys', async (request, response) => {
-    response.json({ keys: await listKeys(pool, caller(response), request.query.all === 'true') });
+    const all = request.query.all === 'true';
+    response.json({ keys: await listKeys(pool, control, caller(response), all) });
   });
   api.post('/tailnet/:tailnet/keys', async (request, response) => {
-    response.json(await createKey(pool, parseBody(keyRequestSchema, request.body), caller(response)));
+    const wanted = parseBody(keyRequestSchema, request.body);
+    response.json(await createKey(pool, control, wanted, caller(response)));
   });
   api.get('/tailnet/:tailnet/keys/:id', async (request, response) => {
-    response.json(toKey(await findKey(pool, request.params.id)));
+    response.json(await showKey(pool, control, request.params.id));
   });
   api.delete('/tailnet/:tailnet/keys/:id', async (request, response) => {
-    await revokeKey(pool, request.params.id);
+    await revokeKey(pool, control, request.params.id);
     response.status(200).end();
   });
 }
 
-function mountDevices(api: express.Router, pool: pg.Pool): void {
+function mountDevices(api: express.Router, control: ControlServer): void {
   api.get('/tailnet/:tailnet/devices', async (request, response) => {
     const fields = fieldsOf(request);
     const filters = filtersOf(request);
-    const devices = (await listDevices(pool)).map((row) => toDevice(row, fields));
+    const devices = (await control.listDevices()).map((device) => toDevice(device, fields));
     response.json({ devices: devices.filter((device) => matchesFilters(device, filters)) });
   });
   api.get('/device/:id', async (request, response) => {
-    response.json(toDevice(await findDevice(pool, request.params.id), fieldsOf(request)));
+    response.json(toDevice(await findDevice(control, request.params.id), fieldsOf(request)));
   });
   api.delete('/device/:id', async (request, response) => {
-    await deleteDevice(pool, request.params.id);
+    const { id } = await findDevice(control, request.params.id);
+    if (!(await control.deleteDevice(id))) throw noSuchDevice();
     response.status(200).end();
   });
   const changes: [string, z.ZodType<DeviceChange>][] = [
@@ -74,20 +79,22 @@ function mountDevices(api: express.Router, pool: pg.Pool): void {
   ];
   for (const [what, schema] of changes) {
     api.post(`/device/:id/${what}`, async (request, response) => {
-      await changeDevice(pool, String(request.params.id), parseBody(schema, request.body));
+      const change = parseBody(schema, request.body);
+      const { id } = await findDevice(control, String(request.params.id));
+      if (!(await control.changeDevice(id, change))) throw noSuchDevice();
       response.json({});
     });
   }
 }
 
-function mountPolicy(api: express.Router, pool: pg.Pool): void {
+function mountPolicy(api: express.Router, pool: pg.Pool, control: ControlServer): void {
   api.get('/tailnet/:tailnet/acl', async (request, response) => {
-    sendPolicy(request, response, await readPolicy(pool));
+    sendPolicy(request, response, await readPolicy(pool, control));
   });
   const anyText = express.text({ type: () => true, limit: '1mb' });
   api.post('/tailnet/:tailnet/acl', anyText, async (request, response) => {
     const text = typeof request.body === 'string' ? request.body : '';
-    sendPolicy(request, response, await writePolicy(pool, text, request.get('if-match')));
+    sendPolicy(request, response, await writePolicy(pool, control, text, request.get('if-match')));
   });
 }
 
@@ -97,6 +104,16 @@ function sendPolicy(request: Request, response: Response, policy: Policy): void 
     response.json(policyJson(policy.text));
   else response.type('application/hujson').send(policy.text);
 }
+
+/** Finds by `nodeId` or by the older numeric `id`. */
+async function findDevice(control: ControlServer, idOrNodeId: string): Promise<Device> {
+  const devices = await control.listDevices();
+  const found = devices.find(({ id, nodeId }) => id === idOrNodeId || nodeId === idOrNodeId);
+  if (found === undefined) throw noSuchDevice();
+  return found;
+}
+
+const noSuchDevice = () => new TailscaleError(404, 'no such device');
 
 function fieldsOf(request: Request): 'default' | 'all' {
   const fields = request.query.fields ?? 'default';

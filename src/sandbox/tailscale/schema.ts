@@ -3,7 +3,7 @@ import type { SandboxSchema } from '../database.ts';
 /** Tables of the sandbox's tailnet. Secrets are kept as SHA-256 only: like Tailscale, it cannot show one again. */
 export const tailscaleSchema: SandboxSchema = {
   area: 'tailscale',
-  version: 1,
+  version: 2,
   statements: [
     `CREATE TABLE IF NOT EXISTS tailscale_keys (
       id text PRIMARY KEY,
@@ -21,6 +21,7 @@ export const tailscaleSchema: SandboxSchema = {
       used_at timestamptz,
       revoked_at timestamptz
     )`,
+    'ALTER TABLE tailscale_keys ADD COLUMN IF NOT EXISTS control_number text',
     // Numbers of devices are never given twice, so no address of a deleted device comes back for another one.
     'CREATE SEQUENCE IF NOT EXISTS tailscale_device_number',
     `CREATE TABLE IF NOT EXISTS tailscale_devices (

@@ -4,8 +4,10 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type pg from 'pg';
 import { openSandboxDatabase } from '../../../src/sandbox/database.ts';
+import type { ControlServer } from '../../../src/sandbox/tailscale/control-server.ts';
 import { createTailscaleRouter } from '../../../src/sandbox/tailscale/router.ts';
 import { tailscaleSchema } from '../../../src/sandbox/tailscale/schema.ts';
+import { createSimulatedControl } from '../../../src/sandbox/tailscale/simulated.ts';
 import { createDatabase } from '../../support/postgres.ts';
 
 export const tokens = {
@@ -20,11 +22,13 @@ export const tokens = {
 // biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
 export type Answer = { status: number; body: any; headers: Headers };
 
-/** The tailnet's API on a database and a port of its own; `call` speaks to it with the API key. */
-export async function setup() {
+/** The tailnet's API on a database and a port of its own, simulated unless `open` says otherwise; `call` speaks to it with the API key. */
+export async function setup(
+  open = async (pool: pg.Pool): Promise<ControlServer> => createSimulatedControl(pool),
+) {
   const database = await createDatabase();
   const pool: pg.Pool = await openSandboxDatabase(database.url, [tailscaleSchema]);
-  const app = express().use('/tailscale', createTailscaleRouter({ pool, tokens }));
+  const app = express().use('/tailscale', createTailscaleRouter({ pool, tokens, control: await open(pool) }));
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tailscale/api/v2`;
@@ -52,6 +56,7 @@ export async function setup() {
 
   return {
     pool,
+    url: url.replace(/\/api\/v2$/, ''),
     call,
     async close() {
       server.close();

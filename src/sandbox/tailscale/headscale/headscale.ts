@@ -1,0 +1,120 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createHeadscaleClient, type HeadscaleClient } from './client.ts';
+import { type HeadscalePlace, headscaleSettings } from './settings.ts';
+
+export type HeadscaleOptions = {
+  /** Starts a program in the network in which the machines are. */
+  run: (command: string[], options: SpawnOptions) => ChildProcess;
+  /** Its folder, kept over restarts: its database, its keys, its log. */
+  dir: string;
+  binary: string;
+  address: string;
+  port: number;
+};
+
+export type Headscale = {
+  client: HeadscaleClient;
+  /** What `tailscale up --login-server` takes. */
+  loginServer: string;
+  stop(): Promise<void>;
+};
+
+const READY_TIMEOUT_MS = 20_000;
+const END_TIMEOUT_MS = 700;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+/** A unix socket's address has room for about a hundred bytes. */
+const SOCKET_PATH_BYTES = 100;
+const SOCKET_NAME = 'headscale.sock';
+
+/**
+ * Runs headscale, and starts it again whenever it ends by itself. Resolves once it answers.
+ * @throws Error with the end of its log where it does not.
+ */
+export async function startHeadscale(options: HeadscaleOptions): Promise<Headscale> {
+  const folder = socketFolder(options.dir);
+  const place: HeadscalePlace = { ...options, socket: join(folder, SOCKET_NAME) };
+  for (const path of [options.dir, folder]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  writePrivately(join(options.dir, 'config.yaml'), JSON.stringify(headscaleSettings(place), undefined, 2));
+  const stopping = new AbortController();
+  const client = createHeadscaleClient(place.socket);
+  const keeping = keepRunning(options, place.socket, stopping.signal);
+  const stop = async () => {
+    stopping.abort();
+    client.close();
+    await keeping;
+    if (folder !== options.dir) rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await Promise.race([untilReady(client), keeping]);
+  } catch (error) {
+    await stop();
+    throw new Error(`headscale does not answer, see ${logPath(options.dir)}`, { cause: error });
+  }
+  return { client, loginServer: `http://${options.address}:${options.port}`, stop };
+}
+
+async function untilReady(client: HeadscaleClient): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      await client.call('health', {});
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await pause(100);
+    }
+  }
+}
+
+async function keepRunning(options: HeadscaleOptions, socket: string, signal: AbortSignal): Promise<void> {
+  let pauseMs = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    const startedAt = Date.now();
+    await runOnce(options, socket, signal);
+    if (signal.aborted) return;
+    console.error('headscale has ended unexpectedly: starting it again');
+    pauseMs = Date.now() - startedAt > LONGEST_PAUSE_MS ? FIRST_PAUSE_MS : pauseMs * 2;
+    await pause(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** One process of it, to its end; at the signal it is asked to end, and made to when it takes its time. */
+async function runOnce({ run, dir, binary }: HeadscaleOptions, socket: string, signal: AbortSignal) {
+  // A killed one leaves its socket, on which nobody would answer.
+  rmSync(socket, { force: true });
+  const log = openSync(logPath(dir), 'a', 0o600);
+  const child = run([binary, 'serve', '--config', join(dir, 'config.yaml')], {
+    cwd: dir,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  const ended = once(child, 'exit').catch(() => undefined);
+  const end = () => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
+    void ended.then(() => clearTimeout(timer));
+  };
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
+  await ended;
+  signal.removeEventListener('abort', end);
+}
+
+const logPath = (dir: string) => join(dir, 'headscale.log');
+
+/** In its own folder, or where that path is too long, in one below `/run`, where only root makes any (real machines need root). */
+function socketFolder(dir: string): string {
+  if (Buffer.byteLength(join(dir, SOCKET_NAME)) <= SOCKET_PATH_BYTES) return dir;
+  return `/run/agent-stacks-headscale-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`;
+}
+
+function writePrivately(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
