@@ -5,7 +5,13 @@ import { SshKey } from '@pulumi/hcloud/sshKey.js';
 import * as pulumi from '@pulumi/pulumi';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
-import { type AgentInputs, type AgentSecrets, agentName, type FoundResources } from './inputs.ts';
+import {
+  type AgentInputs,
+  type AgentSecrets,
+  agentName,
+  type FoundResources,
+  type KnownDevice,
+} from './inputs.ts';
 import { renderUserData } from './user-data.ts';
 
 /** The outputs of an agent's stack. */
@@ -22,13 +28,15 @@ export interface AgentStackOutputs {
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
-  found: FoundResources = {},
+  { found = {}, renewal }: { found?: FoundResources | undefined; renewal?: Renewal | undefined } = {},
 ): AgentStackOutputs {
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
-  const server = agentServer(inputs, secrets, { tailnetKey, sshKey }, found, hetzner);
-  const device = joinedDevice(inputs, server);
+  const userData = userDataOf(inputs, secrets, tailnetKey);
+  const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
+  if (renewal !== undefined) userData.apply(renewal.tell);
+  const device = renewal === undefined ? joinedDevice(inputs, server) : known(renewal.device);
   configuration(inputs, server, device.tailnetIp);
   return {
     serverId: server.id,
@@ -37,6 +45,14 @@ export function agentStack(
     ipv6: server.ipv6Address,
     ...device,
   };
+}
+
+/** A new key is made for a server that is about to be installed anew: its device is gone or going, so it is not looked up. */
+export interface Renewal {
+  /** The device as it was. */
+  device: KnownDevice;
+  /** Hears what the server is to be installed with. */
+  tell(userData: string): void;
 }
 
 /** A provider of the stack's own where the default one asks too often for the project's quota; its token comes from the environment. */
@@ -84,17 +100,10 @@ function administrationKey(
   );
 }
 
-function agentServer(
-  inputs: AgentInputs,
-  secrets: AgentSecrets,
-  keys: { tailnetKey: TailnetKey; sshKey: SshKey },
-  found: FoundResources,
-  hetzner: pulumi.CustomResourceOptions,
-): Server {
-  const hostname = agentName(inputs.agentId);
-  const userData = keys.tailnetKey.key.apply((tailnetKey) =>
+function userDataOf(inputs: AgentInputs, secrets: AgentSecrets, { key }: TailnetKey): pulumi.Output<string> {
+  return key.apply((tailnetKey) =>
     renderUserData({
-      hostname,
+      hostname: agentName(inputs.agentId),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
       hostPrivateKey: secrets.hostPrivateKey,
@@ -102,15 +111,23 @@ function agentServer(
       loginServer: inputs.loginServer,
     }),
   );
+}
+
+function agentServer(
+  inputs: AgentInputs,
+  { userData, sshKey }: { userData: pulumi.Output<string>; sshKey: SshKey },
+  found: FoundResources,
+  hetzner: pulumi.CustomResourceOptions,
+): Server {
   return new Server(
     'server',
     {
       // The name is unique in the project: Hetzner itself refuses a second server for this agent.
-      name: hostname,
+      name: agentName(inputs.agentId),
       serverType: inputs.serverType,
       image: inputs.image,
       location: inputs.location,
-      sshKeys: [keys.sshKey.id],
+      sshKeys: [sshKey.id],
       firewallIds: [inputs.firewallId],
       labels: labelsOf(inputs),
       userData: pulumi.secret(userData),
@@ -125,10 +142,14 @@ function agentServer(
   );
 }
 
-function joinedDevice(
-  inputs: AgentInputs,
-  server: Server,
-): { tailnetIp: pulumi.Output<string>; tailnetName: pulumi.Output<string> } {
+type Device = Pick<AgentStackOutputs, 'tailnetIp' | 'tailnetName'>;
+
+const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
+  tailnetIp: pulumi.output(tailnetIp),
+  tailnetName: pulumi.output(tailnetName),
+});
+
+function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
     { hostname: agentName(inputs.agentId), waitFor: `${inputs.joinTimeoutSeconds}s` },
     { dependsOn: [server] },
@@ -155,7 +176,11 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
         AGENT_HOST: tailnetIp,
         AGENT_HEALTH_PORT: String(inputs.healthPort),
       },
-      triggers: [server.id, inputs.configurationVersion],
+      triggers: [
+        server.id,
+        inputs.configurationVersion,
+        ...(inputs.configuredBy === undefined ? [] : [inputs.configuredBy]),
+      ],
       // With logging on, one very long output line hangs the provider; the script writes its own log file.
       logging: 'none',
       addPreviousOutputInEnv: false,

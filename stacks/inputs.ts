@@ -20,6 +20,8 @@ export interface AgentInputs {
   healthPort: number;
   /** Identifies the playbook; a new one configures the server again. */
   configurationVersion: string;
+  /** The operation (and attempt) that asked for the server to be configured again, whether or not the playbook is another; unset: none has. */
+  configuredBy?: string;
   /** How long a new server may take to join the tailnet. */
   joinTimeoutSeconds: number;
   /** How often the Hetzner provider asks for an action's progress, as a Go duration; unset: the provider's own 500 ms. */
@@ -37,6 +39,12 @@ export interface AgentSecrets {
 export interface FoundResources {
   sshKeyId?: string;
   serverId?: string;
+}
+
+/** The agent's place on the tailnet, as it was last seen. */
+export interface KnownDevice {
+  tailnetIp: string;
+  tailnetName: string;
 }
 
 export interface FoundationInputs {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Secret } from '../../secret.ts';
 import { HttpError, requestJson } from '../request.ts';
+import { createServerActions, type ServerActions } from './actions.ts';
 
 export const server = z.object({
   id: z.number(),
@@ -29,7 +30,7 @@ const actions = z.object({ actions: z.array(z.object({ command: z.string() })) }
 const STARTS = new Set(['create_server', 'start_server']);
 
 /** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
-export interface HetznerClient {
+export interface HetznerClient extends ServerActions {
   /** Servers with all these labels; every page. */
   listServers(labels: Record<string, string>): Promise<HetznerServer[]>;
   listSshKeys(labels: Record<string, string>): Promise<LabelledResource[]>;
@@ -44,11 +45,20 @@ export interface HetznerClient {
 }
 
 export function createHetznerClient(account: { token: Secret; endpoint: string }): HetznerClient {
-  const call = (method: 'GET' | 'DELETE', path: string) =>
+  const call = (
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    { body, signal }: { body?: object; signal?: AbortSignal } = {},
+  ) =>
     requestJson({
       method,
       url: `${account.endpoint}${path}`,
-      headers: { authorization: `Bearer ${account.token.reveal()}` },
+      headers: {
+        authorization: `Bearer ${account.token.reveal()}`,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+      signal,
     });
 
   async function list<T>(path: string, key: string, item: z.ZodType<T>, query: string): Promise<T[]> {
@@ -62,6 +72,7 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
   }
 
   return {
+    ...createServerActions(call),
     listServers: (labels) => list('servers', 'servers', server, selector(labels)),
     listSshKeys: (labels) => list('ssh_keys', 'ssh_keys', labelled, selector(labels)),
     findFirewall: async (name) =>

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { type CallWatch, requestJson } from '../request.ts';
+import { action } from './actions.ts';
 import {
   type HetznerServer,
   type LabelledResource,
@@ -36,13 +37,6 @@ export const CALLS_PER_SERVER_REMOVAL = 9;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
-const action = z.object({
-  id: z.number(),
-  status: z.enum(['running', 'success', 'error']),
-  error: z.object({ code: z.string(), message: z.string() }).nullable().optional(),
-});
-type Action = z.infer<typeof action>;
-
 const pagination = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
 });
@@ -65,7 +59,7 @@ export function createHetznerInventory(
     return { items, nextPage: pagination.parse(answer).meta.pagination.next_page };
   }
 
-  async function untilFinished(started: Action): Promise<void> {
+  async function untilFinished(started: z.infer<typeof action>): Promise<void> {
     let now = started;
     for (let calls = 1; now.status === 'running'; calls += 1) {
       if (calls === CALLS_PER_SERVER_REMOVAL)

@@ -1,10 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { agentName, foundationName } from '../../../stacks/inputs.ts';
-import type { StackProgram } from '../../../stacks/program.ts';
+import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
+import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import type { AgentKeys } from '../../agents/secrets.ts';
 import type { StateStore } from '../../clients/pulumi/state-store.ts';
+import { RetryableError } from '../../errors.ts';
 import type { Run } from '../../operations/run.ts';
+import { Secret } from '../../secret.ts';
 import { logLine } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 import type { RunnerPool } from './runner-pool.ts';
@@ -16,6 +18,11 @@ export interface Executor {
     program: StackProgram,
     options: { mayBeNew: boolean; keys?: AgentKeys; onProgress?: (progress: Progress) => void },
   ): Promise<StackResult>;
+  /**
+   * Makes the tailnet key of the inputs' generation and touches nothing else of a stack that is there.
+   * @returns what the server is to be told when it is installed anew.
+   */
+  renewKey(run: Run, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
   /** Compares the state with the clouds; pending creates of a killed run are cleared. @throws StackNotFoundError */
   refresh(run: Run, program: StackProgram): Promise<StackResult>;
   /** Deletes the stack's resources, then the stack itself. A stack that is not there is fine. */
@@ -71,6 +78,11 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
       const environment = configureEnvironment(settings.configure, run, keys);
       const made = mayBeNew && (await makeAgentStack(settings.state, program));
       return runTask(run, { verb: 'up', program, mayBeNew: mayBeNew && !made, environment, onProgress });
+    },
+    renewKey: async (run, program) => {
+      const { userData } = await runTask(run, { verb: 'renew-key', program });
+      if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
+      return new Secret(userData);
     },
     refresh: (run, program) => runTask(run, { verb: 'refresh', program }),
     destroy: (run, program) => runTask(run, { verb: 'destroy', program }),

@@ -2,7 +2,8 @@ import type { StackProgram } from '../../../stacks/program.ts';
 
 /** One run of the Pulumi engine on one stack. */
 export interface StackTask {
-  verb: 'up' | 'refresh' | 'destroy' | 'unlock';
+  /** `renew-key`: an `up` of the tailnet key alone. */
+  verb: 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
   stackName: string;
   program: StackProgram;
   /** Whether the stack may not be there yet, so that it has to be made first. */
@@ -18,6 +19,8 @@ export type Progress =
 
 export interface StackResult {
   outputs: Record<string, unknown>;
+  /** What a server that is about to be installed anew is to be told; it holds secrets. Of `renew-key` only. */
+  userData?: string;
   /** Resources by what was done to them, e.g. `{create: 4, same: 1}`. */
   changes: Record<string, number>;
   /** Child processes of the Pulumi CLI that the run took. */

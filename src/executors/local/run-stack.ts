@@ -73,7 +73,7 @@ interface RunContext {
 }
 
 async function runTask(task: StackTask, context: RunContext): Promise<StackResult> {
-  const captured: { outputs: Record<string, unknown> } = { outputs: {} };
+  const captured: Captured = { outputs: {} };
   const workspace = await LocalWorkspace.create({
     workDir: context.workDir,
     pulumiCommand: context.command,
@@ -94,15 +94,16 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     },
   };
   await runVerb(task, stack, options);
-  return { outputs: captured.outputs, changes, processes: context.command.count() };
+  return { ...captured, changes, processes: context.command.count() };
 }
 
+type Captured = Pick<StackResult, 'outputs' | 'userData'>;
+
 /** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
-function capturingProgram(
-  task: StackTask,
-  captured: { outputs: Record<string, unknown> },
-): () => Promise<Record<string, unknown>> {
-  const program = createProgram(task.program);
+function capturingProgram(task: StackTask, captured: Captured): () => Promise<Record<string, unknown>> {
+  const program = createProgram(task.program, (userData) => {
+    captured.userData = userData;
+  });
   return async () => {
     const outputs = await program();
     pulumi.output(outputs).apply((values) => {
@@ -139,6 +140,9 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
     case 'up':
       await stack.up(options);
       return;
+    case 'renew-key':
+      await stack.up({ ...options, target: [keyUrn(task.stackName)] });
+      return;
     case 'refresh':
       await stack.refresh({ ...options, clearPendingCreates: true });
       return;
@@ -155,6 +159,9 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
       return;
   }
 }
+
+const keyUrn = (stackName: string) =>
+  `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
 
 type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
 /** The SDK hides `run` from its types, though every workspace calls it. */
