@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVault } from './agents/secrets.ts';
+import { recordInputs } from './agents/store.ts';
 import { createHealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
 import { createHetznerInventory } from './clients/hetzner/inventory.ts';
@@ -16,28 +17,25 @@ import {
 } from './clients/pulumi/state-store.ts';
 import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
 import type { Config } from './config.ts';
-import { type Connections, fingerprint, HEALTH_PORT } from './connections.ts';
+import { type Connections, fingerprint } from './connections.ts';
 import { createPool, type Database } from './database/connect.ts';
 import { createLocalExecutor, type Executor } from './executors/local/executor.ts';
 import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
 import { removeLeftWork } from './executors/local/runner-process.ts';
 import type { Log } from './log.ts';
 import type { Runbooks } from './operations/attempt.ts';
-import { createDestroy, createRollback } from './operations/destroy.ts';
 import { settleDeadWorkers } from './operations/expired.ts';
-import { createProvision } from './operations/provision.ts';
-import { createRefresh } from './operations/refresh.ts';
+import { createFoundationStore } from './operations/foundation-store.ts';
 import { startWorker } from './operations/worker.ts';
 import type { Queue } from './queue/queue.ts';
 import { checkHetznerProject } from './reconcile/project.ts';
 import { startSweeping } from './reconcile/schedule.ts';
 import type { SweepDeps } from './reconcile/sweep.ts';
+import { createRunbooks } from './runbooks.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from './survivors.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));
-const JOIN_TIMEOUT_SECONDS = 180;
 const CONFIGURE_TIMEOUT_SECONDS = 900;
-const HEALTH_TIMEOUT_SECONDS = 120;
 
 export interface ServiceDeps {
   config: Config;
@@ -68,7 +66,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     queue,
     log,
     fence: pulumi.fence,
-    runbooks: createRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
+    runbooks: assembleRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
     leaseSeconds: config.leaseSeconds,
     retrySeconds: config.retrySeconds,
     concurrency: config.workerConcurrency,
@@ -144,36 +142,25 @@ function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool, 
   });
 }
 
-function createRunbooks(
+function assembleRunbooks(
   { connections, database }: ServiceDeps,
   executor: Executor,
   { state, fence }: PulumiState,
 ): Runbooks {
-  const clouds = {
-    hetzner: createHetznerClient(connections.hcloud),
-    tailscale: createTailscaleClient(connections.tailscale),
-  };
-  const health = createHealthCheck(connections.healthAddress);
-  const settings = {
-    healthPort: HEALTH_PORT,
+  return createRunbooks({
+    clouds: {
+      hetzner: createHetznerClient(connections.hcloud),
+      tailscale: createTailscaleClient(connections.tailscale),
+    },
+    executor,
+    state,
+    health: createHealthCheck(connections.healthAddress),
+    vault: createVault(connections.pulumi.passphrase),
+    foundations: createFoundationStore(database, fence),
+    recordInputs: (run, { inputs, secrets }) =>
+      recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
     configurationVersion: playbookVersion(ANSIBLE_DIR),
-    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
-    healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: connections.tailscale.loginServer,
     pollInterval: connections.hcloud.pollInterval,
-  };
-  return {
-    provision: createProvision({
-      ...clouds,
-      database,
-      executor,
-      fence,
-      health,
-      settings,
-      vault: createVault(connections.pulumi.passphrase),
-    }),
-    refresh: createRefresh({ ...clouds, executor, health }),
-    rollback: createRollback({ ...clouds, executor, state }),
-    destroy: createDestroy({ ...clouds, executor, state }),
-  };
+  });
 }

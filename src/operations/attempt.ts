@@ -6,10 +6,11 @@ import { CancelledError, errorMessage, LostError, RetryableError } from '../erro
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
+import type { AgentEffect } from './effects.ts';
 import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import type { Runbook } from './run.ts';
-import { type AgentEffect, handBack, settleFailure, succeed } from './settle.ts';
+import { handBack, settleFailure, succeed } from './settle.ts';
 import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
 
 export type Runbooks = Partial<Record<OperationKind, Runbook>>;

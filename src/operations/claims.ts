@@ -29,7 +29,7 @@ export async function claimNext(
     return await database.transaction().execute(async (trx) => {
       const claimed = await takeCandidate(trx, workerId, leaseSeconds);
       if (claimed === undefined) return undefined;
-      if (claimed.kind === 'provision') await beginProvision(trx, claimed.agent_id);
+      await beginOperation(trx, claimed);
       await appendEvents(trx, claimed.operation_id, claimed.attempt, [
         { type: 'status', data: { status: 'active', attempt: claimed.attempt } },
       ]);
@@ -40,6 +40,14 @@ export async function claimNext(
     if (violatedConstraint(error) === 'operations_one_active_per_agent') return undefined;
     throw error;
   }
+}
+
+/** What the beginning of an attempt, wherever it is carried out, means for the agent's row. @throws ConflictError */
+export async function beginOperation(
+  trx: Database,
+  operation: Pick<OperationRow, 'kind' | 'agent_id'>,
+): Promise<void> {
+  if (operation.kind === 'provision') await beginProvision(trx, operation.agent_id);
 }
 
 async function takeCandidate(

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
-import { markDestroyed, markRolledBack } from '../agents/store.ts';
 import type { StateStore } from '../clients/pulumi/state-store.ts';
 import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
@@ -25,7 +24,7 @@ export interface DestroyDeps extends Clouds {
 export function createDestroy(deps: DestroyDeps): Runbook {
   return async (run) => {
     await removeEverything(deps, run);
-    return (trx) => markDestroyed(trx, run.agent.agent_id);
+    return { kind: 'destroyed' };
   };
 }
 
@@ -33,9 +32,9 @@ export function createDestroy(deps: DestroyDeps): Runbook {
 export function createRollback(deps: DestroyDeps): Runbook {
   return async (run) => {
     // Asked to be provisioned again, or destroyed, since: what there is belongs to that operation.
-    if (run.agent.status !== 'failed') return async () => {};
+    if (run.agent.status !== 'failed') return { kind: 'none' };
     await removeEverything(deps, run);
-    return (trx) => markRolledBack(trx, run.agent.agent_id);
+    return { kind: 'rolled-back' };
   };
 }
 

@@ -3,15 +3,12 @@ import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
-import { type AgentOutputs, markRunning, recordInputs } from '../agents/store.ts';
+import type { AgentOutputs } from '../agents/store.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import { NOT_JOINED } from '../clients/pulumi/errors.ts';
-import type { Fence } from '../clients/pulumi/fence.ts';
-import type { Database } from '../database/connect.ts';
 import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Progress } from '../executors/local/messages.ts';
-import { ensureFoundation } from './foundation.ts';
 import { agentOutputs } from './outputs.ts';
 import {
   type Clouds,
@@ -24,13 +21,17 @@ import {
 import type { Run, Runbook } from './run.ts';
 
 export interface ProvisionDeps extends Clouds {
-  database: Database;
   executor: Executor;
-  fence: Fence;
   health: HealthCheck;
   vault: Vault;
   settings: ProvisionSettings;
+  /** Makes what the project's agents share, where it is not there. @returns the firewall's id */
+  ensureFoundation(run: Run, project: string): Promise<number>;
+  recordInputs: RecordInputs;
 }
+
+/** Writes down what is about to be made, on the agent's row, wherever the runbook runs. `secrets` are sealed by the vault. */
+export type RecordInputs = (run: Run, prepared: { inputs: AgentInputs; secrets: Buffer }) => Promise<void>;
 
 /** What every agent of this installation is given. */
 export interface ProvisionSettings {
@@ -60,7 +61,7 @@ export function createProvision(deps: ProvisionDeps): Runbook {
     run.step('verifying');
     await untilHealthy(deps, run, outputs);
     run.log(`healthy at ${outputs.tailnetIp}`);
-    return (trx) => markRunning(trx, run.agent.agent_id, outputs satisfies AgentOutputs);
+    return { kind: 'running', outputs };
   };
 }
 
@@ -72,7 +73,7 @@ interface Prepared {
 /** Writes down what is about to be created, before it is: names, keys and inputs are the same at every repetition. */
 async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
   const { agent, operation } = run;
-  const firewallId = await ensureFoundation(deps, run, agent.project);
+  const firewallId = await deps.ensureFoundation(run, agent.project);
   const known = agent.inputs as unknown as AgentInputs | null;
   const keys =
     agent.secrets === null
@@ -94,19 +95,12 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
     ...(deps.settings.pollInterval === undefined ? {} : { pollInterval: deps.settings.pollInterval }),
     ...(deps.settings.loginServer === undefined ? {} : { loginServer: deps.settings.loginServer }),
   };
-  await record(deps, inputs, keys);
+  await record(deps, run, { inputs, keys });
   return { inputs, keys };
 }
 
-async function record(
-  { database, vault }: ProvisionDeps,
-  inputs: AgentInputs,
-  keys: AgentKeys,
-): Promise<void> {
-  await recordInputs(database, inputs.agentId, {
-    inputs: { ...inputs },
-    secrets: vault.seal(inputs.agentId, keys),
-  });
+function record(deps: ProvisionDeps, run: Run, { inputs, keys }: Prepared): Promise<void> {
+  return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
 /**
@@ -139,7 +133,7 @@ async function recover(
   // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another generation.
   await removeFromTailnet(deps.tailscale, run, name);
   const renewed = { ...inputs, keyGeneration: inputs.keyGeneration + 1 };
-  await record(deps, renewed, keys);
+  await record(deps, run, { inputs: renewed, keys });
   return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
 }
 

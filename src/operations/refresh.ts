@@ -1,6 +1,5 @@
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
-import { recordRefresh, recordUnhealthy } from '../agents/store.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import { type Clouds, withLockRecovery } from './recovery.ts';
@@ -23,13 +22,11 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     } as unknown as StackProgram;
     await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
     const server = agent.server_id === null ? undefined : await deps.hetzner.getServer(agent.server_id);
-    if (server === undefined)
-      return (trx) => recordUnhealthy(trx, agent.agent_id, 'The server is no longer at Hetzner');
+    if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
     const device = (await deps.tailscale.listDevices()).find(
       ({ hostname }) => hostname === agentName(agent.agent_id),
     );
-    if (device === undefined)
-      return (trx) => recordUnhealthy(trx, agent.agent_id, 'The server is no longer on the tailnet');
+    if (device === undefined) return { kind: 'unhealthy', error: 'The server is no longer on the tailnet' };
     run.step('verifying');
     const tailnetIp =
       device.addresses.find((address) => address.startsWith('100.')) ?? agent.tailnet_ip ?? '';
@@ -47,7 +44,6 @@ export function createRefresh(deps: RefreshDeps): Runbook {
       tailnetIp,
       tailnetName: device.name,
     };
-    return (trx) =>
-      recordRefresh(trx, agent.agent_id, { outputs, health: healthy ? 'healthy' : 'unhealthy' });
+    return { kind: 'refreshed', outputs, health: healthy ? 'healthy' : 'unhealthy' };
   };
 }

@@ -1,8 +1,8 @@
 import type { AgentRow } from '../agents/store.ts';
 import type { Secret } from '../secret.ts';
 import type { OperationRow } from './claims.ts';
+import type { AgentEffect } from './effects.ts';
 import type { Lease } from './lease.ts';
-import type { AgentEffect } from './settle.ts';
 
 /** One attempt at one operation, as its runbook sees it. */
 export interface Run {

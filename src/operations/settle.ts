@@ -6,11 +6,9 @@ import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { decide } from './decide.ts';
+import { type AgentEffect, applyEffect } from './effects.ts';
 import { appendEvents } from './events.ts';
 import { insertOperation } from './requests.ts';
-
-/** Writes an operation's result on its agent, in the transaction that settles the operation. */
-export type AgentEffect = (trx: Database) => Promise<void>;
 
 interface SettleDeps {
   database: Database;
@@ -25,8 +23,8 @@ const DESTROY_AGAIN_SECONDS = 600;
 /** active → succeeded, together with what it means for the agent. @throws LostError */
 export async function succeed(database: Database, claim: Claim, effect: AgentEffect): Promise<void> {
   await database.transaction().execute(async (trx) => {
-    await lockClaim(trx, claim);
-    await effect(trx);
+    const row = await lockClaim(trx, claim);
+    await applyEffect(trx, row.agent_id, effect);
     await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
     await appendEvents(trx, claim.operationId, claim.attempt, [
       { type: 'step', data: { step: 'finished' } },

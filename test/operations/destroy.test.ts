@@ -3,6 +3,7 @@ import { getAgent } from '../../src/agents/store.ts';
 import { StackLockedError } from '../../src/clients/pulumi/errors.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createDestroy, createRollback } from '../../src/operations/destroy.ts';
+import { applyEffect } from '../../src/operations/effects.ts';
 import { createRefresh } from '../../src/operations/refresh.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { ask, claim, type Installation, openInstallation, order } from './support/installation.ts';
@@ -46,7 +47,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     'step verifying',
   ]);
   expect(world.servers.map((one) => one.id)).toEqual([43]);
-  await at.database.transaction().execute(effect);
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
@@ -114,7 +115,7 @@ test('a rollback frees everything and leaves the agent failed, with the reason',
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
   const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
   expect(world.calls).toContain('destroy agent');
-  await at.database.transaction().execute(effect);
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     status: 'failed',
     error: '401',
@@ -128,7 +129,7 @@ test.each(['provisioning', 'destroying'] as const)(
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
     const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
-    await at.database.transaction().execute(effect);
+    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
     expect(world.calls).toEqual([]);
     expect((await getAgent(at.database, 'a1')).status).toBe(status);
   },
@@ -145,7 +146,7 @@ async function refreshing(health = true) {
   const { row } = await claim(at);
   const deps = { ...world.deps, health: { ...world.deps.health, isHealthy: async () => health } };
   const effect = await createRefresh(deps)((await runOf(at, row, world)).run);
-  await at.database.transaction().execute(effect);
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   return getAgent(at.database, 'a1');
 }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getAgent } from '../../src/agents/store.ts';
 import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/clients/pulumi/errors.ts';
 import { LostError, RetryableError } from '../../src/errors.ts';
+import { applyEffect } from '../../src/operations/effects.ts';
 import { createProvision } from '../../src/operations/provision.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import type { AgentInputs } from '../../stacks/inputs.ts';
@@ -60,7 +61,7 @@ describe('the first attempt', () => {
       'healthy 100.64.0.1',
     ]);
     expect(steps).toEqual(['creating_server', 'verifying']);
-    await at.database.transaction().execute(effect);
+    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
     expect(await getAgent(at.database, 'a1')).toMatchObject({
       status: 'running',
       tailnet_ip: OUTPUTS.tailnetIp,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { getAgent, markRunning } from '../../src/agents/store.ts';
+import { getAgent } from '../../src/agents/store.ts';
 import {
   CancelledError,
   ConflictError,
@@ -40,9 +40,8 @@ const failed = new RetryableError('Hetzner answered 500');
 async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
-  await succeed(at.database, mine, (trx) =>
-    markRunning(trx, agentId, { ...OUTPUTS, serverId: `of ${agentId}` }),
-  );
+  const outputs = { ...OUTPUTS, serverId: `of ${agentId}` };
+  await succeed(at.database, mine, { kind: 'running', outputs });
 }
 
 /** Lets every try of the next operation fail. */
@@ -68,7 +67,7 @@ describe('success', () => {
   test('the operation and its agent change together, and the lease ends', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
-    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
     expect(await operation(at, operation_id)).toMatchObject({
       status: 'succeeded',
       error: null,
@@ -89,9 +88,7 @@ describe('success', () => {
   test('where the agent cannot change, the operation does not either', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
-    const failing = succeed(at.database, mine, async () => {
-      throw new ConflictError('destroying');
-    });
+    const failing = succeed(at.database, mine, { kind: 'destroyed' });
     await expect(failing).rejects.toThrow(ConflictError);
     expect((await operation(at, operation_id)).status).toBe('active');
   });
@@ -268,7 +265,7 @@ describe('destroy against a provision', () => {
     const { claim: mine } = await claim(at);
     await ask(at, 'a1', 'destroy');
     expect(await claimNext(at.database, 'w2')).toBeUndefined();
-    const late = succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    const late = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
     await expect(late).rejects.toThrow(ConflictError);
     expect(await settleFailure(at, mine, { error: new ConflictError('destroying'), step: 'verifying' })).toBe(
       'cancelled',
@@ -292,7 +289,7 @@ describe('destroy against a provision', () => {
       await trx.selectFrom('operations').selectAll().where('agent_id', '=', 'a1').forNoKeyUpdate().execute();
     });
     await locked.promise;
-    const succeeding = succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    const succeeding = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
     await untilSomebodyWaits(at);
     goOn.resolve();
     await destroying;
@@ -368,7 +365,7 @@ describe('retry', () => {
     const operationId = await failForGood();
     await retry(operationId);
     const { claim: mine } = await claim(at);
-    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
     expect(await claimNext(at.database, 'w1')).toBeUndefined();
     expect(await kinds('a1')).toEqual(['provision succeeded', 'rollback cancelled']);
   });
@@ -379,7 +376,7 @@ describe('retry', () => {
     const { claim: rollback } = await claim(at);
     await retry(operationId);
     expect(await claimNext(at.database, 'w2')).toBeUndefined();
-    await succeed(at.database, rollback, async () => {});
+    await succeed(at.database, rollback, { kind: 'none' });
     expect((await claim(at)).row.kind).toBe('provision');
   });
 
@@ -388,7 +385,7 @@ describe('retry', () => {
     await expect(retry(operation_id)).rejects.toThrow(/is queued/);
     const { claim: mine } = await claim(at);
     await expect(retry(operation_id)).rejects.toThrow(/is active/);
-    await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
     await expect(retry(operation_id)).rejects.toThrow(/is succeeded/);
   });
 
@@ -407,7 +404,7 @@ test('the timeline of an operation with failures, a retry and a hand-back adds u
   const operationId = await failForGood();
   await retry(operationId);
   const { claim: mine } = await claim(at);
-  await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
   const row = await operation(at, operationId);
   const entries = timeline(row, await readSteps(at.database, operationId));
   expect(entries.map((entry) => entry.step)).toEqual([

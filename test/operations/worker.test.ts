@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { getAgent, markRunning } from '../../src/agents/store.ts';
+import { getAgent } from '../../src/agents/store.ts';
 import { createOpenFence } from '../../src/clients/pulumi/fence.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
 import { CancelledError, LostError, PermanentError } from '../../src/errors.ts';
@@ -98,7 +98,7 @@ test('an order is taken up at once, told step by step, and ends with the agent r
     run.step('creating_server');
     run.log('two\nlines');
     run.step('configuring');
-    return (trx) => markRunning(trx, 'a1', OUTPUTS);
+    return { kind: 'running', outputs: OUTPUTS };
   });
   const { operation_id } = await order(at, 'a1');
   await untilStatus(operation_id, 'succeeded');
@@ -126,7 +126,7 @@ test('no more than its concurrency at once, and every order in the end', async (
       most = Math.max(most, ++now);
       await new Promise((resolve) => setTimeout(resolve, 20));
       now -= 1;
-      return (trx) => markRunning(trx, run.agent.agent_id, { ...OUTPUTS, serverId: run.agent.agent_id });
+      return { kind: 'running', outputs: { ...OUTPUTS, serverId: run.agent.agent_id } };
     },
     { concurrency: 2 },
   );
@@ -142,7 +142,7 @@ test('heartbeats keep the lease for as long as the work takes', async () => {
     async (run) => {
       run.lease.onRenewed((untilMs) => leases.push(untilMs));
       await mayEnd;
-      return (trx) => markRunning(trx, 'a1', OUTPUTS);
+      return { kind: 'running', outputs: OUTPUTS };
     },
     { leaseSeconds: 4 },
   );
@@ -181,7 +181,7 @@ test('a destroy ends the provision that is under way and follows it', async () =
       provision: endless(),
       destroy: async (run) => {
         destroyed.push(run.agent.status);
-        return async () => {};
+        return { kind: 'none' };
       },
     },
   });
@@ -225,7 +225,7 @@ test('what fails for good fails the agent, and the rollback behind it is carried
       },
       rollback: async (run) => {
         rolledBack.push(run.agent.status);
-        return async () => {};
+        return { kind: 'none' };
       },
     },
   });
@@ -247,7 +247,7 @@ test('a worker that stops hands back what it was doing, and another takes it up 
   });
   const workers = await at.database.selectFrom('workers').selectAll().execute();
   expect(workers).toEqual([]);
-  await start(async () => (trx) => markRunning(trx, 'a1', OUTPUTS), { workerId: 'w2' });
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { workerId: 'w2' });
   expect(await untilStatus(operation_id, 'succeeded')).toMatchObject({ attempt: 2 });
 });
 
@@ -258,7 +258,7 @@ test('what another worker left behind is taken up once its lease has run out, an
     .updateTable('operations')
     .set({ lease_until: new Date(Date.now() - 1) })
     .execute();
-  await start(async () => (trx) => markRunning(trx, 'a1', OUTPUTS), { workerId: 'w2' });
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { workerId: 'w2' });
   const row = await untilStatus(operation_id, 'succeeded');
   expect(row).toMatchObject({ attempt: 2, lost_count: 1, retry_count: 0 });
   expect(dead.attempt).toBe(1);
@@ -307,7 +307,7 @@ test('a database that is away for less than the lease costs nothing: not the wor
       run.step('joining_network');
       run.log('while it is away');
       away.resolve();
-      return (trx) => markRunning(trx, 'a1', OUTPUTS);
+      return { kind: 'running', outputs: OUTPUTS };
     },
     { database, leaseSeconds: 20 },
   );

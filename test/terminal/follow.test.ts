@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { markRunning } from '../../src/agents/store.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { recordEvents } from '../../src/operations/claims.ts';
 import { createEventHub, type EventHub } from '../../src/operations/event-hub.ts';
@@ -55,7 +54,7 @@ test('every step is printed with its time, and the end', async () => {
   const { claim: mine } = await claim(at);
   for (const step of ['creating_server', 'configuring'])
     await recordEvents(at.database, mine, [{ type: 'step', data: { step } }]);
-  await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
   await untilSaid(/SUCCEEDED/);
   expect(said.map((line) => line.replace(/\d+\.\d s/, 'T'))).toEqual([
     '  a1  provision  taken up',
@@ -83,6 +82,6 @@ test('more lines than one read gives do not hide the end', async () => {
   const { claim: mine } = await claim(at);
   const lines = Array.from({ length: 1_200 }, () => ({ type: 'log' as const, data: { line: 'x' } }));
   await recordEvents(at.database, mine, lines);
-  await succeed(at.database, mine, (trx) => markRunning(trx, 'a1', OUTPUTS));
+  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
   await untilSaid(/SUCCEEDED/);
 });

@@ -1,11 +1,12 @@
 import { createVault } from '../../../src/agents/secrets.ts';
-import { getAgent } from '../../../src/agents/store.ts';
+import { getAgent, recordInputs } from '../../../src/agents/store.ts';
 import type { HetznerServer } from '../../../src/clients/hetzner/hetzner.ts';
-import { createOpenFence } from '../../../src/clients/pulumi/fence.ts';
 import type { Executor } from '../../../src/executors/local/executor.ts';
 import type { StackResult } from '../../../src/executors/local/messages.ts';
 import type { OperationRow } from '../../../src/operations/claims.ts';
 import type { DestroyDeps } from '../../../src/operations/destroy.ts';
+import { ensureFoundation } from '../../../src/operations/foundation.ts';
+import { createFoundationStore } from '../../../src/operations/foundation-store.ts';
 import { Lease } from '../../../src/operations/lease.ts';
 import type { ProvisionDeps } from '../../../src/operations/provision.ts';
 import type { Run } from '../../../src/operations/run.ts';
@@ -58,10 +59,13 @@ export function createWorld(at: Installation) {
     destroy: stack('destroy'),
     unlock: async (run, program) => void (await stack('unlock')(run, program)),
   };
+  const foundations = createFoundationStore(at.database, { evict: async () => {} });
   const deps: ProvisionDeps & DestroyDeps = {
-    database: at.database,
     executor,
-    fence: createOpenFence(new Secret('postgres://state')),
+    ensureFoundation: (run, project) =>
+      ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
+    recordInputs: (run, { inputs, secrets }) =>
+      recordInputs(at.database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
     vault: createVault(new Secret('passphrase')),
     settings: {
       healthPort: 8088,

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { agentName } from '../../stacks/inputs.ts';
+import {
+  type AgentOutputs,
+  markDestroyed,
+  markRolledBack,
+  markRunning,
+  recordRefresh,
+  recordUnhealthy,
+} from '../agents/store.ts';
+import type { Database } from '../database/connect.ts';
+import { InvalidInputError } from '../errors.ts';
+import type { OperationKind } from './states.ts';
+
+const text = z.string().min(1);
+const outputs = z.object({
+  serverId: text,
+  serverName: text,
+  ipv4: z.string(),
+  ipv6: z.string().nullable(),
+  tailnetIp: z.string(),
+  tailnetName: z.string(),
+});
+
+/** What an operation's success means for its agent's row. It is data, since it may come from a runner on another machine. */
+export const effectSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('running'), outputs }),
+  z.object({ kind: z.literal('refreshed'), outputs, health: z.enum(['healthy', 'unhealthy']) }),
+  z.object({ kind: z.literal('unhealthy'), error: text }),
+  z.object({ kind: z.literal('rolled-back') }),
+  z.object({ kind: z.literal('destroyed') }),
+  /** There was nothing to do. */
+  z.object({ kind: z.literal('none') }),
+]);
+export type AgentEffect = z.infer<typeof effectSchema>;
+
+/** Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError */
+export async function applyEffect(trx: Database, agentId: string, effect: AgentEffect): Promise<void> {
+  switch (effect.kind) {
+    case 'running':
+      return markRunning(trx, agentId, effect.outputs);
+    case 'refreshed':
+      return recordRefresh(trx, agentId, effect);
+    case 'unhealthy':
+      return recordUnhealthy(trx, agentId, effect.error);
+    case 'rolled-back':
+      return markRolledBack(trx, agentId);
+    case 'destroyed':
+      return markDestroyed(trx, agentId);
+    case 'none':
+      return;
+  }
+}
+
+/** What a runner that was written against the contract alone says of its success. */
+export interface SuccessReport {
+  serverId?: string | undefined;
+  serverIp?: string | undefined;
+  tailscaleIp?: string | undefined;
+}
+
+/** What such a report means, by the kind of the operation, where the runner has recorded no effect before. */
+const REPORTED: Record<OperationKind, (agentId: string, report: SuccessReport) => AgentEffect> = {
+  provision: running,
+  start: () => ({ kind: 'none' }),
+  stop: () => ({ kind: 'none' }),
+  restart: () => ({ kind: 'none' }),
+  refresh: () => ({ kind: 'none' }),
+  reconfigure: () => ({ kind: 'none' }),
+  resize: () => ({ kind: 'none' }),
+  rebuild: () => ({ kind: 'none' }),
+  rollback: () => ({ kind: 'rolled-back' }),
+  destroy: () => ({ kind: 'destroyed' }),
+};
+
+/** @throws InvalidInputError where the report lacks what the agent's row needs. */
+export function reportedEffect(kind: OperationKind, agentId: string, report: SuccessReport): AgentEffect {
+  return REPORTED[kind](agentId, report);
+}
+
+function running(agentId: string, report: SuccessReport): AgentEffect {
+  const { serverId, serverIp, tailscaleIp } = report;
+  if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
+    throw new InvalidInputError('server_id, server_ip and tailscale_ip are needed with status running');
+  }
+  // The names are the same for every agent; an IPv6 address is not in the report.
+  const name = agentName(agentId);
+  const found: AgentOutputs = {
+    serverId,
+    serverName: name,
+    ipv4: serverIp,
+    ipv6: null,
+    tailnetIp: tailscaleIp,
+    tailnetName: name,
+  };
+  return { kind: 'running', outputs: found };
+}

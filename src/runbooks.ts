@@ -1,0 +1,59 @@
+import type { Vault } from './agents/secrets.ts';
+import type { HealthCheck } from './clients/health.ts';
+import type { StateStore } from './clients/pulumi/state-store.ts';
+import { HEALTH_PORT } from './connections.ts';
+import type { Executor } from './executors/local/executor.ts';
+import type { Runbooks } from './operations/attempt.ts';
+import { createDestroy, createRollback } from './operations/destroy.ts';
+import { ensureFoundation } from './operations/foundation.ts';
+import type { FoundationStore } from './operations/foundation-store.ts';
+import { createProvision, type RecordInputs } from './operations/provision.ts';
+import type { Clouds } from './operations/recovery.ts';
+import { createRefresh } from './operations/refresh.ts';
+
+const JOIN_TIMEOUT_SECONDS = 180;
+const HEALTH_TIMEOUT_SECONDS = 120;
+
+/** What the runbooks work with, in a worker beside the database or on a runner that reaches the service over HTTP alone. */
+export interface RunbookParts {
+  clouds: Clouds;
+  executor: Executor;
+  state: StateStore;
+  health: HealthCheck;
+  vault: Vault;
+  foundations: FoundationStore;
+  recordInputs: RecordInputs;
+  /** Identifies the playbook. */
+  configurationVersion: string;
+  loginServer: string | undefined;
+  /** How often the Hetzner provider asks for an action's progress, as a Go duration. */
+  pollInterval: string | undefined;
+}
+
+/** Every operation that can be carried out. */
+export function createRunbooks(parts: RunbookParts): Runbooks {
+  const { clouds, executor, state, health, foundations } = parts;
+  const settings = {
+    healthPort: HEALTH_PORT,
+    configurationVersion: parts.configurationVersion,
+    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
+    healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
+    loginServer: parts.loginServer,
+    pollInterval: parts.pollInterval,
+  };
+  return {
+    provision: createProvision({
+      ...clouds,
+      executor,
+      health,
+      settings,
+      vault: parts.vault,
+      ensureFoundation: (run, project) =>
+        ensureFoundation({ foundations, executor, hetzner: clouds.hetzner }, run, project),
+      recordInputs: parts.recordInputs,
+    }),
+    refresh: createRefresh({ ...clouds, executor, health }),
+    rollback: createRollback({ ...clouds, executor, state }),
+    destroy: createDestroy({ ...clouds, executor, state }),
+  };
+}
