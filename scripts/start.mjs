@@ -10,5 +10,5 @@ if (problem !== null) {
   console.error(problem);
   process.exit(args.includes('--help') ? 0 : 2);
 }
-const env = await setUp({ tools: ['pulumi', 'ansible'] });
+const env = await setUp({ tools: ['pulumi', 'ansible', 'prepared-machines'] });
 await runNode24('src/main.ts', args, { env, channel: true });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { fetchTo } from './fetch.mjs';
 import { pulumiVersion } from './pulumi-version.mjs';
 import { lastLines, SetupError } from './run.mjs';
 
@@ -60,23 +61,6 @@ async function checkArchive(context, archive, name, listUrl) {
   await pipeline(createReadStream(archive), hash);
   if (hash.digest('hex') !== wanted)
     throw new SetupError(`${name} is not what its official checksum says. Not used.`);
-}
-
-/**
- * Fetches with the Node among the packages, which obeys the proxy variables. Returns why it failed, or `null`.
- * @param {Context} context
- * @param {string} url
- * @param {string} file
- * @param {(detail: string) => void} note
- */
-async function fetchTo({ root, env, run, signal }, url, file, note) {
-  const script = join(root, 'scripts', 'setup', 'fetch-to-file.mjs');
-  const { code, output } = await run(join(root, 'node_modules/.bin/node'), [script, url, file], {
-    env: { ...env, NODE_USE_ENV_PROXY: '1' },
-    signal,
-    onLine: note,
-  });
-  return code === 0 ? null : (output.trim().split('\n').at(-1) ?? 'failed');
 }
 
 /**

@@ -5,6 +5,7 @@ import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
+import { ensureMachines, findMachines } from './machines/machines.mjs';
 import { createProgress } from './progress.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
@@ -22,8 +23,9 @@ import { Interrupted, run, SetupError } from './run.mjs';
  */
 
 /**
- * What can be set up beside the packages; the last two are for the tests, which go on without them.
- * @typedef {'pulumi' | 'ansible' | 'chromium' | 'hetzner-client'} Tool
+ * What can be set up beside the packages. `chromium` and `hetzner-client` are for the tests, which go on without them, as
+ * everything does without `machines`; of `prepared-machines` only what is there already is taken.
+ * @typedef {'pulumi' | 'ansible' | 'chromium' | 'hetzner-client' | 'machines' | 'prepared-machines'} Tool
  */
 
 /** The clone's top folder. */
@@ -78,5 +80,9 @@ async function setUpAll(wanted, signal) {
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  if (wanted.tools.includes('machines'))
+    env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(await ensureMachines(context));
+  if (wanted.tools.includes('prepared-machines'))
+    env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(await findMachines(context));
   return env;
 }
