@@ -11,7 +11,9 @@ from processes import MARKER
 from scratch import write_private
 
 ADMIN_USER = "ops"
-HOST_KEY_REPORT = "host-key.pub"
+FAILURE = "failure.json"
+SSH_CONFIG = "ssh_config"
+NEW_KNOWN_HOSTS = "new_known_hosts"
 _INVENTORY = "inventory.yml"
 _SERVICE_MARKS = ("AGENT_STACKS_INSTALLATION", "AGENT_STACKS_WORKER", "AGENT_STACKS_RUNNER")
 
@@ -23,7 +25,8 @@ def write_files(folder: Path, inputs: Inputs) -> None:
         return
     write_private(folder / "key", inputs.private_key)
     write_private(folder / "known_hosts", "".join(f"{inputs.host} {key}\n" for key in inputs.host_keys))
-    write_private(folder / "ssh_config", ssh_config(folder, inputs))
+    write_private(folder / NEW_KNOWN_HOSTS, f"{inputs.host} {inputs.new_host_public_key}\n")
+    write_private(folder / SSH_CONFIG, ssh_config(folder, inputs))
 
 
 def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
@@ -32,8 +35,9 @@ def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
         "agent_id": inputs.agent_id,
         "agent_host": inputs.host,
         "agent_health_port": inputs.health_port,
-        "hardening_host_private_key": inputs.new_host_key,
-        "hardening_host_key_report": str(folder / HOST_KEY_REPORT),
+        "base_host_private_key": inputs.new_host_key,
+        "base_host_public_key": inputs.new_host_public_key,
+        **inputs.software,
     }
     if inputs.connection == "local":
         variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -41,7 +45,7 @@ def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
         variables |= {
             "ansible_host": inputs.host,
             "ansible_user": ADMIN_USER,
-            "ansible_ssh_common_args": f"-F {shlex.quote(str(folder / 'ssh_config'))}",
+            "ansible_ssh_common_args": f"-F {shlex.quote(str(folder / SSH_CONFIG))}",
         }
     return {"agents": {"hosts": {f"agent-{inputs.agent_id}": variables}}}
 
@@ -61,9 +65,15 @@ def ssh_config(folder: Path, inputs: Inputs) -> str:
         "BatchMode yes",
         "PreferredAuthentications publickey",
         "ForwardAgent no",
-        "ConnectTimeout 30",
-        "ServerAliveInterval 10",
-        "ServerAliveCountMax 3",
+        f"User {ADMIN_USER}",
+        # One connection for all of a run.
+        "ControlMaster auto",
+        f'ControlPath "{folder / "master"}"',
+        "ControlPersist 60",
+        "ConnectTimeout 10",
+        # A server that died in the middle is given up after 20 s.
+        "ServerAliveInterval 5",
+        "ServerAliveCountMax 4",
     ]
     return "Host *\n" + "".join(f"  {line}\n" for line in lines)
 
@@ -88,6 +98,6 @@ def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(SITE_PLAYBOOK.with_name("ansible.cfg")),
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "AGENT_FAILURE_FILE": str(folder / FAILURE),
         MARKER: run_id,
     }

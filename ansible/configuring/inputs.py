@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from software import read_software
+
 Connection = Literal["ssh", "simulated", "local"]
 
 SITE_PLAYBOOK = Path(__file__).resolve().parent.parent / "site.yml"
@@ -41,6 +43,9 @@ class Inputs:
     """Known keys of the host, each as "type base64"."""
     private_key: str = field(default="", repr=False)
     new_host_key: str = field(default="", repr=False)
+    new_host_public_key: str = ""
+    software: Mapping[str, object] = field(default_factory=dict, repr=False)
+    """What the agent is, as variables of the role `agent`."""
     proxy_command: str = ""
 
 
@@ -64,13 +69,16 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         "search_path": search_path,
         "host_keys": reader.read("AGENT_HOST_PUBLIC_KEY", _host_keys, default=None if over_ssh else ""),
         "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
-        "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=""),
+        "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=None if over_ssh else ""),
         "proxy_command": reader.read("AGENT_SSH_PROXY_COMMAND", _one_line, default=""),
     }
     if connection == "local":
         inputs["playbook"] = reader.read("AGENT_PLAYBOOK", _playbook)
     elif environment.get("AGENT_PLAYBOOK"):
         reader.problems.append("AGENT_PLAYBOOK: only AGENT_CONNECTION=local takes another playbook")
+    inputs["software"] = read_software(environment, reader.problems)
+    if over_ssh and inputs["new_host_key"]:
+        inputs["new_host_public_key"] = reader.read("AGENT_NEW_HOST_KEY", public_half)
     if reader.problems:
         raise InputError("configure: the environment is not complete\n  " + "\n  ".join(reader.problems))
     return Inputs(**inputs)
@@ -177,6 +185,27 @@ def _private_key(text: str) -> str:
     if text and not PRIVATE_KEY.fullmatch(key):
         raise ValueError("must be a private key with its BEGIN and END lines")
     return f"{key}\n" if key else ""
+
+
+def public_half(text: str) -> str:
+    """The public key of a private one in OpenSSH's format, which has it in plain beside the rest."""
+    try:
+        content = base64.b64decode("".join(text.strip().splitlines()[1:-1]))
+        if not content.startswith(b"openssh-key-v1\0"):
+            raise ValueError
+        fields = []
+        at = len(b"openssh-key-v1\0")
+        # Cipher, key derivation and its options; the number of keys; then the public key.
+        for skipped in (0, 0, 0, 4):
+            at += skipped
+            length = int.from_bytes(content[at : at + 4])
+            fields.append(content[at + 4 : at + 4 + length])
+            at += 4 + length
+        blob = fields[-1]
+        kind = blob[4 : 4 + int.from_bytes(blob[:4])].decode("ascii")
+        return _host_key(f"{kind} {base64.b64encode(blob).decode()}")
+    except (ValueError, IndexError, binascii.Error):
+        raise ValueError("must be a private key in OpenSSH's own format") from None
 
 
 def _one_line(text: str) -> str:

@@ -41,11 +41,11 @@ def end_all(find: Callable[[], set[int]]) -> None:
             return
 
 
-def of_run(run_id: str, group: int) -> set[int]:
-    """The living processes of this process's own run. `group` is the process group that Ansible began as."""
+def of_run(run_id: str, group: int | None = None) -> set[int]:
+    """The living processes of this process's own run. `group`: the process group that Ansible began as, if it did."""
     _reap()
     if not os.path.isdir("/proc/self"):
-        return {-group} if _exists(-group) else set()
+        return {-group} if group is not None and _exists(-group) else set()
     return descendants(os.getpid()) | marked(run_id)
 
 

@@ -1,5 +1,6 @@
 """One run, from top to bottom."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import ansible
 from guard import Alarm, die_with_parent
 from inputs import Inputs
 from processes import adopt_orphans, end_all, of_run
+from reach import Unreached, check_new_host_key, open_connection
 from scratch import remove_leftovers, scratch_folder
 
 TIMED_OUT = 124
@@ -35,22 +37,41 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
     with scratch_folder() as (folder, run_id):
         ansible.write_files(folder, inputs)
         try:
-            code = _run_ansible(folder, inputs, run_id, log, alarm)
+            code = _run_connected(folder, inputs, run_id, log, alarm)
         except TimedOut:
             _report_failure(f"timed out after {inputs.timeout_seconds:g} s", _since(log, begin))
             return TIMED_OUT
-        if code != 0:
-            _report_failure(_FAILURES.get(code, f"ansible-playbook exited with {code}"), _since(log, begin))
+        except Unreached as error:
+            os.write(log, f"{error}\n".encode())
+            print(f"configure: {error}", file=sys.stderr)
             return 1
-        _report_success(folder, inputs, _since(log, begin), time.monotonic() - started)
+        if code != 0:
+            _report_failed_task(folder, code, _since(log, begin))
+            return 1
+        _report_success(inputs, _since(log, begin), time.monotonic() - started)
         return 0
 
 
-def _run_ansible(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: Alarm) -> int:
+def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: Alarm) -> int:
     deadline = time.monotonic() + inputs.timeout_seconds
+    environment = ansible.environment(folder, inputs, run_id)
+    try:
+        if inputs.connection == "ssh":
+            open_connection(inputs.host, folder, environment, alarm)
+        code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
+        if inputs.connection == "ssh" and code == 0:
+            check_new_host_key(inputs.host, folder, environment, alarm)
+        return code
+    finally:
+        end_all(lambda: of_run(run_id))
+
+
+def _run_ansible(
+    folder: Path, inputs: Inputs, run_id: str, environment: dict[str, str], log: int, alarm: Alarm, deadline: float
+) -> int:
     process = subprocess.Popen(
         ansible.arguments(folder, inputs),
-        env=ansible.environment(folder, inputs, run_id),
+        env=environment,
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=log,
@@ -85,10 +106,20 @@ def _report_failure(reason: str, output: bytes) -> None:
     print(f"configure: {reason}", *tail, sep="\n", file=sys.stderr)
 
 
-def _report_success(folder: Path, inputs: Inputs, output: bytes, seconds: float) -> None:
-    report = folder / ansible.HOST_KEY_REPORT
-    if report.exists():
-        print(f"host key {report.read_text().strip()}")
+def _report_failed_task(folder: Path, code: int, output: bytes) -> None:
+    """The task and what it said, which is what a person needs; the log has the rest."""
+    try:
+        failure = json.loads((folder / ansible.FAILURE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        _report_failure(_FAILURES.get(code, f"ansible-playbook exited with {code}"), output)
+        return
+    reason = "the server cannot be reached" if code == 4 else "failed"
+    print(f'configure: task "{failure["task"]}": {reason}', failure["message"], sep="\n", file=sys.stderr)
+
+
+def _report_success(inputs: Inputs, output: bytes, seconds: float) -> None:
+    if inputs.new_host_public_key:
+        print(f"host key {inputs.new_host_public_key}")
     if inputs.connection == "simulated":
         print("syntax checked (simulated machine)")
         return

@@ -1,5 +1,7 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { describeWithAnsible } from './ansible-folder.ts';
 import { hostPublicKey, privateKeyWith, setup } from './started-run.ts';
 
@@ -51,7 +53,28 @@ describeWithAnsible('what configure is told', () => {
     expect(stderr).toContain('AGENT_ID: missing');
     expect(stderr).toContain('AGENT_SSH_PRIVATE_KEY: missing');
     expect(stderr).toContain('AGENT_HOST_PUBLIC_KEY: missing');
+    expect(stderr).toContain('AGENT_NEW_HOST_KEY: missing');
     expect(existsSync(run.logFile)).toBe(false);
+  });
+
+  it('takes one way to say what the agent is, whole, and shows no value of it', async () => {
+    run = setup({ AGENT_CONNECTION: 'simulated' });
+    const environmentFile = join(run.folder, 'environment');
+    writeFileSync(environmentFile, '# a comment\n\nAPI_KEY=canary\ncanary without a name\n');
+    const two = await run.start({
+      AGENT_NPM_PACKAGE: 'canary@1',
+      AGENT_BINARY: 'https://example.com/canary',
+      AGENT_ROLE: 'canary',
+      AGENT_ENVIRONMENT_FILE: environmentFile,
+    }).ended;
+    expect(two.code).toBe(2);
+    expect(two.stderr.trimEnd().split('\n').slice(1)).toEqual([
+      '  AGENT_NPM_PACKAGE, AGENT_BINARY, AGENT_ROLE: only one of them can say what the agent is',
+      expect.stringMatching(/AGENT_COMMAND: missing, with AGENT_(NPM_PACKAGE|ROLE)$/),
+      '  AGENT_BINARY_SHA256: must be 64 hex digits, for a binary at an address',
+      '  AGENT_ROLE: must be the absolute path of a role, a folder with tasks in it',
+      '  AGENT_ENVIRONMENT_FILE: line 4 is not NAME=value',
+    ]);
   });
 
   it('runs another playbook only on this machine', async () => {
@@ -59,6 +82,7 @@ describeWithAnsible('what configure is told', () => {
       AGENT_CONNECTION: 'ssh',
       AGENT_SSH_PRIVATE_KEY: privateKeyWith('AAAA'),
       AGENT_HOST_PUBLIC_KEY: hostPublicKey(),
+      AGENT_NEW_HOST_KEY: generateAgentKeys('agent-1').nextHostPrivateKey,
       AGENT_PLAYBOOK: '/etc/hostname',
     });
     const refused = await run.start().ended;

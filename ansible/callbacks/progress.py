@@ -1,0 +1,89 @@
+"""Says of every finished task in one line how it went and how long it took, and keeps what made the run fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: progress
+type: notification
+short_description: A line for every finished task, and a file that says which task failed and why
+description:
+  - The lines begin with C(progress:), so that whoever follows the log can tell them from the rest.
+requirements:
+  - enabled in the configuration
+"""
+
+LONGEST_MESSAGE_LINES = 5
+LONGEST_LINE = 1000
+
+
+class CallbackModule(CallbackBase):
+    """Beside the default output, which has the details."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "progress"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        self._began = time.monotonic()
+
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self._began = time.monotonic()
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._say(result, "changed" if result.result.get("changed") else "ok")
+
+    def v2_runner_retry(self, result: Any) -> None:
+        self._say(result, f"not yet, try {result.result.get('attempts')}")
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if ignore_errors:
+            self._say(result, "failed, ignored")
+            return
+        self._say(result, "failed")
+        self._keep(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._say(result, "the server cannot be reached")
+        self._keep(result)
+
+    def _say(self, result: Any, how: str) -> None:
+        # Checks on this side and includes are no news.
+        if result.task.action.rpartition(".")[2] in QUIET:
+            return
+        seconds = time.monotonic() - self._began
+        self._display.display(f"progress: {result.task.get_name()}: {how} ({seconds:.1f} s)")
+
+    def _keep(self, result: Any) -> None:
+        path = os.environ.get("AGENT_FAILURE_FILE")
+        if path is None:
+            return
+        failure = {"task": result.task.get_name(), "message": message_of(result.result)}
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(failure, file)
+
+
+QUIET = frozenset({"assert", "include_tasks", "include_role", "import_tasks", "validate_argument_spec"})
+
+
+def message_of(result: dict[str, Any]) -> str:
+    """What a person needs of a failed task's result; Ansible has taken out what `no_log` hides."""
+    if "censored" in result:
+        return "what it said is kept secret, because it may name a secret (no_log)"
+    for item in result.get("results", []):
+        if isinstance(item, dict) and item.get("failed"):
+            return message_of(item)
+    parts = [str(result.get("msg", "")), str(result.get("stderr") or result.get("module_stderr") or "")]
+    lines = [line.strip()[:LONGEST_LINE] for part in parts for line in part.splitlines() if line.strip()]
+    return "\n".join(dict.fromkeys(lines[:LONGEST_MESSAGE_LINES])) or "it did not say why"

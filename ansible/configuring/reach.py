@@ -1,0 +1,70 @@
+"""The connection that all of a run goes through: opened before Ansible begins, with a reason where it cannot be."""
+
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ansible import NEW_KNOWN_HOSTS, SSH_CONFIG
+from guard import Alarm
+
+REACH_SECONDS = 90.0
+NEW_KEY_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
+_WRONG_KEY = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
+
+
+class Unreached(Exception):
+    """The server cannot be reached as it must be."""
+
+
+def open_connection(host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm) -> None:
+    """Waits until the server answers with a pinned host key and takes our key. Raises Unreached."""
+    _until_answered([], host, folder, environment, alarm, REACH_SECONDS)
+
+
+def check_new_host_key(host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm) -> None:
+    """A connection of its own, for which the old host key will not do. Raises Unreached."""
+    own = ["-o", "ControlPath=none", "-o", f"UserKnownHostsFile={folder / NEW_KNOWN_HOSTS}"]
+    _until_answered(own, host, folder, environment, alarm, NEW_KEY_SECONDS, wait_for_key=True)
+
+
+def _until_answered(
+    options: list[str],
+    host: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    alarm: Alarm,
+    limit_seconds: float,
+    wait_for_key: bool = False,
+) -> None:
+    deadline = time.monotonic() + limit_seconds
+    command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, host, "true"]
+    while True:
+        code, said = _try(command, folder / "ssh-said", environment, alarm, deadline)
+        if code == 0:
+            return
+        wrong_key = any(text in said for text in _WRONG_KEY)
+        if wrong_key and not wait_for_key:
+            raise Unreached("the server shows another host key than the pinned ones; nothing was sent to it")
+        if time.monotonic() >= deadline:
+            last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no answer")
+            raise Unreached(f"the server cannot be reached: {last}")
+        pause_until = time.monotonic() + _PAUSE_SECONDS
+        while time.monotonic() < pause_until:
+            alarm.wait(pause_until - time.monotonic())
+
+
+def _try(
+    command: list[str], said: Path, environment: Mapping[str, str], alarm: Alarm, deadline: float
+) -> tuple[int, str]:
+    # Not a pipe: the connection's master keeps standard error open for as long as it lives.
+    with open(said, "wb") as errors:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        )
+    while (code := process.poll()) is None:
+        if time.monotonic() >= deadline:
+            process.kill()
+        alarm.wait(deadline - time.monotonic())
+    return code, said.read_text(encoding="utf-8", errors="replace")
