@@ -16,6 +16,8 @@ export interface Connections {
   healthAddress(tailnetIp: string): string;
   /** How the configuration reaches a server. */
   machines: 'ssh' | 'simulated';
+  /** Where the sandbox tells of the network of its machines; undefined outside of it. */
+  networkUrl: string | undefined;
   /** Module that serves the builtin providers; undefined: the official plugins. */
   providerHost: string | undefined;
   /** The page on which a newcomer buys an agent from the sandbox. */
@@ -43,6 +45,7 @@ export function liveConnections(config: LiveConfig): Connections {
     tailscale,
     healthAddress: (tailnetIp) => `http://${tailnetIp}:${HEALTH_PORT}/health`,
     machines: 'ssh',
+    networkUrl: undefined,
     providerHost: undefined,
     checkoutUrl: undefined,
     accounts: {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVault } from './agents/secrets.ts';
 import { recordInputs } from './agents/store.ts';
-import { createHealthCheck } from './clients/health.ts';
+import { createHealthCheck, type HealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
 import { createHetznerInventory } from './clients/hetzner/inventory.ts';
 import { playbookVersion } from './clients/playbook.ts';
@@ -15,9 +15,11 @@ import {
   passiveStateStore,
   type StateStore,
 } from './clients/pulumi/state-store.ts';
+import type { TailnetPlace } from './clients/tailnet/place.ts';
 import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
 import type { Config } from './config.ts';
 import { type Connections, fingerprint } from './connections.ts';
+import { openControllerPlace } from './controller-place.ts';
 import { createPool, type Database } from './database/connect.ts';
 import { createLocalExecutor, type Executor } from './executors/local/executor.ts';
 import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
@@ -59,14 +61,18 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   await removeLeftWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
-  const runners = createRunners(deps, installation);
+  const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
+  const place = await openControllerPlace({ config, connections, marks, log });
+  const health = createHealthCheck(connections.healthAddress, place?.dial);
+  const runners = createRunners(deps, marks);
   const pulumi = await openState(deps);
+  const executor = createExecutor(deps, runners, pulumi.state, place);
   const worker = await startWorker({
     database,
     queue,
     log,
     fence: pulumi.fence,
-    runbooks: assembleRunbooks(deps, createExecutor(deps, runners, pulumi.state), pulumi),
+    runbooks: assembleRunbooks(deps, executor, pulumi, health),
     leaseSeconds: config.leaseSeconds,
     retrySeconds: config.retrySeconds,
     concurrency: config.workerConcurrency,
@@ -77,6 +83,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     stop: async () => {
       await Promise.all([sweeping.stop(), worker.stop()]);
       await runners.stop();
+      await place?.stop();
       await pulumi.close();
     },
   };
@@ -114,7 +121,7 @@ async function openState({ connections, log }: ServiceDeps): Promise<PulumiState
 
 const runsDir = (config: Config) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections }: ServiceDeps, installation: string): RunnerPool {
+function createRunners({ config, connections }: ServiceDeps, marks: Record<string, string>): RunnerPool {
   return createRunnerPool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
@@ -122,12 +129,17 @@ function createRunners({ config, connections }: ServiceDeps, installation: strin
       workDir: runsDir(config),
     },
     environment: config.childEnvironment,
-    marks: { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() },
+    marks,
     idle: config.workerConcurrency,
   });
 }
 
-function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool, state: StateStore): Executor {
+function createExecutor(
+  { config, connections }: ServiceDeps,
+  pool: RunnerPool,
+  state: StateStore,
+  place: TailnetPlace | undefined,
+): Executor {
   return createLocalExecutor({
     pool,
     state,
@@ -135,6 +147,7 @@ function createExecutor({ config, connections }: ServiceDeps, pool: RunnerPool, 
     configure: {
       path: join(ANSIBLE_DIR, 'configure'),
       connection: connections.machines,
+      proxyCommand: place?.proxyCommand,
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir: join(config.dataDir, 'logs', 'configure'),
@@ -146,6 +159,7 @@ function assembleRunbooks(
   { connections, database }: ServiceDeps,
   executor: Executor,
   { state, fence }: PulumiState,
+  health: HealthCheck,
 ): Runbooks {
   return createRunbooks({
     clouds: {
@@ -154,7 +168,7 @@ function assembleRunbooks(
     },
     executor,
     state,
-    health: createHealthCheck(connections.healthAddress),
+    health,
     vault: createVault(connections.pulumi.passphrase),
     foundations: createFoundationStore(database, fence),
     recordInputs: (run, { inputs, secrets }) =>

@@ -12,6 +12,8 @@ export type Network =
       /** The programs to use there. */
       tailscale: string;
       tailscaled: string;
+      /** What they need to be told there. */
+      environment: Record<string, string>;
     };
 
 /** `GET /network`; to be mounted under `/sandbox`. */

@@ -26,6 +26,15 @@ export interface TailscaleClient {
   deleteDevice(deviceId: string): Promise<void>;
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
+  /** Makes a key for one device, which needs no approval and stays when it is offline. @returns its secret, to be had only now. */
+  createKey(key: NewTailnetKey): Promise<string>;
+}
+
+export interface NewTailnetKey {
+  /** Letters, digits, hyphens and spaces, at most 50. */
+  description: string;
+  expirySeconds: number;
+  tags: string[];
 }
 
 /** `watch` hears of every call, those for access tokens included. */
@@ -36,6 +45,17 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
   const call = async (method: 'GET' | 'DELETE', url: string) =>
     requestJson({ method, url, headers: { authorization: await authorize() }, watch });
   return {
+    createKey: async ({ description, expirySeconds, tags }) => {
+      const create = { reusable: false, ephemeral: false, preauthorized: true, tags };
+      const answer = await requestJson({
+        method: 'POST',
+        url: `${tailnet}/keys`,
+        headers: { authorization: await authorize(), 'content-type': 'application/json' },
+        body: JSON.stringify({ description, expirySeconds, capabilities: { devices: { create } } }),
+        watch,
+      });
+      return z.object({ key: z.string() }).parse(answer).key;
+    },
     listDevices: async () =>
       z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
     deleteDevice: (deviceId) =>

@@ -40,6 +40,8 @@ export interface ExecutorSettings {
     /** The script that the stack's command resource runs. */
     path: string;
     connection: 'ssh' | 'simulated';
+    /** OpenSSH's `ProxyCommand`, through the controller's place on the tailnet. */
+    proxyCommand?: string | undefined;
     ansibleBin: string | undefined;
     timeoutSeconds: number;
     /** Folder for the log of each run, a file an attempt. */
@@ -116,6 +118,7 @@ export function configureEnvironment(
   return {
     AGENT_STACKS_CONFIGURE: configure.path,
     AGENT_CONNECTION: configure.connection,
+    ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
     AGENT_LOG_FILE: join(configure.logDir, `${run.operation.operation_id}-${run.operation.attempt}.log`),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),

@@ -42,6 +42,11 @@ export async function writePolicy(
   });
 }
 
+/** Tells a control server that has just been started what holds: a kill may have come between its word and the record. */
+export async function enforceRecordedPolicy(pool: pg.Pool, control: ControlServer): Promise<void> {
+  await control.enforcePolicy((await readPolicy(pool, control)).text);
+}
+
 /** The policy as plain JSON: HuJSON is JSON with comments and trailing commas. */
 export function policyJson(text: string): unknown {
   return JSON.parse(

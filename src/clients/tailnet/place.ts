@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net';
+import { createLocalApi, type LocalApi } from './local-api.ts';
+
+/** The controller's own place on the tailnet: what it reaches agents by. */
+export interface TailnetPlace {
+  /** A connection to an agent's tailnet address. @throws RetryableError where there is none to be had */
+  dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
+  /** Whether it is on the tailnet right now; while it is not, silence says nothing about an agent. */
+  isUp(): Promise<boolean>;
+  /** OpenSSH's `ProxyCommand`; undefined where the whole host is on the tailnet. */
+  proxyCommand: string | undefined;
+  stop(): Promise<void>;
+}
+
+/** Sockets of a tailscaled that the host itself runs, by system. */
+const HOST_SOCKETS = ['/var/run/tailscale/tailscaled.sock', '/var/run/tailscaled.socket'];
+
+/** The place of the host that this runs on; undefined where no tailscaled of its own is running and logged in. */
+export async function findHostPlace(
+  tailscale: string | undefined,
+  sockets = HOST_SOCKETS,
+): Promise<TailnetPlace | undefined> {
+  for (const socket of sockets) {
+    const api = createLocalApi(socket);
+    const status = await api.status().catch(() => undefined);
+    if (status?.BackendState !== 'Running') continue;
+    // Without an interface, SSH has to be led through tailscaled.
+    if (status.TUN !== true && tailscale === undefined) continue;
+    return {
+      dial: api.dial,
+      isUp: () => isRunning(api),
+      proxyCommand: status.TUN === true ? undefined : proxyCommand(tailscale!, socket),
+      stop: async () => {},
+    };
+  }
+  return undefined;
+}
+
+export async function isRunning(api: LocalApi): Promise<boolean> {
+  const status = await api.status().catch(() => undefined);
+  return status?.BackendState === 'Running';
+}
+
+/** For OpenSSH, which replaces `%` words and hands the rest to a shell. */
+export function proxyCommand(tailscale: string, socket: string): string {
+  return `${quoted(tailscale)} --socket=${quoted(socket)} nc %h %p`;
+}
+
+function quoted(path: string): string {
+  const escaped = path.replaceAll('%', '%%');
+  return /^[\w./%+:@-]+$/.test(escaped) ? escaped : `'${escaped.replaceAll("'", `'\\''`)}'`;
+}

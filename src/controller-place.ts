@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type OwnPlaceOptions, openOwnPlace } from './clients/tailnet/own-place.ts';
+import { findHostPlace, type TailnetPlace } from './clients/tailnet/place.ts';
+import { hostSurroundings, type Surroundings, sandboxSurroundings } from './clients/tailnet/surroundings.ts';
+import { makeControllerKey } from './clients/tailscale/controller-key.ts';
+import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
+import type { Config } from './config.ts';
+import type { Connections } from './connections.ts';
+import { claimFolder } from './launch/claims.mjs';
+import type { Log } from './log.ts';
+
+export interface PlaceDeps {
+  config: Pick<Config, 'dataDir' | 'childEnvironment'>;
+  connections: Pick<Connections, 'machines' | 'networkUrl' | 'tailscale'>;
+  /** Marks of this process, for whatever it starts. */
+  marks: Record<string, string>;
+  log: Log;
+}
+
+/**
+ * By what this process reaches agents: the host's own tailscaled in live mode, else one that this process runs. Undefined where machines are simulated,
+ * and where there is neither: then agents are reached as the host reaches addresses, if it does.
+ */
+export async function openControllerPlace(deps: PlaceDeps): Promise<TailnetPlace | undefined> {
+  const { config, connections, log } = deps;
+  if (connections.machines === 'simulated') return undefined;
+  const { networkUrl } = connections;
+  if (networkUrl !== undefined) return openClaimedPlace(deps, () => sandboxSurroundings(networkUrl));
+  const here = hostSurroundings(config.childEnvironment.PATH, connections.tailscale.loginServer);
+  const host = await findHostPlace(here?.tailscale);
+  if (host !== undefined || here !== undefined) return host ?? openClaimedPlace(deps, async () => here!);
+  const text =
+    'no tailscaled runs here and none is installed: agents can be reached only if this host routes to the tailnet';
+  log.warn({ event: 'tailnet.none' }, text);
+  return undefined;
+}
+
+/** Processes of one DATA_DIR take numbered places, the lowest free one first, so that each start finds a device that exists already. */
+async function openClaimedPlace(
+  { config, connections, marks, log }: PlaceDeps,
+  surroundings: () => Promise<Surroundings>,
+): Promise<TailnetPlace> {
+  const { stateDir, number, release } = claimStateDir(config.dataDir);
+  const tailscale = createTailscaleClient(connections.tailscale);
+  const options: OwnPlaceOptions = {
+    surroundings,
+    stateDir,
+    socket: socketIn(stateDir),
+    hostname: controllerName(config.dataDir, number),
+    makeKey: (name) => makeControllerKey(tailscale, name),
+    environment: { ...config.childEnvironment, ...marks },
+    log,
+  };
+  try {
+    const place = await openOwnPlace(options);
+    return {
+      ...place,
+      stop: async () => {
+        await place.stop();
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+export const tailnetDir = (dataDir: string) => join(dataDir, 'tailnet');
+
+function claimStateDir(dataDir: string): { stateDir: string; number: number; release: () => void } {
+  for (let number = 1; ; number++) {
+    const stateDir = join(tailnetDir(dataDir), String(number));
+    const claim = claimFolder(join(stateDir, 'claim'));
+    if (claim.owner === null) return { stateDir, number, release: claim.release };
+  }
+}
+
+/** The same after every start, and no other's: nobody else on this host has this folder. */
+function controllerName(dataDir: string, number: number): string {
+  const hash = createHash('sha256').update(`${hostname()}\0${dataDir}`).digest('hex');
+  return `controller-${hash.slice(0, 10)}-${number}`;
+}
+
+/** A unix socket's address has room for about a hundred bytes. */
+const SOCKET_PATH_BYTES = 100;
+const SOCKET_NAME = 'tailscaled.sock';
+
+/** The socket of the tailscaled whose state is in a folder: in there too, or where that path is too long, in a folder of ours for temporary files. */
+export function socketIn(stateDir: string): string {
+  const path = join(stateDir, SOCKET_NAME);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
+  const name = createHash('sha256').update(stateDir).digest('hex').slice(0, 16);
+  const folder = join(tmpdir(), `agent-stacks-${name}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(folder);
+  if (uid !== process.getuid?.() || (mode & 0o777) !== 0o700)
+    throw new Error(`${folder} is not a private folder of ours: is somebody else using its name?`);
+  return join(folder, SOCKET_NAME);
+}
