@@ -198,6 +198,7 @@ export function sandboxConnections(
     },
     healthAddress: (tailnetIp) => `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
     machines: 'simulated',
+    networkUrl: `${file.stripeApiUrl}/sandbox/network`,
     providerHost:
       config.providers === 'builtin'
         ? new URL('../sandbox/providers/host.ts', import.meta.url).href
