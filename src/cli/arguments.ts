@@ -6,6 +6,11 @@ export const USAGE = `npm run agents -- <command>
   show AGENT                        one agent with its operations
   create --user-id ID --region REGION [--agent-id ID] [--plan PLAN] [--wait]
                                     an agent without an order
+  stop AGENT [--wait]               switch its server off; everything is kept, and billed
+  start AGENT [--wait]              switch it on again, and wait for a healthy answer
+  restart AGENT [--wait]            off and on again
+  reconfigure AGENT [--wait]        run the playbook again, in this installation's version
+  rebuild AGENT [--yes] [--wait]    install its disk anew; what is on it is lost
   refresh AGENT [--wait]            look what is there and whether it is healthy
   destroy AGENT [--yes] [--wait]    remove everything of an agent
   logs AGENT [-f]                   what its newest operation tells; -f follows it to its end
@@ -35,8 +40,8 @@ export type Command = Common &
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
     | { name: 'show'; agentId: string }
-    | { name: 'refresh'; agentId: string }
-    | { name: 'destroy'; agentId: string; yes: boolean }
+    | { name: 'start' | 'stop' | 'restart' | 'reconfigure' | 'refresh'; agentId: string }
+    | { name: 'rebuild' | 'destroy'; agentId: string; yes: boolean }
     | { name: 'logs'; agentId: string; follow: boolean }
     | { name: 'cancel' | 'retry'; operationId: string }
     | { name: 'create'; agent: { agentId?: string; userId: string; region: string; plan?: string } }
@@ -49,6 +54,11 @@ const OPTIONS = {
   list: { status: text },
   show: {},
   create: { 'agent-id': text, 'user-id': text, region: text, plan: text, wait: flag },
+  start: { wait: flag },
+  stop: { wait: flag },
+  restart: { wait: flag },
+  reconfigure: { wait: flag },
+  rebuild: { yes: { type: 'boolean', short: 'y' }, wait: flag },
   refresh: { wait: flag },
   destroy: { yes: { type: 'boolean', short: 'y' }, wait: flag },
   logs: { follow: { type: 'boolean', short: 'f' } },
@@ -94,8 +104,13 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
   };
   switch (name) {
     case 'show':
+    case 'start':
+    case 'stop':
+    case 'restart':
+    case 'reconfigure':
     case 'refresh':
       return { ...common, name, agentId: one('an agent id') };
+    case 'rebuild':
     case 'destroy':
       return { ...common, name, agentId: one('an agent id'), yes: values.yes === true };
     case 'logs':

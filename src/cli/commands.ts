@@ -31,11 +31,16 @@ export async function run(command: Exclude<Command, { name: 'help' }>, terminal:
     case 'logs':
       return logs(command, terminal);
     case 'destroy':
-      return destroy(command, terminal);
+    case 'rebuild':
+      return requestForGood(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
+    case 'start':
+    case 'stop':
+    case 'restart':
+    case 'reconfigure':
     case 'refresh':
-      return request(command, terminal, `${agentPath(command.agentId)}/refresh`);
+      return request(command, terminal, `${agentPath(command.agentId)}/${command.name}`);
     case 'cancel':
     case 'retry':
       return request(
@@ -121,19 +126,26 @@ async function logs({ agentId, follow, json }: Of<'logs'>, terminal: Terminal): 
   return !follow || ended.status === 'succeeded';
 }
 
-async function destroy(command: Of<'destroy'>, terminal: Terminal): Promise<boolean> {
-  if (!command.yes) {
+const WARNINGS = {
+  destroy: 'with everything on its server',
+  rebuild: 'and lose everything on its disk',
+};
+
+/** There is no way back from these: a person is asked once more. */
+async function requestForGood(command: Of<'destroy' | 'rebuild'>, terminal: Terminal): Promise<boolean> {
+  const { name, agentId, yes } = command;
+  if (!yes) {
     if (terminal.confirm === undefined) {
-      throw new CommandError('Without a terminal to ask, destroy needs --yes');
+      throw new CommandError(`Without a terminal to ask, ${name} needs --yes`);
     }
-    const agent = await terminal.client.get(agentPath(command.agentId), agentJson);
-    const question = `Destroy agent ${agent.agentId} (${agent.status}) with everything on its server?`;
+    const agent = await terminal.client.get(agentPath(agentId), agentJson);
+    const question = `${name === 'destroy' ? 'Destroy' : 'Rebuild'} agent ${agent.agentId} (${agent.status}) ${WARNINGS[name]}?`;
     if (!(await terminal.confirm(question))) {
       terminal.print('Nothing was done.');
       return false;
     }
   }
-  return request(command, terminal, `${agentPath(command.agentId)}/destroy`);
+  return request(command, terminal, `${agentPath(agentId)}/${name}`);
 }
 
 /** Asks for an operation, and with `--wait` follows it to its end. */
