@@ -7,13 +7,16 @@ export interface UserData {
   loginServer?: string | undefined;
 }
 
+/** Of the key that signs the vendor's packages; the key itself comes from where the packages do. */
+const TAILSCALE_SIGNING_KEY = '2596A99EAAB33821893C0A79458CA832957F5868';
+const KEY_FILE = '/etc/agent/tailnet-key';
+
 /**
  * Cloud-init for a new server: its host key, the administering user `ops`, and the tailnet key with which it joins by itself.
  * All of it is worthless afterwards: the key is single use and the first Ansible run replaces the host key.
  * @see https://cloudinit.readthedocs.io/en/latest/reference/modules.html
  */
 export function renderUserData(data: UserData): string {
-  const login = data.loginServer === undefined ? '' : ` --login-server=${data.loginServer}`;
   return `#cloud-config
 hostname: ${data.hostname}
 preserve_hostname: false
@@ -35,15 +38,40 @@ users:
     ssh_authorized_keys:
       - ${data.adminPublicKey}
 write_files:
-  - path: /etc/agent/tailnet-key
+  - path: ${KEY_FILE}
     owner: root:root
     permissions: "0600"
     content: ${data.tailnetKey}
 runcmd:
-  - [sh, -c, "command -v tailscale >/dev/null || curl -fsSL https://tailscale.com/install.sh | sh"]
-  - [sh, -c, "tailscale up --auth-key=file:/etc/agent/tailnet-key --hostname=${data.hostname}${login}"]
-  - [sh, -c, "rm -f /etc/agent/tailnet-key"]
+  - |
+${indent(joinScript(data), 4)}
 `;
+}
+
+/**
+ * Installs Tailscale where the image has none, and joins. The first look at the repository takes no other key than the one
+ * we know; from then on the vendor's own package keeps the keyring. Names of the tailnet are of no use to an agent, which may
+ * reach nothing there.
+ */
+function joinScript({ hostname, loginServer }: UserData): string {
+  const login = loginServer === undefined ? '' : ` --login-server=${loginServer}`;
+  return `set -eu
+trap 'rm -f ${KEY_FILE}' EXIT
+if ! command -v tailscale >/dev/null; then
+  . /etc/os-release
+  repository="https://pkgs.tailscale.com/stable/$ID"
+  keyring=/usr/share/keyrings/tailscale-archive-keyring.gpg
+  list=/etc/apt/sources.list.d/tailscale.list
+  export DEBIAN_FRONTEND=noninteractive
+  apt_get="apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=5"
+  curl -fsSL --retry 5 --retry-connrefused -o "$keyring" "$repository/$VERSION_CODENAME.noarmor.gpg"
+  chmod 0644 "$keyring"
+  echo "deb [signed-by=$keyring,${TAILSCALE_SIGNING_KEY}] $repository $VERSION_CODENAME main" >"$list"
+  $apt_get update
+  $apt_get install -y tailscale
+  sed -i 's/,${TAILSCALE_SIGNING_KEY}//' "$list"
+fi
+tailscale up --auth-key=file:${KEY_FILE} --hostname=${hostname} --accept-dns=false${login}`;
 }
 
 function indent(text: string, width: number): string {

@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { readCloudInit } from '../../src/sandbox/machines/cloud-init.ts';
@@ -57,10 +60,47 @@ test('as YAML it says what it should: the host key whole, the files private, no 
       { path: '/etc/agent/tailnet-key', owner: 'root:root', permissions: '0600', content: data.tailnetKey },
     ],
   });
-  const commands = (config.runcmd as string[][]).map((words) => words.join(' '));
-  expect(commands.some((line) => line.includes(data.tailnetKey))).toBe(false);
-  expect(commands.at(-1)).toContain('rm -f /etc/agent/tailnet-key');
-  expect(commands.find((line) => line.includes('tailscale up'))).toContain(
-    '--auth-key=file:/etc/agent/tailnet-key --hostname=agent-a1 --login-server=https://login.example',
+  const [script, ...more] = config.runcmd as string[];
+  expect(more).toEqual([]);
+  expect(script).not.toContain(data.tailnetKey);
+  expect(script).toMatch(/^trap 'rm -f \/etc\/agent\/tailnet-key' EXIT$/m);
+  expect(script).toMatch(
+    /^tailscale up --auth-key=file:\/etc\/agent\/tailnet-key --hostname=agent-a1 --accept-dns=false --login-server=https:\/\/login\.example$/m,
   );
+});
+
+test('Tailscale comes from the vendor’s repository, signed by the key we know, where the image has none', ({
+  skip,
+}) => {
+  const config = parsed(renderUserData(data));
+  skip(Object.keys(config).length === 0, 'no Python with YAML on this machine');
+  const folder = mkdtempSync(join(tmpdir(), 'user-data-test-'));
+  const [script] = config.runcmd as string[];
+  // What the script calls notes its words; the paths of the system lie in the folder.
+  const note = (name: string, body = '') =>
+    `${name}() { echo "${name} $*" >>"${folder}/called"; ${body}\n}\n`;
+  const local = (script as string)
+    .replaceAll(/\/(etc|usr)\//g, (path) => `${folder}${path}`)
+    .replace('command -v tailscale', 'false');
+  for (const path of ['etc/agent', 'etc/apt/sources.list.d', 'usr/share/keyrings'])
+    mkdirSync(join(folder, path), { recursive: true });
+  writeFileSync(join(folder, 'etc/os-release'), 'ID=debian\nVERSION_CODENAME=trixie\n');
+  const list = join(folder, 'etc/apt/sources.list.d/tailscale.list');
+  const fakes = [
+    note('curl', ': >"$6"'),
+    note('apt_get_', `cp "${list}" "${folder}/$#"`),
+    note('tailscale'),
+  ].join('');
+  execFileSync('sh', ['-c', fakes + local.replaceAll('"apt-get ', '"apt_get_ ')]);
+  expect(readFileSync(join(folder, 'called'), 'utf8')).toMatch(
+    /^curl .*https:\/\/pkgs\.tailscale\.com\/stable\/debian\/trixie\.noarmor\.gpg\napt_get_ .* update\napt_get_ .* install -y tailscale\ntailscale up /,
+  );
+  const keyring = `${folder}/usr/share/keyrings/tailscale-archive-keyring.gpg`;
+  const source = 'https://pkgs.tailscale.com/stable/debian trixie main\n';
+  // While it is installed, one key alone will do; from then on the vendor's package says which.
+  expect(readFileSync(join(folder, '6'), 'utf8')).toBe(
+    `deb [signed-by=${keyring},2596A99EAAB33821893C0A79458CA832957F5868] ${source}`,
+  );
+  expect(readFileSync(list, 'utf8')).toBe(`deb [signed-by=${keyring}] ${source}`);
+  rmSync(folder, { recursive: true });
 });
