@@ -2,9 +2,10 @@ import { type Kysely, sql } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import type { Database } from './connect.ts';
 import * as first from './migrations/0001-first.ts';
+import * as githubActions from './migrations/0002-github-actions.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
-const MIGRATIONS: Record<string, Migration> = { '0001-first': first };
+const MIGRATIONS: Record<string, Migration> = { '0001-first': first, '0002-github-actions': githubActions };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
 

@@ -15,6 +15,7 @@ export interface Tables {
   idempotency_keys: IdempotencyKeyTable;
   workers: WorkerTable;
   sweeps: SweepTable;
+  run_cancellations: RunCancellationTable;
 }
 
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -28,6 +29,8 @@ export interface InstallationTable {
   accounts: Json<Record<string, string>>;
   /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
   data_dir: string | null;
+  /** What carries new attempts out. */
+  executor: Defaulted<'local' | 'github-actions'>;
   created_at: DefaultTimestamp;
 }
 
@@ -106,6 +109,17 @@ export interface OperationTable {
   run_after: DefaultTimestamp;
   claimed_at: Timestamp | null;
   last_heartbeat_at: Timestamp | null;
+  /** When its present attempt was dispatched to GitHub; null where none is, or was. */
+  dispatched_at: Timestamp | null;
+  /** Dispatches in a row that failed, and what `error` said before the first of them. */
+  dispatch_failures: Defaulted<number>;
+  error_before_dispatch: string | null;
+  /** When GitHub was last asked for its workflow run. */
+  polled_at: Timestamp | null;
+  /** What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports its end. */
+  result: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
+  /** The callback that ended the last attempt, to know a repeat of it. */
+  report: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
   created_at: DefaultTimestamp;
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
@@ -158,6 +172,16 @@ export interface WorkerTable {
   concurrency: number;
   started_at: DefaultTimestamp;
   seen_at: DefaultTimestamp;
+}
+
+/** A workflow run at GitHub that nobody needs any more. */
+export interface RunCancellationTable {
+  workflow_run_id: string;
+  operation_id: string;
+  asked_at: DefaultTimestamp;
+  try_at: DefaultTimestamp;
+  tries: Defaulted<number>;
+  done_at: Timestamp | null;
 }
 
 export interface SweepPlace {

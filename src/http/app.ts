@@ -20,11 +20,22 @@ import { retryOperation } from './operations/retry-operation.ts';
 import { showOperation } from './operations/show-operation.ts';
 import { listOrders } from './orders.ts';
 import { notFound, problemHandler } from './problem.ts';
+import { claimRoute } from './runner/claim.ts';
+import { recordRoute } from './runner/record.ts';
+import { receiveGithubCallback } from './webhooks/github.ts';
 import { receiveStripeEvent } from './webhooks/stripe.ts';
 
 export type { HttpDeps } from './deps.ts';
 
 const OPEN_ROUTES = [liveness, readiness];
+
+/** Not the operator's: their senders sign what they send. */
+const SIGNED_ROUTES = [
+  '/api/webhooks/stripe',
+  '/api/webhooks/github',
+  '/api/runner/claim',
+  '/api/runner/record',
+];
 
 const OPERATOR_ROUTES = [
   listAgents,
@@ -50,7 +61,10 @@ export function createApp(deps: HttpDeps): Express {
   if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
 
   app.post('/api/webhooks/stripe', ...receiveStripeEvent(deps));
-  app.all('/api/webhooks/stripe', (_request, response) => {
+  app.post('/api/webhooks/github', receiveGithubCallback(deps));
+  app.post('/api/runner/claim', claimRoute(deps));
+  app.post('/api/runner/record', recordRoute(deps));
+  app.all(SIGNED_ROUTES, (_request, response) => {
     response.status(405).set('allow', 'POST').json({ error: 'Only POST is possible here' });
   });
 

@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/event-hub.ts';
+import type { RemoteDeps } from '../operations/remote/deps.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
@@ -13,6 +14,8 @@ export interface HttpDeps {
   apiToken: Secret;
   /** Several while a secret rolls. */
   webhookSecrets: readonly Secret[];
+  /** For attempts on GitHub's runners; undefined where their messages can be trusted by nothing. */
+  remote?: RemoteDeps | undefined;
   mode: 'sandbox' | 'live';
   /** How callbacks and links reach this service, without a slash at the end. */
   publicUrl: string;

@@ -1,16 +1,19 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import { appendEvents } from './events.ts';
+import { endWorkflowRun } from './remote/run-cancellations.ts';
 
 /** queued → cancelled. */
 export async function cancelQueued(
   trx: Database,
   operation: { operation_id: string; attempt: number },
 ): Promise<void> {
+  await endWorkflowRun(trx, operation.operation_id);
   await trx
     .updateTable('operations')
     .set({
       status: 'cancelled',
+      dispatched_at: null,
       cancel_requested: true,
       finished_at: sql`clock_timestamp()`,
       updated_at: sql`now()`,
@@ -24,8 +27,9 @@ export async function cancelQueued(
   ]);
 }
 
-/** An active operation is asked to end; its worker hears of it with the next heartbeat. */
+/** An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is cancelled at GitHub. */
 export async function askToEnd(trx: Database, operationId: string): Promise<void> {
+  await endWorkflowRun(trx, operationId);
   await trx
     .updateTable('operations')
     .set({ cancel_requested: true, updated_at: sql`now()` })

@@ -7,6 +7,7 @@ import type { Queue } from '../queue/queue.ts';
 import { isWorkerAlive } from '../survivors.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events.ts';
+import { endWorkflowRun } from './remote/run-cancellations.ts';
 import { settleLocked } from './settle.ts';
 import { RUNNER_SILENT_SECONDS } from './states.ts';
 
@@ -37,6 +38,7 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .executeTakeFirst();
       if (row === undefined) return undefined;
       const reason = explainLoss(row);
+      await endWorkflowRun(trx, row.operation_id);
       await appendEvents(trx, row.operation_id, row.attempt, [
         { type: 'log', data: { line: reason, stream: 'service' } },
       ]);

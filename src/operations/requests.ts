@@ -7,7 +7,8 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
 import { appendEvents } from './events.ts';
-import { ALLOWED_FROM, type OperationKind } from './states.ts';
+import { chosenExecutor } from './executor-choice.ts';
+import { ALLOWED_FROM, EXCLUSIVE, type OperationKind } from './states.ts';
 
 /** A person's request goes before background work. */
 const PRIORITY: Partial<Record<OperationKind, number>> = { refresh: -1, rollback: 1 };
@@ -31,7 +32,7 @@ export async function insertOperation(
     .values({
       agent_id: operation.agentId,
       kind: operation.kind,
-      executor: 'local',
+      executor: chosenExecutor,
       priority: PRIORITY[operation.kind] ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
@@ -98,17 +99,18 @@ export async function requestOperation(
   return operation;
 }
 
-async function refuseDouble(trx: Database, agentId: string, kind: OperationKind): Promise<void> {
-  const same = await trx
+/** The same again, or another change of how the agent runs, before the first has ended. */
+export async function refuseDouble(trx: Database, agentId: string, kind: OperationKind): Promise<void> {
+  const other = await trx
     .selectFrom('operations')
-    .select('operation_id')
+    .select(['operation_id', 'kind'])
     .where('agent_id', '=', agentId)
-    .where('kind', '=', kind)
+    .where('kind', 'in', EXCLUSIVE.includes(kind) ? EXCLUSIVE : [kind])
     .where('status', 'in', ['queued', 'active'])
     .executeTakeFirst();
-  if (same !== undefined)
+  if (other !== undefined)
     throw new ConflictError(
-      `A ${kind} of agent ${agentId} is already under way (operation ${same.operation_id})`,
+      `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
 }
 

@@ -6,8 +6,9 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { cancelQueued } from './endings.ts';
 import { appendEvents } from './events.ts';
-import { lockOperation } from './requests.ts';
-import { ALLOWED_FROM } from './states.ts';
+import { chosenExecutor } from './executor-choice.ts';
+import { lockOperation, refuseDouble } from './requests.ts';
+import { ALLOWED_FROM, EXCLUSIVE } from './states.ts';
 
 /**
  * Next attempt of an operation that has failed or was cancelled; its tries are counted afresh.
@@ -34,6 +35,7 @@ export async function retryOperation(
       `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be tried again now`,
     );
   }
+  if (EXCLUSIVE.includes(operation.kind)) await refuseDouble(trx, agentId, operation.kind);
   if (operation.kind === 'provision') await cancelWaitingRollbacks(trx, agentId);
   return queueAgain(trx, queue, operation, request.actor);
 }
@@ -50,6 +52,7 @@ async function hastenDestroy(
     .where('agent_id', '=', agentId)
     .where('kind', '=', 'destroy')
     .where('status', '=', 'queued')
+    .where('dispatched_at', 'is', null)
     .returningAll()
     .executeTakeFirst();
   if (waiting === undefined) throw new ConflictError(`A destroy of agent ${agentId} is under way`);
@@ -82,6 +85,7 @@ async function queueAgain(
       .updateTable('operations')
       .set({
         status: 'queued',
+        executor: chosenExecutor,
         retry_count: 0,
         lost_count: 0,
         cancel_requested: false,

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { markStopFailed, recordFailure } from '../agents/lifecycle.ts';
 import type { AgentStatus } from '../agents/states.ts';
 import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
@@ -8,7 +9,9 @@ import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { decide } from './decide.ts';
 import { type AgentEffect, applyEffect } from './effects.ts';
 import { appendEvents } from './events.ts';
+import { chosenExecutor } from './executor-choice.ts';
 import { insertOperation } from './requests.ts';
+import { EXCLUSIVE } from './states.ts';
 
 interface SettleDeps {
   database: Database;
@@ -23,14 +26,23 @@ const DESTROY_AGAIN_SECONDS = 600;
 /** active → succeeded, together with what it means for the agent. @throws LostError */
 export async function succeed(database: Database, claim: Claim, effect: AgentEffect): Promise<void> {
   await database.transaction().execute(async (trx) => {
-    const row = await lockClaim(trx, claim);
-    await applyEffect(trx, row.agent_id, effect);
-    await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
-    await appendEvents(trx, claim.operationId, claim.attempt, [
-      { type: 'step', data: { step: 'finished' } },
-      { type: 'status', data: { status: 'succeeded', attempt: claim.attempt } },
-    ]);
+    await succeedLocked(trx, await lockClaim(trx, claim), effect);
   });
+}
+
+/** The same for an operation whose row is already locked. @throws ConflictError where the agent's state does not allow the effect */
+export async function succeedLocked(trx: Database, row: OperationRow, effect: AgentEffect): Promise<void> {
+  const claim = claimOf(row);
+  await applyEffect(trx, row.agent_id, effect);
+  await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
+  await appendEvents(trx, claim.operationId, claim.attempt, [
+    { type: 'step', data: { step: 'finished' } },
+    { type: 'status', data: { status: 'succeeded', attempt: claim.attempt } },
+  ]);
+}
+
+function claimOf(row: OperationRow): Claim {
+  return { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
 }
 
 /**
@@ -82,7 +94,7 @@ export async function settleLocked(
   failure: { error: unknown; step: string },
   retrySeconds?: number,
 ): Promise<'queued' | 'failed' | 'cancelled'> {
-  const claim = { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
+  const claim = claimOf(row);
   const error = errorMessage(failure.error);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
   // Once a person has asked for the end, whatever the attempt says is the end.
@@ -92,8 +104,7 @@ export async function settleLocked(
   switch (decision.kind) {
     case 'cancelled':
       await close(trx, claim, { status: 'cancelled', error: 'Cancelled', failed_step: failure.step });
-      // A refresh that a person ended has found out nothing about the agent.
-      if (row.kind !== 'refresh') await afterLastFailure(trx, queue, row, 'The operation was cancelled');
+      await afterCancel(trx, queue, row);
       await tellStatus(trx, claim, { status: 'cancelled', attempt: row.attempt });
       return 'cancelled';
     case 'give-up':
@@ -142,6 +153,16 @@ export async function settleLocked(
   }
 }
 
+/** What it means for an agent that a person has ended an operation that may have begun. */
+export async function afterCancel(trx: Database, queue: Queue, row: OperationRow): Promise<void> {
+  const why = `The ${row.kind} was cancelled`;
+  // A refresh has found out nothing, and how far the others came, nobody has looked.
+  if (row.kind === 'refresh') return;
+  if (row.kind !== 'stop' && EXCLUSIVE.includes(row.kind))
+    return recordFailure(trx, row.agent_id, { error: why, health: 'unknown' });
+  await afterLastFailure(trx, queue, row, why);
+}
+
 /** What the last failure of an operation means for its agent. */
 async function afterLastFailure(
   trx: Database,
@@ -177,8 +198,12 @@ async function afterLastFailure(
     case 'refresh':
       await recordUnhealthy(trx, row.agent_id, error);
       return;
-    default:
+    case 'stop':
+      // Refused before it began, or a destroy was asked for meanwhile: the agent is not on its way to being switched off.
+      if ((await statusOf(trx, row.agent_id)) === 'stopping') await markStopFailed(trx, row.agent_id, error);
       return;
+    default:
+      return recordFailure(trx, row.agent_id, { error, health: 'unhealthy' });
   }
 }
 
@@ -206,6 +231,7 @@ async function close(trx: Database, claim: Claim, ending: Ending): Promise<void>
       ...ending,
       worker_id: null,
       lease_until: null,
+      dispatched_at: null,
       finished_at: sql`clock_timestamp()`,
       updated_at: sql`now()`,
     })
@@ -228,8 +254,10 @@ async function requeue(trx: Database, claim: Claim, { delaySeconds, ...columns }
     .set({
       ...columns,
       status: 'queued',
+      executor: chosenExecutor,
       worker_id: null,
       lease_until: null,
+      dispatched_at: null,
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
       updated_at: sql`now()`,
     })

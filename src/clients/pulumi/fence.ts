@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -17,21 +17,52 @@ export interface Entry {
  * their sessions ended. What they had not written then, they cannot write any more.
  */
 export interface Fence {
-  /** Ends the sessions of the agent's earlier attempts, then lets this one in. */
-  enter(attempt: { agentId: string; operationId: string; attempt: number }): Promise<Entry>;
+  /** Whether each attempt has a login of its own. */
+  readonly isHard: boolean;
+  /** Ends the sessions of the agent's earlier attempts, then lets this one in. `password`: default a random one. */
+  enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
   /** Ends the sessions of one attempt, on whatever stack. */
   evict(attempt: { operationId: string; attempt: number }): Promise<void>;
 }
 
+export interface AttemptOfAgent {
+  agentId: string;
+  operationId: string;
+  attempt: number;
+}
+
 /** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
 export function createOpenFence(backendUrl: Secret): Fence {
-  return { enter: async () => ({ backendUrl, leave: async () => {} }), evict: async () => {} };
+  return {
+    isHard: false,
+    enter: async () => ({ backendUrl, leave: async () => {} }),
+    evict: async () => {},
+  };
 }
 
 /** Roles belong to the whole server; the database's mark keeps installations apart that share one. */
 function rolesOf(backendUrl: Secret): { owner: string; prefix: string } {
   const mark = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
   return { owner: `agent-stacks-state-${mark}`, prefix: `a:${mark}:` };
+}
+
+/** The name of an attempt's login. The same wherever the backend is reached from: of its address only the database's name counts. */
+export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
+  // `:` cannot be in an agent's id, so its part names one agent and no other.
+  return `${rolesOf(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
+}
+
+/** A login's password that service and runner each derive from the passphrase they share, so that it is never sent. */
+export function attemptPassword(passphrase: Secret, role: string): string {
+  return createHmac('sha256', passphrase.reveal()).update(`agent-stacks state login ${role}`).digest('hex');
+}
+
+/** The backend's address as an attempt's own login uses it. */
+export function asLogin(backendUrl: Secret, { role, password }: { role: string; password: string }): Secret {
+  const url = new URL(backendUrl.reveal());
+  url.username = encodeURIComponent(role);
+  url.password = password;
+  return new Secret(url.href);
 }
 
 /**
@@ -59,16 +90,15 @@ export async function openFence({
   }
   const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
   return {
-    enter: async ({ agentId, operationId, attempt }) => {
-      // `:` cannot be in an agent's id, so this names one agent and no other.
-      await evict((role) => role.startsWith(`${prefix}${agentId}:`));
-      const role = `${prefix}${agentId}:${shortId(operationId)}:${attempt}`;
-      const password = randomBytes(24).toString('hex');
+    isHard: true,
+    enter: async ({ password = randomBytes(24).toString('hex'), ...attempt }) => {
+      await evict((role) => role.startsWith(`${prefix}${attempt.agentId}:`));
+      const role = attemptRole(backendUrl, attempt);
       await createLogin(pool, { role, password, owner });
-      const url = new URL(backendUrl.reveal());
-      url.username = encodeURIComponent(role);
-      url.password = password;
-      return { backendUrl: new Secret(url.href), leave: () => evict((name) => name === role) };
+      return {
+        backendUrl: asLogin(backendUrl, { role, password }),
+        leave: () => evict((name) => name === role),
+      };
     },
     evict: ({ operationId, attempt }) =>
       evict((role) => role.endsWith(`:${shortId(operationId)}:${attempt}`)),

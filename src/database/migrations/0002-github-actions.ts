@@ -1,0 +1,32 @@
+import { type Kysely, sql } from 'kysely';
+
+/**
+ * Attempts that are carried out by a workflow run at GitHub: which executor new operations get, what is known of a dispatch, what the
+ * runner has reported, and the runs that are to be cancelled there.
+ */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
+}
+
+const STATEMENTS = [
+  `alter table installation add column executor text not null default 'local'
+     check (executor in ('local', 'github-actions'))`,
+
+  // While it is queued and `dispatched_at` is set, its present attempt may report, and `run_after` says for how long that is waited for.
+  `alter table operations
+     add column dispatched_at timestamptz,
+     add column dispatch_failures int not null default 0 check (dispatch_failures >= 0),
+     add column error_before_dispatch text,
+     add column polled_at timestamptz,
+     add column result jsonb,
+     add column report jsonb`,
+
+  `create table run_cancellations (
+     workflow_run_id text primary key,
+     operation_id uuid not null references operations on delete cascade,
+     asked_at timestamptz not null default now(),
+     try_at timestamptz not null default now(),
+     tries int not null default 0,
+     done_at timestamptz)`,
+  `create index run_cancellations_due on run_cancellations (try_at) where done_at is null`,
+];

@@ -1,0 +1,21 @@
+import type { RequestHandler } from 'express';
+import { check, senderSchema } from '../../operations/remote/callback.ts';
+import { recordForRunner, recordSchema } from '../../operations/remote/record.ts';
+import type { HttpDeps } from '../deps.ts';
+import { readSignedJson, refuse, tokenOf } from '../signed-message.ts';
+
+/** `POST /api/runner/record`: what the runner has written down while it works, or asks of the rows. Signed as callbacks are. */
+export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    try {
+      const body = await readSignedJson(request, remote?.callbackSecret);
+      const { job_id: jobId, workflow_run_id: workflowRunId } = check(senderSchema, body);
+      const record = check(recordSchema, (body as { record?: unknown }).record);
+      const sender = { jobId, workflowRunId, token: tokenOf(request) };
+      const answer = await recordForRunner({ database, ...remote! }, sender, record);
+      response.set('cache-control', 'no-store').json(answer);
+    } catch (error) {
+      refuse(response, log, error);
+    }
+  };
+}

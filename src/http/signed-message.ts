@@ -1,0 +1,60 @@
+import { createHmac } from 'node:crypto';
+import type { Request, Response } from 'express';
+import { isDigest } from '../callback-signature.ts';
+import { errorMessage, InvalidInputError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Secret } from '../secret.ts';
+import { HttpError, refusalOf } from './problem.ts';
+
+/** What is kept of a body; a larger one is still read, so that its signature can be checked before anything else is said of it. */
+const KEPT_BYTES = 1024 * 1024;
+const READ_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Reads a body and checks `X-Signature` on its bytes as they were sent, before anything looks into them.
+ * @returns the parsed JSON.
+ * @throws HttpError 401 for any signature but the right one, 413 for a signed body that is too large; InvalidInputError where it is not JSON.
+ */
+export async function readSignedJson(request: Request, secret: Secret | undefined): Promise<unknown> {
+  const { bytes, size, digest } = await readDigested(request, secret);
+  const headers = request.headersDistinct['x-signature'] ?? [];
+  const isSigned = headers.length === 1 && isDigest(headers[0], digest);
+  if (secret === undefined || !isSigned) throw new HttpError(401, 'Invalid signature');
+  if (size > KEPT_BYTES) throw new HttpError(413, `The body is larger than ${KEPT_BYTES} bytes`);
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (error) {
+    throw new InvalidInputError('The body is not JSON', { cause: error });
+  }
+}
+
+async function readDigested(request: Request, secret: Secret | undefined) {
+  const hmac = createHmac('sha256', secret?.reveal() ?? '');
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > READ_BYTES) throw new HttpError(401, 'Invalid signature', { connection: 'close' });
+    hmac.update(chunk);
+    if (size <= KEPT_BYTES) chunks.push(chunk);
+  }
+  return { bytes: Buffer.concat(chunks), size, digest: hmac.digest() };
+}
+
+/** The attempt's token in a callback's address; an empty one counts as none. */
+export function tokenOf(request: Request): string | undefined {
+  const { token } = request.query;
+  if (token === undefined || token === '') return undefined;
+  // Given twice, or as anything but text, it is the token of no attempt.
+  return typeof token === 'string' ? token : 'malformed';
+}
+
+/** Errors here are a sentence, for a shell to print. */
+export function refuse(response: Response, log: Log, error: unknown): void {
+  const { status, detail, headers } = refusalOf(error);
+  log[status >= 500 ? 'error' : 'warn'](
+    { event: 'callback.refused', status, reason: detail, error: errorMessage(error) },
+    'a runner’s message was not accepted',
+  );
+  if (!response.headersSent) response.status(status).set(headers).json({ error: detail });
+}

@@ -1,0 +1,38 @@
+import type { RequestHandler } from 'express';
+import type { Log } from '../../log.ts';
+import { parseCallback } from '../../operations/remote/callback.ts';
+import { type Received, receiveCallback } from '../../operations/remote/receive.ts';
+import type { HttpDeps } from '../deps.ts';
+import { readSignedJson, refuse, tokenOf } from '../signed-message.ts';
+
+type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'remote'>;
+
+/** `POST /api/webhooks/github`: verifies, extracts, commits, answers. */
+export function receiveGithubCallback(deps: Deps): RequestHandler {
+  return async (request, response) => {
+    try {
+      const body = await readSignedJson(request, deps.remote?.callbackSecret);
+      const callback = parseCallback(body);
+      const received = await receiveCallback({ ...deps, ...deps.remote! }, callback, tokenOf(request));
+      response.json({ received: true });
+      logReceived(deps.log, callback.kind, received);
+    } catch (error) {
+      refuse(response, deps.log, error);
+    }
+  };
+}
+
+function logReceived(log: Log, kind: string, { changed, operation }: Received): void {
+  log[kind === 'heartbeat' ? 'debug' : 'info'](
+    {
+      event: 'callback.received',
+      kind,
+      changed,
+      operationId: operation.operation_id,
+      agentId: operation.agent_id,
+      attempt: operation.attempt,
+      workflowRunId: operation.workflow_run_id,
+    },
+    changed ? 'a runner reported' : 'a runner repeated what is recorded',
+  );
+}

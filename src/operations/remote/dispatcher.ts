@@ -1,0 +1,172 @@
+import { getAgent } from '../../agents/store.ts';
+import type { GithubClient } from '../../clients/github/github.ts';
+import type { Database } from '../../database/connect.ts';
+import { errorMessage, RateLimitedError } from '../../errors.ts';
+import { workflowInputs } from '../../executors/github-actions/workflow-inputs.ts';
+import type { Log } from '../../log.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { Secret } from '../../secret.ts';
+import type { OperationRow } from '../claims.ts';
+import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
+import { settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
+import { confirmCancellation, takeDueCancellations } from './run-cancellations.ts';
+
+export interface DispatcherDeps {
+  database: Database;
+  queue: Queue;
+  log: Log;
+  /** How GitHub is reached, or why it cannot be. */
+  github: { client: GithubClient } | { missing: string };
+  /** How callbacks reach this service. */
+  publicUrl: string;
+  callbackSecret: Secret | undefined;
+}
+
+export interface Dispatcher {
+  /** Looks for what is to be done now. */
+  wake(): void;
+  stop(): Promise<void>;
+}
+
+const LOOK_SECONDS = 2;
+const AT_ONCE = 8;
+const RATE_LIMIT_SECONDS = 60;
+
+/**
+ * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those that are silent. Any number
+ * of processes may do this: each step is taken by one of them, in the rows.
+ */
+export function startDispatcher(deps: DispatcherDeps): Dispatcher {
+  let stopping = false;
+  let again = false;
+  let looking: Promise<void> | undefined;
+  const look = async () => {
+    do {
+      again = false;
+      await lookOnce(deps, () => stopping).catch((error: unknown) =>
+        deps.log.warn({ event: 'dispatcher.look', error: errorMessage(error) }, 'could not look at the rows'),
+      );
+    } while (again && !stopping);
+    looking = undefined;
+  };
+  const wake = () => {
+    again = true;
+    if (!stopping) looking ??= look();
+  };
+  const timer = setInterval(wake, LOOK_SECONDS * 1000);
+  wake();
+  return {
+    wake,
+    stop: async () => {
+      stopping = true;
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
+
+/** One look: everything that is due now. */
+export async function lookOnce(deps: DispatcherDeps, isStopping: () => boolean = () => false): Promise<void> {
+  await dispatchDue(deps, isStopping);
+  for (const row of await settleCancelled(deps.database, deps.queue))
+    deps.log.info({ event: 'attempt.cancelled', ...idsOf(row) }, `${row.kind} of ${row.agent_id}: cancelled`);
+  if ('missing' in deps.github) return;
+  const { client } = deps.github;
+  const runs = await takeDueCancellations(deps.database);
+  await Promise.all(runs.map((runId) => cancelRun(deps, client, runId)));
+  const silent = await takeSilentRuns(deps.database);
+  await Promise.all(silent.map((watched) => askAfter(deps, client, watched)));
+}
+
+/** As many at once as are due, up to a limit, until none is left. */
+async function dispatchDue(deps: DispatcherDeps, isStopping: () => boolean): Promise<void> {
+  const one = async (): Promise<void> => {
+    while (!isStopping() && (await dispatchNext(deps)));
+  };
+  if (await dispatchNext(deps)) await Promise.all(Array.from({ length: AT_ONCE }, one));
+}
+
+/** @returns whether there was one. */
+async function dispatchNext(deps: DispatcherDeps): Promise<boolean> {
+  const refusal = refusalOf(deps);
+  const taken = await takeDispatch(deps, refusal);
+  switch (taken?.kind) {
+    case undefined:
+      return false;
+    case 'refused':
+      logRefused(deps.log, taken.operation, refusal ?? '');
+      return true;
+    case 'given-up':
+      deps.log.warn({ event: 'attempt.expired', ...idsOf(taken.operation) }, taken.reason);
+      return true;
+    case 'dispatch':
+      await dispatch(deps, taken.operation);
+      return true;
+  }
+}
+
+/** Why nothing can be dispatched, as the configuration is. */
+function refusalOf({ github, callbackSecret }: DispatcherDeps): string | undefined {
+  if ('missing' in github) return github.missing;
+  return callbackSecret === undefined
+    ? 'GITHUB_CALLBACK_SECRET is missing: no callback could be trusted'
+    : undefined;
+}
+
+async function dispatch(deps: DispatcherDeps, operation: OperationRow): Promise<void> {
+  const { database, log, publicUrl } = deps;
+  const { client } = deps.github as { client: GithubClient };
+  const { region } = await getAgent(database, operation.agent_id);
+  const { operation_id: operationId, attempt, agent_id: agentId } = operation;
+  const service = { publicUrl, callbackSecret: deps.callbackSecret! };
+  let runId: string | undefined;
+  try {
+    runId = await client.dispatch(workflowInputs({ operationId, attempt, agentId, region }, service));
+  } catch (error) {
+    const reason = `The workflow could not be dispatched: ${errorMessage(error)}`;
+    const leastSeconds = error instanceof RateLimitedError ? RATE_LIMIT_SECONDS : 0;
+    await refuseDispatch(database, operation, { reason, leastSeconds });
+    logRefused(log, operation, reason);
+    return;
+  }
+  await confirmDispatch(database, operation, runId);
+  log.info(
+    { event: 'operation.dispatched', ...idsOf(operation), workflowRunId: runId },
+    `${operation.kind} of ${agentId} dispatched to GitHub`,
+  );
+}
+
+async function cancelRun(
+  { database, log }: DispatcherDeps,
+  client: GithubClient,
+  runId: string,
+): Promise<void> {
+  try {
+    await client.cancelRun(runId);
+    await confirmCancellation(database, runId);
+    log.info({ event: 'run.cancelled', workflowRunId: runId }, `workflow run ${runId} was cancelled`);
+  } catch (error) {
+    const text = `workflow run ${runId} could not be cancelled`;
+    log.warn({ event: 'run.cancel-failed', workflowRunId: runId, error: errorMessage(error) }, text);
+  }
+}
+
+async function askAfter(deps: DispatcherDeps, client: GithubClient, watched: Watched): Promise<void> {
+  try {
+    const run = await client.getRun(watched.runId);
+    const said = run === undefined ? undefined : await settleEndedRun(deps, watched, run);
+    if (said !== undefined) deps.log.warn({ event: 'run.ended', ...watched }, said);
+  } catch (error) {
+    const text = `could not ask GitHub after workflow run ${watched.runId}`;
+    deps.log.warn({ event: 'run.unknown', ...watched, error: errorMessage(error) }, text);
+  }
+}
+
+function logRefused(log: Log, operation: OperationRow, reason: string): void {
+  log.error({ event: 'dispatch.failed', ...idsOf(operation), reason }, reason);
+}
+
+function idsOf(row: OperationRow) {
+  const { operation_id: operationId, agent_id: agentId, kind, attempt } = row;
+  return { operationId, agentId, kind, attempt };
+}

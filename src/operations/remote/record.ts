@@ -1,0 +1,111 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import { recordInputs } from '../../agents/store.ts';
+import type { Database } from '../../database/connect.ts';
+import { ConflictError, InvalidInputError } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+import type { OperationRow } from '../claims.ts';
+import { appendEvents } from '../events.ts';
+import type { FoundationStore } from '../foundation-store.ts';
+import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { resultSchema } from './result.ts';
+import { storableText } from './text.ts';
+
+const LINE_LENGTH = 4_000;
+const MAX_LINES = 500;
+
+const foundationInputs = z.object({ project: z.string().regex(/^[a-z0-9](-?[a-z0-9])*$/) });
+const firewallId = z.int().positive();
+
+/** What a runner has the service write down while it works, or asks of the rows. */
+export const recordSchema = z.discriminatedUnion('kind', [
+  /** A sign of life; refused once the attempt is over. */
+  z.object({ kind: z.literal('alive') }),
+  z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
+  /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
+  z.object({
+    kind: z.literal('inputs'),
+    inputs: z.looseObject({ agentId: z.string() }),
+    sealedKeys: z.base64(),
+  }),
+  z.object({ kind: z.literal('result'), result: resultSchema }),
+  z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
+  z.object({ kind: z.literal('foundation-take'), inputs: foundationInputs, stale: firewallId.optional() }),
+  z.object({ kind: z.literal('foundation-made'), inputs: foundationInputs, firewallId }),
+]);
+export type RunnerRecord = z.infer<typeof recordSchema>;
+
+/** What the runner learns: for most records nothing. */
+export interface RecordAnswer {
+  received: true;
+  firewallId?: number;
+  taken?: boolean;
+}
+
+export interface RecordDeps {
+  database: Database;
+  callbackSecret: Secret;
+  foundations: FoundationStore;
+}
+
+/** @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError */
+export async function recordForRunner(
+  deps: RecordDeps,
+  sender: Sender,
+  record: RunnerRecord,
+): Promise<RecordAnswer> {
+  const row = await deps.database.transaction().execute(async (trx) => {
+    const found = await lockFor(trx, deps.callbackSecret, sender);
+    if (found.status !== 'active')
+      throw new ConflictError(
+        standingOf(found) === 'over' ? `Job ${sender.jobId} has ended: ${found.status}` : 'Claim it first',
+      );
+    await write(trx, found, record);
+    await beat(trx, found);
+    return found;
+  });
+  const holder = { operationId: row.operation_id, attempt: row.attempt };
+  switch (record.kind) {
+    case 'foundation-find': {
+      const known = await deps.foundations.find(record.inputs);
+      return { received: true, ...(known === undefined ? {} : { firewallId: known }) };
+    }
+    case 'foundation-take':
+      return { received: true, taken: await deps.foundations.take(holder, record) };
+    case 'foundation-made':
+      await deps.foundations.made(holder, record);
+      return { received: true };
+    default:
+      return { received: true };
+  }
+}
+
+async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {
+  switch (record.kind) {
+    case 'log': {
+      const lines = record.lines.map((line) => storableText(line, LINE_LENGTH));
+      return appendEvents(
+        trx,
+        row.operation_id,
+        row.attempt,
+        lines.map((line) => ({ type: 'log', data: { line } })),
+      );
+    }
+    case 'inputs':
+      if (record.inputs.agentId !== row.agent_id)
+        throw new InvalidInputError('inputs.agentId is not the agent of this job');
+      return recordInputs(trx, row.agent_id, {
+        inputs: record.inputs,
+        secrets: Buffer.from(record.sealedKeys, 'base64'),
+      });
+    case 'result':
+      await trx
+        .updateTable('operations')
+        .set({ result: JSON.stringify(record.result), updated_at: sql`now()` })
+        .where('operation_id', '=', row.operation_id)
+        .execute();
+      return;
+    default:
+      return;
+  }
+}

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../../errors.ts';
+import type { OperationRow } from '../claims.ts';
+import { effectSchema } from '../effects.ts';
+
+/** What came of an attempt, as the runner records it before its run reports the end. */
+export const resultSchema = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('succeeded'), effect: effectSchema }),
+  z.object({
+    status: z.literal('failed'),
+    /** One of our errors, by name: it decides whether trying again can help. */
+    name: z.string().max(60),
+    message: z.string().max(20_000),
+    step: z.string().max(200),
+  }),
+]);
+export type AttemptResult = z.infer<typeof resultSchema>;
+
+/** undefined where the runner has recorded nothing. */
+export function resultOf(row: OperationRow): AttemptResult | undefined {
+  return row.result === null ? undefined : resultSchema.parse(row.result);
+}
+
+const ERRORS = { PermanentError, LostError, CancelledError, RateLimitedError };
+
+/** The recorded failure as the error that it was. */
+export function errorOf({ name, message }: { name: string; message: string }): Error {
+  const Known = Object.hasOwn(ERRORS, name) ? ERRORS[name as keyof typeof ERRORS] : RetryableError;
+  return new Known(message);
+}
+
+/** How a runner tells its failure; our names are kept, whatever class of a vendor's error it is. */
+export function describeFailure(error: unknown): { name: string; message: string } {
+  const message = error instanceof Error ? error.message : String(error);
+  const known = Object.entries(ERRORS).find(([, Known]) => error instanceof Known);
+  return { name: known?.[0] ?? 'RetryableError', message };
+}
