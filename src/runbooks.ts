@@ -8,8 +8,13 @@ import { createDestroy, createRollback } from './operations/destroy.ts';
 import { ensureFoundation } from './operations/foundation.ts';
 import type { FoundationStore } from './operations/foundation-store.ts';
 import { createProvision, type RecordInputs } from './operations/provision.ts';
+import { createRebuild } from './operations/rebuild.ts';
+import { createReconfigure } from './operations/reconfigure.ts';
 import type { Clouds } from './operations/recovery.ts';
 import { createRefresh } from './operations/refresh.ts';
+import { createRestart } from './operations/restart.ts';
+import { createStart } from './operations/start.ts';
+import { createStop } from './operations/stop.ts';
 
 const JOIN_TIMEOUT_SECONDS = 180;
 const HEALTH_TIMEOUT_SECONDS = 120;
@@ -41,17 +46,25 @@ export function createRunbooks(parts: RunbookParts): Runbooks {
     loginServer: parts.loginServer,
     pollInterval: parts.pollInterval,
   };
+  const renewal = {
+    ...clouds,
+    executor,
+    health,
+    settings,
+    vault: parts.vault,
+    recordInputs: parts.recordInputs,
+  };
   return {
     provision: createProvision({
-      ...clouds,
-      executor,
-      health,
-      settings,
-      vault: parts.vault,
+      ...renewal,
       ensureFoundation: (run, project) =>
         ensureFoundation({ foundations, executor, hetzner: clouds.hetzner }, run, project),
-      recordInputs: parts.recordInputs,
     }),
+    start: createStart({ ...clouds, executor, health, settings }),
+    stop: createStop({ ...clouds, executor }),
+    restart: createRestart({ ...clouds, health, settings }),
+    reconfigure: createReconfigure(renewal),
+    rebuild: createRebuild(renewal),
     refresh: createRefresh({ ...clouds, executor, health }),
     rollback: createRollback({ ...clouds, executor, state }),
     destroy: createDestroy({ ...clouds, executor, state }),

@@ -1,5 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import { move, stay, write } from './move.ts';
+import type { Health } from './states.ts';
 import { type AgentOutputs, outputColumns } from './store.ts';
 
 /** What happens to an agent between its provision and its end: stopped, started, configured and installed anew. */
@@ -45,8 +46,12 @@ export async function forgetHealth(trx: Database, agentId: string): Promise<void
   await write(trx, agentId, { health: 'unknown' }, ['running', 'stopped']);
 }
 
-/** Why what was asked for has not succeeded; the state stays. A running agent is taken to be unhealthy until somebody has looked. */
-export async function recordFailure(trx: Database, agentId: string, error: string): Promise<void> {
-  await write(trx, agentId, { error, health: 'unhealthy' }, ['running']);
+/** Why what was asked for has not succeeded; the state stays. `health`: what a running agent is taken for until somebody has looked. */
+export async function recordFailure(
+  trx: Database,
+  agentId: string,
+  { error, health }: { error: string; health: Health },
+): Promise<void> {
+  await write(trx, agentId, { error, health }, ['running']);
   await write(trx, agentId, { error }, ['stopped']);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgent } from '../agents/store.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
-import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
+import { CancelledError, errorMessage, LostError, PermanentError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
@@ -11,7 +11,7 @@ import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import type { Runbook } from './run.ts';
 import { handBack, settleFailure, succeed } from './settle.ts';
-import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
+import { LEASE_SECONDS, LIMIT_SECONDS, mayBegin, type OperationKind } from './states.ts';
 
 export type Runbooks = Partial<Record<OperationKind, Runbook>>;
 
@@ -125,6 +125,10 @@ async function followRunbook(
   const runbook = deps.runbooks[operation.kind];
   if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
   const agent = await getAgent(deps.database, operation.agent_id);
+  if (!mayBegin(operation.kind, agent.status))
+    throw new PermanentError(
+      `The agent is ${agent.status} now: a ${operation.kind} is not possible any more`,
+    );
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {
     const { step, log } = recorder;

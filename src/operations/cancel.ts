@@ -1,11 +1,11 @@
 import { audit } from '../agents/audit.ts';
-import { markFailed } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
-import { getOperation, insertOperation, lockOperation } from './requests.ts';
+import { getOperation, lockOperation } from './requests.ts';
+import { afterCancel } from './settle.ts';
 
 /** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
 export async function cancelOperation(
@@ -24,7 +24,8 @@ export async function cancelOperation(
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);
-    if (operation.kind === 'provision') await failCancelled(trx, queue, agent);
+    // One that has begun, or whose agent exists for it alone, may have left something half done.
+    if (operation.attempt > 0 || operation.kind === 'provision') await afterCancel(trx, queue, operation);
   }
   await audit(trx, {
     actor: request.actor,
@@ -33,10 +34,4 @@ export async function cancelOperation(
     operationId: operation.operation_id,
   });
   return getOperation(trx, operation.operation_id);
-}
-
-/** A provision that was cancelled between two tries may have left something billed. */
-async function failCancelled(trx: Database, queue: Queue, agent: { agent_id: string }): Promise<void> {
-  await markFailed(trx, agent.agent_id, 'The operation was cancelled');
-  await insertOperation(trx, queue, { agentId: agent.agent_id, kind: 'rollback' });
 }

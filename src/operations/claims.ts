@@ -1,11 +1,12 @@
 import { type Selectable, sql } from 'kysely';
-import { beginProvision } from '../agents/store.ts';
+import { beginStop, forgetHealth } from '../agents/lifecycle.ts';
+import { beginProvision, getAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { violatedConstraint } from '../database/connect.ts';
 import type { OperationTable } from '../database/tables.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events.ts';
-import { LEASE_SECONDS } from './states.ts';
+import { LEASE_SECONDS, mayBegin } from './states.ts';
 
 export type OperationRow = Selectable<OperationTable>;
 
@@ -47,7 +48,12 @@ export async function beginOperation(
   trx: Database,
   operation: Pick<OperationRow, 'kind' | 'agent_id'>,
 ): Promise<void> {
-  if (operation.kind === 'provision') await beginProvision(trx, operation.agent_id);
+  const { kind, agent_id: agentId } = operation;
+  // One that may not begin any more is refused where its work begins (attempt.ts).
+  if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
+  if (kind === 'provision') await beginProvision(trx, agentId);
+  if (kind === 'stop') await beginStop(trx, agentId);
+  if (kind === 'restart' || kind === 'rebuild') await forgetHealth(trx, agentId);
 }
 
 async function takeCandidate(

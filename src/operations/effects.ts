@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { agentName } from '../../stacks/inputs.ts';
 import {
+  markRebuilt,
+  markReconfigured,
+  markRestarted,
+  markStarted,
+  markStopped,
+} from '../agents/lifecycle.ts';
+import {
   type AgentOutputs,
   markDestroyed,
   markRolledBack,
@@ -25,6 +32,11 @@ const outputs = z.object({
 /** What an operation's success means for its agent's row. It is data, since it may come from a runner on another machine. */
 export const effectSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('running'), outputs }),
+  z.object({ kind: z.literal('stopped') }),
+  z.object({ kind: z.literal('started') }),
+  z.object({ kind: z.literal('restarted') }),
+  z.object({ kind: z.literal('reconfigured'), outputs }),
+  z.object({ kind: z.literal('rebuilt'), outputs }),
   z.object({ kind: z.literal('refreshed'), outputs, health: z.enum(['healthy', 'unhealthy']) }),
   z.object({ kind: z.literal('unhealthy'), error: text }),
   z.object({ kind: z.literal('rolled-back') }),
@@ -39,6 +51,16 @@ export async function applyEffect(trx: Database, agentId: string, effect: AgentE
   switch (effect.kind) {
     case 'running':
       return markRunning(trx, agentId, effect.outputs);
+    case 'stopped':
+      return markStopped(trx, agentId);
+    case 'started':
+      return markStarted(trx, agentId);
+    case 'restarted':
+      return markRestarted(trx, agentId);
+    case 'reconfigured':
+      return markReconfigured(trx, agentId, effect.outputs);
+    case 'rebuilt':
+      return markRebuilt(trx, agentId, effect.outputs);
     case 'refreshed':
       return recordRefresh(trx, agentId, effect);
     case 'unhealthy':
@@ -61,14 +83,15 @@ export interface SuccessReport {
 
 /** What such a report means, by the kind of the operation, where the runner has recorded no effect before. */
 const REPORTED: Record<OperationKind, (agentId: string, report: SuccessReport) => AgentEffect> = {
-  provision: running,
-  start: () => ({ kind: 'none' }),
-  stop: () => ({ kind: 'none' }),
-  restart: () => ({ kind: 'none' }),
+  provision: (agentId, report) => ({ kind: 'running', outputs: outputsOf(agentId, report) }),
+  start: () => ({ kind: 'started' }),
+  stop: () => ({ kind: 'stopped' }),
+  restart: () => ({ kind: 'restarted' }),
   refresh: () => ({ kind: 'none' }),
-  reconfigure: () => ({ kind: 'none' }),
-  resize: () => ({ kind: 'none' }),
-  rebuild: () => ({ kind: 'none' }),
+  // A runner reports success only after it has seen a healthy answer, and these change no address.
+  reconfigure: () => ({ kind: 'restarted' }),
+  resize: () => ({ kind: 'restarted' }),
+  rebuild: (agentId, report) => ({ kind: 'rebuilt', outputs: outputsOf(agentId, report) }),
   rollback: () => ({ kind: 'rolled-back' }),
   destroy: () => ({ kind: 'destroyed' }),
 };
@@ -78,14 +101,14 @@ export function reportedEffect(kind: OperationKind, agentId: string, report: Suc
   return REPORTED[kind](agentId, report);
 }
 
-function running(agentId: string, report: SuccessReport): AgentEffect {
+function outputsOf(agentId: string, report: SuccessReport): AgentOutputs {
   const { serverId, serverIp, tailscaleIp } = report;
   if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
     throw new InvalidInputError('server_id, server_ip and tailscale_ip are needed with status running');
   }
   // The names are the same for every agent; an IPv6 address is not in the report.
   const name = agentName(agentId);
-  const found: AgentOutputs = {
+  return {
     serverId,
     serverName: name,
     ipv4: serverIp,
@@ -93,5 +116,4 @@ function running(agentId: string, report: SuccessReport): AgentEffect {
     tailnetIp: tailscaleIp,
     tailnetName: name,
   };
-  return { kind: 'running', outputs: found };
 }

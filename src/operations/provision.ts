@@ -3,12 +3,11 @@ import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
-import type { AgentOutputs } from '../agents/store.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import { NOT_JOINED } from '../clients/pulumi/errors.ts';
-import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Progress } from '../executors/local/messages.ts';
+import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
 import {
   type Clouds,
@@ -60,7 +59,7 @@ export function createProvision(deps: ProvisionDeps): Runbook {
     const outputs = agentOutputs(result.outputs);
     run.step('verifying');
     await untilHealthy(deps, run, outputs);
-    run.log(`healthy at ${outputs.tailnetIp}`);
+    run.step('running');
     return { kind: 'running', outputs };
   };
 }
@@ -146,36 +145,12 @@ async function flawOf(deps: ProvisionDeps, run: Run, found: FoundResources): Pro
   return undefined;
 }
 
-const SERVER_LOOK_MS = 10_000;
-
-/** Waits for the first healthy answer, for as long as there is a server that could give it. */
-async function untilHealthy(deps: ProvisionDeps, run: Run, outputs: AgentOutputs): Promise<void> {
-  const gone = new AbortController();
-  const look = async () => {
-    const server = await deps.hetzner.getServer(outputs.serverId);
-    if (server === undefined)
-      gone.abort(new RetryableError(`Server ${outputs.serverId} is no longer at Hetzner`));
-  };
-  const timer = setInterval(() => void look().catch(() => {}), SERVER_LOOK_MS);
-  try {
-    await deps.health.untilHealthy(outputs.tailnetIp, {
-      timeoutSeconds: deps.settings.healthTimeoutSeconds,
-      signal: AbortSignal.any([run.signal, gone.signal]),
-    });
-  } catch (error) {
-    gone.signal.throwIfAborted();
-    throw error;
-  } finally {
-    clearInterval(timer);
-  }
-}
-
 function programOf(inputs: AgentInputs, keys: AgentKeys) {
   return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } };
 }
 
 /** The engine's progress as the steps that a person knows. */
-function followSteps(run: Run, progress: Progress): void {
+export function followSteps(run: Run, progress: Progress): void {
   if (progress.kind !== 'resource') return;
   if (progress.type === 'hcloud:index/server:Server' && progress.phase === 'done')
     run.step('joining_network');

@@ -1,4 +1,4 @@
-import type { FoundResources } from '../../stacks/inputs.ts';
+import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
 import { StackLockedError, StackNotFoundError } from '../clients/pulumi/errors.ts';
@@ -44,6 +44,13 @@ export async function clearPending(executor: Executor, run: Run, program: StackP
   }
 }
 
+/** Pulumi's state of an agent as the clouds are now, e.g. after its server was switched off. @throws StackNotFoundError */
+export async function bringUpToDate(executor: Executor, run: Run): Promise<void> {
+  const inputs = run.agent.inputs as unknown as AgentInputs;
+  const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
+  await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+}
+
 /** What exists of an agent at Hetzner, whether or not the stack's state knows it. */
 export async function findResources(hetzner: HetznerClient, agentId: string): Promise<FoundResources> {
   const labels = agentLabels(agentId);
@@ -60,25 +67,38 @@ export interface Clouds {
 }
 
 /**
- * Before every delete that the worker asks for itself: one that was stopped and continued would otherwise delete what a later
- * attempt has made in the meantime. @throws LostError
+ * Before everything that the worker itself does to a cloud: one that was stopped and continued would otherwise delete, or switch off, what
+ * a later attempt has made in the meantime. @throws LostError
  */
-function assertHeld(run: Run): void {
+export function assertHeld(run: Run): void {
   run.signal.throwIfAborted();
   if (Date.now() > run.lease.until) throw new LostError('The lease ran out');
 }
 
 /** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
 export async function removeFromTailnet(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
-  const [devices, keys] = await Promise.all([tailscale.listDevices(), tailscale.listKeys()]);
-  for (const device of devices) {
+  await removeDevices(tailscale, run, name);
+  await removeKeys(tailscale, run, { name });
+}
+
+/** Takes the agent's devices off the tailnet, for good: a machine that still runs cannot come back with what it knows. */
+export async function removeDevices(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
+  for (const device of await tailscale.listDevices()) {
     if (device.hostname !== name || !device.tags?.includes('tag:agent')) continue;
     assertHeld(run);
     await tailscale.deleteDevice(device.id);
     run.log(`deleted tailnet device ${device.name}`);
   }
-  for (const key of keys) {
-    if (key.description?.replace(/ \d+$/, '') !== name) continue;
+}
+
+/** Revokes the agent's tailnet keys, but for the one of the generation to keep. */
+export async function removeKeys(
+  tailscale: TailscaleClient,
+  run: Run,
+  { name, keep }: { name: string; keep?: number },
+): Promise<void> {
+  for (const key of await tailscale.listKeys()) {
+    if (key.description?.replace(/ \d+$/, '') !== name || key.description === `${name} ${keep}`) continue;
     assertHeld(run);
     await tailscale.deleteKey(key.id);
     run.log(`revoked tailnet key ${key.description}`);

@@ -20,9 +20,30 @@ export type OperationStatus = (typeof OPERATION_STATUSES)[number];
 
 /** In which states of its agent a person may ask for an operation. `provision` comes from an order, `rollback` from a failure. */
 export const ALLOWED_FROM: Partial<Record<OperationKind, readonly AgentStatus[]>> = {
+  start: ['stopped'],
+  stop: ['running'],
+  restart: ['running'],
   refresh: ['running', 'stopped', 'suspended'],
+  reconfigure: ['running'],
+  rebuild: ['running', 'stopped'],
   destroy: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
 };
+
+/** What changes how an agent runs: one of them at a time, since each is asked for in view of the state that it finds. */
+export const EXCLUSIVE: readonly OperationKind[] = [
+  'start',
+  'stop',
+  'restart',
+  'reconfigure',
+  'resize',
+  'rebuild',
+];
+
+/** Where an operation finds its agent when it begins: where it may be asked for, or where an earlier try of it has brought the agent. */
+export function mayBegin(kind: OperationKind, status: AgentStatus): boolean {
+  if (kind === 'stop' && status === 'stopping') return true;
+  return !EXCLUSIVE.includes(kind) || (ALLOWED_FROM[kind]?.includes(status) ?? false);
+}
 
 /** A try that failed counts, at most this many; the last failure is final. */
 export const MAX_RETRIES = 3;

@@ -120,7 +120,7 @@ test('a restart or a new configuration leaves a running agent running, and touch
 test('what has failed is written on a running or stopped agent, and on no other', async () => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
-    await recordFailure(at.database, 'a1', 'no answer');
+    await recordFailure(at.database, 'a1', { error: 'no answer', health: 'unhealthy' });
     const { error, status } = await getAgent(at.database, 'a1');
     expect(status).toBe(from);
     expect(error).toBe(['running', 'stopped'].includes(from) ? 'no answer' : 'why');

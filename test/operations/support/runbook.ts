@@ -14,7 +14,7 @@ import { Secret } from '../../../src/secret.ts';
 import type { StackProgram } from '../../../stacks/program.ts';
 import { type Installation, OUTPUTS } from './installation.ts';
 
-type Verb = 'up' | 'refresh' | 'destroy' | 'unlock';
+type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 
 /** Everything a runbook reaches, written down in the order in which it is reached, and what each call is answered with. */
 export function createWorld(at: Installation) {
@@ -55,6 +55,10 @@ export function createWorld(at: Installation) {
   };
   const executor: Executor = {
     up: stack('up') as Executor['up'],
+    renewKey: async (run, program) => {
+      await stack('renew-key')(run, program);
+      return new Secret('user data');
+    },
     refresh: stack('refresh'),
     destroy: stack('destroy'),
     unlock: async (run, program) => void (await stack('unlock')(run, program)),

@@ -1,0 +1,53 @@
+import { agentName } from '../../stacks/inputs.ts';
+import type { HealthCheck } from '../clients/health.ts';
+import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
+import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
+import { PermanentError, RetryableError } from '../errors.ts';
+import type { Run } from './run.ts';
+
+export interface HealthDeps {
+  hetzner: Pick<HetznerClient, 'getServer'>;
+  health: HealthCheck;
+  /** How long the agent may take to answer. */
+  settings: { healthTimeoutSeconds: number };
+}
+
+const SERVER_LOOK_MS = 10_000;
+
+/** Waits for a healthy answer, for as long as there is a server that could give it. @throws RetryableError */
+export async function untilHealthy(
+  deps: HealthDeps,
+  run: Run,
+  { serverId, tailnetIp }: { serverId: string; tailnetIp: string },
+): Promise<void> {
+  const gone = new AbortController();
+  const look = async () => {
+    if ((await deps.hetzner.getServer(serverId)) === undefined)
+      gone.abort(new RetryableError(`Server ${serverId} is no longer at Hetzner`));
+  };
+  const timer = setInterval(() => void look().catch(() => {}), SERVER_LOOK_MS);
+  try {
+    await deps.health.untilHealthy(tailnetIp, {
+      timeoutSeconds: deps.settings.healthTimeoutSeconds,
+      signal: AbortSignal.any([run.signal, gone.signal]),
+    });
+    run.log(`healthy at ${tailnetIp}`);
+  } catch (error) {
+    gone.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The address of the agent's device, as the control server says. @throws PermanentError where the device was deleted. */
+export async function tailnetAddress(
+  tailscale: Pick<TailscaleClient, 'listDevices'>,
+  agentId: string,
+): Promise<string> {
+  const device = (await tailscale.listDevices()).find(({ hostname }) => hostname === agentName(agentId));
+  const address = device?.addresses.find((one) => one.startsWith('100.')) ?? device?.addresses[0];
+  if (address === undefined)
+    throw new PermanentError('The server is no longer on the tailnet; a rebuild lets it in again');
+  return address;
+}

@@ -1,0 +1,111 @@
+import { type AgentInputs, agentName } from '../../stacks/inputs.ts';
+import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
+import type { HetznerServer } from '../clients/hetzner/hetzner.ts';
+import { untilHealthy } from './healthy.ts';
+import { agentOutputs } from './outputs.ts';
+import { cutPower, switchOn } from './power.ts';
+import { followSteps } from './provision.ts';
+import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import {
+  agentLabels,
+  assertHeld,
+  clearPending,
+  findResources,
+  removeDevices,
+  removeKeys,
+  withLockRecovery,
+} from './recovery.ts';
+import type { Run, Runbook } from './run.ts';
+
+interface Prepared {
+  inputs: AgentInputs;
+  keys: AgentKeys;
+}
+
+/**
+ * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the disk is lost, and the agent joins the
+ * tailnet as a new device with a new key and new host keys. Where there is no server any more, one is made.
+ * Every attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have installed has nothing to lose,
+ * so nobody has to find out how far that attempt came.
+ */
+export function createRebuild(deps: ReconfigureDeps): Runbook {
+  return async (run) => {
+    run.step('preparing');
+    const prepared = await prepare(deps, run);
+    const [server] = await deps.hetzner.listServers(agentLabels(prepared.inputs.agentId));
+    const exists = await recover(deps, run, { ...prepared, server });
+    if (server === undefined) run.log('The server is no longer at Hetzner: making another');
+    else await reinstall(deps, run, { ...prepared, server });
+    run.step('joining_network');
+    const found = await findResources(deps.hetzner, prepared.inputs.agentId);
+    const program = programOf(prepared.inputs, prepared.keys, found);
+    const result = await withLockRecovery(deps.executor, run, program, () =>
+      deps.executor.up(run, program, {
+        mayBeNew: !exists,
+        keys: prepared.keys,
+        onProgress: (progress) => followSteps(run, progress),
+      }),
+    );
+    const outputs = agentOutputs(result.outputs);
+    run.step('verifying');
+    await untilHealthy(deps, run, outputs);
+    return { kind: 'rebuilt', outputs };
+  };
+}
+
+/** Writes down the next generation, before anything of it is made: another tailnet key, other host keys, a configuration from the start. */
+async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
+  const { operation_id: operationId, attempt } = run.operation;
+  const { known, keys: old } = recorded(deps.vault, run);
+  const { sshPublicKey, sshPrivateKey } = old;
+  const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
+  const inputs: AgentInputs = {
+    ...known,
+    hostPublicKey: keys.hostPublicKey,
+    keyGeneration: known.keyGeneration + 1,
+    healthPort: deps.settings.healthPort,
+    configurationVersion: deps.settings.configurationVersion,
+    configuredBy: `${operationId} ${attempt}`,
+  };
+  await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+  return { inputs, keys };
+}
+
+interface Found extends Prepared {
+  server: HetznerServer | undefined;
+}
+
+/**
+ * The state forgets what a killed attempt had begun to create, and a server that is gone. @returns whether there is a stack.
+ */
+async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
+  if (server !== undefined && run.operation.attempt === 1) return true;
+  const exists = await clearPending(deps.executor, run, programOf(inputs, keys, {}));
+  if (server === undefined) await removeDevices(deps.tailscale, run, agentName(inputs.agentId));
+  return exists;
+}
+
+/** The device goes while the server is off, so that what is found by its hostname afterwards is the new one. */
+async function reinstall(
+  deps: ReconfigureDeps,
+  run: Run,
+  { inputs, keys, server }: Prepared & { server: HetznerServer },
+): Promise<void> {
+  run.step('renewing_key');
+  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
+  const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
+  const program = { ...programOf(inputs, keys, {}), device };
+  const userData = await withLockRecovery(deps.executor, run, program, () =>
+    deps.executor.renewKey(run, program),
+  );
+  run.step('reinstalling_server');
+  if (server.status !== 'off') await cutPower(deps, run, server);
+  const name = agentName(inputs.agentId);
+  await removeDevices(deps.tailscale, run, name);
+  await removeKeys(deps.tailscale, run, { name, keep: inputs.keyGeneration });
+  assertHeld(run);
+  const system = { image: inputs.image, userData: userData.reveal() };
+  await deps.hetzner.rebuild(String(server.id), system, run.signal);
+  run.log(`${server.name} is installed anew`);
+  await switchOn(deps, run, server);
+}

@@ -1,0 +1,27 @@
+import { type HealthDeps, tailnetAddress, untilHealthy } from './healthy.ts';
+import { findServer, type PowerDeps, switchOff, switchOn } from './power.ts';
+import type { Clouds } from './recovery.ts';
+import type { Runbook } from './run.ts';
+
+export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {
+  hetzner: Clouds['hetzner'];
+}
+
+/**
+ * The server goes off and on again: Hetzner says of a server that it is off, but of a reboot only that it was asked for, and an agent that
+ * answers may not have gone down yet. A kill between the two leaves it off; the next attempt finds it off and switches it on.
+ */
+export function createRestart(deps: RestartDeps): Runbook {
+  return async (run) => {
+    const { agent_id: agentId } = run.agent;
+    run.step('stopping_server');
+    const server = await findServer(deps, agentId);
+    const tailnetIp = await tailnetAddress(deps.tailscale, agentId);
+    await switchOff(deps, run, server);
+    run.step('starting_server');
+    await switchOn(deps, run, server);
+    run.step('verifying');
+    await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });
+    return { kind: 'restarted' };
+  };
+}
