@@ -100,7 +100,6 @@ export async function requestOperation(
 }
 
 /** The same again, or another change of how the agent runs, before the first has ended. */
-export /** The same again, or another change of how the agent runs, before the first has ended. */
 export async function refuseDouble(trx: Database, agentId: string, kind: OperationKind): Promise<void> {
   const other = await trx
     .selectFrom('operations')

@@ -36,7 +36,6 @@ export async function retryOperation(
     );
   }
   if (EXCLUSIVE.includes(operation.kind)) await refuseDouble(trx, agentId, operation.kind);
-  if (EXCLUSIVE.includes(operation.kind)) await refuseDouble(trx, agentId, operation.kind);
   if (operation.kind === 'provision') await cancelWaitingRollbacks(trx, agentId);
   return queueAgain(trx, queue, operation, request.actor);
 }

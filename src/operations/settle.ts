@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import { markStopFailed, recordFailure } from '../agents/lifecycle.ts';
-import { markStopFailed, recordFailure } from '../agents/lifecycle.ts';
 import type { AgentStatus } from '../agents/states.ts';
 import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
@@ -12,7 +11,6 @@ import { type AgentEffect, applyEffect } from './effects.ts';
 import { appendEvents } from './events.ts';
 import { chosenExecutor } from './executor-choice.ts';
 import { insertOperation } from './requests.ts';
-import { EXCLUSIVE } from './states.ts';
 import { EXCLUSIVE } from './states.ts';
 
 interface SettleDeps {
@@ -153,16 +151,6 @@ export async function settleLocked(
       return 'queued';
     }
   }
-}
-
-/** What it means for an agent that a person has ended an operation that may have begun. */
-export async function afterCancel(trx: Database, queue: Queue, row: OperationRow): Promise<void> {
-  const why = `The ${row.kind} was cancelled`;
-  // A refresh has found out nothing, and how far the others came, nobody has looked.
-  if (row.kind === 'refresh') return;
-  if (row.kind !== 'stop' && EXCLUSIVE.includes(row.kind))
-    return recordFailure(trx, row.agent_id, { error: why, health: 'unknown' });
-  await afterLastFailure(trx, queue, row, why);
 }
 
 /** What it means for an agent that a person has ended an operation that may have begun. */
