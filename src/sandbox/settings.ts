@@ -18,6 +18,17 @@ export const sandboxSettingsSchema = z.object({
   maxServers: z.number().int().min(0).default(2000),
   /** Firewalls that the Hetzner project may hold: 50, as in reality. */
   maxFirewalls: z.number().int().min(0).default(50),
+  /** GitHub tells the id of a dispatched run where it is asked to; older servers refuse the question. */
+  githubRunDetails: z.boolean().default(true),
+  /** Workflow runs at once; the others wait, as they do for a runner. */
+  githubRunsAtOnce: z.number().int().positive().default(2),
+  /** A run that takes longer is ended: the workflow's `timeout-minutes`. */
+  githubRunSeconds: z
+    .number()
+    .positive()
+    .default(15 * 60),
+  /** Real machines stand behind the servers. */
+  realMachines: z.boolean().default(false),
   /** Check every answer of the Hetzner API against the official document; costs time, meant for tests. */
   validateAnswers: z.boolean().default(false),
 });

@@ -59,8 +59,8 @@ export async function createPrimaryIps(
   wanted: { enable_ipv4: boolean; enable_ipv6: boolean },
 ): Promise<void> {
   const types = [...(wanted.enable_ipv4 ? ['ipv4'] : []), ...(wanted.enable_ipv6 ? ['ipv6'] : [])];
-  // 198.18.0.0/15 has room for 131072 addresses; the server's id picks one.
-  const n = server.id % 131_072;
+  // 198.18.0.0/15 has room for 131072 addresses; the server's id picks one. The first 256 are the sandbox's own.
+  const n = 256 + (server.id % (131_072 - 256));
   const ipv4 = `198.${18 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
   const ipv6 = `2001:db8:${(server.id >> 16).toString(16)}:${(server.id & 0xffff).toString(16)}::/64`;
   const reverse = `static.${ipv4.split('.').reverse().join('.')}.clients.example`;

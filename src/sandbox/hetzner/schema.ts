@@ -3,7 +3,7 @@ import type { SandboxSchema } from '../database.ts';
 /** The tables of the Hetzner project that the sandbox plays; to be handed to `openSandboxDatabase`. */
 export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
-  version: 1,
+  version: 2,
   statements: [
     // One sequence for all kinds: an id of one kind never happens to be a valid id of another.
     'CREATE SEQUENCE IF NOT EXISTS hetzner_id AS integer START 4700001',
@@ -23,7 +23,8 @@ export const hetznerSchema: SandboxSchema = {
       created_at timestamptz NOT NULL
     )`,
     // What a server does over time is in phases: [{status, fromMs}], so a restart of the sandbox loses nothing.
-    // generation counts the installations of its disk; user_data goes once a machine has booted with it.
+    // generation counts the installations of its disk; user_data goes once a simulated machine has booted with it.
+    // boots counts how often it was asked to start, stops_softly says how it is to end the start before: for real machines.
     `CREATE TABLE IF NOT EXISTS hetzner_servers (
       id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
       name text NOT NULL,
@@ -43,6 +44,10 @@ export const hetznerSchema: SandboxSchema = {
       created_at timestamptz NOT NULL,
       deleted_at timestamptz
     )`,
+    // Version 2.
+    'ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS boots int NOT NULL DEFAULT 1',
+    'ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS stops_softly boolean NOT NULL DEFAULT false',
+    `ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS ssh_public_keys jsonb NOT NULL DEFAULT '[]'`,
     `CREATE UNIQUE INDEX IF NOT EXISTS hetzner_servers_name ON hetzner_servers (name) WHERE deleted_at IS NULL`,
     `CREATE TABLE IF NOT EXISTS hetzner_primary_ips (
       id int PRIMARY KEY DEFAULT nextval('hetzner_id'),

@@ -15,6 +15,8 @@ export type ActionContext = {
   finishesAt: Date;
   /** The action will end in an error: it must change nothing for good. */
   fails: boolean;
+  /** A real machine says itself when it is off; only then is its server. */
+  realMachines: boolean;
 };
 
 /** What one of `/servers/{id}/actions/…` does: how the server's status will run, after checks and changes of the row. */
@@ -39,7 +41,8 @@ export async function startServerAction(
     const finishesAt = new Date(now.getTime() + settings.serverActionMs);
     const status = serverStatus(server, now);
     const fails = error !== undefined;
-    const phases = await action.run({ client, server, status, now, finishesAt, fails });
+    const { realMachines } = settings;
+    const phases = await action.run({ client, server, status, now, finishesAt, fails, realMachines });
     await client.query('UPDATE hetzner_servers SET phases = $2, locked_until = $3 WHERE id = $1', [
       serverId,
       JSON.stringify(phases),

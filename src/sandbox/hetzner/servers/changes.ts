@@ -5,7 +5,7 @@ import { type IdOrName, idOrName } from '../input.ts';
 import type { ServerAction } from './actions.ts';
 import { findImage, findServerType, userDataInput } from './order.ts';
 import { detour, transition } from './phases.ts';
-import { stay, times } from './power.ts';
+import { askToStart, stay, times } from './power.ts';
 import type { ServerRow } from './store.ts';
 
 export const changeTypeInput = z.object({ server_type: idOrName, upgrade_disk: z.boolean() });
@@ -26,6 +26,7 @@ export function changeType(input: z.infer<typeof changeTypeInput>): ServerAction
         'UPDATE hetzner_servers SET server_type_id = $2, primary_disk_gb = $3 WHERE id = $1',
         [server.id, type.id, diskGb],
       );
+      await askToStart(context);
       return transition(status, 'migrating', 'running', ...times(context));
     },
   };

@@ -44,7 +44,7 @@ export async function createServer(
       server,
       action,
       next_actions: nextActions,
-      root_password: order.hasSshKeys ? null : newPassword(),
+      root_password: order.sshKeys.length > 0 ? null : newPassword(),
     };
   });
 }
@@ -96,8 +96,9 @@ async function insertServer(
 ): Promise<ServerRow> {
   const { rows } = await client.query<ServerRow>(
     `INSERT INTO hetzner_servers
-       (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, user_data, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *`,
+       (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, user_data, created_at,
+        ssh_public_keys)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *`,
     [
       input.name,
       input.labels ?? {},
@@ -109,6 +110,7 @@ async function insertServer(
       course.lockedUntil,
       input.user_data ?? null,
       now,
+      JSON.stringify(order.sshKeys),
     ],
   );
   return rows[0]!;

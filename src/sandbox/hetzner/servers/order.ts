@@ -45,7 +45,8 @@ export type ServerOrder = {
   serverType: ServerType;
   image: Image;
   location: Location;
-  hasSshKeys: boolean;
+  /** The public keys that the machine lets in. */
+  sshKeys: string[];
   firewallIds: number[];
 };
 
@@ -54,11 +55,10 @@ export async function resolveOrder(db: Queryable, input: ServerInput): Promise<S
   const serverType = findServerType(input.server_type);
   const image = findImage(input.image, serverType);
   const location = findLocation(serverType, input.location ?? undefined);
-  const sshKeys = input.ssh_keys ?? [];
-  await checkSshKeys(db, sshKeys);
+  const sshKeys = await findSshKeys(db, input.ssh_keys ?? []);
   const firewallIds = [...new Set((input.firewalls ?? []).map(({ firewall }) => firewall))];
   await checkFirewalls(db, firewallIds);
-  return { serverType, image, location, hasSshKeys: sshKeys.length > 0, firewallIds };
+  return { serverType, image, location, sshKeys, firewallIds };
 }
 
 export function findServerType(reference: IdOrName): ServerType {
@@ -93,14 +93,15 @@ function findLocation(serverType: ServerType, reference: IdOrName | undefined): 
   return location;
 }
 
-async function checkSshKeys(db: Queryable, references: IdOrName[]): Promise<void> {
-  if (references.length === 0) return;
-  const { rows } = await db.query<{ id: number; name: string }>(
-    'SELECT id, name FROM hetzner_ssh_keys WHERE name = ANY($1) OR id::text = ANY($1)',
+async function findSshKeys(db: Queryable, references: IdOrName[]): Promise<string[]> {
+  if (references.length === 0) return [];
+  const { rows } = await db.query<{ id: number; name: string; public_key: string }>(
+    'SELECT id, name, public_key FROM hetzner_ssh_keys WHERE name = ANY($1) OR id::text = ANY($1)',
     [references.map(String)],
   );
   const missing = references.find((reference) => !rows.some((key) => refersTo(reference, key)));
   if (missing !== undefined) throw invalidField('ssh_keys', `SSH key '${missing}' not found`);
+  return rows.map((row) => row.public_key);
 }
 
 async function checkFirewalls(db: Queryable, ids: number[]): Promise<void> {

@@ -21,15 +21,34 @@ export function spawnBound(command: readonly string[], options: SpawnOptions): C
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { ...options, detached: true });
 }
 
+/** Whether a process is one of those that are looked for. */
+export type Which = (pid: number) => boolean;
+
+/** The name of a machine's root mount, by which the processes of the machine itself are known. */
+export const mountSource = (mark: string, serverId: number | '') => `agent-stacks-${mark}-${serverId}`;
+
+/** Every process of a world, and every process that lives on the disk of one of its machines. */
+export const ofWorld =
+  (mark: string): Which =>
+  (pid) =>
+    read(pid, 'environ').split('\0').includes(`${MARK}=${mark}`) ||
+    read(pid, 'mountinfo').includes(` ${mountSource(mark, '')}`);
+
+/** Every process that sees a mount of this name. */
+export const onMount =
+  (source: string): Which =>
+  (pid) =>
+    read(pid, 'mountinfo').includes(` ${source} `);
+
 /**
- * Ends every process of a world, and every process that lives on one of its machines' disks, and waits until they are
- * gone. With them go the namespaces, mounts and interfaces that only they held.
+ * Ends processes at once and waits until they are gone. With them go the namespaces, mounts and interfaces that only
+ * they held.
  * @returns how many there were.
  */
-export async function endWorld(mark: string, timeoutMs = 5000): Promise<number> {
+export async function endProcesses(which: Which, timeoutMs = 5000): Promise<number> {
   const ended = new Set<number>();
   for (const deadline = Date.now() + timeoutMs; ; ) {
-    const found = processIds().filter((pid) => pid !== process.pid && belongsTo(pid, mark) && !isZombie(pid));
+    const found = processIds().filter((pid) => pid !== process.pid && which(pid) && !isZombie(pid));
     if (found.length === 0) return ended.size;
     if (Date.now() > deadline) throw new Error(`Processes ${found.join(', ')} could not be ended`);
     for (const pid of found) {
@@ -38,16 +57,6 @@ export async function endWorld(mark: string, timeoutMs = 5000): Promise<number> 
     }
     await pause(20);
   }
-}
-
-/** The name of a machine's root mount, by which the processes of the machine itself are known. */
-export const mountSource = (mark: string) => `agent-stacks-${mark}`;
-
-function belongsTo(pid: number, mark: string): boolean {
-  return (
-    read(pid, 'environ').split('\0').includes(`${MARK}=${mark}`) ||
-    read(pid, 'mountinfo').includes(` ${mountSource(mark)} `)
-  );
 }
 
 function processIds(): number[] {

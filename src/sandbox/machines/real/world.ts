@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { GATE } from './addresses.ts';
 import type { GatewayMessage } from './gateway.ts';
-import { endWorld, spawnBound, worldEnvironment } from './processes.ts';
+import { endProcesses, ofWorld, spawnBound, worldEnvironment } from './processes.ts';
 
 /** Looks up what the metadata address says to the machine with this public address. */
 export type ReadMetadata = (address: string, path: string) => Promise<{ status: number; body: string }>;
@@ -48,7 +48,7 @@ export type World = {
  */
 export async function openWorld(options: WorldOptions): Promise<World> {
   const { dir, mark } = options;
-  await endWorld(mark);
+  await endProcesses(ofWorld(mark));
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const environment = worldEnvironment(mark, options.path);
   const gateway = await startGateway(options, environment);
@@ -67,7 +67,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     connect: (host, port) => connectThrough(`/proc/${gateway.pid}/cwd/${GATE}`, host, port),
     closed,
     close: async () => {
-      await endWorld(mark);
+      await endProcesses(ofWorld(mark));
       await closed;
     },
   };

@@ -1,0 +1,34 @@
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Where systemd keeps its services' control groups: the one tree of today, or the two of the time before. */
+const trees = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'];
+
+const withinMs = 2000;
+
+/** Removes a machine's control groups, once the last of its processes has left them. */
+export async function removeCgroup(name: string): Promise<void> {
+  const folders = trees.map((tree) => join(tree, name));
+  for (const deadline = Date.now() + withinMs; ; ) {
+    try {
+      for (const folder of folders) if (existsSync(folder)) removeTree(folder);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await pause(20);
+    }
+  }
+}
+
+/** The names of all control groups that begin like this. */
+export function cgroupsNamed(prefix: string): string[] {
+  const names = trees.flatMap((tree) => (existsSync(tree) ? readdirSync(tree) : []));
+  return [...new Set(names.filter((name) => name.startsWith(prefix)))];
+}
+
+function removeTree(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) removeTree(join(folder, entry.name));
+  rmdirSync(folder);
+}
