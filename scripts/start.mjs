@@ -10,5 +10,9 @@ if (problem !== null) {
   console.error(problem);
   process.exit(args.includes('--help') ? 0 : 2);
 }
-const env = await setUp({ tools: ['pulumi', 'ansible', 'prepared-machines'] });
+// The sandbox's GitHub runs the workflow on this machine.
+const runsWorkflows = process.env.EXECUTOR === 'github-actions' && process.env.MODE !== 'live';
+const env = await setUp({
+  tools: ['pulumi', 'ansible', 'prepared-machines', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
+});
 await runNode24('src/main.ts', args, { env, channel: true });

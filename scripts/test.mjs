@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { root, setUp } from './setup/set-up.mjs';
 import { summarize } from './test-summary.mjs';
 
-const env = await setUp({ tools: ['pulumi', 'ansible', 'chromium', 'hetzner-client', 'machines'] });
+const env = await setUp({
+  tools: ['pulumi', 'ansible', 'chromium', 'hetzner-client', 'machines', 'github-tools'],
+});
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));
 const recordPath = join(folder, 'record.json');
 const child = spawn(

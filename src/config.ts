@@ -1,6 +1,7 @@
 import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
@@ -33,7 +34,9 @@ interface CommonConfig {
   retrySeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
-  tools: { pulumi: string | undefined; ansible: string | undefined };
+  tools: { pulumi: string | undefined; ansible: string | undefined; act: string | undefined };
+  /** What the operator says an agent is. */
+  software: AgentSoftware;
   providers: 'builtin' | 'official';
   /** What child processes need of this process's environment: where programs, the home folder and certificates are. */
   childEnvironment: Record<string, string>;
@@ -189,7 +192,12 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
       ),
       passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE', passphrase),
     },
-    tools: { pulumi: reader.text('AGENT_STACKS_PULUMI'), ansible: reader.text('AGENT_STACKS_ANSIBLE') },
+    tools: {
+      pulumi: reader.text('AGENT_STACKS_PULUMI'),
+      ansible: reader.text('AGENT_STACKS_ANSIBLE'),
+      act: reader.text('AGENT_STACKS_ACT'),
+    },
+    software: readAgentSoftware(reader),
     childEnvironment: reader.pick(PASSED_ON),
   };
 }

@@ -4,9 +4,11 @@ import { ensureAnsible } from './ansible.mjs';
 import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { ensureDependencies } from './dependencies.mjs';
+import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
 import { ensureMachines, findMachines } from './machines/machines.mjs';
 import { createProgress } from './progress.mjs';
+import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
 
@@ -23,9 +25,10 @@ import { Interrupted, run, SetupError } from './run.mjs';
  */
 
 /**
- * What can be set up beside the packages. `chromium` and `hetzner-client` are for the tests, which go on without them, as
- * everything does without `machines`; of `prepared-machines` only what is there already is taken.
- * @typedef {'pulumi' | 'ansible' | 'chromium' | 'hetzner-client' | 'machines' | 'prepared-machines'} Tool
+ * What can be set up beside the packages. `chromium`, `hetzner-client` and `github-tools` are for the tests, which go on
+ * without them, as everything does without `machines`; of `prepared-machines` only what is there already is taken.
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'github-tools'
+ *   | 'machines' | 'prepared-machines'} Tool
  */
 
 /** The clone's top folder. */
@@ -77,6 +80,13 @@ async function setUpAll(wanted, signal) {
   env.CACHE_DIR = context.cacheDir;
   if (wanted.tools.includes('ansible')) env.AGENT_STACKS_ANSIBLE = await ensureAnsible(context);
   if (wanted.tools.includes('pulumi')) env.AGENT_STACKS_PULUMI = await ensurePulumi(context);
+  if (wanted.tools.includes('provider-plugins'))
+    await ensureProviderPlugins(context, /** @type {string} */ (env.AGENT_STACKS_PULUMI));
+  if (wanted.tools.includes('act')) env.AGENT_STACKS_ACT = await ensurePublished(context, act);
+  if (wanted.tools.includes('github-tools')) {
+    env.AGENT_STACKS_ACT = (await tryPublished(context, act)) ?? '';
+    env.AGENT_STACKS_ACTIONLINT = (await tryPublished(context, actionlint)) ?? '';
+  }
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -15,9 +15,21 @@ const schema = z.object({
     tailscaleOauthClientSecret: z.string(),
     stripeSecretKey: z.string(),
     stripeWebhookSecret: z.string(),
+    githubToken: z.string().optional(),
   }),
 });
-export type InstallationSecrets = z.infer<typeof schema>;
+
+/** An installation that was begun by a version without GitHub gets a token that is the same at every start. */
+const withGithubToken = schema.transform((secrets) => ({
+  ...secrets,
+  sandboxTokens: {
+    ...secrets.sandboxTokens,
+    githubToken:
+      secrets.sandboxTokens.githubToken ??
+      `github_pat_${createHmac('sha256', secrets.githubCallbackSecret).update('token').digest('hex')}`,
+  },
+}));
+export type InstallationSecrets = z.infer<typeof withGithubToken>;
 
 /** Reads DATA_DIR/secrets.json (0600), making it at the first start. A kill at any moment leaves the whole file or none. */
 export function loadInstallationSecrets(dataDir: string): InstallationSecrets {
@@ -32,10 +44,10 @@ export function loadInstallationSecrets(dataDir: string): InstallationSecrets {
   } finally {
     rmSync(draft, { force: true });
   }
-  return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  return withGithubToken.parse(JSON.parse(readFileSync(file, 'utf8')));
 }
 
-function generate(): InstallationSecrets {
+function generate(): z.input<typeof schema> {
   const hex = (bytes: number) => randomBytes(bytes).toString('hex');
   return {
     apiToken: hex(24),
@@ -48,6 +60,7 @@ function generate(): InstallationSecrets {
       tailscaleOauthClientSecret: `tskey-client-k${hex(6)}-${hex(16)}`,
       stripeSecretKey: `sk_test_${hex(24)}`,
       stripeWebhookSecret: `whsec_${hex(24)}`,
+      githubToken: `github_pat_${hex(24)}`,
     },
   };
 }

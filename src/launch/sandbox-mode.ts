@@ -10,6 +10,7 @@ import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
 import { hostSandbox } from './sandbox.ts';
 import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { sandboxGithub } from './sandbox-github.ts';
 import { chooseSandboxPort } from './sandbox-port.ts';
 import { supervise } from './supervise.ts';
 
@@ -90,6 +91,7 @@ async function host({ config, say, release, secrets, databases }: HostParts): Pr
         tokens: secrets.sandboxTokens,
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
+        github: sandboxGithub(config, file, service),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
       writeSandboxFile(config.dataDir, { ...file, url: service.url });

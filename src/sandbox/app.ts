@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler } from 'express';
 import type pg from 'pg';
 import { createFaults } from './faults.ts';
+import { createGithubRouter } from './github/router.ts';
 import { createValidationRouter } from './hetzner/answer-validation.ts';
 import { createHetznerRouter } from './hetzner/router.ts';
 import { createMachinesRouter } from './machines/simulated.ts';
@@ -38,6 +39,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
 
   app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ pool, tokens, settings }));
   app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens, control }));
+  app.use('/github', faults.middleware('github'), createGithubRouter({ pool, tokens, settings }));
   app.use('/v1', faults.middleware('stripe'), createStripeRouter({ pool, tokens }));
   app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
 

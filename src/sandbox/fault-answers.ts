@@ -1,4 +1,5 @@
 import type { FaultArea } from './fault-order.ts';
+import { githubErrorBody } from './github/errors.ts';
 
 const hetznerErrors: Record<number, { code: string; message: string }> = {
   400: { code: 'json_error', message: 'Invalid JSON in request body' },
@@ -25,6 +26,8 @@ export function faultBody(area: FaultArea, status: number): unknown {
       return { message: `sandbox: ordered status ${status}` };
     case 'machines':
       return { status: 'error', error: `sandbox: ordered status ${status}` };
+    case 'github':
+      return githubErrorBody(status, `Sandbox: ordered status ${status}`);
     case 'stripe':
       return { error: { type: stripeErrorType(status), message: `Sandbox: ordered status ${status}` } };
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export const faultAreas = ['hetzner', 'tailscale', 'stripe', 'machines'] as const;
+export const faultAreas = ['hetzner', 'tailscale', 'stripe', 'machines', 'github'] as const;
 export type FaultArea = (typeof faultAreas)[number];
 
 const faultEffectSchema = z.discriminatedUnion('kind', [

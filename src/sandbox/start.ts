@@ -6,7 +6,11 @@ import { z } from 'zod';
 import { createSandboxApp } from './app.ts';
 import { openSandboxDatabase } from './database.ts';
 import { startDueLoop } from './due.ts';
+import { githubOptionsSchema } from './github/options.ts';
+import { startRunner } from './github/runner.ts';
+import { githubSchema } from './github/schema.ts';
 import { hetznerSchema } from './hetzner/schema.ts';
+import { openMachinesNetwork, realMachinesSchema } from './machines/real/machines.ts';
 import { machinesSchema } from './machines/schema.ts';
 import { createMachineHandlers } from './machines/simulated.ts';
 import { sandboxSettingsSchema } from './settings.ts';
@@ -25,6 +29,10 @@ export const sandboxOptionsSchema = z.object({
   port: z.number().int().min(0).max(65535),
   tokens: sandboxTokensSchema,
   webhookUrl: z.url({ protocol: /^https?$/ }),
+  /** Without it dispatched workflows wait for ever: nothing runs them. */
+  github: githubOptionsSchema.optional(),
+  /** Real machines stand behind the servers; without it simulated ones do. */
+  machines: realMachinesSchema.optional(),
   settings: sandboxSettingsSchema.prefault({}),
 });
 
@@ -33,6 +41,8 @@ export type SandboxOptions = z.output<typeof sandboxOptionsSchema>;
 export type RunningSandbox = {
   /** Where it serves, without a slash at the end. */
   url: string;
+  /** Resolves when it cannot go on, and nothing but a new start mends that. */
+  failed: Promise<void>;
   /** Ends at once what runs; all that was answered is in the database. */
   stop(): Promise<void>;
 };
@@ -40,7 +50,7 @@ export type RunningSandbox = {
 /** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const { tokens, settings, webhookUrl } = options;
-  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema];
+  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
   const pool = await openSandboxDatabase(options.databaseUrl, schemas);
   const ending = new AbortController();
   const { signal } = ending;
@@ -51,6 +61,8 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
       ...createMachineHandlers({ pool, joinTailnet }),
       ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
     };
+    const { github } = options;
+    const runner = github && (await startRunner({ pool, options: github, settings, signal }));
     const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
     return {
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -58,7 +70,7 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
         ending.abort();
         server.close();
         server.closeAllConnections();
-        await due;
+        await Promise.all([due, runner?.stopped]);
         await pool.end();
       },
     };

@@ -11,6 +11,7 @@ export const sandboxTokensSchema = z.object({
   tailscaleOauthClientSecret: token,
   stripeSecretKey: token,
   stripeWebhookSecret: token,
+  githubToken: token,
 });
 
 export type SandboxTokens = z.infer<typeof sandboxTokensSchema>;

@@ -24,6 +24,7 @@ const tokens = {
   tailscaleOauthClientSecret: 'tskey-client-1',
   stripeSecretKey: 'sk_test_1',
   stripeWebhookSecret: 'whsec_1',
+  githubToken: 'github_pat_test',
 };
 const quiet = { onOutput: () => {} };
 

@@ -14,6 +14,7 @@ export const tokens = {
   tailscaleOauthClientSecret: 'tskey-client-test',
   stripeSecretKey: 'sk_test_sandbox',
   stripeWebhookSecret: 'whsec_dGhlIHdob2xlIHRleHQgaXMgdGhlIHNlY3JldA',
+  githubToken: 'github_pat_test',
 };
 
 export type Received = { event: Stripe.Event; signature: string };

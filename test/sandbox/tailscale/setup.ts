@@ -17,6 +17,7 @@ export const tokens = {
   tailscaleOauthClientSecret: 'tskey-client-test',
   stripeSecretKey: 'sk_test_key',
   stripeWebhookSecret: 'whsec_test',
+  githubToken: 'github_pat_test',
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.

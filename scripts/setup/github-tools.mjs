@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchTo } from './fetch.mjs';
+import { listedChecksum } from './machines/download.mjs';
+import { ensureTool } from './machines/tool.mjs';
+import { buildEnvironment } from './pulumi-build.mjs';
+import { findProgram, lastLines, SetupError } from './run.mjs';
+
+/** @typedef {import('./set-up.mjs').Context} Context */
+
+/**
+ * A program that is published on GitHub as an archive for each platform, and as a Go module.
+ * @typedef {{
+ *   name: string, version: string, why: string, module: string, buildTime: string,
+ *   site: string, checksums: string, archive: (platform: string, architecture: string) => string | null,
+ * }} Published
+ */
+
+/** @type {Published} */
+export const act = {
+  name: 'act',
+  version: '0.2.89',
+  why: "runs the repository's workflow on this machine",
+  module: 'github.com/nektos/act',
+  buildTime: 'about a minute on two cores',
+  site: 'https://github.com/nektos/act/releases/download/v0.2.89',
+  checksums: 'checksums.txt',
+  archive: (platform, architecture) => {
+    const system = { linux: 'Linux', darwin: 'Darwin' }[platform];
+    const machine = { x64: 'x86_64', arm64: 'arm64' }[architecture];
+    return system && machine ? `act_${system}_${machine}.tar.gz` : null;
+  },
+};
+
+/** @type {Published} */
+export const actionlint = {
+  name: 'actionlint',
+  version: '1.7.12',
+  why: 'the tests look at the workflow with it',
+  module: 'github.com/rhysd/actionlint/cmd/actionlint',
+  buildTime: 'some seconds',
+  site: 'https://github.com/rhysd/actionlint/releases/download/v1.7.12',
+  checksums: 'actionlint_1.7.12_checksums.txt',
+  archive: (platform, architecture) => {
+    const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
+    return ['linux', 'darwin'].includes(platform) && machine
+      ? `actionlint_1.7.12_${platform}_${machine}.tar.gz`
+      : null;
+  },
+};
+
+/**
+ * The path of the program in exactly that version: made before, downloaded, or built from the Go module proxy.
+ * @param {Context} context
+ * @param {Published} tool
+ * @returns {Promise<string>}
+ */
+export async function ensurePublished(context, tool) {
+  const bin = await ensureTool(context, {
+    title: `${tool.name} ${tool.version}`,
+    folder: `${tool.name}-${tool.version}`,
+    programs: [tool.name],
+    ways: [
+      {
+        name: 'the official download',
+        obtain: (context, folder) => downloadPublished(context, folder, tool),
+      },
+      { name: 'a build from source', obtain: (context, folder) => installPublished(context, folder, tool) },
+    ],
+  });
+  return join(bin, tool.name);
+}
+
+/**
+ * For the tests: as above, or `null` where it cannot be had, which is said.
+ * @param {Context} context
+ * @param {Published} tool
+ * @returns {Promise<string | null>}
+ */
+export async function tryPublished(context, tool) {
+  try {
+    return await ensurePublished(context, tool);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    context.progress.say(error.message);
+    return null;
+  }
+}
+
+/**
+ * Fetches the official archive and unpacks the program into `folder`/bin. One that has no checksum at hand is not used.
+ * @param {Context} context
+ * @param {string} folder
+ * @param {Published} tool
+ * @returns {Promise<{ unavailable: string } | null>}
+ */
+export async function downloadPublished(context, folder, { name, version, why, site, checksums, archive }) {
+  const file = archive(process.platform, process.arch);
+  if (file === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  return context.progress.step(`Downloading ${name} ${version}`, why, async (step) => {
+    for (const wanted of [checksums, file]) {
+      const failure = await fetchTo(context, `${site}/${wanted}`, join(folder, wanted), step.note);
+      if (failure === null) continue;
+      step.outcome(`not available (${failure})`);
+      return { unavailable: failure };
+    }
+    const path = join(folder, file);
+    const sum = createHash('sha256').update(readFileSync(path)).digest('hex');
+    if (sum !== listedChecksum(readFileSync(join(folder, checksums), 'utf8'), file))
+      throw new SetupError(`${file} is not what its official checksum says. Not used.`);
+    const unpack = ['-xzf', path, '-C', join(folder, 'bin'), name];
+    const { code, output } = await context.run('tar', unpack, { signal: context.signal });
+    if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };
+    for (const used of [checksums, file]) rmSync(join(folder, used));
+    return null;
+  });
+}
+
+/**
+ * `go install` of the pinned version, whose checksum Go's own database vouches for.
+ * @param {Context} context
+ * @param {string} folder
+ * @param {Published} tool
+ * @returns {Promise<{ unavailable: string } | null>}
+ */
+export async function installPublished(context, folder, { name, version, module, buildTime }) {
+  const { env, cacheDir, progress, run, signal } = context;
+  const go = findProgram('go', env);
+  if (go === null) {
+    return {
+      unavailable:
+        'Go is missing. Install it (Debian and Ubuntu: apt-get install golang, macOS: brew install go)',
+    };
+  }
+  const why = `from source, because no download is at hand; ${buildTime}`;
+  return progress.step(`Building ${name} ${version}`, why, async (step) => {
+    const { code, output } = await run(go, ['install', `${module}@v${version}`], {
+      env: { ...buildEnvironment(env, cacheDir), GOBIN: join(folder, 'bin') },
+      signal,
+      onLine: step.note,
+    });
+    if (code === 0) return null;
+    step.outcome('failed');
+    return { unavailable: `go install failed:\n${lastLines(output)}` };
+  });
+}

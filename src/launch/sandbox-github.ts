@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SandboxConfig } from '../config.ts';
+import type { SandboxStartMessage } from '../sandbox/main.ts';
+import type { SandboxFile } from './sandbox-file.ts';
+
+const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
+
+/**
+ * What the sandbox's GitHub runs workflows with: a machine that has this installation's tools, and a repository whose
+ * secrets and variables are set as docs/github-actions.md says, with the sandbox's addresses.
+ */
+export function sandboxGithub(
+  config: SandboxConfig,
+  file: SandboxFile,
+  service: { url: string },
+): NonNullable<SandboxStartMessage['github']> {
+  return {
+    ...(config.tools.act === undefined ? {} : { act: config.tools.act }),
+    checkout: CHECKOUT,
+    dir: join(config.dataDir, 'github'),
+    logDir: join(config.dataDir, 'logs', 'github'),
+    environment: runnerMachine(config, file),
+    secrets: {
+      CALLBACK_SECRET: file.githubCallbackSecret,
+      HCLOUD_TOKEN: file.hcloudToken,
+      TAILSCALE_API_KEY: file.tailscaleApiKey,
+      PULUMI_BACKEND_URL: file.pulumiBackendUrl,
+      PULUMI_CONFIG_PASSPHRASE: file.pulumiPassphrase,
+    },
+    variables: {
+      CALLBACK_ORIGIN: new URL(service.url).origin,
+      HCLOUD_ENDPOINT: file.hcloudEndpoint,
+      TAILSCALE_BASE_URL: file.tailscaleBaseUrl,
+    },
+  };
+}
+
+/** As a self-hosted runner on which everything is installed, and which can reach nothing but the sandbox. */
+function runnerMachine(
+  config: SandboxConfig,
+  { stripeApiUrl: sandboxUrl }: SandboxFile,
+): Record<string, string> {
+  const { tools, providers } = config;
+  return {
+    ...config.childEnvironment,
+    CACHE_DIR: config.cacheDir,
+    SANDBOX_URL: sandboxUrl,
+    PROVIDERS: providers,
+    ...(tools.pulumi === undefined ? {} : { AGENT_STACKS_PULUMI: tools.pulumi }),
+    ...(tools.ansible === undefined ? {} : { AGENT_STACKS_ANSIBLE: tools.ansible }),
+    // The user's own Pulumi home stays untouched, but for the official plugins in it.
+    ...(providers === 'builtin' ? { PULUMI_HOME: join(config.dataDir, 'pulumi-home') } : {}),
+  };
+}

@@ -1,0 +1,96 @@
+import express, { type Request, type RequestHandler } from 'express';
+import type pg from 'pg';
+import type { SandboxSettings } from '../settings.ts';
+import { type SandboxTokens, sameSecret } from '../tokens.ts';
+import { answerError, GithubError, refuseUnknownPath } from './errors.ts';
+import { toRun, toRunDetails } from './run-json.ts';
+import { createRun, findRun, listRuns, requestCancel } from './runs.ts';
+import { parseDispatch, repository, workflowFile } from './workflow.ts';
+
+export type GithubDependencies = {
+  /** The sandbox's database, with `githubSchema` in it. */
+  pool: pg.Pool;
+  tokens: Pick<SandboxTokens, 'githubToken'>;
+  settings: Pick<SandboxSettings, 'githubRunDetails'>;
+};
+
+/**
+ * GitHub's API as far as starting, watching and cancelling workflow runs goes, for one repository; to be mounted where a
+ * client's base URL points. Source: https://docs.github.com/rest/actions
+ */
+export function createGithubRouter({ pool, tokens, settings }: GithubDependencies): express.Router {
+  const api = express.Router();
+  api.use(authenticate(tokens.githubToken));
+  api.use(express.json({ type: () => true }));
+  const workflow = '/workflows/:workflow';
+  api.post(`${workflow}/dispatches`, requireWorkflow, async (request, response) => {
+    const dispatch = parseDispatch(request.body, { runDetails: settings.githubRunDetails });
+    const run = await createRun(pool, dispatch);
+    if (dispatch.wantsDetails) response.json(toRunDetails(run, apiUrl(request)));
+    else response.status(204).end();
+  });
+  const list: RequestHandler = async (request, response) => {
+    const { total, runs } = await listRuns(pool, page(request));
+    response.json({ total_count: total, workflow_runs: runs.map((run) => toRun(run, apiUrl(request))) });
+  };
+  api.get('/runs', list);
+  api.get(`${workflow}/runs`, requireWorkflow, list);
+  api.get('/runs/:id', async (request, response) => {
+    response.json(toRun(await knownRun(pool, request.params.id), apiUrl(request)));
+  });
+  for (const verb of ['cancel', 'force-cancel']) {
+    api.post(`/runs/:id/${verb}`, async (request, response) => {
+      const { id } = await knownRun(pool, String(request.params.id));
+      if (!(await requestCancel(pool, id)))
+        throw new GithubError(409, 'Cannot cancel a workflow run that is completed.');
+      response.status(202).json({});
+    });
+  }
+
+  const router = express.Router();
+  router.use('/repos/:owner/:repo/actions', requireRepository, api);
+  router.use(refuseUnknownPath, answerError);
+  return router;
+}
+
+/** The repository is public: whoever asks may look, and a token is needed to change something. */
+function authenticate(githubToken: string): RequestHandler {
+  return (request, _response, next) => {
+    const given = /^(?:Bearer|token) +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    if (given === undefined && request.method === 'GET') return next();
+    if (given === undefined) throw new GithubError(401, 'Requires authentication');
+    if (!sameSecret(given, githubToken)) throw new GithubError(401, 'Bad credentials');
+    next();
+  };
+}
+
+const requireRepository: RequestHandler<{ owner: string; repo: string }> = ({ params }, _response, next) => {
+  const wanted = `${params.owner}/${params.repo}`.toLowerCase();
+  if (wanted !== `${repository.owner}/${repository.name}`) throw new GithubError(404, 'Not Found');
+  next();
+};
+
+const requireWorkflow: RequestHandler<{ workflow: string }> = ({ params }, _response, next) => {
+  if (![workflowFile, String(repository.workflowId)].includes(params.workflow))
+    throw new GithubError(404, 'Not Found');
+  next();
+};
+
+async function knownRun(pool: pg.Pool, id: string) {
+  const run = await findRun(pool, id);
+  if (run === undefined) throw new GithubError(404, 'Not Found');
+  return run;
+}
+
+function page({ query }: Request) {
+  const number = (value: unknown, fallback: number, most: number) =>
+    Math.min(Math.max(Math.floor(Number(value)) || fallback, 1), most);
+  const limit = number(query.per_page, 30, 100);
+  const status = typeof query.status === 'string' ? query.status : undefined;
+  return { status, limit, offset: (number(query.page, 1, 1_000_000) - 1) * limit };
+}
+
+/** Where the caller reaches this API: its links lead there. */
+function apiUrl(request: Request): string {
+  return `${request.protocol}://${request.get('host')}${request.baseUrl.replace(/\/repos\/.*$/, '')}`;
+}
