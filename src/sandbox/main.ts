@@ -10,7 +10,8 @@ export type SandboxAnswer = { type: 'ready'; url: string } | { type: 'failed'; m
 
 const startMessageSchema = sandboxOptionsSchema.extend({ type: z.literal('start') });
 
-const endWithinMs = 1000;
+/** Real machines take a moment to go. */
+const endWithinMs = 5000;
 
 let sandbox: RunningSandbox | undefined;
 
@@ -21,6 +22,10 @@ async function start(message: unknown): Promise<void> {
     if (!parsed.success) throw new Error(`Not a valid start message:\n${z.prettifyError(parsed.error)}`);
     sandbox = await startSandbox(parsed.data);
     answer({ type: 'ready', url: sandbox.url });
+    void sandbox.failed.then(() => {
+      console.error('The network of the machines is gone: the sandbox cannot go on');
+      process.exit(1);
+    });
   } catch (error) {
     process.exitCode = 1;
     const message = error instanceof Error ? error.message : String(error);

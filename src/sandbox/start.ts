@@ -10,7 +10,7 @@ import { githubOptionsSchema } from './github/options.ts';
 import { startRunner } from './github/runner.ts';
 import { githubSchema } from './github/schema.ts';
 import { hetznerSchema } from './hetzner/schema.ts';
-import { openMachinesNetwork, realMachinesSchema } from './machines/real/machines.ts';
+import { type MachinesNetwork, openMachinesNetwork, realMachinesSchema } from './machines/real/machines.ts';
 import { machinesSchema } from './machines/schema.ts';
 import { createMachineHandlers } from './machines/simulated.ts';
 import { sandboxSettingsSchema } from './settings.ts';
@@ -49,16 +49,21 @@ export type RunningSandbox = {
 
 /** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
-  const { tokens, settings, webhookUrl } = options;
+  const { tokens, webhookUrl } = options;
+  const settings = { ...options.settings, realMachines: options.machines !== undefined };
   const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
   const pool = await openSandboxDatabase(options.databaseUrl, schemas);
   const ending = new AbortController();
   const { signal } = ending;
+  let network: MachinesNetwork | undefined;
   try {
-    const server = await listen(createSandboxApp({ pool, tokens, settings, webhookUrl }), options.port);
+    network = options.machines && (await openMachinesNetwork(pool, options.machines));
+    const { control, describe } = network ?? {};
+    const app = createSandboxApp({ pool, tokens, settings, webhookUrl, control, network: describe });
+    const server = await listen(app, options.port);
     await resumeDeliveries(pool);
     const handlers = {
-      ...createMachineHandlers({ pool, joinTailnet }),
+      ...((await network?.startMachines()) ?? createMachineHandlers({ pool, joinTailnet })),
       ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
     };
     const { github } = options;
@@ -66,15 +71,17 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
     const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
     return {
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      failed: network?.failed ?? new Promise(() => undefined),
       stop: async () => {
         ending.abort();
         server.close();
         server.closeAllConnections();
-        await Promise.all([due, runner?.stopped]);
+        await Promise.all([due, runner?.stopped, network?.stop()]);
         await pool.end();
       },
     };
   } catch (error) {
+    await network?.stop();
     await pool.end();
     throw error;
   }

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { z } from 'zod';
 import type { DueHandler } from '../../due.ts';
-import { type Keeper, startKeeper } from './keeper.ts';
+import type { Network } from '../../network.ts';
+import type { ControlServer } from '../../tailscale/control-server.ts';
+import { createHeadscaleControl } from '../../tailscale/headscale/control.ts';
+import { type Headscale, startHeadscale } from '../../tailscale/headscale/headscale.ts';
+import { CONTROL_ADDRESS, CONTROL_PORT, CONTROLLER_ADDRESS } from './addresses.ts';
+import { startKeeper } from './keeper.ts';
 import { createMetadata } from './metadata.ts';
 import { openWorld, type World } from './world.ts';
 
@@ -17,52 +22,76 @@ export const realMachinesSchema = z.object({
   headscale: z.string().min(1),
   tailscale: z.string().min(1),
   tailscaled: z.string().min(1),
+  /** Where the host's programs are. */
+  path: z.string().optional(),
 });
 
 export type RealMachinesOptions = z.infer<typeof realMachinesSchema>;
 
-export type RealMachines = {
-  world: World;
-  /** What is due for machines: a look at once when one is to boot. */
-  handlers: Record<'machine-boot', DueHandler>;
+/** The machines' network with its control server; no machine runs yet. */
+export type MachinesNetwork = {
+  control: ControlServer;
+  describe(): Network;
+  /** Boots the machines behind the servers and keeps them, once all that they will ask for is there. */
+  startMachines(): Promise<Record<'machine-boot', DueHandler>>;
+  /** Resolves when the network is gone without having been stopped: only a new start mends that. */
+  failed: Promise<void>;
   /** Cuts the power of all machines and leaves nothing but their disks. */
   stop(): Promise<void>;
 };
 
-/** Opens the network of an installation's machines. What a killed predecessor has left is removed first. */
-export async function openMachinesWorld(
+/**
+ * Opens the network of an installation's machines, after removing what a killed predecessor has left.
+ * Throws where this host does not permit it.
+ */
+export async function openMachinesNetwork(
   pool: pg.Pool,
   options: RealMachinesOptions,
-  path?: string,
-): Promise<World> {
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  return openWorld({
-    dir: join(options.dir, 'world'),
-    mark: markOf(options.dir),
-    path,
-    readMetadata: createMetadata(pool),
-  });
-}
-
-/** Boots and keeps the machines behind the sandbox's servers. To be called when everything that they will ask for is there. */
-export async function startRealMachines(
-  pool: pg.Pool,
-  world: World,
-  { dir, base }: RealMachinesOptions,
-): Promise<RealMachines> {
-  const mark = markOf(dir);
-  const keeper: Keeper = await startKeeper({ pool, world, mark, dir, base });
-  return {
-    world,
-    handlers: { 'machine-boot': async () => keeper.look() },
-    stop: async () => {
-      await keeper.stop();
-      await world.close();
-    },
+): Promise<MachinesNetwork> {
+  const { dir, path, tailscale, tailscaled } = options;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  // Installations on one host are told apart by where their machines live.
+  const mark = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
+  const world = await openWorld({ dir: join(dir, 'world'), mark, path, readMetadata: createMetadata(pool) });
+  const stops = [world.close];
+  const stop = async () => {
+    for (const each of stops.splice(0)) await each();
   };
+  try {
+    const headscale = await startControlServer(world, options);
+    stops.unshift(headscale.stop);
+    const controller = await world.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
+    return {
+      control: await createHeadscaleControl(headscale.client),
+      describe: () => ({
+        machines: 'real',
+        loginServer: headscale.loginServer,
+        enter: controller.enter,
+        environment: world.environment,
+        tailscale,
+        tailscaled,
+      }),
+      startMachines: async () => {
+        const keeper = await startKeeper({ pool, world, mark, dir, base: options.base });
+        stops.unshift(keeper.stop);
+        return { 'machine-boot': async () => keeper.look() };
+      },
+      // Once it has been told to stop, that it is gone is no failure.
+      failed: new Promise((resolve) => void world.closed.then(() => stops.length > 0 && resolve())),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
-/** Installations on one host are told apart by where their machines live. */
-function markOf(dir: string): string {
-  return createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
+function startControlServer(world: World, { dir, headscale }: RealMachinesOptions): Promise<Headscale> {
+  return startHeadscale({
+    run: world.run,
+    dir: join(dir, 'headscale'),
+    binary: headscale,
+    address: CONTROL_ADDRESS,
+    port: CONTROL_PORT,
+  });
 }
