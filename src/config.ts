@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
+import { type GithubAccount, missingForDispatch, readGithubAccount } from './github-account.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
 
@@ -11,6 +12,9 @@ export interface LiveAccounts {
   stripe: { secretKey: Secret; webhookSecrets: Secret[] };
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;
+  github: GithubAccount;
+  /** Variables with keys to the clouds that are not set, which is possible where GitHub's runners have them. */
+  missingKeys: string[];
 }
 
 export interface TailscaleAccount {
@@ -20,13 +24,16 @@ export interface TailscaleAccount {
   loginServer: string | undefined;
 }
 
+const EXECUTORS = ['local', 'github-actions'] as const;
+export type ExecutorName = (typeof EXECUTORS)[number];
+
 interface CommonConfig {
   host: string;
   port: number;
   publicUrl: string;
   dataDir: string;
   cacheDir: string;
-  executor: 'local';
+  executor: ExecutorName;
   workerConcurrency: number;
   /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
   leaseSeconds: number;
@@ -87,6 +94,7 @@ const IGNORED_IN_SANDBOX = [
   'GITHUB_REPO',
   'GITHUB_API_URL',
   'GITHUB_CALLBACK_SECRET',
+  'GITHUB_WORKFLOW_REF',
 ];
 
 const PASSED_ON = [
@@ -181,7 +189,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     publicUrl: (reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`).replace(/\/+$/, ''),
     dataDir: resolve(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: resolve(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
-    executor: readExecutor(reader),
+    executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
@@ -200,13 +208,6 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     software: readAgentSoftware(reader),
     childEnvironment: reader.pick(PASSED_ON),
   };
-}
-
-function readExecutor(reader: EnvironmentReader): 'local' {
-  if (reader.choice('EXECUTOR', ['local', 'github-actions']) === 'github-actions') {
-    reader.problems.push('EXECUTOR=github-actions is not in this version: leave it out, or set it to local');
-  }
-  return 'local';
 }
 
 function readMachines(reader: EnvironmentReader): 'simulated' {
@@ -279,8 +280,9 @@ function readLive(reader: EnvironmentReader): LiveConfig {
     ),
     providers: 'official',
     notices: [],
-    accounts: readAccounts(reader),
+    accounts: readAccounts(reader, common.executor),
   };
+  config.notices.push(...liveNotices(config));
   if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined) {
     reader.problems.push(
       'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (make one: openssl rand -hex 24)',
@@ -289,7 +291,23 @@ function readLive(reader: EnvironmentReader): LiveConfig {
   return config;
 }
 
-function readAccounts(reader: EnvironmentReader): LiveAccounts {
+function liveNotices({ executor, accounts }: LiveConfig): string[] {
+  if (executor === 'local') return [];
+  const { missingKeys, github } = accounts;
+  const noDispatch = missingForDispatch(github);
+  return [
+    ...(noDispatch === undefined ? [] : [noDispatch]),
+    ...(missingKeys.length === 0
+      ? []
+      : [
+          `Without ${missingKeys.join(' and ')} this service does not look at the clouds: no sweep, no check of the project.`,
+        ]),
+  ];
+}
+
+function readAccounts(reader: EnvironmentReader, executor: ExecutorName): LiveAccounts {
+  // The runners have the keys then; this service looks at the clouds where it has some too.
+  const keysElsewhere = executor === 'github-actions';
   const secrets = reader.required(
     'STRIPE_WEBHOOK_SECRET',
     webhookSecrets,
@@ -305,18 +323,27 @@ function readAccounts(reader: EnvironmentReader): LiveAccounts {
       webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
     },
     hcloud: {
-      token: reader.requiredSecret(
-        'HCLOUD_TOKEN',
-        hcloudToken,
-        'a read and write token of the Hetzner project',
-      ),
+      token: keysElsewhere
+        ? (reader.secret('HCLOUD_TOKEN', hcloudToken) ?? new Secret(''))
+        : reader.requiredSecret('HCLOUD_TOKEN', hcloudToken, 'a read and write token of the Hetzner project'),
       endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl),
     },
-    tailscale: readTailscale(reader),
+    tailscale: readTailscale(reader, { required: !keysElsewhere }),
+    github: readGithubAccount(reader, { required: keysElsewhere }),
+    missingKeys: [
+      ...(reader.text('HCLOUD_TOKEN') === undefined ? ['HCLOUD_TOKEN'] : []),
+      ...(reader.text('TAILSCALE_OAUTH_CLIENT_ID') === undefined &&
+      reader.text('TAILSCALE_API_KEY') === undefined
+        ? ['TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']
+        : []),
+    ],
   };
 }
 
-function readTailscale(reader: EnvironmentReader): TailscaleAccount {
+export function readTailscale(
+  reader: EnvironmentReader,
+  { required }: { required: boolean },
+): TailscaleAccount {
   const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
   const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
   const key = reader.secret('TAILSCALE_API_KEY');
@@ -324,7 +351,7 @@ function readTailscale(reader: EnvironmentReader): TailscaleAccount {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
     );
-  } else if (clientId === undefined && key === undefined) {
+  } else if (required && clientId === undefined && key === undefined) {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
     );

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { LiveConfig, TailscaleAccount } from './config.ts';
+import type { GithubAccount } from './github-account.ts';
 import { siblingUrl } from './launch/databases.ts';
 import { Secret } from './secret.ts';
 
@@ -12,6 +13,9 @@ export interface Connections {
   /** The official provider asks every 500 ms by default, which eats the hourly quota of requests. */
   hcloud: { token: Secret; endpoint: string; pollInterval: string | undefined };
   tailscale: TailscaleAccount;
+  github: GithubAccount;
+  /** Keys to the clouds that are not configured; without all of them the clouds are not asked. */
+  missingKeys: readonly string[];
   /** The health address of the agent with this tailnet address. */
   healthAddress(tailnetIp: string): string;
   /** How the configuration reaches a server. */
@@ -31,7 +35,7 @@ const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';
 
 /** The connections of live mode: the real services. */
 export function liveConnections(config: LiveConfig): Connections {
-  const { stripe, hcloud, tailscale } = config.accounts;
+  const { stripe, hcloud, tailscale, github, missingKeys } = config.accounts;
   return {
     databaseUrl: config.databaseUrl,
     pulumi: {
@@ -43,6 +47,8 @@ export function liveConnections(config: LiveConfig): Connections {
     stripe: { ...stripe, apiUrl: undefined },
     hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT, pollInterval: '2s' },
     tailscale,
+    github,
+    missingKeys,
     healthAddress: (tailnetIp) => `http://${tailnetIp}:${HEALTH_PORT}/health`,
     machines: 'ssh',
     networkUrl: undefined,
@@ -52,10 +58,13 @@ export function liveConnections(config: LiveConfig): Connections {
       // The first characters of a Stripe key name the account and whether it is live; they outlive a rolled key.
       stripe: fingerprint(stripe.secretKey.reveal().slice(0, 24)),
       hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
-      tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}`,
+      // Without a key nothing is said of the tailnet; it is noted once there is one.
+      ...(missingKeys.some((name) => name.startsWith('TAILSCALE')) ? {} : tailnetOf(tailscale)),
     },
   };
 }
+
+const tailnetOf = ({ baseUrl, tailnet }: TailscaleAccount) => ({ tailscale: `${baseUrl} ${tailnet}` });
 
 export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -20,6 +20,8 @@ export interface SandboxInstallation {
   /** The DATA_DIR of the host, where sandbox.json is. */
   dataDir: string;
   connections: Connections;
+  /** Where the service that was joined answers; undefined for the host. */
+  publicUrl?: string;
   /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
   serve(service: { url: string; port: number }): Promise<void>;
   stop(): Promise<void>;
@@ -27,6 +29,8 @@ export interface SandboxInstallation {
 
 type Say = (line: string) => void;
 
+const SANDBOX_OWNER = 'sandbox';
+const SANDBOX_REPO = 'agent-stacks';
 const JOIN_TIMEOUT_SECONDS = 90;
 
 /** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
@@ -147,6 +151,7 @@ async function joinRunning(config: SandboxConfig, dataDir: string): Promise<Sand
       return {
         role: 'join',
         dataDir,
+        publicUrl: file.url,
         connections: sandboxConnections(config, file, secrets),
         serve: async () => {},
         stop: async () => {},
@@ -198,6 +203,15 @@ export function sandboxConnections(
       baseUrl: file.tailscaleBaseUrl,
       loginServer: undefined,
     },
+    github: {
+      apiUrl: file.githubApiUrl,
+      owner: SANDBOX_OWNER,
+      repo: SANDBOX_REPO,
+      ref: 'main',
+      token: config.sandbox.github === 'no-token' ? undefined : new Secret(secrets.sandboxTokens.githubToken),
+      callbackSecret: new Secret(file.githubCallbackSecret),
+    },
+    missingKeys: [],
     healthAddress: (tailnetIp) => `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
     machines: 'simulated',
     networkUrl: `${file.stripeApiUrl}/sandbox/network`,

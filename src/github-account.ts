@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import type { EnvironmentReader } from './environment-reader.ts';
+import type { Secret } from './secret.ts';
+
+/** The repository whose workflow carries operations out, and what its runs and this service know each other by. */
+export interface GithubAccount {
+  apiUrl: string;
+  owner: string | undefined;
+  repo: string | undefined;
+  /** The branch whose workflow file runs. */
+  ref: string;
+  /** Without one nothing can be dispatched; callbacks are still taken. */
+  token: Secret | undefined;
+  /** Without one no callback is trusted. */
+  callbackSecret: Secret | undefined;
+}
+
+const GITHUB_API = 'https://api.github.com';
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
+const name = z.string().regex(/^[\w.-]{1,100}$/, 'must be a name of letters, digits, hyphens and dots');
+const ref = z.string().regex(/^[\w./-]{1,200}$/, 'must be the name of a branch or tag');
+const callbackSecret = z.string().min(16, 'must have at least 16 characters');
+
+/**
+ * Reads the account. Where GitHub is what carries operations out, all of it but the token is required: a service without one starts, says
+ * so, and keeps its operations queued with the reason.
+ */
+export function readGithubAccount(
+  reader: EnvironmentReader,
+  { required }: { required: boolean },
+): GithubAccount {
+  const need = <T>(variable: string, schema: z.ZodType<T>, why: string) =>
+    required ? reader.required(variable, schema, why) : reader.read(variable, schema);
+  if (required) need('GITHUB_CALLBACK_SECRET', callbackSecret, 'it signs callbacks (openssl rand -hex 32)');
+  return {
+    apiUrl: (reader.read('GITHUB_API_URL', httpUrl) ?? GITHUB_API).replace(/\/+$/, ''),
+    owner: need('GITHUB_OWNER', name, 'whose repository has the workflow'),
+    repo: need('GITHUB_REPO', name, 'the repository that has the workflow'),
+    ref: reader.read('GITHUB_WORKFLOW_REF', ref) ?? 'main',
+    token: reader.secret('GITHUB_PAT'),
+    callbackSecret: reader.secret('GITHUB_CALLBACK_SECRET', required ? z.string() : callbackSecret),
+  };
+}
+
+/** Why nothing can be dispatched; undefined where it can. */
+export function missingForDispatch({ owner, repo, token }: GithubAccount): string | undefined {
+  if (token === undefined) return 'GITHUB_PAT is missing: operations stay queued until a token is configured';
+  if (owner === undefined || repo === undefined)
+    return 'GITHUB_OWNER and GITHUB_REPO are missing: operations stay queued until they are configured';
+  return undefined;
+}
