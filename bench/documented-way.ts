@@ -89,7 +89,7 @@ function environmentFor(
     TAILSCALE_BASE_URL: sandbox.tailscaleBaseUrl,
     TAILSCALE_TAILNET: '-',
     ...configureEnvironment(
-      { ...configure, connection: 'simulated', timeoutSeconds: 900 },
+      { ...configure, connection: 'simulated', timeoutSeconds: 900, software: {} },
       { operation: { operation_id: agentId, attempt: 1 } },
       keys,
     ),

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { playbookVersion } from '../src/clients/playbook.ts';
+import { configurationVersion } from '../src/clients/playbook.ts';
+import { Secret } from '../src/secret.ts';
 import { type AgentWatch, openAgentWatch } from './agent-watch.ts';
 import { startDocumented } from './documented/client.ts';
 import { documentedWay } from './documented-way.ts';
@@ -84,10 +85,12 @@ async function startDocumentedWays(
   const [shared] = await watch.rows<{ firewallId: number; location: string; plan: string }>(
     `select f.firewall_id::int as "firewallId", a.location, a.plan from foundations f, agents a limit 1`,
   );
+  const passphrase = new Secret(sandbox.pulumiPassphrase);
+  const version = configurationVersion(join(root, 'ansible'), { variables: {}, paths: [] }, passphrase);
   const deps = {
     client,
     sandbox,
-    shared: { ...shared!, configurationVersion: playbookVersion(join(root, 'ansible')) },
+    shared: { ...shared!, configurationVersion: version },
     configure: { path: join(root, 'ansible', 'configure'), ansibleBin, logDir: folder },
     pulumiHome: join(folder, 'pulumi-home'),
   };

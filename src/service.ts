@@ -7,7 +7,7 @@ import { recordInputs } from './agents/store.ts';
 import { createHealthCheck, type HealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
 import { createHetznerInventory } from './clients/hetzner/inventory.ts';
-import { playbookVersion } from './clients/playbook.ts';
+import { configurationVersion } from './clients/playbook.ts';
 import { providerEnvironment, pulumiEnvironment } from './clients/pulumi/environment.ts';
 import { createOpenFence, type Fence, openFence } from './clients/pulumi/fence.ts';
 import {
@@ -30,6 +30,7 @@ import { settleDeadWorkers } from './operations/expired.ts';
 import { createFoundationStore } from './operations/foundation-store.ts';
 import { startWorker } from './operations/worker.ts';
 import type { Queue } from './queue/queue.ts';
+import { startHealthMonitor } from './reconcile/health-monitor.ts';
 import { checkHetznerProject } from './reconcile/project.ts';
 import { startSweeping } from './reconcile/schedule.ts';
 import type { SweepDeps } from './reconcile/sweep.ts';
@@ -79,9 +80,11 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
   });
   const sweeping = startSweeping({ database, log, openClouds: sweptClouds(connections) });
+  const canReachAgents = async () => place === undefined || (await place.isUp());
+  const monitor = startHealthMonitor({ database, health, canReachAgents, log });
   return {
     stop: async () => {
-      await Promise.all([sweeping.stop(), worker.stop()]);
+      await Promise.all([monitor.stop(), sweeping.stop(), worker.stop()]);
       await runners.stop();
       await place?.stop();
       await pulumi.close();
@@ -151,12 +154,13 @@ function createExecutor(
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir: join(config.dataDir, 'logs', 'configure'),
+      software: config.software.variables,
     },
   });
 }
 
 function assembleRunbooks(
-  { connections, database }: ServiceDeps,
+  { config, connections, database }: ServiceDeps,
   executor: Executor,
   { state, fence }: PulumiState,
   health: HealthCheck,
@@ -173,7 +177,7 @@ function assembleRunbooks(
     foundations: createFoundationStore(database, fence),
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
-    configurationVersion: playbookVersion(ANSIBLE_DIR),
+    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase),
     loginServer: connections.tailscale.loginServer,
     pollInterval: connections.hcloud.pollInterval,
   });

@@ -70,6 +70,7 @@ async function runCli(config: Config, connections: Connections, args: string[]):
         ansibleBin: config.tools.ansible,
         timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
         logDir: join(config.dataDir, 'logs', 'configure'),
+        software: config.software.variables,
       },
       { operation: { operation_id: `cli-${randomUUID()}`, attempt: 0 } },
       prepared?.keys,

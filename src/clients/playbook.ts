@@ -1,20 +1,39 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { createHash, createHmac } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import type { Secret } from '../secret.ts';
 
 /**
- * Identifies what the playbook does, by the content of its files: an agent that was configured by another version is configured again at
- * its next `up`.
+ * Identifies what the playbook does, by the content of its files and of what the operator says an agent is: an agent that was configured
+ * by another version is configured again at its next `up`. Under a key, because the operator's part may hold secrets and the version is
+ * kept in plain.
  */
-export function playbookVersion(folder: string): string {
+export function configurationVersion(
+  folder: string,
+  software: { variables: Record<string, string>; paths: string[] },
+  key: Secret,
+): string {
+  const playbook = contentHash(folder);
+  if (Object.keys(software.variables).length === 0) return playbook;
+  const own = createHmac('sha256', key.reveal()).update(playbook);
+  own.update(JSON.stringify(Object.entries(software.variables).sort()));
+  for (const path of software.paths) own.update('\0').update(contentHash(path));
+  return own.digest('hex').slice(0, 16);
+}
+
+function contentHash(path: string): string {
   const hash = createHash('sha256');
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+  for (const file of filesOf(path))
+    hash.update(relative(path, file)).update('\0').update(readFileSync(file)).update('\0');
+  return hash.digest('hex').slice(0, 16);
+}
+
+function filesOf(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter(
       (entry) => entry.isFile() && !entry.parentPath.includes('__pycache__') && !entry.name.endsWith('.pyc'),
     )
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-  for (const file of files)
-    hash.update(relative(folder, file)).update('\0').update(readFileSync(file)).update('\0');
-  return hash.digest('hex').slice(0, 16);
 }

@@ -8,6 +8,7 @@ import { RetryableError } from '../../errors.ts';
 import type { Run } from '../../operations/run.ts';
 import { Secret } from '../../secret.ts';
 import { logLine } from './engine-events.ts';
+import { followProgress } from './follow-log.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 import type { RunnerPool } from './runner-pool.ts';
 
@@ -46,6 +47,8 @@ export interface ExecutorSettings {
     timeoutSeconds: number;
     /** Folder for the log of each run, a file an attempt. */
     logDir: string;
+    /** What says what an agent is (src/agent-software.ts). */
+    software: Record<string, string>;
   };
 }
 
@@ -79,7 +82,18 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
     up: async (run, program, { mayBeNew, keys, onProgress }) => {
       const environment = configureEnvironment(settings.configure, run, keys);
       const made = mayBeNew && (await makeAgentStack(settings.state, program));
-      return runTask(run, { verb: 'up', program, mayBeNew: mayBeNew && !made, environment, onProgress });
+      const stopFollowing = followProgress(logFile(settings.configure, run), run.log);
+      try {
+        return await runTask(run, {
+          verb: 'up',
+          program,
+          mayBeNew: mayBeNew && !made,
+          environment,
+          onProgress,
+        });
+      } finally {
+        await stopFollowing();
+      }
     },
     renewKey: async (run, program) => {
       const { userData } = await runTask(run, { verb: 'renew-key', program });
@@ -120,10 +134,18 @@ export function configureEnvironment(
     AGENT_CONNECTION: configure.connection,
     ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
-    AGENT_LOG_FILE: join(configure.logDir, `${run.operation.operation_id}-${run.operation.attempt}.log`),
+    AGENT_LOG_FILE: logFile(configure, run),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
+    ...configure.software,
     ...(keys === undefined ? {} : keyEnvironment(keys)),
   };
+}
+
+function logFile(
+  { logDir }: ExecutorSettings['configure'],
+  { operation }: { operation: { operation_id: string; attempt: number } },
+): string {
+  return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
 /** The server shows its first host key until the first run has replaced it, so both are known. */

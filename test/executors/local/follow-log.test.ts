@@ -1,0 +1,27 @@
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import { followProgress } from '../../../src/executors/local/follow-log.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'follow-log-'));
+const path = join(folder, 'log');
+afterEach(() => rmSync(path, { force: true }));
+
+it('tells the lines for people as they come, whole, each once; the last ones before it ends', async () => {
+  const told: string[] = [];
+  const stop = followProgress(path, (line) => told.push(line));
+  appendFileSync(
+    path,
+    'TASK [base : One] ***\nok: [agent-a]\nprogress: base : One: ok (0.2 s)\nprogress: base :',
+  );
+  await vi.waitFor(() => expect(told).toEqual(['base : One: ok (0.2 s)']), { timeout: 5000 });
+  appendFileSync(path, ' Two: changed (0.1 s)\n');
+  await stop();
+  expect(told).toEqual(['base : One: ok (0.2 s)', 'base : Two: changed (0.1 s)']);
+});
+
+it('a log that never comes is no failure', async () => {
+  const stop = followProgress(join(folder, 'none'), () => expect.unreachable());
+  await stop();
+});
