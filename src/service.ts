@@ -7,7 +7,7 @@ import { recordInputs } from './agents/store.ts';
 import { createHealthCheck, type HealthCheck } from './clients/health.ts';
 import { createHetznerClient } from './clients/hetzner/hetzner.ts';
 import { createHetznerInventory } from './clients/hetzner/inventory.ts';
-import { configurationVersion } from './clients/playbook.ts';
+import { playbookVersion } from './clients/playbook.ts';
 import { providerEnvironment, pulumiEnvironment } from './clients/pulumi/environment.ts';
 import { createOpenFence, type Fence, openFence } from './clients/pulumi/fence.ts';
 import {
@@ -154,13 +154,12 @@ function createExecutor(
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir: join(config.dataDir, 'logs', 'configure'),
-      software: config.software.variables,
     },
   });
 }
 
 function assembleRunbooks(
-  { config, connections, database }: ServiceDeps,
+  { connections, database }: ServiceDeps,
   executor: Executor,
   { state, fence }: PulumiState,
   health: HealthCheck,
@@ -177,7 +176,7 @@ function assembleRunbooks(
     foundations: createFoundationStore(database, fence),
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
-    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase),
+    configurationVersion: playbookVersion(ANSIBLE_DIR),
     loginServer: connections.tailscale.loginServer,
     pollInterval: connections.hcloud.pollInterval,
   });

@@ -3,7 +3,7 @@ import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events.ts';
 import { type Html, html, type Renderable } from './html.ts';
 import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
-import { capitalized, duration, stepWords } from './words.ts';
+import { age, capitalized, duration, stepWords } from './words.ts';
 
 export interface AgentPage {
   agent: AgentJson;
@@ -19,7 +19,10 @@ export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Ht
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
 <div class="title"><h1>${agent.agentId}</h1>${agentActions(agent)}</div>
-<p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}</p>
+<p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
+    agent.unhealthySince !== null &&
+    html` <span class="muted">for ${age(agent.unhealthySince)}, since <time>${agent.unhealthySince}</time></span>`
+  }</p>
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
 ${facts(agent)}
 </div>

@@ -36,7 +36,9 @@ function agentRow(agent: AgentJson): Html {
 <th scope="row"><a href="/agents/${agent.agentId}">${agent.agentId}</a>
 <span class="muted">${agent.plan}, ${agent.region}</span></th>
 <td data-label="State">${agentState(agent)}</td>
-<td data-label="Health">${badge(agent.health)}</td>
+<td data-label="Health">${badge(agent.health)}${
+    agent.unhealthySince !== null && html` <span class="muted">${age(agent.unhealthySince)}</span>`
+  }</td>
 <td data-label="Server">${agent.serverName ?? '–'}${agent.ipv4 && html` <span class="muted">${agent.ipv4}</span>`}</td>
 <td data-label="Tailnet">${agent.tailnetIp ?? '–'}</td>
 <td data-label="Age"><time datetime="${agent.createdAt}" title="${agent.createdAt}">${age(agent.createdAt)}</time></td>

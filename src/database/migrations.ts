@@ -3,9 +3,14 @@ import { type Migration, type MigrationProvider, Migrator } from 'kysely/migrati
 import type { Database } from './connect.ts';
 import * as first from './migrations/0001-first.ts';
 import * as githubActions from './migrations/0002-github-actions.ts';
+import * as health from './migrations/0004-health.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
-const MIGRATIONS: Record<string, Migration> = { '0001-first': first, '0002-github-actions': githubActions };
+const MIGRATIONS: Record<string, Migration> = {
+  '0001-first': first,
+  '0002-github-actions': githubActions,
+  '0004-health': health,
+};
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
 

@@ -15,6 +15,7 @@ export interface Tables {
   idempotency_keys: IdempotencyKeyTable;
   workers: WorkerTable;
   sweeps: SweepTable;
+  health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
 }
 
@@ -68,6 +69,8 @@ export interface AgentTable {
   status: Defaulted<AgentStatus>;
   step: AgentStep | null;
   health: Defaulted<Health>;
+  /** Not null exactly while `health` is unhealthy: the database sees to that. */
+  unhealthy_since: Timestamp | null;
   stack_name: Generated<string>;
   server_id: string | null;
   server_name: string | null;
@@ -203,4 +206,12 @@ export interface SweepTable {
   note: string | null;
   /** Where the next one goes on. */
   next: JSONColumnType<SweepPlace, string | null, string | null> | null;
+}
+
+/** When an agent that runs is asked next whether it is healthy. */
+export interface HealthCheckTable {
+  agent_id: string;
+  due_at: Timestamp;
+  /** The first check since it last answered; null while it does. */
+  silent_since: Timestamp | null;
 }

@@ -18,6 +18,10 @@ export const agentJson = z
     status: z.enum(AGENT_STATUSES),
     step: z.enum(AGENT_STEPS).nullable(),
     health: z.enum(HEALTHS),
+    unhealthySince: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'Since when it has not answered; null unless it is unhealthy' }),
     stackName: z.string(),
     serverId: text,
     serverName: text,
@@ -46,6 +50,7 @@ export function presentAgent(row: AgentRow): AgentJson {
     status: row.status,
     step: row.step,
     health: row.health,
+    unhealthySince: row.unhealthy_since?.toISOString() ?? null,
     stackName: row.stack_name,
     serverId: row.server_id,
     serverName: row.server_name,
