@@ -26,7 +26,7 @@ const STATEMENTS = [
 
   // A table of its own: it is written at every look, and an agent's row is wide.
   `create table health_checks (
-     agent_id text primary key references agents,
+     agent_id text primary key references agents on delete cascade,
      due_at timestamptz not null,
      silent_since timestamptz) with (fillfactor = 50)`,
 ];
