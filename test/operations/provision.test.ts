@@ -59,8 +59,9 @@ describe('the first attempt', () => {
       'up agent new',
       'step verifying',
       'healthy 100.64.0.1',
+      'step running',
     ]);
-    expect(steps).toEqual(['creating_server', 'verifying']);
+    expect(steps).toEqual(['creating_server', 'verifying', 'running']);
     await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
     expect(await getAgent(at.database, 'a1')).toMatchObject({
       status: 'running',
@@ -103,7 +104,7 @@ describe('the first attempt', () => {
       return up(run, program, options);
     };
     const { steps } = await provision(row);
-    expect(steps).toEqual(['creating_server', 'joining_network', 'configuring', 'verifying']);
+    expect(steps).toEqual(['creating_server', 'joining_network', 'configuring', 'verifying', 'running']);
   });
 
   test.each([
@@ -164,6 +165,7 @@ describe('an attempt after a lost one', () => {
       'up agent',
       'step verifying',
       'healthy 100.64.0.1',
+      'step running',
     ]);
     expect(lastProgram().found).toEqual({ serverId: '42', sshKeyId: '7' });
     expect(lastProgram().inputs).toEqual(before.inputs);

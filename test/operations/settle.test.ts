@@ -12,7 +12,6 @@ import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events.ts';
 import { settleExpired } from '../../src/operations/expired.ts';
-import { insertOperation } from '../../src/operations/requests.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import {
@@ -169,18 +168,6 @@ describe('failure', () => {
     await failForGood(failed, 'refreshing');
     expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'running', health: 'unhealthy' });
   });
-
-  test.each(['start', 'stop', 'restart', 'reconfigure', 'resize', 'rebuild'] as const)(
-    'the last failure of a %s changes nothing on the agent',
-    async (kind) => {
-      await running('a1');
-      const before = await getAgent(at.database, 'a1');
-      await request((trx) => insertOperation(trx, at.queue, { agentId: 'a1', kind }));
-      await failForGood();
-      expect(await getAgent(at.database, 'a1')).toEqual(before);
-      expect(await kinds('a1')).toEqual(['provision succeeded', `${kind} failed`]);
-    },
-  );
 });
 
 describe('loss', () => {

@@ -20,9 +20,14 @@ type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 export function createWorld(at: Installation) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
-  const answers: Partial<Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget', Error[]>> = {};
+  const answers: Partial<
+    Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild', Error[]>
+  > = {};
   const servers: HetznerServer[] = [];
   const failedServers = new Set<string>();
+  /** Servers whose system does not obey when it is asked to shut down. */
+  const deaf = new Set<string>();
+  const installed: { image: string; userData: string }[] = [];
   const sshKeys: { id: number; name: string; labels: Record<string, string> }[] = [];
   const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
   const devices: { id: string; name: string; hostname: string; addresses: string[]; tags?: string[] }[] = [];
@@ -52,6 +57,14 @@ export function createWorld(at: Installation) {
   const remove = <T>(all: T[], matches: (one: T) => boolean) => {
     const index = all.findIndex(matches);
     if (index >= 0) all.splice(index, 1);
+  };
+  const status = (id: string, now: string) => {
+    const server = servers.find((one) => String(one.id) === id);
+    if (server !== undefined) server.status = now;
+  };
+  const power = async (call: string, id: string, now: string, key: keyof typeof answers = call as Verb) => {
+    await reach(call, key);
+    status(id, now);
   };
   const executor: Executor = {
     up: stack('up') as Executor['up'],
@@ -95,6 +108,16 @@ export function createWorld(at: Installation) {
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
       failedToStart: async (id) => failedServers.has(id),
       getServer: async (id) => servers.find((one) => String(one.id) === id),
+      powerOn: async (id) => power(`power on ${id}`, id, 'running'),
+      shutDown: async (id) => {
+        await reach(`shut down ${id}`, 'shut down');
+        if (!deaf.has(id)) status(id, 'off');
+      },
+      powerOff: async (id) => power(`power off ${id}`, id, 'off'),
+      rebuild: async (id, system) => {
+        installed.push(system);
+        await power(`rebuild ${id}`, id, 'running', 'rebuild');
+      },
       deleteServer: async (id) => {
         await reach(`delete server ${id}`);
         remove(servers, (one) => String(one.id) === id);
@@ -123,6 +146,8 @@ export function createWorld(at: Installation) {
     answers,
     servers,
     failedServers,
+    deaf,
+    installed,
     sshKeys,
     firewalls,
     devices,

@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVault } from '../../src/agents/secrets.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { StackNotFoundError } from '../../src/clients/pulumi/errors.ts';
+import { RetryableError } from '../../src/errors.ts';
+import { createProvision } from '../../src/operations/provision.ts';
+import { createRebuild } from '../../src/operations/rebuild.ts';
+import { createReconfigure } from '../../src/operations/reconfigure.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import type { OperationKind } from '../../src/operations/states.ts';
+import { Secret } from '../../src/secret.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { AgentProgram } from '../../stacks/program.ts';
+import {
+  ask,
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  order,
+  waitOver,
+} from './support/installation.ts';
+import { createWorld, runOf, server, type World } from './support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+  await provisioned();
+});
+
+const device = {
+  id: 'd1',
+  name: 'agent-a1.tail.ts.net',
+  hostname: 'agent-a1',
+  addresses: ['100.64.0.1'],
+  tags: ['tag:agent'],
+};
+
+/** A running agent, as its provision has left it. */
+async function provisioned(): Promise<void> {
+  await order(at, 'a1');
+  const { row, claim: mine } = await claim(at);
+  await createProvision(world.deps)((await runOf(at, row)).run);
+  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  world.servers.push(server('a1', 4711));
+  world.sshKeys.push({ id: 8, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  world.devices.push({ ...device });
+  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+  clear();
+}
+
+function clear(): void {
+  world.calls.length = 0;
+  world.programs.length = 0;
+}
+
+async function attempt(kind: OperationKind) {
+  const { row, claim: mine } = await claim(at);
+  const made = await runOf(at, row, world);
+  const runbook = kind === 'rebuild' ? createRebuild(world.deps) : createReconfigure(world.deps);
+  return { ...made, mine, row, work: () => runbook(made.run) };
+}
+const first = async (kind: OperationKind) => {
+  await ask(at, 'a1', kind);
+  return attempt(kind);
+};
+/** The try after one that failed. */
+async function next(kind: OperationKind, { mine }: Awaited<ReturnType<typeof attempt>>) {
+  await settleFailure(at, mine, { error: new RetryableError('no answer'), step: 'verifying' });
+  await waitOver(at);
+  clear();
+  return attempt(kind);
+}
+const inputs = async () => (await getAgent(at.database, 'a1')).inputs as unknown as AgentInputs;
+const keys = async () =>
+  createVault(new Secret('passphrase')).open('a1', (await getAgent(at.database, 'a1')).secrets!);
+const programs = () => world.programs as AgentProgram[];
+
+describe('reconfigure', () => {
+  test('is an up of what was bought, with the playbook of now, and a healthy answer', async () => {
+    const before = await inputs();
+    world.deps.settings.configurationVersion = 'v2';
+    const { work, row } = await first('reconfigure');
+    expect(await work()).toEqual({ kind: 'reconfigured', outputs: OUTPUTS });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step configuring',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    const expected = { ...before, configurationVersion: 'v2', configuredBy: row.operation_id };
+    expect(programs()[0]).toMatchObject({ inputs: expected, found: { serverId: '4711', sshKeyId: '8' } });
+    expect(await inputs()).toEqual(expected);
+  });
+
+  test('after a lost attempt asks for the same once more, the state being cleared first', async () => {
+    const one = await first('reconfigure');
+    await one.work();
+    const applied = await inputs();
+    await (await next('reconfigure', one)).work();
+    expect(await inputs()).toEqual(applied);
+    expect(world.calls.slice(0, 4)).toEqual([
+      'step preparing',
+      'refresh agent',
+      'step configuring',
+      'up agent',
+    ]);
+  });
+
+  test('never makes a server: where there is none it is given up', async () => {
+    world.servers.length = 0;
+    await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild makes another');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+});
+
+describe('rebuild', () => {
+  test('key, power, device, disk, join, configuration: in this order', async () => {
+    const before = { inputs: await inputs(), keys: await keys() };
+    const { work, row, lines } = await first('rebuild');
+    expect(await work()).toEqual({ kind: 'rebuilt', outputs: OUTPUTS });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step renewing_key',
+      'renew-key agent',
+      'step reinstalling_server',
+      'power off 4711',
+      'delete device d1',
+      'delete key k1',
+      'rebuild 4711',
+      'step joining_network',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    expect(world.installed).toEqual([{ image: 'debian-12', userData: 'user data' }]);
+    expect(lines.join()).not.toContain('user data');
+    const after = { inputs: await inputs(), keys: await keys() };
+    expect(after.inputs).toEqual({
+      ...before.inputs,
+      hostPublicKey: after.keys.hostPublicKey,
+      keyGeneration: before.inputs.keyGeneration + 1,
+      configuredBy: `${row.operation_id} 1`,
+    });
+    expect(after.keys.sshPrivateKey).toBe(before.keys.sshPrivateKey);
+    expect(after.keys.hostPrivateKey).not.toBe(before.keys.hostPrivateKey);
+    expect(after.keys.nextHostPrivateKey).not.toBe(before.keys.nextHostPrivateKey);
+    const [renewal, whole] = programs();
+    expect(renewal!.device).toEqual({ tailnetIp: '100.64.0.1', tailnetName: OUTPUTS.tailnetName });
+    expect(whole!.device).toBeUndefined();
+    expect(whole!.secrets.hostPrivateKey).toBe(after.keys.hostPrivateKey);
+  });
+
+  test('an attempt after a lost one installs once more, with another generation', async () => {
+    const one = await first('rebuild');
+    await one.work();
+    const before = await inputs();
+    world.devices.push({ ...device, id: 'd2' });
+    const two = await next('rebuild', one);
+    await two.work();
+    expect(world.calls.slice(0, 4)).toEqual([
+      'step preparing',
+      'refresh agent',
+      'step renewing_key',
+      'renew-key agent',
+    ]);
+    expect(world.calls).toContain('delete device d2');
+    expect(await inputs()).toMatchObject({
+      keyGeneration: before.keyGeneration + 1,
+      configuredBy: `${two.row.operation_id} 2`,
+    });
+  });
+
+  test('the key just made is kept, those of lost creates are revoked', async () => {
+    world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' }, { id: 'k9', description: 'agent-a12 1' });
+    await (await first('rebuild')).work();
+    expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k9']);
+  });
+
+  test('nothing happens to the server where its key cannot be made', async () => {
+    world.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
+    await expect((await first('rebuild')).work()).rejects.toThrow('Tailscale answered 500');
+    expect(world.servers[0]!.status).toBe('running');
+    expect(world.calls).not.toContain('delete device d1');
+  });
+
+  test('a server that is gone is made again, the state having forgotten it', async () => {
+    world.servers.length = 0;
+    await (await first('rebuild')).work();
+    expect(world.calls).toEqual([
+      'step preparing',
+      'refresh agent',
+      'delete device d1',
+      'step joining_network',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+    await at.empty();
+    await provisioned();
+    world.servers.length = 0;
+    await (await first('rebuild')).work();
+    expect(world.calls).toContain('up agent new');
+  });
+});
