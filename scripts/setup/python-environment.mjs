@@ -6,7 +6,7 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * Something from PyPI: `name` for people, `folder` in the cache (with the version), `requirement` as pip reads it.
+ * Something from PyPI: `name` for people, `folder` in the cache (with the version), `requirement` as pip reads it, several with blanks between.
  * @typedef {{ name: string, folder: string, requirement: string, title: string, why: string }} PythonPackage
  */
 
@@ -45,10 +45,14 @@ async function install(context, { name, requirement }, home, note) {
     await makeEnvironment(context, name, home);
     note('packages');
     const pip = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check'];
-    const { code, output } = await context.run(join(home, 'bin', 'python3'), [...pip, requirement], {
-      env: pythonEnvironment(context.env),
-      signal: context.signal,
-    });
+    const { code, output } = await context.run(
+      join(home, 'bin', 'python3'),
+      [...pip, ...requirement.split(' ')],
+      {
+        env: pythonEnvironment(context.env),
+        signal: context.signal,
+      },
+    );
     if (code !== 0) throw new SetupError(`${name} could not be installed from PyPI:\n${lastLines(output)}`);
     writeFileSync(join(home, '.complete'), home);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureAnsible } from './ansible.mjs';
+import { ensureAnsibleLint } from './ansible-lint.mjs';
 import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { ensureDependencies } from './dependencies.mjs';
@@ -25,9 +26,9 @@ import { Interrupted, run, SetupError } from './run.mjs';
  */
 
 /**
- * What can be set up beside the packages. `chromium`, `hetzner-client` and `github-tools` are for the tests, which go on
+ * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint` and `github-tools` are for the tests, which go on
  * without them, as everything does without `machines`; of `prepared-machines` only what is there already is taken.
- * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'github-tools'
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint' | 'github-tools'
  *   | 'machines' | 'prepared-machines'} Tool
  */
 
@@ -88,6 +89,8 @@ async function setUpAll(wanted, signal) {
     env.AGENT_STACKS_ACTIONLINT = (await tryPublished(context, actionlint)) ?? '';
   }
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
+  if (wanted.tools.includes('ansible-lint'))
+    env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('machines'))
