@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomText } from '../random-text.ts';
 import type { GithubOptions } from './options.ts';
+import { plainPath } from './plain-path.ts';
 import type { RunRow } from './runs.ts';
 import { repository, workflowPath } from './workflow.ts';
 
@@ -51,7 +52,7 @@ export function prepareAct(folder: string, run: RunRow, options: GithubOptions):
       ...files.flat(),
       ...[
         '--action-cache-path',
-        join(folder, 'act'),
+        join(plainPath(options.dir), relative(options.dir, folder), 'act'),
         '--no-cache-server',
         '--no-skip-checkout',
         '--pull=false',
