@@ -16,8 +16,10 @@ import { untilStopped } from './launch/stop-signals.ts';
 import { createLog, type Log } from './log.ts';
 import type { Role } from './main.ts';
 import { createEventHub, type EventHub } from './operations/event-hub.ts';
+import { chooseExecutor } from './operations/executor-choice.ts';
 import { startQueue } from './queue/queue.ts';
 import { watchStalled } from './reconcile/stalled.ts';
+import { openRemote } from './remote.ts';
 import { startWorkerRole } from './service.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
@@ -93,6 +95,8 @@ async function start({
   const database = createDatabase(pool);
   await migrate(database);
   await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
+  // A worker that joins leaves the choice to those who take orders.
+  if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
   const queue = await startQueue({ url: connections.databaseUrl, log });
   const events = createEventHub({ url: connections.databaseUrl, log });
   closers.add('the event listener', events.close);
@@ -113,9 +117,10 @@ async function start({
           queue,
           events,
         });
+  const publicUrl = url?.url ?? installation?.publicUrl ?? config.publicUrl;
   await installation?.serve(url ?? { url: config.publicUrl, port: config.port });
   if (role !== 'api') {
-    const worker = await startWorkerRole({ config, connections, database, queue, log });
+    const worker = await startWorkerRole({ config, connections, database, queue, log, publicUrl });
     closers.add('the worker', worker.stop);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
@@ -138,6 +143,8 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
   const { port } = server.address() as AddressInfo;
   // With PORT=0 the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
+  const { remote, close } = openRemote({ config, connections, database, log });
+  closers.add('the way of runners to the state', close);
   const app: Express = createApp({
     database,
     queue,
@@ -145,6 +152,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     events,
     apiToken: connections.apiToken,
     webhookSecrets: connections.stripe.webhookSecrets,
+    remote,
     mode: config.mode,
     publicUrl,
     checkoutUrl: connections.checkoutUrl,

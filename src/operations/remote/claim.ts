@@ -9,7 +9,8 @@ import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 export interface ClaimDeps {
   database: Database;
   callbackSecret: Secret;
-  fence: Pick<Fence, 'enter' | 'isHard'>;
+  /** The way into Pulumi's state. */
+  openFence(): Promise<Fence>;
   /** Of Pulumi's state: the attempt's login is derived from both, here and on the runner. */
   pulumi: { url: Secret; passphrase: Secret };
 }
@@ -43,7 +44,7 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
     await beat(trx, begun);
     const { secrets, ...agent } = await getAgent(trx, begun.agent_id);
     // Under the lock: no other attempt of this agent begins meanwhile.
-    await letIn(deps, begun);
+    const ownLogin = await letIn(deps, begun);
     return {
       kind: begun.kind,
       attempt: begun.attempt,
@@ -55,16 +56,19 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
         operation: begun,
         agent,
         sealedKeys: secrets === null ? null : secrets.toString('base64'),
-        ownLogin: deps.fence.isHard,
+        ownLogin,
       },
     };
   });
 }
 
-async function letIn({ fence, pulumi }: ClaimDeps, row: OperationRow): Promise<void> {
+/** @returns whether the attempt has got a login of its own. */
+async function letIn({ openFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
+  const fence = await openFence();
   const attempt = { agentId: row.agent_id, operationId: row.operation_id, attempt: row.attempt };
   const password = fence.isHard
     ? attemptPassword(pulumi.passphrase, attemptRole(pulumi.url, attempt))
     : undefined;
   await fence.enter({ ...attempt, password });
+  return fence.isHard;
 }

@@ -7,6 +7,7 @@ import type { Log } from '../../log.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import type { OperationRow } from '../claims.ts';
+import { settleExpired } from '../expired.ts';
 import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
 import { settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
 import { confirmCancellation, takeDueCancellations } from './run-cancellations.ts';
@@ -20,6 +21,8 @@ export interface DispatcherDeps {
   /** How callbacks reach this service. */
   publicUrl: string;
   callbackSecret: Secret | undefined;
+  /** Pause after the first failed try; default `RETRY_SECONDS`. */
+  retrySeconds?: number | undefined;
 }
 
 export interface Dispatcher {
@@ -67,6 +70,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
 
 /** One look: everything that is due now. */
 export async function lookOnce(deps: DispatcherDeps, isStopping: () => boolean = () => false): Promise<void> {
+  await settleExpired(deps.database, deps.queue, deps.log);
   await dispatchDue(deps, isStopping);
   for (const row of await settleCancelled(deps.database, deps.queue))
     deps.log.info({ event: 'attempt.cancelled', ...idsOf(row) }, `${row.kind} of ${row.agent_id}: cancelled`);

@@ -46,12 +46,12 @@ export async function takeSilentRuns(database: Database, limit = 10): Promise<Wa
  * @returns what was said of it; undefined where there was nothing to settle.
  */
 export async function settleEndedRun(
-  { database, queue }: { database: Database; queue: Queue },
+  deps: { database: Database; queue: Queue; retrySeconds?: number | undefined },
   watched: Watched,
   run: WorkflowRun,
 ): Promise<string | undefined> {
   if (run.status !== 'completed') return undefined;
-  return database.transaction().execute(async (trx) => {
+  return deps.database.transaction().execute(async (trx) => {
     const { operation: row } = await lockOperation(trx, watched.operationId);
     const isSame = row.attempt === watched.attempt && row.workflow_run_id === watched.runId;
     if (!isSame || standingOf(row) !== 'open') return undefined;
@@ -59,28 +59,30 @@ export async function settleEndedRun(
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'log', data: { line, stream: 'service' } },
     ]);
-    await settleByRecord(trx, queue, row, line);
+    await settleByRecord(trx, deps, row, line);
     return line;
   });
 }
 
-async function settleByRecord(trx: Database, queue: Queue, row: OperationRow, line: string): Promise<void> {
-  const step = row.step ?? 'queued';
+async function settleByRecord(
+  trx: Database,
+  { queue, retrySeconds }: { queue: Queue; retrySeconds?: number | undefined },
+  row: OperationRow,
+  line: string,
+): Promise<void> {
   const result = resultOf(row);
-  if (row.cancel_requested) {
-    await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
-    return;
-  }
-  if (result?.status !== 'succeeded') {
-    const error = result === undefined ? new RetryableError(line) : errorOf(result);
-    await settleLocked(trx, queue, row, { error, step: result?.step ?? step });
-    return;
-  }
-  try {
-    await succeedLocked(trx, row, result.effect);
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-    await settleLocked(trx, queue, row, { error, step });
+  const fail = (error: unknown, step = row.step ?? 'queued') =>
+    settleLocked(trx, queue, row, { error, step }, retrySeconds);
+  if (row.cancel_requested) await fail(new CancelledError('Cancelled'));
+  else if (result === undefined) await fail(new RetryableError(line));
+  else if (result.status === 'failed') await fail(errorOf(result), result.step);
+  else {
+    try {
+      await succeedLocked(trx, row, result.effect);
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      await fail(error);
+    }
   }
 }
 

@@ -19,7 +19,7 @@ export interface ReceiveDeps {
   database: Database;
   queue: Queue;
   callbackSecret: Secret;
-  fence: Pick<Fence, 'evict'>;
+  openFence(): Promise<Fence>;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
 }
@@ -59,13 +59,14 @@ export async function receiveCallback(
       }
     }
   });
-  if (ended) await leave(deps, received.operation);
+  if (ended) void leave(deps, received.operation).catch(() => {});
   return received;
 }
 
 /** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
-async function leave({ fence }: ReceiveDeps, row: OperationRow): Promise<void> {
-  await fence.evict({ operationId: row.operation_id, attempt: row.attempt }).catch(() => {});
+async function leave({ openFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+  const fence = await openFence();
+  await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
 }
 
 async function takeHeartbeat(trx: Database, row: OperationRow, sender: Sender): Promise<Received> {
