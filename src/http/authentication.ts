@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 import { HttpError } from './problem.ts';
 import { createTokenSigner } from './signed-token.ts';
 
-const COOKIE = 'agent_stacks_session';
+export const SESSION_COOKIE = 'agent_stacks_session';
 const SESSION_SECONDS = 12 * 3600;
 
 /** How the operator is known: by the token itself, or by the cookie that the sign-in page exchanges it for. */
@@ -35,7 +35,7 @@ export function createAuthentication({
     return token !== undefined && isApiToken(token);
   };
   const hasSession = (request: Request) =>
-    cookies(request, COOKIE).some((value) => sessions.verify('operator', value));
+    cookies(request, SESSION_COOKIE).some((value) => sessions.verify('operator', value));
   const cookie = {
     httpOnly: true,
     sameSite: 'strict',
@@ -65,10 +65,10 @@ export function createAuthentication({
     requireSameOrigin,
     startSession: (response) => {
       const value = sessions.sign('operator', SESSION_SECONDS);
-      response.cookie(COOKIE, value, { ...cookie, maxAge: SESSION_SECONDS * 1000 });
+      response.cookie(SESSION_COOKIE, value, { ...cookie, maxAge: SESSION_SECONDS * 1000 });
     },
     endSession: (response) => {
-      response.clearCookie(COOKIE, cookie);
+      response.clearCookie(SESSION_COOKIE, cookie);
     },
   };
 }

@@ -51,7 +51,7 @@ export function endpoint<
     run: async (request, response, deps) => {
       const call = {
         params: readParams(definition.params, request),
-        query: read(definition.query, request.query, 'query') as z.output<Q>,
+        query: read(definition.query?.strict(), request.query, 'query') as z.output<Q>,
         body: read(definition.body, request.body, 'body') as z.output<B>,
       };
       await handle({ ...call, request, response, deps });
@@ -71,7 +71,11 @@ export function read<S extends z.ZodType>(schema: S | undefined, value: unknown,
   if (schema === undefined) return undefined;
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${[part, ...issue.path].join('.')} ${issue.message}`);
+  const problems = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => `${[part, ...issue.path, key].join('.')} is unknown`)
+      : [`${[part, ...issue.path].join('.')} ${issue.message}`],
+  );
   throw new InvalidInputError(problems.join('; ').slice(0, 1000));
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { SESSION_COOKIE } from './authentication.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { problemSchema } from './problem.ts';
 
@@ -31,6 +32,13 @@ export function describe(endpoints: readonly Endpoint[]): Endpoint {
     components: {
       securitySchemes: {
         apiToken: { type: 'http', scheme: 'bearer', description: 'The operator’s token (API_TOKEN)' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: SESSION_COOKIE,
+          description:
+            'What the sign-in page exchanges the token for; requests that change something must come from this service’s pages',
+        },
       },
     },
   });
@@ -52,30 +60,41 @@ function operation(one: Endpoint): ZodOpenApiOperationObject {
   ]);
   return {
     summary: one.summary,
-    ...(one.access === 'operator' ? { security: [{ apiToken: [] }] } : {}),
+    ...(one.access === 'operator' ? { security: [{ apiToken: [] }, { session: [] }] } : {}),
     requestParams: {
       ...(one.params ? { path: one.params } : {}),
       ...(one.query ? { query: one.query } : {}),
       ...(one.headers ? { header: one.headers } : {}),
     },
     ...(one.body
-      ? { requestBody: { required: true, content: { 'application/json': { schema: one.body } } } }
+      ? {
+          requestBody: {
+            required: !one.body.safeParse(undefined).success,
+            content: { 'application/json': { schema: one.body } },
+          },
+        }
       : {}),
-    responses: { ...Object.fromEntries(answers), ...refusals(one) },
+    responses: { ...refusals(one), ...Object.fromEntries(answers) },
   };
 }
 
+/** What any route, or any route of this kind, may answer besides what it says itself. */
 function refusals(one: Endpoint) {
+  const operator = one.access === 'operator';
   return {
     ...(one.query || one.body || one.headers ? { 400: problem('What was sent is not valid') } : {}),
-    ...(one.access === 'operator' ? { 401: problem('The operator’s token is needed') } : {}),
-    ...(one.params ? { 404: problem('There is no such thing') } : {}),
-    ...(one.body
-      ? {
-          409: problem('The id was used before'),
-          422: problem('The Idempotency-Key was used for something else'),
-        }
+    ...(operator ? { 401: problem('The operator’s token is needed') } : {}),
+    ...(operator && one.method === 'post'
+      ? { 403: problem('With the cookie alone, and not from one of this service’s pages') }
       : {}),
+    ...(one.params ? { 404: problem('There is no such thing') } : {}),
+    405: problem('Another method is possible here; `Allow` says which'),
+    ...(one.body
+      ? { 413: problem('The body is larger than 64 KiB'), 415: problem('The body is not JSON') }
+      : {}),
+    421: problem('Sandbox mode: the request names a host other than this machine'),
+    500: problem('Something went wrong here; the log says what'),
+    ...(operator ? { 503: problem('The database is away') } : {}),
   };
 }
 

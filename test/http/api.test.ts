@@ -60,6 +60,27 @@ describe('agents', () => {
     });
   });
 
+  it('says of a destroyed agent’s id that it is never used again', async () => {
+    const { agentId } = await create();
+    await sql`update agents set status = 'destroyed' where agent_id = ${agentId}`.execute(service.database);
+    const response = await service.ask('/api/agents', { json: agent({ agentId }) });
+    expect(response.status).toBe(409);
+    expect(await body(response)).toMatchObject({
+      detail: `The id ${agentId} was used by an agent that is destroyed; an id is never used again`,
+    });
+  });
+
+  it('names every query parameter that it does not know', async () => {
+    const response = await service.ask('/api/agents?state=running&page=2');
+    expect(await body(response)).toMatchObject({
+      status: 400,
+      detail: 'query.state is unknown; query.page is unknown',
+    });
+    for (const path of ['/api/orders?x=1', '/api/agents/a1/operations?x=1']) {
+      expect((await service.ask(path)).status, path).toBe(400);
+    }
+  });
+
   it.each([
     [agent({ region: 'moon' }), 'body.region is unknown'],
     [agent({ userId: 5 }), 'body.userId must be a string'],
@@ -111,15 +132,21 @@ describe('agents', () => {
       cursor = page.nextCursor as string | null;
     }
     expect(paged).toEqual(all.map((one) => one.agentId));
-    expect(await body(service.ask('/api/agents?status=destroyed'))).toEqual({ items: [], nextCursor: null });
+    expect(await body(service.ask('/api/agents?status=suspended'))).toEqual({ items: [], nextCursor: null });
   });
 
-  it.each(['limit=0', 'limit=201', 'limit=many', 'status=asleep', 'cursor=x', 'cursor=WyJvcmRlciIsIngiXQ'])(
-    'refuses ?%s',
-    async (query) => {
-      expect((await service.ask(`/api/agents?${query}`)).status).toBe(400);
-    },
-  );
+  it.each([
+    'Limit=5',
+    'limit=5&state=running',
+    'limit=0',
+    'limit=201',
+    'limit=many',
+    'status=asleep',
+    'cursor=x',
+    'cursor=WyJvcmRlciIsIngiXQ',
+  ])('refuses ?%s', async (query) => {
+    expect((await service.ask(`/api/agents?${query}`)).status).toBe(400);
+  });
 
   it.each(['none-such', 'UPPER', '%00', 'a%2fb', '%zz', 'a'.repeat(41)])('knows no agent %s', async (id) => {
     const response = await service.ask(`/api/agents/${id}`);
@@ -200,6 +227,21 @@ describe('operations', () => {
       expect((await service.ask(`/api/agents/none-such/${verb}`, { method: 'POST' })).status).toBe(404);
     },
   );
+
+  it('takes an empty body for none, and refuses one that says something', async () => {
+    const { agentId, operationId } = await create();
+    await finishProvision(service.database, { agentId, operationId });
+    const refused = await service.ask(`/api/agents/${agentId}/restart`, { json: { hard: true } });
+    expect(refused.status).toBe(400);
+    expect(await body(refused)).toMatchObject({ detail: 'body.hard is unknown' });
+    const accepted = await service.ask(`/api/agents/${agentId}/restart`, { json: {} });
+    expect(accepted.status).toBe(202);
+    expect(await body(accepted)).toMatchObject({ kind: 'restart', status: 'queued' });
+    const stop = await service.ask(`/api/agents/${agentId}/stop`, { method: 'POST' });
+    expect(stop.status).toBe(409);
+    expect(await body(stop)).toMatchObject({ detail: expect.stringContaining('A restart of agent') });
+    expect((await service.ask(`/api/agents/${agentId}/start`, { method: 'POST' })).status).toBe(409);
+  });
 
   it('cancels a waiting operation and takes a cancelled one up again', async () => {
     const { agentId, operationId } = await create();
@@ -328,6 +370,25 @@ describe('documents', () => {
     expect(validate('Operation')(await body(service.ask(`/api/operations/${operationId}`)))).toBe(true);
     expect(validate('Problem')(await body(service.ask('/api/nothing')))).toBe(true);
     expect(validate('Agent')({ agentId })).toBe(false);
+  });
+
+  it('says with which credentials a route is asked, and every refusal', async () => {
+    const document = (await body(service.ask('/openapi.json'))) as {
+      paths: Record<string, Record<string, { security?: object[]; responses: object; requestBody?: object }>>;
+      components: { securitySchemes: object };
+    };
+    expect(document.components.securitySchemes).toMatchObject({
+      apiToken: { type: 'http', scheme: 'bearer' },
+      session: { type: 'apiKey', in: 'cookie', name: 'agent_stacks_session' },
+    });
+    const create = document.paths['/api/agents']!.post!;
+    expect(create.security).toEqual([{ apiToken: [] }, { session: [] }]);
+    const refusals = ['400', '401', '403', '405', '409', '413', '415', '421', '422', '500', '503'];
+    expect(Object.keys(create.responses)).toEqual(['202', ...refusals]);
+    const stop = document.paths['/api/agents/{agentId}/stop']!.post!;
+    expect(Object.keys(stop.responses)).toEqual(expect.arrayContaining(['202', '403', '404', '409', '421']));
+    expect(stop.requestBody).toMatchObject({ required: false });
+    expect(document.paths['/healthz']!.get!.security).toBeUndefined();
   });
 
   it('counts in Prometheus’ format', async () => {

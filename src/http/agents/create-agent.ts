@@ -27,7 +27,11 @@ export const createAgent = endpoint({
   access: 'operator',
   headers,
   body,
-  answers: { 202: acceptedAnswer },
+  answers: {
+    202: acceptedAnswer,
+    409: { description: 'The id is in use, or was used by an agent that is destroyed' },
+    422: { description: 'The Idempotency-Key was used with another body' },
+  },
   handle: async ({ body: wanted, request, response, deps }) => {
     const { database, queue } = deps;
     const key = read(headers, request.headers, 'header')?.['idempotency-key'];

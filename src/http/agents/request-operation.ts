@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { requestOperation as request } from '../../operations/requests.ts';
 import type { OperationKind } from '../../operations/states.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
@@ -15,6 +16,14 @@ const VERBS = [
   'destroy',
 ] as const satisfies readonly OperationKind[];
 
+/** No body says the same as an empty one. */
+const nothing = z
+  .strictObject(
+    {},
+    { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
+  )
+  .optional();
+
 /** One route for each operation that a person can ask for; what the agent's state allows is decided where the row is locked. */
 export const operationRequests: readonly Endpoint[] = VERBS.map((kind) =>
   endpoint({
@@ -23,9 +32,10 @@ export const operationRequests: readonly Endpoint[] = VERBS.map((kind) =>
     summary: `Ask for a ${kind}`,
     access: 'operator',
     params: agentParams,
+    body: nothing,
     answers: {
       202: acceptedAnswer,
-      409: { description: 'The agent’s state does not allow it, or the same is under way' },
+      409: { description: 'The agent’s state does not allow it, or something of the kind is under way' },
     },
     handle: async ({ params, response, deps: { database, queue } }) => {
       const operation = await database
