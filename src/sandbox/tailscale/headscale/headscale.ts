@@ -89,7 +89,9 @@ async function runOnce({ run, dir, binary }: HeadscaleOptions, socket: string, s
   // A killed one leaves its socket, on which nobody would answer.
   rmSync(socket, { force: true });
   const log = openSync(logPath(dir), 'a', 0o600);
-  const child = run([binary, 'serve', '--config', join(dir, 'config.yaml')], {
+  const command = [binary, 'serve', '--config', join(dir, 'config.yaml')];
+  // It makes its database with whatever rights it is left.
+  const child = run(['sh', '-c', 'umask 077 && exec "$@"', 'sh', ...command], {
     cwd: dir,
     stdio: ['ignore', log, log],
   });

@@ -1,0 +1,120 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { eventually, openRealTailnet, type RealTailnet, whyNot } from './real-tailnet.ts';
+import { makeKey, tokens } from './setup.ts';
+
+const limit = { timeout: 60_000 };
+
+let tailnet: RealTailnet;
+beforeAll(async () => {
+  if (whyNot === undefined) tailnet = await openRealTailnet();
+}, 60_000);
+beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
+afterAll(() => tailnet?.close());
+
+const controllerKey = () => makeKey(tailnet, { preauthorized: true, tags: ['tag:controller'] });
+const keyState = async (id: string) => (await tailnet.call('GET', `/tailnet/-/keys/${id}`)).body;
+const device = async (hostname: string) =>
+  (await tailnet.call('GET', `/tailnet/-/devices?hostname=${hostname}`)).body.devices[0];
+
+test('a key lets one machine in, once, as what the key says', limit, async () => {
+  const { id, key } = await makeKey(tailnet);
+  expect(await keyState(id)).toMatchObject({ invalid: false });
+  const first = await tailnet.machine('first');
+  const startedAt = performance.now();
+  const address = await first.join(key);
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(await device('first')).toMatchObject({
+    hostname: 'first',
+    name: 'first.tail5a4db0.ts.net',
+    addresses: [address, expect.stringMatching(/^fd7a:115c:a1e0:/)],
+    tags: ['tag:agent'],
+    authorized: true,
+    connectedToControl: true,
+    isEphemeral: false,
+    keyExpiryDisabled: true,
+  });
+  expect(await keyState(id)).toMatchObject({ invalid: true });
+  const keys = (await tailnet.call('GET', '/tailnet/-/keys?all=true')).body.keys;
+  expect(keys.map((listed: { id: string }) => listed.id)).not.toContain(id);
+
+  const second = await tailnet.machine('second');
+  await expect(second.join(key)).rejects.toThrow('authkey already used');
+  expect(await device('second')).toBeUndefined();
+});
+
+test('a revoked key and an expired one let nobody in', limit, async () => {
+  const revoked = await makeKey(tailnet);
+  await tailnet.call('DELETE', `/tailnet/-/keys/${revoked.id}`);
+  const expiring = await makeKey(tailnet, undefined, { expirySeconds: 1 });
+  const [early, late] = [await tailnet.machine('early'), await tailnet.machine('late')];
+  await expect(early.join(revoked.key)).rejects.toThrow('expired');
+  await eventually(async () => (await keyState(expiring.id)).invalid);
+  await expect(late.join(expiring.key)).rejects.toThrow('expired');
+  for (const hostname of ['early', 'late']) expect(await device(hostname)).toBeUndefined();
+});
+
+test('the project’s policy holds; a device that is deleted is cut off at once', limit, async () => {
+  const [controller, a, b] = [
+    await tailnet.machine('controller'),
+    await tailnet.machine('agent-a'),
+    await tailnet.machine('agent-b'),
+  ];
+  const controllerAddress = await controller.join((await controllerKey()).key);
+  const addressA = await a.join((await makeKey(tailnet)).key);
+  const addressB = await b.join((await makeKey(tailnet)).key);
+  for (const port of [22, 8088, 8089]) for (const each of [controller, a, b]) await each.serve(port);
+
+  await eventually(() => controller.reaches(addressA, 8088));
+  await eventually(() => controller.reaches(addressB, 22));
+  const refused = await Promise.all([
+    controller.reaches(addressA, 8089),
+    a.reaches(addressB, 22),
+    a.reaches(addressB, 8088),
+    b.reaches(addressA, 8088),
+    a.reaches(controllerAddress, 22),
+    a.reaches(controllerAddress, 8088),
+  ]);
+  expect(refused).toEqual(refused.map(() => false));
+
+  const { id } = await device('agent-a');
+  expect((await tailnet.call('DELETE', `/device/${id}`)).status).toBe(200);
+  const deletedAt = performance.now();
+  await eventually(async () => !(await controller.reaches(addressA, 8088)));
+  expect(performance.now() - deletedAt).toBeLessThan(3_000);
+  expect(await device('agent-a')).toBeUndefined();
+  expect((await tailnet.call('DELETE', `/device/${id}`)).status).toBe(404);
+  expect(await controller.reaches(addressB, 8088)).toBe(true);
+});
+
+test('a policy file that is set is enforced; one that cannot be is refused', limit, async () => {
+  const [x, y] = [await tailnet.machine('x'), await tailnet.machine('y')];
+  await x.join((await makeKey(tailnet, { preauthorized: true, tags: ['tag:x'] })).key);
+  const addressY = await y.join((await makeKey(tailnet, { preauthorized: true, tags: ['tag:y'] })).key);
+  await y.serve(4000);
+  expect(await x.reaches(addressY, 4000)).toBe(false);
+  const open = {
+    tagOwners: { 'tag:x': ['autogroup:admin'], 'tag:y': ['autogroup:admin'] },
+    acls: [{ action: 'accept', src: ['tag:x'], dst: ['tag:y:4000'] }],
+  };
+  const asJson = { Authorization: `Bearer ${tokens.tailscaleApiKey}`, Accept: 'application/json' };
+  const readPolicy = () => tailnet.call('GET', '/tailnet/-/acl', undefined, asJson);
+  const before = await readPolicy();
+  const set = (policy: object) => tailnet.call('POST', '/tailnet/-/acl', JSON.stringify(policy), asJson);
+  expect((await set(open)).status).toBe(200);
+  await eventually(() => x.reaches(addressY, 4000));
+
+  const wrong = { acls: [{ action: 'accept', src: ['tag:nobody'], dst: ['tag:y:4000'] }] };
+  expect(await set(wrong)).toMatchObject({
+    status: 400,
+    body: { message: expect.stringContaining('tag:nobody') },
+  });
+  expect((await readPolicy()).body).toEqual(open);
+  await set(before.body);
+});
+
+test('what headscale keeps is nobody else’s to read', () => {
+  for (const file of ['config.yaml', 'noise.key', 'derp.key', 'headscale.sqlite', 'headscale.sock'])
+    expect([file, statSync(join(tailnet.dir, 'headscale', file)).mode & 0o777]).toEqual([file, 0o600]);
+});

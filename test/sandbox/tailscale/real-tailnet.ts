@@ -1,0 +1,136 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { createLocalApi } from '../../../src/clients/tailnet/local-api.ts';
+import { openWorld } from '../../../src/sandbox/machines/real/world.ts';
+import { createHeadscaleControl } from '../../../src/sandbox/tailscale/headscale/control.ts';
+import { startHeadscale } from '../../../src/sandbox/tailscale/headscale/headscale.ts';
+import { enforceRecordedPolicy } from '../../../src/sandbox/tailscale/policy.ts';
+import { setup } from './setup.ts';
+
+type Tools = { headscale: string; tailscale: string; tailscaled: string };
+
+const prepared: Tools | { missing: string[] } = JSON.parse(
+  process.env.AGENT_STACKS_MACHINE_TOOLS ||
+    '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
+);
+
+/** Why there can be no real tailnet here, or undefined. */
+export const whyNot =
+  'missing' in prepared ? `a real tailnet cannot be here: ${prepared.missing.join('; ')}` : undefined;
+
+export const tools = prepared as Tools;
+/** The relay of headscale's speaks plain HTTP here. */
+export const relayOverHttp = { TS_DEBUG_USE_DERP_HTTP: '1' };
+
+/** headscale in a network of its own, the Tailscale API before it, and what joins it. */
+export async function openRealTailnet() {
+  const dir = mkdtempSync(join(tmpdir(), 'as-tailnet-'));
+  const world = await openWorld({
+    dir: join(dir, 'world'),
+    mark: randomBytes(6).toString('hex'),
+    path: process.env.PATH,
+  });
+  const start = () =>
+    startHeadscale({
+      run: world.run,
+      dir: join(dir, 'headscale'),
+      binary: tools.headscale,
+      address: '198.18.0.1',
+      port: 8080,
+    });
+  const headscale = await start();
+  const api = await setup(async (pool) => {
+    const control = await createHeadscaleControl(headscale.client);
+    await enforceRecordedPolicy(pool, control);
+    return control;
+  });
+  const devices: ChildProcess[] = [];
+  let number = 1;
+
+  /** A machine of its own on the network, with a tailscaled that has not joined yet. */
+  async function machine(name: string) {
+    number += 1;
+    const { enter } = await world.attach({ name, ipv4: `198.18.0.${number}` });
+    const folder = join(dir, name);
+    mkdirSync(folder);
+    const socket = join(folder, 's');
+    const within = (command: string, args: string[], env: object = {}) =>
+      spawn(enter[0]!, [...enter.slice(1), command, ...args], {
+        stdio: 'ignore',
+        env: { ...world.environment, ...env },
+      });
+    const daemon = ['--tun=userspace-networking', `--socket=${socket}`, `--statedir=${folder}`, '--port=0'];
+    devices.push(within(tools.tailscaled, daemon, { ...relayOverHttp, TS_NO_LOGS_NO_SUPPORT: 'true' }));
+    const local = createLocalApi(socket);
+    await eventually(() => local.status());
+    return {
+      local,
+      /** What a new server's first boot does. @throws Error with what tailscale says */
+      join: async (key: string) => {
+        const file = join(folder, 'key');
+        writeFileSync(file, key, { mode: 0o600 });
+        const login = ['--login-server=http://198.18.0.1:8080', `--auth-key=file:${file}`, '--timeout=5s'];
+        await promisify(execFile)(tools.tailscale, [
+          `--socket=${socket}`,
+          'up',
+          ...login,
+          `--hostname=${name}`,
+        ]);
+        return (await local.status()).Self!.TailscaleIPs![0]!;
+      },
+      /** Something that answers `name` on a port of this machine. */
+      serve: async (port: number) => {
+        const script = `require('http').createServer((q, r) => r.end('${name}')).listen(${port}, '127.0.0.1')`;
+        devices.push(within(process.execPath, ['-e', script]));
+      },
+      /** Whether a connection to it can be made. */
+      reaches: (address: string, port: number, milliseconds = 1000) =>
+        local.dial(address, port, AbortSignal.timeout(milliseconds)).then(
+          (connection) => {
+            connection.destroy();
+            return true;
+          },
+          () => false,
+        ),
+    };
+  }
+
+  return {
+    ...api,
+    dir,
+    world,
+    headscale,
+    machine,
+    close: async () => {
+      for (const process of devices) if (process.exitCode === null) process.kill('SIGKILL');
+      await Promise.all(
+        devices.map((process) => process.exitCode ?? process.signalCode ?? once(process, 'exit')),
+      );
+      await headscale.stop();
+      await api.close();
+      await world.close();
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+export type RealTailnet = Awaited<ReturnType<typeof openRealTailnet>>;
+
+/** Waits until something can be had and is true, for ten seconds at most. */
+export async function eventually<T>(look: () => Promise<T>): Promise<T> {
+  for (const deadline = Date.now() + 10_000; ; await pause(50)) {
+    try {
+      const found = await look();
+      if (found) return found;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    if (Date.now() > deadline) throw new Error('It did not come about within ten seconds');
+  }
+}
