@@ -134,14 +134,13 @@ async function followRunbook(
     const { step, log } = recorder;
     return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
   } finally {
-    await entry
-      .leave()
-      .catch((error: unknown) =>
-        deps.log.warn(
-          { event: 'fence.leave', error: errorMessage(error) },
-          'a login of Pulumi’s state stays until the next attempt',
-        ),
-      );
+    // Of a destroyed agent there will be no other attempt to close it.
+    await persist(lease, () => entry.leave()).catch((error: unknown) =>
+      deps.log.warn(
+        { event: 'fence.leave', error: errorMessage(error) },
+        'a login of Pulumi’s state stays until the next attempt',
+      ),
+    );
   }
 }
 

@@ -117,6 +117,27 @@ test('an order is taken up at once, told step by step, and ends with the agent r
   expect(told.map((event) => event.sequence)).toEqual(told.map((_, index) => index + 1));
 });
 
+test('the way into Pulumi’s state is closed also where the database is away for a moment just then', async () => {
+  let open = 0;
+  let tries = 0;
+  const leave = async () => {
+    tries += 1;
+    if (tries === 1) throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    open -= 1;
+  };
+  const fence = {
+    ...createOpenFence(new Secret('postgres://state')),
+    enter: async () => {
+      open += 1;
+      return { backendUrl: new Secret('postgres://state'), leave };
+    },
+  };
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { fence });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'succeeded');
+  expect({ open, tries }).toEqual({ open: 0, tries: 2 });
+});
+
 test('no more than its concurrency at once, and every order in the end', async () => {
   let now = 0;
   let most = 0;
