@@ -18,7 +18,7 @@ export interface AgentPage {
 export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Html {
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
-<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent)}</div>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page')}</div>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
     agent.unhealthySince !== null &&
     html` <span class="muted">for ${age(agent.unhealthySince)}, since <time>${agent.unhealthySince}</time></span>`

@@ -42,7 +42,7 @@ function agentRow(agent: AgentJson): Html {
 <td data-label="Server">${agent.serverName ?? '–'}${agent.ipv4 && html` <span class="muted">${agent.ipv4}</span>`}</td>
 <td data-label="Tailnet">${agent.tailnetIp ?? '–'}</td>
 <td data-label="Age"><time datetime="${agent.createdAt}" title="${agent.createdAt}">${age(agent.createdAt)}</time></td>
-<td data-label="Actions">${agentActions(agent)}</td>
+<td data-label="Actions">${agentActions(agent, 'list')}</td>
 </tr>`;
 }
 

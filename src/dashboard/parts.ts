@@ -1,5 +1,6 @@
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
+import { ALLOWED_FROM, type OperationKind } from '../operations/states.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
 
@@ -14,22 +15,34 @@ export function agentState(agent: AgentJson): Html {
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}`;
 }
 
-export function agentActions(agent: AgentJson): Html {
-  const path = `/agents/${agent.agentId}`;
-  const refreshable = ['running', 'stopped', 'suspended'].includes(agent.status);
-  const destroyable = !['destroying', 'destroyed'].includes(agent.status);
-  return html`<div class="actions">
-${
-  refreshable &&
-  html`<form method="post" action="${path}/refresh"><button id="refresh-${agent.agentId}">Refresh<span
-  class="visually-hidden"> ${agent.agentId}</span></button></form>`
+/** What can be asked for on the list of agents, and on the page of one besides. */
+const ON_THE_LIST: readonly OperationKind[] = ['start', 'stop', 'refresh', 'destroy'];
+const ON_THE_PAGE: readonly OperationKind[] = [
+  'start',
+  'stop',
+  'restart',
+  'reconfigure',
+  'refresh',
+  'rebuild',
+  'destroy',
+];
+
+/** A button for each thing that the agent's state allows; those without a way back lead to a question. */
+export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
+  const kinds = where === 'list' ? ON_THE_LIST : ON_THE_PAGE;
+  const allowed = kinds.filter((kind) => ALLOWED_FROM[kind]?.includes(agent.status));
+  return html`<div class="actions">${allowed.map((kind) => actionButton(agent.agentId, kind))}</div>`;
 }
-${
-  destroyable &&
-  html`<a class="button danger" id="destroy-${agent.agentId}" href="${path}/destroy">Destroy<span
-  class="visually-hidden"> ${agent.agentId}</span></a>`
-}
-</div>`;
+
+function actionButton(agentId: string, kind: OperationKind): Html {
+  const id = `${kind}-${agentId}`;
+  const path = `/agents/${agentId}/${kind}`;
+  const text = html`${capitalized(kind)}<span class="visually-hidden"> ${agentId}</span>`;
+  if (kind === 'destroy' || kind === 'rebuild')
+    return html`<a class="button danger" id="${id}" href="${path}">${text}</a>
+`;
+  return html`<form method="post" action="${path}"><button id="${id}">${text}</button></form>
+`;
 }
 
 /** The steps with their lengths; the last of an unfinished operation is under way. */

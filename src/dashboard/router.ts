@@ -14,14 +14,16 @@ import { logRefusal, refusalOf } from '../http/problem.ts';
 import { readLogTail } from '../operations/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { requestOperation } from '../operations/requests.ts';
+import type { OperationKind } from '../operations/states.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
-import { destroyPage } from './destroy-page.ts';
+import { CONFIRMED, confirmPage } from './confirm-page.ts';
 import { html } from './html.ts';
 import { layout, type Page } from './layout.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
+import { capitalized } from './words.ts';
 
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
@@ -43,7 +45,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
   router.get('/', operator, showAgents(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
-  router.get('/agents/:agentId/destroy', operator, confirmDestroy(deps));
+  router.get('/agents/:agentId/:kind', operator, confirm(deps));
   router.post('/agents/:agentId/:kind', operator, ask(deps));
   router.use(showError(deps));
   return router;
@@ -92,18 +94,25 @@ function showAgent(deps: HttpDeps): RequestHandler {
   };
 }
 
-function confirmDestroy(deps: HttpDeps): RequestHandler {
+function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
+    const kind = z.enum(CONFIRMED).safeParse(request.params.kind).data;
+    if (kind === undefined) throw new NotFoundError('There is no such page');
     const agent = presentAgent(await getAgent(deps.database, agentIdOf(request.params.agentId)));
-    sendPage(response, deps, {
-      title: `Destroy ${agent.agentId}?`,
-      main: destroyPage(agent),
-      operator: true,
-    });
+    const title = `${capitalized(kind)} ${agent.agentId}?`;
+    sendPage(response, deps, { title, main: confirmPage(agent, kind), operator: true });
   };
 }
 
-const BUTTONS = z.enum(['refresh', 'destroy']);
+const BUTTONS = z.enum([
+  'start',
+  'stop',
+  'restart',
+  'reconfigure',
+  'rebuild',
+  'refresh',
+  'destroy',
+] as const satisfies readonly OperationKind[]);
 
 function ask({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {

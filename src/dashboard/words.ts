@@ -5,6 +5,12 @@ const STEPS: Record<string, string> = {
   configuring: 'Configuring',
   verifying: 'Verifying',
   running: 'Running',
+  stopping_server: 'Switching the server off',
+  starting_server: 'Switching the server on',
+  refreshing: 'Bringing the stack’s state up to date',
+  preparing: 'Preparing',
+  renewing_key: 'Making a new key for the private network',
+  reinstalling_server: 'Installing the server anew',
   waiting_to_retry: 'Waiting to try again',
 };
 

@@ -193,6 +193,29 @@ describe('the pages', () => {
     }
   });
 
+  it('offer what the state of an agent allows, and ask before a rebuild', async () => {
+    const { agentId, operationId } = await order();
+    const buttons = async () => {
+      const page = await (await service.ask(`/agents/${agentId}`)).text();
+      return [...page.matchAll(new RegExp(` id="(\\w+)-${agentId}"`, 'g'))].map(([, kind]) => kind);
+    };
+    expect(await buttons()).toEqual(['destroy']);
+    await finishProvision(service.database, { agentId, operationId });
+    expect(await buttons()).toEqual(['stop', 'restart', 'reconfigure', 'refresh', 'rebuild', 'destroy']);
+    const cookie = await signIn();
+    const question = await service.ask(`/agents/${agentId}/rebuild`, { headers: { cookie } });
+    expect(await question.text()).toMatch(/Rebuild [\s\S]*everything on it is lost/);
+    expect((await service.ask(`/agents/${agentId}/stop`, { headers: { cookie } })).status).toBe(404);
+    expect((await submit(`/agents/${agentId}/stop`, {}, { cookie })).status).toBe(303);
+    expect((await submit(`/agents/${agentId}/rebuild`, {}, { cookie })).status).toBe(409);
+    await service.database
+      .updateTable('agents')
+      .set({ status: 'stopped' })
+      .where('agent_id', '=', agentId)
+      .execute();
+    expect(await buttons()).toEqual(['start', 'refresh', 'rebuild', 'destroy']);
+  });
+
   it('ask before an agent is destroyed, then destroy it', async () => {
     const { agentId, operationId } = await order();
     await finishProvision(service.database, { agentId, operationId });
