@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { type GithubAccount, missingForDispatch, readGithubAccount } from './github-account.ts';
+import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
 import { Secret } from './secret.ts';
 
@@ -41,7 +42,12 @@ interface CommonConfig {
   retrySeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
-  tools: { pulumi: string | undefined; ansible: string | undefined; act: string | undefined };
+  tools: {
+    pulumi: string | undefined;
+    ansible: string | undefined;
+    act: string | undefined;
+    machines: MachineTools;
+  };
   /** What the operator says an agent is. */
   software: AgentSoftware;
   providers: 'builtin' | 'official';
@@ -56,7 +62,7 @@ export interface SandboxConfig extends CommonConfig {
   databaseUrl: Secret | undefined;
   apiToken: Secret | undefined;
   sandbox: {
-    machines: 'simulated';
+    machines: MachinesWish;
     github: 'on' | 'no-token';
     /** Every answer of the sandbox's Hetzner API is checked against the official document (costs time; for tests). */
     validateAnswers: boolean;
@@ -97,7 +103,8 @@ const IGNORED_IN_SANDBOX = [
   'GITHUB_WORKFLOW_REF',
 ];
 
-const PASSED_ON = [
+/** What child processes need of a process's environment. */
+export const PASSED_ON = [
   'PATH',
   'HOME',
   'USER',
@@ -118,7 +125,7 @@ const PASSED_ON = [
   'PULUMI_HOME',
 ];
 
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
+export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
 const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
 const port = z
   .string()
@@ -126,9 +133,9 @@ const port = z
   .transform(Number)
   .refine((value) => value <= 65_535, 'must be a port number');
 const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
-const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
+export const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
 /** Pulumi takes what it does not know for the address of its own cloud. */
-const backendUrl = z
+export const backendUrl = z
   .string()
   .regex(
     /^(postgres(ql)?|s3|gs|azblob|file|https):\/\//,
@@ -161,7 +168,7 @@ const leaseSeconds = z.coerce
   .min(10, 'must be a number of seconds from 10 to 300')
   .max(300, 'must be a number of seconds from 10 to 300');
 const apiToken = z.string().min(16, 'must have at least 16 characters');
-const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
+export const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
 
 /**
  * Reads the environment; the only place that does.
@@ -204,19 +211,11 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
       pulumi: reader.text('AGENT_STACKS_PULUMI'),
       ansible: reader.text('AGENT_STACKS_ANSIBLE'),
       act: reader.text('AGENT_STACKS_ACT'),
+      machines: readMachineTools(reader),
     },
     software: readAgentSoftware(reader),
     childEnvironment: reader.pick(PASSED_ON),
   };
-}
-
-function readMachines(reader: EnvironmentReader): 'simulated' {
-  if (reader.choice('SANDBOX_MACHINES', ['auto', 'simulated', 'real']) === 'real') {
-    reader.problems.push(
-      'SANDBOX_MACHINES=real is not in this version: leave it out, or set it to simulated',
-    );
-  }
-  return 'simulated';
 }
 
 function defaultCacheDir(reader: EnvironmentReader): string {
@@ -253,7 +252,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
         ? [`Sandbox mode ignores ${ignored.join(', ')}: nothing outside this machine is called.`]
         : [],
     sandbox: {
-      machines: readMachines(reader),
+      machines: readMachinesWish(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
     },

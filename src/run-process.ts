@@ -124,7 +124,7 @@ async function start({
     closers.add('the worker', worker.stop);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
-  announce({ dataDir: installation?.dataDir, role, url: url?.url });
+  announce({ installation, role, url: url?.url });
   await showAgents(database);
   if (installation?.role === 'host' && role !== 'worker')
     await placeDemoOrder({ database, connections, say });
@@ -137,7 +137,7 @@ interface HttpParts extends Omit<StartDeps, 'role'> {
 }
 
 async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number }> {
-  const { config, connections, closers, log, stopping, database, queue, events } = parts;
+  const { config, connections, installation, closers, log, stopping, database, queue, events } = parts;
   const server = await listen(config);
   closers.add('the web server', () => closeServer(server));
   const { port } = server.address() as AddressInfo;
@@ -156,7 +156,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     mode: config.mode,
     publicUrl,
     checkoutUrl: connections.checkoutUrl,
-    machines: config.mode === 'sandbox' ? 'simulated' : undefined,
+    machines: installation?.machines,
     stopping,
   });
   server.on('request', app);
@@ -193,13 +193,17 @@ function openLog(config: Config): Log {
   return createLog(join(config.dataDir, 'logs', 'service.log'));
 }
 
-/** `dataDir`: that of the sandbox's host; undefined in live mode. */
-function announce(parts: { dataDir: string | undefined; role: Role; url: string | undefined }): void {
-  const { dataDir, role, url } = parts;
+/** `installation`: undefined in live mode. */
+function announce(parts: {
+  installation: SandboxInstallation | undefined;
+  role: Role;
+  url: string | undefined;
+}): void {
+  const { installation, role, url } = parts;
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
-  if (dataDir !== undefined) {
-    say(`  Credentials   ${join(dataDir, 'sandbox.json')}`);
-    say('  Machines      simulated');
+  if (installation !== undefined) {
+    say(`  Credentials   ${join(installation.dataDir, 'sandbox.json')}`);
+    say(`  Machines      ${installation.machines}`);
   }
   say(`  Ready (${role}). Ctrl-C stops everything.\n`);
 }

@@ -79,14 +79,17 @@ describe('readClientConfig', () => {
     expect(() => readClientConfig({ PUBLIC_URL: 'nonsense' })).toThrow('PUBLIC_URL must be an http(s) URL');
   });
 
-  it('refuses what this version cannot do, instead of doing something else', () => {
-    expect(() => readConfig({ EXECUTOR: 'github-actions' })).toThrow(
-      /EXECUTOR=github-actions is not in this version/,
+  it('refuses real machines where there are none, and says what is missing and how to get it', () => {
+    const missing = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify({ missing: ['they need root'] }) };
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real', ...missing })).toThrow(
+      'SANDBOX_MACHINES=real: there are none here: they need root. Prepare them once with: npm run machines',
     );
-    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow(
-      /SANDBOX_MACHINES=real is not in this version/,
-    );
-    expect(readConfig({ EXECUTOR: 'local', SANDBOX_MACHINES: 'auto' })).toMatchObject({ executor: 'local' });
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('have not been prepared');
+    expect(readConfig({ SANDBOX_MACHINES: 'auto', ...missing })).toMatchObject({ mode: 'sandbox' });
+    const tools = { base: '/b', headscale: '/h', tailscale: '/t', tailscaled: '/d' };
+    const prepared = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
+    const config = readConfig({ SANDBOX_MACHINES: 'real', ...prepared });
+    expect(config).toMatchObject({ tools: { machines: tools }, sandbox: { machines: 'real' } });
   });
 
   it('refuses what is there but says nothing, and addresses that Pulumi would take for its own cloud', () => {

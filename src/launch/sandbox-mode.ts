@@ -2,8 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxConfig } from '../config.ts';
-import { type Connections, fingerprint } from '../connections.ts';
+import { type Connections, fingerprint, HEALTH_PORT } from '../connections.ts';
 import { Secret } from '../secret.ts';
+import { builtinProviders } from './builtin-providers.ts';
 import { claimDataDir } from './data-dir-lock.ts';
 import { claimDatabase } from './database-host.ts';
 import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
@@ -11,6 +12,13 @@ import { type InstallationSecrets, loadInstallationSecrets } from './installatio
 import { hostSandbox } from './sandbox.ts';
 import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
 import { sandboxGithub } from './sandbox-github.ts';
+import {
+  chooseMachines,
+  LOGIN_SERVER,
+  type MachineKind,
+  machinesOf,
+  readMachineKind,
+} from './sandbox-machines.ts';
 import { chooseSandboxPort } from './sandbox-port.ts';
 import { supervise } from './supervise.ts';
 
@@ -20,6 +28,8 @@ export interface SandboxInstallation {
   /** The DATA_DIR of the host, where sandbox.json is. */
   dataDir: string;
   connections: Connections;
+  /** What stands behind its servers. */
+  machines: MachineKind;
   /** Where the service that was joined answers; undefined for the host. */
   publicUrl?: string;
   /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
@@ -53,6 +63,7 @@ type Opened = { role: 'host'; installation: SandboxInstallation } | { role: 'joi
 
 async function open(config: SandboxConfig, say: Say, release: () => void): Promise<Opened> {
   removeSandboxFile(config.dataDir);
+  const machines = chooseMachines(config, say);
   const secrets = withConfigured(loadInstallationSecrets(config.dataDir), config);
   const databases = await openDatabases(config, say);
   try {
@@ -65,7 +76,7 @@ async function open(config: SandboxConfig, say: Say, release: () => void): Promi
       return { role: 'join', dataDir };
     }
     await databases.ensureSiblings();
-    return { role: 'host', installation: await host({ config, say, release, secrets, databases }) };
+    return { role: 'host', installation: await host({ config, say, release, secrets, databases, machines }) };
   } catch (error) {
     await databases.stop();
     throw error;
@@ -78,16 +89,19 @@ interface HostParts {
   release: () => void;
   secrets: InstallationSecrets;
   databases: Databases;
+  machines: MachineKind;
 }
 
-async function host({ config, say, release, secrets, databases }: HostParts): Promise<SandboxInstallation> {
+async function host(parts: HostParts): Promise<SandboxInstallation> {
+  const { config, say, release, secrets, databases, machines } = parts;
   const port = await chooseSandboxPort(config.dataDir);
   const file = describe(`http://127.0.0.1:${port}`, secrets, databases, config);
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
     dataDir: config.dataDir,
-    connections: sandboxConnections(config, file, secrets),
+    connections: sandboxConnections(config, file, secrets, machines),
+    machines,
     serve: async (service) => {
       const start = {
         databaseUrl: databases.sandbox,
@@ -96,6 +110,7 @@ async function host({ config, say, release, secrets, databases }: HostParts): Pr
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
         github: sandboxGithub(config, file, service),
+        ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
       writeSandboxFile(config.dataDir, { ...file, url: service.url });
@@ -148,11 +163,13 @@ async function joinRunning(config: SandboxConfig, dataDir: string): Promise<Sand
     if (file !== undefined) {
       refuseOtherDatabase(config, file, dataDir);
       const secrets = withConfigured(loadInstallationSecrets(dataDir), config);
+      const machines = readMachineKind(dataDir) ?? 'simulated';
       return {
         role: 'join',
         dataDir,
         publicUrl: file.url,
-        connections: sandboxConnections(config, file, secrets),
+        connections: sandboxConnections(config, file, secrets, machines),
+        machines,
         serve: async () => {},
         stop: async () => {},
       };
@@ -181,7 +198,9 @@ export function sandboxConnections(
   config: SandboxConfig,
   file: SandboxFile,
   secrets: InstallationSecrets,
+  machines: MachineKind,
 ): Connections {
+  const areReal = machines === 'real';
   return {
     databaseUrl: new Secret(file.databaseUrl),
     pulumi: {
@@ -201,7 +220,7 @@ export function sandboxConnections(
       credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
       tailnet: '-',
       baseUrl: file.tailscaleBaseUrl,
-      loginServer: undefined,
+      loginServer: areReal ? LOGIN_SERVER : undefined,
     },
     github: {
       apiUrl: file.githubApiUrl,
@@ -212,13 +231,13 @@ export function sandboxConnections(
       callbackSecret: new Secret(file.githubCallbackSecret),
     },
     missingKeys: [],
-    healthAddress: (tailnetIp) => `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
-    machines: 'simulated',
+    healthAddress: (tailnetIp) =>
+      areReal
+        ? `http://${tailnetIp}:${HEALTH_PORT}/health`
+        : `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
+    machines: areReal ? 'ssh' : 'simulated',
     networkUrl: `${file.stripeApiUrl}/sandbox/network`,
-    providerHost:
-      config.providers === 'builtin'
-        ? new URL('../sandbox/providers/host.ts', import.meta.url).href
-        : undefined,
+    providerHost: config.providers === 'builtin' ? builtinProviders : undefined,
     checkoutUrl: `${file.stripeApiUrl}/checkout`,
     accounts: sandboxAccounts(secrets),
   };
