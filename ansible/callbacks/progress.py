@@ -45,7 +45,9 @@ class CallbackModule(CallbackBase):
         self._say(result, "changed" if result.result.get("changed") else "ok")
 
     def v2_runner_retry(self, result: Any) -> None:
-        self._say(result, f"not yet, try {result.result.get('attempts')}")
+        attempts = result.result.get("attempts", 0)
+        if attempts == 1 or attempts % 10 == 0:
+            self._say(result, f"not yet, try {attempts}")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if ignore_errors:
