@@ -31,7 +31,10 @@ export interface Connections {
 }
 
 export const HEALTH_PORT = 8088;
-const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';
+export const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';
+
+/** Where an agent on a machine of its own answers. */
+export const healthAddress = (tailnetIp: string) => `http://${tailnetIp}:${HEALTH_PORT}/health`;
 
 /** The connections of live mode: the real services. */
 export function liveConnections(config: LiveConfig): Connections {
@@ -49,7 +52,7 @@ export function liveConnections(config: LiveConfig): Connections {
     tailscale,
     github,
     missingKeys,
-    healthAddress: (tailnetIp) => `http://${tailnetIp}:${HEALTH_PORT}/health`,
+    healthAddress,
     machines: 'ssh',
     networkUrl: undefined,
     providerHost: undefined,

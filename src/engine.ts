@@ -23,7 +23,9 @@ const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 export interface EngineParts {
-  config: Pick<Config, 'dataDir' | 'tools' | 'childEnvironment' | 'software'>;
+  config: Pick<Config, 'dataDir' | 'childEnvironment' | 'software'> & {
+    tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
+  };
   connections: EngineConnections;
   state: StateStore;
   foundations: FoundationStore;

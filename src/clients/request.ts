@@ -74,10 +74,16 @@ function reason(error: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** The message in a vendor's error body: Hetzner's `error.message` and `error.code`, Tailscale's `message`. */
+interface ApiError {
+  message?: string;
+  code?: string;
+}
+
+/** The message in an error body: Hetzner's `error.message` and `error.code`, Tailscale's and GitHub's `message`, our own `error`. */
 function apiMessage(text: string): string {
   try {
-    const body = JSON.parse(text) as { message?: string; error?: { message?: string; code?: string } };
+    const body = JSON.parse(text) as { message?: string; error?: string | ApiError };
+    if (typeof body.error === 'string') return body.error;
     if (body.error?.message) return `${body.error.message} (${body.error.code ?? 'error'})`;
     return body.message ?? '';
   } catch {

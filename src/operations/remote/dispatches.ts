@@ -162,7 +162,10 @@ async function refuse(trx: Database, row: OperationRow, { reason, leastSeconds }
   const retryAt = new Date(Date.now() + seconds * 1000).toISOString();
   await appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'log', data: { line: reason, stream: 'service' } },
-    { type: 'status', data: { status: 'queued', attempt: row.attempt, error: reason, retryAt } },
+    {
+      type: 'status',
+      data: { status: 'queued', attempt: row.attempt, error: reason, failedStep: 'dispatching', retryAt },
+    },
   ]);
 }
 

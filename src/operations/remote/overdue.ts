@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { WorkflowRun } from '../../clients/github/github.ts';
 import type { Database } from '../../database/connect.ts';
-import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
+import { CancelledError, ConflictError, LostError, RetryableError } from '../../errors.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { OperationRow } from '../claims.ts';
 import { appendEvents } from '../events.ts';
@@ -59,7 +59,8 @@ export async function settleEndedRun(
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'log', data: { line, stream: 'service' } },
     ]);
-    await settleByRecord(trx, deps, row, line);
+    const ended = run.conclusion === 'cancelled' ? new LostError(line) : new RetryableError(line);
+    await settleByRecord(trx, deps, row, ended);
     return line;
   });
 }
@@ -68,13 +69,13 @@ async function settleByRecord(
   trx: Database,
   { queue, retrySeconds }: { queue: Queue; retrySeconds?: number | undefined },
   row: OperationRow,
-  line: string,
+  ended: Error,
 ): Promise<void> {
   const result = resultOf(row);
   const fail = (error: unknown, step = row.step ?? 'queued') =>
     settleLocked(trx, queue, row, { error, step }, retrySeconds);
   if (row.cancel_requested) await fail(new CancelledError('Cancelled'));
-  else if (result === undefined) await fail(new RetryableError(line));
+  else if (result === undefined) await fail(ended);
   else if (result.status === 'failed') await fail(errorOf(result), result.step);
   else {
     try {

@@ -1,0 +1,44 @@
+import { rmSync } from 'node:fs';
+import { ConfigError } from '../config.ts';
+import { errorMessage } from '../errors.ts';
+import { readRunnerConfig } from '../runner-config.ts';
+import { carryOut } from './runner/carry-out.ts';
+import { outputsOf, writeOutputs } from './runner/outputs.ts';
+
+/**
+ * `npm run runner`: carries one operation out on a GitHub runner, by the same runbooks and the same stacks as a worker. Exits 0 where
+ * it succeeded, 1 where it did not, 2 where its environment cannot be used.
+ */
+async function main(): Promise<number> {
+  const config = readRunnerConfig(process.env);
+  const ending = new AbortController();
+  let exitCode = 1;
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.on(signal, () => {
+      exitCode = code;
+      ending.abort();
+    });
+  try {
+    const outcome = await carryOut(config, ending.signal, (line) => console.log(line));
+    const outputs = outputsOf(outcome);
+    if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
+    if (outcome.status === 'succeeded') {
+      console.log('succeeded', outputs);
+      return 0;
+    }
+    console.error(`failed at ${outcome.failedStep}: ${outcome.error}`);
+    return exitCode;
+  } finally {
+    if (config.isTemporary) rmSync(config.dataDir, { recursive: true, force: true });
+  }
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  console.error(errorMessage(error));
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}

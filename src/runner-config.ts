@@ -1,0 +1,112 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
+import {
+  backendUrl,
+  type Config,
+  ConfigError,
+  hcloudToken,
+  httpUrl,
+  PASSED_ON,
+  passphrase,
+  readTailscale,
+} from './config.ts';
+import { HETZNER_ENDPOINT, healthAddress } from './connections.ts';
+import type { EngineConnections } from './engine.ts';
+import { type Environment, EnvironmentReader } from './environment-reader.ts';
+import { builtinProviders } from './launch/builtin-providers.ts';
+import type { Secret } from './secret.ts';
+
+/** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */
+export interface RunnerConfig {
+  jobId: string;
+  callbackUrl: string;
+  callbackSecret: Secret;
+  workflowRunId: string | undefined;
+  /** Where GitHub takes a step's outputs from. */
+  outputFile: string | undefined;
+  dataDir: string;
+  /** Whether `dataDir` was made for this run alone. */
+  isTemporary: boolean;
+  tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
+  childEnvironment: Record<string, string>;
+  software: AgentSoftware;
+  /** The sandbox's root, in place of the real clouds' world. */
+  sandboxUrl: string | undefined;
+  connections: EngineConnections;
+}
+
+/** @throws ConfigError with all problems in one message. */
+export function readRunnerConfig(environment: Environment): RunnerConfig {
+  const reader = new EnvironmentReader(environment);
+  const sandboxUrl = reader.read('SANDBOX_URL', httpUrl)?.replace(/\/+$/, '');
+  const given = reader.text('DATA_DIR');
+  const required = {
+    jobId: reader.required('JOB_ID', z.string(), 'the workflow’s input job_id'),
+    callbackUrl: reader.required('CALLBACK_URL', callbackUrl, 'the workflow’s input callback_url'),
+    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', z.string(), 'it signs what is reported'),
+  };
+  const connections = readConnections(reader, sandboxUrl);
+  const software = readAgentSoftware(reader);
+  if (reader.problems.length > 0) {
+    const problems = reader.problems.map((problem) => `  - ${problem}`).join('\n');
+    throw new ConfigError(`The runner’s environment cannot be used:\n${problems}`);
+  }
+  return {
+    ...required,
+    jobId: required.jobId!,
+    callbackUrl: required.callbackUrl!,
+    workflowRunId: reader.text('GITHUB_RUN_ID'),
+    outputFile: reader.text('GITHUB_OUTPUT'),
+    dataDir: given === undefined ? mkdtempSync(join(tmpdir(), 'agent-stacks-run-')) : resolve(given),
+    isTemporary: given === undefined,
+    tools: {
+      pulumi: reader.text('AGENT_STACKS_PULUMI'),
+      ansible: reader.text('AGENT_STACKS_ANSIBLE'),
+    },
+    childEnvironment: reader.pick(PASSED_ON),
+    software,
+    sandboxUrl,
+    connections,
+  };
+}
+
+const callbackUrl = httpUrl.refine(
+  (url) => new URL(url).pathname.endsWith('/api/webhooks/github'),
+  'must end in /api/webhooks/github',
+);
+
+function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefined): EngineConnections {
+  const providers =
+    reader.choice('PROVIDERS', ['builtin', 'official']) ??
+    (sandboxUrl === undefined ? 'official' : 'builtin');
+  if (providers === 'builtin' && sandboxUrl === undefined)
+    reader.problems.push('PROVIDERS=builtin needs SANDBOX_URL: the builtin ones are the sandbox’s');
+  return {
+    pulumi: {
+      url: reader.requiredSecret('PULUMI_BACKEND_URL', backendUrl, 'the service’s own Pulumi backend'),
+      passphrase: reader.requiredSecret(
+        'PULUMI_CONFIG_PASSPHRASE',
+        passphrase,
+        'the service’s own passphrase',
+      ),
+      home: undefined,
+    },
+    hcloud: {
+      token: reader.requiredSecret(
+        'HCLOUD_TOKEN',
+        hcloudToken,
+        'a read and write token of the Hetzner project',
+      ),
+      endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl) ?? HETZNER_ENDPOINT,
+      pollInterval: sandboxUrl === undefined ? '2s' : undefined,
+    },
+    tailscale: readTailscale(reader, { required: true }),
+    healthAddress,
+    machines: 'ssh',
+    networkUrl: sandboxUrl === undefined ? undefined : `${sandboxUrl}/sandbox/network`,
+    providerHost: providers === 'builtin' ? builtinProviders : undefined,
+  };
+}
