@@ -7,6 +7,7 @@ import {
   markStarted,
   markStopped,
 } from '../agents/lifecycle.ts';
+import { HEALTHS } from '../agents/states.ts';
 import {
   type AgentOutputs,
   markDestroyed,
@@ -37,7 +38,7 @@ export const effectSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('restarted') }),
   z.object({ kind: z.literal('reconfigured'), outputs }),
   z.object({ kind: z.literal('rebuilt'), outputs }),
-  z.object({ kind: z.literal('refreshed'), outputs, health: z.enum(['healthy', 'unhealthy']) }),
+  z.object({ kind: z.literal('refreshed'), outputs, health: z.enum(HEALTHS) }),
   z.object({ kind: z.literal('unhealthy'), error: text }),
   z.object({ kind: z.literal('rolled-back') }),
   z.object({ kind: z.literal('destroyed') }),

@@ -1,9 +1,10 @@
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
+import type { Health } from '../agents/states.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import { type Clouds, withLockRecovery } from './recovery.ts';
-import type { Runbook } from './run.ts';
+import type { Run, Runbook } from './run.ts';
 
 export interface RefreshDeps extends Clouds {
   executor: Executor;
@@ -30,12 +31,7 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     run.step('verifying');
     const tailnetIp =
       device.addresses.find((address) => address.startsWith('100.')) ?? agent.tailnet_ip ?? '';
-    const healthy = await deps.health.isHealthy(tailnetIp, run.signal);
-    run.log(
-      healthy
-        ? `healthy at ${tailnetIp}`
-        : `no healthy answer at ${tailnetIp}; the server is ${server.status}`,
-    );
+    const health = await healthOf(deps, run, { tailnetIp, serverStatus: server.status });
     const outputs = {
       serverId: String(server.id),
       serverName: server.name,
@@ -44,6 +40,23 @@ export function createRefresh(deps: RefreshDeps): Runbook {
       tailnetIp,
       tailnetName: device.name,
     };
-    return { kind: 'refreshed', outputs, health: healthy ? 'healthy' : 'unhealthy' };
+    return { kind: 'refreshed', outputs, health };
   };
+}
+
+/** Nobody expects an answer of an agent that is switched off. */
+async function healthOf(
+  { health }: RefreshDeps,
+  run: Run,
+  { tailnetIp, serverStatus }: { tailnetIp: string; serverStatus: string },
+): Promise<Health> {
+  if (run.agent.status !== 'running') {
+    run.log(`the agent is ${run.agent.status}, the server is ${serverStatus}`);
+    return 'unknown';
+  }
+  const healthy = await health.isHealthy(tailnetIp, run.signal);
+  run.log(
+    healthy ? `healthy at ${tailnetIp}` : `no healthy answer at ${tailnetIp}; the server is ${serverStatus}`,
+  );
+  return healthy ? 'healthy' : 'unhealthy';
 }

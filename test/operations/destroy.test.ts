@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { AgentStatus } from '../../src/agents/states.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { StackLockedError } from '../../src/clients/pulumi/errors.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
@@ -135,11 +136,11 @@ test.each(['provisioning', 'destroying'] as const)(
   },
 );
 
-async function refreshing(health = true) {
+async function refreshing(health = true, status: AgentStatus = 'running') {
   await order(at, 'a1');
   await at.database
     .updateTable('agents')
-    .set({ status: 'running', server_id: '42', tailnet_ip: '100.64.0.1', health: 'unknown' })
+    .set({ status, server_id: '42', tailnet_ip: '100.64.0.1', health: 'unknown' })
     .execute();
   await at.database.updateTable('operations').set({ status: 'cancelled', finished_at: new Date() }).execute();
   await ask(at, 'a1', 'refresh');
@@ -167,6 +168,12 @@ test('a refresh that gets no healthy answer says unhealthy', async () => {
   world.servers.push(server('a1', 42));
   world.devices.push({ id: 'd1', name: 'n', hostname: 'agent-a1', addresses: ['100.64.0.1'] });
   expect((await refreshing(false)).health).toBe('unhealthy');
+});
+
+test('a refresh expects no answer of an agent that is switched off', async () => {
+  world.servers.push({ ...server('a1', 42), status: 'off' });
+  world.devices.push({ id: 'd1', name: 'n', hostname: 'agent-a1', addresses: ['100.64.0.1'] });
+  expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });
 });
 
 test('a refresh finds a server that was deleted by hand, and one that left the tailnet', async () => {

@@ -207,6 +207,20 @@ describe('an agent’s stack', () => {
   test('a new server or a new playbook configures again; nothing else does', async () => {
     const { of } = await make();
     expect(of(':Command').inputs.triggers).toEqual(['42', 'v1']);
+    registered = [];
+    const again = await make(undefined, { configuredBy: 'operation 1' });
+    expect(again.of(':Command').inputs.triggers).toEqual(['42', 'v1', 'operation 1']);
+  });
+
+  test('before a server is installed anew its user data is told, and its device is not looked for', async () => {
+    const told: string[] = [];
+    const device = { tailnetIp: '100.64.0.9', tailnetName: 'agent-a1.tail.ts.net' };
+    const program = createProgram({ stack: 'agent', inputs, secrets, device }, (text) => told.push(text));
+    const outputs = await resolved(await program());
+    expect(outputs).toMatchObject(device);
+    expect(Object.keys(outputs)).toHaveLength(6);
+    expect(lookups).toEqual([]);
+    expect(told).toEqual([expect.stringMatching(/host-private-canary[\s\S]*tskey-auth-canary/)]);
   });
 
   test('what was found is taken over by its id, and only that', async () => {
