@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { prepareAct, RUN_MARK } from '../../src/sandbox/github/act.ts';
+import { endMarked, findMarked } from '../../src/sandbox/marked-processes.ts';
+import { eventually } from '../e2e/support/waiting.ts';
+import { act, noAct } from '../sandbox/github/setup.ts';
+import { inputs, secret, startReceiver, workflowOptions } from './setup.ts';
+
+test('the heartbeat of a runner that was killed ends by itself', async ({ skip, onTestFinished }) => {
+  skip(act === undefined, noAct);
+  const receiver = await startReceiver(secret);
+  const options = await workflowOptions(receiver, {
+    runner: { work: 'sleep 300' },
+    variables: { HEARTBEAT_SECONDS: '1' },
+  });
+  const folder = join(options.dir, 'runs', '1');
+  const now = new Date();
+  const run = {
+    ...{ id: '1', number: 1, ref: 'main', inputs: { ...inputs, callback_url: receiver.url } },
+    ...{ status: 'in_progress' as const, conclusion: null, cancel_requested_at: null },
+    ...{ created_at: now, started_at: now, updated_at: now },
+  };
+  const { args, cwd, environment } = prepareAct(folder, run, options);
+  const runner = spawn(act!, args, { cwd, env: environment, stdio: 'ignore' });
+  onTestFinished(() => void endMarked(RUN_MARK, (value) => value === folder));
+  const beats = () => receiver.kinds().filter((kind) => kind === 'heartbeat').length;
+  await eventually('two heartbeats have come', () => beats() >= 2, { withinSeconds: 20 });
+  runner.kill('SIGKILL');
+  await once(runner, 'exit');
+  // What its terminal ends, and the loop, which no signal reaches.
+  await eventually(
+    'nothing of it runs',
+    () => findMarked(RUN_MARK, (value) => value === folder).length === 0,
+    {
+      withinSeconds: 10,
+    },
+  );
+  expect(receiver.kinds().at(-1)).toBe('heartbeat');
+});

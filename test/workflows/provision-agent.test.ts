@@ -1,0 +1,166 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { act, noAct } from '../sandbox/github/setup.ts';
+import { inputs, makeFolder, runWorkflow, secret, startReceiver } from './setup.ts';
+
+beforeEach(({ skip }) => {
+  skip(act === undefined, noAct);
+});
+
+const outputs = (values: Record<string, string>) =>
+  Object.entries(values)
+    .map(
+      ([name, value]) => `cat >> "$GITHUB_OUTPUT" << 'END_OF_IT'\n${name}<<EOF-1\n${value}\nEOF-1\nEND_OF_IT`,
+    )
+    .join('\n');
+
+test('a run reports provisioning, beats, does the work, ends the heartbeat, and reports what it made', async () => {
+  const receiver = await startReceiver(secret);
+  const beats = join(await makeFolder(), 'beats');
+  // The work lasts until the loop has beaten twice.
+  const work = `until [ "$(grep -c heartbeat "$RUNNER_TEMP/heartbeat.log")" -ge 2 ]; do sleep 0.1; done
+touch '${beats}'
+${outputs({ server_id: '42', server_ip: '198.18.0.7', tailscale_ip: '100.64.0.9' })}`;
+  const run = await runWorkflow(receiver, { runner: { work }, variables: { HEARTBEAT_SECONDS: '1' } });
+  expect(run.conclusion).toBe('success');
+  expect(existsSync(beats)).toBe(true);
+  const { job_id } = inputs;
+  const { callbacks } = receiver;
+  expect(callbacks[0]!.body).toEqual({ job_id, status: 'provisioning', workflow_run_id: run.id });
+  expect(callbacks.at(-1)!.body).toEqual({
+    job_id,
+    status: 'running',
+    workflow_run_id: run.id,
+    server_id: '42',
+    server_ip: '198.18.0.7',
+    tailscale_ip: '100.64.0.9',
+  });
+  const between = callbacks.slice(1, -1);
+  expect(between.length).toBeGreaterThanOrEqual(2);
+  for (const { body } of between)
+    expect(body).toEqual({ job_id, type: 'heartbeat', workflow_run_id: run.id });
+  for (const { signed, path } of callbacks)
+    expect({ signed, path }).toEqual({ signed: true, path: '/api/webhooks/github?attempt=1&token=abc' });
+  expect(run.log).toMatch(
+    /\| \S+ heartbeat: 0\n[\s\S]*\| Heartbeat stopped\n[\s\S]*orphan processes: none\n$/,
+  );
+});
+
+test('a failure is reported with its error, whatever is in it, and its step; the heartbeat ends', async () => {
+  const receiver = await startReceiver(secret);
+  const error = `line one\nit's "over": \${{ secrets.X }} $(touch /tmp/x) \`id\` \\ {"status":"running"} — ümläut 🙂`;
+  const work = `${outputs({ error, failed_step: 'creating_server' })}\nexit 1`;
+  const run = await runWorkflow(receiver, { runner: { work } });
+  expect(run.conclusion).toBe('failure');
+  expect(receiver.kinds().filter((kind) => kind !== 'heartbeat')).toEqual(['provisioning', 'failed']);
+  const failed = receiver.callbacks.find(({ body }) => body.status === 'failed')!;
+  expect(failed).toMatchObject({ signed: true, body: { error, failed_step: 'creating_server' } });
+  expect(run.log).toMatch(/\| Heartbeat stopped\n[\s\S]*orphan processes: none\n$/);
+});
+
+test('a step of the workflow that fails before the work is named', async () => {
+  const receiver = await startReceiver(secret);
+  const run = await runWorkflow(receiver, { runner: { setUp: 'exit 3' } });
+  expect(run.conclusion).toBe('failure');
+  const failed = receiver.callbacks.find(({ body }) => body.status === 'failed')!;
+  expect(failed.body).toMatchObject({
+    failed_step: 'set-up',
+    error: expect.stringMatching(
+      new RegExp(`^The step set-up of the workflow failed: \\S+/actions/runs/${run.id}$`),
+    ),
+  });
+});
+
+test('no input breaks out of the shell or the JSON', async () => {
+  const receiver = await startReceiver(secret);
+  const mark = join(await makeFolder(), 'mark');
+  const job_id = `"}\n', "status": "running"}; touch '${mark}' #$(touch '${mark}')\`touch '${mark}'\``;
+  const run = await runWorkflow(receiver, { inputs: { job_id, agent_id: job_id, region: job_id } });
+  expect(run.conclusion).toBe('success');
+  expect(existsSync(mark)).toBe(false);
+  for (const { body } of receiver.callbacks) expect(body.job_id).toBe(job_id);
+  expect(receiver.kinds().at(-1)).toBe('running');
+});
+
+test.for([
+  ['another host', (origin: string) => origin.replace('127.0.0.1', 'localhost')],
+  ['another scheme', (origin: string) => origin.replace('http:', 'https:')],
+  ['the right host as a user name', (origin: string) => `${origin}@127.0.0.1:1`],
+  ['the right host as a beginning', (origin: string) => `${origin}0`],
+] as const)('a callback address with %s is never signed for', async ([, change]) => {
+  const receiver = await startReceiver(secret);
+  const callback_url = receiver.url.replace(receiver.origin, change(receiver.origin));
+  const run = await runWorkflow(receiver, { inputs: { callback_url } });
+  expect(run.conclusion).toBe('failure');
+  expect(receiver.callbacks).toEqual([]);
+  expect(run.log).toMatch(
+    /callback_url is not (at CALLBACK_ORIGIN: nothing was signed|the address of a service)/,
+  );
+});
+
+test.for([
+  ['another address of the service', '/api/agents?x=/api/webhooks/github'],
+  ['a quotation mark', '/api/webhooks/github?a="\nurl = "http://127.0.0.1:1'],
+] as const)('a callback address with %s is refused', async ([, path]) => {
+  const receiver = await startReceiver(secret);
+  const run = await runWorkflow(receiver, { inputs: { callback_url: receiver.origin + path } });
+  expect(run).toMatchObject({
+    conclusion: 'failure',
+    log: expect.stringContaining('not the address of a service'),
+  });
+  expect(receiver.callbacks).toEqual([]);
+});
+
+test('without the variable CALLBACK_ORIGIN nothing is signed', async () => {
+  const receiver = await startReceiver(secret);
+  const run = await runWorkflow(receiver, { variables: { CALLBACK_ORIGIN: '' } });
+  expect(run).toMatchObject({
+    conclusion: 'failure',
+    log: expect.stringContaining('no variable CALLBACK_ORIGIN'),
+  });
+  expect(receiver.callbacks).toEqual([]);
+});
+
+test('a service that is away for a moment is told again', async () => {
+  const receiver = await startReceiver(secret);
+  receiver.answers.push(503);
+  const run = await runWorkflow(receiver);
+  expect(run.conclusion).toBe('success');
+  expect(receiver.kinds().filter((kind) => kind !== 'heartbeat')).toEqual([
+    'provisioning',
+    'provisioning',
+    'running',
+  ]);
+});
+
+test('an attempt that is over does no work', async () => {
+  const receiver = await startReceiver(secret);
+  receiver.answers.push(409, 409);
+  const mark = join(await makeFolder(), 'mark');
+  const run = await runWorkflow(receiver, { runner: { work: `touch '${mark}'` } });
+  expect(run.conclusion).toBe('failure');
+  expect(existsSync(mark)).toBe(false);
+  expect(receiver.kinds()).toEqual(['provisioning', 'failed']);
+});
+
+test('work that is done, and only could not be reported, is not reported as failed', async () => {
+  const receiver = await startReceiver(secret);
+  const work = `until [ -s "$RUNNER_TEMP/heartbeat.log" ]; do sleep 0.1; done`;
+  receiver.answers.push(200, 200, 401);
+  const run = await runWorkflow(receiver, { runner: { work } });
+  expect(run.conclusion).toBe('failure');
+  expect(receiver.kinds()).toEqual(['provisioning', 'heartbeat', 'running']);
+});
+
+test.for([
+  ['GitHub’s published example', "It's a Secret to Everybody"],
+  ['exactly one block', 'b'.repeat(64)],
+  ['more than one block', 'long '.repeat(30)],
+  ['what printf and the shell read', '%s\\x41\\n%%`$()'],
+] as const)('signs with %s as the secret', async ([, callbackSecret]) => {
+  const receiver = await startReceiver(callbackSecret);
+  const run = await runWorkflow(receiver, { callbackSecret });
+  expect(run.conclusion).toBe('success');
+  expect(receiver.callbacks.map(({ signed }) => signed)).not.toContain(false);
+});

@@ -1,0 +1,89 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import type { GithubOptions } from '../../src/sandbox/github/options.ts';
+import { inputs, makeCheckout, makeFolder, optionsFor, startGithub } from '../sandbox/github/setup.ts';
+
+export const workflowUrl = new URL('../../.github/workflows/provision-agent.yml', import.meta.url);
+
+export interface Callback {
+  path: string;
+  /** Whether the signature is that of the raw body under the secret. */
+  signed: boolean;
+  body: Record<string, unknown>;
+}
+
+/** A service's webhook: keeps what is reported, and answers 200 unless `answers` says otherwise. */
+export async function startReceiver(secret: string) {
+  const callbacks: Callback[] = [];
+  const answers: number[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const raw = Buffer.concat(chunks);
+    const signature = createHmac('sha256', secret).update(raw).digest('hex');
+    callbacks.push({
+      path: request.url!,
+      signed: request.headers['x-signature'] === signature,
+      body: JSON.parse(raw.toString()),
+    });
+    response
+      .writeHead(answers.shift() ?? 200, { 'Content-Type': 'application/json' })
+      .end('{"received": true}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const kinds = () => callbacks.map(({ body }) => String(body.type ?? body.status));
+  return { origin, url: `${origin}/api/webhooks/github?attempt=1&token=abc`, callbacks, answers, kinds };
+}
+
+export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
+
+/** What the command of the project does in place of its own: a shell script, with the outputs' file in $GITHUB_OUTPUT. */
+export type Runner = { work?: string; setUp?: string };
+
+/** A checkout with the real workflow, whose `npm run runner` is these scripts. */
+export async function makeProject({ work = 'true', setUp = 'true' }: Runner = {}): Promise<string> {
+  return makeCheckout({
+    '.github/workflows/provision-agent.yml': await readFile(workflowUrl, 'utf8'),
+    'package.json': JSON.stringify({ name: 'project', scripts: { runner: 'bash runner.sh' } }),
+    'runner.sh': `if [ "$1" = --set-up ]; then\n${setUp}\nelse\n${work}\nfi\n`,
+  });
+}
+
+export const secret = 'It\'s a "Secret" to $Everybody \\ über alles';
+
+/** Options of a machine that runs the project for a receiver. */
+export async function workflowOptions(
+  receiver: Pick<Receiver, 'origin'>,
+  { runner = {}, callbackSecret = secret, variables = {} }: RunOptions = {},
+): Promise<GithubOptions> {
+  return optionsFor(await makeProject(runner), {
+    secrets: { CALLBACK_SECRET: callbackSecret },
+    variables: { CALLBACK_ORIGIN: receiver.origin, ...variables },
+  });
+}
+
+export interface RunOptions {
+  runner?: Runner;
+  callbackSecret?: string;
+  variables?: Record<string, string>;
+  inputs?: Partial<typeof inputs>;
+}
+
+/** Dispatches the real workflow and waits for its end. */
+export async function runWorkflow(receiver: Receiver, options: RunOptions = {}) {
+  const github = await startGithub({ options: await workflowOptions(receiver, options) });
+  const id = await github.run({ callback_url: receiver.url, ...options.inputs });
+  const run = await github.until(id, 'completed');
+  return { id: String(id), conclusion: run.conclusion as string, log: await github.logOf(id) };
+}
+
+export { inputs, makeFolder };
