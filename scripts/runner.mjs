@@ -2,5 +2,5 @@
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 
-const env = await setUp({ tools: ['pulumi', 'ansible'] });
+const env = await setUp({ tools: ['pulumi', 'ansible', 'provider-plugins'] });
 if (process.argv[2] !== '--set-up') await runNode24('src/cli/runner.ts', process.argv.slice(2), { env });
