@@ -51,6 +51,7 @@ async function openClaimedPlace(
     socket: socketIn(stateDir),
     hostname: controllerName(config.dataDir, number),
     makeKey: (name) => makeControllerKey(tailscale, name),
+    isKnown: tailscale.hasDevice,
     environment: { ...config.childEnvironment, ...marks },
     log,
   };

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage, RetryableError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -14,12 +16,19 @@ export interface OwnPlaceOptions extends TailscaledOptions {
   hostname: string;
   /** A key for one device of this name, tagged as a controller. Former devices of the name are of no use any more. */
   makeKey(hostname: string): Promise<Secret>;
+  /** Whether the tailnet still knows the device that this is. A tailscaled whose device was removed may go on for long as if nothing had happened. */
+  isKnown(deviceId: string): Promise<boolean>;
   log: Log;
   /** How often it is looked after. */
   lookMs?: number;
+  /** How often the tailnet is asked whether it knows the device. */
+  askMs?: number;
 }
 
 const LOOK_MS = 2_000;
+const ASK_MS = 60_000;
+/** What tailscaled keeps of the device that it is. */
+const STATE_FILE = 'tailscaled.state';
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 const JOIN_TIMEOUT_MS = 30_000;
@@ -80,6 +89,9 @@ function keep(options: OwnPlaceOptions, signal: AbortSignal): Keeper {
   };
 }
 
+class DeviceRemovedError extends RetryableError {}
+const REMOVED = 'the device of this place was removed from the tailnet';
+
 type SetCurrent = (api: LocalApi | undefined) => void;
 
 async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: SetCurrent): Promise<void> {
@@ -87,6 +99,7 @@ async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: S
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     let tailscaled: Tailscaled | undefined;
+    let removed = false;
     try {
       tailscaled = await runTailscaled(await options.surroundings(), options);
       await lookAfter(tailscaled, options, signal, (api) => {
@@ -94,6 +107,7 @@ async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: S
         set(api);
       });
     } catch (error) {
+      removed = error instanceof DeviceRemovedError;
       if (!signal.aborted)
         log.warn(
           { event: 'tailnet.place', error: errorMessage(error) },
@@ -102,6 +116,7 @@ async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: S
     }
     set(undefined);
     await tailscaled?.stop();
+    if (removed) rmSync(join(options.stateDir, STATE_FILE), { force: true });
     await sleep(pauseMs, undefined, { signal }).catch(() => {});
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
   }
@@ -118,11 +133,21 @@ async function lookAfter(
     throw new RetryableError(`tailscaled has ended: ${said}`);
   });
   ended.catch(() => {});
-  for (;;) {
+  for (let askAt = 0; ; ) {
     await Promise.race([ended, beOnTailnet(api, options, signal, () => set(undefined))]);
+    if (Date.now() >= askAt) {
+      await Promise.race([ended, refuseRemoved(api, options)]);
+      askAt = Date.now() + (options.askMs ?? ASK_MS);
+    }
     set(api);
     await Promise.race([ended, sleep(options.lookMs ?? LOOK_MS, undefined, { signal })]);
   }
+}
+
+/** @throws DeviceRemovedError where the tailnet says that it knows no such device; that it cannot be asked says nothing. */
+async function refuseRemoved(api: LocalApi, { isKnown }: OwnPlaceOptions): Promise<void> {
+  const { Self } = await api.status();
+  if (Self?.ID && !(await isKnown(Self.ID).catch(() => true))) throw new DeviceRemovedError(REMOVED);
 }
 
 /** Joins where that is needed, and waits until it has. */
@@ -134,10 +159,13 @@ async function beOnTailnet(
 ): Promise<void> {
   const deadline = Date.now() + JOIN_TIMEOUT_MS;
   for (let keyed = false; ; await sleep(50, undefined, { signal })) {
-    const { BackendState } = await api.status();
+    const { BackendState, HaveNodeKey } = await api.status();
     if (BackendState === 'Running') return;
     onAbsent();
     if (Date.now() > deadline) throw new RetryableError(`tailscaled stays ${BackendState}`);
+    // A key would not do: with what it keeps of a device that is gone, tailscaled makes nothing of it.
+    if (!keyed && BackendState === 'NeedsLogin' && HaveNodeKey === true)
+      throw new DeviceRemovedError(REMOVED);
     if (!keyed && ['NeedsLogin', 'Stopped'].includes(BackendState)) {
       keyed = true;
       const { loginServer } = await surroundings();

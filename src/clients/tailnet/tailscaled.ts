@@ -23,7 +23,7 @@ export interface Tailscaled {
 
 const ANSWER_TIMEOUT_MS = 15_000;
 const END_TIMEOUT_MS = 2_000;
-const KEPT_CHARACTERS = 2_000;
+const KEPT_CHARACTERS = 500;
 
 /**
  * Runs a tailscaled of our own that needs no rights and touches nothing of the host: what goes through it is dialled through it. It sends no logs

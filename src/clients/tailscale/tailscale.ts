@@ -22,6 +22,8 @@ export type TailnetKeyInfo = z.infer<typeof key>;
 /** What the service itself asks Tailscale. @see https://tailscale.com/api */
 export interface TailscaleClient {
   listDevices(): Promise<TailnetDevice[]>;
+  /** Whether there is a device of this id, or node id. */
+  hasDevice(deviceId: string): Promise<boolean>;
   /** What is gone already is fine. */
   deleteDevice(deviceId: string): Promise<void>;
   listKeys(): Promise<TailnetKeyInfo[]>;
@@ -58,6 +60,15 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
     },
     listDevices: async () =>
       z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
+    hasDevice: async (deviceId) => {
+      try {
+        await call('GET', `${base}/device/${encodeURIComponent(deviceId)}`);
+        return true;
+      } catch (error) {
+        if (error instanceof HttpError && error.status === 404) return false;
+        throw error;
+      }
+    },
     deleteDevice: (deviceId) =>
       ignoreMissing(call('DELETE', `${base}/device/${encodeURIComponent(deviceId)}`)),
     listKeys: async () =>
