@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holdingsOf } from './support/clouds.ts';
+import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+
+const agentId = `life-${randomUUID().slice(0, 8)}`;
+const stack = `agent-${agentId}`;
+
+let site: Site;
+let installation: Installation;
+
+beforeAll(async () => {
+  site = await makeSite();
+  installation = await startInstallation(site);
+}, 180_000);
+
+afterAll(async () => {
+  await installation?.stop();
+  await site?.remove();
+}, 90_000);
+
+/** Asks for something with the operator's command, which waits for its end. @returns what it printed */
+async function agents(...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await installation.npm(['agents', '--', ...words, '--wait']);
+  expect(stderr).toBe('');
+  expect(code, stdout).toBe(0);
+  return stdout;
+}
+
+const agent = async () => (await installation.ask(`/api/agents/${agentId}`)).body;
+
+/** The plain CLI finds nothing that is not as the stack says, neither in the program nor in the clouds. */
+async function expectNoChanges(): Promise<void> {
+  for (const verb of [['preview'], ['refresh', '--yes']]) {
+    const words = ['pulumi', '--', ...verb, '-s', stack, '--expect-no-changes'];
+    const { code, stdout } = await installation.npm(words);
+    expect(stdout).toMatch(/5 unchanged/);
+    expect(code, stdout).toBe(0);
+  }
+}
+
+async function powerOf(serverId: string): Promise<string> {
+  const { hcloudEndpoint, hcloudToken } = installation.connection;
+  const response = await fetch(`${hcloudEndpoint}/servers/${serverId}`, {
+    headers: { authorization: `Bearer ${hcloudToken}` },
+  });
+  return ((await response.json()) as { server: { status: string } }).server.status;
+}
+
+describe('an agent between its provision and its end', () => {
+  let first: Record<string, string>;
+
+  it('is there', async () => {
+    await agents('create', '--agent-id', agentId, '--user-id', 'user-1', '--region', 'eu-central');
+    first = await agent();
+    const [provision] = (await installation.ask(`/api/agents/${agentId}/operations`)).body.items;
+    expect(provision).toMatchObject({ kind: 'provision', status: 'succeeded', step: 'running' });
+  }, 120_000);
+
+  it('is stopped: its server is off, everything is kept, and Pulumi knows', async () => {
+    expect(await agents('stop', agentId)).toMatch(/▸ stopping_server[\s\S]*stop succeeded/);
+    const { serverId, ipv4, tailnetIp } = first;
+    expect(await agent()).toMatchObject({ status: 'stopped', health: 'unknown', serverId, ipv4, tailnetIp });
+    expect(await powerOf(first.serverId!)).toBe('off');
+    expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+      servers: [stack],
+      devices: [stack],
+    });
+    await expectNoChanges();
+    for (const verb of ['stop', 'restart', 'reconfigure'])
+      expect(await installation.ask(`/api/agents/${agentId}/${verb}`, { method: 'POST' })).toMatchObject({
+        status: 409,
+      });
+  }, 90_000);
+
+  it('is started: it answers at the address it had', async () => {
+    expect(await agents('start', agentId)).toContain(`healthy at ${first.tailnetIp}`);
+    const { serverId, tailnetIp } = first;
+    expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId, tailnetIp });
+    expect(await powerOf(first.serverId!)).toBe('running');
+    await expectNoChanges();
+  }, 90_000);
+
+  it('is restarted', async () => {
+    expect(await agents('restart', agentId)).toMatch(/has shut down[\s\S]*is switched on[\s\S]*healthy at/);
+    expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
+  }, 60_000);
+
+  it('is configured anew, on the server that is there', async () => {
+    const told = await agents('reconfigure', agentId);
+    expect(told).toMatch(/configuration \(Command\): done[\s\S]*reconfigure succeeded/);
+    expect(told).not.toContain('(Server)');
+    expect(await agent()).toMatchObject({ status: 'running', serverId: first.serverId });
+    await expectNoChanges();
+  }, 90_000);
+
+  it('is rebuilt: the same server and address, another device', async () => {
+    const [before] = await devices();
+    await agents('rebuild', agentId, '--yes');
+    const after = await agent();
+    expect(after).toMatchObject({ status: 'running', serverId: first.serverId, ipv4: first.ipv4 });
+    expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+      servers: [stack],
+      devices: [stack],
+    });
+    const [device] = await devices();
+    expect(device!.id).not.toBe(before!.id);
+    expect(device!.addresses).toContain(after.tailnetIp);
+    const output = await installation.npm(['pulumi', '--', 'stack', 'output', 'tailnetIp', '-s', stack]);
+    expect(output.stdout.trim()).toBe(after.tailnetIp);
+    await expectNoChanges();
+  }, 120_000);
+
+  it('is gone without a trace in the end', async () => {
+    await agents('destroy', agentId, '--yes');
+    expect(await holdingsOf(installation.connection, agentId)).toEqual({
+      servers: [],
+      sshKeys: [],
+      tailnetKeys: [],
+      devices: [],
+    });
+  }, 90_000);
+});
+
+async function devices(): Promise<{ id: string; addresses: string[] }[]> {
+  const { tailscaleBaseUrl, tailscaleApiKey } = installation.connection;
+  const response = await fetch(`${tailscaleBaseUrl}/api/v2/tailnet/-/devices`, {
+    headers: { authorization: `Bearer ${tailscaleApiKey}` },
+  });
+  const { devices } = (await response.json()) as {
+    devices: { id: string; hostname: string; addresses: string[] }[];
+  };
+  return devices.filter(({ hostname }) => hostname === stack);
+}
