@@ -36,6 +36,8 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     // Most of what is tried here is the same with either; tests of real machines say so.
     SANDBOX_MACHINES: 'simulated',
     RETRY_SECONDS: '2',
+    // The suites that both executors must pass are run with each: see github-main-path.test.ts.
+    EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',
     ...variables,
   });
   return {
