@@ -34,8 +34,10 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
     const prepared = await prepare(deps, run);
     const [server] = await deps.hetzner.listServers(agentLabels(prepared.inputs.agentId));
     const exists = await recover(deps, run, { ...prepared, server });
-    if (server === undefined) run.log('The server is no longer at Hetzner: making another');
-    else await reinstall(deps, run, { ...prepared, server });
+    if (server === undefined) {
+      run.log('The server is no longer at Hetzner: making another');
+      await record(deps, run, prepared);
+    } else await reinstall(deps, run, { ...prepared, server });
     run.step('joining_network');
     const found = await findResources(deps.hetzner, prepared.inputs.agentId);
     const program = programOf(prepared.inputs, prepared.keys, found);
@@ -53,22 +55,29 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
   };
 }
 
-/** Writes down the next generation, before anything of it is made: another tailnet key, other host keys, a configuration from the start. */
+/**
+ * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is written down before anything of it is
+ * made; the host keys only when the disk is about to go, since a rebuild that fails before leaves a server that shows the old ones.
+ */
 async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
   const { operation_id: operationId, attempt } = run.operation;
   const { known, keys: old } = recorded(deps.vault, run);
+  const numbered = { ...known, keyGeneration: known.keyGeneration + 1 };
+  await record(deps, run, { inputs: numbered, keys: old });
   const { sshPublicKey, sshPrivateKey } = old;
   const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
   const inputs: AgentInputs = {
-    ...known,
+    ...numbered,
     hostPublicKey: keys.hostPublicKey,
-    keyGeneration: known.keyGeneration + 1,
     healthPort: deps.settings.healthPort,
     configurationVersion: deps.settings.configurationVersion,
     configuredBy: `${operationId} ${attempt}`,
   };
-  await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
   return { inputs, keys };
+}
+
+function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared): Promise<void> {
+  return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
 interface Found extends Prepared {
@@ -99,6 +108,7 @@ async function reinstall(
     deps.executor.renewKey(run, program),
   );
   run.step('reinstalling_server');
+  await record(deps, run, { inputs, keys });
   if (server.status !== 'off') await cutPower(deps, run, server);
   const name = agentName(inputs.agentId);
   await removeDevices(deps.tailscale, run, name);

@@ -186,9 +186,13 @@ describe('rebuild', () => {
 
   test('nothing happens to the server where its key cannot be made', async () => {
     world.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
+    const before = { inputs: await inputs(), keys: await keys() };
     await expect((await first('rebuild')).work()).rejects.toThrow('Tailscale answered 500');
     expect(world.servers[0]!.status).toBe('running');
     expect(world.calls).not.toContain('delete device d1');
+    // It still shows its host key, and can be configured again.
+    expect(await keys()).toEqual(before.keys);
+    expect(await inputs()).toEqual({ ...before.inputs, keyGeneration: 2 });
   });
 
   test('a server that is gone is made again, the state having forgotten it', async () => {
