@@ -1,7 +1,7 @@
 #!/bin/sh
 # Boots one machine: systemd on an overlay over the base, in namespaces that nothing but its processes holds. Runs in
-# network and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and becomes
-# systemd-nspawn, whose end is the machine's: 0 after it switched itself off, 133 after it asked for a reboot.
+# network and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and becomes the
+# parent of systemd-nspawn, whose end is the machine's: 0 after it switched itself off, 133 after it asked for a reboot.
 # CGROUP: the name of its control group. SOURCE: the name of its root mount. MACHINE_NAME: its first name.
 # WORLD, LINK, IPV4, IPV6: as join-world.sh takes them.
 set -eu
@@ -27,7 +27,8 @@ mount --bind /proc/self/ns/net /run/network
 cd /
 mount -t tmpfs tmpfs /tmp
 
-exec systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
+# In a process namespace of its own, whose end is the end of all in it: systemd-nspawn that is killed leaves its machine running.
+exec unshare --pid --fork --kill-child --mount-proc systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
   --directory=/run/machine --machine="$LINK" --hostname="$MACHINE_NAME" \
   --network-namespace-path=/run/network --capability=CAP_NET_ADMIN --bind=/dev/net/tun \
   --resolv-conf=off --timezone=off
