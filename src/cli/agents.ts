@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline/promises';
-import { ConfigError, readClientConfig } from '../config.ts';
+import { ConfigError, readClientConfig, readConfig } from '../config.ts';
 import { errorMessage } from '../errors.ts';
 import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
 import { createClient } from './client.ts';
 import { run } from './commands.ts';
 import { CommandError, findConnection } from './connection.ts';
 
-/** `npm run agents -- <command>`. Exits 0 where it succeeded, 1 where it did not, 2 where it was not understood. */
+/** `npm run agents -- <command>`. Exits 0 where it succeeded, 1 where it did not, 2 where it was not understood; `ssh` as ssh does. */
 async function main(): Promise<number> {
   let command: Command;
   try {
@@ -21,6 +21,11 @@ async function main(): Promise<number> {
     return 0;
   }
   try {
+    if (command.name === 'ssh') {
+      // Only this command needs all that a worker needs.
+      const { ssh } = await import('./ssh/ssh.ts');
+      return await ssh(command, { config: readConfig(process.env), terminal: process.env.TERM });
+    }
     const config = readClientConfig();
     const client = createClient(() => findConnection(config));
     const succeeded = await run(command, {

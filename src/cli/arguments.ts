@@ -13,6 +13,7 @@ export const USAGE = `npm run agents -- <command>
   rebuild AGENT [--yes] [--wait]    install its disk anew; what is on it is lost
   refresh AGENT [--wait]            look what is there and whether it is healthy
   destroy AGENT [--yes] [--wait]    remove everything of an agent
+  ssh AGENT [COMMAND…]              a shell on its server, or one command there, over the tailnet
   logs AGENT [-f]                   what its newest operation tells; -f follows it to its end
   cancel OPERATION                  ask an unfinished operation to end
   retry OPERATION [--wait]          the next attempt of one that failed
@@ -22,6 +23,7 @@ export const USAGE = `npm run agents -- <command>
   --wait     until the operation has finished; exits 1 if it failed
 
 The service is found by DATA_DIR/sandbox.json, or by PUBLIC_URL and API_TOKEN.
+ssh needs what the service itself has: its DATA_DIR, or in live mode its environment.
 `;
 
 /** The command line cannot be understood; usage follows the message. */
@@ -42,6 +44,7 @@ export type Command = Common &
     | { name: 'show'; agentId: string }
     | { name: 'start' | 'stop' | 'restart' | 'reconfigure' | 'refresh'; agentId: string }
     | { name: 'rebuild' | 'destroy'; agentId: string; yes: boolean }
+    | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
     | { name: 'cancel' | 'retry'; operationId: string }
     | { name: 'create'; agent: { agentId?: string; userId: string; region: string; plan?: string } }
@@ -73,11 +76,20 @@ export function parseCommand(argv: readonly string[]): Command {
   if (name === undefined) throw new UsageError('A command is missing.');
   if (name === 'help' || name === '--help' || name === '-h')
     return { name: 'help', json: false, wait: false };
+  if (name === 'ssh') return sshCommand(rest);
   if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`There is no command ${name}.`);
   const known = name as keyof typeof OPTIONS;
   const { values, positionals } = parse(rest, OPTIONS[known]);
   if (values.help === true) return { name: 'help', json: false, wait: false };
   return build(known, values, positionals);
+}
+
+/** What follows the agent belongs to the command there, whatever it looks like. */
+function sshCommand([agentId, ...command]: string[]): Command {
+  const common = { json: false, wait: false };
+  if (agentId === '--help' || agentId === '-h') return { ...common, name: 'help' };
+  if (agentId === undefined || agentId.startsWith('-')) throw new UsageError('ssh needs an agent id.');
+  return { ...common, name: 'ssh', agentId, command: command[0] === '--' ? command.slice(1) : command };
 }
 
 type Values = Record<string, string | boolean | undefined>;

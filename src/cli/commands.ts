@@ -20,7 +20,10 @@ export interface Terminal {
 type Of<N extends Command['name']> = Extract<Command, { name: N }>;
 
 /** Carries a command out. @returns whether what it asked for succeeded. @throws CommandError */
-export async function run(command: Exclude<Command, { name: 'help' }>, terminal: Terminal): Promise<boolean> {
+export async function run(
+  command: Exclude<Command, { name: 'help' | 'ssh' }>,
+  terminal: Terminal,
+): Promise<boolean> {
   switch (command.name) {
     case 'list':
       return list(command, terminal);

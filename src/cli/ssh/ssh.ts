@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { audit } from '../../agents/audit.ts';
+import { type AgentKeys, createVault } from '../../agents/secrets.ts';
+import { type AgentRow, findAgent } from '../../agents/store.ts';
+import type { Config } from '../../config.ts';
+import { type Connections, liveConnections } from '../../connections.ts';
+import { createDatabase, createPool } from '../../database/connect.ts';
+import { loadInstallationSecrets } from '../../launch/installation-secrets.ts';
+import { readSandboxFile } from '../../launch/sandbox-file.ts';
+import { readMachineKind } from '../../launch/sandbox-machines.ts';
+import { sandboxConnections } from '../../launch/sandbox-mode.ts';
+import { CommandError, ServiceAway } from '../connection.ts';
+import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
+import { findWay } from './way.ts';
+
+/**
+ * A shell on an agent's server, or one command there, over the tailnet. It needs what the service itself has, its database and its passphrase: keys of
+ * agents are not given out over HTTP.
+ * @returns ssh's exit code. @throws CommandError
+ */
+export async function ssh(
+  { agentId, command }: { agentId: string; command: readonly string[] },
+  { config, terminal }: { config: Config; terminal: string | undefined },
+): Promise<number> {
+  const connections = findConnections(config);
+  if (connections.machines === 'simulated')
+    throw new CommandError('Machines are simulated here: there is nothing to log in to');
+  const { agent, keys } = await readAgent(agentId, connections);
+  const way = await findWay(config, connections);
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-ssh-'));
+  try {
+    const knownHostsFile = join(folder, 'known_hosts');
+    writeFileSync(knownHostsFile, knownHosts(agent.tailnet_ip!, keys, agent.status), { mode: 0o600 });
+    const { proxyCommand } = way;
+    const args = sshArguments({ address: agent.tailnet_ip!, knownHostsFile, proxyCommand, command });
+    const environment = { ...config.childEnvironment, ...(terminal && { TERM: terminal }) };
+    return await runSsh(args, keys.sshPrivateKey, environment);
+  } finally {
+    rmSync(folder, { recursive: true });
+    await way.close();
+  }
+}
+
+function findConnections(config: Config): Connections {
+  if (config.mode === 'live') return liveConnections(config);
+  const file = readSandboxFile(config.dataDir);
+  if (file === undefined)
+    throw new ServiceAway(`Nothing runs on ${config.dataDir}: start the service with \`npm start\``);
+  const secrets = loadInstallationSecrets(config.dataDir);
+  return sandboxConnections(config, file, secrets, readMachineKind(config.dataDir) ?? 'simulated');
+}
+
+async function readAgent(
+  agentId: string,
+  connections: Connections,
+): Promise<{ agent: AgentRow; keys: AgentKeys }> {
+  const pool = createPool(connections.databaseUrl, 1, 'agent-stacks ssh');
+  try {
+    const database = createDatabase(pool);
+    const agent = await findAgent(database, agentId);
+    if (agent === undefined) throw new CommandError(`There is no agent ${agentId}`);
+    if (agent.tailnet_ip === null || agent.secrets === null)
+      throw new CommandError(`Agent ${agentId} (${agent.status}) is not on the tailnet`);
+    const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
+    await audit(database, { actor: 'operator', action: 'agent.ssh', agentId });
+    return { agent, keys };
+  } finally {
+    await pool.end();
+  }
+}
+
+async function runSsh(
+  args: readonly string[],
+  privateKey: string,
+  environment: Record<string, string>,
+): Promise<number> {
+  const [command, commandArgs] = withPrivateAgent(args);
+  const child = spawn(command, commandArgs, {
+    env: environment,
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+  });
+  // The terminal sends Ctrl-C to ssh as well.
+  const ignore = () => {};
+  const end = () => child.kill('SIGTERM');
+  process.on('SIGINT', ignore).on('SIGTERM', end).on('SIGHUP', end);
+  const key = child.stdio[3] as NodeJS.WritableStream;
+  key.on('error', ignore);
+  key.end(privateKey);
+  try {
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code ?? 255;
+  } catch (error) {
+    throw new CommandError('OpenSSH (ssh, ssh-agent, ssh-add) is needed for this', { cause: error });
+  } finally {
+    process.off('SIGINT', ignore).off('SIGTERM', end).off('SIGHUP', end);
+  }
+}
