@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeCgroup } from './cgroups.ts';
-import { endProcesses, mountSource, onMount, spawnBound } from './processes.ts';
+import { endProcesses, mountSource, onMount, signalChildren, spawnBound } from './processes.ts';
 import type { World } from './world.ts';
 
 /** What a machine is booted as. `ipv4` and `ipv6` are its server's public addresses, where it has them. */
@@ -61,7 +61,7 @@ export function bootMachine(world: World, mark: string, disk: string, spec: Mach
   closeSync(log);
   const ended = (async (): Promise<Ending> => {
     const [code] = await once(child, 'exit').catch(() => [null]);
-    // systemd-nspawn goes before the last of the machine's processes, and the disk is theirs until then.
+    // The disk is theirs until the last of the machine's processes is gone.
     await endProcesses(onMount(source));
     await removeCgroup(cgroup);
     return code === 0 ? 'off' : code === rebootCode ? 'reboot' : 'broken';
@@ -69,7 +69,8 @@ export function bootMachine(world: World, mark: string, disk: string, spec: Mach
   return {
     spec,
     ended,
-    shutDown: () => child.kill('SIGTERM'),
+    // systemd-nspawn passes it on in the words of systemd; its parent would keep it for itself.
+    shutDown: () => signalChildren(child.pid, 'SIGTERM'),
     cutPower: () => child.kill('SIGKILL'),
   };
 }

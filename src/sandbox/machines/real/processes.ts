@@ -53,10 +53,20 @@ export async function endProcesses(which: Which, timeoutMs = 5000): Promise<numb
     if (Date.now() > deadline) throw new Error(`Processes ${found.join(', ')} could not be ended`);
     for (const pid of found) {
       ended.add(pid);
-      kill(pid);
+      send(pid, 'SIGKILL');
     }
     await pause(20);
   }
+}
+
+/** Sends a signal to the children of a process. */
+export function signalChildren(parent: number | undefined, signal: NodeJS.Signals): void {
+  for (const pid of processIds()) if (parentOf(pid) === parent) send(pid, signal);
+}
+
+function parentOf(pid: number): number | undefined {
+  const stat = read(pid, 'stat');
+  return stat === '' ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
 function processIds(): number[] {
@@ -77,9 +87,9 @@ function isZombie(pid: number): boolean {
   return stat === '' || stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
 }
 
-function kill(pid: number): void {
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // It has ended meanwhile.
   }

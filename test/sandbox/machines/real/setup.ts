@@ -19,9 +19,8 @@ const prepared: Tools | { missing: string[] } = JSON.parse(
     '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
 );
 
-/** Why real machines cannot be tried here, or `null`. */
-export const whyNot =
-  'missing' in prepared ? `real machines cannot be here: ${prepared.missing.join('; ')}` : null;
+/** Why real machines cannot be tried here, as the end of a test's name, or `null`. */
+export const whyNot = 'missing' in prepared ? ` (cannot be here: ${prepared.missing.join('; ')})` : null;
 
 const main = fileURLToPath(new URL('../../../../src/sandbox/main.ts', import.meta.url));
 

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { leftovers, markOf, nothing } from './leftovers.ts';
+import { eventually, install, until, whyNot } from './setup.ts';
+
+const limitMs = 120_000;
+
+/** An installation that has sold one server, on which it has left its name. */
+async function sellOne(name: string) {
+  const installation = await install();
+  const sandbox = await installation.start();
+  const key = { name: 'mine', public_key: installation.publicKey };
+  const { ssh_key } = await sandbox.call('POST', '/ssh_keys', key);
+  const { id, ip } = await sandbox.order({ name: 'one', ssh_keys: [ssh_key.id] });
+  await eventually(() => sandbox.ssh(ip, `echo ${name} >/root/whose`));
+  return { installation, sandbox, id, ip };
+}
+
+test.skipIf(whyNot !== null)(
+  `machines outlive their sandbox on their disks, and nothing else does; the neighbour's are left alone${whyNot ?? ''}`,
+  { timeout: limitMs },
+  async () => {
+    const [own, neighbour] = await Promise.all([sellOne('own'), sellOne('neighbour')]);
+    // The same address in two worlds: neither sees the other.
+    expect(neighbour.ip).toBe(own.ip);
+    expect(await neighbour.sandbox.ssh(neighbour.ip, 'cat /root/whose')).toBe('neighbour');
+    const { machinesDir } = own.installation;
+
+    await own.sandbox.end('SIGKILL');
+    await until(async () => {
+      const { marked, onDisks } = leftovers(machinesDir);
+      return marked.length + onDisks.length === 0 ? true : undefined;
+    });
+
+    const environment = { PATH: process.env.PATH, AGENT_STACKS_MACHINES: markOf(machinesDir) };
+    const stray = spawn('sleep', ['60'], { env: environment, stdio: 'ignore' });
+    const ended = once(stray, 'exit');
+    const next = await own.installation.start();
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    expect(await eventually(() => next.ssh(own.ip, 'cat /root/whose'))).toBe('own');
+    expect(await next.statusOf(own.id)).toBe('running');
+
+    await next.end('SIGTERM');
+    expect(leftovers(machinesDir)).toEqual(nothing);
+    expect(await neighbour.sandbox.ssh(neighbour.ip, 'cat /root/whose')).toBe('neighbour');
+  },
+);
