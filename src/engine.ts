@@ -14,9 +14,9 @@ import { openControllerPlace } from './controller-place.ts';
 import { createLocalExecutor } from './executors/local/executor.ts';
 import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
 import type { Log } from './log.ts';
-import type { Runbooks } from './operations/attempt.ts';
 import type { FoundationStore } from './operations/foundation-store.ts';
 import type { RecordInputs } from './operations/provision.ts';
+import type { Runbooks } from './operations/run.ts';
 import { createRunbooks } from './runbooks.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));

@@ -3,7 +3,6 @@ import type { HealthCheck } from './clients/health.ts';
 import type { StateStore } from './clients/pulumi/state-store.ts';
 import { HEALTH_PORT } from './connections.ts';
 import type { Executor } from './executors/local/executor.ts';
-import type { Runbooks } from './operations/attempt.ts';
 import { createDestroy, createRollback } from './operations/destroy.ts';
 import { ensureFoundation } from './operations/foundation.ts';
 import type { FoundationStore } from './operations/foundation-store.ts';
@@ -13,6 +12,7 @@ import { createReconfigure } from './operations/reconfigure.ts';
 import type { Clouds } from './operations/recovery.ts';
 import { createRefresh } from './operations/refresh.ts';
 import { createRestart } from './operations/restart.ts';
+import type { Runbooks } from './operations/run.ts';
 import { createStart } from './operations/start.ts';
 import { createStop } from './operations/stop.ts';
 

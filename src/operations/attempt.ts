@@ -2,18 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgent } from '../agents/store.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
-import { CancelledError, errorMessage, LostError, PermanentError, RetryableError } from '../errors.ts';
+import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
 import type { AgentEffect } from './effects.ts';
 import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
-import type { Runbook } from './run.ts';
+import { type Runbooks, runbookFor } from './run.ts';
 import { handBack, settleFailure, succeed } from './settle.ts';
-import { LEASE_SECONDS, LIMIT_SECONDS, mayBegin, type OperationKind } from './states.ts';
-
-export type Runbooks = Partial<Record<OperationKind, Runbook>>;
+import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from './states.ts';
 
 export interface AttemptDeps {
   database: Database;
@@ -122,13 +120,8 @@ async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<AgentEffect> {
-  const runbook = deps.runbooks[operation.kind];
-  if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
   const agent = await getAgent(deps.database, operation.agent_id);
-  if (!mayBegin(operation.kind, agent.status))
-    throw new PermanentError(
-      `The agent is ${agent.status} now: a ${operation.kind} is not possible any more`,
-    );
+  const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {
     const { step, log } = recorder;

@@ -1,8 +1,10 @@
 import type { AgentRow } from '../agents/store.ts';
+import { PermanentError, RetryableError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { OperationRow } from './claims.ts';
 import type { AgentEffect } from './effects.ts';
 import type { Lease } from './lease.ts';
+import { mayBegin, type OperationKind } from './states.ts';
 
 /** One attempt at one operation, as its runbook sees it. */
 export interface Run {
@@ -20,3 +22,18 @@ export interface Run {
 
 /** What an operation does, told top to bottom. It returns what its success means for the agent's row. */
 export type Runbook = (run: Run) => Promise<AgentEffect>;
+
+export type Runbooks = Partial<Record<OperationKind, Runbook>>;
+
+/** @throws PermanentError where the agent is no longer as it was when the operation was asked for. */
+export function runbookFor(
+  runbooks: Runbooks,
+  { kind }: Pick<OperationRow, 'kind'>,
+  { status }: Pick<AgentRow, 'status'>,
+): Runbook {
+  const runbook = runbooks[kind];
+  if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${kind}`);
+  if (!mayBegin(kind, status))
+    throw new PermanentError(`The agent is ${status} now: a ${kind} is not possible any more`);
+  return runbook;
+}

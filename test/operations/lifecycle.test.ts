@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
-import { CancelledError, ConflictError, RetryableError } from '../../src/errors.ts';
+import { CancelledError, ConflictError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
+import { runbookFor } from '../../src/operations/run.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import type { OperationKind } from '../../src/operations/states.ts';
 import {
@@ -129,6 +130,23 @@ describe('requests', () => {
     await cancel(stop.operation_id);
     expect((await retry(operation_id)).status).toBe('queued');
   });
+});
+
+test('an operation whose agent has changed meanwhile moves nothing and is given up', async () => {
+  await running();
+  await ask(at, 'a1', 'stop');
+  await at.database.updateTable('agents').set({ status: 'suspended' }).execute();
+  const { row, claim: mine } = await claim(at);
+  const now = await agent();
+  expect(now.status).toBe('suspended');
+  const runbooks = { stop: async () => ({ kind: 'stopped' as const }) };
+  const begin = () => runbookFor(runbooks, row, now);
+  expect(begin).toThrow(PermanentError);
+  expect(begin).toThrow('The agent is suspended now: a stop is not possible any more');
+  await settleFailure(at, mine, { error: new PermanentError('not possible'), step: 'queued' });
+  expect(await agent()).toEqual(now);
+  await at.database.updateTable('agents').set({ status: 'stopping' }).execute();
+  expect(runbookFor(runbooks, row, await agent())).toBe(runbooks.stop);
 });
 
 describe('failure', () => {

@@ -9,6 +9,7 @@ import { createLog } from '../../log.ts';
 import type { AgentEffect } from '../../operations/effects.ts';
 import { Lease } from '../../operations/lease.ts';
 import { describeFailure } from '../../operations/remote/result.ts';
+import { runbookFor } from '../../operations/run.ts';
 import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
 import { openStateStore } from '../../pulumi-state.ts';
 import type { RunnerConfig } from '../../runner-config.ts';
@@ -109,8 +110,7 @@ async function follow({
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),
   });
   try {
-    const runbook = engine.runbooks[operation.kind];
-    if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${operation.kind}`);
+    const runbook = runbookFor(engine.runbooks, operation, agent);
     const { step, log } = reporter;
     return await runbook({ operation, agent, signal: controller.signal, lease, backendUrl, step, log });
   } finally {
