@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeCgroup } from './cgroups.ts';
-import { endProcesses, mountSource, onMount, signalChildren, spawnBound } from './processes.ts';
+import { endProcesses, mountSource, onMount, sendToGrandchildren, spawnBound } from './processes.ts';
 import type { World } from './world.ts';
 
 /** What a machine is booted as. `ipv4` and `ipv6` are its server's public addresses, where it has them. */
@@ -32,6 +32,9 @@ export type Machine = {
 
 /** systemd-nspawn's own, for a system that asked for a reboot. */
 const rebootCode = 133;
+
+/** SIGRTMIN+4 asks systemd to switch off (https://www.freedesktop.org/software/systemd/man/systemd.html#SIGRTMIN+4). */
+const poweroffSignal = 38;
 
 export const cgroupPrefix = (mark: string) => `agent-stacks-${mark}-`;
 
@@ -69,8 +72,8 @@ export function bootMachine(world: World, mark: string, disk: string, spec: Mach
   return {
     spec,
     ended,
-    // systemd-nspawn passes it on in the words of systemd; its parent would keep it for itself.
-    shutDown: () => signalChildren(child.pid, 'SIGTERM'),
+    // To the machine's own systemd: systemd-nspawn would cut the power if it was asked once more.
+    shutDown: () => sendToGrandchildren(child.pid, poweroffSignal),
     cutPower: () => child.kill('SIGKILL'),
   };
 }

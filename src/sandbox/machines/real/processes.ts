@@ -59,9 +59,11 @@ export async function endProcesses(which: Which, timeoutMs = 5000): Promise<numb
   }
 }
 
-/** Sends a signal to the children of a process. */
-export function signalChildren(parent: number | undefined, signal: NodeJS.Signals): void {
-  for (const pid of processIds()) if (parentOf(pid) === parent) send(pid, signal);
+/** Sends a signal to the children of a process's children. */
+export function sendToGrandchildren(grandparent: number | undefined, signal: number): void {
+  const parents = new Map(processIds().map((pid) => [pid, parentOf(pid)]));
+  for (const [pid, parent] of parents)
+    if (parent !== undefined && parents.get(parent) === grandparent) send(pid, signal);
 }
 
 function parentOf(pid: number): number | undefined {
@@ -87,7 +89,7 @@ function isZombie(pid: number): boolean {
   return stat === '' || stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
 }
 
-function send(pid: number, signal: NodeJS.Signals): void {
+function send(pid: number, signal: NodeJS.Signals | number): void {
   try {
     process.kill(pid, signal);
   } catch {
