@@ -8,6 +8,12 @@ export type Database = Kysely<Tables>;
 // bigint columns here are sequence numbers and counts, far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/**
+ * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that others need to take its
+ * work over: Postgres ends its session. Half of a lease; transactions here take milliseconds.
+ */
+const IDLE_IN_TRANSACTION_MS = 15_000;
+
 /** A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds instead of a hang. */
 export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
   const pool = new pg.Pool({
@@ -15,6 +21,7 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
     max: maxConnections,
     connectionTimeoutMillis: 4_000,
     query_timeout: 30_000,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     application_name: applicationName,
   });
@@ -30,6 +37,7 @@ export function createDatabase(pool: pg.Pool): Database {
 }
 
 const UNAVAILABLE_CODES = new Set([
+  '25P03',
   '57P01',
   '57P02',
   '57P03',

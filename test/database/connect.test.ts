@@ -1,0 +1,29 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createPool, isDatabaseUnavailable } from '../../src/database/connect.ts';
+import { Secret } from '../../src/secret.ts';
+import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+test('a process that stops in the middle of a transaction does not keep its locks', async () => {
+  const pool = createPool(new Secret(database.url), 2, 'test');
+  await pool.query('create table taken (id int primary key)');
+  await pool.query('insert into taken values (1)');
+  const stopped = await pool.connect();
+  const { rows } = await stopped.query('show idle_in_transaction_session_timeout');
+  expect(rows).toEqual([{ idle_in_transaction_session_timeout: '15s' }]);
+  // The same in a fraction of the time.
+  await stopped.query('set idle_in_transaction_session_timeout = 100');
+  await stopped.query('begin');
+  await stopped.query('select * from taken for update');
+  await pool.query('update taken set id = 2');
+  // When it comes back it hears that the database was away: its attempt is lost, not failed.
+  const error = await stopped.query('commit').catch((thrown: unknown) => thrown);
+  expect(isDatabaseUnavailable(error)).toBe(true);
+  stopped.release(true);
+  await pool.end();
+});
