@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
 import type { Fence } from '../../clients/pulumi/fence.ts';
-import type { Database } from '../../database/connect.ts';
+import { type Database, violatedConstraint } from '../../database/connect.ts';
 import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
@@ -39,9 +39,26 @@ export async function receiveCallback(
   callback: Callback,
   token: string | undefined,
 ): Promise<Received> {
+  const { received, ended } = await take(deps, callback, token).catch((error: unknown) => {
+    const constraint = violatedConstraint(error);
+    if (constraint === undefined) throw error;
+    // The rows refuse it: a server that is another agent's, for one.
+    throw new ConflictError(`What is reported contradicts what is recorded (${constraint})`, {
+      cause: error,
+    });
+  });
+  if (ended) void leave(deps, received.operation).catch(() => {});
+  return received;
+}
+
+async function take(
+  deps: ReceiveDeps,
+  callback: Callback,
+  token: string | undefined,
+): Promise<{ received: Received; ended: boolean }> {
   const { jobId, workflowRunId, ...report } = callback;
   const sender: Sender = { jobId, workflowRunId, token };
-  const { received, ended } = await deps.database.transaction().execute(async (trx) => {
+  return deps.database.transaction().execute(async (trx) => {
     const row = await lockFor(trx, deps.callbackSecret, sender);
     switch (report.kind) {
       case 'heartbeat':
@@ -59,8 +76,6 @@ export async function receiveCallback(
       }
     }
   });
-  if (ended) void leave(deps, received.operation).catch(() => {});
-  return received;
 }
 
 /** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */

@@ -33,7 +33,7 @@ export interface TestService {
 }
 
 export async function startService(
-  overrides: Partial<HttpDeps> = {},
+  overrides: Partial<HttpDeps> | ((database: Database) => Partial<HttpDeps>) = {},
   { databaseUrl }: { databaseUrl?: (url: string) => Promise<string> } = {},
 ): Promise<TestService> {
   const testDatabase = await createDatabase();
@@ -57,7 +57,7 @@ export async function startService(
     publicUrl: 'http://127.0.0.1:8080',
     machines: 'simulated',
     stopping: stopping.signal,
-    ...overrides,
+    ...(typeof overrides === 'function' ? overrides(database) : overrides),
   };
   const server = await listen(deps);
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
