@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { audit } from '../../agents/audit.ts';
@@ -87,7 +88,7 @@ async function runSsh(
   const ignore = () => {};
   const end = () => child.kill('SIGTERM');
   process.on('SIGINT', ignore).on('SIGTERM', end).on('SIGHUP', end);
-  const key = child.stdio[3] as NodeJS.WritableStream;
+  const key = child.stdio[3] as Socket;
   key.on('error', ignore);
   key.end(privateKey);
   try {
@@ -96,6 +97,8 @@ async function runSsh(
   } catch (error) {
     throw new CommandError('OpenSSH (ssh, ssh-agent, ssh-add) is needed for this', { cause: error });
   } finally {
+    // The key agent lives some seconds longer than ssh, and would keep this process waiting for its end of the pipe.
+    key.destroy();
     process.off('SIGINT', ignore).off('SIGTERM', end).off('SIGHUP', end);
   }
 }
