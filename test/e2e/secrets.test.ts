@@ -117,7 +117,9 @@ describe('no secret of the installation stands', () => {
     expect(files.map(({ path }) => path)).toEqual(
       expect.arrayContaining([
         join(site.dataDir, 'logs/service.log'),
-        expect.stringContaining('logs/configure/'),
+        expect.stringContaining(
+          process.env.AGENT_STACKS_E2E_EXECUTOR === 'github-actions' ? 'logs/github/' : 'logs/configure/',
+        ),
         join(site.dataDir, 'postgres/server.log'),
       ]),
     );

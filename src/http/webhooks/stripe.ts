@@ -49,6 +49,8 @@ function logRecorded(log: Log, event: StripeEvent, outcome: Outcome): void {
       objectId: event.objectId,
       ...outcome,
     },
-    'a Stripe event was recorded',
+    outcome.outcome === 'known' || outcome.outcome === 'duplicate'
+      ? 'a Stripe event was already processed'
+      : 'a Stripe event was recorded',
   );
 }

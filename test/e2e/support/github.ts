@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RUN_MARK } from '../../../src/sandbox/github/act.ts';
+import { endMarked } from '../../../src/sandbox/marked-processes.ts';
+import type { Installation } from './installation.ts';
+
+/** A run as the sandbox's GitHub shows it to anybody. */
+// biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
+export async function workflowRun({ connection }: Installation, id: string): Promise<any> {
+  const path = `/repos/sandbox/agent-stacks/actions/runs/${id}`;
+  return (await fetch(`${connection.githubApiUrl}${path}`)).json();
+}
+
+/** All that a run has said. */
+export function runLog({ site }: Installation, id: string): string {
+  return readFileSync(join(site.dataDir, 'logs', 'github', `${id}.log`), 'utf8');
+}
+
+/** The lines of the service's log that have this text. */
+export function serviceLog({ site }: Installation, text: string): string[] {
+  const lines = readFileSync(join(site.dataDir, 'logs', 'service.log'), 'utf8').split('\n');
+  return lines.filter((line) => line.includes(text));
+}
+
+/** `kill -9` of every process of a run at once: the runner, its heartbeat, Pulumi, all. */
+export function killRun({ site }: Installation, id: string): Promise<number[]> {
+  return endMarked(RUN_MARK, (folder) => folder === join(site.dataDir, 'github', 'runs', id));
+}
+
+/** The latest operation of an agent, as the API tells it. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export async function latestOperation(installation: Installation, agentId: string): Promise<any> {
+  return (await installation.ask(`/api/agents/${agentId}/operations`)).body.items[0];
+}
