@@ -27,8 +27,12 @@ mount --bind /proc/self/ns/net /run/network
 cd /
 mount -t tmpfs tmpfs /tmp
 
-# In a process namespace of its own, whose end is the end of all in it: systemd-nspawn that is killed leaves its machine running.
-exec unshare --pid --fork --kill-child --mount-proc systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
+# The kernel's settings for its own network are its own, as on a real server; the others are this host's.
+export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
+# In a process namespace of its own, whose end is the end of all in it: systemd-nspawn that is killed leaves its machine
+# running.
+exec unshare --pid --fork --kill-child --mount-proc \
+  systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
   --directory=/run/machine --machine="$LINK" --hostname="$MACHINE_NAME" \
   --network-namespace-path=/run/network --capability=CAP_NET_ADMIN --bind=/dev/net/tun \
   --resolv-conf=off --timezone=off
