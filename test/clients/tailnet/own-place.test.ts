@@ -10,12 +10,12 @@ import { openOwnPlace } from '../../../src/clients/tailnet/own-place.ts';
 import { makeControllerKey } from '../../../src/clients/tailscale/controller-key.ts';
 import { createTailscaleClient } from '../../../src/clients/tailscale/tailscale.ts';
 import { createLog } from '../../../src/log.ts';
+import { RELAY_OVER_HTTP } from '../../../src/sandbox/tailscale/headscale/headscale.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
   eventually,
   openRealTailnet,
   type RealTailnet,
-  relayOverHttp,
   tools,
   whyNot,
 } from '../../sandbox/tailscale/real-tailnet.ts';
@@ -54,7 +54,7 @@ async function open() {
       tailscale: tools.tailscale,
       tailscaled: tools.tailscaled,
       loginServer: tailnet.headscale.loginServer,
-      environment: relayOverHttp,
+      environment: RELAY_OVER_HTTP,
     }),
     stateDir,
     socket: join(stateDir, 's'),

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { createLocalApi } from '../../../src/clients/tailnet/local-api.ts';
 import { openWorld } from '../../../src/sandbox/machines/real/world.ts';
 import { createHeadscaleControl } from '../../../src/sandbox/tailscale/headscale/control.ts';
-import { startHeadscale } from '../../../src/sandbox/tailscale/headscale/headscale.ts';
+import { RELAY_OVER_HTTP, startHeadscale } from '../../../src/sandbox/tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../../src/sandbox/tailscale/policy.ts';
 import { setup } from './setup.ts';
 
@@ -25,9 +25,6 @@ export const whyNot =
   'missing' in prepared ? `a real tailnet cannot be here: ${prepared.missing.join('; ')}` : undefined;
 
 export const tools = prepared as Tools;
-/** The relay of headscale's speaks plain HTTP here. */
-export const relayOverHttp = { TS_DEBUG_USE_DERP_HTTP: '1' };
-
 /** headscale in a network of its own, the Tailscale API before it, and what joins it. */
 export async function openRealTailnet() {
   const dir = mkdtempSync(join(tmpdir(), 'as-tailnet-'));
@@ -66,7 +63,7 @@ export async function openRealTailnet() {
         env: { ...world.environment, ...env },
       });
     const daemon = ['--tun=userspace-networking', `--socket=${socket}`, `--statedir=${folder}`, '--port=0'];
-    devices.push(within(tools.tailscaled, daemon, { ...relayOverHttp, TS_NO_LOGS_NO_SUPPORT: 'true' }));
+    devices.push(within(tools.tailscaled, daemon, { ...RELAY_OVER_HTTP, TS_NO_LOGS_NO_SUPPORT: 'true' }));
     const local = createLocalApi(socket);
     await eventually(() => local.status());
     return {

@@ -7,7 +7,8 @@ import type { DueHandler } from '../../due.ts';
 import type { Network } from '../../network.ts';
 import type { ControlServer } from '../../tailscale/control-server.ts';
 import { createHeadscaleControl } from '../../tailscale/headscale/control.ts';
-import { type Headscale, startHeadscale } from '../../tailscale/headscale/headscale.ts';
+import { type Headscale, RELAY_OVER_HTTP, startHeadscale } from '../../tailscale/headscale/headscale.ts';
+import { enforceRecordedPolicy } from '../../tailscale/policy.ts';
 import { CONTROL_ADDRESS, CONTROL_PORT, CONTROLLER_ADDRESS } from './addresses.ts';
 import { startKeeper } from './keeper.ts';
 import { createMetadata } from './metadata.ts';
@@ -60,14 +61,16 @@ export async function openMachinesNetwork(
   try {
     const headscale = await startControlServer(world, options);
     stops.unshift(headscale.stop);
+    const control = await createHeadscaleControl(headscale.client);
+    await enforceRecordedPolicy(pool, control);
     const controller = await world.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
     return {
-      control: await createHeadscaleControl(headscale.client),
+      control,
       describe: () => ({
         machines: 'real',
         loginServer: headscale.loginServer,
         enter: controller.enter,
-        environment: world.environment,
+        environment: { ...world.environment, ...RELAY_OVER_HTTP },
         tailscale,
         tailscaled,
       }),

@@ -24,6 +24,12 @@ export type Headscale = {
   stop(): Promise<void>;
 };
 
+/**
+ * What every tailscaled of its network needs to be told: the relay speaks plain HTTP. Without the relay two devices that have just joined take many
+ * seconds to find each other. The machines' base has it in /etc/default/tailscaled.
+ */
+export const RELAY_OVER_HTTP = { TS_DEBUG_USE_DERP_HTTP: '1' };
+
 const READY_TIMEOUT_MS = 20_000;
 const END_TIMEOUT_MS = 700;
 const FIRST_PAUSE_MS = 200;
