@@ -25,6 +25,11 @@ export interface WorkflowRun {
 export interface GithubClient {
   /** Starts the workflow. @returns the run's id where the server tells it. */
   dispatch(inputs: Record<string, string>): Promise<string | undefined>;
+  /**
+   * The newest run since a moment whose title contains a text: how a run is found whose id the server did not tell. The workflow's
+   * `run-name` puts the job's id there.
+   */
+  findRun(title: string, since: Date): Promise<string | undefined>;
   /** undefined where there is no such run. */
   getRun(runId: string): Promise<WorkflowRun | undefined>;
   /** One that has ended, or is not there, is fine. */
@@ -34,6 +39,15 @@ export interface GithubClient {
 export const WORKFLOW_FILE = 'provision-agent.yml';
 
 const dispatched = z.object({ workflow_run_id: z.union([z.string(), z.number()]).transform(String) });
+const runList = z.object({
+  workflow_runs: z.array(
+    z.object({
+      id: z.union([z.string(), z.number()]).transform(String),
+      display_title: z.string().default(''),
+      created_at: z.coerce.date(),
+    }),
+  ),
+});
 const run = z.object({ status: z.string(), conclusion: z.string().nullable().default(null) });
 
 export function createGithubClient({ apiUrl, owner, repo, token, ref }: GithubRepository): GithubClient {
@@ -60,6 +74,16 @@ export function createGithubClient({ apiUrl, owner, repo, token, ref }: GithubRe
       );
       const parsed = dispatched.safeParse(answer);
       return parsed.success ? parsed.data.workflow_run_id : undefined;
+    },
+    findRun: async (title, since) => {
+      const query = 'event=workflow_dispatch&per_page=100';
+      const { workflow_runs: runs } = runList.parse(
+        await call('GET', `/workflows/${WORKFLOW_FILE}/runs?${query}`),
+      );
+      const found = runs
+        .filter((one) => one.display_title.includes(title) && one.created_at.getTime() >= since.getTime())
+        .sort((one, other) => other.created_at.getTime() - one.created_at.getTime());
+      return found[0]?.id;
     },
     getRun: async (runId) => {
       const answer = await unless([404], call('GET', `/runs/${encodeURIComponent(runId)}`));

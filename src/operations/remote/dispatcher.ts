@@ -9,7 +9,7 @@ import type { Secret } from '../../secret.ts';
 import type { OperationRow } from '../claims.ts';
 import { settleExpired } from '../expired.ts';
 import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
-import { settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
+import { recordFoundRun, settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
 import { confirmCancellation, takeDueCancellations } from './run-cancellations.ts';
 
 export interface DispatcherDeps {
@@ -157,13 +157,29 @@ async function cancelRun(
 
 async function askAfter(deps: DispatcherDeps, client: GithubClient, watched: Watched): Promise<void> {
   try {
-    const run = await client.getRun(watched.runId);
-    const said = run === undefined ? undefined : await settleEndedRun(deps, watched, run);
+    const runId = watched.runId ?? (await findRun(deps, client, watched));
+    if (runId === undefined) return;
+    const run = await client.getRun(runId);
+    const said = run === undefined ? undefined : await settleEndedRun(deps, { ...watched, runId }, run);
     if (said !== undefined) deps.log.warn({ event: 'run.ended', ...watched }, said);
   } catch (error) {
-    const text = `could not ask GitHub after workflow run ${watched.runId}`;
+    const text = `could not ask GitHub after the workflow run of operation ${watched.operationId}`;
     deps.log.warn({ event: 'run.unknown', ...watched, error: errorMessage(error) }, text);
   }
+}
+
+/** GitHub's clock may be a little behind ours. */
+const CLOCK_SKEW_MS = 60_000;
+
+async function findRun(
+  { database }: DispatcherDeps,
+  client: GithubClient,
+  watched: Watched,
+): Promise<string | undefined> {
+  const since = new Date(watched.dispatchedAt.getTime() - CLOCK_SKEW_MS);
+  const runId = await client.findRun(watched.operationId, since);
+  if (runId !== undefined) await recordFoundRun(database, watched, runId);
+  return runId;
 }
 
 function logRefused(log: Log, operation: OperationRow, reason: string): void {

@@ -21,7 +21,9 @@ const CANCEL_LIMIT_SECONDS = 120;
 export interface Watched {
   operationId: string;
   attempt: number;
-  runId: string;
+  dispatchedAt: Date;
+  /** Null where neither the dispatch's answer nor a callback has told it. */
+  runId: string | null;
 }
 
 /** Attempts whose runs should be asked after, each taken by one process at a time. */
@@ -30,15 +32,32 @@ export async function takeSilentRuns(database: Database, limit = 10): Promise<Wa
     update operations set polled_at = now()
     where operation_id in (
       select operation_id from operations
-      where executor = 'github-actions' and workflow_run_id is not null
-        and (status = 'active' or (status = 'queued' and dispatched_at is not null))
+      where executor = 'github-actions' and dispatched_at is not null and status in ('active', 'queued')
         and (cancel_requested or coalesce(last_heartbeat_at, dispatched_at) < now() - make_interval(secs => ${SILENT_SECONDS})
           and dispatched_at < now() - make_interval(secs => ${SILENT_SECONDS}))
         and (polled_at is null or polled_at < now() - make_interval(secs =>
           case when cancel_requested then ${POLL_CANCELLED_SECONDS}::int else ${POLL_SECONDS}::int end))
       order by polled_at nulls first limit ${limit} for no key update skip locked)
-    returning operation_id as "operationId", attempt, workflow_run_id as "runId"`.execute(database);
+    returning operation_id as "operationId", attempt, dispatched_at as "dispatchedAt", workflow_run_id as "runId"`.execute(
+    database,
+  );
   return rows;
+}
+
+/** A run that was found by its title is the attempt's, unless a callback has told another since. */
+export async function recordFoundRun(
+  database: Database,
+  { operationId, attempt }: Watched,
+  runId: string,
+): Promise<void> {
+  await database
+    .updateTable('operations')
+    .set({ workflow_run_id: runId, updated_at: sql`now()` })
+    .where('operation_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where('workflow_run_id', 'is', null)
+    .where('status', 'in', ['queued', 'active'])
+    .execute();
 }
 
 /**

@@ -334,6 +334,22 @@ describe('a run that is silent', () => {
     });
   });
 
+  test('and was never named: it is found by the job’s id in its title, not an earlier attempt’s', async () => {
+    const { operation_id: jobId } = await order(at, 'a1');
+    await look();
+    const title = { display_title: `a1 ${jobId}`, status: 'completed', conclusion: 'failure' };
+    github.runs.set('950', { ...title, created_at: new Date(Date.now() - 400_000).toISOString() });
+    github.runs.set('951', { ...title, created_at: new Date(Date.now() - 190_000).toISOString() });
+    github.runs.set('952', { ...title, display_title: 'a2 another', created_at: new Date().toISOString() });
+    await pass(jobId, 200);
+    await look();
+    expect(await operation(at, jobId)).toMatchObject({
+      workflow_run_id: '951',
+      retry_count: 1,
+      error: expect.stringMatching(/Workflow run 951 has ended \(failure\)/),
+    });
+  });
+
   test('and was cancelled at GitHub: a lost try', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning' }, 1);

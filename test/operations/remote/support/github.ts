@@ -22,7 +22,7 @@ export interface FakeGithub {
   /** Answers to dispatches, the first of them first; afterwards 204. */
   dispatches: (Reply | (() => Promise<Reply>))[];
   /** Runs by id, as `GET …/runs/{id}` tells of them. */
-  runs: Map<string, { status: string; conclusion?: string }>;
+  runs: Map<string, { status: string; conclusion?: string; display_title?: string; created_at?: string }>;
   /** Answers to cancellations; afterwards 202. */
   cancels: Reply[];
   stop(): Promise<void>;
@@ -37,6 +37,8 @@ export async function startGithub(): Promise<FakeGithub> {
       const next = github.dispatches.shift() ?? { status: 204 };
       return typeof next === 'function' ? next() : next;
     }
+    if (path.includes('/runs?'))
+      return { status: 200, body: { workflow_runs: [...runs].map(([id, run]) => ({ id, ...run })) } };
     const [, runId, cancel] = /\/runs\/([^/]+)(\/cancel)?$/.exec(path) ?? [];
     if (cancel !== undefined) return github.cancels.shift() ?? { status: 202, body: {} };
     const run = runs.get(runId ?? '');
