@@ -25,15 +25,28 @@ export function sandboxGithub(
       CALLBACK_SECRET: file.githubCallbackSecret,
       HCLOUD_TOKEN: file.hcloudToken,
       TAILSCALE_API_KEY: file.tailscaleApiKey,
-      PULUMI_BACKEND_URL: file.pulumiBackendUrl,
+      PULUMI_BACKEND_URL: runnersBackend(config, file),
       PULUMI_CONFIG_PASSPHRASE: file.pulumiPassphrase,
     },
     variables: {
       CALLBACK_ORIGIN: new URL(service.url).origin,
       HCLOUD_ENDPOINT: file.hcloudEndpoint,
       TAILSCALE_BASE_URL: file.tailscaleBaseUrl,
+      ...config.software.variables,
     },
   };
+}
+
+/**
+ * A runner needs the address alone: each attempt logs in as itself. Where somebody else's Postgres holds the state, that depends on
+ * what its login may do, so the runner gets the same one as the service.
+ */
+function runnersBackend({ databaseUrl, pulumi }: SandboxConfig, { pulumiBackendUrl }: SandboxFile): string {
+  if (databaseUrl !== undefined || pulumi.backendUrl !== undefined) return pulumiBackendUrl;
+  const url = new URL(pulumiBackendUrl);
+  url.username = 'runner';
+  url.password = '';
+  return url.href;
 }
 
 /** As a self-hosted runner on which everything is installed, and which can reach nothing but the sandbox. */
