@@ -11,6 +11,7 @@ import { createRebuild } from './operations/rebuild.ts';
 import { createReconfigure } from './operations/reconfigure.ts';
 import type { Clouds } from './operations/recovery.ts';
 import { createRefresh } from './operations/refresh.ts';
+import { createResize } from './operations/resize.ts';
 import { createRestart } from './operations/restart.ts';
 import type { Runbooks } from './operations/run.ts';
 import { createStart } from './operations/start.ts';
@@ -64,6 +65,7 @@ export function createRunbooks(parts: RunbookParts): Runbooks {
     stop: createStop({ ...clouds, executor }),
     restart: createRestart({ ...clouds, health, settings }),
     reconfigure: createReconfigure(renewal),
+    resize: createResize(renewal),
     rebuild: createRebuild(renewal),
     refresh: createRefresh({ ...clouds, executor, health }),
     rollback: createRollback({ ...clouds, executor, state }),

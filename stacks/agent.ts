@@ -126,6 +126,7 @@ function agentServer(
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
       image: inputs.image,
+      ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),
       location: inputs.location,
       sshKeys: [sshKey.id],
       firewallIds: [inputs.firewallId],

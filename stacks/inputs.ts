@@ -9,6 +9,8 @@ export interface AgentInputs {
   serverType: string;
   /** An image's name, never its id: ids differ by architecture and change. */
   image: string;
+  /** Set once the server has been resized: its disk stays as it was bought, so that a smaller plan is possible again. */
+  keepDisk?: boolean;
   /** Id of the firewall in `foundation-<project>`. */
   firewallId: number;
   /** OpenSSH public key by which the service administers the server. */

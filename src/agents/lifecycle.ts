@@ -30,9 +30,23 @@ export async function markRestarted(trx: Database, agentId: string): Promise<voi
   await stay(trx, agentId, 'running', { health: 'healthy', error: null });
 }
 
-/** Configured anew or resized, and healthy: it stays `running`. @throws ConflictError */
+/** Configured anew, and healthy: it stays `running`. @throws ConflictError */
 export async function markReconfigured(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
   await stay(trx, agentId, 'running', { ...outputColumns(outputs), health: 'healthy', error: null });
+}
+
+/** On a server of another plan, and healthy: it stays `running`. @throws ConflictError */
+export async function markResized(
+  trx: Database,
+  agentId: string,
+  { outputs, plan }: { outputs: AgentOutputs; plan: string },
+): Promise<void> {
+  await stay(trx, agentId, 'running', {
+    ...outputColumns(outputs),
+    plan,
+    health: 'healthy',
+    error: null,
+  });
 }
 
 /** Installed anew and healthy: `running` or `stopped` → `running`, with the addresses as they are now. @throws ConflictError */

@@ -10,6 +10,7 @@ export const USAGE = `npm run agents -- <command>
   start AGENT [--wait]              switch it on again, and wait for a healthy answer
   restart AGENT [--wait]            off and on again
   reconfigure AGENT [--wait]        run the playbook again, in this installation's version
+  resize AGENT --plan PLAN [--wait] another plan: a server of that size, the same disk
   rebuild AGENT [--yes] [--wait]    install its disk anew; what is on it is lost
   refresh AGENT [--wait]            look what is there and whether it is healthy
   destroy AGENT [--yes] [--wait]    remove everything of an agent
@@ -43,6 +44,7 @@ export type Command = Common &
     | { name: 'orders'; attention: boolean }
     | { name: 'show'; agentId: string }
     | { name: 'start' | 'stop' | 'restart' | 'reconfigure' | 'refresh'; agentId: string }
+    | { name: 'resize'; agentId: string; plan: string }
     | { name: 'rebuild' | 'destroy'; agentId: string; yes: boolean }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -61,6 +63,7 @@ const OPTIONS = {
   stop: { wait: flag },
   restart: { wait: flag },
   reconfigure: { wait: flag },
+  resize: { plan: text, wait: flag },
   rebuild: { yes: { type: 'boolean', short: 'y' }, wait: flag },
   refresh: { wait: flag },
   destroy: { yes: { type: 'boolean', short: 'y' }, wait: flag },
@@ -122,6 +125,11 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'reconfigure':
     case 'refresh':
       return { ...common, name, agentId: one('an agent id') };
+    case 'resize': {
+      const plan = optional(values.plan);
+      if (plan === undefined) throw new UsageError('resize needs --plan.');
+      return { ...common, name, agentId: one('an agent id'), plan };
+    }
     case 'rebuild':
     case 'destroy':
       return { ...common, name, agentId: one('an agent id'), yes: values.yes === true };

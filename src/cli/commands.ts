@@ -38,6 +38,8 @@ export async function run(
       return requestForGood(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
+    case 'resize':
+      return request(command, terminal, `${agentPath(command.agentId)}/resize`, { plan: command.plan });
     case 'start':
     case 'stop':
     case 'restart':

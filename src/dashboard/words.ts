@@ -7,6 +7,7 @@ const STEPS: Record<string, string> = {
   running: 'Running',
   stopping_server: 'Switching the server off',
   starting_server: 'Switching the server on',
+  resizing_server: 'Changing the server’s size',
   refreshing: 'Bringing the stack’s state up to date',
   preparing: 'Preparing',
   renewing_key: 'Making a new key for the private network',

@@ -4,12 +4,14 @@ import type { Database } from './connect.ts';
 import * as first from './migrations/0001-first.ts';
 import * as githubActions from './migrations/0002-github-actions.ts';
 import * as health from './migrations/0004-health.ts';
+import * as operationParameters from './migrations/0005-operation-parameters.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-first': first,
   '0002-github-actions': githubActions,
   '0004-health': health,
+  '0005-operation-parameters': operationParameters,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -88,12 +88,18 @@ export interface AgentTable {
   updated_at: DefaultTimestamp;
 }
 
+export interface OperationParameters {
+  plan?: string;
+}
+
 export interface OperationTable {
   operation_id: Generated<string>;
   sequence: Generated<number>;
   agent_id: string;
   kind: OperationKind;
   status: Defaulted<OperationStatus>;
+  /** What was asked for beyond the kind: the plan of a resize. */
+  parameters: JSONColumnType<OperationParameters, string | undefined, string>;
   step: string | null;
   attempt: Defaulted<number>;
   retry_count: Defaulted<number>;

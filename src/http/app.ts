@@ -5,6 +5,7 @@ import { createAgent } from './agents/create-agent.ts';
 import { listAgents } from './agents/list-agents.ts';
 import { listOperations } from './agents/list-operations.ts';
 import { operationRequests } from './agents/request-operation.ts';
+import { resizeAgent } from './agents/resize-agent.ts';
 import { showAgent } from './agents/show-agent.ts';
 import { createAuthentication } from './authentication.ts';
 import type { HttpDeps } from './deps.ts';
@@ -42,6 +43,7 @@ const OPERATOR_ROUTES = [
   createAgent,
   showAgent,
   ...operationRequests,
+  resizeAgent,
   listOperations,
   showOperation,
   cancelOperation,

@@ -53,7 +53,7 @@ export async function beginOperation(
   if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
   if (kind === 'provision') await beginProvision(trx, agentId);
   if (kind === 'stop') await beginStop(trx, agentId);
-  if (kind === 'restart' || kind === 'rebuild') await forgetHealth(trx, agentId);
+  if (kind === 'restart' || kind === 'resize' || kind === 'rebuild') await forgetHealth(trx, agentId);
 }
 
 async function takeCandidate(

@@ -3,10 +3,12 @@ import { agentName } from '../../stacks/inputs.ts';
 import {
   markRebuilt,
   markReconfigured,
+  markResized,
   markRestarted,
   markStarted,
   markStopped,
 } from '../agents/lifecycle.ts';
+import { planSchema } from '../agents/new-agent.ts';
 import { HEALTHS } from '../agents/states.ts';
 import {
   type AgentOutputs,
@@ -37,6 +39,7 @@ export const effectSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('started') }),
   z.object({ kind: z.literal('restarted') }),
   z.object({ kind: z.literal('reconfigured'), outputs }),
+  z.object({ kind: z.literal('resized'), outputs, plan: planSchema }),
   z.object({ kind: z.literal('rebuilt'), outputs }),
   z.object({ kind: z.literal('refreshed'), outputs, health: z.enum(HEALTHS) }),
   z.object({ kind: z.literal('unhealthy'), error: text }),
@@ -60,6 +63,8 @@ export async function applyEffect(trx: Database, agentId: string, effect: AgentE
       return markRestarted(trx, agentId);
     case 'reconfigured':
       return markReconfigured(trx, agentId, effect.outputs);
+    case 'resized':
+      return markResized(trx, agentId, effect);
     case 'rebuilt':
       return markRebuilt(trx, agentId, effect.outputs);
     case 'refreshed':

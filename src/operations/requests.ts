@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { type AgentRow, insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
@@ -18,6 +19,7 @@ export interface NewOperation {
   kind: OperationKind;
   stripeEventId?: string | undefined;
   delaySeconds?: number;
+  parameters?: OperationParameters | undefined;
 }
 
 /** Writes a queued operation and announces it, in the caller's transaction: both happen or neither. */
@@ -35,6 +37,7 @@ export async function insertOperation(
       executor: chosenExecutor,
       priority: PRIORITY[operation.kind] ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
+      parameters: JSON.stringify(operation.parameters ?? {}),
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
     })
     .returningAll()
@@ -78,9 +81,9 @@ export async function requestAgent(
 export async function requestOperation(
   trx: Database,
   queue: Queue,
-  request: { agentId: string; kind: OperationKind; actor: string },
+  request: { agentId: string; kind: OperationKind; actor: string; parameters?: OperationParameters },
 ): Promise<OperationRow> {
-  const { agentId, kind, actor } = request;
+  const { agentId, kind, actor, parameters } = request;
   const agent = await lockAgent(trx, agentId);
   const allowed = ALLOWED_FROM[kind];
   if (allowed === undefined) throw new ConflictError(`${kind} is not in this version`);
@@ -90,12 +93,19 @@ export async function requestOperation(
     );
   }
   await refuseDouble(trx, agentId, kind);
+  if (parameters?.plan === agent.plan) throw new ConflictError(`Agent ${agentId} has the plan ${agent.plan}`);
   if (kind === 'destroy') {
     await endOthers(trx, agentId);
     await markDestroying(trx, agentId);
   }
-  const operation = await insertOperation(trx, queue, { agentId, kind });
-  await audit(trx, { actor, action: `agent.${kind}`, agentId, operationId: operation.operation_id });
+  const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
+  await audit(trx, {
+    actor,
+    action: `agent.${kind}`,
+    agentId,
+    operationId: operation.operation_id,
+    ...(parameters && { details: { ...parameters } }),
+  });
   return operation;
 }
 

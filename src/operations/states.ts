@@ -25,6 +25,7 @@ export const ALLOWED_FROM: Partial<Record<OperationKind, readonly AgentStatus[]>
   restart: ['running'],
   refresh: ['running', 'stopped', 'suspended'],
   reconfigure: ['running'],
+  resize: ['running'],
   rebuild: ['running', 'stopped'],
   destroy: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
 };

@@ -221,7 +221,7 @@ describe('operations', () => {
     expect(rest.nextCursor).toBeNull();
   });
 
-  it.each(['start', 'stop', 'restart', 'reconfigure', 'resize', 'rebuild', 'destroy', 'refresh'])(
+  it.each(['start', 'stop', 'restart', 'reconfigure', 'rebuild', 'destroy', 'refresh'])(
     '%s of an agent that does not exist is a 404',
     async (verb) => {
       expect((await service.ask(`/api/agents/none-such/${verb}`, { method: 'POST' })).status).toBe(404);
@@ -241,6 +241,20 @@ describe('operations', () => {
     expect(stop.status).toBe(409);
     expect(await body(stop)).toMatchObject({ detail: expect.stringContaining('A restart of agent') });
     expect((await service.ask(`/api/agents/${agentId}/start`, { method: 'POST' })).status).toBe(409);
+  });
+
+  it('resizes to a plan that is sold and is another', async () => {
+    const { agentId, operationId } = await create();
+    await finishProvision(service.database, { agentId, operationId });
+    const resize = (json: object) => service.ask(`/api/agents/${agentId}/resize`, { json });
+    expect((await service.ask(`/api/agents/${agentId}/resize`, { method: 'POST' })).status).toBe(400);
+    expect(await body(resize({ plan: 'huge' }))).toMatchObject({
+      status: 400,
+      detail: expect.stringContaining('body.plan is unknown'),
+    });
+    expect((await resize({ plan: 'starter' })).status).toBe(409);
+    expect(await body(resize({ plan: 'pro' }))).toMatchObject({ kind: 'resize', status: 'queued' });
+    expect(await body(service.ask(`/api/agents/${agentId}`))).toMatchObject({ plan: 'starter' });
   });
 
   it('cancels a waiting operation and takes a cancelled one up again', async () => {

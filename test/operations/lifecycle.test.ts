@@ -56,7 +56,7 @@ const cancel = (operationId: string) =>
 const retry = (operationId: string) =>
   request((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
 
-test('stopped, started, restarted, reconfigured, rebuilt: the states of the table, and the addresses follow', async () => {
+test('stopped, started, restarted, reconfigured, resized, rebuilt: the states of the table, and the addresses follow', async () => {
   await running();
   await ask(at, 'a1', 'stop');
   const { claim: stop } = await claim(at);
@@ -80,6 +80,14 @@ test('stopped, started, restarted, reconfigured, rebuilt: the states of the tabl
   const { claim: reconfigure } = await claim(at);
   expect((await agent()).health).toBe('healthy');
   await succeed(at.database, reconfigure, { kind: 'reconfigured', outputs: OUTPUTS });
+
+  await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow('Agent a1 has the plan starter');
+  await ask(at, 'a1', 'resize', { plan: 'pro' });
+  const { claim: resize, row } = await claim(at);
+  expect(row.parameters).toEqual({ plan: 'pro' });
+  expect(await agent()).toMatchObject({ plan: 'starter', health: 'unknown' });
+  await succeed(at.database, resize, { kind: 'resized', outputs: OUTPUTS, plan: 'pro' });
+  expect(await agent()).toMatchObject({ plan: 'pro', status: 'running', health: 'healthy' });
 
   await ask(at, 'a1', 'rebuild');
   const { claim: rebuild } = await claim(at);

@@ -6,8 +6,8 @@ import { RetryableError } from '../../src/errors.ts';
 import { createProvision } from '../../src/operations/provision.ts';
 import { createRebuild } from '../../src/operations/rebuild.ts';
 import { createReconfigure } from '../../src/operations/reconfigure.ts';
+import { createResize } from '../../src/operations/resize.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
-import type { OperationKind } from '../../src/operations/states.ts';
 import { Secret } from '../../src/secret.ts';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
@@ -60,18 +60,20 @@ function clear(): void {
   world.programs.length = 0;
 }
 
-async function attempt(kind: OperationKind) {
+type Kind = 'reconfigure' | 'resize' | 'rebuild';
+
+async function attempt(kind: Kind) {
   const { row, claim: mine } = await claim(at);
   const made = await runOf(at, row, world);
-  const runbook = kind === 'rebuild' ? createRebuild(world.deps) : createReconfigure(world.deps);
-  return { ...made, mine, row, work: () => runbook(made.run) };
+  const create = { reconfigure: createReconfigure, resize: createResize, rebuild: createRebuild }[kind];
+  return { ...made, mine, row, work: () => create(world.deps)(made.run) };
 }
-const first = async (kind: OperationKind) => {
-  await ask(at, 'a1', kind);
+const first = async (kind: Kind, parameters?: { plan: string }) => {
+  await ask(at, 'a1', kind, parameters);
   return attempt(kind);
 };
 /** The try after one that failed. */
-async function next(kind: OperationKind, { mine }: Awaited<ReturnType<typeof attempt>>) {
+async function next(kind: Kind, { mine }: Awaited<ReturnType<typeof attempt>>) {
   await settleFailure(at, mine, { error: new RetryableError('no answer'), step: 'verifying' });
   await waitOver(at);
   clear();
@@ -117,6 +119,42 @@ describe('reconfigure', () => {
   test('never makes a server: where there is none it is given up', async () => {
     world.servers.length = 0;
     await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild makes another');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+});
+
+describe('resize', () => {
+  test('off, another type with the same disk, on, a healthy answer; then the inputs say so', async () => {
+    const before = await inputs();
+    const { work } = await first('resize', { plan: 'pro' });
+    expect(await work()).toEqual({ kind: 'resized', outputs: OUTPUTS, plan: 'pro' });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step stopping_server',
+      'shut down 4711',
+      'step resizing_server',
+      'up agent',
+      'step starting_server',
+      'power on 4711',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    expect(await inputs()).toEqual({ ...before, serverType: 'cx33', keepDisk: true });
+    expect(programs()[0]!.inputs).toEqual(await inputs());
+  });
+
+  test('a server whose type could not be changed goes on as it was', async () => {
+    const before = await inputs();
+    world.answers['up agent'] = [new RetryableError('resource_unavailable')];
+    await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('resource_unavailable');
+    expect(world.calls.at(-1)).toBe('power on 4711');
+    expect(world.servers[0]!.status).toBe('running');
+    expect(await inputs()).toEqual(before);
+  });
+
+  test('a disk that would have to shrink is found out before the agent is switched off', async () => {
+    world.servers[0]!.primary_disk_size = 160;
+    await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('a disk cannot shrink');
     expect(world.calls).toEqual(['step preparing']);
   });
 });

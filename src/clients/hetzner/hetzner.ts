@@ -8,6 +8,8 @@ export const server = z.object({
   name: z.string(),
   status: z.string(),
   labels: z.record(z.string(), z.string()),
+  /** In GB. */
+  primary_disk_size: z.number(),
   public_net: z.object({
     ipv4: z.object({ ip: z.string() }).nullable(),
     ipv6: z.object({ ip: z.string() }).nullable(),
@@ -26,6 +28,10 @@ const page = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }).optional(),
 });
 
+const serverType = z.object({ name: z.string(), disk: z.number() });
+/** `disk` in GB. */
+export type ServerType = z.infer<typeof serverType>;
+
 const actions = z.object({ actions: z.array(z.object({ command: z.string() })) });
 const STARTS = new Set(['create_server', 'start_server']);
 
@@ -37,6 +43,7 @@ export interface HetznerClient extends ServerActions {
   findFirewall(name: string): Promise<LabelledResource | undefined>;
   /** undefined where it is not there. */
   getServer(serverId: string): Promise<HetznerServer | undefined>;
+  findServerType(name: string): Promise<ServerType | undefined>;
   /** Whether an action that was to create or start the server has ended in an error: it will not come up by itself. */
   failedToStart(serverId: string): Promise<boolean>;
   /** Deletes, and waits for nothing; what is gone already is fine. */
@@ -77,6 +84,8 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
     listSshKeys: (labels) => list('ssh_keys', 'ssh_keys', labelled, selector(labels)),
     findFirewall: async (name) =>
       (await list('firewalls', 'firewalls', labelled, `name=${encodeURIComponent(name)}`))[0],
+    findServerType: async (name) =>
+      (await list('server_types', 'server_types', serverType, `name=${encodeURIComponent(name)}`))[0],
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
       return answer === undefined ? undefined : z.object({ server }).parse(answer).server;

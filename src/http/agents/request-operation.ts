@@ -11,7 +11,6 @@ const VERBS = [
   'restart',
   'refresh',
   'reconfigure',
-  'resize',
   'rebuild',
   'destroy',
 ] as const satisfies readonly OperationKind[];

@@ -83,10 +83,10 @@ export function ask(
   { database, queue }: Installation,
   agentId: string,
   kind: OperationKind,
+  parameters?: { plan: string },
 ): Promise<OperationRow> {
-  return database
-    .transaction()
-    .execute((trx) => requestOperation(trx, queue, { agentId, kind, actor: 'test' }));
+  const request = { agentId, kind, actor: 'test', ...(parameters && { parameters }) };
+  return database.transaction().execute((trx) => requestOperation(trx, queue, request));
 }
 
 /** Takes the next operation, which has to be there. */

@@ -107,6 +107,7 @@ export function createWorld(at: Installation) {
       listSshKeys: async (labels) => labelled(sshKeys, labels),
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
       failedToStart: async (id) => failedServers.has(id),
+      findServerType: async (name) => ({ name, disk: name === 'cx23' ? 40 : 80 }),
       getServer: async (id) => servers.find((one) => String(one.id) === id),
       powerOn: async (id) => power(`power on ${id}`, id, 'running'),
       shutDown: async (id) => {
@@ -187,6 +188,7 @@ export function server(agentId: string, id: number): HetznerServer {
     name: `agent-${agentId}`,
     status: 'running',
     labels: { 'agent-id': agentId, 'managed-by': 'agents' },
+    primary_disk_size: 40,
     public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' } },
   };
 }
