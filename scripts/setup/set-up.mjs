@@ -93,8 +93,11 @@ async function setUpAll(wanted, signal) {
     env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
-  if (wanted.tools.includes('machines'))
-    env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(await ensureMachines(context));
+  if (wanted.tools.includes('machines')) {
+    const machines = await ensureMachines(context);
+    if ('missing' in machines) progress.say(`Real machines cannot be here: ${machines.missing.join('; ')}`);
+    env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
+  }
   if (wanted.tools.includes('prepared-machines'))
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(await findMachines(context));
   return env;

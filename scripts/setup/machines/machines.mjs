@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { isProgram, SetupError } from '../run.mjs';
 import { basePath, ensureBase, isBaseComplete } from './base.mjs';
 import { ensureHeadscale } from './headscale.mjs';
 import { installPackages, missingPackages } from './host-packages.mjs';
 import { ensureTailscale } from './tailscale.mjs';
-import { hostProblem } from './usable.mjs';
+import { hostProblem, trialProblem } from './usable.mjs';
 import { headscaleVersion, tailscaleVersion } from './versions.mjs';
 
 /**
@@ -21,10 +20,8 @@ import { headscaleVersion, tailscaleVersion } from './versions.mjs';
  */
 export async function ensureMachines(given) {
   const context = withSystemPrograms(given);
-  const isRoot = process.getuid?.() === 0;
-  if (process.platform === 'linux' && isRoot) await installPackages(context);
-  const problems = await problemsOf(context);
-  if (problems.length > 0) return { missing: problems };
+  const problem = hostProblem() ?? (await packagesProblem(context)) ?? (await trialProblem(context));
+  if (problem !== null) return { missing: [problem] };
   try {
     const tailscale = await ensureTailscale(context);
     const headscale = await ensureHeadscale(context);
@@ -36,36 +33,36 @@ export async function ensureMachines(given) {
 }
 
 /**
+ * @param {Context} context
+ * @returns {Promise<string | null>}
+ */
+async function packagesProblem(context) {
+  const missing = await installPackages(context);
+  return missing.length === 0 ? null : `Debian packages are missing: ${missing.join(', ')}`;
+}
+
+/**
  * What was prepared before, without preparing anything.
  * @param {Context} given
  * @returns {Promise<Machines>}
  */
 export async function findMachines(given) {
   const context = withSystemPrograms(given);
-  const inCache = (/** @type {string[]} */ ...path) => join(context.cacheDir, ...path);
+  const problem = hostProblem();
+  if (problem !== null) return { missing: [problem] };
+  const program = (/** @type {string} */ folder, /** @type {string} */ name) =>
+    join(context.cacheDir, folder, 'bin', name);
   const programs = {
-    headscale: inCache(`headscale-${headscaleVersion}`, 'bin', 'headscale'),
-    tailscale: inCache(`tailscale-${tailscaleVersion}`, 'bin', 'tailscale'),
-    tailscaled: inCache(`tailscale-${tailscaleVersion}`, 'bin', 'tailscaled'),
+    headscale: program(`headscale-${headscaleVersion}`, 'headscale'),
+    tailscale: program(`tailscale-${tailscaleVersion}`, 'tailscale'),
+    tailscaled: program(`tailscale-${tailscaleVersion}`, 'tailscaled'),
   };
   const base = basePath(context.cacheDir);
   const isPrepared = isBaseComplete(base) && Object.values(programs).every((path) => isProgram(path));
-  // The trial costs a moment: a host that has prepared nothing is not asked.
-  if (!isPrepared && existsSync(context.cacheDir))
+  if (!isPrepared || missingPackages(context.env).length > 0)
     return { missing: ['they have not been prepared on this machine'] };
-  const problems = await problemsOf(context);
-  return problems.length > 0 ? { missing: problems } : { base: join(base, 'root'), ...programs };
-}
-
-/**
- * @param {Context} context
- * @returns {Promise<string[]>}
- */
-async function problemsOf(context) {
-  const missing = process.platform === 'linux' ? missingPackages(context.env) : [];
-  if (missing.length > 0) return [`Debian packages are missing: ${missing.join(', ')}`];
-  const problem = await hostProblem(context);
-  return problem === null ? [] : [problem];
+  const refusal = await trialProblem(context);
+  return refusal === null ? { base: join(base, 'root'), ...programs } : { missing: [refusal] };
 }
 
 /**

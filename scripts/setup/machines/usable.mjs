@@ -12,24 +12,27 @@ cd "$1"
 what="overlay mounts"; trap 'test $? = 0 || echo "what fails: $what"' EXIT
 mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root
 what="pairs of network interfaces"; ip link set lo up; ip link add one type veth peer name two
-what="nftables"; nft add table inet trial; nft add rule inet trial trial 2>/dev/null || true
+what="nftables"; nft add table inet trial
 what="/dev/net/tun"; test -c /dev/net/tun
 what="control groups"; test -w /sys/fs/cgroup
 what=""
 `;
 
 /**
- * Why real machines cannot be on this host, whatever is installed; `null` where they can.
- * @param {Context} context
+ * Why real machines cannot be on a host, whatever is installed, as far as can be told without a trial; else `null`.
  * @param {{ platform: NodeJS.Platform, isRoot: boolean }} host
+ */
+export function hostProblem(host = { platform: process.platform, isRoot: process.getuid?.() === 0 }) {
+  if (host.platform !== 'linux') return 'they need Linux';
+  return host.isRoot ? null : 'they need root';
+}
+
+/**
+ * Why this host's kernel, or what this host runs in, does not let real machines be; `null` where it does.
+ * @param {Context} context
  * @returns {Promise<string | null>}
  */
-export async function hostProblem(
-  { env, run, signal },
-  host = { platform: process.platform, isRoot: process.getuid?.() === 0 },
-) {
-  if (host.platform !== 'linux') return 'they need Linux';
-  if (!host.isRoot) return 'they need root';
+export async function trialProblem({ env, run, signal }) {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-trial-'));
   for (const name of ['lower', 'upper', 'work', 'root']) mkdirSync(join(folder, name));
   try {
