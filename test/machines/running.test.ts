@@ -1,0 +1,346 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Installation, makeSite, type Site, startInstallation } from '../e2e/support/installation.ts';
+import { eventually } from '../e2e/support/waiting.ts';
+import { type Agent, describeWithMachines, type Fleet, fleetOf } from './support/fleet.ts';
+import { processesOf, reachable, type Screen } from './support/machine.ts';
+
+const BOUGHT = 4;
+/** How long headscale keeps an ephemeral device that is silent. */
+const EPHEMERAL_SECONDS = 125;
+
+let site: Site;
+let installation: Installation;
+let fleet: Fleet;
+/** The demo's agent and those that are bought with it. */
+let agents: Agent[] = [];
+let screens: Screen[] = [];
+let stopped = 0;
+
+describeWithMachines('agents on real machines', () => {
+  beforeAll(async () => {
+    site = await makeSite({ SANDBOX_MACHINES: 'real' });
+    installation = await startInstallation(site);
+    fleet = fleetOf(installation);
+  }, 180_000);
+
+  afterAll(async () => {
+    await installation?.stop();
+    await site?.remove();
+  }, 90_000);
+
+  it('five that are bought at the same moment all run', async () => {
+    await Promise.all(Array.from({ length: BOUGHT }, () => fleet.buy()));
+    await eventually(
+      'all of them run',
+      async () => {
+        const { items } = (await installation.ask('/api/agents')).body as { items: Agent[] };
+        agents = items.toSorted((a, b) => a.agentId.localeCompare(b.agentId));
+        const failed = agents.find(({ status }) => status === 'failed');
+        if (failed !== undefined) throw new Error(`${failed.agentId}: ${failed.error}`);
+        return agents.length === BOUGHT + 1 && agents.every(({ status }) => status === 'running');
+      },
+      { withinSeconds: 240, describe: () => JSON.stringify(agents) },
+    );
+    screens = agents.map(({ serverId }) => fleet.screen(serverId));
+    for (const { agentId } of agents) {
+      const { attempt, timeline } = await fleet.operation(agentId);
+      console.log(
+        `${agentId}, attempt ${attempt}:`,
+        timeline.map(({ step, seconds }) => `${step} ${seconds.toFixed(1)}`).join(', '),
+      );
+    }
+  }, 300_000);
+
+  it('on a booted Debian, as an unprivileged user, at the address that the control server lists', async () => {
+    const devices = await fleet.devices();
+    for (const [index, agent] of agents.entries()) {
+      const screen = screens[index] as Screen;
+      // A unit that has just been told to start may still be on its way.
+      expect(await screen.say('systemctl is-system-running --wait')).toBe('running');
+      expect(await screen.say('systemctl is-active agent.service')).toBe('active');
+      expect(await screen.say('ps -o user= -p $(systemctl show -P MainPID agent.service)')).toBe('agent');
+      const device = devices.filter(({ hostname }) => hostname === `agent-${agent.agentId}`);
+      expect(device).toMatchObject([{ name: agent.tailnetName, tags: ['tag:agent'] }]);
+      expect(device[0]?.addresses).toContain(agent.tailnetIp);
+    }
+    const [{ agentId, tailnetIp, tailnetName }] = agents as [Agent];
+    const outputs = await installation.npm([
+      'pulumi',
+      '--',
+      'stack',
+      'output',
+      '-s',
+      `agent-${agentId}`,
+      '--json',
+    ]);
+    expect(JSON.parse(outputs.stdout)).toMatchObject({ tailnetIp, tailnetName });
+    expect(await fleet.health(tailnetIp)).toContain(`"agentId": "${agentId}"`);
+  }, 60_000);
+
+  it('one is stopped meanwhile, for longer than an ephemeral device would live', async () => {
+    await fleet.succeed(agents[4]!.agentId, 'stop');
+    stopped = Date.now();
+  }, 60_000);
+
+  it('what each task did, and for how long, is in the operation’s log', async () => {
+    const { code, stdout } = await installation.npm(['agents', '--', 'logs', agents[0]!.agentId]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /▸ configuring[\s\S]*base : Create the account of the agent: changed \(\d+\.\d s\)/,
+    );
+    expect(stdout).toMatch(/agent : Wait until the agent is healthy: ok[\s\S]*▸ verifying/);
+  }, 30_000);
+
+  it('is hardened, as sshd, nftables, systemd and the kernel say themselves', async () => {
+    const [screen] = screens as [Screen];
+    const sshd = (await screen.say('sshd -T')).split('\n');
+    expect(sshd).toEqual(
+      expect.arrayContaining([
+        'permitrootlogin no',
+        'passwordauthentication no',
+        'kbdinteractiveauthentication no',
+        'authenticationmethods publickey',
+        'x11forwarding no',
+        'maxauthtries 3',
+        'allowusers ops',
+        'hostkey /etc/ssh/agent_host_ed25519_key',
+      ]),
+    );
+    const ruleset = await screen.say('nft list table inet agent');
+    expect(ruleset.match(/policy \w+/g)).toEqual(['policy drop', 'policy drop', 'policy accept']);
+    expect(ruleset.match(/.* dport .*/g)?.map((line) => line.trim())).toEqual([
+      'udp dport 41641 accept',
+      'iifname "tailscale0" tcp dport { 22, 8088 } accept',
+    ]);
+    const security = await screen.say('systemd-analyze security agent.service --no-pager');
+    expect(Number(/exposure level for agent\.service: ([\d.]+)/.exec(security)?.[1])).toBeLessThanOrEqual(3);
+    expect(await screen.say('stat -c "%a %U" /etc/agent/environment')).toBe('600 root');
+    expect(
+      await screen.say('cat /proc/sys/net/ipv4/conf/all/accept_redirects /proc/sys/net/ipv4/ip_forward'),
+    ).toBe('0\n0');
+    expect(await screen.say('cat /etc/default/locale /etc/timezone')).toBe('LANG=C.UTF-8\nEtc/UTC');
+    const settings = await screen.say(
+      'apt-config dump | grep -E "^(APT::Periodic|Unattended-Upgrade::Origins)"',
+    );
+    expect(settings).toContain('APT::Periodic::Unattended-Upgrade "1"');
+    expect(settings).toContain('site=pkgs.tailscale.com');
+    expect(await screen.say('id -nG agent; sudo -l -U agent')).toMatch(
+      /^agent\n[\s\S]*not allowed to run sudo/,
+    );
+  }, 60_000);
+
+  it('nothing of it is open beside the tailnet, even without Hetzner’s firewall', async () => {
+    const [seen, seer] = agents as [Agent, Agent];
+    const [screen, other] = screens as [Screen, Screen];
+    const { firewalls } = await fleet.hetzner<{ firewalls: { id: number }[] }>('GET', '/firewalls');
+    const resource = [{ type: 'server', server: { id: Number(seen.serverId) } }];
+    const listening = (await screen.say('ss -tlnH'))
+      .split('\n')
+      .map((line) => /:(\d+)$/.exec(line.trim().split(/\s+/)[3] ?? '')?.[1]);
+    const ports = [...new Set([...listening, '22', '80', '8088'])];
+    expect(ports.length).toBeGreaterThanOrEqual(4);
+    const beside = ports.map((port) => `${seen.ipv4} ${port}`);
+    await fleet.hetzner('POST', `/firewalls/${firewalls[0]!.id}/actions/remove_from_resources`, {
+      remove_from: resource,
+    });
+    try {
+      // That nothing answers says something only where something gets there.
+      await other.say(`ip route get ${seen.ipv4}`);
+      expect(await reachable(other, beside)).toEqual([]);
+      const udp = (await screen.say('ss -ulnH')).split('\n').map((line) => line.trim().split(/\s+/)[3]);
+      expect(udp.filter((address) => !/^(127\.|\[::1\])/.test(address ?? '')).toSorted()).toEqual([
+        '0.0.0.0:41641',
+        '[::]:41641',
+      ]);
+    } finally {
+      await fleet.hetzner('POST', `/firewalls/${firewalls[0]!.id}/actions/apply_to_resources`, {
+        apply_to: resource,
+      });
+    }
+    expect(seer.ipv4).not.toBe(seen.ipv4);
+  }, 60_000);
+
+  it('root and passwords are refused, over the tailnet too', async () => {
+    const [{ tailnetIp }] = agents as [Agent];
+    for (const user of ['root', 'ops', 'agent']) {
+      const refused = await fleet.ssh(`${user}@${tailnetIp}`, ['-oPreferredAuthentications=none'], 'true');
+      expect(refused.code).toBe(255);
+      expect(refused.stderr).toContain('Permission denied (publickey)');
+    }
+  }, 60_000);
+
+  it('one agent reaches nothing of another, nor of the controller', async () => {
+    const [, other] = agents as [Agent, Agent];
+    const [screen] = screens as [Screen];
+    const devices = await fleet.devices();
+    const controller = devices.find(({ tags }) => tags.includes('tag:controller'));
+    const places = [other.ipv4, '198.18.0.2', other.tailnetIp, ...(controller?.addresses ?? [])];
+    expect(controller?.addresses.length).toBeGreaterThan(0);
+    const all = places.flatMap((place) =>
+      ['22', '80', '8080', '8088', '41641'].map((port) => `${place} ${port}`),
+    );
+    expect(await reachable(screen, all)).toEqual([]);
+    expect(await reachable(screen, all, 'agent')).toEqual([]);
+  }, 60_000);
+
+  it('and with the policy emptied, nothing but SSH, which refuses it, and the health address', async () => {
+    const [, other] = agents as [Agent, Agent];
+    const [screen, otherScreen] = screens as [Screen, Screen];
+    const policy = await fleet.tailscale('GET', '/tailnet/-/acl');
+    await fleet.tailscale('POST', '/tailnet/-/acl', '{}');
+    try {
+      const listening = (await otherScreen.say('ss -tlnH'))
+        .split('\n')
+        .map((line) => /:(\d+)$/.exec(line.trim().split(/\s+/)[3] ?? '')?.[1]);
+      const all = [...new Set([...listening, '22', '80', '8088'])].map(
+        (port) => `${other.tailnetIp} ${port}`,
+      );
+      await eventually(
+        'the policy has arrived',
+        async () => (await reachable(screen, [`${other.tailnetIp} 8088`])).length === 1,
+        { withinSeconds: 20 },
+      );
+      expect((await reachable(screen, all)).toSorted()).toEqual([
+        `${other.tailnetIp} 22`,
+        `${other.tailnetIp} 8088`,
+      ]);
+      const refused = await screen.run(
+        `ssh -oBatchMode=yes -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null ops@${other.tailnetIp} true`,
+      );
+      expect(refused.stderr).toContain('Permission denied (publickey)');
+    } finally {
+      await fleet.tailscale('POST', '/tailnet/-/acl', policy);
+    }
+  }, 60_000);
+
+  it('what the user data held is worthless', async () => {
+    const [{ agentId, serverId, tailnetIp }] = agents as [Agent];
+    const [screen, other] = screens as [Screen, Screen];
+    const [{ user_data: userData }] = await installation.query(
+      'select user_data from hetzner_servers where id = $1',
+      [serverId],
+      'sandbox',
+    );
+    const key = /content: (\S+)/.exec(userData)?.[1] as string;
+    const hostKey = /ed25519_public: \S+ (\S+)/.exec(userData)?.[1] as string;
+    const secondUse = await other.run(
+      'tailscaled --tun=userspace-networking --socket=/run/second.sock --state=mem: --port=0 2>/dev/null & ' +
+        'until test -S /run/second.sock; do sleep 0.05; done; ' +
+        `tailscale --socket=/run/second.sock up --login-server=http://198.18.0.1:8080 --auth-key=${key} --timeout=10s; ` +
+        'code=$?; kill $!; exit $code',
+    );
+    expect(secondUse.code).not.toBe(0);
+    expect(secondUse.stderr).toMatch(/authkey|invalid|used/i);
+    expect((await fleet.devices()).filter(({ hostname }) => hostname === `agent-${agentId}`)).toHaveLength(1);
+    const shown = await fleet.ssh(`ops@${tailnetIp}`, ['-v', '-oPreferredAuthentications=none'], 'true');
+    const [recorded] = await installation.query(
+      `select inputs ->> 'hostPublicKey' as first from agents where agent_id = $1`,
+      [agentId],
+    );
+    expect(recorded.first).toContain(hostKey);
+    const served = await screen.say('cat /etc/ssh/agent_host_ed25519_key.pub');
+    expect(served).not.toContain(hostKey);
+    expect(shown.stderr).toContain(
+      `Server host key: ssh-ed25519 ${(await screen.say('ssh-keygen -lf /etc/ssh/agent_host_ed25519_key.pub')).split(' ')[1]}`,
+    );
+    const metadata = 'curl -s -m 5 http://169.254.169.254/hetzner/v1/userdata';
+    expect((await screen.run(metadata)).stdout).toContain('#cloud-config');
+    expect(await screen.run(`runuser -u agent -- ${metadata}`)).toMatchObject({ code: 7, stdout: '' });
+    await expectSecretNowhere(agentId, [
+      key,
+      /BEGIN OPENSSH[^\n]*\n(?:.*\n){3} *(\S+)/.exec(userData)?.[1] as string,
+    ]);
+  }, 60_000);
+
+  it('a second run of the playbook changes nothing', async () => {
+    const [before] = agents as [Agent];
+    await fleet.succeed(before.agentId, 'reconfigure');
+    const log = await fleet.configureLog(before.agentId);
+    expect(log).toMatch(/^agent-\S+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0/m);
+    expect(await fleet.agent(before.agentId)).toMatchObject({
+      serverId: before.serverId,
+      tailnetIp: before.tailnetIp,
+      status: 'running',
+    });
+  }, 120_000);
+
+  it('another host key than the pinned ones: nothing is sent, and the operation says why', async () => {
+    const { agentId } = agents[1]!;
+    const screen = screens[1]!;
+    const [path, backup] = ['/etc/ssh/agent_host_ed25519_key', '/root/kept'];
+    await screen.say(
+      `cp -p ${path} ${backup} && rm ${path} && ssh-keygen -q -t ed25519 -N "" -f ${path} && systemctl reload ssh`,
+    );
+    await screen.say('journalctl --rotate -q');
+    const since = await screen.say('date +%s');
+    const id = await fleet.request(agentId, 'reconfigure');
+    const failed = await fleet.finished(agentId);
+    expect(failed).toMatchObject({ operationId: id, status: 'failed', failedStep: 'configuring' });
+    expect(failed.error).toContain(
+      'the server shows another host key than the pinned ones; nothing was sent to it',
+    );
+    const heard = await screen.say(`journalctl -u ssh -o cat --since=@${since}`);
+    expect(heard).toContain('[preauth]');
+    expect(heard).not.toMatch(/Accepted|Failed|user ops/);
+    await screen.say(`mv ${backup} ${path} && systemctl reload ssh`);
+    await fleet.succeed(agentId, 'reconfigure');
+  }, 180_000);
+
+  it('a reboot through Hetzner’s API: it comes back by itself, healthy, at its address', async () => {
+    const { agentId, serverId, tailnetIp } = agents[2]!;
+    const boot = await screens[2]!.say('cat /proc/1/stat | cut -d" " -f22');
+    await fleet.hetzner('POST', `/servers/${serverId}/actions/reboot`);
+    await eventually(
+      'another boot',
+      () =>
+        screens[2]!.say('cat /proc/1/stat | cut -d" " -f22').then(
+          (now) => now !== boot,
+          () => false,
+        ),
+      { withinSeconds: 60 },
+    );
+    await eventually('it answers', async () => (await fleet.health(tailnetIp)).includes(agentId), {
+      withinSeconds: 60,
+    });
+    expect(await screens[2]!.say('systemctl is-system-running --wait')).toBe('running');
+    expect(await screens[2]!.say('nft list table inet agent')).toContain('policy drop');
+  }, 180_000);
+
+  it('after its stop it is back under the same name and address', async () => {
+    const before = agents[4]!;
+    await eventually(
+      'an ephemeral device would be gone',
+      () => Date.now() - stopped > EPHEMERAL_SECONDS * 1000,
+      {
+        withinSeconds: EPHEMERAL_SECONDS,
+      },
+    );
+    await fleet.succeed(before.agentId, 'start');
+    const { tailnetIp, tailnetName } = before;
+    expect(await fleet.agent(before.agentId)).toMatchObject({ status: 'running', tailnetIp, tailnetName });
+    expect(await fleet.health(tailnetIp)).toContain(before.agentId);
+  }, 240_000);
+
+  it('destroyed, nothing is left of it: no device, no machine, no disk', async () => {
+    const { agentId, serverId } = agents[3]!;
+    await fleet.succeed(agentId, 'destroy');
+    expect((await fleet.devices()).filter(({ hostname }) => hostname === `agent-${agentId}`)).toEqual([]);
+    await eventually(
+      'no process is left of the machine',
+      () => processesOf(site.dataDir, serverId).length === 0,
+      {
+        withinSeconds: 10,
+      },
+    );
+    await eventually('no disk is left', async () => (await fleet.disks(serverId)).length === 0, {
+      withinSeconds: 10,
+    });
+  }, 90_000);
+});
+
+/** Neither in a log of ours, nor in an argument list. */
+async function expectSecretNowhere(agentId: string, secrets: string[]): Promise<void> {
+  const found = await fleet.whereIs(secrets);
+  expect(found, agentId).toEqual([]);
+  for (const secret of secrets) expect(secret.length).toBeGreaterThan(20);
+}

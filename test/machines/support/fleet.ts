@@ -1,0 +1,201 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
+import { processArguments } from '../../../src/launch/processes-alive.mjs';
+import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
+import type { Installation } from '../../e2e/support/installation.ts';
+import { filesBelow } from '../../e2e/support/needles.ts';
+import { eventually } from '../../e2e/support/waiting.ts';
+import { paidCheckout } from '../../http/support/stripe.ts';
+import { type Screen, screenOf } from './machine.ts';
+
+type Tools = { tailscale: string; tailscaled: string };
+
+const prepared: Tools | { missing: string[] } = JSON.parse(
+  process.env.AGENT_STACKS_MACHINE_TOOLS ||
+    '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
+);
+
+/** Tests on real machines; where there can be none, one test is skipped for all of them, with the reason. */
+export function describeWithMachines(name: string, tests: () => void): void {
+  if (!('missing' in prepared)) describe(name, tests);
+  else it(name, ({ skip }) => skip(`real machines cannot be here: ${prepared.missing.join('; ')}`));
+}
+
+export interface Agent {
+  agentId: string;
+  status: string;
+  health: string;
+  serverId: string;
+  ipv4: string;
+  tailnetIp: string;
+  tailnetName: string;
+  error: string | null;
+}
+
+/** An operation as the API shows it. */
+export interface Operation {
+  operationId: string;
+  kind: string;
+  status: string;
+  attempt: number;
+  retryCount: number;
+  error: string | null;
+  failedStep: string | null;
+  timeline: { step: string; seconds: number }[];
+}
+
+/** What the tests do with an installation of real machines, through its own doors and those of its clouds. */
+export function fleetOf(installation: Installation) {
+  const { connection, site } = installation;
+
+  const agent = async (agentId: string): Promise<Agent> =>
+    (await installation.ask(`/api/agents/${agentId}`)).body;
+
+  async function operation(agentId: string): Promise<Operation> {
+    const { body } = await installation.ask(`/api/agents/${agentId}/operations`);
+    return body.items[0];
+  }
+
+  async function hetzner<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(`${connection.hcloudEndpoint}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${connection.hcloudToken}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const answer = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${answer}`);
+    return (answer === '' ? {} : JSON.parse(answer)) as T;
+  }
+
+  /** Policies are HuJSON, which is answered as it was sent. */
+  async function tailscale(method: string, path: string, body?: string): Promise<string> {
+    const response = await fetch(`${connection.tailscaleBaseUrl}/api/v2${path}`, {
+      method,
+      headers: { authorization: `Bearer ${connection.tailscaleApiKey}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body }),
+    });
+    const answer = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${answer}`);
+    return answer;
+  }
+
+  /** Waits for what its newest operation comes to. */
+  async function finished(agentId: string, withinSeconds = 120): Promise<Operation> {
+    let last: Operation | undefined;
+    await eventually(
+      `the operation of ${agentId} has ended`,
+      async () => {
+        last = await operation(agentId);
+        return !['queued', 'active'].includes(last.status);
+      },
+      { withinSeconds, describe: () => JSON.stringify(last) },
+    );
+    return last as Operation;
+  }
+
+  /** Asks for an operation. @returns its id */
+  async function request(agentId: string, kind: string): Promise<string> {
+    const { status, body } = await installation.ask(`/api/agents/${agentId}/${kind}`, { method: 'POST' });
+    expect({ kind, status }, JSON.stringify(body)).toEqual({ kind, status: 202 });
+    return body.operationId;
+  }
+
+  return {
+    agent,
+    operation,
+    hetzner,
+    tailscale,
+    finished,
+    request,
+    /** A purchase, as Stripe tells of it. */
+    buy: async (agentId = `real-${randomUUID().slice(0, 8)}`): Promise<string> => {
+      const { status } = await installation.deliver(
+        paidCheckout({ agentId, userId: 'user-1', region: 'eu-west' }),
+      );
+      expect(status).toBe(200);
+      return agentId;
+    },
+    /** Asks for an operation and waits until it has succeeded. */
+    succeed: async (agentId: string, kind: string, withinSeconds = 120): Promise<Operation> => {
+      await request(agentId, kind);
+      const ended = await finished(agentId, withinSeconds);
+      expect(ended, ended.error ?? '').toMatchObject({ kind, status: 'succeeded' });
+      return ended;
+    },
+    screen: (serverId: string): Screen => screenOf(site.dataDir, serverId),
+    devices: async (): Promise<Device[]> => JSON.parse(await tailscale('GET', '/tailnet/-/devices')).devices,
+    /** What its newest configuration has logged so far. */
+    configureLog: async (agentId: string): Promise<string> => {
+      const { operationId, attempt } = await operation(agentId);
+      const path = join(site.dataDir, 'logs', 'configure', `${operationId}-${attempt}.log`);
+      return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    },
+    /** Ids of the servers that Hetzner has for it. */
+    serversOf: async (agentId: string): Promise<string[]> => {
+      const path = `/servers?label_selector=agent-id==${agentId}`;
+      const { servers } = await hetzner<{ servers: { id: number }[] }>('GET', path);
+      return servers.map(({ id }) => String(id));
+    },
+    /** The folders of a server's disk. */
+    disks: async (serverId: string): Promise<string[]> =>
+      readdirSync(join(site.dataDir, 'machines')).filter((name) => name.startsWith(`${serverId}-`)),
+    /** What is said at the health address over the tailnet, asked from the controller's place; '' for no answer. */
+    health: async (tailnetIp: string): Promise<string> => {
+      const words = [`--socket=${controllerSocket(site.dataDir)}`, 'nc', tailnetIp, '8088'];
+      const child = spawn((prepared as Tools).tailscale, words, {
+        stdio: ['pipe', 'pipe', 'ignore'],
+        env: {},
+      });
+      const late = setTimeout(() => child.kill(), 5_000);
+      child.stdin.write('GET /health HTTP/1.0\r\n\r\n');
+      const said = await text(child.stdout);
+      clearTimeout(late);
+      return said;
+    },
+    /** Logs of the installation and argument lists of this host in which one of the secrets stands. */
+    whereIs: async (secrets: string[]): Promise<string[]> => {
+      const logs = filesBelow(join(site.dataDir, 'logs'), /^$/);
+      const lists = readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .map((pid) => ({ path: `process ${pid}`, text: processArguments(Number(pid)) }));
+      return [...logs, ...lists, { path: 'the terminal', text: installation.terminal() }]
+        .filter(({ text: content }) => secrets.some((secret) => content.includes(secret)))
+        .map(({ path }) => path);
+    },
+    /** What SSH says, over the tailnet from the controller's place. */
+    ssh: (address: string, options: string[], command: string): Promise<Outcome> => {
+      const socket = controllerSocket(site.dataDir);
+      const common = [
+        '-F/dev/null',
+        `-oProxyCommand=${(prepared as Tools).tailscale} --socket=${socket} nc %h %p`,
+        '-oBatchMode=yes',
+        '-oStrictHostKeyChecking=no',
+        '-oUserKnownHostsFile=/dev/null',
+      ];
+      return runToEnd('ssh', [...common, ...options, address, command], {
+        cwd: '/',
+        env: { PATH: process.env.PATH },
+      });
+    },
+  };
+}
+
+export type Fleet = ReturnType<typeof fleetOf>;
+
+export interface Device {
+  id: string;
+  hostname: string;
+  name: string;
+  addresses: string[];
+  tags: string[];
+}
+
+/** The controller's place: the worker's own tailscaled. */
+function controllerSocket(dataDir: string): string {
+  const [folder] = readdirSync(join(dataDir, 'tailnet'));
+  return join(dataDir, 'tailnet', folder as string, 'tailscaled.sock');
+}

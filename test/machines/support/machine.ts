@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
+
+/** A machine as whoever stands before its screen has it: no network is in between. */
+export interface Screen {
+  /** Runs a command as root. */
+  run(command: string): Promise<Outcome>;
+  /** What a command of root's prints. @throws Error where it fails */
+  say(command: string): Promise<string>;
+  /** Stops every process of it where it is, as a host that hangs does, or lets them go on. */
+  freeze(): void;
+  thaw(): void;
+}
+
+/** By this, processes of a machine are known on the host: the name of its root mount. */
+function mountOf(dataDir: string, serverId: string): string {
+  const mark = createHash('sha256')
+    .update(realpathSync(join(dataDir, 'machines')))
+    .digest('hex')
+    .slice(0, 12);
+  return ` agent-stacks-${mark}-${serverId} `;
+}
+
+/** Every process of a machine on this host, systemd-nspawn included. */
+export function processesOf(dataDir: string, serverId: string): number[] {
+  const mount = mountOf(dataDir, serverId);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && read(name, 'mountinfo').includes(mount))
+    .map(Number);
+}
+
+export function screenOf(dataDir: string, serverId: string): Screen {
+  const run = (command: string) => {
+    const init = processesOf(dataDir, serverId).find((pid) =>
+      /^NSpid:.*\s1$/m.test(read(String(pid), 'status')),
+    );
+    if (init === undefined) throw new Error(`The machine of server ${serverId} does not run`);
+    const enter = `--target=${init} --mount --uts --ipc --net --pid --cgroup`.split(' ');
+    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
+    // Of the folder that it comes from, nothing is left there.
+    return runToEnd('nsenter', [...enter, '--', 'sh', '-c', `cd /; ${command}`], { cwd: '/', env });
+  };
+  const signal = (name: NodeJS.Signals) => {
+    for (const pid of processesOf(dataDir, serverId)) process.kill(pid, name);
+  };
+  return {
+    run,
+    say: async (command) => {
+      const { code, stdout, stderr } = await run(command);
+      if (code !== 0) throw new Error(`${command}: ${code}\n${stdout}${stderr}`);
+      return stdout.trim();
+    },
+    freeze: () => signal('SIGSTOP'),
+    thaw: () => signal('SIGCONT'),
+  };
+}
+
+/** As root on the machine, tries TCP connections; gives those of the addresses, each `host port`, that were accepted. */
+export async function reachable(screen: Screen, addresses: string[], as = 'root'): Promise<string[]> {
+  const script = `
+import asyncio, sys
+async def attempt(address):
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(*address.rsplit(" ", 1)), 2)
+        writer.close()
+        return address
+    except (OSError, asyncio.TimeoutError):
+        return None
+async def main():
+    print("\\n".join(filter(None, await asyncio.gather(*map(attempt, sys.argv[1:])))))
+asyncio.run(main())`;
+  const words = addresses.map((address) => `'${address}'`).join(' ');
+  return (await screen.say(`runuser -u ${as} -- python3 -Ic '${script}' ${words}`))
+    .split('\n')
+    .filter(Boolean);
+}
+
+function read(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    // It has ended, or is none of ours.
+    return '';
+  }
+}
