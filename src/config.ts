@@ -282,6 +282,8 @@ function readLive(reader: EnvironmentReader): LiveConfig {
     accounts: readAccounts(reader, common.executor),
   };
   config.notices.push(...liveNotices(config));
+  if (common.executor !== 'local' && reader.text('PUBLIC_URL') === undefined)
+    config.notices.push(`PUBLIC_URL is not set: runners are told to report to ${common.publicUrl}`);
   if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined) {
     reader.problems.push(
       'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (make one: openssl rand -hex 24)',

@@ -153,6 +153,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     apiToken: connections.apiToken,
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
+    missingKeys: connections.missingKeys,
     mode: config.mode,
     publicUrl,
     checkoutUrl: connections.checkoutUrl,

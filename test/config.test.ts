@@ -66,6 +66,69 @@ describe('readConfig', () => {
   });
 });
 
+describe('EXECUTOR=github-actions', () => {
+  const github = {
+    ...live,
+    EXECUTOR: 'github-actions',
+    GITHUB_PAT: 'github_pat_secret',
+    GITHUB_OWNER: 'acme',
+    GITHUB_REPO: 'agents',
+    GITHUB_CALLBACK_SECRET: 'callback secret of 32 characters',
+    PUBLIC_URL: 'https://agents.example.com',
+  };
+  const accountsOf = (environment: Record<string, string | undefined>) => {
+    const config = readConfig(environment);
+    if (config.mode !== 'live') throw new Error('not live');
+    return { notices: config.notices, ...config.accounts };
+  };
+
+  it('is asked for by name; local is the default', () => {
+    expect(readConfig({}).executor).toBe('local');
+    expect(readConfig({ EXECUTOR: 'github-actions' }).executor).toBe('github-actions');
+    expect(() => readConfig({ EXECUTOR: 'jenkins' })).toThrow(
+      /EXECUTOR must be one of local, github-actions/,
+    );
+  });
+
+  it('takes its account from the environment, and shows none of its secrets', () => {
+    const { github: account, notices } = accountsOf(github);
+    expect(account).toMatchObject({ apiUrl: 'https://api.github.com', owner: 'acme', repo: 'agents' });
+    expect(account.token?.reveal()).toBe('github_pat_secret');
+    expect(account.callbackSecret?.reveal()).toBe('callback secret of 32 characters');
+    expect(notices).toEqual([]);
+    expect(JSON.stringify(account)).not.toMatch(/github_pat_secret|callback secret/);
+  });
+
+  it('names all that is missing at once', () => {
+    const { GITHUB_OWNER, GITHUB_REPO, GITHUB_CALLBACK_SECRET, ...rest } = github;
+    for (const name of ['GITHUB_OWNER', 'GITHUB_REPO', 'GITHUB_CALLBACK_SECRET'])
+      expect(() => readConfig(rest)).toThrow(new RegExp(`^  - ${name} is missing`, 'm'));
+    expect(() => readConfig({ ...github, GITHUB_CALLBACK_SECRET: 'short' })).toThrow(/16 characters/);
+  });
+
+  it('starts without a token, and says that nothing can be dispatched', () => {
+    const { notices, github: account } = accountsOf({ ...github, GITHUB_PAT: undefined });
+    expect(account.token).toBeUndefined();
+    expect(notices).toEqual([expect.stringMatching(/GITHUB_PAT is missing/)]);
+  });
+
+  it('lets the service be without keys to the clouds, and says what that costs', () => {
+    const without = { ...github, HCLOUD_TOKEN: undefined, TAILSCALE_API_KEY: undefined };
+    const { notices, missingKeys } = accountsOf(without);
+    expect(missingKeys).toEqual(['HCLOUD_TOKEN', 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']);
+    expect(notices).toEqual([expect.stringMatching(/Without HCLOUD_TOKEN and .* no sweep/)]);
+    expect(accountsOf(github).missingKeys).toEqual([]);
+    const { EXECUTOR, ...local } = without;
+    expect(() => readConfig(local)).toThrow(/HCLOUD_TOKEN is missing/);
+  });
+
+  it('says that runners elsewhere cannot report to an address of this machine alone', () => {
+    expect(accountsOf({ ...github, PUBLIC_URL: undefined }).notices).toEqual([
+      expect.stringMatching(/PUBLIC_URL is not set/),
+    ]);
+  });
+});
+
 describe('readClientConfig', () => {
   it('looks into the data folder, unless the environment says where the service is', () => {
     expect(readClientConfig({ DATA_DIR: '/srv/agents' })).toEqual({

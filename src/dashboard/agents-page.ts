@@ -9,12 +9,25 @@ export interface AgentsPage {
   nextCursor: string | null;
   attention: OrderRow[];
   checkoutUrl?: string | undefined;
+  /** Keys without which nobody looks at the clouds. */
+  missingKeys?: readonly string[] | undefined;
 }
 
 /** `/`: all agents, newest first, and what a person must look at. */
-export function agentsPage({ agents, nextCursor, attention, checkoutUrl }: AgentsPage): Html {
+export function agentsPage({
+  agents,
+  nextCursor,
+  attention,
+  checkoutUrl,
+  missingKeys = [],
+}: AgentsPage): Html {
   return html`<div class="title"><h1>Agents</h1>
 ${checkoutUrl !== undefined && html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
+${
+  missingKeys.length > 0 &&
+  html`<p class="notice"><strong>The clouds are not watched.</strong> This service is without ${missingKeys.join(' and ')}: nothing is
+    swept up, and the health of agents is not checked between operations.</p>`
+}
 <div id="attention" data-live>${attention.length > 0 && attentionList(attention)}</div>
 <div id="agents" data-live>
 ${agents.length === 0 ? html`<p>There is no agent yet.</p>` : agentsTable(agents)}

@@ -56,7 +56,7 @@ export function sendPage(response: Response, deps: Pick<HttpDeps, 'machines'>, p
 }
 
 function showAgents(deps: HttpDeps): RequestHandler {
-  const { database, checkoutUrl } = deps;
+  const { database, checkoutUrl, missingKeys } = deps;
   return async (request, response) => {
     const { cursor } = request.query;
     const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
@@ -68,7 +68,8 @@ function showAgents(deps: HttpDeps): RequestHandler {
       listOrders(database, { attention: true, limit: 10 }),
     ]);
     const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
-    const main = agentsPage({ agents: page.map(presentAgent), nextCursor, attention, checkoutUrl });
+    const agents = page.map(presentAgent);
+    const main = agentsPage({ agents, nextCursor, attention, checkoutUrl, missingKeys });
     sendPage(response, deps, { title: 'Agents', main, operator: true });
   };
 }

@@ -16,6 +16,8 @@ export interface HttpDeps {
   webhookSecrets: readonly Secret[];
   /** For attempts on GitHub's runners; undefined where their messages can be trusted by nothing. */
   remote?: RemoteDeps | undefined;
+  /** Keys to the clouds that this service is without, where the runners have them: it does not look at the clouds then. */
+  missingKeys?: readonly string[] | undefined;
   mode: 'sandbox' | 'live';
   /** How callbacks and links reach this service, without a slash at the end. */
   publicUrl: string;

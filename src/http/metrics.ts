@@ -15,7 +15,7 @@ export const metrics = endpoint({
   answers: {
     200: { description: 'Metrics', contentType: 'text/plain; version=0.0.4', schema: z.string() },
   },
-  handle: async ({ response, deps: { database } }) => {
+  handle: async ({ response, deps: { database, missingKeys = [] } }) => {
     const metrics = await Promise.all([
       agents(database),
       operations(database),
@@ -24,6 +24,7 @@ export const metrics = endpoint({
       attention(database),
       workers(database),
       provisionSeconds(database),
+      cloudsWatched(missingKeys),
     ]);
     response.set('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(metrics.join(''));
   },
@@ -115,6 +116,11 @@ async function workers(database: Database): Promise<string> {
   return format('workers', 'gauge', 'Workers seen within the last minute', [
     { labels: {}, value: row?.count ?? 0 },
   ]);
+}
+
+function cloudsWatched(missingKeys: readonly string[]): string {
+  const help = 'Whether this service has the keys to sweep the clouds and to check agents';
+  return format('clouds_watched', 'gauge', help, [{ labels: {}, value: missingKeys.length === 0 ? 1 : 0 }]);
 }
 
 async function provisionSeconds(database: Database): Promise<string> {
