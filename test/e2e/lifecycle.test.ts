@@ -39,12 +39,18 @@ async function expectNoChanges(): Promise<void> {
   }
 }
 
-async function powerOf(serverId: string): Promise<string> {
+interface Server {
+  status: string;
+  server_type: { name: string };
+  primary_disk_size: number;
+}
+
+async function serverOf(serverId: string): Promise<Server> {
   const { hcloudEndpoint, hcloudToken } = installation.connection;
   const response = await fetch(`${hcloudEndpoint}/servers/${serverId}`, {
     headers: { authorization: `Bearer ${hcloudToken}` },
   });
-  return ((await response.json()) as { server: { status: string } }).server.status;
+  return ((await response.json()) as { server: Server }).server;
 }
 
 describe('an agent between its provision and its end', () => {
@@ -61,7 +67,7 @@ describe('an agent between its provision and its end', () => {
     expect(await agents('stop', agentId)).toMatch(/▸ stopping_server[\s\S]*stop succeeded/);
     const { serverId, ipv4, tailnetIp } = first;
     expect(await agent()).toMatchObject({ status: 'stopped', health: 'unknown', serverId, ipv4, tailnetIp });
-    expect(await powerOf(first.serverId!)).toBe('off');
+    expect((await serverOf(first.serverId!)).status).toBe('off');
     expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
       servers: [stack],
       devices: [stack],
@@ -77,8 +83,7 @@ describe('an agent between its provision and its end', () => {
     expect(await agents('start', agentId)).toContain(`healthy at ${first.tailnetIp}`);
     const { serverId, tailnetIp } = first;
     expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId, tailnetIp });
-    expect(await powerOf(first.serverId!)).toBe('running');
-    await expectNoChanges();
+    expect((await serverOf(first.serverId!)).status).toBe('running');
   }, 90_000);
 
   it('is restarted', async () => {
@@ -91,6 +96,15 @@ describe('an agent between its provision and its end', () => {
     expect(told).toMatch(/configuration \(Command\): done[\s\S]*reconfigure succeeded/);
     expect(told).not.toContain('(Server)');
     expect(await agent()).toMatchObject({ status: 'running', serverId: first.serverId });
+  }, 90_000);
+
+  it('is resized: the same server and disk, of another type', async () => {
+    await agents('resize', agentId, '--plan', 'pro');
+    expect(await agent()).toMatchObject({ status: 'running', plan: 'pro', serverId: first.serverId });
+    expect(await serverOf(first.serverId!)).toMatchObject({
+      server_type: { name: 'cx33' },
+      primary_disk_size: 40,
+    });
     await expectNoChanges();
   }, 90_000);
 
