@@ -1,5 +1,5 @@
 #!/bin/sh
-# A runner of somebody else's, written against docs/api.md alone: sends every line of standard input as a callback, and
+# A runner of somebody else's, written against docs/github-actions.md, _Callbacks_, alone: sends every line of standard input as a callback, and
 # prints the status of each answer. CALLBACK_URL and CALLBACK_SECRET are in the environment.
 while IFS= read -r body; do
   signature=$(printf '%s' "$body" | openssl dgst -sha256 -hmac "$CALLBACK_SECRET" | sed 's/^.*= //')
