@@ -43,12 +43,15 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   let stopping = false;
   let again = false;
   let looking: Promise<void> | undefined;
+  // Nobody has listened for a while: runs that have ended since are asked after at once.
+  let silentSeconds: number | undefined = 0;
   const look = async () => {
     do {
       again = false;
-      await lookOnce(deps, () => stopping).catch((error: unknown) =>
+      await lookOnce(deps, { isStopping: () => stopping, silentSeconds }).catch((error: unknown) =>
         deps.log.warn({ event: 'dispatcher.look', error: errorMessage(error) }, 'could not look at the rows'),
       );
+      silentSeconds = undefined;
     } while (again && !stopping);
     looking = undefined;
   };
@@ -69,7 +72,13 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
 }
 
 /** One look: everything that is due now. */
-export async function lookOnce(deps: DispatcherDeps, isStopping: () => boolean = () => false): Promise<void> {
+export async function lookOnce(
+  deps: DispatcherDeps,
+  {
+    isStopping = () => false,
+    silentSeconds,
+  }: { isStopping?: () => boolean; silentSeconds?: number | undefined } = {},
+): Promise<void> {
   await settleExpired(deps.database, deps.queue, deps.log);
   await dispatchDue(deps, isStopping);
   for (const row of await settleCancelled(deps.database, deps.queue))
@@ -78,7 +87,7 @@ export async function lookOnce(deps: DispatcherDeps, isStopping: () => boolean =
   const { client } = deps.github;
   const runs = await takeDueCancellations(deps.database);
   await Promise.all(runs.map((runId) => cancelRun(deps, client, runId)));
-  const silent = await takeSilentRuns(deps.database);
+  const silent = await takeSilentRuns(deps.database, silentSeconds);
   await Promise.all(silent.map((watched) => askAfter(deps, client, watched)));
 }
 

@@ -10,7 +10,7 @@ import { settleLocked, succeedLocked } from '../settle.ts';
 import { standingOf } from './attempts.ts';
 import { errorOf, resultOf } from './result.ts';
 
-/** Two beats and a half: a run that is silent for longer is asked after at GitHub. */
+/** Two beats and a half. */
 const SILENT_SECONDS = 150;
 const POLL_SECONDS = 60;
 /** A cancelled run is asked after more often: a person waits. */
@@ -26,15 +26,19 @@ export interface Watched {
   runId: string | null;
 }
 
-/** Attempts whose runs should be asked after, each taken by one process at a time. */
-export async function takeSilentRuns(database: Database, limit = 10): Promise<Watched[]> {
+/** Attempts whose runs should be asked after, each taken by one process at a time. `silentSeconds`: default two beats and a half. */
+export async function takeSilentRuns(
+  database: Database,
+  silentSeconds = SILENT_SECONDS,
+  limit = 20,
+): Promise<Watched[]> {
   const { rows } = await sql<Watched>`
     update operations set polled_at = now()
     where operation_id in (
       select operation_id from operations
       where executor = 'github-actions' and dispatched_at is not null and status in ('active', 'queued')
-        and (cancel_requested or coalesce(last_heartbeat_at, dispatched_at) < now() - make_interval(secs => ${SILENT_SECONDS})
-          and dispatched_at < now() - make_interval(secs => ${SILENT_SECONDS}))
+        and (cancel_requested or coalesce(last_heartbeat_at, dispatched_at) < now() - make_interval(secs => ${silentSeconds})
+          and dispatched_at < now() - make_interval(secs => ${silentSeconds}))
         and (polled_at is null or polled_at < now() - make_interval(secs =>
           case when cancel_requested then ${POLL_CANCELLED_SECONDS}::int else ${POLL_SECONDS}::int end))
       order by polled_at nulls first limit ${limit} for no key update skip locked)

@@ -10,7 +10,7 @@ import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
 import { createFoundationStore } from '../../../src/operations/foundation-store.ts';
 import { parseCallback } from '../../../src/operations/remote/callback.ts';
 import { claimForRunner } from '../../../src/operations/remote/claim.ts';
-import { type DispatcherDeps, lookOnce } from '../../../src/operations/remote/dispatcher.ts';
+import { type DispatcherDeps, lookOnce, startDispatcher } from '../../../src/operations/remote/dispatcher.ts';
 import { takeDispatch } from '../../../src/operations/remote/dispatches.ts';
 import { receiveCallback } from '../../../src/operations/remote/receive.ts';
 import { recordForRunner } from '../../../src/operations/remote/record.ts';
@@ -348,6 +348,17 @@ describe('a run that is silent', () => {
       retry_count: 1,
       error: expect.stringMatching(/Workflow run 951 has ended \(failure\)/),
     });
+  });
+
+  test('is asked after at once by a service that has just started', async () => {
+    const jobId = await dispatched();
+    github.runs.set('900', { status: 'completed', conclusion: 'cancelled' });
+    const dispatcher = startDispatcher(deps);
+    try {
+      await expect.poll(async () => (await operation(at, jobId)).lost_count).toBe(1);
+    } finally {
+      await dispatcher.stop();
+    }
   });
 
   test('and was cancelled at GitHub: a lost try', async () => {
