@@ -8,13 +8,6 @@ set -eu
 
 . "$(dirname "$0")/join-world.sh"
 
-# A group of its own in every tree that systemd keeps its services in: two machines in one would end each other's.
-for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
-  test -f "$tree/cgroup.procs" || continue
-  mkdir -p "$tree/$CGROUP"
-  echo $$ >"$tree/$CGROUP/cgroup.procs"
-done
-
 # Relative, so that no letter of the path can mean something to mount.
 mount -t overlay "$SOURCE" -o lowerdir=base,upperdir=upper,workdir=work root
 cd root
@@ -29,10 +22,18 @@ mount -t tmpfs tmpfs /tmp
 
 # The kernel's settings for its own network are its own, as on a real server; the others are this host's.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
+
 # In a process namespace of its own, whose end is the end of all in it: systemd-nspawn that is killed leaves its machine
-# running.
-exec unshare --pid --fork --kill-child --mount-proc \
-  systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
+# running. And in a control group of its own, in every tree that systemd keeps its services in: two machines in one
+# would end each other's.
+exec unshare --pid --fork --kill-child --mount-proc sh -euc '
+  for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+    test -f "$tree/cgroup.procs" || continue
+    mkdir -p "$tree/$CGROUP"
+    echo 0 >"$tree/$CGROUP/cgroup.procs"
+  done
+  exec systemd-nspawn "$@"' systemd-nspawn \
+  --quiet --boot --register=no --keep-unit --settings=no --link-journal=no --console=pipe \
   --directory=/run/machine --machine="$LINK" --hostname="$MACHINE_NAME" \
   --network-namespace-path=/run/network --capability=CAP_NET_ADMIN --bind=/dev/net/tun \
   --resolv-conf=off --timezone=off

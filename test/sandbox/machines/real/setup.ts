@@ -31,7 +31,7 @@ export type Installation = Awaited<ReturnType<typeof install>>;
 
 /** A folder, a database and an SSH key; the sandbox on them can be started, ended and started again. */
 export async function install() {
-  const folder = await mkdtemp(join(tmpdir(), 'agent-stacks-machines-'));
+  const folder = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
   const database = await createDatabase();
   const keyFile = join(folder, 'key');
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', keyFile]);
