@@ -136,8 +136,12 @@ async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<Running
     retrySeconds: config.retrySeconds,
   });
   await deps.queue.work(1, async () => dispatcher.wake());
-  const hasWay = connections.missingKeys.length === 0;
-  const place = hasWay ? await openControllerPlace({ config, connections, marks, log }) : undefined;
+  const place =
+    connections.missingKeys.length === 0
+      ? await openControllerPlace({ config, connections, marks, log })
+      : undefined;
+  // Without a place on the tailnet nothing is known here of an agent's silence.
+  const hasWay = place !== undefined || connections.machines === 'simulated';
   const health = createHealthCheck(connections.healthAddress, place?.dial);
   const monitor = hasWay ? startMonitor(deps, health, place) : undefined;
   return {

@@ -25,6 +25,7 @@ import {
   refusal,
   runsProgram,
 } from './pulumi-arguments.ts';
+import { findWay } from './way.ts';
 
 /**
  * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
@@ -58,6 +59,33 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const refused = refusal(parsed);
   if (refused !== undefined) throw new ConfigError(refused);
   const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
+  // Only what changes a stack configures a server.
+  const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
+  const way = configures ? await findWay(config, connections) : undefined;
+  try {
+    return await runPrepared(config, connections, {
+      args,
+      parsed,
+      prepared,
+      proxyCommand: way?.proxyCommand,
+    });
+  } finally {
+    await way?.close();
+  }
+}
+
+interface PreparedRun {
+  args: string[];
+  parsed: PulumiArguments;
+  prepared: Prepared | undefined;
+  proxyCommand: string | undefined;
+}
+
+async function runPrepared(
+  config: Config,
+  connections: Connections,
+  { args, parsed, prepared, proxyCommand }: PreparedRun,
+): Promise<number> {
   const environment = {
     ...config.childEnvironment,
     ...pulumiEnvironment(connections.pulumi),
@@ -67,6 +95,7 @@ async function runCli(config: Config, connections: Connections, args: string[]):
       {
         path: join(ROOT, 'ansible', 'configure'),
         connection: connections.machines,
+        proxyCommand,
         ansibleBin: config.tools.ansible,
         timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
         logDir: join(config.dataDir, 'logs', 'configure'),

@@ -15,8 +15,8 @@ import { readSandboxFile } from '../../launch/sandbox-file.ts';
 import { readMachineKind } from '../../launch/sandbox-machines.ts';
 import { sandboxConnections } from '../../launch/sandbox-mode.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
+import { findWay } from '../way.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
-import { findWay } from './way.ts';
 
 /**
  * A shell on an agent's server, or one command there, over the tailnet. It needs what the service itself has, its database and its passphrase: keys of

@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLocalApi } from '../../clients/tailnet/local-api.ts';
-import { findHostPlace, isRunning, proxyCommand } from '../../clients/tailnet/place.ts';
-import { hostSurroundings, sandboxSurroundings } from '../../clients/tailnet/surroundings.ts';
-import type { Config } from '../../config.ts';
-import type { Connections } from '../../connections.ts';
-import { openControllerPlace, socketIn, tailnetDir } from '../../controller-place.ts';
-import { createLog } from '../../log.ts';
-import { CommandError } from '../connection.ts';
+import { createLocalApi } from '../clients/tailnet/local-api.ts';
+import { findHostPlace, isRunning, proxyCommand } from '../clients/tailnet/place.ts';
+import { hostSurroundings, sandboxSurroundings } from '../clients/tailnet/surroundings.ts';
+import type { Config } from '../config.ts';
+import type { Connections } from '../connections.ts';
+import { openControllerPlace, socketIn, tailnetDir } from '../controller-place.ts';
+import { createLog } from '../log.ts';
+import { CommandError } from './connection.ts';
 
 /** How OpenSSH comes to an agent. */
 export interface Way {
