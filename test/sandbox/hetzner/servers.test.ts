@@ -213,3 +213,26 @@ describe('an order of a server', () => {
     }
   });
 });
+
+describe('a server with a real machine behind it', () => {
+  test('is stopping until the machine has switched itself off', async () => {
+    const cloud = await startCloud({ realMachines: true });
+    const { id } = await runningServer(cloud, { name: 'one' });
+    const { body } = await cloud.call('POST', `/servers/${id}/actions/shutdown`);
+    await cloud.finish(body.action);
+    expect((await cloud.call('GET', `/servers/${id}`)).body.server.status).toBe('stopping');
+    // It can be hurried.
+    const { body: hurried } = await cloud.call('POST', `/servers/${id}/actions/poweroff`);
+    await cloud.finish(hurried.action);
+    expect((await cloud.call('GET', `/servers/${id}`)).body.server.status).toBe('off');
+  });
+
+  test('is sold with the one system that there is', async () => {
+    const cloud = await startCloud({ realMachines: true });
+    const refused = await orderServer(cloud, { name: 'one', image: 'ubuntu-24.04' });
+    expect(refused).toMatchObject({ status: 412, body: { error: { code: 'resource_unavailable' } } });
+    const { id } = await runningServer(cloud, { name: 'two' });
+    const rebuilt = await cloud.call('POST', `/servers/${id}/actions/rebuild`, { image: 'debian-13' });
+    expect(rebuilt.status).toBe(412);
+  });
+});

@@ -3,7 +3,7 @@ import { serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { type IdOrName, idOrName } from '../input.ts';
 import type { ServerAction } from './actions.ts';
-import { findImage, findServerType, userDataInput } from './order.ts';
+import { checkBootable, findImage, findServerType, userDataInput } from './order.ts';
 import { detour, transition } from './phases.ts';
 import { askToStart, stay, times } from './power.ts';
 import type { ServerRow } from './store.ts';
@@ -50,9 +50,10 @@ export function rebuild(input: { image: IdOrName; user_data?: string | null | un
   return {
     command: 'rebuild_server',
     async run(context) {
-      const { client, server, status, now, finishesAt, fails } = context;
+      const { client, server, status, now, finishesAt, fails, realMachines } = context;
       if (server.protected) throw protectedError('rebuild');
       const image = findImage(input.image, serverTypeById(server.server_type_id));
+      if (realMachines) checkBootable(image);
       if (fails) return detour(status, 'rebuilding', ...times(context));
       await client.query(
         `UPDATE hetzner_servers SET image_id = $2, user_data = coalesce($3, user_data), boot_pending = true,

@@ -25,7 +25,7 @@ export async function createServer(
   return inTransaction(pool, async (client) => {
     // One create at a time, or two of them could both see room for the last one.
     await client.query("SELECT pg_advisory_xact_lock(hashtext('hetzner-servers'))");
-    const order = await resolveOrder(client, input);
+    const order = await resolveOrder(client, input, settings);
     const now = new Date();
     await checkRoom(client, settings, input.name, now);
     const course = planCourse(settings, input, now, error);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Queryable } from '../../database.ts';
+import type { SandboxSettings } from '../../settings.ts';
 import { type Image, images } from '../catalogue/images.ts';
 import { type Location, locations } from '../catalogue/locations.ts';
 import { type ServerType, serverTypes } from '../catalogue/server-types.ts';
@@ -51,9 +52,14 @@ export type ServerOrder = {
 };
 
 /** Finds what the order refers to; 422 for what does not exist or does not fit together, 412 for what is sold out. */
-export async function resolveOrder(db: Queryable, input: ServerInput): Promise<ServerOrder> {
+export async function resolveOrder(
+  db: Queryable,
+  input: ServerInput,
+  settings: Pick<SandboxSettings, 'realMachines'>,
+): Promise<ServerOrder> {
   const serverType = findServerType(input.server_type);
   const image = findImage(input.image, serverType);
+  if (settings.realMachines) checkBootable(image);
   const location = findLocation(serverType, input.location ?? undefined);
   const sshKeys = await findSshKeys(db, input.ssh_keys ?? []);
   const firewallIds = [...new Set((input.firewalls ?? []).map(({ firewall }) => firewall))];
@@ -75,6 +81,13 @@ export function findImage(reference: IdOrName, serverType: ServerType): Image {
   if (fitting === undefined)
     throw invalidField('image', `image '${reference}' does not run on ${serverType.architecture}`);
   return fitting;
+}
+
+/** Real machines start from the one system that the set-up has prepared: others are out of stock. */
+export function checkBootable(image: Image): void {
+  if (image.name === 'debian-12') return;
+  const message = `image '${image.name}' is not available: the real machines of this sandbox are debian-12`;
+  throw new HetznerError(412, 'resource_unavailable', message);
 }
 
 function findLocation(serverType: ServerType, reference: IdOrName | undefined): Location {
