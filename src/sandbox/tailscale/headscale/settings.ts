@@ -47,7 +47,8 @@ export function headscaleSettings({ dir, socket, address, port }: HeadscalePlace
       auto_update_enabled: false,
     },
     disable_check_updates: true,
-    node: { expiry: '0', ephemeral: { inactivity_timeout: '2m' } },
+    // Tailscale forgets an ephemeral device after half an hour or more offline; this is the least that headscale takes.
+    node: { expiry: '0', ephemeral: { inactivity_timeout: '70s' } },
     database: { type: 'sqlite', sqlite: { path: join(dir, 'headscale.sqlite'), write_ahead_log: true } },
     log: { level: 'warn', format: 'text' },
     policy: { mode: 'database' },
