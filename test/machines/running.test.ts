@@ -6,7 +6,7 @@ import { processesOf, reachable, type Screen } from './support/machine.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps an ephemeral device that is silent. */
-const EPHEMERAL_SECONDS = 125;
+const EPHEMERAL_SECONDS = 75;
 
 let site: Site;
 let installation: Installation;
@@ -200,7 +200,7 @@ describeWithMachines('agents on real machines', () => {
         async () => (await reachable(screen, [`${other.tailnetIp} 8088`])).length === 1,
         { withinSeconds: 20 },
       );
-      expect((await reachable(screen, all)).toSorted()).toEqual([
+      expect((await reachable(screen, all, 'agent')).toSorted()).toEqual([
         `${other.tailnetIp} 22`,
         `${other.tailnetIp} 8088`,
       ]);
@@ -251,6 +251,33 @@ describeWithMachines('agents on real machines', () => {
       /BEGIN OPENSSH[^\n]*\n(?:.*\n){3} *(\S+)/.exec(userData)?.[1] as string,
     ]);
   }, 60_000);
+
+  it('npm run agents -- ssh: a command on its server, by the key from the vault and the pinned host key', async () => {
+    const { agentId } = agents[0]!;
+    const ssh = (...words: string[]) => installation.npm(['agents', '--', 'ssh', ...words]);
+    const asked = await ssh(agentId, 'hostname; id -un; exit 7');
+    expect(asked).toMatchObject({ code: 7, stdout: `agent-${agentId}\nops\n` });
+    expect(await ssh('nobody', 'true')).toMatchObject({ code: 1, stderr: 'There is no agent nobody\n' });
+    const [entry] = await installation.query(`select * from audit_log where action = 'agent.ssh'`);
+    expect(entry).toMatchObject({ agent_id: agentId, actor: 'operator' });
+  }, 60_000);
+
+  it('its row shows since when it is silent, and not once it answers again', async () => {
+    const { agentId } = agents[0]!;
+    const begin = Date.now();
+    await screens[0]!.say('systemctl stop agent');
+    await eventually('it is unhealthy', async () => (await fleet.agent(agentId)).health === 'unhealthy', {
+      withinSeconds: 90,
+    });
+    const { unhealthySince, status } = await fleet.agent(agentId);
+    expect(status).toBe('running');
+    expect(Date.parse(unhealthySince!)).toBeGreaterThan(begin - 1000);
+    await screens[0]!.say('systemctl start agent');
+    await eventually('it is healthy', async () => (await fleet.agent(agentId)).health === 'healthy', {
+      withinSeconds: 60,
+    });
+    expect((await fleet.agent(agentId)).unhealthySince).toBeNull();
+  }, 180_000);
 
   it('a second run of the playbook changes nothing', async () => {
     const [before] = agents as [Agent];

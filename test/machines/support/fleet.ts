@@ -29,6 +29,7 @@ export interface Agent {
   agentId: string;
   status: string;
   health: string;
+  unhealthySince: string | null;
   serverId: string;
   ipv4: string;
   tailnetIp: string;

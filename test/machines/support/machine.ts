@@ -31,11 +31,25 @@ export function processesOf(dataDir: string, serverId: string): number[] {
     .map(Number);
 }
 
+/** The first process of the machine itself: of those that are the first of a namespace, the innermost. */
+function initOf(dataDir: string, serverId: string): number | undefined {
+  const depthOf = (pid: number) =>
+    /^NSpid:((?:\s+\d+)*\s+1)$/m
+      .exec(read(String(pid), 'status'))?.[1]
+      ?.trim()
+      .split(/\s+/).length ?? 0;
+  const first = processesOf(dataDir, serverId)
+    .map((pid) => ({ pid, depth: depthOf(pid) }))
+    .filter(
+      ({ pid, depth }) =>
+        depth > 1 && /^\/(usr\/)?(lib\/systemd\/systemd|sbin\/init)\0/.test(read(String(pid), 'cmdline')),
+    );
+  return first.toSorted((a, b) => b.depth - a.depth)[0]?.pid;
+}
+
 export function screenOf(dataDir: string, serverId: string): Screen {
   const run = (command: string) => {
-    const init = processesOf(dataDir, serverId).find((pid) =>
-      /^NSpid:.*\s1$/m.test(read(String(pid), 'status')),
-    );
+    const init = initOf(dataDir, serverId);
     if (init === undefined) throw new Error(`The machine of server ${serverId} does not run`);
     const enter = `--target=${init} --mount --uts --ipc --net --pid --cgroup`.split(' ');
     const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
