@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { SandboxConfig } from '../config.ts';
 import type { SandboxStartMessage } from '../sandbox/main.ts';
 import type { SandboxFile } from './sandbox-file.ts';
+import { LOGIN_SERVER, type MachineKind } from './sandbox-machines.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -13,7 +14,7 @@ const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 export function sandboxGithub(
   config: SandboxConfig,
   file: SandboxFile,
-  service: { url: string },
+  { url, machines }: { url: string; machines: MachineKind },
 ): NonNullable<SandboxStartMessage['github']> {
   return {
     ...(config.tools.act === undefined ? {} : { act: config.tools.act }),
@@ -29,9 +30,10 @@ export function sandboxGithub(
       PULUMI_CONFIG_PASSPHRASE: file.pulumiPassphrase,
     },
     variables: {
-      CALLBACK_ORIGIN: new URL(service.url).origin,
+      CALLBACK_ORIGIN: new URL(url).origin,
       HCLOUD_ENDPOINT: file.hcloudEndpoint,
       TAILSCALE_BASE_URL: file.tailscaleBaseUrl,
+      ...(machines === 'real' ? { TAILSCALE_LOGIN_SERVER: LOGIN_SERVER } : {}),
       ...config.software.variables,
     },
   };

@@ -109,7 +109,7 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         tokens: secrets.sandboxTokens,
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
-        github: sandboxGithub(config, file, service),
+        github: sandboxGithub(config, file, { ...service, machines }),
         ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
@@ -229,6 +229,7 @@ export function sandboxConnections(
       ref: 'main',
       token: config.sandbox.github === 'no-token' ? undefined : new Secret(secrets.sandboxTokens.githubToken),
       callbackSecret: new Secret(file.githubCallbackSecret),
+      oidc: undefined,
     },
     missingKeys: [],
     healthAddress: (tailnetIp) =>
