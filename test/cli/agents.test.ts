@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseCommand } from '../../src/cli/arguments.ts';
 import { finishProvision, log, step, tell } from '../http/support/progress.ts';
 import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
 import { deliver, paidCheckout } from '../http/support/stripe.ts';
@@ -90,6 +91,23 @@ describe('npm run agents', () => {
     expect(again).toMatchObject({ code: 1, err: expect.stringContaining('is destroying') });
   });
 
+  it('asks for what changes how an agent runs, for a rebuild only when confirmed', async () => {
+    const { agentId, operationId } = await create();
+    await finishProvision(service.database, { agentId, operationId });
+    expect(await agents('rebuild', agentId)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('rebuild needs --yes'),
+    });
+    const resize = await agents('resize', agentId, '--plan', 'pro', '--json');
+    expect(JSON.parse(resize.out)).toMatchObject({ kind: 'resize', status: 'queued' });
+    const stop = await agents('stop', agentId);
+    expect(stop).toMatchObject({ code: 1, err: expect.stringContaining('A resize of agent') });
+  });
+
+  it.each(['start', 'stop', 'restart', 'reconfigure', 'refresh'])('knows %s', (name) => {
+    expect(parseCommand([name, 'a1', '--wait'])).toEqual({ name, agentId: 'a1', wait: true, json: false });
+  });
+
   it('follows the log with the time of each step, over broken connections, and ends with the operation', async () => {
     const { agentId, operationId } = await create();
     const following = start(['logs', agentId, '-f']);
@@ -165,6 +183,7 @@ describe('npm run agents', () => {
     [['show', 'a', 'b'], 'known about b'],
     [['create', '--region', 'ash'], '--user-id'],
     [['list', '--bogus'], '--bogus'],
+    [['resize', 'a'], 'resize needs --plan'],
     [['destroy', 'a', '--yes=1'], '--yes'],
   ])('does not understand %j, and says how it is used', async (args, message) => {
     const { code, err, out } = await agents(...args);
