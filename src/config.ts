@@ -101,6 +101,7 @@ const IGNORED_IN_SANDBOX = [
   'GITHUB_API_URL',
   'GITHUB_CALLBACK_SECRET',
   'GITHUB_WORKFLOW_REF',
+  'GITHUB_OIDC_AUDIENCE',
 ];
 
 /** What child processes need of a process's environment. */

@@ -13,9 +13,12 @@ export interface GithubAccount {
   token: Secret | undefined;
   /** Without one no callback is trusted. */
   callbackSecret: Secret | undefined;
+  /** A second proof that callbacks must carry: GitHub's OIDC token for this audience. Off unless an audience is set. */
+  oidc: { issuer: string; audience: string; repositoryId: string | undefined } | undefined;
 }
 
 const GITHUB_API = 'https://api.github.com';
+const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com';
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
 const name = z.string().regex(/^[\w.-]{1,100}$/, 'must be a name of letters, digits, hyphens and dots');
 const ref = z.string().regex(/^[\w./-]{1,200}$/, 'must be the name of a branch or tag');
@@ -39,6 +42,17 @@ export function readGithubAccount(
     ref: reader.read('GITHUB_WORKFLOW_REF', ref) ?? 'main',
     token: reader.secret('GITHUB_PAT'),
     callbackSecret: reader.secret('GITHUB_CALLBACK_SECRET', required ? z.string() : callbackSecret),
+    oidc: readOidc(reader),
+  };
+}
+
+function readOidc(reader: EnvironmentReader): GithubAccount['oidc'] {
+  const audience = reader.text('GITHUB_OIDC_AUDIENCE');
+  if (audience === undefined) return undefined;
+  return {
+    audience,
+    issuer: (reader.read('GITHUB_OIDC_ISSUER', httpUrl) ?? GITHUB_ISSUER).replace(/\/+$/, ''),
+    repositoryId: reader.read('GITHUB_REPOSITORY_ID', z.string().regex(/^\d+$/, 'must be a number')),
   };
 }
 

@@ -1,3 +1,4 @@
+import { createIdentityCheck, type IdentityCheck } from './clients/github/identity.ts';
 import type { Fence } from './clients/pulumi/fence.ts';
 import type { Config } from './config.ts';
 import type { Connections } from './connections.ts';
@@ -33,7 +34,14 @@ export function openRemote(deps: {
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),
       retrySeconds: config.retrySeconds,
+      checkIdentity: identityCheckOf(connections),
     },
     close: async () => void (await (await opened)?.close()),
   };
+}
+
+function identityCheckOf({ github }: Connections): IdentityCheck | undefined {
+  const { oidc, owner, repo } = github;
+  if (oidc === undefined || owner === undefined || repo === undefined) return undefined;
+  return createIdentityCheck({ ...oidc, owner, repo });
 }

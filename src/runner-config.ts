@@ -27,6 +27,8 @@ export interface RunnerConfig {
   workflowRunId: string | undefined;
   /** Where GitHub takes a step's outputs from. */
   outputFile: string | undefined;
+  /** Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for none. */
+  identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
   /** Whether `dataDir` was made for this run alone. */
   isTemporary: boolean;
@@ -50,6 +52,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
   };
   const connections = readConnections(reader, sandboxUrl);
   const software = readAgentSoftware(reader);
+  const identity = readIdentity(reader);
   if (reader.problems.length > 0) {
     const problems = reader.problems.map((problem) => `  - ${problem}`).join('\n');
     throw new ConfigError(`The runner’s environment cannot be used:\n${problems}`);
@@ -60,6 +63,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
     callbackUrl: required.callbackUrl!,
     workflowRunId: reader.text('GITHUB_RUN_ID'),
     outputFile: reader.text('GITHUB_OUTPUT'),
+    identity,
     dataDir: given === undefined ? mkdtempSync(join(tmpdir(), 'agent-stacks-run-')) : resolve(given),
     isTemporary: given === undefined,
     tools: {
@@ -71,6 +75,19 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
     sandboxUrl,
     connections,
   };
+}
+
+/** GitHub sets the first two where the workflow may have identity tokens. */
+function readIdentity(reader: EnvironmentReader): RunnerConfig['identity'] {
+  const audience = reader.text('OIDC_AUDIENCE');
+  const requestUrl = reader.read('ACTIONS_ID_TOKEN_REQUEST_URL', httpUrl);
+  const requestToken = reader.secret('ACTIONS_ID_TOKEN_REQUEST_TOKEN');
+  if (audience === undefined) return undefined;
+  if (requestUrl === undefined || requestToken === undefined) {
+    reader.problems.push('OIDC_AUDIENCE is set, and the workflow lacks the permission id-token: write');
+    return undefined;
+  }
+  return { requestUrl, requestToken, audience };
 }
 
 const callbackUrl = httpUrl.refine(

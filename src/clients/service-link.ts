@@ -30,6 +30,8 @@ export function createServiceLink(job: {
   callbackSecret: Secret;
   jobId: string;
   workflowRunId: string | undefined;
+  /** Gives the identity token where the service asks for one. */
+  identify?: (() => Promise<string>) | undefined;
 }): ServiceLink {
   const sender = {
     job_id: job.jobId,
@@ -44,7 +46,17 @@ export function createServiceLink(job: {
         'content-type': 'application/json',
         'x-signature': signBody(job.callbackSecret, body),
       };
-      const post = () => requestJson({ method: 'POST', url: url.href, headers, body, signal });
+      const post = async () => {
+        const token = await job.identify?.();
+        const proof = token === undefined ? {} : { authorization: `Bearer ${token}` };
+        return requestJson({
+          method: 'POST',
+          url: url.href,
+          headers: { ...headers, ...proof },
+          body,
+          signal,
+        });
+      };
       return insist(post, Date.now() + patienceSeconds * 1000, signal);
     },
   };

@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { isDigest } from '../callback-signature.ts';
-import { errorMessage, InvalidInputError } from '../errors.ts';
+import { errorMessage, InvalidInputError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
+import type { HttpDeps } from './deps.ts';
 import { HttpError, refusalOf } from './problem.ts';
 
 /** What is kept of a body; a larger one is still read, so that its signature can be checked before anything else is said of it. */
@@ -39,6 +40,25 @@ async function readDigested(request: Request, secret: Secret | undefined) {
     if (size <= KEPT_BYTES) chunks.push(chunk);
   }
   return { bytes: Buffer.concat(chunks), size, digest: hmac.digest() };
+}
+
+/**
+ * Where a second proof is asked for, checks the identity token in `Authorization`, which must be of the workflow run that the message
+ * names. @throws HttpError 401 that says what is wrong with it, 503 where its issuer's keys are out of reach
+ */
+export async function requireIdentity(
+  request: Request,
+  remote: HttpDeps['remote'],
+  runId: string | undefined,
+): Promise<void> {
+  if (remote?.checkIdentity === undefined) return;
+  const [, token] = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '') ?? [];
+  if (token === undefined) throw new HttpError(401, 'The identity token is missing');
+  const refusal = await remote.checkIdentity(token, runId).catch((error: unknown) => {
+    if (!(error instanceof RetryableError)) throw error;
+    throw new HttpError(503, error.message, { 'retry-after': '10' });
+  });
+  if (refusal !== undefined) throw new HttpError(401, `The identity token ${refusal}`);
 }
 
 /** The attempt's token in a callback's address; an empty one counts as none. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { createIdentitySource } from '../../clients/github/identity-token.ts';
 import { requestJson } from '../../clients/request.ts';
 import { createServiceLink } from '../../clients/service-link.ts';
 import { fingerprint } from '../../connections.ts';
@@ -40,7 +41,9 @@ export async function carryOut(
   await endSurvivors(installation);
   const controller = new AbortController();
   const lease = new Lease(Date.now() + LEASE_MS);
-  const link = createServiceLink(config);
+  const { identity } = config;
+  const identify = identity === undefined ? undefined : createIdentitySource(identity);
+  const link = createServiceLink({ ...config, identify });
   const reporter = createReporter({
     link,
     lease,

@@ -2,13 +2,14 @@ import type { RequestHandler } from 'express';
 import { check, senderSchema } from '../../operations/remote/callback.ts';
 import { claimForRunner } from '../../operations/remote/claim.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, tokenOf } from '../signed-message.ts';
+import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 
 /** `POST /api/runner/claim`: what the runner is to do. Signed as callbacks are. */
 export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {
       const body = check(senderSchema, await readSignedJson(request, remote?.callbackSecret));
+      await requireIdentity(request, remote, body.workflow_run_id);
       const sender = { jobId: body.job_id, workflowRunId: body.workflow_run_id, token: tokenOf(request) };
       const claim = await claimForRunner({ database, ...remote! }, sender);
       response.set('cache-control', 'no-store').json(claim);

@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { check, senderSchema } from '../../operations/remote/callback.ts';
 import { recordForRunner, recordSchema } from '../../operations/remote/record.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, tokenOf } from '../signed-message.ts';
+import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 
 /** `POST /api/runner/record`: what the runner has written down while it works, or asks of the rows. Signed as callbacks are. */
 export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler {
@@ -10,6 +10,7 @@ export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler
     try {
       const body = await readSignedJson(request, remote?.callbackSecret);
       const { job_id: jobId, workflow_run_id: workflowRunId } = check(senderSchema, body);
+      await requireIdentity(request, remote, workflowRunId);
       const record = check(recordSchema, (body as { record?: unknown }).record);
       const sender = { jobId, workflowRunId, token: tokenOf(request) };
       const answer = await recordForRunner({ database, ...remote! }, sender, record);

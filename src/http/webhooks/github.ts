@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts';
 import { parseCallback } from '../../operations/remote/callback.ts';
 import { type Received, receiveCallback } from '../../operations/remote/receive.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, tokenOf } from '../signed-message.ts';
+import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 
 type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'remote'>;
 
@@ -13,6 +13,7 @@ export function receiveGithubCallback(deps: Deps): RequestHandler {
     try {
       const body = await readSignedJson(request, deps.remote?.callbackSecret);
       const callback = parseCallback(body);
+      await requireIdentity(request, deps.remote, callback.workflowRunId);
       const received = await receiveCallback({ ...deps, ...deps.remote! }, callback, tokenOf(request));
       response.json({ received: true });
       logReceived(deps.log, callback.kind, received);

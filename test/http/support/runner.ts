@@ -41,7 +41,7 @@ export interface Answer {
 export async function tell(
   service: TestService,
   message: object | string,
-  options: { sign?: string | null; attempt?: number; route?: string; token?: string } = {},
+  options: { sign?: string | null; attempt?: number; route?: string; token?: string; bearer?: string } = {},
 ): Promise<Answer> {
   const body = typeof message === 'string' ? message : JSON.stringify(message);
   const url = new URL(`${service.url}${options.route ?? '/api/webhooks/github'}`);
@@ -53,8 +53,11 @@ export async function tell(
     );
   if (options.token !== undefined) url.searchParams.set('token', options.token);
   const signature = options.sign === undefined ? signBody(CALLBACK_SECRET, body) : options.sign;
-  const headers = signature === null ? {} : { 'x-signature': signature };
-  const response = await fetch(url, { method: 'POST', headers: headers as Record<string, string>, body });
+  const headers = {
+    ...(signature === null ? {} : { 'x-signature': signature }),
+    ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }),
+  };
+  const response = await fetch(url, { method: 'POST', headers, body });
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
