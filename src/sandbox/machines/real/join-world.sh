@@ -4,6 +4,8 @@
 # WORLD: the path of the world's namespace. IPV4 and IPV6: addresses without a length, empty where there is none.
 set -eu
 
+# A host may have no IPv6 at all.
+test -e /proc/sys/net/ipv6 || IPV6=
 ip link set lo up
 # The kernel takes its time to remove the cable of an earlier boot.
 nsenter --net="$WORLD" ip link delete "$LINK" 2>/dev/null || true

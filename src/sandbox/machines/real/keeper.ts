@@ -24,7 +24,7 @@ export type KeeperOptions = {
 export type Keeper = {
   /** Looks at once, where something is known to have changed. */
   look(): void;
-  /** Ends when the world has been closed: the machines go with it, and their disks stay. */
+  /** Cuts the power of all machines, and ends when nothing of them runs; their disks stay. */
   stop(): Promise<void>;
 };
 
@@ -70,6 +70,7 @@ class Keeping {
   readonly #slots = new Map<number, Slot>();
   #wake = new AbortController();
   #ruleset = '';
+  #complaint = '';
 
   constructor(options: KeeperOptions, signal: AbortSignal) {
     this.#options = options;
@@ -184,8 +185,11 @@ class Keeping {
     return listDisks(this.#options.dir).filter((disk) => disk.serverId === serverId);
   }
 
+  /** Says a thing once, however often it is met with again. */
   #complain(what: string, error: unknown): void {
-    if (!this.#signal.aborted) console.error(`${what}: ${error instanceof Error ? error.message : error}`);
+    const complaint = `${what}: ${error instanceof Error ? error.message : error}`;
+    if (!this.#signal.aborted && complaint !== this.#complaint) console.error(complaint);
+    this.#complaint = complaint;
   }
 }
 
