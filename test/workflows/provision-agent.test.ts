@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { act, noAct } from '../sandbox/github/setup.ts';
 import { inputs, makeFolder, runWorkflow, secret, startReceiver } from './setup.ts';
 
@@ -160,7 +160,39 @@ test.for([
   ['what printf and the shell read', '%s\\x41\\n%%`$()'],
 ] as const)('signs with %s as the secret', async ([, callbackSecret]) => {
   const receiver = await startReceiver(callbackSecret);
-  const run = await runWorkflow(receiver, { callbackSecret });
-  expect(run.conclusion).toBe('success');
-  expect(receiver.callbacks.map(({ signed }) => signed)).not.toContain(false);
+  // The first callback tells enough; the run ends with it.
+  receiver.answers.push(409, 409);
+  await runWorkflow(receiver, { callbackSecret });
+  expect(receiver.callbacks.map(({ signed }) => signed)).toEqual([true, true]);
+});
+
+describe('with an audience for identity tokens', () => {
+  const variables = { OIDC_AUDIENCE: 'https://agents.example.com' };
+
+  test('every callback carries one', async () => {
+    const receiver = await startReceiver(secret);
+    const environment = {
+      ACTIONS_ID_TOKEN_REQUEST_URL: `${receiver.origin}/token?api-version=1`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
+    };
+    const run = await runWorkflow(receiver, { variables, environment });
+    expect(run.conclusion).toBe('success');
+    const { callbacks } = receiver;
+    expect(callbacks.length).toBeGreaterThanOrEqual(2);
+    for (const { proof, signed } of callbacks)
+      expect({ proof, signed }).toEqual({
+        proof: 'Bearer bearer_request-token,_https://agents.example.com',
+        signed: true,
+      });
+  });
+
+  test('a job that may have none says so, and reports nothing', async () => {
+    const receiver = await startReceiver(secret);
+    const run = await runWorkflow(receiver, { variables });
+    expect(run).toMatchObject({
+      conclusion: 'failure',
+      log: expect.stringContaining('lacks the permission id-token: write'),
+    });
+    expect(receiver.callbacks).toEqual([]);
+  });
 });

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { GithubOptions } from '../../src/sandbox/github/options.ts';
@@ -13,6 +13,8 @@ export interface Callback {
   path: string;
   /** Whether the signature is that of the raw body under the secret. */
   signed: boolean;
+  /** The identity token that came with it. */
+  proof: string | undefined;
   body: Record<string, unknown>;
 }
 
@@ -21,6 +23,7 @@ export async function startReceiver(secret: string) {
   const callbacks: Callback[] = [];
   const answers: number[] = [];
   const server = createServer(async (request, response) => {
+    if (request.method === 'GET') return void response.end(JSON.stringify(identityToken(request)));
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const raw = Buffer.concat(chunks);
@@ -28,6 +31,7 @@ export async function startReceiver(secret: string) {
     callbacks.push({
       path: request.url!,
       signed: request.headers['x-signature'] === signature,
+      proof: request.headers.authorization,
       body: JSON.parse(raw.toString()),
     });
     response
@@ -46,6 +50,15 @@ export async function startReceiver(secret: string) {
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
+/** What GitHub answers a job that asks for an identity token: here one that says what it was asked. */
+function identityToken({ url, headers }: IncomingMessage) {
+  const { searchParams } = new URL(url!, 'http://github');
+  return {
+    count: 1,
+    value: `${headers.authorization}, ${searchParams.get('audience')}`.replaceAll(' ', '_'),
+  };
+}
+
 /** What the command of the project does in place of its own: a shell script, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
@@ -63,18 +76,20 @@ export const secret = 'It\'s a "Secret" to $Everybody \\ über alles';
 /** Options of a machine that runs the project for a receiver. */
 export async function workflowOptions(
   receiver: Pick<Receiver, 'origin'>,
-  { runner = {}, callbackSecret = secret, variables = {} }: RunOptions = {},
+  { runner = {}, callbackSecret = secret, variables = {}, environment = {} }: RunOptions = {},
 ): Promise<GithubOptions> {
-  return optionsFor(await makeProject(runner), {
+  const options = await optionsFor(await makeProject(runner), {
     secrets: { CALLBACK_SECRET: callbackSecret },
     variables: { CALLBACK_ORIGIN: receiver.origin, ...variables },
   });
+  return { ...options, environment: { ...options.environment, ...environment } };
 }
 
 export interface RunOptions {
   runner?: Runner;
   callbackSecret?: string;
   variables?: Record<string, string>;
+  environment?: Record<string, string>;
   inputs?: Partial<typeof inputs>;
 }
 
