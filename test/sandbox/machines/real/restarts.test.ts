@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { leftovers, markOf, nothing } from './leftovers.ts';
 import { eventually, install, until, whyNot } from './setup.ts';
 
-const limitMs = 120_000;
+const limitMs = 300_000;
 
 /** An installation that has sold one server, on which it has left its name. */
 async function sellOne(name: string) {

@@ -140,7 +140,7 @@ export async function output([program, ...args]: string[]): Promise<string> {
 }
 
 /** Asks again and again until there is an answer. */
-export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds = 30): Promise<T> {
+export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds = 60): Promise<T> {
   for (const deadline = Date.now() + timeoutSeconds * 1000; ; ) {
     const answer = await ask();
     if (answer !== undefined) return answer;
@@ -150,6 +150,6 @@ export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds
 }
 
 /** What a command prints, once it succeeds. */
-export function eventually(ask: () => Promise<string>, timeoutSeconds = 30): Promise<string> {
+export function eventually(ask: () => Promise<string>, timeoutSeconds = 60): Promise<string> {
   return until(() => ask().catch(() => undefined), timeoutSeconds);
 }
