@@ -3,9 +3,9 @@ import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
+import { afterCancel } from './consequences.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
 import { getOperation, lockOperation } from './requests.ts';
-import { afterCancel } from './settle.ts';
 
 /** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
 export async function cancelOperation(
