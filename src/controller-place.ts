@@ -12,8 +12,13 @@ import type { Connections } from './connections.ts';
 import { claimFolder } from './launch/claims.mjs';
 import type { Log } from './log.ts';
 
+export type PlaceConfig = Pick<Config, 'dataDir' | 'childEnvironment'> & {
+  /** The folder is there for this run alone. */
+  isTemporary?: boolean;
+};
+
 export interface PlaceDeps {
-  config: Pick<Config, 'dataDir' | 'childEnvironment'>;
+  config: PlaceConfig;
   connections: Pick<Connections, 'machines' | 'networkUrl' | 'tailscale'>;
   /** Marks of this process, for whatever it starts. */
   marks: Record<string, string>;
@@ -43,6 +48,7 @@ async function openClaimedPlace(
   { config, connections, marks, log }: PlaceDeps,
   surroundings: () => Promise<Surroundings>,
 ): Promise<TailnetPlace> {
+  const { isTemporary = false } = config;
   const { stateDir, number, release } = claimStateDir(config.dataDir);
   const tailscale = createTailscaleClient(connections.tailscale);
   const options: OwnPlaceOptions = {
@@ -50,7 +56,8 @@ async function openClaimedPlace(
     stateDir,
     socket: socketIn(stateDir),
     hostname: controllerName(config.dataDir, number),
-    makeKey: (name) => makeControllerKey(tailscale, name),
+    makeKey: (name) => makeControllerKey(tailscale, { hostname: name, ephemeral: isTemporary }),
+    isTemporary,
     isKnown: tailscale.hasDevice,
     environment: { ...config.childEnvironment, ...marks },
     log,

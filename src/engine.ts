@@ -10,7 +10,7 @@ import type { TailnetPlace } from './clients/tailnet/place.ts';
 import { createTailscaleClient } from './clients/tailscale/tailscale.ts';
 import type { Config } from './config.ts';
 import type { Connections } from './connections.ts';
-import { openControllerPlace } from './controller-place.ts';
+import { openControllerPlace, type PlaceConfig } from './controller-place.ts';
 import { createLocalExecutor } from './executors/local/executor.ts';
 import { createRunnerPool, type RunnerPool } from './executors/local/runner-pool.ts';
 import type { Log } from './log.ts';
@@ -23,9 +23,10 @@ const ANSIBLE_DIR = fileURLToPath(new URL('../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 export interface EngineParts {
-  config: Pick<Config, 'dataDir' | 'childEnvironment' | 'software'> & {
-    tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
-  };
+  config: PlaceConfig &
+    Pick<Config, 'software'> & {
+      tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
+    };
   connections: EngineConnections;
   state: StateStore;
   foundations: FoundationStore;

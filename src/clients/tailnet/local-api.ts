@@ -30,6 +30,8 @@ export interface Joining {
 export interface LocalApi {
   status(): Promise<TailscaledStatus>;
   join(joining: Joining): Promise<void>;
+  /** Leaves the tailnet; an ephemeral device is gone by this. */
+  leave(): Promise<void>;
   /** A connection to a tailnet address. @throws RetryableError where there is none to be had in time */
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
 }
@@ -67,6 +69,7 @@ export function createLocalApi(socketPath: string): LocalApi {
       });
       await call('POST', 'login-interactive');
     },
+    leave: async () => void (await call('POST', 'logout')),
     dial: (address, port, signal) => dial(socketPath, { address, port, signal }),
   };
 }

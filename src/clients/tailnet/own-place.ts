@@ -18,6 +18,8 @@ export interface OwnPlaceOptions extends TailscaledOptions {
   makeKey(hostname: string): Promise<Secret>;
   /** Whether the tailnet still knows the device that this is. A tailscaled whose device was removed may go on for long as if nothing had happened. */
   isKnown(deviceId: string): Promise<boolean>;
+  /** It is for a while only: its device goes with it. */
+  isTemporary: boolean;
   log: Log;
   /** How often it is looked after. */
   lookMs?: number;
@@ -49,6 +51,11 @@ export async function openOwnPlace(options: OwnPlaceOptions): Promise<TailnetPla
     },
     proxyCommand: proxyCommand(tailscale, options.socket),
     stop: async () => {
+      if (options.isTemporary)
+        await keeper
+          .current()
+          ?.leave()
+          .catch(() => {});
       stopping.abort(new RetryableError('The place on the tailnet is being given up'));
       await keeper.ended;
     },

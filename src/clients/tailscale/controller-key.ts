@@ -8,7 +8,10 @@ const KEY_EXPIRY_SECONDS = 600;
  * A key with which a controller of this name joins, once. What was called so before was itself, before it lost its state: it is removed, lest
  * the tailnet fills with what is gone.
  */
-export async function makeControllerKey(tailscale: TailscaleClient, hostname: string): Promise<Secret> {
+export async function makeControllerKey(
+  tailscale: TailscaleClient,
+  { hostname, ephemeral }: { hostname: string; ephemeral: boolean },
+): Promise<Secret> {
   for (const device of await tailscale.listDevices()) {
     if (device.hostname === hostname && device.tags?.includes(CONTROLLER_TAG))
       await tailscale.deleteDevice(device.id);
@@ -18,6 +21,7 @@ export async function makeControllerKey(tailscale: TailscaleClient, hostname: st
       description: hostname,
       expirySeconds: KEY_EXPIRY_SECONDS,
       tags: [CONTROLLER_TAG],
+      ephemeral,
     }),
   );
 }

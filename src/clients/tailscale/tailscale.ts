@@ -28,7 +28,7 @@ export interface TailscaleClient {
   deleteDevice(deviceId: string): Promise<void>;
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
-  /** Makes a key for one device, which needs no approval and stays when it is offline. @returns its secret, to be had only now. */
+  /** Makes a key for one device, which needs no approval. @returns its secret, to be had only now. */
   createKey(key: NewTailnetKey): Promise<string>;
 }
 
@@ -37,6 +37,8 @@ export interface NewTailnetKey {
   description: string;
   expirySeconds: number;
   tags: string[];
+  /** Whether the device that joins with it vanishes some time after it is gone. */
+  ephemeral: boolean;
 }
 
 /** `watch` hears of every call, those for access tokens included. */
@@ -47,8 +49,8 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
   const call = async (method: 'GET' | 'DELETE', url: string) =>
     requestJson({ method, url, headers: { authorization: await authorize() }, watch });
   return {
-    createKey: async ({ description, expirySeconds, tags }) => {
-      const create = { reusable: false, ephemeral: false, preauthorized: true, tags };
+    createKey: async ({ description, expirySeconds, tags, ephemeral }) => {
+      const create = { reusable: false, ephemeral, preauthorized: true, tags };
       const answer = await requestJson({
         method: 'POST',
         url: `${tailnet}/keys`,

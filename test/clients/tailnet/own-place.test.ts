@@ -39,8 +39,8 @@ beforeAll(async () => {
 beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
 afterAll(() => tailnet?.close());
 
-async function open() {
-  const stateDir = join(tailnet.dir, 'place');
+async function open({ isTemporary = false, name = 'place' } = {}) {
+  const stateDir = join(tailnet.dir, name);
   mkdirSync(stateDir, { recursive: true });
   const tailscale = createTailscaleClient({
     credential: { kind: 'api-key', key: new Secret(tokens.tailscaleApiKey) },
@@ -60,10 +60,11 @@ async function open() {
     socket: join(stateDir, 's'),
     hostname,
     environment: { ...tailnet.world.environment, PLACE_TEST: tailnet.dir },
-    makeKey: (name) => {
+    makeKey: (hostname) => {
       keys += 1;
-      return makeControllerKey(tailscale, name);
+      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary });
     },
+    isTemporary,
     isKnown: tailscale.hasDevice,
     log: createLog('/dev/null'),
     lookMs: 100,
@@ -141,4 +142,12 @@ test('a place whose device was removed takes another; what was called so before 
   } finally {
     await later.stop();
   }
+});
+
+test('a place for a while leaves no device behind', limit, async () => {
+  const place = await open({ isTemporary: true, name: 'temporary' });
+  await eventually(() => place.isUp());
+  expect(await controllers()).toMatchObject([{ isEphemeral: true, connectedToControl: true }]);
+  await place.stop();
+  await eventually(async () => (await controllers()).length === 0);
 });
