@@ -38,15 +38,17 @@ export async function installPackages(context) {
     `Installing ${missing.join(', ')}`,
     'for real machines',
     async (step) => {
-      for (const words of [['update'], ['install', '-y', '--no-install-recommends', ...missing]]) {
-        step.note(`apt-get ${words[0]}`);
-        // Another run of apt-get is waited for.
-        const { code, output } = await run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...words], options);
-        if (code === 0) continue;
-        step.outcome('not possible here');
-        return output;
-      }
-      return null;
+      // Another run of apt-get is waited for.
+      const aptGet = (/** @type {string[]} */ ...words) =>
+        run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...words], options);
+      step.note('apt-get update');
+      // A list that cannot be had, somebody else's perhaps, is no reason to give up.
+      await aptGet('update');
+      step.note('apt-get install');
+      const { code, output } = await aptGet('install', '-y', '--no-install-recommends', ...missing);
+      if (code === 0) return null;
+      step.outcome('not possible here');
+      return output;
     },
   );
   if (complaint !== null) progress.say(lastLines(complaint));
