@@ -106,7 +106,7 @@ describeWithMachines('a configuration that fails', () => {
     screen.freeze();
     try {
       await eventually('the try has failed', async () => (await fleet.operation('mended')).retryCount > 0, {
-        withinSeconds: 90,
+        withinSeconds: 150,
       });
     } finally {
       screen.thaw();
@@ -118,7 +118,7 @@ describeWithMachines('a configuration that fails', () => {
     const ended = await fleet.finished('mended', 150);
     expect(ended, ended.error ?? '').toMatchObject({ kind: 'reconfigure', status: 'succeeded' });
     expect(await fleet.agent('mended')).toMatchObject({ serverId, status: 'running' });
-  }, 330_000);
+  }, 420_000);
 
   it('changing one input reconfigures without replacing the server, also after a restart of all', async () => {
     const before: Agent = await fleet.agent('mended');

@@ -18,7 +18,7 @@ let stopped = 0;
 
 describeWithMachines('agents on real machines', () => {
   beforeAll(async () => {
-    site = await makeSite({ SANDBOX_MACHINES: 'real' });
+    site = await makeSite({ SANDBOX_MACHINES: 'real', WORKER_CONCURRENCY: String(BOUGHT + 1) });
     installation = await startInstallation(site);
     fleet = fleetOf(installation);
   }, 180_000);
@@ -108,7 +108,8 @@ describeWithMachines('agents on real machines', () => {
     );
     const ruleset = await screen.say('nft list table inet agent');
     expect(ruleset.match(/policy \w+/g)).toEqual(['policy drop', 'policy drop', 'policy accept']);
-    expect(ruleset.match(/.* dport .*/g)?.map((line) => line.trim())).toEqual([
+    const input = await screen.say('nft list chain inet agent input');
+    expect(input.match(/.* dport .*/g)?.map((line) => line.trim())).toEqual([
       'udp dport 41641 accept',
       'iifname "tailscale0" tcp dport { 22, 8088 } accept',
     ]);
