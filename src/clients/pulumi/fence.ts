@@ -147,11 +147,27 @@ async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string)
     'select rolname from pg_roles where starts_with(rolname, $1)',
     [prefix],
   );
-  for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) {
-    await pool.query(`alter role "${rolname}" nologin`);
-    await pool.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1', [
-      rolname,
-    ]);
-    await pool.query(`drop role if exists "${rolname}"`);
+  for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) await evictRole(pool, rolname);
+}
+
+/** An attempt that leaves and the next that enters may be at the same role: the second finds it gone. */
+async function evictRole(pool: pg.Pool, role: string): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('select pg_advisory_lock(hashtext($1))', [role]);
+    const found = await client.query('select 1 from pg_roles where rolname = $1', [role]);
+    if (found.rowCount !== 0) {
+      await client.query(`alter role "${role}" nologin`);
+      await client.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1', [
+        role,
+      ]);
+      await client.query(`drop role if exists "${role}"`);
+    }
+    await client.query('select pg_advisory_unlock(hashtext($1))', [role]);
+    client.release();
+  } catch (error) {
+    // The lock ends with the session.
+    client.release(true);
+    throw error;
   }
 }

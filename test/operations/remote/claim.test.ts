@@ -129,6 +129,13 @@ describe('a claim', () => {
     await next.end();
   });
 
+  test('an attempt that leaves while others put it out is gone once, and nobody fails of it', async () => {
+    const attempt = { agentId: 'a1', operationId: '11111111-0000-4000-8000-000000000000', attempt: 1 };
+    const entry = await fence.enter(attempt);
+    await Promise.all([entry.leave(), fence.evict(attempt), fence.evict(attempt), entry.leave()]);
+    await expect(connect(entry.backendUrl)).rejects.toThrow();
+  });
+
   test('by the same runner once more lets it in again; by one of another attempt nobody', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
