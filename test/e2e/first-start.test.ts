@@ -29,7 +29,7 @@ afterAll(async () => {
   await site?.remove();
 }, 90_000);
 
-const TIMED_STEPS = ['creating_server', 'joining_network', 'configuring', 'verifying'];
+const TIMED_STEPS = ['creating_server', 'joining_network', 'configuring', 'verifying', 'running'];
 
 describe('npm start, for the first time', () => {
   it('brings the demo agent to running, and shows its steps with their times', async () => {
