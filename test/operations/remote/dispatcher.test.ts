@@ -463,14 +463,19 @@ describe('two runners on one job', () => {
 });
 
 describe('the choice of the executor', () => {
-  test('takes what waits along, and leaves what is dispatched to its runner', async () => {
-    const jobId = await dispatched('a1');
-    const { operation_id } = await order(at, 'a2');
+  test('takes along what waits, also for a runner that has not begun; what a runner has begun is its own', async () => {
+    const begun = await dispatched('a1', '900');
+    await tell(begun, { status: 'provisioning' }, 1);
+    const waiting = await dispatched('a2', '901');
+    const { operation_id: queued } = await order(at, 'a3');
     await chooseExecutor(at.database, 'local');
-    expect((await operation(at, jobId)).executor).toBe('github-actions');
-    expect((await operation(at, operation_id)).executor).toBe('local');
-    expect((await claimLocally(at)).row.operation_id).toBe(operation_id);
-    await tell(jobId, { status: 'failed', error: 'no' }, 1);
-    expect((await operation(at, jobId)).executor).toBe('local');
+    expect((await operation(at, begun)).executor).toBe('github-actions');
+    expect([(await claimLocally(at)).row, (await claimLocally(at)).row]).toMatchObject([
+      { operation_id: waiting, attempt: 2 },
+      { operation_id: queued, attempt: 1 },
+    ]);
+    await expect(tell(waiting, { status: 'provisioning' }, 1)).rejects.toThrow('by this service itself');
+    await tell(begun, { status: 'failed', error: 'no' }, 1);
+    expect((await operation(at, begun)).executor).toBe('local');
   });
 });
