@@ -27,6 +27,7 @@ export interface InstallationSettings {
 /** A running service with its sandbox, and what measures it. */
 export interface Installation {
   folder: string;
+  dataDir: string;
   service: ServiceProcess;
   watch: AgentWatch;
   meter: Meter;
@@ -57,6 +58,7 @@ export async function openInstallation(settings: InstallationSettings): Promise<
   await untilDemoAgentRuns(watch);
   return {
     folder,
+    dataDir,
     service,
     watch,
     meter,

@@ -13,12 +13,13 @@ export interface MachineFacts {
   node: string;
   pulumi: string;
   pulumiSdk: string;
-  postgres: string;
+  /** Of the first installation that was measured. */
+  postgres?: string;
   /** Processes that wanted a core in the minute before: other work on the machine makes every figure worse. */
   loadBefore: number;
 }
 
-export function machineFacts(root: string, pulumi: string, postgres: string): MachineFacts {
+export function machineFacts(root: string, pulumi: string): MachineFacts {
   return {
     date: new Date().toISOString(),
     cores: availableParallelism(),
@@ -28,7 +29,6 @@ export function machineFacts(root: string, pulumi: string, postgres: string): Ma
     node: process.versions.node,
     pulumi: execFileSync(pulumi, ['version'], { encoding: 'utf8' }).trim(),
     pulumiSdk: packageVersion(root, '@pulumi/pulumi'),
-    postgres,
     loadBefore: loadavg()[0] ?? 0,
   };
 }

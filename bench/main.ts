@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { type Config, readConfig } from '../src/config.ts';
 import { errorMessage } from '../src/errors.ts';
 import { untilStopped } from '../src/launch/stop-signals.ts';
+import { explainMissing, type MachineTools } from '../src/machine-tools.ts';
 import { measureAging } from './aging.ts';
 import { type Installation, type InstallationSettings, openInstallation } from './installation.ts';
 import { machineFacts } from './machine.ts';
+import { measureMachines } from './machines.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { measureProvisions } from './provision.ts';
 import { type Results, report } from './report.ts';
@@ -73,50 +75,83 @@ async function measure(
   folder: string,
   defer: InstallationSettings['defer'],
 ): Promise<Results> {
-  const config = readConfig({ ...process.env, MODE: 'sandbox', HOST: '127.0.0.1', PORT: '0' });
-  const environment = childEnvironment(config);
+  const config = readConfig({
+    ...process.env,
+    MODE: 'sandbox',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    SANDBOX_MACHINES: 'auto',
+  });
+  const machineTools = config.tools.machines;
   const ansibleBin = config.tools.ansible;
-  const open: OpenInstallation = (name) =>
-    openInstallation({ root, folder: join(folder, name), environment, ansibleBin, defer, tell });
-  const installation = await open('main');
-  const [postgres] = await installation.watch.rows<{ server_version: string }>('show server_version');
-  const results: Results = {
-    machine: machineFacts(root, config.tools.pulumi ?? 'pulumi', postgres!.server_version),
+  const results: Results = { machine: machineFacts(root, config.tools.pulumi ?? 'pulumi') };
+  const open: OpenInstallation = async (name, machines = 'simulated') => {
+    const environment = { ...childEnvironment(config), ...machinesEnvironment(machines, machineTools) };
+    const folderOfIt = join(folder, name);
+    const installation = await openInstallation({
+      root,
+      folder: folderOfIt,
+      environment,
+      ansibleBin,
+      defer,
+      tell,
+    });
+    const [postgres] = await installation.watch.rows<{ server_version: string }>('show server_version');
+    results.machine.postgres ??= postgres!.server_version;
+    return installation;
   };
+  let shared: Promise<Installation> | undefined;
+  const openShared = () => (shared ??= open('main'));
   for (const measurement of options.measurements) {
     tell(`measuring: ${measurement}`);
-    Object.assign(results, await MEASURE[measurement](installation, { ...options, open }));
+    Object.assign(results, await MEASURE[measurement](openShared, { ...options, open, machineTools }));
   }
   return results;
 }
 
-type OpenInstallation = (name: string) => Promise<Installation>;
+type OpenInstallation = (name: string, machines?: 'simulated' | 'real') => Promise<Installation>;
 type Measure = (
-  installation: Installation,
-  options: Options & { open: OpenInstallation },
+  /** The installation that measurements share which are in nobody's way. */
+  openShared: () => Promise<Installation>,
+  options: Options & { open: OpenInstallation; machineTools: MachineTools },
 ) => Promise<Partial<Results>>;
 
 const MEASURE: Record<Options['measurements'][number], Measure> = {
-  provision: async (installation, { rounds }) => {
+  provision: async (openShared, { rounds }) => {
+    const installation = await openShared();
     const sides = [installation.ours, ...(await installation.startDocumentedWays())];
     return { provision: await measureProvisions({ sides, meter: installation.meter, rounds, tell }) };
   },
-  webhook: async (installation) => {
+  webhook: async (openShared) => {
+    const installation = await openShared();
     const api = await installation.startApi();
     const webhook = await measureWebhook(api, installation.watch, tell);
     await api.stop();
     return { webhook };
   },
-  aging: async ({ service, ours, watch, countStateRows }) => ({
-    aging: await measureAging({ service, side: ours, watch, countStateRows, tell }),
-  }),
+  aging: async (openShared) => {
+    const { service, ours, watch, countStateRows } = await openShared();
+    return { aging: await measureAging({ service, side: ours, watch, countStateRows, tell }) };
+  },
   sweep: async (_, { open }) => {
     // Another one: its quota of API calls is whole, and its agents are in nobody's way.
     const { service, watch, meter, folder } = await open('fleet');
     const logFile = join(folder, 'sweep.log');
     return { sweep: await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell }) };
   },
+  machines: async (_, { purchases, open, machineTools }) => {
+    if ('missing' in machineTools)
+      return { machines: { leftOut: `there are none here: ${explainMissing(machineTools.missing)}` } };
+    const installation = await open('machines', 'real');
+    const machines = await measureMachines(installation, { purchases, tell });
+    await installation.service.stop();
+    return { machines };
+  },
 };
+
+function machinesEnvironment(machines: 'simulated' | 'real', tools: MachineTools): Record<string, string> {
+  return { SANDBOX_MACHINES: machines, AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
+}
 
 /** What the measured processes inherit: nothing of the user's own installation. */
 function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record<string, string> {

@@ -2,17 +2,24 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { errorMessage } from '../src/errors.ts';
 
-export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep'] as const;
+export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep', 'machines'] as const;
 export type Measurement = (typeof MEASUREMENTS)[number];
 
 export interface Options {
   measurements: readonly Measurement[];
   rounds: number;
+  /** Agents bought one after the other on real machines. */
+  purchases: number;
   /** Where all figures go as JSON as well. */
   json: string | undefined;
 }
 
-export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--json FILE]`;
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--json FILE]`;
+
+function count(option: string) {
+  const error = `${option} takes a whole number from 1 to 100`;
+  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(100, { error });
+}
 
 const schema = z.object({
   only: z
@@ -20,12 +27,8 @@ const schema = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(MEASUREMENTS, { error: `--only takes ${MEASUREMENTS.join(', ')}` })).min(1))
     .optional(),
-  rounds: z.coerce
-    .number({ error: '--rounds takes a whole number' })
-    .int('--rounds takes a whole number')
-    .min(1, '--rounds takes a number from 1 to 100')
-    .max(100, '--rounds takes a number from 1 to 100')
-    .default(3),
+  rounds: count('--rounds').default(3),
+  purchases: count('--purchases').default(5),
   json: z.string().optional(),
 });
 
@@ -34,8 +37,8 @@ export function readOptions(args: string[]): Options {
   const { values } = parseOptions(args);
   const parsed = schema.safeParse(values);
   if (!parsed.success) throw new Error(parsed.error.issues[0]?.message ?? 'malformed');
-  const { only, rounds, json } = parsed.data;
-  return { measurements: only ?? MEASUREMENTS, rounds, json };
+  const { only, rounds, purchases, json } = parsed.data;
+  return { measurements: only ?? MEASUREMENTS, rounds, purchases, json };
 }
 
 function parseOptions(args: string[]) {
@@ -43,6 +46,7 @@ function parseOptions(args: string[]) {
     const options = {
       only: { type: 'string' },
       rounds: { type: 'string' },
+      purchases: { type: 'string' },
       json: { type: 'string' },
     } as const;
     return parseArgs({ args, options });

@@ -1,8 +1,10 @@
 import type { AgingResult } from './aging.ts';
 import type { MachineFacts } from './machine.ts';
+import type { LeftOut, MachinesResult } from './machines.ts';
 import type { Usage } from './meter.ts';
 import type { Phase, Round } from './provision.ts';
-import { median, type Summary, summarize } from './statistics.ts';
+import { machinesText } from './report-machines.ts';
+import { median, spread, summarize } from './statistics.ts';
 import type { SweepResult } from './sweep.ts';
 import { table } from './table.ts';
 import type { WebhookResult } from './webhook.ts';
@@ -14,15 +16,17 @@ export interface Results {
   webhook?: WebhookResult;
   aging?: AgingResult;
   sweep?: SweepResult;
+  machines?: MachinesResult | LeftOut;
 }
 
 /** The results as text for people. */
-export function report({ machine, provision, webhook, aging, sweep }: Results): string {
+export function report({ machine, provision, webhook, aging, sweep, machines }: Results): string {
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
   if (webhook !== undefined) parts.push(webhookText(webhook));
   if (aging !== undefined) parts.push(agingText(aging));
   if (sweep !== undefined) parts.push(sweepText(sweep));
+  if (machines !== undefined) parts.push(machinesText(machines));
   return parts.join('\n\n');
 }
 
@@ -30,7 +34,7 @@ function head(machine: MachineFacts): string {
   return [
     `Benchmark of ${machine.date}`,
     `${machine.cores} cores (${machine.processor}), ${machine.memoryGibibytes.toFixed(1)} GiB, ${machine.system}`,
-    `Node ${machine.node}, Pulumi CLI ${machine.pulumi}, SDK ${machine.pulumiSdk}, Postgres ${machine.postgres}`,
+    `Node ${machine.node}, Pulumi CLI ${machine.pulumi}, SDK ${machine.pulumiSdk}, Postgres ${machine.postgres ?? '(none)'}`,
     `Load average before: ${machine.loadBefore.toFixed(2)}`,
   ].join('\n');
 }
@@ -113,10 +117,6 @@ function provisionTable(rounds: readonly Round[]): string {
     'Per agent. CPU: all processes, with Postgres and the sandbox. Memory: the side’s own processes, without these.',
     'As documented: the Automation API’s calls, untouched. Documented example: with the refresh that its example program makes first.',
   ].join('\n');
-}
-
-function spread({ median, min, max }: Summary, digits: number): string {
-  return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
 }
 
 function ratio(ours: number, theirs: number, better: 'less' | 'more'): number {

@@ -16,6 +16,11 @@ export function summarize(values: readonly number[]): Summary {
   };
 }
 
+/** As text: median (min-max). */
+export function spread({ median, min, max }: Summary, digits: number): string {
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
+}
+
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Installation } from './installation.ts';
+import { configuringOf, newestOperation, type Operation, type Purchase, stepsOf } from './purchase.ts';
+
+/** Agents on real machines: some bought one after the other, and some at the same moment. */
+export interface MachinesResult {
+  purchases: Purchase[];
+  /** Seconds from the moment of purchase, which is one for all, until each of them ran. */
+  atOnceSeconds: number[];
+}
+
+/** Why nothing was measured. */
+export interface LeftOut {
+  leftOut: string;
+}
+
+const AT_ONCE = 5;
+
+/** Buys, and takes away what it has bought. The installation is one with real machines. */
+export async function measureMachines(
+  installation: Installation,
+  options: { purchases: number; tell: (line: string) => void },
+): Promise<MachinesResult> {
+  const { purchases: count, tell } = options;
+  const purchases: Purchase[] = [];
+  while (purchases.length < count) {
+    const purchase = await buyAndDestroy(installation);
+    purchases.push(purchase);
+    tell(
+      `purchase ${purchases.length} of ${count}: running after ${purchase.seconds.toFixed(1)} s, ` +
+        `destroyed in ${purchase.destroySeconds.toFixed(1)} s`,
+    );
+  }
+  const atOnceSeconds = await buyAtOnce(installation.ours, AT_ONCE);
+  tell(`${AT_ONCE} at the same moment: all running after ${Math.max(...atOnceSeconds).toFixed(1)} s`);
+  return { purchases, atOnceSeconds };
+}
+
+async function buyAndDestroy(installation: Installation): Promise<Purchase> {
+  const { ours } = installation;
+  const agentId = newAgentId();
+  const seconds = await timed(() => ours.provision(agentId));
+  const operation = await readOperation(installation, agentId);
+  const steps = stepsOf(operation, seconds);
+  const configuring = configuringOf(
+    readConfigureLog(installation, operation),
+    steps.find(({ name }) => name === 'configuring')?.seconds ?? 0,
+  );
+  return { seconds, steps, configuring, destroySeconds: await timed(() => ours.destroy(agentId)) };
+}
+
+async function buyAtOnce({ provision, destroy }: Installation['ours'], count: number): Promise<number[]> {
+  const agentIds = Array.from({ length: count }, newAgentId);
+  const seconds = await Promise.all(agentIds.map((agentId) => timed(() => provision(agentId))));
+  await Promise.all(agentIds.map(destroy));
+  return seconds;
+}
+
+/** @throws Error where it took several attempts, whose times are not those of a purchase. */
+async function readOperation({ service }: Installation, agentId: string): Promise<Operation> {
+  const response = await fetch(`${service.url}/api/agents/${agentId}/operations`, {
+    headers: { authorization: `Bearer ${service.sandbox.apiToken}` },
+  });
+  if (!response.ok) throw new Error(`The operations of ${agentId} were answered ${response.status}`);
+  const operation = newestOperation.parse(await response.json());
+  if (operation.attempt !== 1) throw new Error(`${agentId} took ${operation.attempt} attempts`);
+  return operation;
+}
+
+function readConfigureLog({ dataDir }: Installation, { operationId, attempt }: Operation): string {
+  return readFileSync(join(dataDir, 'logs', 'configure', `${operationId}-${attempt}.log`), 'utf8');
+}
+
+const newAgentId = () => `bench-${randomUUID().slice(0, 13)}`;
+
+async function timed(work: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
