@@ -41,6 +41,8 @@ export interface RunningWorker {
   stop(): Promise<void>;
 }
 
+const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+
 type Marks = Record<string, string>;
 
 /** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
@@ -114,7 +116,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     leaseSeconds: config.leaseSeconds,
     retrySeconds: config.retrySeconds,
     concurrency: config.workerConcurrency,
-    workerId: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
+    workerId: newWorkerId(),
   });
   const monitor = startMonitor(deps, engine.health, engine.place);
   return {
@@ -133,6 +135,7 @@ async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<Running
     ...deps,
     github: githubOf(connections),
     callbackSecret: connections.github.callbackSecret,
+    workerId: newWorkerId(),
     retrySeconds: config.retrySeconds,
   });
   await deps.queue.work(1, async () => dispatcher.wake());

@@ -1,11 +1,8 @@
-import { hostname } from 'node:os';
-import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
-import { workerMark } from '../survivors.ts';
 import { type AttemptDeps, carryOut } from './attempt.ts';
 import { claimNext } from './claims.ts';
 import { settleExpired } from './expired.ts';
+import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
   readonly workerId: string;
@@ -53,7 +50,7 @@ export async function startWorker(
       log.warn({ event: 'worker.wake', error: errorMessage(error) }, 'could not look for work'),
     );
   const look = async () => {
-    await register(database, { workerId, concurrency });
+    await registerWorker(database, { workerId, concurrency });
     await settleExpired(database, queue, log);
     void wake();
   };
@@ -62,7 +59,7 @@ export async function startWorker(
       log.warn({ event: 'worker.look', error: errorMessage(error) }, 'could not look at the rows'),
     );
 
-  await register(database, { workerId, concurrency });
+  await registerWorker(database, { workerId, concurrency });
   await queue.work(concurrency, wake);
   const timer = setInterval(() => void lookSafely(), LOOK_SECONDS * 1000);
   void lookSafely();
@@ -73,22 +70,7 @@ export async function startWorker(
       clearInterval(timer);
       stopping.abort();
       await Promise.all(underWay);
-      await database
-        .deleteFrom('workers')
-        .where('worker_id', '=', workerId)
-        .execute()
-        .catch(() => {});
+      await unregisterWorker(database, workerId);
     },
   };
-}
-
-async function register(
-  database: Database,
-  { workerId, concurrency }: { workerId: string; concurrency: number },
-): Promise<void> {
-  await database
-    .insertInto('workers')
-    .values({ worker_id: workerId, host: hostname(), process: workerMark(), concurrency })
-    .onConflict((conflict) => conflict.column('worker_id').doUpdateSet({ seen_at: sql`now()` }))
-    .execute();
 }

@@ -145,7 +145,8 @@ test('no more than its concurrency at once, and every order in the end', async (
   await start(
     async (run) => {
       most = Math.max(most, ++now);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // Long enough for a slow machine to take the next one meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 250));
       now -= 1;
       return { kind: 'running', outputs: { ...OUTPUTS, serverId: run.agent.agent_id } };
     },

@@ -8,6 +8,7 @@ import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import type { OperationRow } from '../claims.ts';
 import { settleExpired } from '../expired.ts';
+import { registerWorker, unregisterWorker } from '../workers.ts';
 import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
 import { recordFoundRun, settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
 import { confirmCancellation, takeDueCancellations } from './run-cancellations.ts';
@@ -21,6 +22,7 @@ export interface DispatcherDeps {
   /** How callbacks reach this service. */
   publicUrl: string;
   callbackSecret: Secret | undefined;
+  workerId: string;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
 }
@@ -45,10 +47,14 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   let looking: Promise<void> | undefined;
   // Nobody has listened for a while: runs that have ended since are asked after at once.
   let silentSeconds: number | undefined = 0;
+  const once = async () => {
+    await registerWorker(deps.database, { workerId: deps.workerId, concurrency: AT_ONCE });
+    await lookOnce(deps, { isStopping: () => stopping, silentSeconds });
+  };
   const look = async () => {
     do {
       again = false;
-      await lookOnce(deps, { isStopping: () => stopping, silentSeconds }).catch((error: unknown) =>
+      await once().catch((error: unknown) =>
         deps.log.warn({ event: 'dispatcher.look', error: errorMessage(error) }, 'could not look at the rows'),
       );
       silentSeconds = undefined;
@@ -67,6 +73,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
       stopping = true;
       clearInterval(timer);
       await looking;
+      await unregisterWorker(deps.database, deps.workerId);
     },
   };
 }

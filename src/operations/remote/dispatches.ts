@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { LostError } from '../../errors.ts';
 import type { Queue } from '../../queue/queue.ts';
-import type { OperationRow } from '../claims.ts';
+import { nextDue, type OperationRow } from '../claims.ts';
 import { appendEvents } from '../events.ts';
 import { settleLocked } from '../settle.ts';
 import { endUnwantedRun, endWorkflowRun } from './run-cancellations.ts';
@@ -32,7 +32,7 @@ export async function takeDispatch(
   refusal: string | undefined,
 ): Promise<Taken | undefined> {
   return database.transaction().execute(async (trx) => {
-    const row = await findDue(trx);
+    const row = await nextDue(trx, 'github-actions');
     if (row === undefined) return undefined;
     if (row.dispatched_at !== null) return giveUp(trx, queue, row);
     if (refusal !== undefined) {
@@ -56,25 +56,6 @@ export async function takeDispatch(
       .executeTakeFirstOrThrow();
     return { kind: 'dispatch', operation };
   });
-}
-
-function findDue(trx: Database): Promise<OperationRow | undefined> {
-  return trx
-    .selectFrom('operations as o')
-    .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
-    .selectAll('o')
-    .where('o.status', '=', 'queued')
-    .where('o.executor', '=', 'github-actions')
-    .where(sql<boolean>`o.run_after <= now()`)
-    .where(sql<boolean>`not exists (
-      select 1 from operations p where p.agent_id = o.agent_id
-        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
-    .orderBy('o.priority', 'desc')
-    .orderBy('o.sequence')
-    .limit(1)
-    .forNoKeyUpdate(['o', 'a'])
-    .skipLocked()
-    .executeTakeFirst();
 }
 
 /** Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer wanted. */

@@ -14,6 +14,7 @@ import { type DispatcherDeps, lookOnce, startDispatcher } from '../../../src/ope
 import { takeDispatch } from '../../../src/operations/remote/dispatches.ts';
 import { receiveCallback } from '../../../src/operations/remote/receive.ts';
 import { recordForRunner } from '../../../src/operations/remote/record.ts';
+import { readWorkforce } from '../../../src/reconcile/workforce.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
   ask,
@@ -43,7 +44,7 @@ beforeEach(async () => {
   await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
   await chooseExecutor(at.database, 'github-actions');
   github = await startGithub();
-  deps = { ...at, github, callbackSecret, publicUrl: 'https://agents.example.com' };
+  deps = { ...at, github, callbackSecret, publicUrl: 'https://agents.example.com', workerId: 'w1' };
   return () => github.stop();
 });
 
@@ -356,9 +357,11 @@ describe('a run that is silent', () => {
     const dispatcher = startDispatcher(deps);
     try {
       await expect.poll(async () => (await operation(at, jobId)).lost_count).toBe(1);
+      expect(await readWorkforce(at.database)).toMatchObject({ workers: 1 });
     } finally {
       await dispatcher.stop();
     }
+    expect(await readWorkforce(at.database)).toMatchObject({ workers: 0 });
   });
 
   test('and was cancelled at GitHub: a lost try', async () => {
