@@ -30,7 +30,7 @@ export interface RunnerConfig {
   /** Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for none. */
   identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
-  /** Whether `dataDir` was made for this run alone. */
+  /** Whether `dataDir` is for this run alone: made for it, or in the folder that GitHub empties after each job. */
   isTemporary: boolean;
   tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
   childEnvironment: Record<string, string>;
@@ -65,7 +65,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
     outputFile: reader.text('GITHUB_OUTPUT'),
     identity,
     dataDir: given === undefined ? mkdtempSync(join(tmpdir(), 'agent-stacks-run-')) : resolve(given),
-    isTemporary: given === undefined,
+    isTemporary: given === undefined || isBelow(reader.text('RUNNER_TEMP'), given),
     tools: {
       pulumi: reader.text('AGENT_STACKS_PULUMI'),
       ansible: reader.text('AGENT_STACKS_ANSIBLE'),
@@ -76,6 +76,9 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
     connections,
   };
 }
+
+const isBelow = (folder: string | undefined, path: string): boolean =>
+  folder !== undefined && resolve(path).startsWith(join(resolve(folder), '/'));
 
 /** GitHub sets the first two where the workflow may have identity tokens. */
 function readIdentity(reader: EnvironmentReader): RunnerConfig['identity'] {
