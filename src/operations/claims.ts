@@ -56,28 +56,38 @@ export async function beginOperation(
   if (kind === 'restart' || kind === 'resize' || kind === 'rebuild') await forgetHealth(trx, agentId);
 }
 
+/** The next operation of an executor that may run, locked with its agent. Concurrent callers get different ones. */
+export function nextDue(
+  trx: Database,
+  executor: OperationRow['executor'],
+): Promise<OperationRow | undefined> {
+  return (
+    trx
+      .selectFrom('operations as o')
+      .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
+      .selectAll('o')
+      .where('o.status', '=', 'queued')
+      .where('o.executor', '=', executor)
+      .where(sql<boolean>`o.run_after <= now()`)
+      .where(sql<boolean>`not exists (
+      select 1 from operations p where p.agent_id = o.agent_id
+        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
+      .orderBy('o.priority', 'desc')
+      .orderBy('o.sequence')
+      .limit(1)
+      // The agent as well, and neither is waited for: a request that holds the agent may want this very operation's row.
+      .forNoKeyUpdate(['o', 'a'])
+      .skipLocked()
+      .executeTakeFirst()
+  );
+}
+
 async function takeCandidate(
   trx: Database,
   workerId: string,
   leaseSeconds: number,
 ): Promise<OperationRow | undefined> {
-  const candidate = await trx
-    .selectFrom('operations as o')
-    .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
-    .select('o.operation_id')
-    .where('o.status', '=', 'queued')
-    .where('o.executor', '=', 'local')
-    .where(sql<boolean>`o.run_after <= now()`)
-    .where(sql<boolean>`not exists (
-      select 1 from operations p where p.agent_id = o.agent_id
-        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
-    .orderBy('o.priority', 'desc')
-    .orderBy('o.sequence')
-    .limit(1)
-    // The agent as well, and neither is waited for: a request that holds the agent may want this very operation's row.
-    .forNoKeyUpdate(['o', 'a'])
-    .skipLocked()
-    .executeTakeFirst();
+  const candidate = await nextDue(trx, 'local');
   if (candidate === undefined) return undefined;
   return trx
     .updateTable('operations')
