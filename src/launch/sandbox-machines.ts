@@ -6,7 +6,7 @@ import { explainMissing, type PreparedMachines } from '../machine-tools.ts';
 export type MachineKind = 'simulated' | 'real';
 
 /** Where real machines join their tailnet. */
-export const LOGIN_SERVER = 'http://198.18.0.1:8080';
+export const LOGIN_SERVER = 'http://10.254.254.1:8080';
 
 const recordOf = (dataDir: string) => join(dataDir, 'sandbox-machines');
 

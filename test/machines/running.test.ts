@@ -227,7 +227,7 @@ describeWithMachines('agents on real machines', () => {
     const secondUse = await other.run(
       'tailscaled --tun=userspace-networking --socket=/run/second.sock --state=mem: --port=0 2>/dev/null & ' +
         'until test -S /run/second.sock; do sleep 0.05; done; ' +
-        `tailscale --socket=/run/second.sock up --login-server=http://198.18.0.1:8080 --auth-key=${key} --timeout=10s; ` +
+        `tailscale --socket=/run/second.sock up --login-server=http://10.254.254.1:8080 --auth-key=${key} --timeout=10s; ` +
         'code=$?; kill $!; exit $code',
     );
     expect(secondUse.code).not.toBe(0);

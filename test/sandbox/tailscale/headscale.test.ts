@@ -1,6 +1,7 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { findProcesses } from '../../../src/clients/processes.ts';
 import { eventually, openRealTailnet, type RealTailnet, whyNot } from './real-tailnet.ts';
 import { makeKey, tokens } from './setup.ts';
 
@@ -117,4 +118,32 @@ test('a policy file that is set is enforced; one that cannot be is refused', lim
 test('what headscale keeps is nobody else’s to read', () => {
   for (const file of ['config.yaml', 'noise.key', 'derp.key', 'headscale.sqlite', 'headscale.sock'])
     expect([file, statSync(join(tailnet.dir, 'headscale', file)).mode & 0o777]).toEqual([file, 0o600]);
+});
+
+test('headscale that ends is started again with all it knew; its devices come back by themselves', {
+  timeout: 100_000,
+}, async () => {
+  const [controller, agent] = [await tailnet.machine('controller-2'), await tailnet.machine('agent-c')];
+  await controller.join((await controllerKey()).key);
+  const unused = await makeKey(tailnet);
+  const address = await agent.join((await makeKey(tailnet)).key);
+  await agent.serve(8088);
+  await eventually(() => controller.reaches(address, 8088));
+  const ids = async () =>
+    (await tailnet.call('GET', '/tailnet/-/devices')).body.devices.map(({ id }: { id: string }) => id);
+  const before = await ids();
+
+  const mark = tailnet.world.environment.AGENT_STACKS_MACHINES;
+  const [pid] = findProcesses((environment) => environment.get('AGENT_STACKS_MACHINES') === mark).filter(
+    (found) => readFileSync(`/proc/${found}/cmdline`, 'utf8').includes('headscale\0serve'),
+  );
+  process.kill(pid!, 'SIGKILL');
+  expect(await ids()).toEqual(before);
+  expect(await keyState(unused.id)).toMatchObject({ invalid: false });
+  expect(await controller.reaches(address, 8088)).toBe(true);
+  const another = await tailnet.machine('agent-d');
+  const otherAddress = await another.join(unused.key);
+  await another.serve(8088);
+  // The others ask again after pauses of their own, the longest half a minute.
+  await eventually(() => controller.reaches(otherAddress, 8088), 50);
 });

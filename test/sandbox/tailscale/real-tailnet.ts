@@ -38,7 +38,7 @@ export async function openRealTailnet() {
       run: world.run,
       dir: join(dir, 'headscale'),
       binary: tools.headscale,
-      address: '198.18.0.1',
+      address: '10.254.254.1',
       port: 8080,
     });
   const headscale = await start();
@@ -72,7 +72,7 @@ export async function openRealTailnet() {
       join: async (key: string) => {
         const file = join(folder, 'key');
         writeFileSync(file, key, { mode: 0o600 });
-        const login = ['--login-server=http://198.18.0.1:8080', `--auth-key=file:${file}`, '--timeout=5s'];
+        const login = ['--login-server=http://10.254.254.1:8080', `--auth-key=file:${file}`, '--timeout=5s'];
         await promisify(execFile)(tools.tailscale, [
           `--socket=${socket}`,
           'up',
@@ -119,15 +119,15 @@ export async function openRealTailnet() {
 
 export type RealTailnet = Awaited<ReturnType<typeof openRealTailnet>>;
 
-/** Waits until something can be had and is true, for ten seconds at most. */
-export async function eventually<T>(look: () => Promise<T>): Promise<T> {
-  for (const deadline = Date.now() + 10_000; ; await pause(50)) {
+/** Waits until something can be had and is true. */
+export async function eventually<T>(look: () => Promise<T>, withinSeconds = 10): Promise<T> {
+  for (const deadline = Date.now() + withinSeconds * 1000; ; await pause(50)) {
     try {
       const found = await look();
       if (found) return found;
     } catch (error) {
       if (Date.now() > deadline) throw error;
     }
-    if (Date.now() > deadline) throw new Error('It did not come about within ten seconds');
+    if (Date.now() > deadline) throw new Error(`It did not come about within ${withinSeconds} seconds`);
   }
 }

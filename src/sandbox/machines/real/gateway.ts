@@ -9,7 +9,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { CONTROL_ADDRESS, GATE, METADATA_ADDRESS } from './addresses.ts';
+import { CONTROL_ADDRESS, GATE, LOGIN_ADDRESS, METADATA_ADDRESS } from './addresses.ts';
 
 /** What the gateway asks: the path that a machine wants, and the machine's address. */
 export type MetadataQuestion = { type: 'metadata'; id: string; path: string; address: string };
@@ -21,7 +21,7 @@ const answerWithinMs = 10_000;
 function configureNetwork(): void {
   const run = (...words: string[]) => execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'inherit'] });
   run('link', 'set', 'lo', 'up');
-  for (const address of [CONTROL_ADDRESS, METADATA_ADDRESS])
+  for (const address of [CONTROL_ADDRESS, LOGIN_ADDRESS, METADATA_ADDRESS])
     run('address', 'add', `${address}/32`, 'dev', 'lo');
   // Machines reach each other through here, each with its own address as the only sender.
   const settings = { ip_forward: '1', 'conf/all/rp_filter': '1', 'conf/default/rp_filter': '1' };

@@ -9,7 +9,7 @@ import type { ControlServer } from '../../tailscale/control-server.ts';
 import { createHeadscaleControl } from '../../tailscale/headscale/control.ts';
 import { type Headscale, RELAY_OVER_HTTP, startHeadscale } from '../../tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../tailscale/policy.ts';
-import { CONTROL_ADDRESS, CONTROL_PORT, CONTROLLER_ADDRESS } from './addresses.ts';
+import { CONTROL_PORT, CONTROLLER_ADDRESS, LOGIN_ADDRESS } from './addresses.ts';
 import { startKeeper } from './keeper.ts';
 import { createMetadata } from './metadata.ts';
 import { openWorld, type World } from './world.ts';
@@ -94,7 +94,7 @@ function startControlServer(world: World, { dir, headscale }: RealMachinesOption
     run: world.run,
     dir: join(dir, 'headscale'),
     binary: headscale,
-    address: CONTROL_ADDRESS,
+    address: LOGIN_ADDRESS,
     port: CONTROL_PORT,
   });
 }

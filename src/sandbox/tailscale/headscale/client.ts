@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -75,6 +76,7 @@ export const NOT_FOUND = grpc.status.NOT_FOUND;
 
 const CALL_TIMEOUT_MS = 10_000;
 const LONGEST_PAUSE_MS = 500;
+const RETRY_PAUSE_MS = 100;
 
 type Unary = (
   request: object,
@@ -98,16 +100,28 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
     'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
     'grpc.min_reconnect_backoff_ms': 100,
   });
+  const callOnce = (method: keyof Calls, request: object, deadline: number) =>
+    new Promise<object>((resolve, reject) => {
+      const call = service[method] as unknown as Unary;
+      call.call(service, request, { deadline, waitForReady: true }, (error, answer) => {
+        if (error === null) resolve(answer);
+        else reject(new HeadscaleError(method, error));
+      });
+    });
   return {
-    call: (method, request) =>
-      new Promise((resolve, reject) => {
-        const options = { deadline: Date.now() + CALL_TIMEOUT_MS, waitForReady: true };
-        const call = service[method] as unknown as Unary;
-        call.call(service, request, options, (error, answer) => {
-          if (error === null) resolve(answer as never);
-          else reject(new HeadscaleError(method, error));
-        });
-      }),
+    call: async (method, request) => {
+      const deadline = Date.now() + CALL_TIMEOUT_MS;
+      for (;;) {
+        try {
+          return (await callOnce(method, request, deadline)) as never;
+        } catch (error) {
+          // It ended during the call, and is being started again. Every call may be made twice: a key that nobody has seen harms nobody.
+          const dropped = error instanceof HeadscaleError && error.code === grpc.status.UNAVAILABLE;
+          if (!dropped || Date.now() > deadline) throw error;
+          await pause(RETRY_PAUSE_MS);
+        }
+      }
+    },
     close: () => service.close(),
   };
 }
