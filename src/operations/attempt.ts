@@ -124,6 +124,8 @@ async function followRunbook(
   const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {
+    // Ended meanwhile: an abort that is past wakes nobody who waits for one.
+    signal.throwIfAborted();
     const { step, log } = recorder;
     return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
   } finally {

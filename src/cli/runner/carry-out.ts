@@ -114,6 +114,7 @@ async function follow({
   });
   try {
     const runbook = runbookFor(engine.runbooks, operation, agent);
+    controller.signal.throwIfAborted();
     const { step, log } = reporter;
     return await runbook({ operation, agent, signal: controller.signal, lease, backendUrl, step, log });
   } finally {
