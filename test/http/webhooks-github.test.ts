@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signBody } from '../../src/callback-signature.ts';
+import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
 import { Secret } from '../../src/secret.ts';
 import {
   ADDRESSES,
@@ -76,6 +77,21 @@ describe('the signature', () => {
       await bare.stop();
     }
   });
+});
+
+it('while the database is away a callback is answered 503, so that the runner says it again', async () => {
+  const nowhere = createConnection(createPool(new Secret('postgres://127.0.0.1:1/nowhere'), 1, 'test'));
+  const away = await startService({ remote: service.deps.remote, database: nowhere });
+  try {
+    const message = { job_id: '00000000-0000-4000-8000-000000000000', type: 'heartbeat' };
+    expect(await tell(away, message)).toMatchObject({
+      status: 503,
+      body: { error: expect.stringMatching(/database is unavailable/) },
+    });
+    expect((await tell(away, message, { sign: null })).status).toBe(401);
+  } finally {
+    await away.stop();
+  }
 });
 
 describe('signed, and not to be understood', () => {

@@ -37,7 +37,10 @@ const id = absent(
 );
 const address = absent(z.union([z.ipv4(), z.ipv6()], { error: 'is not an address' }));
 
-const sender = { job_id: z.string().min(1), workflow_run_id: id };
+const sender = {
+  job_id: z.string({ error: 'is missing, or no text' }).min(1, 'is missing'),
+  workflow_run_id: id,
+};
 const heartbeat = z.object({ ...sender, type: z.literal('heartbeat') });
 const provisioning = z.object({ ...sender, status: z.literal('provisioning'), step: text(STEP_LENGTH) });
 const running = z.object({
