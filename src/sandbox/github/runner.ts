@@ -9,6 +9,7 @@ import { endMarked } from '../marked-processes.ts';
 import type { SandboxSettings } from '../settings.ts';
 import { prepareAct, RUN_MARK } from './act.ts';
 import type { GithubOptions } from './options.ts';
+import { removePlainPath } from './plain-path.ts';
 import { openRunLog, type RunLog } from './run-log.ts';
 import {
   beginRun,
@@ -53,7 +54,8 @@ export async function startRunner(deps: RunnerDeps): Promise<{ stopped: Promise<
   await settleInterruptedRuns(deps.pool, deps.options);
   const { signal, settings } = deps;
   const loop = { signal, concurrency: settings.githubRunsAtOnce };
-  return { stopped: startDueLoop(deps.pool, createRunHandlers(deps), loop) };
+  const stopped = startDueLoop(deps.pool, createRunHandlers(deps), loop);
+  return { stopped: stopped.finally(() => removePlainPath(deps.options.dir)) };
 }
 
 /** At a start: ends what runs of an earlier sandbox have left running, and what those runs were. */

@@ -10,6 +10,7 @@ import { onTestFinished } from 'vitest';
 import { openSandboxDatabase } from '../../../src/sandbox/database.ts';
 import { createFaults } from '../../../src/sandbox/faults.ts';
 import { type GithubOptions, githubOptionsSchema } from '../../../src/sandbox/github/options.ts';
+import { removePlainPath } from '../../../src/sandbox/github/plain-path.ts';
 import { createGithubRouter } from '../../../src/sandbox/github/router.ts';
 import { startRunner } from '../../../src/sandbox/github/runner.ts';
 import { githubSchema } from '../../../src/sandbox/github/schema.ts';
@@ -76,6 +77,7 @@ export async function optionsFor(
   change: Partial<GithubOptions> = {},
 ): Promise<GithubOptions> {
   const folder = await makeFolder();
+  onTestFinished(() => removePlainPath(join(folder, 'github')));
   return githubOptionsSchema.parse({
     act,
     checkout,
