@@ -11,7 +11,8 @@ if (problem !== null) {
   process.exit(args.includes('--help') ? 0 : 2);
 }
 // The sandbox's GitHub runs the workflow on this machine.
-const runsWorkflows = process.env.EXECUTOR === 'github-actions' && process.env.MODE !== 'live';
+const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
+const runsWorkflows = EXECUTOR === 'github-actions' && MODE !== 'live' && SANDBOX_GITHUB !== 'no-token';
 const env = await setUp({
   tools: ['pulumi', 'ansible', 'prepared-machines', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });
