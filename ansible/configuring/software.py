@@ -1,5 +1,6 @@
 """What the agent is: one of an npm package, a binary, the operator's own role; or none of them."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,9 @@ def read_software(environment: Mapping[str, str], problems: list[str]) -> dict[s
         problems.append(f"AGENT_COMMAND: missing, with {needs_command.pop()}")
     problems += _problems_of_files(given)
     software: dict[str, object] = {_NAMES[name]: text for name, text in given.items()}
+    if not problems and given.get("AGENT_BINARY", "").startswith("/"):
+        with open(given["AGENT_BINARY"], "rb") as binary:
+            software["agent_binary_sha256"] = hashlib.file_digest(binary, "sha256").hexdigest()
     if environment.get("AGENT_PACKAGES"):
         software["agent_packages"] = re.split(r"[,\s]+", environment["AGENT_PACKAGES"].strip(", \n"))
     if environment.get("AGENT_ENVIRONMENT_FILE"):

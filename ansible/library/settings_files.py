@@ -15,7 +15,12 @@ short_description: Writes several small text files, each atomically
 description:
   - Brings files, links and absences to what is asked for, in one module call.
   - Every file that has a validator is checked by it before any file is replaced.
+  - What has changed may have to be told to a service. C(pending) is there from before the first change until all of the
+    playbook is done, so that a run that was killed in between is made up for by the next.
 options:
+  pending:
+    description: A mark below /run; while it is there, everything counts as changed. Whoever has applied the files removes it.
+    type: path
   files:
     description: What should be there, in this order.
     type: list
@@ -54,7 +59,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changed_paths:
-  description: The paths that were not as asked for.
+  description: The paths that were not as asked for, or all of them where an earlier change is still pending.
   type: list
   returned: always
 """
@@ -130,16 +135,26 @@ def settle(module: AnsibleModule, wrong: list[dict[str, Any]]) -> None:
             os.unlink(path)
 
 
+def mark(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    with open(path, "w", encoding="utf-8"):
+        pass
+
+
 def main() -> None:
     files = {"type": "list", "elements": "dict", "required": True, "options": FILE}
-    module = AnsibleModule(argument_spec={"files": files}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"files": files, "pending": {"type": "path"}}, supports_check_mode=True)
+    pending = module.params["pending"]
     for file in module.params["files"]:
         if sum(bool(file[name]) or file[name] == "" for name in ONE_OF) != 1:
             module.fail_json(msg=f"{file['path']}: exactly one of {', '.join(ONE_OF)} must be given")
     wrong = [file for file in module.params["files"] if not is_right(file)]
-    if not module.check_mode:
+    changed = module.params["files"] if pending and os.path.exists(pending) else wrong
+    if wrong and not module.check_mode:
+        if pending:
+            mark(pending)
         settle(module, wrong)
-    module.exit_json(changed=bool(wrong), changed_paths=[file["path"] for file in wrong])
+    module.exit_json(changed=bool(changed), changed_paths=[file["path"] for file in changed])
 
 
 if __name__ == "__main__":

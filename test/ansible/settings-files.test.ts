@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -26,9 +27,9 @@ function tests() {
   afterEach(() => run.close());
 
   /** Runs the module on this machine; gives what Ansible counted, or why it failed. */
-  async function settle(files: object[]): Promise<string> {
+  async function settle(files: object[], options: object = {}): Promise<string> {
     const playbook = join(run.folder, 'playbook.yml');
-    const tasks = [{ name: 'Settle', settings_files: { files } }];
+    const tasks = [{ name: 'Settle', settings_files: { files, ...options } }];
     writeFileSync(playbook, JSON.stringify([{ hosts: 'agents', gather_facts: false, tasks }]));
     const { code, stdout, stderr } = await run.start({ AGENT_PLAYBOOK: playbook }).ended;
     return code === 0 ? stdout.replace(/, \d+\.\d s\n$/, '') : stderr;
@@ -53,6 +54,18 @@ function tests() {
     expect(readlinkSync(join(root, 'link'))).toBe('behind');
     expect(existsSync(join(root, 'unwanted'))).toBe(false);
     expect(await settle(files)).toBe('configured 1 tasks, 0 changed');
+  });
+
+  it('what a killed run has changed counts as changed, until it is said to be in force', {
+    timeout: 60_000,
+  }, async () => {
+    const pending = join(root, 'marks/one');
+    const file = { path: join(root, 'file'), content: 'a\n' };
+    expect(await settle([file], { pending })).toContain('1 changed');
+    expect(await settle([file], { pending })).toContain('1 changed');
+    rmSync(pending);
+    expect(await settle([file], { pending })).toContain('0 changed');
+    expect(existsSync(pending)).toBe(false);
   });
 
   it('replaces nothing where one of them would not be valid, and leaves nothing beside', {
