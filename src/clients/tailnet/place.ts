@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { createLocalApi, type LocalApi } from './local-api.ts';
 
 /** The controller's own place on the tailnet: what it reaches agents by. */
@@ -41,9 +42,11 @@ export async function isRunning(api: LocalApi): Promise<boolean> {
   return status?.BackendState === 'Running';
 }
 
+const REACH_AGENT = fileURLToPath(new URL('reach-agent.sh', import.meta.url));
+
 /** For OpenSSH, which replaces `%` words and hands the rest to a shell. */
 export function proxyCommand(tailscale: string, socket: string): string {
-  return `${quoted(tailscale)} --socket=${quoted(socket)} nc %h %p`;
+  return ['sh', quoted(REACH_AGENT), quoted(tailscale), quoted(socket), '%h', '%p'].join(' ');
 }
 
 function quoted(path: string): string {

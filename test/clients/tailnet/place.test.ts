@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -43,8 +44,8 @@ test('the host’s own tailscaled is used where it is logged in', async () => {
   expect(await place?.isUp()).toBe(true);
 
   const userspace = await tailscaled(status({ BackendState: 'Running', TUN: false }));
-  expect((await findHostPlace('/usr/bin/tailscale', [userspace]))?.proxyCommand).toBe(
-    `/usr/bin/tailscale --socket=${userspace} nc %h %p`,
+  expect((await findHostPlace('/usr/bin/tailscale', [userspace]))?.proxyCommand).toMatch(
+    new RegExp(`^sh .*/reach-agent.sh /usr/bin/tailscale ${userspace} %h %p$`),
   );
   const loggedOut = await tailscaled(status({ BackendState: 'NeedsLogin' }));
   expect(await findHostPlace('/usr/bin/tailscale', [loggedOut, '/nowhere/s'])).toBeUndefined();
@@ -71,10 +72,37 @@ test('a tailscaled of our own touches nothing of the host, and runs where it is 
 });
 
 test('paths with any letters survive OpenSSH and the shell', () => {
-  expect(proxyCommand('/a/tailscale', '/b/s')).toBe('/a/tailscale --socket=/b/s nc %h %p');
-  expect(proxyCommand("/it's here/tailscale", '/100%/s')).toBe(
-    `'/it'\\''s here/tailscale' --socket=/100%%/s nc %h %p`,
+  expect(proxyCommand('/a/tailscale', '/b/s')).toMatch(/reach-agent.sh \/a\/tailscale \/b\/s %h %p$/);
+  const odd = proxyCommand("/it's here/tailscale", '/100%/s');
+  expect(odd.slice(odd.indexOf("'/it"))).toBe(`'/it'\\''s here/tailscale' /100%%/s %h %p`);
+});
+
+/** A tailscale command that leads to what stands in for an agent once it has been asked so often for a path. */
+function pathAfter(pings: number): { tailscale: string; said: () => string[] } {
+  const dir = mkdtempSync(join(tmpdir(), 'as-reach-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const [tailscale, log] = [join(dir, 'tailscale'), join(dir, 'log')];
+  const script = `#!/bin/sh
+echo "$*" >>'${log}'
+test "$2" != nc || exec cat
+test "$(wc -l <'${log}')" -gt ${pings}
+`;
+  writeFileSync(tailscale, script, { mode: 0o755 });
+  return { tailscale, said: () => readFileSync(log, 'utf8').trim().split('\n') };
+}
+
+test.each([
+  ['there is a path', 0, 1],
+  ['there is one a moment later', 2, 3],
+  ['nothing answers', 1000, 11],
+])('SSH is led to an agent when %s', (_, pings, asked) => {
+  const { tailscale, said } = pathAfter(pings);
+  const command = proxyCommand(tailscale, '/s').replace('%h', '100.64.0.7').replace('%p', '22');
+  expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(
+    'SSH-2.0',
   );
+  expect(said().slice(0, -1)).toEqual(Array(asked).fill('--socket=/s ping --c=1 --timeout=300ms 100.64.0.7'));
+  expect(said().at(-1)).toBe('--socket=/s nc 100.64.0.7 22');
 });
 
 test('joining says as whom, lets nobody in and leaves the host’s names alone', async () => {

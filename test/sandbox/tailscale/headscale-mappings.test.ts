@@ -60,7 +60,7 @@ test('the project’s policy keeps its rules; roles become a name, and its tests
 test('headscale speaks to nobody outside', () => {
   const settings = headscaleSettings({ dir: '/d', socket: '/d/s', address: '198.18.0.1', port: 8080 });
   expect(settings).toMatchObject({
-    derp: { urls: [], auto_update_enabled: false },
+    derp: { urls: [], auto_update_enabled: false, server: { ipv4: '198.18.0.1', ipv6: 'none' } },
     disable_check_updates: true,
     dns: { magic_dns: false, override_local_dns: false, nameservers: { global: [] } },
     logtail: { enabled: false },

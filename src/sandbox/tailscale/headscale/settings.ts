@@ -41,6 +41,8 @@ export function headscaleSettings({ dir, socket, address, port }: HeadscalePlace
         private_key_path: join(dir, 'derp.key'),
         automatically_add_embedded_derp_region: true,
         ipv4: address,
+        // Its own word for: not by this. A machine with an IPv6 address would wait three seconds for an answer before it names its relay.
+        ipv6: 'none',
       },
       urls: [],
       paths: [],
