@@ -46,14 +46,14 @@ const provision = () => latestOperation(installation, agentId);
 describe('an order that a runner carries out', () => {
   it('is answered at once, and becomes a running agent by the run’s callbacks alone', async () => {
     expect(await installation.deliver(event)).toMatchObject({ status: 200, body: { received: true } });
-    await installation.untilAgent(agentId, 'running');
+    await installation.untilAgent(agentId, 'running', 150);
     expect(await provision()).toMatchObject({
       executor: 'github-actions',
       status: 'succeeded',
       attempt: 1,
     });
     expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
-  }, 120_000);
+  }, 180_000);
 
   it('had one run of the workflow, whose heartbeat was heard and ended', async () => {
     const { operationId, workflowRunId } = await provision();
@@ -126,7 +126,7 @@ describe('an order that a runner carries out', () => {
       { withinSeconds: 20 },
     );
     await forgetToWait(killed);
-    await installation.untilAgent(killed, 'running', 120);
+    await installation.untilAgent(killed, 'running', 200);
     const operation = await latestOperation(installation, killed);
     expect(operation.attempt).toBeGreaterThan(1);
     expect(operation.workflowRunId).not.toBe(workflowRunId);
@@ -139,7 +139,7 @@ describe('an order that a runner carries out', () => {
       workflow_run_id: workflowRunId,
     };
     expect((await callBack(JSON.stringify(late))).status).toBe(409);
-  }, 240_000);
+  }, 360_000);
 
   it('that cannot be carried out fails with error and step, and leaves nothing billed', async () => {
     const failing = `failing-${randomUUID().slice(0, 8)}`;
@@ -151,7 +151,7 @@ describe('an order that a runner carries out', () => {
       effect: { kind: 'status', status: 403 },
     });
     await installation.deliver(paidCheckout({ agentId: failing, userId: 'user-1', region: 'eu-central' }));
-    await installation.untilAgent(failing, 'failed', 120);
+    await installation.untilAgent(failing, 'failed', 200);
     await clearFaults(installation.connection);
     const [row] = await installation.query('select * from provisioning_jobs where agent_id = $1', [failing]);
     expect(row).toMatchObject({
@@ -166,7 +166,7 @@ describe('an order that a runner carries out', () => {
         const { kind, status } = await latestOperation(installation, failing);
         return kind === 'rollback' && status === 'succeeded';
       },
-      { withinSeconds: 90 },
+      { withinSeconds: 150 },
     );
     const { executor, workflowRunId } = await latestOperation(installation, failing);
     expect([executor, (await workflowRun(installation, workflowRunId)).event]).toEqual([
@@ -179,7 +179,7 @@ describe('an order that a runner carries out', () => {
       tailnetKeys: [],
       devices: [],
     });
-  }, 240_000);
+  }, 360_000);
 });
 
 /** Silence is asked after when it has lasted two and a half minutes: so long it has lasted now. */
