@@ -1,5 +1,6 @@
 """One run, from top to bottom."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import ansible
@@ -57,13 +59,23 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
     environment = ansible.environment(folder, inputs, run_id)
     try:
         if inputs.connection == "ssh":
-            open_connection(inputs.host, folder, environment, alarm)
+            with _told("Reach the server over SSH", log):
+                open_connection(inputs.host, folder, environment, alarm)
         code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
         if inputs.connection == "ssh" and code == 0:
-            check_new_host_key(inputs.host, folder, environment, alarm)
+            with _told("See the new host key on a connection of its own", log):
+                check_new_host_key(inputs.host, folder, environment, alarm)
         return code
     finally:
         end_all(lambda: of_run(run_id))
+
+
+@contextlib.contextmanager
+def _told(what: str, log: int) -> Iterator[None]:
+    """As callbacks/progress.py tells of a task; what raises is told by others."""
+    began = time.monotonic()
+    yield
+    os.write(log, f"progress: {what}: ok ({time.monotonic() - began:.1f} s)\n".encode())
 
 
 def _run_ansible(
