@@ -137,7 +137,10 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     // Another one: its quota of API calls is whole, and its agents are in nobody's way.
     const { service, watch, meter, folder } = await open('fleet');
     const logFile = join(folder, 'sweep.log');
-    return { sweep: await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell }) };
+    const sweep = await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell });
+    // Its thousand agents would be looked after while something else is measured.
+    await service.stop();
+    return { sweep };
   },
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
