@@ -7,8 +7,9 @@ import type { Log } from '../log.ts';
 const PATIENCE_SECONDS = 5;
 
 /**
- * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database that knows of a firewall
- * or servers must find at least one of them there. In another project everything would look deleted, and new servers would be nobody's.
+ * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database that knows of the shared
+ * firewall must find it there, or one of the servers. In another project everything would look deleted, and new servers would be
+ * nobody's. Servers alone prove nothing: each may have been deleted by hand, or been named by a runner that was mistaken.
  * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on with a warning.
  */
 export async function checkHetznerProject(deps: {
@@ -17,7 +18,7 @@ export async function checkHetznerProject(deps: {
   log: Log;
 }): Promise<void> {
   const known = await readKnown(deps.database);
-  if (known.size === 0) return;
+  if (known === undefined) return;
   let there: number[];
   try {
     const [firewall, servers] = await Promise.race([
@@ -38,7 +39,8 @@ export async function checkHetznerProject(deps: {
   if (there.some((id) => known.has(String(id)))) return;
   throw new PermanentError(
     'HCLOUD_TOKEN belongs to another Hetzner project: nothing that this database knows of is there. ' +
-      'Start with a token of the project in which the agents were made.',
+      'Start with a token of the project in which the agents were made. If it is that one, and all was deleted there by hand: ' +
+      "delete from foundations where project = 'default'.",
   );
 }
 
@@ -48,11 +50,12 @@ async function noAnswer(): Promise<never> {
   throw new Error(`no answer within ${PATIENCE_SECONDS} s`);
 }
 
-async function readKnown(database: Database): Promise<Set<string>> {
+/** Ids of the firewall and of the servers; undefined where no firewall has been made. */
+async function readKnown(database: Database): Promise<Set<string> | undefined> {
   const [foundations, agents] = await Promise.all([
-    database.selectFrom('foundations').select('firewall_id').execute(),
+    database.selectFrom('foundations').select('firewall_id').where('firewall_id', 'is not', null).execute(),
     database.selectFrom('agents').select('server_id').where('server_id', 'is not', null).execute(),
   ]);
-  const ids = [...foundations.map((row) => row.firewall_id), ...agents.map((row) => row.server_id)];
-  return new Set(ids.filter((id) => id !== null));
+  if (foundations.length === 0) return undefined;
+  return new Set([...foundations.map((row) => row.firewall_id!), ...agents.map((row) => row.server_id!)]);
 }

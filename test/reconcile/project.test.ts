@@ -32,6 +32,21 @@ describe('the Hetzner project behind the token', () => {
     await checkHetznerProject({ database, hetzner: cloud(undefined), log });
   });
 
+  it('is not judged by a server alone, which may have been deleted by hand', async () => {
+    await database
+      .insertInto('agents')
+      .values({
+        agent_id: 'a1',
+        user_id: 'u',
+        region: 'fsn1',
+        location: 'fsn1',
+        plan: 'starter',
+        server_id: '4711',
+      })
+      .execute();
+    await checkHetznerProject({ database, hetzner: cloud(undefined), log });
+  });
+
   it('is the one that holds what the database knows, and no other', async () => {
     await database
       .insertInto('foundations')
