@@ -119,9 +119,11 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     workerId: newWorkerId(),
   });
   const monitor = startMonitor(deps, engine.health, engine.place);
+  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
+  const watch = watchRuns(deps);
   return {
     stop: async () => {
-      await Promise.all([monitor.stop(), worker.stop()]);
+      await Promise.all([monitor.stop(), watch?.stop(), worker.stop()]);
       await engine.stop();
       await pulumi.close();
     },
@@ -131,13 +133,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
 async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
   const { config, connections, log } = deps;
-  const dispatcher = startDispatcher({
-    ...deps,
-    github: githubOf(connections),
-    callbackSecret: connections.github.callbackSecret,
-    workerId: newWorkerId(),
-    retrySeconds: config.retrySeconds,
-  });
+  const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
   const place =
     connections.missingKeys.length === 0
@@ -153,6 +149,22 @@ async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<Running
       await place?.stop();
     },
   };
+}
+
+function dispatcherDeps(deps: ServiceDeps): DispatcherDeps {
+  return {
+    ...deps,
+    github: githubOf(deps.connections),
+    callbackSecret: deps.connections.github.callbackSecret,
+    workerId: newWorkerId(),
+    retrySeconds: deps.config.retrySeconds,
+  };
+}
+
+/** Where GitHub is configured, also while operations are carried out here. */
+function watchRuns(deps: ServiceDeps): RunningWorker | undefined {
+  if (missingForDispatch(deps.connections.github) !== undefined) return undefined;
+  return startDispatcher({ ...dispatcherDeps(deps), watchesOnly: true });
 }
 
 function githubOf({ github }: Connections): DispatcherDeps['github'] {

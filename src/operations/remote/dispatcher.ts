@@ -25,6 +25,11 @@ export interface DispatcherDeps {
   workerId: string;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
+  /**
+   * Nothing is sent: another executor has been chosen, and runs that had begun before are only seen to their end. Default
+   * false.
+   */
+  watchesOnly?: boolean;
 }
 
 export interface Dispatcher {
@@ -34,6 +39,8 @@ export interface Dispatcher {
 }
 
 const LOOK_SECONDS = 2;
+/** Mostly there is nothing to watch. */
+const WATCH_SECONDS = 15;
 const AT_ONCE = 8;
 const RATE_LIMIT_SECONDS = 60;
 
@@ -48,7 +55,8 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   // Nobody has listened for a while: runs that have ended since are asked after at once.
   let silentSeconds: number | undefined = 0;
   const once = async () => {
-    await registerWorker(deps.database, { workerId: deps.workerId, concurrency: AT_ONCE });
+    if (!deps.watchesOnly)
+      await registerWorker(deps.database, { workerId: deps.workerId, concurrency: AT_ONCE });
     await lookOnce(deps, { isStopping: () => stopping, silentSeconds });
   };
   const look = async () => {
@@ -65,7 +73,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
     again = true;
     if (!stopping) looking ??= look();
   };
-  const timer = setInterval(wake, LOOK_SECONDS * 1000);
+  const timer = setInterval(wake, (deps.watchesOnly ? WATCH_SECONDS : LOOK_SECONDS) * 1000);
   wake();
   return {
     wake,
@@ -73,7 +81,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
       stopping = true;
       clearInterval(timer);
       await looking;
-      await unregisterWorker(deps.database, deps.workerId);
+      if (!deps.watchesOnly) await unregisterWorker(deps.database, deps.workerId);
     },
   };
 }
@@ -87,7 +95,7 @@ export async function lookOnce(
   }: { isStopping?: () => boolean; silentSeconds?: number | undefined } = {},
 ): Promise<void> {
   await settleExpired(deps.database, deps.queue, deps.log);
-  await dispatchDue(deps, isStopping);
+  if (!deps.watchesOnly) await dispatchDue(deps, isStopping);
   for (const row of await settleCancelled(deps.database, deps.queue))
     deps.log.info({ event: 'attempt.cancelled', ...idsOf(row) }, `${row.kind} of ${row.agent_id}: cancelled`);
   if ('missing' in deps.github) return;

@@ -481,4 +481,19 @@ describe('the choice of the executor', () => {
     await tell(begun, { status: 'failed', error: 'no' }, 1);
     expect((await operation(at, begun)).executor).toBe('local');
   });
+
+  test('leaves nobody waiting for a run that died: who works here only asks after it, and sends nothing', async () => {
+    const begun = await dispatched('a1', '900');
+    await tell(begun, { status: 'provisioning' }, 1);
+    const sent = dispatches().length;
+    await chooseExecutor(at.database, 'local');
+    github.runs.set('900', { status: 'completed', conclusion: 'cancelled' });
+    const watch = startDispatcher({ ...deps, watchesOnly: true });
+    await expect
+      .poll(async () => (await operation(at, begun)).status, { timeout: 10_000, interval: 20 })
+      .toBe('queued');
+    await watch.stop();
+    expect((await operation(at, begun)).executor).toBe('local');
+    expect(dispatches()).toHaveLength(sent);
+  });
 });
