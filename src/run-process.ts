@@ -138,7 +138,7 @@ interface HttpParts extends Omit<StartDeps, 'role'> {
 
 async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number }> {
   const { config, connections, installation, closers, log, stopping, database, queue, events } = parts;
-  const server = await listen(config);
+  const server = await listen(config, installation?.role === 'join');
   closers.add('the web server', () => closeServer(server));
   const { port } = server.address() as AddressInfo;
   // With PORT=0 the port is known only now.
@@ -164,13 +164,19 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
   return { url: publicUrl, port };
 }
 
-async function listen(config: Config): Promise<Server> {
+const OTHER_PORT_HINT = 'Choose another: PORT=8081 npm start';
+const JOINS_HINT =
+  'another program, most likely the process that runs this installation already; a further worker needs no port (--role worker)';
+
+async function listen(config: Config, joins: boolean): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 65_000 });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? new Error(`Port ${config.port} is in use by another program. Choose another: PORT=8081 npm start`)
+          ? new Error(
+              `Port ${config.port} is in use by ${joins ? JOINS_HINT : 'another program'}. ${OTHER_PORT_HINT}`,
+            )
           : error,
       ),
     );

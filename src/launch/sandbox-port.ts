@@ -19,7 +19,7 @@ export async function chooseSandboxPort(dataDir: string): Promise<number> {
     await sleep(100);
     port = await freePort(last);
   }
-  if (port !== last) writeFileSync(path, String(port));
+  if (port !== last) writeFileSync(path, String(port), { mode: 0o600 });
   return port;
 }
 

@@ -66,6 +66,8 @@ async function readAgent(
     if (agent === undefined) throw new CommandError(`There is no agent ${agentId}`);
     if (agent.tailnet_ip === null || agent.secrets === null)
       throw new CommandError(`Agent ${agentId} (${agent.status}) is not on the tailnet`);
+    if (agent.status === 'stopped')
+      throw new CommandError(`Agent ${agentId} is stopped: npm run agents -- start ${agentId}`);
     const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
     await audit(database, { actor: 'operator', action: 'agent.ssh', agentId });
     return { agent, keys };
