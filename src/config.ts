@@ -1,29 +1,25 @@
 import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
+import {
+  apiToken,
+  backendUrl,
+  concurrency,
+  hostName,
+  httpUrl,
+  leaseSeconds,
+  passphrase,
+  port,
+  postgresUrl,
+  retrySeconds,
+  sandboxBackendUrl,
+} from './config-fields.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
-import { type GithubAccount, missingForDispatch, readGithubAccount } from './github-account.ts';
+import { missingForDispatch } from './github-account.ts';
+import { type LiveAccounts, readAccounts } from './live-accounts.ts';
 import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
-import { Secret } from './secret.ts';
-
-/** Credentials of the services that live mode works with. */
-export interface LiveAccounts {
-  stripe: { secretKey: Secret; webhookSecrets: Secret[] };
-  hcloud: { token: Secret; endpoint: string | undefined };
-  tailscale: TailscaleAccount;
-  github: GithubAccount;
-  /** Variables with keys to the clouds that are not set, which is possible where GitHub's runners have them. */
-  missingKeys: string[];
-}
-
-export interface TailscaleAccount {
-  credential: { kind: 'api-key'; key: Secret } | { kind: 'oauth'; clientId: string; clientSecret: Secret };
-  tailnet: string;
-  baseUrl: string;
-  loginServer: string | undefined;
-}
+import type { Secret } from './secret.ts';
 
 const EXECUTORS = ['local', 'github-actions'] as const;
 export type ExecutorName = (typeof EXECUTORS)[number];
@@ -125,51 +121,6 @@ export const PASSED_ON = [
   'no_proxy',
   'PULUMI_HOME',
 ];
-
-export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
-const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
-const port = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be a port number')
-  .transform(Number)
-  .refine((value) => value <= 65_535, 'must be a port number');
-const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
-export const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
-/** Pulumi takes what it does not know for the address of its own cloud. */
-export const backendUrl = z
-  .string()
-  .regex(
-    /^(postgres(ql)?|s3|gs|azblob|file|https):\/\//,
-    'must be an address of a Pulumi backend, such as postgres://…',
-  );
-const sandboxBackendUrl = z
-  .string()
-  .regex(/^(postgres(ql)?|file):\/\//, 'must begin with postgres:// or file:// in sandbox mode');
-const webhookSecrets = z
-  .string()
-  .transform((text) =>
-    text
-      .split(',')
-      .map((secret) => secret.trim())
-      .filter(Boolean),
-  )
-  .refine((secrets) => secrets.length > 0, 'names no secret');
-const concurrency = z.coerce
-  .number({ error: 'must be a whole number from 1 to 64' })
-  .int('must be a whole number from 1 to 64')
-  .min(1, 'must be a whole number from 1 to 64')
-  .max(64, 'must be a whole number from 1 to 64');
-const retrySeconds = z.coerce
-  .number({ error: 'must be a number of seconds from 1 to 300' })
-  .min(1, 'must be a number of seconds from 1 to 300')
-  .max(300, 'must be a number of seconds from 1 to 300');
-/** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
-const leaseSeconds = z.coerce
-  .number({ error: 'must be a number of seconds from 10 to 300' })
-  .min(10, 'must be a number of seconds from 10 to 300')
-  .max(300, 'must be a number of seconds from 10 to 300');
-const apiToken = z.string().min(16, 'must have at least 16 characters');
-export const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
 
 /**
  * Reads the environment; the only place that does.
@@ -305,68 +256,6 @@ function liveNotices({ executor, accounts }: LiveConfig): string[] {
           `Without ${missingKeys.join(' and ')} this service does not look at the clouds: no sweep, no check of the project.`,
         ]),
   ];
-}
-
-function readAccounts(reader: EnvironmentReader, executor: ExecutorName): LiveAccounts {
-  // The runners have the keys then; this service looks at the clouds where it has some too.
-  const keysElsewhere = executor === 'github-actions';
-  const secrets = reader.required(
-    'STRIPE_WEBHOOK_SECRET',
-    webhookSecrets,
-    'it signs Stripe’s events (starts with whsec_)',
-  );
-  return {
-    stripe: {
-      secretKey: reader.requiredSecret(
-        'STRIPE_SECRET_KEY',
-        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_live_, rk_live_, sk_test_ or rk_test_'),
-        'the Stripe API key',
-      ),
-      webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
-    },
-    hcloud: {
-      token: keysElsewhere
-        ? (reader.secret('HCLOUD_TOKEN', hcloudToken) ?? new Secret(''))
-        : reader.requiredSecret('HCLOUD_TOKEN', hcloudToken, 'a read and write token of the Hetzner project'),
-      endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl),
-    },
-    tailscale: readTailscale(reader, { required: !keysElsewhere }),
-    github: readGithubAccount(reader, { required: keysElsewhere }),
-    missingKeys: [
-      ...(reader.text('HCLOUD_TOKEN') === undefined ? ['HCLOUD_TOKEN'] : []),
-      ...(reader.text('TAILSCALE_OAUTH_CLIENT_ID') === undefined &&
-      reader.text('TAILSCALE_API_KEY') === undefined
-        ? ['TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']
-        : []),
-    ],
-  };
-}
-
-export function readTailscale(
-  reader: EnvironmentReader,
-  { required }: { required: boolean },
-): TailscaleAccount {
-  const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
-  const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
-  const key = reader.secret('TAILSCALE_API_KEY');
-  if ((clientId === undefined) !== (clientSecret === undefined)) {
-    reader.problems.push(
-      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
-    );
-  } else if (required && clientId === undefined && key === undefined) {
-    reader.problems.push(
-      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
-    );
-  }
-  const oauth = clientId !== undefined && clientSecret !== undefined;
-  return {
-    credential: oauth
-      ? { kind: 'oauth', clientId, clientSecret }
-      : { kind: 'api-key', key: key ?? new Secret('') },
-    tailnet: reader.text('TAILSCALE_TAILNET') ?? '-',
-    baseUrl: reader.read('TAILSCALE_BASE_URL', httpUrl) ?? 'https://api.tailscale.com',
-    loginServer: reader.read('TAILSCALE_LOGIN_SERVER', httpUrl),
-  };
 }
 
 /** Where the operator's commands look for the running service. What is undefined stands in `sandboxFile`. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { LiveConfig, TailscaleAccount } from './config.ts';
+import type { LiveConfig } from './config.ts';
 import type { GithubAccount } from './github-account.ts';
 import { siblingUrl } from './launch/databases.ts';
+import type { TailscaleAccount } from './live-accounts.ts';
 import { Secret } from './secret.ts';
 
 /** Where everything is that a service process talks to, in either mode: nothing after this asks for the mode. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { httpUrl } from './config-fields.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import type { Secret } from './secret.ts';
 
@@ -19,7 +20,6 @@ export interface GithubAccount {
 
 const GITHUB_API = 'https://api.github.com';
 const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com';
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
 const name = z.string().regex(/^[\w.-]{1,100}$/, 'must be a name of letters, digits, hyphens and dots');
 const ref = z.string().regex(/^[\w./-]{1,200}$/, 'must be the name of a branch or tag');
 const callbackSecret = z.string().min(16, 'must have at least 16 characters');

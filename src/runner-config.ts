@@ -3,20 +3,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
-import {
-  backendUrl,
-  type Config,
-  ConfigError,
-  hcloudToken,
-  httpUrl,
-  PASSED_ON,
-  passphrase,
-  readTailscale,
-} from './config.ts';
+import { type Config, ConfigError, PASSED_ON } from './config.ts';
+import { backendUrl, hcloudToken, httpUrl, passphrase } from './config-fields.ts';
 import { HETZNER_ENDPOINT, healthAddress } from './connections.ts';
 import type { EngineConnections } from './engine.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { builtinProviders } from './launch/builtin-providers.ts';
+import { readTailscale } from './live-accounts.ts';
 import type { Secret } from './secret.ts';
 
 /** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { TailscaleAccount } from '../../config.ts';
+import type { TailscaleAccount } from '../../live-accounts.ts';
 import type { Secret } from '../../secret.ts';
 
 /** How the Pulumi CLI is told where its state is, and to ask nobody outside about updates and plugins. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { TailscaleAccount } from '../../config.ts';
+import type { TailscaleAccount } from '../../live-accounts.ts';
 import { type CallWatch, HttpError, requestJson } from '../request.ts';
 
 const device = z.object({
