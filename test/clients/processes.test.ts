@@ -43,7 +43,8 @@ test('a process is found by its environment wherever it has gone, and ended with
   const pids = await startFamily({ MARK: mark });
   const other = await startFamily({ MARK: 'another' });
   const mine = (environment: ReadonlyMap<string, string>) => environment.get('MARK') === mark;
-  expect(findProcesses(mine)).toEqual(expect.arrayContaining(pids));
+  // The shell names its children before they have become their programs.
+  await expect.poll(() => findProcesses(mine), { interval: 5 }).toEqual(expect.arrayContaining(pids));
   const ended = await endProcesses(mine);
   expect(ended).toEqual(expect.arrayContaining(pids));
   expect(findProcesses(mine).filter((pid) => processIdentity(pid) !== null)).toEqual([]);
