@@ -20,9 +20,11 @@ export async function endMarked(
 ): Promise<number[]> {
   const ended = new Set<number>();
   const deadline = Date.now() + timeoutSeconds * 1000;
-  for (;;) {
+  for (let emptyLooks = 0; ; ) {
     const found = findMarked(variable, matches);
-    if (found.length === 0) return [...ended];
+    // One that is just becoming another program shows no environment for a moment: a single look may miss it.
+    emptyLooks = found.length === 0 ? emptyLooks + 1 : 0;
+    if (emptyLooks === 2) return [...ended];
     if (Date.now() > deadline) throw new Error(`Processes ${found.join(', ')} could not be ended`);
     for (const pid of found) {
       ended.add(pid);
