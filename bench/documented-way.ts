@@ -105,6 +105,6 @@ async function removeDevices(sandbox: SandboxFile, names: Set<string>): Promise<
     loginServer: undefined,
   });
   for (const device of await tailscale.listDevices())
-    if (names.has(device.hostname)) await tailscale.deleteDevice(device.id);
+    if (names.has(device.hostname)) await tailscale.deleteDevice(device.nodeId);
   names.clear();
 }

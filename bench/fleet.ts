@@ -20,6 +20,8 @@ const TOLD_EVERY = 250;
 const LOCATION = 'nbg1';
 const PLAN = 'starter';
 
+type Place = Pick<Member, 'tailnetIp' | 'tailnetName' | 'tailnetNodeId'>;
+
 interface Member {
   agentId: string;
   operationId: string;
@@ -27,6 +29,7 @@ interface Member {
   ipv4: string;
   tailnetIp: string;
   tailnetName: string;
+  tailnetNodeId: string;
 }
 
 /**
@@ -35,7 +38,7 @@ interface Member {
  */
 export async function makeFleet(deps: FleetDeps, count: number): Promise<void> {
   const calls = cloudCalls(deps.sandbox);
-  const members: Omit<Member, 'tailnetIp' | 'tailnetName'>[] = [];
+  const members: Omit<Member, keyof Place>[] = [];
   let begun = 0;
   const lane = async () => {
     while (begun < count) {
@@ -61,10 +64,17 @@ const server = z.object({
   server: z.object({ id: z.number(), public_net: z.object({ ipv4: z.object({ ip: z.string() }) }) }),
 });
 const deviceList = z.object({
-  devices: z.array(z.object({ hostname: z.string(), name: z.string(), addresses: z.array(z.string()) })),
+  devices: z.array(
+    z.object({
+      nodeId: z.string(),
+      hostname: z.string(),
+      name: z.string(),
+      addresses: z.array(z.string()),
+    }),
+  ),
 });
 
-async function makeMember(calls: Calls): Promise<Omit<Member, 'tailnetIp' | 'tailnetName'>> {
+async function makeMember(calls: Calls): Promise<Omit<Member, keyof Place>> {
   const agentId = `fleet-${randomUUID().slice(0, 13)}`;
   const operationId = randomUUID();
   const name = agentName(agentId);
@@ -92,6 +102,7 @@ async function makeMember(calls: Calls): Promise<Omit<Member, 'tailnetIp' | 'tai
       labels,
       user_data: renderUserData({
         hostname: name,
+        joinName: name,
         tailnetKey: tailnetKey.key,
         adminPublicKey: keys.sshPublicKey,
         hostPrivateKey: keys.hostPrivateKey,
@@ -104,19 +115,16 @@ async function makeMember(calls: Calls): Promise<Omit<Member, 'tailnetIp' | 'tai
 
 const JOIN_SECONDS = 120;
 
-async function untilJoined(
-  calls: Calls,
-  count: number,
-): Promise<Map<string, { tailnetIp: string; tailnetName: string }>> {
+async function untilJoined(calls: Calls, count: number): Promise<Map<string, Place>> {
   const deadline = Date.now() + JOIN_SECONDS * 1000;
   for (;;) {
     const { devices } = deviceList.parse(await calls.tailscale('GET', '/tailnet/-/devices'));
     const ours = devices.filter(({ hostname }) => hostname.startsWith(agentName('fleet-')));
     if (ours.length >= count)
       return new Map(
-        ours.map(({ hostname, name, addresses }) => [
+        ours.map(({ nodeId, hostname, name, addresses }) => [
           hostname,
-          { tailnetIp: addresses[0]!, tailnetName: name },
+          { tailnetIp: addresses[0]!, tailnetName: name, tailnetNodeId: nodeId },
         ]),
       );
     if (Date.now() > deadline)
@@ -128,8 +136,8 @@ async function untilJoined(
 async function insertAgent(watch: AgentWatch, member: Member): Promise<void> {
   await watch.rows(
     `insert into agents (agent_id, user_id, region, location, plan, status, step, health,
-       server_id, server_name, ipv4, tailnet_ip, tailnet_name, inputs)
-     values ($1, 'bench', 'eu-central', $2, $3, 'running', 'running', 'healthy', $4, $5, $6, $7, $8, $9)`,
+       server_id, server_name, ipv4, tailnet_ip, tailnet_name, tailnet_node_id, inputs)
+     values ($1, 'bench', 'eu-central', $2, $3, 'running', 'running', 'healthy', $4, $5, $6, $7, $8, $9, $10)`,
     [
       member.agentId,
       LOCATION,
@@ -139,6 +147,7 @@ async function insertAgent(watch: AgentWatch, member: Member): Promise<void> {
       member.ipv4,
       member.tailnetIp,
       member.tailnetName,
+      member.tailnetNodeId,
       JSON.stringify({ agentId: member.agentId, operationId: member.operationId, keyGeneration: 1 }),
     ],
   );

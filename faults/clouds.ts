@@ -12,7 +12,7 @@ export interface CloudContents {
   servers: CloudServer[];
   sshKeys: { id: number; name: string; labels: Record<string, string> }[];
   firewalls: { id: number; name: string }[];
-  devices: { id: string; hostname: string; addresses: string[] }[];
+  devices: { id: string; nodeId: string; name: string; hostname: string; addresses: string[] }[];
   keys: { id: string; description: string; invalid: boolean }[];
 }
 

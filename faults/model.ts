@@ -103,11 +103,14 @@ function checkAgent(snapshot: Snapshot, agent: AgentRecord, expected: Expectatio
 type Belongings = ReturnType<typeof belongings>;
 
 /** Everything of one agent in the clouds and in Pulumi's table. */
-function belongings({ clouds, state }: Snapshot, agentId: string) {
+function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
   const name = nameOf(agentId);
   const servers = clouds.servers.filter((server) => serverOwner(server) === agentId || server.name === name);
   const sshKeys = clouds.sshKeys.filter((key) => key.name === name || key.labels['agent-id'] === agentId);
-  const devices = clouds.devices.filter((device) => device.hostname === name);
+  const hostnames = new Set(joinNames.filter((row) => row.agent_id === agentId).map((row) => row.name));
+  const devices = clouds.devices.filter(
+    (device) => device.name.split('.')[0] === name || hostnames.has(device.hostname),
+  );
   const keys = clouds.keys.filter((key) => key.description.replace(/ \d+$/, '') === name);
   const stateOf = new RegExp(`/${name}(/|\\.|$)`);
   return {
@@ -118,7 +121,7 @@ function belongings({ clouds, state }: Snapshot, agentId: string) {
     billed: [
       ...servers.map((server) => `server ${server.name} (${server.id})`),
       ...sshKeys.map((key) => `SSH key ${key.name}`),
-      ...devices.map((device) => `device ${device.hostname}`),
+      ...devices.map((device) => `device ${device.name}`),
       ...keys.map((key) => `tailnet key ${key.description}`),
     ],
     state: state.filter(({ key }) => stateOf.test(key)).map(({ key }) => `state row ${key}`),
@@ -148,6 +151,8 @@ function faultsOfRunning(agent: AgentRecord, found: Belongings, { bereft }: Expe
   const [device] = found.devices;
   if (device !== undefined && agent.tailnet_ip !== null && !device.addresses.includes(agent.tailnet_ip))
     faults.push(`${id} says ${agent.tailnet_ip}, its device has ${device.addresses.join(', ')}`);
+  if (device !== undefined && agent.tailnet_node_id !== device.nodeId)
+    faults.push(`${id} says device ${agent.tailnet_node_id}, its device is ${device.nodeId}`);
   if (!found.state.some((row) => row.includes('/stacks/'))) faults.push(`${id} has no stack`);
   return faults;
 }

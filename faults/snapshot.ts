@@ -9,6 +9,7 @@ export interface AgentRecord {
   health: string;
   server_id: string | null;
   tailnet_ip: string | null;
+  tailnet_node_id: string | null;
   error: string | null;
 }
 
@@ -40,6 +41,8 @@ export interface StatusEvent {
 /** Everything that the model looks at, read within a moment. */
 export interface Snapshot {
   agents: AgentRecord[];
+  /** Hostnames under which servers were to join the tailnet. */
+  joinNames: { name: string; agent_id: string }[];
   operations: OperationRecord[];
   statusEvents: StatusEvent[];
   /** Of each operation: how many events it has and the highest sequence number. */
@@ -86,7 +89,7 @@ async function readRows(client: pg.Client) {
   const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
   return {
     agents: await rows<AgentRecord>(
-      'select agent_id, status, health, server_id, tailnet_ip, error from agents',
+      'select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, error from agents',
     ),
     operations: await rows<OperationRecord>(OPERATIONS),
     statusEvents: await rows<StatusEvent>(
@@ -96,6 +99,7 @@ async function readRows(client: pg.Client) {
     sequences: await rows<Snapshot['sequences'][number]>(
       'select operation_id, count(*)::int as count, max(sequence)::int as last from operation_events group by 1',
     ),
+    joinNames: await rows<Snapshot['joinNames'][number]>('select name, agent_id from tailnet_join_names'),
     orders: await rows<Snapshot['orders'][number]>('select session_id, agent_id, attention from orders'),
     storedEvents: (await rows<{ id: string }>('select id from stripe_events')).map(({ id }) => id),
   };

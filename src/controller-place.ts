@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type OwnPlaceOptions, openOwnPlace } from './clients/tailnet/own-place.ts';
@@ -56,7 +56,13 @@ async function openClaimedPlace(
     stateDir,
     socket: socketIn(stateDir),
     hostname: controllerName(config.dataDir, number),
-    makeKey: (name) => makeControllerKey(tailscale, { hostname: name, ephemeral: isTemporary }),
+    makeKey: (name) =>
+      makeControllerKey(tailscale, {
+        hostname: name,
+        ephemeral: isTemporary,
+        formerId: readDevice(stateDir),
+      }),
+    tellDevice: (deviceId) => writeDevice(stateDir, deviceId),
     isTemporary,
     isKnown: tailscale.hasDevice,
     environment: { ...config.childEnvironment, ...marks },
@@ -75,6 +81,21 @@ async function openClaimedPlace(
     release();
     throw error;
   }
+}
+
+const deviceFile = (stateDir: string) => join(stateDir, 'device-id');
+
+/** Which device the place was when it was last on the tailnet; kept apart from tailscaled's state, which may be lost or given up. */
+function readDevice(stateDir: string): string | undefined {
+  try {
+    return readFileSync(deviceFile(stateDir), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function writeDevice(stateDir: string, deviceId: string): void {
+  if (readDevice(stateDir) !== deviceId) writeFileSync(deviceFile(stateDir), deviceId, { mode: 0o600 });
 }
 
 export const tailnetDir = (dataDir: string) => join(dataDir, 'tailnet');

@@ -68,7 +68,7 @@ export function createRunbooks(parts: RunbookParts): Runbooks {
     resize: createResize(renewal),
     rebuild: createRebuild(renewal),
     refresh: createRefresh({ ...clouds, executor, health }),
-    rollback: createRollback({ ...clouds, executor, state }),
-    destroy: createDestroy({ ...clouds, executor, state }),
+    rollback: createRollback({ ...clouds, executor, state, vault: parts.vault }),
+    destroy: createDestroy({ ...clouds, executor, state, vault: parts.vault }),
   };
 }

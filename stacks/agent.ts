@@ -28,15 +28,15 @@ export interface AgentStackOutputs {
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
-  { found = {}, renewal }: { found?: FoundResources | undefined; renewal?: Renewal | undefined } = {},
+  { found = {}, device: knownDevice, tellUserData }: AgentStackOptions = {},
 ): AgentStackOutputs {
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
   const userData = userDataOf(inputs, secrets, tailnetKey);
   const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
-  if (renewal !== undefined) userData.apply(renewal.tell);
-  const device = renewal === undefined ? joinedDevice(inputs, server) : known(renewal.device);
+  if (tellUserData !== undefined) userData.apply(tellUserData);
+  const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
   configuration(inputs, server, device.tailnetIp);
   return {
     serverId: server.id,
@@ -47,12 +47,12 @@ export function agentStack(
   };
 }
 
-/** A new key is made for a server that is about to be installed anew: its device is gone or going, so it is not looked up. */
-export interface Renewal {
-  /** The device as it was. */
-  device: KnownDevice;
-  /** Hears what the server is to be installed with. */
-  tell(userData: string): void;
+export interface AgentStackOptions {
+  found?: FoundResources | undefined;
+  /** The recorded device; unset: the server joins, or has joined, under the inputs' `joinName`. */
+  device?: KnownDevice | undefined;
+  /** Hears what the server is, or would be, installed with. */
+  tellUserData?: ((userData: string) => void) | undefined;
 }
 
 /** A provider of the stack's own where the default one asks too often for the project's quota; its token comes from the environment. */
@@ -104,6 +104,7 @@ function userDataOf(inputs: AgentInputs, secrets: AgentSecrets, { key }: Tailnet
   return key.apply((tailnetKey) =>
     renderUserData({
       hostname: agentName(inputs.agentId),
+      joinName: joinNameOf(inputs),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
       hostPrivateKey: secrets.hostPrivateKey,
@@ -150,16 +151,21 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
   tailnetName: pulumi.output(tailnetName),
 });
 
+const joinNameOf = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
+
+/** The name is the one that the device is about to be given; the machine's own, which it can change, is of no account. */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
-    { hostname: agentName(inputs.agentId), waitFor: `${inputs.joinTimeoutSeconds}s` },
+    { hostname: joinNameOf(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },
     { dependsOn: [server] },
   );
   return {
     tailnetIp: device.addresses.apply(
       (addresses) => addresses.find((address) => address.startsWith('100.')) ?? addresses[0] ?? '',
     ),
-    tailnetName: device.apply(({ name }) => name ?? ''),
+    tailnetName: device.apply(({ name }) =>
+      [agentName(inputs.agentId), ...(name ?? '').split('.').slice(1)].join('.'),
+    ),
   };
 }
 

@@ -12,28 +12,24 @@ export interface AgentProgram {
   inputs: AgentInputs;
   secrets: AgentSecrets;
   found?: FoundResources;
-  /** Set where the server is about to be installed anew: its device is not looked up, this one is taken for granted. */
-  device?: KnownDevice;
+  /** The recorded device; unset until there is one, or where the server is about to join as another. */
+  device?: KnownDevice | undefined;
 }
 
 /**
- * The Pulumi program for one stack: resources in, outputs out. `tellUserData` hears what a server that is about to be installed anew is to
- * be told; it is no output, since it holds secrets.
+ * The Pulumi program for one stack: resources in, outputs out. `tellUserData` hears what the server is, or would be, installed with;
+ * it is no output, since it holds secrets.
  */
 export function createProgram(
   program: StackProgram,
-  tellUserData: (userData: string) => void = () => {},
+  tellUserData?: (userData: string) => void,
 ): () => Promise<Record<string, unknown>> {
   return async () => {
     switch (program.stack) {
       case 'agent':
-        return { ...agentStack(program.inputs, program.secrets, optionsOf(program, tellUserData)) };
+        return { ...agentStack(program.inputs, program.secrets, { ...program, tellUserData }) };
       case 'foundation':
         return { ...foundationStack(program.inputs, program.found) };
     }
   };
-}
-
-function optionsOf({ found, device }: AgentProgram, tell: (userData: string) => void) {
-  return { found, renewal: device && { device, tell } };
 }

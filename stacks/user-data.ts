@@ -1,5 +1,7 @@
 export interface UserData {
   hostname: string;
+  /** The hostname under which the server joins the tailnet. */
+  joinName: string;
   tailnetKey: string;
   adminPublicKey: string;
   hostPrivateKey: string;
@@ -53,7 +55,7 @@ ${indent(joinScript(data), 4)}
  * we know; from then on the vendor's own package keeps the keyring. Names of the tailnet are of no use to an agent, which may
  * reach nothing there.
  */
-function joinScript({ hostname, loginServer }: UserData): string {
+function joinScript({ joinName, loginServer }: UserData): string {
   const login = loginServer === undefined ? '' : ` --login-server=${loginServer}`;
   return `set -eu
 trap 'rm -f ${KEY_FILE}' EXIT
@@ -71,7 +73,7 @@ if ! command -v tailscale >/dev/null; then
   $apt_get install -y tailscale
   sed -i 's/,${TAILSCALE_SIGNING_KEY}//' "$list"
 fi
-tailscale up --auth-key=file:${KEY_FILE} --hostname=${hostname} --accept-dns=false${login}`;
+tailscale up --auth-key=file:${KEY_FILE} --hostname=${joinName} --accept-dns=false${login}`;
 }
 
 function indent(text: string, width: number): string {

@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, generateKeyPairSync, randomBytes, scryptSync } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  generateKeyPairSync,
+  randomBytes,
+  scryptSync,
+} from 'node:crypto';
 import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
@@ -54,17 +61,28 @@ export interface Vault {
   seal(agentId: string, keys: AgentKeys): Buffer;
   /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
   open(agentId: string, sealed: Buffer): AgentKeys;
+  /**
+   * The hostname under which a server with the tailnet key of this generation joins: the same at every repetition, and not to be
+   * guessed without the passphrase. A DNS label of 37 characters.
+   */
+  joinName(agentId: string, keyGeneration: number): string;
 }
 
 const FORMAT = 1;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const SALT = 'agent-stacks agent secrets v1';
+const JOIN_NAME_BYTES = 16;
 
 /** AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce, tag, ciphertext. */
 export function createVault(passphrase: Secret): Vault {
   const key = scryptSync(passphrase.reveal(), SALT, 32);
+  const nameKey = createHmac('sha256', key).update('join names').digest();
   return {
+    joinName: (agentId, keyGeneration) => {
+      const text = createHmac('sha256', nameKey).update(`${agentId} ${keyGeneration}`).digest();
+      return `join-${text.subarray(0, JOIN_NAME_BYTES).toString('hex')}`;
+    },
     seal: (agentId, keys) => {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(agentId));

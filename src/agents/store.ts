@@ -6,13 +6,19 @@ import { move } from './move.ts';
 import type { AgentStatus, AgentStep, Health } from './states.ts';
 
 /** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
-export interface AgentOutputs {
+export interface StackOutputs {
   serverId: string;
   serverName: string;
   ipv4: string;
   ipv6: string | null;
   tailnetIp: string;
   tailnetName: string;
+}
+
+/** What a running agent has: its stack's outputs, and which device it is. */
+export interface AgentOutputs extends StackOutputs {
+  /** The control server's id of the device; none where a runner that knows no such id has reported. */
+  tailnetNodeId?: string | null | undefined;
 }
 
 export interface NewAgent {
@@ -188,12 +194,16 @@ export async function markDestroyed(trx: Database, agentId: string): Promise<voi
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...NO_OUTPUTS, ...nothing });
 }
 
-/** Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first. */
+/**
+ * Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first.
+ * @throws ConflictError for a join name that belongs to another agent
+ */
 export async function recordInputs(
   database: Database,
   agentId: string,
   prepared: { inputs: Record<string, unknown>; secrets?: Buffer },
 ): Promise<void> {
+  await recordJoinName(database, agentId, prepared.inputs);
   await database
     .updateTable('agents')
     .set({
@@ -205,6 +215,19 @@ export async function recordInputs(
     .execute();
 }
 
+/** Which device a live agent has, where that was not recorded before. */
+export async function recordDevice(
+  trx: Database,
+  agentId: string,
+  { nodeId, tailnetName }: { nodeId: string; tailnetName: string },
+): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ tailnet_node_id: nodeId, tailnet_name: tailnetName, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
 const NO_OUTPUTS = {
   server_id: null,
   server_name: null,
@@ -212,6 +235,7 @@ const NO_OUTPUTS = {
   ipv6: null,
   tailnet_ip: null,
   tailnet_name: null,
+  tailnet_node_id: null,
 };
 
 /** A stack's outputs as columns. */
@@ -223,5 +247,26 @@ export function outputColumns(outputs: AgentOutputs) {
     ipv6: outputs.ipv6,
     tailnet_ip: outputs.tailnetIp,
     tailnet_name: outputs.tailnetName,
+    tailnet_node_id: outputs.tailnetNodeId ?? null,
   };
+}
+
+/** A join name is an agent's for good, so that the device that joins under it is known by the row, before and after its end. */
+async function recordJoinName(
+  database: Database,
+  agentId: string,
+  { joinName, keyGeneration }: Record<string, unknown>,
+): Promise<void> {
+  if (typeof joinName !== 'string') return;
+  await database
+    .insertInto('tailnet_join_names')
+    .values({ name: joinName, agent_id: agentId, key_generation: Number(keyGeneration) })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  const { agent_id: owner } = await database
+    .selectFrom('tailnet_join_names')
+    .select('agent_id')
+    .where('name', '=', joinName)
+    .executeTakeFirstOrThrow();
+  if (owner !== agentId) throw new ConflictError(`The join name ${joinName} is another agent's`);
 }

@@ -159,7 +159,12 @@ async function prepare(
   if (agent?.inputs == null || agent.secrets === null) return undefined;
   const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
   const inputs = agent.inputs as unknown as AgentInputs;
-  return { program: { stack: 'agent', inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } }, keys };
+  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
+  const device = tailnetIp === null || tailnetName === null ? undefined : { tailnetIp, tailnetName };
+  return {
+    program: { stack: 'agent', inputs, secrets: { hostPrivateKey: keys.hostPrivateKey }, device },
+    keys,
+  };
 }
 
 async function refuseWhileBusy(database: Database, agentId: string): Promise<void> {

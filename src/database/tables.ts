@@ -17,12 +17,21 @@ export interface Tables {
   sweeps: SweepTable;
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
+  tailnet_join_names: TailnetJoinNameTable;
 }
 
 type Json<T extends object> = JSONColumnType<T, string, string>;
 type Timestamp = ColumnType<Date, Date | string, Date | string>;
 type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Defaulted<T> = ColumnType<T, T | undefined, T>;
+
+/** Hostnames under which servers were, or are, to join the tailnet. */
+export interface TailnetJoinNameTable {
+  name: string;
+  agent_id: string;
+  key_generation: number;
+  created_at: DefaultTimestamp;
+}
 
 export interface InstallationTable {
   singleton: Generated<boolean>;
@@ -77,6 +86,8 @@ export interface AgentTable {
   ipv4: string | null;
   ipv6: string | null;
   tailnet_ip: string | null;
+  /** The control server's id of its device; null until it is known. */
+  tailnet_node_id: string | null;
   tailnet_name: string | null;
   subscription_id: string | null;
   error: string | null;

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
+import type { Vault } from '../agents/secrets.ts';
 import type { StateStore } from '../clients/pulumi/state-store.ts';
 import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import {
   agentLabels,
   type Clouds,
+  listOwnDevices,
   removeFromHetzner,
   removeFromTailnet,
   withLockRecovery,
@@ -16,6 +17,7 @@ import type { Run, Runbook } from './run.ts';
 export interface DestroyDeps extends Clouds {
   executor: Executor;
   state: StateStore;
+  vault: Pick<Vault, 'joinName'>;
   /** How long the clouds may take to be rid of what was deleted. */
   goneWithinSeconds?: number;
 }
@@ -45,7 +47,7 @@ async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
   await withLockRecovery(deps.executor, run, program, () => deps.executor.destroy(run, program));
   run.step('removing_device');
   await removeFromHetzner(deps.hetzner, run, agentId);
-  await removeFromTailnet(deps.tailscale, run, agentName(agentId));
+  await removeFromTailnet(deps, run);
   run.step('removing_state');
   await deps.state.forget(run.agent.stack_name);
   run.step('verifying');
@@ -69,27 +71,27 @@ const LOOK_MS = 1_000;
  * The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. Hetzner deletes in
  * its own time, so it is given some.
  */
-async function untilGone(clouds: Clouds, run: Run, seconds: number): Promise<void> {
+async function untilGone(clouds: DestroyDeps, run: Run, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
-    const left = await findLeft(clouds, run.agent.agent_id);
+    const left = await findLeft(clouds, run);
     if (left.length === 0) return;
     if (Date.now() >= deadline) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
     await sleep(LOOK_MS, undefined, { signal: run.signal });
   }
 }
 
-async function findLeft({ hetzner, tailscale }: Clouds, agentId: string): Promise<string[]> {
+async function findLeft(deps: DestroyDeps, run: Run): Promise<string[]> {
+  const { hetzner } = deps;
+  const labels = agentLabels(run.agent.agent_id);
   const [servers, sshKeys, devices] = await Promise.all([
-    hetzner.listServers(agentLabels(agentId)),
-    hetzner.listSshKeys(agentLabels(agentId)),
-    tailscale.listDevices(),
+    hetzner.listServers(labels),
+    hetzner.listSshKeys(labels),
+    listOwnDevices(deps, run.agent),
   ]);
   return [
     ...servers.map((server) => `server ${server.name}`),
     ...sshKeys.map((key) => `SSH key ${key.name}`),
-    ...devices
-      .filter((device) => device.hostname === agentName(agentId))
-      .map((device) => `tailnet device ${device.name}`),
+    ...devices.map((device) => `tailnet device ${device.name}`),
   ];
 }

@@ -30,6 +30,7 @@ const outputs = z.object({
   ipv6: z.string().nullable(),
   tailnetIp: z.string(),
   tailnetName: z.string(),
+  tailnetNodeId: z.string().nullish(),
 });
 
 /** What an operation's success means for its agent's row. It is data, since it may come from a runner on another machine. */

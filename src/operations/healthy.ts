@@ -1,8 +1,6 @@
-import { agentName } from '../../stacks/inputs.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
-import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
-import { PermanentError, RetryableError } from '../errors.ts';
+import { RetryableError } from '../errors.ts';
 import type { Run } from './run.ts';
 
 export interface HealthDeps {
@@ -38,16 +36,4 @@ export async function untilHealthy(
   } finally {
     clearInterval(timer);
   }
-}
-
-/** The address of the agent's device, as the control server says. @throws PermanentError where the device was deleted. */
-export async function tailnetAddress(
-  tailscale: Pick<TailscaleClient, 'listDevices'>,
-  agentId: string,
-): Promise<string> {
-  const device = (await tailscale.listDevices()).find(({ hostname }) => hostname === agentName(agentId));
-  const address = device?.addresses.find((one) => one.startsWith('100.')) ?? device?.addresses[0];
-  if (address === undefined)
-    throw new PermanentError('The server is no longer on the tailnet; a rebuild lets it in again');
-  return address;
 }

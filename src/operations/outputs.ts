@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AgentOutputs } from '../agents/store.ts';
+import type { StackOutputs } from '../agents/store.ts';
 
 const text = z.string().min(1);
 const outputs = z.object({
@@ -12,6 +12,6 @@ const outputs = z.object({
 });
 
 /** A stack's outputs, checked: a run that succeeded without one of them has not made what it should. */
-export function agentOutputs(values: Record<string, unknown>): AgentOutputs {
+export function agentOutputs(values: Record<string, unknown>): StackOutputs {
   return outputs.parse(values);
 }

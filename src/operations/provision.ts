@@ -1,5 +1,4 @@
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
-import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
@@ -7,6 +6,7 @@ import type { HealthCheck } from '../clients/health.ts';
 import { NOT_JOINED } from '../clients/pulumi/errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import type { Progress } from '../executors/local/messages.ts';
+import { identify } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
 import {
@@ -56,8 +56,8 @@ export function createProvision(deps: ProvisionDeps): Runbook {
         onProgress: (progress) => followSteps(run, progress),
       }),
     );
-    const outputs = agentOutputs(result.outputs);
     run.step('verifying');
+    const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
     await untilHealthy(deps, run, outputs);
     run.step('running');
     return { kind: 'running', outputs };
@@ -74,6 +74,7 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
   const { agent, operation } = run;
   const firewallId = await deps.ensureFoundation(run, agent.project);
   const known = agent.inputs as unknown as AgentInputs | null;
+  const keyGeneration = known?.keyGeneration ?? 1;
   const keys =
     agent.secrets === null
       ? generateAgentKeys(agent.agent_id)
@@ -87,7 +88,8 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
     firewallId,
     sshPublicKey: keys.sshPublicKey,
     hostPublicKey: keys.hostPublicKey,
-    keyGeneration: known?.keyGeneration ?? 1,
+    keyGeneration,
+    joinName: deps.vault.joinName(agent.agent_id, keyGeneration),
     healthPort: deps.settings.healthPort,
     configurationVersion: deps.settings.configurationVersion,
     joinTimeoutSeconds: deps.settings.joinTimeoutSeconds,
@@ -113,7 +115,6 @@ async function recover(
 ): Promise<{ program: StackProgram; mayBeNew: boolean }> {
   const program = programOf(inputs, keys);
   if (run.operation.attempt === 1) return { program, mayBeNew: true };
-  const name = agentName(inputs.agentId);
   let exists = await clearPending(deps.executor, run, program);
   let found = await findResources(deps.hetzner, inputs.agentId);
   const flaw = await flawOf(deps, run, found);
@@ -130,8 +131,8 @@ async function recover(
     return { program: { ...program, found }, mayBeNew: !exists };
   }
   // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another generation.
-  await removeFromTailnet(deps.tailscale, run, name);
-  const renewed = { ...inputs, keyGeneration: inputs.keyGeneration + 1 };
+  await removeFromTailnet(deps, run);
+  const renewed = renewedKey(deps.vault, inputs);
   await record(deps, run, { inputs: renewed, keys });
   return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
 }
@@ -141,8 +142,17 @@ async function flawOf(deps: ProvisionDeps, run: Run, found: FoundResources): Pro
   if (found.serverId === undefined) return undefined;
   // By what was said, not by the step alone: an attempt that was lost while it waited says nothing against the server.
   if (run.operation.error?.startsWith(NOT_JOINED)) return 'The server had not joined the tailnet in time';
+  const { inputs } = run.agent;
+  if (inputs !== null && inputs.joinName === undefined)
+    return 'The server is to join under a name that any machine can take';
   if (await deps.hetzner.failedToStart(found.serverId)) return 'Hetzner could not start the server';
   return undefined;
+}
+
+/** The next tailnet key, and the name under which a server joins with it. */
+export function renewedKey(vault: Vault, inputs: AgentInputs): AgentInputs {
+  const keyGeneration = inputs.keyGeneration + 1;
+  return { ...inputs, keyGeneration, joinName: vault.joinName(inputs.agentId, keyGeneration) };
 }
 
 function programOf(inputs: AgentInputs, keys: AgentKeys) {

@@ -1,10 +1,11 @@
-import { type AgentInputs, agentName } from '../../stacks/inputs.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { HetznerServer } from '../clients/hetzner/hetzner.ts';
+import { identify } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
 import { cutPower, switchOn } from './power.ts';
-import { followSteps } from './provision.ts';
+import { followSteps, renewedKey } from './provision.ts';
 import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import {
   agentLabels,
@@ -48,8 +49,8 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
         onProgress: (progress) => followSteps(run, progress),
       }),
     );
-    const outputs = agentOutputs(result.outputs);
     run.step('verifying');
+    const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
     await untilHealthy(deps, run, outputs);
     return { kind: 'rebuilt', outputs };
   };
@@ -62,7 +63,7 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
 async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
   const { operation_id: operationId, attempt } = run.operation;
   const { known, keys: old } = recorded(deps.vault, run);
-  const numbered = { ...known, keyGeneration: known.keyGeneration + 1 };
+  const numbered = renewedKey(deps.vault, known);
   await record(deps, run, { inputs: numbered, keys: old });
   const { sshPublicKey, sshPrivateKey } = old;
   const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
@@ -90,11 +91,11 @@ interface Found extends Prepared {
 async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
   if (server !== undefined && run.operation.attempt === 1) return true;
   const exists = await clearPending(deps.executor, run, programOf(inputs, keys, {}));
-  if (server === undefined) await removeDevices(deps.tailscale, run, agentName(inputs.agentId));
+  if (server === undefined) await removeDevices(deps, run);
   return exists;
 }
 
-/** The device goes while the server is off, so that what is found by its hostname afterwards is the new one. */
+/** The device goes while the server is off: a machine that still ran would keep its connections. */
 async function reinstall(
   deps: ReconfigureDeps,
   run: Run,
@@ -110,9 +111,8 @@ async function reinstall(
   run.step('reinstalling_server');
   await record(deps, run, { inputs, keys });
   if (server.status !== 'off') await cutPower(deps, run, server);
-  const name = agentName(inputs.agentId);
-  await removeDevices(deps.tailscale, run, name);
-  await removeKeys(deps.tailscale, run, { name, keep: inputs.keyGeneration });
+  await removeDevices(deps, run);
+  await removeKeys(deps.tailscale, run, { keep: inputs.keyGeneration });
   assertHeld(run);
   const system = { image: inputs.image, userData: userData.reveal() };
   await deps.hetzner.rebuild(String(server.id), system, run.signal);

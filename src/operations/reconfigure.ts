@@ -1,6 +1,7 @@
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { AgentKeys, Vault } from '../agents/secrets.ts';
 import type { Executor } from '../executors/local/executor.ts';
+import { presentDevice } from './device.ts';
 import { type HealthDeps, untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
 import { findServer, type PowerDeps } from './power.ts';
@@ -25,9 +26,10 @@ export function createReconfigure(deps: ReconfigureDeps): Runbook {
   return async (run) => {
     run.step('preparing');
     await findServer(deps, run.agent.agent_id);
+    const device = await presentDevice(deps.tailscale, run);
     const { inputs, keys } = await prepare(deps, run);
     const found = await findResources(deps.hetzner, inputs.agentId);
-    const program = programOf(inputs, keys, found);
+    const program = { ...programOf(inputs, keys, found), device };
     if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
     run.step('configuring');
     const result = await withLockRecovery(deps.executor, run, program, () =>
@@ -37,7 +39,7 @@ export function createReconfigure(deps: ReconfigureDeps): Runbook {
         onProgress: (progress) => followSteps(run, progress),
       }),
     );
-    const outputs = agentOutputs(result.outputs);
+    const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
     run.step('verifying');
     await untilHealthy(deps, run, outputs);
     return { kind: 'reconfigured', outputs };

@@ -1,10 +1,12 @@
-import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
+import { type AgentInputs, agentName, type FoundResources } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
+import type { Vault } from '../agents/secrets.ts';
 import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
 import { StackLockedError, StackNotFoundError } from '../clients/pulumi/errors.ts';
-import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
+import type { TailnetDevice, TailscaleClient } from '../clients/tailscale/tailscale.ts';
 import { LostError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
+import { isAgentDevice, isRecordedDevice } from './device.ts';
 import type { Run } from './run.ts';
 
 /** Labels by which everything of an agent in the Hetzner project is found. */
@@ -75,28 +77,50 @@ export function assertHeld(run: Run): void {
   if (Date.now() > run.lease.until) throw new LostError('The lease ran out');
 }
 
+export interface TailnetDeps {
+  tailscale: TailscaleClient;
+  vault: Pick<Vault, 'joinName'>;
+}
+
 /** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
-export async function removeFromTailnet(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
-  await removeDevices(tailscale, run, name);
-  await removeKeys(tailscale, run, { name });
+export async function removeFromTailnet(deps: TailnetDeps, run: Run): Promise<void> {
+  await removeDevices(deps, run);
+  await removeKeys(deps.tailscale, run);
 }
 
 /** Takes the agent's devices off the tailnet, for good: a machine that still runs cannot come back with what it knows. */
-export async function removeDevices(tailscale: TailscaleClient, run: Run, name: string): Promise<void> {
-  for (const device of await tailscale.listDevices()) {
-    if (device.hostname !== name || !device.tags?.includes('tag:agent')) continue;
+export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> {
+  for (const device of await listOwnDevices(deps, run.agent)) {
     assertHeld(run);
-    await tailscale.deleteDevice(device.id);
+    await deps.tailscale.deleteDevice(device.nodeId);
     run.log(`deleted tailnet device ${device.name}`);
   }
+}
+
+/**
+ * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed or killed attempt has left, which
+ * joined under names that nobody else can guess. A device with the agent's readable name alone may be anybody's.
+ */
+export async function listOwnDevices(
+  { tailscale, vault }: TailnetDeps,
+  agent: Run['agent'],
+): Promise<TailnetDevice[]> {
+  const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
+  const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
+  for (let generation = 1; generation <= (inputs?.keyGeneration ?? 0); generation++)
+    names.add(vault.joinName(agent.agent_id, generation));
+  return (await tailscale.listDevices()).filter(
+    (device) => isRecordedDevice(agent, device) || (isAgentDevice(device) && names.has(device.hostname)),
+  );
 }
 
 /** Revokes the agent's tailnet keys, but for the one of the generation to keep. */
 export async function removeKeys(
   tailscale: TailscaleClient,
   run: Run,
-  { name, keep }: { name: string; keep?: number },
+  { keep }: { keep?: number } = {},
 ): Promise<void> {
+  const name = agentName(run.agent.agent_id);
   for (const key of await tailscale.listKeys()) {
     if (key.description?.replace(/ \d+$/, '') !== name || key.description === `${name} ${keep}`) continue;
     assertHeld(run);

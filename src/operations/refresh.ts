@@ -1,8 +1,8 @@
-import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import type { Health } from '../agents/states.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { Executor } from '../executors/local/executor.ts';
+import { DeviceMissingError, type PresentDevice, presentDevice } from './device.ts';
 import { type Clouds, withLockRecovery } from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
 
@@ -24,13 +24,10 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
     const server = agent.server_id === null ? undefined : await deps.hetzner.getServer(agent.server_id);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
-    const device = (await deps.tailscale.listDevices()).find(
-      ({ hostname }) => hostname === agentName(agent.agent_id),
-    );
-    if (device === undefined) return { kind: 'unhealthy', error: 'The server is no longer on the tailnet' };
+    const device = await lookUpDevice(deps, run);
+    if ('missing' in device) return { kind: 'unhealthy', error: device.missing };
+    const { tailnetIp, tailnetName, nodeId: tailnetNodeId } = device;
     run.step('verifying');
-    const tailnetIp =
-      device.addresses.find((address) => address.startsWith('100.')) ?? agent.tailnet_ip ?? '';
     const health = await healthOf(deps, run, { tailnetIp, serverStatus: server.status });
     const outputs = {
       serverId: String(server.id),
@@ -38,10 +35,24 @@ export function createRefresh(deps: RefreshDeps): Runbook {
       ipv4: server.public_net.ipv4?.ip ?? '',
       ipv6: agent.ipv6 ?? '',
       tailnetIp,
-      tailnetName: device.name,
+      tailnetName,
+      tailnetNodeId,
     };
     return { kind: 'refreshed', outputs, health };
   };
+}
+
+/** A device that is gone, or no longer tagged as ours, is a finding, not a failure of the refresh. */
+async function lookUpDevice(
+  { tailscale }: RefreshDeps,
+  run: Run,
+): Promise<PresentDevice | { missing: string }> {
+  try {
+    return await presentDevice(tailscale, run);
+  } catch (error) {
+    if (error instanceof DeviceMissingError) return { missing: error.message };
+    throw error;
+  }
 }
 
 /** Nobody expects an answer of an agent that is switched off. */

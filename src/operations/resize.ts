@@ -3,6 +3,7 @@ import { planSchema } from '../agents/new-agent.ts';
 import { serverFor } from '../agents/plans.ts';
 import type { HetznerServer } from '../clients/hetzner/hetzner.ts';
 import { PermanentError } from '../errors.ts';
+import { type PresentDevice, presentDevice } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
 import { findServer, switchOff, switchOn } from './power.ts';
@@ -20,11 +21,12 @@ export function createResize(deps: ReconfigureDeps): Runbook {
     const server = await findServer(deps, run.agent.agent_id);
     const { plan, inputs } = wanted(deps, run);
     await refuseSmallDisk(deps, server, inputs);
+    const device = await presentDevice(deps.tailscale, run);
     run.step('stopping_server');
     await switchOff(deps, run, server);
     run.step('resizing_server');
-    const result = await resize(deps, run, { server, inputs });
-    const outputs = agentOutputs(result.outputs);
+    const result = await resize(deps, run, { server, inputs, device });
+    const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
     run.step('starting_server');
     await switchOn(deps, run, server);
     run.step('verifying');
@@ -60,11 +62,11 @@ async function refuseSmallDisk(
 async function resize(
   deps: ReconfigureDeps,
   run: Run,
-  { server, inputs }: { server: HetznerServer; inputs: AgentInputs },
+  { server, inputs, device }: { server: HetznerServer; inputs: AgentInputs; device: PresentDevice },
 ) {
   const { keys } = recorded(deps.vault, run);
   const found = await findResources(deps.hetzner, inputs.agentId);
-  const program = programOf(inputs, keys, found);
+  const program = { ...programOf(inputs, keys, found), device };
   try {
     if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
     return await withLockRecovery(deps.executor, run, program, () =>

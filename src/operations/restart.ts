@@ -1,4 +1,5 @@
-import { type HealthDeps, tailnetAddress, untilHealthy } from './healthy.ts';
+import { presentDevice } from './device.ts';
+import { type HealthDeps, untilHealthy } from './healthy.ts';
 import { findServer, type PowerDeps, switchOff, switchOn } from './power.ts';
 import type { Clouds } from './recovery.ts';
 import type { Runbook } from './run.ts';
@@ -16,7 +17,7 @@ export function createRestart(deps: RestartDeps): Runbook {
     const { agent_id: agentId } = run.agent;
     run.step('stopping_server');
     const server = await findServer(deps, agentId);
-    const tailnetIp = await tailnetAddress(deps.tailscale, agentId);
+    const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOff(deps, run, server);
     run.step('starting_server');
     await switchOn(deps, run, server);

@@ -1,5 +1,6 @@
 import type { Executor } from '../executors/local/executor.ts';
-import { type HealthDeps, tailnetAddress, untilHealthy } from './healthy.ts';
+import { presentDevice } from './device.ts';
+import { type HealthDeps, untilHealthy } from './healthy.ts';
 import { findServer, type PowerDeps, switchOn } from './power.ts';
 import { bringUpToDate, type Clouds } from './recovery.ts';
 import type { Runbook } from './run.ts';
@@ -18,7 +19,7 @@ export function createStart(deps: StartDeps): Runbook {
     const { agent_id: agentId } = run.agent;
     run.step('starting_server');
     const server = await findServer(deps, agentId);
-    const tailnetIp = await tailnetAddress(deps.tailscale, agentId);
+    const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOn(deps, run, server);
     run.step('verifying');
     await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });

@@ -2,10 +2,25 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AgentView } from './compare.ts';
 
-/** The agents with these ids, and all whose server or device may be missed. */
-export async function readAgentViews(database: Database, agentIds: readonly string[]): Promise<AgentView[]> {
+/** Names under which servers were to join the tailnet, with their agents: those of them that are asked for. */
+export async function readJoinNames(
+  database: Database,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const { rows } = await sql<{ name: string; agentId: string }>`
+    select name, agent_id as "agentId" from tailnet_join_names where name = any(${[...names]}::text[])`.execute(
+    database,
+  );
+  return new Map(rows.map(({ name, agentId }) => [name, agentId]));
+}
+
+/** The agents with these ids or addresses, and all whose server or device may be missed. */
+export async function readAgentViews(
+  database: Database,
+  { agentIds, addresses }: { agentIds: readonly string[]; addresses: readonly string[] },
+): Promise<AgentView[]> {
   const { rows } = await sql<AgentView>`
-    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[])
+    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.tailnet_ip = any(${[...addresses]}::text[])
       or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
   return rows;
 }
@@ -16,7 +31,7 @@ export async function readAgentView(database: Database, agentId: string): Promis
 }
 
 const VIEW = sql`
-  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp",
+  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     a.inputs->>'operationId' as "operationId", (a.inputs->>'keyGeneration')::int as "keyGeneration",
     exists (select 1 from operations o
       where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,

@@ -1,5 +1,6 @@
 import { agentName } from '../../stacks/inputs.ts';
 import type { AgentStatus } from '../agents/states.ts';
+import { type DeviceFinding, explainDevice, isDeviceFinding } from './devices.ts';
 import { ownName, type Resource } from './resources.ts';
 
 /** What the rows say of an agent, as far as the comparison asks. */
@@ -8,6 +9,8 @@ export interface AgentView {
   status: AgentStatus;
   serverId: string | null;
   tailnetIp: string | null;
+  /** The recorded id of its device; null where none has been recorded. */
+  nodeId: string | null;
   /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
   operationId: string | null;
   keyGeneration: number | null;
@@ -25,22 +28,23 @@ export interface CloudView {
 }
 
 export type RemovalReason = 'destroyed' | 'rolled-back' | 'earlier-attempt';
-export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear' | 'server-gone';
+export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear';
 
 export type Verdict =
   | { action: 'keep' }
   | { action: 'remove'; reason: RemovalReason }
-  | { action: 'report'; reason: Exclude<ReportReason, 'server-gone'> };
+  | { action: 'report'; reason: ReportReason };
 
 export type Finding =
   | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
-  | { action: 'report'; reason: Exclude<ReportReason, 'server-gone'>; resource: Resource }
-  | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string };
+  | { action: 'report'; reason: ReportReason; resource: Resource }
+  | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
+  | DeviceFinding;
 
 const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
 const KEEP: Verdict = { action: 'keep' };
 
-/** What does not fit together between the clouds and the rows. Nothing is said of what fits. */
+/** What does not fit together between the clouds and the rows, devices having been given to their agents. Nothing is said of what fits. */
 export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
   const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
   const owned = ownResources(cloud.resources, byId);
@@ -90,23 +94,16 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
     case 'tailnet-key':
       return agent.keyGeneration === null || resource.generation >= agent.keyGeneration;
     case 'device':
+      if (agent.nodeId !== null) return resource.id === agent.nodeId;
       return agent.tailnetIp !== null && resource.addresses.includes(agent.tailnetIp);
   }
 }
 
-/**
- * The resources that live agents' rows name. A device is known by its address, since a machine chooses its hostname itself: one that calls itself
- * after another agent is still its own agent's.
- */
+/** The resources that live agents' rows name. */
 function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, AgentView>) {
-  const live = [...byId.values()].filter(({ status }) => LIVE.includes(status));
-  const byAddress = new Map(live.map((agent) => [agent.tailnetIp, agent]));
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {
-    const agent =
-      resource.kind === 'device'
-        ? resource.addresses.map((address) => byAddress.get(address)).find(Boolean)
-        : byId.get(resource.agentId ?? '');
+    const agent = byId.get(resource.agentId ?? '');
     if (agent === undefined || !LIVE.includes(agent.status) || !isOwn(resource, agent)) continue;
     found.resources.add(resource);
     found.kinds.add(ownKey(resource.kind, agent.agentId));
@@ -133,6 +130,7 @@ export function explain(finding: Finding): string {
   if (finding.reason === 'server-gone')
     return `Server ${finding.serverId} of agent ${finding.agentId} is no longer at Hetzner`;
   const name = ownName(finding.resource);
+  if (isDeviceFinding(finding)) return explainDevice(finding, name);
   const agent = `agent ${finding.resource.agentId}`;
   switch (finding.reason) {
     case 'destroyed':

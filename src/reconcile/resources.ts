@@ -1,12 +1,13 @@
 import type { HetznerServer, LabelledResource } from '../clients/hetzner/hetzner.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../clients/tailscale/tailscale.ts';
+import { isAgentDevice } from '../operations/device.ts';
 
 /** Something at a cloud that carries this service's mark, with the agent that the mark names. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | { kind: 'server'; operationId: string | null; deleting: boolean }
   | { kind: 'ssh-key'; operationId: string | null }
   | { kind: 'tailnet-key'; generation: number }
-  | { kind: 'device'; addresses: string[] }
+  | { kind: 'device'; hostname: string; addresses: string[] }
 );
 
 export type ResourceKind = Resource['kind'];
@@ -33,11 +34,11 @@ export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo)
   return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
 }
 
-/** A device that joined with one of our keys; undefined for any other. */
-export function deviceResource({ id, name, hostname, tags, addresses }: TailnetDevice): Resource | undefined {
-  if (!tags?.includes('tag:agent')) return undefined;
-  const agentId = /^agent-(.+)$/.exec(hostname)?.[1] ?? null;
-  return { kind: 'device', id, name, agentId, addresses };
+/** A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say. */
+export function deviceResource(device: TailnetDevice): Resource | undefined {
+  if (!isAgentDevice(device)) return undefined;
+  const { nodeId: id, name, hostname, addresses } = device;
+  return { kind: 'device', id, name, agentId: null, hostname, addresses };
 }
 
 const KIND_NAMES: Record<ResourceKind, string> = {

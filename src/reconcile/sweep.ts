@@ -2,9 +2,11 @@ import type { CallWatch } from '../clients/request.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAgentViews } from './agent-views.ts';
+import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
+import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budget, createBudget } from './budget.ts';
-import { compare, explain, type Finding } from './compare.ts';
+import { type CloudView, compare, explain, type Finding } from './compare.ts';
+import { attributeDevices } from './devices.ts';
 import { type GoneServer, reportGone } from './gone.ts';
 import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeOfAgent } from './remove.ts';
@@ -66,18 +68,31 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   const clouds = deps.openClouds(budget);
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
-  const agentIds = cloud.resources.flatMap(({ agentId }) => agentId ?? []);
-  const findings = compare(cloud, await readAgentViews(deps.database, agentIds));
+  const findings = await findAll(deps.database, cloud);
   const acting = { ...deps, ...clouds, budget, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
+  await adoptAll(acting, findings.filter(isAdoption));
   await reportAll(
     acting,
-    findings.filter((finding) => !isRemoval(finding)),
+    findings.filter((finding) => finding.action === 'report'),
   );
   if (next === null) return;
   report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
   const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
+}
+
+async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
+  const devices = cloud.resources.filter((resource) => resource.kind === 'device');
+  const joinNames = await readJoinNames(
+    database,
+    devices.map(({ hostname }) => hostname),
+  );
+  const agentIds = [...cloud.resources.flatMap(({ agentId }) => agentId ?? []), ...joinNames.values()];
+  const addresses = devices.flatMap((device) => device.addresses);
+  const agents = await readAgentViews(database, { agentIds, addresses });
+  const { resources, findings } = attributeDevices(cloud.resources, agents, joinNames);
+  return [...compare({ ...cloud, resources }, agents), ...findings];
 }
 
 type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
@@ -107,6 +122,19 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
   return counts;
 }
 
+/** Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is short. */
+async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
+  for (const adoption of adoptions) {
+    deps.signal.throwIfAborted();
+    if (deps.budget.left < CALLS_PER_ADOPTION) return;
+    try {
+      if (await adoptDevice(deps, adoption)) deps.say(adoption.agentId, explain(adoption));
+    } catch (error) {
+      deps.say(adoption.agentId, `Its device could not be recorded: ${errorMessage(error)}`);
+    }
+  }
+}
+
 async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
   for (const finding of findings) {
     deps.signal.throwIfAborted();
@@ -119,6 +147,7 @@ async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
 }
 
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
+const isAdoption = (finding: Finding): finding is Adoption => finding.action === 'adopt';
 const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
 
 function tell(log: Log, sweepId: number, report: SweepReport): void {

@@ -142,7 +142,7 @@ async function devices(): Promise<{ id: string; addresses: string[] }[]> {
     headers: { authorization: `Bearer ${tailscaleApiKey}` },
   });
   const { devices } = (await response.json()) as {
-    devices: { id: string; hostname: string; addresses: string[] }[];
+    devices: { id: string; name: string; addresses: string[] }[];
   };
-  return devices.filter(({ hostname }) => hostname === stack);
+  return devices.filter(({ name }) => name.split('.')[0] === stack);
 }

@@ -8,7 +8,7 @@ const labels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agent
 function healthy(): Snapshot {
   return {
     agents: [
-      agent('a1', 'running', { server_id: '1', tailnet_ip: '100.64.0.1' }),
+      agent('a1', 'running', { server_id: '1', tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' }),
       agent('gone', 'destroyed'),
       agent('broken', 'failed', { error: 'the reason' }),
     ],
@@ -20,6 +20,7 @@ function healthy(): Snapshot {
       event(4, 'o1', 2, 'succeeded'),
     ],
     sequences: [{ operation_id: 'o1', count: 4, last: 4 }],
+    joinNames: [{ name: 'join-1', agent_id: 'a1' }],
     orders: [{ session_id: 'cs_1', agent_id: 'a1', attention: null }],
     storedEvents: ['evt_1'],
     state: [{ key: 'pulumi/.pulumi/stacks/agents/agent-a1.json', pending: 0 }],
@@ -28,7 +29,9 @@ function healthy(): Snapshot {
       servers: [{ id: 1, name: 'agent-a1', status: 'running', labels: labels('a1') }],
       sshKeys: [{ id: 2, name: 'agent-a1', labels: labels('a1') }],
       firewalls: [{ id: 3, name: 'agents-default' }],
-      devices: [{ id: 'd1', hostname: 'agent-a1', addresses: ['100.64.0.1'] }],
+      devices: [
+        { id: '1', nodeId: 'd1', name: 'agent-a1.ts.net', hostname: 'join-1', addresses: ['100.64.0.1'] },
+      ],
       keys: [],
     },
     children: [
@@ -44,7 +47,16 @@ const expected: Expectations = {
 };
 
 function agent(agent_id: string, status: string, more: Partial<Snapshot['agents'][number]> = {}) {
-  return { agent_id, status, health: 'healthy', server_id: null, tailnet_ip: null, error: null, ...more };
+  return {
+    agent_id,
+    status,
+    health: 'healthy',
+    server_id: null,
+    tailnet_ip: null,
+    tailnet_node_id: null,
+    error: null,
+    ...more,
+  };
 }
 
 function operation(
@@ -130,7 +142,12 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   [
     'a running agent with two devices',
     'a running agent has exactly one of everything',
-    ({ clouds }) => clouds.devices.push({ ...clouds.devices[0]!, id: 'd2' }),
+    ({ clouds }) => clouds.devices.push({ ...clouds.devices[0]!, nodeId: 'd2', name: 'join-1.ts.net' }),
+  ],
+  [
+    'a running agent with another device than its row says',
+    'a running agent has exactly one of everything',
+    ({ clouds }) => (clouds.devices[0]!.nodeId = 'd2'),
   ],
   [
     'a usable key of a running agent',

@@ -3,6 +3,7 @@ import { type Installation, makeSite, type Site, startInstallation } from '../e2
 import { eventually } from '../e2e/support/waiting.ts';
 import { type Agent, describeWithMachines, type Fleet, fleetOf } from './support/fleet.ts';
 import { processesOf, reachable, type Screen } from './support/machine.ts';
+import { sweepOf } from './support/sweep.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps an ephemeral device that is silent. */
@@ -59,7 +60,7 @@ describeWithMachines('agents on real machines', () => {
       expect(await screen.say('systemctl is-system-running --wait')).toBe('running');
       expect(await screen.say('systemctl is-active agent.service')).toBe('active');
       expect(await screen.say('ps -o user= -p $(systemctl show -P MainPID agent.service)')).toBe('agent');
-      const device = devices.filter(({ hostname }) => hostname === `agent-${agent.agentId}`);
+      const device = devices.filter(({ name }) => name.split('.')[0] === `agent-${agent.agentId}`);
       expect(device).toMatchObject([{ name: agent.tailnetName, tags: ['tag:agent'] }]);
       expect(device[0]?.addresses).toContain(agent.tailnetIp);
     }
@@ -232,7 +233,7 @@ describeWithMachines('agents on real machines', () => {
     );
     expect(secondUse.code).not.toBe(0);
     expect(secondUse.stderr).toMatch(/authkey|invalid|used/i);
-    expect((await fleet.devices()).filter(({ hostname }) => hostname === `agent-${agentId}`)).toHaveLength(1);
+    expect(await fleet.devicesOf(agentId)).toHaveLength(1);
     const shown = await fleet.ssh(`ops@${tailnetIp}`, ['-v', '-oPreferredAuthentications=none'], 'true');
     const [recorded] = await installation.query(
       `select inputs ->> 'hostPublicKey' as first from agents where agent_id = $1`,
@@ -349,10 +350,42 @@ describeWithMachines('agents on real machines', () => {
     expect(await fleet.health(tailnetIp)).toContain(before.agentId);
   }, 240_000);
 
-  it('destroyed, nothing is left of it: no device, no machine, no disk', async () => {
+  it('one whose root calls it after another changes nothing for that one, and is reported', async () => {
+    const [, other, , thief] = agents as [Agent, Agent, Agent, Agent];
+    await screens[3]!.say(`tailscale set --hostname=agent-${other.agentId}`);
+    const ownHostname = async () =>
+      (await fleet.devices()).find(({ addresses }) => addresses.includes(thief.tailnetIp))?.hostname;
+    await eventually(
+      'the control server knows',
+      async () => (await ownHostname()) === `agent-${other.agentId}`,
+      {
+        withinSeconds: 20,
+      },
+    );
+    await fleet.succeed(other.agentId, 'refresh');
+    const { tailnetIp, tailnetName } = other;
+    expect(await fleet.agent(other.agentId)).toMatchObject({ health: 'healthy', tailnetIp, tailnetName });
+    const { findings, removed } = await sweepOf(installation.connection);
+    expect(removed).toBe(0);
+    expect(findings).toContainEqual(
+      expect.stringMatching(
+        new RegExp(`of agent ${thief.agentId} calls itself "agent-${other.agentId}": somebody has changed`),
+      ),
+    );
+    expect(await fleet.devicesOf(other.agentId)).toHaveLength(1);
+    expect(await fleet.health(tailnetIp)).toContain(`"agentId": "${other.agentId}"`);
+    await fleet.succeed(thief.agentId, 'refresh');
+    expect(await fleet.agent(thief.agentId)).toMatchObject({
+      health: 'healthy',
+      tailnetIp: thief.tailnetIp,
+      tailnetName: `agent-${thief.agentId}.tail5a4db0.ts.net`,
+    });
+  }, 120_000);
+
+  it('destroyed, nothing is left of it: no device, no machine, no disk, whatever it calls itself', async () => {
     const { agentId, serverId } = agents[3]!;
     await fleet.succeed(agentId, 'destroy');
-    expect((await fleet.devices()).filter(({ hostname }) => hostname === `agent-${agentId}`)).toEqual([]);
+    expect(await fleet.devicesOf(agentId)).toEqual([]);
     await eventually(
       'no process is left of the machine',
       () => processesOf(site.dataDir, serverId).length === 0,

@@ -29,10 +29,18 @@ async function destroying() {
 }
 
 test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
-  const { run } = await destroying();
+  await order(at, 'a1');
+  const inputs = { agentId: 'a1', keyGeneration: 3 };
+  await at.database
+    .updateTable('agents')
+    .set({ inputs: JSON.stringify(inputs) })
+    .execute();
+  await ask(at, 'a1', 'destroy');
+  const { run } = await runOf(at, (await claim(at)).row, world);
   world.servers.push(server('a1', 42), server('a10', 43));
   world.sshKeys.push({ id: 7, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
-  world.devices.push({ id: 'd1', name: 'x', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] });
+  const hostname = world.vault.joinName('a1', 2);
+  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
   const effect = await createDestroy(world.deps)(run);
   expect(world.calls).toEqual([
@@ -136,11 +144,19 @@ test.each(['provisioning', 'destroying'] as const)(
   },
 );
 
+const device = {
+  nodeId: 'd1',
+  name: 'agent-a1.tail.ts.net',
+  hostname: 'agent-a1',
+  addresses: ['100.64.0.1'],
+  tags: ['tag:agent'],
+};
+
 async function refreshing(health = true, status: AgentStatus = 'running') {
   await order(at, 'a1');
   await at.database
     .updateTable('agents')
-    .set({ status, server_id: '42', tailnet_ip: '100.64.0.1', health: 'unknown' })
+    .set({ status, server_id: '42', tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1', health: 'unknown' })
     .execute();
   await at.database.updateTable('operations').set({ status: 'cancelled', finished_at: new Date() }).execute();
   await ask(at, 'a1', 'refresh');
@@ -154,25 +170,32 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
 test('a refresh records the addresses as they are and whether the agent answers', async () => {
   world.servers.push(server('a1', 42));
   const addresses = ['fd7a::1', '100.64.0.9'];
-  world.devices.push({ id: 'd1', name: 'new.ts.net', hostname: 'agent-a1', addresses, tags: ['tag:agent'] });
+  world.devices.push({
+    nodeId: 'd1',
+    name: 'new.tail.ts.net',
+    hostname: 'agent-a1',
+    addresses,
+    tags: ['tag:agent'],
+  });
   expect(await refreshing()).toMatchObject({
     status: 'running',
     health: 'healthy',
     ipv4: '192.0.2.1',
     tailnet_ip: '100.64.0.9',
-    tailnet_name: 'new.ts.net',
+    tailnet_name: 'agent-a1.tail.ts.net',
+    tailnet_node_id: 'd1',
   });
 });
 
 test('a refresh that gets no healthy answer says unhealthy', async () => {
   world.servers.push(server('a1', 42));
-  world.devices.push({ id: 'd1', name: 'n', hostname: 'agent-a1', addresses: ['100.64.0.1'] });
+  world.devices.push(device);
   expect((await refreshing(false)).health).toBe('unhealthy');
 });
 
 test('a refresh expects no answer of an agent that is switched off', async () => {
   world.servers.push({ ...server('a1', 42), status: 'off' });
-  world.devices.push({ id: 'd1', name: 'n', hostname: 'agent-a1', addresses: ['100.64.0.1'] });
+  world.devices.push(device);
   expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });
 });
 
@@ -186,6 +209,6 @@ test('a refresh finds a server that was deleted by hand, and one that left the t
   world.servers.push(server('a1', 42));
   expect(await refreshing()).toMatchObject({
     health: 'unhealthy',
-    error: 'The server is no longer on the tailnet',
+    error: 'The server is no longer on the tailnet; a rebuild lets it in again',
   });
 });

@@ -18,7 +18,7 @@ beforeEach(async () => {
   world = createWorld(at);
   world.servers.push(server('a1', 4711));
   world.devices.push({
-    id: 'd1',
+    nodeId: 'd1',
     name: 'agent-a1.tail.ts.net',
     hostname: 'agent-a1',
     addresses: ['fd7a::1', '100.64.0.1'],
@@ -26,8 +26,16 @@ beforeEach(async () => {
   });
 });
 
+/** The agent's device is known by what its row says. */
+async function recordDevice() {
+  const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
+  await at.database.updateTable('agents').set(device).execute();
+}
+
 async function follow(runbook: Runbook) {
-  const made = await runOf(at, await order(at, 'a1'), world);
+  const operation = await order(at, 'a1');
+  await recordDevice();
+  const made = await runOf(at, operation, world);
   return { ...made, effect: await runbook(made.run) };
 }
 const deps = () => ({ ...world.deps, shutdownSeconds: 0 });

@@ -37,6 +37,7 @@ async function secondAttempt(error: unknown, step: string) {
   const { row: next } = await claim(at);
   world.calls.length = 0;
   world.programs.length = 0;
+  world.devices.length = 0;
   return next;
 }
 
@@ -189,14 +190,17 @@ describe('an attempt after a lost one', () => {
       { id: 'k3', description: 'somebody’s own' },
       { id: 'k4' },
     );
+    const { joinName } = world.vault;
     world.devices.push(
-      { id: 'd1', name: 'x', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
-      { id: 'd2', name: 'x', hostname: 'agent-a1', addresses: [] },
-      { id: 'd3', name: 'x', hostname: 'agent-a10', addresses: [], tags: ['tag:agent'] },
+      { nodeId: 'd1', name: 'x', hostname: joinName('a1', 1), addresses: [], tags: ['tag:agent'] },
+      { nodeId: 'd2', name: 'x', hostname: joinName('a1', 1), addresses: [] },
+      { nodeId: 'd3', name: 'x', hostname: joinName('a10', 1), addresses: [], tags: ['tag:agent'] },
+      // Whoever calls itself after the agent is not the agent.
+      { nodeId: 'd4', name: 'agent-a1.ts.net', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
     );
     await provision(row);
     expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
-    expect(world.devices.map((device) => device.id)).toEqual(['d2', 'd3']);
+    expect(world.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
     expect(lastProgram().inputs.keyGeneration).toBe(2);
     expect(await inputsOf()).toMatchObject({ keyGeneration: 2 });
   });

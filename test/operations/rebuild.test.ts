@@ -35,7 +35,7 @@ beforeEach(async () => {
 });
 
 const device = {
-  id: 'd1',
+  nodeId: 'd1',
   name: 'agent-a1.tail.ts.net',
   hostname: 'agent-a1',
   addresses: ['100.64.0.1'],
@@ -47,7 +47,8 @@ async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
   await createProvision(world.deps)((await runOf(at, row)).run);
-  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  await succeed(at.database, mine, { kind: 'running', outputs: { ...OUTPUTS, tailnetNodeId: 'd1' } });
+  world.devices.length = 0;
   world.servers.push(server('a1', 4711));
   world.sshKeys.push({ id: 8, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
   world.devices.push({ ...device });
@@ -89,7 +90,7 @@ describe('reconfigure', () => {
     const before = await inputs();
     world.deps.settings.configurationVersion = 'v2';
     const { work, row } = await first('reconfigure');
-    expect(await work()).toEqual({ kind: 'reconfigured', outputs: OUTPUTS });
+    expect(await work()).toEqual({ kind: 'reconfigured', outputs: { ...OUTPUTS, tailnetNodeId: 'd1' } });
     expect(world.calls).toEqual([
       'step preparing',
       'step configuring',
@@ -127,7 +128,11 @@ describe('resize', () => {
   test('off, another type with the same disk, on, a healthy answer; then the inputs say so', async () => {
     const before = await inputs();
     const { work } = await first('resize', { plan: 'pro' });
-    expect(await work()).toEqual({ kind: 'resized', outputs: OUTPUTS, plan: 'pro' });
+    expect(await work()).toEqual({
+      kind: 'resized',
+      outputs: { ...OUTPUTS, tailnetNodeId: 'd1' },
+      plan: 'pro',
+    });
     expect(world.calls).toEqual([
       'step preparing',
       'step stopping_server',
@@ -163,7 +168,7 @@ describe('rebuild', () => {
   test('key, power, device, disk, join, configuration: in this order', async () => {
     const before = { inputs: await inputs(), keys: await keys() };
     const { work, row, lines } = await first('rebuild');
-    expect(await work()).toEqual({ kind: 'rebuilt', outputs: OUTPUTS });
+    expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
     expect(world.calls).toEqual([
       'step preparing',
       'step renewing_key',
@@ -200,7 +205,7 @@ describe('rebuild', () => {
     const one = await first('rebuild');
     await one.work();
     const before = await inputs();
-    world.devices.push({ ...device, id: 'd2' });
+    world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
     const two = await next('rebuild', one);
     await two.work();
     expect(world.calls.slice(0, 4)).toEqual([
@@ -230,7 +235,11 @@ describe('rebuild', () => {
     expect(world.calls).not.toContain('delete device d1');
     // It still shows its host key, and can be configured again.
     expect(await keys()).toEqual(before.keys);
-    expect(await inputs()).toEqual({ ...before.inputs, keyGeneration: 2 });
+    expect(await inputs()).toEqual({
+      ...before.inputs,
+      joinName: world.vault.joinName('a1', 2),
+      keyGeneration: 2,
+    });
   });
 
   test('a server that is gone is made again, the state having forgotten it', async () => {

@@ -82,6 +82,13 @@ const untilStatus = (operationId: string, status: string) =>
     return row.status === status && row;
   }, `operation ${status}`);
 
+let addresses = 0;
+/** An address belongs to one agent. */
+const nextAddress = () => {
+  addresses += 1;
+  return `100.64.1.${addresses}`;
+};
+
 /** Works until its signal says otherwise, as a run of the executor does. */
 function endless(begun: (run: Run) => void = () => {}): Runbook {
   return (run) =>
@@ -148,7 +155,10 @@ test('no more than its concurrency at once, and every order in the end', async (
       // Long enough for a slow machine to take the next one meanwhile.
       await new Promise((resolve) => setTimeout(resolve, 250));
       now -= 1;
-      return { kind: 'running', outputs: { ...OUTPUTS, serverId: run.agent.agent_id } };
+      return {
+        kind: 'running',
+        outputs: { ...OUTPUTS, serverId: run.agent.agent_id, tailnetIp: nextAddress() },
+      };
     },
     { concurrency: 2 },
   );

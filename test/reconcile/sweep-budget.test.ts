@@ -32,8 +32,9 @@ async function insertAgents(bed: Bed, count: number): Promise<void> {
     `SELECT id, name FROM hetzner_servers WHERE name LIKE 'agent-b%'`,
   );
   await sql`
-    insert into agents (agent_id, user_id, region, location, plan, status, health, server_id, tailnet_ip, inputs)
-    select 'b' || n, 'u', 'eu-central', 'nbg1', 'starter', 'running', 'healthy', s->>'id', host('100.70.0.0'::inet + n),
+    insert into agents (agent_id, user_id, region, location, plan, status, health, server_id, tailnet_ip,
+      tailnet_node_id, inputs)
+    select 'b' || n, 'u', 'eu-central', 'nbg1', 'starter', 'running', 'healthy', s->>'id', host('100.70.0.0'::inet + n), 'node' || n,
       '{"operationId": "op", "keyGeneration": 1}'
     from jsonb_array_elements(${JSON.stringify(rows)}::jsonb) s, lateral (select substr(s->>'name', 8)::int as n) t`.execute(
     bed.database,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startSweeping, sweepAlone } from '../../src/reconcile/schedule.ts';
 import { lastSweep } from '../../src/reconcile/sweeps.ts';
-import { type Bed, openBed } from './support/bed.ts';
+import { setHostname } from '../../src/sandbox/tailscale/devices.ts';
+import { type Bed, joinNameOf, openBed } from './support/bed.ts';
 
 let bed: Bed;
 beforeAll(async () => {
@@ -83,7 +84,7 @@ describe('what nobody needs', () => {
     },
   );
 
-  test('of a running agent is removed: a second device of its hostname, an unused key of an older generation', async () => {
+  test('of a running agent is removed: a second device that joined for it, an unused key of an older generation', async () => {
     const { server, sshKey, device } = await runningAgent('a1');
     await bed.database
       .updateTable('agents')
@@ -204,6 +205,72 @@ describe('a server that is gone', () => {
     expect((await bed.sweep()).findings).toEqual([expect.stringContaining('no longer carries our labels')]);
     const agent = await bed.database.selectFrom('agents').select('health').executeTakeFirstOrThrow();
     expect(agent.health).toBe('healthy');
+  });
+});
+
+describe('a device is what the control server says, not what it calls itself', () => {
+  const setHostnameAt = (tailnetIp: string, hostname: string) =>
+    setHostname(bed.cloud, { tailnetIp, hostname });
+  const row = (agentId: string) =>
+    bed.database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirstOrThrow();
+
+  test('an agent whose machine calls itself after another keeps its device, as does the other; it is reported', async () => {
+    const a = await runningAgent('a');
+    const b = await runningAgent('b');
+    await setHostnameAt(a.device, 'agent-b');
+    const report = await bed.sweep();
+    expect((await bed.left()).devices.sort()).toEqual([a.device, b.device].sort());
+    expect(report.removed).toBe(0);
+    expect(report.findings).toEqual([
+      expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
+    ]);
+    // Nor does the name under which the other's server joined make it the other's, should it have become known.
+    await setHostnameAt(a.device, joinNameOf('b'));
+    expect(await bed.sweep()).toMatchObject({ removed: 0 });
+    expect((await bed.left()).devices).toHaveLength(2);
+  });
+
+  test.each(['destroyed', 'failed', 'running'] as const)(
+    'what calls itself after a %s agent is nobody’s, and stays',
+    async (status) => {
+      const own = status === 'running' ? [(await runningAgent('a1')).device] : [];
+      if (status !== 'running') await bed.agent('a1', { status });
+      const stranger = await bed.device('x', 'agent-a1');
+      const report = await bed.sweep();
+      expect((await bed.left()).devices.sort()).toEqual([...own, stranger].sort());
+      expect(report.findings).toContainEqual(
+        expect.stringMatching(/^Tailnet device .* nobody knows whose it is/),
+      );
+    },
+  );
+
+  test('an agent made before is moved over, by its address: its device is recorded and given its name for good', async () => {
+    const server = await bed.server('old');
+    await bed.sshKey('old');
+    const device = await bed.device('old', 'agent-old');
+    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    expect((await bed.sweep()).findings).toEqual([
+      expect.stringContaining('is recorded as the device of agent old'),
+    ]);
+    expect(await row('old')).toMatchObject({
+      tailnet_node_id: expect.stringMatching(/CNTRL$/),
+      tailnet_name: 'agent-old.tail5a4db0.ts.net',
+    });
+    await setHostnameAt(device, 'agent-other');
+    const { rows } = await bed.cloud.query('select label from tailscale_devices');
+    expect(rows).toEqual([{ label: 'agent-old' }]);
+    expect((await bed.sweep()).findings).toEqual([expect.stringContaining('calls itself "agent-other"')]);
+    expect((await bed.left()).devices).toEqual([device]);
+  });
+
+  test('one that is called so already keeps its name; the agent’s gets a longer one', async () => {
+    await bed.device('x', 'agent-old');
+    const server = await bed.server('old');
+    await bed.sshKey('old');
+    const device = await bed.device('old', 'agent-old');
+    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    await bed.sweep();
+    expect((await row('old')).tailnet_name).toMatch(/^agent-old-n[a-z0-9]{11}\.tail5a4db0\.ts\.net$/);
   });
 });
 

@@ -18,6 +18,8 @@ export interface OwnPlaceOptions extends TailscaledOptions {
   makeKey(hostname: string): Promise<Secret>;
   /** Whether the tailnet still knows the device that this is. A tailscaled whose device was removed may go on for long as if nothing had happened. */
   isKnown(deviceId: string): Promise<boolean>;
+  /** Hears which device this place is, now and then. */
+  tellDevice?(deviceId: string): void;
   /** It is for a while only: its device goes with it. */
   isTemporary: boolean;
   log: Log;
@@ -152,8 +154,9 @@ async function lookAfter(
 }
 
 /** @throws DeviceRemovedError where the tailnet says that it knows no such device; that it cannot be asked says nothing. */
-async function refuseRemoved(api: LocalApi, { isKnown }: OwnPlaceOptions): Promise<void> {
+async function refuseRemoved(api: LocalApi, { isKnown, tellDevice }: OwnPlaceOptions): Promise<void> {
   const { Self } = await api.status();
+  if (Self?.ID) tellDevice?.(Self.ID);
   if (Self?.ID && !(await isKnown(Self.ID).catch(() => true))) throw new DeviceRemovedError(REMOVED);
 }
 

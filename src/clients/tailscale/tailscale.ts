@@ -3,7 +3,8 @@ import type { TailscaleAccount } from '../../live-accounts.ts';
 import { type CallWatch, HttpError, requestJson } from '../request.ts';
 
 const device = z.object({
-  id: z.string(),
+  /** What names the device for good; the older numeric `id` is not used. */
+  nodeId: z.string(),
   name: z.string(),
   hostname: z.string(),
   addresses: z.array(z.string()),
@@ -22,10 +23,16 @@ export type TailnetKeyInfo = z.infer<typeof key>;
 /** What the service itself asks Tailscale. @see https://tailscale.com/api */
 export interface TailscaleClient {
   listDevices(): Promise<TailnetDevice[]>;
-  /** Whether there is a device of this id, or node id. */
-  hasDevice(deviceId: string): Promise<boolean>;
+  /** Undefined where there is none of this node id (any more). */
+  getDevice(nodeId: string): Promise<TailnetDevice | undefined>;
+  hasDevice(nodeId: string): Promise<boolean>;
+  /**
+   * Gives a device a name that its machine cannot change; `label` without the tailnet's domain.
+   * @throws NameTakenError
+   */
+  setDeviceName(nodeId: string, label: string): Promise<void>;
   /** What is gone already is fine. */
-  deleteDevice(deviceId: string): Promise<void>;
+  deleteDevice(nodeId: string): Promise<void>;
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
   /** Makes a key for one device, which needs no approval. @returns its secret, to be had only now. */
@@ -48,6 +55,15 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
   const authorize = createAuthorization(account, base, watch);
   const call = async (method: 'GET' | 'DELETE', url: string) =>
     requestJson({ method, url, headers: { authorization: await authorize() }, watch });
+  const deviceUrl = (nodeId: string) => `${base}/device/${encodeURIComponent(nodeId)}`;
+  const getDevice = async (nodeId: string) => {
+    try {
+      return device.parse(await call('GET', deviceUrl(nodeId)));
+    } catch (error) {
+      if (error instanceof HttpError && error.status === 404) return undefined;
+      throw error;
+    }
+  };
   return {
     createKey: async ({ description, expirySeconds, tags, ephemeral }) => {
       const create = { reusable: false, ephemeral, preauthorized: true, tags };
@@ -62,21 +78,40 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
     },
     listDevices: async () =>
       z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
-    hasDevice: async (deviceId) => {
+    getDevice,
+    hasDevice: async (nodeId) => (await getDevice(nodeId)) !== undefined,
+    setDeviceName: async (nodeId, label) => {
       try {
-        await call('GET', `${base}/device/${encodeURIComponent(deviceId)}`);
-        return true;
+        await requestJson({
+          method: 'POST',
+          url: `${deviceUrl(nodeId)}/name`,
+          headers: { authorization: await authorize(), 'content-type': 'application/json' },
+          body: JSON.stringify({ name: label }),
+          watch,
+        });
       } catch (error) {
-        if (error instanceof HttpError && error.status === 404) return false;
-        throw error;
+        throw isRefusedName(error) ? new NameTakenError(label, { cause: error }) : error;
       }
     },
-    deleteDevice: (deviceId) =>
-      ignoreMissing(call('DELETE', `${base}/device/${encodeURIComponent(deviceId)}`)),
+    deleteDevice: (nodeId) => ignoreMissing(call('DELETE', deviceUrl(nodeId))),
     listKeys: async () =>
       z.object({ keys: z.array(key) }).parse(await call('GET', `${tailnet}/keys?all=true`)).keys,
     deleteKey: (keyId) => ignoreMissing(call('DELETE', `${tailnet}/keys/${encodeURIComponent(keyId)}`)),
   };
+}
+
+/** The control server does not give a device this name: another has it. */
+export class NameTakenError extends Error {
+  override name = 'NameTakenError';
+
+  constructor(label: string, options: ErrorOptions) {
+    super(`The name ${label} cannot be given to a tailnet device`, options);
+  }
+}
+
+/** We send well-formed labels alone, so what is refused for its content is refused for whose it is. */
+function isRefusedName(error: unknown): boolean {
+  return error instanceof HttpError && (error.status === 400 || error.status === 409);
 }
 
 async function ignoreMissing(answer: Promise<unknown>): Promise<void> {

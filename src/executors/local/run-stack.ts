@@ -101,9 +101,11 @@ type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 
 /** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
 function capturingProgram(task: StackTask, captured: Captured): () => Promise<Record<string, unknown>> {
-  const program = createProgram(task.program, (userData) => {
+  // It holds secrets: it leaves this process only where it is what was asked for.
+  const tellUserData = (userData: string) => {
     captured.userData = userData;
-  });
+  };
+  const program = createProgram(task.program, task.verb === 'renew-key' ? tellUserData : undefined);
   return async () => {
     const outputs = await program();
     pulumi.output(outputs).apply((values) => {

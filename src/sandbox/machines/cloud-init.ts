@@ -1,19 +1,29 @@
 import { z } from 'zod';
 
 /** What a simulated machine takes from cloud-init user data. */
-export type CloudInit = { hostname?: string | undefined; tailnetKey?: string | undefined };
+export type CloudInit = {
+  hostname?: string | undefined;
+  tailnetKey?: string | undefined;
+  /** What `tailscale up` is told to call the machine on the tailnet. */
+  joinName?: string | undefined;
+};
 
 const keyPath = '/etc/agent/tailnet-key';
 
 /**
- * Reads `hostname:` and the content of the file `/etc/agent/tailnet-key` in `write_files:` out of a `#cloud-config`
- * document, written as JSON or as YAML in which one line or a block scalar gives the content. Ignores all the rest.
+ * Reads `hostname:`, the content of the file `/etc/agent/tailnet-key` in `write_files:` and the hostname that `tailscale up` is given out of a
+ * `#cloud-config` document, written as JSON or as YAML in which one line or a block scalar gives the content. Ignores all the rest.
  */
 export function readCloudInit(userData: string): CloudInit {
   if (!userData.startsWith('#cloud-config')) return {};
   const lines = userData.split(/\r?\n/);
   const { hostname, tailnetKey } = readJson(lines.slice(1).join('\n')) ?? readYaml(lines);
-  return { ...(hostname ? { hostname } : {}), ...(tailnetKey ? { tailnetKey } : {}) };
+  const joinName = /\btailscale up\b[^\n]*--hostname=([\w-]+)/.exec(userData)?.[1];
+  return {
+    ...(hostname ? { hostname } : {}),
+    ...(tailnetKey ? { tailnetKey } : {}),
+    ...(joinName === undefined ? {} : { joinName }),
+  };
 }
 
 const jsonConfig = z.object({

@@ -45,7 +45,11 @@ async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingS
     return { hostname, tailnetIp: null, refusedReason };
   }
   const machineId = `server-${server.serverId}-${server.generation}`;
-  const joined = await joinTailnet(pool, { authKey: config.tailnetKey, hostname, machineId });
+  const joined = await joinTailnet(pool, {
+    authKey: config.tailnetKey,
+    hostname: config.joinName ?? hostname,
+    machineId,
+  });
   if ('refused' in joined) return { hostname, tailnetIp: null, refusedReason: joined.refused };
   return { hostname, tailnetIp: joined.tailnetIp, refusedReason: null };
 }

@@ -6,7 +6,7 @@ export type Device = {
   id: string;
   nodeId: string;
   hostname: string;
-  /** The hostname as a DNS label that no other device has. */
+  /** The name that it was given, or else its hostname, as a DNS label that no other device has. */
   label: string;
   addresses: string[];
   tags: string[];
@@ -23,7 +23,13 @@ export type Device = {
   lastSeenAt?: Date | undefined;
 };
 
-export type DeviceChange = { authorized?: boolean; tags?: string[]; keyExpiryDisabled?: boolean };
+/** `name` is a DNS label, or empty: then the device is called by its hostname again. */
+export type DeviceChange = {
+  authorized?: boolean;
+  tags?: string[];
+  keyExpiryDisabled?: boolean;
+  name?: string;
+};
 
 export type MadeKey = {
   secret: string;
@@ -46,7 +52,7 @@ export interface ControlServer {
   listDevices(): Promise<Device[]>;
   /** Cuts it off at once. @returns false where there is none with this id. */
   deleteDevice(id: string): Promise<boolean>;
-  /** @returns false where there is none with this id. */
+  /** @returns false where there is none with this id. @throws TailscaleError 400 for a name that another device has. */
   changeDevice(id: string, change: DeviceChange): Promise<boolean>;
   /** @throws TailscaleError 400 where it refuses the policy. */
   enforcePolicy(text: string): Promise<void>;

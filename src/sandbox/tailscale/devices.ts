@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction, type Queryable } from '../database.ts';
 import { addressesOf } from './addresses.ts';
+import { TailscaleError } from './errors.ts';
 import { controlId, hashOf, publicKey, sandboxUser, tailnetDomain } from './identity.ts';
 import { invalidity, type KeyRow, wholeSecond } from './keys.ts';
 
@@ -57,6 +58,55 @@ export function nameOf(device: Pick<DeviceRow, 'label'>): string {
   return `${device.label}.${tailnetDomain}`;
 }
 
+/**
+ * Gives a device a name that its machine cannot change; an empty one has it called by its hostname again.
+ * @returns false where there is none with this id. @throws TailscaleError 400 where another device has the name.
+ */
+export async function nameDevice(pool: pg.Pool, id: string, name: string): Promise<boolean> {
+  return inTransaction(pool, async (client) => {
+    await client.query(LOCK_NAMES);
+    const { rows } = await client.query<DeviceRow>('SELECT * FROM tailscale_devices WHERE id = $1', [id]);
+    const device = rows[0];
+    if (device === undefined) return false;
+    const label = name.toLowerCase() || (await freeLabel(client, device.hostname));
+    const taken = await client.query('SELECT 1 FROM tailscale_devices WHERE label = $1 AND id <> $2', [
+      label,
+      id,
+    ]);
+    if (taken.rowCount !== 0) throw new TailscaleError(400, `the name ${label} is taken by another device`);
+    await client.query('UPDATE tailscale_devices SET label = $2, named = $3 WHERE id = $1', [
+      id,
+      label,
+      name !== '',
+    ]);
+    return true;
+  });
+}
+
+/** What `tailscale set --hostname` on a machine does. @returns false where no device has the address. */
+export async function setHostname(
+  pool: pg.Pool,
+  { tailnetIp, hostname }: { tailnetIp: string; hostname: string },
+): Promise<boolean> {
+  return inTransaction(pool, async (client) => {
+    await client.query(LOCK_NAMES);
+    const { rows } = await client.query<DeviceRow & { named: boolean }>(
+      'UPDATE tailscale_devices SET hostname = $2 WHERE ipv4 = $1 RETURNING *',
+      [tailnetIp, hostname],
+    );
+    const device = rows[0];
+    if (device === undefined) return false;
+    if (device.named) return true;
+    await client.query('UPDATE tailscale_devices SET label = id WHERE id = $1', [device.id]);
+    const label = await freeLabel(client, hostname);
+    await client.query('UPDATE tailscale_devices SET label = $2 WHERE id = $1', [device.id, label]);
+    return true;
+  });
+}
+
+/** Two machines with one hostname and different keys must not both find the same name free. */
+const LOCK_NAMES = "SELECT pg_advisory_xact_lock(hashtext('tailscale-device-name'))";
+
 async function deviceOfMachine(
   db: Queryable,
   machineId: string,
@@ -75,8 +125,7 @@ async function insertDevice(
   hostname: string,
   machineId: string,
 ): Promise<DeviceRow> {
-  // Two machines with one hostname and different keys must not both find the same name free.
-  await client.query("SELECT pg_advisory_xact_lock(hashtext('tailscale-device-name'))");
+  await client.query(LOCK_NAMES);
   const { number, ipv4, ipv6 } = await nextAddresses(client);
   const createdAt = wholeSecond(new Date());
   const { rows } = await client.query<DeviceRow>(

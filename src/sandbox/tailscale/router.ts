@@ -6,7 +6,7 @@ import type { ControlServer, Device, DeviceChange } from './control-server.ts';
 import { type Caller, createOauthRoute, requireCredential } from './credentials.ts';
 import { matchesFilters, toDevice } from './device-json.ts';
 import { answerError, parseBody, TailscaleError, unknownRoute } from './errors.ts';
-import { tailnetNames } from './identity.ts';
+import { tailnetDomain, tailnetNames } from './identity.ts';
 import { createKey, keyRequestSchema, listKeys, revokeKey, showKey, tagSchema } from './keys.ts';
 import { type Policy, policyJson, readPolicy, writePolicy } from './policy.ts';
 
@@ -76,6 +76,7 @@ function mountDevices(api: express.Router, control: ControlServer): void {
     ['authorized', z.object({ authorized: z.boolean() })],
     ['tags', z.object({ tags: z.array(tagSchema) })],
     ['key', z.object({ keyExpiryDisabled: z.boolean() })],
+    ['name', nameSchema],
   ];
   for (const [what, schema] of changes) {
     api.post(`/device/:id/${what}`, async (request, response) => {
@@ -86,6 +87,16 @@ function mountDevices(api: express.Router, control: ControlServer): void {
     });
   }
 }
+
+/** A name comes alone or with the tailnet's domain behind it. */
+const nameSchema = z.object({
+  name: z
+    .string()
+    .transform((name) =>
+      name.endsWith(`.${tailnetDomain}`) ? name.slice(0, -tailnetDomain.length - 1) : name,
+    )
+    .pipe(z.string().regex(/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$/i, 'invalid device name')),
+});
 
 function mountPolicy(api: express.Router, pool: pg.Pool, control: ControlServer): void {
   api.get('/tailnet/:tailnet/acl', async (request, response) => {

@@ -3,7 +3,7 @@ import type { SandboxSchema } from '../database.ts';
 /** Tables of the sandbox's tailnet. Secrets are kept as SHA-256 only: like Tailscale, it cannot show one again. */
 export const tailscaleSchema: SandboxSchema = {
   area: 'tailscale',
-  version: 2,
+  version: 3,
   statements: [
     `CREATE TABLE IF NOT EXISTS tailscale_keys (
       id text PRIMARY KEY,
@@ -45,6 +45,8 @@ export const tailscaleSchema: SandboxSchema = {
       expires_at timestamptz NOT NULL,
       UNIQUE (machine_id, key_id)
     )`,
+    // Whether its label was given by an administrator, and no longer follows the hostname.
+    'ALTER TABLE tailscale_devices ADD COLUMN IF NOT EXISTS named boolean NOT NULL DEFAULT false',
     `CREATE TABLE IF NOT EXISTS tailscale_access_tokens (
       secret_hash bytea PRIMARY KEY,
       expires_at timestamptz NOT NULL

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { randomText } from '../random-text.ts';
 import type { ControlServer, Device } from './control-server.ts';
-import type { DeviceRow } from './devices.ts';
+import { type DeviceRow, nameDevice } from './devices.ts';
 
 /** Everybody may reach everybody, as on a new tailnet of Tailscale's; simulated devices send nothing anyway. */
 const initialPolicy = `${JSON.stringify(
@@ -29,6 +29,7 @@ export function createSimulatedControl(pool: pg.Pool): ControlServer {
       return rowCount === 1;
     },
     changeDevice: async (id, change) => {
+      if (change.name !== undefined) return nameDevice(pool, id, change.name);
       const { rowCount } = await pool.query(
         `UPDATE tailscale_devices SET authorized = coalesce($2, authorized), tags = coalesce($3, tags),
            key_expiry_disabled = coalesce($4, key_expiry_disabled) WHERE id = $1`,

@@ -28,6 +28,7 @@ let tailnet: RealTailnet;
 let enter: string[];
 let agentAddress: string;
 let keys = 0;
+let former: string | undefined;
 beforeAll(async () => {
   if (whyNot !== undefined) return;
   tailnet = await openRealTailnet();
@@ -62,10 +63,13 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
     environment: { ...tailnet.world.environment, PLACE_TEST: tailnet.dir },
     makeKey: (hostname) => {
       keys += 1;
-      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary });
+      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: former });
     },
     isTemporary,
     isKnown: tailscale.hasDevice,
+    tellDevice: (id) => {
+      former = id;
+    },
     log: createLog('/dev/null'),
     lookMs: 100,
     askMs: 200,
@@ -141,6 +145,26 @@ test('a place whose device was removed takes another; what was called so before 
     expect(keys).toBe(3);
   } finally {
     await later.stop();
+  }
+});
+
+test('another device of its name is left alone: it may be another installation’s', limit, async () => {
+  const place = await open();
+  try {
+    await eventually(() => place.isUp());
+    const [before] = await controllers();
+    former = undefined;
+    const other = await open({ name: 'other' });
+    try {
+      await eventually(() => other.isUp());
+      expect((await controllers()).map(({ id }: { id: string }) => id)).toContain(before.id);
+      expect(await controllers()).toHaveLength(2);
+    } finally {
+      await other.stop();
+    }
+  } finally {
+    await place.stop();
+    for (const { id } of await controllers()) await tailnet.call('DELETE', `/device/${id}`);
   }
 });
 

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
 
 /** What the clouds have of one agent, by name and labels, asked for over their APIs as any third party would. */
@@ -14,7 +15,8 @@ export async function holdingsOf(connection: SandboxFile, agentId: string): Prom
     get(`${connection.hcloudEndpoint}${path}?label_selector=agent-id==${agentId}`, connection.hcloudToken);
   const tailnet = (path: string) =>
     get(`${connection.tailscaleBaseUrl}/api/v2/tailnet/-/${path}`, connection.tailscaleApiKey);
-  const [servers, sshKeys, keys, devices] = await Promise.all([
+  const [joinNames, servers, sshKeys, keys, devices] = await Promise.all([
+    joinNamesOf(connection, agentId),
     hetzner('/servers'),
     hetzner('/ssh_keys'),
     tailnet('keys?all=true'),
@@ -25,8 +27,24 @@ export async function holdingsOf(connection: SandboxFile, agentId: string): Prom
     servers: names(servers.servers ?? [], 'name'),
     sshKeys: names(sshKeys.ssh_keys ?? [], 'name'),
     tailnetKeys: names(keys.keys ?? [], 'description').filter((text) => text.replace(/ \d+$/, '') === name),
-    devices: names(devices.devices ?? [], 'hostname').filter((text) => text === name),
+    devices: (devices.devices ?? [])
+      .filter((device) => labelOf(device) === name || joinNames.includes(String(device.hostname)))
+      .map(labelOf),
   };
+}
+
+const labelOf = ({ name }: Named) => String(name).split('.')[0]!;
+
+/** Names under which its servers were to join: until it has been verified, a device has no other. */
+async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: connection.databaseUrl });
+  await client.connect();
+  try {
+    const text = 'select name from tailnet_join_names where agent_id = $1';
+    return (await client.query<{ name: string }>(text, [agentId])).rows.map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
 }
 
 /** Orders the next calls to fail, or to be answered in another way, as src/sandbox/fault-order.ts describes. */

@@ -129,6 +129,17 @@ export function fleetOf(installation: Installation) {
     },
     screen: (serverId: string): Screen => screenOf(site.dataDir, serverId),
     devices: async (): Promise<Device[]> => JSON.parse(await tailscale('GET', '/tailnet/-/devices')).devices,
+    /** Its devices, by the name that they were given, and by the names under which its servers were to join. */
+    devicesOf: async (agentId: string): Promise<Device[]> => {
+      const rows = await installation.query('select name from tailnet_join_names where agent_id = $1', [
+        agentId,
+      ]);
+      const joinNames = rows.map(({ name }) => name);
+      const { devices } = JSON.parse(await tailscale('GET', '/tailnet/-/devices')) as { devices: Device[] };
+      return devices.filter(
+        ({ name, hostname }) => name.split('.')[0] === `agent-${agentId}` || joinNames.includes(hostname),
+      );
+    },
     /** What its newest configuration has logged so far. */
     configureLog: async (agentId: string): Promise<string> => {
       const { operationId, attempt } = await operation(agentId);
@@ -189,6 +200,7 @@ export type Fleet = ReturnType<typeof fleetOf>;
 
 export interface Device {
   id: string;
+  nodeId: string;
   hostname: string;
   name: string;
   addresses: string[];

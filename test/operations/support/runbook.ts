@@ -1,6 +1,7 @@
 import { createVault } from '../../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../../src/agents/store.ts';
 import type { HetznerServer } from '../../../src/clients/hetzner/hetzner.ts';
+import { NameTakenError, type TailnetDevice } from '../../../src/clients/tailscale/tailscale.ts';
 import type { Executor } from '../../../src/executors/local/executor.ts';
 import type { StackResult } from '../../../src/executors/local/messages.ts';
 import type { OperationRow } from '../../../src/operations/claims.ts';
@@ -30,7 +31,11 @@ export function createWorld(at: Installation) {
   const installed: { image: string; userData: string }[] = [];
   const sshKeys: { id: number; name: string; labels: Record<string, string> }[] = [];
   const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
-  const devices: { id: string; name: string; hostname: string; addresses: string[]; tags?: string[] }[] = [];
+  const devices: TailnetDevice[] = [];
+  /** Names that devices were given, in order. */
+  const names: string[] = [];
+  const takenNames = new Set<string>();
+  const vault = createVault(new Secret('passphrase'));
   const tailnetKeys: { id: string; description?: string }[] = [];
   const reach = async (call: string, key: keyof typeof answers = call as Verb): Promise<void> => {
     calls.push(call);
@@ -46,12 +51,20 @@ export function createWorld(at: Installation) {
       if (verb === 'up' && program.stack === 'foundation') {
         firewalls.splice(0, 1, { id: 77, name: 'agents-default', labels: { 'managed-by': 'agents' } });
       }
+      if (verb === 'up' && program.stack === 'agent' && program.device === undefined)
+        join(program.inputs.joinName!);
       return {
         outputs: program.stack === 'agent' ? { ...OUTPUTS } : { firewallId: '77' },
         changes: {},
         processes: 1,
       };
     };
+  /** A server that has joined is where the outputs say. */
+  const join = (hostname: string) => {
+    if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
+    const name = `${hostname}.tail.ts.net`;
+    devices.push({ nodeId: 'n1', name, hostname, addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] });
+  };
   const labelled = <T extends { labels: Record<string, string> }>(all: T[], labels: Record<string, string>) =>
     all.filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
   const remove = <T>(all: T[], matches: (one: T) => boolean) => {
@@ -83,7 +96,7 @@ export function createWorld(at: Installation) {
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(at.database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
-    vault: createVault(new Secret('passphrase')),
+    vault,
     settings: {
       healthPort: 8088,
       configurationVersion: 'v1',
@@ -132,7 +145,14 @@ export function createWorld(at: Installation) {
       listDevices: async () => [...devices],
       deleteDevice: async (id) => {
         await reach(`delete device ${id}`);
-        remove(devices, (one) => one.id === id);
+        remove(devices, (one) => one.nodeId === id);
+      },
+      getDevice: async (id) => devices.find((one) => one.nodeId === id),
+      setDeviceName: async (id, label) => {
+        if (takenNames.has(label)) throw new NameTakenError(label, {});
+        names.push(`${id} ${label}`);
+        const device = devices.find((one) => one.nodeId === id);
+        if (device !== undefined) device.name = `${label}.tail.ts.net`;
       },
       listKeys: async () => [...tailnetKeys],
       deleteKey: async (id) => {
@@ -152,6 +172,9 @@ export function createWorld(at: Installation) {
     sshKeys,
     firewalls,
     devices,
+    names,
+    takenNames,
+    vault,
     tailnetKeys,
     deps,
     executor,

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { encodeOpensshPublicKey } from '../../../src/agents/openssh.ts';
 import type { AgentStatus } from '../../../src/agents/states.ts';
@@ -21,8 +21,14 @@ export interface AgentSeed {
   status: AgentStatus;
   serverId?: number;
   tailnetIp?: string;
+  /** As an agent is that was made before devices were recorded by their ids. */
+  isLegacy?: boolean;
   keyGeneration?: number;
 }
+
+/** The name under which a server of the agent's joins, here where no passphrase is. */
+export const joinNameOf = (agentId: string): string =>
+  `join-${createHash('sha256').update(agentId).digest('hex').slice(0, 32)}`;
 
 const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
 
@@ -66,6 +72,11 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       })
     ).body;
 
+  const nodeIdAt = async (address: string | undefined): Promise<string | null> => {
+    const { rows } = await pool.query('select node_id from tailscale_devices where ipv4 = $1', [address]);
+    return rows[0]?.node_id ?? null;
+  };
+
   return {
     ...installation,
     sandbox,
@@ -79,7 +90,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
 
     /** An agent whose provision has ended, as its state says; its id at the provision is answered. */
     async agent(agentId: string, seed: AgentSeed): Promise<{ operationId: string }> {
-      const { status, serverId, tailnetIp, keyGeneration = 1 } = seed;
+      const { status, serverId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
       await database
         .insertInto('agents')
         .values({
@@ -93,10 +104,16 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
           health: serverId === undefined ? 'unknown' : 'healthy',
           server_id: serverId === undefined ? null : String(serverId),
           tailnet_ip: tailnetIp ?? null,
+          tailnet_node_id: isLegacy ? null : await nodeIdAt(tailnetIp),
           subscription_id: null,
           error: status === 'failed' ? 'The server did not join' : null,
         })
         .execute();
+      if (!isLegacy)
+        await database
+          .insertInto('tailnet_join_names')
+          .values({ name: joinNameOf(agentId), agent_id: agentId, key_generation: 1 })
+          .execute();
       const operationId = await this.operation(
         agentId,
         'provision',
@@ -157,7 +174,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     },
 
     /** A machine that has joined with a key of its own. @returns its address. */
-    async device(agentId: string, hostname = `agent-${agentId}`): Promise<string> {
+    async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
       const joined = await joinTailnet(pool, {
         authKey,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addressesOf } from '../../../src/sandbox/tailscale/addresses.ts';
-import { joinTailnet } from '../../../src/sandbox/tailscale/devices.ts';
+import { joinTailnet, setHostname } from '../../../src/sandbox/tailscale/devices.ts';
 import { until } from '../stripe/setup.ts';
 import { makeKey, setup, type Tailnet } from './setup.ts';
 
@@ -136,4 +136,24 @@ test('addresses lie in 100.64.0.0/10, off the reserved ranges, and never repeat'
     expect(ipv4).toMatch(/^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
     expect(ipv4).not.toMatch(/^100\.(100\.(0|100)|115\.9[23])\.|\.(0|255)$/);
   }
+});
+
+test('a device is called by its hostname until it is given a name, which its machine cannot change', async () => {
+  const [one, two] = [await makeKey(tailnet), await makeKey(tailnet)];
+  const { tailnetIp } = await join(one.key, 'first');
+  await join(two.key, 'second');
+  const [first] = await listed();
+  const name = (to: string) => tailnet.call('POST', `/device/${first.nodeId}/name`, { name: to });
+  await setHostname(tailnet.pool, { tailnetIp, hostname: 'second' });
+  expect((await listed())[0]).toMatchObject({ hostname: 'second', name: 'second-1.tail5a4db0.ts.net' });
+
+  expect((await name('agent-a.tail5a4db0.ts.net')).status).toBe(200);
+  await setHostname(tailnet.pool, { tailnetIp, hostname: 'third' });
+  expect((await listed())[0]).toMatchObject({ hostname: 'third', name: 'agent-a.tail5a4db0.ts.net' });
+
+  expect((await name('second')).status).toBe(400);
+  expect((await name('no good')).status).toBe(400);
+  expect((await name('')).status).toBe(200);
+  expect((await listed())[0]).toMatchObject({ hostname: 'third', name: 'third.tail5a4db0.ts.net' });
+  expect((await tailnet.call('POST', '/device/nNoneCNTRL/name', { name: 'x' })).status).toBe(404);
 });

@@ -147,3 +147,21 @@ test('headscale that ends is started again with all it knew; its devices come ba
   // The others ask again after pauses of their own, the longest half a minute.
   await eventually(() => controller.reaches(otherAddress, 8088), 50);
 });
+
+test('a name that was given stays, whatever root on the machine calls it', limit, async () => {
+  const { key } = await makeKey(tailnet);
+  const machine = await tailnet.machine('join-0123');
+  const address = await machine.join(key);
+  const byAddress = async () =>
+    (await tailnet.call('GET', `/tailnet/-/devices?addresses=${address}`)).body.devices[0];
+  const { nodeId } = await byAddress();
+  const name = (to: string) => tailnet.call('POST', `/device/${nodeId}/name`, { name: to });
+  expect((await name('agent-named')).status).toBe(200);
+  await machine.setHostname('agent-other');
+  await eventually(async () => (await byAddress()).hostname === 'agent-other');
+  expect(await byAddress()).toMatchObject({ nodeId, name: 'agent-named.tail5a4db0.ts.net' });
+
+  const other = await tailnet.machine('taken');
+  await other.join((await makeKey(tailnet)).key);
+  expect((await name('taken')).status).toBe(400);
+});

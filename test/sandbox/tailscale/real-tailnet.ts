@@ -81,6 +81,9 @@ export async function openRealTailnet() {
         ]);
         return (await local.status()).Self!.TailscaleIPs![0]!;
       },
+      /** What root on the machine can do at any time. */
+      setHostname: (hostname: string) =>
+        promisify(execFile)(tools.tailscale, [`--socket=${socket}`, 'set', `--hostname=${hostname}`]),
       /** Something that answers `name` on a port of this machine. */
       serve: async (port: number) => {
         const script = `require('http').createServer((q, r) => r.end('${name}')).listen(${port}, '127.0.0.1')`;

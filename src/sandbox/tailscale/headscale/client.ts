@@ -21,7 +21,7 @@ export type Node = {
   ipAddresses: string[];
   /** As the machine calls itself. */
   name: string;
-  /** The same as a DNS label that no other device has. */
+  /** The name that it was given, or else the same, as a DNS label that no other device has. */
   givenName: string;
   lastSeen: Timestamp;
   expiry: Timestamp;
@@ -45,6 +45,7 @@ type Calls = {
   expirePreAuthKey: [{ id: string }, object];
   listNodes: [object, { nodes: Node[] }];
   deleteNode: [{ nodeId: string }, object];
+  renameNode: [{ nodeId: string; newName: string }, object];
   setTags: [{ nodeId: string; tags: string[] }, object];
   expireNode: [{ nodeId: string; expiry?: Timestamp; disableExpiry?: boolean }, object];
   setPolicy: [{ policy: string }, object];

@@ -61,12 +61,20 @@ async function ensureUser(client: HeadscaleClient): Promise<string> {
 const newUser = { name: userName, email: sandboxUser.loginName };
 
 async function changeNode(client: HeadscaleClient, id: string, change: DeviceChange): Promise<void> {
-  const { authorized, tags, keyExpiryDisabled } = change;
+  const { authorized, tags, keyExpiryDisabled, name } = change;
   if (authorized === false) throw new TailscaleError(400, 'device approval is not enabled for this tailnet');
+  if (name !== undefined)
+    await client.call('renameNode', { nodeId: id, newName: name || (await hostnameOf(client, id)) });
   if (tags !== undefined) await client.call('setTags', { nodeId: id, tags });
   if (keyExpiryDisabled === true) await client.call('expireNode', { nodeId: id, disableExpiry: true });
   if (keyExpiryDisabled === false)
     await client.call('expireNode', { nodeId: id, expiry: toTimestamp(inDays(new Date())) });
+}
+
+/** headscale has no way back to a name that follows the hostname; what it says now is the nearest. */
+async function hostnameOf(client: HeadscaleClient, id: string): Promise<string> {
+  const { nodes } = await client.call('listNodes', {});
+  return nodes.find((node) => node.id === id)?.name ?? '';
 }
 
 async function unlessMissing(work: Promise<unknown>): Promise<boolean> {

@@ -1,0 +1,35 @@
+import { createHetznerInventory } from '../../../src/clients/hetzner/inventory.ts';
+import { createTailscaleClient } from '../../../src/clients/tailscale/tailscale.ts';
+import { createDatabase, createPool } from '../../../src/database/connect.ts';
+import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+import { createLog } from '../../../src/log.ts';
+import { sweep } from '../../../src/reconcile/sweep.ts';
+import type { SweepReport } from '../../../src/reconcile/sweeps.ts';
+import { Secret } from '../../../src/secret.ts';
+
+/** A sweep of a running installation, now rather than within ten minutes. */
+export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {
+  const pool = createPool(new Secret(connection.databaseUrl), 2, 'sweep of a test');
+  const hetzner = { token: new Secret(connection.hcloudToken), endpoint: connection.hcloudEndpoint };
+  const tailscale = {
+    credential: { kind: 'api-key' as const, key: new Secret(connection.tailscaleApiKey) },
+    tailnet: '-',
+    baseUrl: connection.tailscaleBaseUrl,
+    loginServer: undefined,
+  };
+  try {
+    return await sweep(
+      {
+        database: createDatabase(pool),
+        log: createLog('/dev/null'),
+        openClouds: (watches) => ({
+          hetzner: createHetznerInventory(hetzner, watches.hetzner),
+          tailscale: createTailscaleClient(tailscale, watches.tailscale),
+        }),
+      },
+      new AbortController().signal,
+    );
+  } finally {
+    await pool.end();
+  }
+}
