@@ -215,6 +215,29 @@ export async function recordInputs(
     .execute();
 }
 
+/**
+ * The control server gives an address to one device: what two live agents call theirs is a mistake, or worse.
+ * @throws ConflictError where another agent's row names the address or the device
+ */
+export async function refuseForeignDevice(
+  trx: Database,
+  agentId: string,
+  { tailnetIp, tailnetNodeId }: Pick<AgentOutputs, 'tailnetIp' | 'tailnetNodeId'>,
+): Promise<void> {
+  const other = await trx
+    .selectFrom('agents')
+    .select(['agent_id', 'tailnet_ip'])
+    .where('agent_id', '<>', agentId)
+    .where((row) =>
+      row.or([row('tailnet_ip', '=', tailnetIp), row('tailnet_node_id', '=', tailnetNodeId ?? null)]),
+    )
+    .executeTakeFirst();
+  if (other !== undefined)
+    throw new ConflictError(
+      `The tailnet device at ${tailnetIp} is recorded as that of agent ${other.agent_id}`,
+    );
+}
+
 /** Which device a live agent has, where that was not recorded before. */
 export async function recordDevice(
   trx: Database,

@@ -17,6 +17,7 @@ import {
   markRunning,
   recordRefresh,
   recordUnhealthy,
+  refuseForeignDevice,
 } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { InvalidInputError } from '../errors.ts';
@@ -53,6 +54,7 @@ export type AgentEffect = z.infer<typeof effectSchema>;
 
 /** Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError */
 export async function applyEffect(trx: Database, agentId: string, effect: AgentEffect): Promise<void> {
+  if ('outputs' in effect) await refuseForeignDevice(trx, agentId, effect.outputs);
   switch (effect.kind) {
     case 'running':
       return markRunning(trx, agentId, effect.outputs);

@@ -75,8 +75,8 @@ describe('the dashboard in a browser', () => {
     await tell(service.database, agent.operationId, [step('creating_server'), log('hcloud:Server creating')]);
     await page.getByText('Creating the server').waitFor();
     await page.getByRole('log').getByText('hcloud:Server creating').waitFor();
-    await finishProvision(service.database, agent);
-    await page.getByText('100.64.0.7').waitFor();
+    const { tailnetIp } = await finishProvision(service.database, agent);
+    await page.getByText(tailnetIp).waitFor();
     await page.getByRole('heading', { name: 'Provision Succeeded' }).waitFor();
     expect(await page.evaluate('document.body.dataset.loadedOnce')).toBe('yes');
     expect((await page.getByRole('log').textContent())?.split('hcloud:Server creating')).toHaveLength(2);

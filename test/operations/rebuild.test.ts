@@ -188,6 +188,7 @@ describe('rebuild', () => {
     const after = { inputs: await inputs(), keys: await keys() };
     expect(after.inputs).toEqual({
       ...before.inputs,
+      joinName: world.vault.joinName('a1', 2),
       hostPublicKey: after.keys.hostPublicKey,
       keyGeneration: before.inputs.keyGeneration + 1,
       configuredBy: `${row.operation_id} 1`,

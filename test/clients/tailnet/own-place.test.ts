@@ -156,9 +156,8 @@ test('another device of its name is left alone: it may be another installationâ€
     former = undefined;
     const other = await open({ name: 'other' });
     try {
-      await eventually(() => other.isUp());
+      await eventually(async () => (await other.isUp()) && (await controllers()).length === 2);
       expect((await controllers()).map(({ id }: { id: string }) => id)).toContain(before.id);
-      expect(await controllers()).toHaveLength(2);
     } finally {
       await other.stop();
     }

@@ -23,17 +23,20 @@ export async function tell(
   });
 }
 
+let finished = 0;
+
 /** As a worker leaves an agent that it has provisioned. */
 export async function finishProvision(
   database: Database,
   { agentId, operationId }: { agentId: string; operationId: string },
 ): Promise<AgentOutputs> {
+  finished += 1;
   const outputs = {
     serverId: `server-of-${agentId}`,
     serverName: `agent-${agentId}`,
     ipv4: '192.0.2.7',
     ipv6: '2001:db8::7',
-    tailnetIp: '100.64.0.7',
+    tailnetIp: `100.64.7.${finished}`,
     tailnetName: `agent-${agentId}.tail.example`,
   };
   await beginProvision(database, agentId);

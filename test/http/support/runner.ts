@@ -108,5 +108,9 @@ export const ADDRESSES = { server_id: '42', server_ip: '192.0.2.7', tailscale_ip
 /** Addresses of a server that no other agent has. */
 export function addresses() {
   count += 1;
-  return { ...ADDRESSES, server_id: String(1000 + count) };
+  return {
+    ...ADDRESSES,
+    server_id: String(1000 + count),
+    tailscale_ip: `100.65.${count >> 8}.${count & 255}`,
+  };
 }
