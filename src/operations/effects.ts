@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { agentName } from '../../stacks/inputs.ts';
+import { refuseForeignDevice } from '../agents/devices.ts';
 import {
   markRebuilt,
   markReconfigured,
@@ -17,7 +18,6 @@ import {
   markRunning,
   recordRefresh,
   recordUnhealthy,
-  refuseForeignDevice,
 } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { InvalidInputError } from '../errors.ts';

@@ -1,5 +1,6 @@
 import { audit } from '../agents/audit.ts';
-import { lockAgent, recordDevice } from '../agents/store.ts';
+import { recordDevice } from '../agents/devices.ts';
+import { lockAgent } from '../agents/store.ts';
 import type { TailscaleClient } from '../clients/tailscale/tailscale.ts';
 import type { Database } from '../database/connect.ts';
 import { giveName } from '../operations/device.ts';

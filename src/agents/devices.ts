@@ -1,0 +1,59 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
+
+/** A join name is an agent's for good, so that the device that joins under it is known by the row, before and after its end. @throws ConflictError */
+export async function recordJoinName(
+  database: Database,
+  agentId: string,
+  { joinName, keyGeneration }: Record<string, unknown>,
+): Promise<void> {
+  if (typeof joinName !== 'string') return;
+  await database
+    .insertInto('tailnet_join_names')
+    .values({ name: joinName, agent_id: agentId, key_generation: Number(keyGeneration) })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  const { agent_id: owner } = await database
+    .selectFrom('tailnet_join_names')
+    .select('agent_id')
+    .where('name', '=', joinName)
+    .executeTakeFirstOrThrow();
+  if (owner !== agentId) throw new ConflictError(`The join name ${joinName} is another agent's`);
+}
+
+/**
+ * The control server gives an address to one device: what two live agents call theirs is a mistake, or worse.
+ * @throws ConflictError where another agent's row names the address or the device
+ */
+export async function refuseForeignDevice(
+  trx: Database,
+  agentId: string,
+  { tailnetIp, tailnetNodeId }: { tailnetIp: string; tailnetNodeId?: string | null | undefined },
+): Promise<void> {
+  const other = await trx
+    .selectFrom('agents')
+    .select(['agent_id', 'tailnet_ip'])
+    .where('agent_id', '<>', agentId)
+    .where((row) =>
+      row.or([row('tailnet_ip', '=', tailnetIp), row('tailnet_node_id', '=', tailnetNodeId ?? null)]),
+    )
+    .executeTakeFirst();
+  if (other !== undefined)
+    throw new ConflictError(
+      `The tailnet device at ${tailnetIp} is recorded as that of agent ${other.agent_id}`,
+    );
+}
+
+/** Which device a live agent has, where that was not recorded before. */
+export async function recordDevice(
+  trx: Database,
+  agentId: string,
+  { nodeId, tailnetName }: { nodeId: string; tailnetName: string },
+): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ tailnet_node_id: nodeId, tailnet_name: tailnetName, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
