@@ -1,6 +1,6 @@
 import type { HetznerClient } from '../../clients/hetzner/hetzner.ts';
 import { findPlugins, type PluginPlaces } from '../../clients/pulumi/installed-plugins.ts';
-import { HttpError } from '../../clients/request.ts';
+import { HttpError, RefusedError } from '../../clients/request.ts';
 import { readStripeAccount } from '../../clients/stripe/account.ts';
 import type { TailnetPlace } from '../../clients/tailnet/place.ts';
 import { routesToTailnet } from '../../clients/tailnet/routes.ts';
@@ -107,7 +107,15 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
   return {
     name: 'stripe',
     blocks: () => false,
-    cure: 'Set STRIPE_SECRET_KEY to a key of the account (a restricted one may read Accounts), and start the service again.',
-    look: async () => `the key belongs to ${await readStripeAccount(stripe)}`,
+    cure: 'Set STRIPE_SECRET_KEY to a key of the account, and start the service again.',
+    look: async () => {
+      try {
+        return `the key belongs to ${await readStripeAccount(stripe)}`;
+      } catch (error) {
+        // A restricted key need not be allowed to read the account.
+        if (!(error instanceof RefusedError && error.status === 403)) throw error;
+        return 'the key is accepted; it may not say whose it is';
+      }
+    },
   };
 }

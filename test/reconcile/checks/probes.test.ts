@@ -1,3 +1,5 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HttpError } from '../../../src/clients/request.ts';
 import { PermanentError, RetryableError } from '../../../src/errors.ts';
@@ -5,9 +7,11 @@ import { runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
   hetznerProbe,
   pluginsProbe,
+  stripeProbe,
   tailnetProbe,
   tailscaleProbe,
 } from '../../../src/reconcile/checks/probes.ts';
+import { Secret } from '../../../src/secret.ts';
 import { type Installation, openInstallation } from '../../operations/support/installation.ts';
 
 let at: Installation;
@@ -118,4 +122,28 @@ test('missing plugins are all named, with the commands that install them', async
     'hcloud 1.41.0, tailscale 0.29.1, command 1.2.1 (looked in /nowhere/plugins',
   );
   expect(check.cure).toContain('pulumi plugin install resource tailscale 0.29.1');
+});
+
+describe('stripe', () => {
+  let stripe: Server;
+  let status = 200;
+  beforeAll(async () => {
+    stripe = createServer((_request, response) => {
+      response.writeHead(status).end(JSON.stringify({ id: 'acct_1', error: { message: 'Invalid API Key' } }));
+    });
+    await new Promise<void>((resolve) => stripe.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(() => void stripe.close());
+
+  test.each([
+    [200, true, 'acct_1'],
+    [403, true, 'the key is accepted'],
+    [401, false, 'Invalid API Key'],
+  ])('%i: %s', async (answered, ok, detail) => {
+    status = answered;
+    const { port } = stripe.address() as AddressInfo;
+    const probe = stripeProbe({ secretKey: new Secret('rk_live_x'), apiUrl: `http://127.0.0.1:${port}` });
+    expect(await runProbe(probe)).toMatchObject({ ok, detail: expect.stringContaining(detail) });
+    expect(probe.blocks('provision')).toBe(false);
+  });
 });
