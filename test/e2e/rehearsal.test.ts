@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { hostSurroundings } from '../../src/clients/tailnet/surroundings.ts';
 import { paidCheckout } from '../http/support/stripe.ts';
-import { orderFault } from './support/clouds.ts';
+import { holdingsOf, orderFault } from './support/clouds.ts';
 import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
 import { installedPath, placePlugin, pluginNames } from './support/official-plugins.ts';
 import { makeRehearsal, type Rehearsal, type RunningRehearsal } from './support/rehearsal.ts';
@@ -124,6 +125,29 @@ it('waits for plugins that are missing, and goes on by itself when they are inst
   for (const name of pluginNames)
     placePlugin(installedPath(home, name), name, join(rehearsal.site.dataDir, 'starts'), 'serves');
   await running.untilOperation('plugins-1', ({ status }) => status === 'succeeded', 90);
+}, 240_000);
+
+it('without a place on the tailnet no server is made that nobody could reach', async ({ skip }) => {
+  skip(hostSurroundings(process.env.PATH, undefined) !== undefined, 'a tailscaled is installed here');
+  // Addresses behind which nobody looks for a sandbox: agents are reached as in live mode.
+  const { hcloudEndpoint, tailscaleBaseUrl } = sandbox.connection;
+  running = await rehearsal.start({
+    HCLOUD_ENDPOINT: `${hcloudEndpoint}/.`,
+    TAILSCALE_BASE_URL: `${tailscaleBaseUrl}/.`,
+  });
+  expect(running.said()).toMatch(/ {2}- tailnet: .*no place on the tailnet.*\n.*Install tailscale/);
+  expect((await running.deliver(order('no-place-1'))).status).toBe(200);
+  const waiting = await running.untilOperation('no-place-1', ({ error }) => error !== null);
+  expect(waiting).toMatchObject({ status: 'queued', attempt: 0 });
+  expect(waiting.error).toContain('tailnet');
+  expect(await holdingsOf(sandbox.connection, 'no-place-1')).toMatchObject({ servers: [], tailnetKeys: [] });
+  // What needs no way to the machine does not wait.
+  const destroy = await running.ask('/api/agents/no-place-1/destroy', { method: 'POST' });
+  expect(destroy.status).toBe(202);
+  await running.untilOperation(
+    'no-place-1',
+    ({ kind, status }) => kind === 'destroy' && status === 'succeeded',
+  );
 }, 240_000);
 
 it('a token that is taken away under an order costs no try: it waits, and ends well when the token is back', async () => {

@@ -46,7 +46,12 @@ export async function startChecks(
 
   const look = async (patience?: { until: number }): Promise<void> => {
     let found = await Promise.all(probes.map(runProbe));
-    while (patience !== undefined && found.some(isUndecided) && Date.now() < patience.until) {
+    // What was well until now is asked twice before operations wait: one answer may get lost on any network.
+    found = await Promise.all(
+      probes.map((probe, at) => (!found[at]!.ok && checks[at]?.ok === true ? runProbe(probe) : found[at]!)),
+    );
+    const isUnsettled = ({ ok }: Check, at: number) => !ok && probes[at]!.settles === true;
+    while (patience !== undefined && found.some(isUnsettled) && Date.now() < patience.until) {
       await new Promise((resolve) => setTimeout(resolve, 250));
       found = await Promise.all(probes.map((probe, at) => (found[at]!.ok ? found[at]! : runProbe(probe))));
     }
@@ -85,9 +90,6 @@ export async function startChecks(
     },
   };
 }
-
-/** The place on the tailnet is joined in the background; everything else is as it is. */
-const isUndecided = ({ name, ok }: Check) => !ok && name === 'tailnet';
 
 function waitText(wrong: readonly Check[]): string {
   const said = wrong.map(({ name, detail, cure }) => `${name}: ${detail}. ${cure}`).join('\n');

@@ -10,6 +10,8 @@ export interface Probe {
   look(): Promise<string>;
   /** What a person does where the other side refuses what is configured. */
   cure: string;
+  /** Whether it may become well by itself in a moment, since something has only just been started. */
+  settles?: boolean;
 }
 
 /** What a probe has found. */

@@ -72,6 +72,8 @@ export function tailnetProbe(place: Pick<TailnetPlace, 'isUp'> | undefined): Pro
     name: 'tailnet',
     blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
     cure: JOIN_CURE,
+    // One of our own joins in the background.
+    settles: place !== undefined,
     look: async () => {
       if (place === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
       if (place === undefined)

@@ -79,7 +79,25 @@ test('what breaks later is found too, at once where an attempt asks', async () =
   expect(monitor.waitReason('provision')).toContain('taken away');
 });
 
-test('a place on the tailnet is given a moment to be joined', async () => {
+test('one answer that gets lost while all is well makes nothing wait', async () => {
+  const cloud = fragile('cloud');
+  let fails = 0;
+  const { look } = cloud.probe;
+  const flaky: Probe = {
+    ...cloud.probe,
+    look: async () => {
+      if (fails-- > 0) throw new Error('no answer');
+      return look();
+    },
+  };
+  const monitor = await start('w1', [flaky]);
+  fails = 1;
+  await monitor.recheck();
+  expect(monitor.problems()).toEqual([]);
+  expect(at.logged.filter(({ event }) => event === 'check.failed')).toEqual([]);
+});
+
+test('what may become well by itself is given a moment at the start', async () => {
   const tailnet = fragile('tailnet');
   tailnet.state.wrong = 'not yet';
   const settling = vi
@@ -87,7 +105,7 @@ test('a place on the tailnet is given a moment to be joined', async () => {
     .then(() => {
       tailnet.state.wrong = undefined;
     });
-  const monitor = await start('w1', [tailnet.probe], 30);
+  const monitor = await start('w1', [{ ...tailnet.probe, settles: true }], 30);
   await settling;
   expect(monitor.problems()).toEqual([]);
 });
