@@ -12,7 +12,8 @@ if (problem !== null) {
 }
 // The sandbox's GitHub runs the workflow on this machine.
 const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
-const runsWorkflows = EXECUTOR === 'github-actions' && MODE !== 'live' && SANDBOX_GITHUB !== 'no-token';
+const isSandbox = !MODE || MODE === 'sandbox';
+const runsWorkflows = EXECUTOR === 'github-actions' && isSandbox && SANDBOX_GITHUB !== 'no-token';
 const env = await setUp({
   tools: ['pulumi', 'ansible', 'prepared-machines', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });

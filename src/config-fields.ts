@@ -3,6 +3,8 @@ import { z } from 'zod';
 // What single variables of the environment may hold; the texts are what an operator is told.
 
 export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
+/** An API's address. Paths are put behind it, so it has no slash at its end. */
+export const endpointUrl = httpUrl.transform((url) => url.replace(/\/+$/, ''));
 export const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
 export const port = z
   .string()

@@ -19,6 +19,7 @@ import { missingForDispatch } from './github-account.ts';
 import { type LiveAccounts, readAccounts } from './live-accounts.ts';
 import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
+import { refuseOutside } from './rehearsal-endpoints.ts';
 import type { Secret } from './secret.ts';
 
 const EXECUTORS = ['local', 'github-actions'] as const;
@@ -34,7 +35,7 @@ interface CommonConfig {
   workerConcurrency: number;
   /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
   leaseSeconds: number;
-  /** Pause after an operation's first failed try; sandbox mode may shorten it, to try failures out. */
+  /** Pause after an operation's first failed try; sandbox mode and a rehearsal may shorten it, to try failures out. */
   retrySeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or made; undefined means: look on the PATH. */
@@ -65,11 +66,11 @@ export interface SandboxConfig extends CommonConfig {
   };
 }
 
+/** A rehearsal is live mode in everything but its endpoints, which are on loopback (src/rehearsal.ts). */
 export interface LiveConfig extends CommonConfig {
-  mode: 'live';
+  mode: 'live' | 'rehearsal';
   databaseUrl: Secret;
   apiToken: Secret;
-  providers: 'official';
   accounts: LiveAccounts;
 }
 
@@ -128,8 +129,8 @@ export const PASSED_ON = [
  */
 export function readConfig(environment: Environment): Config {
   const reader = new EnvironmentReader(environment);
-  const mode = reader.choice('MODE', ['sandbox', 'live']) ?? 'sandbox';
-  const config = mode === 'live' ? readLive(reader) : readSandbox(reader);
+  const mode = reader.choice('MODE', ['sandbox', 'live', 'rehearsal']) ?? 'sandbox';
+  const config = mode === 'sandbox' ? readSandbox(reader) : readLive(reader, mode);
   if (reader.problems.length > 0) {
     throw new ConfigError(
       `The configuration cannot be used:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
@@ -155,7 +156,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     pulumi: {
       backendUrl: reader.secret(
         'PULUMI_BACKEND_URL',
-        reader.text('MODE') === 'live' ? backendUrl : sandboxBackendUrl,
+        (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
       ),
       passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE', passphrase),
     },
@@ -211,14 +212,19 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
   };
 }
 
-function readLive(reader: EnvironmentReader): LiveConfig {
+function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConfig {
   const common = readCommon(reader);
-  if (reader.choice('PROVIDERS', ['builtin', 'official']) === 'builtin') {
+  const providers = reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'official';
+  if (mode === 'live' && providers === 'builtin') {
     reader.problems.push('PROVIDERS must be official in live mode: the builtin ones are the sandbox’s');
   }
+  if (mode === 'rehearsal') refuseOutside(reader);
   const config: LiveConfig = {
     ...common,
-    mode: 'live',
+    mode,
+    ...(mode === 'rehearsal' && {
+      retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
+    }),
     databaseUrl: reader.requiredSecret(
       'DATABASE_URL',
       postgresUrl,
@@ -229,7 +235,7 @@ function readLive(reader: EnvironmentReader): LiveConfig {
       apiToken,
       'it guards the operator’s routes (make one: openssl rand -hex 24)',
     ),
-    providers: 'official',
+    providers,
     notices: [],
     accounts: readAccounts(reader, common.executor),
   };

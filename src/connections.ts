@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { accountInKey } from './clients/stripe/account.ts';
 import type { LiveConfig } from './config.ts';
 import type { GithubAccount } from './github-account.ts';
 import { siblingUrl } from './launch/databases.ts';
@@ -40,6 +41,7 @@ export const healthAddress = (tailnetIp: string) => `http://${tailnetIp}:${HEALT
 /** The connections of live mode: the real services. */
 export function liveConnections(config: LiveConfig): Connections {
   const { stripe, hcloud, tailscale, github, missingKeys } = config.accounts;
+  const { mode, text } = accountInKey(stripe.secretKey);
   return {
     databaseUrl: config.databaseUrl,
     pulumi: {
@@ -48,7 +50,7 @@ export function liveConnections(config: LiveConfig): Connections {
       home: undefined,
     },
     apiToken: config.apiToken,
-    stripe: { ...stripe, apiUrl: undefined },
+    stripe,
     hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT, pollInterval: '2s' },
     tailscale,
     github,
@@ -59,8 +61,9 @@ export function liveConnections(config: LiveConfig): Connections {
     providerHost: undefined,
     checkoutUrl: undefined,
     accounts: {
-      // The first characters of a Stripe key name the account and whether it is live; they outlive a rolled key.
-      stripe: fingerprint(stripe.secretKey.reveal().slice(0, 24)),
+      // The first characters of a Stripe key name the account and whether it is live; they outlive a rolled key, and are the same for
+      // secret and restricted ones. (The text has been made of secret keys from the first version on.)
+      stripe: fingerprint(`sk_${mode}_${text}`),
       hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
       // Without a key nothing is said of the tailnet; it is noted once there is one.
       ...(missingKeys.some((name) => name.startsWith('TAILSCALE')) ? {} : tailnetOf(tailscale)),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { httpUrl } from './config-fields.ts';
+import { endpointUrl } from './config-fields.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import type { Secret } from './secret.ts';
 
@@ -36,7 +36,7 @@ export function readGithubAccount(
     required ? reader.required(variable, schema, why) : reader.read(variable, schema);
   if (required) need('GITHUB_CALLBACK_SECRET', callbackSecret, 'it signs callbacks (openssl rand -hex 32)');
   return {
-    apiUrl: (reader.read('GITHUB_API_URL', httpUrl) ?? GITHUB_API).replace(/\/+$/, ''),
+    apiUrl: reader.read('GITHUB_API_URL', endpointUrl) ?? GITHUB_API,
     owner: need('GITHUB_OWNER', name, 'whose repository has the workflow'),
     repo: need('GITHUB_REPO', name, 'the repository that has the workflow'),
     ref: reader.read('GITHUB_WORKFLOW_REF', ref) ?? 'main',
@@ -51,7 +51,7 @@ function readOidc(reader: EnvironmentReader): GithubAccount['oidc'] {
   if (audience === undefined) return undefined;
   return {
     audience,
-    issuer: (reader.read('GITHUB_OIDC_ISSUER', httpUrl) ?? GITHUB_ISSUER).replace(/\/+$/, ''),
+    issuer: reader.read('GITHUB_OIDC_ISSUER', endpointUrl) ?? GITHUB_ISSUER,
     repositoryId: reader.read('GITHUB_REPOSITORY_ID', z.string().regex(/^\d+$/, 'must be a number')),
   };
 }

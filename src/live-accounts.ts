@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { ExecutorName } from './config.ts';
-import { hcloudToken, httpUrl, webhookSecrets } from './config-fields.ts';
+import { endpointUrl, hcloudToken, webhookSecrets } from './config-fields.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 import { Secret } from './secret.ts';
 
 /** Credentials of the services that live mode works with. */
 export interface LiveAccounts {
-  stripe: { secretKey: Secret; webhookSecrets: Secret[] };
+  /** `apiUrl`: where it is not Stripe's own; in a rehearsal alone. */
+  stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;
   github: GithubAccount;
@@ -39,12 +40,13 @@ export function readAccounts(reader: EnvironmentReader, executor: ExecutorName):
         'the Stripe API key',
       ),
       webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
+      apiUrl: reader.text('MODE') === 'rehearsal' ? reader.read('STRIPE_API_URL', endpointUrl) : undefined,
     },
     hcloud: {
       token: keysElsewhere
         ? (reader.secret('HCLOUD_TOKEN', hcloudToken) ?? new Secret(''))
         : reader.requiredSecret('HCLOUD_TOKEN', hcloudToken, 'a read and write token of the Hetzner project'),
-      endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl),
+      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl),
     },
     tailscale: readTailscale(reader, { required: !keysElsewhere }),
     github: readGithubAccount(reader, { required: keysElsewhere }),
@@ -80,7 +82,7 @@ export function readTailscale(
       ? { kind: 'oauth', clientId, clientSecret }
       : { kind: 'api-key', key: key ?? new Secret('') },
     tailnet: reader.text('TAILSCALE_TAILNET') ?? '-',
-    baseUrl: reader.read('TAILSCALE_BASE_URL', httpUrl) ?? 'https://api.tailscale.com',
-    loginServer: reader.read('TAILSCALE_LOGIN_SERVER', httpUrl),
+    baseUrl: reader.read('TAILSCALE_BASE_URL', endpointUrl) ?? 'https://api.tailscale.com',
+    loginServer: reader.read('TAILSCALE_LOGIN_SERVER', endpointUrl),
   };
 }

@@ -1,3 +1,4 @@
+import { createVault } from './agents/secrets.ts';
 import { createIdentityCheck, type IdentityCheck } from './clients/github/identity.ts';
 import type { Fence } from './clients/pulumi/fence.ts';
 import type { Config } from './config.ts';
@@ -34,6 +35,7 @@ export function openRemote(deps: {
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),
       retrySeconds: config.retrySeconds,
+      opensKeys: createVault(connections.pulumi.passphrase).canOpen,
       checkIdentity: identityCheckOf(connections),
     },
     close: async () => void (await (await opened)?.close()),

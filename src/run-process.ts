@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import type { Express } from 'express';
 import { listAgents } from './agents/store.ts';
 import type { Config, LiveConfig } from './config.ts';
-import { type Connections, liveConnections } from './connections.ts';
+import type { Connections } from './connections.ts';
 import { createDatabase, createPool, type Database } from './database/connect.ts';
 import { migrate } from './database/migrations.ts';
-import { checkStamp } from './database/stamp.ts';
 import { createApp } from './http/app.ts';
-import { ensureSibling } from './launch/databases.ts';
+import { checkInstallation } from './installation-check.ts';
 import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
 import { untilStopped } from './launch/stop-signals.ts';
 import { createLog, type Log } from './log.ts';
@@ -18,7 +17,9 @@ import type { Role } from './main.ts';
 import { createEventHub, type EventHub } from './operations/event-hub.ts';
 import { chooseExecutor } from './operations/executor-choice.ts';
 import { startQueue } from './queue/queue.ts';
+import { explainProblems } from './reconcile/checks/monitor.ts';
 import { watchStalled } from './reconcile/stalled.ts';
+import { actsOnTestEvents, openConnections } from './rehearsal.ts';
 import { openRemote } from './remote.ts';
 import { startWorkerRole } from './service.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
@@ -55,7 +56,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
-    const connections = installation?.connections ?? (await openLive(config as LiveConfig));
+    const connections = installation?.connections ?? (await openConnections(config as LiveConfig));
     await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
     await stopped.promise;
     say('\nStopping: handing back what is under way …');
@@ -63,12 +64,6 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     await closers.close(log);
   }
   say('Stopped.');
-}
-
-/** The real services; Pulumi's database is made at the first start unless it is somewhere of the operator's choice. */
-async function openLive(config: LiveConfig): Promise<Connections> {
-  if (config.pulumi.backendUrl === undefined) await ensureSibling(config.databaseUrl.reveal(), 'pulumi');
-  return liveConnections(config);
 }
 
 interface StartDeps {
@@ -94,7 +89,7 @@ async function start({
   closers.add('the connections', () => pool.end());
   const database = createDatabase(pool);
   await migrate(database);
-  await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
+  await checkInstallation(database, config, connections);
   // A worker that joins leaves the choice to those who take orders.
   if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
   const queue = await startQueue({ url: connections.databaseUrl, log });
@@ -119,12 +114,14 @@ async function start({
         });
   const publicUrl = url?.url ?? installation?.publicUrl ?? config.publicUrl;
   await installation?.serve(url ?? { url: config.publicUrl, port: config.port });
+  let problems: string | undefined;
   if (role !== 'api') {
     const worker = await startWorkerRole({ config, connections, database, queue, log, publicUrl });
     closers.add('the worker', worker.stop);
+    problems = explainProblems(worker.problems?.() ?? []);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
-  announce({ installation, role, url: url?.url });
+  announce({ installation, role, url: url?.url, problems });
   await showAgents(database);
   if (installation?.role === 'host' && role !== 'worker')
     await placeDemoOrder({ database, connections, say });
@@ -154,7 +151,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,
-    mode: config.mode,
+    mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     publicUrl,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
@@ -195,7 +192,7 @@ function closeServer(server: Server): Promise<void> {
 
 /** Live mode logs to standard error, for whatever collects it; in the sandbox the terminal is the newcomer's. */
 function openLog(config: Config): Log {
-  if (config.mode === 'live') return createLog();
+  if (config.mode !== 'sandbox') return createLog();
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   return createLog(join(config.dataDir, 'logs', 'service.log'));
 }
@@ -205,14 +202,17 @@ function announce(parts: {
   installation: SandboxInstallation | undefined;
   role: Role;
   url: string | undefined;
+  problems: string | undefined;
 }): void {
-  const { installation, role, url } = parts;
+  const { installation, role, url, problems } = parts;
+  if (problems !== undefined) say(`\n${problems}`);
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
   if (installation !== undefined) {
     say(`  Credentials   ${join(installation.dataDir, 'sandbox.json')}`);
     say(`  Machines      ${installation.machines}`);
   }
-  say(`  Ready (${role}). Ctrl-C stops everything.\n`);
+  const waiting = problems === undefined ? '' : ', but orders wait';
+  say(`  Ready (${role})${waiting}. Ctrl-C stops everything.\n`);
 }
 
 const SHOWN_AGENTS = 10;

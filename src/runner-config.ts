@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
 import { type Config, ConfigError, PASSED_ON } from './config.ts';
-import { backendUrl, hcloudToken, httpUrl, passphrase } from './config-fields.ts';
+import { backendUrl, endpointUrl, hcloudToken, httpUrl, passphrase } from './config-fields.ts';
 import { HETZNER_ENDPOINT, healthAddress } from './connections.ts';
 import type { EngineConnections } from './engine.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
@@ -36,7 +36,7 @@ export interface RunnerConfig {
 /** @throws ConfigError with all problems in one message. */
 export function readRunnerConfig(environment: Environment): RunnerConfig {
   const reader = new EnvironmentReader(environment);
-  const sandboxUrl = reader.read('SANDBOX_URL', httpUrl)?.replace(/\/+$/, '');
+  const sandboxUrl = reader.read('SANDBOX_URL', endpointUrl);
   const given = reader.text('DATA_DIR');
   const required = {
     jobId: reader.required('JOB_ID', z.string(), 'the workflow’s input job_id'),
@@ -113,7 +113,7 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
         hcloudToken,
         'a read and write token of the Hetzner project',
       ),
-      endpoint: reader.read('HCLOUD_ENDPOINT', httpUrl) ?? HETZNER_ENDPOINT,
+      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl) ?? HETZNER_ENDPOINT,
       pollInterval: sandboxUrl === undefined ? '2s' : undefined,
     },
     tailscale: readTailscale(reader, { required: true }),

@@ -14,13 +14,17 @@ import type { Database } from './database/connect.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { removeLeftWork } from './executors/local/runner-process.ts';
 import { missingForDispatch } from './github-account.ts';
+import { liveProbes } from './live-checks.ts';
 import type { Log } from './log.ts';
 import { settleDeadWorkers } from './operations/expired.ts';
 import { createFoundationStore } from './operations/foundation-store.ts';
 import { type DispatcherDeps, startDispatcher } from './operations/remote/dispatcher.ts';
 import { startWorker } from './operations/worker.ts';
+import { registerWorker } from './operations/workers.ts';
 import { openPulumiState } from './pulumi-state.ts';
 import type { Queue } from './queue/queue.ts';
+import { type CheckMonitor, startChecks } from './reconcile/checks/monitor.ts';
+import type { Check } from './reconcile/checks/probe.ts';
 import { startHealthMonitor } from './reconcile/health-monitor.ts';
 import { checkHetznerProject } from './reconcile/project.ts';
 import { startSweeping } from './reconcile/schedule.ts';
@@ -38,6 +42,8 @@ export interface ServiceDeps {
 }
 
 export interface RunningWorker {
+  /** What is wrong with the configuration, so that operations wait; said at the start. */
+  problems?(): Check[];
   stop(): Promise<void>;
 }
 
@@ -60,6 +66,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     ? startLocalWork(deps, marks)
     : startRemoteWork(deps, marks));
   return {
+    ...(work.problems && { problems: work.problems }),
     stop: async () => {
       await Promise.all([sweeping?.stop(), work.stop()]);
     },
@@ -107,27 +114,47 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
       recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
     idle: config.workerConcurrency,
   });
+  const workerId = newWorkerId();
+  const checks = await startLiveChecks(deps, workerId, engine.place);
   const worker = await startWorker({
     database,
     queue,
     log,
+    readiness: checks,
     fence: pulumi.fence,
     runbooks: engine.runbooks,
     leaseSeconds: config.leaseSeconds,
     retrySeconds: config.retrySeconds,
     concurrency: config.workerConcurrency,
-    workerId: newWorkerId(),
+    workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.place);
   // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
   const watch = watchRuns(deps);
   return {
+    ...(checks && { problems: checks.problems }),
     stop: async () => {
-      await Promise.all([monitor.stop(), watch?.stop(), worker.stop()]);
+      await Promise.all([monitor.stop(), watch?.stop(), worker.stop(), checks?.stop()]);
       await engine.stop();
       await pulumi.close();
     },
   };
+}
+
+/** Sandbox mode has nothing to find out: it has made everything itself. */
+async function startLiveChecks(
+  { config, connections, database, log }: ServiceDeps,
+  workerId: string,
+  place: TailnetPlace | undefined,
+): Promise<CheckMonitor | undefined> {
+  if (config.mode === 'sandbox') return undefined;
+  await registerWorker(database, { workerId, concurrency: config.workerConcurrency });
+  return startChecks({
+    database,
+    workerId,
+    log,
+    probes: liveProbes({ config, connections, database, place }),
+  });
 }
 
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */

@@ -66,6 +66,12 @@ export interface Vault {
    * guessed without the passphrase. A DNS label of 37 characters.
    */
   joinName(agentId: string, keyGeneration: number): string;
+  /** Whether `open` would succeed. */
+  canOpen(agentId: string, sealed: Buffer): boolean;
+  /** The same for any text, bound to any id. */
+  sealText(id: string, text: string): Buffer;
+  /** @throws Error where the passphrase is another one, or the text belongs to another id. */
+  openText(id: string, sealed: Buffer): string;
 }
 
 const FORMAT = 1;
@@ -78,36 +84,47 @@ const JOIN_NAME_BYTES = 16;
 export function createVault(passphrase: Secret): Vault {
   const key = scryptSync(passphrase.reveal(), SALT, 32);
   const nameKey = createHmac('sha256', key).update('join names').digest();
+  const sealText: Vault['sealText'] = (id, text) => {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id));
+    const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
+    return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), sealed]);
+  };
+  const openText: Vault['openText'] = (id, sealed) => {
+    const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
+    const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+      .setAAD(Buffer.from(id))
+      .setAuthTag(tag);
+    const text = sealed.subarray(1 + NONCE_BYTES + TAG_BYTES);
+    return Buffer.concat([decipher.update(text), decipher.final()]).toString();
+  };
+  const open: Vault['open'] = (agentId, sealed) => {
+    if (sealed[0] !== FORMAT) throw new Error(`The secrets of agent ${agentId} have an unknown format`);
+    try {
+      return keysSchema.parse(JSON.parse(openText(agentId, sealed)));
+    } catch (cause) {
+      throw new Error(
+        `The secrets of agent ${agentId} cannot be opened: is PULUMI_CONFIG_PASSPHRASE another one?`,
+        { cause },
+      );
+    }
+  };
   return {
     joinName: (agentId, keyGeneration) => {
       const text = createHmac('sha256', nameKey).update(`${agentId} ${keyGeneration}`).digest();
       return `join-${text.subarray(0, JOIN_NAME_BYTES).toString('hex')}`;
     },
-    seal: (agentId, keys) => {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(agentId));
-      const text = Buffer.concat([cipher.update(JSON.stringify(keys)), cipher.final()]);
-      return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), text]);
-    },
-    open: (agentId, sealed) => {
-      if (sealed[0] !== FORMAT) throw new Error(`The secrets of agent ${agentId} have an unknown format`);
-      const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
-      const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
-      const decipher = createDecipheriv('aes-256-gcm', key, nonce)
-        .setAAD(Buffer.from(agentId))
-        .setAuthTag(tag);
+    seal: (agentId, keys) => sealText(agentId, JSON.stringify(keys)),
+    open,
+    canOpen: (agentId, sealed) => {
       try {
-        const text = Buffer.concat([
-          decipher.update(sealed.subarray(1 + NONCE_BYTES + TAG_BYTES)),
-          decipher.final(),
-        ]);
-        return keysSchema.parse(JSON.parse(text.toString()));
-      } catch (cause) {
-        throw new Error(
-          `The secrets of agent ${agentId} cannot be opened: is PULUMI_CONFIG_PASSPHRASE another one?`,
-          { cause },
-        );
+        return open(agentId, sealed) !== undefined;
+      } catch {
+        return false;
       }
     },
+    sealText,
+    openText,
   };
 }

@@ -142,11 +142,14 @@ export async function markFailed(trx: Database, agentId: string, error: string):
   await move(trx, agentId, { by }, { error, health: 'unknown' });
 }
 
-/** Everything billed of a failed agent is gone: no server stands behind the row any more. */
+/**
+ * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit nothing. The next provision
+ * makes new ones.
+ */
 export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
   await trx
     .updateTable('agents')
-    .set({ ...NO_OUTPUTS, updated_at: sql`now()` })
+    .set({ ...NO_OUTPUTS, secrets: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', '=', 'failed')
     .execute();

@@ -9,14 +9,15 @@ import { createProgram, type StackProgram } from '../../stacks/program.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
 import { providerEnvironment, pulumiEnvironment } from '../clients/pulumi/environment.ts';
-import { type Config, ConfigError, readConfig } from '../config.ts';
-import { type Connections, liveConnections } from '../connections.ts';
+import { type Config, ConfigError, type LiveConfig, readConfig } from '../config.ts';
+import type { Connections } from '../connections.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
 import { configureEnvironment } from '../executors/local/executor.ts';
 import type { ProviderHost } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
+import { openConnections } from '../rehearsal.ts';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -41,8 +42,7 @@ async function main(args: string[]): Promise<number> {
   try {
     // Nobody takes webhooks meanwhile; the sandbox keeps them until a service does.
     await installation?.serve({ url: config.publicUrl, port: config.port });
-    const connections =
-      installation?.connections ?? liveConnections(config as Extract<Config, { mode: 'live' }>);
+    const connections = installation?.connections ?? (await openConnections(config as LiveConfig));
     return await runCli(config, connections, args);
   } finally {
     await installation?.stop();

@@ -11,6 +11,17 @@ export class HttpError extends RetryableError {
   }
 }
 
+/** The credential was refused (401), or it may not do this (403). */
+export class RefusedError extends PermanentError {
+  override name = 'RefusedError';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
 /** Hears of every call that a client makes, to keep to a budget. */
 export interface CallWatch {
   /** Before the call; what it throws keeps the call from being made. */
@@ -33,7 +44,7 @@ const TIMEOUT_SECONDS = 20;
 /**
  * One HTTP call with a time limit.
  * @returns the parsed JSON, undefined for an empty answer.
- * @throws PermanentError on 401 and 403: the credentials are wrong; HttpError on any other status but 2xx; RetryableError where no answer came.
+ * @throws RefusedError on 401 and 403: the credentials are wrong; HttpError on any other status but 2xx; RetryableError where no answer came.
  */
 export async function requestJson({
   method,
@@ -65,7 +76,7 @@ export async function requestJson({
   if (response.ok) return text === '' ? undefined : JSON.parse(text);
   const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
   if (response.status === 429) throw new RateLimitedError(message);
-  if (response.status === 401 || response.status === 403) throw new PermanentError(message);
+  if (response.status === 401 || response.status === 403) throw new RefusedError(response.status, message);
   throw new HttpError(response.status, message);
 }
 

@@ -1,8 +1,9 @@
 import type { OrderRow } from '../billing/orders.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
+import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { type Html, html } from './html.ts';
 import { agentActions, agentState, badge } from './parts.ts';
-import { age } from './words.ts';
+import { age, capitalized } from './words.ts';
 
 export interface AgentsPage {
   agents: AgentJson[];
@@ -11,6 +12,8 @@ export interface AgentsPage {
   checkoutUrl?: string | undefined;
   /** Keys without which nobody looks at the clouds. */
   missingKeys?: readonly string[] | undefined;
+  /** What is wrong with the configuration of workers. */
+  problems: readonly InstallationCheck[];
 }
 
 /** `/`: all agents, newest first, and what a person must look at. */
@@ -20,6 +23,7 @@ export function agentsPage({
   attention,
   checkoutUrl,
   missingKeys = [],
+  problems,
 }: AgentsPage): Html {
   return html`<div class="title"><h1>Agents</h1>
 ${checkoutUrl !== undefined && html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
@@ -28,6 +32,7 @@ ${
   html`<p class="notice"><strong>The clouds are not watched.</strong> This service is without ${missingKeys.join(' and ')}: nothing is
     swept up, and the health of agents is not checked between operations.</p>`
 }
+<div id="problems" data-live>${problems.length > 0 && problemList(problems)}</div>
 <div id="attention" data-live>${attention.length > 0 && attentionList(attention)}</div>
 <div id="agents" data-live>
 ${agents.length === 0 ? html`<p>There is no agent yet.</p>` : agentsTable(agents)}
@@ -57,6 +62,18 @@ function agentRow(agent: AgentJson): Html {
 <td data-label="Age"><time datetime="${agent.createdAt}" title="${agent.createdAt}">${age(agent.createdAt)}</time></td>
 <td data-label="Actions">${agentActions(agent, 'list')}</td>
 </tr>`;
+}
+
+function problemList(problems: readonly InstallationCheck[]): Html {
+  const title = problems.some(({ blocks }) => blocks)
+    ? 'Orders wait until this is mended'
+    : 'Something is wrong with the configuration';
+  return html`<section class="problem" aria-labelledby="problems-title">
+<h2 id="problems-title">${title}</h2>
+<ul>${problems.map(
+    ({ name, detail, cure }) =>
+      html`<li><strong>${capitalized(name)}</strong>: ${detail}${cure !== null && html`<br>${cure}`}</li>`,
+  )}</ul></section>`;
 }
 
 function attentionList(orders: OrderRow[]): Html {

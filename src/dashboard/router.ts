@@ -15,6 +15,7 @@ import { readLogTail } from '../operations/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { requestOperation } from '../operations/requests.ts';
 import type { OperationKind } from '../operations/states.ts';
+import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
 import { CONFIRMED, confirmPage } from './confirm-page.ts';
@@ -60,16 +61,24 @@ function showAgents(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const { cursor } = request.query;
     const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
-    const [rows, attention] = await Promise.all([
+    const [rows, attention, checks] = await Promise.all([
       listAgents(database, {
         cursor: after === undefined ? undefined : { agentId: after },
         limit: AGENTS_PER_PAGE + 1,
       }),
       listOrders(database, { attention: true, limit: 10 }),
+      readChecks(database),
     ]);
     const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
     const agents = page.map(presentAgent);
-    const main = agentsPage({ agents, nextCursor, attention, checkoutUrl, missingKeys });
+    const main = agentsPage({
+      agents,
+      nextCursor,
+      attention,
+      checkoutUrl,
+      missingKeys,
+      problems: checks.filter(({ ok }) => !ok),
+    });
     sendPage(response, deps, { title: 'Agents', main, operator: true });
   };
 }

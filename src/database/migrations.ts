@@ -6,6 +6,7 @@ import * as githubActions from './migrations/0002-github-actions.ts';
 import * as health from './migrations/0004-health.ts';
 import * as operationParameters from './migrations/0005-operation-parameters.ts';
 import * as tailnetIdentity from './migrations/0006-tailnet-identity.ts';
+import * as liveChecks from './migrations/0010-live-checks.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -14,6 +15,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0004-health': health,
   '0005-operation-parameters': operationParameters,
   '0006-tailnet-identity': tailnetIdentity,
+  '0010-live-checks': liveChecks,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

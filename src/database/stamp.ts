@@ -1,39 +1,71 @@
 import type { Database } from './connect.ts';
 
 export interface Stamp {
-  mode: 'sandbox' | 'live';
-  /** Which accounts this installation works with, as non-secret fingerprints by name, e.g. `{hcloud: 'sha256:…'}`. */
+  mode: 'sandbox' | 'live' | 'rehearsal';
+  /** Which accounts this installation works with, as its configuration names them: non-secret texts by name. */
   accounts: Record<string, string>;
+  /** The same as their vendors name them; without those that could not be asked now. */
+  identities?: Record<string, string>;
 }
 
+type Names = Record<string, string>;
+
 /**
- * Stamps an empty database with its mode and accounts; later starts must bring the same.
+ * Stamps an empty database with its mode and accounts; later starts must bring the same. What a vendor says an account is decides,
+ * since one account has several keys and names; the configured texts count only where the vendor was never asked, or cannot be now.
  * An account that is new (a provider not configured before) is added; one that differs is refused.
  * @throws Error that says which of them differs, and what to do.
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {
+  const { mode, accounts, identities = {} } = stamp;
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
-      .values({ mode: stamp.mode, accounts: JSON.stringify(stamp.accounts) })
+      .values({ mode, accounts: JSON.stringify(accounts), identities: JSON.stringify(identities) })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const found = await trx.selectFrom('installation').selectAll().forUpdate().executeTakeFirstOrThrow();
-    if (found.mode !== stamp.mode) {
+    if (found.mode !== mode) {
       throw new Error(
-        `This database belongs to ${found.mode} mode and MODE is ${stamp.mode}. Use another DATABASE_URL or DATA_DIR, or MODE=${found.mode}.`,
+        `This database belongs to ${found.mode} mode and MODE is ${mode}. Use another DATABASE_URL or DATA_DIR, or MODE=${found.mode}.`,
       );
     }
-    const differing = Object.keys(stamp.accounts).filter(
-      (name) => found.accounts[name] !== undefined && found.accounts[name] !== stamp.accounts[name],
-    );
-    if (differing.length > 0) {
-      throw new Error(
-        `This database was made for another ${differing.join(' and ')} account. ` +
-          'Its agents live there: start it with the credentials of that account, or use another database.',
-      );
-    }
-    const accounts = JSON.stringify({ ...found.accounts, ...stamp.accounts });
-    await trx.updateTable('installation').set({ accounts }).execute();
+    const names = new Set([...Object.keys(accounts), ...Object.keys(identities)]);
+    const differing = [...names].filter((name) => differs(name, found, { accounts, identities }));
+    if (differing.length > 0) throw new Error(refusal(differing, found.identities, identities));
+    await trx
+      .updateTable('installation')
+      .set({
+        accounts: JSON.stringify({ ...found.accounts, ...accounts }),
+        identities: JSON.stringify({ ...found.identities, ...identities }),
+      })
+      .execute();
   });
+}
+
+interface Known {
+  accounts: Names;
+  identities: Names;
+}
+
+function differs(name: string, found: Known, now: Known): boolean {
+  const [before, identity] = [found.identities[name], now.identities[name]];
+  if (before !== undefined && identity !== undefined) return before !== identity;
+  const [text, textNow] = [found.accounts[name], now.accounts[name]];
+  return text !== undefined && textNow !== undefined && text !== textNow;
+}
+
+function refusal(differing: string[], before: Names, now: Names): string {
+  const details = differing.flatMap((name) => {
+    if (before[name] !== undefined && now[name] !== undefined)
+      return [`${name}: this database’s is ${before[name]}, this one is ${now[name]}.`];
+    if (before[name] !== undefined)
+      return [`${name}: this database’s is ${before[name]}; which one this is could not be found out now.`];
+    return [];
+  });
+  return [
+    `This database was made for another ${differing.join(' and ')} account.`,
+    ...details,
+    'Its agents live there: start it with the credentials of that account, or use another database.',
+  ].join(' ');
 }

@@ -13,6 +13,7 @@ export interface Tables {
   audit_log: AuditLogTable;
   foundations: FoundationTable;
   idempotency_keys: IdempotencyKeyTable;
+  checks: CheckTable;
   workers: WorkerTable;
   sweeps: SweepTable;
   health_checks: HealthCheckTable;
@@ -35,8 +36,13 @@ export interface TailnetJoinNameTable {
 
 export interface InstallationTable {
   singleton: Generated<boolean>;
-  mode: 'sandbox' | 'live';
+  mode: 'sandbox' | 'live' | 'rehearsal';
+  /** Accounts as the configuration names them. */
   accounts: Json<Record<string, string>>;
+  /** Accounts as their vendors name them, where they have been asked. */
+  identities: JSONColumnType<Record<string, string>, string | undefined, string>;
+  /** A known text, sealed under the installation's passphrase. */
+  canary: Buffer | null;
   /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
   data_dir: string | null;
   /** What carries new attempts out. */
@@ -121,6 +127,8 @@ export interface OperationTable {
   stripe_event_id: string | null;
   workflow_run_id: string | null;
   error: string | null;
+  /** Why no worker takes it, while it is queued: what is wrong with their configuration. */
+  waits_for: string | null;
   failed_step: string | null;
   cancel_requested: Defaulted<boolean>;
   /** The worker that holds the lease while `status` is active. */
@@ -192,6 +200,18 @@ export interface WorkerTable {
   concurrency: number;
   started_at: DefaultTimestamp;
   seen_at: DefaultTimestamp;
+}
+
+/** What a worker has last found out about its own configuration (src/reconcile/checks). */
+export interface CheckTable {
+  worker_id: string;
+  name: string;
+  ok: boolean;
+  /** Whether operations wait until it is well. */
+  blocks: boolean;
+  detail: string;
+  cure: string | null;
+  checked_at: DefaultTimestamp;
 }
 
 /** A workflow run at GitHub that nobody needs any more. */

@@ -70,6 +70,9 @@ export function createApp(deps: HttpDeps): Express {
     response.status(405).set('allow', 'POST').json({ error: 'Only POST is possible here' });
   });
 
+  app.get('/readyz', (request, response, next) =>
+    'verbose' in request.query ? authentication.requireOperator(request, response, next) : next(),
+  );
   mount(app, [...OPEN_ROUTES, describe([...OPEN_ROUTES, ...OPERATOR_ROUTES])], deps);
   app.use(['/api', '/metrics'], authentication.requireOperator);
   mount(app, OPERATOR_ROUTES, deps);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isDatabaseUnavailable } from '../database/connect.ts';
 import { databaseVersion, SCHEMA_VERSION } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
+import { type InstallationCheck, readChecks } from '../reconcile/checks/store.ts';
 import type { HttpDeps } from './deps.ts';
 import { endpoint } from './endpoint.ts';
 import { sendProblem } from './problem.ts';
@@ -17,49 +18,86 @@ export const liveness = endpoint({
   },
 });
 
-const check = z.string().meta({ description: '`ok`, or why not' });
+const result = z.string().meta({ description: '`ok`, or why not' });
+
+const detailed = z.object({
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      ok: z.boolean(),
+      detail: z.string(),
+      cure: z.string().nullable().meta({ description: 'What a person does about it' }),
+    }),
+  ),
+});
 
 export const readiness = endpoint({
   method: 'get',
   path: '/readyz',
-  summary: 'Whether requests can be served: database, queue, schema version',
+  summary:
+    'Whether requests can be served and orders carried out: database, queue, schema version, and what workers find wrong with their configuration. `?verbose` needs the operator’s token and says all of it',
   access: 'anyone',
+  query: z.object({ verbose: z.string().max(10).optional() }),
   answers: {
     200: {
       description: 'They can',
-      schema: z.object({
-        status: z.literal('ready'),
-        checks: z.object({ database: check, queue: check, schema: check }),
-      }),
+      schema: z.union([
+        z.object({ status: z.literal('ready'), checks: z.record(z.string(), result) }),
+        detailed,
+      ]),
     },
     503: { description: 'Not now; `checks` says why' },
   },
-  handle: async ({ response, deps }) => {
+  handle: async ({ response, query, deps }) => {
     const checks = await runChecks(deps);
-    const wrong = Object.entries(checks).filter(([, result]) => result !== 'ok');
-    if (wrong.length === 0) {
-      response.json({ status: 'ready', checks });
+    const wrong = checks.filter(({ blocks }) => blocks);
+    if (query.verbose !== undefined) {
+      const shown = checks.map(({ name, ok, detail, cure }) => ({ name, ok, detail, cure }));
+      response.status(wrong.length === 0 ? 200 : 503).json({ checks: shown });
       return;
     }
-    const detail = wrong.map(([name, reason]) => `${name}: ${reason}`).join('; ');
-    sendProblem(response, { status: 503, detail, headers: { 'retry-after': '5' } }, { checks });
+    // What is wrong at the clouds is for the operator: anybody may ask here.
+    const results = Object.fromEntries(checks.map((one) => [one.name, one.blocks ? openly(one) : 'ok']));
+    if (wrong.length === 0) {
+      response.json({ status: 'ready', checks: results });
+      return;
+    }
+    const detail = wrong.map((one) => `${one.name}: ${openly(one)}`).join('; ');
+    sendProblem(response, { status: 503, detail, headers: { 'retry-after': '5' } }, { checks: results });
   },
 });
 
-async function runChecks({
-  database,
-  queue,
-  log,
-}: HttpDeps): Promise<Record<'database' | 'queue' | 'schema', string>> {
-  const queueState = queue.isReady() ? 'ok' : 'not started';
+const OURS = ['database', 'queue', 'schema'];
+const openly = ({ name, detail }: InstallationCheck) => (OURS.includes(name) ? detail : 'needs attention');
+
+async function runChecks({ database, queue, log }: HttpDeps): Promise<InstallationCheck[]> {
+  const checks = [one('queue', queue.isReady() ? 'ok' : 'not started')];
   try {
     const version = await databaseVersion(database);
     const schema =
       version === SCHEMA_VERSION ? 'ok' : `is ${version ?? 'empty'}, needed is ${SCHEMA_VERSION}`;
-    return { database: 'ok', queue: queueState, schema };
+    checks.unshift(one('database', 'ok'));
+    checks.push(one('schema', schema));
+    return schema === 'ok' ? [...checks, ...(await readChecks(database))] : checks;
   } catch (error) {
     log.warn({ event: 'ready.failed', error: errorMessage(error) }, 'the database does not answer');
     const reason = isDatabaseUnavailable(error) ? 'unavailable' : 'does not answer as expected';
-    return { database: reason, queue: queueState, schema: 'unknown' };
+    return [
+      one('database', reason),
+      ...checks.filter(({ name }) => name === 'queue'),
+      one('schema', 'unknown'),
+    ];
   }
+}
+
+const CURES: Record<string, string> = {
+  database:
+    'Is Postgres up, and does DATABASE_URL name it? Requests are answered again as soon as it is back.',
+  queue: 'It starts with the service: look at its log.',
+  schema: 'Start the newest version of the service, which brings the schema up to date.',
+};
+
+function one(name: string, detail: string): InstallationCheck {
+  const ok = detail === 'ok';
+  return { name, ok, blocks: !ok, detail, cure: ok ? null : CURES[name]! };
 }

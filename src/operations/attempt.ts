@@ -8,6 +8,7 @@ import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
 import type { AgentEffect } from './effects.ts';
 import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
+import type { Readiness } from './readiness.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import { type Runbooks, runbookFor } from './run.ts';
 import { handBack, settleFailure, succeed } from './settle.ts';
@@ -24,6 +25,8 @@ export interface AttemptDeps {
   retrySeconds?: number;
   /** How long an operation may take; default `LIMIT_SECONDS`. */
   limitSeconds?: Partial<Record<OperationKind, number>>;
+  /** Whether what is configured works; undefined where that cannot be wrong. */
+  readiness?: Readiness | undefined;
   log: Log;
 }
 
@@ -102,11 +105,29 @@ async function work(
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep));
       return { status: status === 'queued' ? 'handed back' : status };
     }
+    const waitsFor = await blameOf(deps, operation, error);
+    if (waitsFor !== undefined) {
+      const why = `${errorMessage(error)}\n${waitsFor}`;
+      const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep, why));
+      return { status, error: errorMessage(error) };
+    }
     const status = await persist(lease, () =>
       settleFailure(deps, claim, { error, step: recorder.currentStep }),
     );
     return { status, error: errorMessage(error) };
   }
+}
+
+/** Where the configuration is to blame for a failure, the operation has not failed: it waits until that is mended. */
+async function blameOf(
+  { readiness }: AttemptDeps,
+  { kind }: OperationRow,
+  error: unknown,
+): Promise<string | undefined> {
+  if (readiness === undefined || error instanceof CancelledError || error instanceof LostError)
+    return undefined;
+  await readiness.recheck();
+  return readiness.waitReason(kind);
 }
 
 /** A database that went away under the runbook says nothing against the operation: the try is lost, not failed. */

@@ -6,7 +6,7 @@ import { violatedConstraint } from '../database/connect.ts';
 import type { OperationTable } from '../database/tables.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events.ts';
-import { LEASE_SECONDS, mayBegin } from './states.ts';
+import { LEASE_SECONDS, mayBegin, type OperationKind } from './states.ts';
 
 export type OperationRow = Selectable<OperationTable>;
 
@@ -19,16 +19,17 @@ export interface Claim {
 
 /**
  * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no older queued one.
- * Raises its attempt number and gives it a lease. Concurrent callers get different operations.
+ * Raises its attempt number and gives it a lease. Concurrent callers get different operations; those of the kinds in `waiting` are left.
  */
 export async function claimNext(
   database: Database,
   workerId: string,
   leaseSeconds = LEASE_SECONDS,
+  waiting: readonly OperationKind[] = [],
 ): Promise<OperationRow | undefined> {
   try {
     return await database.transaction().execute(async (trx) => {
-      const claimed = await takeCandidate(trx, workerId, leaseSeconds);
+      const claimed = await takeCandidate(trx, workerId, leaseSeconds, waiting);
       if (claimed === undefined) return undefined;
       await beginOperation(trx, claimed);
       await appendEvents(trx, claimed.operation_id, claimed.attempt, [
@@ -60,6 +61,7 @@ export async function beginOperation(
 export function nextDue(
   trx: Database,
   executor: OperationRow['executor'],
+  waiting: readonly OperationKind[] = [],
 ): Promise<OperationRow | undefined> {
   return (
     trx
@@ -68,6 +70,7 @@ export function nextDue(
       .selectAll('o')
       .where('o.status', '=', 'queued')
       .where('o.executor', '=', executor)
+      .$if(waiting.length > 0, (query) => query.where('o.kind', 'not in', waiting))
       .where(sql<boolean>`o.run_after <= now()`)
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
@@ -86,8 +89,9 @@ async function takeCandidate(
   trx: Database,
   workerId: string,
   leaseSeconds: number,
+  waiting: readonly OperationKind[],
 ): Promise<OperationRow | undefined> {
-  const candidate = await nextDue(trx, 'local');
+  const candidate = await nextDue(trx, 'local', waiting);
   if (candidate === undefined) return undefined;
   return trx
     .updateTable('operations')

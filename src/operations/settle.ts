@@ -38,14 +38,18 @@ function claimOf(row: OperationRow): Claim {
   return { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
 }
 
+const WORKER_STOPS = 'The worker is stopping; the operation will be taken up again.';
+
 /**
- * active → queued without counting: the worker is going away in good order and hands the operation back. One that a person has
+ * active → queued without counting: the worker is going away in good order, or cannot work as it is configured, and hands the operation
+ * back; `why` is for its log. One that a person has
  * asked to end is cancelled instead: nobody should take it up again. @throws LostError
  */
 export async function handBack(
   { database, queue }: SettleDeps,
   claim: Claim,
   step: string,
+  why = WORKER_STOPS,
 ): Promise<'queued' | 'cancelled'> {
   return database.transaction().execute(async (trx) => {
     const row = await lockClaim(trx, claim);
@@ -57,7 +61,7 @@ export async function handBack(
     await appendEvents(trx, claim.operationId, claim.attempt, [
       {
         type: 'log',
-        data: { line: 'The worker is stopping; the operation will be taken up again.', stream: 'service' },
+        data: { line: why, stream: 'service' },
       },
       { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: claim.attempt } },

@@ -2,6 +2,7 @@ import { errorMessage } from '../errors.ts';
 import { type AttemptDeps, carryOut } from './attempt.ts';
 import { claimNext } from './claims.ts';
 import { settleExpired } from './expired.ts';
+import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
@@ -36,7 +37,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds);
+          : await claimNext(database, workerId, deps.leaseSeconds, waitingKinds(deps.readiness));
         if (operation === undefined) return;
         await carryOut(deps, operation, workerId, stopping.signal);
       }
@@ -52,6 +53,7 @@ export async function startWorker(
   const look = async () => {
     await registerWorker(database, { workerId, concurrency });
     await settleExpired(database, queue, log);
+    if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
     void wake();
   };
   const lookSafely = () =>
@@ -70,6 +72,7 @@ export async function startWorker(
       clearInterval(timer);
       stopping.abort();
       await Promise.all(underWay);
+      if (deps.readiness !== undefined) await stopTelling(database);
       await unregisterWorker(database, workerId);
     },
   };

@@ -17,27 +17,39 @@ export async function checkHetznerProject(deps: {
   hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
   log: Log;
 }): Promise<void> {
-  const known = await readKnown(deps.database);
-  if (known === undefined) return;
-  let there: number[];
   try {
-    const [firewall, servers] = await Promise.race([
-      Promise.all([
-        deps.hetzner.findFirewall('agents-default'),
-        deps.hetzner.listServers({ 'managed-by': 'agents' }),
-      ]),
-      noAnswer(),
-    ]);
-    there = [...(firewall === undefined ? [] : [firewall.id]), ...servers.map((server) => server.id)];
+    await Promise.race([assertOurProject(deps), noAnswer()]);
   } catch (error) {
+    if (error instanceof OtherProjectError) throw error;
     deps.log.warn(
       { event: 'project.unknown', error: errorMessage(error) },
       'could not tell the Hetzner project at the start',
     );
-    return;
   }
-  if (there.some((id) => known.has(String(id)))) return;
-  throw new PermanentError(
+}
+
+/** The token is of a project in which nothing is that this database knows of. */
+export class OtherProjectError extends PermanentError {
+  override name = 'OtherProjectError';
+}
+
+/**
+ * Asks Hetzner at least once, so that a token that it refuses is found out too.
+ * @throws OtherProjectError, and what the client throws where Hetzner refuses or does not answer.
+ */
+export async function assertOurProject({
+  database,
+  hetzner,
+}: {
+  database: Database;
+  hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
+}): Promise<void> {
+  const known = await readKnown(database);
+  const firewall = await hetzner.findFirewall('agents-default');
+  if (known === undefined || (firewall !== undefined && known.has(String(firewall.id)))) return;
+  const servers = await hetzner.listServers({ 'managed-by': 'agents' });
+  if (servers.some(({ id }) => known.has(String(id)))) return;
+  throw new OtherProjectError(
     'HCLOUD_TOKEN belongs to another Hetzner project: nothing that this database knows of is there. ' +
       'Start with a token of the project in which the agents were made. If it is that one, and all was deleted there by hand: ' +
       "delete from foundations where project = 'default'.",

@@ -91,7 +91,7 @@ async function findStalled(trx: Database, waitSeconds: number): Promise<Stalled[
       select o.*, greatest(o.run_after, (
         select max(p.finished_at) from operations p where p.agent_id = o.agent_id)) as waits_since
       from operations o
-      where o.status = 'queued' and o.dispatched_at is null and o.run_after <= now()
+      where o.status = 'queued' and o.dispatched_at is null and o.run_after <= now() and o.waits_for is null
         and not exists (select 1 from operations p where p.agent_id = o.agent_id
           and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))),
     stalled as (

@@ -160,15 +160,20 @@ test('a step is shown only while the agent is being provisioned', async () => {
   expect((await getAgent(at.database, 'a1')).step).toBe('verifying');
 });
 
-test('a rollback takes the addresses off a failed agent, and off no other', async () => {
+test('a rollback takes addresses and keys off a failed agent, and off no other', async () => {
   await agentIn('running');
   await markRolledBack(at.database, 'a1');
   expect((await getAgent(at.database, 'a1')).server_id).toBe('1');
   await agentIn('failed');
-  await at.database.updateTable('agents').set({ server_id: '1' }).execute();
+  await at.database
+    .updateTable('agents')
+    .set({ server_id: '1', secrets: Buffer.of(1) })
+    .execute();
   await markRolledBack(at.database, 'a1');
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     server_id: null,
+    // They fit nothing any more; sealed under a wrong passphrase they would keep it from ever being provisioned again.
+    secrets: null,
     status: 'failed',
     error: 'why',
   });

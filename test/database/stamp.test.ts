@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrate } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { openEmpty } from './support.ts';
@@ -51,4 +51,41 @@ test('of two first starts with different accounts, one is refused', async () => 
     ['one', 'two'].map((hcloud) => checkStamp(at.database, { mode: 'live', accounts: { hcloud } })),
   );
   expect(answers.map((answer) => answer.status).sort()).toEqual(['fulfilled', 'rejected']);
+});
+
+describe('what a vendor says an account is', () => {
+  const start = (text: string, identity?: string) =>
+    checkStamp(at.database, {
+      mode: 'live',
+      accounts: { stripe: text },
+      ...(identity === undefined ? {} : { identities: { stripe: identity } }),
+    });
+
+  test('decides: another key of the same account is fine, and its text holds from then on', async () => {
+    await start('one', 'acct_1');
+    await start('two', 'acct_1');
+    expect(await accountsNow()).toEqual({ stripe: 'two' });
+  });
+
+  test('refuses another account under the same text, and both are named', async () => {
+    await start('-', 'acct_1');
+    await expect(start('-', 'acct_2')).rejects.toThrow(/another stripe account.*acct_1.*acct_2/);
+    await start('-', 'acct_1');
+  });
+
+  test('is noted when it is first known; until then, and while it cannot be asked, the text decides', async () => {
+    await start('one');
+    await expect(start('two', 'acct_1')).rejects.toThrow(/another stripe account/);
+    await start('one', 'acct_1');
+    await start('one');
+    await expect(start('two')).rejects.toThrow(/acct_1; which one this is could not be found out/);
+    await start('two', 'acct_1');
+  });
+});
+
+test('a rehearsal’s database is not live mode’s', async () => {
+  await checkStamp(at.database, { mode: 'rehearsal', accounts: {} });
+  await expect(checkStamp(at.database, { mode: 'live', accounts: {} })).rejects.toThrow(
+    /belongs to rehearsal mode and MODE is live/,
+  );
 });

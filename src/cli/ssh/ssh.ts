@@ -8,12 +8,13 @@ import { audit } from '../../agents/audit.ts';
 import { type AgentKeys, createVault } from '../../agents/secrets.ts';
 import { type AgentRow, findAgent } from '../../agents/store.ts';
 import type { Config } from '../../config.ts';
-import { type Connections, liveConnections } from '../../connections.ts';
+import type { Connections } from '../../connections.ts';
 import { createDatabase, createPool } from '../../database/connect.ts';
 import { loadInstallationSecrets } from '../../launch/installation-secrets.ts';
 import { readSandboxFile } from '../../launch/sandbox-file.ts';
 import { readMachineKind } from '../../launch/sandbox-machines.ts';
 import { sandboxConnections } from '../../launch/sandbox-mode.ts';
+import { openConnections } from '../../rehearsal.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
 import { findWay } from '../way.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
@@ -27,7 +28,7 @@ export async function ssh(
   { agentId, command }: { agentId: string; command: readonly string[] },
   { config, terminal }: { config: Config; terminal: string | undefined },
 ): Promise<number> {
-  const connections = findConnections(config);
+  const connections = await findConnections(config);
   if (connections.machines === 'simulated')
     throw new CommandError('Machines are simulated here: there is nothing to log in to');
   const { agent, keys } = await readAgent(agentId, connections);
@@ -46,8 +47,8 @@ export async function ssh(
   }
 }
 
-function findConnections(config: Config): Connections {
-  if (config.mode === 'live') return liveConnections(config);
+async function findConnections(config: Config): Promise<Connections> {
+  if (config.mode !== 'sandbox') return openConnections(config);
   const file = readSandboxFile(config.dataDir);
   if (file === undefined)
     throw new ServiceAway(`Nothing runs on ${config.dataDir}: start the service with \`npm start\``);

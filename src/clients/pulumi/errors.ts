@@ -1,4 +1,5 @@
 import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../../errors.ts';
+import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
 
 /** Another process holds the stack's lock, or has left it behind. */
@@ -37,20 +38,22 @@ const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|c
 
 /** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
 export function pulumiError(cause: unknown): Error {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (LOCKED.test(text)) return new StackLockedError(summary(text), { cause });
-  if (STACK_EXISTS.test(text)) return new StackExistsError(summary(text), { cause });
-  if (NO_STACK.test(text)) return new StackNotFoundError(summary(text), { cause });
-  const missing = missingPlugin(text);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  // Where a code stands alone on a line, the summary has it as the patterns below know it.
+  const text = `${said}\n${summary(said)}`;
+  if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
+  if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
+  if (NO_STACK.test(text)) return new StackNotFoundError(summary(said), { cause });
+  const missing = missingPlugin(said);
   if (missing !== undefined) return new PermanentError(missing, { cause });
-  if (PERMANENT.test(text)) return new PermanentError(summary(text), { cause });
+  if (PERMANENT.test(text)) return new PermanentError(summary(said), { cause });
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('A process of the run was ended from outside', { cause });
   if (STATE_AWAY.test(text))
-    return new LostError(`The database of Pulumi’s state was away: ${summary(text)}`, { cause });
-  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(text), { cause });
-  return new RetryableError(summary(text), { cause });
+    return new LostError(`The database of Pulumi’s state was away: ${summary(said)}`, { cause });
+  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause });
+  return new RetryableError(summary(said), { cause });
 }
 
 /** How every error begins that says so; the next attempt replaces such a server. */
@@ -105,12 +108,8 @@ const LONGEST_SUMMARY = 2_000;
 export function summary(text: string): string {
   const ours = inOurTerms(text);
   if (ours !== undefined) return withoutCredentials(ours).slice(0, LONGEST_SUMMARY);
+  const errors = errorMessages(text);
   const lines = text.split('\n').map((line) => line.replace(/^\s*(error:|stderr:|\*)\s*/i, '').trim());
-  const errors = text
-    .split('\n')
-    .filter((line) => /^\s*(error:|\*)/i.test(line))
-    .map((line) => line.replace(/^\s*(error:|\*)\s*/i, '').trim())
-    .filter((line) => line !== '' && !/^(update failed|\d+ errors? occurred:?|preview failed)$/i.test(line));
   const chosen = errors.length > 0 ? errors : lines.filter((line) => line !== '');
   const said = [...new Set(chosen)].join('\n').replace(UNANSWERED, '$1 $2: no answer ($3)');
   return withoutCredentials(said).slice(0, LONGEST_SUMMARY);

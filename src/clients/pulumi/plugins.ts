@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 
 /** The provider plugins that the stacks use, each in the version of its SDK. */
-const PLUGINS = ['hcloud', 'tailscale', 'command'];
+export const PLUGINS = ['hcloud', 'tailscale', 'command'];
 
 /** What a run that found no plugin is told: all of them, so that the next run does not stumble over the next one. Else undefined. */
 export function missingPlugin(text: string): string | undefined {
@@ -15,7 +15,7 @@ ${commands.join('\n')}
 (or with this service's own CLI: npm run pulumi -- plugin install …)`;
 }
 
-function sdkVersion(plugin: string): string {
+export function sdkVersion(plugin: string): string {
   const require = createRequire(import.meta.url);
   return (require(`@pulumi/${plugin}/package.json`) as { version: string }).version;
 }

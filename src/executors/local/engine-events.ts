@@ -1,4 +1,5 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
+import { plainDiagnostic } from '../../clients/pulumi/diagnostics.ts';
 import type { Progress } from './messages.ts';
 
 /** What an engine event has to tell a person: nothing about resources that stay as they are. */
@@ -8,7 +9,7 @@ export function progressOf(event: EngineEvent): Progress[] {
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
   if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
-    const message = withoutStack(diagnostic.message.replace(/<\{%[^%]*%\}>/g, '')).trim();
+    const message = plainDiagnostic(withoutStack(diagnostic.message.replace(/<\{%[^%]*%\}>/g, '')));
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
   }
   return [];

@@ -85,16 +85,28 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     },
   });
   const changes: Record<string, number> = {};
+  const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
   const options = {
     signal: context.signal,
     onEvent: (event: Parameters<typeof progressOf>[0]) => {
       Object.assign(changes, event.summaryEvent?.resourceChanges);
-      for (const progress of progressOf(event)) context.tell(progress);
+      for (const progress of progressOf(event)) if (!isRepeated(progress)) context.tell(progress);
     },
   };
   await runVerb(task, stack, options);
   return { ...captured, changes, processes: context.command.count() };
+}
+
+/** The official plugins say every error twice, in two frames. */
+function createRepetitionCheck(): (progress: Progress) => boolean {
+  const errors = new Set<string>();
+  return (progress) => {
+    if (progress.kind !== 'diagnostic' || progress.severity !== 'error') return false;
+    const isKnown = errors.has(progress.message);
+    errors.add(progress.message);
+    return isKnown;
+  };
 }
 
 type Captured = Pick<StackResult, 'outputs' | 'userData'>;

@@ -28,7 +28,8 @@ function presentOperation(row: OperationRow, steps: { step: string; at: Date }[]
     executor: row.executor,
     stripeEventId: row.stripe_event_id,
     workflowRunId: row.workflow_run_id,
-    error: row.error,
+    // What it waits for now says more than why an earlier try failed.
+    error: row.waits_for ?? row.error,
     failedStep: row.failed_step,
     createdAt: row.created_at.toISOString(),
     startedAt: row.started_at?.toISOString() ?? null,

@@ -46,6 +46,8 @@ export interface RecordDeps {
   database: Database;
   callbackSecret: Secret;
   foundations: FoundationStore;
+  /** Whether an agent's sealed keys can be opened with the service's own passphrase. */
+  opensKeys?(agentId: string, sealed: Buffer): boolean;
 }
 
 /** @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError */
@@ -60,6 +62,7 @@ export async function recordForRunner(
       throw new ConflictError(
         standingOf(found) === 'over' ? `Job ${sender.jobId} has ended: ${found.status}` : 'Claim it first',
       );
+    refuseUnreadableKeys(deps, found, record);
     await write(trx, found, record);
     await beat(trx, found);
     return found;
@@ -78,6 +81,15 @@ export async function recordForRunner(
     default:
       return { received: true };
   }
+}
+
+/** A runner with another passphrase must not make what nobody could open afterwards: nothing is made before this is answered. */
+function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: RunnerRecord): void {
+  if (record.kind !== 'inputs' || deps.opensKeys === undefined) return;
+  if (!deps.opensKeys(row.agent_id, Buffer.from(record.sealedKeys, 'base64')))
+    throw new InvalidInputError(
+      'sealedKeys are sealed under another PULUMI_CONFIG_PASSPHRASE than the service’s',
+    );
 }
 
 async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {

@@ -1,6 +1,7 @@
 import express, { type RequestHandler } from 'express';
 import type pg from 'pg';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
+import { mountAccount } from './account.ts';
 import { mountCustomers } from './customers.ts';
 import { createEndpoints, type Endpoints } from './endpoint.ts';
 import { answerError, invalidRequest, parseParameters, StripeError, unknownRoute } from './errors.ts';
@@ -38,6 +39,7 @@ export function createStripeRouter({
   mountInvoices(endpoints);
   mountPaymentIntents(endpoints);
   mountEvents(endpoints);
+  mountAccount(endpoints, tokens.stripeSecretKey);
   api.use(unknownRoute, answerError);
   return api;
 }

@@ -58,7 +58,12 @@ const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
   );
 const record = (jobId: string, attempt: number, message: RunnerRecord) =>
   recordForRunner(
-    { ...at, callbackSecret, foundations: createFoundationStore(at.database, fence) },
+    {
+      ...at,
+      callbackSecret,
+      foundations: createFoundationStore(at.database, fence),
+      opensKeys: createVault(passphrase).canOpen,
+    },
     { jobId, token: tokenOf(jobId, attempt) },
     message,
   );
@@ -157,6 +162,16 @@ describe('what a runner records', () => {
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs, secrets: sealed });
     const ofAnother = { kind: 'inputs' as const, inputs: { agentId: 'a2' }, sealedKeys: '' };
     await expect(record(jobId, 1, ofAnother)).rejects.toThrow(InvalidInputError);
+  });
+
+  test('keys that a runner has sealed under another passphrase are refused before anything is made', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const sealed = createVault(new Secret('another passphrase')).seal('a1', generateAgentKeys('a1'));
+    const inputs = { agentId: 'a1', keyGeneration: 1 };
+    const message = { kind: 'inputs' as const, inputs, sealedKeys: sealed.toString('base64') };
+    await expect(record(jobId, 1, message)).rejects.toThrow(/another PULUMI_CONFIG_PASSPHRASE/);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
   });
 
   test('nothing counts of an attempt that is not the active one', async () => {

@@ -1,0 +1,133 @@
+import type { Database } from '../../database/connect.ts';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Readiness } from '../../operations/readiness.ts';
+import { type Check, type Probe, runProbe } from './probe.ts';
+import { recordChecks } from './store.ts';
+
+export interface CheckMonitor extends Readiness {
+  /** What is not well now. */
+  problems(): Check[];
+  stop(): Promise<void>;
+}
+
+export interface MonitorSettings {
+  /** Between two looks while all is well, and while something is not. */
+  wellSeconds: number;
+  unwellSeconds: number;
+  /** So long the first look is repeated before it counts: a place on the tailnet takes a moment. */
+  patienceSeconds: number;
+}
+
+const SETTINGS: MonitorSettings = { wellSeconds: 60, unwellSeconds: 5, patienceSeconds: 8 };
+
+export interface MonitorDeps {
+  database: Database;
+  /** Registered as a worker already. */
+  workerId: string;
+  probes: readonly Probe[];
+  log: Log;
+}
+
+/**
+ * Looks at what operations need, now and again and again; writes down what it finds for everybody, and keeps it for its own worker.
+ * Returns after the first look.
+ */
+export async function startChecks(
+  deps: MonitorDeps,
+  settings: MonitorSettings = SETTINGS,
+): Promise<CheckMonitor> {
+  const { probes } = deps;
+  let checks: Check[] = [];
+  let looking: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const isWell = () => checks.every(({ ok }) => ok);
+
+  const look = async (patience?: { until: number }): Promise<void> => {
+    let found = await Promise.all(probes.map(runProbe));
+    // What was well until now is asked twice before operations wait: one answer may get lost on any network.
+    found = await Promise.all(
+      probes.map((probe, at) => (!found[at]!.ok && checks[at]?.ok === true ? runProbe(probe) : found[at]!)),
+    );
+    const isUnsettled = ({ ok }: Check, at: number) => !ok && probes[at]!.settles === true;
+    while (patience !== undefined && found.some(isUnsettled) && Date.now() < patience.until) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      found = await Promise.all(probes.map((probe, at) => (found[at]!.ok ? found[at]! : runProbe(probe))));
+    }
+    tellChanges(deps.log, checks, found);
+    checks = found;
+    await record(deps, checks);
+  };
+  const lookOnce = (patience?: { until: number }): Promise<void> => {
+    looking ??= look(patience).finally(() => {
+      looking = undefined;
+      clearTimeout(timer);
+      if (stopped) return;
+      timer = setTimeout(
+        () => void lookOnce(),
+        (isWell() ? settings.wellSeconds : settings.unwellSeconds) * 1000,
+      );
+    });
+    return looking;
+  };
+  await lookOnce({ until: Date.now() + settings.patienceSeconds * 1000 });
+  return {
+    problems: () => checks.filter(({ ok }) => !ok),
+    waitReason: (kind) => {
+      const wrong = checks.filter(({ ok }, at) => !ok && probes[at]!.blocks(kind));
+      return wrong.length === 0 ? undefined : waitText(wrong);
+    },
+    recheck: async () => {
+      // One under way may have asked before the failure that is to be explained.
+      await looking;
+      await lookOnce();
+    },
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await looking;
+    },
+  };
+}
+
+function waitText(wrong: readonly Check[]): string {
+  const said = wrong.map(({ name, detail, cure }) => `${name}: ${detail}. ${cure}`).join('\n');
+  return `Waits until the configuration is mended, and goes on by itself then.\n${said}`.slice(0, 4_000);
+}
+
+async function record(
+  { database, workerId, probes, log }: MonitorDeps,
+  checks: readonly Check[],
+): Promise<void> {
+  try {
+    await recordChecks(
+      database,
+      workerId,
+      checks.map((check, at) => ({ ...check, blocks: probes[at]!.blocks('provision') })),
+    );
+  } catch (error) {
+    log.warn({ event: 'checks.record', error: errorMessage(error) }, 'could not write the checks down');
+  }
+}
+
+function tellChanges(log: Log, before: readonly Check[], now: readonly Check[]): void {
+  for (const check of now) {
+    const last = before.find(({ name }) => name === check.name);
+    const { name: check_, detail, cure } = check;
+    if (!check.ok && last?.detail !== detail)
+      log.warn({ event: 'check.failed', check: check_, detail, cure }, `${check_}: ${detail}`);
+    if (check.ok && last?.ok === false)
+      log.info({ event: 'check.mended', check: check_ }, `${check_} is well again`);
+  }
+}
+
+/** What is said at the start, in one message; undefined where all is well. */
+export function explainProblems(problems: readonly Check[]): string | undefined {
+  if (problems.length === 0) return undefined;
+  const lines = problems.map(({ name, detail, cure }) => `  - ${name}: ${detail}\n      ${cure}`);
+  return [
+    'This installation cannot work yet. Orders are taken, and wait until this is mended:',
+    ...lines,
+  ].join('\n');
+}

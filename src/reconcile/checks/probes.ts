@@ -1,0 +1,123 @@
+import type { HetznerClient } from '../../clients/hetzner/hetzner.ts';
+import { findPlugins, type PluginPlaces } from '../../clients/pulumi/installed-plugins.ts';
+import { HttpError, RefusedError } from '../../clients/request.ts';
+import { readStripeAccount } from '../../clients/stripe/account.ts';
+import type { TailnetPlace } from '../../clients/tailnet/place.ts';
+import { routesToTailnet } from '../../clients/tailnet/routes.ts';
+import type { TailscaleClient } from '../../clients/tailscale/tailscale.ts';
+import type { Database } from '../../database/connect.ts';
+import type { OperationKind } from '../../operations/states.ts';
+import type { Secret } from '../../secret.ts';
+import { assertOurProject, OtherProjectError } from '../project.ts';
+import { MisconfiguredError, type Probe } from './probe.ts';
+
+const everything = () => true;
+/** What goes without a word from the agent's machine. */
+const WITHOUT_A_WAY: readonly OperationKind[] = ['stop', 'rollback', 'destroy'];
+
+export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient }): Probe {
+  return {
+    name: 'hetzner',
+    blocks: everything,
+    cure: 'Set HCLOUD_TOKEN to a read and write token of the agents’ project, and start the service again.',
+    look: async () => {
+      try {
+        await assertOurProject(deps);
+      } catch (error) {
+        if (!(error instanceof OtherProjectError)) throw error;
+        throw new MisconfiguredError(error.message, 'Start with a token of the agents’ own project.');
+      }
+      return 'the token is accepted';
+    },
+  };
+}
+
+const TAILSCALE_CURE =
+  'Set TAILSCALE_OAUTH_CLIENT_ID and _SECRET to an OAuth client with auth_keys and devices:core (write), or TAILSCALE_API_KEY, and start ' +
+  'the service again.';
+/** No device is called so. */
+const NO_DEVICE = '0';
+
+export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'hasDevice'>): Probe {
+  return {
+    name: 'tailscale',
+    blocks: everything,
+    cure: TAILSCALE_CURE,
+    look: async () => {
+      try {
+        await tailscale.listKeys();
+      } catch (error) {
+        if (!(error instanceof HttpError && [400, 404].includes(error.status))) throw error;
+        throw new MisconfiguredError(
+          error.message,
+          'Set TAILSCALE_TAILNET to the tailnet’s name, or leave it out.',
+        );
+      }
+      // A list of devices grows with the fleet; one that is not there costs nothing and takes the same permission.
+      await tailscale.hasDevice(NO_DEVICE);
+      return 'the credential is accepted';
+    },
+  };
+}
+
+const JOIN_CURE =
+  'On the host’s own tailscaled: tailscale up --advertise-tags=tag:controller. Otherwise the log says why this worker cannot join ' +
+  '(tailnet.place): the OAuth client needs tag:controller.';
+const INSTALL_CURE =
+  'Install tailscale and tailscaled here, or let the host join with tailscale up --advertise-tags=tag:controller; then start the service again.';
+
+/** `place`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
+export function tailnetProbe(place: Pick<TailnetPlace, 'isUp'> | undefined): Probe {
+  return {
+    name: 'tailnet',
+    blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
+    cure: JOIN_CURE,
+    // One of our own joins in the background.
+    settles: place !== undefined,
+    look: async () => {
+      if (place === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
+      if (place === undefined)
+        throw new MisconfiguredError(
+          'this worker has no place on the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
+          INSTALL_CURE,
+        );
+      if (await place.isUp()) return 'this worker is on the tailnet';
+      throw new MisconfiguredError('this worker is not on the tailnet now', JOIN_CURE);
+    },
+  };
+}
+
+export function pluginsProbe(places: PluginPlaces): Probe {
+  return {
+    name: 'plugins',
+    blocks: everything,
+    cure: '',
+    look: async () => {
+      const { missing, folder } = findPlugins(places);
+      if (missing.length === 0) return 'all provider plugins are installed';
+      const names = missing.map(({ name, version }) => `${name} ${version}`).join(', ');
+      throw new MisconfiguredError(
+        `Pulumi’s provider plugins are missing: ${names} (looked in ${folder} and on PATH)`,
+        missing.map(({ name, version }) => `pulumi plugin install resource ${name} ${version}`).join('; '),
+      );
+    },
+  };
+}
+
+/** Nothing waits for Stripe: orders come from its events. */
+export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefined }): Probe {
+  return {
+    name: 'stripe',
+    blocks: () => false,
+    cure: 'Set STRIPE_SECRET_KEY to a key of the account, and start the service again.',
+    look: async () => {
+      try {
+        return `the key belongs to ${await readStripeAccount(stripe)}`;
+      } catch (error) {
+        // A restricted key need not be allowed to read the account.
+        if (!(error instanceof RefusedError && error.status === 403)) throw error;
+        return 'the key is accepted; it may not say whose it is';
+      }
+    },
+  };
+}

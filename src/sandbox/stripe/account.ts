@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto';
+import type { Endpoints } from './endpoint.ts';
+
+/** `GET /account`: the account that the key belongs to, one for each installation. */
+export function mountAccount({ get }: Endpoints, secretKey: string): void {
+  const id = `acct_1${createHash('sha256').update(secretKey).digest('hex').slice(0, 15)}`;
+  get('/account', async () => ({
+    id,
+    object: 'account',
+    charges_enabled: true,
+    country: 'DE',
+    default_currency: 'eur',
+    details_submitted: true,
+    payouts_enabled: true,
+    type: 'standard',
+  }));
+}

@@ -1,0 +1,129 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { PermanentError } from '../../../src/errors.ts';
+import { registerWorker, unregisterWorker } from '../../../src/operations/workers.ts';
+import { type CheckMonitor, explainProblems, startChecks } from '../../../src/reconcile/checks/monitor.ts';
+import type { Probe } from '../../../src/reconcile/checks/probe.ts';
+import { readChecks } from '../../../src/reconcile/checks/store.ts';
+import { type Installation, openInstallation } from '../../operations/support/installation.ts';
+
+let at: Installation;
+let monitors: CheckMonitor[];
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  at.logged.length = 0;
+  monitors = [];
+});
+afterEach(() => Promise.all(monitors.map((monitor) => monitor.stop())));
+
+/** A probe of something that can be broken and mended. */
+function fragile(name: string, blocks: Probe['blocks'] = () => true) {
+  const state = { wrong: undefined as string | undefined, looks: 0 };
+  const probe: Probe = {
+    name,
+    blocks,
+    cure: `mend the ${name}`,
+    look: async () => {
+      state.looks += 1;
+      if (state.wrong !== undefined) throw new PermanentError(state.wrong);
+      return 'well';
+    },
+  };
+  return { state, probe };
+}
+
+async function start(workerId: string, probes: Probe[], patienceSeconds = 0): Promise<CheckMonitor> {
+  await registerWorker(at.database, { workerId, concurrency: 1 });
+  const settings = { wellSeconds: 0.05, unwellSeconds: 0.05, patienceSeconds };
+  const monitor = await startChecks({ database: at.database, workerId, probes, log: at.log }, settings);
+  monitors.push(monitor);
+  return monitor;
+}
+
+test('all that is wrong is said in one message, makes operations wait, and is forgotten once it is mended', async () => {
+  const [cloud, other] = [fragile('cloud'), fragile('other', (kind) => kind !== 'destroy')];
+  cloud.state.wrong = 'refused (401)';
+  other.state.wrong = 'not there';
+  const monitor = await start('w1', [cloud.probe, other.probe]);
+  expect(explainProblems(monitor.problems())).toMatch(
+    /wait until this is mended:\n {2}- cloud: refused \(401\)\n {6}mend the cloud\n {2}- other: not there\n {6}mend the other$/,
+  );
+  expect(monitor.waitReason('provision')).toMatch(/cloud: refused.*mend the cloud\nother: not there/s);
+  expect(monitor.waitReason('destroy')).not.toContain('other');
+  expect(await readChecks(at.database)).toEqual([
+    { name: 'cloud', ok: false, blocks: true, detail: 'refused (401)', cure: 'mend the cloud' },
+    { name: 'other', ok: false, blocks: true, detail: 'not there', cure: 'mend the other' },
+  ]);
+  cloud.state.wrong = other.state.wrong = undefined;
+  await vi.waitFor(() => expect(monitor.problems()).toEqual([]), 10_000);
+  expect(monitor.waitReason('provision')).toBeUndefined();
+  expect(explainProblems(monitor.problems())).toBeUndefined();
+  await vi.waitFor(
+    async () => expect((await readChecks(at.database)).every(({ ok }) => ok)).toBe(true),
+    10_000,
+  );
+  const events = at.logged.map(({ event }) => event);
+  expect(events.filter((event) => event === 'check.failed')).toHaveLength(2);
+  expect(events.filter((event) => event === 'check.mended')).toHaveLength(2);
+});
+
+test('what breaks later is found too, at once where an attempt asks', async () => {
+  const cloud = fragile('cloud');
+  const monitor = await start('w1', [cloud.probe]);
+  expect(monitor.waitReason('provision')).toBeUndefined();
+  cloud.state.wrong = 'taken away';
+  await monitor.recheck();
+  expect(monitor.waitReason('provision')).toContain('taken away');
+});
+
+test('one answer that gets lost while all is well makes nothing wait', async () => {
+  const cloud = fragile('cloud');
+  let fails = 0;
+  const { look } = cloud.probe;
+  const flaky: Probe = {
+    ...cloud.probe,
+    look: async () => {
+      if (fails-- > 0) throw new Error('no answer');
+      return look();
+    },
+  };
+  const monitor = await start('w1', [flaky]);
+  fails = 1;
+  await monitor.recheck();
+  expect(monitor.problems()).toEqual([]);
+  expect(at.logged.filter(({ event }) => event === 'check.failed')).toEqual([]);
+});
+
+test('what may become well by itself is given a moment at the start', async () => {
+  const tailnet = fragile('tailnet');
+  tailnet.state.wrong = 'not yet';
+  const settling = vi
+    .waitFor(() => expect(tailnet.state.looks).toBeGreaterThan(1), 10_000)
+    .then(() => {
+      tailnet.state.wrong = undefined;
+    });
+  const monitor = await start('w1', [{ ...tailnet.probe, settles: true }], 30);
+  await settling;
+  expect(monitor.problems()).toEqual([]);
+});
+
+test('of several workers one that is well is enough; where the other is wrong is said; what a stopped one found is gone', async () => {
+  const broken = fragile('plugins');
+  broken.state.wrong = 'missing';
+  await start('w1', [broken.probe]);
+  await start('w2', [fragile('plugins').probe]);
+  const [check] = await readChecks(at.database);
+  expect(check).toMatchObject({
+    ok: false,
+    blocks: false,
+    detail: expect.stringMatching(/^missing \(on .+\)$/),
+  });
+  await Promise.all(monitors.map((monitor) => monitor.stop()));
+  await unregisterWorker(at.database, 'w2');
+  expect(await readChecks(at.database)).toMatchObject([{ ok: false, blocks: true, detail: 'missing' }]);
+  await unregisterWorker(at.database, 'w1');
+  expect(await readChecks(at.database)).toEqual([]);
+});
