@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tailnetName } from '../src/live-identities.ts';
 
 const device = (name: string, tags: string[] = []) => ({
-  id: name,
+  nodeId: name,
   name,
   hostname: 'h',
   addresses: [],
