@@ -14,6 +14,6 @@ if (problem !== null) {
 const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
 const runsWorkflows = EXECUTOR === 'github-actions' && MODE !== 'live' && SANDBOX_GITHUB !== 'no-token';
 const env = await setUp({
-  tools: ['pulumi', 'ansible', 'prepared-machines', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
+  tools: ['pulumi', 'ansible', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });
 await runNode24('src/main.ts', args, { env, channel: true });

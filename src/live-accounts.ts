@@ -1,7 +1,6 @@
-import { z } from 'zod';
 import type { ExecutorName } from './config.ts';
-import { hcloudToken, httpUrl, webhookSecrets } from './config-fields.ts';
-import type { EnvironmentReader } from './environment-reader.ts';
+import { hcloudToken, httpUrl, stripeKey, webhookSecrets } from './config-fields.ts';
+import { type EnvironmentReader, oneWord } from './environment-reader.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 import { Secret } from './secret.ts';
 
@@ -33,11 +32,7 @@ export function readAccounts(reader: EnvironmentReader, executor: ExecutorName):
   );
   return {
     stripe: {
-      secretKey: reader.requiredSecret(
-        'STRIPE_SECRET_KEY',
-        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_live_, rk_live_, sk_test_ or rk_test_'),
-        'the Stripe API key',
-      ),
+      secretKey: reader.requiredSecret('STRIPE_SECRET_KEY', stripeKey, 'the Stripe API key'),
       webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
     },
     hcloud: {
@@ -62,7 +57,7 @@ export function readTailscale(
   reader: EnvironmentReader,
   { required }: { required: boolean },
 ): TailscaleAccount {
-  const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
+  const clientId = reader.read('TAILSCALE_OAUTH_CLIENT_ID', oneWord);
   const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
   const key = reader.secret('TAILSCALE_API_KEY');
   if ((clientId === undefined) !== (clientSecret === undefined)) {
