@@ -3,14 +3,12 @@ import { oneWord, withoutWrapping } from './environment-reader.ts';
 
 // What single variables of the environment may hold; the texts are what an operator is told.
 
-// Addresses are read leniently elsewhere: a line end within one would vanish without a word.
-const unbroken = (text: string) => !/\s/.test(text);
-export const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-  .refine(unbroken, 'must be an http(s) URL without blanks or line ends in it');
-export const postgresUrl = z
-  .url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' })
-  .refine(unbroken, 'must be a postgres:// URL without blanks or line ends in it');
+// What reads addresses is lenient: a line end within one would vanish without a word.
+const unbroken = z.string().regex(/^\S+$/, 'must be an address, without blanks or line ends in it');
+export const httpUrl = unbroken.pipe(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }));
+export const postgresUrl = unbroken.pipe(
+  z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+);
 /** A secret that people may choose. */
 export const oneLine = z
   .string()

@@ -60,11 +60,12 @@ export function readTailscale(
   const clientId = reader.read('TAILSCALE_OAUTH_CLIENT_ID', oneWord);
   const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
   const key = reader.secret('TAILSCALE_API_KEY');
-  if ((clientId === undefined) !== (clientSecret === undefined)) {
+  const isSet = (name: string) => reader.text(name) !== undefined;
+  if (isSet('TAILSCALE_OAUTH_CLIENT_ID') !== isSet('TAILSCALE_OAUTH_CLIENT_SECRET')) {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
     );
-  } else if (required && clientId === undefined && key === undefined) {
+  } else if (required && !isSet('TAILSCALE_OAUTH_CLIENT_ID') && !isSet('TAILSCALE_API_KEY')) {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
     );
