@@ -7,7 +7,7 @@ import { findTools } from '../../scripts/setup/find-tools.mjs';
 import { basePath } from '../../scripts/setup/machines/base.mjs';
 import { hostProblem } from '../../scripts/setup/machines/usable.mjs';
 import { run } from '../../scripts/setup/run.mjs';
-import { checkTemporaryFolder } from '../../scripts/setup/set-up.mjs';
+import { checkTemporaryFolder, root } from '../../scripts/setup/set-up.mjs';
 import { readConfig } from '../../src/config.ts';
 import { createContext } from './context.ts';
 
@@ -63,6 +63,29 @@ test.skipIf(hostProblem() !== null)(
     const config = readConfig(found);
     expect(config.tools.machines).toMatchObject({ base: join(basePath(context.cacheDir), 'root') });
   },
+);
+
+test.skipIf(hostProblem() !== null)(
+  'so `npm run agents -- ssh` knows of real machines as `npm start` does',
+  async ({ skip }) => {
+    const { context } = await prepared();
+    const env = {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      CACHE_DIR: context.cacheDir,
+      DATA_DIR: join(context.cacheDir, 'data'),
+      SANDBOX_MACHINES: 'real',
+    };
+    const machines = JSON.parse(
+      (await findTools({ ...context, run, env: { ...env } })).AGENT_STACKS_MACHINE_TOOLS!,
+    );
+    if (machines.missing !== undefined) skip(`this host has none: ${machines.missing}`);
+    const script = join(root, 'scripts/agents.mjs');
+    const { output } = await run(process.execPath, [script, 'ssh', 'somebody'], { cwd: root, env });
+    expect(output).toContain(`Nothing runs on ${env.DATA_DIR}`);
+    expect(output).not.toContain('prepared');
+  },
+  60_000,
 );
 
 test('where nothing was set up nothing is found, and nothing is made', async () => {
