@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxConfig } from '../config.ts';
 import { type Connections, fingerprint, HEALTH_PORT } from '../connections.ts';
 import { Secret } from '../secret.ts';
@@ -10,7 +9,7 @@ import { claimDatabase } from './database-host.ts';
 import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
 import { hostSandbox } from './sandbox.ts';
-import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
 import { sandboxGithub } from './sandbox-github.ts';
 import {
   chooseMachines,
@@ -21,6 +20,7 @@ import {
 } from './sandbox-machines.ts';
 import { chooseSandboxPort } from './sandbox-port.ts';
 import { supervise } from './supervise.ts';
+import { untilReady } from './until-ready.ts';
 import { type Waiter, waitFor } from './waiting.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
@@ -42,7 +42,6 @@ type Say = (line: string) => void;
 
 const SANDBOX_OWNER = 'sandbox';
 const SANDBOX_REPO = 'agent-stacks';
-const JOIN_TIMEOUT_SECONDS = 90;
 
 /** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
 export async function openSandboxInstallation(
@@ -186,19 +185,6 @@ async function joinRunning(
     serve: async () => {},
     stop: async () => {},
   };
-}
-
-async function untilReady(dataDir: string, signal: AbortSignal | undefined): Promise<SandboxFile> {
-  const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000;
-  for (;;) {
-    const file = readSandboxFile(dataDir);
-    if (file !== undefined) return file;
-    if (Date.now() > deadline)
-      throw new Error(
-        `The process that holds ${dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
-      );
-    await sleep(200, undefined, { signal });
-  }
 }
 
 function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {
