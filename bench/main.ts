@@ -6,6 +6,7 @@ import { type Config, readConfig } from '../src/config.ts';
 import { errorMessage } from '../src/errors.ts';
 import { untilStopped } from '../src/launch/stop-signals.ts';
 import { explainMissing, type MachineTools } from '../src/machine-tools.ts';
+import { useOwnEnvironment } from '../src/process-environment.ts';
 import { measureAging } from './aging.ts';
 import { type Installation, type InstallationSettings, openInstallation } from './installation.ts';
 import { machineFacts } from './machine.ts';
@@ -82,6 +83,7 @@ async function measure(
     PORT: '0',
     SANDBOX_MACHINES: 'auto',
   });
+  useOwnEnvironment(process.env, config.childEnvironment);
   const machineTools = config.tools.machines;
   const ansibleBin = config.tools.ansible;
   const results: Results = { machine: machineFacts(root, config.tools.pulumi ?? 'pulumi') };

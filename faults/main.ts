@@ -1,5 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { ConfigError } from '../src/config.ts';
+import { EnvironmentReader } from '../src/environment-reader.ts';
+import { childEnvironment, useOwnEnvironment } from '../src/process-environment.ts';
 import { runKillMatrix, TARGETS } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
 import { playScenarios } from './play-scenarios.ts';
@@ -19,19 +22,19 @@ const { values } = parseArgs({
   },
 });
 
-const PASSED_ON = [
-  'PATH',
-  'HOME',
-  'USER',
-  'LANG',
-  'TMPDIR',
+const FOUND = [
   'CACHE_DIR',
   'AGENT_STACKS_PULUMI',
   'AGENT_STACKS_ANSIBLE',
+  'AGENT_STACKS_ACT',
+  'AGENT_STACKS_MACHINE_TOOLS',
 ];
-const tools = Object.fromEntries(
-  PASSED_ON.flatMap((name) => (process.env[name] ? [[name, process.env[name]!]] : [])),
-);
+const reader = new EnvironmentReader(process.env);
+const environment = childEnvironment(reader, []);
+if (reader.problems.length > 0) throw new ConfigError(reader.problems.join('\n'));
+useOwnEnvironment(process.env, environment);
+/** What the set-up has found, and the environment of whatever is started. */
+const tools = { ...environment, ...reader.pick(FOUND) };
 const say = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
 
 /** What each way of running this comes to. */

@@ -3,5 +3,5 @@
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 
-const env = await setUp({ tools: ['pulumi', 'ansible', 'prepared-machines'] });
+const env = await setUp({ tools: ['pulumi', 'ansible'] });
 await runNode24('bench/main.ts', process.argv.slice(2), { env });

@@ -15,6 +15,6 @@ const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
 const isSandbox = !MODE || MODE === 'sandbox';
 const runsWorkflows = EXECUTOR === 'github-actions' && isSandbox && SANDBOX_GITHUB !== 'no-token';
 const env = await setUp({
-  tools: ['pulumi', 'ansible', 'prepared-machines', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
+  tools: ['pulumi', 'ansible', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });
 await runNode24('src/main.ts', args, { env, channel: true });

@@ -1,37 +1,51 @@
 import { z } from 'zod';
+import { oneWord, withoutWrapping } from './environment-reader.ts';
 
 // What single variables of the environment may hold; the texts are what an operator is told.
 
-export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' });
+// What reads addresses is lenient: a line end within one would vanish without a word.
+const unbroken = z.string().regex(/^\S+$/, 'must be an address, without blanks or line ends in it');
+export const httpUrl = unbroken.pipe(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }));
 /** An API's address. Paths are put behind it, so it has no slash at its end. */
 export const endpointUrl = httpUrl.transform((url) => url.replace(/\/+$/, ''));
-export const postgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+export const postgresUrl = unbroken.pipe(
+  z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+);
+/** A secret that people may choose. */
+export const oneLine = z
+  .string()
+  .regex(/^[^\p{Cc}]*$/u, 'must be one line, without control characters in it');
 export const port = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
   .transform(Number)
   .refine((value) => value <= 65_535, 'must be a port number');
 export const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
-export const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
+/** State is encrypted with exactly this, here and on every runner. */
+export const passphrase = oneLine
+  .refine((text) => text.trim() !== '', 'must not be blank')
+  .refine(
+    (text) => withoutWrapping(text) === text,
+    'has blanks or quotes around it, which may or may not be meant: leave them out',
+  );
 /** Pulumi takes what it does not know for the address of its own cloud. */
 export const backendUrl = z
   .string()
   .regex(
-    /^(postgres(ql)?|s3|gs|azblob|file|https):\/\//,
+    /^(postgres(ql)?|s3|gs|azblob|file|https):\/\/\S+$/,
     'must be an address of a Pulumi backend, such as postgres://…',
   );
 export const sandboxBackendUrl = z
   .string()
-  .regex(/^(postgres(ql)?|file):\/\//, 'must begin with postgres:// or file:// in sandbox mode');
+  .regex(/^(postgres(ql)?|file):\/\/\S+$/, 'must begin with postgres:// or file:// in sandbox mode');
 export const webhookSecrets = z
   .string()
-  .transform((text) =>
-    text
-      .split(',')
-      .map((secret) => secret.trim())
-      .filter(Boolean),
-  )
-  .refine((secrets) => secrets.length > 0, 'names no secret');
+  .transform((text) => text.split(',').map(withoutWrapping).filter(Boolean))
+  .refine((secrets) => secrets.length > 0, 'names no secret')
+  .refine(
+    (secrets) => secrets.every((secret) => /^whsec_[\w+/=-]+$/.test(secret)),
+    'must be whsec_… as Stripe shows it; several with commas between',
+  );
 export const concurrency = z.coerce
   .number({ error: 'must be a whole number from 1 to 64' })
   .int('must be a whole number from 1 to 64')
@@ -46,5 +60,13 @@ export const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })
   .min(10, 'must be a number of seconds from 10 to 300')
   .max(300, 'must be a number of seconds from 10 to 300');
-export const apiToken = z.string().min(16, 'must have at least 16 characters');
-export const hcloudToken = z.string().length(64, 'must be exactly 64 characters long, as Hetzner issues it');
+export const apiToken = oneWord.min(16, 'must have at least 16 characters');
+export const hcloudToken = z
+  .string()
+  .regex(/^[A-Za-z0-9]{64}$/, 'must be exactly 64 letters and digits long, as Hetzner issues it');
+export const stripeKey = z
+  .string()
+  .regex(
+    /^[rs]k_(live|test)_\w+$/,
+    'must start with sk_live_, rk_live_, sk_test_ or rk_test_, and have no other signs',
+  );

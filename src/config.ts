@@ -19,6 +19,8 @@ import { missingForDispatch } from './github-account.ts';
 import { type LiveAccounts, readAccounts } from './live-accounts.ts';
 import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './operations/states.ts';
+import { childEnvironment, postgresNotice } from './process-environment.ts';
+import { realPath } from './real-path.mjs';
 import { refuseOutside } from './rehearsal-endpoints.ts';
 import type { Secret } from './secret.ts';
 
@@ -101,28 +103,6 @@ const IGNORED_IN_SANDBOX = [
   'GITHUB_OIDC_AUDIENCE',
 ];
 
-/** What child processes need of a process's environment. */
-export const PASSED_ON = [
-  'PATH',
-  'HOME',
-  'USER',
-  'LOGNAME',
-  'LANG',
-  'LC_ALL',
-  'TZ',
-  'TMPDIR',
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-  'NODE_EXTRA_CA_CERTS',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-  'PULUMI_HOME',
-];
-
 /**
  * Reads the environment; the only place that does.
  * @throws ConfigError with all problems in one message.
@@ -136,6 +116,7 @@ export function readConfig(environment: Environment): Config {
       `The configuration cannot be used:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
     );
   }
+  config.notices.push(...postgresNotice(environment));
   return config;
 }
 
@@ -143,12 +124,13 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
   const host = reader.read('HOST', hostName) ?? '127.0.0.1';
   const listenPort = reader.read('PORT', port) ?? 8080;
   const urlHost = host.includes(':') ? `[${host}]` : host;
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`;
   return {
     host,
     port: listenPort,
-    publicUrl: (reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`).replace(/\/+$/, ''),
-    dataDir: resolve(reader.text('DATA_DIR') ?? '.data'),
-    cacheDir: resolve(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
+    publicUrl: publicUrl.replace(/\/+$/, ''),
+    dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
+    cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
@@ -158,7 +140,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
         'PULUMI_BACKEND_URL',
         (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
       ),
-      passphrase: reader.secret('PULUMI_CONFIG_PASSPHRASE', passphrase),
+      passphrase: reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase),
     },
     tools: {
       pulumi: reader.text('AGENT_STACKS_PULUMI'),
@@ -167,7 +149,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
       machines: readMachineTools(reader),
     },
     software: readAgentSoftware(reader),
-    childEnvironment: reader.pick(PASSED_ON),
+    childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { endpointUrl } from './config-fields.ts';
+import { endpointUrl, oneLine } from './config-fields.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import type { Secret } from './secret.ts';
 
@@ -22,7 +22,7 @@ const GITHUB_API = 'https://api.github.com';
 const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com';
 const name = z.string().regex(/^[\w.-]{1,100}$/, 'must be a name of letters, digits, hyphens and dots');
 const ref = z.string().regex(/^[\w./-]{1,200}$/, 'must be the name of a branch or tag');
-const callbackSecret = z.string().min(16, 'must have at least 16 characters');
+const callbackSecret = oneLine.min(16, 'must have at least 16 characters');
 
 /**
  * Reads the account. Where GitHub is what carries operations out, all of it but the token is required: a service without one starts, says
@@ -41,7 +41,7 @@ export function readGithubAccount(
     repo: need('GITHUB_REPO', name, 'the repository that has the workflow'),
     ref: reader.read('GITHUB_WORKFLOW_REF', ref) ?? 'main',
     token: reader.secret('GITHUB_PAT'),
-    callbackSecret: reader.secret('GITHUB_CALLBACK_SECRET', required ? z.string() : callbackSecret),
+    callbackSecret: reader.secret('GITHUB_CALLBACK_SECRET', required ? oneLine : callbackSecret),
     oidc: readOidc(reader),
   };
 }

@@ -1,7 +1,6 @@
-import { z } from 'zod';
 import type { ExecutorName } from './config.ts';
-import { endpointUrl, hcloudToken, webhookSecrets } from './config-fields.ts';
-import type { EnvironmentReader } from './environment-reader.ts';
+import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './config-fields.ts';
+import { type EnvironmentReader, oneWord } from './environment-reader.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 import { Secret } from './secret.ts';
 
@@ -34,11 +33,7 @@ export function readAccounts(reader: EnvironmentReader, executor: ExecutorName):
   );
   return {
     stripe: {
-      secretKey: reader.requiredSecret(
-        'STRIPE_SECRET_KEY',
-        z.string().regex(/^[rs]k_(live|test)_/, 'must start with sk_live_, rk_live_, sk_test_ or rk_test_'),
-        'the Stripe API key',
-      ),
+      secretKey: reader.requiredSecret('STRIPE_SECRET_KEY', stripeKey, 'the Stripe API key'),
       webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
       apiUrl: reader.text('MODE') === 'rehearsal' ? reader.read('STRIPE_API_URL', endpointUrl) : undefined,
     },
@@ -64,14 +59,15 @@ export function readTailscale(
   reader: EnvironmentReader,
   { required }: { required: boolean },
 ): TailscaleAccount {
-  const clientId = reader.text('TAILSCALE_OAUTH_CLIENT_ID');
+  const clientId = reader.read('TAILSCALE_OAUTH_CLIENT_ID', oneWord);
   const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
   const key = reader.secret('TAILSCALE_API_KEY');
-  if ((clientId === undefined) !== (clientSecret === undefined)) {
+  const isSet = (name: string) => reader.text(name) !== undefined;
+  if (isSet('TAILSCALE_OAUTH_CLIENT_ID') !== isSet('TAILSCALE_OAUTH_CLIENT_SECRET')) {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
     );
-  } else if (required && clientId === undefined && key === undefined) {
+  } else if (required && !isSet('TAILSCALE_OAUTH_CLIENT_ID') && !isSet('TAILSCALE_API_KEY')) {
     reader.problems.push(
       'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
     );

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { ConfigError, readConfig } from './config.ts';
 import { errorMessage } from './errors.ts';
+import { useOwnEnvironment } from './process-environment.ts';
 import { runProcess } from './run-process.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
@@ -13,7 +14,9 @@ async function main(): Promise<number> {
     const role = ROLES.find((name) => name === values.role);
     if (role === undefined)
       throw new ConfigError(`--role must be one of ${ROLES.join(', ')}, not ${values.role}`);
-    await runProcess(readConfig(process.env), role);
+    const config = readConfig(process.env);
+    useOwnEnvironment(process.env, config.childEnvironment);
+    await runProcess(config, role);
     return 0;
   } catch (error) {
     const isOurs =

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Express } from 'express';
 import { listAgents } from './agents/store.ts';
 import type { Config, LiveConfig } from './config.ts';
@@ -12,6 +13,7 @@ import { createApp } from './http/app.ts';
 import { checkInstallation } from './installation-check.ts';
 import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
 import { untilStopped } from './launch/stop-signals.ts';
+import { StoppedError, waitFor } from './launch/waiting.ts';
 import { createLog, type Log } from './log.ts';
 import type { Role } from './main.ts';
 import { createEventHub, type EventHub } from './operations/event-hub.ts';
@@ -33,10 +35,14 @@ class Closers {
     this.#closers.unshift({ name, close });
   }
 
-  async close(log: Log): Promise<void> {
+  /** `patienceMs`: for each; what was begun and not finished may not be able to close. */
+  async close(log: Log, patienceMs?: number): Promise<void> {
     for (const { name, close } of this.#closers.splice(0)) {
       try {
-        await close();
+        const closed = Promise.resolve(close());
+        await (patienceMs === undefined
+          ? closed
+          : Promise.race([closed, sleep(patienceMs, undefined, { ref: false })]));
       } catch (error) {
         log.warn({ event: 'stop.failed', part: name, error: String(error) }, `${name} did not stop in order`);
       }
@@ -45,23 +51,32 @@ class Closers {
 }
 
 const say = (line: string) => console.log(line);
+const CLOSE_PATIENCE_MS = 10_000;
 
 /** Runs the service in this process until a signal ends it, then stops everything in order. */
 export async function runProcess(config: Config, role: Role): Promise<void> {
   const closers = new Closers();
   const log = openLog(config);
   const stopped = untilStopped();
+  const waiter = { say, signal: stopped.signal };
+  let hasStarted = false;
   try {
     for (const notice of config.notices) say(notice);
-    const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+    const installation =
+      config.mode === 'sandbox' ? await openSandboxInstallation(config, say, stopped.signal) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
-    const connections = installation?.connections ?? (await openConnections(config as LiveConfig));
+    const connections =
+      installation?.connections ??
+      (await waitFor('the clouds to say which they are', openConnections(config as LiveConfig), waiter));
     await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
+    hasStarted = true;
     await stopped.promise;
     say('\nStopping: handing back what is under way …');
+  } catch (error) {
+    if (!(error instanceof StoppedError)) throw error;
   } finally {
-    await closers.close(log);
+    await closers.close(log, hasStarted ? undefined : CLOSE_PATIENCE_MS);
   }
   say('Stopped.');
 }
@@ -88,11 +103,12 @@ async function start({
   const pool = createPool(connections.databaseUrl, 12, `agent-stacks ${role}`);
   closers.add('the connections', () => pool.end());
   const database = createDatabase(pool);
-  await migrate(database);
-  await checkInstallation(database, config, connections);
+  const waiter = { say, signal: stopping };
+  await waitFor('the database, to bring its tables up to date', migrate(database), waiter);
+  await waitFor('the checks of this installation', checkInstallation(database, config, connections), waiter);
   // A worker that joins leaves the choice to those who take orders.
   if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
-  const queue = await startQueue({ url: connections.databaseUrl, log });
+  const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });
   closers.add('the event listener', events.close);
   closers.add('the queue', queue.stop);
@@ -113,11 +129,16 @@ async function start({
           events,
         });
   const publicUrl = url?.url ?? installation?.publicUrl ?? config.publicUrl;
-  await installation?.serve(url ?? { url: config.publicUrl, port: config.port });
+  if (installation !== undefined) {
+    const served = installation.serve(url ?? { url: config.publicUrl, port: config.port });
+    await waitFor('the sandbox', served, waiter);
+  }
   let problems: string | undefined;
   if (role !== 'api') {
-    const worker = await startWorkerRole({ config, connections, database, queue, log, publicUrl });
-    closers.add('the worker', worker.stop);
+    const starting = startWorkerRole({ config, connections, database, queue, log, publicUrl });
+    // Also where nobody waits for it any more: it hands back what it has taken.
+    closers.add('the worker', async () => (await starting).stop());
+    const worker = await waitFor('the worker', starting, waiter);
     problems = explainProblems(worker.problems?.() ?? []);
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));

@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AgentSoftware, readAgentSoftware } from './agent-software.ts';
-import { type Config, ConfigError, PASSED_ON } from './config.ts';
-import { backendUrl, endpointUrl, hcloudToken, httpUrl, passphrase } from './config-fields.ts';
+import { type Config, ConfigError } from './config.ts';
+import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from './config-fields.ts';
 import { HETZNER_ENDPOINT, healthAddress } from './connections.ts';
 import type { EngineConnections } from './engine.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { builtinProviders } from './launch/builtin-providers.ts';
 import { readTailscale } from './live-accounts.ts';
-import type { Secret } from './secret.ts';
+import { childEnvironment } from './process-environment.ts';
+import { Secret } from './secret.ts';
 
 /** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */
 export interface RunnerConfig {
@@ -41,11 +42,13 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
   const required = {
     jobId: reader.required('JOB_ID', z.string(), 'the workflow’s input job_id'),
     callbackUrl: reader.required('CALLBACK_URL', callbackUrl, 'the workflow’s input callback_url'),
-    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', z.string(), 'it signs what is reported'),
+    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', oneLine, 'it signs what is reported'),
   };
   const connections = readConnections(reader, sandboxUrl);
   const software = readAgentSoftware(reader);
   const identity = readIdentity(reader);
+  const ownHosts = sandboxUrl === undefined ? [] : [new URL(sandboxUrl).hostname];
+  const environmentOfChildren = childEnvironment(reader, ownHosts);
   if (reader.problems.length > 0) {
     const problems = reader.problems.map((problem) => `  - ${problem}`).join('\n');
     throw new ConfigError(`The runner’s environment cannot be used:\n${problems}`);
@@ -63,7 +66,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
       pulumi: reader.text('AGENT_STACKS_PULUMI'),
       ansible: reader.text('AGENT_STACKS_ANSIBLE'),
     },
-    childEnvironment: reader.pick(PASSED_ON),
+    childEnvironment: environmentOfChildren,
     software,
     sandboxUrl,
     connections,
@@ -100,11 +103,9 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
   return {
     pulumi: {
       url: reader.requiredSecret('PULUMI_BACKEND_URL', backendUrl, 'the service’s own Pulumi backend'),
-      passphrase: reader.requiredSecret(
-        'PULUMI_CONFIG_PASSPHRASE',
-        passphrase,
-        'the service’s own passphrase',
-      ),
+      passphrase:
+        reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase, 'the service’s own passphrase') ??
+        new Secret(''),
       home: undefined,
     },
     hcloud: {

@@ -173,3 +173,87 @@ describe('readClientConfig', () => {
     });
   });
 });
+
+describe('values that were copied badly', () => {
+  const read = (changed: Record<string, string>) => {
+    const config = readConfig({ ...live, ...changed });
+    if (config.mode !== 'live') throw new Error('not live');
+    return config;
+  };
+
+  it.each([' ', '\t', '\n', '\r\n'])('loses %j around a value', (around) => {
+    const wrapped = Object.fromEntries(
+      Object.entries(live)
+        .filter(([name]) => name !== 'PULUMI_CONFIG_PASSPHRASE')
+        .map(([name, value]) => [name, `${around}${value}${around}`]),
+    );
+    const { accounts, apiToken, databaseUrl } = read(wrapped);
+    expect(accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+    expect(accounts.stripe.secretKey.reveal()).toBe(live.STRIPE_SECRET_KEY);
+    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(apiToken.reveal()).toBe(live.API_TOKEN);
+    expect(databaseUrl.reveal()).toBe(live.DATABASE_URL);
+  });
+
+  it.each(['"', "'"])('loses a pair of %s around a value, and around each webhook secret', (quote) => {
+    const { accounts, apiToken } = read({
+      API_TOKEN: `${quote}${live.API_TOKEN}${quote}\r`,
+      HCLOUD_TOKEN: `${quote}${live.HCLOUD_TOKEN}${quote}`,
+      STRIPE_WEBHOOK_SECRET: `${quote}whsec_new${quote},${quote}whsec_old${quote}`,
+    });
+    expect(apiToken.reveal()).toBe(live.API_TOKEN);
+    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+  });
+
+  it('refuses all others, in one message that shows none of them', () => {
+    const bad = {
+      DATABASE_URL: 'postgres://db.example/\nagents',
+      API_TOKEN: 'operator token 12345678',
+      PULUMI_CONFIG_PASSPHRASE: '"a passphrase"',
+      STRIPE_SECRET_KEY: 'sk_live_abc def',
+      STRIPE_WEBHOOK_SECRET: 'foo',
+      HCLOUD_TOKEN: `${'h'.repeat(63)}"`,
+      TAILSCALE_API_KEY: 'tskey-api-\r-x',
+      GITHUB_PAT: "github'pat",
+      GITHUB_CALLBACK_SECRET: 'sixteen\nletters and more',
+    };
+    expect(() => read(bad)).toThrow(ConfigError);
+    expect(() => read(bad)).not.toThrow(/missing/);
+    for (const name of Object.keys(bad)) expect(() => read(bad)).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    const message = (() => {
+      try {
+        return String(read(bad));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    })();
+    for (const value of Object.values(bad)) expect(message).not.toContain(value);
+  });
+
+  it.each(['foo', 'whsec_', 'whsec_new,foo', '"whsec_new', 'whsec_…', 'whsec_new whsec_old'])(
+    'refuses the webhook secret %s',
+    (secret) => {
+      expect(() => read({ STRIPE_WEBHOOK_SECRET: secret })).toThrow(/STRIPE_WEBHOOK_SECRET must be whsec_…/);
+    },
+  );
+
+  it.each(['a passphrase\r', ' a passphrase', "'a passphrase'", 'a\npassphrase'])(
+    'refuses the passphrase %j, of which every character counts',
+    (text) => {
+      expect(() => read({ PULUMI_CONFIG_PASSPHRASE: text })).toThrow(/PULUMI_CONFIG_PASSPHRASE /);
+    },
+  );
+
+  it('says which settings of Postgres it does not obey', () => {
+    expect(readConfig({ PGSSLMODE: 'require', PGOPTIONS: '-c x=y' }).notices).toEqual([
+      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: not obeyed/),
+    ]);
+  });
+});

@@ -14,6 +14,7 @@ from pathlib import Path
 import ansible
 from guard import Alarm, die_with_parent
 from inputs import Inputs
+from installed import Installed
 from processes import adopt_orphans, end_all, of_run
 from reach import Unreached, check_new_host_key, open_connection
 from scratch import remove_leftovers, scratch_folder
@@ -34,6 +35,7 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
     started = time.monotonic()
     remove_leftovers()
     adopt_orphans()
+    installed = Installed(inputs.ansible_playbook)
     log = _open_log(inputs.log_file)
     begin = os.lseek(log, 0, os.SEEK_END)
     with scratch_folder() as (folder, run_id):
@@ -46,6 +48,10 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
         except Unreached as error:
             os.write(log, f"{error}\n".encode())
             print(f"configure: {error}", file=sys.stderr)
+            return 1
+        if code != 0 and (change := installed.change()):
+            # Whatever Ansible says then, of modules that it cannot load or a server that it cannot reach, is but what follows from this.
+            _report_failure(change, _since(log, begin))
             return 1
         if code != 0:
             _report_failed_task(folder, code, _since(log, begin))

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { ansibleVersion } from './ansible.mjs';
 import { ensurePythonEnvironment } from './python-environment.mjs';
 import { SetupError } from './run.mjs';
 
@@ -15,7 +14,7 @@ export async function ensureAnsibleLint(context) {
     const home = await ensurePythonEnvironment(context, {
       name: 'ansible-lint',
       folder: `ansible-lint-${version}`,
-      requirement: `ansible-lint==${version} ansible-core==${ansibleVersion}`,
+      requirements: 'ansible-lint.txt',
       title: `Installing ansible-lint ${version}`,
       why: 'the tests look at the playbook with it',
     });

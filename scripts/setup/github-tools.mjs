@@ -3,14 +3,14 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchTo } from './fetch.mjs';
 import { listedChecksum } from './machines/download.mjs';
+import { buildWithGo } from './machines/go-build.mjs';
 import { ensureTool } from './machines/tool.mjs';
-import { buildEnvironment } from './pulumi-build.mjs';
-import { findProgram, lastLines, SetupError } from './run.mjs';
+import { lastLines, SetupError } from './run.mjs';
 
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * A program that is published on GitHub as an archive for each platform, and as a Go module.
+ * A program that is published on GitHub as an archive for each platform, and as a Go module, which the folder of its name in github-tools pins.
  * @typedef {{
  *   name: string, version: string, why: string, module: string, buildTime: string,
  *   site: string, checksums: string, archive: (platform: string, architecture: string) => string | null,
@@ -66,7 +66,7 @@ export async function ensurePublished(context, tool) {
         name: 'the official download',
         obtain: (context, folder) => downloadPublished(context, folder, tool),
       },
-      { name: 'a build from source', obtain: (context, folder) => installPublished(context, folder, tool) },
+      { name: 'a build from source', obtain: (context, folder) => buildPublished(context, folder, tool) },
     ],
   });
   return join(bin, tool.name);
@@ -118,30 +118,16 @@ export async function downloadPublished(context, folder, { name, version, why, s
 }
 
 /**
- * `go install` of the pinned version, whose checksum Go's own database vouches for.
  * @param {Context} context
  * @param {string} folder
  * @param {Published} tool
- * @returns {Promise<{ unavailable: string } | null>}
  */
-export async function installPublished(context, folder, { name, version, module, buildTime }) {
-  const { env, cacheDir, progress, run, signal } = context;
-  const go = findProgram('go', env);
-  if (go === null) {
-    return {
-      unavailable:
-        'Go is missing. Install it (Debian and Ubuntu: apt-get install golang, macOS: brew install go)',
-    };
-  }
-  const why = `from source, because no download is at hand; ${buildTime}`;
-  return progress.step(`Building ${name} ${version}`, why, async (step) => {
-    const { code, output } = await run(go, ['install', `${module}@v${version}`], {
-      env: { ...buildEnvironment(env, cacheDir), GOBIN: join(folder, 'bin') },
-      signal,
-      onLine: step.note,
-    });
-    if (code === 0) return null;
-    step.outcome('failed');
-    return { unavailable: `go install failed:\n${lastLines(output)}` };
+export function buildPublished(context, folder, { name, version, module, buildTime }) {
+  return buildWithGo(context, folder, {
+    title: `${name} ${version}`,
+    module: `github-tools/${name}`,
+    packages: [module],
+    flags: ['-ldflags=-s -w'],
+    about: buildTime,
   });
 }

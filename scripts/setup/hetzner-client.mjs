@@ -14,7 +14,7 @@ export async function ensureHetznerClient(context) {
     const home = await ensurePythonEnvironment(context, {
       name: "Hetzner's Python client",
       folder: `hcloud-python-${version}`,
-      requirement: `hcloud==${version}`,
+      requirements: 'hcloud.txt',
       title: `Installing Hetzner's Python client ${version}`,
       why: 'the tests look at the sandbox with it',
     });

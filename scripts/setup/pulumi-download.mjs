@@ -32,7 +32,12 @@ export async function downloadPulumi(context, folder, sites = officialSites) {
       step.outcome(`not available (${failure})`);
       return { unavailable: failure };
     }
-    await checkArchive(context, archive, name, sites.checksums);
+    const wrong = await checkArchive(context, archive, name, sites.checksums);
+    if (wrong !== null) {
+      step.outcome(`not used (${wrong})`);
+      rmSync(archive);
+      return { unavailable: wrong };
+    }
     const args = ['-xzf', archive, '--strip-components=1', '-C', join(folder, 'bin')];
     const { code, output } = await context.run('tar', args, { signal: context.signal });
     if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };
@@ -42,25 +47,28 @@ export async function downloadPulumi(context, folder, sites = officialSites) {
 }
 
 /**
- * The official list is on another site, which may be out of reach; then the archive's HTTPS has to do.
+ * The official list is on another site, which may be out of reach; then there is the build from source, whose modules are pinned here.
  * @param {Context} context
  * @param {string} archive
  * @param {string} name
  * @param {string} listUrl
+ * @returns {Promise<string | null>} why the archive cannot be checked
  */
 async function checkArchive(context, archive, name, listUrl) {
   const list = join(archive, '..', 'checksums.txt');
-  if ((await fetchTo(context, listUrl, list, () => {})) !== null) return;
+  const failure = await fetchTo(context, listUrl, list, () => {});
+  if (failure !== null) return `without its official checksum: ${failure}`;
   const wanted = readFileSync(list, 'utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+\*?/))
     .find(([, file]) => file === name)?.[0];
   rmSync(list);
-  if (wanted === undefined) return;
+  if (wanted === undefined) return 'the official list has no checksum of it';
   const hash = createHash('sha256');
   await pipeline(createReadStream(archive), hash);
   if (hash.digest('hex') !== wanted)
     throw new SetupError(`${name} is not what its official checksum says. Not used.`);
+  return null;
 }
 
 /**

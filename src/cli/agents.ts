@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { ConfigError, readClientConfig, readConfig } from '../config.ts';
+import { EnvironmentReader } from '../environment-reader.ts';
 import { errorMessage } from '../errors.ts';
+import { childEnvironment, useOwnEnvironment } from '../process-environment.ts';
 import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
 import { createClient } from './client.ts';
 import { run } from './commands.ts';
@@ -24,9 +26,13 @@ async function main(): Promise<number> {
     if (command.name === 'ssh') {
       // Only this command needs all that a worker needs.
       const { ssh } = await import('./ssh/ssh.ts');
-      return await ssh(command, { config: readConfig(process.env), terminal: process.env.TERM });
+      const config = readConfig(process.env);
+      useOwnEnvironment(process.env, config.childEnvironment);
+      return await ssh(command, { config, terminal: process.env.TERM });
     }
     const config = readClientConfig();
+    // A service elsewhere may well be behind the proxy, so nothing but this host is exempt.
+    useOwnEnvironment(process.env, childEnvironment(new EnvironmentReader(process.env), []));
     const client = createClient(() => findConnection(config));
     const succeeded = await run(command, {
       client,

@@ -17,6 +17,7 @@ import { errorMessage } from '../errors.ts';
 import { configureEnvironment } from '../executors/local/executor.ts';
 import type { ProviderHost } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
+import { useOwnEnvironment } from '../process-environment.ts';
 import { openConnections } from '../rehearsal.ts';
 import { serveProgram } from './program-server.ts';
 import {
@@ -37,6 +38,7 @@ const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 async function main(args: string[]): Promise<number> {
   const config = readConfig(process.env);
+  useOwnEnvironment(process.env, config.childEnvironment);
   const say = (line: string) => console.error(line);
   const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
   try {

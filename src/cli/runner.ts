@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { ConfigError } from '../config.ts';
 import { errorMessage } from '../errors.ts';
+import { useOwnEnvironment } from '../process-environment.ts';
 import { readRunnerConfig } from '../runner-config.ts';
 import { carryOut } from './runner/carry-out.ts';
 import { outputsOf, writeOutputs } from './runner/outputs.ts';
@@ -11,6 +12,7 @@ import { outputsOf, writeOutputs } from './runner/outputs.ts';
  */
 async function main(): Promise<number> {
   const config = readRunnerConfig(process.env);
+  useOwnEnvironment(process.env, config.childEnvironment);
   const ending = new AbortController();
   let exitCode = 1;
   for (const [signal, code] of [

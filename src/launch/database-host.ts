@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { createDatabase, createPool } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
 import { checkStamp } from '../database/stamp.ts';
+import { realPath } from '../real-path.mjs';
 import { Secret } from '../secret.ts';
 import { findDataDirOwner } from './data-dir-lock.ts';
 import { isSameDatabase } from './databases.ts';
@@ -12,7 +13,7 @@ const LOCK = 7_316_402;
 
 /**
  * Decides which DATA_DIR hosts the sandbox of a database: the one of a live process that does already, or `dataDir`, whose claim
- * the caller holds; it is written down in the database, where those that know DATABASE_URL alone find it.
+ * the caller holds (its real path); it is written down in the database, where those that know DATABASE_URL alone find it.
  * @returns the DATA_DIR of the host.
  * @throws Error where the database is of another mode or account.
  */
@@ -27,7 +28,7 @@ export async function claimDatabase(
     await sql`select pg_advisory_lock(${LOCK})`.execute(database);
     await migrate(database);
     const stamped = await database.selectFrom('installation').selectAll().executeTakeFirst();
-    const recorded = stamped?.data_dir ?? dataDir;
+    const recorded = realPath(stamped?.data_dir ?? dataDir);
     if (recorded !== dataDir) {
       if (isHosting(recorded, databaseUrl)) return recorded;
       if (stamped?.mode === 'sandbox' && stamped.accounts.sandbox !== accounts.sandbox)

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { SandboxConfig } from '../config.ts';
 import { ensureDatabase, hostPostgres } from './postgres.ts';
 import { supervise } from './supervise.ts';
+import { type Waiter, waitFor } from './waiting.ts';
 
 /** The databases of a sandbox installation, all on one server. The addresses contain passwords. */
 export interface Databases {
@@ -17,17 +18,22 @@ export interface Databases {
 type Say = (line: string) => void;
 
 /** The embedded Postgres of DATA_DIR, or the user's own where DATABASE_URL says so. */
-export function openDatabases(config: SandboxConfig, say: Say): Promise<Databases> {
+export function openDatabases(config: SandboxConfig, say: Say, signal?: AbortSignal): Promise<Databases> {
   return config.databaseUrl === undefined
-    ? embeddedDatabases(config, say)
-    : ownDatabases(config.databaseUrl.reveal());
+    ? embeddedDatabases(config, { say, signal })
+    : waitFor('the server of DATABASE_URL', ownDatabases(config.databaseUrl.reveal()), { say, signal });
 }
 
-async function embeddedDatabases(config: SandboxConfig, say: Say): Promise<Databases> {
+async function embeddedDatabases(config: SandboxConfig, { say, signal }: Waiter): Promise<Databases> {
   // Every process of the installation knows the port by then, so a restart takes the same one and no other.
   let port: number | undefined;
   const start = async () => {
-    const started = await hostPostgres({ dataDir: config.dataDir, log: say, port });
+    const started = await hostPostgres({
+      dataDir: config.dataDir,
+      log: say,
+      port,
+      signal: port === undefined ? signal : undefined,
+    });
     port = started.port;
     return started;
   };

@@ -7,6 +7,7 @@ import type { PostgresPrograms } from './postgres-account.ts';
 import { spawnPostgresProgram } from './postgres-account.ts';
 import { clusterPaths } from './postgres-cluster.ts';
 import { clusterName, stopPostmaster } from './postmaster.ts';
+import { StoppedError, type Waiter } from './waiting.ts';
 
 export interface PostgresExit {
   code: number | null;
@@ -79,11 +80,11 @@ function serverSettings(options: { port: number; durable: boolean }, name: strin
   ];
 }
 
-/** Waits for the first answer. Returns `null`, or what the server said before it ended. */
+/** Waits for the first answer. Returns `null`, or what the server said before it ended. @throws StoppedError, with the server gone */
 export async function untilServing(
   server: PostgresServer,
   adminUrl: string,
-  log: (line: string) => void,
+  { say: log, signal }: Waiter,
 ): Promise<string | null> {
   const startedAt = Date.now();
   const timeoutSeconds = 600;
@@ -92,6 +93,10 @@ export async function untilServing(
     ended = true;
   });
   for (let told = 0; ; ) {
+    if (signal?.aborted) {
+      await server.stop();
+      throw new StoppedError();
+    }
     if (ended) return server.messages().trim() || 'its program could not be run';
     const answer = await answers(adminUrl);
     if (answer === 'yes') return null;
@@ -107,6 +112,12 @@ export async function untilServing(
     if (answer === 'starting' && seconds >= told + 2) {
       told = seconds;
       log(`Postgres is recovering from an interrupted run (${seconds} s)`);
+    }
+    if (answer === 'no' && seconds >= told + 5) {
+      told = seconds;
+      log(
+        `Waiting for Postgres on ${new URL(adminUrl).host}: it runs and does not answer yet (${seconds} s)`,
+      );
     }
     await sleep(25);
   }

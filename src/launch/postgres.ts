@@ -33,6 +33,8 @@ export interface HostOptions {
   /** DATA_DIR; the caller holds its claim (data-dir-lock.ts). */
   dataDir: string;
   log?: (line: string) => void;
+  /** Ends the start: what was started is stopped again, and the start fails. */
+  signal?: AbortSignal | undefined;
   /**
    * The port that clients already know: nothing but this one will do, and it is waited for. Unset: the port it had
    * before if that is free, otherwise any.
@@ -62,7 +64,7 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
     const port = options.port ?? (await freePort(preferred));
     const server = startServer(dataDir, programs, { port, durable });
     const running = describe(port, server.pid, connection.password);
-    const failure = await untilServing(server, running.adminUrl, log);
+    const failure = await untilServing(server, running.adminUrl, { say: log, signal: options.signal });
     if (failure === null) {
       await writeConnection(dataDir, { password: connection.password, port });
       return { ...running, stop: server.stop, exited: server.exited };

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxConfig } from '../config.ts';
 import { type Connections, fingerprint, HEALTH_PORT } from '../connections.ts';
 import { Secret } from '../secret.ts';
@@ -10,7 +9,7 @@ import { claimDatabase } from './database-host.ts';
 import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
 import { hostSandbox } from './sandbox.ts';
-import { readSandboxFile, removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
 import { sandboxGithub } from './sandbox-github.ts';
 import {
   chooseMachines,
@@ -21,6 +20,8 @@ import {
 } from './sandbox-machines.ts';
 import { chooseSandboxPort } from './sandbox-port.ts';
 import { supervise } from './supervise.ts';
+import { untilReady } from './until-ready.ts';
+import { type Waiter, waitFor } from './waiting.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {
@@ -41,18 +42,22 @@ type Say = (line: string) => void;
 
 const SANDBOX_OWNER = 'sandbox';
 const SANDBOX_REPO = 'agent-stacks';
-const JOIN_TIMEOUT_SECONDS = 90;
 
 /** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
-export async function openSandboxInstallation(config: SandboxConfig, say: Say): Promise<SandboxInstallation> {
+export async function openSandboxInstallation(
+  config: SandboxConfig,
+  say: Say,
+  signal?: AbortSignal,
+): Promise<SandboxInstallation> {
+  const waiter = { say, signal };
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const claim = await claimDataDir(config.dataDir);
-  if (claim.role === 'join') return joinRunning(config, config.dataDir);
+  if (claim.role === 'join') return joinRunning(config, config.dataDir, waiter);
   try {
-    const opened = await open(config, say, claim.release);
+    const opened = await open(config, waiter, claim.release);
     if (opened.role === 'host') return opened.installation;
     claim.release();
-    return await joinRunning(config, opened.dataDir);
+    return await joinRunning(config, opened.dataDir, waiter);
   } catch (error) {
     claim.release();
     throw error;
@@ -61,21 +66,23 @@ export async function openSandboxInstallation(config: SandboxConfig, say: Say): 
 
 type Opened = { role: 'host'; installation: SandboxInstallation } | { role: 'join'; dataDir: string };
 
-async function open(config: SandboxConfig, say: Say, release: () => void): Promise<Opened> {
+async function open(config: SandboxConfig, waiter: Waiter, release: () => void): Promise<Opened> {
+  const { say } = waiter;
   removeSandboxFile(config.dataDir);
   const machines = chooseMachines(config, say);
   const secrets = withConfigured(loadInstallationSecrets(config.dataDir), config);
-  const databases = await openDatabases(config, say);
+  const databases = await openDatabases(config, say, waiter.signal);
   try {
-    const dataDir = await claimDatabase(databases.agents, {
+    const claimed = claimDatabase(databases.agents, {
       dataDir: config.dataDir,
       accounts: sandboxAccounts(secrets),
     });
+    const dataDir = await waitFor('the database, to see who else uses it', claimed, waiter);
     if (dataDir !== config.dataDir) {
       await databases.stop();
       return { role: 'join', dataDir };
     }
-    await databases.ensureSiblings();
+    await waitFor('the databases of Pulumi and the sandbox', databases.ensureSiblings(), waiter);
     return { role: 'host', installation: await host({ config, say, release, secrets, databases, machines }) };
   } catch (error) {
     await databases.stop();
@@ -156,30 +163,28 @@ function describe(
   };
 }
 
-async function joinRunning(config: SandboxConfig, dataDir: string): Promise<SandboxInstallation> {
-  const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000;
-  for (;;) {
-    const file = readSandboxFile(dataDir);
-    if (file !== undefined) {
-      refuseOtherDatabase(config, file, dataDir);
-      const secrets = withConfigured(loadInstallationSecrets(dataDir), config);
-      const machines = readMachineKind(dataDir) ?? 'simulated';
-      return {
-        role: 'join',
-        dataDir,
-        publicUrl: file.url,
-        connections: sandboxConnections(config, file, secrets, machines),
-        machines,
-        serve: async () => {},
-        stop: async () => {},
-      };
-    }
-    if (Date.now() > deadline)
-      throw new Error(
-        `The process that holds ${dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
-      );
-    await sleep(200);
-  }
+async function joinRunning(
+  config: SandboxConfig,
+  dataDir: string,
+  waiter: Waiter,
+): Promise<SandboxInstallation> {
+  const file = await waitFor(
+    `the process that holds ${dataDir} to become ready`,
+    untilReady(dataDir, waiter.signal),
+    waiter,
+  );
+  refuseOtherDatabase(config, file, dataDir);
+  const secrets = withConfigured(loadInstallationSecrets(dataDir), config);
+  const machines = readMachineKind(dataDir) ?? 'simulated';
+  return {
+    role: 'join',
+    dataDir,
+    publicUrl: file.url,
+    connections: sandboxConnections(config, file, secrets, machines),
+    machines,
+    serve: async () => {},
+    stop: async () => {},
+  };
 }
 
 function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {

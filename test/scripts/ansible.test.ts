@@ -1,7 +1,7 @@
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
-import { ensureAnsible } from '../../scripts/setup/ansible.mjs';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ensureAnsible, findAnsible } from '../../scripts/setup/ansible.mjs';
 import { createContext } from './context.ts';
 
 /** Which programs are on PATH, and what the named ones are unable to do. */
@@ -30,11 +30,15 @@ async function setup(programs: string[], unable: Record<string, 'venv' | 'old'> 
 
 test('an environment of its own with the pinned version, made once', async () => {
   const { context, run } = await setup(['python3']);
-  const home = join(context.cacheDir, 'ansible-2.19.14');
-  expect(await ensureAnsible(context)).toBe(join(home, 'bin'));
+  const bin = await ensureAnsible(context);
+  expect(bin).toMatch(/\/ansible-2\.19\.14-[0-9a-f]{8}\/bin$/);
   const [command, args] = run.mock.calls.at(-1)!;
-  expect(command).toBe(join(home, 'bin', 'python3'));
-  expect(args.at(-1)).toBe('ansible-core==2.19.14');
+  expect(command).toBe(join(bin, 'python3'));
+  expect(args.slice(-3)).toEqual([
+    '--require-hashes',
+    '-r',
+    join(context.root, 'scripts/setup/python/ansible.txt'),
+  ]);
   const calls = run.mock.calls.length;
   await ensureAnsible(context);
   expect(run.mock.calls.length).toBe(calls);
@@ -67,3 +71,52 @@ test('a failed installation says why and leaves nothing', async () => {
   await expect(ensureAnsible(context)).rejects.toThrow(/from PyPI:\n {4}no such version/);
   expect((await readdir(context.cacheDir)).toSorted()).toEqual(['claims', 'on path']);
 });
+
+test('a cache that is reached by another path is the same cache', async () => {
+  const { context, run } = await setup(['python3']);
+  const bin = await ensureAnsible(context);
+  const link = `${context.cacheDir} link`;
+  await symlink(context.cacheDir, link);
+  onTestFinished(() => rm(link));
+  const calls = run.mock.calls.length;
+  expect(await ensureAnsible({ ...context, cacheDir: link })).toBe(bin);
+  expect(findAnsible({ cacheDir: link })).toBe(bin);
+  expect(run.mock.calls.length).toBe(calls);
+});
+
+test('an environment that was finished for another path is left as it is', async () => {
+  const { context } = await setup(['python3']);
+  const first = await ensureAnsible(context);
+  // As from another mount: its programs name a path that does not lead here.
+  const mark = join(first, '..', '.complete');
+  await writeFile(mark, '/elsewhere/ansible');
+  await writeFile(join(first, 'ansible-playbook'), 'in use');
+  const second = await ensureAnsible(context);
+  expect(second).toBe(first.replace(/\/bin$/, '.2/bin'));
+  expect(await readFile(join(first, 'ansible-playbook'), 'utf8')).toBe('in use');
+  expect(await ensureAnsible(context)).toBe(second);
+  await rename(join(second, '..'), `${join(second, '..')}.moved`);
+  expect(await ensureAnsible(context)).toBe(second);
+});
+
+test('what a killed set-up has left is made anew', async () => {
+  const { context } = await setup(['python3']);
+  const bin = await ensureAnsible(context);
+  await rm(join(bin, '..', '.complete'));
+  await writeFile(join(bin, 'left'), '');
+  expect(await ensureAnsible(context)).toBe(bin);
+  expect(await readdir(bin)).toEqual(['python3']);
+});
+
+test.each(['ansible', 'ansible-lint', 'hcloud'])(
+  '%s and all that it needs are pinned, each with hashes',
+  async (name) => {
+    const text = await readFile(join(import.meta.dirname, `../../scripts/setup/python/${name}.txt`), 'utf8');
+    const pins = text
+      .replaceAll('\\\n', ' ')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    expect(pins.length).toBeGreaterThan(3);
+    for (const pin of pins) expect(pin).toMatch(/^[a-z0-9-]+==\S+ .*--hash=sha256:[0-9a-f]{64}/);
+  },
+);

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { act, actionlint, downloadPublished, installPublished } from '../../scripts/setup/github-tools.mjs';
+import { act, actionlint, buildPublished, downloadPublished } from '../../scripts/setup/github-tools.mjs';
 import { type Run, run } from '../../scripts/setup/run.mjs';
 import { createContext } from './context.ts';
 
@@ -66,9 +66,9 @@ test('archives are named as they are published', () => {
 });
 
 test('a build takes the pinned version into the folder that was asked for', async () => {
-  const calls: [string, string[], NodeJS.ProcessEnv | undefined][] = [];
+  const calls: [string, string[], Parameters<Run>[2]][] = [];
   const fake: Run = async (command, args, options) => {
-    calls.push([command, args, options?.env]);
+    calls.push([command, args, options]);
     return { code: 0, output: '' };
   };
   const context = await createContext(fake, { HOME: '/h', GOFLAGS: '-p=1', GOOS: 'plan9' });
@@ -76,15 +76,31 @@ test('a build takes the pinned version into the folder that was asked for', asyn
   await writeFile(go, '');
   await chmod(go, 0o755);
   context.env.PATH = context.cacheDir;
-  expect(await installPublished(context, '/made', act)).toBeNull();
-  expect(calls).toEqual([[go, ['install', 'github.com/nektos/act@v0.2.89'], expect.anything()]]);
-  expect(calls[0]![2]).toMatchObject({ GOBIN: '/made/bin', GOFLAGS: '-p=1' });
-  expect(calls[0]![2]).not.toHaveProperty('GOOS');
+  expect(await buildPublished(context, '/made', act)).toBeNull();
+  const [command, args, options] = calls[0]!;
+  expect(command).toBe(go);
+  expect(args).toEqual(
+    expect.arrayContaining(['build', '-mod=readonly', '-o', '/made/bin/', 'github.com/nektos/act']),
+  );
+  expect(options?.cwd).toBe(join(context.root, 'scripts/setup/github-tools/act'));
+  expect(options?.env).toMatchObject({ GOFLAGS: '-p=1' });
+  expect(options?.env).not.toHaveProperty('GOOS');
 });
 
 test('without Go the message says how to install it', async () => {
   const context = await createContext(run, { PATH: '/nowhere' });
-  expect(await installPublished(context, '/made', actionlint)).toEqual({
+  expect(await buildPublished(context, '/made', actionlint)).toEqual({
     unavailable: expect.stringContaining('apt-get install golang'),
   });
 });
+
+test.each([act, actionlint])(
+  '$name is pinned in the version that is asked for, with its hash',
+  async ({ name, version, module }) => {
+    const file = (end: string) =>
+      readFile(join(import.meta.dirname, `../../scripts/setup/github-tools/${name}/go.${end}`), 'utf8');
+    const repository = module.split('/').slice(0, 3).join('/');
+    expect(await file('mod')).toContain(`${repository} v${version}`);
+    expect(await file('sum')).toMatch(new RegExp(`^${repository} v${version} h1:`, 'm'));
+  },
+);

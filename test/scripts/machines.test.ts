@@ -1,13 +1,20 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { debootstrapArguments } from '../../scripts/setup/machines/base.mjs';
 import { mirrorIn } from '../../scripts/setup/machines/debian-mirror.mjs';
 import { download, goArchitecture, listedChecksum } from '../../scripts/setup/machines/download.mjs';
-import { installPackages, missingPackages } from '../../scripts/setup/machines/host-packages.mjs';
+import {
+  debianKeyring,
+  installPackages,
+  missingForPreparing,
+  missingPackages,
+} from '../../scripts/setup/machines/host-packages.mjs';
 import { findMachines } from '../../scripts/setup/machines/machines.mjs';
 import { ensureTool } from '../../scripts/setup/machines/tool.mjs';
 import { hostProblem } from '../../scripts/setup/machines/usable.mjs';
@@ -36,14 +43,15 @@ test('Debian packages that are missing are installed, and no others', async () =
   await programs(context.cacheDir, 'apt-get', ...host);
   const env = { PATH: context.cacheDir };
   expect(missingPackages(env)).toEqual(['systemd-container', 'debootstrap']);
-  expect(await installPackages({ ...context, env })).toEqual([]);
+  const keysAreThere = () => true;
+  expect(await installPackages({ ...context, env }, keysAreThere)).toEqual([]);
   const lock = ['-o', 'DPkg::Lock::Timeout=120'];
   expect(calls).toEqual([
     ['apt-get', ...lock, 'update'],
     ['apt-get', ...lock, 'install', '-y', '--no-install-recommends', 'systemd-container', 'debootstrap'],
   ]);
   calls.length = 0;
-  expect(await installPackages({ ...context, env })).toEqual([]);
+  expect(await installPackages({ ...context, env }, keysAreThere)).toEqual([]);
   expect(calls).toEqual([]);
 });
 
@@ -52,10 +60,49 @@ test('where apt-get cannot, what is missing is said', async () => {
   const context = await createContext(failing);
   await programs(context.cacheDir, 'apt-get', 'systemd-nspawn', 'debootstrap', ...host.slice(1));
   const env = { PATH: context.cacheDir };
-  expect(await installPackages({ ...context, env })).toEqual(['iproute2']);
+  expect(await installPackages({ ...context, env }, () => true)).toEqual(['iproute2']);
   expect(context.said).toEqual(['Installing iproute2', 'not possible here', '    E: no network']);
   await programs(context.cacheDir, 'ip');
 });
+
+test('Debian is installed only with its own signature on it, and keys that this host has', async () => {
+  const args = debootstrapArguments('/root', 'http://mirror.example/debian');
+  expect(args).toEqual(expect.arrayContaining(['--force-check-gpg', `--keyring=${debianKeyring}`]));
+  expect(args.slice(-3)).toEqual(['bookworm', '/root', 'http://mirror.example/debian']);
+  const context = await createContext(noRun);
+  await programs(context.cacheDir, 'systemd-nspawn', 'debootstrap', ...host);
+  const env = { PATH: context.cacheDir };
+  expect(missingForPreparing(env, () => false)).toEqual(['debian-archive-keyring']);
+  // What is prepared already needs them no more.
+  expect(missingPackages(env)).toEqual([]);
+});
+
+const debootstrap = '/usr/sbin/debootstrap';
+test.skipIf(process.getuid?.() !== 0 || !existsSync(debootstrap) || !existsSync(debianKeyring))(
+  'a mirror whose lists nobody has signed is refused',
+  async () => {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url!);
+      if (request.url === '/dists/bookworm/Release')
+        response.end('Origin: Debian\nCodename: bookworm\nComponents: main\n');
+      else if (request.url === '/dists/bookworm/Release.gpg') response.end('not a signature');
+      else response.writeHead(404).end();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const context = await createContext(run);
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const target = join(context.cacheDir, 'root').replaceAll(' ', '-');
+    onTestFinished(() => rm(target, { recursive: true, force: true }));
+    const env = { ...process.env, no_proxy: '127.0.0.1' };
+    const { code, output } = await run(debootstrap, debootstrapArguments(target, url), { env });
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/signature/i);
+    expect(asked.filter((path) => path.includes('Packages'))).toEqual([]);
+  },
+  30_000,
+);
 
 test('a host says why it cannot have real machines', () => {
   expect(hostProblem({ platform: 'darwin', isRoot: true })).toBe('they need Linux');

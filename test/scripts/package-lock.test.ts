@@ -5,6 +5,7 @@ import { root } from '../../scripts/setup/set-up.mjs';
 
 interface Entry {
   version?: string;
+  integrity?: string;
   dependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
 }
@@ -20,6 +21,22 @@ test('package-lock.json names every package that another needs, for every platfo
     ),
   );
   expect(missing).toEqual([]);
+});
+
+test('package-lock.json has a hash of every package', async () => {
+  const { packages } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, Entry>;
+  };
+  const without = Object.entries(packages).filter(
+    ([path, { integrity }]) => path !== '' && !integrity?.startsWith('sha512-'),
+  );
+  expect(without.map(([path]) => path)).toEqual([]);
+});
+
+test('Node is pinned in the version of the lock', async () => {
+  const text = await readFile(join(root, 'package-lock.json'), 'utf8');
+  const { version } = JSON.parse(text).packages['node_modules/node'];
+  expect(await readFile(join(root, 'scripts/setup/node-program.mjs'), 'utf8')).toContain(`'${version}'`);
 });
 
 /** Where Node looks for a package that the one at `path` needs. */

@@ -28,7 +28,7 @@ async function site(files: Record<string, Buffer | string>) {
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
-  onTestFinished(() => rm(folder, { recursive: true }));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { archives: `${url}/sdk`, checksums: `${url}/checksums.txt` };
 }
@@ -63,9 +63,19 @@ test('an archive with another checksum than the official one is refused', async 
   expect(await readdir(join(folder, 'bin'))).toEqual([]);
 });
 
-test('a list of checksums that is out of reach does not stand in the way', async () => {
-  const sites = await site({ [`/sdk/${archiveName}`]: await archive() });
-  expect(await downloadPulumi(await createContext(run), folder, sites)).toBeNull();
+test('an archive whose official checksum is not to be had is not used', async () => {
+  const without = await site({ [`/sdk/${archiveName}`]: await archive() });
+  expect(await downloadPulumi(await createContext(run), folder, without)).toEqual({
+    unavailable: expect.stringMatching(/^without its official checksum: .* it answered 404$/),
+  });
+  const other = await site({
+    [`/sdk/${archiveName}`]: await archive(),
+    '/checksums.txt': `${'0'.repeat(64)}  another\n`,
+  });
+  expect(await downloadPulumi(await createContext(run), folder, other)).toEqual({
+    unavailable: 'the official list has no checksum of it',
+  });
+  expect(await readdir(folder)).toEqual(['bin']);
 });
 
 test('a site that has no archive, or is not there, is a reason to go another way', async () => {

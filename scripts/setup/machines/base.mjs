@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lastLines, SetupError } from '../run.mjs';
 import { findMirror } from './debian-mirror.mjs';
+import { debianKeyring } from './host-packages.mjs';
 import { ensureFolder } from './tool.mjs';
 import { tailscaleVersion } from './versions.mjs';
 
@@ -96,7 +97,7 @@ export async function ensureBase(context, programs) {
  */
 async function bootstrap(context, root, note) {
   const { url, env } = await findMirror(context);
-  const args = ['--variant=minbase', `--include=${packages.join(',')}`, suite, root, url];
+  const args = debootstrapArguments(root, url);
   let count = 0;
   const onLine = (/** @type {string} */ line) => {
     const [, verb] = /^I: (Retrieving|Unpacking|Configuring) /.exec(line) ?? [];
@@ -106,6 +107,16 @@ async function bootstrap(context, root, note) {
   };
   const { code, output } = await context.run('debootstrap', args, { env, signal: context.signal, onLine });
   if (code !== 0) throw new SetupError(`Debian 12 could not be installed from ${url}:\n${lastLines(output)}`);
+}
+
+/**
+ * A mirror is trusted for nothing: what it gives must be signed by Debian, with a key that this host has had before.
+ * @param {string} root
+ * @param {string} url
+ */
+export function debootstrapArguments(root, url) {
+  const checked = ['--force-check-gpg', `--keyring=${debianKeyring}`];
+  return ['--variant=minbase', ...checked, `--include=${packages.join(',')}`, suite, root, url];
 }
 
 /**

@@ -3,11 +3,11 @@ import { buildEnvironment } from '../pulumi-build.mjs';
 import { findProgram, lastLines } from '../run.mjs';
 
 /**
- * Builds programs from the Go module proxy into `folder`/bin, as the go.mod and go.sum beside this file pin them.
+ * Builds programs from the Go module proxy into `folder`/bin, as a go.mod and go.sum of ours pin them.
  * @param {import('../set-up.mjs').Context} context
  * @param {string} folder
  * @param {{ title: string, module: string, packages: string[], flags: string[], about: string }} build
- *   `module`: the folder with go.mod; `about`: how long it takes, and how many packages there are
+ *   `module`: the folder with go.mod, below scripts/setup; `about`: how long it takes, and how many packages there are
  * @returns {Promise<{ unavailable: string } | null>}
  */
 export async function buildWithGo(context, folder, { title, module, packages, flags, about }) {
@@ -28,7 +28,7 @@ export async function buildWithGo(context, folder, { title, module, packages, fl
       const target = `${join(folder, 'bin')}/`;
       const args = ['build', '-v', '-mod=readonly', '-buildvcs=false', ...flags, '-o', target, ...packages];
       const { code, output } = await run(go, args, {
-        cwd: join(root, 'scripts', 'setup', 'machines', module),
+        cwd: join(root, 'scripts', 'setup', module),
         // Static programs, which run in every Debian.
         env: { ...buildEnvironment(env, context.cacheDir), CGO_ENABLED: '0' },
         signal,

@@ -44,7 +44,7 @@ async function downloadHeadscale(context, folder) {
 function buildHeadscale(context, folder) {
   return buildWithGo(context, folder, {
     title,
-    module: 'headscale',
+    module: 'machines/headscale',
     packages: ['github.com/juanfont/headscale/cmd/headscale'],
     flags: ['-ldflags=-s -w'],
     about: 'about 3 minutes on two cores the first time',

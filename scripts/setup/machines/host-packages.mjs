@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { findProgram, lastLines } from '../run.mjs';
 
 /** @typedef {import('../set-up.mjs').Context} Context */
@@ -14,8 +15,22 @@ const programs = {
   setpriv: 'util-linux',
 };
 
+/** The keys that Debian signs with. Hosts of other kinds do not have them, but have the package. */
+export const debianKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
 /**
- * The Debian packages that are missing on this host.
+ * The Debian packages that are missing on this host, to prepare machines.
+ * @param {NodeJS.ProcessEnv} env
+ * @param {(path: string) => boolean} exists
+ * @returns {string[]}
+ */
+export function missingForPreparing(env, exists = existsSync) {
+  const keys = exists(debianKeyring) ? [] : ['debian-archive-keyring'];
+  return [...missingPackages(env), ...keys];
+}
+
+/**
+ * The Debian packages that are missing on this host, to use machines that are prepared.
  * @param {NodeJS.ProcessEnv} env
  * @returns {string[]}
  */
@@ -27,11 +42,12 @@ export function missingPackages(env) {
 /**
  * Installs what is missing, where apt-get is.
  * @param {Context} context
+ * @param {(path: string) => boolean} exists
  * @returns {Promise<string[]>} what is missing still
  */
-export async function installPackages(context) {
+export async function installPackages(context, exists = existsSync) {
   const { env, progress, run, signal } = context;
-  const missing = missingPackages(env);
+  const missing = missingForPreparing(env, exists);
   if (missing.length === 0 || findProgram('apt-get', env) === null) return missing;
   const options = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, signal };
   const complaint = await progress.step(
@@ -52,5 +68,5 @@ export async function installPackages(context) {
     },
   );
   if (complaint !== null) progress.say(lastLines(complaint));
-  return missingPackages(env);
+  return missingForPreparing(env, exists);
 }

@@ -50,7 +50,7 @@ function buildTailscale(context, folder) {
   const stamp = (/** @type {string} */ name) => `-X tailscale.com/version.${name}=${tailscaleVersion}`;
   return buildWithGo(context, folder, {
     title,
-    module: 'tailscale',
+    module: 'machines/tailscale',
     packages: ['tailscale.com/cmd/tailscale', 'tailscale.com/cmd/tailscaled'],
     // What only Amazon's cloud and desktops have is a good part of the time it takes to compile.
     flags: [

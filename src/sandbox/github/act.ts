@@ -66,6 +66,8 @@ export function prepareAct(folder: string, run: RunRow, options: GithubOptions):
       HOME: home,
       XDG_CONFIG_HOME: home,
       AGENT_STACKS_CHECKOUT: options.checkout,
+      // It would ask its maker's site whether it is the newest.
+      ACT_DISABLE_VERSION_CHECK: '1',
       [RUN_MARK]: folder,
     },
   };

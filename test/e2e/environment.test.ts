@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type RecordingProxy, startProxy } from '../support/proxy.ts';
+import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import { eventually } from './support/waiting.ts';
+
+let proxy: RecordingProxy;
+let site: Site;
+let installation: Installation;
+
+beforeAll(async () => {
+  proxy = await startProxy();
+  site = await makeSite({
+    http_proxy: proxy.url,
+    https_proxy: proxy.url,
+    HTTP_PROXY: proxy.url,
+    HTTPS_PROXY: proxy.url,
+    grpc_proxy: proxy.url,
+    no_proxy: ' internal.example , 10.0.0.1 ',
+    NODE_USE_ENV_PROXY: '1',
+    PGSSLMODE: 'require',
+    PGOPTIONS: '-c search_path=elsewhere',
+    PGHOST: 'elsewhere.invalid',
+    PGUSER: 'somebody',
+  });
+  installation = await startInstallation(site);
+}, 180_000);
+
+afterAll(async () => {
+  await installation?.stop();
+  await site?.remove();
+  proxy?.close();
+}, 90_000);
+
+it('behind a proxy, with settings of Postgres around it, an agent is provisioned and looked at', async () => {
+  await eventually(
+    'the demo order is placed',
+    () => /demo order.*: agent \S+/.test(installation.terminal()),
+    { withinSeconds: 30, describe: installation.terminal },
+  );
+  const agentId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
+  await installation.untilAgent(agentId, 'running');
+  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: not obeyed');
+  // The commands too: the list by HTTP, the Pulumi CLI by gRPC and the state's database.
+  expect(await installation.npm(['agents', '--', 'list'])).toMatchObject({ code: 0 });
+  const preview = await installation.npm(['pulumi', '--', 'preview', '-s', `agent-${agentId}`]);
+  expect(preview).toMatchObject({ code: 0 });
+  // Not one connection between our own processes went through it, and in sandbox mode there are no others.
+  expect(proxy.seen).toEqual([]);
+}, 180_000);
