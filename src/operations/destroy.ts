@@ -5,8 +5,8 @@ import type { StateStore } from '../clients/pulumi/state-store.ts';
 import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import {
-  agentLabels,
   type Clouds,
+  findOwned,
   removeFromHetzner,
   removeFromTailnet,
   withLockRecovery,
@@ -44,7 +44,7 @@ async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
   const program = destroyProgram(run);
   await withLockRecovery(deps.executor, run, program, () => deps.executor.destroy(run, program));
   run.step('removing_device');
-  await removeFromHetzner(deps.hetzner, run, agentId);
+  await removeFromHetzner(deps.hetzner, run);
   await removeFromTailnet(deps.tailscale, run, agentName(agentId));
   run.step('removing_state');
   await deps.state.forget(run.agent.stack_name);
@@ -72,17 +72,17 @@ const LOOK_MS = 1_000;
 async function untilGone(clouds: Clouds, run: Run, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
-    const left = await findLeft(clouds, run.agent.agent_id);
+    const left = await findLeft(clouds, run);
     if (left.length === 0) return;
     if (Date.now() >= deadline) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
     await sleep(LOOK_MS, undefined, { signal: run.signal });
   }
 }
 
-async function findLeft({ hetzner, tailscale }: Clouds, agentId: string): Promise<string[]> {
-  const [servers, sshKeys, devices] = await Promise.all([
-    hetzner.listServers(agentLabels(agentId)),
-    hetzner.listSshKeys(agentLabels(agentId)),
+async function findLeft({ hetzner, tailscale }: Clouds, run: Run): Promise<string[]> {
+  const { agent_id: agentId } = run.agent;
+  const [{ servers, sshKeys }, devices] = await Promise.all([
+    findOwned(hetzner, run),
     tailscale.listDevices(),
   ]);
   return [

@@ -1,8 +1,9 @@
 import type { Executor } from '../executors/local/executor.ts';
 import { type HealthDeps, tailnetAddress, untilHealthy } from './healthy.ts';
-import { findServer, type PowerDeps, switchOn } from './power.ts';
+import { type PowerDeps, switchOn } from './power.ts';
 import { bringUpToDate, type Clouds } from './recovery.ts';
 import type { Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -17,7 +18,7 @@ export function createStart(deps: StartDeps): Runbook {
   return async (run) => {
     const { agent_id: agentId } = run.agent;
     run.step('starting_server');
-    const server = await findServer(deps, agentId);
+    const server = await findServer(deps, run);
     const tailnetIp = await tailnetAddress(deps.tailscale, agentId);
     await switchOn(deps, run, server);
     run.step('verifying');

@@ -2,10 +2,13 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AgentView } from './compare.ts';
 
-/** The agents with these ids, and all whose server or device may be missed. */
-export async function readAgentViews(database: Database, agentIds: readonly string[]): Promise<AgentView[]> {
+/** The agents with these ids or these servers, and all whose server or device may be missed. */
+export async function readAgentViews(
+  database: Database,
+  { agentIds, serverIds }: { agentIds: readonly string[]; serverIds: readonly string[] },
+): Promise<AgentView[]> {
   const { rows } = await sql<AgentView>`
-    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[])
+    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
       or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
   return rows;
 }
@@ -18,6 +21,7 @@ export async function readAgentView(database: Database, agentId: string): Promis
 const VIEW = sql`
   select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp",
     a.inputs->>'operationId' as "operationId", (a.inputs->>'keyGeneration')::int as "keyGeneration",
+    case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o
       where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,
     coalesce((select o.status <> 'succeeded' from operations o

@@ -9,6 +9,7 @@ import { type GoneServer, reportGone } from './gone.ts';
 import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeOfAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
+import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
@@ -67,12 +68,15 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
   const agentIds = cloud.resources.flatMap(({ agentId }) => agentId ?? []);
-  const findings = compare(cloud, await readAgentViews(deps.database, agentIds));
+  const serverIds = cloud.resources.flatMap(({ kind, id }) => (kind === 'server' ? [id] : []));
+  const agents = await readAgentViews(deps.database, { agentIds, serverIds });
+  const findings = compare({ ...cloud, resources: attributeServers(cloud.resources, agents) }, agents);
   const acting = { ...deps, ...clouds, budget, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
+  await mendAll(acting, findings.filter(isMend));
   await reportAll(
     acting,
-    findings.filter((finding) => !isRemoval(finding)),
+    findings.filter((finding) => !isRemoval(finding) && !isMend(finding)),
   );
   if (next === null) return;
   report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
@@ -107,11 +111,24 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
   return counts;
 }
 
-async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
+async function mendAll(deps: Acting, mends: Mend[]): Promise<void> {
+  for (const mend of mends) {
+    deps.signal.throwIfAborted();
+    if (deps.budget.left < CALLS_PER_MEND) return;
+    try {
+      const text = await mendServer(deps, mend);
+      if (text !== undefined) deps.say(mend.agentId, text);
+    } catch (error) {
+      deps.say(mend.agentId, `${explain(mend)}, and it could not be put back: ${errorMessage(error)}`);
+    }
+  }
+}
+
+async function reportAll(deps: Acting, findings: Exclude<Finding, Mend>[]): Promise<void> {
   for (const finding of findings) {
     deps.signal.throwIfAborted();
     if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
-    else if (deps.budget.left > 0) {
+    else if (deps.budget.left > CALLS_PER_MEND) {
       const text = await reportGone(deps, finding);
       if (text !== undefined) deps.say(finding.agentId, text);
     }
@@ -119,6 +136,7 @@ async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
 }
 
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
+const isMend = (finding: Finding): finding is Mend => finding.action === 'mend';
 const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
 
 function tell(log: Log, sweepId: number, report: SweepReport): void {

@@ -8,7 +8,7 @@ import { applyEffect } from '../../src/operations/effects.ts';
 import { createRefresh } from '../../src/operations/refresh.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { ask, claim, type Installation, openInstallation, order } from './support/installation.ts';
-import { createWorld, runOf, server, type World } from './support/runbook.ts';
+import { createWorld, runOf, server, sshKey, type World } from './support/runbook.ts';
 
 let at: Installation;
 let world: World;
@@ -31,7 +31,7 @@ async function destroying() {
 test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
   const { run } = await destroying();
   world.servers.push(server('a1', 42), server('a10', 43));
-  world.sshKeys.push({ id: 7, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  world.sshKeys.push(sshKey('a1', 7));
   world.devices.push({ id: 'd1', name: 'x', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
   const effect = await createDestroy(world.deps)(run);

@@ -20,7 +20,7 @@ import {
   order,
   waitOver,
 } from './support/installation.ts';
-import { createWorld, runOf, server, type World } from './support/runbook.ts';
+import { createWorld, runOf, server, sshKey, type World } from './support/runbook.ts';
 
 let at: Installation;
 let world: World;
@@ -49,7 +49,7 @@ async function provisioned(): Promise<void> {
   await createProvision(world.deps)((await runOf(at, row)).run);
   await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
   world.servers.push(server('a1', 4711));
-  world.sshKeys.push({ id: 8, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  world.sshKeys.push(sshKey('a1', 8));
   world.devices.push({ ...device });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
   clear();
