@@ -94,6 +94,7 @@ function administrationKey(
     { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
     {
       ...hetzner,
+      ignoreChanges: ['labels'],
       customTimeouts: ONE_CALL,
       ...(found.sshKeyId === undefined ? {} : { import: found.sshKeyId }),
     },
@@ -136,8 +137,9 @@ function agentServer(
     },
     {
       ...hetzner,
-      // They matter at the creation only; a newer image or key must not replace a customer's server.
-      ignoreChanges: ['userData', 'sshKeys', 'image'],
+      // They matter at the creation only; a newer image or key must not replace a customer's server. Labels that others have added are theirs:
+      // the service puts back its own, and leaves those.
+      ignoreChanges: ['userData', 'sshKeys', 'image', 'labels'],
       customTimeouts: { create: '10m', update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },

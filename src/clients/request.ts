@@ -4,10 +4,13 @@ import { PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
 export class HttpError extends RetryableError {
   override name = 'HttpError';
   readonly status: number;
+  /** The API's own word for what is wrong, where its body has one. */
+  readonly code: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code?: string) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -31,7 +34,7 @@ export interface CallWatch {
 }
 
 export interface JsonRequest {
-  method: 'GET' | 'POST' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   url: string;
   headers: Record<string, string>;
   body?: string;
@@ -77,7 +80,7 @@ export async function requestJson({
   const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
   if (response.status === 429) throw new RateLimitedError(message);
   if (response.status === 401 || response.status === 403) throw new RefusedError(response.status, message);
-  throw new HttpError(response.status, message);
+  throw new HttpError(response.status, message, apiCode(text));
 }
 
 function reason(error: unknown): string {
@@ -99,5 +102,14 @@ function apiMessage(text: string): string {
     return body.message ?? '';
   } catch {
     return '';
+  }
+}
+
+function apiCode(text: string): string | undefined {
+  try {
+    const code = (JSON.parse(text) as { error?: { code?: unknown } } | null)?.error?.code;
+    return typeof code === 'string' ? code : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -5,8 +5,8 @@ import type { StateStore } from '../clients/pulumi/state-store.ts';
 import { RetryableError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import {
-  agentLabels,
   type Clouds,
+  findOwned,
   listOwnDevices,
   removeFromHetzner,
   removeFromTailnet,
@@ -41,12 +41,11 @@ export function createRollback(deps: DestroyDeps): Runbook {
 }
 
 async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
-  const { agent_id: agentId } = run.agent;
   run.step('deleting_resources');
   const program = destroyProgram(run);
   await withLockRecovery(deps.executor, run, program, () => deps.executor.destroy(run, program));
   run.step('removing_device');
-  await removeFromHetzner(deps.hetzner, run, agentId);
+  await removeFromHetzner(deps.hetzner, run);
   await removeFromTailnet(deps, run);
   run.step('removing_state');
   await deps.state.forget(run.agent.stack_name);
@@ -82,11 +81,8 @@ async function untilGone(clouds: DestroyDeps, run: Run, seconds: number): Promis
 }
 
 async function findLeft(deps: DestroyDeps, run: Run): Promise<string[]> {
-  const { hetzner } = deps;
-  const labels = agentLabels(run.agent.agent_id);
-  const [servers, sshKeys, devices] = await Promise.all([
-    hetzner.listServers(labels),
-    hetzner.listSshKeys(labels),
+  const [{ servers, sshKeys }, devices] = await Promise.all([
+    findOwned(deps.hetzner, run),
     listOwnDevices(deps, run.agent),
   ]);
   return [

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HetznerClient, HetznerServer } from '../clients/hetzner/hetzner.ts';
 import { PermanentError, RetryableError } from '../errors.ts';
-import { agentLabels, assertHeld } from './recovery.ts';
+import { assertHeld } from './recovery.ts';
 import type { Run } from './run.ts';
+import type { MarksClient } from './server-marks.ts';
 
 export interface PowerDeps {
-  hetzner: Pick<HetznerClient, 'listServers' | 'getServer' | 'powerOn' | 'shutDown' | 'powerOff'>;
+  hetzner: MarksClient & Pick<HetznerClient, 'powerOn' | 'shutDown' | 'powerOff'>;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
 }
@@ -14,14 +15,6 @@ const SHUTDOWN_SECONDS = 60;
 const POWER_CUT_SECONDS = 30;
 const FIRST_LOOK_MS = 250;
 const LONGEST_LOOK_MS = 2_000;
-
-/** The agent's server as it is now, found by its labels. @throws PermanentError where there is none. */
-export async function findServer({ hetzner }: PowerDeps, agentId: string): Promise<HetznerServer> {
-  const [server] = await hetzner.listServers(agentLabels(agentId));
-  if (server === undefined)
-    throw new PermanentError('The server is no longer at Hetzner; a rebuild makes another');
-  return server;
-}
 
 /** Switches a server off: it is asked to shut down, and its power is cut where it has not done so in time. */
 export async function switchOff(

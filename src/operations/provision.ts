@@ -9,10 +9,10 @@ import type { Progress } from '../executors/local/messages.ts';
 import { identify } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
+import { findResources } from './own-server.ts';
 import {
   type Clouds,
   clearPending,
-  findResources,
   removeFromHetzner,
   removeFromTailnet,
   withLockRecovery,
@@ -116,13 +116,13 @@ async function recover(
   const program = programOf(inputs, keys);
   if (run.operation.attempt === 1) return { program, mayBeNew: true };
   let exists = await clearPending(deps.executor, run, program);
-  let found = await findResources(deps.hetzner, inputs.agentId);
+  let found = await findResources(deps.hetzner, run.agent);
   const flaw = await flawOf(deps, run, found);
   if (flaw !== undefined) {
     run.log(`${flaw}: replacing it`);
     if (exists) await deps.executor.destroy(run, program);
     // One that was made and never got into the state is in no stack.
-    await removeFromHetzner(deps.hetzner, run, inputs.agentId);
+    await removeFromHetzner(deps.hetzner, run);
     exists = false;
     found = {};
   }

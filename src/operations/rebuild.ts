@@ -1,46 +1,49 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { HetznerServer } from '../clients/hetzner/hetzner.ts';
+import { wasRefused } from '../clients/hetzner/refusals.ts';
 import { identify } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
-import { cutPower, switchOn } from './power.ts';
+import { findResources, lookUpServer } from './own-server.ts';
+import { switchOn } from './power.ts';
 import { followSteps, renewedKey } from './provision.ts';
+import { untilRebuildable } from './rebuildable.ts';
 import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
-import {
-  agentLabels,
-  assertHeld,
-  clearPending,
-  findResources,
-  removeDevices,
-  removeKeys,
-  withLockRecovery,
-} from './recovery.ts';
+import { assertHeld, clearPending, removeDevices, removeKeys, withLockRecovery } from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
+import { restoreMarks } from './server-marks.ts';
 
 interface Prepared {
   inputs: AgentInputs;
   keys: AgentKeys;
+  /** What the server shows as long as it has not been installed anew. */
+  before: { inputs: AgentInputs; keys: AgentKeys };
 }
 
 /**
  * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the disk is lost, and the agent joins the
- * tailnet as a new device with a new key and new host keys. Where there is no server any more, one is made.
+ * tailnet as a new device with a new key and new host keys. Where there is no server any more, one is made. An agent that Hetzner refuses to
+ * install anew goes on as it was.
  * Every attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have installed has nothing to lose,
  * so nobody has to find out how far that attempt came.
  */
 export function createRebuild(deps: ReconfigureDeps): Runbook {
   return async (run) => {
     run.step('preparing');
+    const server = await lookUpServer(deps.hetzner, run.agent);
+    if (server !== undefined) {
+      await untilRebuildable(deps, run, server);
+      await restoreMarks(deps, run, server);
+    }
     const prepared = await prepare(deps, run);
-    const [server] = await deps.hetzner.listServers(agentLabels(prepared.inputs.agentId));
     const exists = await recover(deps, run, { ...prepared, server });
     if (server === undefined) {
       run.log('The server is no longer at Hetzner: making another');
       await record(deps, run, prepared);
     } else await reinstall(deps, run, { ...prepared, server });
     run.step('joining_network');
-    const found = await findResources(deps.hetzner, prepared.inputs.agentId);
+    const found = await findResources(deps.hetzner, run.agent);
     const program = programOf(prepared.inputs, prepared.keys, found);
     const result = await withLockRecovery(deps.executor, run, program, () =>
       deps.executor.up(run, program, {
@@ -74,10 +77,10 @@ async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
     configurationVersion: deps.settings.configurationVersion,
     configuredBy: `${operationId} ${attempt}`,
   };
-  return { inputs, keys };
+  return { inputs, keys, before: { inputs: numbered, keys: old } };
 }
 
-function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared): Promise<void> {
+function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared['before']): Promise<void> {
   return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
@@ -95,12 +98,12 @@ async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }
   return exists;
 }
 
-/** The device goes while the server is off: a machine that still ran would keep its connections. */
-async function reinstall(
-  deps: ReconfigureDeps,
-  run: Run,
-  { inputs, keys, server }: Prepared & { server: HetznerServer },
-): Promise<void> {
+/**
+ * Hetzner itself cuts the power of what it installs anew. Nothing that the agent lives by is taken from it before the new disk is there: its device
+ * goes as the one of before, so that the new one, which may have joined by then, stays.
+ */
+async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled): Promise<void> {
+  const { inputs, keys, server } = prepared;
   run.step('renewing_key');
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
   const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
@@ -109,13 +112,39 @@ async function reinstall(
     deps.executor.renewKey(run, program),
   );
   run.step('reinstalling_server');
-  await record(deps, run, { inputs, keys });
-  if (server.status !== 'off') await cutPower(deps, run, server);
+  await install(deps, run, { ...prepared, userData: userData.reveal() });
+  run.log(`${server.name} is installed anew`);
   await removeDevices(deps, run);
   await removeKeys(deps.tailscale, run, { keep: inputs.keyGeneration });
-  assertHeld(run);
-  const system = { image: inputs.image, userData: userData.reveal() };
-  await deps.hetzner.rebuild(String(server.id), system, run.signal);
-  run.log(`${server.name} is installed anew`);
   await switchOn(deps, run, server);
+}
+
+type Reinstalled = Prepared & { server: HetznerServer };
+
+/** The keys are written down before the disk shows them, and what was written before is put back where Hetzner says that it did nothing. */
+async function install(
+  deps: ReconfigureDeps,
+  run: Run,
+  { inputs, keys, before, server, userData }: Reinstalled & { userData: string },
+): Promise<void> {
+  await record(deps, run, { inputs, keys });
+  assertHeld(run);
+  try {
+    await deps.hetzner.rebuild(String(server.id), { image: inputs.image, userData }, run.signal);
+  } catch (error) {
+    if (wasRefused(error)) await goOnAsBefore(deps, run, { before, server });
+    throw error;
+  }
+}
+
+/** What cannot be undone now is left to the next attempt: the refusal is what a person has to read. */
+async function goOnAsBefore(
+  deps: ReconfigureDeps,
+  run: Run,
+  { before, server }: Pick<Reinstalled, 'before' | 'server'>,
+): Promise<void> {
+  run.log(`Hetzner has not installed ${server.name} anew: it goes on as it was`);
+  await record(deps, run, before).catch(() => {});
+  await removeKeys(deps.tailscale, run).catch(() => {});
+  if (server.status !== 'off') await switchOn(deps, run, server).catch(() => {});
 }

@@ -4,10 +4,12 @@ import type { Executor } from '../executors/local/executor.ts';
 import { presentDevice } from './device.ts';
 import { type HealthDeps, untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
-import { findServer, type PowerDeps } from './power.ts';
+import { findResources } from './own-server.ts';
+import type { PowerDeps } from './power.ts';
 import { followSteps, type ProvisionSettings, type RecordInputs } from './provision.ts';
-import { type Clouds, clearPending, findResources, withLockRecovery } from './recovery.ts';
+import { type Clouds, clearPending, withLockRecovery } from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -25,10 +27,10 @@ export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
 export function createReconfigure(deps: ReconfigureDeps): Runbook {
   return async (run) => {
     run.step('preparing');
-    await findServer(deps, run.agent.agent_id);
+    await findServer(deps, run);
     const device = await presentDevice(deps.tailscale, run);
     const { inputs, keys } = await prepare(deps, run);
-    const found = await findResources(deps.hetzner, inputs.agentId);
+    const found = await findResources(deps.hetzner, run.agent);
     const program = { ...programOf(inputs, keys, found), device };
     if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
     run.step('configuring');

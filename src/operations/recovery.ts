@@ -1,16 +1,14 @@
-import { type AgentInputs, agentName, type FoundResources } from '../../stacks/inputs.ts';
+import { type AgentInputs, agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import type { Vault } from '../agents/secrets.ts';
-import type { HetznerClient } from '../clients/hetzner/hetzner.ts';
+import type { HetznerClient, HetznerServer } from '../clients/hetzner/hetzner.ts';
 import { StackLockedError, StackNotFoundError } from '../clients/pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../clients/tailscale/tailscale.ts';
 import { LostError } from '../errors.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
+import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
 import type { Run } from './run.ts';
-
-/** Labels by which everything of an agent in the Hetzner project is found. */
-export const agentLabels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
 
 /**
  * Runs something on a stack; where a dead process has left the stack locked, the lock is taken away and it is run again.
@@ -51,16 +49,6 @@ export async function bringUpToDate(executor: Executor, run: Run): Promise<void>
   const inputs = run.agent.inputs as unknown as AgentInputs;
   const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
   await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
-}
-
-/** What exists of an agent at Hetzner, whether or not the stack's state knows it. */
-export async function findResources(hetzner: HetznerClient, agentId: string): Promise<FoundResources> {
-  const labels = agentLabels(agentId);
-  const [servers, sshKeys] = await Promise.all([hetzner.listServers(labels), hetzner.listSshKeys(labels)]);
-  return {
-    ...(servers[0] === undefined ? {} : { serverId: String(servers[0].id) }),
-    ...(sshKeys[0] === undefined ? {} : { sshKeyId: String(sshKeys[0].id) }),
-  };
 }
 
 export interface Clouds {
@@ -129,17 +117,46 @@ export async function removeKeys(
   }
 }
 
-/** Removes what carries the agent's labels at Hetzner and no stack knows any more. */
-export async function removeFromHetzner(hetzner: HetznerClient, run: Run, agentId: string): Promise<void> {
-  const labels = agentLabels(agentId);
-  for (const server of await hetzner.listServers(labels)) {
+/** Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left alone, and said. */
+export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
+  const { servers, sshKeys, strange } = await findOwned(hetzner, run);
+  for (const server of servers) {
     assertHeld(run);
     await hetzner.deleteServer(String(server.id));
     run.log(`deleted server ${server.name} (${server.id})`);
   }
-  for (const key of await hetzner.listSshKeys(labels)) {
+  for (const key of sshKeys) {
     assertHeld(run);
     await hetzner.deleteSshKey(String(key.id));
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
+  for (const { name, id } of strange)
+    run.log(`${name} (${id}) has the name or the labels of this agent's, but is not its own: left alone`);
+}
+
+/** The agent's own servers and keys, with or without labels, and what has its name or its labels and is not its own. */
+export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
+  const labels = agentLabels(agent.agent_id);
+  const name = agentName(agent.agent_id);
+  const [recorded, ...found] = await Promise.all([
+    agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
+    hetzner.findServer(name),
+    hetzner.findSshKey(name),
+    hetzner.listServers(labels),
+    hetzner.listSshKeys(labels),
+  ]);
+  const [server, key, servers, keys] = found;
+  const isOwn = (one: HetznerServer) =>
+    isMarked(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
+  const allServers = distinct([recorded, server, ...servers]);
+  const allKeys = distinct([key, ...keys]);
+  return {
+    servers: allServers.filter(isOwn),
+    sshKeys: allKeys.filter((one) => isOwnKey(one, agent)),
+    strange: [...allServers.filter((one) => !isOwn(one)), ...allKeys.filter((one) => !isOwnKey(one, agent))],
+  };
+}
+
+function distinct<T extends { id: number }>(items: readonly (T | undefined)[]): T[] {
+  return [...new Map(items.flatMap((one) => (one === undefined ? [] : [[one.id, one]]))).values()];
 }

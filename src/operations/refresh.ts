@@ -3,8 +3,10 @@ import type { Health } from '../agents/states.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { Executor } from '../executors/local/executor.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './device.ts';
+import { recordedServer } from './own-server.ts';
 import { type Clouds, withLockRecovery } from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
+import { restoreMarks } from './server-marks.ts';
 
 export interface RefreshDeps extends Clouds {
   executor: Executor;
@@ -16,13 +18,16 @@ export function createRefresh(deps: RefreshDeps): Runbook {
   return async (run) => {
     const { agent } = run;
     run.step('refreshing');
+    // Before the state is brought up to date: it is to know the server as it should be.
+    const found = await recordedServer(deps.hetzner, agent);
+    const unmended = found && (await restoreMarks(deps, run, found));
     const program = {
       stack: 'agent',
       inputs: agent.inputs,
       secrets: { hostPrivateKey: '' },
     } as unknown as StackProgram;
     await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
-    const server = agent.server_id === null ? undefined : await deps.hetzner.getServer(agent.server_id);
+    const server = await recordedServer(deps.hetzner, agent);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
     const device = await lookUpDevice(deps, run);
     if ('missing' in device) return { kind: 'unhealthy', error: device.missing };
@@ -38,6 +43,7 @@ export function createRefresh(deps: RefreshDeps): Runbook {
       tailnetName,
       tailnetNodeId,
     };
+    if (unmended !== undefined) return { kind: 'unhealthy', error: unmended };
     return { kind: 'refreshed', outputs, health };
   };
 }

@@ -6,10 +6,12 @@ import { PermanentError } from '../errors.ts';
 import { type PresentDevice, presentDevice } from './device.ts';
 import { untilHealthy } from './healthy.ts';
 import { agentOutputs } from './outputs.ts';
-import { findServer, switchOff, switchOn } from './power.ts';
+import { findResources } from './own-server.ts';
+import { switchOff, switchOn } from './power.ts';
 import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
-import { clearPending, findResources, withLockRecovery } from './recovery.ts';
+import { clearPending, withLockRecovery } from './recovery.ts';
 import type { Run, Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 /**
  * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row and inputs name the new plan only when it is
@@ -18,7 +20,7 @@ import type { Run, Runbook } from './run.ts';
 export function createResize(deps: ReconfigureDeps): Runbook {
   return async (run) => {
     run.step('preparing');
-    const server = await findServer(deps, run.agent.agent_id);
+    const server = await findServer(deps, run);
     const { plan, inputs } = wanted(deps, run);
     await refuseSmallDisk(deps, server, inputs);
     const device = await presentDevice(deps.tailscale, run);
@@ -65,7 +67,7 @@ async function resize(
   { server, inputs, device }: { server: HetznerServer; inputs: AgentInputs; device: PresentDevice },
 ) {
   const { keys } = recorded(deps.vault, run);
-  const found = await findResources(deps.hetzner, inputs.agentId);
+  const found = await findResources(deps.hetzner, run.agent);
   const program = { ...programOf(inputs, keys, found), device };
   try {
     if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);

@@ -1,8 +1,9 @@
 import { presentDevice } from './device.ts';
 import { type HealthDeps, untilHealthy } from './healthy.ts';
-import { findServer, type PowerDeps, switchOff, switchOn } from './power.ts';
+import { type PowerDeps, switchOff, switchOn } from './power.ts';
 import type { Clouds } from './recovery.ts';
 import type { Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -14,9 +15,8 @@ export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {
  */
 export function createRestart(deps: RestartDeps): Runbook {
   return async (run) => {
-    const { agent_id: agentId } = run.agent;
     run.step('stopping_server');
-    const server = await findServer(deps, agentId);
+    const server = await findServer(deps, run);
     const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOff(deps, run, server);
     run.step('starting_server');

@@ -1,9 +1,10 @@
 import type { Executor } from '../executors/local/executor.ts';
 import { presentDevice } from './device.ts';
 import { type HealthDeps, untilHealthy } from './healthy.ts';
-import { findServer, type PowerDeps, switchOn } from './power.ts';
+import { type PowerDeps, switchOn } from './power.ts';
 import { bringUpToDate, type Clouds } from './recovery.ts';
 import type { Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -16,9 +17,8 @@ export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
  */
 export function createStart(deps: StartDeps): Runbook {
   return async (run) => {
-    const { agent_id: agentId } = run.agent;
     run.step('starting_server');
-    const server = await findServer(deps, agentId);
+    const server = await findServer(deps, run);
     const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOn(deps, run, server);
     run.step('verifying');

@@ -1,7 +1,8 @@
 import type { Executor } from '../executors/local/executor.ts';
-import { findServer, type PowerDeps, switchOff } from './power.ts';
+import { type PowerDeps, switchOff } from './power.ts';
 import { bringUpToDate } from './recovery.ts';
 import type { Runbook } from './run.ts';
+import { findServer } from './server-marks.ts';
 
 export interface StopDeps extends PowerDeps {
   executor: Executor;
@@ -14,7 +15,7 @@ export interface StopDeps extends PowerDeps {
 export function createStop(deps: StopDeps): Runbook {
   return async (run) => {
     run.step('stopping_server');
-    await switchOff(deps, run, await findServer(deps, run.agent.agent_id));
+    await switchOff(deps, run, await findServer(deps, run));
     run.step('refreshing');
     await bringUpToDate(deps.executor, run);
     return { kind: 'stopped' };

@@ -14,13 +14,21 @@ export async function readJoinNames(
   return new Map(rows.map(({ name, agentId }) => [name, agentId]));
 }
 
-/** The agents with these ids or addresses, and all whose server or device may be missed. */
+export interface Seen {
+  agentIds: readonly string[];
+  serverIds: readonly string[];
+  /** On the tailnet. */
+  addresses: readonly string[];
+}
+
+/** The agents with these ids, servers or addresses, and all whose server or device may be missed. */
 export async function readAgentViews(
   database: Database,
-  { agentIds, addresses }: { agentIds: readonly string[]; addresses: readonly string[] },
+  { agentIds, serverIds, addresses }: Seen,
 ): Promise<AgentView[]> {
   const { rows } = await sql<AgentView>`
-    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.tailnet_ip = any(${[...addresses]}::text[])
+    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
+      or a.tailnet_ip = any(${[...addresses]}::text[])
       or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
   return rows;
 }
@@ -33,6 +41,7 @@ export async function readAgentView(database: Database, agentId: string): Promis
 const VIEW = sql`
   select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     a.inputs->>'operationId' as "operationId", (a.inputs->>'keyGeneration')::int as "keyGeneration",
+    case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o
       where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,
     coalesce((select o.status <> 'succeeded' from operations o

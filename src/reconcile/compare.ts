@@ -2,6 +2,7 @@ import { agentName } from '../../stacks/inputs.ts';
 import type { AgentStatus } from '../agents/states.ts';
 import { type DeviceFinding, explainDevice, isDeviceFinding } from './devices.ts';
 import { ownName, type Resource } from './resources.ts';
+import { isIncomplete } from './servers.ts';
 
 /** What the rows say of an agent, as far as the comparison asks. */
 export interface AgentView {
@@ -14,6 +15,8 @@ export interface AgentView {
   /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
   operationId: string | null;
   keyGeneration: number | null;
+  /** The shared firewall that its server is to be under; null before the first provision. */
+  firewallId: number | null;
   /** An operation on it is queued or active. */
   unfinished: boolean;
   /** The last provision or rebuild did not succeed: what the row names may not be what is in use. */
@@ -39,6 +42,7 @@ export type Finding =
   | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
   | { action: 'report'; reason: ReportReason; resource: Resource }
   | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
+  | { action: 'mend'; reason: 'server-incomplete'; agentId: string; serverId: string }
   | DeviceFinding;
 
 const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
@@ -51,7 +55,21 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
   const findings: Finding[] = [];
   for (const resource of cloud.resources) {
     const agent = resource.agentId === null ? undefined : byId.get(resource.agentId);
-    if (owned.resources.has(resource)) continue;
+    if (owned.resources.has(resource)) {
+      if (
+        resource.kind === 'server' &&
+        agent !== undefined &&
+        !agent.unfinished &&
+        isIncomplete(resource, agent)
+      )
+        findings.push({
+          action: 'mend',
+          reason: 'server-incomplete',
+          agentId: agent.agentId,
+          serverId: resource.id,
+        });
+      continue;
+    }
     const verdict = judge(resource, agent, owned.kinds.has(ownKey(resource.kind, resource.agentId)));
     if (verdict.action === 'keep') continue;
     if (verdict.action === 'remove')
@@ -68,6 +86,10 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
+  // The service gives each its agent's name, which is unique in a project: another one only carries a label, as anybody could have put it there.
+  const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
+  if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
+    return { action: 'report', reason: 'not-ours' };
   if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
   if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
   if (!LIVE.includes(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
@@ -127,6 +149,8 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
 
 /** A finding in a sentence. */
 export function explain(finding: Finding): string {
+  if (finding.reason === 'server-incomplete')
+    return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
   if (finding.reason === 'server-gone')
     return `Server ${finding.serverId} of agent ${finding.agentId} is no longer at Hetzner`;
   const name = ownName(finding.resource);

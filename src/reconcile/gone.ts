@@ -2,8 +2,10 @@ import { audit } from '../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../agents/store.ts';
 import type { HetznerInventory } from '../clients/hetzner/inventory.ts';
 import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain, type Finding } from './compare.ts';
+import { mendServer } from './servers.ts';
 
 export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
 
@@ -18,9 +20,12 @@ export async function reportGone(
 ): Promise<string | undefined> {
   const { agentId, serverId } = finding;
   const server = await hetzner.getServer(serverId);
-  if (server?.labels['managed-by'] === 'agents') return undefined;
+  // Without our labels no list shows it; it is the agent's all the same.
   if (server !== undefined)
-    return `Server ${server.name} (${serverId}) of agent ${agentId} no longer carries our labels: no list will show it`;
+    return mendServer({ hetzner, database }, finding).catch(
+      (error) =>
+        `Server ${serverId} of agent ${agentId} has lost its labels, and they could not be put back: ${errorMessage(error)}`,
+    );
   const text = explain(finding);
   return database.transaction().execute(async (trx) => {
     const { health, error, server_id } = await lockAgent(trx, agentId);

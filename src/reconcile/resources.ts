@@ -4,19 +4,38 @@ import { isAgentDevice } from '../operations/device.ts';
 
 /** Something at a cloud that carries this service's mark, with the agent that the mark names. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
-  | { kind: 'server'; operationId: string | null; deleting: boolean }
+  | ServerMarks
   | { kind: 'ssh-key'; operationId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
+
+interface ServerMarks {
+  kind: 'server';
+  operationId: string | null;
+  deleting: boolean;
+  /** The agent that its label names; `agentId` is that of the row that has recorded the server, where one has. */
+  labelledFor: string | null;
+  firewallIds: number[];
+}
 
 export type ResourceKind = Resource['kind'];
 
 /** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
 export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
 
-export function serverResource({ id, name, labels, status }: HetznerServer): Resource {
-  return { kind: 'server', id: String(id), name, ...marks(labels), deleting: status === 'deleting' };
+export function serverResource({ id, name, labels, status, public_net }: HetznerServer): Resource {
+  const { agentId, operationId } = marks(labels);
+  return {
+    kind: 'server',
+    id: String(id),
+    name,
+    agentId,
+    operationId,
+    deleting: status === 'deleting',
+    labelledFor: agentId,
+    firewallIds: public_net.firewalls.flatMap((firewall) => firewall.id ?? []),
+  };
 }
 
 export function sshKeyResource({ id, name, labels }: LabelledResource): Resource {

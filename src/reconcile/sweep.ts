@@ -11,6 +11,7 @@ import { type GoneServer, reportGone } from './gone.ts';
 import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeOfAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
+import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
@@ -72,6 +73,7 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   const acting = { ...deps, ...clouds, budget, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
   await adoptAll(acting, findings.filter(isAdoption));
+  await mendAll(acting, findings.filter(isMend));
   await reportAll(
     acting,
     findings.filter((finding) => finding.action === 'report'),
@@ -89,9 +91,11 @@ async function findAll(database: Database, cloud: CloudView): Promise<Finding[]>
     devices.map(({ hostname }) => hostname),
   );
   const agentIds = [...cloud.resources.flatMap(({ agentId }) => agentId ?? []), ...joinNames.values()];
+  const serverIds = cloud.resources.flatMap(({ kind, id }) => (kind === 'server' ? [id] : []));
   const addresses = devices.flatMap((device) => device.addresses);
-  const agents = await readAgentViews(database, { agentIds, addresses });
-  const { resources, findings } = attributeDevices(cloud.resources, agents, joinNames);
+  const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
+  const servers = attributeServers(cloud.resources, agents);
+  const { resources, findings } = attributeDevices(servers, agents, joinNames);
   return [...compare({ ...cloud, resources }, agents), ...findings];
 }
 
@@ -135,19 +139,35 @@ async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   }
 }
 
-async function reportAll(deps: Acting, findings: Finding[]): Promise<void> {
+async function mendAll(deps: Acting, mends: Mend[]): Promise<void> {
+  for (const mend of mends) {
+    deps.signal.throwIfAborted();
+    if (deps.budget.left < CALLS_PER_MEND) return;
+    try {
+      const text = await mendServer(deps, mend);
+      if (text !== undefined) deps.say(mend.agentId, text);
+    } catch (error) {
+      deps.say(mend.agentId, `${explain(mend)}, and it could not be put back: ${errorMessage(error)}`);
+    }
+  }
+}
+
+async function reportAll(deps: Acting, findings: Report[]): Promise<void> {
   for (const finding of findings) {
     deps.signal.throwIfAborted();
     if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
-    else if (deps.budget.left > 0) {
+    else if (deps.budget.left > CALLS_PER_MEND) {
       const text = await reportGone(deps, finding);
       if (text !== undefined) deps.say(finding.agentId, text);
     }
   }
 }
 
+type Report = Extract<Finding, { action: 'report' }>;
+
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
 const isAdoption = (finding: Finding): finding is Adoption => finding.action === 'adopt';
+const isMend = (finding: Finding): finding is Mend => finding.action === 'mend';
 const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
 
 function tell(log: Log, sweepId: number, report: SweepReport): void {

@@ -43,14 +43,24 @@ interface Server {
   status: string;
   server_type: { name: string };
   primary_disk_size: number;
+  labels: Record<string, string>;
+  public_net: { firewalls: { id: number }[] };
 }
 
 async function serverOf(serverId: string): Promise<Server> {
+  return ((await hetzner('GET', `/servers/${serverId}`)) as { server: Server }).server;
+}
+
+/** What somebody does in Hetzner's console, or with a tool of theirs. */
+async function hetzner(method: string, path: string, body?: object): Promise<unknown> {
   const { hcloudEndpoint, hcloudToken } = installation.connection;
-  const response = await fetch(`${hcloudEndpoint}/servers/${serverId}`, {
-    headers: { authorization: `Bearer ${hcloudToken}` },
+  const response = await fetch(`${hcloudEndpoint}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${hcloudToken}`, 'content-type': 'application/json' },
+    ...(body && { body: JSON.stringify(body) }),
   });
-  return ((await response.json()) as { server: Server }).server;
+  expect(response.ok, `${method} ${path}`).toBe(true);
+  return response.json();
 }
 
 describe('an agent between its provision and its end', () => {
@@ -123,6 +133,42 @@ describe('an agent between its provision and its end', () => {
     const output = await installation.npm(['pulumi', '--', 'stack', 'output', 'tailnetIp', '-s', stack]);
     expect(output.stdout.trim()).toBe(after.tailnetIp);
     await expectNoChanges();
+  }, 120_000);
+
+  it('is its server’s whatever that is labelled with: labels and firewall are put back, and nothing advises a rebuild', async () => {
+    const { labels, public_net } = await serverOf(first.serverId!);
+    await hetzner('PUT', `/servers/${first.serverId}`, { labels: { backup: 'nightly' } });
+    const [firewall] = public_net.firewalls;
+    await hetzner('POST', `/firewalls/${firewall!.id}/actions/remove_from_resources`, {
+      remove_from: [{ type: 'server', server: { id: Number(first.serverId) } }],
+    });
+    const told = await agents('reconfigure', agentId);
+    expect(told).toContain('had lost its labels: put back');
+    expect(told).toContain(`was not under the firewall ${firewall!.id}: put back`);
+    expect(await serverOf(first.serverId!)).toMatchObject({
+      labels: { ...labels, backup: 'nightly' },
+      public_net: { firewalls: public_net.firewalls },
+    });
+    await agents('refresh', agentId);
+    await expectNoChanges();
+    expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId: first.serverId });
+  }, 120_000);
+
+  it('is not rebuilt where its server is protected: it goes on as it was', async () => {
+    const protect = (on: boolean) =>
+      hetzner('POST', `/servers/${first.serverId}/actions/change_protection`, { delete: on, rebuild: on });
+    await protect(true);
+    const before = await agent();
+    const { code, stdout } = await installation.npm(['agents', '--', 'rebuild', agentId, '--yes', '--wait']);
+    expect(code).not.toBe(0);
+    expect(stdout).toContain('protected at Hetzner');
+    const [operation] = (await installation.ask(`/api/agents/${agentId}/operations`)).body.items;
+    expect(operation).toMatchObject({ kind: 'rebuild', status: 'failed', retryCount: 1 });
+    expect((await serverOf(first.serverId!)).status).toBe('running');
+    await agents('refresh', agentId);
+    const { tailnetIp } = before;
+    expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', tailnetIp });
+    await protect(false);
   }, 120_000);
 
   it('is gone without a trace in the end', async () => {

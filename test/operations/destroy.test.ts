@@ -8,7 +8,7 @@ import { applyEffect } from '../../src/operations/effects.ts';
 import { createRefresh } from '../../src/operations/refresh.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { ask, claim, type Installation, openInstallation, order } from './support/installation.ts';
-import { createWorld, runOf, server, type World } from './support/runbook.ts';
+import { createWorld, runOf, server, sshKey, type World } from './support/runbook.ts';
 
 let at: Installation;
 let world: World;
@@ -38,7 +38,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   await ask(at, 'a1', 'destroy');
   const { run } = await runOf(at, (await claim(at)).row, world);
   world.servers.push(server('a1', 42), server('a10', 43));
-  world.sshKeys.push({ id: 7, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  world.sshKeys.push(sshKey('a1', 7));
   const hostname = world.vault.joinName('a1', 2);
   world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });

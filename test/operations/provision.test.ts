@@ -14,7 +14,7 @@ import {
   order,
   waitOver,
 } from './support/installation.ts';
-import { createWorld, runOf, server, type World } from './support/runbook.ts';
+import { createWorld, runOf, server, sshKey, type World } from './support/runbook.ts';
 
 let at: Installation;
 let world: World;
@@ -157,7 +157,7 @@ describe('an attempt after a lost one', () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     const before = { inputs: await inputsOf(), secrets: (await getAgent(at.database, 'a1')).secrets };
     world.servers.push(server('a1', 42), server('a2', 43));
-    world.sshKeys.push({ id: 7, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+    world.sshKeys.push(sshKey('a1', 7));
     await provision(row);
     expect(world.calls).toEqual([
       'step creating_server',

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
+import { ActionFailedError, LockedError, ProtectedError } from '../../src/clients/hetzner/refusals.ts';
 import { StackNotFoundError } from '../../src/clients/pulumi/errors.ts';
-import { RetryableError } from '../../src/errors.ts';
+import { HttpError } from '../../src/clients/request.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createProvision } from '../../src/operations/provision.ts';
 import { createRebuild } from '../../src/operations/rebuild.ts';
 import { createReconfigure } from '../../src/operations/reconfigure.ts';
@@ -20,7 +22,7 @@ import {
   order,
   waitOver,
 } from './support/installation.ts';
-import { createWorld, runOf, server, type World } from './support/runbook.ts';
+import { createWorld, runOf, server, sshKey, type World } from './support/runbook.ts';
 
 let at: Installation;
 let world: World;
@@ -47,10 +49,13 @@ async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
   await createProvision(world.deps)((await runOf(at, row)).run);
-  await succeed(at.database, mine, { kind: 'running', outputs: { ...OUTPUTS, tailnetNodeId: 'd1' } });
+  const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
+  await succeed(at.database, mine, { kind: 'running', outputs });
   world.devices.length = 0;
-  world.servers.push(server('a1', 4711));
-  world.sshKeys.push({ id: 8, name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } });
+  const made = server('a1', 4711);
+  made.labels['operation-id'] = row.operation_id;
+  world.servers.push(made);
+  world.sshKeys.push(sshKey('a1', 8));
   world.devices.push({ ...device });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
   clear();
@@ -165,7 +170,7 @@ describe('resize', () => {
 });
 
 describe('rebuild', () => {
-  test('key, power, device, disk, join, configuration: in this order', async () => {
+  test('key, disk, device, join, configuration: in this order', async () => {
     const before = { inputs: await inputs(), keys: await keys() };
     const { work, row, lines } = await first('rebuild');
     expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
@@ -174,10 +179,9 @@ describe('rebuild', () => {
       'step renewing_key',
       'renew-key agent',
       'step reinstalling_server',
-      'power off 4711',
+      'rebuild 4711',
       'delete device d1',
       'delete key k1',
-      'rebuild 4711',
       'step joining_network',
       'up agent',
       'step verifying',
@@ -241,6 +245,106 @@ describe('rebuild', () => {
       joinName: world.vault.joinName('a1', 2),
       keyGeneration: 2,
     });
+  });
+
+  describe('that Hetzner refuses', () => {
+    const all = async () => ({
+      inputs: await inputs(),
+      keys: await keys(),
+      server: { ...world.servers[0]! },
+    });
+
+    test.each([
+      ['rebuild', { delete: false, rebuild: true }],
+      ['both', { delete: true, rebuild: true }],
+    ])('is refused before anything is touched: protection from %s', async (_, protection) => {
+      world.servers[0]!.protection = protection;
+      const before = await all();
+      const refused = (await first('rebuild')).work();
+      await expect(refused).rejects.toThrow(/protected at Hetzner .* nothing has been touched/);
+      await expect(refused).rejects.toBeInstanceOf(PermanentError);
+      expect(world.calls).toEqual(['step preparing']);
+      expect(await all()).toEqual(before);
+      expect(world.devices).toHaveLength(1);
+    });
+
+    test('waits for what holds the server', async () => {
+      world.servers[0]!.locked = true;
+      const { getServer } = world.deps.hetzner;
+      let looks = 0;
+      world.deps.hetzner.getServer = async (id) => {
+        looks += 1;
+        if (looks > 1) world.servers[0]!.locked = false;
+        return structuredClone(await getServer(id));
+      };
+      const work = (await first('rebuild')).work();
+      await work;
+      expect(looks).toBeGreaterThan(1);
+      expect(world.calls).toContain('rebuild 4711');
+    });
+
+    test.each([
+      ['protected', new ProtectedError('rebuild is protected for this server (protected)')],
+      ['locked for good', new LockedError('server is locked (locked)')],
+      ['invalid', new HttpError(422, 'invalid input in field image', 'invalid_input')],
+      ['an action that failed', new ActionFailedError('ended in an error')],
+    ])('at the last moment leaves an agent that goes on as it was: %s', async (_, error) => {
+      world.answers.rebuild = [error];
+      const before = await all();
+      world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });
+      await expect((await first('rebuild')).work()).rejects.toBe(error);
+      expect(world.calls).not.toContain('power off 4711');
+      expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d1']);
+      expect(world.servers[0]).toEqual(before.server);
+      // It can still be configured: it shows the keys that it showed before.
+      expect(await keys()).toEqual(before.keys);
+      const joinName = world.vault.joinName('a1', 2);
+      expect(await inputs()).toEqual({ ...before.inputs, joinName, keyGeneration: 2 });
+      // The key that was made for it lets nothing in.
+      expect(world.tailnetKeys).toEqual([]);
+    });
+
+    test('is switched on again where the failed action has switched it off', async () => {
+      const error = new ActionFailedError('the host is on fire');
+      world.deps.hetzner.rebuild = async () => {
+        world.servers[0]!.status = 'off';
+        throw error;
+      };
+      world.deps.hetzner.getServer = async (id) =>
+        structuredClone(world.servers.find((one) => String(one.id) === id));
+      await expect((await first('rebuild')).work()).rejects.toBe(error);
+      expect(world.calls).toContain('power on 4711');
+    });
+
+    test('perhaps: without an answer nobody knows which keys it shows, and the next attempt decides', async () => {
+      world.answers.rebuild = [new RetryableError('no answer')];
+      const before = await keys();
+      await expect((await first('rebuild')).work()).rejects.toThrow('no answer');
+      expect((await keys()).hostPrivateKey).not.toBe(before.hostPrivateKey);
+      expect(world.devices).toHaveLength(1);
+    });
+  });
+
+  test('of a server that has lost its labels is of that server, and a namesake of somebody else’s is never touched', async () => {
+    world.servers[0]!.labels = { backup: 'nightly' };
+    await (await first('rebuild')).work();
+    expect(world.calls).toContain('rebuild 4711');
+    await at.empty();
+    world = createWorld(at);
+    await provisioned();
+    world.servers.splice(0, 1, { ...server('a1', 99), labels: { owner: 'somebody' } });
+    await expect((await first('rebuild')).work()).rejects.toThrow('Server agent-a1 (99)');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+
+  test('a device that joins while the disk is installed is the new one, and stays', async () => {
+    const { rebuild } = world.deps.hetzner;
+    world.deps.hetzner.rebuild = async (...args) => {
+      await rebuild(...args);
+      world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
+    };
+    await (await first('rebuild')).work();
+    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d2']);
   });
 
   test('a server that is gone is made again, the state having forgotten it', async () => {

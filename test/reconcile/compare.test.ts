@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { AGENT_STATUSES } from '../../src/agents/states.ts';
 import { type AgentView, compare, explain, type Finding } from '../../src/reconcile/compare.ts';
 import type { Resource } from '../../src/reconcile/resources.ts';
+import { attributeServers } from '../../src/reconcile/servers.ts';
 
 const agent = (view: Partial<AgentView> = {}): AgentView => ({
   agentId: 'a1',
@@ -11,6 +12,7 @@ const agent = (view: Partial<AgentView> = {}): AgentView => ({
   nodeId: 'n1',
   operationId: 'op-1',
   keyGeneration: 2,
+  firewallId: null,
   unfinished: false,
   lastBuildFailed: false,
   ...view,
@@ -22,6 +24,8 @@ type Change = Partial<{
   agentId: string | null;
   operationId: string | null;
   deleting: boolean;
+  labelledFor: string | null;
+  firewallIds: number[];
 }>;
 const server = (change: Change = {}): Resource => ({
   kind: 'server',
@@ -30,6 +34,8 @@ const server = (change: Change = {}): Resource => ({
   agentId: 'a1',
   operationId: 'op-1',
   deleting: false,
+  labelledFor: change.agentId === undefined ? 'a1' : change.agentId,
+  firewallIds: [],
   ...change,
 });
 const sshKey = (change: Change = {}): Resource => ({
@@ -68,7 +74,7 @@ function found(resources: Resource[], agents: AgentView[], serverRange: typeof a
 function short(finding: Finding): string {
   expect(explain(finding)).toMatch(/^[A-Z].* a1|nobody knows/);
   const subject =
-    finding.reason === 'server-gone'
+    finding.reason === 'server-gone' || finding.reason === 'server-incomplete'
       ? `server ${finding.serverId}`
       : `${finding.resource.kind} ${finding.resource.id}`;
   return `${finding.action} ${finding.reason} ${subject}`;
@@ -91,8 +97,7 @@ describe('what is removed', () => {
   test.each<[string, Resource, string]>([
     ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
     ['a second device that joined for it', device('n9'), 'device n9'],
-    ['a second server of its own provision', server({ id: '2', name: 'agent-a1-2' }), 'server 2'],
-    ['a second SSH key of its own provision', sshKey({ id: '12', name: 'agent-a1-2' }), 'ssh-key 12'],
+    ['a second server of its own provision', server({ id: '2' }), 'server 2'],
   ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
     for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
       expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
@@ -142,11 +147,21 @@ describe('what is reported and not touched', () => {
     const copies = [
       server({ id: '2', operationId: 'by-hand' }),
       sshKey({ id: '12', name: 'copy', operationId: null }),
+      // All labels copied: the service would have given it the agent's name.
+      server({ id: '3', name: 'copy' }),
+      sshKey({ id: '13', name: 'copy' }),
     ];
     expect(found([...own, ...copies], [agent()])).toEqual([
       'report not-ours server 2',
       'report not-ours ssh-key 12',
+      'report not-ours server 3',
+      'report not-ours ssh-key 13',
     ]);
+    for (const status of ['destroyed', 'failed'] as const)
+      expect(found(copies.slice(2), [agent({ status, serverId: null })])).toEqual([
+        'report not-ours server 3',
+        'report not-ours ssh-key 13',
+      ]);
   });
 
   test('a second resource, where the one that the row names was not seen', () => {
@@ -162,6 +177,37 @@ describe('what is reported and not touched', () => {
 
   test.each(['running', 'stopped', 'suspended'] as const)('a %s agent whose server is gone', (status) => {
     expect(found([sshKey(), device('n1')], [agent({ status })])).toEqual(['report server-gone server 1']);
+  });
+});
+
+describe('a live agent’s own server, by the id that its row has recorded', () => {
+  const foundByRow = (resources: Resource[], agents: AgentView[]) =>
+    found(attributeServers(resources, agents), agents);
+  const others = [sshKey(), device('n1')];
+  const gone = agent({ agentId: 'a2', status: 'destroyed', serverId: null, tailnetIp: null });
+
+  test.each<[string, Change]>([
+    ['a destroyed agent’s id', { agentId: 'a2' }],
+    ['an id that nobody has', { agentId: 'x' }],
+    ['no id', { agentId: null }],
+    ['no operation', { operationId: null }],
+  ])('that is labelled with %s is mended, never removed and nobody’s orphan', (_, change) => {
+    expect(foundByRow([server(change), ...others], [agent(), gone])).toEqual([
+      'mend server-incomplete server 1',
+    ]);
+    expect(foundByRow([server(change), ...others], [agent({ unfinished: true }), gone])).toEqual([]);
+  });
+
+  test('that is labelled as another live agent’s is no second server of that one', () => {
+    const other = agent({ agentId: 'a2', serverId: '2', tailnetIp: null });
+    const both = [server({ agentId: 'a2' }), server({ id: '2', name: 'agent-a2', agentId: 'a2' }), ...others];
+    expect(foundByRow(both, [agent(), other])).toEqual(['mend server-incomplete server 1']);
+  });
+
+  test('that is not under the shared firewall is mended', () => {
+    const firewalled = agent({ firewallId: 77 });
+    expect(foundByRow([server(), ...others], [firewalled])).toEqual(['mend server-incomplete server 1']);
+    expect(foundByRow([server({ firewallIds: [5, 77] }), ...others], [firewalled])).toEqual([]);
   });
 });
 

@@ -199,12 +199,97 @@ describe('a server that is gone', () => {
     ).toEqual([]);
   });
 
-  test('is not believed of one that has only lost its labels', async () => {
+  test('is not believed of one that has only lost its labels: they are put back beside what is there now', async () => {
+    const { server } = await runningAgent('a1');
+    const { operationId } = (
+      await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow()
+    ).inputs as { operationId: string };
+    await bed.hcloud('PUT', `/servers/${server}`, { labels: { backup: 'nightly' } });
+    expect((await bed.sweep()).findings).toEqual([
+      `Server agent-a1 (${server}) of agent a1 had lost its labels: put back`,
+    ]);
+    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({
+      backup: 'nightly',
+      'agent-id': 'a1',
+      'managed-by': 'agents',
+      'operation-id': operationId,
+    });
+    const agent = await bed.database
+      .selectFrom('agents')
+      .select(['health', 'error'])
+      .executeTakeFirstOrThrow();
+    expect(agent).toEqual({ health: 'healthy', error: null });
+    expect(await audited()).toMatchObject([{ action: 'sweep.server-mended', agent_id: 'a1' }]);
+    expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+  });
+
+  test('labels are not put back while an operation is under way', async () => {
     const { server } = await runningAgent('a1');
     await bed.hcloud('PUT', `/servers/${server}`, { labels: {} });
-    expect((await bed.sweep()).findings).toEqual([expect.stringContaining('no longer carries our labels')]);
-    const agent = await bed.database.selectFrom('agents').select('health').executeTakeFirstOrThrow();
-    expect(agent.health).toBe('healthy');
+    await bed.operation('a1', 'restart', 'queued');
+    expect((await bed.sweep()).findings).toEqual([]);
+    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({});
+  });
+});
+
+describe('a label that was changed to another agent’s id', () => {
+  test.each(['destroyed', 'failed', 'running'] as const)(
+    '(%s) takes no server from the agent whose row names it',
+    async (status) => {
+      const { server } = await runningAgent('a1');
+      if (status === 'running') await runningAgent('a2');
+      else await bed.agent('a2', { status });
+      const labels = { 'agent-id': 'a2', 'operation-id': 'earlier', 'managed-by': 'agents' };
+      await bed.hcloud('PUT', `/servers/${server}`, { labels });
+      const before = await bed.left();
+      const report = await bed.sweep();
+      expect(await bed.left()).toEqual(before);
+      expect(report).toMatchObject({
+        removed: 0,
+        findings: [`Server agent-a1 (${server}) of agent a1 had lost its labels: put back`],
+      });
+      expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels['agent-id']).toBe('a1');
+    },
+  );
+
+  test('makes no server of somebody’s an orphan to be removed', async () => {
+    await bed.agent('a2', { status: 'destroyed' });
+    await bed.server('a2', { name: 'database-of-the-shop' });
+    const before = await bed.left();
+    expect(await bed.sweep()).toMatchObject({
+      removed: 0,
+      findings: [expect.stringContaining('its provision did not make it')],
+    });
+    expect(await bed.left()).toEqual(before);
+  });
+});
+
+describe('a firewall that was taken off by hand', () => {
+  async function firewalled() {
+    const { server } = await runningAgent('a1');
+    const { firewall } = await bed.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
+    const agent = await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow();
+    const inputs = JSON.stringify({ ...(agent.inputs as object), firewallId: firewall.id });
+    await bed.database.updateTable('agents').set({ inputs }).execute();
+    return { server, firewall: firewall.id as number };
+  }
+
+  test('is seen, put back and reported', async () => {
+    const { server, firewall } = await firewalled();
+    expect((await bed.sweep()).findings).toEqual([
+      `Server agent-a1 (${server}) of agent a1 had lost the firewall ${firewall}: put back`,
+    ]);
+    const { firewalls } = (await bed.hcloud('GET', `/servers/${server}`)).server.public_net;
+    expect(firewalls).toEqual([{ id: firewall, status: 'applied' }]);
+    expect((await bed.sweep()).findings).toEqual([]);
+  });
+
+  test('and deleted is reported at every sweep', async () => {
+    const { server, firewall } = await firewalled();
+    await bed.hcloud('DELETE', `/firewalls/${firewall}`);
+    const text = `Server agent-a1 (${server}) of agent a1 is without the firewall ${firewall}, which is no longer at Hetzner`;
+    expect((await bed.sweep()).findings).toEqual([text]);
+    expect((await bed.sweep()).findings).toEqual([text]);
   });
 });
 

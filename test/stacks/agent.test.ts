@@ -169,7 +169,7 @@ describe('an agent’s stack', () => {
       firewallIds: [77],
       sshKeys: ['7'],
     });
-    expect(server.ignored.sort()).toEqual(['image', 'sshKeys', 'userData']);
+    expect(server.ignored.sort()).toEqual(['image', 'labels', 'sshKeys', 'userData']);
     expect(server.createTimeout).toBe('10m');
   });
 

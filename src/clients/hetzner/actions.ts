@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
 import { HttpError } from '../request.ts';
+import { ActionFailedError, LockedError } from './refusals.ts';
 
 /** What can be done to a server that exists. Each call returns when Hetzner says that its action has succeeded. */
 export interface ServerActions {
@@ -12,6 +13,8 @@ export interface ServerActions {
   powerOff(serverId: string, signal: AbortSignal): Promise<void>;
   /** Installs the disk anew and boots it with this user data; name, id and addresses stay. Everything on the disk is lost. */
   rebuild(serverId: string, system: { image: string; userData: string }, signal: AbortSignal): Promise<void>;
+  /** Puts a server under a firewall. @returns false where Hetzner has no such firewall, or no such server. */
+  applyFirewall(firewallId: number, serverId: string, signal: AbortSignal): Promise<boolean>;
 }
 
 export const action = z.object({
@@ -27,10 +30,9 @@ const LONGEST_PAUSE_MS = 2_000;
 const ACTION_SECONDS = 300;
 /** A server is locked while another action on it runs, e.g. the one of an attempt that was killed. */
 const LOCKED_SECONDS = 60;
-const LOCKED = 423;
 
 export type Call = (
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'PUT',
   path: string,
   options?: { body?: object; signal?: AbortSignal },
 ) => Promise<unknown>;
@@ -48,7 +50,31 @@ export function createServerActions(call: Call): ServerActions {
     powerOff: (serverId, signal) => act(serverId, 'poweroff', signal),
     rebuild: (serverId, { image, userData }, signal) =>
       act(serverId, 'rebuild', signal, { image, user_data: userData }),
+    applyFirewall: async (firewallId, serverId, signal) => {
+      const begun = await beginToApply(call, { firewallId, serverId }, signal);
+      for (const each of begun ?? []) await untilFinished(call, { name: 'firewall', action: each }, signal);
+      return begun !== undefined;
+    },
   };
+}
+
+/** @returns the actions that it takes, none where the firewall is applied already; undefined where there is no such firewall or server. */
+export async function beginToApply(
+  call: Call,
+  { firewallId, serverId }: { firewallId: number; serverId: string },
+  signal?: AbortSignal,
+): Promise<z.infer<typeof action>[] | undefined> {
+  const body = { apply_to: [{ type: 'server', server: { id: Number(serverId) } }] };
+  const path = `/firewalls/${firewallId}/actions/apply_to_resources`;
+  try {
+    const answer = await call('POST', path, { body, ...(signal && { signal }) });
+    return z.object({ actions: z.array(action) }).parse(answer).actions;
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    if (error.code === 'firewall_already_applied') return [];
+    if (error.status === 404) return undefined;
+    throw error;
+  }
 }
 
 async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -57,7 +83,7 @@ async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Pr
     try {
       return await begin();
     } catch (error) {
-      if (!(error instanceof HttpError && error.status === LOCKED) || Date.now() > deadline) throw error;
+      if (!(error instanceof LockedError) || Date.now() > deadline) throw error;
     }
     await sleep(pause, undefined, { signal });
   }
@@ -75,7 +101,7 @@ async function untilFinished(
   for (const pause of pauses()) {
     if (now.status === 'success') return;
     if (now.status === 'error')
-      throw new RetryableError(
+      throw new ActionFailedError(
         `Hetzner's ${name} ended in an error: ${now.error?.message ?? 'no reason given'}`,
       );
     if (Date.now() > deadline)

@@ -2,17 +2,22 @@ import { z } from 'zod';
 import type { Secret } from '../../secret.ts';
 import { HttpError, requestJson } from '../request.ts';
 import { createServerActions, type ServerActions } from './actions.ts';
+import { hetznerError } from './refusals.ts';
 
 export const server = z.object({
   id: z.number(),
   name: z.string(),
   status: z.string(),
   labels: z.record(z.string(), z.string()),
+  /** Another action on it runs. */
+  locked: z.boolean(),
+  protection: z.object({ delete: z.boolean(), rebuild: z.boolean() }),
   /** In GB. */
   primary_disk_size: z.number(),
   public_net: z.object({
     ipv4: z.object({ ip: z.string() }).nullable(),
     ipv6: z.object({ ip: z.string() }).nullable(),
+    firewalls: z.array(z.object({ id: z.number().optional() })).default([]),
   }),
 });
 export type HetznerServer = z.infer<typeof server>;
@@ -23,6 +28,9 @@ export const labelled = z.object({
   labels: z.record(z.string(), z.string()),
 });
 export type LabelledResource = z.infer<typeof labelled>;
+
+const sshKey = labelled.extend({ public_key: z.string() });
+export type HetznerSshKey = z.infer<typeof sshKey>;
 
 const page = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }).optional(),
@@ -35,11 +43,19 @@ export type ServerType = z.infer<typeof serverType>;
 const actions = z.object({ actions: z.array(z.object({ command: z.string() })) });
 const STARTS = new Set(['create_server', 'start_server']);
 
+/** Kinds of resources, as the API's paths name them. */
+export type Labelled = 'servers' | 'ssh_keys';
+
 /** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
 export interface HetznerClient extends ServerActions {
   /** Servers with all these labels; every page. */
   listServers(labels: Record<string, string>): Promise<HetznerServer[]>;
-  listSshKeys(labels: Record<string, string>): Promise<LabelledResource[]>;
+  listSshKeys(labels: Record<string, string>): Promise<HetznerSshKey[]>;
+  /** By its name, which is unique in a project. */
+  findServer(name: string): Promise<HetznerServer | undefined>;
+  findSshKey(name: string): Promise<HetznerSshKey | undefined>;
+  /** Replaces all labels. */
+  setLabels(kind: Labelled, id: string, labels: Record<string, string>): Promise<void>;
   findFirewall(name: string): Promise<LabelledResource | undefined>;
   /** undefined where it is not there. */
   getServer(serverId: string): Promise<HetznerServer | undefined>;
@@ -53,7 +69,7 @@ export interface HetznerClient extends ServerActions {
 
 export function createHetznerClient(account: { token: Secret; endpoint: string }): HetznerClient {
   const call = (
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     { body, signal }: { body?: object; signal?: AbortSignal } = {},
   ) =>
@@ -66,7 +82,7 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
       },
       ...(body && { body: JSON.stringify(body) }),
       signal,
-    });
+    }).catch((error) => Promise.reject(hetznerError(error)));
 
   async function list<T>(path: string, key: string, item: z.ZodType<T>, query: string): Promise<T[]> {
     const found: T[] = [];
@@ -81,11 +97,12 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
   return {
     ...createServerActions(call),
     listServers: (labels) => list('servers', 'servers', server, selector(labels)),
-    listSshKeys: (labels) => list('ssh_keys', 'ssh_keys', labelled, selector(labels)),
-    findFirewall: async (name) =>
-      (await list('firewalls', 'firewalls', labelled, `name=${encodeURIComponent(name)}`))[0],
-    findServerType: async (name) =>
-      (await list('server_types', 'server_types', serverType, `name=${encodeURIComponent(name)}`))[0],
+    listSshKeys: (labels) => list('ssh_keys', 'ssh_keys', sshKey, selector(labels)),
+    findServer: async (name) => (await list('servers', 'servers', server, named(name)))[0],
+    findSshKey: async (name) => (await list('ssh_keys', 'ssh_keys', sshKey, named(name)))[0],
+    setLabels: async (kind, id, labels) => void (await call('PUT', `/${kind}/${id}`, { body: { labels } })),
+    findFirewall: async (name) => (await list('firewalls', 'firewalls', labelled, named(name)))[0],
+    findServerType: async (name) => (await list('server_types', 'server_types', serverType, named(name)))[0],
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
       return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
@@ -98,6 +115,8 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
     deleteSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
   };
 }
+
+const named = (name: string) => `name=${encodeURIComponent(name)}`;
 
 /** The query that asks for resources with all these labels. */
 export function selector(labels: Record<string, string>): string {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import { type CallWatch, requestJson } from '../request.ts';
-import { action } from './actions.ts';
+import { action, beginToApply } from './actions.ts';
 import {
   type HetznerServer,
   type LabelledResource,
@@ -12,6 +12,7 @@ import {
   selector,
   server,
 } from './hetzner.ts';
+import { hetznerError } from './refusals.ts';
 
 /** A page of a list, in the order of ids. `nextPage` is null on the last one. */
 export interface Page<T> {
@@ -29,6 +30,10 @@ export interface HetznerInventory {
   /** Deletes, and returns when the server is gone; one that is gone already is fine. @throws RetryableError where it stays. */
   removeServer(serverId: string): Promise<void>;
   removeSshKey(keyId: string): Promise<void>;
+  /** Replaces a server's labels. */
+  setLabels(serverId: string, labels: Record<string, string>): Promise<void>;
+  /** Puts a server under a firewall, and waits for nothing. @returns false where Hetzner has no such firewall, or no such server. */
+  applyFirewall(firewallId: number, serverId: string): Promise<boolean>;
 }
 
 /** A removal of a server makes at most this many calls. */
@@ -45,13 +50,17 @@ export function createHetznerInventory(
   account: { token: Secret; endpoint: string },
   watch?: CallWatch,
 ): HetznerInventory {
-  const call = (method: 'GET' | 'DELETE', path: string) =>
+  const call = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, { body }: { body?: object } = {}) =>
     requestJson({
       method,
       url: `${account.endpoint}${path}`,
-      headers: { authorization: `Bearer ${account.token.reveal()}` },
+      headers: {
+        authorization: `Bearer ${account.token.reveal()}`,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
       watch,
-    });
+    }).catch((error) => Promise.reject(hetznerError(error)));
 
   async function list<T>(path: string, item: z.ZodType<T>, labels: Record<string, string>, page: number) {
     const answer = await call('GET', `/${path}?${selector(labels)}&sort=id%3Aasc&per_page=50&page=${page}`);
@@ -85,5 +94,9 @@ export function createHetznerInventory(
       if (answer !== undefined) await untilFinished(z.object({ action }).parse(answer).action);
     },
     removeSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
+    setLabels: async (serverId, labels) =>
+      void (await call('PUT', `/servers/${serverId}`, { body: { labels } })),
+    applyFirewall: async (firewallId, serverId) =>
+      (await beginToApply(call, { firewallId, serverId })) !== undefined,
   };
 }

@@ -22,7 +22,7 @@ export class StackExistsError extends RetryableError {
  * APIs' own, as the providers print them.
  */
 const PERMANENT =
-  /\((unauthorized|forbidden|invalid_input|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
+  /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
 const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createHetznerClient } from '../../../src/clients/hetzner/hetzner.ts';
-import { RetryableError } from '../../../src/errors.ts';
+import { PermanentError, RetryableError } from '../../../src/errors.ts';
 import { Secret } from '../../../src/secret.ts';
 import { type Cloud, hcloudToken, runningServer, startCloud } from '../../sandbox/hetzner/setup.ts';
 
@@ -49,6 +49,40 @@ test('a server that another action has locked is waited for', async () => {
   await cloud.call('POST', `/servers/${serverId}/actions/reboot`);
   await hetzner.powerOff(serverId, never);
   expect(await status()).toBe('off');
+});
+
+test.each(['rebuild', 'delete'] as const)(
+  'a server that is protected from %s is no locked one: it is refused at once, for good',
+  async (what) => {
+    const { cloud, hetzner, serverId, status } = await setup();
+    const protection = { delete: true, rebuild: true };
+    await cloud.call('POST', `/servers/${serverId}/actions/change_protection`, protection);
+    await expect.poll(async () => (await hetzner.getServer(serverId))?.locked).toBe(false);
+    expect(await hetzner.getServer(serverId)).toMatchObject({ protection });
+    const refused =
+      what === 'delete'
+        ? hetzner.deleteServer(serverId)
+        : hetzner.rebuild(serverId, { image: 'debian-12', userData: '' }, never);
+    await expect(refused).rejects.toBeInstanceOf(PermanentError);
+    await expect(refused).rejects.toThrow(`${what} is protected for this server (protected)`);
+    expect(await status()).toBe('running');
+  },
+);
+
+test('a server is found by its name, labelled, and put under a firewall, once or twice', async () => {
+  const { cloud, hetzner, serverId } = await setup();
+  expect(String((await hetzner.findServer('agent-a1'))?.id)).toBe(serverId);
+  expect(await hetzner.findServer('agent-a')).toBeUndefined();
+  await hetzner.setLabels('servers', serverId, { 'agent-id': 'a1', backup: 'nightly' });
+  const { body } = await cloud.call('POST', '/firewalls', { name: 'agents-default', rules: [] });
+  const { id } = body.firewall;
+  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
+  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
+  expect(await hetzner.applyFirewall(1, serverId, never)).toBe(false);
+  expect(await hetzner.getServer(serverId)).toMatchObject({
+    labels: { 'agent-id': 'a1', backup: 'nightly' },
+    public_net: { firewalls: [{ id }] },
+  });
 });
 
 test('an action that ends in an error is one to try again, and says why', async () => {

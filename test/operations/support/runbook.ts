@@ -1,6 +1,6 @@
 import { createVault } from '../../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../../src/agents/store.ts';
-import type { HetznerServer } from '../../../src/clients/hetzner/hetzner.ts';
+import type { HetznerServer, HetznerSshKey } from '../../../src/clients/hetzner/hetzner.ts';
 import { NameTakenError, type TailnetDevice } from '../../../src/clients/tailscale/tailscale.ts';
 import type { Executor } from '../../../src/executors/local/executor.ts';
 import type { StackResult } from '../../../src/executors/local/messages.ts';
@@ -22,14 +22,14 @@ export function createWorld(at: Installation) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
   const answers: Partial<
-    Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild', Error[]>
+    Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall', Error[]>
   > = {};
   const servers: HetznerServer[] = [];
   const failedServers = new Set<string>();
   /** Servers whose system does not obey when it is asked to shut down. */
   const deaf = new Set<string>();
   const installed: { image: string; userData: string }[] = [];
-  const sshKeys: { id: number; name: string; labels: Record<string, string> }[] = [];
+  const sshKeys: HetznerSshKey[] = [];
   const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
   const devices: TailnetDevice[] = [];
   /** Names that devices were given, in order. */
@@ -122,6 +122,19 @@ export function createWorld(at: Installation) {
       failedToStart: async (id) => failedServers.has(id),
       findServerType: async (name) => ({ name, disk: name === 'cx23' ? 40 : 80 }),
       getServer: async (id) => servers.find((one) => String(one.id) === id),
+      findServer: async (name) => servers.find((one) => one.name === name),
+      findSshKey: async (name) => sshKeys.find((one) => one.name === name),
+      setLabels: async (kind, id, labels) => {
+        await reach(`label ${kind} ${id}`);
+        const one = [...(kind === 'servers' ? servers : sshKeys)].find((each) => String(each.id) === id);
+        one!.labels = labels;
+      },
+      applyFirewall: async (firewallId, id) => {
+        await reach(`firewall ${firewallId} ${id}`, 'firewall');
+        if (firewalls.every((one) => one.id !== firewallId)) return false;
+        servers.find((one) => String(one.id) === id)!.public_net.firewalls.push({ id: firewallId });
+        return true;
+      },
       powerOn: async (id) => power(`power on ${id}`, id, 'running'),
       shutDown: async (id) => {
         await reach(`shut down ${id}`, 'shut down');
@@ -211,7 +224,15 @@ export function server(agentId: string, id: number): HetznerServer {
     name: `agent-${agentId}`,
     status: 'running',
     labels: { 'agent-id': agentId, 'managed-by': 'agents' },
+    locked: false,
+    protection: { delete: false, rebuild: false },
     primary_disk_size: 40,
-    public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' } },
+    public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' }, firewalls: [{ id: 77 }] },
   };
+}
+
+/** An SSH key as the stacks make it; its public part is nobody's. */
+export function sshKey(agentId: string, id: number): HetznerSshKey {
+  const labels = { 'agent-id': agentId, 'managed-by': 'agents' };
+  return { id, name: `agent-${agentId}`, labels, public_key: 'ssh-ed25519 AAAA' };
 }
