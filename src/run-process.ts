@@ -156,6 +156,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     missingKeys: connections.missingKeys,
     mode: config.mode,
     publicUrl,
+    trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
     stopping,

@@ -17,6 +17,7 @@ export interface Tables {
   sweeps: SweepTable;
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
+  sessions: SessionTable;
 }
 
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -220,4 +221,12 @@ export interface HealthCheckTable {
   due_at: Timestamp;
   /** The first check since it last answered; null while it does. */
   silent_since: Timestamp | null;
+}
+
+export interface SessionTable {
+  /** A keyed hash of what the cookie holds (src/http/sessions.ts). */
+  id_hash: Buffer;
+  created_at: DefaultTimestamp;
+  expires_at: Timestamp;
+  revoked_at: Timestamp | null;
 }
