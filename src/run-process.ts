@@ -23,6 +23,7 @@ import { openRemote } from './remote.ts';
 import { startWorkerRole } from './service.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
+import { say } from './terminal-text.mjs';
 
 /** Closes what has been opened, last first; each is given its turn whatever the others do. */
 class Closers {
@@ -42,8 +43,6 @@ class Closers {
     }
   }
 }
-
-const say = (line: string) => console.log(line);
 
 /** Runs the service in this process until a signal ends it, then stops everything in order. */
 export async function runProcess(config: Config, role: Role): Promise<void> {

@@ -17,6 +17,7 @@ import { errorMessage } from '../errors.ts';
 import { configureEnvironment } from '../executors/local/executor.ts';
 import type { ProviderHost } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
+import { complain } from '../terminal-text.mjs';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -36,8 +37,8 @@ const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 async function main(args: string[]): Promise<number> {
   const config = readConfig(process.env);
-  const say = (line: string) => console.error(line);
-  const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+  const installation =
+    config.mode === 'sandbox' ? await openSandboxInstallation(config, complain) : undefined;
   try {
     // Nobody takes webhooks meanwhile; the sandbox keeps them until a service does.
     await installation?.serve({ url: config.publicUrl, port: config.port });
@@ -204,6 +205,6 @@ async function spawnCli(
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  console.error(errorMessage(error));
+  complain(errorMessage(error));
   process.exit(error instanceof ConfigError ? 2 : 1);
 }
