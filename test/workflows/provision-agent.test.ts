@@ -64,15 +64,12 @@ test('nothing that the service answers is a command to the runner', async () => 
   receiver.answers.push(404);
   const run = await runWorkflow(receiver);
   expect(run.conclusion).toBe('failure');
-  expect(run.log).toContain('gone');
-  expect(run.log).not.toMatch(/\|? *::(?:add-mask|set-output)/m);
+  expect(run.log).toContain('404: gone%0D%0A::set-output name=gone::100%25%0A::add-mask::the');
 });
 
-test('what is said meanwhile is no command to the runner', async () => {
-  const receiver = await startReceiver(secret, 'gone\n::add-mask::Heartbeat\n');
-  // The work goes on until the loop has been refused, and has written that down.
-  const work =
-    'until grep -q refused-enough "$RUNNER_TEMP/heartbeat.log"; do echo refused-enough >> "$RUNNER_TEMP/heartbeat.log"; done\necho "::add-mask::stopped" >> "$RUNNER_TEMP/heartbeat.log"';
+test('nothing that the heartbeat has said is a command to the runner', async () => {
+  const receiver = await startReceiver(secret);
+  const work = 'echo "::add-mask::stopped" >> "$RUNNER_TEMP/heartbeat.log"';
   const run = await runWorkflow(receiver, { runner: { work } });
   expect(run.conclusion).toBe('success');
   expect(run.log).toContain('Heartbeat stopped');
