@@ -1,9 +1,11 @@
 // npm run check: format, lint, types. Says little unless something is wrong.
+
+import { complain, say } from '../src/terminal-text.mjs';
 import { run } from './setup/run.mjs';
 import { root, setUp } from './setup/set-up.mjs';
 
 if (process.argv.length > 2) {
-  console.error(`npm run check takes no options, not ${process.argv.slice(2).join(' ')}`);
+  complain(`npm run check takes no options, not ${process.argv.slice(2).join(' ')}`);
   process.exit(2);
 }
 const env = await setUp({ tools: [] });
@@ -18,7 +20,7 @@ const results = await Promise.all(
   })),
 );
 for (const { name, code, output } of results) {
-  if (code !== 0) console.log(output.trimEnd());
-  console.log(`${name}: ${code === 0 ? 'ok' : 'failed'}`);
+  if (code !== 0) say(output.trimEnd());
+  say(`${name}: ${code === 0 ? 'ok' : 'failed'}`);
 }
 process.exitCode = results.every(({ code }) => code === 0) ? 0 : 1;

@@ -1,5 +1,7 @@
 // npm start: sets up what is missing, then runs the service (src/main.ts), which stops in good order when this
 // process is gone: it sees the channel close, however this one ended.
+
+import { complain } from '../src/terminal-text.mjs';
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 import { startOptionsProblem } from './setup/start-options.mjs';
@@ -7,7 +9,7 @@ import { startOptionsProblem } from './setup/start-options.mjs';
 const args = process.argv.slice(2);
 const problem = startOptionsProblem(args);
 if (problem !== null) {
-  console.error(problem);
+  complain(problem);
   process.exit(args.includes('--help') ? 0 : 2);
 }
 // The sandbox's GitHub runs the workflow on this machine.

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { say } from '../src/terminal-text.mjs';
 import { root, setUp } from './setup/set-up.mjs';
 import { summarize } from './test-summary.mjs';
 
@@ -32,7 +33,7 @@ const exitCode = await new Promise((resolve) => {
 });
 const { lines, ok } = summarize(readRecord(), { exitCode, strict: env.CI === 'true' });
 rmSync(folder, { recursive: true });
-console.log(lines.join('\n'));
+say(lines.join('\n'));
 process.exitCode = ok ? 0 : 1;
 
 /** @returns {import('./test-report.mjs').TestRecord | null} */

@@ -1,3 +1,4 @@
+import { isIP, isIPv4 } from 'node:net';
 import { z } from 'zod';
 import { oneWord, withoutWrapping } from './environment-reader.ts';
 
@@ -70,3 +71,30 @@ export const stripeKey = z
     /^[rs]k_(live|test)_\w+$/,
     'must start with sk_live_, rk_live_, sk_test_ or rk_test_, and have no other signs',
   );
+
+/** As Express's `trust proxy`: how many proxies stand in front, or which addresses are theirs. */
+export type TrustedProxies = boolean | number | string;
+
+const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal'];
+const PROXIES_PROBLEM =
+  'must be a number of proxies, or a list of addresses, networks (10.0.0.0/8), loopback, linklocal, uniquelocal';
+
+export const trustedProxies = z
+  .string()
+  .transform((text) => text.trim())
+  .refine(namesProxies, PROXIES_PROBLEM)
+  .transform((text): TrustedProxies => {
+    if (text === 'true' || text === 'false') return text === 'true';
+    return /^\d+$/.test(text) ? Number(text) : text;
+  });
+
+function namesProxies(text: string): boolean {
+  return /^(true|false|\d{1,2})$/.test(text) || text.split(',').every((part) => isNetwork(part.trim()));
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  if (prefix === undefined) return NAMED_NETWORKS.includes(address) || isIP(address) !== 0;
+  if (rest.length > 0 || isIP(address) === 0 || !/^[1-9]\d{0,2}$/.test(prefix)) return false;
+  return Number(prefix) <= (isIPv4(address) ? 32 : 128);
+}

@@ -13,6 +13,8 @@ import {
   postgresUrl,
   retrySeconds,
   sandboxBackendUrl,
+  type TrustedProxies,
+  trustedProxies,
 } from './config-fields.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { missingForDispatch } from './github-account.ts';
@@ -31,6 +33,8 @@ interface CommonConfig {
   host: string;
   port: number;
   publicUrl: string;
+  /** Whose `X-Forwarded-For` says where a request comes from. */
+  trustedProxies: TrustedProxies;
   dataDir: string;
   cacheDir: string;
   executor: ExecutorName;
@@ -129,6 +133,7 @@ function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' |
     host,
     port: listenPort,
     publicUrl: publicUrl.replace(/\/+$/, ''),
+    trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
     dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',

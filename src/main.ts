@@ -3,6 +3,7 @@ import { ConfigError, readConfig } from './config.ts';
 import { errorMessage } from './errors.ts';
 import { useOwnEnvironment } from './process-environment.ts';
 import { runProcess } from './run-process.ts';
+import { complain } from './terminal-text.mjs';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
@@ -21,7 +22,7 @@ async function main(): Promise<number> {
   } catch (error) {
     const isOurs =
       error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-    console.error(isOurs ? errorMessage(error) : `agent-stacks cannot go on: ${errorMessage(error)}`);
+    complain(isOurs ? errorMessage(error) : `agent-stacks cannot go on: ${errorMessage(error)}`);
     return isOurs ? 2 : 1;
   }
 }

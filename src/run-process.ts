@@ -26,6 +26,7 @@ import { openRemote } from './remote.ts';
 import { startWorkerRole } from './service.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
+import { say } from './terminal-text.mjs';
 
 /** Closes what has been opened, last first; each is given its turn whatever the others do. */
 class Closers {
@@ -50,7 +51,6 @@ class Closers {
   }
 }
 
-const say = (line: string) => console.log(line);
 const CLOSE_PATIENCE_MS = 10_000;
 
 /** Runs the service in this process until a signal ends it, then stops everything in order. */
@@ -174,6 +174,7 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     missingKeys: connections.missingKeys,
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     publicUrl,
+    trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
     stopping,

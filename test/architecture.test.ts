@@ -127,6 +127,19 @@ test('configuration is the only reader of the environment', () => {
   expect(readers.filter((file) => !READS_ENVIRONMENT.some((pattern) => pattern.test(file)))).toEqual([]);
 });
 
+test('whatever is printed goes through one function, which leaves nothing that a terminal obeys', () => {
+  const scripts = readdirSync(join(root, 'scripts'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.mjs$/.test(name))
+    .map((name) => join('scripts', name));
+  const printing = [...files, ...scripts].filter((file) =>
+    /\bconsole\.\w+\(|\bprocess\.std(?:out|err)\.write\(/.test(text(file)),
+  );
+  // The launcher reads and prints what the sandbox's process complains of.
+  const own = printing.filter((file) => !file.startsWith('src/sandbox/'));
+  expect(own).toEqual(['src/terminal-text.mjs']);
+  expect(text('src/launch/sandbox.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");
+});
+
 const PLANTED = {
   'src/http/planted.ts': "import { startSandbox } from '../sandbox/start.ts';\nstartSandbox();\n",
   'src/operations/planted.ts': "import { createApp } from '../http/app.ts';\ncreateApp();\n",

@@ -1,3 +1,4 @@
+import express from 'express';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, readClientConfig, readConfig } from '../src/config.ts';
 
@@ -22,6 +23,32 @@ describe('readConfig', () => {
       publicUrl: 'http://127.0.0.1:8080',
       providers: 'builtin',
     });
+  });
+
+  it.each([
+    [undefined, false],
+    ['false', false],
+    ['true', true],
+    ['2', 2],
+    [' loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1 ', 'loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1'],
+  ])('takes TRUSTED_PROXIES=%s as Express takes it', (TRUSTED_PROXIES, expected) => {
+    const { trustedProxies } = readConfig({ TRUSTED_PROXIES });
+    expect(trustedProxies).toBe(expected);
+    expect(() => express().set('trust proxy', trustedProxies)).not.toThrow();
+  });
+
+  it.each([
+    'everybody',
+    '10.0.0.0/0',
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/8/8',
+    'loopback,,',
+    '-1',
+    '1.5',
+    '1,',
+  ])('refuses TRUSTED_PROXIES=%s', (TRUSTED_PROXIES) => {
+    expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
   });
 
   it('takes an empty variable as unset', () => {

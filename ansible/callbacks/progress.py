@@ -14,7 +14,8 @@ name: progress
 type: notification
 short_description: A line for every finished task, and a file that says which task failed and why
 description:
-  - The lines begin with C(progress:), so that whoever follows the log can tell them from the rest.
+  - In the log the lines begin with C(progress:). Output of the machine is there as well and may look the same, so whoever follows a
+    run reads them in the file that C(AGENT_PROGRESS_FILE) names, which nothing else writes to.
 requirements:
   - enabled in the configuration
 """
@@ -65,7 +66,9 @@ class CallbackModule(CallbackBase):
         if result.task.action.rpartition(".")[2] in QUIET:
             return
         seconds = time.monotonic() - self._began
-        self._display.display(f"progress: {result.task.get_name()}: {how} ({seconds:.1f} s)")
+        line = f"{result.task.get_name()}: {how} ({seconds:.1f} s)"
+        self._display.display(f"progress: {line}")
+        _tell(line)
 
     def _keep(self, result: Any) -> None:
         path = os.environ.get("AGENT_FAILURE_FILE")
@@ -74,6 +77,14 @@ class CallbackModule(CallbackBase):
         failure = {"task": result.task.get_name(), "message": message_of(result.result)}
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(failure, file)
+
+
+def _tell(line: str) -> None:
+    path = os.environ.get("AGENT_PROGRESS_FILE")
+    if path is None:
+        return
+    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a", encoding="utf-8") as file:
+        file.write(" ".join(line.split())[:LONGEST_LINE] + "\n")
 
 
 QUIET = frozenset({"assert", "include_tasks", "include_role", "import_tasks", "validate_argument_spec"})

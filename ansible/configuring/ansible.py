@@ -88,7 +88,8 @@ def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
     """All of Ansible's environment: nothing is inherited but PATH and the marks by which the service finds what it
     started, so no credential of the caller's is."""
     marks = {name: os.environ[name] for name in _SERVICE_MARKS if name in os.environ}
-    return marks | {
+    progress = {"AGENT_PROGRESS_FILE": str(inputs.progress_file)} if inputs.progress_file else {}
+    return marks | progress | {
         "PATH": inputs.search_path,
         "HOME": str(folder),
         "TMPDIR": str(folder),

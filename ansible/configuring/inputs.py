@@ -47,6 +47,8 @@ class Inputs:
     software: Mapping[str, object] = field(default_factory=dict, repr=False)
     """What the agent is, as variables of the role `agent`."""
     proxy_command: str = ""
+    progress_file: Path | None = None
+    """Where the lines of callbacks/progress.py go as well, and nothing else."""
 
 
 def read_inputs(environment: Mapping[str, str]) -> Inputs:
@@ -70,6 +72,7 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         "host_keys": reader.read("AGENT_HOST_PUBLIC_KEY", _host_keys, default=None if over_ssh else ""),
         "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
         "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=None if over_ssh else ""),
+        "progress_file": reader.read("AGENT_PROGRESS_FILE", lambda text: _absolute_path(text) if text else None, default=""),
         "proxy_command": reader.read("AGENT_SSH_PROXY_COMMAND", _one_line, default=""),
     }
     if connection == "local":

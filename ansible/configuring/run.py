@@ -65,11 +65,11 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
     environment = ansible.environment(folder, inputs, run_id)
     try:
         if inputs.connection == "ssh":
-            with _told("Reach the server over SSH", log):
+            with _told("Reach the server over SSH", inputs, log):
                 open_connection(inputs.host, folder, environment, alarm)
         code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
         if inputs.connection == "ssh" and code == 0:
-            with _told("See the new host key on a connection of its own", log):
+            with _told("See the new host key on a connection of its own", inputs, log):
                 check_new_host_key(inputs.host, folder, environment, alarm)
         return code
     finally:
@@ -77,11 +77,16 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
 
 
 @contextlib.contextmanager
-def _told(what: str, log: int) -> Iterator[None]:
+def _told(what: str, inputs: Inputs, log: int) -> Iterator[None]:
     """As callbacks/progress.py tells of a task; what raises is told by others."""
     began = time.monotonic()
     yield
-    os.write(log, f"progress: {what}: ok ({time.monotonic() - began:.1f} s)\n".encode())
+    line = f"{what}: ok ({time.monotonic() - began:.1f} s)\n"
+    os.write(log, f"progress: {line}".encode())
+    if inputs.progress_file is None:
+        return
+    with open(os.open(inputs.progress_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a") as file:
+        file.write(line)
 
 
 def _run_ansible(

@@ -2,6 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { say } from '../../src/terminal-text.mjs';
 
 const answerTimeoutSeconds = 6;
 const stallTimeoutSeconds = 20;
@@ -27,7 +28,7 @@ try {
       expectWithin(stallTimeoutSeconds);
       const before = received;
       received += chunk.length;
-      if (Math.floor(before / 1e6) !== Math.floor(received / 1e6)) console.log(megabytes(received, total));
+      if (Math.floor(before / 1e6) !== Math.floor(received / 1e6)) say(megabytes(received, total));
       yield chunk;
     }
   };
@@ -39,7 +40,7 @@ try {
 } catch (error) {
   const reason = stop.signal.aborted ? stop.signal.reason : error;
   const cause = reason.cause?.code ?? reason.cause?.message;
-  console.log(`${new URL(url).host} is out of reach: ${cause ?? reason.message}`);
+  say(`${new URL(url).host} is out of reach: ${cause ?? reason.message}`);
   process.exit(1);
 }
 

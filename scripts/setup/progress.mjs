@@ -1,3 +1,4 @@
+import { printable, printableLines } from '../../src/terminal-text.mjs';
 import { Interrupted } from './run.mjs';
 
 /**
@@ -22,10 +23,10 @@ const quietMs = 2_000;
 export function createProgress(stream = process.stderr, clock = { now: Date.now }) {
   const print = stream.isTTY ? terminalLine : plainLines;
   return {
-    say: (line) => void stream.write(`${line}\n`),
+    say: (line) => void stream.write(`${printableLines(line)}\n`),
     async step(title, why, work) {
       const startedAt = clock.now();
-      const line = print(stream, `${title} (${why})`, () => clock.now() - startedAt);
+      const line = print(stream, printable(`${title} (${why})`), () => clock.now() - startedAt);
       try {
         let outcome = 'ok';
         const result = await work({
@@ -34,7 +35,7 @@ export function createProgress(stream = process.stderr, clock = { now: Date.now 
             outcome = word;
           },
         });
-        line.end(`${outcome} ${seconds(clock.now() - startedAt)}`);
+        line.end(`${printable(outcome)} ${seconds(clock.now() - startedAt)}`);
         return result;
       } catch (error) {
         line.end(
@@ -75,7 +76,7 @@ function terminalLine(stream, title, elapsedMs) {
   const timer = setInterval(tick, 1000);
   return {
     note: (/** @type {string} */ text) => {
-      detail = text.slice(0, 40);
+      detail = printable(text.slice(0, 40));
     },
     end: (/** @type {string} */ result) => {
       clearInterval(timer);
@@ -98,7 +99,7 @@ function plainLines(stream, title, elapsedMs) {
   }, plainIntervalMs);
   return {
     note: (/** @type {string} */ text) => {
-      detail = text;
+      detail = printable(text);
     },
     end: (/** @type {string} */ result) => {
       clearInterval(timer);

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { complain, complainOfUnexpected } from '../../src/terminal-text.mjs';
 import { ensureAnsible } from './ansible.mjs';
 import { ensureAnsibleLint } from './ansible-lint.mjs';
 import { prepareCacheDir } from './cache-dir.mjs';
@@ -57,8 +58,8 @@ export async function setUp(wanted) {
     return await setUpAll(wanted, interrupt.signal);
   } catch (error) {
     if (error instanceof Interrupted) process.exit(exitCode);
-    if (!(error instanceof SetupError)) throw error;
-    console.error(`\n${error.message}`);
+    if (error instanceof SetupError) complain(`\n${error.message}`);
+    else complainOfUnexpected(error);
     process.exit(1);
   } finally {
     process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onTerminate);

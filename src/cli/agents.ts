@@ -3,6 +3,7 @@ import { ConfigError, readClientConfig, readConfig } from '../config.ts';
 import { EnvironmentReader } from '../environment-reader.ts';
 import { errorMessage } from '../errors.ts';
 import { childEnvironment, useOwnEnvironment } from '../process-environment.ts';
+import { complain, complainOfUnexpected, printable, say } from '../terminal-text.mjs';
 import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
 import { createClient } from './client.ts';
 import { run } from './commands.ts';
@@ -15,11 +16,11 @@ async function main(): Promise<number> {
     command = parseCommand(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n\n${USAGE}`);
+    complain(`${error.message}\n\n${USAGE}`);
     return 2;
   }
   if (command.name === 'help') {
-    console.log(USAGE);
+    say(USAGE);
     return 0;
   }
   try {
@@ -36,13 +37,13 @@ async function main(): Promise<number> {
     const client = createClient(() => findConnection(config));
     const succeeded = await run(command, {
       client,
-      print: (line) => console.log(line),
+      print: say,
       confirm: confirmation(),
     });
     return succeeded ? 0 : 1;
   } catch (error) {
-    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
-    console.error(errorMessage(error));
+    if (error instanceof CommandError || error instanceof ConfigError) complain(errorMessage(error));
+    else complainOfUnexpected(error);
     return 1;
   }
 }
@@ -51,7 +52,7 @@ function confirmation(): ((question: string) => Promise<boolean>) | undefined {
   if (!process.stdin.isTTY) return undefined;
   return async (question) => {
     const lines = createInterface({ input: process.stdin, output: process.stderr });
-    const answer = await lines.question(`${question} Type yes: `);
+    const answer = await lines.question(`${printable(question)} Type yes: `);
     lines.close();
     return answer.trim().toLowerCase() === 'yes';
   };

@@ -3,11 +3,12 @@ import { agentJson } from '../http/agents/agent-json.ts';
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
+import { printable, printableLines } from '../terminal-text.mjs';
 import type { Command } from './arguments.ts';
 import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
 import { operationEvents } from './event-source.ts';
-import { printable, table } from './table.ts';
+import { table } from './table.ts';
 
 /** What the commands work with. */
 export interface Terminal {
@@ -200,7 +201,7 @@ function describe(event: string, data: Record<string, unknown>): string {
     default: {
       const attempt = Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : '';
       const error = data.error === undefined ? '' : `: ${printable(String(data.error))}`;
-      return `${data.status}${attempt}${error}`;
+      return `${printable(String(data.status))}${attempt}${error}`;
     }
   }
 }
@@ -212,7 +213,8 @@ function printTimeline({ print }: Terminal, operation: OperationJson): void {
     .map((entry) => [entry.step, entry.seconds === null ? 'under way' : `${entry.seconds.toFixed(1)} s`]);
   const total = operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`;
   print(table(['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]));
-  if (operation.error !== null && operation.status !== 'succeeded') print(printable(operation.error));
+  if (operation.error !== null && operation.status !== 'succeeded')
+    print(printableLines(operation.error, '  '));
 }
 
 function seconds(from: string, to: string): string {

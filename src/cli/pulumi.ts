@@ -19,6 +19,7 @@ import type { ProviderHost } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
 import { useOwnEnvironment } from '../process-environment.ts';
 import { openConnections } from '../rehearsal.ts';
+import { complain } from '../terminal-text.mjs';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -39,8 +40,8 @@ const CONFIGURE_TIMEOUT_SECONDS = 900;
 async function main(args: string[]): Promise<number> {
   const config = readConfig(process.env);
   useOwnEnvironment(process.env, config.childEnvironment);
-  const say = (line: string) => console.error(line);
-  const installation = config.mode === 'sandbox' ? await openSandboxInstallation(config, say) : undefined;
+  const installation =
+    config.mode === 'sandbox' ? await openSandboxInstallation(config, complain) : undefined;
   try {
     // Nobody takes webhooks meanwhile; the sandbox keeps them until a service does.
     await installation?.serve({ url: config.publicUrl, port: config.port });
@@ -211,6 +212,6 @@ async function spawnCli(
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  console.error(errorMessage(error));
+  complain(errorMessage(error));
   process.exit(error instanceof ConfigError ? 2 : 1);
 }

@@ -3,6 +3,7 @@ import { ConfigError } from '../config.ts';
 import { errorMessage } from '../errors.ts';
 import { useOwnEnvironment } from '../process-environment.ts';
 import { readRunnerConfig } from '../runner-config.ts';
+import { complain, say } from '../terminal-text.mjs';
 import { carryOut } from './runner/carry-out.ts';
 import { outputsOf, writeOutputs } from './runner/outputs.ts';
 
@@ -24,14 +25,14 @@ async function main(): Promise<number> {
       ending.abort();
     });
   try {
-    const outcome = await carryOut(config, ending.signal, (line) => console.log(line));
+    const outcome = await carryOut(config, ending.signal, say);
     const outputs = outputsOf(outcome);
     if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
     if (outcome.status === 'succeeded') {
-      console.log('succeeded', outputs);
+      say(`succeeded ${JSON.stringify(outputs)}`);
       return 0;
     }
-    console.error(`failed at ${outcome.failedStep}: ${outcome.error}`);
+    complain(`failed at ${outcome.failedStep}: ${outcome.error}`);
     return exitCode;
   } finally {
     if (config.isTemporary) rmSync(config.dataDir, { recursive: true, force: true });
@@ -41,6 +42,6 @@ async function main(): Promise<number> {
 try {
   process.exit(await main());
 } catch (error) {
-  console.error(errorMessage(error));
+  complain(errorMessage(error));
   process.exit(error instanceof ConfigError ? 2 : 1);
 }

@@ -1,8 +1,10 @@
-import { stripVTControlCharacters } from 'node:util';
+import { printable } from '../terminal-text.mjs';
 
 /** Columns as wide as their longest entry, for people. */
 export function table(header: readonly string[], rows: readonly (readonly (string | null)[])[]): string {
-  const lines = [header, ...rows].map((row) => row.map((cell) => printable(cell ?? '-')));
+  const lines = [header, ...rows].map((row) =>
+    row.map((cell) => printable(cell ?? '-').replaceAll('\t', ' ')),
+  );
   const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines
     .map((line) =>
@@ -12,9 +14,4 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
         .trimEnd(),
     )
     .join('\n');
-}
-
-/** Text from elsewhere without what would move a terminal's cursor or change its colours. */
-export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/(?!\t)\p{Cc}/gu, ' ');
 }

@@ -2,7 +2,6 @@ import express, { type RequestHandler } from 'express';
 import { z } from 'zod';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
-import { createSignInAttempts } from '../http/sign-in-attempts.ts';
 import { layout } from './layout.ts';
 import { signInPage } from './sign-in-page.ts';
 
@@ -24,33 +23,30 @@ interface SignIn {
 }
 
 /** The page that exchanges the operator's token for a cookie. */
-export function createSignIn({ machines, log }: HttpDeps, authentication: Authentication): SignIn {
-  const attempts = createSignInAttempts();
+export function createSignIn({ machines }: HttpDeps, authentication: Authentication): SignIn {
   const page = (content: { next: string; problem?: string }) =>
     layout({ title: 'Sign in', main: signInPage(content), machines }).toString();
 
-  const submit: RequestHandler = (request, response) => {
+  const submit: RequestHandler = async (request, response) => {
     const { token, next } = formSchema.parse(request.body ?? {});
-    const address = request.ip ?? '';
-    const waitSeconds = attempts.waitSeconds(address);
-    if (waitSeconds > 0) {
-      const problem = `Too many attempts. Try again in ${waitSeconds} seconds.`;
-      response.status(429).set('retry-after', String(waitSeconds)).type('html').send(page({ next, problem }));
-    } else if (authentication.isApiToken(token.trim())) {
-      authentication.startSession(response);
+    const check = await authentication.checkToken(request, response, token.trim());
+    if (check.right) {
+      await authentication.startSession(response);
       response.redirect(303, next);
-    } else {
-      attempts.failed(address);
-      log.warn({ event: 'sign-in.refused', address }, 'a sign-in with a wrong token');
-      response
-        .status(401)
-        .type('html')
-        .send(page({ next, problem: 'This is not the token.' }));
+      return;
     }
+    const { waitSeconds } = check;
+    if (waitSeconds > 0) response.set('retry-after', String(waitSeconds));
+    const problem =
+      waitSeconds > 0 ? `Too many attempts. Try again in ${waitSeconds} seconds.` : 'This is not the token.';
+    response
+      .status(waitSeconds > 0 ? 429 : 401)
+      .type('html')
+      .send(page({ next, problem }));
   };
   return {
-    redirectStrangers: (request, response, next) => {
-      if (authentication.isOperator(request)) next();
+    redirectStrangers: async (request, response, next) => {
+      if (await authentication.isOperator(request, response)) next();
       else response.redirect(303, `/sign-in?next=${encodeURIComponent(request.originalUrl)}`);
     },
     show: (request, response) => {
@@ -58,8 +54,8 @@ export function createSignIn({ machines, log }: HttpDeps, authentication: Authen
       response.send(page({ next: ownPath.parse(request.query.next) }));
     },
     submit: [express.urlencoded({ extended: false, limit: '8kb' }), authentication.requireSameOrigin, submit],
-    signOut: (_request, response) => {
-      authentication.endSession(response);
+    signOut: async (request, response) => {
+      await authentication.endSession(request, response);
       response.redirect(303, '/sign-in');
     },
   };

@@ -19,6 +19,7 @@ export interface Tables {
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
+  sessions: SessionTable;
 }
 
 type Json<T extends object> = JSONColumnType<T, string, string>;
@@ -251,4 +252,12 @@ export interface HealthCheckTable {
   due_at: Timestamp;
   /** The first check since it last answered; null while it does. */
   silent_since: Timestamp | null;
+}
+
+export interface SessionTable {
+  /** A keyed hash of what the cookie holds (src/http/sessions.ts). */
+  id_hash: Buffer;
+  created_at: DefaultTimestamp;
+  expires_at: Timestamp;
+  revoked_at: Timestamp | null;
 }

@@ -59,6 +59,7 @@ export function createApp(deps: HttpDeps): Express {
   const app = express();
   const authentication = createAuthentication(deps);
   app.disable('x-powered-by');
+  app.set('trust proxy', deps.trustedProxies ?? false);
   app.use(securityHeaders(deps.publicUrl));
   if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
 

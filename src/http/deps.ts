@@ -1,3 +1,4 @@
+import type { TrustedProxies } from '../config-fields.ts';
 import type { Database } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/event-hub.ts';
@@ -21,6 +22,8 @@ export interface HttpDeps {
   mode: 'sandbox' | 'live';
   /** How callbacks and links reach this service, without a slash at the end. */
   publicUrl: string;
+  /** Whose `X-Forwarded-For` counts, as Express's `trust proxy`; nobody's by default. */
+  trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */
   checkoutUrl?: string | undefined;
   /** What stands behind the sandbox's servers; said on every page. Undefined in live mode. */

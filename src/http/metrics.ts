@@ -37,8 +37,15 @@ interface Sample {
   suffix?: string;
 }
 
-/** One metric in the text format. */
+const PREFIX = 'agent_stacks_';
+
+/** One metric in the text format, and once more under the name without a prefix that it had at first. */
 export function format(name: string, type: string, help: string, samples: readonly Sample[]): string {
+  const deprecated = `Deprecated, gone in the next release: use ${PREFIX}${name}. ${help}`;
+  return formatNamed(`${PREFIX}${name}`, type, help, samples) + formatNamed(name, type, deprecated, samples);
+}
+
+function formatNamed(name: string, type: string, help: string, samples: readonly Sample[]): string {
   const lines = samples.map(({ labels, value, suffix = '' }) => {
     const pairs = Object.entries(labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
     return `${name}${suffix}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}\n`;

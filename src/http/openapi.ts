@@ -93,6 +93,7 @@ function refusals(one: Endpoint) {
       ? { 413: problem('The body is larger than 64 KiB'), 415: problem('The body is not JSON') }
       : {}),
     421: problem('Sandbox mode: the request names a host other than this machine'),
+    ...(operator ? { 429: problem('Too many wrong tokens from this address') } : {}),
     500: problem('Something went wrong here; the log says what'),
     ...(operator ? { 503: problem('The database is away') } : {}),
   };

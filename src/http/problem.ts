@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { isDatabaseUnavailable } from '../database/connect.ts';
 import { ConflictError, errorMessage, InvalidInputError, NotFoundError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, shortened } from '../log.ts';
 
 /** RFC 9457 problem details. */
 export const problemSchema = z
@@ -35,6 +35,7 @@ export interface Refusal {
 }
 
 const DATABASE_RETRY_SECONDS = 5;
+const LONGEST_PATH = 200;
 
 /** What an error says to the outside; the text of an unexpected one stays in the log. */
 export function refusalOf(error: unknown): Refusal {
@@ -82,7 +83,8 @@ export function logRefusal(
   const fields = {
     event: 'http.refused',
     method: request.method,
-    path: request.path,
+    // A URL may have 16 KB.
+    path: shortened(request.path, LONGEST_PATH),
     status: refusal.status,
   };
   if (refusal.status === 500) log.error({ ...fields, err: error }, 'a request failed unexpectedly');

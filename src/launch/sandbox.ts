@@ -1,7 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { SandboxAnswer, SandboxStartMessage } from '../sandbox/main.ts';
+import { complain } from '../terminal-text.mjs';
 
 export interface HostedSandbox {
   url: string;
@@ -20,11 +22,13 @@ export async function hostSandbox(
 ): Promise<HostedSandbox> {
   const child = fork(fileURLToPath(new URL('../sandbox/main.ts', import.meta.url)), [], {
     env: environment,
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // What it complains of may quote what others sent it.
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     // Signals to the terminal's group are not for it: it is stopped in its turn, after those who still need it.
     detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
+  createInterface({ input: child.stderr! }).on('line', complain);
   const exited = once(child, 'exit').then(() => {});
   const answer = nextAnswer(child);
   child.send({ type: 'start', ...start });

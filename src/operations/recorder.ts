@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../agents/states.ts';
 import { setAgentStep } from '../agents/store.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
+import { Backlog, gapLine } from './backlog.ts';
 import { type Claim, lockClaim } from './claims.ts';
 import { appendEvents, type OperationEvent } from './events.ts';
 import { LEASE_SECONDS } from './states.ts';
@@ -19,6 +20,8 @@ export interface Recorder {
 const BATCH_MS = 150;
 const RETRY_MS = 500;
 const LONGEST_LINE = 4_000;
+/** Of a flood, which one statement could not hold, the newest lines are kept. */
+const MOST_LINES = 1_000;
 
 /**
  * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit. Writes follow each other in order.
@@ -30,17 +33,22 @@ export function createRecorder(
   onError: (error: unknown) => void,
 ): Recorder {
   let currentStep = 'queued';
-  let held: OperationEvent[] = [];
+  const held = new Backlog<OperationEvent>(MOST_LINES, ({ type }) => type === 'log');
+  let isWaiting = false;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
   const flush = () => {
     clearTimeout(timer);
     timer = undefined;
-    if (held.length === 0) return;
-    const events = held;
-    held = [];
-    writing = writing.then(() => persist(database, operation, events)).catch(onError);
+    if (held.isEmpty || isWaiting) return;
+    isWaiting = true;
+    // Taken when their turn comes: until then the newest of a flood push the oldest out.
+    const writeHeld = () => {
+      isWaiting = false;
+      return persist(database, operation, withGap(held.take()));
+    };
+    writing = writing.then(writeHeld).catch(onError);
   };
   const hold = (event: OperationEvent) => {
     held.push(event);
@@ -64,6 +72,10 @@ export function createRecorder(
       await writing;
     },
   };
+}
+
+function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] }): OperationEvent[] {
+  return leftOut === 0 ? items : [{ type: 'log', data: { line: gapLine(leftOut) } }, ...items];
 }
 
 /** While the database is away, what there is to tell waits for it, for as long as the lease can outlast that. */

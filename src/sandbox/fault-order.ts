@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isPattern } from './path-pattern.ts';
 
 export const faultAreas = ['hetzner', 'tailscale', 'stripe', 'machines', 'github'] as const;
 export type FaultArea = (typeof faultAreas)[number];
@@ -34,7 +35,8 @@ export const faultOrderSchema = z
     path: z
       .string()
       .regex(/^[/^*]/, 'starts with / or * (a glob), or with ^ (a regular expression)')
-      .refine(compiles, 'not a valid regular expression')
+      .max(300)
+      .refine(isPattern, 'not a valid regular expression')
       .default('**'),
     times: z.number().int().min(1).max(1_000_000).default(1),
     effect: faultEffectSchema,
@@ -47,28 +49,3 @@ export const faultOrderSchema = z
 const hetznerOnly = new Set<FaultEffect['kind']>(['action-error', 'limit', 'stock-out']);
 
 export type FaultOrder = z.infer<typeof faultOrderSchema>;
-
-/** A pattern that starts with ^ is a regular expression; otherwise `*` is one path segment, `**` is anything. */
-export function pathMatches(pattern: string, path: string): boolean {
-  return toRegExp(pattern).test(path);
-}
-
-function toRegExp(pattern: string): RegExp {
-  if (pattern.startsWith('^')) return new RegExp(pattern);
-  const source = pattern
-    .split(/(\*\*|\*)/)
-    .map((part) =>
-      part === '**' ? '.*' : part === '*' ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
-    )
-    .join('');
-  return new RegExp(`^${source}$`);
-}
-
-function compiles(pattern: string): boolean {
-  try {
-    toRegExp(pattern);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -3,13 +3,8 @@ import express, { type NextFunction, type Request, type RequestHandler, type Res
 import type pg from 'pg';
 import { z } from 'zod';
 import { faultBody } from './fault-answers.ts';
-import {
-  type FaultArea,
-  type FaultEffect,
-  type FaultOrder,
-  faultOrderSchema,
-  pathMatches,
-} from './fault-order.ts';
+import { type FaultArea, type FaultEffect, type FaultOrder, faultOrderSchema } from './fault-order.ts';
+import { PatternTooSlow, pathMatches } from './path-pattern.ts';
 
 export type { FaultArea, FaultEffect, FaultOrder } from './fault-order.ts';
 
@@ -92,7 +87,7 @@ async function takeFault(
     [area, method],
   );
   for (const fault of rows) {
-    if (!pathMatches(fault.path, path)) continue;
+    if (!(await matches(pool, fault, path))) continue;
     const taken = await pool.query(
       'UPDATE faults SET remaining = remaining - 1 WHERE id = $1 AND remaining > 0',
       [fault.id],
@@ -100,6 +95,18 @@ async function takeFault(
     if (taken.rowCount === 1) return fault.effect;
   }
   return undefined;
+}
+
+/** An order whose pattern takes too long is over: it would hold up every call to come. */
+async function matches(pool: pg.Pool, fault: FaultRow, path: string): Promise<boolean> {
+  try {
+    return pathMatches(fault.path, path);
+  } catch (error) {
+    if (!(error instanceof PatternTooSlow)) throw error;
+    await pool.query('UPDATE faults SET remaining = 0 WHERE id = $1', [fault.id]);
+    console.error(`sandbox: fault ${fault.id} is over. ${error.message}`);
+    return false;
+  }
 }
 
 async function applyFault(

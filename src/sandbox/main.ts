@@ -48,6 +48,8 @@ if (process.send === undefined) {
   console.error('The sandbox is started by the service (npm start), not by hand.');
   process.exit(1);
 }
+// The launcher prints what is written there. Where it is gone there is nobody to tell, and this process ends in order all the same.
+process.stderr.on('error', () => undefined);
 // Ctrl-C reaches the whole process group; the launcher ends the sandbox last, after those who still need it.
 process.on('SIGINT', () => undefined);
 process.once('SIGTERM', end);

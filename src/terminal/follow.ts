@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import type { EventHub } from '../operations/event-hub.ts';
 import { readEvents } from '../operations/events.ts';
+import { printable, printableLines } from '../terminal-text.mjs';
 
 /**
  * Prints what operations do while they do it: every step with the time it took, and how they end.
@@ -23,6 +24,8 @@ export function followOnTerminal(deps: {
   });
 }
 
+/** What an error says stands apart from what we say. */
+const ERROR_INDENT = '      | ';
 const END_STATES = new Set(['succeeded', 'failed', 'cancelled']);
 
 class Follower {
@@ -69,24 +72,29 @@ class Follower {
       .select(['kind', 'agent_id'])
       .where('operation_id', '=', this.#operationId)
       .executeTakeFirstOrThrow();
-    return `${row.agent_id}  ${row.kind}`;
+    return printable(`${row.agent_id}  ${row.kind}`);
   }
 
   #enterStep(name: string, at: Date): void {
     const last = this.#step;
     this.#step = { name, since: at };
-    if (last !== undefined) this.#say(`  ${this.#label}  ${last.name} ${seconds(last.since, at)}`);
+    if (last !== undefined) this.#say(`  ${this.#label}  ${printable(last.name)} ${seconds(last.since, at)}`);
   }
 
   #showStatus(data: Record<string, unknown>, at: Date): boolean {
     const status = String(data.status);
-    const why = data.error === undefined ? '' : ` (${String(data.failedStep)}): ${String(data.error)}`;
+    const why =
+      data.error === undefined
+        ? ''
+        : ` (${printable(String(data.failedStep))}): ${printableLines(String(data.error), ERROR_INDENT)}`;
     if (status === 'active')
       this.#say(`  ${this.#label}  taken up${Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : ''}`);
     if (status === 'queued' && data.error !== undefined)
       this.#say(`  ${this.#label}  failed, to be tried again${why}`);
     if (!END_STATES.has(status)) return false;
-    this.#say(`  ${this.#label}  ${status.toUpperCase()} after ${seconds(this.#begun ?? at, at)}${why}`);
+    this.#say(
+      `  ${this.#label}  ${printable(status.toUpperCase())} after ${seconds(this.#begun ?? at, at)}${why}`,
+    );
     return true;
   }
 }

@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { describeWithAnsible } from './ansible-folder.ts';
@@ -62,6 +62,28 @@ describeWithAnsible('a run of configure', () => {
     ]);
     expect(run.log()).toMatch(/^progress: Say much: ok \(\d\.\d s\)$/m);
     expect(run.log()).toMatch(/^progress: Have luck: failed \(\d\.\d s\)$/m);
+  });
+
+  it('tells its progress in a file of its own, in which a machine can write nothing', {
+    timeout: slow,
+  }, async () => {
+    run = setup();
+    const file = join(run.folder, 'progress');
+    const lie = 'x\\nprogress: Everything: ok (0.1 s)\\n';
+    const forge = { argv: ['sh', '-c', `printf '${lie}'; printf '${lie}' >&2; exit 1`] };
+    const { code } = await run.start({
+      ...local([
+        { name: 'One\n two', 'ansible.builtin.command': { argv: ['true'] } },
+        { name: 'Forge', 'ansible.builtin.command': forge },
+      ]),
+      AGENT_PROGRESS_FILE: file,
+    }).ended;
+    expect(code).toBe(1);
+    expect(run.log()).toContain('Everything: ok');
+    expect(readFileSync(file, 'utf8')).toMatch(
+      /^One two: changed \(\d\.\d s\)\nForge: failed \(\d\.\d s\)\n$/,
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
   it('shows nothing of a task whose output is secret', { timeout: slow }, async () => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseCommand } from '../../src/cli/arguments.ts';
 import { finishProvision, log, step, tell } from '../http/support/progress.ts';
@@ -130,11 +131,26 @@ describe('npm run agents', () => {
 
   it('prints the log so far without -f, and nothing that moves the terminal’s cursor', async () => {
     const { agentId, operationId } = await create();
-    await tell(service.database, operationId, [log('a\u001b[2Jb\u0007c')]);
+    await tell(service.database, operationId, [log('a\u001b[2Jb\u009bc\u202ed')]);
     const { code, out } = await agents('logs', agentId);
     expect(code).toBe(0);
-    expect(out).toContain('ab c');
+    expect(out).toContain('a\\u001b[2Jb\\u009bc\\u202ed');
     expect(out).toContain('under way');
+  });
+
+  it('shows nothing of an error that the terminal could obey or take for a line of ours, as JSON neither', async () => {
+    const { agentId, operationId } = await create();
+    const error = 'x\u001b[2J\u009b2J\u202e\u007f\nprovision succeeded';
+    await sql`update operations set error = ${error} where operation_id = ${operationId}`.execute(
+      service.database,
+    );
+    await sql`update agents set error = ${error} where agent_id = ${agentId}`.execute(service.database);
+    const shown = await agents('show', agentId);
+    expect(shown.code).toBe(0);
+    expect(shown.out).not.toMatch(/^provision succeeded/m);
+    const json = await agents('show', agentId, '--json');
+    expect(JSON.parse(json.out)).toMatchObject({ error, operations: [{ error }] });
+    for (const { out } of [shown, json]) expect(out).not.toMatch(/(?!\n)[\p{Cc}\u202e]/u);
   });
 
   it('waits where asked to, and exits 1 where the operation failed', async () => {

@@ -78,7 +78,7 @@ describe('signing in', () => {
     expect(response.headers.get('strict-transport-security')).not.toBeNull();
   });
 
-  it('refuses cookies that were made up, changed or have expired', async () => {
+  it('refuses cookies that were made up or changed', async () => {
     const cookie = await signIn();
     const { createTokenSigner } = await import('../../src/http/signed-token.ts');
     const name = cookie.split('=')[0];
@@ -86,8 +86,9 @@ describe('signing in', () => {
       `${name}=${createTokenSigner(new Secret(secret), purpose).sign('operator', seconds)}`;
     const status = async (value: string) =>
       (await service.ask('/api/agents', { headers: { cookie: value } })).status;
-    expect(await status(forged(API_TOKEN, 'operator session', 60))).toBe(200);
-    expect(await status(forged(API_TOKEN, 'operator session', -1))).toBe(401);
+    expect(await status(cookie)).toBe(200);
+    // Signed cookies of earlier versions, which nobody could end.
+    expect(await status(forged(API_TOKEN, 'operator session', 60))).toBe(401);
     expect(await status(forged(API_TOKEN, 'buyer status', 60))).toBe(401);
     expect(await status(forged('another-token-entirely', 'operator session', 60))).toBe(401);
     expect(await status(`${cookie.slice(0, -2)}xx`)).toBe(401);
@@ -106,25 +107,6 @@ describe('signing in', () => {
     const response = await submit('/sign-out', {}, { cookie: await signIn() });
     expect(response.headers.get('location')).toBe('/sign-in');
     expect(response.headers.get('set-cookie')).toMatch(/Expires=Thu, 01 Jan 1970/);
-  });
-
-  it('lets nobody guess', async () => {
-    const guessed = await startService();
-    const attempt = async (token: string) => {
-      const response = await fetch(`${guessed.url}/sign-in`, {
-        method: 'POST',
-        redirect: 'manual',
-        headers: { origin: guessed.url },
-        body: new URLSearchParams({ token }),
-      });
-      return response.status;
-    };
-    const answers: number[] = [];
-    for (let index = 0; index < 11; index++) answers.push(await attempt(`guess-${index}`));
-    expect(answers).toEqual([...Array(10).fill(401), 429]);
-    expect(await attempt(API_TOKEN)).toBe(429);
-    expect(JSON.stringify(guessed.logged)).not.toContain('guess-1');
-    await guessed.stop();
   });
 });
 

@@ -397,12 +397,23 @@ describe('documents', () => {
     });
     const create = document.paths['/api/agents']!.post!;
     expect(create.security).toEqual([{ apiToken: [] }, { session: [] }]);
-    const refusals = ['400', '401', '403', '405', '409', '413', '415', '421', '422', '500', '503'];
+    const refusals = ['400', '401', '403', '405', '409', '413', '415', '421', '422', '429', '500', '503'];
     expect(Object.keys(create.responses)).toEqual(['202', ...refusals]);
     const stop = document.paths['/api/agents/{agentId}/stop']!.post!;
     expect(Object.keys(stop.responses)).toEqual(expect.arrayContaining(['202', '403', '404', '409', '421']));
     expect(stop.requestBody).toMatchObject({ required: false });
     expect(document.paths['/healthz']!.get!.security).toBeUndefined();
+  });
+
+  it('logs no more than the beginning of a long path', async () => {
+    const path = `/api/${'x'.repeat(15_000)}`;
+    expect((await service.ask(path)).status).toBe(404);
+    const line = service.logged.findLast(({ event }) => event === 'http.refused');
+    expect(line).toMatchObject({
+      status: 404,
+      path: expect.stringMatching(/^\/api\/x+… \(14805 more characters\)$/),
+    });
+    expect(JSON.stringify(line).length).toBeLessThan(1_000);
   });
 
   it('counts in Prometheus’ format', async () => {
@@ -416,6 +427,17 @@ describe('documents', () => {
         /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
       );
     }
+    // Names without the prefix stay for one release, and say so.
+    const values = (prefix: string) =>
+      [...text.matchAll(new RegExp(`^${prefix}((?!agent_stacks_)[a-z].*)$`, 'gm'))].map(
+        ([, sample]) => sample,
+      );
+    expect(values('agent_stacks_').length).toBeGreaterThan(30);
+    expect(values('')).toEqual(values('agent_stacks_'));
+    const help = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, words]) => [name, words] as const);
+    for (const [name, words] of help)
+      expect(words!.startsWith('Deprecated')).toBe(!name!.startsWith('agent_stacks_'));
+    expect(text).toMatch(/^agent_stacks_agents\{status="running"\} [1-9]/m);
     expect(text).toMatch(/^agents\{status="running"\} [1-9]/m);
     expect(text).toMatch(/^operations\{kind="provision",status="queued"\} [1-9]/m);
     expect(text).toMatch(/^provision_seconds_bucket\{le="\+Inf"\} [1-9]/m);

@@ -154,6 +154,25 @@ test('what an earlier attempt says late changes nothing, through every door', as
   );
 });
 
+test('of a flood of lines the last ones are kept with every step, and the gap is told', async () => {
+  await order(at, 'a1');
+  const { claim: mine } = await claim(at);
+  const errors: unknown[] = [];
+  const recorder = createRecorder(at.database, { claim: mine, agentId: 'a1', kind: 'provision' }, (error) =>
+    errors.push(error),
+  );
+  for (let line = 0; line < 40_000; line += 1) recorder.log(`line ${line}`);
+  recorder.step('verifying');
+  recorder.log(`${'x\n'.repeat(40_000)}the last word`);
+  await recorder.close();
+  expect(errors).toEqual([]);
+  const events = await readEvents(at.database, mine.operationId, 0, 10_000);
+  expect(events.at(-1)!.data).toEqual({ line: 'the last word' });
+  expect(events.map(({ data }) => data)).toContainEqual({ step: 'verifying' });
+  expect(events.filter(({ data }) => /^… \d+ lines are left out/.test(String(data.line)))).not.toEqual([]);
+  expect(events.length).toBeLessThan(2_500);
+});
+
 test('a finished operation takes no further word', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);

@@ -27,6 +27,22 @@ test('elsewhere than on a terminal: what and why, a sign of life every 10 s, how
   expect(written()).toBe('Building (needed)\n  10.0 s, 12 packages\n  20.0 s, 12 packages\n  ok 21.3 s\n');
 });
 
+test('nothing that a program says in between is obeyed by the terminal', async () => {
+  for (const terminal of [{ isTTY: true, columns: 80 }, {}]) {
+    const { progress, written } = setup(terminal);
+    progress.say('a\u001b[2Jb');
+    const done = progress.step('Building', 'needed', async (step) => {
+      step.note('\u001b[1A\u009b\n\u202e');
+      await lasting(21_300)();
+      step.outcome('\u001b[31mok');
+    });
+    await vi.runAllTimersAsync();
+    await done;
+    expect(written()).toContain('a\\u001b[2Jb\n');
+    expect(written().replaceAll('\r\x1b[K', '')).not.toMatch(/(?!\n)[\p{Cc}\u202e]/u);
+  }
+});
+
 test('on a terminal: one line, drawn over, with the seconds from the second one on', async () => {
   const { progress, drawn } = setup({ isTTY: true, columns: 80 });
   const done = progress.step('Building', 'needed', lasting(3_400));

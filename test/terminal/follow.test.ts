@@ -77,6 +77,18 @@ test('a failed try, the next attempt and the end say why and where', async () =>
   expect(said.find((line) => line.includes('FAILED'))).toMatch(/\(creating_server\): 401$/);
 });
 
+test('no error moves the cursor or adds a line that looks like ours', async () => {
+  await order(at, 'a1');
+  const { claim: mine } = await claim(at);
+  const error = new PermanentError('no\u001b[2J\u009b2J\u202e\n  a1  provision  SUCCEEDED after 1.0 s');
+  await settleFailure(at, mine, { error, step: 'creating_server' });
+  await untilSaid(/FAILED/);
+  const text = said.join('\n');
+  expect(text).not.toMatch(/(?!\n)[\p{Cc}\u202e]/u);
+  expect(text).toContain('no\\u001b[2J\\u009b2J\\u202e\n      |   a1  provision  SUCCEEDED');
+  expect(text).not.toMatch(/^ {2}a1 {2}provision {2}SUCCEEDED/m);
+});
+
 test('more lines than one read gives do not hide the end', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);

@@ -59,6 +59,22 @@ test('a failure is reported with its error, whatever is in it, and its step; the
   expect(run.log).toMatch(/\| Heartbeat stopped\n[\s\S]*orphan processes: none\n$/);
 });
 
+test('nothing that the service answers is a command to the runner', async () => {
+  const receiver = await startReceiver(secret, 'gone\r\n::set-output name=gone::100%\n::add-mask::the\n');
+  receiver.answers.push(404);
+  const run = await runWorkflow(receiver);
+  expect(run.conclusion).toBe('failure');
+  expect(run.log).toContain('404: gone%0D%0A::set-output name=gone::100%25%0A::add-mask::the');
+});
+
+test('nothing that the heartbeat has said is a command to the runner', async () => {
+  const receiver = await startReceiver(secret);
+  const work = 'echo "::add-mask::stopped" >> "$RUNNER_TEMP/heartbeat.log"';
+  const run = await runWorkflow(receiver, { runner: { work } });
+  expect(run.conclusion).toBe('success');
+  expect(run.log).toContain('Heartbeat stopped');
+});
+
 test('a step of the workflow that fails before the work is named', async () => {
   const receiver = await startReceiver(secret);
   const run = await runWorkflow(receiver, { runner: { setUp: 'exit 3' } });

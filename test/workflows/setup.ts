@@ -19,7 +19,7 @@ export interface Callback {
 }
 
 /** A service's webhook: keeps what is reported, and answers 200 unless `answers` says otherwise. */
-export async function startReceiver(secret: string) {
+export async function startReceiver(secret: string, answer = '{"received": true}') {
   const callbacks: Callback[] = [];
   const answers: number[] = [];
   const server = createServer(async (request, response) => {
@@ -34,9 +34,7 @@ export async function startReceiver(secret: string) {
       proof: request.headers.authorization,
       body: JSON.parse(raw.toString()),
     });
-    response
-      .writeHead(answers.shift() ?? 200, { 'Content-Type': 'application/json' })
-      .end('{"received": true}');
+    response.writeHead(answers.shift() ?? 200, { 'Content-Type': 'application/json' }).end(answer);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {

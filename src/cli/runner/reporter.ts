@@ -1,4 +1,5 @@
 import type { ServiceLink } from '../../clients/service-link.ts';
+import { Backlog, gapLine } from '../../operations/backlog.ts';
 import type { Lease } from '../../operations/lease.ts';
 import type { RunnerRecord } from '../../operations/remote/record.ts';
 
@@ -15,7 +16,34 @@ export interface Reporter {
 
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
+const LONGEST_LINE = 4_000;
+/** Of a flood the newest lines are kept, so that the last ones are told in time. */
+const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
+
+type Told = { line: string } | { step: string };
+type Message = [route: 'status' | 'record', body: object];
+
+/** What is told, in order, as few messages. */
+function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Message[] {
+  const messages: Message[] = [];
+  let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];
+  const endBatch = () => {
+    if (lines.length > 0) messages.push(['record', { record: { kind: 'log', lines } }]);
+    lines = [];
+  };
+  for (const told of items) {
+    if ('line' in told) {
+      if (lines.length === BATCH_LINES) endBatch();
+      lines.push(told.line);
+    } else {
+      endBatch();
+      messages.push(['status', { status: 'provisioning', step: told.step }]);
+    }
+  }
+  endBatch();
+  return messages;
+}
 
 /**
  * Every answer renews the lease: whoever is heard of holds the attempt. `onError` hears of what could not be told; a LostError among
@@ -30,7 +58,8 @@ export function createReporter(deps: {
 }): Reporter {
   const { link, lease, leaseMs, say, onError } = deps;
   let currentStep = 'queued';
-  const held: string[] = [];
+  const held = new Backlog<Told>(MOST_LINES, (told) => 'line' in told);
+  let isWaiting = false;
   let timer: NodeJS.Timeout | undefined;
   let telling: Promise<unknown> = Promise.resolve();
 
@@ -48,10 +77,14 @@ export function createReporter(deps: {
   const flush = () => {
     clearTimeout(timer);
     timer = undefined;
-    while (held.length > 0) {
-      const lines = held.splice(0, BATCH_LINES);
-      inTurn(() => send('record', { record: { kind: 'log', lines } })).catch(onError);
-    }
+    if (held.isEmpty || isWaiting) return;
+    isWaiting = true;
+    void inTurn(tellHeld);
+  };
+  // Taken when their turn comes: until then the newest of a flood push the oldest out.
+  const tellHeld = async () => {
+    isWaiting = false;
+    for (const batch of batches(held.take())) await send(...batch).catch(onError);
   };
   const alive = setInterval(() => {
     inTurn(() => send('record', { record: { kind: 'alive' } })).catch(onError);
@@ -64,12 +97,12 @@ export function createReporter(deps: {
       if (name === currentStep) return;
       currentStep = name;
       say(`▸ ${name}`);
+      held.push({ step: name });
       flush();
-      inTurn(() => send('status', { status: 'provisioning', step: name })).catch(onError);
     },
     log: (line) => {
       say(line);
-      held.push(...line.split('\n'));
+      for (const part of line.split('\n')) held.push({ line: part.slice(0, LONGEST_LINE) });
       timer ??= setTimeout(flush, BATCH_MS);
     },
     record: (record) => {

@@ -49,9 +49,11 @@ const VERBS: Record<string, string> = {
   refresh: 'looking at',
 };
 
-/** One line of the operation's log. */
+/** For the operation's log: a line, and below it what more a message has. */
 export function logLine(progress: Progress): string {
-  if (progress.kind === 'diagnostic') return `${progress.severity}: ${progress.message}`;
+  // A message may quote a machine: none of its lines stands where ours begin.
+  if (progress.kind === 'diagnostic')
+    return `${progress.severity}: ${progress.message.replaceAll('\n', '\n  ')}`;
   const what = `${progress.name} (${progress.type.split(':').at(-1)})`;
   const verb = VERBS[progress.operation] ?? progress.operation;
   const suffix = progress.phase === 'begins' ? '…' : progress.phase === 'done' ? ': done' : ': failed';

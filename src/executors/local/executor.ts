@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
@@ -80,9 +81,13 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
   };
   return {
     up: async (run, program, { mayBeNew, keys, onProgress }) => {
-      const environment = configureEnvironment(settings.configure, run, keys);
+      const progressFile = `${logFile(settings.configure, run)}.progress`;
+      const environment = {
+        ...configureEnvironment(settings.configure, run, keys),
+        AGENT_PROGRESS_FILE: progressFile,
+      };
       const made = mayBeNew && (await makeAgentStack(settings.state, program));
-      const stopFollowing = followProgress(logFile(settings.configure, run), run.log);
+      const stopFollowing = followProgress(progressFile, run.log);
       try {
         return await runTask(run, {
           verb: 'up',
@@ -93,6 +98,7 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
         });
       } finally {
         await stopFollowing();
+        await rm(progressFile, { force: true }).catch(() => {});
       }
     },
     renewKey: async (run, program) => {

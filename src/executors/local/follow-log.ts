@@ -1,13 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How ansible/callbacks/progress.py begins the lines that are for people. */
-const PROGRESS = /^progress: (.*)$/;
 const LOOK_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Tells each progress line of a configuration's log as it is written. An attempt's log begins with the attempt.
+ * Tells each line that ansible/callbacks/progress.py writes to its file, as it is written. A file of its own: in the log a machine could
+ * forge these lines, and bury them.
  * @returns ends it, after what has been written by then is told.
  */
 export function followProgress(path: string, tell: (line: string) => void): () => Promise<void> {
@@ -49,9 +48,6 @@ async function readRest(file: FileHandle): Promise<string> {
 function tellLines(text: string, tell: (line: string) => void): string {
   const lines = text.split('\n');
   const rest = lines.pop() ?? '';
-  for (const line of lines) {
-    const [, said] = PROGRESS.exec(line) ?? [];
-    if (said !== undefined) tell(said);
-  }
+  for (const line of lines) tell(line);
   return rest;
 }

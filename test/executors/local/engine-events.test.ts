@@ -51,3 +51,10 @@ test('resources that stay as they are, the stack and the providers are not told'
   ])
     expect(progressOf(event({ resourcePreEvent: { metadata: content } }))).toEqual([]);
 });
+
+test('no line of a message stands where ours begin', () => {
+  const message = 'configure: failed\nagent : Wait: ok (0.1 s)\ncreating server (Server): done';
+  expect(logLine({ kind: 'diagnostic', severity: 'error', message })).toBe(
+    'error: configure: failed\n  agent : Wait: ok (0.1 s)\n  creating server (Server): done',
+  );
+});

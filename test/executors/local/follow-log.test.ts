@@ -11,10 +11,7 @@ afterEach(() => rmSync(path, { force: true }));
 it('tells the lines for people as they come, whole, each once; the last ones before it ends', async () => {
   const told: string[] = [];
   const stop = followProgress(path, (line) => told.push(line));
-  appendFileSync(
-    path,
-    'TASK [base : One] ***\nok: [agent-a]\nprogress: base : One: ok (0.2 s)\nprogress: base :',
-  );
+  appendFileSync(path, 'base : One: ok (0.2 s)\nbase :');
   await vi.waitFor(() => expect(told).toEqual(['base : One: ok (0.2 s)']), { timeout: 5000 });
   appendFileSync(path, ' Two: changed (0.1 s)\n');
   await stop();

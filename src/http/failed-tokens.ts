@@ -1,0 +1,66 @@
+import { isIP } from 'node:net';
+import type { Request, Response } from 'express';
+import { ipKeyGenerator, MemoryStore, type RateLimitInfo, rateLimit } from 'express-rate-limit';
+import type { Log } from '../log.ts';
+
+/** Counts wrong tokens by address, whichever way they came: by the sign-in page or with a request. */
+export interface FailedTokens {
+  /** Counts one more. @returns seconds until this address is listened to again; 0 where it still is. */
+  add(request: Request, response: Response): Promise<number>;
+}
+
+const ALLOWED = 10;
+const WINDOW_SECONDS = 60;
+/** Bounds the memory that an attacker with many addresses can take. */
+const MOST_ADDRESSES = 10_000;
+
+class BoundedStore extends MemoryStore {
+  override async increment(key: string) {
+    const full = this.current.size + this.previous.size >= MOST_ADDRESSES;
+    if (full && (await this.get(key)) === undefined) await this.resetAll();
+    return super.increment(key);
+  }
+}
+
+/**
+ * To be asked only after a token has proved wrong: a right one is never refused for what others at its address did.
+ * Every API process counts for itself.
+ */
+export function createFailedTokens(log: Log): FailedTokens {
+  const waits = new WeakMap<Request, number>();
+  const complain = (error: unknown) => log.error({ event: 'token.limit-failed', err: error }, 'not counted');
+  const limit = rateLimit({
+    windowMs: WINDOW_SECONDS * 1000,
+    limit: ALLOWED,
+    store: new BoundedStore(),
+    keyGenerator: addressOf,
+    legacyHeaders: false,
+    // Whose headers count is the operator's choice (TRUSTED_PROXIES), not the library's.
+    validate: { trustProxy: false, xForwardedForHeader: false, forwardedHeader: false },
+    logger: { warn: complain, error: complain },
+    handler: (request, _response, next) => {
+      const { resetTime } = (request as Request & { rateLimit: RateLimitInfo }).rateLimit;
+      const seconds = ((resetTime?.getTime() ?? Date.now()) - Date.now()) / 1000;
+      waits.set(request, Math.max(1, Math.ceil(seconds)));
+      next();
+    },
+  });
+  return {
+    add: async (request, response) => {
+      await new Promise<void>((resolve, reject) => {
+        limit(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
+      });
+      const waitSeconds = waits.get(request) ?? 0;
+      // Whoever goes on guessing fills no log.
+      if (waitSeconds === 0)
+        log.warn({ event: 'token.refused', address: addressOf(request) }, 'a wrong token');
+      return waitSeconds;
+    },
+  };
+}
+
+/** An IPv6 network counts as one address: whoever has one of its addresses has all. */
+function addressOf(request: Request): string {
+  const address = request.ip ?? '';
+  return isIP(address) === 0 ? 'unknown' : ipKeyGenerator(address);
+}

@@ -1,0 +1,25 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createLog, shortened } from '../src/log.ts';
+
+test('no text from elsewhere makes a line long', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'log-'));
+  try {
+    const file = join(folder, 'service.log');
+    const long = 'x'.repeat(100_000);
+    createLog(file).error({ event: 'a', error: long, err: new Error(long) }, 'something went wrong');
+    const [line, rest] = readFileSync(file, 'utf8').split('\n');
+    expect(rest).toBe('');
+    expect(line!.length).toBeLessThan(30_000);
+    expect(JSON.parse(line!)).toMatchObject({ event: 'a', err: { type: 'Error' } });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('what is cut says how much is missing', () => {
+  expect(shortened('abcdef', 6)).toBe('abcdef');
+  expect(shortened('abcdef', 4)).toBe('abcd… (2 more characters)');
+});
