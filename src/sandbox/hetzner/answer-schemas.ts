@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ValidateFunction } from 'ajv';
+import { modelledPaths } from './modelled-answers.ts';
 
 type Responses = Record<string, { content?: Record<string, { schema: object }> }>;
 type Document = { paths: Record<string, Record<string, { responses: Responses }>> };
@@ -16,8 +17,9 @@ export type AnswerSchemas = {
 export async function openAnswerSchemas(): Promise<AnswerSchemas> {
   const text = await readFile(new URL('./openapi.json', import.meta.url), 'utf8');
   const document: Document = JSON.parse(text);
+  const paths = { ...(modelledPaths() as Document['paths']), ...document.paths };
   const compile = await createCompiler();
-  const routes = Object.entries(document.paths).map(([path, operations]) => ({
+  const routes = Object.entries(paths).map(([path, operations]) => ({
     pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
     parameters: path.split('{').length - 1,
     operations,

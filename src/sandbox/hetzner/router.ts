@@ -8,6 +8,7 @@ import { validateAnswers } from './answer-validation.ts';
 import { createCatalogueRouter } from './catalogue/routes.ts';
 import { answerErrors, refuseUnknownPath } from './errors.ts';
 import { createFirewallsRouter } from './firewalls/routes.ts';
+import { createImagesRouter } from './images/routes.ts';
 import { createPrimaryIpsRouter } from './primary-ips.ts';
 import { createServersRouter } from './servers/routes.ts';
 import { createSshKeysRouter } from './ssh-keys/routes.ts';
@@ -29,9 +30,10 @@ export function createHetznerRouter({ pool, tokens, settings }: HetznerDependenc
   router.use(createCatalogueRouter());
   // Before the resources themselves: /servers/actions is not a server's id.
   router.use(createActionsRouter({ pool }));
+  router.use(createImagesRouter({ pool, settings }));
   router.use(createSshKeysRouter({ pool }));
   router.use(createFirewallsRouter({ pool, settings }));
-  router.use(createPrimaryIpsRouter({ pool }));
+  router.use(createPrimaryIpsRouter({ pool, settings }));
   router.use(createServersRouter({ pool, settings }));
   router.use(refuseUnknownPath);
   router.use(answerErrors);

@@ -3,7 +3,7 @@ import type { SandboxSchema } from '../database.ts';
 /** The tables of the Hetzner project that the sandbox plays; to be handed to `openSandboxDatabase`. */
 export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
-  version: 2,
+  version: 3,
   statements: [
     // One sequence for all kinds: an id of one kind never happens to be a valid id of another.
     'CREATE SEQUENCE IF NOT EXISTS hetzner_id AS integer START 4700001',
@@ -75,6 +75,25 @@ export const hetznerSchema: SandboxSchema = {
       resources jsonb NOT NULL
     )`,
     `CREATE INDEX IF NOT EXISTS hetzner_actions_resources ON hetzner_actions USING gin (resources jsonb_path_ops)`,
+    // Version 3. Rows of deleted images stay: servers that were made from them still show them.
+    `CREATE TABLE IF NOT EXISTS hetzner_images (
+      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
+      type text NOT NULL CHECK (type IN ('snapshot', 'backup')),
+      description text NOT NULL,
+      labels jsonb NOT NULL,
+      server_id int NOT NULL REFERENCES hetzner_servers,
+      server_name text NOT NULL,
+      disk_gb int NOT NULL,
+      os_flavor text NOT NULL,
+      os_version text,
+      architecture text NOT NULL,
+      protected boolean NOT NULL DEFAULT false,
+      failed boolean NOT NULL,
+      created_at timestamptz NOT NULL,
+      available_at timestamptz NOT NULL,
+      deleted_at timestamptz
+    )`,
+    'CREATE INDEX IF NOT EXISTS hetzner_images_server ON hetzner_images (server_id)',
     `CREATE TABLE IF NOT EXISTS answer_violations (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
       at timestamptz NOT NULL DEFAULT now(),

@@ -8,7 +8,14 @@ import { paymentIntentOf } from './payment-intents.ts';
 import type { SessionHidden } from './session-create.ts';
 import { idOf } from './subscription-changes.ts';
 import { subscriptionOf } from './subscription-object.ts';
-import { type Customer, type Invoice, nowSeconds, type Session, type Subscription } from './wire.ts';
+import {
+  type Customer,
+  type Invoice,
+  nowSeconds,
+  type PaymentIntent,
+  type Session,
+  type Subscription,
+} from './wire.ts';
 
 /**
  * Somebody pays. Within the caller's transaction the session is complete and paid, and what was bought exists,
@@ -65,8 +72,13 @@ async function buySubscription(
     customerId: customer.id,
     lineItems: hidden.lineItems,
     metadata: hidden.purchaseMetadata,
+    ...(hidden.purchaseDescription !== undefined && { description: hidden.purchaseDescription }),
   });
-  const invoice: Invoice = await createInvoice(db, created, { reason: 'subscription_create', paid });
+  const invoice: Invoice = await createInvoice(db, created, {
+    reason: 'subscription_create',
+    paid,
+    bills: 'period',
+  });
   const subscription: Subscription = { ...created, latest_invoice: invoice.id };
   await insertObject(db, subscription);
   return {
@@ -84,7 +96,10 @@ async function buyOnce(
   customer: Customer,
   hidden: SessionHidden,
 ): Promise<Bought> {
-  const intent = paymentIntentOf(session, customer.id, hidden.purchaseMetadata);
+  const intent: PaymentIntent = {
+    ...paymentIntentOf(session, customer.id, hidden.purchaseMetadata),
+    description: hidden.purchaseDescription ?? null,
+  };
   await insertObject(db, intent);
   return {
     links: { payment_intent: intent.id },

@@ -4,10 +4,11 @@ import { z } from 'zod';
 import { inTransaction } from '../database.ts';
 import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
-import { answerError, invalidRequest, parseParameters } from './errors.ts';
+import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
 import { failNextInvoice, payInvoice } from './invoices.ts';
 import { listObjects } from './objects.ts';
+import { parseParameters } from './parse-parameters.ts';
 import { settleSession } from './settle-session.ts';
 import type { Invoice } from './wire.ts';
 

@@ -1,37 +1,47 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { parseParameters } from './errors.ts';
 import { insertObject, listObjects, readObject, saveObject } from './objects.ts';
-import { changeMetadata, createdRange, metadata, metadataChange, pageParameters } from './parameters.ts';
-import { type Customer, listOf, newId, nowSeconds } from './wire.ts';
+import { changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
+import { type Customer, listOf, newId, nowSeconds, type Subscription } from './wire.ts';
 
-const profile = z.object({
-  email: z.string().max(512).optional(),
-  name: z.string().max(256).optional(),
-  description: z.string().max(350).optional(),
-});
+const profile = {
+  email: text.max(512).optional(),
+  name: text.max(256).optional(),
+  description: text.max(350).optional(),
+  phone: text.max(20).optional(),
+};
 
-const createParameters = profile.extend({ metadata });
-const updateParameters = profile.extend({ metadata: metadataChange });
-const listParameters = pageParameters.extend({ email: z.string().optional(), created: createdRange });
+const updateProfile = Object.fromEntries(
+  Object.entries(profile).map(([name, value]) => [name, unsettable(value.unwrap()).optional()]),
+);
+
+export const customers: Resource<Customer> = {
+  object: 'customer',
+  path: '/customers',
+  filters: { email: equals(text, 'email') },
+  search: {
+    created: { type: 'number', path: ['created'] },
+    email: { type: 'string', path: ['email'] },
+    name: { type: 'string', path: ['name'] },
+    phone: { type: 'string', path: ['phone'] },
+  },
+  expandable: {
+    default_source: 'source',
+    'invoice_settings.default_payment_method': 'payment_method',
+    subscriptions: 'subscription[]',
+    test_clock: 'test_helpers.test_clock',
+  },
+  includes: { subscriptions: liveSubscriptions },
+};
 
 export function mountCustomers(endpoints: Endpoints): void {
-  endpoints.post('/customers', async (db, { input }) =>
-    createCustomer(db, parseParameters(createParameters, input)),
-  );
-  endpoints.get('/customers', async (db, { input }) => {
-    const { email, created, ...page } = parseParameters(listParameters, input);
-    const { data, hasMore } = await listObjects<Customer>(db, 'customer', {
-      filter: { email },
-      created,
-      page,
-    });
-    return listOf('/v1/customers', data, hasMore);
-  });
-  endpoints.get('/customers/:id', (db, { id }) => readObject<Customer>(db, 'customer', id));
-  endpoints.post('/customers/:id', async (db, { id, input }) => {
-    const { metadata, ...changes } = parseParameters(updateParameters, input);
+  mountResource(endpoints, customers);
+  const created = { answers: 'customer', parameters: { ...profile, metadata } };
+  endpoints.post('/customers', created, (db, { input }) => createCustomer(db, input));
+  const updated = { answers: 'customer', parameters: { ...updateProfile, metadata: metadataChange } };
+  endpoints.post('/customers/:id', updated, async (db, { id, input: { metadata, ...changes } }) => {
     const before = await readObject<Customer>(db, 'customer', id, { lock: true });
     const after = { ...before, ...changes, metadata: changeMetadata(before.metadata, metadata) };
     await saveObject(db, after);
@@ -39,9 +49,18 @@ export function mountCustomers(endpoints: Endpoints): void {
   });
 }
 
+/** The first ten that have not ended: `subscriptions` of a customer, where that is asked for. */
+async function liveSubscriptions(db: Queryable, { id }: Customer) {
+  const options = { filter: { customer: id }, except: { status: 'canceled' }, page: { limit: 10 } };
+  const { data, hasMore } = await listObjects<Subscription>(db, 'subscription', options);
+  return listOf(`/v1/customers/${id}/subscriptions`, data, hasMore);
+}
+
+type NewCustomer = z.output<z.ZodObject<typeof profile>> & { metadata: Record<string, string> };
+
 export async function createCustomer(
   db: Queryable,
-  { email, name, description, metadata }: z.output<typeof createParameters>,
+  { email, name, description, phone, metadata }: NewCustomer,
 ): Promise<Customer> {
   const customer: Customer = {
     id: newId('cus', 14),
@@ -63,7 +82,7 @@ export async function createCustomer(
     livemode: false,
     metadata,
     name: name ?? null,
-    phone: null,
+    phone: phone ?? null,
     preferred_locales: [],
     shipping: null,
     tax_exempt: 'none',

@@ -1,59 +1,88 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response, Router } from 'express';
 import type pg from 'pg';
+import { z } from 'zod';
 import { inTransaction, type Queryable } from '../database.ts';
+import { embeddedKinds } from './embedded-kinds.ts';
 import { invalidRequest, StripeError } from './errors.ts';
-import { expand } from './expand.ts';
+import { expand, type Kind, parseExpand } from './expand.ts';
+import { parseParameters } from './parse-parameters.ts';
+import { requireStrict } from './strict-schema.ts';
 import { newId } from './wire.ts';
 
 /** One API call, as the endpoints see it. */
-export type Call = {
+export type Call<Input> = {
   /** The id in the path. */
   id: string;
-  /** The parsed form or query, without `expand`. */
-  input: Record<string, unknown>;
+  /** What the endpoint's table of parameters made of the form or the query. */
+  input: Input;
   /** How this sandbox was reached, without a slash at the end. */
   baseUrl: string;
   /** What events say about the request that caused them. */
   request: { id: string; idempotency_key: string | null };
 };
 
-type Work = (db: Queryable, call: Call) => Promise<object>;
+/** What an endpoint takes and gives: `answers` is a kind of object, or `kind[]` for a list of it. */
+export type Route<P extends z.ZodRawShape> = { answers: string; parameters: P };
+
+type Work<P extends z.ZodRawShape> = (db: Queryable, call: Call<z.output<z.ZodObject<P>>>) => Promise<object>;
+type Mount = <P extends z.ZodRawShape>(path: string, route: Route<P>, work: Work<P>) => void;
 
 export type Endpoints = {
-  get(path: string, work: Work): void;
-  post(path: string, work: Work): void;
-  delete(path: string, work: Work): void;
+  /** Says what can be expanded in a kind of object. */
+  declare(object: string, kind: Kind): void;
+  get: Mount;
+  post: Mount;
+  delete: Mount;
 };
 
-/** How endpoints of the API are declared: what they do, apart from how they are called and answer. */
+/**
+ * How endpoints of the API are declared: what they take, what they do and what comes of it, apart from how they are called.
+ * A parameter that is in no table gets Stripe's own error, and so does an `expand` of what cannot be.
+ */
 export function createEndpoints(router: Router, pool: pg.Pool): Endpoints {
-  const read = (work: Work) => async (request: Request, response: Response) => {
-    const { expand: paths, ...input } = request.query;
-    response.json(await expand(pool, await work(pool, toCall(request, response, input)), paths));
-  };
-  const write = (work: Work) => async (request: Request, response: Response) => {
-    const { expand: paths, ...input }: Record<string, unknown> = request.body ?? {};
-    const call = toCall(request, response, input);
-    // What is changed, the events about it and the answer to repeats are committed together, before the answer.
-    const { answer, replayed } = await inTransaction(pool, (db) =>
-      once(db, request, call, async () => expand(db, await work(db, call), paths)),
-    );
-    if (replayed) response.set('Idempotent-Replayed', 'true');
-    response.json(answer);
-  };
+  const kinds = new Map<string, Kind>(embeddedKinds);
+  const mount =
+    (method: 'get' | 'post' | 'delete'): Mount =>
+    (path, { answers, parameters }, work) => {
+      const schema = z.strictObject(parameters);
+      requireStrict(schema, path);
+      router[method](path, async (request: Request, response: Response) => {
+        const { expand: wanted, ...given }: Record<string, unknown> =
+          method === 'post' ? (request.body ?? {}) : { ...request.query, ...request.body };
+        const call = toCall(request, response, parseParameters(schema, given));
+        const paths = parseExpand(kinds, answers, wanted);
+        const answer = async (db: Queryable) => expand(db, kinds, answers, await work(db, call), paths);
+        if (method === 'get') response.json(await answer(pool));
+        else await write(pool, request, response, call, answer);
+      });
+    };
   return {
-    get: (path, work) => router.get(path, read(work)),
-    post: (path, work) => router.post(path, write(work)),
-    delete: (path, work) => router.delete(path, write(work)),
+    declare: (object, kind) => kinds.set(object, kind),
+    get: mount('get'),
+    post: mount('post'),
+    delete: mount('delete'),
   };
+}
+
+/** What is changed, the events about it and the answer to repeats are committed together, before the answer. */
+async function write(
+  pool: pg.Pool,
+  request: Request,
+  response: Response,
+  call: Call<unknown>,
+  work: (db: Queryable) => Promise<object>,
+): Promise<void> {
+  const { answer, replayed } = await inTransaction(pool, (db) => once(db, request, call, () => work(db)));
+  if (replayed) response.set('Idempotent-Replayed', 'true');
+  response.json(answer);
 }
 
 export function baseUrlOf(request: Request): string {
   return `${request.protocol}://${request.get('host') ?? 'localhost'}`;
 }
 
-function toCall(request: Request, response: Response, input: Record<string, unknown>): Call {
+function toCall<Input>(request: Request, response: Response, input: Input): Call<Input> {
   const id = newId('req', 14);
   const idempotencyKey = request.get('idempotency-key') ?? null;
   response.set('Request-Id', id);
@@ -70,7 +99,7 @@ function toCall(request: Request, response: Response, input: Record<string, unkn
 async function once(
   db: Queryable,
   request: Request,
-  call: Call,
+  call: Call<unknown>,
   work: () => Promise<object>,
 ): Promise<{ answer: object; replayed: boolean }> {
   const key = call.request.idempotency_key;

@@ -1,5 +1,4 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
-import type { z } from 'zod';
 
 type StripeErrorFields = {
   type: 'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error';
@@ -32,25 +31,6 @@ export function resourceMissing(object: string, id: string, param = 'id', status
     message: `No such ${object}: '${id}'`,
     param,
   });
-}
-
-/** Parses what came in a form or a query, or throws the 400 that names the parameter as Stripe does. */
-export function parseParameters<T>(schema: z.ZodType<T>, input: unknown): T {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  const [first = '', ...rest] = issue.path.map(String);
-  const param = first + rest.map((part) => `[${part}]`).join('');
-  if (valueAt(input, issue.path) === undefined)
-    throw invalidRequest(`Missing required param: ${param}.`, { code: 'parameter_missing', param });
-  throw invalidRequest(`Invalid ${param}: ${issue.message}`, { param });
-}
-
-function valueAt(input: unknown, path: PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
-    input,
-  );
 }
 
 export const unknownRoute: RequestHandler = (request) => {

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import { scheduleDue } from '../due.ts';
 import { resourceMissing } from './errors.ts';
-import { boolean, createdRange, pageParameters } from './parameters.ts';
+import { refuseTwoCursors } from './objects.ts';
+import { boolean, createdRange, type Page, pageParameters, text } from './parameters.ts';
 import { apiVersion, type Event, newId, nowSeconds } from './wire.ts';
 
 /** Kind of due work that brings one event to the webhook. */
@@ -59,18 +60,20 @@ export async function readEvent(db: Queryable, id: string): Promise<Event> {
   return toEvent(rows[0]);
 }
 
-export const eventListParameters = pageParameters.extend({
-  type: z.string().optional(),
-  types: z.array(z.string()).max(20).optional(),
+export const eventListParameters = {
+  ...pageParameters,
+  type: text.optional(),
+  types: z.array(text).max(20).optional(),
   delivery_success: boolean.optional(),
   created: createdRange,
-});
+};
 
 /** One page of events, newest first. */
 export async function listEvents(
   db: Queryable,
-  { type, types, delivery_success, created, ...page }: z.output<typeof eventListParameters>,
+  { type, types, delivery_success, created, ...page }: z.output<z.ZodObject<typeof eventListParameters>>,
 ): Promise<{ data: Event[]; hasMore: boolean }> {
+  await checkCursors(db, page);
   const backwards = page.ending_before !== undefined;
   const { rows } = await db.query<EventRow>(
     `SELECT body, delivered_at FROM stripe_events
@@ -91,6 +94,16 @@ export async function listEvents(
   );
   const data = rows.slice(0, page.limit).map(toEvent);
   return { data: backwards ? data.reverse() : data, hasMore: rows.length > page.limit };
+}
+
+async function checkCursors(db: Queryable, page: Page): Promise<void> {
+  refuseTwoCursors(page);
+  for (const param of ['starting_after', 'ending_before'] as const) {
+    const id = page[param];
+    const known =
+      id === undefined || (await db.query('SELECT 1 FROM stripe_events WHERE id = $1', [id])).rowCount;
+    if (!known) throw resourceMissing('event', id, param, 400);
+  }
 }
 
 function toEvent({ body, delivered_at }: EventRow): Event {

@@ -1,32 +1,44 @@
 import type Stripe from 'stripe';
+import { idOf } from './subscription-changes.ts';
 import {
   type Customer,
   type Invoice,
+  type InvoiceItem,
   listOf,
   newId,
   nowSeconds,
   type Subscription,
+  type SubscriptionItem,
   type Wire,
 } from './wire.ts';
 
 const retryAfterSeconds = 3 * 24 * 3600;
 
-/** A finalized invoice for one period of a subscription. */
+/** What an invoice is about: the items of a subscription that it bills for their period, and what had been waiting for it. */
+export type Billed = { items: readonly SubscriptionItem[]; pending: readonly InvoiceItem[] };
+
+/** A finalized invoice of a subscription. The customer's balance pays, or is paid, first. */
 export function invoiceOf(
   subscription: Subscription,
   customer: Customer,
+  { items, pending }: Billed,
   { reason, paid }: { reason: NonNullable<Invoice['billing_reason']>; paid: boolean },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
-  const lines = subscription.items.data.map((item) => invoiceLine(id, subscription, item));
+  const lines = [
+    ...pending.map((item) => prorationLine(id, subscription, item)),
+    ...items.map((item) => invoiceLine(id, subscription, item)),
+  ];
   const total = lines.reduce((sum, line) => sum + line.amount, 0);
+  const balance = total + customer.balance;
+  const due = Math.max(0, balance);
   return {
     ...constantParts,
     id,
-    amount_due: total,
-    amount_paid: paid ? total : 0,
-    amount_remaining: paid ? 0 : total,
+    amount_due: due,
+    amount_paid: paid ? due : 0,
+    amount_remaining: paid ? 0 : due,
     auto_advance: !paid,
     billing_reason: reason,
     created,
@@ -35,6 +47,7 @@ export function invoiceOf(
     customer_email: customer.email,
     customer_name: customer.name ?? null,
     effective_at: created,
+    ending_balance: Math.min(0, balance),
     lines: listOf(`/v1/invoices/${id}/lines`, lines),
     next_payment_attempt: paid ? null : created + retryAfterSeconds,
     number: `SANDBOX-${id.slice(-8).toUpperCase()}`,
@@ -45,6 +58,7 @@ export function invoiceOf(
     },
     period_end: created,
     period_start: created,
+    starting_balance: customer.balance,
     status: paid ? 'paid' : 'open',
     status_transitions: {
       finalized_at: created,
@@ -59,25 +73,66 @@ export function invoiceOf(
   };
 }
 
-function invoiceLine(
+function prorationLine(
   invoiceId: string,
   subscription: Subscription,
-  item: Subscription['items']['data'][number],
+  { amount, description, period, pricing, quantity, ...item }: InvoiceItem,
 ): Wire<Stripe.InvoiceLineItem> {
-  const quantity = item.quantity ?? 1;
-  const amount = (item.price.unit_amount ?? 0) * quantity;
+  const details = pricing?.price_details;
+  return {
+    ...lineParts(invoiceId, subscription, amount),
+    description,
+    discountable: false,
+    parent: {
+      type: 'invoice_item_details',
+      invoice_item_details: {
+        invoice_item: item.id,
+        proration: true,
+        proration_details: { credited_items: null },
+        subscription: subscription.id,
+      },
+      subscription_item_details: null,
+    },
+    period,
+    pricing: {
+      type: 'price_details',
+      price_details: { price: String(details?.price), product: String(details?.product) },
+      unit_amount_decimal: pricing?.unit_amount_decimal ?? null,
+    },
+    quantity,
+    quantity_decimal: String(quantity),
+  };
+}
+
+function lineParts(invoiceId: string, subscription: Subscription, amount: number) {
   return {
     id: newId('il'),
-    object: 'line_item',
+    object: 'line_item' as const,
     amount,
     currency: subscription.currency,
-    description: subscription.description,
     discount_amounts: [],
-    discountable: true,
     discounts: [],
     invoice: invoiceId,
     livemode: false,
     metadata: subscription.metadata,
+    pretax_credit_amounts: [],
+    subscription: subscription.id,
+    subtotal: amount,
+    taxes: [],
+  };
+}
+
+function invoiceLine(
+  invoiceId: string,
+  subscription: Subscription,
+  item: SubscriptionItem,
+): Wire<Stripe.InvoiceLineItem> {
+  const quantity = item.quantity ?? 1;
+  const amount = (item.price.unit_amount ?? 0) * quantity;
+  return {
+    ...lineParts(invoiceId, subscription, amount),
+    description: subscription.description,
+    discountable: true,
     parent: {
       type: 'subscription_item_details',
       invoice_item_details: null,
@@ -90,17 +145,13 @@ function invoiceLine(
       },
     },
     period: { start: item.current_period_start, end: item.current_period_end },
-    pretax_credit_amounts: [],
     pricing: {
       type: 'price_details',
-      price_details: { price: item.price.id, product: String(item.price.product) },
+      price_details: { price: item.price.id, product: idOf(item.price.product) },
       unit_amount_decimal: item.price.unit_amount_decimal,
     },
     quantity,
     quantity_decimal: String(quantity),
-    subscription: subscription.id,
-    subtotal: amount,
-    taxes: [],
   };
 }
 
@@ -131,7 +182,6 @@ const constantParts = {
   description: null,
   discounts: [],
   due_date: null,
-  ending_balance: 0,
   footer: null,
   from_invoice: null,
   hosted_invoice_url: null,
@@ -149,7 +199,6 @@ const constantParts = {
   rendering: null,
   shipping_cost: null,
   shipping_details: null,
-  starting_balance: 0,
   statement_descriptor: null,
   test_clock: null,
   total_discount_amounts: [],

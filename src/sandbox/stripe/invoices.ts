@@ -1,42 +1,91 @@
 import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { invalidRequest, parseParameters } from './errors.ts';
+import { invalidRequest } from './errors.ts';
 import { type EventCause, emitEvent } from './events.ts';
+import { pendingItems, putOnInvoice } from './invoice-items.ts';
 import { invoiceOf } from './invoice-object.ts';
-import { insertObject, listObjects, readObject, saveObject } from './objects.ts';
-import { createdRange, pageParameters } from './parameters.ts';
+import { insertObject, readObject, saveObject } from './objects.ts';
+import { boolean, pageParameters, text } from './parameters.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
 import { changeSubscription, idOf } from './subscription-changes.ts';
 import { type Customer, type Invoice, listOf, nowSeconds, type Subscription } from './wire.ts';
 
-const listParameters = pageParameters.extend({
-  created: createdRange,
-  customer: z.string().optional(),
-  subscription: z.string().optional(),
-  status: z.enum(['draft', 'open', 'paid', 'uncollectible', 'void']).optional(),
-});
+export const invoices: Resource<Invoice> = {
+  object: 'invoice',
+  path: '/invoices',
+  filters: {
+    collection_method: equals(z.enum(['charge_automatically', 'send_invoice']), 'collection_method'),
+    customer: equals(text, 'customer'),
+    status: equals(z.enum(['draft', 'open', 'paid', 'uncollectible', 'void']), 'status'),
+    subscription: {
+      value: text,
+      narrow: (subscription: string) => ({ filter: { parent: { subscription_details: { subscription } } } }),
+    },
+  },
+  search: {
+    created: { type: 'number', path: ['created'] },
+    currency: { type: 'token', path: ['currency'] },
+    customer: { type: 'token', path: ['customer'] },
+    number: { type: 'string', path: ['number'] },
+    status: { type: 'token', path: ['status'] },
+    subscription: { type: 'token', path: ['parent', 'subscription_details', 'subscription'] },
+    total: { type: 'number', path: ['total'] },
+  },
+  expandable: {
+    customer: 'customer',
+    default_payment_method: 'payment_method',
+    default_source: 'source',
+    discounts: 'discount',
+    latest_revision: 'invoice',
+    lines: 'line_item[]',
+    'parent.subscription_details.subscription': 'subscription',
+    test_clock: 'test_helpers.test_clock',
+  },
+};
 
 export function mountInvoices(endpoints: Endpoints): void {
-  endpoints.get('/invoices', async (db, { input }) => {
-    const { created, customer, subscription, status, ...page } = parseParameters(listParameters, input);
-    const parent = subscription && { subscription_details: { subscription } };
-    const filter = { customer, status, parent };
-    const { data, hasMore } = await listObjects<Invoice>(db, 'invoice', { filter, created, page });
-    return listOf('/v1/invoices', data, hasMore);
+  mountResource(endpoints, invoices);
+  const listed = { answers: 'line_item[]', parameters: pageParameters };
+  endpoints.get('/invoices/:id/lines', listed, async (db, { id, input: { limit } }) => {
+    const { url, data } = (await readObject<Invoice>(db, 'invoice', id)).lines;
+    return listOf(url, data.slice(0, limit), data.length > limit);
   });
-  endpoints.get('/invoices/:id', (db, { id }) => readObject<Invoice>(db, 'invoice', id));
-  endpoints.post('/invoices/:id/pay', (db, { id, request }) => payInvoice(db, id, request));
+  // Every payment succeeds here, with or without the customer: it is known, and changes nothing.
+  const paid = { answers: 'invoice', parameters: { off_session: boolean.optional() } };
+  endpoints.post('/invoices/:id/pay', paid, (db, { id, request }) => payInvoice(db, id, request));
 }
 
-/** Makes an invoice for one period of a subscription, paid or open. Emits nothing. */
+type NewInvoice = { reason: NonNullable<Invoice['billing_reason']>; paid: boolean };
+
+/**
+ * Makes an invoice of a subscription, paid or open, with all prorations that wait for one. It bills the items' period
+ * too, or with `prorations` those alone: then there is none where nothing waits. Emits nothing.
+ */
 export async function createInvoice(
   db: Queryable,
   subscription: Subscription,
-  { reason, paid }: { reason: NonNullable<Invoice['billing_reason']>; paid: boolean },
-): Promise<Invoice> {
-  const customer = await readObject<Customer>(db, 'customer', idOf(subscription.customer));
-  const invoice = invoiceOf(subscription, customer, { reason, paid });
+  options: NewInvoice & { bills: 'period' },
+): Promise<Invoice>;
+export async function createInvoice(
+  db: Queryable,
+  subscription: Subscription,
+  options: NewInvoice & { bills: 'period' | 'prorations' },
+): Promise<Invoice | undefined>;
+export async function createInvoice(
+  db: Queryable,
+  subscription: Subscription,
+  { bills, ...options }: NewInvoice & { bills: 'period' | 'prorations' },
+): Promise<Invoice | undefined> {
+  const pending = await pendingItems(db, subscription.id);
+  if (bills === 'prorations' && pending.length === 0) return undefined;
+  const customer = await readObject<Customer>(db, 'customer', idOf(subscription.customer), { lock: true });
+  const items = bills === 'period' ? subscription.items.data : [];
+  const invoice = invoiceOf(subscription, customer, { items, pending }, options);
   await insertObject(db, invoice);
+  await putOnInvoice(db, pending, invoice.id);
+  const balance = invoice.ending_balance ?? 0;
+  if (balance !== customer.balance) await saveObject(db, { ...customer, balance } as Customer);
   return invoice;
 }
 
@@ -45,7 +94,11 @@ export async function failNextInvoice(db: Queryable, subscriptionId: string): Pr
   const subscription = await readObject<Subscription>(db, 'subscription', subscriptionId, { lock: true });
   if (subscription.status === 'canceled')
     throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
-  const invoice = await createInvoice(db, subscription, { reason: 'subscription_cycle', paid: false });
+  const invoice = await createInvoice(db, subscription, {
+    reason: 'subscription_cycle',
+    paid: false,
+    bills: 'period',
+  });
   await emitEvent(db, { type: 'invoice.payment_failed', object: invoice });
   await changeSubscription(db, subscription, { status: 'past_due', latest_invoice: invoice.id });
   return invoice;

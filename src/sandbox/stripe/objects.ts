@@ -1,5 +1,5 @@
 import type { Queryable } from '../database.ts';
-import { resourceMissing } from './errors.ts';
+import { invalidRequest, resourceMissing } from './errors.ts';
 import type { CreatedRange, Page } from './parameters.ts';
 
 /** What every stored object has. */
@@ -50,17 +50,19 @@ export async function findAnyObject(db: Queryable, id: string): Promise<unknown>
   return rows[0]?.body;
 }
 
-/** One page of the objects that contain `filter`, newest first. */
+/** One page of the objects that the options keep, newest first. */
 export async function listObjects<T extends StripeObject>(
   db: Queryable,
   object: T['object'],
-  { filter = {}, except, created, page }: ListOptions,
+  { filter = {}, anyOf, except, created, page }: ListOptions,
 ): Promise<{ data: T[]; hasMore: boolean }> {
+  await checkCursors(db, object, page);
   const backwards = page.ending_before !== undefined;
   const { rows } = await db.query<{ body: T }>(
     `SELECT body FROM stripe_objects
      WHERE object = $1 AND body @> $2::jsonb AND NOT body @> coalesce($3::jsonb, '{"never": "so"}')
-       AND (body->>'created')::bigint BETWEEN $4 AND $5
+       AND ($9::jsonb[] IS NULL OR body @> ANY($9::jsonb[]))
+       AND coalesce(body->>'created', body->>'date')::bigint BETWEEN $4 AND $5
        AND ($6::text IS NULL OR number < (SELECT number FROM stripe_objects WHERE id = $6))
        AND ($7::text IS NULL OR number > (SELECT number FROM stripe_objects WHERE id = $7))
      ORDER BY number ${backwards ? 'ASC' : 'DESC'} LIMIT $8`,
@@ -73,6 +75,7 @@ export async function listObjects<T extends StripeObject>(
       page.starting_after,
       page.ending_before,
       page.limit + 1,
+      anyOf?.map((part) => JSON.stringify(part)) ?? null,
     ],
   );
   const data = rows.slice(0, page.limit).map((row) => row.body);
@@ -82,8 +85,26 @@ export async function listObjects<T extends StripeObject>(
 export type ListOptions = {
   /** Properties that the objects must have; `undefined` ones do not count. */
   filter?: Record<string, unknown>;
+  /** Of these, they must have those of one. */
+  anyOf?: Record<string, unknown>[];
   /** Properties that they must not have. */
   except?: Record<string, unknown>;
   created?: CreatedRange;
   page: Page;
 };
+
+/** A cursor that names nothing, or two at once, would silently give another page than was meant. */
+async function checkCursors(db: Queryable, object: string, page: Page): Promise<void> {
+  refuseTwoCursors(page);
+  for (const param of ['starting_after', 'ending_before'] as const) {
+    const id = page[param];
+    if (id !== undefined) await readWithHidden(db, object, id, { param });
+  }
+}
+
+export function refuseTwoCursors({ starting_after, ending_before }: Page): void {
+  if (starting_after !== undefined && ending_before !== undefined)
+    throw invalidRequest('You may only specify one of these parameters: ending_before, starting_after.', {
+      param: 'ending_before',
+    });
+}

@@ -4,12 +4,23 @@ import { z } from 'zod';
 
 export const integer = z
   .string()
-  .regex(/^-?\d{1,12}$/, 'must be an integer')
+  .regex(/^-?\d{1,12}$/, 'integer')
   .transform(Number);
 
-export const boolean = z
-  .enum(['true', 'false'], 'must be true or false')
-  .transform((text) => text === 'true');
+export const boolean = z.enum(['true', 'false'], 'boolean').transform((text) => text === 'true');
+
+/** Text of which an empty one is an attempt to unset it, which most parameters refuse. */
+export const text = z.string().min(1).max(5000);
+
+/** A parameter that an empty text unsets. */
+export function unsettable<T extends z.ZodType>(value: T) {
+  return z.union([z.literal('').transform(() => null), value]);
+}
+
+/** A table of parameters within a parameter. Whatever it does not name gets Stripe's own error. */
+export function fields<S extends z.ZodRawShape>(shape: S) {
+  return z.strictObject(shape);
+}
 
 const metadataPairs = z
   .record(z.string().max(40), z.string().max(500))
@@ -29,20 +40,22 @@ export function changeMetadata(
   return Object.fromEntries(Object.entries({ ...before, ...change }).filter(([, value]) => value !== ''));
 }
 
-export const pageParameters = z.object({
-  limit: integer.pipe(z.number().min(1).max(100)).default(10),
-  starting_after: z.string().optional(),
-  ending_before: z.string().optional(),
-});
+export const limit = integer.pipe(z.number().min(1).max(100)).default(10);
 
-export type Page = z.output<typeof pageParameters>;
+/** What every list takes. */
+export const pageParameters = {
+  limit,
+  starting_after: text.optional(),
+  ending_before: text.optional(),
+};
+
+export type Page = { limit: number; starting_after?: string | undefined; ending_before?: string | undefined };
 
 /** `created=…` or `created[gte]=…`: a range of Unix seconds, both ends included. */
 export const createdRange = z
   .union([
     integer.transform((at) => ({ from: at, to: at })),
-    z
-      .object({ gt: integer, gte: integer, lt: integer, lte: integer })
+    fields({ gt: integer, gte: integer, lt: integer, lte: integer })
       .partial()
       .transform(({ gt, gte, lt, lte }) => ({
         from: Math.max(gte ?? 0, gt === undefined ? 0 : gt + 1),

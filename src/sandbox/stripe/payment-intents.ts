@@ -1,9 +1,30 @@
 import type { Endpoints } from './endpoint.ts';
-import { readObject } from './objects.ts';
+import { text } from './parameters.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
 import { newId, nowSeconds, type PaymentIntent, type Session } from './wire.ts';
 
+export const paymentIntents: Resource<PaymentIntent> = {
+  object: 'payment_intent',
+  path: '/payment_intents',
+  filters: { customer: equals(text, 'customer') },
+  search: {
+    amount: { type: 'number', path: ['amount'] },
+    created: { type: 'number', path: ['created'] },
+    currency: { type: 'token', path: ['currency'] },
+    customer: { type: 'token', path: ['customer'] },
+    status: { type: 'token', path: ['status'] },
+  },
+  expandable: {
+    customer: 'customer',
+    latest_charge: 'charge',
+    on_behalf_of: 'account',
+    payment_method: 'payment_method',
+    review: 'review',
+  },
+};
+
 export function mountPaymentIntents(endpoints: Endpoints): void {
-  endpoints.get('/payment_intents/:id', (db, { id }) => readObject<PaymentIntent>(db, 'payment_intent', id));
+  mountResource(endpoints, paymentIntents);
 }
 
 /** The succeeded payment of a session in `payment` mode. */

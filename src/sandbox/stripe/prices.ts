@@ -1,69 +1,89 @@
 import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { invalidRequest, parseParameters } from './errors.ts';
-import { insertObject, listObjects, readObject } from './objects.ts';
-import { boolean, createdRange, integer, metadata, pageParameters } from './parameters.ts';
-import { listOf, newId, nowSeconds, type Price, type Product } from './wire.ts';
-
-const productParameters = z.object({
-  name: z.string().min(1),
-  description: z.string().optional(),
+import { invalidRequest } from './errors.ts';
+import { insertObject, readObject, saveObject } from './objects.ts';
+import {
+  boolean,
+  changeMetadata,
+  fields,
+  integer,
   metadata,
+  metadataChange,
+  text,
+  unsettable,
+} from './parameters.ts';
+import { createProduct, productParameters } from './products.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
+import { newId, nowSeconds, type Price, type Product } from './wire.ts';
+
+const recurring = fields({
+  interval: z.enum(['day', 'week', 'month', 'year']),
+  interval_count: integer.pipe(z.number().min(1)).default(1),
 });
 
-const recurring = z.object({
-  interval: z.enum(['day', 'week', 'month', 'year']),
-  interval_count: integer.default(1),
-});
+const currency = z.string().length(3).toLowerCase();
+
+const priceShape = {
+  currency,
+  unit_amount: integer.pipe(z.number().min(0)),
+  product: text.optional(),
+  product_data: fields(productParameters).optional(),
+  recurring: recurring.optional(),
+};
 
 /** A price described on the spot, as checkout sessions allow (`price_data`). */
-export const priceData = z.object({
-  currency: z.string().length(3).toLowerCase(),
-  unit_amount: integer.pipe(z.number().min(0)),
-  product: z.string().optional(),
-  product_data: productParameters.optional(),
-  recurring: recurring.optional(),
-});
+export const priceData = fields(priceShape);
 
 export type PriceData = z.output<typeof priceData>;
 
-const priceParameters = priceData.extend({
-  nickname: z.string().optional(),
-  lookup_key: z.string().optional(),
-  metadata,
-});
+const names = { nickname: text.optional(), lookup_key: text.max(200).optional(), metadata };
 
-const listParameters = pageParameters.extend({ created: createdRange, active: boolean.optional() });
+export const prices: Resource<Price> = {
+  object: 'price',
+  path: '/prices',
+  filters: {
+    active: equals(boolean, 'active'),
+    currency: equals(currency, 'currency'),
+    lookup_keys: {
+      value: z.array(text).max(10),
+      narrow: (keys: string[]) => ({ anyOf: keys.map((lookup_key) => ({ lookup_key })) }),
+    },
+    product: equals(text, 'product'),
+    recurring: equals(fields({ interval: recurring.shape.interval }), 'recurring'),
+    type: equals(z.enum(['one_time', 'recurring']), 'type'),
+  },
+  search: {
+    active: { type: 'token', path: ['active'] },
+    currency: { type: 'token', path: ['currency'] },
+    lookup_key: { type: 'string', path: ['lookup_key'] },
+    product: { type: 'string', path: ['product'] },
+    type: { type: 'token', path: ['type'] },
+  },
+  expandable: { product: 'product', currency_options: 'currency_option', tiers: 'tier' },
+};
 
 export function mountPrices(endpoints: Endpoints): void {
-  endpoints.post('/products', async (db, { input }) =>
-    createProduct(db, parseParameters(productParameters, input)),
-  );
-  endpoints.get('/products', async (db, { input }) => {
-    const { active, created, ...page } = parseParameters(listParameters, input);
-    const { data, hasMore } = await listObjects<Product>(db, 'product', {
-      filter: { active },
-      created,
-      page,
-    });
-    return listOf('/v1/products', data, hasMore);
+  mountResource(endpoints, prices);
+  const created = { answers: 'price', parameters: { ...priceShape, ...names } };
+  endpoints.post('/prices', created, (db, { input }) => {
+    const { nickname = null, lookup_key = null, metadata } = input;
+    return createPrice(db, input, { nickname, lookup_key, metadata });
   });
-  endpoints.get('/products/:id', (db, { id }) => readObject<Product>(db, 'product', id));
-  endpoints.post('/prices', async (db, { input }) => {
-    const { nickname = null, lookup_key = null, ...parameters } = parseParameters(priceParameters, input);
-    return createPrice(db, parameters, { nickname, lookup_key, metadata: parameters.metadata });
+  const parameters = {
+    active: boolean.optional(),
+    lookup_key: unsettable(text.max(200)).optional(),
+    nickname: unsettable(text).optional(),
+    metadata: metadataChange,
+  };
+  endpoints.post('/prices/:id', { answers: 'price', parameters }, async (db, { id, input }) => {
+    const before = await readObject<Price>(db, 'price', id, { lock: true });
+    const { active = before.active, lookup_key = before.lookup_key, nickname = before.nickname } = input;
+    const kept = { active, lookup_key, nickname, metadata: changeMetadata(before.metadata, input.metadata) };
+    const after: Price = { ...before, ...kept };
+    await saveObject(db, after);
+    return after;
   });
-  endpoints.get('/prices', async (db, { input }) => {
-    const { active, created, product, ...page } = parseParameters(
-      listParameters.extend({ product: z.string().optional() }),
-      input,
-    );
-    const filter = { active, product };
-    const { data, hasMore } = await listObjects<Price>(db, 'price', { filter, created, page });
-    return listOf('/v1/prices', data, hasMore);
-  });
-  endpoints.get('/prices/:id', (db, { id }) => readObject<Price>(db, 'price', id));
 }
 
 /** Makes a price and, where the description brings one along, its product. */
@@ -107,35 +127,4 @@ async function productOf(db: Queryable, { product, product_data }: PriceData): P
   if (product_data === undefined)
     throw invalidRequest('You must specify either `product` or `product_data`.', { param: 'product' });
   return (await createProduct(db, product_data)).id;
-}
-
-async function createProduct(
-  db: Queryable,
-  { name, description, metadata }: z.output<typeof productParameters>,
-): Promise<Product> {
-  const created = nowSeconds();
-  const product: Product = {
-    id: newId('prod', 14),
-    object: 'product',
-    active: true,
-    created,
-    default_price: null,
-    description: description ?? null,
-    images: [],
-    livemode: false,
-    marketing_features: [],
-    metadata,
-    name,
-    package_dimensions: null,
-    shippable: null,
-    statement_descriptor: null,
-    tax_code: null,
-    tax_details: null,
-    type: 'service',
-    unit_label: null,
-    updated: created,
-    url: null,
-  };
-  await insertObject(db, product);
-  return product;
 }

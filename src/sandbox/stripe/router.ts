@@ -4,11 +4,13 @@ import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { mountAccount } from './account.ts';
 import { mountCustomers } from './customers.ts';
 import { createEndpoints, type Endpoints } from './endpoint.ts';
-import { answerError, invalidRequest, parseParameters, StripeError, unknownRoute } from './errors.ts';
+import { answerError, invalidRequest, StripeError, unknownRoute } from './errors.ts';
 import { eventListParameters, listEvents, readEvent } from './events.ts';
+import { mountInvoiceItems } from './invoice-items.ts';
 import { mountInvoices } from './invoices.ts';
 import { mountPaymentIntents } from './payment-intents.ts';
 import { mountPrices } from './prices.ts';
+import { mountProducts } from './products.ts';
 import { mountSessions } from './sessions.ts';
 import { mountSubscriptions } from './subscriptions.ts';
 import { apiVersion, listOf } from './wire.ts';
@@ -34,9 +36,11 @@ export function createStripeRouter({
   const endpoints = createEndpoints(api, pool);
   mountSessions(endpoints);
   mountCustomers(endpoints);
+  mountProducts(endpoints);
   mountPrices(endpoints);
   mountSubscriptions(endpoints);
   mountInvoices(endpoints);
+  mountInvoiceItems(endpoints);
   mountPaymentIntents(endpoints);
   mountEvents(endpoints);
   mountAccount(endpoints, tokens.stripeSecretKey);
@@ -45,11 +49,12 @@ export function createStripeRouter({
 }
 
 function mountEvents(endpoints: Endpoints): void {
-  endpoints.get('/events', async (db, { input }) => {
-    const { data, hasMore } = await listEvents(db, parseParameters(eventListParameters, input));
+  const listed = { answers: 'event[]', parameters: eventListParameters };
+  endpoints.get('/events', listed, async (db, { input }) => {
+    const { data, hasMore } = await listEvents(db, input);
     return listOf('/v1/events', data, hasMore);
   });
-  endpoints.get('/events/:id', (db, { id }) => readEvent(db, id));
+  endpoints.get('/events/:id', { answers: 'event', parameters: {} }, (db, { id }) => readEvent(db, id));
 }
 
 /** The secret key as `Bearer`, or as the user of Basic authentication. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { insertObject, readObject } from './objects.ts';
-import { integer, metadata } from './parameters.ts';
+import { boolean, fields, integer, metadata, text } from './parameters.ts';
 import { createPrice, priceData } from './prices.ts';
 import { type Customer, type LineItem, newId, nowSeconds, type Price, type Session } from './wire.ts';
 
@@ -10,43 +10,67 @@ const openSeconds = 24 * 3600;
 
 const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
 
-const lineItem = z.object({
-  price: z.string().optional(),
+const lineItem = fields({
+  price: text.optional(),
   price_data: priceData.optional(),
   quantity: integer.pipe(z.number().min(1)).default(1),
 });
 
-export const sessionParameters = z.object({
-  mode: z.enum(['payment', 'subscription'], 'the sandbox knows payment and subscription'),
+export const sessionParameters = {
+  mode: z.enum(['payment', 'subscription']),
   success_url: url,
   cancel_url: url.optional(),
-  client_reference_id: z.string().max(200).optional(),
-  customer: z.string().optional(),
-  customer_email: z.string().max(800).optional(),
+  client_reference_id: text.max(200).optional(),
+  customer: text.optional(),
+  customer_email: text.max(800).optional(),
   line_items: z.array(lineItem).min(1).max(20),
   metadata,
-  subscription_data: z.object({ metadata, description: z.string().optional() }).optional(),
-  payment_intent_data: z.object({ metadata }).optional(),
-});
+  subscription_data: fields({ metadata, description: text.max(500).optional() }).optional(),
+  payment_intent_data: fields({ metadata, description: text.max(1000).optional() }).optional(),
+  // These say how the page is to look or what it may ask: the session shows them, and the sandbox's page asks nothing.
+  allow_promotion_codes: boolean.optional(),
+  billing_address_collection: z.enum(['auto', 'required']).optional(),
+  locale: text.max(10).optional(),
+  payment_method_types: z.array(text).min(1).max(50).optional(),
+  submit_type: z.enum(['auto', 'book', 'donate', 'pay', 'subscribe']).optional(),
+};
 
-export type SessionParameters = z.output<typeof sessionParameters>;
+export type SessionParameters = z.output<z.ZodObject<typeof sessionParameters>>;
 
 /** What a session knows and its object does not show. */
-export type SessionHidden = { lineItems: LineItem[]; purchaseMetadata: Record<string, string> };
+export type SessionHidden = {
+  lineItems: LineItem[];
+  purchaseMetadata: Record<string, string>;
+  purchaseDescription?: string;
+};
 
 /** Makes an open session; nothing is bought before somebody pays on its page. */
 export async function createSession(db: Queryable, parameters: SessionParameters): Promise<Session> {
   const { mode, subscription_data, payment_intent_data, customer } = parameters;
+  checkCombination(parameters);
   if (customer !== undefined) await readObject<Customer>(db, 'customer', customer, { param: 'customer' });
   const lineItems: LineItem[] = [];
   for (const index of parameters.line_items.keys())
     lineItems.push(await createLineItem(db, parameters, index));
   const session = sessionOf(parameters, lineItems);
-  const purchaseMetadata =
-    (mode === 'subscription' ? subscription_data : payment_intent_data)?.metadata ?? {};
-  const hidden: SessionHidden = { lineItems, purchaseMetadata };
+  const purchase = mode === 'subscription' ? subscription_data : payment_intent_data;
+  const hidden: SessionHidden = {
+    lineItems,
+    purchaseMetadata: purchase?.metadata ?? {},
+    ...(purchase?.description !== undefined && { purchaseDescription: purchase.description }),
+  };
   await insertObject(db, session, hidden);
   return session;
+}
+
+function checkCombination({ mode, customer, customer_email, ...rest }: SessionParameters): void {
+  if (customer !== undefined && customer_email !== undefined)
+    throw invalidRequest('You may only specify one of these parameters: customer, customer_email.', {
+      param: 'customer',
+    });
+  const other = mode === 'subscription' ? 'payment_intent_data' : 'subscription_data';
+  if (rest[other] !== undefined)
+    throw invalidRequest(`You can not pass \`${other}\` in \`${mode}\` mode.`, { param: other });
 }
 
 async function createLineItem(
@@ -88,6 +112,11 @@ function sessionOf(parameters: SessionParameters, lineItems: LineItem[]): Sessio
   const total = lineItems.reduce((sum, item) => sum + item.amount_total, 0);
   return {
     ...constantParts,
+    allow_promotion_codes: parameters.allow_promotion_codes ?? null,
+    billing_address_collection: parameters.billing_address_collection ?? null,
+    locale: (parameters.locale ?? null) as Session['locale'],
+    payment_method_types: parameters.payment_method_types ?? ['card'],
+    submit_type: parameters.submit_type ?? null,
     id: newId('cs_test', 58),
     amount_subtotal: total,
     amount_total: total,
@@ -114,10 +143,8 @@ const constantParts = {
   object: 'checkout.session',
   adaptive_pricing: null,
   after_expiration: null,
-  allow_promotion_codes: null,
   allowed_payment_method_types: null,
   automatic_tax: { enabled: false, liability: null, provider: null, status: null },
-  billing_address_collection: null,
   client_secret: null,
   collected_information: null,
   consent: null,
@@ -137,14 +164,12 @@ const constantParts = {
   invoice: null,
   invoice_creation: null,
   livemode: false,
-  locale: null,
   managed_payments: null,
   origin_context: null,
   payment_intent: null,
   payment_link: null,
   payment_method_configuration_details: null,
   payment_method_options: {},
-  payment_method_types: ['card'],
   permissions: null,
   recovered_from: null,
   saved_payment_method_options: null,
@@ -152,7 +177,6 @@ const constantParts = {
   shipping_address_collection: null,
   shipping_cost: null,
   shipping_options: [],
-  submit_type: null,
   subscription: null,
   ui_mode: 'hosted_page',
   url: null,

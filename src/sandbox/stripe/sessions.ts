@@ -1,54 +1,63 @@
 import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { invalidRequest, parseParameters } from './errors.ts';
+import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { listObjects, readObject, readWithHidden, saveObject } from './objects.ts';
-import { changeMetadata, createdRange, metadataChange, pageParameters } from './parameters.ts';
+import { readObject, readWithHidden, saveObject } from './objects.ts';
+import { changeMetadata, metadataChange, pageParameters, text } from './parameters.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
 import { createSession, type SessionHidden, sessionParameters } from './session-create.ts';
 import { listOf, nowSeconds, type Session } from './wire.ts';
 
-const listParameters = pageParameters.extend({
-  created: createdRange,
-  customer: z.string().optional(),
-  subscription: z.string().optional(),
-  status: z.enum(['open', 'complete', 'expired']).optional(),
-});
+export const sessions: Resource<Session> = {
+  object: 'checkout.session',
+  path: '/checkout/sessions',
+  filters: {
+    customer: equals(text, 'customer'),
+    payment_intent: equals(text, 'payment_intent'),
+    status: equals(z.enum(['open', 'complete', 'expired']), 'status'),
+    subscription: equals(text, 'subscription'),
+  },
+  expandable: {
+    customer: 'customer',
+    invoice: 'invoice',
+    line_items: 'item[]',
+    payment_intent: 'payment_intent',
+    payment_link: 'payment_link',
+    setup_intent: 'setup_intent',
+    subscription: 'subscription',
+  },
+  includes: { line_items: (db, session) => lineItemsOf(db, session.id) },
+  present: withUrl,
+};
+
+const one = 'checkout.session';
 
 export function mountSessions(endpoints: Endpoints): void {
-  endpoints.post('/checkout/sessions', async (db, { input, baseUrl }) => {
-    const session = await createSession(db, parseParameters(sessionParameters, input));
-    return withUrl(await withLineItems(db, session), baseUrl);
+  mountResource(endpoints, sessions);
+  const created = { answers: one, parameters: sessionParameters };
+  endpoints.post('/checkout/sessions', created, async (db, { input, baseUrl }) =>
+    withUrl(await createSession(db, input), baseUrl),
+  );
+  const listed = { answers: 'item[]', parameters: pageParameters };
+  endpoints.get('/checkout/sessions/:id/line_items', listed, async (db, { id, input: { limit } }) => {
+    const { url, data } = await lineItemsOf(db, (await readObject<Session>(db, one, id)).id);
+    return listOf(url, data.slice(0, limit), data.length > limit);
   });
-  endpoints.get('/checkout/sessions', async (db, { input, baseUrl }) => {
-    const { created, customer, subscription, status, ...page } = parseParameters(listParameters, input);
-    const filter = { customer, subscription, status };
-    const { data, hasMore } = await listObjects<Session>(db, 'checkout.session', { filter, created, page });
-    const sessions = data.map((session) => withUrl(session, baseUrl));
-    return listOf('/v1/checkout/sessions', sessions, hasMore);
-  });
-  endpoints.get('/checkout/sessions/:id', async (db, { id, baseUrl }) => {
-    const session = await readObject<Session>(db, 'checkout.session', id);
-    return withUrl(await withLineItems(db, session), baseUrl);
-  });
-  endpoints.get('/checkout/sessions/:id/line_items', async (db, { id }) => {
-    const { line_items } = await withLineItems(db, await readObject<Session>(db, 'checkout.session', id));
-    return line_items!;
-  });
-  endpoints.post('/checkout/sessions/:id', async (db, { id, input, baseUrl }) => {
-    const { metadata } = parseParameters(z.object({ metadata: metadataChange }), input);
-    const session = await readObject<Session>(db, 'checkout.session', id, { lock: true });
+  const updated = { answers: one, parameters: { metadata: metadataChange } };
+  endpoints.post('/checkout/sessions/:id', updated, async (db, { id, input: { metadata }, baseUrl }) => {
+    const session = await readObject<Session>(db, one, id, { lock: true });
     const changed = { ...session, metadata: changeMetadata(session.metadata ?? {}, metadata) };
     await saveObject(db, changed);
     return withUrl(changed, baseUrl);
   });
-  endpoints.post('/checkout/sessions/:id/expire', async (db, { id, request }) => {
-    const session = await readObject<Session>(db, 'checkout.session', id, { lock: true });
+  endpoints.post('/checkout/sessions/:id/expire', { answers: one, parameters: {} }, async (db, call) => {
+    const session = await readObject<Session>(db, one, call.id, { lock: true });
     if (session.status !== 'open')
       throw invalidRequest(`Only Checkout Sessions with a status in ["open"] can be expired.`);
     const expired: Session = { ...session, status: 'expired', expires_at: nowSeconds() };
     await saveObject(db, expired);
-    await emitEvent(db, { type: 'checkout.session.expired', object: expired, request });
+    await emitEvent(db, { type: 'checkout.session.expired', object: expired, request: call.request });
     return expired;
   });
 }
@@ -59,8 +68,7 @@ export function withUrl(session: Session, baseUrl: string): Session {
 }
 
 /** Line items are part of a session only where they are asked for. */
-async function withLineItems(db: Queryable, session: Session): Promise<Session> {
-  const { hidden } = await readWithHidden<Session, SessionHidden>(db, 'checkout.session', session.id);
-  const url = `/v1/checkout/sessions/${session.id}/line_items`;
-  return { ...session, line_items: listOf(url, hidden.lineItems) };
+async function lineItemsOf(db: Queryable, id: string) {
+  const { hidden } = await readWithHidden<Session, SessionHidden>(db, one, id);
+  return listOf(`/v1/checkout/sessions/${id}/line_items`, hidden.lineItems);
 }

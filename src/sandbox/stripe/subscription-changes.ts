@@ -21,11 +21,17 @@ export async function changeSubscription(
   return after;
 }
 
+type Feedback = NonNullable<Subscription['cancellation_details']>['feedback'];
+
+/** What a customer says about the end. */
+type CancellationWords = { comment?: string | null | undefined; feedback?: Feedback | undefined };
+
 /** Ends a subscription at once, and emits `customer.subscription.deleted`. */
 export async function cancelSubscription(
   db: Queryable,
   subscription: Subscription,
   request?: EventCause,
+  details: CancellationWords = {},
 ): Promise<Subscription> {
   const now = nowSeconds();
   const canceled: Subscription = {
@@ -34,8 +40,8 @@ export async function cancelSubscription(
     canceled_at: now,
     ended_at: now,
     cancellation_details: {
-      comment: null,
-      feedback: null,
+      comment: details.comment ?? null,
+      feedback: details.feedback ?? null,
       feedback_option: null,
       reason: 'cancellation_requested',
     },

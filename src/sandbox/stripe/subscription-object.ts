@@ -14,10 +14,12 @@ export function subscriptionOf({
   customerId,
   lineItems,
   metadata,
+  description,
 }: {
   customerId: string;
   lineItems: LineItem[];
   metadata: Record<string, string>;
+  description?: string;
 }): Subscription {
   const id = newId('sub');
   const created = nowSeconds();
@@ -29,7 +31,7 @@ export function subscriptionOf({
     created,
     currency: lineItems[0]!.currency,
     customer: customerId,
-    description: lineItems[0]!.description,
+    description: description ?? lineItems[0]!.description,
     items: listOf(`/v1/subscription_items?subscription=${id}`, items),
     metadata,
     start_date: created,
@@ -37,9 +39,9 @@ export function subscriptionOf({
   };
 }
 
-function subscriptionItem(
+export function subscriptionItem(
   subscriptionId: string,
-  { price: maybePrice, quantity }: LineItem,
+  { price: maybePrice, quantity }: Pick<LineItem, 'price' | 'quantity'>,
   start: number,
 ): Wire<Stripe.SubscriptionItem> {
   const price = maybePrice!;
@@ -61,7 +63,8 @@ function subscriptionItem(
   };
 }
 
-function periodEnd({ recurring }: Price, start: number): number {
+/** When a period that begins at `start` ends, in Unix seconds. */
+export function periodEnd({ recurring }: Price, start: number): number {
   const end = new Date(start * 1000);
   const count = recurring?.interval_count ?? 1;
   if (recurring?.interval === 'day') end.setUTCDate(end.getUTCDate() + count);
@@ -72,7 +75,7 @@ function periodEnd({ recurring }: Price, start: number): number {
 }
 
 /** The older form of a price, which subscription items still carry beside it. */
-function planOf(price: Price): Wire<Stripe.Plan> {
+export function planOf(price: Price): Wire<Stripe.Plan> {
   return {
     id: price.id,
     object: 'plan',

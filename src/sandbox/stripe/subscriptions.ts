@@ -1,61 +1,111 @@
 import { z } from 'zod';
 import type { Queryable } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { invalidRequest, parseParameters, resourceMissing } from './errors.ts';
-import { listObjects, readObject } from './objects.ts';
-import {
-  boolean,
-  changeMetadata,
-  createdRange,
-  integer,
-  metadataChange,
-  pageParameters,
-} from './parameters.ts';
+import { invalidRequest, resourceMissing } from './errors.ts';
+import type { EventCause } from './events.ts';
+import { readObject } from './objects.ts';
+import { boolean, changeMetadata, fields, integer, metadataChange, text, unsettable } from './parameters.ts';
+import { followPlanChange } from './plan-change.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
 import { cancelSubscription, changeSubscription } from './subscription-changes.ts';
-import { listOf, nowSeconds, type Subscription } from './wire.ts';
+import { itemsChange, planItems } from './subscription-items.ts';
+import { nowSeconds, type Subscription } from './wire.ts';
 
-const statuses = ['active', 'past_due', 'unpaid', 'canceled', 'paused', 'trialing', 'incomplete'] as const;
+const statuses = [
+  'active',
+  'past_due',
+  'unpaid',
+  'canceled',
+  'incomplete',
+  'incomplete_expired',
+  'trialing',
+  'paused',
+] as const;
 
-const listParameters = pageParameters.extend({
-  created: createdRange,
-  customer: z.string().optional(),
-  status: z.enum([...statuses, 'all', 'ended']).optional(),
-});
+export const subscriptions: Resource<Subscription> = {
+  object: 'subscription',
+  path: '/subscriptions',
+  filters: {
+    collection_method: equals(z.enum(['charge_automatically', 'send_invoice']), 'collection_method'),
+    customer: equals(text, 'customer'),
+    price: { value: text, narrow: (id: string) => ({ filter: { items: { data: [{ price: { id } }] } } }) },
+    status: {
+      value: z.enum([...statuses, 'all', 'ended']),
+      narrow: (status: string) =>
+        status === 'all' ? {} : { filter: { status: status === 'ended' ? 'canceled' : status } },
+      absent: { except: { status: 'canceled' } },
+    },
+  },
+  search: {
+    canceled_at: { type: 'number', path: ['canceled_at'] },
+    created: { type: 'number', path: ['created'] },
+    status: { type: 'token', path: ['status'] },
+  },
+  expandable: {
+    customer: 'customer',
+    default_payment_method: 'payment_method',
+    default_source: 'source',
+    discounts: 'discount',
+    items: 'subscription_item[]',
+    latest_invoice: 'invoice',
+    pending_setup_intent: 'setup_intent',
+    schedule: 'subscription_schedule',
+    test_clock: 'test_helpers.test_clock',
+  },
+};
 
-const updateParameters = z.object({
+const feedbacks = [
+  'customer_service',
+  'low_quality',
+  'missing_features',
+  'other',
+  'switched_service',
+  'too_complex',
+  'too_expensive',
+  'unused',
+] as const;
+
+const cancellationDetails = fields({
+  comment: unsettable(text).optional(),
+  feedback: unsettable(z.enum(feedbacks)).optional(),
+}).optional();
+
+const updateParameters = {
+  billing_cycle_anchor: z.enum(['now', 'unchanged']).optional(),
+  cancel_at: unsettable(integer).optional(),
   cancel_at_period_end: boolean.optional(),
+  cancellation_details: cancellationDetails,
+  description: unsettable(text.max(500)).optional(),
+  items: itemsChange.optional(),
   metadata: metadataChange,
-  pause_collection: z
-    .union([
-      z.literal('').transform(() => null),
-      z.object({
-        behavior: z.enum(['keep_as_draft', 'mark_uncollectible', 'void']),
-        resumes_at: integer.nullable().default(null),
-      }),
-    ])
+  // Every payment succeeds in the sandbox, so what is to happen when one does not changes nothing here.
+  off_session: boolean.optional(),
+  payment_behavior: z
+    .enum(['allow_incomplete', 'default_incomplete', 'error_if_incomplete', 'pending_if_incomplete'])
     .optional(),
-});
+  pause_collection: unsettable(
+    fields({
+      behavior: z.enum(['keep_as_draft', 'mark_uncollectible', 'void']),
+      resumes_at: integer.nullable().default(null),
+    }),
+  ).optional(),
+  proration_behavior: z.enum(['always_invoice', 'create_prorations', 'none']).default('create_prorations'),
+  proration_date: integer.optional(),
+};
+
+type Update = z.output<z.ZodObject<typeof updateParameters>>;
 
 export function mountSubscriptions(endpoints: Endpoints): void {
-  endpoints.get('/subscriptions', async (db, { input }) => {
-    const { created, customer, status, ...page } = parseParameters(listParameters, input);
-    const { data, hasMore } = await listObjects<Subscription>(db, 'subscription', {
-      filter: { customer, ...statusFilter(status) },
-      // Without a status, a list holds all that have not ended.
-      ...(status === undefined && { except: { status: 'canceled' } }),
-      created,
-      page,
-    });
-    return listOf('/v1/subscriptions', data, hasMore);
-  });
-  endpoints.get('/subscriptions/:id', (db, { id }) => readObject<Subscription>(db, 'subscription', id));
-  endpoints.post('/subscriptions/:id', async (db, { id, input, request }) => {
-    const parameters = parseParameters(updateParameters, input);
+  mountResource(endpoints, subscriptions);
+  const updated = { answers: 'subscription', parameters: updateParameters };
+  endpoints.post('/subscriptions/:id', updated, async (db, { id, input, request }) => {
     const before = await readObject<Subscription>(db, 'subscription', id, { lock: true });
-    return changeSubscription(db, before, changeOf(before, parameters), request);
+    const change = { ...changeOf(before, input), ...(await planChangeOf(db, before, input, request)) };
+    return changeSubscription(db, before, change, request);
   });
-  endpoints.delete('/subscriptions/:id', async (db, { id, request }) =>
-    cancelSubscription(db, await readLive(db, id), request),
+  const ended = { answers: 'subscription', parameters: { cancellation_details: cancellationDetails } };
+  endpoints.delete('/subscriptions/:id', ended, async (db, { id, input, request }) =>
+    cancelSubscription(db, await readLive(db, id), request, input.cancellation_details),
   );
 }
 
@@ -66,18 +116,45 @@ async function readLive(db: Queryable, id: string): Promise<Subscription> {
   return subscription;
 }
 
-function changeOf(
-  before: Subscription,
-  { cancel_at_period_end, metadata, pause_collection }: z.output<typeof updateParameters>,
-): Partial<Subscription> {
-  const onlyMetadata = cancel_at_period_end === undefined && pause_collection === undefined;
-  if (before.status === 'canceled' && !onlyMetadata)
+function changeOf(before: Subscription, update: Update): Partial<Subscription> {
+  const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata, pause_collection } =
+    update;
+  const { proration_behavior: _default, ...given } = update;
+  const beyond = Object.keys(given).filter((name) => name !== 'metadata' && name !== 'cancellation_details');
+  if (before.status === 'canceled' && beyond.length > 0)
     throw invalidRequest('A canceled subscription can only update its cancellation_details and metadata.');
+  if (cancel_at && cancel_at_period_end)
+    throw invalidRequest('You may only specify one of these parameters: cancel_at, cancel_at_period_end.', {
+      param: 'cancel_at',
+    });
   return {
     metadata: changeMetadata(before.metadata, metadata),
+    ...(description !== undefined && { description }),
     ...(pause_collection !== undefined && { pause_collection }),
     ...(cancel_at_period_end !== undefined && cancellationAtPeriodEnd(before, cancel_at_period_end)),
+    ...(cancel_at !== undefined && cancellationAt(cancel_at)),
+    ...(cancellation_details && {
+      cancellation_details: { ...before.cancellation_details!, ...withoutUndefined(cancellation_details) },
+    }),
   };
+}
+
+async function planChangeOf(
+  db: Queryable,
+  before: Subscription,
+  { items, proration_behavior, proration_date, billing_cycle_anchor }: Update,
+  request: EventCause,
+): Promise<Partial<Subscription>> {
+  const restart = billing_cycle_anchor === 'now';
+  if (items === undefined && !restart) return {};
+  const at = proration_date ?? nowSeconds();
+  const period = before.items.data[0];
+  if (period && (at < period.current_period_start || at > period.current_period_end))
+    throw invalidRequest('The subscription proration_date must be within the current period.', {
+      param: 'proration_date',
+    });
+  const planned = await planItems(db, before, items ?? [], at);
+  return followPlanChange(db, before, planned, { behavior: proration_behavior, at, restart, request });
 }
 
 function cancellationAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
@@ -95,7 +172,12 @@ function cancellationAtPeriodEnd(before: Subscription, cancel: boolean): Partial
   };
 }
 
-function statusFilter(status: z.output<typeof listParameters>['status']): { status?: string } {
-  if (status === undefined || status === 'all') return {};
-  return { status: status === 'ended' ? 'canceled' : status };
+function cancellationAt(at: number | null): Partial<Subscription> {
+  if (at !== null && at <= nowSeconds())
+    throw invalidRequest('The cancel_at timestamp must be in the future.', { param: 'cancel_at' });
+  return { cancel_at: at, cancel_at_period_end: false, canceled_at: at === null ? null : nowSeconds() };
+}
+
+function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as never;
 }

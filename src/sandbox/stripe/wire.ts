@@ -18,12 +18,14 @@ export type Wire<T> = T extends string | number | boolean | null | undefined
 export type Customer = Wire<Stripe.Customer>;
 export type Event = Wire<Stripe.Event>;
 export type Invoice = Wire<Stripe.Invoice>;
+export type InvoiceItem = Wire<Stripe.InvoiceItem>;
 export type LineItem = Wire<Stripe.LineItem>;
 export type PaymentIntent = Wire<Stripe.PaymentIntent>;
 export type Price = Wire<Stripe.Price>;
 export type Product = Wire<Stripe.Product>;
 export type Session = Wire<Stripe.Checkout.Session>;
 export type Subscription = Wire<Stripe.Subscription>;
+export type SubscriptionItem = Wire<Stripe.SubscriptionItem>;
 
 /** Unix time in whole seconds, Stripe's unit of time. */
 export function nowSeconds(): number {

@@ -3,14 +3,19 @@ import type pg from 'pg';
 import { randomText } from '../random-text.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { TailscaleError } from './errors.ts';
-import { hashOf, sandboxUser } from './identity.ts';
+import { hashOf, oauthClientTags, sandboxUser } from './identity.ts';
 
 const accessTokenSeconds = 3600;
 
 /** Whom a request speaks for: the API key's user, or an OAuth client, which is the tailnet itself. */
-export type Caller = { userId: string; loginName: string };
+export type Caller = {
+  userId: string;
+  loginName: string;
+  /** An OAuth client's own tags; a user has none. */
+  tags?: readonly string[];
+};
 
-const tailnetItself: Caller = { userId: '', loginName: 'tagged-devices' };
+const tailnetItself: Caller = { userId: '', loginName: 'tagged-devices', tags: oauthClientTags };
 
 /**
  * Lets in who shows the API key or an access token, as `Bearer`, or as the user of Basic authentication.

@@ -4,10 +4,13 @@ import type { z } from 'zod';
 /** An answer other than success, in Tailscale's form `{"message": …}`. */
 export class TailscaleError extends Error {
   readonly status: number;
+  /** What is wrong in detail, where Tailscale says that besides. */
+  readonly data: unknown;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, data?: unknown) {
     super(message);
     this.status = status;
+    this.data = data;
   }
 }
 
@@ -25,7 +28,8 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
 
 export const answerError: ErrorRequestHandler = (error, _request, response, next) => {
   if (response.headersSent) return next(error);
-  if (error instanceof TailscaleError) response.status(error.status).json({ message: error.message });
+  if (error instanceof TailscaleError)
+    response.status(error.status).json({ message: error.message, data: error.data });
   else if (error?.type === 'entity.parse.failed') response.status(400).json({ message: 'invalid JSON body' });
   else if (typeof error?.status === 'number' && error.status < 500) {
     // What express refuses: a body that is too large, a path that is not properly encoded.

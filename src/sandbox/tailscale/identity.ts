@@ -8,6 +8,9 @@ export const tailnetNames: readonly string[] = ['-', 'sandbox', tailnetDomain];
 /** Who the API key belongs to. What an OAuth client makes belongs to the tailnet: no user. */
 export const sandboxUser = { id: 'uSandboxCNTRL', loginName: 'operator@sandbox.example' };
 
+/** The tags that the OAuth client was made with: it acts as devices that have them would. */
+export const oauthClientTags: readonly string[] = ['tag:controller'];
+
 /** An id in the form of Tailscale's: `<prefix>…CNTRL`. */
 export function controlId(prefix: string): string {
   return `${prefix}${randomText(10)}CNTRL`;

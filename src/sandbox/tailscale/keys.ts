@@ -4,6 +4,8 @@ import type { ControlServer } from './control-server.ts';
 import type { Caller } from './credentials.ts';
 import { TailscaleError } from './errors.ts';
 import { controlId, hashOf } from './identity.ts';
+import { readPolicy } from './policy.ts';
+import { requirePermittedTags } from './tag-owners.ts';
 
 const maxExpirySeconds = 90 * 24 * 3600;
 
@@ -65,6 +67,7 @@ export async function createKey(pool: pg.Pool, control: ControlServer, request: 
   const { create } = request.capabilities.devices;
   if (caller.userId === '' && create.tags.length === 0)
     throw new TailscaleError(400, 'tailnet-owned auth key must have tags set');
+  requirePermittedTags((await readPolicy(pool, control)).text, create.tags, caller);
   const id = controlId('k');
   const createdAt = wholeSecond(new Date());
   const expiresAt = new Date(createdAt.getTime() + request.expirySeconds * 1000);

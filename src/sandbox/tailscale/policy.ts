@@ -3,6 +3,9 @@ import type pg from 'pg';
 import { inTransaction, type Queryable } from '../database.ts';
 import type { ControlServer } from './control-server.ts';
 import { TailscaleError } from './errors.ts';
+import { checkPolicy, failuresOf, parseTests } from './policy-check.ts';
+import type { FailedTest } from './policy-tests.ts';
+import { policyJson } from './policy-text.ts';
 
 export type Policy = { text: string; etag: string };
 
@@ -23,7 +26,8 @@ export async function writePolicy(
   text: string,
   ifMatch: string | undefined,
 ): Promise<Policy> {
-  if (!isPolicy(text)) throw new TailscaleError(400, 'syntax error in policy file: not JSON or HuJSON');
+  const failures = failuresOf(checkPolicy(text));
+  if (failures.length > 0) throw new TailscaleError(400, 'test(s) failed', failures);
   return inTransaction(pool, async (client) => {
     await client.query("SELECT pg_advisory_xact_lock(hashtext('tailscale-policy'))");
     const before = await readPolicy(client, control);
@@ -42,26 +46,30 @@ export async function writePolicy(
   });
 }
 
+/**
+ * Tries a policy file, or with a list in its place, these tests on the present one. Nothing changes.
+ * @returns the tests that fail. @throws TailscaleError 400 where it is no policy file.
+ */
+export async function validatePolicy(
+  db: Queryable,
+  control: ControlServer,
+  text: string,
+): Promise<FailedTest[]> {
+  const tests = listIn(text);
+  if (tests === undefined) return failuresOf(checkPolicy(text));
+  return failuresOf(checkPolicy((await readPolicy(db, control)).text), parseTests(tests));
+}
+
 /** Tells a control server that has just been started what holds: a kill may have come between its word and the record. */
 export async function enforceRecordedPolicy(pool: pg.Pool, control: ControlServer): Promise<void> {
   await control.enforcePolicy((await readPolicy(pool, control)).text);
 }
 
-/** The policy as plain JSON: HuJSON is JSON with comments and trailing commas. */
-export function policyJson(text: string): unknown {
-  return JSON.parse(
-    text
-      // A string is kept as it is, a comment goes, and so does a comma before a closing bracket.
-      .replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (_all, quoted) => quoted ?? ' ')
-      .replace(/("(?:\\.|[^"\\])*")|,(?=\s*[\]}])/g, (_all, quoted) => quoted ?? ''),
-  );
-}
-
-function isPolicy(text: string): boolean {
+function listIn(text: string): unknown[] | undefined {
   try {
-    const policy = policyJson(text);
-    return typeof policy === 'object' && policy !== null && !Array.isArray(policy);
+    const body = policyJson(text);
+    return Array.isArray(body) ? body : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

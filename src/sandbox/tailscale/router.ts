@@ -8,7 +8,9 @@ import { matchesFilters, toDevice } from './device-json.ts';
 import { answerError, parseBody, TailscaleError, unknownRoute } from './errors.ts';
 import { tailnetDomain, tailnetNames } from './identity.ts';
 import { createKey, keyRequestSchema, listKeys, revokeKey, showKey, tagSchema } from './keys.ts';
-import { type Policy, policyJson, readPolicy, writePolicy } from './policy.ts';
+import { type Policy, readPolicy, validatePolicy, writePolicy } from './policy.ts';
+import { policyJson } from './policy-text.ts';
+import { requirePermittedTags } from './tag-owners.ts';
 
 /**
  * Tailscale's API, version 2, as far as keys, devices and the policy file go; to be mounted at `/tailscale`.
@@ -32,7 +34,7 @@ export function createTailscaleRouter({
   mountPolicy(api, pool, control);
   api.use(express.json());
   mountKeys(api, pool, control);
-  mountDevices(api, control);
+  mountDevices(api, pool, control);
 
   const router = express.Router();
   router.use('/api/v2', api, unknownRoute, answerError);
@@ -57,7 +59,7 @@ function mountKeys(api: express.Router, pool: pg.Pool, control: ControlServer): 
   });
 }
 
-function mountDevices(api: express.Router, control: ControlServer): void {
+function mountDevices(api: express.Router, pool: pg.Pool, control: ControlServer): void {
   api.get('/tailnet/:tailnet/devices', async (request, response) => {
     const fields = fieldsOf(request);
     const filters = filtersOf(request);
@@ -82,6 +84,8 @@ function mountDevices(api: express.Router, control: ControlServer): void {
     api.post(`/device/:id/${what}`, async (request, response) => {
       const change = parseBody(schema, request.body);
       const { id } = await findDevice(control, String(request.params.id));
+      if (change.tags !== undefined)
+        requirePermittedTags((await readPolicy(pool, control)).text, change.tags, caller(response));
       if (!(await control.changeDevice(id, change))) throw noSuchDevice();
       response.json({});
     });
@@ -106,6 +110,12 @@ function mountPolicy(api: express.Router, pool: pg.Pool, control: ControlServer)
   api.post('/tailnet/:tailnet/acl', anyText, async (request, response) => {
     const text = typeof request.body === 'string' ? request.body : '';
     sendPolicy(request, response, await writePolicy(pool, control, text, request.get('if-match')));
+  });
+  // Failed tests are the answer to the question, not an error of the call.
+  api.post('/tailnet/:tailnet/acl/validate', anyText, async (request, response) => {
+    const text = typeof request.body === 'string' ? request.body : '';
+    const data = await validatePolicy(pool, control, text);
+    response.json(data.length === 0 ? {} : { message: 'test(s) failed', data });
   });
 }
 

@@ -54,7 +54,7 @@ describe('what cannot be read or found', () => {
     ['POST', '/servers/1/actions/poweroff', undefined, 404, 'not_found'],
     ['GET', '/firewalls/99999999999', undefined, 404, 'not_found'],
     ['GET', '/actions/1', undefined, 404, 'not_found'],
-    ['GET', '/certificates', undefined, 404, 'not_found'],
+    ['GET', '/storage_boxes', undefined, 404, 'not_found'],
     ['GET', '/servers?page=0', undefined, 422, 'invalid_input'],
   ])('%s %s %s is %d %s', async (method, path, body, status, code) => {
     const cloud = await startCloud();

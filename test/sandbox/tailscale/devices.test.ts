@@ -99,12 +99,12 @@ test('shows a device as Tailscale does, by either id', async () => {
 
 test('filters the list by exact values', async () => {
   await join((await makeKey(tailnet)).key, 'agent-1');
-  await join((await makeKey(tailnet, { tags: ['tag:agent', 'tag:blue'] })).key, 'agent-2');
+  await join((await makeKey(tailnet, { tags: ['tag:agent', 'tag:controller'] })).key, 'agent-2');
   const hostnames = async (query: string) =>
     (await listed(query)).map(({ hostname }: { hostname: string }) => hostname);
   expect(await hostnames('?hostname=agent-2')).toEqual(['agent-2']);
   expect(await hostnames('?tags=tag:agent')).toEqual(['agent-1', 'agent-2']);
-  expect(await hostnames('?tags=tag:agent&tags=tag:blue')).toEqual(['agent-2']);
+  expect(await hostnames('?tags=tag:agent&tags=tag:controller')).toEqual(['agent-2']);
   expect(await hostnames('?authorized=false')).toEqual(['agent-2']);
 });
 

@@ -90,19 +90,18 @@ test('the project’s policy holds; a device that is deleted is cut off at once'
 });
 
 test('a policy file that is set is enforced; one that cannot be is refused', limit, async () => {
+  const tagOwners = { 'tag:x': ['autogroup:admin'], 'tag:y': ['autogroup:admin'] };
+  const open = { tagOwners, acls: [{ action: 'accept', src: ['tag:x'], dst: ['tag:y:4000'] }] };
+  const asJson = { Authorization: `Bearer ${tokens.tailscaleApiKey}`, Accept: 'application/json' };
+  const readPolicy = () => tailnet.call('GET', '/tailnet/-/acl', undefined, asJson);
+  const before = await readPolicy();
+  const set = (policy: object) => tailnet.call('POST', '/tailnet/-/acl', JSON.stringify(policy), asJson);
+  expect((await set({ tagOwners, acls: [] })).status).toBe(200);
   const [x, y] = [await tailnet.machine('x'), await tailnet.machine('y')];
   await x.join((await makeKey(tailnet, { preauthorized: true, tags: ['tag:x'] })).key);
   const addressY = await y.join((await makeKey(tailnet, { preauthorized: true, tags: ['tag:y'] })).key);
   await y.serve(4000);
   expect(await x.reaches(addressY, 4000)).toBe(false);
-  const open = {
-    tagOwners: { 'tag:x': ['autogroup:admin'], 'tag:y': ['autogroup:admin'] },
-    acls: [{ action: 'accept', src: ['tag:x'], dst: ['tag:y:4000'] }],
-  };
-  const asJson = { Authorization: `Bearer ${tokens.tailscaleApiKey}`, Accept: 'application/json' };
-  const readPolicy = () => tailnet.call('GET', '/tailnet/-/acl', undefined, asJson);
-  const before = await readPolicy();
-  const set = (policy: object) => tailnet.call('POST', '/tailnet/-/acl', JSON.stringify(policy), asJson);
   expect((await set(open)).status).toBe(200);
   await eventually(() => x.reaches(addressY, 4000));
 

@@ -3,9 +3,9 @@ import type pg from 'pg';
 import { HetznerError, notFound } from '../errors.ts';
 import { listParameter, parseId, parseInput } from '../input.ts';
 import { type Conditions, createConditions, listQuery, paginationMeta, selectPage } from '../listing.ts';
-import { type ActionRow, actionStatusSql, toAction } from './store.ts';
+import { type ActionRow, actionStatusSql, type ResourceType, toAction } from './store.ts';
 
-type Scope = Partial<{ id: number; type: 'server' | 'firewall' }>;
+type Scope = Partial<{ id: number; type: ResourceType }>;
 
 const actionQuery = listQuery.extend({ id: listParameter, status: listParameter });
 
@@ -30,10 +30,12 @@ export function createActionsRouter({ pool }: { pool: pg.Pool }): express.Router
   });
   addActionsOf(router, pool, 'servers', 'server');
   addActionsOf(router, pool, 'firewalls', 'firewall');
+  addActionsOf(router, pool, 'images', 'image');
+  addActionsOf(router, pool, 'primary_ips', 'primary_ip');
   return router;
 }
 
-function addActionsOf(router: express.Router, pool: pg.Pool, plural: string, type: 'server' | 'firewall') {
+function addActionsOf(router: express.Router, pool: pg.Pool, plural: string, type: ResourceType) {
   router.get(`/${plural}/actions`, async (request, response) => {
     response.json(await listActions(pool, { type }, request.query));
   });

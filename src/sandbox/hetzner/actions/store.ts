@@ -1,7 +1,8 @@
 import type { Queryable } from '../../database.ts';
 
 export type ActionError = { code: string; message: string };
-export type ActionResource = { id: number; type: 'server' | 'firewall' };
+export type ResourceType = 'server' | 'firewall' | 'image' | 'primary_ip';
+export type ActionResource = { id: number; type: ResourceType };
 
 /** An action to be begun. It ends at `finishesAt`: in `error` where there is one, otherwise in success. */
 export type NewAction = {

@@ -1,3 +1,4 @@
+import type { Labels } from '../labels.ts';
 import type { Architecture } from './server-types.ts';
 
 type System = {
@@ -25,17 +26,33 @@ const systems: readonly System[] = [
   system('opensuse', '15', 'openSUSE Leap 15', '2022-07-18', [109114646, 109114648]),
 ];
 
-/** A disk image that the provider offers; the shape is the API's. */
-export type Image = ReturnType<typeof toImage>;
+/** A disk image, the provider's or one of a server's disk; the shape is the API's. */
+export type Image = {
+  id: number;
+  type: 'system' | 'snapshot' | 'backup';
+  status: 'available' | 'creating' | 'unavailable';
+  /** The provider's have one, by which they are ordered. */
+  name: string | null;
+  description: string;
+  image_size: number | null;
+  disk_size: number;
+  created: string;
+  created_from: { id: number; name: string } | null;
+  bound_to: number | null;
+  os_flavor: System['flavor'] | 'unknown';
+  os_version: string | null;
+  rapid_deploy: boolean;
+  protection: { delete: boolean };
+  deprecated: string | null;
+  deleted: string | null;
+  labels: Labels;
+  architecture: Architecture;
+};
 
 export const images: readonly Image[] = systems.flatMap((entry) => [
   toImage(entry, 'x86', entry.ids[0]),
   toImage(entry, 'arm', entry.ids[1]),
 ]);
-
-export function imageById(id: number): Image {
-  return images.find((candidate) => candidate.id === id)!;
-}
 
 function system(
   flavor: System['flavor'],
@@ -49,7 +66,7 @@ function system(
   return deprecated === undefined ? entry : { ...entry, deprecated };
 }
 
-function toImage(entry: System, architecture: Architecture, id: number) {
+function toImage(entry: System, architecture: Architecture, id: number): Image {
   return {
     id,
     type: 'system',

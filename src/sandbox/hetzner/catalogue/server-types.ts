@@ -144,6 +144,6 @@ function priceAt(location: Location, eurosInEurope: number) {
 }
 
 /** Net and gross with German VAT, as decimal text. */
-function money(euros: number) {
+export function money(euros: number) {
   return { net: euros.toFixed(10), gross: (euros * 1.19).toFixed(10) };
 }

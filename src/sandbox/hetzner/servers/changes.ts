@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { type IdOrName, idOrName } from '../input.ts';
+import { type DnsPtr, setDnsPtr } from '../reverse-dns.ts';
 import type { ServerAction } from './actions.ts';
 import { checkBootable, findImage, findServerType, userDataInput } from './order.ts';
 import { detour, transition } from './phases.ts';
 import { askToStart, stay, times } from './power.ts';
-import type { ServerRow } from './store.ts';
+import type { PrimaryIpRow, ServerRow } from './store.ts';
 
 export const changeTypeInput = z.object({ server_type: idOrName, upgrade_disk: z.boolean() });
 export const rebuildInput = z.object({ image: idOrName, user_data: userDataInput });
@@ -52,7 +53,8 @@ export function rebuild(input: { image: IdOrName; user_data?: string | null | un
     async run(context) {
       const { client, server, status, now, finishesAt, fails, realMachines } = context;
       if (server.protected) throw protectedError('rebuild');
-      const image = findImage(input.image, serverTypeById(server.server_type_id));
+      const serverType = serverTypeById(server.server_type_id);
+      const image = await findImage(client, input.image, serverType, server.primary_disk_gb);
       if (realMachines) checkBootable(image);
       if (fails) return detour(status, 'rebuilding', ...times(context));
       await client.query(
@@ -84,6 +86,22 @@ export function changeProtection(input: z.infer<typeof protectionInput>): Server
   };
 }
 
+/** Changes the name that one of the server's addresses resolves to. */
+export function changeDnsPtr(input: DnsPtr): ServerAction {
+  return {
+    command: 'change_dns_ptr',
+    async run(context) {
+      const { client, server, fails } = context;
+      const { rows } = await client.query<PrimaryIpRow>(
+        'SELECT * FROM hetzner_primary_ips WHERE server_id = $1 FOR UPDATE',
+        [server.id],
+      );
+      await setDnsPtr(client, rows, input, !fails);
+      return stay(context);
+    },
+  };
+}
+
 /** Turns a property of the server on or off that has no effect on its status. */
 function setColumn(command: string, column: string, value: unknown): ServerAction {
   return {
@@ -103,7 +121,8 @@ export const enableBackup = setColumn('enable_backup', 'backup_window', '22-02')
 export const disableBackup = setColumn('disable_backup', 'backup_window', null);
 export const resetPassword: ServerAction = { command: 'reset_password', run: stay };
 
-/** Deletes: the server is visible as `deleting` until the action ends. The firewalls let go of it at once. */
+/** Deletes: the server is visible as `deleting` until the action ends. The firewalls let go of it at once, and its backups
+ * go with it. */
 export const deleteServer: ServerAction = {
   command: 'delete_server',
   async run(context) {
@@ -111,6 +130,10 @@ export const deleteServer: ServerAction = {
     if (server.protected) throw protectedError('delete');
     if (fails) return detour(status, 'deleting', ...times(context));
     await client.query('DELETE FROM hetzner_firewall_targets WHERE server_id = $1', [server.id]);
+    await client.query(
+      "UPDATE hetzner_images SET deleted_at = $2 WHERE server_id = $1 AND type = 'backup' AND deleted_at IS NULL",
+      [server.id, finishesAt],
+    );
     await client.query('UPDATE hetzner_servers SET deleted_at = $2, user_data = NULL WHERE id = $1', [
       server.id,
       finishesAt,

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { Queryable } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
-import { type Image, images } from '../catalogue/images.ts';
+import type { Image } from '../catalogue/images.ts';
 import { type Location, locations } from '../catalogue/locations.ts';
 import { type ServerType, serverTypes } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
+import { readAllImages } from '../images/store.ts';
 import { hostname, type IdOrName, idOrName, refersTo } from '../input.ts';
 import { labelsInput } from '../labels.ts';
 
@@ -58,7 +59,7 @@ export async function resolveOrder(
   settings: Pick<SandboxSettings, 'realMachines'>,
 ): Promise<ServerOrder> {
   const serverType = findServerType(input.server_type);
-  const image = findImage(input.image, serverType);
+  const image = await findImage(db, input.image, serverType, serverType.disk);
   if (settings.realMachines) checkBootable(image);
   const location = findLocation(serverType, input.location ?? undefined);
   const sshKeys = await findSshKeys(db, input.ssh_keys ?? []);
@@ -73,20 +74,35 @@ export function findServerType(reference: IdOrName): ServerType {
   return found;
 }
 
-/** An image's name stands for one image an architecture; the server type decides which. */
-export function findImage(reference: IdOrName, serverType: ServerType): Image {
-  const candidates = images.filter((image) => refersTo(reference, image));
+/**
+ * Finds an image by name or id. The provider's name stands for one image an architecture, and the server type decides
+ * which; snapshots and backups have ids alone, and need a disk of at least `diskGb` of their own.
+ */
+export async function findImage(
+  db: Queryable,
+  reference: IdOrName,
+  serverType: ServerType,
+  diskGb: number,
+): Promise<Image> {
+  const candidates = (await readAllImages(db, new Date())).filter(
+    ({ id, name }) =>
+      (name !== null && refersTo(reference, { id, name })) || String(id) === String(reference),
+  );
   if (candidates.length === 0) throw invalidField('image', `image '${reference}' not found`);
   const fitting = candidates.find((image) => image.architecture === serverType.architecture);
   if (fitting === undefined)
     throw invalidField('image', `image '${reference}' does not run on ${serverType.architecture}`);
+  if (fitting.status !== 'available')
+    throw invalidField('image', `image '${reference}' is ${fitting.status}`);
+  if (fitting.disk_size > diskGb)
+    throw invalidField('image', `image '${reference}' needs a disk of ${fitting.disk_size} GB`);
   return fitting;
 }
 
 /** Real machines start from the one system that the set-up has prepared: others are out of stock. */
 export function checkBootable(image: Image): void {
   if (image.name === 'debian-12') return;
-  const message = `image '${image.name}' is not available: the real machines of this sandbox are debian-12`;
+  const message = `image '${image.name ?? image.id}' is not available: the real machines of this sandbox are debian-12`;
   throw new HetznerError(412, 'resource_unavailable', message);
 }
 

@@ -7,6 +7,7 @@ import type { SandboxSettings } from '../../settings.ts';
 import { hostname, listParameter, parseId, parseInput } from '../input.ts';
 import { labelsInput } from '../labels.ts';
 import { addNameAndLabels, createConditions, listQuery, paginationMeta, selectPage } from '../listing.ts';
+import { dnsPtrInput } from '../reverse-dns.ts';
 import { type ServerAction, startServerAction } from './actions.ts';
 import * as changes from './changes.ts';
 import { createServer, newPassword } from './create.ts';
@@ -71,6 +72,7 @@ function addServerActions(router: express.Router, dependencies: Dependencies): v
   add('change_type', (body) => changes.changeType(parseInput(changes.changeTypeInput, body)));
   add('change_protection', (body) => changes.changeProtection(parseInput(changes.protectionInput, body)));
   add('rebuild', (body) => changes.rebuild(parseInput(changes.rebuildInput, body)), password);
+  add('change_dns_ptr', (body) => changes.changeDnsPtr(parseInput(dnsPtrInput, body)));
   add('enable_rescue', () => changes.enableRescue, password);
   add('disable_rescue', () => changes.disableRescue);
   add('enable_backup', () => changes.enableBackup);

@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import type { Queryable } from '../../database.ts';
-import { imageById } from '../catalogue/images.ts';
+import type { Image } from '../catalogue/images.ts';
 import { locationById } from '../catalogue/locations.ts';
 import { includedTraffic, serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, notFound } from '../errors.ts';
 import { firewallsOfServers } from '../firewalls/store.ts';
+import { readImages } from '../images/store.ts';
 import type { Labels } from '../labels.ts';
 import { type Phase, type ServerStatus, statusAt } from './phases.ts';
 
@@ -73,13 +74,15 @@ export async function toServers(db: Queryable, rows: readonly ServerRow[], now: 
     rows.map((row) => row.id),
   ]);
   const firewalls = await firewallsOfServers(db, rows);
+  const images = await readImages(db, [...new Set(rows.map((row) => row.image_id))], now);
   return rows.map((row) => {
     const own = ips.rows.filter((ip) => ip.server_id === row.id);
-    return { ...toServer(row, now), public_net: toPublicNet(own, firewalls.get(row.id) ?? []) };
+    const image = images.get(row.image_id) ?? null;
+    return { ...toServer(row, image, now), public_net: toPublicNet(own, firewalls.get(row.id) ?? []) };
   });
 }
 
-function toServer(row: ServerRow, now: Date) {
+function toServer(row: ServerRow, image: Image | null, now: Date) {
   const serverType = serverTypeById(row.server_type_id);
   const location = locationById(row.location_id);
   return {
@@ -90,7 +93,7 @@ function toServer(row: ServerRow, now: Date) {
     private_net: [],
     server_type: serverType,
     location,
-    image: imageById(row.image_id),
+    image,
     iso: null,
     rescue_enabled: row.rescue_enabled,
     locked: row.locked_until > now,

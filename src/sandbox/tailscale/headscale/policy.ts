@@ -1,5 +1,5 @@
 import { TailscaleError } from '../errors.ts';
-import { policyJson } from '../policy.ts';
+import { policyJson } from '../policy-text.ts';
 
 /**
  * A policy file of Tailscale's as headscale takes it. Who owns tags is said to it by name, since it knows no roles; and the file's own tests are

@@ -1,0 +1,15 @@
+import type { Kind } from './expand.ts';
+
+/** What can be expanded in objects that others carry within them, and that are no resource here. */
+export const embeddedKinds: ReadonlyMap<string, Kind> = new Map(
+  Object.entries({
+    item: { price: 'price', discounts: 'discount', taxes: 'tax' },
+    line_item: {
+      'pricing.price_details.price': 'price',
+      discounts: 'discount',
+      subscription: 'subscription',
+    },
+    plan: { product: 'product', tiers: 'tier' },
+    subscription_item: { price: 'price', plan: 'plan', discounts: 'discount', tax_rates: 'tax_rate' },
+  }).map(([object, expandable]) => [object, { expandable }]),
+);

@@ -1,0 +1,94 @@
+import type { Queryable } from '../database.ts';
+import type { Endpoints } from './endpoint.ts';
+import { insertObject, listObjects, saveObject } from './objects.ts';
+import { boolean, text } from './parameters.ts';
+import type { Proration } from './prorations.ts';
+import { equals, mountResource, type Resource } from './resource.ts';
+import { idOf } from './subscription-changes.ts';
+import { type InvoiceItem, newId, nowSeconds, type Subscription } from './wire.ts';
+
+export const invoiceItems: Resource<InvoiceItem> = {
+  object: 'invoiceitem',
+  path: '/invoiceitems',
+  filters: {
+    customer: equals(text, 'customer'),
+    invoice: equals(text, 'invoice'),
+    pending: {
+      value: boolean,
+      narrow: (pending: boolean) => (pending ? { filter: { invoice: null } } : { except: { invoice: null } }),
+    },
+  },
+  expandable: {
+    customer: 'customer',
+    discounts: 'discount',
+    invoice: 'invoice',
+    'pricing.price_details.price': 'price',
+    test_clock: 'test_helpers.test_clock',
+  },
+};
+
+/** What waits for a subscription's next invoice: the prorations of changes of its plan. Made by such changes alone. */
+export function mountInvoiceItems(endpoints: Endpoints): void {
+  mountResource(endpoints, invoiceItems);
+}
+
+export async function createInvoiceItem(
+  db: Queryable,
+  subscription: Subscription,
+  { item, amount, description, period }: Proration,
+): Promise<void> {
+  const { price, quantity = 1 } = item;
+  const made: InvoiceItem = {
+    id: newId('ii'),
+    object: 'invoiceitem',
+    amount,
+    currency: subscription.currency,
+    customer: idOf(subscription.customer),
+    customer_account: null,
+    date: nowSeconds(),
+    description,
+    discountable: false,
+    discounts: [],
+    invoice: null,
+    livemode: false,
+    metadata: {},
+    parent: {
+      type: 'subscription_details',
+      subscription_details: { subscription: subscription.id, subscription_item: item.id },
+    },
+    period,
+    pricing: {
+      type: 'price_details',
+      price_details: { price: price.id, product: idOf(price.product) },
+      unit_amount_decimal: price.unit_amount_decimal,
+    },
+    proration: true,
+    proration_details: { credited_items: null, discount_amounts: [] },
+    quantity,
+    quantity_decimal: String(quantity),
+    tax_rates: [],
+    test_clock: null,
+  };
+  await insertObject(db, made);
+}
+
+/** The oldest first, as they come to stand on the invoice. */
+export async function pendingItems(db: Queryable, subscriptionId: string): Promise<InvoiceItem[]> {
+  const parent = { subscription_details: { subscription: subscriptionId } };
+  const { data } = await listObjects<InvoiceItem>(db, 'invoiceitem', {
+    filter: { invoice: null, parent },
+    page: { limit: 1000 },
+  });
+  return data.reverse();
+}
+
+export async function putOnInvoice(
+  db: Queryable,
+  items: readonly InvoiceItem[],
+  invoice: string,
+): Promise<void> {
+  for (const item of items) {
+    const billed: InvoiceItem = { ...item, invoice };
+    await saveObject(db, billed);
+  }
+}

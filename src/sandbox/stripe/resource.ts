@@ -1,0 +1,106 @@
+import type { z } from 'zod';
+import type { Endpoints } from './endpoint.ts';
+import type { Expandable, Includes } from './expand.ts';
+import { listObjects, readObject, type StripeObject } from './objects.ts';
+import { createdRange, limit, pageParameters, text } from './parameters.ts';
+import { type SearchFields, searchObjects } from './search.ts';
+import { listOf } from './wire.ts';
+
+/** Which objects a list keeps: those that contain `filter`, and one of `anyOf`, and not `except`. */
+export type Narrowing = {
+  filter?: Record<string, unknown>;
+  anyOf?: Record<string, unknown>[];
+  except?: Record<string, unknown>;
+};
+
+/** A parameter of a list; `absent` is what holds where it is not given. */
+export type Filter = {
+  value: z.ZodType;
+  // biome-ignore lint/suspicious/noExplicitAny: it is what `value` parses to, which a table of different ones cannot say.
+  narrow: (value: any) => Narrowing;
+  absent?: Narrowing;
+};
+
+/** A kind of Stripe's objects as a table: how it is listed, searched, read and expanded. */
+export type Resource<T extends StripeObject> = {
+  object: T['object'];
+  /** `/customers`, without the version. */
+  path: string;
+  filters: Record<string, Filter>;
+  /** Undefined: it cannot be searched, as at Stripe. */
+  search?: SearchFields;
+  expandable: Expandable;
+  includes?: Includes<T>;
+  /** The object as the API shows it, where that is more than what is stored. */
+  present?: (object: T, baseUrl: string) => T;
+};
+
+/** A filter on a field of the list's own name. */
+export function equals(value: z.ZodType, field?: string): Filter {
+  return { value, narrow: (wanted) => ({ filter: field === undefined ? wanted : { [field]: wanted } }) };
+}
+
+/** Serves `GET` on the list, on one object and on the search. Paths with fixed names below it must come before this. */
+export function mountResource<T extends StripeObject>(endpoints: Endpoints, resource: Resource<T>): void {
+  const { object, path, search, present = (shown: T) => shown } = resource;
+  endpoints.declare(object, {
+    expandable: resource.expandable,
+    ...(resource.includes && { includes: resource.includes }),
+  });
+  const filters = Object.fromEntries(
+    Object.entries(resource.filters).map(([name, { value }]) => [name, value.optional()]),
+  );
+  const parameters = { ...pageParameters, created: createdRange, ...filters };
+  endpoints.get(path, { answers: `${object}[]`, parameters }, async (db, { input, baseUrl }) => {
+    const { created, limit, starting_after, ending_before, ...given } = input;
+    const page = { limit, starting_after, ending_before };
+    const narrowing = narrow(resource.filters, given);
+    const { data, hasMore } = await listObjects<T>(db, object, { ...narrowing, created, page });
+    return listOf(
+      `/v1${path}`,
+      data.map((item) => present(item, baseUrl)),
+      hasMore,
+    );
+  });
+  if (search !== undefined) mountSearch(endpoints, resource, search);
+  endpoints.get(`${path}/:id`, { answers: object, parameters: {} }, async (db, { id, baseUrl }) =>
+    present(await readObject<T>(db, object, id), baseUrl),
+  );
+}
+
+function mountSearch<T extends StripeObject>(
+  endpoints: Endpoints,
+  resource: Resource<T>,
+  search: SearchFields,
+): void {
+  const { object, path, present = (shown: T) => shown } = resource;
+  const parameters = { query: text, limit, page: text.optional() };
+  endpoints.get(`${path}/search`, { answers: `${object}[]`, parameters }, async (db, { input, baseUrl }) => {
+    const { data, nextPage } = await searchObjects<T>(
+      db,
+      object,
+      { name: path.slice(1), fields: search },
+      input,
+    );
+    return {
+      object: 'search_result',
+      url: `/v1${path}/search`,
+      has_more: nextPage !== null,
+      data: data.map((item) => present(item, baseUrl)),
+      next_page: nextPage,
+    };
+  });
+}
+
+function narrow(filters: Record<string, Filter>, given: Record<string, unknown>): Narrowing {
+  const parts = Object.entries(filters).map(([name, filter]) =>
+    given[name] === undefined ? (filter.absent ?? {}) : filter.narrow(given[name]),
+  );
+  const anyOf = parts.flatMap((part) => part.anyOf ?? []);
+  const except = parts.find((part) => part.except !== undefined)?.except;
+  return {
+    filter: Object.assign({}, ...parts.map((part) => part.filter)),
+    ...(anyOf.length > 0 && { anyOf }),
+    ...(except !== undefined && { except }),
+  };
+}
