@@ -1,0 +1,69 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { endianness } from 'node:os';
+
+/** The two ends of an accepted connection, as a socket names them. */
+export type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
+
+const ESTABLISHED = '01';
+/** The kernel hands its table out in pieces; a change between two of them can hide a row. */
+const LOOKS = 3;
+
+/**
+ * The user who owns the other end of a loopback connection; undefined where nobody owns it any more. Only an established
+ * connection counts: the kernel shows one whose process has let go of it as root's.
+ */
+export function peerUserId(ends: Ends): number | undefined {
+  for (let look = 0; look < LOOKS; look += 1) {
+    const found = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
+    if (found !== undefined) return found.state === ESTABLISHED && found.inode > 0 ? found.userId : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * From now on this process serves connections of its own user and of root alone, whoever in it listens: others are closed before
+ * a byte is read. Ports of gRPC know no credentials, and loopback is open to every account of the machine. Linux only.
+ */
+export function refuseOtherUsers(): void {
+  if (process.platform !== 'linux') return;
+  subscribe('net.server.socket', (message) => {
+    const { socket } = message as { socket: Socket };
+    // What comes over a socket in the file system is guarded by that.
+    if (socket.localAddress === undefined) return;
+    const userId = peerUserId(socket);
+    if (userId !== 0 && userId !== process.getuid?.()) socket.destroy();
+  });
+}
+
+/** Fields of a row: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode. */
+function findRow(table: string, { localPort, remoteAddress = '', remotePort }: Ends) {
+  const peer = `${addressOf(remoteAddress)}:${port(remotePort)}`;
+  const own = `:${port(localPort)}`;
+  for (const line of readTable(table).split('\n')) {
+    if (!line.includes(peer)) continue;
+    const fields = line.trim().split(/\s+/);
+    if (fields[1]?.endsWith(peer) && fields[2]?.endsWith(own))
+      return { state: fields[3], userId: Number(fields[7]), inode: Number(fields[9]) };
+  }
+  return undefined;
+}
+
+function readTable(table: string): string {
+  try {
+    return readFileSync(table, 'latin1');
+  } catch {
+    // A kernel without IPv6 has no second table. Whatever else keeps us from looking lets nobody in.
+    return '';
+  }
+}
+
+const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
+
+/** An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6 address. */
+function addressOf(address: string): string {
+  const bytes = address.replace(/^::ffff:/, '').split('.');
+  if (endianness() === 'LE') bytes.reverse();
+  return bytes.map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0')).join('');
+}
