@@ -9,6 +9,10 @@ export const port = z
   .regex(/^\d{1,5}$/, 'must be a port number')
   .transform(Number)
   .refine((value) => value <= 65_535, 'must be a port number');
+export const userId = z
+  .string()
+  .regex(/^\d{1,10}$/, 'must be the number of a user')
+  .transform(Number);
 export const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
 export const passphrase = z.string().refine((text) => text.trim() !== '', 'must not be blank');
 /** Pulumi takes what it does not know for the address of its own cloud. */

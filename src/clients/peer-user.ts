@@ -11,13 +11,14 @@ const ESTABLISHED = '01';
 const LOOKS = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where nobody owns it any more. Only an established
- * connection counts: the kernel shows one whose process has let go of it as root's.
+ * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where it cannot be told.
+ * Only an established connection counts: the kernel shows one whose process has let go of it as root's. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
   for (let look = 0; look < LOOKS; look += 1) {
-    const found = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
-    if (found !== undefined) return found.state === ESTABLISHED && found.inode > 0 ? found.userId : undefined;
+    const row = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
+    // Fields: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode.
+    if (row !== undefined) return row[3] === ESTABLISHED && row[9] !== '0' ? Number(row[7]) : undefined;
   }
   return undefined;
 }
@@ -37,17 +38,14 @@ export function refuseOtherUsers(): void {
   });
 }
 
-/** Fields of a row: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode. */
-function findRow(table: string, { localPort, remoteAddress = '', remotePort }: Ends) {
+function findRow(table: string, { localPort, remoteAddress = '', remotePort }: Ends): string[] | undefined {
   const peer = `${addressOf(remoteAddress)}:${port(remotePort)}`;
   const own = `:${port(localPort)}`;
-  for (const line of readTable(table).split('\n')) {
-    if (!line.includes(peer)) continue;
-    const fields = line.trim().split(/\s+/);
-    if (fields[1]?.endsWith(peer) && fields[2]?.endsWith(own))
-      return { state: fields[3], userId: Number(fields[7]), inode: Number(fields[9]) };
-  }
-  return undefined;
+  return readTable(table)
+    .split('\n')
+    .filter((line) => line.includes(peer))
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local, remote]) => local?.endsWith(peer) && remote?.endsWith(own));
 }
 
 function readTable(table: string): string {
