@@ -47,7 +47,7 @@ test('the other end of a connection is another user’s', async ({ skip }) => {
   expect(peerUserId(socket)).toBe(65534);
   socket.destroy();
   expect(await said).toBe('');
-});
+}, 60_000);
 
 test('an end that its process has let go of is nobody’s, though the kernel says root’s', async () => {
   await using server = await listen();

@@ -113,7 +113,7 @@ test('its controls are for its own user, root and who is named; machines tell ev
 
   const open = await startReady({ users: [65534] });
   expect(await asOther(`${open.url}/checkout`)).toBe('200');
-});
+}, 60_000);
 
 test('a fault can meet the health address of a simulated machine', async () => {
   const { url } = await startReady();

@@ -26,15 +26,17 @@ export interface OtherUser extends AsyncDisposable {
   try(what: Knock): Promise<string>;
 }
 
-/** A process of the user `nobody`, who has an account on this machine and nothing else. */
-export async function becomeOtherUser(): Promise<OtherUser> {
-  const child = fork(fileURLToPath(new URL('processes/other-user.ts', import.meta.url)), [], {
+const NOBODY = 65534;
+
+/** A process of the user `nobody`, who has an account on this machine and nothing else; or of another one, to compare. */
+export async function becomeOtherUser(user = NOBODY): Promise<OtherUser> {
+  const child = fork(fileURLToPath(new URL('processes/other-user.ts', import.meta.url)), [String(user)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
   const waiting = new Map<number, (answer: string) => void>();
   const [ready] = (await once(child, 'message')) as [Answer];
-  if (ready.answer !== '65534') throw new Error(`It is ${ready.answer}, and not nobody`);
+  if (ready.answer !== String(user)) throw new Error(`It is user ${ready.answer}, and not ${user}`);
   child.on('message', ({ id, answer }: Answer) => {
     waiting.get(id)?.(answer);
     waiting.delete(id);

@@ -67,14 +67,14 @@ test('while a task runs, its ports answer this user, and no other', async ({ ski
     expect(await other.try({ kind: 'grpc', port, method: VERSION })).toMatch(/^UNAVAILABLE/);
   for (const { port } of listening)
     expect(await connectEngine(`any:${port}`, 'any').version()).toMatch(/^\d+\.\d+\.\d+$/);
-});
+}, 60_000);
 
 test('between tasks there is no port', async () => {
   const { run, ports } = await runTask();
   await run('succeed');
   // The runner of the task that hangs has its three; the one whose task is over has none.
   expect(new Set(ports().map(({ pid }) => pid)).size).toBe(1);
-});
+}, 60_000);
 
 test('no command but the one of the stack’s program is run, whoever asks', async () => {
   const { ports } = await runTask();
@@ -91,4 +91,4 @@ test('no command but the one of the stack’s program is run, whoever asks', asy
     return;
   }
   throw new Error('No port serves the command provider');
-});
+}, 60_000);

@@ -8,7 +8,6 @@ import grpc from '@grpc/grpc-js';
 import pg from 'pg';
 import type { Answer, Knock } from '../other-user.ts';
 
-const NOBODY = 65534;
 const WAIT_MS = 5_000;
 
 /** A gRPC call: OK or the status that the server gave. `UNAVAILABLE`: nobody spoke gRPC with us. */
@@ -31,7 +30,7 @@ function call({ port, method, message = '' }: Extract<Knock, { kind: 'grpc' }>):
   });
 }
 
-/** What a server says to bytes; empty where it closes without a word. */
+/** What a server says first to bytes; empty where it closes without a word. */
 function talk({ port, bytes }: Extract<Knock, { kind: 'bytes' }>): Promise<string> {
   return new Promise((resolve) => {
     let said = '';
@@ -39,6 +38,7 @@ function talk({ port, bytes }: Extract<Knock, { kind: 'bytes' }>): Promise<strin
     socket.setTimeout(WAIT_MS, () => socket.destroy());
     socket.on('data', (chunk) => {
       said += chunk.toString('latin1');
+      socket.destroy();
     });
     socket.on('error', () => {});
     socket.on('close', () => resolve(said));
@@ -105,7 +105,10 @@ process.on('disconnect', () => process.exit());
 // What is loaded when it is first used is loaded now.
 await call({ kind: 'grpc', port: 1, method: '/none/none' });
 await fetch('http://127.0.0.1:1').catch(() => {});
-process.setgroups?.([]);
-process.setgid?.(NOBODY);
-process.setuid?.(NOBODY);
+const user = Number(process.argv[2]);
+if (user !== process.getuid?.()) {
+  process.setgroups?.([]);
+  process.setgid?.(user);
+  process.setuid?.(user);
+}
 process.send?.({ id: 0, answer: String(process.getuid?.()) } satisfies Answer);
