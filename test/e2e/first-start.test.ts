@@ -130,7 +130,7 @@ describe('npm start, for the first time', () => {
       ]),
     );
     await installation.stop();
-    await untilNobody(site.dataDir, 2);
+    await untilNobody(site.dataDir, 10);
     expect(existsSync(join(site.dataDir, 'sandbox.json'))).toBe(false);
   }, 60_000);
 });
@@ -142,7 +142,8 @@ describe('npm start, again', () => {
       variables: { PORT: await freePort() },
     });
     console.log(`the second start was ready after ${installation.readySeconds.toFixed(1)} s`);
-    expect(installation.terminal()).toMatch(new RegExp(`${demoId}\\s+running`));
+    // What was there before is shown after the word that it is ready.
+    await expect.poll(installation.terminal, { timeout: 20_000 }).toMatch(new RegExp(`${demoId}\\s+running`));
     expect(installation.terminal()).not.toContain('demo order');
     expect((await installation.ask(`/api/agents/${demoId}`)).body.status).toBe('running');
 
@@ -162,7 +163,7 @@ describe('npm start, again', () => {
         describe: worker.terminal,
       });
       await worker.stop();
-      await untilNobody(elsewhere.dataDir, 2);
+      await untilNobody(elsewhere.dataDir, 10);
     } finally {
       await elsewhere.remove();
     }

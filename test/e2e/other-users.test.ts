@@ -144,8 +144,8 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
             message: invocation(token, { command: `id > ${join(site.dataDir, 'reached')}` }),
           }),
         );
-    expect(answers.filter((answer) => answer.includes('it is not run'))).toHaveLength(1);
     expect(readdirSync(site.dataDir)).not.toContain('reached');
+    expect(answers.filter((answer) => answer.includes('it is not run'))).toHaveLength(1);
   }, 60_000);
 
   it('does nothing at the service’s address without the token', async () => {

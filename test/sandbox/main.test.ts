@@ -172,7 +172,8 @@ test('ends at SIGTERM even while connections are open, and stays at SIGINT', asy
   expect((await fetch(`${url}/checkout`)).status).toBe(200);
   const before = Date.now();
   expect(await kill(child, 'SIGTERM')).toBe(0);
-  expect(Date.now() - before).toBeLessThan(3000);
+  // Its last resort, for what does not end in order, comes after five seconds.
+  expect(Date.now() - before).toBeLessThan(4_900);
 });
 
 test('ends when its parent is gone', async () => {
