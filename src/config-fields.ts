@@ -21,6 +21,10 @@ export const port = z
   .regex(/^\d{1,5}$/, 'must be a port number')
   .transform(Number)
   .refine((value) => value <= 65_535, 'must be a port number');
+export const userId = z
+  .string()
+  .regex(/^\d{1,10}$/, 'must be the number of a user')
+  .transform(Number);
 export const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
 /** State is encrypted with exactly this, here and on every runner. */
 export const passphrase = oneLine

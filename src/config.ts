@@ -15,6 +15,7 @@ import {
   sandboxBackendUrl,
   type TrustedProxies,
   trustedProxies,
+  userId,
 } from './config-fields.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { missingForDispatch } from './github-account.ts';
@@ -69,6 +70,8 @@ export interface SandboxConfig extends CommonConfig {
     github: 'on' | 'no-token';
     /** Every answer of the sandbox's Hetzner API is checked against the official document (costs time; for tests). */
     validateAnswers: boolean;
+    /** Users, by their numbers, who may use the sandbox's own controls besides this process's: who became root with sudo. */
+    users: number[];
   };
 }
 
@@ -195,6 +198,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
       machines: readMachinesWish(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
+      users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
     },
   };
 }

@@ -5,6 +5,7 @@ import { SshKey } from '@pulumi/hcloud/sshKey.js';
 import * as pulumi from '@pulumi/pulumi';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
+import { CONFIGURATION_COMMAND } from './configuration.ts';
 import {
   type AgentInputs,
   type AgentSecrets,
@@ -179,7 +180,7 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
   return new Command(
     'configuration',
     {
-      create: 'exec "$AGENT_STACKS_CONFIGURE"',
+      create: CONFIGURATION_COMMAND,
       environment: {
         AGENT_ID: inputs.agentId,
         AGENT_HOST: tailnetIp,

@@ -8,6 +8,7 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { createProgram, type StackProgram } from '../../stacks/program.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
+import { refuseOtherUsers } from '../clients/peer-user.ts';
 import { providerEnvironment, pulumiEnvironment } from '../clients/pulumi/environment.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config.ts';
 import type { Connections } from '../connections.ts';
@@ -15,7 +16,7 @@ import { createDatabase, createPool, type Database } from '../database/connect.t
 import { databaseVersion } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
 import { configureEnvironment } from '../executors/local/executor.ts';
-import type { ProviderHost } from '../executors/local/run-stack.ts';
+import { type ProviderModule, providerOptions } from '../executors/local/run-stack.ts';
 import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
 import { useOwnEnvironment } from '../process-environment.ts';
 import { openConnections } from '../rehearsal.ts';
@@ -38,6 +39,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 async function main(args: string[]): Promise<number> {
+  // The program and the providers are served on loopback while the CLI runs.
+  refuseOtherUsers();
   const config = readConfig(process.env);
   useOwnEnvironment(process.env, config.childEnvironment);
   const installation =
@@ -188,12 +191,8 @@ async function refuseWhileBusy(database: Database, agentId: string): Promise<voi
 
 async function startProviders(connections: Connections, environment: Record<string, string>) {
   if (connections.providerHost === undefined) return undefined;
-  const module = (await import(connections.providerHost)) as {
-    startProviderHost(): Promise<ProviderHost & { stop(): Promise<void> }>;
-  };
-  const providers = await module.startProviderHost();
-  providers.use(environment);
-  return providers;
+  const module = (await import(connections.providerHost)) as ProviderModule;
+  return module.startProviderHost(providerOptions({ environment }));
 }
 
 async function spawnCli(

@@ -102,7 +102,7 @@ interface HostParts {
 async function host(parts: HostParts): Promise<SandboxInstallation> {
   const { config, say, release, secrets, databases, machines } = parts;
   const port = await chooseSandboxPort(config.dataDir);
-  const file = describe(`http://127.0.0.1:${port}`, secrets, databases, config);
+  const file = describe(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
@@ -116,6 +116,7 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         tokens: secrets.sandboxTokens,
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
+        users: config.sandbox.users,
         github: sandboxGithub(config, file, { ...service, machines }),
         ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
       };
@@ -141,15 +142,14 @@ function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): In
 
 function describe(
   url: string,
-  secrets: InstallationSecrets,
-  databases: Databases,
-  config: SandboxConfig,
+  { secrets, databases, config, machines }: Pick<HostParts, 'secrets' | 'databases' | 'config' | 'machines'>,
 ): SandboxFile {
   const { sandboxTokens: tokens } = secrets;
   return {
     url: '',
     apiToken: secrets.apiToken,
     stripeApiUrl: url,
+    stripeApiKey: tokens.stripeSecretKey,
     stripeWebhookSecret: tokens.stripeWebhookSecret,
     githubApiUrl: `${url}/github`,
     githubCallbackSecret: secrets.githubCallbackSecret,
@@ -157,6 +157,10 @@ function describe(
     hcloudToken: tokens.hcloudToken,
     tailscaleBaseUrl: `${url}/tailscale`,
     tailscaleApiKey: tokens.tailscaleApiKey,
+    tailscaleOauthClientId: tokens.tailscaleOauthClientId,
+    tailscaleOauthClientSecret: tokens.tailscaleOauthClientSecret,
+    // Simulated machines join without asking anybody: any address will do for them.
+    tailscaleLoginServer: machines === 'real' ? LOGIN_SERVER : `${url}/tailscale`,
     databaseUrl: databases.agents,
     pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
     pulumiPassphrase: secrets.pulumiPassphrase,

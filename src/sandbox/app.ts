@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler } from 'express';
 import type pg from 'pg';
 import { createFaults } from './faults.ts';
 import { createGithubRouter } from './github/router.ts';
+import { refuseOtherHosts, refuseOtherUsers } from './guards.ts';
 import { createValidationRouter } from './hetzner/answer-validation.ts';
 import { createHetznerRouter } from './hetzner/router.ts';
 import { createMachinesRouter } from './machines/simulated.ts';
@@ -25,6 +26,8 @@ export type SandboxAppDeps = {
   /** Real machines: what lets them into the tailnet, and where the controller's place beside them is. */
   control?: ControlServer | undefined;
   network?: (() => Network) | undefined;
+  /** Users who may use the controls besides this process's own and root. */
+  users?: number[];
 };
 
 /** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
@@ -35,17 +38,21 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.disable('x-powered-by');
   // The real services send no ETags, and a 304 would surprise their clients.
   app.disable('etag');
+  app.use(refuseOtherHosts);
   const faults = createFaults(pool);
 
   app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ pool, tokens, settings }));
   app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens, control }));
   app.use('/github', faults.middleware('github'), createGithubRouter({ pool, tokens, settings }));
   app.use('/v1', faults.middleware('stripe'), createStripeRouter({ pool, tokens }));
+  // Anybody may ask a machine for its health, as at the real address.
+  app.use('/sandbox/machines', faults.middleware('machines'));
+  app.use('/sandbox', createMachinesRouter(pool));
+
+  app.use(['/checkout', '/sandbox'], refuseOtherUsers(deps.users ?? []));
   app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
 
   app.use('/sandbox', faults.router);
-  app.use('/sandbox/machines', faults.middleware('machines'));
-  app.use('/sandbox', createMachinesRouter(pool));
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
   app.use('/sandbox', createValidationRouter(pool));
   app.use('/sandbox/stripe', createStripeControlsRouter({ pool }));

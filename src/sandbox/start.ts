@@ -33,6 +33,8 @@ export const sandboxOptionsSchema = z.object({
   github: githubOptionsSchema.optional(),
   /** Real machines stand behind the servers; without it simulated ones do. */
   machines: realMachinesSchema.optional(),
+  /** Users, by their numbers, who may use the controls besides this process's own and root. */
+  users: z.array(z.number().int().min(0)).optional(),
   settings: sandboxSettingsSchema.prefault({}),
 });
 
@@ -49,7 +51,7 @@ export type RunningSandbox = {
 
 /** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
-  const { tokens, webhookUrl } = options;
+  const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };
   const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
   const pool = await openSandboxDatabase(options.databaseUrl, schemas);
@@ -59,7 +61,15 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
   try {
     network = options.machines && (await openMachinesNetwork(pool, options.machines));
     const { control, describe } = network ?? {};
-    const app = createSandboxApp({ pool, tokens, settings, webhookUrl, control, network: describe });
+    const app = createSandboxApp({
+      pool,
+      tokens,
+      settings,
+      webhookUrl,
+      control,
+      network: describe,
+      users: users ?? [],
+    });
     const server = await listen(app, options.port);
     await resumeDeliveries(pool);
     const handlers = {

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
+import Stripe from 'stripe';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { familyOf, untilNobody } from './support/family.ts';
 import {
@@ -44,7 +45,7 @@ describe('npm start, for the first time', () => {
     demoId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
     await installation.untilAgent(demoId, 'running');
     await eventually('the terminal tells the end', () => /SUCCEEDED after/.test(installation.terminal()), {
-      withinSeconds: 10,
+      withinSeconds: 30,
       describe: installation.terminal,
     });
     const steps = installation
@@ -65,12 +66,38 @@ describe('npm start, for the first time', () => {
     expect(Object.keys(installation.connection).sort()).toEqual(
       [
         'url apiToken stripeApiUrl stripeWebhookSecret githubApiUrl githubCallbackSecret hcloudEndpoint hcloudToken',
-        'tailscaleBaseUrl tailscaleApiKey databaseUrl pulumiBackendUrl pulumiPassphrase',
+        'tailscaleBaseUrl tailscaleApiKey tailscaleOauthClientId tailscaleOauthClientSecret tailscaleLoginServer',
+        'stripeApiKey databaseUrl pulumiBackendUrl pulumiPassphrase',
       ]
         .join(' ')
         .split(' ')
         .sort(),
     );
+  });
+
+  it('gives out keys to Stripe and Tailscale that open them', async () => {
+    const { connection } = installation;
+    const { hostname: host, port, protocol } = new URL(connection.stripeApiUrl);
+    const stripe = new Stripe(connection.stripeApiKey, {
+      host,
+      port,
+      protocol: protocol === 'https:' ? 'https' : 'http',
+    });
+    expect((await stripe.subscriptions.list()).data).toHaveLength(1);
+    const client = await fetch(`${connection.tailscaleBaseUrl}/api/v2/oauth/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        client_id: connection.tailscaleOauthClientId,
+        client_secret: connection.tailscaleOauthClientSecret,
+      }),
+    });
+    const { access_token } = (await client.json()) as { access_token: string };
+    const answer = await fetch(`${connection.tailscaleBaseUrl}/api/v2/tailnet/-/devices`, {
+      headers: { authorization: `Bearer ${access_token}` },
+    });
+    const { devices } = (await answer.json()) as { devices: object[] };
+    expect(devices).toHaveLength(1);
+    expect(connection.tailscaleLoginServer).toMatch(/^http:/);
   });
 
   it('is joined by a further process with the same DATA_DIR, which starts neither database nor sandbox', async () => {
@@ -103,7 +130,7 @@ describe('npm start, for the first time', () => {
       ]),
     );
     await installation.stop();
-    await untilNobody(site.dataDir, 2);
+    await untilNobody(site.dataDir, 10);
     expect(existsSync(join(site.dataDir, 'sandbox.json'))).toBe(false);
   }, 60_000);
 });
@@ -115,7 +142,8 @@ describe('npm start, again', () => {
       variables: { PORT: await freePort() },
     });
     console.log(`the second start was ready after ${installation.readySeconds.toFixed(1)} s`);
-    expect(installation.terminal()).toMatch(new RegExp(`${demoId}\\s+running`));
+    // What was there before is shown after the word that it is ready.
+    await expect.poll(installation.terminal, { timeout: 20_000 }).toMatch(new RegExp(`${demoId}\\s+running`));
     expect(installation.terminal()).not.toContain('demo order');
     expect((await installation.ask(`/api/agents/${demoId}`)).body.status).toBe('running');
 
@@ -129,9 +157,13 @@ describe('npm start, again', () => {
       });
       expect(created.status).toBe(202);
       await installation.untilAgent(created.body.agentId, 'running');
-      expect(worker.terminal()).toMatch(/SUCCEEDED after/);
+      // The row says so a moment before the worker's terminal does.
+      await eventually('the terminal tells the end', () => /SUCCEEDED after/.test(worker.terminal()), {
+        withinSeconds: 30,
+        describe: worker.terminal,
+      });
       await worker.stop();
-      await untilNobody(elsewhere.dataDir, 2);
+      await untilNobody(elsewhere.dataDir, 10);
     } finally {
       await elsewhere.remove();
     }

@@ -58,10 +58,12 @@ describe('without a token for GitHub', () => {
     });
     expect(await job()).toMatchObject({ status: 'queued', error: expect.stringContaining('GITHUB_PAT') });
     const { operationId } = await latestOperation(installation, agentId);
-    const lines = serviceLog(installation, operationId).map((line) => JSON.parse(line));
-    expect(lines).toContainEqual(
-      expect.objectContaining({ level: 'error', reason: expect.stringContaining('GITHUB_PAT') }),
-    );
+    const lines = () => serviceLog(installation, operationId).map((line) => JSON.parse(line));
+    await expect
+      .poll(lines, { timeout: 20_000 })
+      .toContainEqual(
+        expect.objectContaining({ level: 'error', reason: expect.stringContaining('GITHUB_PAT') }),
+      );
   }, 60_000);
 });
 

@@ -40,7 +40,7 @@ beforeAll(async () => {
   });
   for (const id of [failingId, agentId])
     await installation.deliver(paidCheckout({ agentId: id, userId: 'user-1', region: 'eu-central' }));
-  for (const id of [failingId, agentId]) await installation.untilAgent(id, 'running');
+  for (const id of [failingId, agentId]) await installation.untilAgent(id, 'running', 240);
   await collectSecrets();
   for (const words of [
     ['pulumi', '--', 'stack', 'export', '-s', `agent-${agentId}`],
@@ -53,7 +53,7 @@ beforeAll(async () => {
     expect(`${words.join(' ')}: ${code}${code === 0 ? '' : stderr}`).toBe(`${words.join(' ')}: 0`);
     said.push({ where: `npm run ${words.join(' ')}`, text: stdout + stderr });
   }
-}, 240_000);
+}, 600_000);
 
 afterAll(async () => {
   watch?.stop();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { prepareAct, RUN_MARK } from '../../src/sandbox/github/act.ts';
+import { handOver } from '../../src/sandbox/github/hand-over.ts';
 import { endMarked, findMarked } from '../../src/sandbox/marked-processes.ts';
 import { eventually } from '../e2e/support/waiting.ts';
 import { act, noAct } from '../sandbox/github/setup.ts';
@@ -22,9 +23,10 @@ test('the heartbeat of a runner that was killed ends by itself', async ({ skip, 
     ...{ status: 'in_progress' as const, conclusion: null, cancel_requested_at: null },
     ...{ created_at: now, started_at: now, updated_at: now },
   };
-  const { args, cwd, environment } = prepareAct(folder, run, options);
+  const { args, cwd, environment, secrets } = prepareAct(folder, run, options);
   const runner = spawn(act!, args, { cwd, env: environment, stdio: 'ignore' });
   onTestFinished(() => void endMarked(RUN_MARK, (value) => value === folder));
+  await handOver(secrets.pipe, secrets.content, AbortSignal.timeout(20_000));
   const beats = () => receiver.kinds().filter((kind) => kind === 'heartbeat').length;
   await eventually('two heartbeats have come', () => beats() >= 2, { withinSeconds: 20 });
   runner.kill('SIGKILL');

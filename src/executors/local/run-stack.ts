@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
+import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../../clients/pulumi/errors.ts';
 import { progressOf } from './engine-events.ts';
@@ -11,17 +12,24 @@ import type { Progress, StackResult, StackTask } from './messages.ts';
 export interface RunnerSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
-  /** Module that serves the providers inside this process; unset: the CLI finds plugins by itself. */
+  /** Module that serves the providers inside this process, a `ProviderModule`; unset: the CLI finds plugins by itself. */
   providerHost?: string;
   /** Where each run has a work folder of its own; unset: the system's temporary folder. */
   workDir?: string;
 }
 
-/** The providers inside this process, as src/sandbox/providers/host.ts makes them. */
+/** What src/sandbox/providers/host.ts offers: providers inside this process. */
+export interface ProviderModule {
+  startProviderHost(options: {
+    environment: Record<string, string>;
+    mayRun(inputs: Record<string, unknown>): boolean;
+  }): Promise<ProviderHost>;
+}
+
 export interface ProviderHost {
   debugProviders: string;
-  use(environment: Record<string, string>): void;
   abort(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export interface Runner {
@@ -36,33 +44,43 @@ const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
  */
 export async function createRunner(
   settings: RunnerSettings,
-  providers: ProviderHost | undefined,
+  providers: ProviderModule | undefined,
 ): Promise<Runner> {
   const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
   const command = await PulumiCommand.get(root === undefined ? {} : { root });
   return {
     run: async (task, tell, signal) => {
-      signal.addEventListener('abort', () => void providers?.abort());
-      providers?.use(task.environment);
       const counted = countingCommand(command);
       if (settings.workDir !== undefined) await mkdir(settings.workDir, { recursive: true, mode: 0o700 });
       const workDir = await mkdtemp(join(settings.workDir ?? tmpdir(), 'agent-stacks-'));
+      const host = await providers?.startProviderHost(providerOptions(task));
+      signal.addEventListener('abort', () => void host?.abort(), { once: true });
       try {
         return await runTask(task, {
           command: counted,
           workDir,
           tell,
           signal,
-          debugProviders: providers?.debugProviders,
+          debugProviders: host?.debugProviders,
         });
       } catch (error) {
         throw pulumiError(error);
       } finally {
+        await host?.stop();
         await rm(workDir, { recursive: true, force: true });
       }
     },
   };
 }
+
+/**
+ * The providers are there for one task: their ports close with it, and its credentials are forgotten. The CLI's own ports tell no
+ * callers apart, so its word is not enough to run any command but the one in the stack's program.
+ */
+export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>) => ({
+  environment,
+  mayRun: isConfigurationCommand,
+});
 
 interface RunContext {
   command: CountingCommand;

@@ -1,5 +1,6 @@
+import { refuseOtherUsers } from '../../clients/peer-user.ts';
 import type { FromRunner, ToRunner } from './messages.ts';
-import { createRunner, type ProviderHost, type RunnerSettings } from './run-stack.ts';
+import { createRunner, type ProviderModule, type RunnerSettings } from './run-stack.ts';
 
 /**
  * A runner: a long-lived process, the leader of its own process group, that has the Pulumi SDK loaded and does one run at a
@@ -22,13 +23,11 @@ function endEverything(): never {
 process.on('disconnect', endEverything);
 // The worker ends its runners in order; a Ctrl-C that reaches the terminal's whole group is not for them.
 process.on('SIGINT', () => {});
+// The providers and the SDK's own servers listen on loopback while a task runs.
+refuseOtherUsers();
 
 const providers =
-  settings.providerHost === undefined
-    ? undefined
-    : await (
-        (await import(settings.providerHost)) as { startProviderHost(): Promise<ProviderHost> }
-      ).startProviderHost();
+  settings.providerHost === undefined ? undefined : ((await import(settings.providerHost)) as ProviderModule);
 const runner = await createRunner(settings, providers);
 
 let leaseTimer: NodeJS.Timeout | undefined;

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomText } from '../random-text.ts';
+import { makePipe } from './hand-over.ts';
 import type { GithubOptions } from './options.ts';
 import { plainPath } from './plain-path.ts';
 import type { RunRow } from './runs.ts';
@@ -19,10 +20,16 @@ const standInOf: Record<string, string> = {
 /** Marks the processes of a run; the value is the run's folder, which no other installation has. */
 export const RUN_MARK = 'AGENT_STACKS_GITHUB_RUN';
 
-export type ActCommand = { args: string[]; cwd: string; environment: Record<string, string> };
+export type ActCommand = {
+  args: string[];
+  cwd: string;
+  environment: Record<string, string>;
+  /** What act is to be given through this named pipe once it opens it. */
+  secrets: { pipe: string; content: string };
+};
 
 /**
- * Prepares a run's folder (0700, files 0600) and says how act is called in it. Secrets and inputs go by files alone.
+ * Prepares a run's folder (0700, files 0600) and says how act is called in it. Inputs go by files alone, and secrets by a pipe.
  * @throws Error where the workflow uses an action that has no stand-in here.
  */
 export function prepareAct(folder: string, run: RunRow, options: GithubOptions): ActCommand {
@@ -37,10 +44,11 @@ export function prepareAct(folder: string, run: RunRow, options: GithubOptions):
     writeFileSync(path, JSON.stringify(content), { mode: 0o600 });
     return path;
   };
+  const pipe = join(folder, 'secrets.yml');
+  makePipe(pipe);
   const files = [
     ['--eventpath', write('event.json', { inputs: run.inputs, ref: run.ref })],
-    // act would ask the GitHub CLI of the user for a token where none is given.
-    ['--secret-file', write('secrets.yml', { GITHUB_TOKEN: randomText(40), ...options.secrets })],
+    ['--secret-file', pipe],
     ['--var-file', write('variables.yml', options.variables)],
     ['--env-file', write('environment.yml', stepEnvironment(run, options))],
     ['--input-file', write('inputs.yml', {})],
@@ -70,6 +78,8 @@ export function prepareAct(folder: string, run: RunRow, options: GithubOptions):
       ACT_DISABLE_VERSION_CHECK: '1',
       [RUN_MARK]: folder,
     },
+    // act would ask the GitHub CLI of the user for a token where none is given.
+    secrets: { pipe, content: JSON.stringify({ GITHUB_TOKEN: randomText(40), ...options.secrets }) },
   };
 }
 

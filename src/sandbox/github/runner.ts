@@ -8,6 +8,7 @@ import { type DueHandler, startDueLoop } from '../due.ts';
 import { endMarked } from '../marked-processes.ts';
 import type { SandboxSettings } from '../settings.ts';
 import { prepareAct, RUN_MARK } from './act.ts';
+import { handOver } from './hand-over.ts';
 import type { GithubOptions } from './options.ts';
 import { removePlainPath } from './plain-path.ts';
 import { openRunLog, type RunLog } from './run-log.ts';
@@ -77,15 +78,18 @@ const runsFolder = (dir: string) => join(dir, 'runs');
 async function carryOut({ pool, options, settings, signal }: RunnerDeps, run: RunRow): Promise<Conclusion> {
   const folder = join(runsFolder(options.dir), run.id);
   const log = openRunLog(options.logDir, run.id, Object.values(options.secrets));
+  const over = new AbortController();
   try {
     if (options.act === undefined) throw new Error('act, which carries workflows out, is not set up');
-    const { args, cwd, environment } = prepareAct(folder, run, options);
+    const { args, cwd, environment, secrets } = prepareAct(folder, run, options);
     const child = spawn(options.act, args, {
       cwd,
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    const handedOver = handOver(secrets.pipe, secrets.content, over.signal);
+    handedOver.catch((error: Error) => log.write(`The secrets could not be handed over: ${error.message}`));
     const code = watch(child, log);
     const ending = await untilEnd(code, {
       limitMs: settings.githubRunSeconds * 1000,
@@ -105,6 +109,7 @@ async function carryOut({ pool, options, settings, signal }: RunnerDeps, run: Ru
     log.write(`The run could not be started: ${(error as Error).message}`);
     throw error;
   } finally {
+    over.abort();
     log.close();
     rmSync(folder, { recursive: true, force: true });
   }

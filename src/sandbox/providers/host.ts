@@ -4,6 +4,14 @@ import { grpc, providerGrpc } from './grpc.ts';
 import { hcloudPackage } from './hcloud/package.ts';
 import { createProviderService } from './service.ts';
 import { tailscalePackage } from './tailscale/package.ts';
+import type { Properties } from './values.ts';
+
+export interface ProviderHostOptions {
+  /** The environment of the first operation; see `use`. */
+  environment?: Readonly<Record<string, string>>;
+  /** Asked for the inputs before any command is run; without it all are. */
+  mayRun?(inputs: Properties): boolean;
+}
 
 export interface ProviderHost {
   /** For the CLI's `PULUMI_DEBUG_PROVIDERS`: `hcloud:PORT,tailscale:PORT,command:PORT`. */
@@ -12,25 +20,27 @@ export interface ProviderHost {
   use(environment: Readonly<Record<string, string>>): void;
   /** Ends whatever is under way: waits for HTTP, and the process groups of commands. Returns once it has ended. */
   abort(): Promise<void>;
-  /** Ends whatever is under way, and the host. */
+  /** Ends whatever is under way, and the host: its ports are closed and its environment forgotten. */
   stop(): Promise<void>;
 }
-
-const packages = [hcloudPackage, tailscalePackage, commandPackage] as const;
 
 /** What a command needs to run at all; everything else it gets is handed in. */
 const inheritedNames = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
 
 /**
  * Serves the builtin hcloud, tailscale and command providers on loopback, for CLIs started by this process: one
- * operation at a time. Each package has a port of its own, since the engine asks a port for one version only.
+ * operation at a time. Each package has a port of its own, since the engine asks a port for one version only. gRPC here knows
+ * no callers: whoever starts a host in a process keeps other users out of it, and stops the host with the operation.
  */
-export async function startProviderHost(): Promise<ProviderHost> {
-  let environment: Readonly<Record<string, string>> = minimalEnvironment();
+export async function startProviderHost({
+  environment: first = {},
+  mayRun = () => true,
+}: ProviderHostOptions = {}): Promise<ProviderHost> {
+  let environment: Readonly<Record<string, string>> = { ...minimalEnvironment(), ...first };
   const cancellation = createCancellation();
   const servers: InstanceType<typeof grpc.Server>[] = [];
   const ports: string[] = [];
-  for (const provider of packages) {
+  for (const provider of [hcloudPackage, tailscalePackage, commandPackage(mayRun)]) {
     const { server, port } = await serve(provider, () => environment, cancellation);
     servers.push(server);
     ports.push(`${provider.name}:${port}`);
@@ -44,12 +54,13 @@ export async function startProviderHost(): Promise<ProviderHost> {
     async stop() {
       await cancellation.cancel();
       for (const server of servers) server.forceShutdown();
+      environment = {};
     },
   };
 }
 
 async function serve(
-  provider: (typeof packages)[number],
+  provider: { name: string },
   environment: () => Readonly<Record<string, string>>,
   cancellation: Cancellation,
 ): Promise<{ server: InstanceType<typeof grpc.Server>; port: number }> {

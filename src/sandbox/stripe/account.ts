@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Endpoints } from './endpoint.ts';
 
 /** `GET /account`: the account that the key belongs to, one for each installation. */
-export function mountAccount({ get }: Endpoints, secretKey: string): void {
+export function mountAccount({ declare, get }: Endpoints, secretKey: string): void {
+  declare('account', {});
   const id = `acct_1${createHash('sha256').update(secretKey).digest('hex').slice(0, 15)}`;
-  get('/account', async () => ({
+  get('/account', { answers: 'account', parameters: {} }, async () => ({
     id,
     object: 'account',
     charges_enabled: true,

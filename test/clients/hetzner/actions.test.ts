@@ -101,5 +101,6 @@ test('the wait ends with the attempt', async () => {
   const beganAt = Date.now();
   attempt.abort(new Error('the lease ran out'));
   await expect(powerOff).rejects.toThrow();
-  expect(Date.now() - beganAt).toBeLessThan(1_000);
+  // Sooner than the action does.
+  expect(Date.now() - beganAt).toBeLessThan(1_900);
 });

@@ -103,10 +103,8 @@ test('a runner is used again after a success and replaced after a failure', asyn
 test('a lease that ends takes the runner and all below it with it, whatever it ignores', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes are found on Linux alone');
   await run('succeed');
-  const before = Date.now();
-  const running = run('hang', { leaseMs: 1_500 });
-  await expect(running).rejects.toBeInstanceOf(LostError);
-  expect(Date.now() - before).toBeLessThan(12_000);
+  // By itself it would go on for five minutes.
+  await expect(run('hang', { leaseMs: 1_500 })).rejects.toBeInstanceOf(LostError);
   expect(pids()).toHaveLength(3);
   for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
 });

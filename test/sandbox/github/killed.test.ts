@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { RUN_MARK } from '../../../src/sandbox/github/act.ts';
 import type { SandboxAnswer, SandboxStartMessage } from '../../../src/sandbox/main.ts';
 import { findMarked } from '../../../src/sandbox/marked-processes.ts';
+import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { createDatabase } from '../../support/postgres.ts';
 import { tokens } from '../stripe/setup.ts';
@@ -51,9 +52,12 @@ test('after a SIGKILL the next sandbox ends what was in progress, with its proce
   await eventually('its step runs', () => running().length >= 4, { withinSeconds: 20 });
   await killed(first.child);
   expect(running().length).toBeGreaterThan(0);
+  const left = filesBelow(github.dir, /^$/);
+  expect(left.length).toBeGreaterThan(0);
+  expect(left.filter(({ text }) => text.includes('the callback secret')).map(({ path }) => path)).toEqual([]);
 
   const second = await startSandbox(message);
   expect((await second.until(long, 'completed')).conclusion).toBe('cancelled');
   expect((await second.until(short, 'completed')).conclusion).toBe('success');
   expect(running()).toEqual([]);
-});
+}, 60_000);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { RUN_MARK } from '../../../src/sandbox/github/act.ts';
 import { findMarked } from '../../../src/sandbox/marked-processes.ts';
+import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { act, makeCheckout, makeFolder, makeWorkflow, noAct, optionsFor, startGithub } from './setup.ts';
 
@@ -43,6 +44,23 @@ test('secrets reach the steps, and neither the log nor an argument', async () =>
   const argumentLists = await readFile(report, 'utf8');
   expect(argumentLists).toContain('--secret-file');
   expect(argumentLists).not.toContain('of $HOME');
+});
+
+test('secrets stand in no file while a run goes on', async () => {
+  const folder = await makeFolder();
+  const script = `touch '${folder}/runs'\nuntil [ -e '${folder}/go' ]; do sleep 0.1; done; test "\${#SECRET}" = 19`;
+  const options = await optionsFor(await makeWorkflow(script));
+  const github = await startGithub({ options });
+  const id = await github.run();
+  await eventually('its step runs', () => stat(join(folder, 'runs')).then(Boolean, () => false), {
+    withinSeconds: 20,
+  });
+  const files = filesBelow(options.dir, /^$/);
+  expect(files.map(({ path }) => path)).toContain(join(options.dir, 'runs', String(id), 'event.json'));
+  const holding = files.filter(({ text }) => text.includes('the callback secret'));
+  expect(holding.map(({ path }) => path)).toEqual([]);
+  await writeFile(join(folder, 'go'), '');
+  expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'success' });
 });
 
 test('a run that is cancelled ends its step, cleans up, and leaves no process', async () => {

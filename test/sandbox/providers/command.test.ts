@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { processIdentity } from '../../../src/launch/processes-alive.mjs';
 import { command, runCommand } from '../../../src/sandbox/providers/command/command.ts';
 
-const client = { environment: { PATH: process.env.PATH!, INHERITED: 'yes' } };
+const client = { environment: { PATH: process.env.PATH!, INHERITED: 'yes' }, mayRun: () => true };
 
 function contextWith(signal = new AbortController().signal) {
   const lines: string[] = [];

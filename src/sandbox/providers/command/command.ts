@@ -4,9 +4,11 @@ import type { CallContext, CheckFailure, Invoke, PropertyChange, Resource } from
 import { isRecord, type Properties, unknownValue } from '../values.ts';
 import { type Output, runScript } from './process.ts';
 
-/** What commands inherit: the environment of the operation. */
 export interface CommandClient {
+  /** What commands inherit: the environment of the operation. */
   environment: Readonly<Record<string, string>>;
+  /** Whether a resource's inputs, or those of `command:local:run`, are what this host is for. */
+  mayRun(inputs: Properties): boolean;
 }
 
 const loggingModes = ['stdout', 'stderr', 'stdoutAndStderr', 'none'];
@@ -22,18 +24,18 @@ export const command: Resource<CommandClient> = {
     return { changes, deleteBeforeReplace: true };
   },
   preview: (inputs) => ({ ...inputs, stdout: unknownValue, stderr: unknownValue }),
-  async create({ environment }, inputs, context) {
+  async create(client, inputs, context) {
     const id = `${context.name}${randomBytes(4).toString('hex')}`;
-    const output = await run(inputs.create, inputs, undefined, environment, context);
+    const output = await run(inputs.create, inputs, undefined, client, context);
     return { id, state: { ...inputs, ...output } };
   },
   read: async (_client, id, { state, inputs }) => ({ id, state, inputs }),
-  async update({ environment }, _id, { state, inputs }, context) {
-    const output = await run(inputs.update ?? inputs.create, inputs, outputOf(state), environment, context);
+  async update(client, _id, { state, inputs }, context) {
+    const output = await run(inputs.update ?? inputs.create, inputs, outputOf(state), client, context);
     return { ...inputs, ...output };
   },
-  async delete({ environment }, _id, state, context) {
-    await run(state.delete, state, outputOf(state), environment, context);
+  async delete(client, _id, state, context) {
+    await run(state.delete, state, outputOf(state), client, context);
   },
   // What a command prints may hold whatever it was given.
   secretOutputs: (secretInputs) =>
@@ -41,10 +43,10 @@ export const command: Resource<CommandClient> = {
 };
 
 /** command.local.run: runs a command at every operation, previews included. */
-export const runCommand: Invoke<CommandClient> = async ({ environment }, args, context) => {
+export const runCommand: Invoke<CommandClient> = async (client, args, context) => {
   const [failure] = checkCommand(args);
   if (failure) throw new Error(failure.reason);
-  return { ...args, ...(await run(args.command, args, undefined, environment, context)) };
+  return { ...args, ...(await run(args.command, args, undefined, client, context)) };
 };
 
 function checkCommand(inputs: Properties): CheckFailure[] {
@@ -74,10 +76,11 @@ async function run(
   script: unknown,
   inputs: Properties,
   previous: Output | undefined,
-  environment: Readonly<Record<string, string>>,
+  { environment, mayRun }: CommandClient,
   context: CallContext,
 ): Promise<Output> {
   if (typeof script !== 'string') return previous ?? { stdout: '', stderr: '' };
+  if (!mayRun(inputs)) throw new Error("this command is not one of the stack's program: it is not run");
   const logging = inputs.logging ?? 'stdoutAndStderr';
   return runScript(
     {

@@ -1,11 +1,11 @@
 import type { ProviderPackage } from '../resource.ts';
 import { type CommandClient, command, runCommand } from './command.ts';
 
-/** Stands in for the official command plugin. */
-export const commandPackage: ProviderPackage<CommandClient> = {
+/** Stands in for the official command plugin. `mayRun` is asked before any command. */
+export const commandPackage = (mayRun: CommandClient['mayRun']): ProviderPackage<CommandClient> => ({
   name: 'command',
   version: '1.2.1',
   resources: { 'command:local:Command': command },
   invokes: { 'command:local:run': runCommand },
-  connect: (environment) => ({ environment }),
-};
+  connect: (environment) => ({ environment, mayRun }),
+});

@@ -1,0 +1,67 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { endianness } from 'node:os';
+
+/** The two ends of an accepted connection, as a socket names them. */
+export type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
+
+const ESTABLISHED = '01';
+/** The kernel hands its table out in pieces; a change between two of them can hide a row. */
+const LOOKS = 3;
+
+/**
+ * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where it cannot be told.
+ * Only an established connection counts: the kernel shows one whose process has let go of it as root's. Linux only.
+ */
+export function peerUserId(ends: Ends): number | undefined {
+  for (let look = 0; look < LOOKS; look += 1) {
+    const row = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
+    // Fields: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode.
+    if (row !== undefined) return row[3] === ESTABLISHED && row[9] !== '0' ? Number(row[7]) : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * From now on this process serves connections of its own user and of root alone, whoever in it listens: others are closed before
+ * a byte is read. Ports of gRPC know no credentials, and loopback is open to every account of the machine. Linux only.
+ */
+export function refuseOtherUsers(): void {
+  if (process.platform !== 'linux') return;
+  subscribe('net.server.socket', (message) => {
+    const { socket } = message as { socket: Socket };
+    // What comes over a socket in the file system is guarded by that.
+    if (socket.localAddress === undefined) return;
+    const userId = peerUserId(socket);
+    if (userId !== 0 && userId !== process.getuid?.()) socket.destroy();
+  });
+}
+
+function findRow(table: string, { localPort, remoteAddress = '', remotePort }: Ends): string[] | undefined {
+  const peer = `${addressOf(remoteAddress)}:${port(remotePort)}`;
+  const own = `:${port(localPort)}`;
+  return readTable(table)
+    .split('\n')
+    .filter((line) => line.includes(peer))
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local, remote]) => local?.endsWith(peer) && remote?.endsWith(own));
+}
+
+function readTable(table: string): string {
+  try {
+    return readFileSync(table, 'latin1');
+  } catch {
+    // A kernel without IPv6 has no second table. Whatever else keeps us from looking lets nobody in.
+    return '';
+  }
+}
+
+const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
+
+/** An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6 address. */
+function addressOf(address: string): string {
+  const bytes = address.replace(/^::ffff:/, '').split('.');
+  if (endianness() === 'LE') bytes.reverse();
+  return bytes.map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0')).join('');
+}

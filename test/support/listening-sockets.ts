@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** A socket that waits for callers. `place`: `127.0.0.1:4711`, or a path; an abstract name begins with `@`. */
+export interface ListeningSocket {
+  kind: 'tcp' | 'udp' | 'unix';
+  place: string;
+  port: number;
+  pid: number;
+  /** Whether it is in this process's own network, and not in a namespace of its own. */
+  isHere: boolean;
+}
+
+const TCP_LISTEN = '0A';
+/** A bound UDP socket without a peer. */
+const UDP_OPEN = '07';
+const UNIX_ACCEPTS = 0x10000;
+
+/** Every socket on which one of the processes listens, as the kernel knows it. Linux only. */
+export function listeningSockets(pids: number[]): ListeningSocket[] {
+  const ownNetwork = readlinkSync('/proc/self/ns/net');
+  return pids.flatMap((pid) => {
+    const inodes = socketsOf(pid);
+    const isHere = attempt(() => readlinkSync(`/proc/${pid}/ns/net`)) === ownNetwork;
+    return tablesOf(pid)
+      .filter(({ inode }) => inodes.has(inode))
+      .map(({ kind, place, port }) => ({ kind, place, port, pid, isHere }));
+  });
+}
+
+function socketsOf(pid: number): Set<string> {
+  const folder = `/proc/${pid}/fd`;
+  const links = (attempt(() => readdirSync(folder)) ?? []).map((name) =>
+    attempt(() => readlinkSync(`${folder}/${name}`)),
+  );
+  return new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1] ?? []));
+}
+
+type Row = Omit<ListeningSocket, 'pid' | 'isHere'> & { inode: string };
+
+function tablesOf(pid: number): Row[] {
+  const read = (table: string) =>
+    (attempt(() => readFileSync(`/proc/${pid}/net/${table}`, 'latin1')) ?? '').trim().split('\n').slice(1);
+  const internet = (kind: 'tcp' | 'udp', state: string) =>
+    [kind, `${kind}6`].flatMap((table) =>
+      read(table).flatMap((line) => {
+        const [, local = '', , lineState, , , , , , inode = ''] = line.trim().split(/\s+/);
+        const [address = '', port = ''] = local.split(':');
+        const number = Number.parseInt(port, 16);
+        return lineState === state
+          ? [{ kind, place: `${addressOf(address)}:${number}`, port: number, inode }]
+          : [];
+      }),
+    );
+  const unix = read('unix').flatMap((line) => {
+    const [, , , flags = '0', , , inode = '', ...path] = line.trim().split(/\s+/);
+    return (Number.parseInt(flags, 16) & UNIX_ACCEPTS) === 0
+      ? []
+      : [{ kind: 'unix' as const, place: path.join(' '), port: 0, inode }];
+  });
+  return [...internet('tcp', TCP_LISTEN), ...internet('udp', UDP_OPEN), ...unix];
+}
+
+const addressOf = (hex: string) =>
+  hex.length === 8
+    ? Buffer.from(hex, 'hex').reverse().join('.')
+    : `[${hex
+        .match(/.{8}/g)
+        ?.map((word) => Buffer.from(word, 'hex').reverse().toString('hex'))
+        .join('')}]`;
+
+function attempt<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch {
+    // The process has ended, or a kernel without IPv6.
+    return undefined;
+  }
+}
