@@ -16,6 +16,9 @@ export interface Reporter {
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
 const ALIVE_MS = 60_000;
+const LONGEST_LINE = 4_000;
+/** Lines that wait for a service that is away for minutes; what comes then is left out. */
+const MOST_WAITING = 5_000;
 
 /**
  * Every answer renews the lease: whoever is heard of holds the attempt. `onError` hears of what could not be told; a LostError among
@@ -31,6 +34,8 @@ export function createReporter(deps: {
   const { link, lease, leaseMs, say, onError } = deps;
   let currentStep = 'queued';
   const held: string[] = [];
+  let waiting = 0;
+  let leftOut = 0;
   let timer: NodeJS.Timeout | undefined;
   let telling: Promise<unknown> = Promise.resolve();
 
@@ -50,8 +55,19 @@ export function createReporter(deps: {
     timer = undefined;
     while (held.length > 0) {
       const lines = held.splice(0, BATCH_LINES);
-      inTurn(() => send('record', { record: { kind: 'log', lines } })).catch(onError);
+      if (waiting < MOST_WAITING) tellLines(lines);
+      else leftOut += lines.length;
     }
+  };
+  const tellLines = (lines: string[]) => {
+    if (leftOut > 0) lines.unshift(`… ${leftOut} lines left out`);
+    leftOut = 0;
+    waiting += lines.length;
+    inTurn(() => send('record', { record: { kind: 'log', lines } }))
+      .catch(onError)
+      .finally(() => {
+        waiting -= lines.length;
+      });
   };
   const alive = setInterval(() => {
     inTurn(() => send('record', { record: { kind: 'alive' } })).catch(onError);
@@ -69,7 +85,7 @@ export function createReporter(deps: {
     },
     log: (line) => {
       say(line);
-      held.push(...line.split('\n'));
+      for (const part of line.split('\n')) held.push(part.slice(0, LONGEST_LINE));
       timer ??= setTimeout(flush, BATCH_MS);
     },
     record: (record) => {
