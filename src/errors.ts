@@ -8,10 +8,22 @@ export class RetryableError extends Error {
   override name = 'RetryableError';
 }
 
-/** The other side asks for patience: its quota of requests is spent. Trying again at once would spend the tries as well. */
+/** How long somebody is left alone who asks for patience and does not say for how long. */
+const RATE_LIMIT_SECONDS = 60;
+
+/** The other side asks for patience, most often because its quota of requests is spent. Trying again at once would spend the tries as well. */
 export class RateLimitedError extends RetryableError {
   override name = 'RateLimitedError';
+  /** For how long it wants to be left alone, from now on. */
+  readonly seconds: number;
+
+  constructor(message: string, { seconds = RATE_LIMIT_SECONDS, ...options }: PatienceOptions = {}) {
+    super(message, options);
+    this.seconds = seconds;
+  }
 }
+
+type PatienceOptions = ErrorOptions & { seconds?: number | undefined };
 
 /** Trying again cannot help before a person changes something: a wrong token, a request that is refused for what it says. */
 export class PermanentError extends Error {

@@ -32,7 +32,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   reconcile: ['agents', 'clients', 'database', 'operations', 'queue', 'stacks'],
   http: ['agents', 'billing', 'dashboard', 'database', 'operations', 'queue', 'reconcile'],
   dashboard: ['agents', 'billing', 'database', 'http', 'operations', 'queue', 'reconcile'],
-  terminal: ['agents', 'database', 'operations'],
+  terminal: ['agents', 'clients', 'database', 'operations'],
   launch: ['database', 'sandbox'],
   cli: ['agents', 'clients', 'database', 'executors', 'http', 'launch', 'operations', 'stacks'],
 };

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ansible import NEW_KNOWN_HOSTS, SSH_CONFIG
 from guard import Alarm
+from streams import Tail
 
 REACH_SECONDS = 90.0
 NEW_KEY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
+_LONGEST_REASON = 300
 _WRONG_KEY = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
 
 
@@ -18,9 +20,11 @@ class Unreached(Exception):
     """The server cannot be reached as it must be."""
 
 
-def open_connection(host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm) -> None:
+def open_connection(
+    host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm, limit_seconds: float
+) -> None:
     """Waits until the server answers with a pinned host key and takes our key. Raises Unreached."""
-    _until_answered([], host, folder, environment, alarm, REACH_SECONDS)
+    _until_answered([], host, folder, environment, alarm, min(REACH_SECONDS, limit_seconds))
 
 
 def check_new_host_key(host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm) -> None:
@@ -39,32 +43,50 @@ def _until_answered(
     wait_for_key: bool = False,
 ) -> None:
     deadline = time.monotonic() + limit_seconds
+    reason = "no answer"
     command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, host, "true"]
     while True:
-        code, said = _try(command, folder / "ssh-said", environment, alarm, deadline)
+        code, said = _try(command, environment, alarm, deadline)
         if code == 0:
             return
+        # A try that was cut off in the middle may have said nothing that can be read.
+        reason = _last_line(said) or reason
         wrong_key = any(text in said for text in _WRONG_KEY)
         if wrong_key and not wait_for_key:
             raise Unreached("the server shows another host key than the pinned ones; nothing was sent to it")
         if time.monotonic() >= deadline:
-            last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no answer")
-            raise Unreached(f"the server cannot be reached: {last}")
+            raise Unreached(f"the server cannot be reached: {reason}")
         pause_until = time.monotonic() + _PAUSE_SECONDS
         while time.monotonic() < pause_until:
             alarm.wait(pause_until - time.monotonic())
 
 
+def _last_line(said: str) -> str:
+    """The last line that has anything to read, without what would move a terminal's cursor."""
+    for line in reversed(said.splitlines()):
+        if readable := "".join(character for character in line if character.isprintable()).strip():
+            return readable[:_LONGEST_REASON]
+    return ""
+
+
 def _try(
-    command: list[str], said: Path, environment: Mapping[str, str], alarm: Alarm, deadline: float
+    command: list[str], environment: Mapping[str, str], alarm: Alarm, deadline: float
 ) -> tuple[int, str]:
-    # Not a pipe: the connection's master keeps standard error open for as long as it lives.
-    with open(said, "wb") as errors:
+    # Read to the end of the run: the connection's master keeps standard error open for as long as it lives.
+    errors = Tail()
+    try:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors.write_end,
         )
+    finally:
+        errors.started()
     while (code := process.poll()) is None:
         if time.monotonic() >= deadline:
             process.kill()
         alarm.wait(deadline - time.monotonic())
-    return code, said.read_text(encoding="utf-8", errors="replace")
+    # A failed try has no master; a good one has said nothing that is asked for.
+    return code, errors.text() if code != 0 else ""

@@ -18,6 +18,7 @@ from installed import Installed
 from processes import adopt_orphans, end_all, of_run
 from reach import Unreached, check_new_host_key, open_connection
 from scratch import remove_leftovers, scratch_folder
+from streams import TAIL_BYTES, LogPipe, limit_memory
 
 TIMED_OUT = 124
 TAIL_LINES = 20
@@ -33,6 +34,7 @@ class TimedOut(Exception):
 def configure(inputs: Inputs, alarm: Alarm) -> int:
     """Configures the server; gives the exit code. Raises guard.Stopped after everything of the run is ended."""
     started = time.monotonic()
+    limit_memory()
     remove_leftovers()
     adopt_orphans()
     installed = Installed(inputs.ansible_playbook)
@@ -66,7 +68,7 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
     try:
         if inputs.connection == "ssh":
             with _told("Reach the server over SSH", inputs, log):
-                open_connection(inputs.host, folder, environment, alarm)
+                open_connection(inputs.host, folder, environment, alarm, deadline - time.monotonic())
         code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
         if inputs.connection == "ssh" and code == 0:
             with _told("See the new host key on a connection of its own", inputs, log):
@@ -92,16 +94,20 @@ def _told(what: str, inputs: Inputs, log: int) -> Iterator[None]:
 def _run_ansible(
     folder: Path, inputs: Inputs, run_id: str, environment: dict[str, str], log: int, alarm: Alarm, deadline: float
 ) -> int:
-    process = subprocess.Popen(
-        ansible.arguments(folder, inputs),
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        preexec_fn=lambda: die_with_parent(signal.SIGKILL),
-    )
+    output = LogPipe(log)
+    try:
+        process = subprocess.Popen(
+            ansible.arguments(folder, inputs),
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output.write_end,
+            stderr=output.write_end,
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+        )
+    finally:
+        output.started()
     try:
         while (code := process.poll()) is None:
             if time.monotonic() >= deadline:
@@ -111,6 +117,7 @@ def _run_ansible(
     finally:
         # Also after success: ssh's connection master would linger.
         end_all(lambda: of_run(run_id, process.pid))
+        output.close()
 
 
 def _open_log(path: Path) -> int:
@@ -121,7 +128,10 @@ def _open_log(path: Path) -> int:
 
 
 def _since(log: int, begin: int) -> bytes:
-    return os.pread(log, os.fstat(log).st_size - begin, begin)
+    """The end of what this run has written."""
+    size = os.fstat(log).st_size
+    begin = max(begin, size - 2 * TAIL_BYTES)
+    return os.pread(log, size - begin, begin)
 
 
 def _report_failure(reason: str, output: bytes) -> None:

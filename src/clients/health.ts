@@ -1,10 +1,13 @@
-import http from 'node:http';
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RetryableError } from '../errors.ts';
+import { withDeadline } from './deadline.ts';
+import { beginRequest } from './one-request.ts';
 
 /** Whether an agent answers at its health address, which is reachable over the tailnet alone. */
 export interface HealthCheck {
+  /** Ends within seconds, whatever the agent does: it may be anybody's. @throws the signal's reason, and nothing else */
   isHealthy(tailnetIp: string, signal?: AbortSignal): Promise<boolean>;
   /** @throws RetryableError where no healthy answer came in time. */
   untilHealthy(tailnetIp: string, options: { timeoutSeconds: number; signal: AbortSignal }): Promise<void>;
@@ -21,12 +24,15 @@ export type Dial = (address: string, port: number, signal: AbortSignal) => Promi
  * `address` gives the URL for a tailnet address, e.g. `http://100.64.0.7:8080/health`. With `dial` the connection is made by it and by
  * nothing else: a tailnet address means another machine, or none, outside the tailnet.
  */
-export function createHealthCheck(address: (tailnetIp: string) => string, dial?: Dial): HealthCheck {
-  const ask = dial === undefined ? askDirectly : askThrough(dial);
+export function createHealthCheck(
+  address: (tailnetIp: string) => string,
+  dial: Dial = dialDirectly,
+  { answerSeconds = ANSWER_TIMEOUT_SECONDS }: { answerSeconds?: number } = {},
+): HealthCheck {
   const isHealthy = async (tailnetIp: string, signal?: AbortSignal) => {
     try {
-      const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_SECONDS * 1000);
-      return await ask(new URL(address(tailnetIp)), signal ? AbortSignal.any([signal, timeout]) : timeout);
+      const url = new URL(address(tailnetIp));
+      return await withDeadline({ seconds: answerSeconds, signal }, (own) => ask(url, dial, own));
     } catch {
       signal?.throwIfAborted();
       return false;
@@ -46,33 +52,33 @@ export function createHealthCheck(address: (tailnetIp: string) => string, dial?:
   };
 }
 
-type Ask = (url: URL, signal: AbortSignal) => Promise<boolean>;
+/** The status decides. Nothing else of the answer is read: no body, no redirect. */
+async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> {
+  const socket = await dial(url.hostname, Number(url.port || 80), signal);
+  try {
+    // Whoever dialled may have heard of the end too late.
+    signal.throwIfAborted();
+    const begun = await beginRequest({
+      // No agent, not even `false`: with one, Node makes a connection of its own instead of taking this.
+      createConnection: () => socket,
+      path: url.pathname,
+      headers: { host: url.host, connection: 'close' },
+      signal,
+    });
+    const status = 'response' in begun ? (begun.response.statusCode ?? 0) : 0;
+    return status >= 200 && status < 300;
+  } finally {
+    socket.destroy();
+  }
+}
 
-const askDirectly: Ask = async (url, signal) => {
-  const response = await fetch(url, { signal });
-  await response.body?.cancel();
-  return response.ok;
-};
-
-function askThrough(dial: Dial): Ask {
-  return async (url, signal) => {
-    const socket = await dial(url.hostname, Number(url.port || 80), signal);
-    try {
-      return await new Promise((resolve, reject) => {
-        // No agent, not even `false`: with one, Node makes a connection of its own instead of taking this.
-        const headers = { host: url.host, connection: 'close' };
-        const options = { createConnection: () => socket, path: url.pathname, headers, signal };
-        http
-          .get(options, (response) => {
-            response.resume();
-            resolve(
-              response.statusCode !== undefined && response.statusCode < 300 && response.statusCode >= 200,
-            );
-          })
-          .on('error', reject);
-      });
-    } finally {
-      socket.destroy();
-    }
-  };
+async function dialDirectly(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const socket = connect(port, host);
+  try {
+    await once(socket, 'connect', { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }

@@ -1,4 +1,8 @@
+import type { z } from 'zod';
 import { PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import { oneLine, parseAnswer, parseJson } from './answer.ts';
+import { exchange, type HttpAnswer, type HttpCall } from './exchange.ts';
+import { laterSeconds } from './later.ts';
 
 /** An answer other than success, with what the API says about it. */
 export class HttpError extends RetryableError {
@@ -25,67 +29,34 @@ export class RefusedError extends PermanentError {
   }
 }
 
-/** Hears of every call that a client makes, to keep to a budget. */
-export interface CallWatch {
-  /** Before the call; what it throws keeps the call from being made. */
-  begins(): void;
-  /** With the answer's headers, whatever its status. */
-  answered(headers: Headers): void;
-}
-
-export interface JsonRequest {
+export interface JsonRequest extends HttpCall {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  url: string;
-  headers: Record<string, string>;
-  body?: string;
-  signal?: AbortSignal | undefined;
-  watch?: CallWatch | undefined;
 }
-
-const TIMEOUT_SECONDS = 20;
 
 /**
- * One HTTP call with a time limit.
+ * One HTTP call, bounded in time and size (`exchange`).
  * @returns the parsed JSON, undefined for an empty answer.
- * @throws RefusedError on 401 and 403: the credentials are wrong; HttpError on any other status but 2xx; RetryableError where no answer came.
+ * @throws RefusedError on 401 and 403: the credentials are wrong; RateLimitedError where the answer asks for patience; HttpError on any
+ * other status but 2xx; RetryableError where no answer came, or one that is too large or no JSON.
  */
-export async function requestJson({
-  method,
-  url,
-  headers,
-  body,
-  signal,
-  watch,
-}: JsonRequest): Promise<unknown> {
-  watch?.begins();
-  const timeout = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
-  let response: Response;
-  let text: string;
-  try {
-    response = await fetch(url, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body }),
-      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-    });
-    text = await response.text();
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw new RetryableError(`${method} ${new URL(url).origin}: no answer (${reason(error)})`, {
-      cause: error,
-    });
-  }
-  watch?.answered(response.headers);
-  if (response.ok) return text === '' ? undefined : JSON.parse(text);
-  const message = `${method} ${new URL(url).pathname}: ${response.status} ${apiMessage(text)}`;
-  if (response.status === 429) throw new RateLimitedError(message);
-  if (response.status === 401 || response.status === 403) throw new RefusedError(response.status, message);
-  throw new HttpError(response.status, message, apiCode(text));
+export async function requestJson(request: JsonRequest): Promise<unknown> {
+  const answer = await exchange(request);
+  if (answer.status < 200 || answer.status > 299) throw refusal(request, answer);
+  return parseJson(answer.text, new URL(request.url).host);
 }
 
-function reason(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return cause instanceof Error ? cause.message : String(cause);
+/** The same, and the answer has the shape that we rely on. @throws RetryableError besides, where it has not */
+export async function requestAs<T>(schema: z.ZodType<T>, request: JsonRequest): Promise<T> {
+  return parseAnswer(schema, await requestJson(request), new URL(request.url).host);
+}
+
+function refusal({ method, url }: JsonRequest, { status, headers, text }: HttpAnswer): Error {
+  const said = status >= 300 && status < 400 ? 'a redirect that is not followed' : apiMessage(text);
+  const message = `${method} ${new URL(url).pathname}: ${status} ${said}`;
+  const seconds = laterSeconds({ status, headers, message: said });
+  if (seconds !== undefined) return new RateLimitedError(message, { seconds });
+  if (status === 401 || status === 403) return new RefusedError(status, message);
+  return new HttpError(status, message, apiCode(text));
 }
 
 interface ApiError {
@@ -97,9 +68,9 @@ interface ApiError {
 function apiMessage(text: string): string {
   try {
     const body = JSON.parse(text) as { message?: string; error?: string | ApiError };
-    if (typeof body.error === 'string') return body.error;
-    if (body.error?.message) return `${body.error.message} (${body.error.code ?? 'error'})`;
-    return body.message ?? '';
+    if (typeof body.error === 'string') return oneLine(body.error);
+    if (body.error?.message) return `${oneLine(body.error.message)} (${oneLine(body.error.code) || 'error'})`;
+    return oneLine(body.message);
   } catch {
     return '';
   }

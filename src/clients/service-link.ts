@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signBody } from '../callback-signature.ts';
-import { LostError, PermanentError } from '../errors.ts';
+import { LostError, PermanentError, RateLimitedError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
+import type { CallLimits } from './exchange.ts';
 import { HttpError, requestJson } from './request.ts';
 
 /** A runner's way to the service: signed messages about one job, under the attempt that the callback's address names. */
@@ -25,14 +26,16 @@ const PATIENCE_SECONDS = 300;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 
-export function createServiceLink(job: {
+export interface Job extends CallLimits {
   callbackUrl: string;
   callbackSecret: Secret;
   jobId: string;
   workflowRunId: string | undefined;
   /** Gives the identity token where the service asks for one. */
   identify?: (() => Promise<string>) | undefined;
-}): ServiceLink {
+}
+
+export function createServiceLink(job: Job): ServiceLink {
   const sender = {
     job_id: job.jobId,
     ...(job.workflowRunId === undefined ? {} : { workflow_run_id: job.workflowRunId }),
@@ -55,6 +58,7 @@ export function createServiceLink(job: {
           headers: { ...headers, ...proof },
           body,
           signal,
+          timeoutSeconds: job.timeoutSeconds,
         });
       };
       return insist(post, Date.now() + patienceSeconds * 1000, signal);
@@ -69,8 +73,10 @@ async function insist<T>(post: () => Promise<T>, deadline: number, signal?: Abor
     } catch (error) {
       const final = finalError(error);
       if (final !== undefined) throw final;
-      if (Date.now() + pause > deadline) throw error;
-      await sleep(pause, undefined, { signal });
+      const asked = error instanceof RateLimitedError ? error.seconds * 1000 : 0;
+      const wait = Math.max(pause, asked);
+      if (Date.now() + wait > deadline) throw error;
+      await sleep(wait, undefined, { signal });
     }
   }
 }

@@ -18,7 +18,6 @@ export type Decision =
 /** A lost try says nothing against the clouds, so it is repeated soon. */
 const LOST_DELAY_SECONDS = 2;
 const LONGEST_DELAY_SECONDS = 300;
-const RATE_LIMIT_SECONDS = 60;
 
 /**
  * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries` have failed; a lost one is
@@ -37,9 +36,9 @@ export function decide(error: unknown, tries: Tries, retrySeconds = RETRY_SECOND
     : { kind: 'retry', delaySeconds: Math.max(delay(retrySeconds, tries.retryCount), patience(error)) };
 }
 
-/** A spent quota is refilled by the second, and a minute of it carries a whole try. */
+/** How long the other side has asked to be left alone. */
 function patience(error: unknown): number {
-  return error instanceof RateLimitedError ? RATE_LIMIT_SECONDS : 0;
+  return error instanceof RateLimitedError ? error.seconds : 0;
 }
 
 function delay(firstSeconds: number, count: number): number {

@@ -1,4 +1,4 @@
-import type { CallWatch } from '../clients/request.ts';
+import type { CallWatch } from '../clients/exchange.ts';
 
 /** How many API calls a sweep may make, and how many it has made. */
 export interface Budget {

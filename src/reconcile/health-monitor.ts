@@ -5,9 +5,10 @@ import {
   recordAnswer,
   recordSilence,
 } from '../agents/health-checks.ts';
+import { withDeadline } from '../clients/deadline.ts';
 import type { HealthCheck } from '../clients/health.ts';
 import type { Database } from '../database/connect.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 export interface MonitorDeps {
@@ -23,6 +24,12 @@ export interface MonitorSettings extends HealthCheckTimes {
   lookSeconds: number;
   /** Agents asked at once. */
   concurrency: number;
+  /** One question to an agent has ended by then; what has not counts as unanswered. */
+  answerSeconds: number;
+  /** A look that takes longer is given up, and the next one begins. */
+  longestLookSeconds: number;
+  /** How long a look may take to end when it is told to. */
+  stopSeconds: number;
 }
 
 const SETTINGS: MonitorSettings = {
@@ -31,9 +38,15 @@ const SETTINGS: MonitorSettings = {
   unhealthyAfterSeconds: 10,
   lookSeconds: 2,
   concurrency: 8,
+  answerSeconds: 15,
+  longestLookSeconds: 300,
+  stopSeconds: 5,
 };
 
-/** Asks every running agent now and then whether it is healthy, for as long as it runs; the workers of an installation share the agents. */
+/**
+ * Asks every running agent now and then whether it is healthy, for as long as it runs; the workers of an installation share the agents.
+ * A question or a look that hangs is given up: it holds up neither the next one nor the stop.
+ */
 export function startHealthMonitor(
   deps: MonitorDeps,
   settings: MonitorSettings = SETTINGS,
@@ -55,8 +68,11 @@ export function startHealthMonitor(
 }
 
 async function look(deps: MonitorDeps, settings: MonitorSettings, signal: AbortSignal): Promise<void> {
+  const { longestLookSeconds: seconds, stopSeconds } = settings;
   try {
-    await checkDue(deps, settings, signal);
+    await withDeadline({ seconds, signal, graceSeconds: stopSeconds }, (own) =>
+      checkDue(deps, settings, own),
+    );
   } catch (error) {
     if (signal.aborted) return;
     deps.log.warn(
@@ -75,7 +91,7 @@ export async function checkDue(
   settings: MonitorSettings,
   signal: AbortSignal,
 ): Promise<number> {
-  if (!(await deps.canReachAgents())) return 0;
+  if (!(await canReachAgents(deps, settings, signal))) return 0;
   const next = createSupply(
     (limit) => claimHealthChecks(deps.database, settings, limit),
     settings.concurrency,
@@ -115,22 +131,41 @@ function createSupply(
 }
 
 async function check(
-  { database, health, canReachAgents, log }: MonitorDeps,
+  deps: MonitorDeps,
   settings: MonitorSettings,
   claimed: ClaimedCheck,
   signal: AbortSignal,
 ): Promise<void> {
+  const { database, log } = deps;
   const { agentId } = claimed;
   const startedAt = Date.now();
-  const healthy = await health.isHealthy(claimed.tailnetIp, signal);
+  const healthy = await answers(settings, signal, (own) => deps.health.isHealthy(claimed.tailnetIp, own));
   if (healthy) {
     await recordAnswer(database, claimed);
     if (claimed.health === 'unhealthy') log.info({ event: 'agent.healthy', agentId }, 'healthy again');
     return;
   }
   // It may be this side that went away meanwhile.
-  if (!(await canReachAgents())) return;
+  if (!(await canReachAgents(deps, settings, signal))) return;
   const elapsedSeconds = (Date.now() - startedAt) / 1000;
   if (await recordSilence(database, claimed, elapsedSeconds, settings))
     log.warn({ event: 'agent.unhealthy', agentId }, 'its health address does not answer');
+}
+
+const canReachAgents = (deps: MonitorDeps, settings: MonitorSettings, signal: AbortSignal) =>
+  answers(settings, signal, () => deps.canReachAgents());
+
+/** What was asked, or `false` where it does not end in time. @throws the signal's reason */
+async function answers(
+  { answerSeconds }: MonitorSettings,
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<boolean>,
+): Promise<boolean> {
+  try {
+    return await withDeadline({ seconds: answerSeconds, signal }, ask);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof RetryableError) return false;
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import type { CallWatch } from '../clients/request.ts';
+import type { CallWatch } from '../clients/exchange.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';

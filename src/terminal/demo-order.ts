@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import Stripe from 'stripe';
+import { exchange } from '../clients/exchange.ts';
+import { askStripe, createStripe } from '../clients/stripe/stripe.ts';
 import type { Connections } from '../connections.ts';
 import type { Database } from '../database/connect.ts';
 
@@ -16,33 +17,31 @@ export async function placeDemoOrder(deps: {
   const known = await database.selectFrom('agents').select('agent_id').limit(1).executeTakeFirst();
   if (known !== undefined || connections.stripe.apiUrl === undefined || connections.checkoutUrl === undefined)
     return;
-  const api = new URL(connections.stripe.apiUrl);
-  const stripe = new Stripe(connections.stripe.secretKey.reveal(), {
-    host: api.hostname,
-    port: api.port,
-    protocol: 'http',
-  });
+  const stripe = createStripe(connections.stripe);
   const agentId = `demo-${randomUUID().slice(0, 8)}`;
   say(`  Placing a demo order at the sandbox's checkout: agent ${agentId}`);
-  const session = await stripe.checkout.sessions.create({
-    mode: 'subscription',
-    line_items: [
-      {
-        quantity: 1,
-        price_data: {
-          currency: 'eur',
-          unit_amount: 1900,
-          recurring: { interval: 'month' },
-          product_data: { name: 'Agent' },
+  const session = await askStripe(
+    stripe.checkout.sessions.create({
+      mode: 'subscription',
+      line_items: [
+        {
+          quantity: 1,
+          price_data: {
+            currency: 'eur',
+            unit_amount: 1900,
+            recurring: { interval: 'month' },
+            product_data: { name: 'Agent' },
+          },
         },
-      },
-    ],
-    metadata: { agentId, userId: 'demo', region: 'eu-central' },
-    success_url: `${connections.stripe.apiUrl}/checkout`,
-  });
-  const paid = await fetch(`${connections.checkoutUrl}/${session.id}`, {
+      ],
+      metadata: { agentId, userId: 'demo', region: 'eu-central' },
+      success_url: `${connections.stripe.apiUrl}/checkout`,
+    }),
+  );
+  const paid = await exchange({
     method: 'POST',
+    url: `${connections.checkoutUrl}/${session.id}`,
     headers: { accept: 'application/json' },
   });
-  if (!paid.ok) throw new Error(`The sandbox's checkout answered ${paid.status}`);
+  if (paid.status > 299) throw new Error(`The sandbox's checkout answered ${paid.status}`);
 }

@@ -1,10 +1,14 @@
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { getAgent, insertAgent } from '../../src/agents/store.ts';
+import { createHealthCheck } from '../../src/clients/health.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { createLog } from '../../src/log.ts';
-import { checkDue, type MonitorDeps } from '../../src/reconcile/health-monitor.ts';
+import { checkDue, type MonitorDeps, startHealthMonitor } from '../../src/reconcile/health-monitor.ts';
 import { openEmpty } from '../database/support.ts';
+import { startHostileServer } from '../support/hostile-server.ts';
 
 const settings = {
   intervalSeconds: 30,
@@ -12,6 +16,9 @@ const settings = {
   unhealthyAfterSeconds: 10,
   lookSeconds: 2,
   concurrency: 3,
+  answerSeconds: 15,
+  longestLookSeconds: 60,
+  stopSeconds: 5,
 };
 
 let at: Awaited<ReturnType<typeof openEmpty>>;
@@ -148,4 +155,87 @@ test('who cannot reach anybody says nothing about anybody', async () => {
   expect(await look()).toBe(1);
   const row = await at.database.selectFrom('health_checks').selectAll().executeTakeFirstOrThrow();
   expect(row.silent_since).toBeNull();
+});
+
+/** Looks all the time, and asks everybody each time. */
+const restless = { ...settings, lookSeconds: 0.02, intervalSeconds: 0.1, concurrency: 1 };
+const HOSTILE = '100.64.0.1';
+const GOOD = '100.64.0.2';
+const timesAsked = (tailnetIp: string) => asked.filter((one) => one === tailnetIp).length;
+
+/** Waits until the hostile agent has been asked, and then the good one again and again. */
+async function untilGoodIsAskedOn(): Promise<void> {
+  await vi.waitFor(() => expect(timesAsked(HOSTILE)).toBeGreaterThan(0), 30_000);
+  const before = timesAsked(GOOD);
+  await vi.waitFor(() => expect(timesAsked(GOOD)).toBeGreaterThan(before + 2), 30_000);
+}
+
+test.each([
+  'switches protocols',
+  'switches protocols and leaves',
+  'says 103 without end',
+  'is silent',
+  'closes at once',
+] as const)(
+  'an agent that %s keeps no other from being asked, nor the monitor from its end',
+  {
+    timeout: 60_000,
+  },
+  async (play) => {
+    const hostile = await startHostileServer(play);
+    const good = createServer((_request, response) => response.end('{}'));
+    await new Promise<void>((resolve) => good.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void good.close());
+    const goodUrl = `http://127.0.0.1:${(good.address() as AddressInfo).port}`;
+    const health = createHealthCheck(
+      (tailnetIp) => `${tailnetIp === HOSTILE ? hostile.url : goodUrl}/health`,
+      async (host, port) => connect(port, host),
+      { answerSeconds: 0.2 },
+    );
+    await runningAgent(1);
+    await runningAgent(2);
+    deps.health.isHealthy = (tailnetIp, signal) => {
+      asked.push(tailnetIp);
+      return health.isHealthy(tailnetIp, signal);
+    };
+    const monitor = startHealthMonitor(deps, restless);
+    await untilGoodIsAskedOn();
+    await monitor.stop();
+    expect((await getAgent(at.database, 'a2')).health).toBe('healthy');
+    const row = await at.database.selectFrom('health_checks').selectAll().where('agent_id', '=', 'a1');
+    expect((await row.executeTakeFirstOrThrow()).silent_since).toBeInstanceOf(Date);
+  },
+);
+
+const never = new Promise<never>(() => {});
+
+test('a question that never ends is given up, and so is whether anybody can be reached', {
+  timeout: 60_000,
+}, async () => {
+  await runningAgent(1);
+  await runningAgent(2);
+  deps.health.isHealthy = async (tailnetIp) => {
+    asked.push(tailnetIp);
+    return tailnetIp === HOSTILE ? never : true;
+  };
+  let looks = 0;
+  deps.canReachAgents = async () => (++looks % 3 === 1 ? never : true);
+  const monitor = startHealthMonitor(deps, { ...restless, answerSeconds: 0.1 });
+  await untilGoodIsAskedOn();
+  await monitor.stop();
+});
+
+test('a look that never ends is not the last one, and a stop does not wait for it', {
+  timeout: 60_000,
+}, async () => {
+  await runningAgent(1);
+  await runningAgent(2);
+  deps.health.isHealthy = async (tailnetIp) => {
+    asked.push(tailnetIp);
+    return tailnetIp === HOSTILE ? never : true;
+  };
+  const hanging = { ...restless, longestLookSeconds: 0.3, stopSeconds: 0.1 };
+  const monitor = startHealthMonitor(deps, hanging);
+  await untilGoodIsAskedOn();
+  await monitor.stop();
 });

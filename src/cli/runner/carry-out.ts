@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { createIdentitySource } from '../../clients/github/identity-token.ts';
-import { requestJson } from '../../clients/request.ts';
+import { requestAs } from '../../clients/request.ts';
 import { createServiceLink } from '../../clients/service-link.ts';
 import { fingerprint } from '../../connections.ts';
 import { type EngineConnections, openEngine } from '../../engine.ts';
@@ -129,8 +129,8 @@ const network = z.object({ machines: z.enum(['real', 'simulated']) });
 /** The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's own. */
 async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
-  const answer = await requestJson({ method: 'GET', url: connections.networkUrl, headers: {} });
-  if (network.parse(answer).machines === 'real') return connections;
+  const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
+  if ((await requestAs(network, request)).machines === 'real') return connections;
   return {
     ...connections,
     machines: 'simulated',

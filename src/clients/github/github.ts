@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import { RetryableError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { parseAnswer } from '../answer.ts';
+import type { CallLimits } from '../exchange.ts';
 import { HttpError, requestJson } from '../request.ts';
+import { createPatience } from './patience.ts';
 
 /** The repository whose workflow carries operations out. */
-export interface GithubRepository {
+export interface GithubRepository extends CallLimits {
   apiUrl: string;
   owner: string;
   repo: string;
@@ -50,21 +52,26 @@ const runList = z.object({
 });
 const run = z.object({ status: z.string(), conclusion: z.string().nullable().default(null) });
 
-export function createGithubClient({ apiUrl, owner, repo, token, ref }: GithubRepository): GithubClient {
+export function createGithubClient(repository: GithubRepository): GithubClient {
+  const { apiUrl, owner, repo, token, ref, timeoutSeconds } = repository;
+  const patiently = createPatience();
   const actions = `${apiUrl}/repos/${encodeURIComponent(owner)}/${encodeURIComponent(repo)}/actions`;
   const call = (method: 'GET' | 'POST', path: string, body?: object) =>
-    requestJson({
-      method,
-      url: `${actions}${path}`,
-      headers: {
-        authorization: `Bearer ${token.reveal()}`,
-        accept: 'application/vnd.github+json',
-        'x-github-api-version': '2022-11-28',
-        'user-agent': 'agent-stacks',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+    patiently(() =>
+      requestJson({
+        method,
+        url: `${actions}${path}`,
+        headers: {
+          authorization: `Bearer ${token.reveal()}`,
+          accept: 'application/vnd.github+json',
+          'x-github-api-version': '2022-11-28',
+          'user-agent': 'agent-stacks',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        timeoutSeconds,
+      }),
+    );
   const dispatches = `/workflows/${WORKFLOW_FILE}/dispatches`;
   return {
     dispatch: async (inputs) => {
@@ -77,9 +84,8 @@ export function createGithubClient({ apiUrl, owner, repo, token, ref }: GithubRe
     },
     findRun: async (title, since) => {
       const query = 'event=workflow_dispatch&per_page=100';
-      const { workflow_runs: runs } = runList.parse(
-        await call('GET', `/workflows/${WORKFLOW_FILE}/runs?${query}`),
-      );
+      const answer = await call('GET', `/workflows/${WORKFLOW_FILE}/runs?${query}`);
+      const { workflow_runs: runs } = parseAnswer(runList, answer, 'GitHub');
       const found = runs
         .filter((one) => one.display_title.includes(title) && one.created_at.getTime() >= since.getTime())
         .sort((one, other) => other.created_at.getTime() - one.created_at.getTime());
@@ -87,7 +93,7 @@ export function createGithubClient({ apiUrl, owner, repo, token, ref }: GithubRe
     },
     getRun: async (runId) => {
       const answer = await unless([404], call('GET', `/runs/${encodeURIComponent(runId)}`));
-      return answer === undefined ? undefined : run.parse(answer);
+      return answer === undefined ? undefined : parseAnswer(run, answer, 'GitHub');
     },
     cancelRun: async (runId) =>
       void (await unless([404, 409], call('POST', `/runs/${encodeURIComponent(runId)}/cancel`))),
@@ -112,6 +118,6 @@ async function unless<T>(statuses: number[], answer: Promise<T>): Promise<T | un
     return await answer;
   } catch (error) {
     if (error instanceof HttpError && statuses.includes(error.status)) return undefined;
-    throw error instanceof z.ZodError ? new RetryableError('GitHub answered something unexpected') : error;
+    throw error;
   }
 }

@@ -1,11 +1,12 @@
 import { createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
-import { requestJson } from '../request.ts';
+import type { CallLimits } from '../exchange.ts';
+import { requestAs } from '../request.ts';
 import { WORKFLOW_FILE } from './github.ts';
 
 /** Whose identity tokens are accepted. @see https://docs.github.com/en/actions/concepts/security/openid-connect */
-export interface IdentityRules {
+export interface IdentityRules extends CallLimits {
   issuer: string;
   audience: string;
   owner: string;
@@ -35,7 +36,7 @@ const KEYS_KEPT_MS = 10 * 60_000;
 
 /** Checks GitHub's OIDC tokens: signature under the issuer's published keys, then audience, time, repository, workflow and run. */
 export function createIdentityCheck(rules: IdentityRules): IdentityCheck {
-  const keyOf = createKeyring(rules.issuer);
+  const keyOf = createKeyring(rules);
   return async (token, runId) => {
     const parts = readToken(token);
     if (parts === undefined) return 'is no token signed with RS256';
@@ -92,13 +93,17 @@ const discovery = z.object({ jwks_uri: z.url() });
 const keySet = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) });
 
 /** The issuer's keys, asked for again when they are old, or one is missing. */
-function createKeyring(issuer: string): (kid: string) => Promise<KeyObject | undefined> {
+function createKeyring({
+  issuer,
+  timeoutSeconds,
+}: Pick<IdentityRules, 'issuer' | 'timeoutSeconds'>): (kid: string) => Promise<KeyObject | undefined> {
   let keys = new Map<string, KeyObject>();
   let fetchedAt = 0;
   const fetchKeys = async () => {
-    const get = (url: string) => requestJson({ method: 'GET', url, headers: {} });
-    const { jwks_uri: url } = discovery.parse(await get(`${issuer}/.well-known/openid-configuration`));
-    const set = keySet.parse(await get(url));
+    const get = <T>(schema: z.ZodType<T>, url: string) =>
+      requestAs(schema, { method: 'GET', url, headers: {}, timeoutSeconds });
+    const { jwks_uri: url } = await get(discovery, `${issuer}/.well-known/openid-configuration`);
+    const set = await get(keySet, url);
     const usable = set.keys.filter(({ kty }) => kty === 'RSA');
     keys = new Map(
       usable.map((key) => [key.kid, createPublicKey({ key: key as JsonWebKey, format: 'jwk' })]),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
+import { parseAnswer } from '../answer.ts';
 import { HttpError } from '../request.ts';
 import { ActionFailedError, LockedError } from './refusals.ts';
 
@@ -42,7 +43,7 @@ export function createServerActions(call: Call): ServerActions {
   const act = async (serverId: string, name: string, signal: AbortSignal, body?: object): Promise<void> => {
     const path = `/servers/${serverId}/actions/${name}`;
     const begun = await unlessLocked(() => call('POST', path, { ...(body && { body }), signal }), signal);
-    await untilFinished(call, { name, action: started.parse(begun).action }, signal);
+    await untilFinished(call, { name, action: parseAnswer(started, begun, 'Hetzner').action }, signal);
   };
   return {
     powerOn: (serverId, signal) => act(serverId, 'poweron', signal),
@@ -107,7 +108,7 @@ async function untilFinished(
     if (Date.now() > deadline)
       throw new RetryableError(`Hetzner's ${name} (action ${now.id}) took more than ${ACTION_SECONDS} s`);
     await sleep(pause, undefined, { signal });
-    now = started.parse(await call('GET', `/actions/${now.id}`, { signal })).action;
+    now = parseAnswer(started, await call('GET', `/actions/${now.id}`, { signal }), 'Hetzner').action;
   }
 }
 

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { RetryableError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { parseAnswer } from '../answer.ts';
+import type { CallLimits } from '../exchange.ts';
 import { HttpError, requestJson } from '../request.ts';
 import { createServerActions, type ServerActions } from './actions.ts';
 import { hetznerError } from './refusals.ts';
@@ -32,7 +35,7 @@ export type LabelledResource = z.infer<typeof labelled>;
 const sshKey = labelled.extend({ public_key: z.string() });
 export type HetznerSshKey = z.infer<typeof sshKey>;
 
-const page = z.object({
+const meta = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }).optional(),
 });
 
@@ -40,11 +43,21 @@ const serverType = z.object({ name: z.string(), disk: z.number() });
 /** `disk` in GB. */
 export type ServerType = z.infer<typeof serverType>;
 
+/** Of 50 each: more than any project may hold. */
+const MOST_PAGES = 1000;
+
 const actions = z.object({ actions: z.array(z.object({ command: z.string() })) });
 const STARTS = new Set(['create_server', 'start_server']);
 
 /** Kinds of resources, as the API's paths name them. */
 export type Labelled = 'servers' | 'ssh_keys';
+/** How an answer is spoken of that is not as Hetzner's are. */
+export const HETZNER = 'Hetzner';
+
+export interface HetznerAccount extends CallLimits {
+  token: Secret;
+  endpoint: string;
+}
 
 /** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
 export interface HetznerClient extends ServerActions {
@@ -67,7 +80,7 @@ export interface HetznerClient extends ServerActions {
   deleteSshKey(keyId: string): Promise<void>;
 }
 
-export function createHetznerClient(account: { token: Secret; endpoint: string }): HetznerClient {
+export function createHetznerClient(account: HetznerAccount): HetznerClient {
   const call = (
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
@@ -82,14 +95,16 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
       },
       ...(body && { body: JSON.stringify(body) }),
       signal,
+      timeoutSeconds: account.timeoutSeconds,
     }).catch((error) => Promise.reject(hetznerError(error)));
 
   async function list<T>(path: string, key: string, item: z.ZodType<T>, query: string): Promise<T[]> {
     const found: T[] = [];
     for (let next: number | null = 1; next !== null; ) {
+      if (next > MOST_PAGES) throw new RetryableError(`${HETZNER} answers with page after page of ${path}`);
       const answer = await call('GET', `/${path}?${query}&per_page=50&page=${next}`);
-      found.push(...z.array(item).parse((answer as Record<string, unknown>)[key]));
-      next = page.parse(answer).meta?.pagination.next_page ?? null;
+      found.push(...itemsOf(answer, key, item));
+      next = nextPage(parseAnswer(meta, answer, HETZNER).meta?.pagination.next_page, next);
     }
     return found;
   }
@@ -105,11 +120,13 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
     findServerType: async (name) => (await list('server_types', 'server_types', serverType, named(name)))[0],
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
-      return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
+      return answer === undefined ? undefined : parseAnswer(z.object({ server }), answer, HETZNER).server;
     },
     failedToStart: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}/actions?status=error&per_page=50`));
-      return actions.parse(answer ?? { actions: [] }).actions.some(({ command }) => STARTS.has(command));
+      return parseAnswer(actions, answer ?? { actions: [] }, HETZNER).actions.some(({ command }) =>
+        STARTS.has(command),
+      );
     },
     deleteServer: async (serverId) => void (await orMissing(call('DELETE', `/servers/${serverId}`))),
     deleteSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
@@ -117,6 +134,17 @@ export function createHetznerClient(account: { token: Secret; endpoint: string }
 }
 
 const named = (name: string) => `name=${encodeURIComponent(name)}`;
+
+/** The items of a page of a list. */
+export function itemsOf<T>(answer: unknown, key: string, item: z.ZodType<T>): T[] {
+  const page = parseAnswer(z.object({ [key]: z.array(item) }), answer, HETZNER);
+  return page[key] ?? [];
+}
+
+/** The number of the next page; null after the last one, and where it would lead back. */
+export function nextPage(given: number | null | undefined, page: number): number | null {
+  return typeof given === 'number' && given > page ? given : null;
+}
 
 /** The query that asks for resources with all these labels. */
 export function selector(labels: Record<string, string>): string {

@@ -1,13 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
-import { type CallWatch, requestJson } from '../request.ts';
+import { parseAnswer } from '../answer.ts';
+import type { CallWatch } from '../exchange.ts';
+import { requestJson } from '../request.ts';
 import { action, beginToApply } from './actions.ts';
 import {
+  HETZNER,
+  type HetznerAccount,
   type HetznerServer,
+  itemsOf,
   type LabelledResource,
   labelled,
+  nextPage,
   orMissing,
   selector,
   server,
@@ -46,10 +51,7 @@ const pagination = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
 });
 
-export function createHetznerInventory(
-  account: { token: Secret; endpoint: string },
-  watch?: CallWatch,
-): HetznerInventory {
+export function createHetznerInventory(account: HetznerAccount, watch?: CallWatch): HetznerInventory {
   const call = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, { body }: { body?: object } = {}) =>
     requestJson({
       method,
@@ -60,12 +62,13 @@ export function createHetznerInventory(
       },
       ...(body && { body: JSON.stringify(body) }),
       watch,
+      timeoutSeconds: account.timeoutSeconds,
     }).catch((error) => Promise.reject(hetznerError(error)));
 
   async function list<T>(path: string, item: z.ZodType<T>, labels: Record<string, string>, page: number) {
     const answer = await call('GET', `/${path}?${selector(labels)}&sort=id%3Aasc&per_page=50&page=${page}`);
-    const items = z.array(item).parse((answer as Record<string, unknown>)[path]);
-    return { items, nextPage: pagination.parse(answer).meta.pagination.next_page };
+    const { meta } = parseAnswer(pagination, answer, HETZNER);
+    return { items: itemsOf(answer, path, item), nextPage: nextPage(meta.pagination.next_page, page) };
   }
 
   async function untilFinished(started: z.infer<typeof action>): Promise<void> {
@@ -74,7 +77,7 @@ export function createHetznerInventory(
       if (calls === CALLS_PER_SERVER_REMOVAL)
         throw new RetryableError(`Hetzner accepted the delete and is still at it (action ${now.id})`);
       await sleep(Math.min(FIRST_PAUSE_MS * 2 ** calls, LONGEST_PAUSE_MS));
-      now = z.object({ action }).parse(await call('GET', `/actions/${now.id}`)).action;
+      now = parseAnswer(z.object({ action }), await call('GET', `/actions/${now.id}`), HETZNER).action;
     }
     if (now.status === 'error')
       throw new RetryableError(
@@ -87,11 +90,12 @@ export function createHetznerInventory(
     sshKeyPage: (labels, page) => list('ssh_keys', labelled, labels, page),
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
-      return answer === undefined ? undefined : z.object({ server }).parse(answer).server;
+      return answer === undefined ? undefined : parseAnswer(z.object({ server }), answer, HETZNER).server;
     },
     removeServer: async (serverId) => {
       const answer = await orMissing(call('DELETE', `/servers/${serverId}`));
-      if (answer !== undefined) await untilFinished(z.object({ action }).parse(answer).action);
+      if (answer !== undefined)
+        await untilFinished(parseAnswer(z.object({ action }), answer, HETZNER).action);
     },
     removeSshKey: async (keyId) => void (await orMissing(call('DELETE', `/ssh_keys/${keyId}`))),
     setLabels: async (serverId, labels) =>

@@ -24,6 +24,9 @@ export class StackExistsError extends RetryableError {
 const PERMANENT =
   /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
+/** Tailscale's client ends its messages with the status: a refused credential, or tags that the credential may not give. */
+const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
+
 const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
@@ -33,7 +36,7 @@ const KILLED =
 /** The database that holds the state is being restarted; the agent has nothing to do with it. */
 const STATE_AWAY =
   /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
-const RATE_LIMITED = /\(rate_limit_exceeded\b/;
+const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
 /** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
@@ -46,7 +49,8 @@ export function pulumiError(cause: unknown): Error {
   if (NO_STACK.test(text)) return new StackNotFoundError(summary(said), { cause });
   const missing = missingPlugin(said);
   if (missing !== undefined) return new PermanentError(missing, { cause });
-  if (PERMANENT.test(text)) return new PermanentError(summary(said), { cause });
+  if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
+    return new PermanentError(summary(said), { cause });
   // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('A process of the run was ended from outside', { cause });

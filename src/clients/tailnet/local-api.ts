@@ -1,9 +1,10 @@
-import type { IncomingMessage } from 'node:http';
-import http from 'node:http';
 import type { Socket } from 'node:net';
 import { z } from 'zod';
-import { RetryableError } from '../../errors.ts';
+import { errorMessage, RetryableError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { oneLine, parseAnswer, parseJson, readText } from '../answer.ts';
+import { withDeadline } from '../deadline.ts';
+import { beginRequest } from '../one-request.ts';
 
 const status = z.object({
   /** `NoState`, `NeedsLogin`, `NeedsMachineAuth`, `Starting`, `Running`, `Stopped`. */
@@ -36,24 +37,28 @@ export interface LocalApi {
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
 }
 
-const CALL_TIMEOUT_MS = 5_000;
+const CALL_TIMEOUT_SECONDS = 5;
 const TAILSCALE_CONTROL = 'https://controlplane.tailscale.com';
 
-/** @see https://pkg.go.dev/tailscale.com/client/local what `tailscale status`, `up` and `nc` call. */
-export function createLocalApi(socketPath: string): LocalApi {
-  const call = async (method: string, path: string, body?: object) => {
-    const response = await request(
-      socketPath,
-      { method, path, signal: AbortSignal.timeout(CALL_TIMEOUT_MS) },
-      body,
-    );
-    const text = await textOf(response);
-    if ((response.statusCode ?? 500) >= 300)
-      throw new RetryableError(`tailscaled, ${path}: ${response.statusCode} ${text.trim()}`);
-    return text;
-  };
+/**
+ * Each call is bounded in time and size; `dial` by its signal.
+ * @see https://pkg.go.dev/tailscale.com/client/local what `tailscale status`, `up` and `nc` call.
+ */
+export function createLocalApi(
+  socketPath: string,
+  { timeoutSeconds = CALL_TIMEOUT_SECONDS }: { timeoutSeconds?: number } = {},
+): LocalApi {
+  const call = (method: string, path: string, body?: object) =>
+    withDeadline({ seconds: timeoutSeconds }, (signal) =>
+      request(socketPath, { method, path, body, signal }),
+    ).catch((error: unknown) => {
+      throw new RetryableError(`tailscaled, ${path}: ${errorMessage(error)}`, { cause: error });
+    });
   return {
-    status: async () => status.parse(JSON.parse(await call('GET', 'status?peers=false'))),
+    status: async () => {
+      const text = await call('GET', 'status?peers=false');
+      return parseAnswer(status, parseJson(text, 'tailscaled'), 'tailscaled');
+    },
     join: async ({ authKey, hostname, loginServer }) => {
       await call('POST', 'start', {
         AuthKey: authKey.reveal(),
@@ -81,62 +86,61 @@ interface Dialling {
 }
 
 /** The connection to the socket becomes the one to the address, once tailscaled has that. */
-function dial(socketPath: string, { address, port, signal }: Dialling): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const outgoing = http.request({
-      ...to(socketPath, 'POST', 'dial'),
-      headers: {
-        host: HOST,
-        connection: 'upgrade',
-        upgrade: 'ts-dial',
-        'dial-host': address,
-        'dial-port': String(port),
-      },
-      signal,
-    });
-    const fail = (reason: string, cause?: unknown) =>
-      reject(new RetryableError(`${address} port ${port} over the tailnet: ${reason}`, { cause }));
-    outgoing.on('upgrade', (_response, socket: Socket, head) => {
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
+async function dial(socketPath: string, { address, port, signal }: Dialling): Promise<Socket> {
+  const upgrade = {
+    connection: 'upgrade',
+    upgrade: 'ts-dial',
+    'dial-host': address,
+    'dial-port': String(port),
+  };
+  try {
+    const begun = await beginRequest({ ...to(socketPath, 'POST', 'dial', upgrade), signal });
+    if ('socket' in begun) {
+      if (begun.head.length > 0) begun.socket.unshift(begun.head);
+      return begun.socket;
+    }
+    const { response } = begun;
     // 200 means "dial it yourself": it is no address of the tailnet, and nobody else's will do.
-    outgoing.on('response', (response) => {
-      void textOf(response).then(
-        (text) => fail(response.statusCode === 200 ? 'there is no such device' : text.trim()),
-        (error) => fail('no answer', error),
-      );
-    });
-    outgoing.on('error', (error) => fail(error.message, error));
-    outgoing.end();
-  });
+    if (response.statusCode === 200) {
+      response.destroy();
+      throw new Error('there is no such device');
+    }
+    throw new Error(oneLine(await readText(response, ERROR_BYTES)) || 'no answer');
+  } catch (error) {
+    const message = `${address} port ${port} over the tailnet: ${errorMessage(error)}`;
+    throw new RetryableError(message, { cause: error });
+  }
 }
 
 const HOST = 'local-tailscaled.sock';
+const ERROR_BYTES = 64 * 1024;
 
-function to(socketPath: string, method: string, path: string) {
-  return { socketPath, method, path: `/localapi/v0/${path}`, agent: false as const };
+function to(socketPath: string, method: string, path: string, headers: Record<string, string> = {}) {
+  return {
+    socketPath,
+    method,
+    path: `/localapi/v0/${path}`,
+    headers: { host: HOST, ...headers },
+    agent: false as const,
+  };
 }
 
-function request(
-  socketPath: string,
-  { method, path, signal }: { method: string; path: string; signal: AbortSignal },
-  body?: object,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const outgoing = http.request(
-      { ...to(socketPath, method, path), headers: { host: HOST }, signal },
-      resolve,
-    );
-    outgoing.on('error', (error) =>
-      reject(new RetryableError(`tailscaled: ${error.message}`, { cause: error })),
-    );
-    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
-  });
+interface Asking {
+  method: string;
+  path: string;
+  body: object | undefined;
+  signal: AbortSignal;
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+async function request(socketPath: string, { method, path, body, signal }: Asking): Promise<string> {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const begun = await beginRequest({ ...to(socketPath, method, path), signal }, text);
+  if ('socket' in begun) {
+    begun.socket.destroy();
+    throw new Error('it switched protocols, which nobody had asked for');
+  }
+  const answer = await readText(begun.response);
+  const status = begun.response.statusCode ?? 500;
+  if (status >= 300) throw new Error(`${status} ${oneLine(answer)}`);
+  return answer;
 }

@@ -1,7 +1,8 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
-import { requestJson } from '../request.ts';
+import type { CallLimits } from '../exchange.ts';
+import { requestAs } from '../request.ts';
 
 /** Where and with what a tailscaled of ours is run. */
 export interface Surroundings {
@@ -24,8 +25,11 @@ const sandboxNetwork = z.object({
 });
 
 /** Asks the sandbox for the place that it keeps for a controller. Another one after each of its starts. */
-export async function sandboxSurroundings(url: string): Promise<Surroundings> {
-  return sandboxNetwork.parse(await requestJson({ method: 'GET', url, headers: {} }));
+export async function sandboxSurroundings(
+  url: string,
+  { timeoutSeconds }: CallLimits = {},
+): Promise<Surroundings> {
+  return requestAs(sandboxNetwork, { method: 'GET', url, headers: {}, timeoutSeconds });
 }
 
 /** This host itself, with the programs that are on its PATH; undefined where they are not. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { TailscaleAccount } from '../../live-accounts.ts';
-import { type CallWatch, HttpError, requestJson } from '../request.ts';
+import type { CallLimits, CallWatch } from '../exchange.ts';
+import { HttpError, requestAs, requestJson } from '../request.ts';
 
 const device = z.object({
   /** What names the device for good; the older numeric `id` is not used. */
@@ -49,16 +50,23 @@ export interface NewTailnetKey {
 }
 
 /** `watch` hears of every call, those for access tokens included. */
-export function createTailscaleClient(account: TailscaleAccount, watch?: CallWatch): TailscaleClient {
+export function createTailscaleClient(
+  account: TailscaleAccount & CallLimits,
+  watch?: CallWatch,
+): TailscaleClient {
   const base = `${account.baseUrl.replace(/\/+$/, '')}/api/v2`;
   const tailnet = `${base}/tailnet/${encodeURIComponent(account.tailnet)}`;
   const authorize = createAuthorization(account, base, watch);
-  const call = async (method: 'GET' | 'DELETE', url: string) =>
-    requestJson({ method, url, headers: { authorization: await authorize() }, watch });
+  const { timeoutSeconds } = account;
+  const request = async (method: 'GET' | 'DELETE', url: string) => ({
+    ...{ method, url, watch, timeoutSeconds },
+    headers: { authorization: await authorize() },
+  });
+  const call = async (method: 'GET' | 'DELETE', url: string) => requestJson(await request(method, url));
   const deviceUrl = (nodeId: string) => `${base}/device/${encodeURIComponent(nodeId)}`;
   const getDevice = async (nodeId: string) => {
     try {
-      return device.parse(await call('GET', deviceUrl(nodeId)));
+      return await requestAs(device, await request('GET', deviceUrl(nodeId)));
     } catch (error) {
       if (error instanceof HttpError && error.status === 404) return undefined;
       throw error;
@@ -67,17 +75,19 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
   return {
     createKey: async ({ description, expirySeconds, tags, ephemeral }) => {
       const create = { reusable: false, ephemeral, preauthorized: true, tags };
-      const answer = await requestJson({
+      const answer = await requestAs(z.object({ key: z.string() }), {
         method: 'POST',
         url: `${tailnet}/keys`,
         headers: { authorization: await authorize(), 'content-type': 'application/json' },
         body: JSON.stringify({ description, expirySeconds, capabilities: { devices: { create } } }),
         watch,
+        timeoutSeconds,
       });
-      return z.object({ key: z.string() }).parse(answer).key;
+      return answer.key;
     },
     listDevices: async () =>
-      z.object({ devices: z.array(device) }).parse(await call('GET', `${tailnet}/devices`)).devices,
+      (await requestAs(z.object({ devices: z.array(device) }), await request('GET', `${tailnet}/devices`)))
+        .devices,
     getDevice,
     hasDevice: async (nodeId) => (await getDevice(nodeId)) !== undefined,
     setDeviceName: async (nodeId, label) => {
@@ -88,6 +98,7 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
           headers: { authorization: await authorize(), 'content-type': 'application/json' },
           body: JSON.stringify({ name: label }),
           watch,
+          timeoutSeconds,
         });
       } catch (error) {
         throw isRefusedName(error) ? new NameTakenError(label, { cause: error }) : error;
@@ -95,7 +106,8 @@ export function createTailscaleClient(account: TailscaleAccount, watch?: CallWat
     },
     deleteDevice: (nodeId) => ignoreMissing(call('DELETE', deviceUrl(nodeId))),
     listKeys: async () =>
-      z.object({ keys: z.array(key) }).parse(await call('GET', `${tailnet}/keys?all=true`)).keys,
+      (await requestAs(z.object({ keys: z.array(key) }), await request('GET', `${tailnet}/keys?all=true`)))
+        .keys,
     deleteKey: (keyId) => ignoreMissing(call('DELETE', `${tailnet}/keys/${encodeURIComponent(keyId)}`)),
   };
 }
@@ -127,7 +139,7 @@ const RENEW_BEFORE_SECONDS = 60;
 
 /** The header's value: the API key as it is, or an OAuth access token, asked for again before it runs out. */
 function createAuthorization(
-  { credential }: TailscaleAccount,
+  { credential, timeoutSeconds }: TailscaleAccount & CallLimits,
   base: string,
   watch: CallWatch | undefined,
 ): () => Promise<string> {
@@ -139,15 +151,14 @@ function createAuthorization(
         client_id: credential.clientId,
         client_secret: credential.clientSecret.reveal(),
       });
-      const answer = tokenAnswer.parse(
-        await requestJson({
-          method: 'POST',
-          url: `${base}/oauth/token`,
-          headers: { 'content-type': 'application/x-www-form-urlencoded' },
-          body: body.toString(),
-          watch,
-        }),
-      );
+      const answer = await requestAs(tokenAnswer, {
+        method: 'POST',
+        url: `${base}/oauth/token`,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: body.toString(),
+        watch,
+        timeoutSeconds,
+      });
       token = {
         text: answer.access_token,
         until: Date.now() + (answer.expires_in - RENEW_BEFORE_SECONDS) * 1000,

@@ -9,11 +9,15 @@ export function progressOf(event: EngineEvent): Progress[] {
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
   if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
-    const message = plainDiagnostic(withoutStack(diagnostic.message.replace(/<\{%[^%]*%\}>/g, '')));
+    const text = diagnostic.message.slice(0, LONGEST_MESSAGE);
+    const message = plainDiagnostic(withoutStack(text.replace(/<\{%[^%]*%\}>/g, '')));
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
   }
   return [];
 }
+
+/** What a cloud or a server made a plugin say; a person reads the beginning of it. */
+const LONGEST_MESSAGE = 20_000;
 
 /** Where in Node's and Pulumi's code an error arose says nothing to whoever reads an operation's log. */
 const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
+const LONGEST_LINE = 4_000;
 
 /**
  * Tells each line that ansible/callbacks/progress.py writes to its file, as it is written. A file of its own: in the log a machine could
@@ -22,11 +23,11 @@ export function followProgress(path: string, tell: (line: string) => void): () =
 
 async function follow(path: string, tell: (line: string) => void, stopped: AbortSignal): Promise<void> {
   let file: FileHandle | undefined;
-  let held = '';
+  const lines = createLines(tell);
   try {
     for (let last = false; ; last = stopped.aborted) {
       file ??= await open(path).catch(() => undefined);
-      if (file !== undefined) held = tellLines(held + (await readRest(file)), tell);
+      if (file !== undefined) await readRest(file, lines);
       if (last) return;
       await sleep(LOOK_MS, undefined, { signal: stopped }).catch(() => {});
     }
@@ -35,19 +36,30 @@ async function follow(path: string, tell: (line: string) => void, stopped: Abort
   }
 }
 
-async function readRest(file: FileHandle): Promise<string> {
-  const parts: Buffer[] = [];
+/** A piece at a time, however much has come. */
+async function readRest(file: FileHandle, take: (text: string) => void): Promise<void> {
+  const buffer = Buffer.alloc(CHUNK_BYTES);
+  const decoder = new TextDecoder();
   for (;;) {
-    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(CHUNK_BYTES) });
-    parts.push(buffer.subarray(0, bytesRead));
-    if (bytesRead < CHUNK_BYTES) return Buffer.concat(parts).toString();
+    const { bytesRead } = await file.read({ buffer });
+    take(decoder.decode(buffer.subarray(0, bytesRead), { stream: true }));
+    if (bytesRead < CHUNK_BYTES) return;
   }
 }
 
-/** @returns what comes after the last whole line */
-function tellLines(text: string, tell: (line: string) => void): string {
-  const lines = text.split('\n');
-  const rest = lines.pop() ?? '';
-  for (const line of lines) tell(line);
-  return rest;
+/** Tells the whole lines of pieces of text. One that is longer than any line for people is none, and is not held. */
+function createLines(tell: (line: string) => void): (text: string) => void {
+  let held = '';
+  let tooLong = false;
+  return (text) => {
+    const lines = (held + text).split('\n');
+    held = lines.pop() ?? '';
+    for (const line of lines) {
+      if (!tooLong && line.length <= LONGEST_LINE) tell(line);
+      tooLong = false;
+    }
+    if (held.length <= LONGEST_LINE) return;
+    tooLong = true;
+    held = '';
+  };
 }

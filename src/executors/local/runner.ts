@@ -38,10 +38,12 @@ function holdLease(until: number): void {
   leaseTimer = setTimeout(endEverything, Math.max(0, until - Date.now()));
 }
 
+const LONGEST_MESSAGE = 20_000;
+
 function describe(error: unknown): { name: string; message: string } {
   return error instanceof Error
-    ? { name: error.name, message: error.message }
-    : { name: 'Error', message: String(error) };
+    ? { name: error.name, message: error.message.slice(0, LONGEST_MESSAGE) }
+    : { name: 'Error', message: String(error).slice(0, LONGEST_MESSAGE) };
 }
 
 process.on('message', (message: ToRunner) => {

@@ -42,7 +42,6 @@ const LOOK_SECONDS = 2;
 /** Mostly there is nothing to watch. */
 const WATCH_SECONDS = 15;
 const AT_ONCE = 8;
-const RATE_LIMIT_SECONDS = 60;
 
 /**
  * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those that are silent. Any number
@@ -152,7 +151,7 @@ async function dispatch(deps: DispatcherDeps, operation: OperationRow): Promise<
     runId = await client.dispatch(workflowInputs({ operationId, attempt, agentId, region }, service));
   } catch (error) {
     const reason = `The workflow could not be dispatched: ${errorMessage(error)}`;
-    const leastSeconds = error instanceof RateLimitedError ? RATE_LIMIT_SECONDS : 0;
+    const leastSeconds = error instanceof RateLimitedError ? error.seconds : 0;
     await refuseDispatch(database, operation, { reason, leastSeconds });
     logRefused(log, operation, reason);
     return;

@@ -12,6 +12,8 @@ export const resultSchema = z.discriminatedUnion('status', [
     name: z.string().max(60),
     message: z.string().max(20_000),
     step: z.string().max(200),
+    /** Of a RateLimitedError: for how long a cloud has asked to be left alone. */
+    seconds: z.number().min(0).max(3600).optional(),
   }),
 ]);
 export type AttemptResult = z.infer<typeof resultSchema>;
@@ -24,14 +26,25 @@ export function resultOf(row: OperationRow): AttemptResult | undefined {
 const ERRORS = { PermanentError, LostError, CancelledError, RateLimitedError };
 
 /** The recorded failure as the error that it was. */
-export function errorOf({ name, message }: { name: string; message: string }): Error {
+export function errorOf({ name, message, seconds }: Described): Error {
+  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
   const Known = Object.hasOwn(ERRORS, name) ? ERRORS[name as keyof typeof ERRORS] : RetryableError;
   return new Known(message);
 }
 
+interface Described {
+  name: string;
+  message: string;
+  seconds?: number | undefined;
+}
+
 /** How a runner tells its failure; our names are kept, whatever class of a vendor's error it is. */
-export function describeFailure(error: unknown): { name: string; message: string } {
+export function describeFailure(error: unknown): Described {
   const message = error instanceof Error ? error.message : String(error);
   const known = Object.entries(ERRORS).find(([, Known]) => error instanceof Known);
-  return { name: known?.[0] ?? 'RetryableError', message };
+  return {
+    name: known?.[0] ?? 'RetryableError',
+    message,
+    ...(error instanceof RateLimitedError && { seconds: error.seconds }),
+  };
 }

@@ -11,6 +11,8 @@ export interface Exchange {
 
 /** As Tailscale's official client; Hetzner's would wait for ever. */
 const LONGEST_SILENCE_MS = 60_000;
+/** Larger than any list that is asked for; the official clients would read on. */
+const LARGEST_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /** Sends one request and reads the whole answer. Throws only where none came, or the signal was aborted. */
 export async function exchange(
@@ -30,7 +32,7 @@ export async function exchange(
       headers: { ...headers, ...request.headers },
       ...(body === undefined ? {} : { body }),
     });
-    const json = parseObject(await answer.text());
+    const json = parseObject(await readText(answer));
     return { status: answer.status, ok: answer.ok, headers: answer.headers, json };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
@@ -40,6 +42,17 @@ export async function exchange(
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new Error(`${method} ${JSON.stringify(url)}: ${messageOf(cause)}`, { cause: error });
   }
+}
+
+async function readText({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    if (size > LARGEST_ANSWER_BYTES) throw new Error(`more than ${LARGEST_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 function parseObject(content: string): Properties | undefined {

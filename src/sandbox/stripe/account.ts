@@ -3,7 +3,7 @@ import type { Endpoints } from './endpoint.ts';
 
 /** `GET /account`: the account that the key belongs to, one for each installation. */
 export function mountAccount({ declare, get }: Endpoints, secretKey: string): void {
-  declare('account', {});
+  declare('account', { expandable: {} });
   const id = `acct_1${createHash('sha256').update(secretKey).digest('hex').slice(0, 15)}`;
   get('/account', { answers: 'account', parameters: {} }, async () => ({
     id,

@@ -13,7 +13,13 @@ import {
   StackNotFoundError,
   summary,
 } from '../../../src/clients/pulumi/errors.ts';
-import { CancelledError, LostError, PermanentError, RetryableError } from '../../../src/errors.ts';
+import {
+  CancelledError,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../../../src/errors.ts';
 import { findPulumi } from '../../sandbox/providers/agent-stack.ts';
 
 const pulumi = findPulumi();
@@ -122,6 +128,27 @@ test.each([
   ['    error: no capacity (resource_unavailable, 4711)', RetryableError],
   ['    error: rpc error: code = Unavailable desc = transport is closing', LostError],
   ['    error: server name is already used (uniqueness_error, 4711)', RetryableError],
+  ['    error: API token invalid (401)', PermanentError],
+  [
+    '    error: calling actor does not have enough permissions to perform this function (403)',
+    PermanentError,
+  ],
+  ['    error: requested tags [tag:agent] are invalid or not permitted (400)', PermanentError],
+  [
+    '    error: Failed to create key: requested tags [tag:agent] are invalid or not permitted (400)',
+    PermanentError,
+  ],
+  [
+    '    error: 1 error occurred:\n    \t* requested tags [tag:agent] are invalid or not permitted (400)',
+    PermanentError,
+  ],
+  ['    error: rate limit exceeded (429)', RateLimitedError],
+  ['    error: internal error (500)', RetryableError],
+  // What a machine says decides nothing.
+  [
+    '    error: exit status 1: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":\nconfigure: task "x": failed\nForbidden (403)',
+    RetryableError,
+  ],
 ])('%j', (text, Class) => {
   expect(pulumiError(new Error(frame(text))).constructor).toBe(Class);
 });

@@ -22,3 +22,13 @@ it('a log that never comes is no failure', async () => {
   const stop = followProgress(join(folder, 'none'), () => expect.unreachable());
   await stop();
 });
+
+it('holds no line that is too long for anybody, and goes on after it', async () => {
+  const told: string[] = [];
+  const stop = followProgress(path, (line) => told.push(line));
+  const long = 'x'.repeat(10_000);
+  for (let times = 0; times < 200; times++) appendFileSync(path, `progress: ${long}`);
+  appendFileSync(path, `\nprogress: One: ok (0.2 s)\nprogress: ${long}\nprogress: Zwei: größer (0.1 s)\n`);
+  await stop();
+  expect(told).toEqual(['One: ok (0.2 s)', 'Zwei: größer (0.1 s)']);
+});

@@ -17,11 +17,14 @@ export interface Output {
 }
 
 const secondsUntilKill = 2;
+/** What a script may print on either stream: a value that somebody uses, or what a person reads. */
+const mostPrinted = 4 * 1024 * 1024;
+const shownOfFlood = 16 * 1024;
 
 /**
  * Runs a script to its end, in a process group of its own, and returns what it printed without the last
  * line end. Throws in the words of the official provider where it fails. When the signal is aborted the whole
- * group is ended, grandchildren included: first asked, two seconds later killed.
+ * group is ended, grandchildren included: first asked, two seconds later killed. So it is when it prints more than 4 MB.
  */
 export async function runScript(script: Script, signal: AbortSignal): Promise<Output> {
   signal.throwIfAborted();
@@ -33,9 +36,14 @@ export async function runScript(script: Script, signal: AbortSignal): Promise<Ou
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const printed = { stdout: '', stderr: '', both: '' };
+  const flooded = new AbortController();
   for (const stream of ['stdout', 'stderr'] as const) {
     const showLines = splitLines((line) => script.onLine(stream, line));
     child[stream].setEncoding('utf8').on('data', (text: string) => {
+      if (printed[stream].length + text.length > mostPrinted) {
+        flooded.abort(new Error(`more than ${mostPrinted} characters on ${stream}`));
+        return;
+      }
       printed[stream] += text;
       printed.both += text;
       showLines(text);
@@ -50,9 +58,10 @@ export async function runScript(script: Script, signal: AbortSignal): Promise<Ou
       resolve(by ? `signal: ${by}` : code === 0 ? undefined : `exit status ${code}`),
     );
   });
-  const failure = await endedOrAborted(child, ended, signal);
+  const failure = await endedOrAborted(child, ended, AbortSignal.any([signal, flooded.signal]));
   if (failure !== undefined) {
-    throw new Error(`${failure}: running ${JSON.stringify(script.command)}:\n${printed.both}`);
+    const said = flooded.signal.aborted ? printed.both.slice(-shownOfFlood) : printed.both;
+    throw new Error(`${failure}: running ${JSON.stringify(script.command)}:\n${said}`);
   }
   return { stdout: withoutLineEnd(printed.stdout), stderr: withoutLineEnd(printed.stderr) };
 }
@@ -106,7 +115,8 @@ function splitLines(show: (line: string) => void): (text: string) => void {
   let rest = '';
   return (text) => {
     const lines = (rest + text).split('\n');
-    rest = lines.pop()!;
+    // Of a line that does not end only the end is held.
+    rest = lines.pop()!.slice(-shownOfFlood);
     for (const line of lines) show(line);
   };
 }

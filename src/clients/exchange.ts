@@ -1,0 +1,93 @@
+import { RetryableError } from '../errors.ts';
+import { readText } from './answer.ts';
+import { withDeadline } from './deadline.ts';
+
+/** Hears of every call that a client makes, to keep to a budget. */
+export interface CallWatch {
+  /** Before the call; what it throws keeps the call from being made. */
+  begins(): void;
+  /** With the answer's headers, whatever its status. */
+  answered(headers: Headers): void;
+}
+
+/** Bounds of a client's calls, where they are not the usual ones. */
+export interface CallLimits {
+  /** For a whole call, redirects included; default 20. */
+  timeoutSeconds?: number | undefined;
+}
+
+export interface HttpCall extends CallLimits {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body?: string | undefined;
+  signal?: AbortSignal | undefined;
+  watch?: CallWatch | undefined;
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+const TIMEOUT_SECONDS = 20;
+/** GitHub sends clients after a repository that was renamed. */
+const MOST_REDIRECTS = 3;
+
+/**
+ * One HTTP call, bounded in time and size: it ends whatever the other side does. Redirects are followed within the same origin only.
+ * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch throws
+ */
+export async function exchange(call: HttpCall): Promise<HttpAnswer> {
+  const { method, url, signal, timeoutSeconds = TIMEOUT_SECONDS } = call;
+  try {
+    return await withDeadline({ seconds: timeoutSeconds, signal }, (own) => followRedirects(call, own));
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof NoAnswer) && !(error instanceof RetryableError)) throw error;
+    const cause = error instanceof NoAnswer ? error.cause : error;
+    throw new RetryableError(`${method} ${new URL(url).origin}: no answer (${reason(cause)})`, { cause });
+  }
+}
+
+/** Wraps whatever kept an answer from coming, apart from what a watch throws. */
+class NoAnswer extends Error {}
+
+async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
+  const { method, headers, body, watch } = call;
+  for (let url = call.url, redirects = 0; ; redirects += 1) {
+    watch?.begins();
+    try {
+      const response = await fetch(url, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+        redirect: 'manual',
+        signal,
+      });
+      watch?.answered(response.headers);
+      const text = response.body === null ? '' : await readText(response.body);
+      const next = redirects < MOST_REDIRECTS ? redirectOf(response, url, method) : undefined;
+      if (next === undefined) return { status: response.status, headers: response.headers, text };
+      url = next;
+    } catch (cause) {
+      throw new NoAnswer('', { cause });
+    }
+  }
+}
+
+/** Where to go on, with the same method, body and credentials: nowhere but where they were meant for. */
+function redirectOf({ status, headers }: Response, url: string, method: string): string | undefined {
+  const keepsMethod = status === 307 || status === 308;
+  if (!keepsMethod && !(method === 'GET' && [301, 302, 303].includes(status))) return undefined;
+  const location = headers.get('location');
+  if (location === null || !URL.canParse(location, url)) return undefined;
+  const next = new URL(location, url);
+  return next.origin === new URL(url).origin ? next.href : undefined;
+}
+
+function reason(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,53 @@
+/** What a quota that is refilled by the second is given: a minute of it carries a whole try. */
+const LEAST_SECONDS = 60;
+/** Quotas here are by the hour. Who asks for more is asked again after one: the answer may come from anybody on the way. */
+const LONGEST_SECONDS = 3600;
+
+/**
+ * For how many seconds an answer asks to be left alone, from 1 to 3600; undefined where it does not ask for it.
+ *
+ * - 429, anybody's; GitHub's 403 for its limits, with `retry-after`, with nothing left, or by its words alone: at least a minute.
+ * - `retry-after` in seconds or as a date, also with a 503.
+ * - `x-ratelimit-reset` (GitHub): when the quota is there again. `ratelimit-reset` (Hetzner): when it is *full* again, which is not waited
+ *   for longer than a minute.
+ * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
+ * @see https://docs.hetzner.cloud/reference/cloud#rate-limiting
+ */
+export function laterSeconds(
+  { status, headers, message }: { status: number; headers: Headers; message: string },
+  now = Date.now(),
+): number | undefined {
+  const asked = retryAfter(headers.get('retry-after'), now);
+  if (status === 503) return asked === undefined ? undefined : within(asked, 1);
+  const isLimit =
+    status === 429 ||
+    (status === 403 &&
+      (asked !== undefined ||
+        headers.get('x-ratelimit-remaining') === '0' ||
+        /secondary rate limit|abuse detection/i.test(message)));
+  if (!isLimit) return undefined;
+  if (asked !== undefined) return within(asked, LEAST_SECONDS);
+  const full = secondsUntil(headers.get('ratelimit-reset'), now);
+  if (full !== undefined) return Math.min(within(full, 1), LEAST_SECONDS);
+  const left = headers.get('x-ratelimit-remaining');
+  const reset =
+    left === null || left === '0' ? secondsUntil(headers.get('x-ratelimit-reset'), now) : undefined;
+  return within(reset ?? 0, LEAST_SECONDS);
+}
+
+function within(seconds: number, least: number): number {
+  return Math.min(Math.max(Math.ceil(seconds), least), LONGEST_SECONDS);
+}
+
+/** The header's seconds or date. @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
+function retryAfter(text: string | null, now: number): number | undefined {
+  if (text === null) return undefined;
+  if (/^\s*\d+\s*$/.test(text)) return Number(text);
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000);
+}
+
+function secondsUntil(unixSeconds: string | null, now: number): number | undefined {
+  if (unixSeconds === null || !/^\d+$/.test(unixSeconds)) return undefined;
+  return Math.max(0, Number(unixSeconds) - now / 1000);
+}

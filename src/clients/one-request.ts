@@ -1,0 +1,29 @@
+import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** How the other side has begun to answer. */
+export type Begun = { response: IncomingMessage } | { socket: Socket; head: Buffer };
+
+/** 100 and 103 are honest once or twice. */
+const MOST_INFORMATION = 10;
+
+/**
+ * Sends one HTTP request on a connection of its own. Settles once the answer's head is there, the connection has gone, or the signal aborts:
+ * Node says nothing at all where an upgrade comes that nobody listens for, or a connection closes without a word.
+ * @returns the answer, whose body is to be read or destroyed; or the connection, where the other side has switched protocols.
+ */
+export function beginRequest(options: RequestOptions, body?: string): Promise<Begun> {
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request(options);
+    let information = 0;
+    outgoing.on('information', () => {
+      information += 1;
+      if (information > MOST_INFORMATION) outgoing.destroy(new Error('it answers, and never to the end'));
+    });
+    outgoing.on('response', (response) => resolve({ response }));
+    outgoing.on('upgrade', (_response, socket: Socket, head) => resolve({ socket, head }));
+    outgoing.on('error', reject);
+    outgoing.on('close', () => reject(new Error('the connection was closed before an answer')));
+    outgoing.end(body);
+  });
+}
