@@ -39,7 +39,7 @@ def _until_answered(
     wait_for_key: bool = False,
 ) -> None:
     deadline = time.monotonic() + limit_seconds
-    command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, host, "true"]
+    command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, "--", host, "true"]
     while True:
         code, said = _try(command, folder / "ssh-said", environment, alarm, deadline)
         if code == 0:
