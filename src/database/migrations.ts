@@ -5,6 +5,7 @@ import * as first from './migrations/0001-first.ts';
 import * as githubActions from './migrations/0002-github-actions.ts';
 import * as health from './migrations/0004-health.ts';
 import * as operationParameters from './migrations/0005-operation-parameters.ts';
+import * as intake from './migrations/0007-intake.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -12,6 +13,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0002-github-actions': githubActions,
   '0004-health': health,
   '0005-operation-parameters': operationParameters,
+  '0007-intake': intake,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

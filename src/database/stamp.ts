@@ -1,4 +1,5 @@
 import type { Database } from './connect.ts';
+import { jsonText } from './storable.ts';
 
 export interface Stamp {
   mode: 'sandbox' | 'live';
@@ -15,7 +16,7 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
-      .values({ mode: stamp.mode, accounts: JSON.stringify(stamp.accounts) })
+      .values({ mode: stamp.mode, accounts: jsonText(stamp.accounts) })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const found = await trx.selectFrom('installation').selectAll().forUpdate().executeTakeFirstOrThrow();
@@ -33,7 +34,7 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
           'Its agents live there: start it with the credentials of that account, or use another database.',
       );
     }
-    const accounts = JSON.stringify({ ...found.accounts, ...stamp.accounts });
+    const accounts = jsonText({ ...found.accounts, ...stamp.accounts });
     await trx.updateTable('installation').set({ accounts }).execute();
   });
 }

@@ -9,6 +9,7 @@ import {
   markStopped,
 } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { HEALTHS } from '../agents/states.ts';
 import {
   type AgentOutputs,
@@ -19,18 +20,16 @@ import {
   recordUnhealthy,
 } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { cutText } from '../database/storable.ts';
 import { InvalidInputError } from '../errors.ts';
+import { LONGEST_ERROR } from './lengths.ts';
 import type { OperationKind } from './states.ts';
 
-const text = z.string().min(1);
-const outputs = z.object({
-  serverId: text,
-  serverName: text,
-  ipv4: z.string(),
-  ipv6: z.string().nullable(),
-  tailnetIp: z.string(),
-  tailnetName: z.string(),
-});
+const outputs = agentOutputsSchema;
+const text = z
+  .string()
+  .min(1)
+  .transform((value) => cutText(value, LONGEST_ERROR));
 
 /** What an operation's success means for its agent's row. It is data, since it may come from a runner on another machine. */
 export const effectSchema = z.discriminatedUnion('kind', [

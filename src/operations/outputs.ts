@@ -1,17 +1,14 @@
-import { z } from 'zod';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import type { AgentOutputs } from '../agents/store.ts';
+import { RetryableError } from '../errors.ts';
 
-const text = z.string().min(1);
-const outputs = z.object({
-  serverId: text,
-  serverName: text,
-  ipv4: text,
-  ipv6: text,
-  tailnetIp: text,
-  tailnetName: text,
-});
-
-/** A stack's outputs, checked: a run that succeeded without one of them has not made what it should. */
+/**
+ * A stack's outputs, checked: a run that succeeded without one of them has not made what it should.
+ * @throws RetryableError that says which are wrong
+ */
 export function agentOutputs(values: Record<string, unknown>): AgentOutputs {
-  return outputs.parse(values);
+  const parsed = agentOutputsSchema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  throw new RetryableError(`The stack's outputs cannot be used: ${problems.join('; ')}`);
 }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/billing/decide.ts';
-import { storable } from '../../src/billing/storable.ts';
 import { parseStripeEvent, type StripeEvent } from '../../src/billing/stripe-event.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 
@@ -71,23 +70,5 @@ describe('decide', () => {
 
   it('finds no checkout in an object without an id', () => {
     expect(() => decide(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
-  });
-});
-
-describe('storable', () => {
-  it('replaces what Postgres refuses, and nothing else', () => {
-    const value = { a: ['x\u0000', '\ud83d\ude00', 'y\ud83d'], '\u0000k': null, n: 1.5, t: true };
-    expect(storable(value)).toEqual({
-      a: ['x\ufffd', '\ud83d\ude00', 'y\ufffd'],
-      '\ufffdk': null,
-      n: 1.5,
-      t: true,
-    });
-  });
-
-  it('keeps a key by which JavaScript would change the prototype', () => {
-    const value = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
-    expect(JSON.stringify(storable(value))).toBe('{"__proto__":{"polluted":true},"a":1}');
-    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
   });
 });

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serverIdOf } from './support/progress.ts';
 import { OLD_WEBHOOK_SECRET, startService, type TestService } from './support/service.ts';
 import { deliver, paidCheckout, sign } from './support/stripe.ts';
 
@@ -190,7 +191,7 @@ describe('orders that need a person', () => {
       .updateTable('agents')
       .set(
         status === 'running'
-          ? { server_id: agentId, tailnet_ip: '100.64.0.1', status }
+          ? { server_id: serverIdOf(agentId), tailnet_ip: '100.64.0.1', status }
           : { status: 'destroyed' },
       )
       .where('agent_id', '=', agentId)

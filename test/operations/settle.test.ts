@@ -14,6 +14,7 @@ import { readEvents, readSteps, timeline } from '../../src/operations/events.ts'
 import { settleExpired } from '../../src/operations/expired.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { serverIdOf } from '../http/support/progress.ts';
 import {
   announcements,
   ask,
@@ -39,7 +40,7 @@ const failed = new RetryableError('Hetzner answered 500');
 async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
-  const outputs = { ...OUTPUTS, serverId: `of ${agentId}` };
+  const outputs = { ...OUTPUTS, serverId: serverIdOf(agentId) };
   await succeed(at.database, mine, { kind: 'running', outputs });
 }
 

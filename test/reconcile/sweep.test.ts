@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { jsonText } from '../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../src/reconcile/schedule.ts';
 import { lastSweep } from '../../src/reconcile/sweeps.ts';
 import { type Bed, openBed } from './support/bed.ts';
@@ -87,7 +88,7 @@ describe('what nobody needs', () => {
     const { server, sshKey, device } = await runningAgent('a1');
     await bed.database
       .updateTable('agents')
-      .set({ inputs: JSON.stringify({ keyGeneration: 2 }) })
+      .set({ inputs: jsonText({ keyGeneration: 2 }) })
       .execute();
     await bed.device('a1');
     await bed.tailnetKey('a1', 1);
