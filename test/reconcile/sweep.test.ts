@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { jsonText } from '../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../src/reconcile/schedule.ts';
@@ -83,6 +84,17 @@ describe('what nobody needs', () => {
       expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
     },
   );
+
+  test('a key generation that is no number stops no sweep', async () => {
+    await runningAgent('a1');
+    await bed.agent('odd', { status: 'failed' });
+    await sql`alter table agents drop constraint if exists agents_key_generation`.execute(bed.database);
+    await sql`update agents set inputs = '{"keyGeneration": "abc"}' where agent_id = 'odd'`.execute(
+      bed.database,
+    );
+    await bed.tailnetKey('odd', 1);
+    expect(await bed.sweep()).toMatchObject({ removed: 1, note: null });
+  });
 
   test('of a running agent is removed: a second device of its hostname, an unused key of an older generation', async () => {
     const { server, sshKey, device } = await runningAgent('a1');
