@@ -309,7 +309,7 @@ describe('bad signatures are refused, and nothing is stored', () => {
     ['of another secret', sign(body, { secret: 'whsec_other' }), 'No signatures found matching'],
     ['of another body', sign(`${body} `), 'No signatures found matching'],
     ['older than 300 seconds', sign(body, { ageSeconds: 302 }), 'Timestamp outside'],
-    ['more than 300 seconds ahead', sign(body, { ageSeconds: -310 }), 'Timestamp outside'],
+    ['more than 300 seconds ahead', sign(body, { ageSeconds: -900 }), 'Timestamp outside'],
     ['ten years ahead', sign(body, { ageSeconds: -315_360_000 }), 'Timestamp outside'],
     ['with another time', `t=${Number(time.slice(2)) + 1},${signature}`, 'No signatures found matching'],
     ['truncated', good.slice(0, -1), 'No signatures found matching'],

@@ -32,7 +32,7 @@ const WRONG: Record<string, string> = {
 
 /** In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere. Each is another's. */
 const STAND_IN: Record<string, string> = {
-  server_id: `'0' || (hashtextextended(agent_id, 0) & 4611686018427387903)::text`,
+  server_id: `'0' || (hashtextextended(agent_id, 0) & 72057594037927935)::text`,
   tailnet_ip: `'2001:db8::' || to_hex(hashtextextended(agent_id, 0) & 65535) || ':' || to_hex(hashtextextended(agent_id, 1) & 65535)`,
 };
 

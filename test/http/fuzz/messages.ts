@@ -48,12 +48,14 @@ export const STRIPE: readonly Message[] = [
   }),
 ];
 
+const addressOf = (n: number) => `100.64.${n >> 8}.${n & 255}`;
+
 const outputs = (world: World, n: number) => ({
   serverId: String(n + 1),
   serverName: `agent-${agentOf(world, n)}`,
   ipv4: '192.0.2.7',
   ipv6: '2001:db8::7',
-  tailnetIp: '100.64.0.7',
+  tailnetIp: addressOf(n),
   tailnetName: `agent-${agentOf(world, n)}.tail.example`,
 });
 
@@ -71,7 +73,7 @@ export const CALLBACKS: readonly Message[] = [
     status: 'running',
     server_id: String(n + 1),
     server_ip: '192.0.2.7',
-    tailscale_ip: '100.64.0.7',
+    tailscale_ip: addressOf(n),
   }),
   (world, n) => ({ job_id: jobOf(world, n), status: 'failed', error: 'It broke', failed_step: 'verifying' }),
 ];
