@@ -18,7 +18,7 @@ const hostNameSchema = z
 export const agentOutputsSchema = z.object({
   serverId: serverIdSchema,
   serverName: hostNameSchema,
-  ipv4: z.ipv4('is not an IPv4 address'),
+  ipv4: z.ipv4('is not an IPv4 address').nullable(),
   ipv6: z.ipv6('is not an IPv6 address').nullable(),
   tailnetIp: addressSchema,
   tailnetName: hostNameSchema,

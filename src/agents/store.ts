@@ -10,7 +10,8 @@ import type { AgentStatus, AgentStep, Health } from './states.ts';
 export interface AgentOutputs {
   serverId: string;
   serverName: string;
-  ipv4: string;
+  /** Null where a runner has reported an IPv6 address alone. */
+  ipv4: string | null;
   ipv6: string | null;
   tailnetIp: string;
   tailnetName: string;

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { agentName } from '../../stacks/inputs.ts';
 import {
@@ -111,13 +112,12 @@ function outputsOf(agentId: string, report: SuccessReport): AgentOutputs {
   if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
     throw new InvalidInputError('server_id, server_ip and tailscale_ip are needed with status running');
   }
-  // The names are the same for every agent; an IPv6 address is not in the report.
+  // The names are the same for every agent; one of the server's two addresses is in the report.
   const name = agentName(agentId);
   return {
     serverId,
     serverName: name,
-    ipv4: serverIp,
-    ipv6: null,
+    ...(isIPv6(serverIp) ? { ipv4: null, ipv6: serverIp } : { ipv4: serverIp, ipv6: null }),
     tailnetIp: tailscaleIp,
     tailnetName: name,
   };

@@ -46,7 +46,7 @@ const running = z.object({
   ...sender,
   status: z.literal('running'),
   server_id: id(serverIdSchema),
-  server_ip: absent(z.ipv4('is not an IPv4 address')),
+  server_ip: address,
   tailscale_ip: address,
 });
 const failed = z.object({

@@ -106,6 +106,13 @@ describe('what a runner records as outputs', () => {
   });
 });
 
+it('a server that has an IPv6 address alone is taken as what it is', async () => {
+  const { jobId, agentId } = await claimed();
+  const report = { ...addresses(), server_ip: '2001:db8::9' };
+  expect((await tell(service, { job_id: jobId, status: 'running', ...report })).status).toBe(200);
+  expect(await getAgent(service.database, agentId)).toMatchObject({ ipv4: null, ipv6: '2001:db8::9' });
+});
+
 describe('what a runner records as inputs', () => {
   const inputs = ({ jobId, agentId }: { jobId: string; agentId: string }) => ({
     agentId,
