@@ -44,7 +44,7 @@ def _until_answered(
 ) -> None:
     deadline = time.monotonic() + limit_seconds
     reason = "no answer"
-    command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, host, "true"]
+    command = ["ssh", "-F", str(folder / SSH_CONFIG), *options, "--", host, "true"]
     while True:
         code, said = _try(command, environment, alarm, deadline)
         if code == 0:

@@ -1,4 +1,5 @@
 import type { Database } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 
 export interface AuditEntry {
   /** Who: `operator`, `stripe`, `service`. */
@@ -19,7 +20,7 @@ export async function audit(trx: Database, entry: AuditEntry): Promise<void> {
       action: entry.action,
       agent_id: entry.agentId ?? null,
       operation_id: entry.operationId ?? null,
-      details: JSON.stringify(entry.details ?? {}),
+      details: jsonText(entry.details ?? {}),
     })
     .execute();
 }

@@ -1,16 +1,18 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { recordJoinName } from './devices.ts';
-import { move } from './move.ts';
+import { move, write } from './move.ts';
 import type { AgentStatus, AgentStep, Health } from './states.ts';
 
 /** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
 export interface StackOutputs {
   serverId: string;
   serverName: string;
-  ipv4: string;
+  /** Null where a runner has reported an IPv6 address alone. */
+  ipv4: string | null;
   ipv6: string | null;
   tailnetIp: string;
   tailnetName: string;
@@ -139,7 +141,12 @@ export async function markRunning(trx: Database, agentId: string, outputs: Agent
 /** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
 export async function markFailed(trx: Database, agentId: string, error: string): Promise<void> {
   const by = ['provision fails for the last time', 'provision is cancelled'] as const;
-  await move(trx, agentId, { by }, { error, health: 'unknown' });
+  await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
+}
+
+/** Why what a failed provision has made could not be taken away yet: it may be billed. No effect in other states. */
+export async function recordRollbackFailure(trx: Database, agentId: string, error: string): Promise<void> {
+  await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
 /**
@@ -149,7 +156,7 @@ export async function markFailed(trx: Database, agentId: string, error: string):
 export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
   await trx
     .updateTable('agents')
-    .set({ ...NO_OUTPUTS, secrets: null, updated_at: sql`now()` })
+    .set({ ...NO_OUTPUTS, secrets: null, rollback_error: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', '=', 'failed')
     .execute();
@@ -211,7 +218,7 @@ export async function recordInputs(
   await database
     .updateTable('agents')
     .set({
-      inputs: JSON.stringify(prepared.inputs),
+      inputs: jsonText(prepared.inputs),
       ...(prepared.secrets ? { secrets: prepared.secrets } : {}),
       updated_at: sql`now()`,
     })

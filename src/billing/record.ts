@@ -1,13 +1,16 @@
 import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type BillingDecision, decide, type Order } from './decide.ts';
-import { storable, storableText } from './storable.ts';
 import type { StripeEvent } from './stripe-event.ts';
+
+/** In code points; the columns hold the same. */
+const LONGEST_REASON = 4_000;
 
 type StoredOutcome = StripeEventTable['outcome'];
 
@@ -36,7 +39,7 @@ export async function recordStripeEvent(
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
   const decision = decide(event, mode);
-  const payload = JSON.stringify(storable(event.payload));
+  const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
     // A copy of the same event waits here until the first one's transaction has ended.
     const inserted = await trx
@@ -48,7 +51,7 @@ export async function recordStripeEvent(
         object_id: event.objectId ?? null,
         payload,
         outcome: OUTCOME_OF[decision.kind],
-        reason: 'reason' in decision ? storableText(decision.reason) : null,
+        reason: 'reason' in decision ? cutText(decision.reason, LONGEST_REASON) : null,
         created_at: event.createdAt,
       })
       .onConflict((conflict) => conflict.column('id').doNothing())
@@ -110,7 +113,7 @@ async function needsAttention(
   order: Order,
   reason: string,
 ): Promise<Outcome> {
-  await insertOrder(trx, eventId, order, { attention: storableText(reason) });
+  await insertOrder(trx, eventId, order, { attention: cutText(reason, LONGEST_REASON) });
   return { outcome: 'attention', reason };
 }
 
@@ -129,7 +132,7 @@ async function insertOrder(
       attention: 'attention' in result ? result.attention : null,
       subscription_id: order.subscriptionId ?? null,
       customer_id: order.customerId ?? null,
-      metadata: JSON.stringify(storable(order.metadata)),
+      metadata: jsonText(order.metadata),
     })
     .execute();
 }

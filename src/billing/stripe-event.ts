@@ -3,28 +3,46 @@ import { InvalidInputError } from '../errors.ts';
 
 const id = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an id');
 
-/** What every Stripe event has; `data.object` is what it is about. */
+const LATEST_SECONDS = 253_402_300_799;
+/** Seconds since 1970; API v2 writes the time out. */
+const created = z.union([
+  z
+    .int()
+    .min(0)
+    .max(LATEST_SECONDS)
+    .transform((seconds) => new Date(seconds * 1000)),
+  z.iso.datetime({ offset: true }).transform((time) => new Date(time)),
+]);
+
+/**
+ * What it takes to know an event again and to say what it is about. Anything else that is missing, null or of another type loses no
+ * event: it counts as absent. A thin event (API v2) has no `data.object`.
+ */
 const eventSchema = z.object({
   id,
-  object: z.literal('event').optional(),
+  object: z.enum(['event', 'v2.core.event']).nullish(),
   type: z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an event type'),
-  /** Seconds since 1970. */
-  created: z.int().min(0).max(253_402_300_799).optional(),
-  livemode: z.boolean().optional(),
-  data: z.object({ object: z.record(z.string(), z.unknown()) }),
+  created: created.optional().catch(undefined),
+  livemode: z.boolean().optional().catch(undefined),
+  /** Set where something happened in a connected account, and not in the one whose endpoint this is. */
+  account: z.unknown().optional(),
+  data: z.object({ object: z.record(z.string(), z.unknown()).nullish() }).nullish(),
 });
 
 const withId = z.object({ id });
 
-/** A signed event as it was sent. `payload` is all of it, unchanged: what goes into a row passes through `storable` first. */
+/** A signed event as it was sent. `payload` is all of it, unchanged. */
 export interface StripeEvent {
   id: string;
   type: string;
   livemode: boolean;
   createdAt: Date;
+  /** Whether it is of a connected account (Stripe Connect). */
+  connected: boolean;
   /** Id of the object that it is about, where that has one. */
   objectId: string | undefined;
-  object: Record<string, unknown>;
+  /** undefined: a thin event, which only names its object. */
+  object: Record<string, unknown> | undefined;
   payload: Record<string, unknown>;
 }
 
@@ -42,14 +60,16 @@ export function parseStripeEvent(text: string): StripeEvent {
     const where = issue?.path.join('.') || 'the body';
     throw new InvalidInputError(`The body is not a Stripe event: ${where}: ${issue?.message}`);
   }
-  const { data, created, livemode, type } = parsed.data;
+  const { data, livemode, type, account } = parsed.data;
+  const object = data?.object ?? undefined;
   return {
     id: parsed.data.id,
     type,
     livemode: livemode ?? false,
-    createdAt: created === undefined ? new Date() : new Date(created * 1000),
-    objectId: withId.safeParse(data.object).data?.id,
-    object: data.object,
+    createdAt: parsed.data.created ?? new Date(),
+    connected: account !== undefined && account !== null,
+    objectId: withId.safeParse(object).data?.id,
+    object,
     payload: payload as Record<string, unknown>,
   };
 }

@@ -17,7 +17,7 @@ const STEPS: Record<string, string> = {
 
 /** A step as a person reads it; one that a runner made up in its own words. */
 export function stepWords(step: string): string {
-  return STEPS[step] ?? capitalized(step.replaceAll('_', ' '));
+  return (Object.hasOwn(STEPS, step) ? STEPS[step] : undefined) ?? capitalized(step.replaceAll('_', ' '));
 }
 
 export function capitalized(text: string): string {

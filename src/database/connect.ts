@@ -1,7 +1,10 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Secret } from '../secret.ts';
+import { GuardedPool } from './guarded-pool.ts';
 import type { Tables } from './tables.ts';
+
+export { isDatabaseUnavailable } from './guarded-pool.ts';
 
 export type Database = Kysely<Tables>;
 
@@ -16,7 +19,7 @@ const IDLE_IN_TRANSACTION_MS = 15_000;
 
 /** A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds instead of a hang. */
 export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new GuardedPool({
     connectionString: url.reveal(),
     max: maxConnections,
     connectionTimeoutMillis: 4_000,
@@ -34,40 +37,6 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
 
 export function createDatabase(pool: pg.Pool): Database {
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-}
-
-const UNAVAILABLE_CODES = new Set([
-  '25P03',
-  '57P01',
-  '57P02',
-  '57P03',
-  '53300',
-  '08000',
-  '08001',
-  '08003',
-  '08004',
-  '08006',
-]);
-const UNAVAILABLE_SYSTEM = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOTFOUND',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-]);
-const UNAVAILABLE_TEXT =
-  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
-
-/** Whether an error says that the database is away (as opposed to having refused a statement). */
-export function isDatabaseUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as { code?: string }).code ?? '';
-  if (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_SYSTEM.has(code) || UNAVAILABLE_TEXT.test(error.message))
-    return true;
-  if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
-  return error.cause !== undefined && isDatabaseUnavailable(error.cause);
 }
 
 /** The name of the constraint that a statement broke, or undefined for any other error. */

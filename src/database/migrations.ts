@@ -6,6 +6,7 @@ import * as githubActions from './migrations/0002-github-actions.ts';
 import * as health from './migrations/0004-health.ts';
 import * as operationParameters from './migrations/0005-operation-parameters.ts';
 import * as tailnetIdentity from './migrations/0006-tailnet-identity.ts';
+import * as intake from './migrations/0007-intake.ts';
 import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 
@@ -16,6 +17,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0004-health': health,
   '0005-operation-parameters': operationParameters,
   '0006-tailnet-identity': tailnetIdentity,
+  '0007-intake': intake,
   '0009-sessions': sessions,
   '0010-live-checks': liveChecks,
 };

@@ -1,4 +1,5 @@
 import type { Database } from './connect.ts';
+import { jsonText } from './storable.ts';
 
 export interface Stamp {
   mode: 'sandbox' | 'live' | 'rehearsal';
@@ -21,7 +22,7 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
-      .values({ mode, accounts: JSON.stringify(accounts), identities: JSON.stringify(identities) })
+      .values({ mode, accounts: jsonText(accounts), identities: jsonText(identities) })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const found = await trx.selectFrom('installation').selectAll().forUpdate().executeTakeFirstOrThrow();
@@ -36,8 +37,8 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
     await trx
       .updateTable('installation')
       .set({
-        accounts: JSON.stringify({ ...found.accounts, ...accounts }),
-        identities: JSON.stringify({ ...found.identities, ...identities }),
+        accounts: jsonText({ ...found.accounts, ...accounts }),
+        identities: jsonText({ ...found.identities, ...identities }),
       })
       .execute();
   });

@@ -1,6 +1,7 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { AgentStatus, AgentStep, Health } from '../agents/states.ts';
 import type { OperationKind, OperationStatus } from '../operations/states.ts';
+import type { JsonText } from './storable.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
 export interface Tables {
@@ -22,7 +23,9 @@ export interface Tables {
   sessions: SessionTable;
 }
 
-type Json<T extends object> = JSONColumnType<T, string, string>;
+type Json<T extends object> = JSONColumnType<T, JsonText, JsonText>;
+type DefaultedJson<T extends object> = JSONColumnType<T, JsonText | undefined, JsonText>;
+type NullableJson<T extends object> = JSONColumnType<T, JsonText | null, JsonText | null>;
 type Timestamp = ColumnType<Date, Date | string, Date | string>;
 type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type Defaulted<T> = ColumnType<T, T | undefined, T>;
@@ -98,8 +101,10 @@ export interface AgentTable {
   tailnet_name: string | null;
   subscription_id: string | null;
   error: string | null;
+  /** Why the rollback of a failed provision has failed; null once it has succeeded. */
+  rollback_error: string | null;
   /** The stack's inputs as last applied, without secrets; null until the first provision has prepared them. */
-  inputs: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
+  inputs: NullableJson<Record<string, unknown>> | null;
   /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
   secrets: Buffer | null;
   created_at: DefaultTimestamp;
@@ -117,7 +122,7 @@ export interface OperationTable {
   kind: OperationKind;
   status: Defaulted<OperationStatus>;
   /** What was asked for beyond the kind: the plan of a resize. */
-  parameters: JSONColumnType<OperationParameters, string | undefined, string>;
+  parameters: DefaultedJson<OperationParameters>;
   step: string | null;
   attempt: Defaulted<number>;
   retry_count: Defaulted<number>;
@@ -146,9 +151,9 @@ export interface OperationTable {
   /** When GitHub was last asked for its workflow run. */
   polled_at: Timestamp | null;
   /** What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports its end. */
-  result: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
+  result: NullableJson<Record<string, unknown>> | null;
   /** The callback that ended the last attempt, to know a repeat of it. */
-  report: JSONColumnType<Record<string, unknown>, string | null, string | null> | null;
+  report: NullableJson<Record<string, unknown>> | null;
   created_at: DefaultTimestamp;
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
@@ -240,10 +245,10 @@ export interface SweepTable {
   calls: Defaulted<number>;
   listed: Defaulted<number>;
   removed: Defaulted<number>;
-  findings: JSONColumnType<string[], string | undefined, string>;
+  findings: DefaultedJson<string[]>;
   note: string | null;
   /** Where the next one goes on. */
-  next: JSONColumnType<SweepPlace, string | null, string | null> | null;
+  next: NullableJson<SweepPlace> | null;
 }
 
 /** When an agent that runs is asked next whether it is healthy. */

@@ -33,11 +33,16 @@ async function readDigested(request: Request, secret: Secret | undefined) {
   const hmac = createHmac('sha256', secret?.reveal() ?? '');
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > READ_BYTES) throw new HttpError(401, 'Invalid signature', { connection: 'close' });
-    hmac.update(chunk);
-    if (size <= KEPT_BYTES) chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > READ_BYTES) throw new HttpError(401, 'Invalid signature', { connection: 'close' });
+      hmac.update(chunk);
+      if (size <= KEPT_BYTES) chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    throw new HttpError(400, 'The body was not sent to its end', { connection: 'close' });
   }
   return { bytes: Buffer.concat(chunks), size, digest: hmac.digest() };
 }

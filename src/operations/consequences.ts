@@ -1,6 +1,6 @@
 import { markStopFailed, recordFailure } from '../agents/lifecycle.ts';
 import type { AgentStatus } from '../agents/states.ts';
-import { markFailed, recordDestroyFailure, recordUnhealthy } from '../agents/store.ts';
+import { markFailed, recordDestroyFailure, recordRollbackFailure, recordUnhealthy } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
@@ -38,6 +38,7 @@ export async function afterLastFailure(
     case 'rollback':
       // Asked to be destroyed, or provisioned again, since: that operation frees or uses what there is.
       if ((await statusOf(trx, row.agent_id)) !== 'failed') return;
+      await recordRollbackFailure(trx, row.agent_id, error);
       await insertOperation(trx, queue, {
         agentId: row.agent_id,
         kind: 'rollback',

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { agentName } from '../../stacks/inputs.ts';
 import { refuseForeignDevice } from '../agents/devices.ts';
@@ -10,6 +11,7 @@ import {
   markStopped,
 } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { HEALTHS } from '../agents/states.ts';
 import {
   type AgentOutputs,
@@ -20,19 +22,16 @@ import {
   recordUnhealthy,
 } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { cutText } from '../database/storable.ts';
 import { InvalidInputError } from '../errors.ts';
+import { LONGEST_ERROR } from './lengths.ts';
 import type { OperationKind } from './states.ts';
 
-const text = z.string().min(1);
-const outputs = z.object({
-  serverId: text,
-  serverName: text,
-  ipv4: z.string(),
-  ipv6: z.string().nullable(),
-  tailnetIp: z.string(),
-  tailnetName: z.string(),
-  tailnetNodeId: z.string().nullish(),
-});
+const outputs = agentOutputsSchema;
+const text = z
+  .string()
+  .min(1)
+  .transform((value) => cutText(value, LONGEST_ERROR));
 
 /** What an operation's success means for its agent's row. It is data, since it may come from a runner on another machine. */
 export const effectSchema = z.discriminatedUnion('kind', [
@@ -115,13 +114,12 @@ function outputsOf(agentId: string, report: SuccessReport): AgentOutputs {
   if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
     throw new InvalidInputError('server_id, server_ip and tailscale_ip are needed with status running');
   }
-  // The names are the same for every agent; an IPv6 address is not in the report.
+  // The names are the same for every agent; one of the server's two addresses is in the report.
   const name = agentName(agentId);
   return {
     serverId,
     serverName: name,
-    ipv4: serverIp,
-    ipv6: null,
+    ...(isIPv6(serverIp) ? { ipv4: null, ipv6: serverIp } : { ipv4: serverIp, ipv6: null }),
     tailnetIp: tailscaleIp,
     tailnetName: name,
   };

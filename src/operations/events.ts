@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 
 /** What is told about an operation while it runs, in order, and kept for those who come later. */
 export type OperationEvent =
@@ -43,7 +44,7 @@ export async function appendEvents(
         sequence: base + index + 1,
         attempt,
         type: event.type,
-        data: JSON.stringify(event.data),
+        data: jsonText(event.data),
         at: sql<Date>`clock_timestamp()`,
       })),
     )

@@ -1,17 +1,18 @@
 import { z } from 'zod';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import type { StackOutputs } from '../agents/store.ts';
+import { RetryableError } from '../errors.ts';
 
-const text = z.string().min(1);
-const outputs = z.object({
-  serverId: text,
-  serverName: text,
-  ipv4: text,
-  ipv6: text,
-  tailnetIp: text,
-  tailnetName: text,
-});
+/** Of its own stack a server always has an IPv4 address. */
+const stackOutputs = agentOutputsSchema.extend({ ipv4: z.ipv4('is not an IPv4 address') });
 
-/** A stack's outputs, checked: a run that succeeded without one of them has not made what it should. */
+/**
+ * A stack's outputs, checked: a run that succeeded without one of them has not made what it should.
+ * @throws RetryableError that says which are wrong
+ */
 export function agentOutputs(values: Record<string, unknown>): StackOutputs {
-  return outputs.parse(values);
+  const parsed = stackOutputs.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  throw new RetryableError(`The stack's outputs cannot be used: ${problems.join('; ')}`);
 }

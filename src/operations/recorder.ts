@@ -3,9 +3,11 @@ import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../agents/states.ts';
 import { setAgentStep } from '../agents/store.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
+import { cutText } from '../database/storable.ts';
 import { Backlog, gapLine } from './backlog.ts';
 import { type Claim, lockClaim } from './claims.ts';
 import { appendEvents, type OperationEvent } from './events.ts';
+import { LONGEST_LINE } from './lengths.ts';
 import { LEASE_SECONDS } from './states.ts';
 
 /** Tells an attempt's steps and log lines to the database while it runs. */
@@ -19,7 +21,6 @@ export interface Recorder {
 
 const BATCH_MS = 150;
 const RETRY_MS = 500;
-const LONGEST_LINE = 4_000;
 /** Of a flood, which one statement could not hold, the newest lines are kept. */
 const MOST_LINES = 1_000;
 
@@ -65,7 +66,7 @@ export function createRecorder(
       flush();
     },
     log: (line) => {
-      for (const part of line.split('\n')) hold({ type: 'log', data: { line: part.slice(0, LONGEST_LINE) } });
+      for (const part of line.split('\n')) hold({ type: 'log', data: { line: cutText(part, LONGEST_LINE) } });
     },
     close: async () => {
       flush();

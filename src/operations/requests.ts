@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { type AgentRow, insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -37,7 +38,7 @@ export async function insertOperation(
       executor: chosenExecutor,
       priority: PRIORITY[operation.kind] ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
-      parameters: JSON.stringify(operation.parameters ?? {}),
+      parameters: jsonText(operation.parameters ?? {}),
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
     })
     .returningAll()

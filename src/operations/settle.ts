@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
+import { cutText } from '../database/storable.ts';
 import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
@@ -8,6 +9,7 @@ import { decide } from './decide.ts';
 import { type AgentEffect, applyEffect } from './effects.ts';
 import { appendEvents } from './events.ts';
 import { chosenExecutor } from './executor-choice.ts';
+import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 
 interface SettleDeps {
   database: Database;
@@ -88,11 +90,13 @@ export async function settleLocked(
   trx: Database,
   queue: Queue,
   row: OperationRow,
-  failure: { error: unknown; step: string },
+  failed: { error: unknown; step: string },
   retrySeconds?: number,
 ): Promise<'queued' | 'failed' | 'cancelled'> {
   const claim = claimOf(row);
-  const error = errorMessage(failure.error);
+  // Whatever a vendor, a machine or a runner said: a failure must be possible to write down.
+  const failure = { error: failed.error, step: cutText(failed.step, LONGEST_STEP) };
+  const error = cutText(errorMessage(failure.error), LONGEST_ERROR);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
   // Once a person has asked for the end, whatever the attempt says is the end.
   const decision = row.cancel_requested

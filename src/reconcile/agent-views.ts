@@ -38,9 +38,13 @@ export async function readAgentView(database: Database, agentId: string): Promis
   return rows[0];
 }
 
+/** No cast that one odd row could make fail for all of them. */
+const KEY_GENERATION = sql`
+  case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
+
 const VIEW = sql`
   select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
-    a.inputs->>'operationId' as "operationId", (a.inputs->>'keyGeneration')::int as "keyGeneration",
+    a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
     case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o
       where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,

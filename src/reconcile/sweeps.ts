@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 import type { Place } from './inventory.ts';
 
 /** What came of a sweep. */
@@ -48,9 +49,9 @@ export async function finishSweep(database: Database, sweepId: number, report: S
       calls: report.calls,
       listed: report.listed,
       removed: report.removed,
-      findings: JSON.stringify(report.findings),
+      findings: jsonText(report.findings),
       note: report.note,
-      next: report.next === null ? null : JSON.stringify(report.next),
+      next: report.next === null ? null : jsonText(report.next),
     })
     .where('sweep_id', '=', sweepId)
     .execute();

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/billing/decide.ts';
-import { storable } from '../../src/billing/storable.ts';
 import { parseStripeEvent, type StripeEvent } from '../../src/billing/stripe-event.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 
@@ -54,6 +53,65 @@ describe('decide', () => {
     expect(decide(event({ payment_status }, { type }), 'sandbox').kind).toBe(kind);
   });
 
+  it.each([undefined, null, 7, 'processing', 'PAID', '', [], {}, true])(
+    'payment_status %j is not paid',
+    (payment_status) => {
+      expect(decide(event({ payment_status }), 'sandbox')).toMatchObject({
+        kind: 'ignore',
+        reason: expect.stringContaining('is not paid'),
+      });
+    },
+  );
+
+  it.each([
+    ['subscription', 'provision'],
+    ['payment', 'provision'],
+    [undefined, 'provision'],
+    ['setup', 'ignore'],
+    ['deferred', 'attention'],
+    [null, 'attention'],
+    [7, 'attention'],
+    [['payment'], 'attention'],
+  ])('mode %j → %s', (mode, kind) => {
+    const payment_status = mode === 'setup' ? 'no_payment_required' : 'paid';
+    expect(decide(event({ mode, payment_status }), 'sandbox').kind).toBe(kind);
+  });
+
+  it('leaves what happened in a connected account alone, whatever names it', () => {
+    for (const account of ['acct_1', 7, {}, ''])
+      expect(decide(event({}, { account }), 'sandbox')).toMatchObject({
+        kind: 'ignore',
+        reason: expect.stringContaining('connected account'),
+      });
+    expect(decide(event({}, { account: null }), 'sandbox').kind).toBe('provision');
+  });
+
+  it('says of a thin event how to get the other kind', () => {
+    const thin = event({}, { object: 'v2.core.event', data: undefined, created: '2026-09-17T06:20:52.246Z' });
+    expect(thin).toMatchObject({ object: undefined, createdAt: new Date('2026-09-17T06:20:52.246Z') });
+    expect(decide(thin, 'sandbox')).toMatchObject({
+      kind: 'ignore',
+      reason: expect.stringContaining('snapshot'),
+    });
+  });
+
+  it.each([undefined, null, 7, 'x', [], {}, true, '\u0000', 1e308])(
+    'every field of a paid session that is %j loses no order and breaks nothing',
+    (odd) => {
+      const whole = { mode: 'payment', subscription: 'sub_1', customer: 'cus_1', metadata };
+      for (const field of Object.keys(whole)) {
+        const { kind } = decide(event({ ...whole, [field]: odd }), 'sandbox');
+        expect({ field, kind }).toEqual({ field, kind: expect.stringMatching(/^(provision|attention)$/) });
+      }
+      for (const field of Object.keys(metadata)) {
+        const { kind } = decide(event({ metadata: { ...metadata, [field]: odd } }), 'sandbox');
+        expect(kind).toMatch(/^(provision|attention)$/);
+      }
+      for (const field of ['created', 'livemode', 'api_version', 'request', 'pending_webhooks'])
+        expect(decide(event({}, { [field]: odd }), 'sandbox').kind).toBe('provision');
+    },
+  );
+
   it('acts in live mode on live events alone', () => {
     expect(decide(event({}, { livemode: false }), 'live').kind).toBe('ignore');
     expect(decide(event(), 'live').kind).toBe('ignore');
@@ -71,23 +129,5 @@ describe('decide', () => {
 
   it('finds no checkout in an object without an id', () => {
     expect(() => decide(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
-  });
-});
-
-describe('storable', () => {
-  it('replaces what Postgres refuses, and nothing else', () => {
-    const value = { a: ['x\u0000', '\ud83d\ude00', 'y\ud83d'], '\u0000k': null, n: 1.5, t: true };
-    expect(storable(value)).toEqual({
-      a: ['x\ufffd', '\ud83d\ude00', 'y\ufffd'],
-      '\ufffdk': null,
-      n: 1.5,
-      t: true,
-    });
-  });
-
-  it('keeps a key by which JavaScript would change the prototype', () => {
-    const value = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
-    expect(JSON.stringify(storable(value))).toBe('{"__proto__":{"polluted":true},"a":1}');
-    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
   });
 });

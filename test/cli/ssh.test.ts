@@ -26,7 +26,7 @@ test('OpenSSH takes nothing from the caller’s configuration, asks nothing and 
     command: ['systemctl', 'status'],
   });
   expect(args.slice(0, 2)).toEqual(['-F', '/dev/null']);
-  expect(args.slice(-3)).toEqual(['100.64.0.7', 'systemctl', 'status']);
+  expect(args.slice(-4)).toEqual(['--', '100.64.0.7', 'systemctl', 'status']);
   expect(args.filter((_, index) => args[index - 1] === '-o')).toEqual([
     'User=ops',
     'ProxyCommand=/t/tailscale --socket=/s nc %h %p',

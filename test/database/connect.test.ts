@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { requestJson } from '../../src/clients/request.ts';
 import { createPool, isDatabaseUnavailable } from '../../src/database/connect.ts';
+import { RetryableError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
@@ -8,6 +10,26 @@ beforeAll(async () => {
   database = await createDatabase();
 });
 afterAll(() => database.drop());
+
+test('another connection that is refused or broken is not the database', async () => {
+  const refused = await requestJson({ method: 'GET', url: 'http://127.0.0.1:9', headers: {} }).catch(
+    (thrown: unknown) => thrown,
+  );
+  expect(refused).toBeInstanceOf(RetryableError);
+  expect(isDatabaseUnavailable(refused)).toBe(false);
+  const reset = Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+  expect(isDatabaseUnavailable(reset)).toBe(false);
+});
+
+test('one that does not listen is, by a pool’s query, a client, and what was made of their errors', async () => {
+  const pool = createPool(new Secret('postgres://127.0.0.1:9/none'), 1, 'test');
+  for (const ask of [() => pool.query('select 1'), () => pool.connect()]) {
+    const error = await ask().catch((thrown: unknown) => thrown);
+    expect(isDatabaseUnavailable(error)).toBe(true);
+    expect(isDatabaseUnavailable(new Error('wrapped', { cause: error }))).toBe(true);
+  }
+  await pool.end();
+});
 
 test('a process that stops in the middle of a transaction does not keep its locks', async () => {
   const pool = createPool(new Secret(database.url), 2, 'test');

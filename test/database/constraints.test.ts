@@ -111,9 +111,9 @@ describe('an operation’s columns fit its status', () => {
 describe('an agent’s columns fit its status', () => {
   test.each([
     ['running without a server', sql`update agents set status = 'running', tailnet_ip = '100.64.0.1'`],
-    ['running without a tailnet address', sql`update agents set status = 'running', server_id = agent_id`],
+    ['running without a tailnet address', sql`update agents set status = 'running', server_id = '42'`],
     ['stopped without a server', sql`update agents set status = 'stopped', tailnet_ip = '100.64.0.1'`],
-    ['destroyed with a server', sql`update agents set status = 'destroyed', server_id = agent_id`],
+    ['destroyed with a server', sql`update agents set status = 'destroyed', server_id = '42'`],
     ['destroyed with secrets', sql`update agents set status = 'destroyed', secrets = '\\x00'`],
     ['failed without a reason', sql`update agents set status = 'failed'`],
     ['an unknown status', sql`update agents set status = 'zombie'`],

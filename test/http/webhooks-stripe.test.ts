@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serverIdOf } from './support/progress.ts';
 import { OLD_WEBHOOK_SECRET, startService, type TestService } from './support/service.ts';
 import { deliver, paidCheckout, sign } from './support/stripe.ts';
 
@@ -190,7 +191,7 @@ describe('orders that need a person', () => {
       .updateTable('agents')
       .set(
         status === 'running'
-          ? { server_id: agentId, tailnet_ip: '100.64.0.1', status }
+          ? { server_id: serverIdOf(agentId), tailnet_ip: '100.64.0.1', status }
           : { status: 'destroyed' },
       )
       .where('agent_id', '=', agentId)
@@ -206,6 +207,59 @@ describe('orders that need a person', () => {
     const event = paidCheckout({}, { note: 'a\u0000b\udfff', 'key\u0000': { deep: ['\ud800'] } });
     expect(await added(() => deliver(service.url, event))).toEqual(ONE_OF_EACH);
     expect((await eventRow(event.id))?.payload).toMatchObject({ note: 'a\ufffdb\ufffd' });
+  });
+});
+
+describe('objects that are not as they should be', () => {
+  it.each(['metadata', 'payment_status', 'mode', 'subscription', 'customer'])(
+    'a session without the key %s is answered 200 and leaves its trace',
+    async (key) => {
+      const event = paidCheckout({}, { session: { mode: 'subscription' } });
+      delete event.data.object[key];
+      expect(await deliver(service.url, event)).toMatchObject({ status: 200, body: { received: true } });
+      expect(await eventRow(event.id)).toMatchObject({ outcome: expect.any(String) });
+      if (key === 'metadata')
+        expect(await orderOf(event.id)).toMatchObject({ attention: expect.stringContaining('is missing') });
+      if (key === 'payment_status') expect(await orderOf(event.id)).toBeUndefined();
+    },
+  );
+
+  it('an updated card (mode setup) buys nothing', async () => {
+    const event = paidCheckout({}, { session: { mode: 'setup', payment_status: 'no_payment_required' } });
+    expect(await added(() => deliver(service.url, event))).toEqual({ ...NOTHING, events: 1 });
+  });
+
+  it('a thin event is answered 200, stored, and told of with the cure', async () => {
+    const event = {
+      id: `evt_thin_${Date.now()}`,
+      object: 'v2.core.event',
+      type: 'v1.billing.meter.no_meter_found',
+      created: '2026-09-17T06:20:52.246Z',
+      livemode: false,
+      context: null,
+      related_object: { id: 'meter_1', type: 'billing.meter', url: '/v1/billing/meters/meter_1' },
+    };
+    const result = await added(async () => {
+      expect(await deliver(service.url, event)).toMatchObject({ status: 200, body: { received: true } });
+    });
+    expect(result).toEqual({ ...NOTHING, events: 1 });
+    expect(await eventRow(event.id)).toMatchObject({ outcome: 'ignored', payload: event, object_id: null });
+    expect(service.logged).toContainEqual(
+      expect.objectContaining({
+        stripeEventId: event.id,
+        level: 40,
+        reason: expect.stringContaining('snapshot'),
+      }),
+    );
+  });
+
+  it('a paid checkout in a connected account is stored, and provisions nothing', async () => {
+    const event = paidCheckout({}, { account: 'acct_1ABC' });
+    expect(await added(() => deliver(service.url, event))).toEqual({ ...NOTHING, events: 1 });
+    expect(await eventRow(event.id)).toMatchObject({
+      outcome: 'ignored',
+      reason: expect.stringContaining('connected account'),
+    });
   });
 });
 
@@ -255,6 +309,8 @@ describe('bad signatures are refused, and nothing is stored', () => {
     ['of another secret', sign(body, { secret: 'whsec_other' }), 'No signatures found matching'],
     ['of another body', sign(`${body} `), 'No signatures found matching'],
     ['older than 300 seconds', sign(body, { ageSeconds: 302 }), 'Timestamp outside'],
+    ['more than 300 seconds ahead', sign(body, { ageSeconds: -900 }), 'Timestamp outside'],
+    ['ten years ahead', sign(body, { ageSeconds: -315_360_000 }), 'Timestamp outside'],
     ['with another time', `t=${Number(time.slice(2)) + 1},${signature}`, 'No signatures found matching'],
     ['truncated', good.slice(0, -1), 'No signatures found matching'],
     ['truncated to nothing', `${time},v1=`, 'malformed'],
@@ -267,6 +323,12 @@ describe('bad signatures are refused, and nothing is stored', () => {
     });
     expect(result).toEqual(NOTHING);
     expect(service.logged.at(-1)).toMatchObject({ event: 'stripe.refused', status: 400 });
+  });
+
+  it('less than 300 seconds ahead is a clock that goes a little fast', async () => {
+    const event = JSON.stringify(paidCheckout());
+    const answer = await deliver(service.url, event, { signature: sign(event, { ageSeconds: -280 }) });
+    expect(answer.status).toBe(200);
   });
 
   it('there twice', async () => {

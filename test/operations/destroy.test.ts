@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { AgentStatus } from '../../src/agents/states.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { StackLockedError } from '../../src/clients/pulumi/errors.ts';
+import { jsonText } from '../../src/database/storable.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createDestroy, createRollback } from '../../src/operations/destroy.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
@@ -33,7 +34,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   const inputs = { agentId: 'a1', keyGeneration: 3 };
   await at.database
     .updateTable('agents')
-    .set({ inputs: JSON.stringify(inputs) })
+    .set({ inputs: jsonText(inputs) })
     .execute();
   await ask(at, 'a1', 'destroy');
   const { run } = await runOf(at, (await claim(at)).row, world);

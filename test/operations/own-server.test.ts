@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { jsonText } from '../../src/database/storable.ts';
 import { PermanentError } from '../../src/errors.ts';
 import { createDestroy } from '../../src/operations/destroy.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
@@ -41,7 +42,7 @@ beforeEach(async () => {
 
 /** What the row says of its server. */
 async function record(serverId: string | null) {
-  const inputs = JSON.stringify({ operationId, firewallId: 77, sshPublicKey: 'ssh-ed25519 MINE agent' });
+  const inputs = jsonText({ operationId, firewallId: 77, sshPublicKey: 'ssh-ed25519 MINE agent' });
   await at.database.updateTable('agents').set({ server_id: serverId, inputs }).execute();
 }
 

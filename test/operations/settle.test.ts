@@ -8,12 +8,14 @@ import {
   PermanentError,
   RetryableError,
 } from '../../src/errors.ts';
+import { presentAgent } from '../../src/http/agents/agent-json.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events.ts';
 import { settleExpired } from '../../src/operations/expired.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { serverIdOf } from '../http/support/progress.ts';
 import {
   announcements,
   ask,
@@ -39,7 +41,7 @@ const failed = new RetryableError('Hetzner answered 500');
 async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
-  const outputs = { ...OUTPUTS, serverId: `of ${agentId}` };
+  const outputs = { ...OUTPUTS, serverId: serverIdOf(agentId) };
   await succeed(at.database, mine, { kind: 'running', outputs });
 }
 
@@ -160,6 +162,38 @@ describe('failure', () => {
     await failForGood();
     await failForGood(failed, 'deleting_resources');
     expect(await kinds('a1')).toEqual(['provision failed', 'rollback failed', 'rollback queued']);
+  });
+
+  test('a failed rollback says on the agent what may be billed, until one has succeeded', async () => {
+    await order(at, 'a1');
+    await failForGood();
+    const shown = async () => presentAgent(await getAgent(at.database, 'a1')).error;
+    expect(await shown()).toBe('Hetzner answered 500');
+    await failForGood(new PermanentError('unable to authenticate'), 'deleting_resources');
+    expect(await shown()).toMatch(
+      /^Hetzner answered 500\n.*may be billed: unable to authenticate\. .*tried again/,
+    );
+    await waitOver(at);
+    const { claim: rollback } = await claim(at);
+    await succeed(at.database, rollback, { kind: 'rolled-back' });
+    expect(await shown()).toBe('Hetzner answered 500');
+  });
+
+  test.each([
+    ['NUL', 'broken\u0000pipe', 'broken\ufffdpipe'],
+    ['half a surrogate pair', 'broken\ud800pipe', 'broken\ufffdpipe'],
+    ['no end', '😀'.repeat(9_000), '😀'.repeat(8_000)],
+  ])('a failure with %s is settled as what it is, with its reason', async (_, message, kept) => {
+    const { operation_id } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    expect(await settleFailure(at, mine, { error: new RetryableError(message), step: message })).toBe(
+      'queued',
+    );
+    const row = await operation(at, operation_id);
+    expect(row).toMatchObject({ status: 'queued', retry_count: 1, lost_count: 0, error: kept });
+    expect([...row.failed_step!]).toHaveLength(Math.min([...kept].length, 200));
+    const told = await readEvents(at.database, operation_id, 0);
+    expect(told.at(-1)?.data).toMatchObject({ error: kept });
   });
 
   test('a failed refresh leaves the status', async () => {

@@ -13,6 +13,7 @@ import { startWorker, type Worker } from '../../src/operations/worker.ts';
 import { startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
 import { workerMark } from '../../src/survivors.ts';
+import { serverIdOf } from '../http/support/progress.ts';
 import { startProxy } from '../http/support/proxy.ts';
 import {
   ask,
@@ -129,7 +130,9 @@ test('the way into Pulumi’s state is closed also where the database is away fo
   let tries = 0;
   const leave = async () => {
     tries += 1;
-    if (tries === 1) throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    // Nothing listens there.
+    if (tries === 1)
+      await createPool(new Secret('postgres://127.0.0.1:1/state'), 1, 'test').query('select 1');
     open -= 1;
   };
   const fence = {
@@ -157,7 +160,7 @@ test('no more than its concurrency at once, and every order in the end', async (
       now -= 1;
       return {
         kind: 'running',
-        outputs: { ...OUTPUTS, serverId: run.agent.agent_id, tailnetIp: nextAddress() },
+        outputs: { ...OUTPUTS, serverId: serverIdOf(run.agent.agent_id), tailnetIp: nextAddress() },
       };
     },
     { concurrency: 2 },

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { jsonText } from '../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../src/reconcile/schedule.ts';
 import { lastSweep } from '../../src/reconcile/sweeps.ts';
 import { setHostname } from '../../src/sandbox/tailscale/devices.ts';
@@ -84,11 +86,22 @@ describe('what nobody needs', () => {
     },
   );
 
+  test('a key generation that is no number stops no sweep', async () => {
+    await runningAgent('a1');
+    await bed.agent('odd', { status: 'failed' });
+    await sql`alter table agents drop constraint if exists agents_key_generation`.execute(bed.database);
+    await sql`update agents set inputs = '{"keyGeneration": "abc"}' where agent_id = 'odd'`.execute(
+      bed.database,
+    );
+    await bed.tailnetKey('odd', 1);
+    expect(await bed.sweep()).toMatchObject({ removed: 1, note: null });
+  });
+
   test('of a running agent is removed: a second device that joined for it, an unused key of an older generation', async () => {
     const { server, sshKey, device } = await runningAgent('a1');
     await bed.database
       .updateTable('agents')
-      .set({ inputs: JSON.stringify({ keyGeneration: 2 }) })
+      .set({ inputs: jsonText({ keyGeneration: 2 }) })
       .execute();
     await bed.device('a1');
     await bed.tailnetKey('a1', 1);
@@ -269,7 +282,7 @@ describe('a firewall that was taken off by hand', () => {
     const { server } = await runningAgent('a1');
     const { firewall } = await bed.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
     const agent = await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow();
-    const inputs = JSON.stringify({ ...(agent.inputs as object), firewallId: firewall.id });
+    const inputs = jsonText({ ...(agent.inputs as object), firewallId: firewall.id });
     await bed.database.updateTable('agents').set({ inputs }).execute();
     return { server, firewall: firewall.id as number };
   }

@@ -10,8 +10,8 @@ export function outputsOf(outcome: Outcome): Record<string, string> {
   if (outcome.status === 'failed')
     return { error: outcome.error.slice(0, LONGEST_ERROR), failed_step: outcome.failedStep };
   if (!('outputs' in outcome.effect)) return {};
-  const { serverId, ipv4, tailnetIp } = outcome.effect.outputs;
-  return { server_id: serverId, server_ip: ipv4, tailscale_ip: tailnetIp };
+  const { serverId, ipv4, ipv6, tailnetIp } = outcome.effect.outputs;
+  return { server_id: serverId, server_ip: ipv4 ?? ipv6 ?? '', tailscale_ip: tailnetIp };
 }
 
 /** In GitHub's form for values of several lines, whose end no value can contain. */

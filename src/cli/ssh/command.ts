@@ -13,7 +13,7 @@ export interface SshTarget {
 
 /**
  * OpenSSH's arguments. Nothing of the caller's own configuration counts: the only key is the one that the private agent holds, the only host keys are
- * the ones we know, and nothing is asked for.
+ * the ones we know, and nothing is asked for. After `--` nothing is an option, neither an address nor what is run there.
  */
 export function sshArguments({ address, knownHostsFile, proxyCommand, command }: SshTarget): string[] {
   const options = [
@@ -31,7 +31,7 @@ export function sshArguments({ address, knownHostsFile, proxyCommand, command }:
     'ConnectTimeout=20',
     'ServerAliveInterval=15',
   ];
-  return ['-F', '/dev/null', ...options.flatMap((option) => ['-o', option]), address, ...command];
+  return ['-F', '/dev/null', ...options.flatMap((option) => ['-o', option]), '--', address, ...command];
 }
 
 /**

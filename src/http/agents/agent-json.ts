@@ -38,6 +38,12 @@ export const agentJson = z
 
 export type AgentJson = z.input<typeof agentJson>;
 
+/** Why it failed, and what may be billed as long as its rollback fails too. */
+function errorOf({ status, error, rollback_error: rollbackError }: AgentRow): string | null {
+  if (status !== 'failed' || rollbackError === null) return error;
+  return `${error}\nNot everything that was made could be removed, and it may be billed: ${rollbackError}. This is tried again every ten minutes.`;
+}
+
 /** An agent as the outside sees it: neither its secrets nor its stack's inputs. */
 export function presentAgent(row: AgentRow): AgentJson {
   return {
@@ -59,7 +65,7 @@ export function presentAgent(row: AgentRow): AgentJson {
     tailnetIp: row.tailnet_ip,
     tailnetName: row.tailnet_name,
     subscriptionId: row.subscription_id,
-    error: row.error,
+    error: errorOf(row),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };

@@ -20,6 +20,7 @@ export function verifyStripeSignature(
   for (const secret of secrets) {
     try {
       Stripe.webhooks.signature!.verifyHeader(text, header, secret.reveal(), TOLERANCE_SECONDS);
+      refuseFuture(header);
       return text;
     } catch (error) {
       // The library's first line says it; advice on debugging follows.
@@ -29,6 +30,13 @@ export function verifyStripeSignature(
   // Where the signature fits one of the secrets, its age is what is wrong with it.
   const refusal = refusals.find((text) => text.startsWith('Timestamp')) ?? refusals[0];
   throw new InvalidInputError(`Stripe-Signature: ${refusal ?? 'no webhook secret is configured'}`);
+}
+
+/** The library refuses what is too old alone; a time far ahead would make a signature good for as long as one likes. */
+function refuseFuture(header: string): void {
+  const [, time] = /(?:^|,)\s*t=(\d+)/.exec(header) ?? [];
+  if (Number(time) - Date.now() / 1000 > TOLERANCE_SECONDS)
+    throw new Error('Timestamp outside the tolerance zone: it is ahead of our clock');
 }
 
 /** One header, with one time and no signature twice. Several signatures are Stripe's way while a secret rolls. */

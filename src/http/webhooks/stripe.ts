@@ -40,7 +40,9 @@ function refuse(log: Log): ErrorRequestHandler {
 }
 
 function logRecorded(log: Log, event: StripeEvent, outcome: Outcome): void {
-  const level = outcome.outcome === 'attention' ? 'warn' : 'info';
+  // An endpoint that sends the wrong kind of event is for a person to mend.
+  const isOdd = outcome.outcome === 'attention' || event.object === undefined || event.connected;
+  const level = isOdd ? 'warn' : 'info';
   log[level](
     {
       event: 'stripe.recorded',

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { addressSchema, serverIdSchema } from '../../agents/outputs.ts';
+import { cutText } from '../../database/storable.ts';
 import { InvalidInputError } from '../../errors.ts';
-import { storableText } from './text.ts';
+import { LONGEST_ERROR, LONGEST_STEP } from '../lengths.ts';
 
 /** What a runner reports of an attempt. Fields that it left empty are absent. */
 export type Callback = { jobId: string; workflowRunId?: string | undefined } & Report;
@@ -16,45 +18,42 @@ export type Report =
     }
   | { kind: 'failed'; error?: string | undefined; failedStep?: string | undefined };
 
-const ERROR_LENGTH = 8_000;
-const STEP_LENGTH = 200;
 const ID_LENGTH = 100;
 
 const absent = <T>(schema: z.ZodType<T>) =>
   z.preprocess((value) => (value === '' || value === null ? undefined : value), schema.optional());
-const text = (length: number) => absent(z.string().transform((value) => storableText(value, length)));
+const text = (length: number) => absent(z.string().transform((value) => cutText(value, length)));
 /** GitHub's and Hetzner's ids are numbers; shells send them as text. */
-const id = absent(
+const id = (schema: z.ZodType<string, string>) =>
+  absent(
+    z.union([z.string(), z.int().nonnegative()], { error: 'is not an id' }).transform(String).pipe(schema),
+  );
+const runId = id(
   z
-    .union([z.string(), z.int().nonnegative()])
-    .transform(String)
-    .pipe(
-      z
-        .string()
-        .regex(/^[\w.:-]+$/, 'is not an id')
-        .max(ID_LENGTH),
-    ),
+    .string()
+    .regex(/^[0-9A-Za-z][\w-]*$/, 'is not an id')
+    .max(ID_LENGTH),
 );
-const address = absent(z.union([z.ipv4(), z.ipv6()], { error: 'is not an address' }));
+const address = absent(addressSchema);
 
 const sender = {
   job_id: z.string({ error: 'is missing, or no text' }).min(1, 'is missing'),
-  workflow_run_id: id,
+  workflow_run_id: runId,
 };
 const heartbeat = z.object({ ...sender, type: z.literal('heartbeat') });
-const provisioning = z.object({ ...sender, status: z.literal('provisioning'), step: text(STEP_LENGTH) });
+const provisioning = z.object({ ...sender, status: z.literal('provisioning'), step: text(LONGEST_STEP) });
 const running = z.object({
   ...sender,
   status: z.literal('running'),
-  server_id: id,
+  server_id: id(serverIdSchema),
   server_ip: address,
   tailscale_ip: address,
 });
 const failed = z.object({
   ...sender,
   status: z.literal('failed'),
-  error: text(ERROR_LENGTH),
-  failed_step: text(STEP_LENGTH),
+  error: text(LONGEST_ERROR),
+  failed_step: text(LONGEST_STEP),
 });
 
 /** Who sends, which every message of a runner says. */

@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
+import { cutText } from '../../database/storable.ts';
 import { LostError } from '../../errors.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { nextDue, type OperationRow } from '../claims.ts';
 import { appendEvents } from '../events.ts';
+import { LONGEST_ERROR } from '../lengths.ts';
 import { settleLocked } from '../settle.ts';
 import { endUnwantedRun, endWorkflowRun } from './run-cancellations.ts';
 
@@ -126,7 +128,8 @@ export interface Refusal {
   leastSeconds: number;
 }
 
-async function refuse(trx: Database, row: OperationRow, { reason, leastSeconds }: Refusal): Promise<void> {
+async function refuse(trx: Database, row: OperationRow, { leastSeconds, ...why }: Refusal): Promise<void> {
+  const reason = cutText(why.reason, LONGEST_ERROR);
   const seconds = Math.max(BACKOFF_SECONDS[row.dispatch_failures] ?? LONGEST_BACKOFF_SECONDS, leastSeconds);
   await trx
     .updateTable('operations')

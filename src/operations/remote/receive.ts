@@ -4,6 +4,7 @@ import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
 import type { Fence } from '../../clients/pulumi/fence.ts';
 import { type Database, violatedConstraint } from '../../database/connect.ts';
+import { jsonText } from '../../database/storable.ts';
 import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
@@ -120,13 +121,13 @@ function isRepeat(row: OperationRow, report: Report): boolean {
 async function keepReport(trx: Database, row: OperationRow, report: Report): Promise<void> {
   await trx
     .updateTable('operations')
-    .set({ report: JSON.stringify(plain(report)), last_heartbeat_at: sql`now()` })
+    .set({ report: jsonText(report), last_heartbeat_at: sql`now()` })
     .where('operation_id', '=', row.operation_id)
     .execute();
 }
 
 /** As it comes back from the database: without what is undefined. */
-const plain = (report: Report): unknown => JSON.parse(JSON.stringify(report));
+const plain = (report: Report): unknown => JSON.parse(jsonText(report));
 
 async function succeed(
   trx: Database,

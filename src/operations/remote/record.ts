@@ -1,20 +1,28 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { recordInputs } from '../../agents/store.ts';
+import { getAgent, recordInputs } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
+import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
 import type { OperationRow } from '../claims.ts';
 import { appendEvents } from '../events.ts';
 import type { FoundationStore } from '../foundation-store.ts';
+import { LONGEST_LINE } from '../lengths.ts';
 import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { agentInputsSchema, refuseForeignInputs } from './inputs.ts';
 import { resultSchema } from './result.ts';
-import { storableText } from './text.ts';
 
-const LINE_LENGTH = 4_000;
 const MAX_LINES = 500;
+/** Several times what the vault makes of an agent's keys. */
+const LONGEST_SEALED = 20_000;
 
-const foundationInputs = z.object({ project: z.string().regex(/^[a-z0-9](-?[a-z0-9])*$/) });
+const foundationInputs = z.object({
+  project: z
+    .string()
+    .max(40)
+    .regex(/^[a-z0-9](-?[a-z0-9])*$/),
+});
 const firewallId = z.int().positive();
 
 /** What a runner has the service write down while it works, or asks of the rows. */
@@ -25,8 +33,8 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
   z.object({
     kind: z.literal('inputs'),
-    inputs: z.looseObject({ agentId: z.string() }),
-    sealedKeys: z.base64(),
+    inputs: agentInputsSchema,
+    sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
   }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
   z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
@@ -95,7 +103,7 @@ function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: Runne
 async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
-      const lines = record.lines.map((line) => storableText(line, LINE_LENGTH));
+      const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));
       return appendEvents(
         trx,
         row.operation_id,
@@ -104,8 +112,7 @@ async function write(trx: Database, row: OperationRow, record: RunnerRecord): Pr
       );
     }
     case 'inputs':
-      if (record.inputs.agentId !== row.agent_id)
-        throw new InvalidInputError('inputs.agentId is not the agent of this job');
+      refuseForeignInputs(record.inputs, row, await getAgent(trx, row.agent_id));
       return recordInputs(trx, row.agent_id, {
         inputs: record.inputs,
         secrets: Buffer.from(record.sealedKeys, 'base64'),
@@ -113,7 +120,7 @@ async function write(trx: Database, row: OperationRow, record: RunnerRecord): Pr
     case 'result':
       await trx
         .updateTable('operations')
-        .set({ result: JSON.stringify(record.result), updated_at: sql`now()` })
+        .set({ result: jsonText(record.result), updated_at: sql`now()` })
         .where('operation_id', '=', row.operation_id)
         .execute();
       return;

@@ -1,7 +1,16 @@
 import { z } from 'zod';
-import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../../errors.ts';
+import { cutText } from '../../database/storable.ts';
+import {
+  CancelledError,
+  errorMessage,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../../errors.ts';
 import type { OperationRow } from '../claims.ts';
 import { effectSchema } from '../effects.ts';
+import { LONGEST_ERROR, LONGEST_STEP } from '../lengths.ts';
 
 /** What came of an attempt, as the runner records it before its run reports the end. */
 export const resultSchema = z.discriminatedUnion('status', [
@@ -10,17 +19,24 @@ export const resultSchema = z.discriminatedUnion('status', [
     status: z.literal('failed'),
     /** One of our errors, by name: it decides whether trying again can help. */
     name: z.string().max(60),
-    message: z.string().max(20_000),
-    step: z.string().max(200),
+    message: z.string().transform((text) => cutText(text, LONGEST_ERROR)),
+    step: z.string().transform((text) => cutText(text, LONGEST_STEP)),
     /** Of a RateLimitedError: for how long a cloud has asked to be left alone. */
     seconds: z.number().min(0).max(3600).optional(),
   }),
 ]);
 export type AttemptResult = z.infer<typeof resultSchema>;
 
+const UNREADABLE = 'The runner has recorded a result that cannot be read';
+
 /** undefined where the runner has recorded nothing. */
 export function resultOf(row: OperationRow): AttemptResult | undefined {
-  return row.result === null ? undefined : resultSchema.parse(row.result);
+  if (row.result === null) return undefined;
+  const { data } = resultSchema.safeParse(row.result);
+  // Recorded before this version checked it: nothing of it is believed, and the attempt can still be settled.
+  return (
+    data ?? { status: 'failed', name: 'RetryableError', message: UNREADABLE, step: row.step ?? 'queued' }
+  );
 }
 
 const ERRORS = { PermanentError, LostError, CancelledError, RateLimitedError };
@@ -40,7 +56,7 @@ interface Described {
 
 /** How a runner tells its failure; our names are kept, whatever class of a vendor's error it is. */
 export function describeFailure(error: unknown): Described {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = cutText(errorMessage(error), LONGEST_ERROR);
   const known = Object.entries(ERRORS).find(([, Known]) => error instanceof Known);
   return {
     name: known?.[0] ?? 'RetryableError',

@@ -101,8 +101,10 @@ test.each([
   expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(
     'SSH-2.0',
   );
-  expect(said().slice(0, -1)).toEqual(Array(asked).fill('--socket=/s ping --c=1 --timeout=300ms 100.64.0.7'));
-  expect(said().at(-1)).toBe('--socket=/s nc 100.64.0.7 22');
+  expect(said().slice(0, -1)).toEqual(
+    Array(asked).fill('--socket=/s ping --c=1 --timeout=300ms -- 100.64.0.7'),
+  );
+  expect(said().at(-1)).toBe('--socket=/s nc -- 100.64.0.7 22');
 });
 
 test('joining says as whom, lets nobody in and leaves the host’s names alone', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { type AgentOutputs, beginProvision, markRunning } from '../../../src/agents/store.ts';
 import type { Database } from '../../../src/database/connect.ts';
@@ -24,6 +25,10 @@ export async function tell(
 }
 
 let finished = 0;
+/** A server's id that no other agent of a test has. */
+export function serverIdOf(agentId: string): string {
+  return String(BigInt(`0x${createHash('sha256').update(agentId).digest('hex').slice(0, 12)}`));
+}
 
 /** As a worker leaves an agent that it has provisioned. */
 export async function finishProvision(
@@ -32,7 +37,7 @@ export async function finishProvision(
 ): Promise<AgentOutputs> {
   finished += 1;
   const outputs = {
-    serverId: `server-of-${agentId}`,
+    serverId: serverIdOf(agentId),
     serverName: `agent-${agentId}`,
     ipv4: '192.0.2.7',
     ipv6: '2001:db8::7',

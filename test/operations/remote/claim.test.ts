@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import { readClaim } from '../../../src/cli/runner/claimed.ts';
 import { type Fence, openFence } from '../../../src/clients/pulumi/fence.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
+import { jsonText } from '../../../src/database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../../src/errors.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
 import { createFoundationStore } from '../../../src/operations/foundation-store.ts';
@@ -17,6 +19,7 @@ import { takeDispatch } from '../../../src/operations/remote/dispatches.ts';
 import { receiveCallback } from '../../../src/operations/remote/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/operations/remote/record.ts';
 import { Secret } from '../../../src/secret.ts';
+import type { AgentInputs } from '../../../stacks/inputs.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { type Installation, openInstallation, operation, order, waitOver } from '../support/installation.ts';
 
@@ -78,6 +81,22 @@ async function dispatch(agentId = 'a1'): Promise<string> {
   await takeDispatch(at, undefined);
   return operation_id;
 }
+/** What a runner records before it makes anything. */
+const inputsOf = (jobId: string): AgentInputs => ({
+  agentId: 'a1',
+  operationId: jobId,
+  project: 'default',
+  location: 'nbg1',
+  serverType: 'cx23',
+  image: 'debian-12',
+  firewallId: 7,
+  sshPublicKey: 'ssh-ed25519 AAAA',
+  hostPublicKey: 'ssh-ed25519 BBBB',
+  keyGeneration: 1,
+  healthPort: 8080,
+  configurationVersion: 'v1',
+  joinTimeoutSeconds: 180,
+});
 /** As JSON brings it to the runner. */
 const received = (claimed: RemoteClaim) =>
   readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, passphrase });
@@ -96,7 +115,7 @@ describe('a claim', () => {
       .updateTable('agents')
       .set({
         secrets: createVault(passphrase).seal('a1', keys),
-        inputs: JSON.stringify({ keyGeneration: 3 }),
+        inputs: jsonText({ keyGeneration: 3 }),
       })
       .execute();
     const claimed = await claim(jobId, 1);
@@ -157,19 +176,30 @@ describe('what a runner records', () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const sealed = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
-    const inputs = { agentId: 'a1', keyGeneration: 1 };
+    const inputs = inputsOf(jobId);
     await record(jobId, 1, { kind: 'inputs', inputs, sealedKeys: sealed.toString('base64') });
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs, secrets: sealed });
-    const ofAnother = { kind: 'inputs' as const, inputs: { agentId: 'a2' }, sealedKeys: '' };
-    await expect(record(jobId, 1, ofAnother)).rejects.toThrow(InvalidInputError);
+    for (const foreign of [
+      { agentId: 'a2' },
+      { operationId: randomUUID() },
+      { project: 'other' },
+      { location: 'ash' },
+      { keyGeneration: 0 },
+    ]) {
+      const ofAnother = { kind: 'inputs' as const, inputs: { ...inputs, ...foreign }, sealedKeys: 'AAAA' };
+      await expect(record(jobId, 1, ofAnother)).rejects.toThrow(InvalidInputError);
+    }
   });
 
   test('keys that a runner has sealed under another passphrase are refused before anything is made', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const sealed = createVault(new Secret('another passphrase')).seal('a1', generateAgentKeys('a1'));
-    const inputs = { agentId: 'a1', keyGeneration: 1 };
-    const message = { kind: 'inputs' as const, inputs, sealedKeys: sealed.toString('base64') };
+    const message = {
+      kind: 'inputs' as const,
+      inputs: inputsOf(jobId),
+      sealedKeys: sealed.toString('base64'),
+    };
     await expect(record(jobId, 1, message)).rejects.toThrow(/another PULUMI_CONFIG_PASSPHRASE/);
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
   });

@@ -5,6 +5,7 @@ import type { AgentStatus } from '../../../src/agents/states.ts';
 import { createHetznerInventory } from '../../../src/clients/hetzner/inventory.ts';
 import { createTailscaleClient } from '../../../src/clients/tailscale/tailscale.ts';
 import { createPool } from '../../../src/database/connect.ts';
+import { jsonText } from '../../../src/database/storable.ts';
 import type { OperationKind, OperationStatus } from '../../../src/operations/states.ts';
 import { type SweepDeps, sweep } from '../../../src/reconcile/sweep.ts';
 import type { SweepReport } from '../../../src/reconcile/sweeps.ts';
@@ -119,7 +120,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
         'provision',
         status === 'failed' ? 'failed' : 'succeeded',
       );
-      const inputs = JSON.stringify({ operationId, keyGeneration });
+      const inputs = jsonText({ operationId, keyGeneration });
       await database.updateTable('agents').set({ inputs }).where('agent_id', '=', agentId).execute();
       return { operationId };
     },

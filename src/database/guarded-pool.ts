@@ -1,0 +1,90 @@
+import pg from 'pg';
+import { storableParameter } from './storable.ts';
+
+const UNAVAILABLE_CODES = new Set([
+  '25P03',
+  '57P01',
+  '57P02',
+  '57P03',
+  '53300',
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+const UNAVAILABLE_TEXT =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
+
+/** Errors that came out of a database's connection and say that it is away. Whatever else was reset or refused is not among them. */
+const away = new WeakSet<Error>();
+
+/** Whether an error says that the database is away (as opposed to having refused a statement, or to another connection that broke). */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return away.has(error) || (error.cause !== undefined && isDatabaseUnavailable(error.cause));
+}
+
+function mark<T>(error: T): T {
+  if (error instanceof Error && saysAway(error)) away.add(error);
+  return error;
+}
+
+function saysAway(error: Error): boolean {
+  const { code = '' } = error as { code?: string };
+  if (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_TEXT.test(error.message)) return true;
+  return error instanceof AggregateError && error.errors.some(saysAway);
+}
+
+type Done = (error: Error | undefined, ...rest: never[]) => void;
+
+/**
+ * The database's boundary: every parameter of every statement is text that Postgres takes, and an error that says that the database is away
+ * is known as the database's.
+ */
+export class GuardedPool extends pg.Pool {
+  constructor(config: pg.PoolConfig) {
+    super(config);
+    this.on('connect', guard);
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Parameters<pg.Pool['connect']>[0]): void;
+  override connect(callback?: Parameters<pg.Pool['connect']>[0]): Promise<pg.PoolClient> | undefined {
+    if (callback === undefined) return super.connect().catch(rethrow);
+    super.connect((error, client, done) => callback(mark(error), client, done));
+    return undefined;
+  }
+}
+
+function guard(client: pg.PoolClient): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const guarded = (statement: unknown, ...rest: unknown[]) => {
+    const result = query(checked(statement), ...rest.map(checkedArgument));
+    return result instanceof Promise ? result.catch(rethrow) : result;
+  };
+  client.query = guarded as typeof client.query;
+}
+
+/** A statement with its parameters in itself. */
+function checked(statement: unknown): unknown {
+  if (typeof statement !== 'object' || statement === null || !('values' in statement)) return statement;
+  return Object.assign(statement, { values: storableParameter(statement.values) });
+}
+
+function checkedArgument(argument: unknown): unknown {
+  if (typeof argument !== 'function') return storableParameter(argument);
+  const done = argument as Done;
+  return (error: Error | undefined, ...others: never[]) => done(mark(error), ...others);
+}
+
+function rethrow(error: unknown): never {
+  throw mark(error);
+}

@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import type { World } from './world.ts';
+
+/** Messages as they should be, of every kind; `n` numbers the agent and the job that they are about. */
+export type Message = (world: World, n: number) => unknown;
+
+export const agentOf = ({ agents }: World, n: number): string => agents[n % agents.length] ?? 'nobody';
+export const jobOf = ({ jobs }: World, n: number): string =>
+  jobs[n % jobs.length] ?? '00000000-0000-4000-8000-000000000000';
+
+const session = (type: string, more: object = {}): Message => {
+  return (_, n) => ({
+    id: `evt_${n % 5_000}`,
+    object: 'event',
+    type,
+    created: 1_790_000_000 + n,
+    livemode: false,
+    account: null,
+    data: {
+      object: {
+        id: `cs_${n % 3_000}`,
+        object: 'checkout.session',
+        mode: 'subscription',
+        payment_status: 'paid',
+        subscription: `sub_${n}`,
+        customer: { id: `cus_${n}` },
+        metadata: { agentId: `f${n % 400}`, userId: `u${n}`, region: 'eu-central', plan: 'pro' },
+        ...more,
+      },
+    },
+  });
+};
+
+export const STRIPE: readonly Message[] = [
+  session('checkout.session.completed'),
+  session('checkout.session.completed', { mode: 'setup', payment_status: 'no_payment_required' }),
+  session('checkout.session.async_payment_succeeded'),
+  session('customer.subscription.updated'),
+  (_, n) => ({
+    id: `evt_thin_${n}`,
+    object: 'v2.core.event',
+    type: 'v1.billing.meter.error_report_triggered',
+    created: '2026-09-17T06:20:52.246Z',
+    livemode: false,
+    context: 'acct_1',
+    reason: { type: 'request', request: { id: 'req_1' } },
+    related_object: { id: 'meter_1', type: 'billing.meter', url: '/v1/billing/meters/meter_1' },
+  }),
+];
+
+const addressOf = (n: number) => `100.64.${n >> 8}.${n & 255}`;
+
+const outputs = (world: World, n: number) => ({
+  serverId: String(n + 1),
+  serverName: `agent-${agentOf(world, n)}`,
+  ipv4: '192.0.2.7',
+  ipv6: '2001:db8::7',
+  tailnetIp: addressOf(n),
+  tailnetName: `agent-${agentOf(world, n)}.tail.example`,
+});
+
+/** Of a job's agent, whichever it is: the row says. */
+export const CALLBACKS: readonly Message[] = [
+  (world, n) => ({ job_id: jobOf(world, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
+  (world, n) => ({
+    job_id: jobOf(world, n),
+    status: 'provisioning',
+    step: 'configuring',
+    workflow_run_id: '1',
+  }),
+  (world, n) => ({
+    job_id: jobOf(world, n),
+    status: 'running',
+    server_id: String(n + 1),
+    server_ip: '192.0.2.7',
+    tailscale_ip: addressOf(n),
+  }),
+  (world, n) => ({ job_id: jobOf(world, n), status: 'failed', error: 'It broke', failed_step: 'verifying' }),
+];
+
+export const CLAIMS: readonly Message[] = [(world, n) => ({ job_id: jobOf(world, n), workflow_run_id: '1' })];
+
+const RECORDS: readonly Message[] = [
+  () => ({ kind: 'alive' }),
+  () => ({ kind: 'log', lines: ['one', 'two'] }),
+  (world, n) => ({ kind: 'inputs', inputs: inputs(world, n), sealedKeys: 'AAAA' }),
+  (world, n) => ({
+    kind: 'result',
+    result: { status: 'succeeded', effect: { kind: 'running', outputs: outputs(world, n) } },
+  }),
+  (world, n) => ({
+    kind: 'result',
+    result: {
+      status: 'succeeded',
+      effect: { kind: 'refreshed', outputs: outputs(world, n), health: 'healthy' },
+    },
+  }),
+  () => ({ kind: 'result', result: { status: 'succeeded', effect: { kind: 'unhealthy', error: 'silent' } } }),
+  () => ({
+    kind: 'result',
+    result: { status: 'failed', name: 'PermanentError', message: 'no', step: 'verifying' },
+  }),
+  () => ({ kind: 'foundation-find', inputs: { project: 'default' } }),
+  () => ({ kind: 'foundation-take', inputs: { project: 'default' }, stale: 7 }),
+  () => ({ kind: 'foundation-made', inputs: { project: 'default' }, firewallId: 7 }),
+];
+
+function inputs(world: World, n: number) {
+  return {
+    agentId: agentOf(world, n),
+    operationId: jobOf(world, n),
+    project: 'default',
+    location: 'nbg1',
+    serverType: 'cx23',
+    image: 'debian-12',
+    keepDisk: true,
+    firewallId: 7,
+    sshPublicKey: 'ssh-ed25519 AAAA',
+    hostPublicKey: 'ssh-ed25519 BBBB',
+    keyGeneration: 1 + (n % 3),
+    healthPort: 8080,
+    configurationVersion: 'v1',
+    configuredBy: 'x',
+    joinTimeoutSeconds: 180,
+    pollInterval: '2s',
+    loginServer: 'https://login.example.com',
+  };
+}
+
+export const RECORD_MESSAGES: readonly Message[] = RECORDS.map(
+  (record): Message =>
+    (world, n) => ({ job_id: jobOf(world, n), workflow_run_id: '1', record: record(world, n) }),
+);
+
+/** What the operator's routes take, by path; the others take nothing. */
+export const BODIES: Record<string, readonly Message[]> = {
+  '/api/agents': [
+    (_, n) => ({ agentId: `f${n % 400}`, userId: `u${n}`, region: 'eu-central', plan: 'starter' }),
+    (_, n) => ({ userId: `u${n}`, region: 'ash' }),
+  ],
+  '/api/agents/:agentId/resize': [(_, n) => ({ plan: ['starter', 'pro', 'max'][n % 3] })],
+};
+
+export const NOTHING: readonly Message[] = [() => ({})];
+
+export const number: fc.Arbitrary<number> = fc.nat(9_999);
