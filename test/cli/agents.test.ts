@@ -47,7 +47,7 @@ function start(args: string[], environment: Record<string, string> = { DATA_DIR:
   const ended = new Promise<Ended>((resolve) => {
     child.on('close', (code) => resolve({ code, out, err }));
   });
-  return { ended, said: (text: string) => expect.poll(() => out, { timeout: 10_000 }).toContain(text) };
+  return { ended, said: (text: string) => expect.poll(() => out, { timeout: 30_000 }).toContain(text) };
 }
 
 const agents = (...args: string[]): Promise<Ended> => start(args).ended;
@@ -57,7 +57,8 @@ async function create(): Promise<{ agentId: string; operationId: string }> {
   return (await response.json()) as { agentId: string; operationId: string };
 }
 
-describe('npm run agents', () => {
+// A command is a process that loads its modules: seconds, where others use the machine.
+describe('npm run agents', { timeout: 90_000 }, () => {
   it('creates, shows, lists, refreshes and destroys', async () => {
     const created = await agents(
       'create',

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { familyOf } from '../e2e/support/family.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../e2e/support/installation.ts';
+import { eventually } from '../e2e/support/waiting.ts';
+import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
+import { becomeOtherUser } from '../support/other-user.ts';
+import { describeWithMachines } from './support/fleet.ts';
+
+let site: Site;
+let installation: Installation;
+
+/** The processes of the installation and all that they have started, machines' own included. */
+function everyProcess(): number[] {
+  const found = new Set(familyOf(site.dataDir).map(({ pid }) => pid));
+  const parents = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => [Number(name), parentOf(name)] as const);
+  for (let before = 0; before < found.size; ) {
+    before = found.size;
+    for (const [pid, parent] of parents) if (found.has(parent)) found.add(pid);
+  }
+  return [...found];
+}
+
+function parentOf(pid: string): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return 0;
+  }
+}
+
+function sharesFiles({ pid }: ListeningSocket): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt');
+  } catch {
+    return false;
+  }
+}
+
+describeWithMachines('another user of this machine, beside real machines', () => {
+  beforeAll(async () => {
+    site = await makeSite({ SANDBOX_MACHINES: 'real' });
+    installation = await startInstallation(site);
+    await eventually('the demo agent runs', () => /SUCCEEDED after/.test(installation.terminal()), {
+      withinSeconds: 240,
+      describe: installation.terminal,
+    });
+  }, 300_000);
+
+  afterAll(async () => {
+    await installation?.stop();
+    await site?.remove();
+  }, 90_000);
+
+  it('has the service, the sandbox and the database before it, and no way to anything else', async () => {
+    const sockets = listeningSockets(everyProcess());
+    const { url, stripeApiUrl, databaseUrl } = installation.connection;
+    const known = [url, stripeApiUrl, databaseUrl].map((address) => Number(new URL(address).port));
+    // Tailscale, headscale, the gate and the machines have networks of their own.
+    expect(sockets.filter(({ isHere }) => !isHere).map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['tcp', 'udp', 'unix']),
+    );
+    const here = sockets.filter(({ kind, isHere }) => isHere && kind !== 'unix');
+    expect([...new Set(here.map(({ place }) => place))].sort()).toEqual(
+      known.map((port) => `127.0.0.1:${port}`).sort(),
+    );
+    await using nobody = await becomeOtherUser();
+    const files = sockets.filter(
+      (socket) =>
+        socket.kind === 'unix' &&
+        (socket.place.startsWith('@') || socket.place === '' ? socket.isHere : sharesFiles(socket)),
+    );
+    const answers = await Promise.all(
+      files.map(
+        async (socket) => `${socket.place} ${await nobody.try({ kind: 'unix', path: absolute(socket) })}`,
+      ),
+    );
+    expect(answers.filter((answer) => answer.endsWith(' OK'))).toEqual([]);
+  }, 60_000);
+});
+
+/** The kernel shows a path as it was given, which may be one in the listener's own folder. */
+const absolute = ({ place, pid }: ListeningSocket) =>
+  /^[/@]/.test(place) ? place : join(readlinkSync(`/proc/${pid}/cwd`), place);
