@@ -32,7 +32,7 @@ async function check(role: string, vars: Record<string, unknown>): Promise<strin
 
 describeWithAnsible('the arguments of the roles', () => {
   it.each([
-    ['tailnet', ['tailnet_address', 'tailnet_hostname']],
+    ['tailnet', ['tailnet_address']],
     ['hardening', ['hardening_health_port']],
     ['agent', ['agent_id', 'agent_host', 'agent_health_port']],
   ])('%s names those that are missing', { timeout: 30_000 }, async (role, required) => {

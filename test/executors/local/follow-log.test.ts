@@ -28,7 +28,7 @@ it('holds no line that is too long for anybody, and goes on after it', async () 
   const stop = followProgress(path, (line) => told.push(line));
   const long = 'x'.repeat(10_000);
   for (let times = 0; times < 200; times++) appendFileSync(path, `progress: ${long}`);
-  appendFileSync(path, `\nprogress: One: ok (0.2 s)\nprogress: ${long}\nprogress: Zwei: größer (0.1 s)\n`);
+  appendFileSync(path, `\nOne: ok (0.2 s)\n${long}\nZwei: größer (0.1 s)\n`);
   await stop();
   expect(told).toEqual(['One: ok (0.2 s)', 'Zwei: größer (0.1 s)']);
 });
