@@ -22,7 +22,9 @@ beforeEach(async () => {
     const key = request.headers.authorization?.replace('Bearer ', '') ?? '';
     const answer = request.url?.endsWith('/v1/account')
       ? accounts[key] && { id: accounts[key] }
-      : devices && { devices: devices.map((name) => ({ nodeId: name, name, hostname: name, addresses: [] })) };
+      : devices && {
+          devices: devices.map((name) => ({ nodeId: name, name, hostname: name, addresses: [] })),
+        };
     response.statusCode = answer ? 200 : 401;
     response.end(JSON.stringify(answer ?? { message: 'API token invalid' }));
   });
