@@ -37,8 +37,8 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     const outputs = {
       serverId: String(server.id),
       serverName: server.name,
-      ipv4: server.public_net.ipv4?.ip ?? '',
-      ipv6: agent.ipv6 ?? '',
+      ipv4: server.public_net.ipv4?.ip ?? null,
+      ipv6: agent.ipv6,
       tailnetIp,
       tailnetName,
       tailnetNodeId,

@@ -188,6 +188,14 @@ test('a refresh records the addresses as they are and whether the agent answers'
   });
 });
 
+test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
+  const made = server('a1', 42);
+  made.public_net.ipv4 = null;
+  world.servers.push(made);
+  world.devices.push(device);
+  expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
+});
+
 test('a refresh that gets no healthy answer says unhealthy', async () => {
   world.servers.push(server('a1', 42));
   world.devices.push(device);

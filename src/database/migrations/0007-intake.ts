@@ -38,6 +38,8 @@ const STAND_IN: Record<string, string> = {
 
 const MEND = [
   `alter table agents add column rollback_error text`,
+  // An earlier refresh wrote an empty text for an address that there is not.
+  `update agents set ipv4 = nullif(ipv4, ''), ipv6 = nullif(ipv6, '') where ipv4 = '' or ipv6 = ''`,
   ...Object.entries(WRONG).flatMap(([column, wrong]) => [
     `insert into audit_log (actor, action, agent_id, details)
        select 'service', 'agent.mended', agent_id, jsonb_build_object('column', '${column}', 'was', left(${column}, 200))
