@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getAgent } from '../agents/store.ts';
+import { getAgentForOperation } from '../agents/for-operation.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
 import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
@@ -141,7 +141,7 @@ async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<AgentEffect> {
-  const agent = await getAgent(deps.database, operation.agent_id);
+  const agent = await getAgentForOperation(deps.database, operation.agent_id);
   const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {

@@ -53,6 +53,10 @@ export class DeviceMissingError extends PermanentError {
 
 /** @throws DeviceMissingError where the device was deleted, or its tag taken away. */
 export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
+  if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
+    throw new DeviceMissingError(
+      "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
+    );
   const device = await findDevice(tailscale, run.agent);
   const tailnetIp = device === undefined ? undefined : addressOf(device);
   if (device === undefined || tailnetIp === undefined)
