@@ -43,9 +43,11 @@ export function attributeDevices(
     if (resource.kind !== 'device') return resource;
     const sharers = resource.addresses.flatMap((address) => byAddress.get(address) ?? []);
     const [first] = sharers;
-    const recorded =
-      byNodeId.get(resource.id) ?? (sharers.length === 1 && first?.nodeId === null ? first : undefined);
-    const agentId = recorded?.agentId ?? joinNames.get(resource.hostname) ?? null;
+    const joinedFor = joinNames.get(resource.hostname);
+    // An address can be given to another device once its own is deleted: one that joined for somebody else is that.
+    const isAt = first?.nodeId === null && (joinedFor === undefined || joinedFor === first.agentId);
+    const recorded = byNodeId.get(resource.id) ?? (sharers.length === 1 && isAt ? first : undefined);
+    const agentId = recorded?.agentId ?? joinedFor ?? null;
     const known: DeviceResource = { ...resource, agentId };
     findings.push(...findingsOn(known, { recorded, sharers, joinNames }));
     return known;
