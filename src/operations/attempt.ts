@@ -121,8 +121,9 @@ async function work(
 }
 
 /**
- * Where the configuration is to blame for a failure, the operation has not failed: it waits until that is mended. A cloud that asks to be
- * left alone knows its caller; asking it at once whether all is well would only spend more of the quota.
+ * Where the configuration is to blame for a failure, the operation has not failed: it waits until that is
+ * mended. A cloud that asks to be left alone knows its caller; asking it at once whether all is well would
+ * only spend more of the quota.
  */
 async function blameOf(
   { readiness }: AttemptDeps,

@@ -19,8 +19,8 @@ export function waitingKinds(readiness: Readiness | undefined): OperationKind[] 
 const SILENT_SECONDS = 10;
 
 /**
- * Writes on every queued operation that could run why no worker takes it, once for each reason, and takes that back where it is mended.
- * While another worker could take it, nothing is written.
+ * Writes on every queued operation that could run why no worker takes it, once for each reason, and takes
+ * that back where it is mended. While another worker could take it, nothing is written.
  */
 export async function tellWaiting(database: Database, readiness: Readiness): Promise<void> {
   const kinds = waitingKinds(readiness);

@@ -86,8 +86,9 @@ export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> 
 }
 
 /**
- * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed or killed attempt has left, which
- * joined under names that nobody else can guess. A device with the agent's readable name alone may be anybody's.
+ * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed
+ * or killed attempt has left, which joined under names that nobody else can guess. A device with the agent's
+ * readable name alone may be anybody's.
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
@@ -117,7 +118,10 @@ export async function removeKeys(
   }
 }
 
-/** Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left alone, and said. */
+/**
+ * Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left
+ * alone, and said.
+ */
 export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
@@ -134,7 +138,10 @@ export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promi
     run.log(`${name} (${id}) has the name or the labels of this agent's, but is not its own: left alone`);
 }
 
-/** The agent's own servers and keys, with or without labels, and what has its name or its labels and is not its own. */
+/**
+ * The agent's own servers and keys, with or without labels, and what has its name or its labels and is not
+ * its own.
+ */
 export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
   const labels = agentLabels(agent.agent_id);
   const name = agentName(agent.agent_id);

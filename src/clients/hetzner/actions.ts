@@ -59,7 +59,10 @@ export function createServerActions(call: Call): ServerActions {
   };
 }
 
-/** @returns the actions that it takes, none where the firewall is applied already; undefined where there is no such firewall or server. */
+/**
+ * @returns the actions that it takes, none where the firewall is applied already; undefined where there is no
+ * such firewall or server.
+ */
 export async function beginToApply(
   call: Call,
   { firewallId, serverId }: { firewallId: number; serverId: string },

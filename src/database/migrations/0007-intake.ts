@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What comes from clouds, machines, runners and Stripe is what its column's name says, whatever program writes it. Rows from before are
- * mended first, since a row that breaks a check could not be changed at all any more, not even to destroy its agent.
+ * What comes from clouds, machines, runners and Stripe is what its column's name says, whatever program
+ * writes it. Rows from before are mended first, since a row that breaks a check could not be changed at all
+ * any more, not even to destroy its agent.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [...MEND, ...CHECKS]) await sql.raw(statement).execute(db);
@@ -30,7 +31,10 @@ const WRONG: Record<string, string> = {
   tailnet_name: `not ${NAME('tailnet_name')}`,
 };
 
-/** In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere. Each is another's. */
+/**
+ * In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere.
+ * Each is another's.
+ */
 const STAND_IN: Record<string, string> = {
   server_id: `'0' || (hashtextextended(agent_id, 0) & 72057594037927935)::text`,
   tailnet_ip: `'2001:db8::' || to_hex(hashtextextended(agent_id, 0) & 65535) || ':' || to_hex(hashtextextended(agent_id, 1) & 65535)`,

@@ -47,7 +47,10 @@ const fields = {
 /** A stack's inputs as a runner sends them: all of them, each checked, and nothing besides. */
 export const agentInputsSchema = z.strictObject(fields);
 
-/** What a stack is told is of the agent whose row it is written into. @throws InvalidInputError that names what is another's */
+/**
+ * What a stack is told is of the agent whose row it is written into.
+ * @throws InvalidInputError that names what is another's
+ */
 export function refuseForeignInputs(
   inputs: z.infer<typeof agentInputsSchema>,
   operation: OperationRow,

@@ -6,7 +6,10 @@ export interface Probe {
   name: string;
   /** Which operations wait while it is not well. */
   blocks(kind: OperationKind): boolean;
-  /** @returns what was found, for a person. @throws what is wrong: MisconfiguredError, or what a client throws. */
+  /**
+   * @returns what was found, for a person.
+   * @throws what is wrong: MisconfiguredError, or what a client throws.
+   */
   look(): Promise<string>;
   /** What a person does where the other side refuses what is configured. */
   cure: string;
