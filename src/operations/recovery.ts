@@ -85,6 +85,9 @@ export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> 
   }
 }
 
+/** Every attempt of a rebuild makes one; a row that names more has been told so, and must not keep a worker busy. */
+const MOST_GENERATIONS = 1_000;
+
 /**
  * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed
  * or killed attempt has left, which joined under names that nobody else can guess. A device with the agent's
@@ -96,7 +99,8 @@ export async function listOwnDevices(
 ): Promise<TailnetDevice[]> {
   const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
   const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
-  for (let generation = 1; generation <= (inputs?.keyGeneration ?? 0); generation++)
+  const last = inputs?.keyGeneration ?? 0;
+  for (let generation = Math.max(1, last - MOST_GENERATIONS + 1); generation <= last; generation++)
     names.add(vault.joinName(agent.agent_id, generation));
   return (await tailscale.listDevices()).filter(
     (device) => isRecordedDevice(agent, device) || (isAgentDevice(device) && names.has(device.hostname)),

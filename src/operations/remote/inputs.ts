@@ -66,6 +66,10 @@ export function refuseForeignInputs(
   for (const [field, value] of Object.entries(own))
     if (inputs[field as keyof typeof inputs] !== value)
       throw new InvalidInputError(`inputs.${field} is not the agent's of this job`);
-  if (inputs.keyGeneration < (known?.keyGeneration ?? 1))
+  const generation = known?.keyGeneration ?? 1;
+  if (inputs.keyGeneration < generation)
     throw new InvalidInputError('inputs.keyGeneration is lower than the recorded one');
+  // Whatever is left of an agent is looked for by each of its generations.
+  if (inputs.keyGeneration > generation + 1)
+    throw new InvalidInputError('inputs.keyGeneration is not the next one');
 }
