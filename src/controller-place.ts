@@ -85,7 +85,10 @@ async function openClaimedPlace(
 
 const deviceFile = (stateDir: string) => join(stateDir, 'device-id');
 
-/** Which device the place was when it was last on the tailnet; kept apart from tailscaled's state, which may be lost or given up. */
+/**
+ * Which device the place was when it was last on the tailnet; kept apart from tailscaled's state, which may
+ * be lost or given up.
+ */
 function readDevice(stateDir: string): string | undefined {
   try {
     return readFileSync(deviceFile(stateDir), 'utf8');

@@ -138,8 +138,8 @@ function agentServer(
     },
     {
       ...hetzner,
-      // They matter at the creation only; a newer image or key must not replace a customer's server. Labels that others have added are theirs:
-      // the service puts back its own, and leaves those.
+      // They matter at the creation only; a newer image or key must not replace a customer's server. Labels
+      // that others have added are theirs: the service puts back its own, and leaves those.
       ignoreChanges: ['userData', 'sshKeys', 'image', 'labels'],
       customTimeouts: { create: '10m', update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
@@ -156,7 +156,10 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
 
 const joinNameOf = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
-/** The name is the one that the device is about to be given; the machine's own, which it can change, is of no account. */
+/**
+ * The name is the one that the device is about to be given; the machine's own, which it can change, is of no
+ * account.
+ */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
     { hostname: joinNameOf(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },

@@ -20,8 +20,8 @@ export interface AgentInputs {
   /** Raised when a new tailnet key is needed: after a lost create, a used or an expired key. */
   keyGeneration: number;
   /**
-   * The hostname under which the server joins the tailnet, of this generation alone: nobody else can guess it, so nobody else can be
-   * taken for it. Unset in stacks made before there were such names.
+   * The hostname under which the server joins the tailnet, of this generation alone: nobody else can guess
+   * it, so nobody else can be taken for it. Unset in stacks made before there were such names.
    */
   joinName?: string;
   healthPort: number;
@@ -48,7 +48,10 @@ export interface FoundResources {
   serverId?: string;
 }
 
-/** The agent's device on the tailnet, once it has been recorded: from then on it is not looked up by a name any more. */
+/**
+ * The agent's device on the tailnet, once it has been recorded: from then on it is not looked up by a name
+ * any more.
+ */
 export interface KnownDevice {
   tailnetIp: string;
   tailnetName: string;

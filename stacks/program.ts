@@ -17,8 +17,8 @@ export interface AgentProgram {
 }
 
 /**
- * The Pulumi program for one stack: resources in, outputs out. `tellUserData` hears what the server is, or would be, installed with;
- * it is no output, since it holds secrets.
+ * The Pulumi program for one stack: resources in, outputs out. `tellUserData` hears what the server is, or
+ * would be, installed with; it is no output, since it holds secrets.
  */
 export function createProgram(
   program: StackProgram,

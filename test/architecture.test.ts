@@ -85,7 +85,7 @@ function folderOf(file: string): string | undefined {
 
 test('the imports were found', () => {
   expect(imports.length).toBeGreaterThan(500);
-  expect(imports).toContainEqual({ from: 'src/operations/attempt.ts', to: 'src/agents/store.ts' });
+  expect(imports).toContainEqual({ from: 'src/operations/claims.ts', to: 'src/agents/store.ts' });
 });
 
 test('every folder says what it may import', () => {

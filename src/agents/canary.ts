@@ -8,8 +8,9 @@ const CANARY_TEXT = 'The passphrase is the right one.';
 const TRIED_AGENTS = 20;
 
 /**
- * Makes sure that the passphrase is the one that this database's secrets were sealed under: it must open a canary that was sealed at the
- * first start. A database from before there was one is judged by the keys of its agents.
+ * Makes sure that the passphrase is the one that this database's secrets were sealed under: it must open a
+ * canary that was sealed at the first start. A database from before there was one is judged by the keys of
+ * its agents.
  * @throws Error that says what to do.
  */
 export async function checkPassphrase(database: Database, vault: Vault): Promise<void> {
@@ -42,7 +43,10 @@ function opensCanary(vault: Vault, canary: Buffer): boolean {
   }
 }
 
-/** One that opens is enough: single keys may have been sealed under a wrong passphrase by a version that did not check. */
+/**
+ * One that opens is enough: single keys may have been sealed under a wrong passphrase by a version that did
+ * not check.
+ */
 async function opensAnAgent(database: Database, vault: Vault): Promise<boolean> {
   const agents = await database
     .selectFrom('agents')

@@ -2,7 +2,11 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
-/** A join name is an agent's for good, so that the device that joins under it is known by the row, before and after its end. @throws ConflictError */
+/**
+ * A join name is an agent's for good, so that the device that joins under it is known by the row, before and
+ * after its end.
+ * @throws ConflictError
+ */
 export async function recordJoinName(
   database: Database,
   agentId: string,

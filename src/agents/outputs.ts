@@ -2,8 +2,9 @@ import { z } from 'zod';
 import type { AgentOutputs } from './store.ts';
 
 /**
- * What comes back from a cloud or a runner of an agent's server. It ends in command lines, addresses and pages, so each of these is what
- * its name says and nothing else; the columns hold the same rules (migration 0007).
+ * What comes back from a cloud or a runner of an agent's server. It ends in command lines, addresses and
+ * pages, so each of these is what its name says and nothing else; the columns hold the same rules (migration
+ * 0007).
  */
 
 /** Hetzner's ids are numbers, kept as text. */

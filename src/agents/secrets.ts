@@ -62,8 +62,8 @@ export interface Vault {
   /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
-   * The hostname under which a server with the tailnet key of this generation joins: the same at every repetition, and not to be
-   * guessed without the passphrase. A DNS label of 37 characters.
+   * The hostname under which a server with the tailnet key of this generation joins: the same at every
+   * repetition, and not to be guessed without the passphrase. A DNS label of 37 characters.
    */
   joinName(agentId: string, keyGeneration: number): string;
   /** Whether `open` would succeed. */

@@ -144,14 +144,14 @@ export async function markFailed(trx: Database, agentId: string, error: string):
   await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
 }
 
-/** Why what a failed provision has made could not be taken away yet: it may be billed. No effect in other states. */
+/** Why what a failed provision has made is still there, and may be billed. No effect in other states. */
 export async function recordRollbackFailure(trx: Database, agentId: string, error: string): Promise<void> {
   await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
 /**
- * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit nothing. The next provision
- * makes new ones.
+ * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit
+ * nothing. The next provision makes new ones.
  */
 export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
   await trx

@@ -23,10 +23,16 @@ const UNAVAILABLE_CODES = new Set([
 const UNAVAILABLE_TEXT =
   /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
 
-/** Errors that came out of a database's connection and say that it is away. Whatever else was reset or refused is not among them. */
+/**
+ * Errors that came out of a database's connection and say that it is away. Whatever else was reset or refused
+ * is not among them.
+ */
 const away = new WeakSet<Error>();
 
-/** Whether an error says that the database is away (as opposed to having refused a statement, or to another connection that broke). */
+/**
+ * Whether an error says that the database is away (as opposed to having refused a statement, or to another
+ * connection that broke).
+ */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return away.has(error) || (error.cause !== undefined && isDatabaseUnavailable(error.cause));
@@ -46,8 +52,8 @@ function saysAway(error: Error): boolean {
 type Done = (error: Error | undefined, ...rest: never[]) => void;
 
 /**
- * The database's boundary: every parameter of every statement is text that Postgres takes, and an error that says that the database is away
- * is known as the database's.
+ * The database's boundary: every parameter of every statement is text that Postgres takes, and an error that
+ * says that the database is away is known as the database's.
  */
 export class GuardedPool extends pg.Pool {
   constructor(config: pg.PoolConfig) {

@@ -12,9 +12,10 @@ export interface Stamp {
 type Names = Record<string, string>;
 
 /**
- * Stamps an empty database with its mode and accounts; later starts must bring the same. What a vendor says an account is decides,
- * since one account has several keys and names; the configured texts count only where the vendor was never asked, or cannot be now.
- * An account that is new (a provider not configured before) is added; one that differs is refused.
+ * Stamps an empty database with its mode and accounts; later starts must bring the same. What a vendor says
+ * an account is decides, since one account has several keys and names; the configured texts count only where
+ * the vendor was never asked, or cannot be now. An account that is new (a provider not configured before) is
+ * added; one that differs is refused.
  * @throws Error that says which of them differs, and what to do.
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {

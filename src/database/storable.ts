@@ -1,9 +1,15 @@
 import { InvalidInputError } from '../errors.ts';
 
-/** Far deeper than anything a vendor sends, and far below where Postgres or this recursion would run out of stack. */
+/**
+ * Far deeper than anything a vendor sends, and far below where Postgres or this recursion would run out of
+ * stack.
+ */
 const MAX_DEPTH = 64;
 
-/** What Postgres refuses in a text, and half a surrogate pair, become U+FFFD: the rest of a message is worth keeping. */
+/**
+ * What Postgres refuses in a text, and half a surrogate pair, become U+FFFD: the rest of a message is worth
+ * keeping.
+ */
 function storableText(text: string): string {
   return text.toWellFormed().replaceAll('\u0000', '\ufffd');
 }
@@ -22,7 +28,10 @@ export function cutText(text: string, maxLength: number): string {
 
 declare const stored: unique symbol;
 
-/** JSON text that a `jsonb` column takes. Nothing but `jsonText` makes it, so nothing else gets into such a column. */
+/**
+ * JSON text that a `jsonb` column takes. Nothing but `jsonText` makes it, so nothing else gets into such a
+ * column.
+ */
 export type JsonText = string & { readonly [stored]: true };
 
 /** @throws InvalidInputError where it is nested deeper than any sensible document. */

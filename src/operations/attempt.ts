@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getAgent } from '../agents/store.ts';
+import { getAgentForOperation } from '../agents/for-operation.ts';
 import type { Fence } from '../clients/pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../database/connect.ts';
-import { CancelledError, errorMessage, LostError, RetryableError } from '../errors.ts';
+import { cutText } from '../database/storable.ts';
+import { CancelledError, errorMessage, LostError, RateLimitedError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, type OperationRow, renewLease } from './claims.ts';
 import type { AgentEffect } from './effects.ts';
 import { Lease, type LeaseTimes, leaseTimes } from './lease.ts';
+import { LONGEST_LINE } from './lengths.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import { type Runbooks, runbookFor } from './run.ts';
@@ -107,7 +109,7 @@ async function work(
     }
     const waitsFor = await blameOf(deps, operation, error);
     if (waitsFor !== undefined) {
-      const why = `${errorMessage(error)}\n${waitsFor}`;
+      const why = `${cutText(errorMessage(error), LONGEST_LINE)}\n${waitsFor}`;
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep, why));
       return { status, error: errorMessage(error) };
     }
@@ -118,14 +120,18 @@ async function work(
   }
 }
 
-/** Where the configuration is to blame for a failure, the operation has not failed: it waits until that is mended. */
+/**
+ * Where the configuration is to blame for a failure, the operation has not failed: it waits until that is
+ * mended. A cloud that asks to be left alone knows its caller; asking it at once whether all is well would
+ * only spend more of the quota.
+ */
 async function blameOf(
   { readiness }: AttemptDeps,
   { kind }: OperationRow,
   error: unknown,
 ): Promise<string | undefined> {
-  if (readiness === undefined || error instanceof CancelledError || error instanceof LostError)
-    return undefined;
+  const saysNothing = [CancelledError, LostError, RateLimitedError].some((Class) => error instanceof Class);
+  if (readiness === undefined || saysNothing) return undefined;
   await readiness.recheck();
   return readiness.waitReason(kind);
 }
@@ -141,7 +147,7 @@ async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<AgentEffect> {
-  const agent = await getAgent(deps.database, operation.agent_id);
+  const agent = await getAgentForOperation(deps.database, operation.agent_id);
   const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {

@@ -1,6 +1,6 @@
 /**
- * What waits to be told while more comes than can be told: the newest of it. Of what `mayBeLeftOut` at most so many are kept; the rest
- * is never lost.
+ * What waits to be told while more comes than can be told: the newest of it. Of what `mayBeLeftOut` at most
+ * so many are kept; the rest is never lost.
  */
 export class Backlog<T> {
   readonly #most: number;

@@ -18,8 +18,9 @@ export interface Claim {
 }
 
 /**
- * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no older queued one.
- * Raises its attempt number and gives it a lease. Concurrent callers get different operations; those of the kinds in `waiting` are left.
+ * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no
+ * older queued one. Raises its attempt number and gives it a lease. Concurrent callers get different
+ * operations; those of the kinds in `waiting` are left.
  */
 export async function claimNext(
   database: Database,

@@ -16,8 +16,8 @@ export const addressOf = ({ addresses }: TailnetDevice): string | undefined =>
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
- * The agent's device as the control server has it now: by the id that was recorded, or, for an agent made before ids were, by its recorded
- * address. Never by a name: a machine chooses its hostname itself.
+ * The agent's device as the control server has it now: by the id that was recorded, or, for an agent made
+ * before ids were, by its recorded address. Never by a name: a machine chooses its hostname itself.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
@@ -53,6 +53,10 @@ export class DeviceMissingError extends PermanentError {
 
 /** @throws DeviceMissingError where the device was deleted, or its tag taken away. */
 export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
+  if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
+    throw new DeviceMissingError(
+      "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
+    );
   const device = await findDevice(tailscale, run.agent);
   const tailnetIp = device === undefined ? undefined : addressOf(device);
   if (device === undefined || tailnetIp === undefined)
@@ -65,8 +69,9 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
 }
 
 /**
- * Which device the stack has just configured. The Ansible run has proven, by its host key, that the agent's own server has this address, and
- * the control server gives an address to one device; its id is what counts from here on.
+ * Which device the stack has just configured. The Ansible run has proven, by its host key, that the agent's
+ * own server has this address, and the control server gives an address to one device; its id is what counts
+ * from here on.
  */
 export async function identify(
   tailscale: TailscaleClient,
@@ -99,7 +104,8 @@ async function nameAndTell(tailscale: TailscaleClient, run: Run, device: Tailnet
 type Nameable = Pick<TailnetDevice, 'nodeId' | 'name'>;
 
 /**
- * Gives a device the agent's name, which its machine cannot change afterwards; where a device that is not ours has that name, a longer one.
+ * Gives a device the agent's name, which its machine cannot change afterwards; where a device that is not
+ * ours has that name, a longer one.
  * @returns the full name, and whether the shorter one was taken
  */
 export async function giveName(

@@ -3,7 +3,10 @@ import type { AgentRow } from '../agents/store.ts';
 import type { HetznerClient, HetznerServer, HetznerSshKey } from '../clients/hetzner/hetzner.ts';
 import { PermanentError } from '../errors.ts';
 
-/** Labels by which what the service makes of an agent in a Hetzner project is found. They never say whose a server is: anybody can change them. */
+/**
+ * Labels by which what the service makes of an agent in a Hetzner project is found. They never say whose a
+ * server is: anybody can change them.
+ */
 export const agentLabels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
 
 export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
@@ -12,9 +15,10 @@ export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
 export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
 
 /**
- * The agent's server: the one whose id its row has recorded, whatever it is called and labelled by now. Where none is recorded, or that one is
- * gone, the one of its name (Hetzner knows a name once in a project), if it carries the mark of this agent's provision: a crash lies between its
- * creation and its record. @throws PermanentError where it cannot be told, so that nothing is done to what may be somebody else's.
+ * The agent's server: the one whose id its row has recorded, whatever it is called and labelled by now. Where
+ * none is recorded, or that one is gone, the one of its name (Hetzner knows a name once in a project), if it
+ * carries the mark of this agent's provision: a crash lies between its creation and its record.
+ * @throws PermanentError where it cannot be told, so that nothing is done to what may be somebody else's.
  */
 export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<HetznerServer | undefined> {
   const recorded = await recordedServer(hetzner, agent);
@@ -28,8 +32,9 @@ export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise
 }
 
 /**
- * By the recorded id alone. @throws PermanentError where name and label agree that it is another agent's: the row has been told a wrong id,
- * e.g. by a mistaken runner.
+ * By the recorded id alone.
+ * @throws PermanentError where name and label agree that it is another agent's: the row has been told a wrong
+ * id, e.g. by a mistaken runner.
  */
 export async function recordedServer(
   hetzner: Pick<HetznerClient, 'getServer'>,
@@ -61,7 +66,10 @@ export async function presentServer(hetzner: ServerLookup, agent: Owner): Promis
 
 type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setLabels'>;
 
-/** What exists of an agent at Hetzner, whether or not the stack's state knows it; a key that has lost its labels gets them back. */
+/**
+ * What exists of an agent at Hetzner, whether or not the stack's state knows it; a key that has lost its
+ * labels gets them back.
+ */
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([
     lookUpServer(hetzner, agent),

@@ -19,8 +19,8 @@ export function waitingKinds(readiness: Readiness | undefined): OperationKind[] 
 const SILENT_SECONDS = 10;
 
 /**
- * Writes on every queued operation that could run why no worker takes it, once for each reason, and takes that back where it is mended.
- * While another worker could take it, nothing is written.
+ * Writes on every queued operation that could run why no worker takes it, once for each reason, and takes
+ * that back where it is mended. While another worker could take it, nothing is written.
  */
 export async function tellWaiting(database: Database, readiness: Readiness): Promise<void> {
   const kinds = waitingKinds(readiness);
@@ -45,12 +45,35 @@ async function tellKind(database: Database, kind: OperationKind, reason: string)
       .where(nobodyElse)
       .returning(['o.operation_id', 'o.attempt'])
       .execute();
-    for (const row of told)
+    const lately = await toldLately(trx, told, reason);
+    for (const row of told.filter(({ operation_id: id }) => !lately.has(id)))
       await appendEvents(trx, row.operation_id, row.attempt, [
         { type: 'log', data: { line: reason, stream: 'service' } },
         { type: 'status', data: { status: 'queued', attempt: row.attempt, error: reason } },
       ]);
   });
+}
+
+/** Workers that miss different things take turns in saying so; each says it once in so many minutes. */
+const AGAIN_MINUTES = 10;
+
+async function toldLately(
+  trx: Database,
+  operations: readonly { operation_id: string }[],
+  reason: string,
+): Promise<Set<string>> {
+  if (operations.length === 0) return new Set();
+  const rows = await trx
+    .selectFrom('operation_events')
+    .select('operation_id')
+    .where(
+      'operation_id',
+      'in',
+      operations.map(({ operation_id: id }) => id),
+    )
+    .where(sql<boolean>`data->>'line' = ${reason} and at > now() - make_interval(mins => ${AGAIN_MINUTES})`)
+    .execute();
+  return new Set(rows.map(({ operation_id: id }) => id));
 }
 
 /** No live worker whose own checks are all well. */

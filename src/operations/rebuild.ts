@@ -22,11 +22,11 @@ interface Prepared {
 }
 
 /**
- * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the disk is lost, and the agent joins the
- * tailnet as a new device with a new key and new host keys. Where there is no server any more, one is made. An agent that Hetzner refuses to
- * install anew goes on as it was.
- * Every attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have installed has nothing to lose,
- * so nobody has to find out how far that attempt came.
+ * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the
+ * disk is lost, and the agent joins the tailnet as a new device with a new key and new host keys. Where there
+ * is no server any more, one is made. An agent that Hetzner refuses to install anew goes on as it was. Every
+ * attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have
+ * installed has nothing to lose, so nobody has to find out how far that attempt came.
  */
 export function createRebuild(deps: ReconfigureDeps): Runbook {
   return async (run) => {
@@ -99,8 +99,9 @@ async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }
 }
 
 /**
- * Hetzner itself cuts the power of what it installs anew. Nothing that the agent lives by is taken from it before the new disk is there: its device
- * goes as the one of before, so that the new one, which may have joined by then, stays.
+ * Hetzner itself cuts the power of what it installs anew. Nothing that the agent lives by is taken from it
+ * before the new disk is there: its device goes as the one of before, so that the new one, which may have
+ * joined by then, stays.
  */
 async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled): Promise<void> {
   const { inputs, keys, server } = prepared;
@@ -121,7 +122,10 @@ async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled)
 
 type Reinstalled = Prepared & { server: HetznerServer };
 
-/** The keys are written down before the disk shows them, and what was written before is put back where Hetzner says that it did nothing. */
+/**
+ * The keys are written down before the disk shows them, and what was written before is put back where Hetzner
+ * says that it did nothing.
+ */
 async function install(
   deps: ReconfigureDeps,
   run: Run,

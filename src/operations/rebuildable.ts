@@ -9,8 +9,8 @@ const LOOK_MS = 1_000;
 const AT_REST = new Set(['running', 'off']);
 
 /**
- * Asks whether Hetzner would install the server anew, before anything of the agent is touched for it: its key, its device and its power are
- * what a refusal would cost it. What another action holds is waited for.
+ * Asks whether Hetzner would install the server anew, before anything of the agent is touched for it: its
+ * key, its device and its power are what a refusal would cost it. What another action holds is waited for.
  * @throws PermanentError where it is protected, RetryableError where it does not come to rest.
  */
 export async function untilRebuildable(

@@ -85,9 +85,13 @@ export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> 
   }
 }
 
+/** Every attempt of a rebuild makes one; a row that names more has been told so, and must not keep a worker busy. */
+const MOST_GENERATIONS = 1_000;
+
 /**
- * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed or killed attempt has left, which
- * joined under names that nobody else can guess. A device with the agent's readable name alone may be anybody's.
+ * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed
+ * or killed attempt has left, which joined under names that nobody else can guess. A device with the agent's
+ * readable name alone may be anybody's.
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
@@ -95,7 +99,8 @@ export async function listOwnDevices(
 ): Promise<TailnetDevice[]> {
   const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
   const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
-  for (let generation = 1; generation <= (inputs?.keyGeneration ?? 0); generation++)
+  const last = inputs?.keyGeneration ?? 0;
+  for (let generation = Math.max(1, last - MOST_GENERATIONS + 1); generation <= last; generation++)
     names.add(vault.joinName(agent.agent_id, generation));
   return (await tailscale.listDevices()).filter(
     (device) => isRecordedDevice(agent, device) || (isAgentDevice(device) && names.has(device.hostname)),
@@ -117,7 +122,10 @@ export async function removeKeys(
   }
 }
 
-/** Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left alone, and said. */
+/**
+ * Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left
+ * alone, and said.
+ */
 export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
@@ -134,7 +142,10 @@ export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promi
     run.log(`${name} (${id}) has the name or the labels of this agent's, but is not its own: left alone`);
 }
 
-/** The agent's own servers and keys, with or without labels, and what has its name or its labels and is not its own. */
+/**
+ * The agent's own servers and keys, with or without labels, and what has its name or its labels and is not
+ * its own.
+ */
 export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
   const labels = agentLabels(agent.agent_id);
   const name = agentName(agent.agent_id);

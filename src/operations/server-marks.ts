@@ -6,7 +6,10 @@ import type { Run } from './run.ts';
 
 export type MarksClient = ServerLookup & Pick<HetznerClient, 'setLabels' | 'applyFirewall'>;
 
-/** What an agent's own server should have and has not, e.g. since a console, or a tool of somebody's, has changed it. */
+/**
+ * What an agent's own server should have and has not, e.g. since a console, or a tool of somebody's, has
+ * changed it.
+ */
 export interface MissingMarks {
   /** Labels as they should be: ours, and whatever else is there; undefined where ours are right. */
   labels: Record<string, string> | undefined;
@@ -25,7 +28,10 @@ export function missingMarks(server: HetznerServer, agent: Owner): MissingMarks 
   return labels === undefined && missing === undefined ? undefined : { labels, firewallId: missing };
 }
 
-/** The agent's server, found by what is recorded, with its labels and its firewall put back. @throws PermanentError where there is none. */
+/**
+ * The agent's server, found by what is recorded, with its labels and its firewall put back.
+ * @throws PermanentError where there is none.
+ */
 export async function findServer(deps: { hetzner: MarksClient }, run: Run): Promise<HetznerServer> {
   const server = await presentServer(deps.hetzner, run.agent);
   await restoreMarks(deps, run, server);

@@ -43,9 +43,10 @@ function claimOf(row: OperationRow): Claim {
 const WORKER_STOPS = 'The worker is stopping; the operation will be taken up again.';
 
 /**
- * active → queued without counting: the worker is going away in good order, or cannot work as it is configured, and hands the operation
- * back; `why` is for its log. One that a person has
- * asked to end is cancelled instead: nobody should take it up again. @throws LostError
+ * active → queued without counting: the worker is going away in good order, or cannot work as it is
+ * configured, and hands the operation back; `why` is for its log. One that a person has asked to end is
+ * cancelled instead: nobody should take it up again.
+ * @throws LostError
  */
 export async function handBack(
   { database, queue }: SettleDeps,

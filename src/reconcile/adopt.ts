@@ -14,8 +14,8 @@ export type Adoption = Extract<DeviceFinding, { action: 'adopt' }>;
 export const CALLS_PER_ADOPTION = 3;
 
 /**
- * Records which device an agent has that was made before devices were recorded, and gives it the agent's name for good. A kill between the
- * two leaves a device with its name, and the next sweep does both again.
+ * Records which device an agent has that was made before devices were recorded, and gives it the agent's name
+ * for good. A kill between the two leaves a device with its name, and the next sweep does both again.
  * @returns whether it was still to be done.
  */
 export async function adoptDevice(

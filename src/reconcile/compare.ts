@@ -48,7 +48,10 @@ export type Finding =
 const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
 const KEEP: Verdict = { action: 'keep' };
 
-/** What does not fit together between the clouds and the rows, devices having been given to their agents. Nothing is said of what fits. */
+/**
+ * What does not fit together between the clouds and the rows, devices having been given to their agents.
+ * Nothing is said of what fits.
+ */
 export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
   const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
   const owned = ownResources(cloud.resources, byId);
@@ -86,7 +89,8 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
-  // The service gives each its agent's name, which is unique in a project: another one only carries a label, as anybody could have put it there.
+  // The service gives each its agent's name, which is unique in a project: another one only carries a label,
+  // as anybody could have put it there.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };

@@ -24,8 +24,9 @@ export interface Attributed {
 }
 
 /**
- * Says whose the devices are: by the recorded id; by the recorded address where no id has been recorded; and what no row names, by the name under
- * which it joined, which nobody but its own server has known. What a device calls itself besides is only reported.
+ * Says whose the devices are: by the recorded id; by the recorded address where no id has been recorded; and
+ * what no row names, by the name under which it joined, which nobody but its own server has known. What a
+ * device calls itself besides is only reported.
  * `joinNames`: agents by the names under which servers were to join.
  */
 export function attributeDevices(
@@ -43,9 +44,12 @@ export function attributeDevices(
     if (resource.kind !== 'device') return resource;
     const sharers = resource.addresses.flatMap((address) => byAddress.get(address) ?? []);
     const [first] = sharers;
-    const recorded =
-      byNodeId.get(resource.id) ?? (sharers.length === 1 && first?.nodeId === null ? first : undefined);
-    const agentId = recorded?.agentId ?? joinNames.get(resource.hostname) ?? null;
+    const joinedFor = joinNames.get(resource.hostname);
+    // An address can be given to another device once its own is deleted: one that joined for somebody else is
+    // that.
+    const isAt = first?.nodeId === null && (joinedFor === undefined || joinedFor === first.agentId);
+    const recorded = byNodeId.get(resource.id) ?? (sharers.length === 1 && isAt ? first : undefined);
+    const agentId = recorded?.agentId ?? joinedFor ?? null;
     const known: DeviceResource = { ...resource, agentId };
     findings.push(...findingsOn(known, { recorded, sharers, joinNames }));
     return known;

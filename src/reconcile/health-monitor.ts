@@ -44,8 +44,9 @@ const SETTINGS: MonitorSettings = {
 };
 
 /**
- * Asks every running agent now and then whether it is healthy, for as long as it runs; the workers of an installation share the agents.
- * A question or a look that hangs is given up: it holds up neither the next one nor the stop.
+ * Asks every running agent now and then whether it is healthy, for as long as it runs; the workers of an
+ * installation share the agents. A question or a look that hangs is given up: it holds up neither the next
+ * one nor the stop.
  */
 export function startHealthMonitor(
   deps: MonitorDeps,

@@ -14,7 +14,9 @@ interface ServerMarks {
   kind: 'server';
   operationId: string | null;
   deleting: boolean;
-  /** The agent that its label names; `agentId` is that of the row that has recorded the server, where one has. */
+  /**
+   * The agent that its label names; `agentId` is that of the row that has recorded the server, where one has.
+   */
   labelledFor: string | null;
   firewallIds: number[];
 }
@@ -53,7 +55,9 @@ export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo)
   return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
 }
 
-/** A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say. */
+/**
+ * A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say.
+ */
 export function deviceResource(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;
   const { nodeId: id, name, hostname, addresses } = device;

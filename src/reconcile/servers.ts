@@ -15,7 +15,8 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Gives each server to the agent whose row has recorded its id: anybody can change a label, so it counts only where no row knows the server.
+ * Gives each server to the agent whose row has recorded its id: anybody can change a label, so it counts only
+ * where no row knows the server.
  * @returns the resources, each with its true agent.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
@@ -41,7 +42,8 @@ interface MendDeps {
 
 /**
  * Puts back what a live agent's own server has lost, while its row is locked and nothing is under way for it.
- * @returns what a person should read; undefined where nothing is missing any more, or an operation has begun since.
+ * @returns what a person should read; undefined where nothing is missing any more, or an operation has begun
+ * since.
  */
 export async function mendServer(
   { hetzner, database }: MendDeps,

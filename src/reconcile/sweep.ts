@@ -126,7 +126,10 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
   return counts;
 }
 
-/** Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is short. */
+/**
+ * Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is
+ * short.
+ */
 async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   for (const adoption of adoptions) {
     deps.signal.throwIfAborted();

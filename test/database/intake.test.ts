@@ -21,6 +21,7 @@ test('rows that an earlier version let in are mended, and can be changed and des
       '{"keyGeneration": 3}'),
     ('bad', 'u', 'r', 'l', 'p', 'running', '-x', '-y', 'v4', 'v6', '-oKnownHostsCommand=x', 'a b', '{"keyGeneration": "abc"}'),
     ('worse', 'u', 'r', 'l', 'p', 'stopped', 'srv', null, null, null, 'nowhere', null, '{"keyGeneration": -1}'),
+    ('single', 'u', 'r', 'l', 'p', 'running', '43', 'agent-single', '192.0.2.3', '', '100.64.0.3', 'agent-single.t.ts.net', null),
     ('new', 'u', 'r', 'l', 'p', 'requested', null, null, null, null, null, null, null)`.execute(at.database);
   await sql`insert into operations (agent_id, kind, status, executor, error, step, workflow_run_id, finished_at)
     values ('bad', 'provision', 'failed', 'local', repeat('e', 9000), repeat('s', 300), '..', now())`.execute(
@@ -29,6 +30,7 @@ test('rows that an earlier version let in are mended, and can be changed and des
   const good = await rowOf('good');
   await intake.up(at.database as Kysely<unknown>);
   expect(await rowOf('good')).toEqual({ ...good, rollback_error: null });
+  expect(await rowOf('single')).toMatchObject({ ipv6: null, health: 'unknown', error: null });
   expect(await rowOf('bad')).toMatchObject({
     server_name: null,
     ipv4: null,

@@ -6,6 +6,7 @@ import { jsonText } from '../../src/database/storable.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createDestroy, createRollback } from '../../src/operations/destroy.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
+import { removeDevices } from '../../src/operations/recovery.ts';
 import { createRefresh } from '../../src/operations/refresh.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { ask, claim, type Installation, openInstallation, order } from './support/installation.ts';
@@ -59,6 +60,22 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   expect(world.servers.map((one) => one.id)).toEqual([43]);
   await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+});
+
+test('a row that names generations without end keeps no worker busy with them', async () => {
+  const { run } = await destroying();
+  const most = { agentId: 'a1', keyGeneration: 5_000 };
+  const agent = { ...run.agent, inputs: most } as unknown as typeof run.agent;
+  let asked = 0;
+  const joinName = (id: string, generation: number) => {
+    asked += 1;
+    return world.vault.joinName(id, generation);
+  };
+  const hostname = world.vault.joinName('a1', 5_000);
+  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
+  await removeDevices({ ...world.deps, vault: { joinName } }, { ...run, agent });
+  expect(world.devices).toEqual([]);
+  expect(asked).toBe(1_000);
 });
 
 test('a server that somebody else made under another’s label is not touched', async () => {
@@ -186,6 +203,14 @@ test('a refresh records the addresses as they are and whether the agent answers'
     tailnet_name: 'agent-a1.tail.ts.net',
     tailnet_node_id: 'd1',
   });
+});
+
+test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
+  const made = server('a1', 42);
+  made.public_net.ipv4 = null;
+  world.servers.push(made);
+  world.devices.push(device);
+  expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
 });
 
 test('a refresh that gets no healthy answer says unhealthy', async () => {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sql } from 'kysely';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { outputColumns } from '../../src/agents/store.ts';
 import { createDestroy } from '../../src/operations/destroy.ts';
 import { createProvision } from '../../src/operations/provision.ts';
@@ -153,4 +154,42 @@ test('two live agents never have one address, nor one device', async () => {
     'agents_tailnet_node_id',
   );
   await write({ tailnetIp: '100.64.0.2', tailnetNodeId: 'n2' });
+});
+
+describe('where an earlier version has recorded the address of one agent for another too', () => {
+  beforeEach(async () => {
+    await provisioned();
+    await sql`drop index agents_tailnet_ip`.execute(at.database);
+    await order(at, 'a2');
+    await at.database
+      .updateTable('operations')
+      .set({ status: 'cancelled', finished_at: new Date() })
+      .where('agent_id', '=', 'a2')
+      .execute();
+    await at.database.updateTable('agents').set({ tailnet_node_id: null }).execute();
+    await at.database
+      .updateTable('agents')
+      .set({ tailnet_ip: OUTPUTS.tailnetIp, server_id: '43', status: 'running' })
+      .where('agent_id', '=', 'a2')
+      .execute();
+  });
+  afterEach(async () => {
+    await at.empty();
+    await sql`create unique index agents_tailnet_ip on agents (tailnet_ip)`.execute(at.database);
+  });
+
+  test('neither takes the device off the tailnet with itself', async () => {
+    callItself('n1', 'agent-a1');
+    expect((await runNext('destroy')).effect).toEqual({ kind: 'destroyed' });
+    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
+  });
+
+  test('a refresh says so, gives the device no name, and advises nothing that costs a disk', async () => {
+    world.names.length = 0;
+    expect((await runNext('refresh')).effect).toMatchObject({
+      kind: 'unhealthy',
+      error: expect.stringContaining('names the same address'),
+    });
+    expect(world.names).toEqual([]);
+  });
 });

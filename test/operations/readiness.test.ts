@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createOpenFence } from '../../src/clients/pulumi/fence.ts';
-import { PermanentError } from '../../src/errors.ts';
+import { PermanentError, RateLimitedError } from '../../src/errors.ts';
 import { presentOperations } from '../../src/http/operations/present-operations.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { readEvents } from '../../src/operations/events.ts';
@@ -119,6 +119,30 @@ test('a try that fails while the configuration is wrong does not count, whatever
   expect(lines).toContain('unable to authenticate (unauthorized)\nWaits until the token is right');
   state.wrong = undefined;
   expect(await until((row) => row.status === 'succeeded', id)).toMatchObject({ attempt: 2, retry_count: 0 });
+});
+
+test('a try that a spent quota ends is repeated with patience, and the quota is not asked how it is', async () => {
+  const { state, readiness } = configuration();
+  state.onRecheck = () => {
+    state.wrong = 'no answer';
+  };
+  await start(readiness, async () => {
+    throw new RateLimitedError('429 (rate_limit_exceeded)', { seconds: 60 });
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  const waiting = await until((row) => row.status === 'queued' && row.attempt === 1, id);
+  expect(waiting).toMatchObject({ retry_count: 1 });
+  expect(waiting.run_after.getTime()).toBeGreaterThan(waiting.updated_at.getTime() + 50_000);
+  expect(state.rechecks).toBe(0);
+});
+
+test('two workers whose reasons differ do not tell them to an order again and again', async () => {
+  const { operation_id: id } = await order(at, 'a1');
+  const [one, other] = [configuration('Waits for the plugins'), configuration('Waits for the tailnet')];
+  for (let look = 0; look < 5; look++)
+    for (const { readiness } of [one, other]) await tellWaiting(at.database, readiness);
+  const lines = (await readEvents(at.database, id, 0)).flatMap(({ data }) => data.line ?? []);
+  expect(lines).toEqual(['Waits for the plugins', 'Waits for the tailnet']);
 });
 
 test('a try that fails for a reason of its own fails, after the configuration was looked at', async () => {

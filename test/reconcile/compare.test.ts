@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { AGENT_STATUSES } from '../../src/agents/states.ts';
 import { type AgentView, compare, explain, type Finding } from '../../src/reconcile/compare.ts';
+import { attributeDevices } from '../../src/reconcile/devices.ts';
 import type { Resource } from '../../src/reconcile/resources.ts';
 import { attributeServers } from '../../src/reconcile/servers.ts';
 
@@ -217,4 +218,20 @@ test('a server is missed within the pages that were read, and nowhere else', () 
   );
   expect(found([], agents, { after: 5, upTo: 10 })).toEqual(['report server-gone server 10']);
   expect(found([], agents, null)).toEqual([]);
+});
+
+describe('an address that was recorded without the id of its device', () => {
+  const before = agent({ nodeId: null });
+
+  test('says whose the device is', () => {
+    const alone = attributeDevices([device('n7', null)], [before], new Map());
+    expect(alone.findings).toMatchObject([{ action: 'adopt', agentId: 'a1', resource: { id: 'n7' } }]);
+  });
+
+  test('says nothing once a server that joined for another agent has got it', () => {
+    const resource = { ...device('n7', null), hostname: 'join-x' } as Resource;
+    const { resources, findings } = attributeDevices([resource], [before], new Map([['join-x', 'a2']]));
+    expect(resources[0]?.agentId).toBe('a2');
+    expect(findings).toEqual([]);
+  });
 });

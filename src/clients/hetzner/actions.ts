@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RetryableError } from '../../errors.ts';
 import { parseAnswer } from '../answer.ts';
 import { HttpError } from '../request.ts';
-import { ActionFailedError, LockedError } from './refusals.ts';
+import { ActionFailedError, afterBegun, LockedError } from './refusals.ts';
 
 /** What can be done to a server that exists. Each call returns when Hetzner says that its action has succeeded. */
 export interface ServerActions {
@@ -59,7 +59,10 @@ export function createServerActions(call: Call): ServerActions {
   };
 }
 
-/** @returns the actions that it takes, none where the firewall is applied already; undefined where there is no such firewall or server. */
+/**
+ * @returns the actions that it takes, none where the firewall is applied already; undefined where there is no
+ * such firewall or server.
+ */
 export async function beginToApply(
   call: Call,
   { firewallId, serverId }: { firewallId: number; serverId: string },
@@ -108,7 +111,10 @@ async function untilFinished(
     if (Date.now() > deadline)
       throw new RetryableError(`Hetzner's ${name} (action ${now.id}) took more than ${ACTION_SECONDS} s`);
     await sleep(pause, undefined, { signal });
-    now = parseAnswer(started, await call('GET', `/actions/${now.id}`, { signal }), 'Hetzner').action;
+    const answer = await call('GET', `/actions/${now.id}`, { signal }).catch((error: unknown) => {
+      throw afterBegun(error);
+    });
+    now = parseAnswer(started, answer, 'Hetzner').action;
   }
 }
 

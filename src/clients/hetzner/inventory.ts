@@ -37,7 +37,10 @@ export interface HetznerInventory {
   removeSshKey(keyId: string): Promise<void>;
   /** Replaces a server's labels. */
   setLabels(serverId: string, labels: Record<string, string>): Promise<void>;
-  /** Puts a server under a firewall, and waits for nothing. @returns false where Hetzner has no such firewall, or no such server. */
+  /**
+   * Puts a server under a firewall, and waits for nothing.
+   * @returns false where Hetzner has no such firewall, or no such server.
+   */
   applyFirewall(firewallId: number, serverId: string): Promise<boolean>;
 }
 

@@ -19,8 +19,23 @@ export function hetznerError(error: unknown): unknown {
   return new Class(error.message, { cause: error });
 }
 
-/** Whether Hetzner has said that it did not do it. A call without an answer, or with a fault of the server's, may have been carried out. */
+const begun = new WeakSet<object>();
+
+/**
+ * Remembers that an error came out of the wait for an action: whatever Hetzner refused then, it was not the
+ * action.
+ */
+export function afterBegun(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null) begun.add(error);
+  return error;
+}
+
+/**
+ * Whether Hetzner has said that it did not do it. A call without an answer, or with a fault of the server's,
+ * may have been carried out.
+ */
 export function wasRefused(error: unknown): boolean {
+  if (typeof error === 'object' && error !== null && begun.has(error)) return false;
   if (error instanceof HttpError) return error.status < 500;
   return [PermanentError, RateLimitedError, LockedError, ActionFailedError].some(
     (Class) => error instanceof Class,

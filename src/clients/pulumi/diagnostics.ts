@@ -1,7 +1,8 @@
 /**
- * What the providers' diagnostics say without what their frameworks put around it. Resources on terraform-plugin-framework say everything
- * twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>: <detail>`. Those on SDK v2 begin with the place in
- * their own source and repeat the cause in a list.
+ * What the providers' diagnostics say without what their frameworks put around it. Resources on
+ * terraform-plugin-framework say everything twice, over several lines: `[ERROR] <detail>`, a line `:
+ * <summary>`, then `<summary>: <detail>`. Those on SDK v2 begin with the place in their own source and repeat
+ * the cause in a list.
  */
 
 const FRAMEWORK = /^\[ERROR\] /;
@@ -42,7 +43,10 @@ function withoutSdkFrame(text: string): string {
 
 const BEGINS = /^\s*error:\s*(.*)$/i;
 const BULLET = /^\s*\*\s*(.*)$/;
-/** What a message over several lines ends before: the next one, the next resource, the next part of the CLI's output. */
+/**
+ * What a message over several lines ends before: the next one, the next resource, the next part of the CLI's
+ * output.
+ */
 const ENDS = /^\s*(error|warning|info):|^ {0,3}\S.*\):$|^[A-Z][a-z]+:$/i;
 
 /** The messages of `error:` lines and of the lists below them, each once, without frames. */

@@ -24,7 +24,10 @@ export class StackExistsError extends RetryableError {
 const PERMANENT =
   /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
-/** Tailscale's client ends its messages with the status: a refused credential, or tags that the credential may not give. */
+/**
+ * Tailscale's client ends its messages with the status: a refused credential, or tags that the credential may
+ * not give.
+ */
 const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
 
 const LOCKED =

@@ -17,7 +17,10 @@ export interface MissingPlugin {
   version: string;
 }
 
-/** Which of the stacks' provider plugins the CLI would not find. `folder` is where it keeps those that it installs. */
+/**
+ * Which of the stacks' provider plugins the CLI would not find. `folder` is where it keeps those that it
+ * installs.
+ */
 export function findPlugins(places: PluginPlaces): { missing: MissingPlugin[]; folder: string } {
   const folder = join(places.pulumiHome ?? join(places.home ?? '', '.pulumi'), 'plugins');
   const onPath = [
@@ -33,7 +36,10 @@ export function findPlugins(places: PluginPlaces): { missing: MissingPlugin[]; f
 
 const program = ({ name }: MissingPlugin) => `pulumi-resource-${name}`;
 
-/** The CLI takes the version that a stack's SDK asks for and no other; what it has not finished installing has a mark beside it. */
+/**
+ * The CLI takes the version that a stack's SDK asks for and no other; what it has not finished installing has
+ * a mark beside it.
+ */
 function isInstalled(folder: string, plugin: MissingPlugin): boolean {
   const place = join(folder, `resource-${plugin.name}-v${plugin.version}`);
   return !existsSync(`${place}.partial`) && isExecutable(join(place, program(plugin)));

@@ -4,7 +4,10 @@ import { readFile } from 'node:fs/promises';
 const TAILNET = 0x64400000;
 const TAILNET_MASK = 0xffc00000;
 
-/** Whether this host has a route of its own to tailnet addresses, by a router that is on the tailnet. Linux alone says so. */
+/**
+ * Whether this host has a route of its own to tailnet addresses, by a router that is on the tailnet. Linux
+ * alone says so.
+ */
 export async function routesToTailnet(file = '/proc/net/route'): Promise<boolean> {
   const text = await readFile(file, 'utf8').catch(() => '');
   return text

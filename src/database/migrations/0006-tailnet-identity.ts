@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Whose device is whose: by the id that the control server gave it, not by a hostname, which its machine can change. Agents made before have
- * no id yet; the sweep and every operation on them look it up by their address.
+ * Whose device is whose: by the id that the control server gave it, not by a hostname, which its machine can
+ * change. Agents made before have no id yet; the sweep and every operation on them look it up by their
+ * address.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
@@ -23,8 +24,8 @@ const STATEMENTS = [
 ];
 
 /**
- * An earlier version could record one agent's address for another. Such rows are left to a person, so they cannot be in the index; the sweep
- * reports them.
+ * An earlier version could record one agent's address for another. Such rows are left to a person, so they
+ * cannot be in the index; the sweep reports them.
  */
 async function uniqueAddresses(db: Kysely<unknown>): Promise<void> {
   const shared = await sql<{ agentId: string }>`

@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What comes from clouds, machines, runners and Stripe is what its column's name says, whatever program writes it. Rows from before are
- * mended first, since a row that breaks a check could not be changed at all any more, not even to destroy its agent.
+ * What comes from clouds, machines, runners and Stripe is what its column's name says, whatever program
+ * writes it. Rows from before are mended first, since a row that breaks a check could not be changed at all
+ * any more, not even to destroy its agent.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [...MEND, ...CHECKS]) await sql.raw(statement).execute(db);
@@ -30,7 +31,10 @@ const WRONG: Record<string, string> = {
   tailnet_name: `not ${NAME('tailnet_name')}`,
 };
 
-/** In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere. Each is another's. */
+/**
+ * In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere.
+ * Each is another's.
+ */
 const STAND_IN: Record<string, string> = {
   server_id: `'0' || (hashtextextended(agent_id, 0) & 72057594037927935)::text`,
   tailnet_ip: `'2001:db8::' || to_hex(hashtextextended(agent_id, 0) & 65535) || ':' || to_hex(hashtextextended(agent_id, 1) & 65535)`,
@@ -38,6 +42,8 @@ const STAND_IN: Record<string, string> = {
 
 const MEND = [
   `alter table agents add column rollback_error text`,
+  // An earlier refresh wrote an empty text for an address that there is not.
+  `update agents set ipv4 = nullif(ipv4, ''), ipv6 = nullif(ipv6, '') where ipv4 = '' or ipv6 = ''`,
   ...Object.entries(WRONG).flatMap(([column, wrong]) => [
     `insert into audit_log (actor, action, agent_id, details)
        select 'service', 'agent.mended', agent_id, jsonb_build_object('column', '${column}', 'was', left(${column}, 200))

@@ -1,6 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Who is signed in to the dashboard: shared by every API process, so that signing out ends a session everywhere. */
+/**
+ * Who is signed in to the dashboard: shared by every API process, so that signing out ends a session
+ * everywhere.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
 }

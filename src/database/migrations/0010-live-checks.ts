@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What live mode finds out before an order does: what vendors call its accounts, whether the passphrase is the right one, and what is
- * wrong with a worker's configuration, for which operations wait.
+ * What live mode finds out before an order does: what vendors call its accounts, whether the passphrase is
+ * the right one, and what is wrong with a worker's configuration, for which operations wait.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
@@ -43,7 +43,8 @@ const STATEMENTS = [
      primary key (worker_id, name),
      check (ok or cure is not null))`,
 
-  // Keys that were sealed under a wrong passphrase would keep a rolled-back agent from ever being provisioned again.
+  // Keys that were sealed under a wrong passphrase would keep a rolled-back agent from ever being provisioned
+  // again.
   `update agents a set secrets = null
      where status = 'failed' and server_id is null and exists (
        select 1 from operations o where o.agent_id = a.agent_id and o.kind = 'rollback' and o.status = 'succeeded'

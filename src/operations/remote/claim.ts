@@ -1,5 +1,5 @@
+import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
-import { getAgent } from '../../agents/store.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../clients/pulumi/fence.ts';
 import type { Database } from '../../database/connect.ts';
 import type { Secret } from '../../secret.ts';
@@ -42,7 +42,7 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
     const row = await lockFor(trx, deps.callbackSecret, sender);
     const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: true });
     await beat(trx, begun);
-    const { secrets, ...agent } = await getAgent(trx, begun.agent_id);
+    const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
     // Under the lock: no other attempt of this agent begins meanwhile.
     const ownLogin = await letIn(deps, begun);
     return {

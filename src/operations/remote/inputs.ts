@@ -47,7 +47,10 @@ const fields = {
 /** A stack's inputs as a runner sends them: all of them, each checked, and nothing besides. */
 export const agentInputsSchema = z.strictObject(fields);
 
-/** What a stack is told is of the agent whose row it is written into. @throws InvalidInputError that names what is another's */
+/**
+ * What a stack is told is of the agent whose row it is written into.
+ * @throws InvalidInputError that names what is another's
+ */
 export function refuseForeignInputs(
   inputs: z.infer<typeof agentInputsSchema>,
   operation: OperationRow,
@@ -63,6 +66,10 @@ export function refuseForeignInputs(
   for (const [field, value] of Object.entries(own))
     if (inputs[field as keyof typeof inputs] !== value)
       throw new InvalidInputError(`inputs.${field} is not the agent's of this job`);
-  if (inputs.keyGeneration < (known?.keyGeneration ?? 1))
+  const generation = known?.keyGeneration ?? 1;
+  if (inputs.keyGeneration < generation)
     throw new InvalidInputError('inputs.keyGeneration is lower than the recorded one');
+  // Whatever is left of an agent is looked for by each of its generations.
+  if (inputs.keyGeneration > generation + 1)
+    throw new InvalidInputError('inputs.keyGeneration is not the next one');
 }

@@ -91,7 +91,10 @@ export async function recordForRunner(
   }
 }
 
-/** A runner with another passphrase must not make what nobody could open afterwards: nothing is made before this is answered. */
+/**
+ * A runner with another passphrase must not make what nobody could open afterwards: nothing is made before
+ * this is answered.
+ */
 function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: RunnerRecord): void {
   if (record.kind !== 'inputs' || deps.opensKeys === undefined) return;
   if (!deps.opensKeys(row.agent_id, Buffer.from(record.sealedKeys, 'base64')))

@@ -30,8 +30,8 @@ export interface MonitorDeps {
 }
 
 /**
- * Looks at what operations need, now and again and again; writes down what it finds for everybody, and keeps it for its own worker.
- * Returns after the first look.
+ * Looks at what operations need, now and again and again; writes down what it finds for everybody, and keeps
+ * it for its own worker. Returns after the first look.
  */
 export async function startChecks(
   deps: MonitorDeps,

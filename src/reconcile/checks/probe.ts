@@ -1,4 +1,4 @@
-import { errorMessage, PermanentError } from '../../errors.ts';
+import { errorMessage, PermanentError, RateLimitedError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/states.ts';
 
 /** One thing that must be well before operations can succeed. Probes only read. */
@@ -6,7 +6,10 @@ export interface Probe {
   name: string;
   /** Which operations wait while it is not well. */
   blocks(kind: OperationKind): boolean;
-  /** @returns what was found, for a person. @throws what is wrong: MisconfiguredError, or what a client throws. */
+  /**
+   * @returns what was found, for a person.
+   * @throws what is wrong: MisconfiguredError, or what a client throws.
+   */
   look(): Promise<string>;
   /** What a person does where the other side refuses what is configured. */
   cure: string;
@@ -51,6 +54,9 @@ export async function runProbe(probe: Probe): Promise<Check> {
   try {
     return { name, ok: true, detail: await Promise.race([probe.look(), late]), cure: null };
   } catch (error) {
+    // Nothing is wrong with what is configured, and operations have their own patience with a spent quota.
+    if (error instanceof RateLimitedError)
+      return { name, ok: true, detail: 'its quota of calls is spent for the moment', cure: null };
     return { name, ok: false, detail: errorMessage(error).slice(0, 1_500), cure: cureOf(probe, error) };
   } finally {
     clearTimeout(timer);

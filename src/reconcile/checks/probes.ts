@@ -53,7 +53,8 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
           'Set TAILSCALE_TAILNET to the tailnet’s name, or leave it out.',
         );
       }
-      // A list of devices grows with the fleet; one that is not there costs nothing and takes the same permission.
+      // A list of devices grows with the fleet; one that is not there costs nothing and takes the same
+      // permission.
       await tailscale.hasDevice(NO_DEVICE);
       return 'the credential is accepted';
     },

@@ -33,7 +33,10 @@ export async function recordChecks(
 /** A worker that was silent for so long does not run any more. */
 const SILENT_SECONDS = 10;
 
-/** What the workers that run have last found: of each check the worst, which says at which host where there are several. */
+/**
+ * What the workers that run have last found: of each check the worst, which says at which host where there
+ * are several.
+ */
 export async function readChecks(database: Database): Promise<InstallationCheck[]> {
   const { rows } = await sql<InstallationCheck>`
     with alive as (select * from workers where seen_at > now() - make_interval(secs => ${SILENT_SECONDS})),

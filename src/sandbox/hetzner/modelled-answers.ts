@@ -1,6 +1,9 @@
 import { absentFamilies } from './catalogue/routes.ts';
 
-/** The calls that the official document of this repository lacks: answers as Hetzner's client libraries read them. */
+/**
+ * The calls that the official document of this repository lacks: answers as Hetzner's client libraries read
+ * them.
+ */
 export function modelledPaths(): Record<string, object> {
   const families = absentFamilies.flatMap(([plural, , hasActions]) => [
     [`/${plural}`, get(emptyList(plural))],

@@ -19,8 +19,8 @@ export function defaultName(ipv4: string): string {
 }
 
 /**
- * Sets the name of an address that belongs to one of these, which the caller has locked: of an IPv6 network any one
- * within it. 422 where it belongs to none. Not `apply`: it is only checked.
+ * Sets the name of an address that belongs to one of these, which the caller has locked: of an IPv6 network
+ * any one within it. 422 where it belongs to none. Not `apply`: it is only checked.
  */
 export async function setDnsPtr(
   db: Queryable,

@@ -52,7 +52,10 @@ export interface ControlServer {
   listDevices(): Promise<Device[]>;
   /** Cuts it off at once. @returns false where there is none with this id. */
   deleteDevice(id: string): Promise<boolean>;
-  /** @returns false where there is none with this id. @throws TailscaleError 400 for a name that another device has. */
+  /**
+   * @returns false where there is none with this id.
+   * @throws TailscaleError 400 for a name that another device has.
+   */
   changeDevice(id: string, change: DeviceChange): Promise<boolean>;
   /** @throws TailscaleError 400 where it refuses the policy. */
   enforcePolicy(text: string): Promise<void>;

@@ -60,7 +60,8 @@ export function nameOf(device: Pick<DeviceRow, 'label'>): string {
 
 /**
  * Gives a device a name that its machine cannot change; an empty one has it called by its hostname again.
- * @returns false where there is none with this id. @throws TailscaleError 400 where another device has the name.
+ * @returns false where there is none with this id.
+ * @throws TailscaleError 400 where another device has the name.
  */
 export async function nameDevice(pool: pg.Pool, id: string, name: string): Promise<boolean> {
   return inTransaction(pool, async (client) => {

@@ -30,7 +30,10 @@ const policySchema = z.object({
 /** A policy file as far as the sandbox reads it. */
 export type CheckedPolicy = z.output<typeof policySchema>;
 
-/** Parses a policy file. @throws TailscaleError 400 where it is no policy, or names a tag or group that it does not define. */
+/**
+ * Parses a policy file.
+ * @throws TailscaleError 400 where it is no policy, or names a tag or group that it does not define.
+ */
 export function checkPolicy(text: string): CheckedPolicy {
   const parsed = policySchema.safeParse(parseText(text));
   if (!parsed.success) {

@@ -3,10 +3,10 @@ import { TailscaleError } from './errors.ts';
 import { policyJson } from './policy-text.ts';
 
 /**
- * Throws Tailscale's 400 unless the policy file lets the caller give all these tags.
- * A tag exists where `tagOwners` names it. The administrator, to whom the API key belongs, owns every tag that exists;
- * an OAuth client owns its own tags and those whose owners include one of them.
- * Source: https://tailscale.com/kb/1215/oauth-clients, https://tailscale.com/kb/1337/policy-syntax#tag-owners
+ * Throws Tailscale's 400 unless the policy file lets the caller give all these tags. A tag exists where
+ * `tagOwners` names it. The administrator, to whom the API key belongs, owns every tag that exists; an OAuth
+ * client owns its own tags and those whose owners include one of them. Source:
+ * https://tailscale.com/kb/1215/oauth-clients, https://tailscale.com/kb/1337/policy-syntax#tag-owners
  */
 export function requirePermittedTags(policyText: string, tags: readonly string[], caller: Caller): void {
   const owners = readTagOwners(policyText);

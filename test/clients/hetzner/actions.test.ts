@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createHetznerClient } from '../../../src/clients/hetzner/hetzner.ts';
+import { wasRefused } from '../../../src/clients/hetzner/refusals.ts';
 import { PermanentError, RetryableError } from '../../../src/errors.ts';
 import { Secret } from '../../../src/secret.ts';
 import { type Cloud, hcloudToken, runningServer, startCloud } from '../../sandbox/hetzner/setup.ts';
@@ -93,6 +94,20 @@ test('an action that ends in an error is one to try again, and says why', async 
   await expect(powerOff).rejects.toThrow("Hetzner's poweroff ended in an error: the host is on fire");
   await expect(powerOff).rejects.toBeInstanceOf(RetryableError);
 });
+
+test.each([429, 401, 404])(
+  'a %i while an action is looked at is no refusal of the action',
+  async (status) => {
+    const { cloud, hetzner, serverId } = await setup({ serverActionMs: 1_000 });
+    const effect = { kind: 'status', status };
+    const times = { area: 'hetzner', method: 'GET', path: '/actions/*', times: 3, effect };
+    await cloud.control('POST', '/faults', times);
+    const rebuild = hetzner.rebuild(serverId, { image: 'debian-12', userData: '' }, never);
+    const error = await rebuild.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(Error);
+    expect(wasRefused(error)).toBe(false);
+  },
+);
 
 test('the wait ends with the attempt', async () => {
   const { hetzner, serverId } = await setup({ serverActionMs: 2_000 });

@@ -138,6 +138,7 @@ describe('what a runner records as inputs', () => {
     ['keyGeneration', 1.5],
     ['keyGeneration', null],
     ['keyGeneration', 1e12],
+    ['keyGeneration', 3],
     ['operationId', '00000000-0000-4000-8000-000000000000'],
     ['project', 'other'],
     ['location', '-x'],

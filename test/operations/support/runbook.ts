@@ -1,5 +1,6 @@
+import { getAgentForOperation } from '../../../src/agents/for-operation.ts';
 import { createVault } from '../../../src/agents/secrets.ts';
-import { getAgent, recordInputs } from '../../../src/agents/store.ts';
+import { recordInputs } from '../../../src/agents/store.ts';
 import type { HetznerServer, HetznerSshKey } from '../../../src/clients/hetzner/hetzner.ts';
 import { NameTakenError, type TailnetDevice } from '../../../src/clients/tailscale/tailscale.ts';
 import type { Executor } from '../../../src/executors/local/executor.ts';
@@ -203,7 +204,7 @@ export async function runOf(at: Installation, operation: OperationRow, world?: W
   const controller = new AbortController();
   const run: Run = {
     operation,
-    agent: await getAgent(at.database, operation.agent_id),
+    agent: await getAgentForOperation(at.database, operation.agent_id),
     signal: controller.signal,
     lease: new Lease(Date.now() + 20_000),
     backendUrl: new Secret('postgres://state'),

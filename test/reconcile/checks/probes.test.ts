@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HttpError } from '../../../src/clients/request.ts';
-import { PermanentError, RetryableError } from '../../../src/errors.ts';
+import { PermanentError, RateLimitedError, RetryableError } from '../../../src/errors.ts';
 import { runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
   hetznerProbe,
@@ -44,6 +44,11 @@ describe('hetzner', () => {
       detail: refused.message,
       cure: expect.stringContaining('Set HCLOUD_TOKEN'),
     });
+  });
+
+  test('a spent quota is no fault of the configuration: operations do not wait for it', async () => {
+    const limited = new RateLimitedError('GET /v1/firewalls: 429 (rate_limit_exceeded)');
+    expect(await runProbe(probe(throwing(limited)))).toMatchObject({ ok: true, cure: null });
   });
 
   test('one of another project is told as that', async () => {

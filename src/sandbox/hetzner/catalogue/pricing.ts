@@ -9,8 +9,9 @@ const addressTypes = [
 ];
 
 /**
- * What `GET /pricing` says, in euros. The official document of this repository lacks the call: the shape is the one that
- * Hetzner's client libraries read (hcloud-go, schema.Pricing). The amounts of servers are those of the server types.
+ * What `GET /pricing` says, in euros. The official document of this repository lacks the call: the shape is
+ * the one that Hetzner's client libraries read (hcloud-go, schema.Pricing). The amounts of servers are those
+ * of the server types.
  */
 export const pricing = {
   currency: 'EUR',

@@ -6,7 +6,10 @@ import { locations } from './locations.ts';
 import { pricing } from './pricing.ts';
 import { serverTypes } from './server-types.ts';
 
-/** What the sandbox does not sell: a project has none of it, and cannot order any. The second says where actions are listed. */
+/**
+ * What the sandbox does not sell: a project has none of it, and cannot order any. The second says where
+ * actions are listed.
+ */
 export const absentFamilies: readonly (readonly [plural: string, singular: string, hasActions: boolean])[] = [
   ['certificates', 'certificate', true],
   ['floating_ips', 'floating_ip', true],

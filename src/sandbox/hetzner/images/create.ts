@@ -11,7 +11,9 @@ export const createImageInput = z.object({
   labels: labelsInput.nullish(),
 });
 
-/** Makes an image of a server's disk as it is. It is there at once, and can be used when the action has ended. */
+/**
+ * Makes an image of a server's disk as it is. It is there at once, and can be used when the action has ended.
+ */
 export async function insertImage(
   { client, server, now, finishesAt, fails, realMachines }: ActionContext,
   { description, type, labels }: z.output<typeof createImageInput>,

@@ -121,8 +121,10 @@ export const enableBackup = setColumn('enable_backup', 'backup_window', '22-02')
 export const disableBackup = setColumn('disable_backup', 'backup_window', null);
 export const resetPassword: ServerAction = { command: 'reset_password', run: stay };
 
-/** Deletes: the server is visible as `deleting` until the action ends. The firewalls let go of it at once, and its backups
- * go with it. */
+/**
+ * Deletes: the server is visible as `deleting` until the action ends. The firewalls let go of it at once, and
+ * its backups go with it.
+ */
 export const deleteServer: ServerAction = {
   command: 'delete_server',
   async run(context) {

@@ -75,8 +75,8 @@ export function findServerType(reference: IdOrName): ServerType {
 }
 
 /**
- * Finds an image by name or id. The provider's name stands for one image an architecture, and the server type decides
- * which; snapshots and backups have ids alone, and need a disk of at least `diskGb` of their own.
+ * Finds an image by name or id. The provider's name stands for one image an architecture, and the server type
+ * decides which; snapshots and backups have ids alone, and need a disk of at least `diskGb` of their own.
  */
 export async function findImage(
   db: Queryable,
