@@ -160,11 +160,16 @@ function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<st
 
 /** @returns the status; of an answer that would go on, the head alone is waited for. A kept connection that was just closed is no answer. */
 export async function send(url: string, sent: Sent, agent: Agent): Promise<number> {
-  try {
-    return await sendOnce(url, sent, agent);
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ECONNRESET') throw error;
-    return await sendOnce(url, sent, new Agent());
+  for (let tries = 1; ; tries++) {
+    // A connection of its own that stays open: where it closes at once, an answer that comes before all of a large body is read may get lost.
+    const own = new Agent({ keepAlive: true });
+    try {
+      return await sendOnce(url, sent, tries === 1 ? agent : own);
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ECONNRESET' || tries === 3) throw error;
+    } finally {
+      own.destroy();
+    }
   }
 }
 
