@@ -120,6 +120,9 @@ async function work(
   }
 }
 
+/** Tries that counted neither as failed nor as lost: beyond this many, it is not the configuration alone that is to blame. */
+const MOST_UNCOUNTED = 20;
+
 /**
  * Where the configuration is to blame for a failure, the operation has not failed: it waits until that is
  * mended. A cloud that asks to be left alone knows its caller; asking it at once whether all is well would
@@ -127,11 +130,11 @@ async function work(
  */
 async function blameOf(
   { readiness }: AttemptDeps,
-  { kind }: OperationRow,
+  { kind, attempt, retry_count: failed, lost_count: lost }: OperationRow,
   error: unknown,
 ): Promise<string | undefined> {
   const saysNothing = [CancelledError, LostError, RateLimitedError].some((Class) => error instanceof Class);
-  if (readiness === undefined || saysNothing) return undefined;
+  if (readiness === undefined || saysNothing || attempt - failed - lost > MOST_UNCOUNTED) return undefined;
   await readiness.recheck();
   return readiness.waitReason(kind);
 }

@@ -136,6 +136,24 @@ test('a try that a spent quota ends is repeated with patience, and the quota is 
   expect(state.rechecks).toBe(0);
 });
 
+test('a configuration that is well whenever it is asked for and wrong whenever a try has failed does not repeat it for ever', async () => {
+  const { state, readiness } = configuration();
+  state.onRecheck = () => {
+    state.wrong = 'Waits until the token is right';
+    setTimeout(() => {
+      state.wrong = undefined;
+    }, 5);
+  };
+  await start(readiness, async () => {
+    throw new PermanentError('unable to authenticate (unauthorized)');
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  // As many as an unsteady cloud may have cost it already.
+  await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
+  const failed = await until((row) => row.status === 'failed', id);
+  expect(failed).toMatchObject({ attempt: 21, error: 'unable to authenticate (unauthorized)' });
+});
+
 test('two workers whose reasons differ do not tell them to an order again and again', async () => {
   const { operation_id: id } = await order(at, 'a1');
   const [one, other] = [configuration('Waits for the plugins'), configuration('Waits for the tailnet')];
