@@ -115,6 +115,8 @@ export function createAuthentication({
 
 /** Breaks an answer off that goes on after its session has ended. */
 function endWith(response: Response, isOpen: () => Promise<boolean>): void {
+  // Whoever left while we looked the session up is not told of again.
+  if (response.closed) return;
   const look = setInterval(() => {
     // While the database is away nobody can have signed out.
     isOpen().then(
