@@ -11,7 +11,13 @@ const OPTIONAL = ['STRIPE_API_URL', 'GITHUB_API_URL', 'GITHUB_OIDC_ISSUER', 'TAI
 /** A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's. */
 export function refuseOutside(reader: EnvironmentReader): void {
   const github = reader.text('EXECUTOR') === 'github-actions' || reader.text('GITHUB_PAT') !== undefined;
-  for (const name of [...REQUIRED, ...(github ? ['GITHUB_API_URL'] : [])])
+  const identity = reader.text('GITHUB_OIDC_AUDIENCE') !== undefined;
+  const required = [
+    ...REQUIRED,
+    ...(github ? ['GITHUB_API_URL'] : []),
+    ...(identity ? ['GITHUB_OIDC_ISSUER'] : []),
+  ];
+  for (const name of required)
     if (reader.text(name) === undefined)
       reader.problems.push(`${name} is missing: a rehearsal works with a sandbox on this machine`);
   for (const name of new Set([...REQUIRED, ...OPTIONAL])) {

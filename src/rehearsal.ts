@@ -33,10 +33,14 @@ export async function openConnections(config: LiveConfig): Promise<Connections> 
     providerHost: builtin ? builtinProviders : undefined,
   };
   const sandbox = await findSandbox(connections);
-  if (sandbox === undefined) return rehearsed;
+  const { tailscale } = connections;
+  const { loginServer } = tailscale;
+  if (sandbox === undefined) {
+    // Whoever is there, or will be: the default is Tailscale's own, and a rehearsal joins nothing outside this machine.
+    return { ...rehearsed, tailscale: { ...tailscale, loginServer: loginServer ?? tailscale.baseUrl } };
+  }
   const { url, machines } = sandbox;
   const isReal = machines.machines === 'real';
-  const { loginServer } = connections.tailscale;
   return {
     ...rehearsed,
     stripe: { ...connections.stripe, apiUrl: connections.stripe.apiUrl ?? url },
