@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { beforeEach, expect, test } from 'vitest';
-import { peerUserId } from '../../src/clients/peer-user.ts';
+import { type Ends, peerUserId } from '../../src/clients/peer-user.ts';
 import { peerUserId as sandboxPeerUserId } from '../../src/sandbox/peer-user.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 
@@ -70,7 +70,7 @@ test.each([
   const client = connect(server.port, '127.0.0.1');
   const socket = await server.accepted();
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  const ends = { localAddress, localPort, remoteAddress, remotePort };
+  const ends = { localAddress, localPort, remoteAddress, remotePort } as Ends;
   expect(look(ends)).toBe(process.getuid?.());
   expect(look({ ...ends, localAddress: '127.0.0.2' })).toBeUndefined();
   socket.destroy();
