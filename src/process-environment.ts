@@ -1,7 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import http from 'node:http';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import type { EnvironmentReader } from './environment-reader.ts';
 
 /** What child processes need of a process's environment. */
@@ -108,7 +107,8 @@ function checkTemporaryFolder(reader: EnvironmentReader): void {
   if (name === undefined) return;
   try {
     const folder = reader.pick([name])[name]!;
-    accessSync(join(folder, '.'), constants.W_OK | constants.X_OK);
+    // Not `join`, which takes the dot off again: with it a file is no folder.
+    accessSync(`${folder}/.`, constants.W_OK | constants.X_OK);
   } catch {
     reader.problems.push(`${name} must name a folder that is there and can be written to, or be left out`);
   }
