@@ -42,7 +42,8 @@ export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: stri
   const [issue] = parsed.error.issues;
   const place = issue === undefined || issue.path.length === 0 ? 'the answer' : issue.path.join('.');
   const message = `${from} answered something unexpected: ${place}: ${issue?.message ?? 'is not valid'}`;
-  throw new RetryableError(message.slice(0, LONGEST_TEXT), { cause: parsed.error });
+  // The place may be a name that the answer chose.
+  throw new RetryableError(oneLine(message), { cause: parsed.error });
 }
 
 /** What others say, as a piece of one line of a message of ours. */

@@ -79,7 +79,7 @@ function apiMessage(text: string): string {
 function apiCode(text: string): string | undefined {
   try {
     const code = (JSON.parse(text) as { error?: { code?: unknown } } | null)?.error?.code;
-    return typeof code === 'string' ? code : undefined;
+    return oneLine(code) || undefined;
   } catch {
     return undefined;
   }
