@@ -8,7 +8,9 @@ const PRIVATE = /^(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01
 const REQUIRED = ['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'];
 const OPTIONAL = ['STRIPE_API_URL', 'GITHUB_API_URL', 'GITHUB_OIDC_ISSUER', 'TAILSCALE_LOGIN_SERVER'];
 
-/** A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's. */
+/**
+ * A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's.
+ */
 export function refuseOutside(reader: EnvironmentReader): void {
   const github = reader.text('EXECUTOR') === 'github-actions' || reader.text('GITHUB_PAT') !== undefined;
   const identity = reader.text('GITHUB_OIDC_AUDIENCE') !== undefined;

@@ -11,7 +11,8 @@ export class AnswerTooLargeError extends RetryableError {
 }
 
 /**
- * The text of a body that is read up to `limitBytes`, as it is after decompression. Leaving the loop closes the stream.
+ * The text of a body that is read up to `limitBytes`, as it is after decompression. Leaving the loop closes
+ * the stream.
  * @throws AnswerTooLargeError
  */
 export async function readText(body: AsyncIterable<Uint8Array>, limitBytes = ANSWER_BYTES): Promise<string> {
@@ -35,7 +36,10 @@ export function parseJson(text: string, from: string): unknown {
   }
 }
 
-/** An answer as the shape that we rely on. `from` names who gave it. @throws RetryableError that says where it differs, without a value */
+/**
+ * An answer as the shape that we rely on. `from` names who gave it.
+ * @throws RetryableError that says where it differs, without a value
+ */
 export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: string): T {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;

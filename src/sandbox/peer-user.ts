@@ -10,8 +10,9 @@ const established = '01';
 const looks = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where it cannot be told.
- * Only an established connection counts: the kernel shows one whose process has let go of it as root's. Linux only.
+ * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where
+ * it cannot be told. Only an established connection counts: the kernel shows one whose process has let go of
+ * it as root's. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
   for (let look = 0; look < looks; look += 1) {
@@ -22,7 +23,9 @@ export function peerUserId(ends: Ends): number | undefined {
   return undefined;
 }
 
-/** By both whole ends: one port can be the start of connections to several addresses, each of another user's. */
+/**
+ * By both whole ends: one port can be the start of connections to several addresses, each of another user's.
+ */
 function findRow(table: string, ends: Ends): string[] | undefined {
   const peer = `${addressOf(ends.remoteAddress)}:${port(ends.remotePort)}`;
   const own = `${addressOf(ends.localAddress)}:${port(ends.localPort)}`;
@@ -44,7 +47,10 @@ function readTable(table: string): string {
 
 const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
 
-/** An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6 address. */
+/**
+ * An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6
+ * address.
+ */
 function addressOf(address = ''): string {
   const bytes = address.replace(/^::ffff:/, '').split('.');
   if (endianness() === 'LE') bytes.reverse();
