@@ -6,7 +6,10 @@ import { oneWord, withoutWrapping } from './environment-reader.ts';
 
 // What reads addresses is lenient: a line end within one would vanish without a word.
 const unbroken = z.string().regex(/^\S+$/, 'must be an address, without blanks or line ends in it');
-export const httpUrl = unbroken.pipe(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }));
+/** Without credentials: `fetch` refuses an address that has some, with a message that repeats them. */
+export const httpUrl = unbroken
+  .pipe(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }))
+  .refine((url) => !hasCredentials(url), 'must be an address without a user name and a password in it');
 /** An API's address. Paths are put behind it, so it has no slash at its end. */
 export const endpointUrl = httpUrl.transform((url) => url.replace(/\/+$/, ''));
 export const postgresUrl = unbroken.pipe(
@@ -25,7 +28,13 @@ export const userId = z
   .string()
   .regex(/^\d{1,10}$/, 'must be the number of a user')
   .transform(Number);
-export const hostName = z.string().regex(/^[\w.:-]+$/, 'must be a host name or an address');
+/** It becomes part of addresses. */
+export const hostName = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
+    'must be a host name or an address',
+  );
 /** State is encrypted with exactly this, here and on every runner. */
 export const passphrase = oneLine
   .refine((text) => text.trim() !== '', 'must not be blank')
@@ -101,4 +110,10 @@ function isNetwork(text: string): boolean {
   if (prefix === undefined) return NAMED_NETWORKS.includes(address) || isIP(address) !== 0;
   if (rest.length > 0 || isIP(address) === 0 || !/^[1-9]\d{0,2}$/.test(prefix)) return false;
   return Number(prefix) <= (isIPv4(address) ? 32 : 128);
+}
+
+function hasCredentials(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username !== '' || password !== '';
 }

@@ -4,8 +4,9 @@ import { Secret } from './secret.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the variables one at a time and collects what is wrong with them, so that one message can say all. What files of settings and
- * pasting leave around a value is taken off: blanks and line ends, then one pair of quotes.
+ * Reads the variables one at a time and collects what is wrong with them, so that one message can say all.
+ * What files of settings and pasting leave around a value is taken off: blanks and line ends, then one pair
+ * of quotes.
  */
 export class EnvironmentReader {
   readonly problems: string[] = [];

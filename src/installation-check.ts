@@ -8,8 +8,9 @@ import { ensureSibling } from './launch/databases.ts';
 import { askIdentities } from './live-identities.ts';
 
 /**
- * Before anything is done with a database: it is this installation's, of this mode, with these accounts and this passphrase. Only then is
- * Pulumi's database made beside it, unless that is somewhere of the operator's choice.
+ * Before anything is done with a database: it is this installation's, of this mode, with these accounts and
+ * this passphrase. Only then is Pulumi's database made beside it, unless that is somewhere of the operator's
+ * choice.
  * @throws Error that says what differs
  */
 export async function checkInstallation(
@@ -31,8 +32,8 @@ export async function checkInstallation(
 }
 
 /**
- * A tailnet without devices has no name to compare. Where this database's tailnet was told before and agents are on it, this is another
- * one: the controller would take itself for removed, and forget who it is.
+ * A tailnet without devices has no name to compare. Where this database's tailnet was told before and agents
+ * are on it, this is another one: the controller would take itself for removed, and forget who it is.
  */
 async function refuseEmptyTailnet(database: Database): Promise<void> {
   const stamped = await database.selectFrom('installation').select('identities').executeTakeFirst();

@@ -1,7 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import http from 'node:http';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import type { EnvironmentReader } from './environment-reader.ts';
 
 /** What child processes need of a process's environment. */
@@ -26,7 +25,10 @@ const DIRECT = ['NO_PROXY', 'no_proxy'];
 /** All gRPC here is between processes of this host, so its own settings can only lead away from it. */
 const MISLEADING = /^(PG[A-Z]+|(no_)?grpc_proxy)$/i;
 
-/** This host, in the forms that programs look for, and the networks that only the tailnet and the sandbox's machines are in. */
+/**
+ * This host, in the forms that programs look for, and the networks that only the tailnet and the sandbox's
+ * machines are in.
+ */
 const NEVER_PROXIED = [
   'localhost',
   '127.0.0.1',
@@ -40,8 +42,9 @@ const NEVER_PROXIED = [
 ];
 
 /**
- * The environment of whatever this service starts; there is no other. Credentials are not in it, nor is anything that leads a connection
- * between our own processes elsewhere: no `PG*`, and proxies are asked for outside addresses alone.
+ * The environment of whatever this service starts; there is no other. Credentials are not in it, nor is
+ * anything that leads a connection between our own processes elsewhere: no `PG*`, and proxies are asked for
+ * outside addresses alone.
  * @param ownHosts names and addresses of this installation, beside this host's own.
  */
 export function childEnvironment(
@@ -70,8 +73,8 @@ function proxyEnvironment(reader: EnvironmentReader, ownHosts: readonly string[]
 const withScheme = (proxy: string) => (/^[a-z0-9+.-]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`);
 
 /**
- * Makes the environment of this very process as clean as that of its children, for libraries that read it by themselves (pg, gRPC), and
- * sends calls to the outside through the proxies, where there are any.
+ * Makes the environment of this very process as clean as that of its children, for libraries that read it by
+ * themselves (pg, gRPC), and sends calls to the outside through the proxies, where there are any.
  * @param own of `childEnvironment`.
  */
 export function useOwnEnvironment(
@@ -95,20 +98,27 @@ const pairOf = (own: Record<string, string>, name: string): [string, string][] =
   own[name] === undefined ? [] : [[name, own[name]]];
 const isHttp = (proxy: string) => /^https?:\/\//i.test(proxy) && URL.canParse(proxy);
 
-/** What is said at the start about variables that would lead connections to Postgres elsewhere, if they were obeyed. */
+/**
+ * What is said at the start about variables that would lead connections to Postgres elsewhere, if they were
+ * obeyed.
+ */
 export function postgresNotice(environment: Readonly<Record<string, string | undefined>>): string[] {
   const names = Object.keys(environment).filter((name) => /^PG[A-Z]+$/.test(name) && environment[name]);
   if (names.length === 0) return [];
   return [`${names.sort().join(', ')}: not obeyed. How Postgres is reached, DATABASE_URL alone says.`];
 }
 
-/** Where temporary files go, as Node and Python choose it. A folder that is not there would be found out by the first order. */
+/**
+ * Where temporary files go, as Node and Python choose it. A folder that is not there would be found out by
+ * the first order.
+ */
 function checkTemporaryFolder(reader: EnvironmentReader): void {
   const name = ['TMPDIR', 'TMP', 'TEMP'].find((variable) => reader.text(variable) !== undefined);
   if (name === undefined) return;
   try {
     const folder = reader.pick([name])[name]!;
-    accessSync(join(folder, '.'), constants.W_OK | constants.X_OK);
+    // Not `join`, which takes the dot off again: with it a file is no folder.
+    accessSync(`${folder}/.`, constants.W_OK | constants.X_OK);
   } catch {
     reader.problems.push(`${name} must name a folder that is there and can be written to, or be left out`);
   }

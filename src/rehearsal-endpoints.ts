@@ -8,10 +8,18 @@ const PRIVATE = /^(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01
 const REQUIRED = ['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'];
 const OPTIONAL = ['STRIPE_API_URL', 'GITHUB_API_URL', 'GITHUB_OIDC_ISSUER', 'TAILSCALE_LOGIN_SERVER'];
 
-/** A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's. */
+/**
+ * A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's.
+ */
 export function refuseOutside(reader: EnvironmentReader): void {
   const github = reader.text('EXECUTOR') === 'github-actions' || reader.text('GITHUB_PAT') !== undefined;
-  for (const name of [...REQUIRED, ...(github ? ['GITHUB_API_URL'] : [])])
+  const identity = reader.text('GITHUB_OIDC_AUDIENCE') !== undefined;
+  const required = [
+    ...REQUIRED,
+    ...(github ? ['GITHUB_API_URL'] : []),
+    ...(identity ? ['GITHUB_OIDC_ISSUER'] : []),
+  ];
+  for (const name of required)
     if (reader.text(name) === undefined)
       reader.problems.push(`${name} is missing: a rehearsal works with a sandbox on this machine`);
   for (const name of new Set([...REQUIRED, ...OPTIONAL])) {

@@ -7,7 +7,8 @@ import { type Connections, healthAddress, liveConnections } from './connections.
 import { builtinProviders } from './launch/builtin-providers.ts';
 
 /**
- * Whether events of Stripe's test mode buy agents. Never in live mode; in a rehearsal where its key is a test key, as a sandbox's is.
+ * Whether events of Stripe's test mode buy agents. Never in live mode; in a rehearsal where its key is a test
+ * key, as a sandbox's is.
  */
 export function actsOnTestEvents(config: Config): boolean {
   if (config.mode === 'sandbox') return true;
@@ -33,10 +34,15 @@ export async function openConnections(config: LiveConfig): Promise<Connections> 
     providerHost: builtin ? builtinProviders : undefined,
   };
   const sandbox = await findSandbox(connections);
-  if (sandbox === undefined) return rehearsed;
+  const { tailscale } = connections;
+  const { loginServer } = tailscale;
+  if (sandbox === undefined) {
+    // Whoever is there, or will be: the default is Tailscale's own, and a rehearsal joins nothing outside
+    // this machine.
+    return { ...rehearsed, tailscale: { ...tailscale, loginServer: loginServer ?? tailscale.baseUrl } };
+  }
   const { url, machines } = sandbox;
   const isReal = machines.machines === 'real';
-  const { loginServer } = connections.tailscale;
   return {
     ...rehearsed,
     stripe: { ...connections.stripe, apiUrl: connections.stripe.apiUrl ?? url },
@@ -51,8 +57,8 @@ export async function openConnections(config: LiveConfig): Promise<Connections> 
 }
 
 /**
- * The sandbox behind the endpoints, which says what its machines are. Undefined where none answers: then agents are reached as live mode
- * reaches them.
+ * The sandbox behind the endpoints, which says what its machines are. Undefined where none answers: then
+ * agents are reached as live mode reaches them.
  */
 async function findSandbox({ stripe, hcloud, tailscale }: Connections) {
   const roots = [

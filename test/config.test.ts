@@ -85,6 +85,12 @@ describe('readConfig', () => {
     expect(JSON.stringify(config)).not.toContain('sk_live_abc');
   });
 
+  it('refuses addresses with a password in them, and does not repeat it', () => {
+    const reading = () => readConfig({ ...live, HCLOUD_ENDPOINT: 'https://me:hush@proxy.example/v1' });
+    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and a password in it/);
+    expect(reading).not.toThrow(/hush/);
+  });
+
   it('refuses anything but loopback in sandbox mode, and says which variables it ignores', () => {
     expect(() => readConfig({ HOST: '0.0.0.0' })).toThrow(/loopback/);
     expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
@@ -195,6 +201,9 @@ describe('readClientConfig', () => {
     }
     expect(() => readConfig({ PULUMI_BACKEND_URL: 'https://api.example.com' })).toThrow(/PULUMI_BACKEND_URL/);
     expect(() => readConfig({ PORT: '0x50' })).toThrow(/PORT must be a port number/);
+    for (const host of ['localhost:8080', '127.0.0.1.5', '::1::', '[::1]'])
+      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or an address$/m);
+    expect(readConfig({ HOST: '::1' })).toMatchObject({ publicUrl: 'http://[::1]:8080' });
     expect(readConfig({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1/state', PORT: '0' })).toMatchObject({
       port: 0,
     });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -56,6 +56,9 @@ describe('the environment of children', () => {
     expect(read).toThrow(/^ {2}- PORT .*\n {2}- TMPDIR must name a folder that is there/m);
     const folder = mkdtempSync(join(tmpdir(), 'with blank '));
     expect(readConfig({ TMPDIR: folder }).childEnvironment.TMPDIR).toBe(folder);
+    const file = join(folder, 'file');
+    writeFileSync(file, '', { mode: 0o700 });
+    expect(() => readConfig({ TMPDIR: file })).toThrow(/TMPDIR must name a folder/);
     rmSync(folder, { recursive: true });
   });
 });

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it, test } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { liveConnections } from '../src/connections.ts';
-import { actsOnTestEvents } from '../src/rehearsal.ts';
+import { actsOnTestEvents, openConnections } from '../src/rehearsal.ts';
 
 const rehearsal = {
   MODE: 'rehearsal',
@@ -47,6 +49,26 @@ describe('a rehearsal', () => {
       expect(() => read({ [name]: '' })).toThrow(new RegExp(`^  - ${name} is missing`, 'm'));
     },
   );
+
+  it('refuses runners’ identities by GitHub’s own keys, which are outside', () => {
+    expect(() => read({ GITHUB_OIDC_AUDIENCE: 'agents' })).toThrow(/^ {2}- GITHUB_OIDC_ISSUER is missing/m);
+    const issuer = 'http://127.0.0.1:4000/github/oidc';
+    expect(read({ GITHUB_OIDC_AUDIENCE: 'agents', GITHUB_OIDC_ISSUER: issuer })).toMatchObject({
+      accounts: { github: { oidc: { issuer } } },
+    });
+  });
+
+  it('joins no tailnet outside this machine where its sandbox does not answer', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await new Promise((resolve) => server.close(resolve));
+    const endpoints = { HCLOUD_ENDPOINT: `${root}/hetzner/v1`, TAILSCALE_BASE_URL: `${root}/tailscale` };
+    const loginServer = async (more: Record<string, string> = {}) =>
+      (await openConnections(read({ ...endpoints, ...more }))).tailscale.loginServer;
+    expect(await loginServer()).toBe(`${root}/tailscale`);
+    expect(await loginServer({ TAILSCALE_LOGIN_SERVER: 'http://10.0.0.1:80' })).toBe('http://10.0.0.1:80');
+  });
 
   it('acts on Stripe’s test events where its key is a test key; live mode never does', () => {
     expect(actsOnTestEvents(read())).toBe(true);

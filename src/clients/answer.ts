@@ -11,7 +11,8 @@ export class AnswerTooLargeError extends RetryableError {
 }
 
 /**
- * The text of a body that is read up to `limitBytes`, as it is after decompression. Leaving the loop closes the stream.
+ * The text of a body that is read up to `limitBytes`, as it is after decompression. Leaving the loop closes
+ * the stream.
  * @throws AnswerTooLargeError
  */
 export async function readText(body: AsyncIterable<Uint8Array>, limitBytes = ANSWER_BYTES): Promise<string> {
@@ -35,14 +36,18 @@ export function parseJson(text: string, from: string): unknown {
   }
 }
 
-/** An answer as the shape that we rely on. `from` names who gave it. @throws RetryableError that says where it differs, without a value */
+/**
+ * An answer as the shape that we rely on. `from` names who gave it.
+ * @throws RetryableError that says where it differs, without a value
+ */
 export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: string): T {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const place = issue === undefined || issue.path.length === 0 ? 'the answer' : issue.path.join('.');
   const message = `${from} answered something unexpected: ${place}: ${issue?.message ?? 'is not valid'}`;
-  throw new RetryableError(message.slice(0, LONGEST_TEXT), { cause: parsed.error });
+  // The place may be a name that the answer chose.
+  throw new RetryableError(oneLine(message), { cause: parsed.error });
 }
 
 /** What others say, as a piece of one line of a message of ours. */

@@ -8,10 +8,11 @@ export interface Deadline {
 }
 
 /**
- * Runs `work` and settles no later than `seconds` from now, or as soon as `signal` aborts, whatever the work makes of the signal that it
- * is handed: an answer that never comes must not hold up whoever waits for it. The work's signal aborts in any case once this has
- * settled, so that no connection outlives the call.
- * @throws RetryableError where the time is up; the signal's reason where it has aborted; whatever the work throws
+ * Runs `work` and settles no later than `seconds` from now, or as soon as `signal` aborts, whatever the work
+ * makes of the signal that it is handed: an answer that never comes must not hold up whoever waits for it.
+ * The work's signal aborts in any case once this has settled, so that no connection outlives the call.
+ * @throws RetryableError where the time is up; the signal's reason where it has aborted; whatever the work
+ * throws
  */
 export async function withDeadline<T>(
   { seconds, signal, graceSeconds = 0 }: Deadline,

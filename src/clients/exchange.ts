@@ -36,8 +36,10 @@ const TIMEOUT_SECONDS = 20;
 const MOST_REDIRECTS = 3;
 
 /**
- * One HTTP call, bounded in time and size: it ends whatever the other side does. Redirects are followed within the same origin only.
- * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch throws
+ * One HTTP call, bounded in time and size: it ends whatever the other side does. Redirects are followed
+ * within the same origin only.
+ * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch
+ * throws
  */
 export async function exchange(call: HttpCall): Promise<HttpAnswer> {
   const { method, url, signal, timeoutSeconds = TIMEOUT_SECONDS } = call;

@@ -7,7 +7,10 @@ import { beginRequest } from './one-request.ts';
 
 /** Whether an agent answers at its health address, which is reachable over the tailnet alone. */
 export interface HealthCheck {
-  /** Ends within seconds, whatever the agent does: it may be anybody's. @throws the signal's reason, and nothing else */
+  /**
+   * Ends within seconds, whatever the agent does: it may be anybody's.
+   * @throws the signal's reason, and nothing else
+   */
   isHealthy(tailnetIp: string, signal?: AbortSignal): Promise<boolean>;
   /** @throws RetryableError where no healthy answer came in time. */
   untilHealthy(tailnetIp: string, options: { timeoutSeconds: number; signal: AbortSignal }): Promise<void>;

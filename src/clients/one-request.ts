@@ -8,9 +8,11 @@ export type Begun = { response: IncomingMessage } | { socket: Socket; head: Buff
 const MOST_INFORMATION = 10;
 
 /**
- * Sends one HTTP request on a connection of its own. Settles once the answer's head is there, the connection has gone, or the signal aborts:
- * Node says nothing at all where an upgrade comes that nobody listens for, or a connection closes without a word.
- * @returns the answer, whose body is to be read or destroyed; or the connection, where the other side has switched protocols.
+ * Sends one HTTP request on a connection of its own. Settles once the answer's head is there, the connection
+ * has gone, or the signal aborts: Node says nothing at all where an upgrade comes that nobody listens for, or
+ * a connection closes without a word.
+ * @returns the answer, whose body is to be read or destroyed; or the connection, where the other side has
+ * switched protocols.
  */
 export function beginRequest(options: RequestOptions, body?: string): Promise<Begun> {
   return new Promise((resolve, reject) => {

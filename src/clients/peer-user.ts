@@ -4,15 +4,16 @@ import type { Socket } from 'node:net';
 import { endianness } from 'node:os';
 
 /** The two ends of an accepted connection, as a socket names them. */
-export type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
+export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
 const ESTABLISHED = '01';
 /** The kernel hands its table out in pieces; a change between two of them can hide a row. */
 const LOOKS = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where it cannot be told.
- * Only an established connection counts: the kernel shows one whose process has let go of it as root's. Linux only.
+ * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where
+ * it cannot be told. Only an established connection counts: the kernel shows one whose process has let go of
+ * it as root's. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
   for (let look = 0; look < LOOKS; look += 1) {
@@ -24,8 +25,9 @@ export function peerUserId(ends: Ends): number | undefined {
 }
 
 /**
- * From now on this process serves connections of its own user and of root alone, whoever in it listens: others are closed before
- * a byte is read. Ports of gRPC know no credentials, and loopback is open to every account of the machine. Linux only.
+ * From now on this process serves connections of its own user and of root alone, whoever in it listens:
+ * others are closed before a byte is read. Ports of gRPC know no credentials, and loopback is open to every
+ * account of the machine. Linux only.
  */
 export function refuseOtherUsers(): void {
   if (process.platform !== 'linux') return;
@@ -38,9 +40,12 @@ export function refuseOtherUsers(): void {
   });
 }
 
-function findRow(table: string, { localPort, remoteAddress = '', remotePort }: Ends): string[] | undefined {
-  const peer = `${addressOf(remoteAddress)}:${port(remotePort)}`;
-  const own = `:${port(localPort)}`;
+/**
+ * By both whole ends: one port can be the start of connections to several addresses, each of another user's.
+ */
+function findRow(table: string, ends: Ends): string[] | undefined {
+  const peer = `${addressOf(ends.remoteAddress)}:${port(ends.remotePort)}`;
+  const own = `${addressOf(ends.localAddress)}:${port(ends.localPort)}`;
   return readTable(table)
     .split('\n')
     .filter((line) => line.includes(peer))
@@ -59,8 +64,11 @@ function readTable(table: string): string {
 
 const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
 
-/** An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6 address. */
-function addressOf(address: string): string {
+/**
+ * An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6
+ * address.
+ */
+function addressOf(address = ''): string {
   const bytes = address.replace(/^::ffff:/, '').split('.');
   if (endianness() === 'LE') bytes.reverse();
   return bytes.map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0')).join('');

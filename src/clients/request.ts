@@ -36,8 +36,9 @@ export interface JsonRequest extends HttpCall {
 /**
  * One HTTP call, bounded in time and size (`exchange`).
  * @returns the parsed JSON, undefined for an empty answer.
- * @throws RefusedError on 401 and 403: the credentials are wrong; RateLimitedError where the answer asks for patience; HttpError on any
- * other status but 2xx; RetryableError where no answer came, or one that is too large or no JSON.
+ * @throws RefusedError on 401 and 403: the credentials are wrong; RateLimitedError where the answer asks for
+ * patience; HttpError on any other status but 2xx; RetryableError where no answer came, or one that is too
+ * large or no JSON.
  */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
   const answer = await exchange(request);
@@ -79,7 +80,7 @@ function apiMessage(text: string): string {
 function apiCode(text: string): string | undefined {
   try {
     const code = (JSON.parse(text) as { error?: { code?: unknown } } | null)?.error?.code;
-    return typeof code === 'string' ? code : undefined;
+    return oneLine(code) || undefined;
   } catch {
     return undefined;
   }

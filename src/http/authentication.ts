@@ -16,7 +16,10 @@ const LOOK_AGAIN_MS = 5_000;
 export interface Authentication {
   /** Looks at the token before its sender: only a wrong one counts against an address. */
   checkToken(request: Request, response: Response, text: string): Promise<TokenCheck>;
-  /** Whether the request carries the token or an open session. @throws HttpError 429 after too many wrong tokens */
+  /**
+   * Whether the request carries the token or an open session.
+   * @throws HttpError 429 after too many wrong tokens
+   */
   isOperator(request: Request, response: Response): Promise<boolean>;
   /** Lets only the operator through. */
   requireOperator: RequestHandler;
@@ -115,6 +118,8 @@ export function createAuthentication({
 
 /** Breaks an answer off that goes on after its session has ended. */
 function endWith(response: Response, isOpen: () => Promise<boolean>): void {
+  // Whoever left while we looked the session up is not told of again.
+  if (response.closed) return;
   const look = setInterval(() => {
     // While the database is away nobody can have signed out.
     isOpen().then(

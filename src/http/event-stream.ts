@@ -42,7 +42,8 @@ export function openEventStream(
   };
   request.socket.setNoDelay(true);
   response.once('close', close);
-  if (stopping?.aborted) close();
+  // Who left before this is not told of again.
+  if (stopping?.aborted || response.closed) close();
   stopping?.addEventListener('abort', close, { once: true, signal: closed.signal });
   return {
     signal,

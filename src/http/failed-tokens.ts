@@ -23,8 +23,8 @@ class BoundedStore extends MemoryStore {
 }
 
 /**
- * To be asked only after a token has proved wrong: a right one is never refused for what others at its address did.
- * Every API process counts for itself.
+ * To be asked only after a token has proved wrong: a right one is never refused for what others at its
+ * address did. Every API process counts for itself.
  */
 export function createFailedTokens(log: Log): FailedTokens {
   const waits = new WeakMap<Request, number>();

@@ -17,7 +17,10 @@ export const SESSION_SECONDS = 12 * 3600;
 const ID = /^[\w-]{43}$/;
 const validity = sql<Date>`now() + make_interval(secs => ${SESSION_SECONDS})`;
 
-/** The hash's key is derived from API_TOKEN: under another token no id is known, so that changing it signs everybody out. */
+/**
+ * The hash's key is derived from API_TOKEN: under another token no id is known, so that changing it signs
+ * everybody out.
+ */
 export function createSessions(database: Database, apiToken: Secret): Sessions {
   const key = Buffer.from(hkdfSync('sha256', apiToken.reveal(), '', 'agent-stacks operator session', 32));
   const hash = (id: string) => createHmac('sha256', key).update(id).digest();

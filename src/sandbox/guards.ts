@@ -5,8 +5,8 @@ import { peerUserId } from './peer-user.ts';
 const loopback = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 /**
- * Refuses requests that were sent to another name than loopback's: a page in a browser on this machine could reach the sandbox by a name
- * of its own that points here (DNS rebinding).
+ * Refuses requests that were sent to another name than loopback's: a page in a browser on this machine could
+ * reach the sandbox by a name of its own that points here (DNS rebinding).
  */
 export const refuseOtherHosts: RequestHandler = (request, response, next) => {
   const name = (request.get('host') ?? '').toLowerCase().replace(/:\d*$/, '');
@@ -15,8 +15,8 @@ export const refuseOtherHosts: RequestHandler = (request, response, next) => {
 };
 
 /**
- * Lets in this process's own user, root, and `others` by their numbers: what needs no token is not for every account of the machine.
- * Only Linux says whose a connection is; elsewhere everybody is let in.
+ * Lets in this process's own user, root, and `others` by their numbers: what needs no token is not for every
+ * account of the machine. Only Linux says whose a connection is; elsewhere everybody is let in.
  */
 export function refuseOtherUsers(others: number[]): RequestHandler {
   const allowed = new Set([0, process.getuid?.(), ...others]);

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { beforeEach, expect, test } from 'vitest';
-import { peerUserId } from '../../src/clients/peer-user.ts';
+import { type Ends, peerUserId } from '../../src/clients/peer-user.ts';
+import { peerUserId as sandboxPeerUserId } from '../../src/sandbox/peer-user.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 
 beforeEach(({ skip }) => {
@@ -54,9 +55,24 @@ test('an end that its process has let go of is nobody’s, though the kernel say
   const client = connect(server.port, '127.0.0.1');
   await once(client, 'connect');
   const socket = await server.accepted();
-  const { localPort, remoteAddress, remotePort } = socket;
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
   client.destroy();
   await once(socket, 'end');
-  expect(peerUserId({ localPort, remoteAddress, remotePort } as Socket)).toBeUndefined();
+  expect(peerUserId({ localAddress, localPort, remoteAddress, remotePort } as Socket)).toBeUndefined();
   socket.destroy();
+});
+
+test.each([
+  ['a client’s', peerUserId],
+  ['the sandbox’s', sandboxPeerUserId],
+])('a connection from the same port to another address is another one: %s', async (_whose, look) => {
+  await using server = await listen();
+  const client = connect(server.port, '127.0.0.1');
+  const socket = await server.accepted();
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  const ends = { localAddress, localPort, remoteAddress, remotePort } as Ends;
+  expect(look(ends)).toBe(process.getuid?.());
+  expect(look({ ...ends, localAddress: '127.0.0.2' })).toBeUndefined();
+  socket.destroy();
+  client.destroy();
 });

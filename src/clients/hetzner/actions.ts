@@ -72,7 +72,7 @@ export async function beginToApply(
   const path = `/firewalls/${firewallId}/actions/apply_to_resources`;
   try {
     const answer = await call('POST', path, { body, ...(signal && { signal }) });
-    return z.object({ actions: z.array(action) }).parse(answer).actions;
+    return parseAnswer(z.object({ actions: z.array(action) }), answer, 'Hetzner').actions;
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     if (error.code === 'firewall_already_applied') return [];

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { Secret } from '../../secret.ts';
-import { requestJson } from '../request.ts';
+import { requestAs } from '../request.ts';
 
 const STRIPE_API = 'https://api.stripe.com';
 const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
 
 /**
  * The id of the account that a key belongs to, `acct_…`: one for secret and restricted keys alike.
- * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask. @see https://docs.stripe.com/api/accounts
+ * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask; RetryableError where no usable answer came
+ * @see https://docs.stripe.com/api/accounts
  */
 export async function readStripeAccount({
   secretKey,
@@ -16,12 +17,12 @@ export async function readStripeAccount({
   secretKey: Secret;
   apiUrl: string | undefined;
 }): Promise<string> {
-  const answer = await requestJson({
+  const { id } = await requestAs(account, {
     method: 'GET',
     url: `${apiUrl ?? STRIPE_API}/v1/account`,
     headers: { authorization: `Bearer ${secretKey.reveal()}` },
   });
-  return account.parse(answer).id;
+  return id;
 }
 
 /**
