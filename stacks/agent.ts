@@ -139,8 +139,17 @@ function agentServer(
     {
       ...hetzner,
       // They matter at the creation only; a newer image or key must not replace a customer's server. Labels
-      // that others have added are theirs: the service puts back its own, and leaves those.
-      ignoreChanges: ['userData', 'sshKeys', 'image', 'labels'],
+      // that others have added are theirs: the service puts back its own, and leaves those. So are backups and
+      // protection, which a person has switched on: a refresh records them, and an update must not take them away.
+      ignoreChanges: [
+        'userData',
+        'sshKeys',
+        'image',
+        'labels',
+        'backups',
+        'deleteProtection',
+        'rebuildProtection',
+      ],
       customTimeouts: { create: '10m', update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },

@@ -10,6 +10,9 @@ import { EXCLUSIVE } from './states.ts';
 /** How long a destroy that has failed for the last time rests before the service tries it again by itself. */
 const DESTROY_AGAIN_SECONDS = 600;
 
+/** While a runbook is at this step it has changed nothing at the clouds. */
+const UNTOUCHED = 'preparing';
+
 /** What it means for an agent that a person has ended an operation that may have begun. */
 export async function afterCancel(trx: Database, queue: Queue, row: OperationRow): Promise<void> {
   const why = `The ${row.kind} was cancelled`;
@@ -17,7 +20,7 @@ export async function afterCancel(trx: Database, queue: Queue, row: OperationRow
   if (row.kind === 'refresh') return;
   if (row.kind !== 'stop' && EXCLUSIVE.includes(row.kind))
     return recordFailure(trx, row.agent_id, { error: why, health: 'unknown' });
-  await afterLastFailure(trx, queue, row, why);
+  await afterLastFailure(trx, queue, row, { error: why });
 }
 
 /** What the last failure of an operation means for its agent. */
@@ -25,7 +28,7 @@ export async function afterLastFailure(
   trx: Database,
   queue: Queue,
   row: OperationRow,
-  error: string,
+  { error, step }: { error: string; step?: string | undefined },
 ): Promise<void> {
   switch (row.kind) {
     case 'provision': {
@@ -61,7 +64,11 @@ export async function afterLastFailure(
       if ((await statusOf(trx, row.agent_id)) === 'stopping') await markStopFailed(trx, row.agent_id, error);
       return;
     default:
-      return recordFailure(trx, row.agent_id, { error, health: 'unhealthy' });
+      // Refused before anything was touched: nothing speaks against the agent, and somebody looks soon.
+      return recordFailure(trx, row.agent_id, {
+        error,
+        health: step === UNTOUCHED ? 'unknown' : 'unhealthy',
+      });
   }
 }
 

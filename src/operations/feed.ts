@@ -26,9 +26,10 @@ export interface Feed {
 const LOOK_BACK_IDS = 1_000;
 
 export async function openFeed(database: Database): Promise<Feed> {
-  const seen = new Map<string, number>();
-  const floor = (await newestId(database)) - LOOK_BACK_IDS;
-  let looked = floor;
+  const opened = await newestId(database);
+  const floor = opened - LOOK_BACK_IDS;
+  const seen = await toldAbove(database, floor);
+  let looked = opened;
 
   const touchedSince = async (id: number) => {
     const rows = await database
@@ -53,6 +54,17 @@ export async function openFeed(database: Database): Promise<Feed> {
       return events;
     },
   };
+}
+
+/** How far each operation had come among the ids that are looked back over: that was told before, and is no news. */
+async function toldAbove(database: Database, id: number): Promise<Map<string, number>> {
+  const rows = await database
+    .selectFrom('operation_events')
+    .select(({ fn }) => ['operation_id', fn.max('sequence').as('sequence')])
+    .where('id', '>', id)
+    .groupBy('operation_id')
+    .execute();
+  return new Map(rows.map(({ operation_id, sequence }) => [operation_id, sequence]));
 }
 
 async function newestId(database: Database): Promise<number> {

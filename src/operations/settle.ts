@@ -119,7 +119,7 @@ export async function settleLocked(
           ? { lost_count: row.lost_count + 1 }
           : { retry_count: Math.min(row.retry_count + 1, row.max_retries) }),
       });
-      await afterLastFailure(trx, queue, row, error);
+      await afterLastFailure(trx, queue, row, { error, step: failure.step });
       await tellStatus(trx, claim, {
         status: 'failed',
         attempt: row.attempt,

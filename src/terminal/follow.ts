@@ -89,7 +89,9 @@ class Follower {
         : ` (${printable(String(data.failedStep))}): ${printableLines(String(data.error), ERROR_INDENT)}`;
     if (status === 'active')
       this.#say(`  ${this.#label}  taken up${Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : ''}`);
-    if (status === 'queued' && data.error !== undefined)
+    if (status === 'queued' && data.error !== undefined && data.failedStep === undefined)
+      this.#say(`  ${this.#label}  waits: ${printableLines(String(data.error), ERROR_INDENT)}`);
+    else if (status === 'queued' && data.error !== undefined)
       this.#say(`  ${this.#label}  failed, to be tried again${why}`);
     if (!END_STATES.has(status)) return false;
     this.#say(

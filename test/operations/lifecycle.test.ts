@@ -173,6 +173,19 @@ describe('failure', () => {
     },
   );
 
+  test('one that was refused before anything was touched says nothing against the agent', async () => {
+    await running();
+    await ask(at, 'a1', 'rebuild');
+    const { claim: mine } = await claim(at);
+    await settleFailure(at, mine, { error: new PermanentError('it is protected'), step: 'preparing' });
+    expect(await agent()).toMatchObject({
+      status: 'running',
+      health: 'unknown',
+      unhealthy_since: null,
+      error: 'it is protected',
+    });
+  });
+
   test('a stop is stopping between its tries, and leaves the agent running when the last has failed', async () => {
     await running();
     await ask(at, 'a1', 'stop');

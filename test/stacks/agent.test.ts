@@ -169,7 +169,8 @@ describe('an agent’s stack', () => {
       firewallIds: [77],
       sshKeys: ['7'],
     });
-    expect(server.ignored.sort()).toEqual(['image', 'labels', 'sshKeys', 'userData']);
+    const theirs = ['backups', 'deleteProtection', 'rebuildProtection'];
+    expect(server.ignored.sort()).toEqual([...theirs, 'image', 'labels', 'sshKeys', 'userData'].sort());
     expect(server.createTimeout).toBe('10m');
   });
 
