@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** Secrets by what they are. A secret of several lines has a needle for each line that is its own. */
 export type Needles = Map<string, string>;
@@ -25,11 +25,11 @@ export function findNeedles(needles: Needles, where: string, text: string): stri
 
 /** Every file below a folder but those that `leftOut` names, with what is in it. */
 export function filesBelow(folder: string, leftOut: RegExp): { path: string; text: string }[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entriesBelow(folder)
     .filter((entry) => entry.isFile())
     .map((entry) => `${entry.parentPath}/${entry.name}`)
     .filter((path) => !leftOut.test(path.slice(folder.length + 1)))
-    .map((path) => ({ path, text: readFileSync(path, 'latin1') }));
+    .flatMap((path) => (existsSync(path) ? [{ path, text: readFileSync(path, 'latin1') }] : []));
 }
 
 export interface ProcessWatch {
@@ -70,5 +70,16 @@ function read(pid: string, file: 'cmdline' | 'environ'): string {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** A folder that goes while it is read, as a run's does at its end, is read once more. */
+function entriesBelow(folder: string) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return readdirSync(folder, { recursive: true, withFileTypes: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === 100) throw error;
+    }
   }
 }
