@@ -158,25 +158,14 @@ function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<st
   };
 }
 
-/** @returns the status; of an answer that would go on, the head alone is waited for. A kept connection that was just closed is no answer. */
-export async function send(url: string, sent: Sent, agent: Agent): Promise<number> {
-  for (let tries = 1; ; tries++) {
-    // A connection of its own that stays open: where it closes at once, an answer that comes before all of a large body is read may get lost.
-    const own = new Agent({ keepAlive: true });
-    try {
-      return await sendOnce(url, sent, tries === 1 ? agent : own);
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ECONNRESET' || tries === 3) throw error;
-    } finally {
-      own.destroy();
-    }
-  }
-}
-
-function sendOnce(url: string, { method, path, headers, body }: Sent, agent: Agent): Promise<number> {
+/** @returns the status; where the answer would go on, the head alone is waited for. */
+export function send(url: string, { method, path, headers, body }: Sent, agent: Agent): Promise<number> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const outgoing = httpRequest({ hostname, port, method, path, headers, agent }, (response) => {
+  // Node frames no body of a DELETE or an OPTIONS by itself: the server would read it as the next request.
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+  const options = { hostname, port, method, path, headers: { ...headers, ...length }, agent };
+  const outgoing = httpRequest(options, (response) => {
     const status = response.statusCode ?? 0;
     if (response.headers['content-type']?.startsWith('text/event-stream')) {
       outgoing.destroy();
