@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { ConfigError, readConfig } from './config.ts';
+import { ConfigError, readConfig } from './config/config.ts';
 import { errorMessage } from './errors.ts';
-import { useOwnEnvironment } from './process-environment.ts';
-import { runProcess } from './run-process.ts';
-import { complain } from './terminal-text.mjs';
+import { useOwnEnvironment } from './config/process-environment.ts';
+import { runProcess } from './app/process.ts';
+import { complain } from './processes/terminal-text.mjs';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 export type Role = (typeof ROLES)[number];

@@ -106,7 +106,7 @@ test('stacks and the sandbox know nothing of the rest of src', () => {
   const wrong = imports.filter(
     ({ from, to }) =>
       (from.startsWith('stacks/') && !to.startsWith('stacks/')) ||
-      (from.startsWith('src/sandbox/') && !to.startsWith('src/sandbox/')),
+      (from.startsWith('sandbox/') && !to.startsWith('sandbox/')),
   );
   expect(wrong).toEqual([]);
 });
@@ -114,10 +114,10 @@ test('stacks and the sandbox know nothing of the rest of src', () => {
 test('the sandbox is reached over HTTP alone: only the launcher names its modules', () => {
   const naming = files.filter(
     (file) =>
-      !file.startsWith('src/sandbox/') && /['"`][^'"`\s]*\/sandbox\/[\w/-]+\.ts['"`]/.test(text(file)),
+      !file.startsWith('sandbox/') && /['"`][^'"`\s]*\/sandbox\/[\w/-]+\.ts['"`]/.test(text(file)),
   );
-  expect(naming.filter((file) => !file.startsWith('src/launch/'))).toEqual([]);
-  expect(imports.filter(({ to }) => to.startsWith('src/sandbox/')).map(({ from }) => folderOf(from))).toEqual(
+  expect(naming.filter((file) => !file.startsWith('sandbox/host/'))).toEqual([]);
+  expect(imports.filter(({ to }) => to.startsWith('sandbox/')).map(({ from }) => folderOf(from))).toEqual(
     expect.not.arrayContaining(['http', 'cli', 'operations', 'executors', 'clients', 'terminal']),
   );
 });
@@ -135,9 +135,9 @@ test('whatever is printed goes through one function, which leaves nothing that a
     /\bconsole\.\w+\(|\bprocess\.std(?:out|err)\.write\(/.test(text(file)),
   );
   // The launcher reads and prints what the sandbox's process complains of.
-  const own = printing.filter((file) => !file.startsWith('src/sandbox/'));
-  expect(own).toEqual(['src/terminal-text.mjs']);
-  expect(text('src/launch/sandbox.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");
+  const own = printing.filter((file) => !file.startsWith('sandbox/'));
+  expect(own).toEqual(['src/processes/terminal-text.mjs']);
+  expect(text('sandbox/host/process.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");
 });
 
 const PLANTED = {
@@ -146,7 +146,7 @@ const PLANTED = {
   'src/agents/planted.ts': "import { claimNext } from '../operations/claims.ts';\nclaimNext();\n",
   'src/clients/new/planted.ts':
     "import type { AgentRow } from '../../agents/store.ts';\nexport type New = AgentRow;\n",
-  'src/executors/local/planted.ts': "import { decide } from '../../operations/decide.ts';\ndecide();\n",
+  'src/pulumi/engine/planted.ts': "import { decide } from '../../operations/decide.ts';\ndecide();\n",
   'src/queue/planted.ts': "import { decide } from '../operations/decide.ts';\ndecide();\n",
   'src/cli/planted.ts': "import { startSandbox } from '../sandbox/start.ts';\nstartSandbox();\n",
   'stacks/planted.ts': "import { Secret } from '../src/secret.ts';\nnew Secret('');\n",
@@ -158,8 +158,8 @@ test('the linter says the same: it refuses wrong imports and readers of the envi
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-lint-'));
   try {
     const allowed = {
-      'src/config.ts': 'export const token = process.env.TOKEN;\n',
-      'src/executors/local/allowed.ts':
+      'src/config/config.ts': 'export const token = process.env.TOKEN;\n',
+      'src/pulumi/engine/allowed.ts':
         "import type { Lease } from '../../operations/lease.ts';\nexport type L = Lease;\n",
       'src/http/agents/allowed.ts': "import { decide } from '../../operations/decide.ts';\ndecide();\n",
     };

@@ -6,7 +6,7 @@ import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BillingDecision, decide, type Order } from './decide.ts';
+import { type BillingDecision, decide, type Order } from './interpret-event.ts';
 import type { StripeEvent } from './stripe-event.ts';
 
 /** In code points; the columns hold the same. */

@@ -3,7 +3,7 @@ import { agentJson } from '../http/agents/agent-json.ts';
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
-import { printable, printableLines } from '../terminal-text.mjs';
+import { printable, printableLines } from '../processes/terminal-text.mjs';
 import type { Command } from './arguments.ts';
 import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';

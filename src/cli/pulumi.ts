@@ -8,19 +8,19 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { createProgram, type StackProgram } from '../../stacks/program.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
-import { refuseOtherUsers } from '../clients/peer-user.ts';
-import { providerEnvironment, pulumiEnvironment } from '../clients/pulumi/environment.ts';
-import { type Config, ConfigError, type LiveConfig, readConfig } from '../config.ts';
-import type { Connections } from '../connections.ts';
+import { refuseOtherUsers } from '../processes/peer-user.ts';
+import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
+import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
-import { configureEnvironment } from '../executors/local/executor.ts';
-import { type ProviderModule, providerOptions } from '../executors/local/run-stack.ts';
-import { openSandboxInstallation } from '../launch/sandbox-mode.ts';
-import { useOwnEnvironment } from '../process-environment.ts';
-import { openConnections } from '../rehearsal.ts';
-import { complain } from '../terminal-text.mjs';
+import { configureEnvironment } from '../pulumi/engine/stack-engine.ts';
+import { type ProviderModule, providerOptions } from '../pulumi/engine/run-stack.ts';
+import { openSandboxInstallation } from '../../sandbox/host/installation.ts';
+import { useOwnEnvironment } from '../config/process-environment.ts';
+import { openConnections } from '../connections/rehearsal.ts';
+import { complain } from '../processes/terminal-text.mjs';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -29,7 +29,7 @@ import {
   refusal,
   runsProgram,
 } from './pulumi-arguments.ts';
-import { findWay } from './way.ts';
+import { findWay } from './ssh/route.ts';
 
 /**
  * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at

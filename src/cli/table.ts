@@ -1,4 +1,4 @@
-import { printable } from '../terminal-text.mjs';
+import { printable } from '../processes/terminal-text.mjs';
 
 /** Columns as wide as their longest entry, for people. */
 export function table(header: readonly string[], rows: readonly (readonly (string | null)[])[]): string {

@@ -1,6 +1,6 @@
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
-import type { StoredEvent } from '../operations/events.ts';
+import type { StoredEvent } from '../operations/events/events.ts';
 import { type Html, html, type Renderable } from './html.ts';
 import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
 import { age, capitalized, duration, stepWords } from './words.ts';

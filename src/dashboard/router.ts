@@ -11,7 +11,7 @@ import type { HttpDeps } from '../http/deps.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
 import { logRefusal, refusalOf } from '../http/problem.ts';
-import { readLogTail } from '../operations/events.ts';
+import { readLogTail } from '../operations/events/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { requestOperation } from '../operations/requests.ts';
 import type { OperationKind } from '../operations/states.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
-import { openFeed } from '../operations/feed.ts';
+import { openFeed } from '../operations/events/feed.ts';
 import { endpoint } from './endpoint.ts';
 import { answersHead, openEventStream } from './event-stream.ts';
 import { createWakeUp } from './wake-up.ts';

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Request, Response } from 'express';
-import { isDigest } from '../callback-signature.ts';
+import { isDigest } from '../executors/github-actions/callback-signature.ts';
 import { errorMessage, InvalidInputError, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';

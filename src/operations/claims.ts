@@ -5,7 +5,7 @@ import type { Database } from '../database/connect.ts';
 import { violatedConstraint } from '../database/connect.ts';
 import type { OperationTable } from '../database/tables.ts';
 import { LostError } from '../errors.ts';
-import { appendEvents, type OperationEvent } from './events.ts';
+import { appendEvents, type OperationEvent } from './events/events.ts';
 import { LEASE_SECONDS, mayBegin, type OperationKind } from './states.ts';
 
 export type OperationRow = Selectable<OperationTable>;

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
-import { appendEvents } from './events.ts';
-import { endWorkflowRun } from './remote/run-cancellations.ts';
+import { appendEvents } from './events/events.ts';
+import { endWorkflowRun } from './run-cancellations.ts';
 
 /** queued → cancelled. */
 export async function cancelQueued(

@@ -8,7 +8,7 @@ import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
-import { appendEvents } from './events.ts';
+import { appendEvents } from './events/events.ts';
 import { chosenExecutor } from './executor-choice.ts';
 import { ALLOWED_FROM, EXCLUSIVE, type OperationKind } from './states.ts';
 

@@ -5,7 +5,7 @@ import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { cancelQueued } from './endings.ts';
-import { appendEvents } from './events.ts';
+import { appendEvents } from './events/events.ts';
 import { chosenExecutor } from './executor-choice.ts';
 import { lockOperation, refuseDouble } from './requests.ts';
 import { ALLOWED_FROM, EXCLUSIVE } from './states.ts';

@@ -5,9 +5,9 @@ import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
-import { decide } from './decide.ts';
+import { decide } from './retry-policy.ts';
 import { type AgentEffect, applyEffect } from './effects.ts';
-import { appendEvents } from './events.ts';
+import { appendEvents } from './events/events.ts';
 import { chosenExecutor } from './executor-choice.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 
@@ -208,7 +208,7 @@ async function requeue(trx: Database, claim: Claim, { delaySeconds, ...columns }
 async function tellStatus(
   trx: Database,
   claim: Claim,
-  data: Extract<import('./events.ts').OperationEvent, { type: 'status' }>['data'],
+  data: Extract<import('./events/events.ts').OperationEvent, { type: 'status' }>['data'],
 ): Promise<void> {
   // Every ending ends the step that was under way: the time until somebody asks for a retry is not that step's.
   const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';

@@ -5,8 +5,8 @@ import {
   recordAnswer,
   recordSilence,
 } from '../agents/health-checks.ts';
-import { withDeadline } from '../clients/deadline.ts';
-import type { HealthCheck } from '../clients/health.ts';
+import { withDeadline } from '../http-client/deadline.ts';
+import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { appendEvents } from '../operations/events.ts';
+import { appendEvents } from '../operations/events/events.ts';
 import { readWorkforce, removeStaleWorkers, type Workforce } from './workforce.ts';
 
 export interface StalledSettings {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { requestJson } from '../../src/clients/request.ts';
+import { requestJson } from '../../src/http-client/request.ts';
 import { createPool, isDatabaseUnavailable } from '../../src/database/connect.ts';
 import { RetryableError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';

@@ -175,7 +175,7 @@ function hosted({ dataDir }: Site): { databases: number; sandboxes: number } {
   const commands = familyOf(dataDir).map(({ command }) => command);
   return {
     databases: commands.filter((command) => /^\S*bin\/postgres /.test(command)).length,
-    sandboxes: commands.filter((command) => command.includes(join(ROOT, 'src/sandbox/main.ts'))).length,
+    sandboxes: commands.filter((command) => command.includes(join(ROOT, 'sandbox/main.ts'))).length,
   };
 }
 

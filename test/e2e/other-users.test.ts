@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import resourceProto from '@pulumi/pulumi/proto/resource_pb.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toStruct } from '../../src/sandbox/providers/grpc.ts';
+import { toStruct } from '../../sandbox/providers/grpc.ts';
 import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
 import { becomeOtherUser, needsRoot, type OtherUser } from '../support/other-user.ts';
 import { orderFault } from './support/clouds.ts';

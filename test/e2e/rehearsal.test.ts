@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { hostSurroundings } from '../../src/clients/tailnet/surroundings.ts';
+import { hostSurroundings } from '../../src/tailnet/tailscaled-location.ts';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { holdingsOf, orderFault } from './support/clouds.ts';
 import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createApp } from '../../src/http/app.ts';
+import { createApp } from '../../src/app/api.ts';
 import { Secret } from '../../src/secret.ts';
 import { API_TOKEN, startService, type TestService } from './support/service.ts';
 

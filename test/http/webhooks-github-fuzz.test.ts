@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { signBody } from '../../src/callback-signature.ts';
+import { signBody } from '../../src/executors/github-actions/callback-signature.ts';
 import {
   type Answer,
   addresses,

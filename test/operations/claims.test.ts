@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { LostError } from '../../src/errors.ts';
 import { claimNext, lockClaim, recordEvents, renewLease } from '../../src/operations/claims.ts';
-import { readEvents } from '../../src/operations/events.ts';
-import { createRecorder } from '../../src/operations/recorder.ts';
+import { readEvents } from '../../src/operations/events/events.ts';
+import { createRecorder } from '../../src/executors/worker/recorder.ts';
 import { insertOperation, requestAgent } from '../../src/operations/requests.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { LEASE_SECONDS } from '../../src/operations/states.ts';
@@ -14,7 +14,7 @@ import {
   operation,
   order,
   waitOver,
-} from './support/installation.ts';
+} from '../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

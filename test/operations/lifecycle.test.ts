@@ -3,7 +3,7 @@ import { getAgent } from '../../src/agents/store.ts';
 import { CancelledError, ConflictError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
-import { runbookFor } from '../../src/operations/run.ts';
+import { runbookFor } from '../../src/operations/attempt.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import type { OperationKind } from '../../src/operations/states.ts';
 import {
@@ -15,7 +15,7 @@ import {
   operationsOf,
   order,
   waitOver,
-} from './support/installation.ts';
+} from '../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

@@ -11,8 +11,8 @@ import {
 import { presentAgent } from '../../src/http/agents/agent-json.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
-import { readEvents, readSteps, timeline } from '../../src/operations/events.ts';
-import { settleExpired } from '../../src/operations/expired.ts';
+import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
+import { settleExpired } from '../../src/executors/worker/expired.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { serverIdOf } from '../http/support/progress.ts';
@@ -27,7 +27,7 @@ import {
   operationsOf,
   order,
   waitOver,
-} from './support/installation.ts';
+} from '../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { timeline } from '../../src/operations/events.ts';
+import { timeline } from '../../src/operations/events/events.ts';
 
 const at = (milliseconds: number) => new Date(Date.UTC(2026, 0, 1) + milliseconds);
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { HetznerClient } from '../../src/clients/hetzner/hetzner.ts';
+import type { HetznerClient } from '../../src/hetzner/hetzner.ts';
 import { createPool, createDatabase as openDatabase } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { createLog } from '../../src/log.ts';

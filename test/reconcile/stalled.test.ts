@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readEvents } from '../../src/operations/events.ts';
+import { readEvents } from '../../src/operations/events/events.ts';
 import { handBack } from '../../src/operations/settle.ts';
 import { explainWait, tellStalled, watchStalled } from '../../src/reconcile/stalled.ts';
 import { removeStaleWorkers } from '../../src/reconcile/workforce.ts';
-import { claim, type Installation, openInstallation, order } from '../operations/support/installation.ts';
+import { claim, type Installation, openInstallation, order } from '../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

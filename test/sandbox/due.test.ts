@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { inTransaction, openSandboxDatabase } from '../../src/sandbox/database.ts';
-import { type DueHandler, scheduleDue, startDueLoop } from '../../src/sandbox/due.ts';
+import { inTransaction, openSandboxDatabase } from '../../sandbox/database.ts';
+import { type DueHandler, scheduleDue, startDueLoop } from '../../sandbox/due.ts';
 import { createDatabase } from '../support/postgres.ts';
 import { eventually } from './hetzner/setup.ts';
 

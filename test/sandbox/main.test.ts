@@ -4,12 +4,12 @@ import { get } from 'node:http';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { SandboxAnswer, SandboxStartMessage } from '../../src/sandbox/main.ts';
+import type { SandboxAnswer, SandboxStartMessage } from '../../sandbox/main.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { clientOf, startReceiver, subscriptionSession, tokens, until } from './stripe/setup.ts';
 
-const main = fileURLToPath(new URL('../../src/sandbox/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 
 let database: TestDatabase;
 let receiver: Awaited<ReturnType<typeof startReceiver>>;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { faultOrderSchema } from '../../src/sandbox/fault-order.ts';
-import { PatternTooSlow, pathMatches } from '../../src/sandbox/path-pattern.ts';
+import { faultOrderSchema } from '../../sandbox/fault-order.ts';
+import { PatternTooSlow, pathMatches } from '../../sandbox/path-pattern.ts';
 import { orderServer, startCloud } from './hetzner/setup.ts';
 
 test.each([

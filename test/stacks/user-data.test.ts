@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import { readCloudInit } from '../../src/sandbox/machines/cloud-init.ts';
+import { readCloudInit } from '../../sandbox/machines/cloud-init.ts';
 import { renderUserData } from '../../stacks/user-data.ts';
 
 const keys = generateAgentKeys('a1');

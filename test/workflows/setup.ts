@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { GithubOptions } from '../../src/sandbox/github/options.ts';
+import type { GithubOptions } from '../../sandbox/github/options.ts';
 import { inputs, makeCheckout, makeFolder, optionsFor, startGithub } from '../sandbox/github/setup.ts';
 
 export const workflowUrl = new URL('../../.github/workflows/provision-agent.yml', import.meta.url);

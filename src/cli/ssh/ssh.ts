@@ -7,16 +7,16 @@ import { join } from 'node:path';
 import { audit } from '../../agents/audit.ts';
 import { type AgentKeys, createVault } from '../../agents/secrets.ts';
 import { type AgentRow, findAgent } from '../../agents/store.ts';
-import type { Config } from '../../config.ts';
-import type { Connections } from '../../connections.ts';
+import type { Config } from '../../config/config.ts';
+import type { Connections } from '../../connections/connections.ts';
 import { createDatabase, createPool } from '../../database/connect.ts';
-import { loadInstallationSecrets } from '../../launch/installation-secrets.ts';
-import { readSandboxFile } from '../../launch/sandbox-file.ts';
-import { readMachineKind } from '../../launch/sandbox-machines.ts';
-import { sandboxConnections } from '../../launch/sandbox-mode.ts';
-import { openConnections } from '../../rehearsal.ts';
+import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
+import { readSandboxFile } from '../../../sandbox/host/sandbox-file.ts';
+import { readMachineKind } from '../../../sandbox/host/machines.ts';
+import { sandboxConnections } from '../../../sandbox/host/installation.ts';
+import { openConnections } from '../../connections/rehearsal.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
-import { findWay } from '../way.ts';
+import { findWay } from './route.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { attemptToken } from '../../callback-signature.ts';
+import { attemptToken } from './callback-signature.ts';
 import type { Secret } from '../../secret.ts';
 
 /** The workflow's four inputs. What the runner is to do it learns by its claim, so they never change. */

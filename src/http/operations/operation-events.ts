@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readEvents, type StoredEvent } from '../../operations/events.ts';
+import { readEvents, type StoredEvent } from '../../operations/events/events.ts';
 import { getOperation } from '../../operations/requests.ts';
 import type { HttpDeps } from '../deps.ts';
 import { endpoint, read } from '../endpoint.ts';

@@ -1,6 +1,6 @@
 import type { Database } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
-import { timeline } from '../../operations/events.ts';
+import { timeline } from '../../operations/events/events.ts';
 import { readStepsOf } from '../../operations/listing.ts';
 import type { OperationJson } from './operation-json.ts';
 

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
-import { check, senderSchema } from '../../operations/remote/callback.ts';
-import { claimForRunner } from '../../operations/remote/claim.ts';
+import { check, senderSchema } from '../../executors/github-actions/callback.ts';
+import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 

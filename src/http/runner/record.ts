@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
-import { check, senderSchema } from '../../operations/remote/callback.ts';
-import { recordForRunner, recordSchema } from '../../operations/remote/record.ts';
+import { check, senderSchema } from '../../executors/github-actions/callback.ts';
+import { recordForRunner, recordSchema } from '../../executors/github-actions/record.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 

@@ -1,10 +1,10 @@
-import type { HetznerClient } from '../../clients/hetzner/hetzner.ts';
-import { findPlugins, type PluginPlaces } from '../../clients/pulumi/installed-plugins.ts';
-import { HttpError, RefusedError } from '../../clients/request.ts';
-import { readStripeAccount } from '../../clients/stripe/account.ts';
-import type { TailnetPlace } from '../../clients/tailnet/place.ts';
-import { routesToTailnet } from '../../clients/tailnet/routes.ts';
-import type { TailscaleClient } from '../../clients/tailscale/tailscale.ts';
+import type { HetznerClient } from '../../hetzner/hetzner.ts';
+import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
+import { HttpError, RefusedError } from '../../http-client/request.ts';
+import { readStripeAccount } from '../../stripe/account.ts';
+import type { TailnetPlace } from '../../tailnet/node.ts';
+import { routesToTailnet } from '../../tailnet/routes.ts';
+import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import type { Database } from '../../database/connect.ts';
 import type { OperationKind } from '../../operations/states.ts';
 import type { Secret } from '../../secret.ts';

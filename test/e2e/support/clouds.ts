@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 
 /** What the clouds have of one agent, by name and labels, asked for over their APIs as any third party would. */
 export interface Holdings {
@@ -47,7 +47,7 @@ async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<st
   }
 }
 
-/** Orders the next calls to fail, or to be answered in another way, as src/sandbox/fault-order.ts describes. */
+/** Orders the next calls to fail, or to be answered in another way, as sandbox/fault-order.ts describes. */
 export async function orderFault(connection: SandboxFile, order: Record<string, unknown>): Promise<void> {
   const response = await fetch(`${connection.stripeApiUrl}/sandbox/faults`, {
     method: 'POST',

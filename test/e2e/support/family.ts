@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { processArguments, processIdentity } from '../../../src/launch/processes-alive.mjs';
+import { processArguments, processIdentity } from '../../../src/processes/alive.mjs';
 import { eventually } from './waiting.ts';
 
 export interface Relative {

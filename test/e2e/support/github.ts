@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RUN_MARK } from '../../../src/sandbox/github/act.ts';
-import { endMarked } from '../../../src/sandbox/marked-processes.ts';
+import { RUN_MARK } from '../../../sandbox/github/act.ts';
+import { endMarked } from '../../../sandbox/marked-processes.ts';
 import type { Installation } from './installation.ts';
 
 /** A run as the sandbox's GitHub shows it to anybody. */

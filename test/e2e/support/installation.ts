@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 import { deliver, type SignOptions } from '../../http/support/stripe.ts';
 import { recordAnswers } from './answers.ts';
 import { environmentOf, type Outcome, runToEnd } from './commands.ts';

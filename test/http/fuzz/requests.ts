@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import fc from 'fast-check';
-import { attemptToken, signBody } from '../../../src/callback-signature.ts';
+import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
 import { CALLBACK_SECRET } from '../support/runner.ts';
 import { API_TOKEN } from '../support/service.ts';
 import { sign } from '../support/stripe.ts';

@@ -1,7 +1,7 @@
 import type { Express } from 'express';
 import { createStatusLinks } from '../../../src/dashboard/status-links.ts';
-import { createApp } from '../../../src/http/app.ts';
-import { takeDispatch } from '../../../src/operations/remote/dispatches.ts';
+import { createApp } from '../../../src/app/api.ts';
+import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { startRemoteService } from '../support/runner.ts';
 import type { TestService } from '../support/service.ts';
 

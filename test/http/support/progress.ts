@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { type AgentOutputs, beginProvision, markRunning } from '../../../src/agents/store.ts';
 import type { Database } from '../../../src/database/connect.ts';
-import { appendEvents, type OperationEvent } from '../../../src/operations/events.ts';
+import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
 
 /** As an attempt tells what it does: with the operation's row locked. */
 export async function tell(

@@ -7,8 +7,8 @@ import {
   type Database,
 } from '../../../src/database/connect.ts';
 import { migrate } from '../../../src/database/migrations.ts';
-import { createApp, type HttpDeps } from '../../../src/http/app.ts';
-import { createEventHub } from '../../../src/operations/event-hub.ts';
+import { createApp, type HttpDeps } from '../../../src/app/api.ts';
+import { createEventHub } from '../../../src/operations/events/event-hub.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { createDatabase } from '../../support/postgres.ts';

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { processArguments } from '../../../src/launch/processes-alive.mjs';
+import { processArguments } from '../../../src/processes/alive.mjs';
 import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
 import type { Installation } from '../../e2e/support/installation.ts';
 import { filesBelow } from '../../e2e/support/needles.ts';

@@ -1,10 +1,10 @@
-import { createHetznerInventory } from '../../../src/clients/hetzner/inventory.ts';
-import { createTailscaleClient } from '../../../src/clients/tailscale/tailscale.ts';
+import { createHetznerInventory } from '../../../src/hetzner/inventory.ts';
+import { createTailscaleClient } from '../../../src/tailscale/tailscale.ts';
 import { createDatabase, createPool } from '../../../src/database/connect.ts';
-import type { SandboxFile } from '../../../src/launch/sandbox-file.ts';
+import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 import { createLog } from '../../../src/log.ts';
-import { sweep } from '../../../src/reconcile/sweep.ts';
-import type { SweepReport } from '../../../src/reconcile/sweeps.ts';
+import { sweep } from '../../../src/reconcile/sweep/sweep.ts';
+import type { SweepReport } from '../../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../../src/secret.ts';
 
 /** A sweep of a running installation, now rather than within ten minutes. */

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { PermanentError } from '../../../src/errors.ts';
-import { registerWorker, unregisterWorker } from '../../../src/operations/workers.ts';
+import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
 import { type CheckMonitor, explainProblems, startChecks } from '../../../src/reconcile/checks/monitor.ts';
 import type { Probe } from '../../../src/reconcile/checks/probe.ts';
 import { readChecks } from '../../../src/reconcile/checks/store.ts';
-import { type Installation, openInstallation } from '../../operations/support/installation.ts';
+import { type Installation, openInstallation } from '../../support/installation.ts';
 
 let at: Installation;
 let monitors: CheckMonitor[];

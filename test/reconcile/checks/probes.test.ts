@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { HttpError } from '../../../src/clients/request.ts';
+import { HttpError } from '../../../src/http-client/request.ts';
 import { PermanentError, RateLimitedError, RetryableError } from '../../../src/errors.ts';
 import { runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
@@ -12,7 +12,7 @@ import {
   tailscaleProbe,
 } from '../../../src/reconcile/checks/probes.ts';
 import { Secret } from '../../../src/secret.ts';
-import { type Installation, openInstallation } from '../../operations/support/installation.ts';
+import { type Installation, openInstallation } from '../../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

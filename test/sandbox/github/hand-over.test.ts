@@ -3,7 +3,7 @@ import { existsSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { handOver, makePipe } from '../../../src/sandbox/github/hand-over.ts';
+import { handOver, makePipe } from '../../../sandbox/github/hand-over.ts';
 import { makeFolder } from './setup.ts';
 
 async function pipe() {

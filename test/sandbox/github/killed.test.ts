@@ -2,16 +2,16 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { RUN_MARK } from '../../../src/sandbox/github/act.ts';
-import type { SandboxAnswer, SandboxStartMessage } from '../../../src/sandbox/main.ts';
-import { findMarked } from '../../../src/sandbox/marked-processes.ts';
+import { RUN_MARK } from '../../../sandbox/github/act.ts';
+import type { SandboxAnswer, SandboxStartMessage } from '../../../sandbox/main.ts';
+import { findMarked } from '../../../sandbox/marked-processes.ts';
 import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { createDatabase } from '../../support/postgres.ts';
 import { tokens } from '../stripe/setup.ts';
 import { act, callsTo, makeWorkflow, noAct, optionsFor } from './setup.ts';
 
-const main = fileURLToPath(new URL('../../../src/sandbox/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../../sandbox/main.ts', import.meta.url));
 
 async function startSandbox(message: Omit<SandboxStartMessage, 'type'>) {
   const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

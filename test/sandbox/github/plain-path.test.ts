@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { plainPath, removePlainPath } from '../../../src/sandbox/github/plain-path.ts';
+import { plainPath, removePlainPath } from '../../../sandbox/github/plain-path.ts';
 import { makeFolder } from './setup.ts';
 
 test('a path that a shell would take apart has another one by a link, and loses it again', async () => {

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import { describe, expect, test } from 'vitest';
-import { limitRequests } from '../../../src/sandbox/hetzner/access.ts';
+import { limitRequests } from '../../../sandbox/hetzner/access.ts';
 import { hcloudToken, startCloud } from './setup.ts';
 
 test.each([

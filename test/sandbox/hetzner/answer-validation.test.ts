@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { expect, onTestFinished, test } from 'vitest';
-import { faultBody } from '../../../src/sandbox/fault-answers.ts';
-import { openAnswerSchemas } from '../../../src/sandbox/hetzner/answer-schemas.ts';
-import { validateAnswers } from '../../../src/sandbox/hetzner/answer-validation.ts';
+import { faultBody } from '../../../sandbox/fault-answers.ts';
+import { openAnswerSchemas } from '../../../sandbox/hetzner/answer-schemas.ts';
+import { validateAnswers } from '../../../sandbox/hetzner/answer-validation.ts';
 import { request, startCloud } from './setup.ts';
 
 const { check } = await openAnswerSchemas();

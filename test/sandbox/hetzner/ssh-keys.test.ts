@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { publicKeyFingerprint } from '../../../src/sandbox/hetzner/ssh-keys/public-key.ts';
+import { publicKeyFingerprint } from '../../../sandbox/hetzner/ssh-keys/public-key.ts';
 import { publicKey, startCloud } from './setup.ts';
 
 /** An ed25519 public key in OpenSSH's form. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readCloudInit } from '../../../src/sandbox/machines/cloud-init.ts';
+import { readCloudInit } from '../../../sandbox/machines/cloud-init.ts';
 
 const expected = { hostname: 'agent-1', tailnetKey: 'tskey-auth-abc' };
 

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { startDueLoop } from '../../../src/sandbox/due.ts';
-import { createMachineHandlers, type JoinTailnet } from '../../../src/sandbox/machines/simulated.ts';
+import { startDueLoop } from '../../../sandbox/due.ts';
+import { createMachineHandlers, type JoinTailnet } from '../../../sandbox/machines/simulated.ts';
 import { type Cloud, eventually, orderServer, runningServer, startCloud } from '../hetzner/setup.ts';
 
 function userData(key: string): string {

@@ -11,7 +11,7 @@ import { PulumiCommand } from '@pulumi/pulumi/automation/cmd.js';
 import { LocalWorkspace } from '@pulumi/pulumi/automation/localWorkspace.js';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
-import type { ProviderHost } from '../../../src/sandbox/providers/host.ts';
+import type { ProviderHost } from '../../../sandbox/providers/host.ts';
 
 /** The CLI that the set-up found or made, else the one on the PATH. */
 export function findPulumi(): string | undefined {

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { command } from '../../../src/sandbox/providers/command/command.ts';
-import { firewall } from '../../../src/sandbox/providers/hcloud/firewall.ts';
-import { server } from '../../../src/sandbox/providers/hcloud/server.ts';
-import { userDataHash } from '../../../src/sandbox/providers/hcloud/server-state.ts';
-import { sshKey } from '../../../src/sandbox/providers/hcloud/ssh-key.ts';
-import type { Resource } from '../../../src/sandbox/providers/resource.ts';
-import { tailnetKey } from '../../../src/sandbox/providers/tailscale/tailnet-key.ts';
-import { type Properties, unknownValue } from '../../../src/sandbox/providers/values.ts';
+import { command } from '../../../sandbox/providers/command/command.ts';
+import { firewall } from '../../../sandbox/providers/hcloud/firewall.ts';
+import { server } from '../../../sandbox/providers/hcloud/server.ts';
+import { userDataHash } from '../../../sandbox/providers/hcloud/server-state.ts';
+import { sshKey } from '../../../sandbox/providers/hcloud/ssh-key.ts';
+import type { Resource } from '../../../sandbox/providers/resource.ts';
+import { tailnetKey } from '../../../sandbox/providers/tailscale/tailnet-key.ts';
+import { type Properties, unknownValue } from '../../../sandbox/providers/values.ts';
 
 /** `~path` for what changes in place, `+-path` for what replaces, `delete first` where a replacement must. */
 function difference(

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
-import { startProviderHost } from '../../../src/sandbox/providers/host.ts';
-import { sandboxSettingsSchema } from '../../../src/sandbox/settings.ts';
-import { startSandbox } from '../../../src/sandbox/start.ts';
+import { startProviderHost } from '../../../sandbox/providers/host.ts';
+import { sandboxSettingsSchema } from '../../../sandbox/settings.ts';
+import { startSandbox } from '../../../sandbox/start.ts';
 import { createDatabase } from '../../support/postgres.ts';
 import { type AgentInputs, findPulumi, openAgentStack } from './agent-stack.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';

@@ -7,8 +7,8 @@ import {
   providerGrpc,
   providerProto,
   toStruct,
-} from '../../../src/sandbox/providers/grpc.ts';
-import type { Properties } from '../../../src/sandbox/providers/values.ts';
+} from '../../../sandbox/providers/grpc.ts';
+import type { Properties } from '../../../sandbox/providers/values.ts';
 
 const signature = '4dabf18193072939515e22adb298388d';
 const secretMark = '1b47061264138c4ac30d75fd1eb44270';

@@ -4,7 +4,7 @@ import {
   HcloudError,
   hcloudSettings,
   named,
-} from '../../../src/sandbox/providers/hcloud/client.ts';
+} from '../../../sandbox/providers/hcloud/client.ts';
 import { type Answer, startFakeHttp } from './fake-http.ts';
 
 const token = 't'.repeat(64);

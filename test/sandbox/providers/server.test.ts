@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { InitializationFailed } from '../../../src/sandbox/providers/failures.ts';
-import { createHcloudClient } from '../../../src/sandbox/providers/hcloud/client.ts';
-import { firewall } from '../../../src/sandbox/providers/hcloud/firewall.ts';
-import { server } from '../../../src/sandbox/providers/hcloud/server.ts';
-import { sshKey } from '../../../src/sandbox/providers/hcloud/ssh-key.ts';
-import type { Properties } from '../../../src/sandbox/providers/values.ts';
+import { InitializationFailed } from '../../../sandbox/providers/failures.ts';
+import { createHcloudClient } from '../../../sandbox/providers/hcloud/client.ts';
+import { firewall } from '../../../sandbox/providers/hcloud/firewall.ts';
+import { server } from '../../../sandbox/providers/hcloud/server.ts';
+import { sshKey } from '../../../sandbox/providers/hcloud/ssh-key.ts';
+import type { Properties } from '../../../sandbox/providers/values.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';
 
 const context = { signal: new AbortController().signal, name: 'server', showStatus: () => {} };

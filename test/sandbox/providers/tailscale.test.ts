@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { createTailscaleClient, tailscaleSettings } from '../../../src/sandbox/providers/tailscale/client.ts';
-import { getDevice } from '../../../src/sandbox/providers/tailscale/get-device.ts';
-import { tailnetKey } from '../../../src/sandbox/providers/tailscale/tailnet-key.ts';
+import { createTailscaleClient, tailscaleSettings } from '../../../sandbox/providers/tailscale/client.ts';
+import { getDevice } from '../../../sandbox/providers/tailscale/get-device.ts';
+import { tailnetKey } from '../../../sandbox/providers/tailscale/tailnet-key.ts';
 import { startFakeTailscale } from './fake-tailscale.ts';
 
 const context = { signal: new AbortController().signal, name: 'key', showStatus: () => {} };

@@ -1,7 +1,7 @@
 import type Stripe from 'stripe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { requireStrict } from '../../../src/sandbox/stripe/strict-schema.ts';
+import { requireStrict } from '../../../sandbox/stripe/strict-schema.ts';
 import { type Bed, buy, setup, subscriptionSession } from './setup.ts';
 
 let bed: Bed;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addressesOf } from '../../../src/sandbox/tailscale/addresses.ts';
-import { joinTailnet, setHostname } from '../../../src/sandbox/tailscale/devices.ts';
+import { addressesOf } from '../../../sandbox/tailscale/addresses.ts';
+import { joinTailnet, setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { until } from '../stripe/setup.ts';
 import { makeKey, setup, type Tailnet } from './setup.ts';
 

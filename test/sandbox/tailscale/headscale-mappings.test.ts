@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type Node, toDate, toTimestamp } from '../../../src/sandbox/tailscale/headscale/client.ts';
-import { toDevice } from '../../../src/sandbox/tailscale/headscale/control.ts';
-import { enforceable } from '../../../src/sandbox/tailscale/headscale/policy.ts';
-import { headscaleSettings } from '../../../src/sandbox/tailscale/headscale/settings.ts';
+import { type Node, toDate, toTimestamp } from '../../../sandbox/tailscale/headscale/client.ts';
+import { toDevice } from '../../../sandbox/tailscale/headscale/control.ts';
+import { enforceable } from '../../../sandbox/tailscale/headscale/policy.ts';
+import { headscaleSettings } from '../../../sandbox/tailscale/headscale/settings.ts';
 
 const node: Node = {
   id: '7',

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { findProcesses } from '../../../src/clients/processes.ts';
+import { findProcesses } from '../../../src/processes/find.ts';
 import { eventually, openRealTailnet, type RealTailnet, whyNot } from './real-tailnet.ts';
 import { makeKey, tokens } from './setup.ts';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { joinTailnet } from '../../../src/sandbox/tailscale/devices.ts';
+import { joinTailnet } from '../../../sandbox/tailscale/devices.ts';
 import { makeKey, setup, type Tailnet, tokens } from './setup.ts';
 
 let tailnet: Tailnet;

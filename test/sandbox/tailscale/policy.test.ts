@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { joinTailnet } from '../../../src/sandbox/tailscale/devices.ts';
+import { joinTailnet } from '../../../sandbox/tailscale/devices.ts';
 import { makeKey, setup, type Tailnet, tokens } from './setup.ts';
 
 let tailnet: Tailnet;

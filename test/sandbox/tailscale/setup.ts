@@ -3,11 +3,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type pg from 'pg';
-import { openSandboxDatabase } from '../../../src/sandbox/database.ts';
-import type { ControlServer } from '../../../src/sandbox/tailscale/control-server.ts';
-import { createTailscaleRouter } from '../../../src/sandbox/tailscale/router.ts';
-import { tailscaleSchema } from '../../../src/sandbox/tailscale/schema.ts';
-import { createSimulatedControl } from '../../../src/sandbox/tailscale/simulated.ts';
+import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import type { ControlServer } from '../../../sandbox/tailscale/control-server.ts';
+import { createTailscaleRouter } from '../../../sandbox/tailscale/router.ts';
+import { tailscaleSchema } from '../../../sandbox/tailscale/schema.ts';
+import { createSimulatedControl } from '../../../sandbox/tailscale/simulated.ts';
 import { createDatabase } from '../../support/postgres.ts';
 
 export const tokens = {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Phase } from '../../../../src/sandbox/hetzner/servers/phases.ts';
-import { type Deed, decide, type Live } from '../../../../src/sandbox/machines/real/decide.ts';
-import type { SoldServer } from '../../../../src/sandbox/machines/real/servers.ts';
+import type { Phase } from '../../../../sandbox/hetzner/servers/phases.ts';
+import { type Deed, decide, type Live } from '../../../../sandbox/machines/real/decide.ts';
+import type { SoldServer } from '../../../../sandbox/machines/real/servers.ts';
 
 const now = 1000;
 const before = (status: Phase['status']): Phase => ({ status, fromMs: 0 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { FirewallRule } from '../../../../src/sandbox/hetzner/firewalls/rules.ts';
-import { rulesetOf } from '../../../../src/sandbox/machines/real/firewall.ts';
+import type { FirewallRule } from '../../../../sandbox/hetzner/firewalls/rules.ts';
+import { rulesetOf } from '../../../../sandbox/machines/real/firewall.ts';
 
 const rule = (change: Partial<FirewallRule>): FirewallRule => ({
   description: null,

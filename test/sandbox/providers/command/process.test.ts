@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runScript } from '../../../../src/sandbox/providers/command/process.ts';
+import { runScript } from '../../../../sandbox/providers/command/process.ts';
 
 const script = (command: string) => ({
   command,

@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import type { SandboxConfig } from '../../src/config/config.ts';
+import { ensureDatabase, hostPostgres } from './postgres.ts';
+import { supervise } from '../../src/processes/supervise.ts';
+import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
+
+/** The databases of a sandbox installation, all on one server. The addresses contain passwords. */
+export interface Databases {
+  agents: string;
+  pulumi: string;
+  sandbox: string;
+  /** Makes those of Pulumi and the sandbox; `agents` is there already. */
+  ensureSiblings(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+type Say = (line: string) => void;
+
+/** The embedded Postgres of DATA_DIR, or the user's own where DATABASE_URL says so. */
+export function openDatabases(config: SandboxConfig, say: Say, signal?: AbortSignal): Promise<Databases> {
+  return config.databaseUrl === undefined
+    ? embeddedDatabases(config, { say, signal })
+    : waitFor('the server of DATABASE_URL', ownDatabases(config.databaseUrl.reveal()), { say, signal });
+}
+
+async function embeddedDatabases(config: SandboxConfig, { say, signal }: Waiter): Promise<Databases> {
+  // Every process of the installation knows the port by then, so a restart takes the same one and no other.
+  let port: number | undefined;
+  const start = async () => {
+    const started = await hostPostgres({
+      dataDir: config.dataDir,
+      log: say,
+      port,
+      signal: port === undefined ? signal : undefined,
+    });
+    port = started.port;
+    return started;
+  };
+  const postgres = await supervise('Postgres', start, say);
+  try {
+    const { url, ensureDatabase: ensure } = postgres.current();
+    await ensure('agents');
+    return {
+      agents: url('agents'),
+      pulumi: withoutTls(url('pulumi')),
+      sandbox: url('sandbox'),
+      ensureSiblings: async () => {
+        for (const name of ['pulumi', 'sandbox']) await ensure(name);
+      },
+      stop: postgres.stop,
+    };
+  } catch (error) {
+    await postgres.stop();
+    throw error;
+  }
+}
+
+async function ownDatabases(databaseUrl: string): Promise<Databases> {
+  const agents = new URL(databaseUrl);
+  const name = databaseName(agents);
+  agents.pathname = `/${encodeURIComponent(name)}`;
+  await ensureOnServer(agents, name);
+  return {
+    agents: agents.href,
+    pulumi: siblingUrl(agents.href, 'pulumi'),
+    sandbox: siblingUrl(agents.href, 'sandbox'),
+    ensureSiblings: async () => {
+      for (const suffix of ['pulumi', 'sandbox'] as const) await ensureSibling(agents.href, suffix);
+    },
+    stop: async () => {},
+  };
+}
+
+/** The address of a database of its own beside the one that DATABASE_URL names: `<name>-<suffix>` on the same server. */
+export function siblingUrl(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): string {
+  const url = new URL(databaseUrl);
+  url.pathname = `/${encodeURIComponent(`${siblingPrefix(databaseName(url))}-${suffix}`)}`;
+  return withoutTls(url.href);
+}
+
+/** Makes such a database unless it is there. @throws Error that says what the login of DATABASE_URL is lacking. */
+export async function ensureSibling(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): Promise<void> {
+  const url = new URL(databaseUrl);
+  await ensureOnServer(url, `${siblingPrefix(databaseName(url))}-${suffix}`);
+}
+
+function databaseName(url: URL): string {
+  return decodeURIComponent(url.pathname.slice(1)) || 'agents';
+}
+
+/**
+ * Pulumi's backend looks its rows up by patterns in which `_` and `%` stand for any letter, and the database's name is part of
+ * every key: the siblings' names have neither, and still differ where the databases' names do.
+ */
+export function siblingPrefix(name: string): string {
+  const plain = name.replace(/[_%]/g, '-');
+  return plain === name ? name : `${plain}-${createHash('sha256').update(name).digest('hex').slice(0, 6)}`;
+}
+
+/** @throws Error that says what the login of DATABASE_URL is lacking. */
+async function ensureOnServer(agents: URL, name: string): Promise<void> {
+  const wanted = new URL(agents);
+  wanted.pathname = `/${encodeURIComponent(name)}`;
+  if (await exists(wanted.href)) return;
+  const admin = new URL(agents);
+  admin.pathname = '/postgres';
+  try {
+    await ensureDatabase(admin.href, name);
+  } catch (cause) {
+    throw new Error(
+      `DATABASE_URL: there is no database ${name} on that server, and its login cannot make it (${(cause as Error).message}). ` +
+        `Make it (CREATE DATABASE "${name}"), or let the login make databases.`,
+      { cause },
+    );
+  }
+}
+
+const NO_SUCH_DATABASE = '3D000';
+
+async function exists(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  try {
+    await client.connect();
+    return true;
+  } catch (cause) {
+    if ((cause as { code?: string }).code === NO_SUCH_DATABASE) return false;
+    throw new Error(`DATABASE_URL: the server cannot be used: ${(cause as Error).message}`, { cause });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Pulumi's client wants TLS unless it is told otherwise; ours does not. */
+function withoutTls(url: string): string {
+  const plain = new URL(url);
+  if (!plain.searchParams.has('sslmode')) plain.searchParams.set('sslmode', 'disable');
+  return plain.href;
+}
+
+/** Whether two addresses name the same database, whoever logs in. */
+export function isSameDatabase(one: string, other: string): boolean {
+  const name = (text: string) => {
+    const { hostname, port, pathname } = new URL(text);
+    const host = ['localhost', '[::1]'].includes(hostname) ? '127.0.0.1' : hostname;
+    return `${host}:${port || '5432'}/${decodeURIComponent(pathname.slice(1)) || 'agents'}`;
+  };
+  return name(one) === name(other);
+}

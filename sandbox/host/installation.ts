@@ -1,0 +1,254 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { SandboxConfig } from '../../src/config/config.ts';
+import { type Connections, fingerprint, HEALTH_PORT } from '../../src/connections/connections.ts';
+import { Secret } from '../../src/secret.ts';
+import { builtinProviders } from '../../src/config/builtin-providers.ts';
+import { claimDataDir } from '../../src/processes/folder-lock.ts';
+import { claimDatabase } from './database-host.ts';
+import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
+import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
+import { hostSandbox } from './process.ts';
+import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { sandboxGithub } from './github.ts';
+import {
+  chooseMachines,
+  LOGIN_SERVER,
+  type MachineKind,
+  machinesOf,
+  readMachineKind,
+} from './machines.ts';
+import { chooseSandboxPort } from './port.ts';
+import { supervise } from '../../src/processes/supervise.ts';
+import { untilReady } from './until-ready.ts';
+import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
+
+/** A sandbox installation that this process hosts or has joined. */
+export interface SandboxInstallation {
+  role: 'host' | 'join';
+  /** The DATA_DIR of the host, where sandbox.json is. */
+  dataDir: string;
+  connections: Connections;
+  /** What stands behind its servers. */
+  machines: MachineKind;
+  /** Where the service that was joined answers; undefined for the host. */
+  publicUrl?: string;
+  /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
+  serve(service: { url: string; port: number }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+type Say = (line: string) => void;
+
+const SANDBOX_OWNER = 'sandbox';
+const SANDBOX_REPO = 'agent-stacks';
+
+/** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
+export async function openSandboxInstallation(
+  config: SandboxConfig,
+  say: Say,
+  signal?: AbortSignal,
+): Promise<SandboxInstallation> {
+  const waiter = { say, signal };
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const claim = await claimDataDir(config.dataDir);
+  if (claim.role === 'join') return joinRunning(config, config.dataDir, waiter);
+  try {
+    const opened = await open(config, waiter, claim.release);
+    if (opened.role === 'host') return opened.installation;
+    claim.release();
+    return await joinRunning(config, opened.dataDir, waiter);
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+}
+
+type Opened = { role: 'host'; installation: SandboxInstallation } | { role: 'join'; dataDir: string };
+
+async function open(config: SandboxConfig, waiter: Waiter, release: () => void): Promise<Opened> {
+  const { say } = waiter;
+  removeSandboxFile(config.dataDir);
+  const machines = chooseMachines(config, say);
+  const secrets = withConfigured(loadInstallationSecrets(config.dataDir), config);
+  const databases = await openDatabases(config, say, waiter.signal);
+  try {
+    const claimed = claimDatabase(databases.agents, {
+      dataDir: config.dataDir,
+      accounts: sandboxAccounts(secrets),
+    });
+    const dataDir = await waitFor('the database, to see who else uses it', claimed, waiter);
+    if (dataDir !== config.dataDir) {
+      await databases.stop();
+      return { role: 'join', dataDir };
+    }
+    await waitFor('the databases of Pulumi and the sandbox', databases.ensureSiblings(), waiter);
+    return { role: 'host', installation: await host({ config, say, release, secrets, databases, machines }) };
+  } catch (error) {
+    await databases.stop();
+    throw error;
+  }
+}
+
+interface HostParts {
+  config: SandboxConfig;
+  say: Say;
+  release: () => void;
+  secrets: InstallationSecrets;
+  databases: Databases;
+  machines: MachineKind;
+}
+
+async function host(parts: HostParts): Promise<SandboxInstallation> {
+  const { config, say, release, secrets, databases, machines } = parts;
+  const port = await chooseSandboxPort(config.dataDir);
+  const file = describe(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
+  let sandbox: { stop(): Promise<void> } | undefined;
+  return {
+    role: 'host',
+    dataDir: config.dataDir,
+    connections: sandboxConnections(config, file, secrets, machines),
+    machines,
+    serve: async (service) => {
+      const start = {
+        databaseUrl: databases.sandbox,
+        port,
+        tokens: secrets.sandboxTokens,
+        webhookUrl: `${service.url}/api/webhooks/stripe`,
+        settings: { validateAnswers: config.sandbox.validateAnswers },
+        users: config.sandbox.users,
+        github: sandboxGithub(config, file, { ...service, machines }),
+        ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
+      };
+      sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
+      writeSandboxFile(config.dataDir, { ...file, url: service.url });
+    },
+    stop: async () => {
+      removeSandboxFile(config.dataDir);
+      await sandbox?.stop();
+      await databases.stop();
+      release();
+    },
+  };
+}
+
+function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): InstallationSecrets {
+  return {
+    ...secrets,
+    apiToken: config.apiToken?.reveal() ?? secrets.apiToken,
+    pulumiPassphrase: config.pulumi.passphrase?.reveal() ?? secrets.pulumiPassphrase,
+  };
+}
+
+function describe(
+  url: string,
+  { secrets, databases, config, machines }: Pick<HostParts, 'secrets' | 'databases' | 'config' | 'machines'>,
+): SandboxFile {
+  const { sandboxTokens: tokens } = secrets;
+  return {
+    url: '',
+    apiToken: secrets.apiToken,
+    stripeApiUrl: url,
+    stripeApiKey: tokens.stripeSecretKey,
+    stripeWebhookSecret: tokens.stripeWebhookSecret,
+    githubApiUrl: `${url}/github`,
+    githubCallbackSecret: secrets.githubCallbackSecret,
+    hcloudEndpoint: `${url}/hetzner/v1`,
+    hcloudToken: tokens.hcloudToken,
+    tailscaleBaseUrl: `${url}/tailscale`,
+    tailscaleApiKey: tokens.tailscaleApiKey,
+    tailscaleOauthClientId: tokens.tailscaleOauthClientId,
+    tailscaleOauthClientSecret: tokens.tailscaleOauthClientSecret,
+    // Simulated machines join without asking anybody: any address will do for them.
+    tailscaleLoginServer: machines === 'real' ? LOGIN_SERVER : `${url}/tailscale`,
+    databaseUrl: databases.agents,
+    pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
+    pulumiPassphrase: secrets.pulumiPassphrase,
+  };
+}
+
+async function joinRunning(
+  config: SandboxConfig,
+  dataDir: string,
+  waiter: Waiter,
+): Promise<SandboxInstallation> {
+  const file = await waitFor(
+    `the process that holds ${dataDir} to become ready`,
+    untilReady(dataDir, waiter.signal),
+    waiter,
+  );
+  refuseOtherDatabase(config, file, dataDir);
+  const secrets = withConfigured(loadInstallationSecrets(dataDir), config);
+  const machines = readMachineKind(dataDir) ?? 'simulated';
+  return {
+    role: 'join',
+    dataDir,
+    publicUrl: file.url,
+    connections: sandboxConnections(config, file, secrets, machines),
+    machines,
+    serve: async () => {},
+    stop: async () => {},
+  };
+}
+
+function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {
+  if (databaseUrl === undefined || isSameDatabase(databaseUrl.reveal(), file.databaseUrl)) return;
+  throw new Error(
+    `The installation that runs on ${dataDir} uses another database than DATABASE_URL names. Leave DATABASE_URL out to join it, or set another DATA_DIR.`,
+  );
+}
+
+const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
+  sandbox: fingerprint(sandboxTokens.hcloudToken),
+});
+
+/** The sandbox's addresses in place of the real services'. */
+export function sandboxConnections(
+  config: SandboxConfig,
+  file: SandboxFile,
+  secrets: InstallationSecrets,
+  machines: MachineKind,
+): Connections {
+  const areReal = machines === 'real';
+  return {
+    databaseUrl: new Secret(file.databaseUrl),
+    pulumi: {
+      url: new Secret(file.pulumiBackendUrl),
+      passphrase: new Secret(file.pulumiPassphrase),
+      // The user's own Pulumi home stays untouched, but for the official plugins in it.
+      home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
+    },
+    apiToken: new Secret(file.apiToken),
+    stripe: {
+      secretKey: new Secret(secrets.sandboxTokens.stripeSecretKey),
+      webhookSecrets: [new Secret(file.stripeWebhookSecret)],
+      apiUrl: file.stripeApiUrl,
+    },
+    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint, pollInterval: undefined },
+    tailscale: {
+      credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
+      tailnet: '-',
+      baseUrl: file.tailscaleBaseUrl,
+      loginServer: areReal ? LOGIN_SERVER : undefined,
+    },
+    github: {
+      apiUrl: file.githubApiUrl,
+      owner: SANDBOX_OWNER,
+      repo: SANDBOX_REPO,
+      ref: 'main',
+      token: config.sandbox.github === 'no-token' ? undefined : new Secret(secrets.sandboxTokens.githubToken),
+      callbackSecret: new Secret(file.githubCallbackSecret),
+      oidc: undefined,
+    },
+    missingKeys: [],
+    healthAddress: (tailnetIp) =>
+      areReal
+        ? `http://${tailnetIp}:${HEALTH_PORT}/health`
+        : `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
+    machines: areReal ? 'ssh' : 'simulated',
+    networkUrl: `${file.stripeApiUrl}/sandbox/network`,
+    providerHost: config.providers === 'builtin' ? builtinProviders : undefined,
+    checkoutUrl: `${file.stripeApiUrl}/checkout`,
+    accounts: sandboxAccounts(secrets),
+  };
+}

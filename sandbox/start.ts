@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { z } from 'zod';
+import { createSandboxApp } from './app.ts';
+import { openSandboxDatabase } from './database.ts';
+import { startDueLoop } from './due.ts';
+import { githubOptionsSchema } from './github/options.ts';
+import { startRunner } from './github/workflow-runner.ts';
+import { githubSchema } from './github/schema.ts';
+import { hetznerSchema } from './hetzner/schema.ts';
+import { type MachinesNetwork, openMachinesNetwork, realMachinesSchema } from './machines/real/machines.ts';
+import { machinesSchema } from './machines/schema.ts';
+import { createMachineHandlers } from './machines/simulated.ts';
+import { sandboxSettingsSchema } from './settings.ts';
+import { createDeliveryHandlers, resumeDeliveries } from './stripe/deliveries.ts';
+import { stripeSchema } from './stripe/schema.ts';
+import { joinTailnet } from './tailscale/devices.ts';
+import { tailscaleSchema } from './tailscale/schema.ts';
+import { sandboxTokensSchema } from './tokens.ts';
+
+/** Due work at once: webhooks that hang, ten seconds each, must leave room for machines that boot. */
+const dueConcurrency = 64;
+
+export const sandboxOptionsSchema = z.object({
+  databaseUrl: z.string().min(1),
+  /** 0: any free one. */
+  port: z.number().int().min(0).max(65535),
+  tokens: sandboxTokensSchema,
+  webhookUrl: z.url({ protocol: /^https?$/ }),
+  /** Without it dispatched workflows wait for ever: nothing runs them. */
+  github: githubOptionsSchema.optional(),
+  /** Real machines stand behind the servers; without it simulated ones do. */
+  machines: realMachinesSchema.optional(),
+  /** Users, by their numbers, who may use the controls besides this process's own and root. */
+  users: z.array(z.number().int().min(0)).optional(),
+  settings: sandboxSettingsSchema.prefault({}),
+});
+
+export type SandboxOptions = z.output<typeof sandboxOptionsSchema>;
+
+export type RunningSandbox = {
+  /** Where it serves, without a slash at the end. */
+  url: string;
+  /** Resolves when it cannot go on, and nothing but a new start mends that. */
+  failed: Promise<void>;
+  /** Ends at once what runs; all that was answered is in the database. */
+  stop(): Promise<void>;
+};
+
+/** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
+export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
+  const { tokens, webhookUrl, users } = options;
+  const settings = { ...options.settings, realMachines: options.machines !== undefined };
+  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
+  const pool = await openSandboxDatabase(options.databaseUrl, schemas);
+  const ending = new AbortController();
+  const { signal } = ending;
+  let network: MachinesNetwork | undefined;
+  try {
+    network = options.machines && (await openMachinesNetwork(pool, options.machines));
+    const { control, describe } = network ?? {};
+    const app = createSandboxApp({
+      pool,
+      tokens,
+      settings,
+      webhookUrl,
+      control,
+      network: describe,
+      users: users ?? [],
+    });
+    const server = await listen(app, options.port);
+    await resumeDeliveries(pool);
+    const handlers = {
+      ...((await network?.startMachines()) ?? createMachineHandlers({ pool, joinTailnet })),
+      ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
+    };
+    const { github } = options;
+    const runner = github && (await startRunner({ pool, options: github, settings, signal }));
+    const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
+    return {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      failed: network?.failed ?? new Promise(() => undefined),
+      stop: async () => {
+        ending.abort();
+        server.close();
+        server.closeAllConnections();
+        await Promise.all([due, runner?.stopped, network?.stop()]);
+        await pool.end();
+      },
+    };
+  } catch (error) {
+    await network?.stop();
+    await pool.end();
+    throw error;
+  }
+}
+
+async function listen(app: RequestListener, port: number): Promise<Server> {
+  const server = createServer(app);
+  // Longer than clients keep idle connections, so that it is they who close them and never lose a request to a race.
+  server.keepAliveTimeout = 65_000;
+  server.headersTimeout = 70_000;
+  server.requestTimeout = 60_000;
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}

@@ -1,7 +1,0 @@
-// npm run faults -- --rounds N --seed S | --matrix | --scenarios: breaks a real installation in every way there is.
-import { runNode24 } from './setup/node24.mjs';
-import { setUp } from './setup/set-up.mjs';
-
-await runNode24('faults/main.ts', process.argv.slice(2), {
-  env: await setUp({ tools: ['pulumi', 'ansible'] }),
-});

@@ -1,0 +1,108 @@
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+import { createDashboard } from '../dashboard/router.ts';
+import { createAgent } from '../http/agents/create-agent.ts';
+import { listAgents } from '../http/agents/list-agents.ts';
+import { listOperations } from '../http/agents/list-operations.ts';
+import { operationRequests } from '../http/agents/request-operation.ts';
+import { resizeAgent } from '../http/agents/resize-agent.ts';
+import { showAgent } from '../http/agents/show-agent.ts';
+import { createAuthentication } from '../http/authentication.ts';
+import type { HttpDeps } from '../http/deps.ts';
+import { mount } from '../http/endpoint.ts';
+import { feed } from '../http/events.ts';
+import { liveness, readiness } from '../http/health.ts';
+import { guardHost } from '../http/host-guard.ts';
+import { metrics } from '../http/metrics.ts';
+import { describe } from '../http/openapi.ts';
+import { cancelOperation } from '../http/operations/cancel-operation.ts';
+import { operationEvents } from '../http/operations/operation-events.ts';
+import { retryOperation } from '../http/operations/retry-operation.ts';
+import { showOperation } from '../http/operations/show-operation.ts';
+import { listOrders } from '../http/orders.ts';
+import { notFound, problemHandler } from '../http/problem.ts';
+import { claimRoute } from '../http/runner/claim.ts';
+import { recordRoute } from '../http/runner/record.ts';
+import { receiveGithubCallback } from '../http/webhooks/github.ts';
+import { receiveStripeEvent } from '../http/webhooks/stripe.ts';
+
+export type { HttpDeps } from '../http/deps.ts';
+
+const OPEN_ROUTES = [liveness, readiness];
+
+/** Not the operator's: their senders sign what they send. */
+const SIGNED_ROUTES = [
+  '/api/webhooks/stripe',
+  '/api/webhooks/github',
+  '/api/runner/claim',
+  '/api/runner/record',
+];
+
+const OPERATOR_ROUTES = [
+  listAgents,
+  createAgent,
+  showAgent,
+  ...operationRequests,
+  resizeAgent,
+  listOperations,
+  showOperation,
+  cancelOperation,
+  retryOperation,
+  operationEvents,
+  listOrders,
+  feed,
+  metrics,
+];
+
+/** The service's HTTP side. Routes are mounted in the order in which they are tried, the error handler last. */
+export function createApp(deps: HttpDeps): Express {
+  const app = express();
+  const authentication = createAuthentication(deps);
+  app.disable('x-powered-by');
+  app.set('trust proxy', deps.trustedProxies ?? false);
+  app.use(securityHeaders(deps.publicUrl));
+  if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
+
+  app.post('/api/webhooks/stripe', ...receiveStripeEvent(deps));
+  app.post('/api/webhooks/github', receiveGithubCallback(deps));
+  app.post('/api/runner/claim', claimRoute(deps));
+  app.post('/api/runner/record', recordRoute(deps));
+  app.all(SIGNED_ROUTES, (_request, response) => {
+    response.status(405).set('allow', 'POST').json({ error: 'Only POST is possible here' });
+  });
+
+  app.get('/readyz', (request, response, next) =>
+    'verbose' in request.query ? authentication.requireOperator(request, response, next) : next(),
+  );
+  mount(app, [...OPEN_ROUTES, describe([...OPEN_ROUTES, ...OPERATOR_ROUTES])], deps);
+  app.use(['/api', '/metrics'], authentication.requireOperator);
+  mount(app, OPERATOR_ROUTES, deps);
+
+  app.use(createDashboard(deps, authentication));
+
+  app.use(notFound);
+  app.use(problemHandler(deps.log));
+  return app;
+}
+
+/** Pages load nothing but this service's own style, module and events; no page of others may show them in a frame. */
+function securityHeaders(publicUrl: string) {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    // Not `no-referrer`: with that, browsers hide the origin of this site's own forms too.
+    referrerPolicy: { policy: 'same-origin' },
+    strictTransportSecurity: publicUrl.startsWith('https:'),
+  });
+}

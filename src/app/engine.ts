@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createVault } from '../agents/secrets.ts';
+import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
+import { configurationVersion } from './configuration-version.ts';
+import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
+import type { StateStore } from '../pulumi/state-store.ts';
+import type { TailnetPlace } from '../tailnet/node.ts';
+import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import type { Config } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
+import { openControllerPlace, type PlaceConfig } from '../tailnet/controller-node.ts';
+import { createLocalExecutor } from '../pulumi/engine/stack-engine.ts';
+import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
+import type { Log } from '../log.ts';
+import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
+import type { RecordInputs } from '../runbooks/provision.ts';
+import type { Runbooks } from '../operations/attempt.ts';
+import { createRunbooks } from '../runbooks/runbooks.ts';
+
+const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
+const CONFIGURE_TIMEOUT_SECONDS = 900;
+
+export interface EngineParts {
+  config: PlaceConfig &
+    Pick<Config, 'software'> & {
+      tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
+    };
+  connections: EngineConnections;
+  state: StateStore;
+  foundations: FoundationStore;
+  recordInputs: RecordInputs;
+  /** Marks of this process, for whatever it starts. */
+  marks: Record<string, string>;
+  /** Runner processes that stay for the next run. */
+  idle: number;
+  log: Log;
+}
+
+/** Where the clouds, the state and the agents are: all that it takes to carry operations out, and no database of the service's. */
+export type EngineConnections = Pick<
+  Connections,
+  'pulumi' | 'hcloud' | 'tailscale' | 'machines' | 'networkUrl' | 'healthAddress' | 'providerHost'
+>;
+
+/** What carries operations out, in a worker or on a runner. */
+export interface Engine {
+  runbooks: Runbooks;
+  health: HealthCheck;
+  /** By what agents are reached; undefined where that is this host's own network. */
+  place: TailnetPlace | undefined;
+  stop(): Promise<void>;
+}
+
+export async function openEngine(parts: EngineParts): Promise<Engine> {
+  const { config, connections, state, marks, log } = parts;
+  const place = await openControllerPlace({ config, connections, marks, log });
+  const health = createHealthCheck(connections.healthAddress, place?.dial);
+  const pool = createRunners(parts);
+  const executor = createLocalExecutor({
+    pool,
+    state,
+    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    configure: {
+      path: join(ANSIBLE_DIR, 'configure'),
+      connection: connections.machines,
+      proxyCommand: place?.proxyCommand,
+      ansibleBin: config.tools.ansible,
+      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+      logDir: join(config.dataDir, 'logs', 'configure'),
+      software: config.software.variables,
+    },
+  });
+  const runbooks = createRunbooks({
+    clouds: {
+      hetzner: createHetznerClient(connections.hcloud),
+      tailscale: createTailscaleClient(connections.tailscale),
+    },
+    executor,
+    state,
+    health,
+    vault: createVault(connections.pulumi.passphrase),
+    foundations: parts.foundations,
+    recordInputs: parts.recordInputs,
+    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase),
+    loginServer: connections.tailscale.loginServer,
+    pollInterval: connections.hcloud.pollInterval,
+  });
+  return {
+    runbooks,
+    health,
+    place,
+    stop: async () => {
+      await pool.stop();
+      await place?.stop();
+    },
+  };
+}
+
+/** Where each run has a work folder. */
+export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
+
+function createRunners({ config, connections, marks, idle }: EngineParts): RunnerPool {
+  return createRunnerPool({
+    settings: {
+      ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
+      ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
+      workDir: runsDir(config),
+    },
+    environment: config.childEnvironment,
+    marks,
+    idle,
+  });
+}

@@ -1,0 +1,64 @@
+import { readStripeAccount } from '../stripe/account.ts';
+import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
+import type { Config } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
+
+/** A start waits for a vendor that hangs, but not for long. */
+const PATIENCE_MS = 5_000;
+const OUR_TAGS = ['tag:agent', 'tag:controller'];
+
+/** What vendors say an installation's accounts are; without those that refuse, do not answer or cannot tell. */
+export interface Identities {
+  identities: Record<string, string>;
+  /** Tailscale has answered, and there is no device by which the tailnet could be told. */
+  isTailnetEmpty: boolean;
+}
+
+/**
+ * Asks the vendors whose accounts these are. Hetzner's project has no name to be asked for: reconcile/project.ts tells it by what is in
+ * it.
+ */
+export async function askIdentities(config: Config, connections: Connections): Promise<Identities> {
+  const { stripe, tailscale, missingKeys } = connections;
+  const asksStripe = config.mode === 'live' || stripe.apiUrl !== undefined;
+  const hasTailscale = !missingKeys.some((name) => name.startsWith('TAILSCALE'));
+  const [account, devices] = await Promise.all([
+    asksStripe ? unlessRefused(readStripeAccount(stripe)) : undefined,
+    hasTailscale ? unlessRefused(createTailscaleClient(tailscale).listDevices()) : undefined,
+  ]);
+  const tailnet = devices === undefined ? undefined : tailnetName(devices);
+  return {
+    identities: {
+      ...(account === undefined ? {} : { stripe: account }),
+      // Another control server may have a tailnet of the same name.
+      ...(tailnet === undefined ? {} : { tailscale: `${tailnet} at ${tailscale.baseUrl}` }),
+    },
+    isTailnetEmpty: devices !== undefined && tailnet === undefined,
+  };
+}
+
+/** That a credential is refused, or nobody answers, is for the checks to say. */
+async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), PATIENCE_MS);
+  });
+  const unanswered = answer.catch(() => undefined);
+  const result = await Promise.race([unanswered, late]);
+  clearTimeout(timer);
+  return result;
+}
+
+/**
+ * A tailnet's name as it stands behind every device's own (`agent-a.tail1234.ts.net`): the API has no other that a key for devices may
+ * read. Devices that others have shared into the tailnet have their own tailnet's, so ours decide, then the most.
+ */
+export function tailnetName(devices: readonly TailnetDevice[]): string | undefined {
+  const ours = devices.filter(({ tags }) => tags?.some((tag) => OUR_TAGS.includes(tag)));
+  const counts = new Map<string, number>();
+  for (const { name } of ours.length > 0 ? ours : devices) {
+    const suffix = name.split('.').slice(1).join('.');
+    if (suffix !== '') counts.set(suffix, (counts.get(suffix) ?? 0) + 1);
+  }
+  return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0];
+}

@@ -1,0 +1,49 @@
+import { createVault } from '../agents/secrets.ts';
+import { createIdentityCheck, type IdentityCheck } from '../github/identity.ts';
+import type { Fence } from '../pulumi/fence.ts';
+import type { Config } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
+import type { Database } from '../database/connect.ts';
+import type { Log } from '../log.ts';
+import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
+import type { RemoteDeps } from '../executors/github-actions/deps.ts';
+import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
+
+/**
+ * What the web server needs to serve runners at GitHub. Pulumi's state is opened when the first of them needs it: most installations
+ * have none. Undefined where no callback could be trusted.
+ */
+export function openRemote(deps: {
+  config: Config;
+  connections: Connections;
+  database: Database;
+  log: Log;
+}): { remote: RemoteDeps | undefined; close(): Promise<void> } {
+  const { config, connections, database, log } = deps;
+  const { callbackSecret } = connections.github;
+  if (callbackSecret === undefined) return { remote: undefined, close: async () => {} };
+  let opened: Promise<PulumiState> | undefined;
+  const openFence = async (): Promise<Fence> => {
+    opened ??= openPulumiState(connections.pulumi.url, log);
+    return (await opened).fence;
+  };
+  const evict: Fence['evict'] = async (attempt) => (await openFence()).evict(attempt);
+  return {
+    remote: {
+      callbackSecret,
+      openFence,
+      pulumi: connections.pulumi,
+      foundations: createFoundationStore(database, { evict }),
+      retrySeconds: config.retrySeconds,
+      opensKeys: createVault(connections.pulumi.passphrase).canOpen,
+      checkIdentity: identityCheckOf(connections),
+    },
+    close: async () => void (await (await opened)?.close()),
+  };
+}
+
+function identityCheckOf({ github }: Connections): IdentityCheck | undefined {
+  const { oidc, owner, repo } = github;
+  if (oidc === undefined || owner === undefined || repo === undefined) return undefined;
+  return createIdentityCheck({ ...oidc, owner, repo });
+}

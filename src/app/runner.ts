@@ -1,0 +1,47 @@
+import { rmSync } from 'node:fs';
+import { ConfigError } from '../config/config.ts';
+import { errorMessage } from '../errors.ts';
+import { useOwnEnvironment } from '../config/process-environment.ts';
+import { readRunnerConfig } from '../runner/config.ts';
+import { complain, say } from '../processes/terminal-text.mjs';
+import { carryOut } from '../runner/carry-out.ts';
+import { outputsOf, writeOutputs } from '../runner/outputs.ts';
+
+/**
+ * `npm run runner`: carries one operation out on a GitHub runner, by the same runbooks and the same stacks as a worker. Exits 0 where
+ * it succeeded, 1 where it did not, 2 where its environment cannot be used.
+ */
+async function main(): Promise<number> {
+  const config = readRunnerConfig(process.env);
+  useOwnEnvironment(process.env, config.childEnvironment);
+  const ending = new AbortController();
+  let exitCode = 1;
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.on(signal, () => {
+      exitCode = code;
+      ending.abort();
+    });
+  try {
+    const outcome = await carryOut(config, ending.signal, say);
+    const outputs = outputsOf(outcome);
+    if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
+    if (outcome.status === 'succeeded') {
+      say(`succeeded ${JSON.stringify(outputs)}`);
+      return 0;
+    }
+    complain(`failed at ${outcome.failedStep}: ${outcome.error}`);
+    return exitCode;
+  } finally {
+    if (config.isTemporary) rmSync(config.dataDir, { recursive: true, force: true });
+  }
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  complain(errorMessage(error));
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}

@@ -1,0 +1,212 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { recordInputs } from '../agents/store.ts';
+import { createGithubClient } from '../github/github.ts';
+import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
+import { createHetznerInventory } from '../hetzner/inventory.ts';
+import type { TailnetPlace } from '../tailnet/node.ts';
+import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import type { Config } from '../config/config.ts';
+import { type Connections, fingerprint } from '../connections/connections.ts';
+import { openControllerPlace } from '../tailnet/controller-node.ts';
+import type { Database } from '../database/connect.ts';
+import { openEngine, runsDir } from './engine.ts';
+import { removeLeftWork } from '../pulumi/engine/engine-process.ts';
+import { missingForDispatch } from '../config/github-account.ts';
+import { liveProbes } from './live-checks.ts';
+import type { Log } from '../log.ts';
+import { settleDeadWorkers } from '../executors/worker/expired.ts';
+import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
+import { type DispatcherDeps, startDispatcher } from '../executors/github-actions/dispatcher.ts';
+import { startWorker } from '../executors/worker/worker.ts';
+import { registerWorker } from '../executors/worker/workers.ts';
+import { openPulumiState } from '../pulumi/open-state.ts';
+import type { Queue } from '../queue/queue.ts';
+import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
+import type { Check } from '../reconcile/checks/probe.ts';
+import { startHealthMonitor } from '../reconcile/health-monitor.ts';
+import { checkHetznerProject } from '../reconcile/project.ts';
+import { startSweeping } from '../reconcile/sweep/schedule.ts';
+import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
+import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+
+export interface ServiceDeps {
+  config: Config;
+  connections: Connections;
+  database: Database;
+  queue: Queue;
+  log: Log;
+  /** How callbacks reach the service. */
+  publicUrl: string;
+}
+
+export interface RunningWorker {
+  /** What is wrong with the configuration, so that operations wait; said at the start. */
+  problems?(): Check[];
+  stop(): Promise<void>;
+}
+
+const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+
+type Marks = Record<string, string>;
+
+/** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
+export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
+  const { config, connections, database, queue, log } = deps;
+  const installation = fingerprint(connections.databaseUrl.reveal());
+  const survivors = await endSurvivors(installation);
+  if (survivors.length > 0)
+    log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
+  await removeLeftWork(runsDir(config));
+  await settleDeadWorkers(database, queue, log);
+  const sweeping = await startCloudWatch(deps);
+  const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
+  const work = await (config.executor === 'local'
+    ? startLocalWork(deps, marks)
+    : startRemoteWork(deps, marks));
+  return {
+    ...(work.problems && { problems: work.problems }),
+    stop: async () => {
+      await Promise.all([sweeping?.stop(), work.stop()]);
+    },
+  };
+}
+
+/** The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them, nobody does this. */
+async function startCloudWatch({
+  connections,
+  database,
+  log,
+}: ServiceDeps): Promise<RunningWorker | undefined> {
+  const { missingKeys } = connections;
+  if (missingKeys.length > 0) {
+    log.warn(
+      { event: 'clouds.unwatched', missingKeys },
+      `no sweep: ${missingKeys.join(' and ')} not configured`,
+    );
+    return undefined;
+  }
+  await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
+  return startSweeping({ database, log, openClouds: sweptClouds(connections) });
+}
+
+/** The clouds as a sweep uses them: every call is counted. */
+function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
+  return (watches) => ({
+    hetzner: createHetznerInventory(hcloud, watches.hetzner),
+    tailscale: createTailscaleClient(tailscale, watches.tailscale),
+  });
+}
+
+/** A worker: engine, fence, and the loop that takes operations. */
+async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+  const { config, connections, database, queue, log } = deps;
+  const pulumi = await openPulumiState(connections.pulumi.url, log);
+  const engine = await openEngine({
+    config,
+    connections,
+    marks,
+    log,
+    state: pulumi.state,
+    foundations: createFoundationStore(database, pulumi.fence),
+    recordInputs: (run, { inputs, secrets }) =>
+      recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
+    idle: config.workerConcurrency,
+  });
+  const workerId = newWorkerId();
+  const checks = await startLiveChecks(deps, workerId, engine.place);
+  const worker = await startWorker({
+    database,
+    queue,
+    log,
+    readiness: checks,
+    fence: pulumi.fence,
+    runbooks: engine.runbooks,
+    leaseSeconds: config.leaseSeconds,
+    retrySeconds: config.retrySeconds,
+    concurrency: config.workerConcurrency,
+    workerId,
+  });
+  const monitor = startMonitor(deps, engine.health, engine.place);
+  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
+  const watch = watchRuns(deps);
+  return {
+    ...(checks && { problems: checks.problems }),
+    stop: async () => {
+      await Promise.all([monitor.stop(), watch?.stop(), worker.stop(), checks?.stop()]);
+      await engine.stop();
+      await pulumi.close();
+    },
+  };
+}
+
+/** Sandbox mode has nothing to find out: it has made everything itself. */
+async function startLiveChecks(
+  { config, connections, database, log }: ServiceDeps,
+  workerId: string,
+  place: TailnetPlace | undefined,
+): Promise<CheckMonitor | undefined> {
+  if (config.mode === 'sandbox') return undefined;
+  await registerWorker(database, { workerId, concurrency: config.workerConcurrency });
+  return startChecks({
+    database,
+    workerId,
+    log,
+    probes: liveProbes({ config, connections, database, place }),
+  });
+}
+
+/** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
+async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+  const { config, connections, log } = deps;
+  const dispatcher = startDispatcher(dispatcherDeps(deps));
+  await deps.queue.work(1, async () => dispatcher.wake());
+  const place =
+    connections.missingKeys.length === 0
+      ? await openControllerPlace({ config, connections, marks, log })
+      : undefined;
+  // Without a place on the tailnet nothing is known here of an agent's silence.
+  const hasWay = place !== undefined || connections.machines === 'simulated';
+  const health = createHealthCheck(connections.healthAddress, place?.dial);
+  const monitor = hasWay ? startMonitor(deps, health, place) : undefined;
+  return {
+    stop: async () => {
+      await Promise.all([monitor?.stop(), dispatcher.stop()]);
+      await place?.stop();
+    },
+  };
+}
+
+function dispatcherDeps(deps: ServiceDeps): DispatcherDeps {
+  return {
+    ...deps,
+    github: githubOf(deps.connections),
+    callbackSecret: deps.connections.github.callbackSecret,
+    workerId: newWorkerId(),
+    retrySeconds: deps.config.retrySeconds,
+  };
+}
+
+/** Where GitHub is configured, also while operations are carried out here. */
+function watchRuns(deps: ServiceDeps): RunningWorker | undefined {
+  if (missingForDispatch(deps.connections.github) !== undefined) return undefined;
+  return startDispatcher({ ...dispatcherDeps(deps), watchesOnly: true });
+}
+
+function githubOf({ github }: Connections): DispatcherDeps['github'] {
+  const { owner, repo, token } = github;
+  const missing = missingForDispatch(github);
+  if (missing !== undefined || owner === undefined || repo === undefined || token === undefined)
+    return { missing: missing ?? 'GitHub is not configured' };
+  return { client: createGithubClient({ ...github, owner, repo, token }) };
+}
+
+function startMonitor(
+  { database, log }: ServiceDeps,
+  health: HealthCheck,
+  place: TailnetPlace | undefined,
+): RunningWorker {
+  const canReachAgents = async () => place === undefined || (await place.isUp());
+  return startHealthMonitor({ database, health, canReachAgents, log });
+}

@@ -1,0 +1,84 @@
+import type { ExecutorName } from './config.ts';
+import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
+import { type EnvironmentReader, oneWord } from './environment-reader.ts';
+import { type GithubAccount, readGithubAccount } from './github-account.ts';
+import { Secret } from '../secret.ts';
+
+/** Credentials of the services that live mode works with. */
+export interface LiveAccounts {
+  /** `apiUrl`: where it is not Stripe's own; in a rehearsal alone. */
+  stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
+  hcloud: { token: Secret; endpoint: string | undefined };
+  tailscale: TailscaleAccount;
+  github: GithubAccount;
+  /** Variables with keys to the clouds that are not set, which is possible where GitHub's runners have them. */
+  missingKeys: string[];
+}
+
+export interface TailscaleAccount {
+  credential: { kind: 'api-key'; key: Secret } | { kind: 'oauth'; clientId: string; clientSecret: Secret };
+  tailnet: string;
+  baseUrl: string;
+  loginServer: string | undefined;
+}
+
+/** Reads what live mode needs of Stripe, Hetzner, Tailscale and GitHub; problems are the reader's. */
+export function readAccounts(reader: EnvironmentReader, executor: ExecutorName): LiveAccounts {
+  // The runners have the keys then; this service looks at the clouds where it has some too.
+  const keysElsewhere = executor === 'github-actions';
+  const secrets = reader.required(
+    'STRIPE_WEBHOOK_SECRET',
+    webhookSecrets,
+    'it signs Stripe’s events (starts with whsec_)',
+  );
+  return {
+    stripe: {
+      secretKey: reader.requiredSecret('STRIPE_SECRET_KEY', stripeKey, 'the Stripe API key'),
+      webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
+      apiUrl: reader.text('MODE') === 'rehearsal' ? reader.read('STRIPE_API_URL', endpointUrl) : undefined,
+    },
+    hcloud: {
+      token: keysElsewhere
+        ? (reader.secret('HCLOUD_TOKEN', hcloudToken) ?? new Secret(''))
+        : reader.requiredSecret('HCLOUD_TOKEN', hcloudToken, 'a read and write token of the Hetzner project'),
+      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl),
+    },
+    tailscale: readTailscale(reader, { required: !keysElsewhere }),
+    github: readGithubAccount(reader, { required: keysElsewhere }),
+    missingKeys: [
+      ...(reader.text('HCLOUD_TOKEN') === undefined ? ['HCLOUD_TOKEN'] : []),
+      ...(reader.text('TAILSCALE_OAUTH_CLIENT_ID') === undefined &&
+      reader.text('TAILSCALE_API_KEY') === undefined
+        ? ['TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']
+        : []),
+    ],
+  };
+}
+
+export function readTailscale(
+  reader: EnvironmentReader,
+  { required }: { required: boolean },
+): TailscaleAccount {
+  const clientId = reader.read('TAILSCALE_OAUTH_CLIENT_ID', oneWord);
+  const clientSecret = reader.secret('TAILSCALE_OAUTH_CLIENT_SECRET');
+  const key = reader.secret('TAILSCALE_API_KEY');
+  const isSet = (name: string) => reader.text(name) !== undefined;
+  if (isSet('TAILSCALE_OAUTH_CLIENT_ID') !== isSet('TAILSCALE_OAUTH_CLIENT_SECRET')) {
+    reader.problems.push(
+      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
+    );
+  } else if (required && !isSet('TAILSCALE_OAUTH_CLIENT_ID') && !isSet('TAILSCALE_API_KEY')) {
+    reader.problems.push(
+      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET (or TAILSCALE_API_KEY) are missing',
+    );
+  }
+  const oauth = clientId !== undefined && clientSecret !== undefined;
+  return {
+    credential: oauth
+      ? { kind: 'oauth', clientId, clientSecret }
+      : { kind: 'api-key', key: key ?? new Secret('') },
+    tailnet: reader.text('TAILSCALE_TAILNET') ?? '-',
+    baseUrl: reader.read('TAILSCALE_BASE_URL', endpointUrl) ?? 'https://api.tailscale.com',
+    loginServer: reader.read('TAILSCALE_LOGIN_SERVER', endpointUrl),
+  };
+}

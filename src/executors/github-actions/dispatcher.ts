@@ -1,0 +1,215 @@
+import { getAgent } from '../../agents/store.ts';
+import type { GithubClient } from '../../github/github.ts';
+import type { Database } from '../../database/connect.ts';
+import { errorMessage, RateLimitedError } from '../../errors.ts';
+import { workflowInputs } from './workflow-inputs.ts';
+import type { Log } from '../../log.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { Secret } from '../../secret.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { settleExpired } from '../worker/expired.ts';
+import { registerWorker, unregisterWorker } from '../worker/workers.ts';
+import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
+import { recordFoundRun, settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
+import { confirmCancellation, takeDueCancellations } from '../../operations/run-cancellations.ts';
+
+export interface DispatcherDeps {
+  database: Database;
+  queue: Queue;
+  log: Log;
+  /** How GitHub is reached, or why it cannot be. */
+  github: { client: GithubClient } | { missing: string };
+  /** How callbacks reach this service. */
+  publicUrl: string;
+  callbackSecret: Secret | undefined;
+  workerId: string;
+  /** Pause after the first failed try; default `RETRY_SECONDS`. */
+  retrySeconds?: number | undefined;
+  /**
+   * Nothing is sent: another executor has been chosen, and runs that had begun before are only seen to their end. Default
+   * false.
+   */
+  watchesOnly?: boolean;
+}
+
+export interface Dispatcher {
+  /** Looks for what is to be done now. */
+  wake(): void;
+  stop(): Promise<void>;
+}
+
+const LOOK_SECONDS = 2;
+/** Mostly there is nothing to watch. */
+const WATCH_SECONDS = 15;
+const AT_ONCE = 8;
+
+/**
+ * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those that are silent. Any number
+ * of processes may do this: each step is taken by one of them, in the rows.
+ */
+export function startDispatcher(deps: DispatcherDeps): Dispatcher {
+  let stopping = false;
+  let again = false;
+  let looking: Promise<void> | undefined;
+  // Nobody has listened for a while: runs that have ended since are asked after at once.
+  let silentSeconds: number | undefined = 0;
+  const once = async () => {
+    if (!deps.watchesOnly)
+      await registerWorker(deps.database, { workerId: deps.workerId, concurrency: AT_ONCE });
+    await lookOnce(deps, { isStopping: () => stopping, silentSeconds });
+  };
+  const look = async () => {
+    do {
+      again = false;
+      await once().catch((error: unknown) =>
+        deps.log.warn({ event: 'dispatcher.look', error: errorMessage(error) }, 'could not look at the rows'),
+      );
+      silentSeconds = undefined;
+    } while (again && !stopping);
+    looking = undefined;
+  };
+  const wake = () => {
+    again = true;
+    if (!stopping) looking ??= look();
+  };
+  const timer = setInterval(wake, (deps.watchesOnly ? WATCH_SECONDS : LOOK_SECONDS) * 1000);
+  wake();
+  return {
+    wake,
+    stop: async () => {
+      stopping = true;
+      clearInterval(timer);
+      await looking;
+      if (!deps.watchesOnly) await unregisterWorker(deps.database, deps.workerId);
+    },
+  };
+}
+
+/** One look: everything that is due now. */
+export async function lookOnce(
+  deps: DispatcherDeps,
+  {
+    isStopping = () => false,
+    silentSeconds,
+  }: { isStopping?: () => boolean; silentSeconds?: number | undefined } = {},
+): Promise<void> {
+  await settleExpired(deps.database, deps.queue, deps.log);
+  if (!deps.watchesOnly) await dispatchDue(deps, isStopping);
+  for (const row of await settleCancelled(deps.database, deps.queue))
+    deps.log.info({ event: 'attempt.cancelled', ...idsOf(row) }, `${row.kind} of ${row.agent_id}: cancelled`);
+  if ('missing' in deps.github) return;
+  const { client } = deps.github;
+  const runs = await takeDueCancellations(deps.database);
+  await Promise.all(runs.map((runId) => cancelRun(deps, client, runId)));
+  const silent = await takeSilentRuns(deps.database, silentSeconds);
+  await Promise.all(silent.map((watched) => askAfter(deps, client, watched)));
+}
+
+/** As many at once as are due, up to a limit, until none is left. */
+async function dispatchDue(deps: DispatcherDeps, isStopping: () => boolean): Promise<void> {
+  const one = async (): Promise<void> => {
+    while (!isStopping() && (await dispatchNext(deps)));
+  };
+  if (await dispatchNext(deps)) await Promise.all(Array.from({ length: AT_ONCE }, one));
+}
+
+/** @returns whether there was one. */
+async function dispatchNext(deps: DispatcherDeps): Promise<boolean> {
+  const refusal = refusalOf(deps);
+  const taken = await takeDispatch(deps, refusal);
+  switch (taken?.kind) {
+    case undefined:
+      return false;
+    case 'refused':
+      logRefused(deps.log, taken.operation, refusal ?? '');
+      return true;
+    case 'given-up':
+      deps.log.warn({ event: 'attempt.expired', ...idsOf(taken.operation) }, taken.reason);
+      return true;
+    case 'dispatch':
+      await dispatch(deps, taken.operation);
+      return true;
+  }
+}
+
+/** Why nothing can be dispatched, as the configuration is. */
+function refusalOf({ github, callbackSecret }: DispatcherDeps): string | undefined {
+  if ('missing' in github) return github.missing;
+  return callbackSecret === undefined
+    ? 'GITHUB_CALLBACK_SECRET is missing: no callback could be trusted'
+    : undefined;
+}
+
+async function dispatch(deps: DispatcherDeps, operation: OperationRow): Promise<void> {
+  const { database, log, publicUrl } = deps;
+  const { client } = deps.github as { client: GithubClient };
+  const { region } = await getAgent(database, operation.agent_id);
+  const { operation_id: operationId, attempt, agent_id: agentId } = operation;
+  const service = { publicUrl, callbackSecret: deps.callbackSecret! };
+  let runId: string | undefined;
+  try {
+    runId = await client.dispatch(workflowInputs({ operationId, attempt, agentId, region }, service));
+  } catch (error) {
+    const reason = `The workflow could not be dispatched: ${errorMessage(error)}`;
+    const leastSeconds = error instanceof RateLimitedError ? error.seconds : 0;
+    await refuseDispatch(database, operation, { reason, leastSeconds });
+    logRefused(log, operation, reason);
+    return;
+  }
+  await confirmDispatch(database, operation, runId);
+  log.info(
+    { event: 'operation.dispatched', ...idsOf(operation), workflowRunId: runId },
+    `${operation.kind} of ${agentId} dispatched to GitHub`,
+  );
+}
+
+async function cancelRun(
+  { database, log }: DispatcherDeps,
+  client: GithubClient,
+  runId: string,
+): Promise<void> {
+  try {
+    await client.cancelRun(runId);
+    await confirmCancellation(database, runId);
+    log.info({ event: 'run.cancelled', workflowRunId: runId }, `workflow run ${runId} was cancelled`);
+  } catch (error) {
+    const text = `workflow run ${runId} could not be cancelled`;
+    log.warn({ event: 'run.cancel-failed', workflowRunId: runId, error: errorMessage(error) }, text);
+  }
+}
+
+async function askAfter(deps: DispatcherDeps, client: GithubClient, watched: Watched): Promise<void> {
+  try {
+    const runId = watched.runId ?? (await findRun(deps, client, watched));
+    if (runId === undefined) return;
+    const run = await client.getRun(runId);
+    const said = run === undefined ? undefined : await settleEndedRun(deps, { ...watched, runId }, run);
+    if (said !== undefined) deps.log.warn({ event: 'run.ended', ...watched }, said);
+  } catch (error) {
+    const text = `could not ask GitHub after the workflow run of operation ${watched.operationId}`;
+    deps.log.warn({ event: 'run.unknown', ...watched, error: errorMessage(error) }, text);
+  }
+}
+
+/** GitHub's clock may be a little behind ours. */
+const CLOCK_SKEW_MS = 60_000;
+
+async function findRun(
+  { database }: DispatcherDeps,
+  client: GithubClient,
+  watched: Watched,
+): Promise<string | undefined> {
+  const since = new Date(watched.dispatchedAt.getTime() - CLOCK_SKEW_MS);
+  const runId = await client.findRun(watched.operationId, since);
+  if (runId !== undefined) await recordFoundRun(database, watched, runId);
+  return runId;
+}
+
+function logRefused(log: Log, operation: OperationRow, reason: string): void {
+  log.error({ event: 'dispatch.failed', ...idsOf(operation), reason }, reason);
+}
+
+function idsOf(row: OperationRow) {
+  const { operation_id: operationId, agent_id: agentId, kind, attempt } = row;
+  return { operationId, agentId, kind, attempt };
+}

@@ -1,0 +1,160 @@
+import { sql } from 'kysely';
+import type { Database } from '../../database/connect.ts';
+import { cutText } from '../../database/storable.ts';
+import { LostError } from '../../errors.ts';
+import type { Queue } from '../../queue/queue.ts';
+import { nextDue, type OperationRow } from '../../operations/claims.ts';
+import { appendEvents } from '../../operations/events/events.ts';
+import { LONGEST_ERROR } from '../../operations/lengths.ts';
+import { settleLocked } from '../../operations/settle.ts';
+import { endUnwantedRun, endWorkflowRun } from '../../operations/run-cancellations.ts';
+
+/** A dispatch that says nothing within this time is made again, under the next attempt: its process died. */
+const DISPATCH_SECONDS = 90;
+/** How long a dispatched run may wait for a runner before its attempt is lost. */
+export const START_LIMIT_SECONDS = 30 * 60;
+
+const BACKOFF_SECONDS = [5, 15, 60, 180];
+const LONGEST_BACKOFF_SECONDS = 300;
+
+export type Taken =
+  /** Its next attempt is open to callbacks, and is to be dispatched. */
+  | { kind: 'dispatch'; operation: OperationRow }
+  /** Its dispatched attempt was given up; it will come again. */
+  | { kind: 'given-up'; operation: OperationRow; reason: string }
+  /** It cannot be dispatched at all now. */
+  | { kind: 'refused'; operation: OperationRow };
+
+/**
+ * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most urgent, then the oldest,
+ * whose agent has no active and no older queued one. `refusal`: why nothing can be dispatched now; then no attempt is begun.
+ */
+export async function takeDispatch(
+  { database, queue }: { database: Database; queue: Queue },
+  refusal: string | undefined,
+): Promise<Taken | undefined> {
+  return database.transaction().execute(async (trx) => {
+    const row = await nextDue(trx, 'github-actions');
+    if (row === undefined) return undefined;
+    if (row.dispatched_at !== null) return giveUp(trx, queue, row);
+    if (refusal !== undefined) {
+      await refuse(trx, row, { reason: refusal, leastSeconds: 0 });
+      return { kind: 'refused', operation: row };
+    }
+    const operation = await trx
+      .updateTable('operations')
+      .set({
+        attempt: sql`attempt + 1`,
+        dispatched_at: sql`now()`,
+        run_after: sql`now() + make_interval(secs => ${DISPATCH_SECONDS})`,
+        workflow_run_id: null,
+        polled_at: null,
+        result: null,
+        report: null,
+        updated_at: sql`now()`,
+      })
+      .where('operation_id', '=', row.operation_id)
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    return { kind: 'dispatch', operation };
+  });
+}
+
+/** Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer wanted. */
+async function giveUp(trx: Database, queue: Queue, row: OperationRow): Promise<Taken> {
+  const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
+  const minutes = Math.round((Date.now() - row.dispatched_at!.getTime()) / 60_000);
+  const reason = `No runner has begun attempt ${row.attempt}${run}, dispatched ${minutes} minutes ago`;
+  await endWorkflowRun(trx, row.operation_id);
+  await appendEvents(trx, row.operation_id, row.attempt, [
+    { type: 'log', data: { line: reason, stream: 'service' } },
+  ]);
+  await settleLocked(trx, queue, row, { error: new LostError(reason), step: row.step ?? 'queued' });
+  return { kind: 'given-up', operation: row, reason };
+}
+
+/** GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may have cancelled it. */
+export async function confirmDispatch(
+  database: Database,
+  operation: OperationRow,
+  runId: string | undefined,
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    const confirmed = await trx
+      .updateTable('operations')
+      .set({
+        run_after: sql`case status when 'queued' then now() + make_interval(secs => ${START_LIMIT_SECONDS}) else run_after end`,
+        workflow_run_id: sql`coalesce(workflow_run_id, ${runId ?? null})`,
+        error: sql`case when dispatch_failures > 0 then error_before_dispatch else error end`,
+        error_before_dispatch: null,
+        dispatch_failures: 0,
+        updated_at: sql`now()`,
+      })
+      .where('operation_id', '=', operation.operation_id)
+      .where('attempt', '=', operation.attempt)
+      .where((where) => where.or([where('status', '=', 'active'), where('dispatched_at', 'is not', null)]))
+      .returning('operation_id')
+      .executeTakeFirst();
+    if (confirmed !== undefined)
+      await tell(trx, operation, `Dispatched to GitHub${runId ? `: workflow run ${runId}` : ''}`);
+    else if (runId !== undefined) await endUnwantedRun(trx, { runId, operationId: operation.operation_id });
+  });
+}
+
+/** GitHub has not taken it, or not said so: it stays queued with the reason, and comes again. */
+export async function refuseDispatch(
+  database: Database,
+  operation: OperationRow,
+  refusal: Refusal,
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    const row = await trx
+      .selectFrom('operations')
+      .selectAll()
+      .where('operation_id', '=', operation.operation_id)
+      .where('attempt', '=', operation.attempt)
+      .where('status', '=', 'queued')
+      .where('dispatched_at', 'is not', null)
+      .forNoKeyUpdate()
+      .executeTakeFirst();
+    // Where a runner has begun after all, there is nothing to refuse.
+    if (row !== undefined) await refuse(trx, row, refusal);
+  });
+}
+
+export interface Refusal {
+  reason: string;
+  /** How long GitHub wants to be left alone. */
+  leastSeconds: number;
+}
+
+async function refuse(trx: Database, row: OperationRow, { leastSeconds, ...why }: Refusal): Promise<void> {
+  const reason = cutText(why.reason, LONGEST_ERROR);
+  const seconds = Math.max(BACKOFF_SECONDS[row.dispatch_failures] ?? LONGEST_BACKOFF_SECONDS, leastSeconds);
+  await trx
+    .updateTable('operations')
+    .set({
+      dispatched_at: null,
+      error_before_dispatch: row.dispatch_failures === 0 ? row.error : row.error_before_dispatch,
+      error: reason,
+      dispatch_failures: row.dispatch_failures + 1,
+      run_after: sql`now() + make_interval(secs => ${seconds})`,
+      updated_at: sql`now()`,
+    })
+    .where('operation_id', '=', row.operation_id)
+    .execute();
+  const retryAt = new Date(Date.now() + seconds * 1000).toISOString();
+  await appendEvents(trx, row.operation_id, row.attempt, [
+    { type: 'log', data: { line: reason, stream: 'service' } },
+    {
+      type: 'status',
+      data: { status: 'queued', attempt: row.attempt, error: reason, failedStep: 'dispatching', retryAt },
+    },
+  ]);
+}
+
+function tell(trx: Database, row: OperationRow, line: string): Promise<void> {
+  return appendEvents(trx, row.operation_id, row.attempt, [
+    { type: 'log', data: { line, stream: 'service' } },
+  ]);
+}

@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import type { WorkflowRun } from '../../github/github.ts';
+import type { Database } from '../../database/connect.ts';
+import { CancelledError, ConflictError, LostError, RetryableError } from '../../errors.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { appendEvents } from '../../operations/events/events.ts';
+import { lockOperation } from '../../operations/requests.ts';
+import { settleLocked, succeedLocked } from '../../operations/settle.ts';
+import { standingOf } from './attempts.ts';
+import { errorOf, resultOf } from './result.ts';
+
+/** Two beats and a half. */
+const SILENT_SECONDS = 150;
+const POLL_SECONDS = 60;
+/** A cancelled run is asked after more often: a person waits. */
+const POLL_CANCELLED_SECONDS = 5;
+/** After this long a cancelled attempt is over, whether or not GitHub has said so. */
+const CANCEL_LIMIT_SECONDS = 120;
+
+export interface Watched {
+  operationId: string;
+  attempt: number;
+  dispatchedAt: Date;
+  /** Null where neither the dispatch's answer nor a callback has told it. */
+  runId: string | null;
+}
+
+/** Attempts whose runs should be asked after, each taken by one process at a time. `silentSeconds`: default two beats and a half. */
+export async function takeSilentRuns(
+  database: Database,
+  silentSeconds = SILENT_SECONDS,
+  limit = 20,
+): Promise<Watched[]> {
+  const { rows } = await sql<Watched>`
+    update operations set polled_at = now()
+    where operation_id in (
+      select operation_id from operations
+      where executor = 'github-actions' and dispatched_at is not null and status in ('active', 'queued')
+        and (cancel_requested or coalesce(last_heartbeat_at, dispatched_at) < now() - make_interval(secs => ${silentSeconds})
+          and dispatched_at < now() - make_interval(secs => ${silentSeconds}))
+        and (polled_at is null or polled_at < now() - make_interval(secs =>
+          case when cancel_requested then ${POLL_CANCELLED_SECONDS}::int else ${POLL_SECONDS}::int end))
+      order by polled_at nulls first limit ${limit} for no key update skip locked)
+    returning operation_id as "operationId", attempt, dispatched_at as "dispatchedAt", workflow_run_id as "runId"`.execute(
+    database,
+  );
+  return rows;
+}
+
+/** A run that was found by its title is the attempt's, unless a callback has told another since. */
+export async function recordFoundRun(
+  database: Database,
+  { operationId, attempt }: Watched,
+  runId: string,
+): Promise<void> {
+  await database
+    .updateTable('operations')
+    .set({ workflow_run_id: runId, updated_at: sql`now()` })
+    .where('operation_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where('workflow_run_id', 'is', null)
+    .where('status', 'in', ['queued', 'active'])
+    .execute();
+}
+
+/**
+ * Settles an attempt whose run has ended, while its callbacks never came: by what the runner has recorded, or else as failed.
+ * @returns what was said of it; undefined where there was nothing to settle.
+ */
+export async function settleEndedRun(
+  deps: { database: Database; queue: Queue; retrySeconds?: number | undefined },
+  watched: Watched,
+  run: WorkflowRun,
+): Promise<string | undefined> {
+  if (run.status !== 'completed') return undefined;
+  return deps.database.transaction().execute(async (trx) => {
+    const { operation: row } = await lockOperation(trx, watched.operationId);
+    const isSame = row.attempt === watched.attempt && row.workflow_run_id === watched.runId;
+    if (!isSame || standingOf(row) !== 'open') return undefined;
+    const line = `Workflow run ${watched.runId} has ended (${run.conclusion ?? 'no conclusion'}) and its last callback never came`;
+    await appendEvents(trx, row.operation_id, row.attempt, [
+      { type: 'log', data: { line, stream: 'service' } },
+    ]);
+    const ended = run.conclusion === 'cancelled' ? new LostError(line) : new RetryableError(line);
+    await settleByRecord(trx, deps, row, ended);
+    return line;
+  });
+}
+
+async function settleByRecord(
+  trx: Database,
+  { queue, retrySeconds }: { queue: Queue; retrySeconds?: number | undefined },
+  row: OperationRow,
+  ended: Error,
+): Promise<void> {
+  const result = resultOf(row);
+  const fail = (error: unknown, step = row.step ?? 'queued') =>
+    settleLocked(trx, queue, row, { error, step }, retrySeconds);
+  if (row.cancel_requested) await fail(new CancelledError('Cancelled'));
+  else if (result === undefined) await fail(ended);
+  else if (result.status === 'failed') await fail(errorOf(result), result.step);
+  else {
+    try {
+      await succeedLocked(trx, row, result.effect);
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      await fail(error);
+    }
+  }
+}
+
+/**
+ * Ends cancelled attempts of which GitHub has not said that they are over: where no run is known, or GitHub does not answer.
+ * What such a run reports later is refused, and the agent's next operation puts it out of Pulumi's state.
+ * @returns their operations.
+ */
+export async function settleCancelled(database: Database, queue: Queue): Promise<OperationRow[]> {
+  const settled: OperationRow[] = [];
+  for (;;) {
+    const row = await database.transaction().execute((trx) => settleOneCancelled(trx, queue));
+    if (row === undefined) return settled;
+    settled.push(row);
+  }
+}
+
+async function settleOneCancelled(trx: Database, queue: Queue): Promise<OperationRow | undefined> {
+  const row = await trx
+    .selectFrom('operations as o')
+    .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
+    .selectAll('o')
+    .where('o.status', '=', 'active')
+    .where('o.executor', '=', 'github-actions')
+    .where('o.cancel_requested', '=', true)
+    .where(sql<boolean>`(o.workflow_run_id is null or exists (
+      select 1 from run_cancellations c where c.workflow_run_id = o.workflow_run_id
+        and c.asked_at < now() - make_interval(secs => ${CANCEL_LIMIT_SECONDS})))`)
+    .limit(1)
+    .forNoKeyUpdate(['o', 'a'])
+    .skipLocked()
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const failure = { error: new CancelledError('Cancelled'), step: row.step ?? 'queued' };
+  await settleLocked(trx, queue, row, failure);
+  return row;
+}

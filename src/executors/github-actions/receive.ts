@@ -1,0 +1,166 @@
+import { isDeepStrictEqual } from 'node:util';
+import { sql } from 'kysely';
+import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
+import { setAgentStep } from '../../agents/store.ts';
+import type { Fence } from '../../pulumi/fence.ts';
+import { type Database, violatedConstraint } from '../../database/connect.ts';
+import { jsonText } from '../../database/storable.ts';
+import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { Secret } from '../../secret.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { reportedEffect } from '../../operations/effects.ts';
+import { appendEvents } from '../../operations/events/events.ts';
+import { settleLocked, succeedLocked } from '../../operations/settle.ts';
+import { beat, ensureBegun, lockFor, type Sender, standingOf } from './attempts.ts';
+import type { Callback, Report } from './callback.ts';
+import { errorOf, resultOf } from './result.ts';
+
+export interface ReceiveDeps {
+  database: Database;
+  queue: Queue;
+  callbackSecret: Secret;
+  openFence(): Promise<Fence>;
+  /** Pause after the first failed try; default `RETRY_SECONDS`. */
+  retrySeconds?: number | undefined;
+}
+
+/** What a callback led to: a change, or nothing, being a repeat of what is recorded. */
+export interface Received {
+  changed: boolean;
+  operation: OperationRow;
+}
+
+/**
+ * Takes up what a runner reports, in one transaction. A repeat of what is recorded changes nothing.
+ * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt, InvalidInputError.
+ */
+export async function receiveCallback(
+  deps: ReceiveDeps,
+  callback: Callback,
+  token: string | undefined,
+): Promise<Received> {
+  const { received, ended } = await take(deps, callback, token).catch((error: unknown) => {
+    const constraint = violatedConstraint(error);
+    if (constraint === undefined) throw error;
+    // The rows refuse it: a server that is another agent's, for one.
+    throw new ConflictError(`What is reported contradicts what is recorded (${constraint})`, {
+      cause: error,
+    });
+  });
+  if (ended) void leave(deps, received.operation).catch(() => {});
+  return received;
+}
+
+async function take(
+  deps: ReceiveDeps,
+  callback: Callback,
+  token: string | undefined,
+): Promise<{ received: Received; ended: boolean }> {
+  const { jobId, workflowRunId, ...report } = callback;
+  const sender: Sender = { jobId, workflowRunId, token };
+  return deps.database.transaction().execute(async (trx) => {
+    const row = await lockFor(trx, deps.callbackSecret, sender);
+    switch (report.kind) {
+      case 'heartbeat':
+        return { received: await takeHeartbeat(trx, row, sender), ended: false };
+      case 'provisioning':
+        return { received: await takeStep(trx, row, sender, report.step), ended: false };
+      default: {
+        if (isRepeat(row, report)) return { received: { changed: false, operation: row }, ended: false };
+        const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: false });
+        await keepReport(trx, begun, report);
+        await (report.kind === 'running'
+          ? succeed(trx, deps, begun, report)
+          : fail(trx, deps, begun, report));
+        return { received: { changed: true, operation: begun }, ended: true };
+      }
+    }
+  });
+}
+
+/** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
+async function leave({ openFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+  const fence = await openFence();
+  await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
+}
+
+async function takeHeartbeat(trx: Database, row: OperationRow, sender: Sender): Promise<Received> {
+  // The loop that beats may outlive the report of the end by a moment.
+  if (standingOf(row) === 'over') return { changed: false, operation: row };
+  const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: false });
+  await beat(trx, begun);
+  return { changed: true, operation: begun };
+}
+
+async function takeStep(
+  trx: Database,
+  row: OperationRow,
+  sender: Sender,
+  step: string | undefined,
+): Promise<Received> {
+  const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: true });
+  const isNews = step !== undefined && step !== begun.step;
+  if (isNews) await recordStep(trx, begun, step);
+  return { changed: isNews || begun !== row, operation: begun };
+}
+
+async function recordStep(trx: Database, row: OperationRow, step: string): Promise<void> {
+  await trx.updateTable('operations').set({ step }).where('operation_id', '=', row.operation_id).execute();
+  if (row.kind === 'provision' && (AGENT_STEPS as readonly string[]).includes(step))
+    await setAgentStep(trx, row.agent_id, step as AgentStep);
+  await appendEvents(trx, row.operation_id, row.attempt, [{ type: 'step', data: { step } }]);
+  await beat(trx, row);
+}
+
+/** What ended the attempt, said once more. */
+function isRepeat(row: OperationRow, report: Report): boolean {
+  return standingOf(row) !== 'open' && row.report !== null && isDeepStrictEqual(row.report, plain(report));
+}
+
+async function keepReport(trx: Database, row: OperationRow, report: Report): Promise<void> {
+  await trx
+    .updateTable('operations')
+    .set({ report: jsonText(report), last_heartbeat_at: sql`now()` })
+    .where('operation_id', '=', row.operation_id)
+    .execute();
+}
+
+/** As it comes back from the database: without what is undefined. */
+const plain = (report: Report): unknown => JSON.parse(jsonText(report));
+
+async function succeed(
+  trx: Database,
+  { queue, retrySeconds }: ReceiveDeps,
+  row: OperationRow,
+  report: Extract<Report, { kind: 'running' }>,
+): Promise<void> {
+  const result = resultOf(row);
+  if (result?.status === 'failed')
+    throw new ConflictError(`The runner has recorded that it failed: ${result.message}`);
+  const effect = result?.effect ?? reportedEffect(row.kind, row.agent_id, report);
+  try {
+    await succeedLocked(trx, row, effect);
+  } catch (error) {
+    // A destroy that was asked for meanwhile has moved the agent on, and frees what was made.
+    if (!(error instanceof ConflictError && row.cancel_requested)) throw error;
+    const failure = { error: new CancelledError('Cancelled'), step: row.step ?? 'queued' };
+    await settleLocked(trx, queue, row, failure, retrySeconds);
+  }
+}
+
+async function fail(
+  trx: Database,
+  { queue, retrySeconds }: ReceiveDeps,
+  row: OperationRow,
+  report: Extract<Report, { kind: 'failed' }>,
+): Promise<void> {
+  const result = resultOf(row);
+  const recorded = result?.status === 'failed' ? result : undefined;
+  const error =
+    recorded === undefined
+      ? new RetryableError(report.error ?? 'The runner reported a failure and no reason')
+      : errorOf(recorded);
+  const step = report.failedStep ?? recorded?.step ?? row.step ?? 'queued';
+  await settleLocked(trx, queue, row, { error, step }, retrySeconds);
+}

@@ -1,0 +1,133 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import { getAgent, recordInputs } from '../../agents/store.ts';
+import type { Database } from '../../database/connect.ts';
+import { cutText, jsonText } from '../../database/storable.ts';
+import { ConflictError, InvalidInputError } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { appendEvents } from '../../operations/events/events.ts';
+import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
+import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { agentInputsSchema, refuseForeignInputs } from './inputs.ts';
+import { resultSchema } from './result.ts';
+
+const MAX_LINES = 500;
+/** Several times what the vault makes of an agent's keys. */
+const LONGEST_SEALED = 20_000;
+
+const foundationInputs = z.object({
+  project: z
+    .string()
+    .max(40)
+    .regex(/^[a-z0-9](-?[a-z0-9])*$/),
+});
+const firewallId = z.int().positive();
+
+/** What a runner has the service write down while it works, or asks of the rows. */
+export const recordSchema = z.discriminatedUnion('kind', [
+  /** A sign of life; refused once the attempt is over. */
+  z.object({ kind: z.literal('alive') }),
+  z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
+  /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
+  z.object({
+    kind: z.literal('inputs'),
+    inputs: agentInputsSchema,
+    sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
+  }),
+  z.object({ kind: z.literal('result'), result: resultSchema }),
+  z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
+  z.object({ kind: z.literal('foundation-take'), inputs: foundationInputs, stale: firewallId.optional() }),
+  z.object({ kind: z.literal('foundation-made'), inputs: foundationInputs, firewallId }),
+]);
+export type RunnerRecord = z.infer<typeof recordSchema>;
+
+/** What the runner learns: for most records nothing. */
+export interface RecordAnswer {
+  received: true;
+  firewallId?: number;
+  taken?: boolean;
+}
+
+export interface RecordDeps {
+  database: Database;
+  callbackSecret: Secret;
+  foundations: FoundationStore;
+  /** Whether an agent's sealed keys can be opened with the service's own passphrase. */
+  opensKeys?(agentId: string, sealed: Buffer): boolean;
+}
+
+/** @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError */
+export async function recordForRunner(
+  deps: RecordDeps,
+  sender: Sender,
+  record: RunnerRecord,
+): Promise<RecordAnswer> {
+  const row = await deps.database.transaction().execute(async (trx) => {
+    const found = await lockFor(trx, deps.callbackSecret, sender);
+    if (found.status !== 'active')
+      throw new ConflictError(
+        standingOf(found) === 'over' ? `Job ${sender.jobId} has ended: ${found.status}` : 'Claim it first',
+      );
+    refuseUnreadableKeys(deps, found, record);
+    await write(trx, found, record);
+    await beat(trx, found);
+    return found;
+  });
+  const holder = { operationId: row.operation_id, attempt: row.attempt };
+  switch (record.kind) {
+    case 'foundation-find': {
+      const known = await deps.foundations.find(record.inputs);
+      return { received: true, ...(known === undefined ? {} : { firewallId: known }) };
+    }
+    case 'foundation-take':
+      return { received: true, taken: await deps.foundations.take(holder, record) };
+    case 'foundation-made':
+      await deps.foundations.made(holder, record);
+      return { received: true };
+    default:
+      return { received: true };
+  }
+}
+
+/**
+ * A runner with another passphrase must not make what nobody could open afterwards: nothing is made before
+ * this is answered.
+ */
+function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: RunnerRecord): void {
+  if (record.kind !== 'inputs' || deps.opensKeys === undefined) return;
+  if (!deps.opensKeys(row.agent_id, Buffer.from(record.sealedKeys, 'base64')))
+    throw new InvalidInputError(
+      'sealedKeys are sealed under another PULUMI_CONFIG_PASSPHRASE than the service’s',
+    );
+}
+
+async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {
+  switch (record.kind) {
+    case 'log': {
+      const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));
+      return appendEvents(
+        trx,
+        row.operation_id,
+        row.attempt,
+        lines.map((line) => ({ type: 'log', data: { line } })),
+      );
+    }
+    case 'inputs':
+      refuseForeignInputs(record.inputs, row, await getAgent(trx, row.agent_id));
+      return recordInputs(trx, row.agent_id, {
+        inputs: record.inputs,
+        secrets: Buffer.from(record.sealedKeys, 'base64'),
+      });
+    case 'result':
+      await trx
+        .updateTable('operations')
+        .set({ result: jsonText(record.result), updated_at: sql`now()` })
+        .where('operation_id', '=', row.operation_id)
+        .execute();
+      return;
+    default:
+      return;
+  }
+}

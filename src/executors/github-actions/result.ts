@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { cutText } from '../../database/storable.ts';
+import {
+  CancelledError,
+  errorMessage,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../../errors.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { effectSchema } from '../../operations/effects.ts';
+import { LONGEST_ERROR, LONGEST_STEP } from '../../operations/lengths.ts';
+
+/** What came of an attempt, as the runner records it before its run reports the end. */
+export const resultSchema = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('succeeded'), effect: effectSchema }),
+  z.object({
+    status: z.literal('failed'),
+    /** One of our errors, by name: it decides whether trying again can help. */
+    name: z.string().max(60),
+    message: z.string().transform((text) => cutText(text, LONGEST_ERROR)),
+    step: z.string().transform((text) => cutText(text, LONGEST_STEP)),
+    /** Of a RateLimitedError: for how long a cloud has asked to be left alone. */
+    seconds: z.number().min(0).max(3600).optional(),
+  }),
+]);
+export type AttemptResult = z.infer<typeof resultSchema>;
+
+const UNREADABLE = 'The runner has recorded a result that cannot be read';
+
+/** undefined where the runner has recorded nothing. */
+export function resultOf(row: OperationRow): AttemptResult | undefined {
+  if (row.result === null) return undefined;
+  const { data } = resultSchema.safeParse(row.result);
+  // Recorded before this version checked it: nothing of it is believed, and the attempt can still be settled.
+  return (
+    data ?? { status: 'failed', name: 'RetryableError', message: UNREADABLE, step: row.step ?? 'queued' }
+  );
+}
+
+const ERRORS = { PermanentError, LostError, CancelledError, RateLimitedError };
+
+/** The recorded failure as the error that it was. */
+export function errorOf({ name, message, seconds }: Described): Error {
+  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
+  const Known = Object.hasOwn(ERRORS, name) ? ERRORS[name as keyof typeof ERRORS] : RetryableError;
+  return new Known(message);
+}
+
+interface Described {
+  name: string;
+  message: string;
+  seconds?: number | undefined;
+}
+
+/** How a runner tells its failure; our names are kept, whatever class of a vendor's error it is. */
+export function describeFailure(error: unknown): Described {
+  const message = cutText(errorMessage(error), LONGEST_ERROR);
+  const known = Object.entries(ERRORS).find(([, Known]) => error instanceof Known);
+  return {
+    name: known?.[0] ?? 'RetryableError',
+    message,
+    ...(error instanceof RateLimitedError && { seconds: error.seconds }),
+  };
+}

@@ -1,0 +1,96 @@
+import { hostname } from 'node:os';
+import { sql } from 'kysely';
+import type { Database } from '../../database/connect.ts';
+import { LostError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Queue } from '../../queue/queue.ts';
+import { isWorkerAlive } from '../../processes/orphans.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { appendEvents } from '../../operations/events/events.ts';
+import { endWorkflowRun } from '../../operations/run-cancellations.ts';
+import { settleLocked } from '../../operations/settle.ts';
+import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
+
+/** What a worker of this host held whose process is gone; there is no lease to wait for. */
+const PROCESS_GONE = new Date(0);
+
+/**
+ * Settles attempts that nobody was heard of for too long: a local one when its lease has run out, since its worker died or was cut off and has
+ * ended its children by now; one on a GitHub runner when it was silent for a quarter of an hour. They are repeated without counting as
+ * failed.
+ * @returns how many there were.
+ */
+export async function settleExpired(database: Database, queue: Queue, log: Log): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const found = await database.transaction().execute(async (trx) => {
+      const row = await trx
+        .selectFrom('operations as o')
+        .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
+        .selectAll('o')
+        .where('o.status', '=', 'active')
+        .where(timedOut)
+        .orderBy('o.sequence')
+        .limit(1)
+        // Neither is waited for: a request that holds the agent may want this very operation's row.
+        .forNoKeyUpdate(['o', 'a'])
+        .skipLocked()
+        .executeTakeFirst();
+      if (row === undefined) return undefined;
+      const reason = explainLoss(row);
+      await endWorkflowRun(trx, row.operation_id);
+      await appendEvents(trx, row.operation_id, row.attempt, [
+        { type: 'log', data: { line: reason, stream: 'service' } },
+      ]);
+      const error = new LostError(reason);
+      const status = await settleLocked(trx, queue, row, { error, step: row.step ?? 'queued' });
+      return { row, reason, status };
+    });
+    if (found === undefined) return count;
+    count += 1;
+    const ids = {
+      operationId: found.row.operation_id,
+      agentId: found.row.agent_id,
+      attempt: found.row.attempt,
+    };
+    log.warn(
+      { event: 'attempt.expired', ...ids, status: found.status },
+      `${found.row.kind} of ${found.row.agent_id} is ${found.status}: ${found.reason}`,
+    );
+  }
+}
+
+const timedOut = sql<boolean>`case o.executor
+  when 'local' then o.lease_until < now()
+  else coalesce(o.last_heartbeat_at, o.claimed_at) < now() - make_interval(secs => ${RUNNER_SILENT_SECONDS}) end`;
+
+/** Who was lost, and since when. */
+function explainLoss(row: OperationRow): string {
+  const last = row.last_heartbeat_at ?? row.claimed_at;
+  const since = last === null ? 'at all' : `since ${last.toISOString()}`;
+  if (row.executor === 'github-actions') {
+    const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
+    return `The GitHub runner${run} has not been heard of ${since}, for more than ${RUNNER_SILENT_SECONDS / 60} minutes`;
+  }
+  if (row.lease_until?.getTime() === PROCESS_GONE.getTime())
+    return `The process of worker ${row.worker_id} is gone; it was last heard of at ${last?.toISOString()}`;
+  return `The worker ${row.worker_id} has not been heard of ${since}, and its lease has run out`;
+}
+
+/**
+ * At the start of a worker: settles at once what workers of this very host held whose processes are gone. Their children have been
+ * ended too, so there is no lease to wait for.
+ */
+export async function settleDeadWorkers(database: Database, queue: Queue, log: Log): Promise<void> {
+  const workers = await database.selectFrom('workers').selectAll().where('host', '=', hostname()).execute();
+  const dead = workers.filter((worker) => !isWorkerAlive(worker.process)).map((worker) => worker.worker_id);
+  if (dead.length === 0) return;
+  await database
+    .updateTable('operations')
+    .set({ lease_until: PROCESS_GONE })
+    .where('status', '=', 'active')
+    .where('worker_id', 'in', dead)
+    .execute();
+  await settleExpired(database, queue, log);
+  await database.deleteFrom('workers').where('worker_id', 'in', dead).execute();
+}

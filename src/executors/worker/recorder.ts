@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
+import { setAgentStep } from '../../agents/store.ts';
+import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
+import { cutText } from '../../database/storable.ts';
+import { Backlog, gapLine } from '../../operations/backlog.ts';
+import { type Claim, lockClaim } from '../../operations/claims.ts';
+import { appendEvents, type OperationEvent } from '../../operations/events/events.ts';
+import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { LEASE_SECONDS } from '../../operations/states.ts';
+
+/** Tells an attempt's steps and log lines to the database while it runs. */
+export interface Recorder {
+  readonly currentStep: string;
+  step(name: string): void;
+  log(line: string): void;
+  /** Writes what is still held back. */
+  close(): Promise<void>;
+}
+
+const BATCH_MS = 150;
+const RETRY_MS = 500;
+/** Of a flood, which one statement could not hold, the newest lines are kept. */
+const MOST_LINES = 1_000;
+
+/**
+ * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit. Writes follow each other in order.
+ * `onError` hears of a write that failed; a LostError among them means that the attempt is no longer ours.
+ */
+export function createRecorder(
+  database: Database,
+  operation: { claim: Claim; agentId: string; kind: string },
+  onError: (error: unknown) => void,
+): Recorder {
+  let currentStep = 'queued';
+  const held = new Backlog<OperationEvent>(MOST_LINES, ({ type }) => type === 'log');
+  let isWaiting = false;
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> = Promise.resolve();
+
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (held.isEmpty || isWaiting) return;
+    isWaiting = true;
+    // Taken when their turn comes: until then the newest of a flood push the oldest out.
+    const writeHeld = () => {
+      isWaiting = false;
+      return persist(database, operation, withGap(held.take()));
+    };
+    writing = writing.then(writeHeld).catch(onError);
+  };
+  const hold = (event: OperationEvent) => {
+    held.push(event);
+    timer ??= setTimeout(flush, BATCH_MS);
+  };
+  return {
+    get currentStep() {
+      return currentStep;
+    },
+    step: (name) => {
+      if (name === currentStep) return;
+      currentStep = name;
+      hold({ type: 'step', data: { step: name } });
+      flush();
+    },
+    log: (line) => {
+      for (const part of line.split('\n')) hold({ type: 'log', data: { line: cutText(part, LONGEST_LINE) } });
+    },
+    close: async () => {
+      flush();
+      await writing;
+    },
+  };
+}
+
+function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] }): OperationEvent[] {
+  return leftOut === 0 ? items : [{ type: 'log', data: { line: gapLine(leftOut) } }, ...items];
+}
+
+/** While the database is away, what there is to tell waits for it, for as long as the lease can outlast that. */
+async function persist(
+  database: Database,
+  operation: { claim: Claim; agentId: string; kind: string },
+  events: OperationEvent[],
+): Promise<void> {
+  const deadline = Date.now() + LEASE_SECONDS * 1000;
+  for (;;) {
+    try {
+      return await write(database, operation, events);
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > deadline) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+async function write(
+  database: Database,
+  { claim, agentId, kind }: { claim: Claim; agentId: string; kind: string },
+  events: OperationEvent[],
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, claim);
+    const step = events.findLast((event) => event.type === 'step')?.data.step;
+    if (step !== undefined) {
+      await trx
+        .updateTable('operations')
+        .set({ step, updated_at: sql`now()` })
+        .where('operation_id', '=', claim.operationId)
+        .execute();
+      if (kind === 'provision' && isAgentStep(step)) await setAgentStep(trx, agentId, step);
+    }
+    await appendEvents(trx, claim.operationId, claim.attempt, events);
+  });
+}
+
+function isAgentStep(step: string): step is AgentStep {
+  return (AGENT_STEPS as readonly string[]).includes(step);
+}

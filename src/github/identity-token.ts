@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import type { Secret } from '../secret.ts';
+import type { CallLimits } from '../http-client/exchange.ts';
+import { requestAs } from '../http-client/request.ts';
+
+/** A token lives for five minutes at least. */
+const KEPT_MS = 3 * 60_000;
+
+/** Asks GitHub, from inside a workflow run, for tokens that say which run it is; each is used for a few minutes. */
+export function createIdentitySource(
+  grant: { requestUrl: string; requestToken: Secret; audience: string } & CallLimits,
+): () => Promise<string> {
+  let token: { text: string; until: number } | undefined;
+  return async () => {
+    if (token === undefined || Date.now() > token.until) {
+      const url = new URL(grant.requestUrl);
+      url.searchParams.set('audience', grant.audience);
+      const headers = { authorization: `Bearer ${grant.requestToken.reveal()}` };
+      const { timeoutSeconds } = grant;
+      const request = { method: 'GET' as const, url: url.href, headers, timeoutSeconds };
+      const { value } = await requestAs(z.object({ value: z.string() }), request);
+      token = { text: value, until: Date.now() + KEPT_MS };
+    }
+    return token.text;
+  };
+}

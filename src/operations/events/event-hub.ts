@@ -1,0 +1,117 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import pg from 'pg';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Secret } from '../../secret.ts';
+import { EVENTS_CHANNEL } from './events.ts';
+
+/** Called when an operation may have new events; `undefined` says that any of them may. */
+export type Wake = (operationId: string | undefined) => void;
+
+/** Wakes those who follow operations. What there is to tell they read from the table, by sequence. */
+export interface EventHub {
+  /** @returns the end of the subscription. `*` follows all operations. */
+  subscribe(operationId: string | '*', wake: Wake): () => void;
+  close(): Promise<void>;
+}
+
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 5_000;
+
+/**
+ * One connection per process that listens for new events. Where it breaks it is made anew, and everybody is woken once: a
+ * notification may have been missed meanwhile. Starting does not wait for the database.
+ */
+export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHub {
+  const subscribers = new Map<string, Set<Wake>>();
+  const stopping = new AbortController();
+  const tell = (key: string, operationId: string | undefined) => {
+    for (const wake of subscribers.get(key) ?? []) wake(operationId);
+  };
+  const listening = keepListening({
+    url,
+    log,
+    signal: stopping.signal,
+    onEvent: (operationId) => {
+      tell(operationId, operationId);
+      tell('*', operationId);
+    },
+    onConnected: () => {
+      for (const key of [...subscribers.keys()]) tell(key, undefined);
+    },
+  });
+  return {
+    subscribe: (operationId, wake) => {
+      const wakes = subscribers.get(operationId) ?? new Set();
+      subscribers.set(operationId, wakes.add(wake));
+      return () => {
+        wakes.delete(wake);
+        if (wakes.size === 0 && subscribers.get(operationId) === wakes) subscribers.delete(operationId);
+      };
+    },
+    close: async () => {
+      stopping.abort();
+      await listening;
+    },
+  };
+}
+
+interface Listening {
+  url: Secret;
+  log: Log;
+  signal: AbortSignal;
+  onEvent(operationId: string): void;
+  onConnected(): void;
+}
+
+async function keepListening(options: Listening): Promise<void> {
+  const { log, signal } = options;
+  let delayMs = FIRST_DELAY_MS;
+  while (!signal.aborted) {
+    try {
+      await listenOnce(options, () => {
+        delayMs = FIRST_DELAY_MS;
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn(
+        { event: 'events.disconnected', error: errorMessage(error), retryInMs: delayMs },
+        'not listening for events',
+      );
+    }
+    await wait(delayMs, undefined, { signal }).catch(() => {});
+    delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
+  }
+}
+
+/** Listens until the connection ends. */
+async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
+  const { signal } = options;
+  const over = new AbortController();
+  const client = new pg.Client({
+    connectionString: options.url.reveal(),
+    application_name: 'agent-stacks events',
+    connectionTimeoutMillis: 4_000,
+    keepAlive: true,
+  });
+  const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
+  // Awaited below; without this an error that comes before would end the process.
+  ended.catch(() => {});
+  client.once('end', end);
+  client.on('error', fail);
+  signal.addEventListener('abort', () => end(), { once: true, signal: over.signal });
+  client.on('notification', ({ payload }) => {
+    if (payload) options.onEvent(payload);
+  });
+  try {
+    await client.connect();
+    await client.query(`listen ${EVENTS_CHANNEL}`);
+    onUp();
+    options.onConnected();
+    await ended;
+  } finally {
+    over.abort();
+    // A connection that is half dead never says that it has ended.
+    await Promise.race([client.end().catch(() => {}), wait(1_000, undefined, { ref: false })]);
+  }
+}

@@ -1,0 +1,147 @@
+import { sql } from 'kysely';
+import type { Database } from '../../database/connect.ts';
+import { jsonText } from '../../database/storable.ts';
+
+/** What is told about an operation while it runs, in order, and kept for those who come later. */
+export type OperationEvent =
+  | {
+      type: 'status';
+      data: {
+        status: string;
+        attempt: number;
+        error?: string | undefined;
+        failedStep?: string | undefined;
+        retryAt?: string | undefined;
+      };
+    }
+  | { type: 'step'; data: { step: string } }
+  | { type: 'log'; data: { line: string; stream?: 'engine' | 'service' } };
+
+export const EVENTS_CHANNEL = 'operation_events';
+
+/**
+ * Appends events with the next sequence numbers and wakes listeners at commit. The caller holds the operation's row locked
+ * (it has just updated or selected it for update), which makes the numbers gapless and their order the order of commits.
+ */
+export async function appendEvents(
+  trx: Database,
+  operationId: string,
+  attempt: number,
+  events: OperationEvent[],
+): Promise<void> {
+  if (events.length === 0) return;
+  const last = await trx
+    .selectFrom('operation_events')
+    .select(({ fn }) => fn.max('sequence').as('sequence'))
+    .where('operation_id', '=', operationId)
+    .executeTakeFirst();
+  const base = last?.sequence ?? 0;
+  await trx
+    .insertInto('operation_events')
+    .values(
+      events.map((event, index) => ({
+        operation_id: operationId,
+        sequence: base + index + 1,
+        attempt,
+        type: event.type,
+        data: jsonText(event.data),
+        at: sql<Date>`clock_timestamp()`,
+      })),
+    )
+    .execute();
+  await sql`select pg_notify(${EVENTS_CHANNEL}, ${operationId})`.execute(trx);
+}
+
+export interface StoredEvent {
+  sequence: number;
+  attempt: number;
+  type: OperationEvent['type'];
+  data: Record<string, unknown>;
+  at: Date;
+}
+
+/** Events after `afterSequence`, oldest first, at most `limit`. */
+export async function readEvents(
+  database: Database,
+  operationId: string,
+  afterSequence: number,
+  limit = 500,
+): Promise<StoredEvent[]> {
+  return database
+    .selectFrom('operation_events')
+    .select(['sequence', 'attempt', 'type', 'data', 'at'])
+    .where('operation_id', '=', operationId)
+    .where('sequence', '>', afterSequence)
+    .orderBy('sequence')
+    .limit(limit)
+    .execute();
+}
+
+/** The newest log lines of an operation, oldest first, and the newest sequence number of all its events. */
+export async function readLogTail(
+  database: Database,
+  operationId: string,
+  limit: number,
+): Promise<{ lines: StoredEvent[]; lastSequence: number }> {
+  const last = await database
+    .selectFrom('operation_events')
+    .select(({ fn }) => fn.max('sequence').as('sequence'))
+    .where('operation_id', '=', operationId)
+    .executeTakeFirst();
+  const lastSequence = last?.sequence ?? 0;
+  const newestFirst = await database
+    .selectFrom('operation_events')
+    .select(['sequence', 'attempt', 'type', 'data', 'at'])
+    .where('operation_id', '=', operationId)
+    .where('type', '=', 'log')
+    .where('sequence', '<=', lastSequence)
+    .orderBy('sequence', 'desc')
+    .limit(limit)
+    .execute();
+  return { lines: newestFirst.reverse(), lastSequence };
+}
+
+export interface TimelineEntry {
+  step: string;
+  startedAt: Date;
+  /** Null while the step is under way. */
+  seconds: number | null;
+}
+
+/**
+ * The steps of an operation with their lengths. They start where the operation was made and end where it finished,
+ * so their lengths add up to the whole.
+ */
+export function timeline(
+  operation: { created_at: Date; finished_at: Date | null },
+  steps: { step: string; at: Date }[],
+): TimelineEntry[] {
+  // The last step is written a moment after the ending that it belongs to.
+  const end = operation.finished_at?.getTime() ?? Number.POSITIVE_INFINITY;
+  const told = steps.map(({ step, at }) => ({ step, at: at.getTime() > end ? new Date(end) : at }));
+  const marks = [{ step: 'queued', at: operation.created_at }, ...told];
+  const merged = marks.filter((mark, index) => index === 0 || mark.step !== marks[index - 1]?.step);
+  return merged.map((mark, index) => {
+    const next = merged[index + 1]?.at ?? operation.finished_at;
+    const seconds =
+      next === null || next === undefined
+        ? null
+        : Math.max(0, Math.round(next.getTime() - mark.at.getTime()) / 1000);
+    return { step: mark.step, startedAt: mark.at, seconds };
+  });
+}
+
+/** The step events of an operation, for its timeline. */
+export async function readSteps(
+  database: Database,
+  operationId: string,
+): Promise<{ step: string; at: Date }[]> {
+  const rows = await database
+    .selectFrom('operation_events')
+    .select(['data', 'at'])
+    .where('operation_id', '=', operationId)
+    .where('type', '=', 'step')
+    .orderBy('sequence')
+    .execute();
+  return rows.map((row) => ({ step: String(row.data.step), at: row.at }));
+}

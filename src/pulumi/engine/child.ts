@@ -1,0 +1,74 @@
+import { refuseOtherUsers } from '../../processes/peer-user.ts';
+import type { FromRunner, ToRunner } from './messages.ts';
+import { createRunner, type ProviderModule, type RunnerSettings } from './run-stack.ts';
+
+/**
+ * A runner: a long-lived process, the leader of its own process group, that has the Pulumi SDK loaded and does one run at a
+ * time. It ends itself and everything below it when its lease runs out or its worker goes away, so that a worker that hangs
+ * or dies leaves nothing running.
+ */
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as RunnerSettings;
+const send = (message: FromRunner) => process.connected && process.send?.(message);
+
+/** Ends this process group: the CLI, the plugins, their children, and this process. */
+function endEverything(): never {
+  try {
+    process.kill(-process.pid, 'SIGKILL');
+  } finally {
+    process.exit(1);
+  }
+}
+
+process.on('disconnect', endEverything);
+// The worker ends its runners in order; a Ctrl-C that reaches the terminal's whole group is not for them.
+process.on('SIGINT', () => {});
+// The providers and the SDK's own servers listen on loopback while a task runs.
+refuseOtherUsers();
+
+const providers =
+  settings.providerHost === undefined ? undefined : ((await import(settings.providerHost)) as ProviderModule);
+const runner = await createRunner(settings, providers);
+
+let leaseTimer: NodeJS.Timeout | undefined;
+let abort: AbortController | undefined;
+
+function holdLease(until: number): void {
+  clearTimeout(leaseTimer);
+  leaseTimer = setTimeout(endEverything, Math.max(0, until - Date.now()));
+}
+
+const LONGEST_MESSAGE = 20_000;
+
+function describe(error: unknown): { name: string; message: string } {
+  return error instanceof Error
+    ? { name: error.name, message: error.message.slice(0, LONGEST_MESSAGE) }
+    : { name: 'Error', message: String(error).slice(0, LONGEST_MESSAGE) };
+}
+
+process.on('message', (message: ToRunner) => {
+  switch (message.type) {
+    case 'lease':
+      if (abort !== undefined) holdLease(message.leaseUntil);
+      break;
+    case 'cancel':
+      abort?.abort();
+      break;
+    case 'run': {
+      const controller = new AbortController();
+      abort = controller;
+      holdLease(message.leaseUntil);
+      runner
+        .run(message.task, (progress) => send({ type: 'progress', progress }), controller.signal)
+        .then((result) => send({ type: 'done', result }))
+        .catch((error: unknown) => send({ type: 'failed', ...describe(error) }))
+        .finally(() => {
+          abort = undefined;
+          clearTimeout(leaseTimer);
+        });
+      break;
+    }
+  }
+});
+
+send({ type: 'ready' });

@@ -1,0 +1,65 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
+import { plainDiagnostic } from '../diagnostics.ts';
+import type { Progress } from './messages.ts';
+
+/** What an engine event has to tell a person: nothing about resources that stay as they are. */
+export function progressOf(event: EngineEvent): Progress[] {
+  if (event.resourcePreEvent !== undefined) return resource('begins', event.resourcePreEvent.metadata);
+  if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
+  if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
+  const diagnostic = event.diagnosticEvent;
+  if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
+    const text = diagnostic.message.slice(0, LONGEST_MESSAGE);
+    const message = plainDiagnostic(withoutStack(text.replace(/<\{%[^%]*%\}>/g, '')));
+    return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
+  }
+  return [];
+}
+
+/** What a cloud or a server made a plugin say; a person reads the beginning of it. */
+const LONGEST_MESSAGE = 20_000;
+
+/** Where in Node's and Pulumi's code an error arose says nothing to whoever reads an operation's log. */
+const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
+
+/** Never `debug`, which the types do not have and the engine sends: its messages hold secrets in plain text. */
+const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
+
+interface Metadata {
+  op: string;
+  urn: string;
+  type: string;
+}
+
+function resource(phase: 'begins' | 'done' | 'failed', { op, urn, type }: Metadata): Progress[] {
+  if (
+    op === 'same' ||
+    op === 'read' ||
+    type === 'pulumi:pulumi:Stack' ||
+    type.startsWith('pulumi:providers:')
+  )
+    return [];
+  return [{ kind: 'resource', phase, operation: op, type, name: urn.split('::').at(-1) ?? urn }];
+}
+
+const VERBS: Record<string, string> = {
+  create: 'creating',
+  import: 'taking over',
+  update: 'updating',
+  delete: 'deleting',
+  replace: 'replacing',
+  'create-replacement': 'creating anew',
+  'delete-replaced': 'deleting the old',
+  refresh: 'looking at',
+};
+
+/** For the operation's log: a line, and below it what more a message has. */
+export function logLine(progress: Progress): string {
+  // A message may quote a machine: none of its lines stands where ours begin.
+  if (progress.kind === 'diagnostic')
+    return `${progress.severity}: ${progress.message.replaceAll('\n', '\n  ')}`;
+  const what = `${progress.name} (${progress.type.split(':').at(-1)})`;
+  const verb = VERBS[progress.operation] ?? progress.operation;
+  const suffix = progress.phase === 'begins' ? '…' : progress.phase === 'done' ? ': done' : ': failed';
+  return `${verb} ${what}${suffix}`;
+}

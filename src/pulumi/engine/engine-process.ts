@@ -1,0 +1,143 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { endProcesses, findProcesses, signal } from '../../processes/find.ts';
+import { runnerError } from '../errors.ts';
+import { LostError } from '../../errors.ts';
+import type { Lease } from '../../processes/lease.ts';
+import type { FromRunner, Progress, StackResult, StackTask, ToRunner } from './messages.ts';
+import type { RunnerSettings } from './run-stack.ts';
+
+/** Environment variable that marks a runner and everything below it with the runner's id. */
+export const RUNNER_MARK = 'AGENT_STACKS_RUNNER';
+
+export interface RunOptions {
+  signal: AbortSignal;
+  lease: Lease;
+  onProgress: (progress: Progress) => void;
+}
+
+/** How long a cancelled run may take to finish the resource under way before it is ended. */
+const CANCEL_GRACE_SECONDS = 15;
+const START_TIMEOUT_SECONDS = 60;
+
+/** One runner process, seen from the worker. It is not used again after a run that did not succeed. */
+export class RunnerProcess {
+  readonly #id = randomUUID();
+  readonly #child: ChildProcess;
+  readonly #marks: Record<string, string>;
+  readonly #workDir: string | undefined;
+  readonly #ready: Promise<void>;
+
+  /** `marks` go to the runner and, with every task, to all that it starts: by them nothing of it is ever lost from sight. */
+  constructor(settings: RunnerSettings, environment: Record<string, string>, marks: Record<string, string>) {
+    this.#marks = { ...marks, [RUNNER_MARK]: this.#id };
+    this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
+    const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
+    this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
+      // A group of its own: one signal ends the runner with all its children, and a Ctrl-C at the terminal does not reach it.
+      detached: true,
+      env: { ...environment, ...this.#marks },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
+    this.#child.stderr?.resume();
+    this.#ready = this.#untilReady();
+    this.#ready.catch(() => {});
+  }
+
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.connected;
+  }
+
+  async #untilReady(): Promise<void> {
+    const timeout = AbortSignal.timeout(START_TIMEOUT_SECONDS * 1000);
+    const stderr: string[] = [];
+    this.#child.stderr?.on('data', (chunk: Buffer) => stderr.length < 20 && stderr.push(chunk.toString()));
+    const gone = once(this.#child, 'exit', { signal: timeout }).then(() => {
+      throw new LostError(
+        `A runner could not start: ${stderr.join('').trim().slice(-2000) || 'it ended without a word'}`,
+      );
+    });
+    gone.catch(() => {});
+    const ready = once(this.#child, 'message', { signal: timeout });
+    try {
+      await Promise.race([ready, gone]);
+    } catch (error) {
+      if (!timeout.aborted) throw error;
+      throw new LostError(`A runner did not start within ${START_TIMEOUT_SECONDS} s`, { cause: error });
+    }
+  }
+
+  /** @throws one of our errors; LostError where the process died under the run. */
+  async run(task: StackTask, { signal: abort, lease, onProgress }: RunOptions): Promise<StackResult> {
+    await this.#ready;
+    abort.throwIfAborted();
+    const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
+    let killTimer: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      // Whoever has lost the lease must be gone at once; a person's cancellation lets the resource under way finish.
+      if (abort.reason instanceof LostError) this.#kill();
+      else this.#send({ type: 'cancel' });
+      killTimer = setTimeout(() => this.#kill(), CANCEL_GRACE_SECONDS * 1000);
+    };
+    abort.addEventListener('abort', onAbort);
+    try {
+      const result = this.#result(onProgress);
+      const environment = { ...task.environment, ...this.#marks };
+      this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
+      return await result;
+    } catch (error) {
+      throw abort.aborted && abort.reason instanceof Error ? abort.reason : error;
+    } finally {
+      offLease();
+      clearTimeout(killTimer);
+      abort.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #result(onProgress: (progress: Progress) => void): Promise<StackResult> {
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void) => {
+        this.#child.off('message', onMessage);
+        this.#child.off('exit', onExit);
+        settle();
+      };
+      const onExit = () => done(() => reject(new LostError('The process that ran Pulumi has died')));
+      const onMessage = (message: FromRunner) => {
+        if (message.type === 'progress') onProgress(message.progress);
+        else if (message.type === 'done') done(() => resolve(message.result));
+        else if (message.type === 'failed') done(() => reject(runnerError(message)));
+      };
+      this.#child.on('message', onMessage);
+      this.#child.on('exit', onExit);
+    });
+  }
+
+  #send(message: ToRunner): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #kill(): void {
+    if (this.#child.pid !== undefined) signal(-this.#child.pid, 'SIGKILL');
+  }
+
+  /** Ends the process and everything that it or its children started, and waits until all of it is gone. */
+  async end(): Promise<void> {
+    this.#kill();
+    await endProcesses((environment) => environment.get(RUNNER_MARK) === this.#id);
+    if (this.#workDir !== undefined) await rm(this.#workDir, { recursive: true, force: true });
+  }
+}
+
+/** Removes the work folders of runners that are gone, and could not do it themselves. */
+export async function removeLeftWork(workDir: string): Promise<void> {
+  const names = await readdir(workDir).catch(() => []);
+  const left = names.filter(
+    (id) => findProcesses((environment) => environment.get(RUNNER_MARK) === id).length === 0,
+  );
+  await Promise.all(left.map((id) => rm(join(workDir, id), { recursive: true, force: true })));
+}

@@ -1,0 +1,44 @@
+import { availableParallelism } from 'node:os';
+import type { TailscaleAccount } from '../config/accounts.ts';
+import type { Secret } from '../secret.ts';
+
+/** How the Pulumi CLI is told where its state is, and to ask nobody outside about updates and plugins. */
+export function pulumiEnvironment(backend: {
+  url: Secret;
+  passphrase: Secret;
+  home?: string | undefined;
+}): Record<string, string> {
+  return {
+    PULUMI_BACKEND_URL: backend.url.reveal(),
+    PULUMI_CONFIG_PASSPHRASE: backend.passphrase.reveal(),
+    ...(backend.home === undefined ? {} : { PULUMI_HOME: backend.home }),
+    PULUMI_SKIP_UPDATE_CHECK: 'true',
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
+    PULUMI_DIY_BACKEND_NO_LEGACY_WARNING: 'true',
+    PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS: 'true',
+    // `stack ls` hangs where its parallelism reaches the size of its connection pool, which is twice the cores.
+    PULUMI_DIY_BACKEND_PARALLEL: String(Math.max(1, availableParallelism() * 2 - 1)),
+    // Work folders are temporary: the salt of a stack's secrets is taken from its state.
+    PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: '1',
+  };
+}
+
+/** The providers' credentials under the names that the official plugins read. */
+export function providerEnvironment(accounts: {
+  hcloud: { token: Secret; endpoint: string | undefined };
+  tailscale: TailscaleAccount;
+}): Record<string, string> {
+  const { hcloud, tailscale } = accounts;
+  return {
+    HCLOUD_TOKEN: hcloud.token.reveal(),
+    ...(hcloud.endpoint === undefined ? {} : { HCLOUD_ENDPOINT: hcloud.endpoint }),
+    TAILSCALE_TAILNET: tailscale.tailnet,
+    TAILSCALE_BASE_URL: tailscale.baseUrl,
+    ...(tailscale.credential.kind === 'api-key'
+      ? { TAILSCALE_API_KEY: tailscale.credential.key.reveal() }
+      : {
+          TAILSCALE_OAUTH_CLIENT_ID: tailscale.credential.clientId,
+          TAILSCALE_OAUTH_CLIENT_SECRET: tailscale.credential.clientSecret.reveal(),
+        }),
+  };
+}

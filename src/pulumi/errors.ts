@@ -1,0 +1,128 @@
+import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import { errorMessages } from './diagnostics.ts';
+import { missingPlugin } from './plugins.ts';
+
+/** Another process holds the stack's lock, or has left it behind. */
+export class StackLockedError extends RetryableError {
+  override name = 'StackLockedError';
+}
+
+/** The stack is not there. */
+export class StackNotFoundError extends RetryableError {
+  override name = 'StackNotFoundError';
+}
+
+/** The stack is there already. */
+export class StackExistsError extends RetryableError {
+  override name = 'StackExistsError';
+}
+
+/**
+ * What cannot get better by trying again: refusals for what the request says or for who sends it. The codes are the
+ * APIs' own, as the providers print them.
+ */
+const PERMANENT =
+  /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
+
+/**
+ * Tailscale's client ends its messages with the status: a refused credential, or tags that the credential may
+ * not give.
+ */
+const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
+
+const LOCKED =
+  /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
+const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
+const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
+const KILLED =
+  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
+/** The database that holds the state is being restarted; the agent has nothing to do with it. */
+const STATE_AWAY =
+  /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
+const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
+const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
+
+/** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
+export function pulumiError(cause: unknown): Error {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  // Where a code stands alone on a line, the summary has it as the patterns below know it.
+  const text = `${said}\n${summary(said)}`;
+  if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
+  if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
+  if (NO_STACK.test(text)) return new StackNotFoundError(summary(said), { cause });
+  const missing = missingPlugin(said);
+  if (missing !== undefined) return new PermanentError(missing, { cause });
+  if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
+    return new PermanentError(summary(said), { cause });
+  // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
+  if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
+    return new LostError('A process of the run was ended from outside', { cause });
+  if (STATE_AWAY.test(text))
+    return new LostError(`The database of Pulumi’s state was away: ${summary(said)}`, { cause });
+  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause });
+  return new RetryableError(summary(said), { cause });
+}
+
+/** How every error begins that says so; the next attempt replaces such a server. */
+export const NOT_JOINED = 'The server did not join the tailnet in time';
+const NO_DEVICE = /Could not find device with hostname="?([\w-]+)|no device named "?([\w-]+)/i;
+const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_STACKS_CONFIGURE\\*"":?/g;
+const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
+const LAST_LINES = 6;
+
+/** What Pulumi wraps in its own terms, in those of the service; undefined for anything else. */
+function inOurTerms(text: string): string | undefined {
+  const device = NO_DEVICE.exec(text);
+  if (device !== null) return `${NOT_JOINED}: there is no device ${device[1] ?? device[2]}`;
+  // The last of them: the first is in the middle of the CLI's progress, the last begins what the script itself said.
+  const configure = [...text.matchAll(CONFIGURE)].at(-1);
+  if (configure === undefined) return undefined;
+  const after =
+    text.slice(configure.index + configure[0].length).split(/\n\s*\n|\n\S*Resources:|\n\s*error: /)[0] ?? '';
+  const said = after
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .slice(-LAST_LINES);
+  const how = CONFIGURE_ENDS[configure[2] ?? ''] ?? configure[1];
+  return [`The configuration of the server failed (${how})`, ...said].join('\n');
+}
+
+const BY_NAME = {
+  RateLimitedError,
+  StackLockedError,
+  StackExistsError,
+  StackNotFoundError,
+  PermanentError,
+  LostError,
+  CancelledError,
+} as const;
+
+/** The error that a runner reported by name and text. */
+export function runnerError({ name, message }: { name: string; message: string }): Error {
+  const Class = BY_NAME[name as keyof typeof BY_NAME] ?? RetryableError;
+  return new Class(message);
+}
+
+/** How both the Go plugins and the builtin ones name a call that got no answer. */
+const UNANSWERED = /\b(GET|POST|PUT|PATCH|DELETE) "(https?:[^"\s]+)": (?!no answer)(.+)/gi;
+
+const LONGEST_SUMMARY = 2_000;
+
+/**
+ * What a person needs of a failed run: the diagnostics' error lines without the CLI's frame around them, none of them twice.
+ */
+export function summary(text: string): string {
+  const ours = inOurTerms(text);
+  if (ours !== undefined) return withoutCredentials(ours).slice(0, LONGEST_SUMMARY);
+  const errors = errorMessages(text);
+  const lines = text.split('\n').map((line) => line.replace(/^\s*(error:|stderr:|\*)\s*/i, '').trim());
+  const chosen = errors.length > 0 ? errors : lines.filter((line) => line !== '');
+  const said = [...new Set(chosen)].join('\n').replace(UNANSWERED, '$1 $2: no answer ($3)');
+  return withoutCredentials(said).slice(0, LONGEST_SUMMARY);
+}
+
+/** The CLI shows the state's whole address where it cannot reach it, password included. */
+function withoutCredentials(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
+}

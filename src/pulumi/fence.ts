@@ -1,0 +1,173 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { Secret } from '../secret.ts';
+
+/** An attempt's own way into Pulumi's state. */
+export interface Entry {
+  backendUrl: Secret;
+  /** Closes it. What is left open after a crash is closed by the agent's next attempt. */
+  leave(): Promise<void>;
+}
+
+/**
+ * Pulumi's lock has no owner check, so a process of an earlier attempt, stopped and continued later, could still write. Here every
+ * attempt has a login of its own; before an agent's next attempt begins, the logins of the earlier ones are taken away and
+ * their sessions ended. What they had not written then, they cannot write any more.
+ */
+export interface Fence {
+  /** Whether each attempt has a login of its own. */
+  readonly isHard: boolean;
+  /** Ends the sessions of the agent's earlier attempts, then lets this one in. `password`: default a random one. */
+  enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
+  /** Ends the sessions of one attempt, on whatever stack. */
+  evict(attempt: { operationId: string; attempt: number }): Promise<void>;
+}
+
+export interface AttemptOfAgent {
+  agentId: string;
+  operationId: string;
+  attempt: number;
+}
+
+/** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
+export function createOpenFence(backendUrl: Secret): Fence {
+  return {
+    isHard: false,
+    enter: async () => ({ backendUrl, leave: async () => {} }),
+    evict: async () => {},
+  };
+}
+
+/** Roles belong to the whole server; the database's mark keeps installations apart that share one. */
+function rolesOf(backendUrl: Secret): { owner: string; prefix: string } {
+  const mark = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
+  return { owner: `agent-stacks-state-${mark}`, prefix: `a:${mark}:` };
+}
+
+/** The name of an attempt's login. The same wherever the backend is reached from: of its address only the database's name counts. */
+export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
+  // `:` cannot be in an agent's id, so its part names one agent and no other.
+  return `${rolesOf(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
+}
+
+/** A login's password that service and runner each derive from the passphrase they share, so that it is never sent. */
+export function attemptPassword(passphrase: Secret, role: string): string {
+  return createHmac('sha256', passphrase.reveal()).update(`agent-stacks state login ${role}`).digest('hex');
+}
+
+/** The backend's address as an attempt's own login uses it. */
+export function asLogin(backendUrl: Secret, { role, password }: { role: string; password: string }): Secret {
+  const url = new URL(backendUrl.reveal());
+  url.username = encodeURIComponent(role);
+  url.password = password;
+  return new Secret(url.href);
+}
+
+/**
+ * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
+ * Where the configured login may not do that, says so and goes on without.
+ */
+export async function openFence({
+  pool,
+  backendUrl,
+  log,
+}: {
+  pool: pg.Pool;
+  backendUrl: Secret;
+  log: Log;
+}): Promise<Fence> {
+  const { owner, prefix } = rolesOf(backendUrl);
+  try {
+    await prepare(pool, owner);
+  } catch (error) {
+    log.warn(
+      { event: 'fence.open', error: errorMessage(error) },
+      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; leases and locks are relied on alone',
+    );
+    return createOpenFence(backendUrl);
+  }
+  const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
+  return {
+    isHard: true,
+    enter: async ({ password = randomBytes(24).toString('hex'), ...attempt }) => {
+      await evict((role) => role.startsWith(`${prefix}${attempt.agentId}:`));
+      const role = attemptRole(backendUrl, attempt);
+      await createLogin(pool, { role, password, owner });
+      return {
+        backendUrl: asLogin(backendUrl, { role, password }),
+        leave: () => evict((name) => name === role),
+      };
+    },
+    evict: ({ operationId, attempt }) =>
+      evict((role) => role.endsWith(`:${shortId(operationId)}:${attempt}`)),
+  };
+}
+
+/** A login's name has 63 characters at most, of which an agent's id may take 40. */
+const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
+
+/** Idempotent; two workers at once wait for each other. */
+async function prepare(pool: pg.Pool, owner: string): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock(hashtext($1))', [owner]);
+    const known = await client.query('select 1 from pg_roles where rolname = $1', [owner]);
+    if (known.rowCount === 0) await client.query(`create role "${owner}" nologin role current_user`);
+    // The table as the CLI itself would make it at its first call.
+    await client.query(`create table if not exists pulumi_state (
+      key text primary key, data json not null, updated_at timestamp with time zone not null default now())`);
+    await client.query(
+      'create index if not exists pulumi_state_key_prefix_idx on pulumi_state (key text_pattern_ops)',
+    );
+    await client.query(`grant usage, create on schema public to "${owner}"`);
+    await client.query(`alter table pulumi_state owner to "${owner}"`);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
+async function createLogin(
+  pool: pg.Pool,
+  { role, password, owner }: { role: string; password: string; owner: string },
+): Promise<void> {
+  // Names and passwords are made here of letters that need no quoting; statements like these take no parameters.
+  await pool.query(`create role "${role}" login password '${password}' in role "${owner}" role current_user`);
+}
+
+/** Takes logins away: no new session, the present ones ended, the role dropped. */
+async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string) => boolean): Promise<void> {
+  const found = await pool.query<{ rolname: string }>(
+    'select rolname from pg_roles where starts_with(rolname, $1)',
+    [prefix],
+  );
+  for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) await evictRole(pool, rolname);
+}
+
+/** An attempt that leaves and the next that enters may be at the same role: the second finds it gone. */
+async function evictRole(pool: pg.Pool, role: string): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('select pg_advisory_lock(hashtext($1))', [role]);
+    const found = await client.query('select 1 from pg_roles where rolname = $1', [role]);
+    if (found.rowCount !== 0) {
+      await client.query(`alter role "${role}" nologin`);
+      await client.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1', [
+        role,
+      ]);
+      await client.query(`drop role if exists "${role}"`);
+    }
+    await client.query('select pg_advisory_unlock(hashtext($1))', [role]);
+    client.release();
+  } catch (error) {
+    // The lock ends with the session.
+    client.release(true);
+    throw error;
+  }
+}

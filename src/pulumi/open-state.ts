@@ -1,0 +1,32 @@
+import { createOpenFence, type Fence, openFence } from './fence.ts';
+import {
+  createPostgresStateStore,
+  passiveStateStore,
+  type StateStore,
+} from './state-store.ts';
+import { createPool } from '../database/connect.ts';
+import type { Log } from '../log.ts';
+import type { Secret } from '../secret.ts';
+
+/** What is done with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
+export interface PulumiState {
+  state: StateStore;
+  fence: Fence;
+  close(): Promise<void>;
+}
+
+const isPostgres = (backendUrl: Secret) => /^postgres(ql)?:/.test(backendUrl.reveal());
+
+export async function openPulumiState(backendUrl: Secret, log: Log): Promise<PulumiState> {
+  const { state, pool } = openStateStore(backendUrl);
+  if (pool === undefined) return { state, fence: createOpenFence(backendUrl), close: async () => {} };
+  return { state, fence: await openFence({ pool, backendUrl, log }), close: () => pool.end() };
+}
+
+/** The store alone, as the login that the address names sees it: what an attempt on a runner has. */
+export function openStateStore(backendUrl: Secret) {
+  if (!isPostgres(backendUrl)) return { state: passiveStateStore, pool: undefined };
+  const database = decodeURIComponent(new URL(backendUrl.reveal()).pathname.slice(1));
+  const pool = createPool(backendUrl, 4, 'agent-stacks state');
+  return { state: createPostgresStateStore(pool, { database, project: 'agents' }), pool };
+}

@@ -1,0 +1,36 @@
+import { audit } from '../../agents/audit.ts';
+import { recordDevice } from '../../agents/devices.ts';
+import { lockAgent } from '../../agents/store.ts';
+import type { TailscaleClient } from '../../tailscale/tailscale.ts';
+import type { Database } from '../../database/connect.ts';
+import { giveName } from '../../runbooks/steps/device.ts';
+import { readAgentView } from './agent-views.ts';
+import { isOwn } from './compare.ts';
+import type { DeviceFinding } from './devices.ts';
+
+export type Adoption = Extract<DeviceFinding, { action: 'adopt' }>;
+
+/** A name and, once in a while, an access token. */
+export const CALLS_PER_ADOPTION = 3;
+
+/**
+ * Records which device an agent has that was made before devices were recorded, and gives it the agent's name
+ * for good. A kill between the two leaves a device with its name, and the next sweep does both again.
+ * @returns whether it was still to be done.
+ */
+export async function adoptDevice(
+  { database, tailscale }: { database: Database; tailscale: TailscaleClient },
+  { agentId, resource }: Adoption,
+): Promise<boolean> {
+  return database.transaction().execute(async (trx) => {
+    await lockAgent(trx, agentId);
+    const agent = await readAgentView(trx, agentId);
+    if (agent === undefined || agent.unfinished || agent.nodeId !== null || !isOwn(resource, agent))
+      return false;
+    const { name } = await giveName(tailscale, agentId, { nodeId: resource.id, name: resource.name });
+    await recordDevice(trx, agentId, { nodeId: resource.id, tailnetName: name });
+    const details = { nodeId: resource.id, name };
+    await audit(trx, { actor: 'service', action: 'sweep.device-recorded', agentId, details });
+    return true;
+  });
+}

@@ -1,0 +1,54 @@
+import { sql } from 'kysely';
+import type { Database } from '../../database/connect.ts';
+import type { AgentView } from './compare.ts';
+
+/** Names under which servers were to join the tailnet, with their agents: those of them that are asked for. */
+export async function readJoinNames(
+  database: Database,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const { rows } = await sql<{ name: string; agentId: string }>`
+    select name, agent_id as "agentId" from tailnet_join_names where name = any(${[...names]}::text[])`.execute(
+    database,
+  );
+  return new Map(rows.map(({ name, agentId }) => [name, agentId]));
+}
+
+export interface Seen {
+  agentIds: readonly string[];
+  serverIds: readonly string[];
+  /** On the tailnet. */
+  addresses: readonly string[];
+}
+
+/** The agents with these ids, servers or addresses, and all whose server or device may be missed. */
+export async function readAgentViews(
+  database: Database,
+  { agentIds, serverIds, addresses }: Seen,
+): Promise<AgentView[]> {
+  const { rows } = await sql<AgentView>`
+    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
+      or a.tailnet_ip = any(${[...addresses]}::text[])
+      or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
+  return rows;
+}
+
+export async function readAgentView(database: Database, agentId: string): Promise<AgentView | undefined> {
+  const { rows } = await sql<AgentView>`${VIEW} where a.agent_id = ${agentId}`.execute(database);
+  return rows[0];
+}
+
+/** No cast that one odd row could make fail for all of them. */
+const KEY_GENERATION = sql`
+  case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
+
+const VIEW = sql`
+  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+    a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
+    case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
+    exists (select 1 from operations o
+      where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,
+    coalesce((select o.status <> 'succeeded' from operations o
+      where o.agent_id = a.agent_id and o.kind in ('provision', 'rebuild') and o.finished_at is not null
+      order by o.finished_at desc limit 1), false) as "lastBuildFailed"
+  from agents a`;

@@ -1,0 +1,51 @@
+import type { CallWatch } from '../../http-client/exchange.ts';
+
+/** How many API calls a sweep may make, and how many it has made. */
+export interface Budget {
+  readonly used: number;
+  /** Calls that may still be made. */
+  readonly left: number;
+  /** Counts the calls of the clients that it is handed to. */
+  readonly hetzner: CallWatch;
+  readonly tailscale: CallWatch;
+}
+
+/** A call that would have been one too many: it was not made. */
+export class BudgetSpentError extends Error {
+  override name = 'BudgetSpentError';
+}
+
+/**
+ * At most `maxCalls` in all, and at Hetzner never more than half of what its quota had left whenever it said so: the other half
+ * is for the operations that somebody waits for.
+ */
+export function createBudget(maxCalls: number): Budget {
+  let used = 0;
+  let hetznerUsed = 0;
+  let hetznerLimit = Number.POSITIVE_INFINITY;
+  const left = () => Math.max(0, Math.min(maxCalls - used, hetznerLimit - hetznerUsed));
+  const begins = () => {
+    if (left() < 1) throw new BudgetSpentError(`All ${used} calls of this sweep are made`);
+    used += 1;
+  };
+  return {
+    get used() {
+      return used;
+    },
+    get left() {
+      return left();
+    },
+    hetzner: {
+      begins: () => {
+        begins();
+        hetznerUsed += 1;
+      },
+      answered: (headers) => {
+        const remaining = headers.get('ratelimit-remaining');
+        if (remaining === null || !/^\d+$/.test(remaining)) return;
+        hetznerLimit = Math.min(hetznerLimit, hetznerUsed + Math.floor(Number(remaining) / 2));
+      },
+    },
+    tailscale: { begins, answered: () => {} },
+  };
+}

@@ -1,0 +1,179 @@
+import { agentName } from '../../../stacks/inputs.ts';
+import type { AgentStatus } from '../../agents/states.ts';
+import { type DeviceFinding, explainDevice, isDeviceFinding } from './devices.ts';
+import { ownName, type Resource } from './resources.ts';
+import { isIncomplete } from './servers.ts';
+
+/** What the rows say of an agent, as far as the comparison asks. */
+export interface AgentView {
+  agentId: string;
+  status: AgentStatus;
+  serverId: string | null;
+  tailnetIp: string | null;
+  /** The recorded id of its device; null where none has been recorded. */
+  nodeId: string | null;
+  /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
+  operationId: string | null;
+  keyGeneration: number | null;
+  /** The shared firewall that its server is to be under; null before the first provision. */
+  firewallId: number | null;
+  /** An operation on it is queued or active. */
+  unfinished: boolean;
+  /** The last provision or rebuild did not succeed: what the row names may not be what is in use. */
+  lastBuildFailed: boolean;
+}
+
+/** What the clouds' lists said. */
+export interface CloudView {
+  resources: Resource[];
+  /** Every server with an id above `after`, up to and including `upTo`, is among the resources; null: none was listed. */
+  serverRange: { after: number; upTo: number } | null;
+}
+
+export type RemovalReason = 'destroyed' | 'rolled-back' | 'earlier-attempt';
+export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear';
+
+export type Verdict =
+  | { action: 'keep' }
+  | { action: 'remove'; reason: RemovalReason }
+  | { action: 'report'; reason: ReportReason };
+
+export type Finding =
+  | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
+  | { action: 'report'; reason: ReportReason; resource: Resource }
+  | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
+  | { action: 'mend'; reason: 'server-incomplete'; agentId: string; serverId: string }
+  | DeviceFinding;
+
+const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
+const KEEP: Verdict = { action: 'keep' };
+
+/**
+ * What does not fit together between the clouds and the rows, devices having been given to their agents.
+ * Nothing is said of what fits.
+ */
+export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
+  const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
+  const owned = ownResources(cloud.resources, byId);
+  const findings: Finding[] = [];
+  for (const resource of cloud.resources) {
+    const agent = resource.agentId === null ? undefined : byId.get(resource.agentId);
+    if (owned.resources.has(resource)) {
+      if (
+        resource.kind === 'server' &&
+        agent !== undefined &&
+        !agent.unfinished &&
+        isIncomplete(resource, agent)
+      )
+        findings.push({
+          action: 'mend',
+          reason: 'server-incomplete',
+          agentId: agent.agentId,
+          serverId: resource.id,
+        });
+      continue;
+    }
+    const verdict = judge(resource, agent, owned.kinds.has(ownKey(resource.kind, resource.agentId)));
+    if (verdict.action === 'keep') continue;
+    if (verdict.action === 'remove')
+      findings.push({ ...verdict, agentId: String(resource.agentId), resource });
+    else findings.push({ ...verdict, resource });
+  }
+  return [...findings, ...goneServers(cloud, agents)];
+}
+
+/**
+ * What is to be done about one resource. `ownListed`: the live agent's own resource of this kind was seen too, so that this one is
+ * known to be superfluous.
+ */
+export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
+  if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
+  if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
+  // The service gives each its agent's name, which is unique in a project: another one only carries a label,
+  // as anybody could have put it there.
+  const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
+  if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
+    return { action: 'report', reason: 'not-ours' };
+  if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
+  if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
+  if (!LIVE.includes(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
+  return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
+}
+
+/** A live agent has another one of this kind. */
+function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
+  if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
+  // Labels can be copied by anybody; the operation's id says that this service made it for this agent.
+  const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
+  if (labelled && resource.operationId !== agent.operationId) return { action: 'report', reason: 'not-ours' };
+  if (agent.lastBuildFailed || !ownListed) return { action: 'report', reason: 'own-unclear' };
+  return { action: 'remove', reason: 'earlier-attempt' };
+}
+
+/** Whether it is what the live agent's row names. */
+export function isOwn(resource: Resource, agent: AgentView): boolean {
+  switch (resource.kind) {
+    case 'server':
+      return resource.id === agent.serverId;
+    case 'ssh-key':
+      return resource.name === agentName(agent.agentId);
+    case 'tailnet-key':
+      return agent.keyGeneration === null || resource.generation >= agent.keyGeneration;
+    case 'device':
+      if (agent.nodeId !== null) return resource.id === agent.nodeId;
+      return agent.tailnetIp !== null && resource.addresses.includes(agent.tailnetIp);
+  }
+}
+
+/** The resources that live agents' rows name. */
+function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, AgentView>) {
+  const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
+  for (const resource of resources) {
+    const agent = byId.get(resource.agentId ?? '');
+    if (agent === undefined || !LIVE.includes(agent.status) || !isOwn(resource, agent)) continue;
+    found.resources.add(resource);
+    found.kinds.add(ownKey(resource.kind, agent.agentId));
+  }
+  return found;
+}
+
+const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${agentId}`;
+
+/** Live agents whose server the list should have held. It is a suspicion: a list read page by page can miss one. */
+function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
+  if (serverRange === null) return [];
+  const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));
+  return agents.flatMap((agent): Finding[] => {
+    const { agentId, serverId, status, unfinished } = agent;
+    if (serverId === null || unfinished || !LIVE.includes(status) || seen.has(serverId)) return [];
+    const listed = Number(serverId) > serverRange.after && Number(serverId) <= serverRange.upTo;
+    return listed ? [{ action: 'report', reason: 'server-gone', agentId, serverId }] : [];
+  });
+}
+
+/** A finding in a sentence. */
+export function explain(finding: Finding): string {
+  if (finding.reason === 'server-incomplete')
+    return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
+  if (finding.reason === 'server-gone')
+    return `Server ${finding.serverId} of agent ${finding.agentId} is no longer at Hetzner`;
+  const name = ownName(finding.resource);
+  if (isDeviceFinding(finding)) return explainDevice(finding, name);
+  const agent = `agent ${finding.resource.agentId}`;
+  switch (finding.reason) {
+    case 'destroyed':
+      return `${name} belongs to ${agent}, which is destroyed`;
+    case 'rolled-back':
+      return `${name} belongs to ${agent}, which has failed and is rolled back`;
+    case 'earlier-attempt':
+      return `${name} is left from an earlier attempt on ${agent}`;
+    case 'unknown-agent':
+      return `${name} carries our mark, but nobody knows ${finding.resource.agentId === null ? 'whose it is' : agent}`;
+    case 'nothing-under-way':
+      return `${name} belongs to ${agent}, which waits for an operation that does not exist`;
+    case 'not-ours':
+      return `${name} carries the labels of ${agent}, but its provision did not make it`;
+    case 'own-unclear':
+      return `${name} is not what the row of ${agent} names, and it is not certain which one is in use`;
+  }
+}

@@ -1,0 +1,77 @@
+import type { HetznerServer, LabelledResource } from '../../hetzner/hetzner.ts';
+import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
+import { isAgentDevice } from '../../runbooks/steps/device.ts';
+
+/** Something at a cloud that carries this service's mark, with the agent that the mark names. */
+export type Resource = { id: string; name: string; agentId: string | null } & (
+  | ServerMarks
+  | { kind: 'ssh-key'; operationId: string | null }
+  | { kind: 'tailnet-key'; generation: number }
+  | { kind: 'device'; hostname: string; addresses: string[] }
+);
+
+interface ServerMarks {
+  kind: 'server';
+  operationId: string | null;
+  deleting: boolean;
+  /**
+   * The agent that its label names; `agentId` is that of the row that has recorded the server, where one has.
+   */
+  labelledFor: string | null;
+  firewallIds: number[];
+}
+
+export type ResourceKind = Resource['kind'];
+
+/** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
+export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
+
+export function serverResource({ id, name, labels, status, public_net }: HetznerServer): Resource {
+  const { agentId, operationId } = marks(labels);
+  return {
+    kind: 'server',
+    id: String(id),
+    name,
+    agentId,
+    operationId,
+    deleting: status === 'deleting',
+    labelledFor: agentId,
+    firewallIds: public_net.firewalls.flatMap((firewall) => firewall.id ?? []),
+  };
+}
+
+export function sshKeyResource({ id, name, labels }: LabelledResource): Resource {
+  return { kind: 'ssh-key', id: String(id), name, ...marks(labels) };
+}
+
+function marks(labels: Record<string, string>): { agentId: string | null; operationId: string | null } {
+  return { agentId: labels['agent-id'] || null, operationId: labels['operation-id'] || null };
+}
+
+/** A key that can still let a device in and is described as the stacks do it; undefined for any other: keys have no labels. */
+export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
+  const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
+  if (agentId === undefined || invalid === true) return undefined;
+  return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
+}
+
+/**
+ * A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say.
+ */
+export function deviceResource(device: TailnetDevice): Resource | undefined {
+  if (!isAgentDevice(device)) return undefined;
+  const { nodeId: id, name, hostname, addresses } = device;
+  return { kind: 'device', id, name, agentId: null, hostname, addresses };
+}
+
+const KIND_NAMES: Record<ResourceKind, string> = {
+  server: 'Server',
+  'ssh-key': 'SSH key',
+  'tailnet-key': 'Tailnet key',
+  device: 'Tailnet device',
+};
+
+/** What a person calls it: `Server agent-7 (4711)`. */
+export function ownName({ kind, name, id }: Resource): string {
+  return `${KIND_NAMES[kind]} ${name} (${id})`;
+}

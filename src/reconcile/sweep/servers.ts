@@ -1,0 +1,76 @@
+import { audit } from '../../agents/audit.ts';
+import { lockAgent } from '../../agents/store.ts';
+import type { HetznerInventory } from '../../hetzner/inventory.ts';
+import type { Database } from '../../database/connect.ts';
+import { isAnothers } from '../../runbooks/steps/own-server.ts';
+import { missingMarks } from '../../runbooks/steps/server-marks.ts';
+import { readAgentView } from './agent-views.ts';
+import type { AgentView, Finding } from './compare.ts';
+import type { Resource } from './resources.ts';
+
+/** A live agent's own server that has lost its labels or its firewall. */
+export type Mend = Extract<Finding, { action: 'mend' }>;
+
+/** A look at the server, its labels, its firewall. */
+export const CALLS_PER_MEND = 3;
+
+/**
+ * Gives each server to the agent whose row has recorded its id: anybody can change a label, so it counts only
+ * where no row knows the server.
+ * @returns the resources, each with its true agent.
+ */
+export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
+  const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));
+  return resources.map((resource) =>
+    resource.kind === 'server'
+      ? { ...resource, agentId: byServer.get(resource.id) ?? resource.agentId, labelledFor: resource.agentId }
+      : resource,
+  );
+}
+
+/** Whether a live agent's own server, as the list shows it, lacks one of our labels or the shared firewall. */
+export function isIncomplete(server: Extract<Resource, { kind: 'server' }>, agent: AgentView): boolean {
+  const { agentId, operationId, firewallId } = agent;
+  if (server.labelledFor !== agentId || (operationId !== null && server.operationId === null)) return true;
+  return firewallId !== null && !server.firewallIds.includes(firewallId);
+}
+
+interface MendDeps {
+  hetzner: HetznerInventory;
+  database: Database;
+}
+
+/**
+ * Puts back what a live agent's own server has lost, while its row is locked and nothing is under way for it.
+ * @returns what a person should read; undefined where nothing is missing any more, or an operation has begun
+ * since.
+ */
+export async function mendServer(
+  { hetzner, database }: MendDeps,
+  { agentId, serverId }: Pick<Mend, 'agentId' | 'serverId'>,
+): Promise<string | undefined> {
+  return database.transaction().execute(async (trx) => {
+    const row = await lockAgent(trx, agentId);
+    const agent = await readAgentView(trx, agentId);
+    if (agent === undefined || agent.unfinished || row.server_id !== serverId) return undefined;
+    const server = await hetzner.getServer(serverId);
+    const missing = server && missingMarks(server, row);
+    if (missing === undefined) return undefined;
+    const name = `Server ${server!.name} (${serverId}) of agent ${agentId}`;
+    if (isAnothers(server!, row))
+      return `${name} has the name and the labels of another agent: it is left alone, and its row may be wrong`;
+    const { labels, firewallId } = missing;
+    if (labels !== undefined) await hetzner.setLabels(serverId, labels);
+    const isApplied = firewallId === undefined || (await hetzner.applyFirewall(firewallId, serverId));
+    const mended = [
+      ...(labels === undefined ? [] : ['its labels']),
+      ...(firewallId === undefined || !isApplied ? [] : [`the firewall ${firewallId}`]),
+    ];
+    const details = { serverId, mended: mended.join(', ') };
+    if (mended.length > 0)
+      await audit(trx, { actor: 'service', action: 'sweep.server-mended', agentId, details });
+    const said = mended.length === 0 ? [] : [`${name} had lost ${mended.join(' and ')}: put back`];
+    if (!isApplied) said.push(`${name} is without the firewall ${firewallId}, which is no longer at Hetzner`);
+    return said.join('. ');
+  });
+}

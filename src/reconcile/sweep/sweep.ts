@@ -1,0 +1,182 @@
+import type { CallWatch } from '../../http-client/exchange.ts';
+import type { Database } from '../../database/connect.ts';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
+import { readAgentViews, readJoinNames } from './agent-views.ts';
+import { type Budget, createBudget } from './budget.ts';
+import { type CloudView, compare, explain, type Finding } from './compare.ts';
+import { attributeDevices } from './devices.ts';
+import { type GoneServer, reportGone } from './gone.ts';
+import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { type Removal, removeOfAgent } from './remove.ts';
+import type { ResourceKind } from './resources.ts';
+import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
+import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
+
+export interface SweepDeps {
+  database: Database;
+  /** Clients whose calls the watches count. */
+  openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
+  log: Log;
+  /** At most so many API calls a sweep. */
+  maxCalls?: number;
+}
+
+const MAX_CALLS = 400;
+
+/**
+ * Compares what carries our mark at the clouds with the rows, by list calls: removes what belongs to no living agent, reports what it does not
+ * understand, and touches nothing of an agent that something is under way for.
+ * @throws what keeps it from going on; what it has done until then is written down.
+ */
+export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
+  const before = await lastSweep(deps.database);
+  const sweepId = await beginSweep(deps.database);
+  const budget = createBudget(deps.maxCalls ?? MAX_CALLS);
+  const report: SweepReport = { calls: 0, listed: 0, removed: 0, findings: [], note: null, next: null };
+  const known = new Set(before?.findings);
+  const say: Say = (agentId, text) => {
+    report.findings.push(text);
+    // What stays from sweep to sweep is logged once.
+    if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
+  };
+  try {
+    await run(deps, { budget, report, say, start: before?.next ?? START, signal });
+  } catch (error) {
+    report.note = `It ended early: ${errorMessage(error)}`;
+    throw error;
+  } finally {
+    report.calls = budget.used;
+    await finishSweep(deps.database, sweepId, report);
+    tell(deps.log, sweepId, report);
+  }
+  return report;
+}
+
+/** Tells a person what was found; `agentId` is null where nobody knows whose it is. */
+type Say = (agentId: string | null, text: string) => void;
+
+interface Running {
+  budget: Budget;
+  report: SweepReport;
+  say: Say;
+  start: Place;
+  signal: AbortSignal;
+}
+
+async function run(deps: SweepDeps, { budget, report, say, start, signal }: Running): Promise<void> {
+  const clouds = deps.openClouds(budget);
+  const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
+  report.listed = cloud.resources.length;
+  const findings = await findAll(deps.database, cloud);
+  const acting = { ...deps, ...clouds, budget, report, say, signal };
+  const removed = await removeAll(acting, findings.filter(isRemoval));
+  await adoptAll(acting, findings.filter(isAdoption));
+  await mendAll(acting, findings.filter(isMend));
+  await reportAll(
+    acting,
+    findings.filter((finding) => finding.action === 'report'),
+  );
+  if (next === null) return;
+  report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
+  const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
+  report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
+}
+
+async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
+  const devices = cloud.resources.filter((resource) => resource.kind === 'device');
+  const joinNames = await readJoinNames(
+    database,
+    devices.map(({ hostname }) => hostname),
+  );
+  const agentIds = [...cloud.resources.flatMap(({ agentId }) => agentId ?? []), ...joinNames.values()];
+  const serverIds = cloud.resources.flatMap(({ kind, id }) => (kind === 'server' ? [id] : []));
+  const addresses = devices.flatMap((device) => device.addresses);
+  const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
+  const servers = attributeServers(cloud.resources, agents);
+  const { resources, findings } = attributeDevices(servers, agents, joinNames);
+  return [...compare({ ...cloud, resources }, agents), ...findings];
+}
+
+type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
+
+async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<ResourceKind, number>> {
+  const { budget, report, say, signal } = deps;
+  const counts: Record<ResourceKind, number> = { server: 0, 'ssh-key': 0, 'tailnet-key': 0, device: 0 };
+  let postponed = 0;
+  for (const [agentId, ofAgent] of Map.groupBy(removals, (removal) => removal.agentId)) {
+    signal.throwIfAborted();
+    if (budget.left === 0) {
+      postponed += ofAgent.length;
+      continue;
+    }
+    const outcomes = await removeOfAgent(deps, agentId, ofAgent);
+    for (const removal of outcomes.removed) {
+      counts[removal.resource.kind] += 1;
+      report.removed += 1;
+      say(agentId, `Removed: ${explain(removal)}`);
+    }
+    for (const { removal, error } of outcomes.failed)
+      say(agentId, `Could not be removed: ${explain(removal)}: ${error}`);
+    postponed += outcomes.postponed.length;
+  }
+  if (postponed > 0)
+    report.note = `The budget of API calls is spent: ${postponed} removals are left to the next sweep`;
+  return counts;
+}
+
+/**
+ * Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is
+ * short.
+ */
+async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
+  for (const adoption of adoptions) {
+    deps.signal.throwIfAborted();
+    if (deps.budget.left < CALLS_PER_ADOPTION) return;
+    try {
+      if (await adoptDevice(deps, adoption)) deps.say(adoption.agentId, explain(adoption));
+    } catch (error) {
+      deps.say(adoption.agentId, `Its device could not be recorded: ${errorMessage(error)}`);
+    }
+  }
+}
+
+async function mendAll(deps: Acting, mends: Mend[]): Promise<void> {
+  for (const mend of mends) {
+    deps.signal.throwIfAborted();
+    if (deps.budget.left < CALLS_PER_MEND) return;
+    try {
+      const text = await mendServer(deps, mend);
+      if (text !== undefined) deps.say(mend.agentId, text);
+    } catch (error) {
+      deps.say(mend.agentId, `${explain(mend)}, and it could not be put back: ${errorMessage(error)}`);
+    }
+  }
+}
+
+async function reportAll(deps: Acting, findings: Report[]): Promise<void> {
+  for (const finding of findings) {
+    deps.signal.throwIfAborted();
+    if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
+    else if (deps.budget.left > CALLS_PER_MEND) {
+      const text = await reportGone(deps, finding);
+      if (text !== undefined) deps.say(finding.agentId, text);
+    }
+  }
+}
+
+type Report = Extract<Finding, { action: 'report' }>;
+
+const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
+const isAdoption = (finding: Finding): finding is Adoption => finding.action === 'adopt';
+const isMend = (finding: Finding): finding is Mend => finding.action === 'mend';
+const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
+
+function tell(log: Log, sweepId: number, report: SweepReport): void {
+  const { findings, ...counts } = report;
+  log.info(
+    { event: 'sweep.ends', sweepId, ...counts, findings: findings.length },
+    `the sweep compared ${report.listed} and removed ${report.removed}${report.note === null ? '' : `. ${report.note}`}`,
+  );
+}

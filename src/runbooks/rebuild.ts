@@ -1,0 +1,154 @@
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
+import type { HetznerServer } from '../hetzner/hetzner.ts';
+import { wasRefused } from '../hetzner/refusals.ts';
+import { identify } from './steps/device.ts';
+import { untilHealthy } from './steps/healthy.ts';
+import { agentOutputs } from './steps/outputs.ts';
+import { findResources, lookUpServer } from './steps/own-server.ts';
+import { switchOn } from './steps/power.ts';
+import { followSteps, renewedKey } from './provision.ts';
+import { untilRebuildable } from './steps/rebuildable.ts';
+import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import { assertHeld, clearPending, removeDevices, removeKeys, withLockRecovery } from './steps/recovery.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import { restoreMarks } from './steps/server-marks.ts';
+
+interface Prepared {
+  inputs: AgentInputs;
+  keys: AgentKeys;
+  /** What the server shows as long as it has not been installed anew. */
+  before: { inputs: AgentInputs; keys: AgentKeys };
+}
+
+/**
+ * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the
+ * disk is lost, and the agent joins the tailnet as a new device with a new key and new host keys. Where there
+ * is no server any more, one is made. An agent that Hetzner refuses to install anew goes on as it was. Every
+ * attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have
+ * installed has nothing to lose, so nobody has to find out how far that attempt came.
+ */
+export function createRebuild(deps: ReconfigureDeps): Runbook {
+  return async (run) => {
+    run.step('preparing');
+    const server = await lookUpServer(deps.hetzner, run.agent);
+    if (server !== undefined) {
+      await untilRebuildable(deps, run, server);
+      await restoreMarks(deps, run, server);
+    }
+    const prepared = await prepare(deps, run);
+    const exists = await recover(deps, run, { ...prepared, server });
+    if (server === undefined) {
+      run.log('The server is no longer at Hetzner: making another');
+      await record(deps, run, prepared);
+    } else await reinstall(deps, run, { ...prepared, server });
+    run.step('joining_network');
+    const found = await findResources(deps.hetzner, run.agent);
+    const program = programOf(prepared.inputs, prepared.keys, found);
+    const result = await withLockRecovery(deps.executor, run, program, () =>
+      deps.executor.up(run, program, {
+        mayBeNew: !exists,
+        keys: prepared.keys,
+        onProgress: (progress) => followSteps(run, progress),
+      }),
+    );
+    run.step('verifying');
+    const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
+    await untilHealthy(deps, run, outputs);
+    return { kind: 'rebuilt', outputs };
+  };
+}
+
+/**
+ * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is written down before anything of it is
+ * made; the host keys only when the disk is about to go, since a rebuild that fails before leaves a server that shows the old ones.
+ */
+async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
+  const { operation_id: operationId, attempt } = run.operation;
+  const { known, keys: old } = recorded(deps.vault, run);
+  const numbered = renewedKey(deps.vault, known);
+  await record(deps, run, { inputs: numbered, keys: old });
+  const { sshPublicKey, sshPrivateKey } = old;
+  const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
+  const inputs: AgentInputs = {
+    ...numbered,
+    hostPublicKey: keys.hostPublicKey,
+    healthPort: deps.settings.healthPort,
+    configurationVersion: deps.settings.configurationVersion,
+    configuredBy: `${operationId} ${attempt}`,
+  };
+  return { inputs, keys, before: { inputs: numbered, keys: old } };
+}
+
+function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared['before']): Promise<void> {
+  return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+}
+
+interface Found extends Prepared {
+  server: HetznerServer | undefined;
+}
+
+/**
+ * The state forgets what a killed attempt had begun to create, and a server that is gone. @returns whether there is a stack.
+ */
+async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
+  if (server !== undefined && run.operation.attempt === 1) return true;
+  const exists = await clearPending(deps.executor, run, programOf(inputs, keys, {}));
+  if (server === undefined) await removeDevices(deps, run);
+  return exists;
+}
+
+/**
+ * Hetzner itself cuts the power of what it installs anew. Nothing that the agent lives by is taken from it
+ * before the new disk is there: its device goes as the one of before, so that the new one, which may have
+ * joined by then, stays.
+ */
+async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled): Promise<void> {
+  const { inputs, keys, server } = prepared;
+  run.step('renewing_key');
+  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
+  const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
+  const program = { ...programOf(inputs, keys, {}), device };
+  const userData = await withLockRecovery(deps.executor, run, program, () =>
+    deps.executor.renewKey(run, program),
+  );
+  run.step('reinstalling_server');
+  await install(deps, run, { ...prepared, userData: userData.reveal() });
+  run.log(`${server.name} is installed anew`);
+  await removeDevices(deps, run);
+  await removeKeys(deps.tailscale, run, { keep: inputs.keyGeneration });
+  await switchOn(deps, run, server);
+}
+
+type Reinstalled = Prepared & { server: HetznerServer };
+
+/**
+ * The keys are written down before the disk shows them, and what was written before is put back where Hetzner
+ * says that it did nothing.
+ */
+async function install(
+  deps: ReconfigureDeps,
+  run: Run,
+  { inputs, keys, before, server, userData }: Reinstalled & { userData: string },
+): Promise<void> {
+  await record(deps, run, { inputs, keys });
+  assertHeld(run);
+  try {
+    await deps.hetzner.rebuild(String(server.id), { image: inputs.image, userData }, run.signal);
+  } catch (error) {
+    if (wasRefused(error)) await goOnAsBefore(deps, run, { before, server });
+    throw error;
+  }
+}
+
+/** What cannot be undone now is left to the next attempt: the refusal is what a person has to read. */
+async function goOnAsBefore(
+  deps: ReconfigureDeps,
+  run: Run,
+  { before, server }: Pick<Reinstalled, 'before' | 'server'>,
+): Promise<void> {
+  run.log(`Hetzner has not installed ${server.name} anew: it goes on as it was`);
+  await record(deps, run, before).catch(() => {});
+  await removeKeys(deps.tailscale, run).catch(() => {});
+  if (server.status !== 'off') await switchOn(deps, run, server).catch(() => {});
+}

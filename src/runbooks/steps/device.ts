@@ -1,0 +1,132 @@
+import { agentName } from '../../../stacks/inputs.ts';
+import type { AgentOutputs, AgentRow, StackOutputs } from '../../agents/store.ts';
+import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
+import { PermanentError, RetryableError } from '../../errors.ts';
+import type { Run } from '../../operations/attempt.ts';
+
+/** By this tag the tailnet's policy knows an agent's device. Only an administrator can change it. */
+export const AGENT_TAG = 'tag:agent';
+
+export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.includes(AGENT_TAG) === true;
+
+/** The address that agents are reached by; a device has one of each family. */
+export const addressOf = ({ addresses }: TailnetDevice): string | undefined =>
+  addresses.find((address) => address.startsWith('100.')) ?? addresses[0];
+
+type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
+
+/**
+ * The agent's device as the control server has it now: by the id that was recorded, or, for an agent made
+ * before ids were, by its recorded address. Never by a name: a machine chooses its hostname itself.
+ */
+export async function findDevice(
+  tailscale: TailscaleClient,
+  recorded: RecordedDevice,
+): Promise<TailnetDevice | undefined> {
+  if (recorded.tailnet_node_id !== null) return tailscale.getDevice(recorded.tailnet_node_id);
+  if (recorded.tailnet_ip === null) return undefined;
+  return deviceAt(await tailscale.listDevices(), recorded.tailnet_ip);
+}
+
+/** Whether this is the device that the agent's row names. */
+export function isRecordedDevice(recorded: RecordedDevice, device: TailnetDevice): boolean {
+  if (recorded.tailnet_node_id !== null) return device.nodeId === recorded.tailnet_node_id;
+  const { tailnet_ip: address } = recorded;
+  return address !== null && isAgentDevice(device) && device.addresses.includes(address);
+}
+
+function deviceAt(devices: readonly TailnetDevice[], address: string): TailnetDevice | undefined {
+  return devices.find((device) => isAgentDevice(device) && device.addresses.includes(address));
+}
+
+/** Where a live agent's device is now. */
+export interface PresentDevice {
+  nodeId: string;
+  tailnetIp: string;
+  tailnetName: string;
+}
+
+/** The control server has no device for the agent that could be trusted to be its own. */
+export class DeviceMissingError extends PermanentError {
+  override name = 'DeviceMissingError';
+}
+
+/** @throws DeviceMissingError where the device was deleted, or its tag taken away. */
+export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
+  if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
+    throw new DeviceMissingError(
+      "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
+    );
+  const device = await findDevice(tailscale, run.agent);
+  const tailnetIp = device === undefined ? undefined : addressOf(device);
+  if (device === undefined || tailnetIp === undefined)
+    throw new DeviceMissingError('The server is no longer on the tailnet; a rebuild lets it in again');
+  if (!isAgentDevice(device))
+    throw new DeviceMissingError(
+      `The tailnet device ${device.name} no longer has ${AGENT_TAG}: give it the tag back in Tailscale's console`,
+    );
+  return { nodeId: device.nodeId, tailnetIp, tailnetName: await ensureName(tailscale, run, device) };
+}
+
+/**
+ * Which device the stack has just configured. The Ansible run has proven, by its host key, that the agent's
+ * own server has this address, and the control server gives an address to one device; its id is what counts
+ * from here on.
+ */
+export async function identify(
+  tailscale: TailscaleClient,
+  run: Run,
+  outputs: StackOutputs,
+): Promise<AgentOutputs> {
+  const device = deviceAt(await tailscale.listDevices(), outputs.tailnetIp);
+  if (device === undefined)
+    throw new RetryableError(`No agent's device has the address ${outputs.tailnetIp} any more`);
+  const tailnetName = await nameAndTell(tailscale, run, device);
+  return { ...outputs, tailnetName, tailnetNodeId: device.nodeId };
+}
+
+/** A device that has been recorded has had its name given, and keeps it whatever its machine calls itself. */
+async function ensureName(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+  const { agent_id: agentId, tailnet_node_id: recorded } = run.agent;
+  const label = device.name.split('.')[0] ?? '';
+  const isNamed = label === agentName(agentId) || label === longerName(agentId, device);
+  return recorded !== null && isNamed ? device.name : nameAndTell(tailscale, run, device);
+}
+
+async function nameAndTell(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+  const { agent_id: agentId } = run.agent;
+  const { name, isTaken } = await giveName(tailscale, agentId, device);
+  if (isTaken)
+    run.log(`another device on the tailnet is called ${agentName(agentId)}: this one is called ${name}`);
+  return name;
+}
+
+type Nameable = Pick<TailnetDevice, 'nodeId' | 'name'>;
+
+/**
+ * Gives a device the agent's name, which its machine cannot change afterwards; where a device that is not
+ * ours has that name, a longer one.
+ * @returns the full name, and whether the shorter one was taken
+ */
+export async function giveName(
+  tailscale: Pick<TailscaleClient, 'setDeviceName'>,
+  agentId: string,
+  device: Nameable,
+): Promise<{ name: string; isTaken: boolean }> {
+  const domain = device.name.split('.').slice(1);
+  const give = async (label: string) => {
+    await tailscale.setDeviceName(device.nodeId, label);
+    return [label, ...domain].join('.');
+  };
+  try {
+    return { name: await give(agentName(agentId)), isTaken: false };
+  } catch (error) {
+    if (!(error instanceof NameTakenError)) throw error;
+    return { name: await give(longerName(agentId, device)), isTaken: true };
+  }
+}
+
+function longerName(agentId: string, { nodeId }: Nameable): string {
+  const suffix = nodeId.toLowerCase().replace(/[^a-z0-9]/g, '');
+  return `${agentName(agentId)}-${suffix.slice(0, 12)}`;
+}

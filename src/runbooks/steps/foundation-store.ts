@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import type { FoundationInputs } from '../../../stacks/inputs.ts';
+import type { Fence } from '../../pulumi/fence.ts';
+import type { Database } from '../../database/connect.ts';
+
+/** An attempt that works on a foundation, or would. */
+export interface Holder {
+  operationId: string;
+  attempt: number;
+}
+
+/** What is known of the projects' foundations, and who works on one. */
+export interface FoundationStore {
+  /** The firewall's id, if these very inputs have been made. */
+  find(inputs: FoundationInputs): Promise<number | undefined>;
+  /**
+   * Makes this attempt the one that works on the foundation, unless another that still holds its lease does. `stale`: the firewall
+   * that was known and is not there.
+   */
+  take(holder: Holder, found: { inputs: FoundationInputs; stale?: number | undefined }): Promise<boolean>;
+  /** The holder has made it, and holds it no longer. */
+  made(holder: Holder, result: { inputs: FoundationInputs; firewallId: number }): Promise<void>;
+}
+
+/** Raised when the foundation's program changes, so that every project gets the new one before its next agent. */
+const FOUNDATION_VERSION = 1;
+
+/** In the service's database. The sessions of a holder that has lost its lease are ended: it must not write once another begins. */
+export function createFoundationStore(database: Database, fence: Pick<Fence, 'evict'>): FoundationStore {
+  return {
+    find: async (inputs) => {
+      const row = await database
+        .selectFrom('foundations')
+        .select('firewall_id')
+        .where('project', '=', inputs.project)
+        .where('inputs_hash', '=', hash(inputs))
+        .executeTakeFirst();
+      return row === undefined ? undefined : Number(row.firewall_id);
+    },
+    take: async (holder, { inputs, stale }) => {
+      await database
+        .insertInto('foundations')
+        .values({ project: inputs.project })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      return database.transaction().execute((trx) => take(trx, fence, holder, { inputs, stale }));
+    },
+    made: async ({ operationId, attempt }, { inputs, firewallId }) => {
+      await database
+        .updateTable('foundations')
+        .set({
+          firewall_id: String(firewallId),
+          inputs_hash: hash(inputs),
+          holder_operation: null,
+          holder_attempt: null,
+          updated_at: sql`now()`,
+        })
+        .where('project', '=', inputs.project)
+        .where('holder_operation', '=', operationId)
+        .where('holder_attempt', '=', attempt)
+        .execute();
+    },
+  };
+}
+
+async function take(
+  trx: Database,
+  fence: Pick<Fence, 'evict'>,
+  { operationId, attempt }: Holder,
+  { inputs, stale }: { inputs: FoundationInputs; stale: number | undefined },
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('foundations')
+    .selectAll()
+    .where('project', '=', inputs.project)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  // Another attempt has finished it since we looked.
+  if (row.inputs_hash === hash(inputs) && Number(row.firewall_id) !== stale) return false;
+  if (row.holder_operation !== null && row.holder_attempt !== null) {
+    const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
+    if (await isActive(trx, holder)) return holder.operationId === operationId && holder.attempt === attempt;
+    await fence.evict(holder);
+  }
+  await trx
+    .updateTable('foundations')
+    .set({ holder_operation: operationId, holder_attempt: attempt })
+    .where('project', '=', inputs.project)
+    .execute();
+  return true;
+}
+
+async function isActive(trx: Database, { operationId, attempt }: Holder): Promise<boolean> {
+  const row = await trx
+    .selectFrom('operations')
+    .select('operation_id')
+    .where('operation_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+function hash(inputs: FoundationInputs): string {
+  return createHash('sha256')
+    .update(JSON.stringify([FOUNDATION_VERSION, inputs]))
+    .digest('hex');
+}

@@ -1,0 +1,39 @@
+import type { HealthCheck } from '../../tailnet/agent-health.ts';
+import type { HetznerClient } from '../../hetzner/hetzner.ts';
+import { RetryableError } from '../../errors.ts';
+import type { Run } from '../../operations/attempt.ts';
+
+export interface HealthDeps {
+  hetzner: Pick<HetznerClient, 'getServer'>;
+  health: HealthCheck;
+  /** How long the agent may take to answer. */
+  settings: { healthTimeoutSeconds: number };
+}
+
+const SERVER_LOOK_MS = 10_000;
+
+/** Waits for a healthy answer, for as long as there is a server that could give it. @throws RetryableError */
+export async function untilHealthy(
+  deps: HealthDeps,
+  run: Run,
+  { serverId, tailnetIp }: { serverId: string; tailnetIp: string },
+): Promise<void> {
+  const gone = new AbortController();
+  const look = async () => {
+    if ((await deps.hetzner.getServer(serverId)) === undefined)
+      gone.abort(new RetryableError(`Server ${serverId} is no longer at Hetzner`));
+  };
+  const timer = setInterval(() => void look().catch(() => {}), SERVER_LOOK_MS);
+  try {
+    await deps.health.untilHealthy(tailnetIp, {
+      timeoutSeconds: deps.settings.healthTimeoutSeconds,
+      signal: AbortSignal.any([run.signal, gone.signal]),
+    });
+    run.log(`healthy at ${tailnetIp}`);
+  } catch (error) {
+    gone.signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}

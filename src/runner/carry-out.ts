@@ -1,0 +1,154 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { createIdentitySource } from '../github/identity-token.ts';
+import { requestAs } from '../http-client/request.ts';
+import { createServiceLink } from './service-link.ts';
+import { fingerprint } from '../connections/connections.ts';
+import { type EngineConnections, openEngine } from '../app/engine.ts';
+import { LostError, RetryableError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import type { AgentEffect } from '../operations/effects.ts';
+import { Lease } from '../processes/lease.ts';
+import { describeFailure } from '../executors/github-actions/result.ts';
+import { runbookFor } from '../operations/attempt.ts';
+import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../operations/states.ts';
+import { openStateStore } from '../pulumi/open-state.ts';
+import type { RunnerConfig } from './config.ts';
+import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { type Claimed, readClaim } from './claimed.ts';
+import { createRemoteFoundations } from './remote-foundations.ts';
+import { createReporter, type Reporter } from './reporter.ts';
+
+/** How an attempt on a runner ended. */
+export type Outcome =
+  | { status: 'succeeded'; effect: AgentEffect }
+  | { status: 'failed'; error: string; failedStep: string };
+
+/** The work ends a minute before the service takes the attempt for lost. */
+const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
+const LAST_WORD_MS = 20_000;
+
+/**
+ * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end is the workflow's.
+ * `ending` aborts when the run is ended from outside.
+ */
+export async function carryOut(
+  config: RunnerConfig,
+  ending: AbortSignal,
+  say: (line: string) => void,
+): Promise<Outcome> {
+  const installation = `runner ${fingerprint(new URL(config.callbackUrl).origin)}`;
+  await endSurvivors(installation);
+  const controller = new AbortController();
+  const lease = new Lease(Date.now() + LEASE_MS);
+  const { identity } = config;
+  const identify = identity === undefined ? undefined : createIdentitySource(identity);
+  const link = createServiceLink({ ...config, identify });
+  const reporter = createReporter({
+    link,
+    lease,
+    leaseMs: LEASE_MS,
+    say,
+    onError: (error) => error instanceof LostError && controller.abort(error),
+  });
+  const stopWatching = watch(controller, lease, ending);
+  try {
+    const { pulumi } = config.connections;
+    const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
+    say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
+    const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
+    const effect = await follow({ config, claimed, controller, lease, reporter, marks });
+    controller.signal.throwIfAborted();
+    await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
+    return { status: 'succeeded', effect };
+  } catch (thrown) {
+    const error = controller.signal.aborted ? controller.signal.reason : thrown;
+    const failure = { ...describeFailure(error), step: reporter.currentStep };
+    await Promise.race([
+      reporter.record({ kind: 'result', result: { status: 'failed', ...failure } }).catch(() => {}),
+      new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref()),
+    ]);
+    return { status: 'failed', error: failure.message, failedStep: failure.step };
+  } finally {
+    stopWatching();
+    await reporter.close(LAST_WORD_MS);
+  }
+}
+
+interface Following {
+  config: RunnerConfig;
+  claimed: Claimed;
+  controller: AbortController;
+  lease: Lease;
+  reporter: Reporter;
+  marks: Record<string, string>;
+}
+
+async function follow({
+  config,
+  claimed,
+  controller,
+  lease,
+  reporter,
+  marks,
+}: Following): Promise<AgentEffect> {
+  const { operation, agent, backendUrl } = claimed;
+  const { state, pool } = openStateStore(backendUrl);
+  const limitSeconds = LIMIT_SECONDS[operation.kind];
+  const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
+  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), limitSeconds * 1000);
+  const engine = await openEngine({
+    config,
+    connections: await surroundings(config),
+    state,
+    foundations: createRemoteFoundations(reporter),
+    recordInputs: async (_run, { inputs, secrets }) =>
+      void (await reporter.record({
+        kind: 'inputs',
+        inputs: { ...inputs },
+        sealedKeys: secrets.toString('base64'),
+      })),
+    marks,
+    idle: 1,
+    log: createLog(join(config.dataDir, 'logs', 'runner.log')),
+  });
+  try {
+    const runbook = runbookFor(engine.runbooks, operation, agent);
+    controller.signal.throwIfAborted();
+    const { step, log } = reporter;
+    return await runbook({ operation, agent, signal: controller.signal, lease, backendUrl, step, log });
+  } finally {
+    clearTimeout(limit);
+    await engine.stop();
+    await pool?.end();
+  }
+}
+
+const network = z.object({ machines: z.enum(['real', 'simulated']) });
+
+/** The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's own. */
+async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
+  if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
+  const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
+  if ((await requestAs(network, request)).machines === 'real') return connections;
+  return {
+    ...connections,
+    machines: 'simulated',
+    healthAddress: (tailnetIp) => `${sandboxUrl}/sandbox/machines/${tailnetIp}/health`,
+  };
+}
+
+/** Aborts the work when the lease runs out or the run is ended from outside. */
+function watch(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
+  const deadline = setInterval(
+    () => Date.now() > lease.until && controller.abort(new LostError('The service has not been heard of')),
+    500,
+  );
+  const onEnding = () => controller.abort(new LostError('The workflow run was ended from outside'));
+  ending.addEventListener('abort', onEnding);
+  if (ending.aborted) onEnding();
+  return () => {
+    clearInterval(deadline);
+    ending.removeEventListener('abort', onEnding);
+  };
+}

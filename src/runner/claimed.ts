@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import type { AgentRow } from '../agents/store.ts';
+import { asLogin, attemptPassword, attemptRole } from '../pulumi/fence.ts';
+import type { OperationRow } from '../operations/claims.ts';
+import { OPERATION_KINDS } from '../operations/states.ts';
+import type { Secret } from '../secret.ts';
+
+const row = z.record(z.string(), z.unknown());
+const claimSchema = z.object({
+  kind: z.enum(OPERATION_KINDS),
+  attempt: z.number(),
+  inputs: z.object({
+    operation: row,
+    agent: row,
+    sealedKeys: z.string().nullable(),
+    ownLogin: z.boolean(),
+  }),
+});
+
+/** What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state. */
+export interface Claimed {
+  operation: OperationRow;
+  agent: AgentRow;
+  backendUrl: Secret;
+}
+
+/** The service's answer to a claim. The login's password is derived here as there, and never sent. */
+export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
+  const { inputs } = claimSchema.parse(answer);
+  const operation = withDates(inputs.operation) as unknown as OperationRow;
+  const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
+  const agent = { ...withDates(inputs.agent), secrets } as unknown as AgentRow;
+  return { operation, agent, backendUrl: inputs.ownLogin ? loginOf(operation, pulumi) : pulumi.url };
+}
+
+function loginOf(operation: OperationRow, { url, passphrase }: { url: Secret; passphrase: Secret }): Secret {
+  const role = attemptRole(url, {
+    agentId: operation.agent_id,
+    operationId: operation.operation_id,
+    attempt: operation.attempt,
+  });
+  return asLogin(url, { role, password: attemptPassword(passphrase, role) });
+}
+
+const TIME = /(_at|_until|_since|^run_after)$/;
+
+/** Times are texts on the wire. */
+function withDates(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      TIME.test(name) && typeof value === 'string' ? new Date(value) : value,
+    ]),
+  );
+}

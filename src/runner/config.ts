@@ -1,0 +1,126 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
+import { type Config, ConfigError } from '../config/config.ts';
+import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from '../config/fields.ts';
+import { HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
+import type { EngineConnections } from '../app/engine.ts';
+import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
+import { builtinProviders } from '../config/builtin-providers.ts';
+import { readTailscale } from '../config/accounts.ts';
+import { childEnvironment } from '../config/process-environment.ts';
+import { Secret } from '../secret.ts';
+
+/** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */
+export interface RunnerConfig {
+  jobId: string;
+  callbackUrl: string;
+  callbackSecret: Secret;
+  workflowRunId: string | undefined;
+  /** Where GitHub takes a step's outputs from. */
+  outputFile: string | undefined;
+  /** Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for none. */
+  identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
+  dataDir: string;
+  /** Whether `dataDir` is for this run alone: made for it, or in the folder that GitHub empties after each job. */
+  isTemporary: boolean;
+  tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
+  childEnvironment: Record<string, string>;
+  software: AgentSoftware;
+  /** The sandbox's root, in place of the real clouds' world. */
+  sandboxUrl: string | undefined;
+  connections: EngineConnections;
+}
+
+/** @throws ConfigError with all problems in one message. */
+export function readRunnerConfig(environment: Environment): RunnerConfig {
+  const reader = new EnvironmentReader(environment);
+  const sandboxUrl = reader.read('SANDBOX_URL', endpointUrl);
+  const given = reader.text('DATA_DIR');
+  const required = {
+    jobId: reader.required('JOB_ID', z.string(), 'the workflow’s input job_id'),
+    callbackUrl: reader.required('CALLBACK_URL', callbackUrl, 'the workflow’s input callback_url'),
+    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', oneLine, 'it signs what is reported'),
+  };
+  const connections = readConnections(reader, sandboxUrl);
+  const software = readAgentSoftware(reader);
+  const identity = readIdentity(reader);
+  const ownHosts = sandboxUrl === undefined ? [] : [new URL(sandboxUrl).hostname];
+  const environmentOfChildren = childEnvironment(reader, ownHosts);
+  if (reader.problems.length > 0) {
+    const problems = reader.problems.map((problem) => `  - ${problem}`).join('\n');
+    throw new ConfigError(`The runner’s environment cannot be used:\n${problems}`);
+  }
+  return {
+    ...required,
+    jobId: required.jobId!,
+    callbackUrl: required.callbackUrl!,
+    workflowRunId: reader.text('GITHUB_RUN_ID'),
+    outputFile: reader.text('GITHUB_OUTPUT'),
+    identity,
+    dataDir: given === undefined ? mkdtempSync(join(tmpdir(), 'agent-stacks-run-')) : resolve(given),
+    isTemporary: given === undefined || isBelow(reader.text('RUNNER_TEMP'), given),
+    tools: {
+      pulumi: reader.text('AGENT_STACKS_PULUMI'),
+      ansible: reader.text('AGENT_STACKS_ANSIBLE'),
+    },
+    childEnvironment: environmentOfChildren,
+    software,
+    sandboxUrl,
+    connections,
+  };
+}
+
+const isBelow = (folder: string | undefined, path: string): boolean =>
+  folder !== undefined && resolve(path).startsWith(join(resolve(folder), '/'));
+
+/** GitHub sets the first two where the workflow may have identity tokens. */
+function readIdentity(reader: EnvironmentReader): RunnerConfig['identity'] {
+  const audience = reader.text('OIDC_AUDIENCE');
+  const requestUrl = reader.read('ACTIONS_ID_TOKEN_REQUEST_URL', httpUrl);
+  const requestToken = reader.secret('ACTIONS_ID_TOKEN_REQUEST_TOKEN');
+  if (audience === undefined) return undefined;
+  if (requestUrl === undefined || requestToken === undefined) {
+    reader.problems.push('OIDC_AUDIENCE is set, and the workflow lacks the permission id-token: write');
+    return undefined;
+  }
+  return { requestUrl, requestToken, audience };
+}
+
+const callbackUrl = httpUrl.refine(
+  (url) => new URL(url).pathname.endsWith('/api/webhooks/github'),
+  'must end in /api/webhooks/github',
+);
+
+function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefined): EngineConnections {
+  const providers =
+    reader.choice('PROVIDERS', ['builtin', 'official']) ??
+    (sandboxUrl === undefined ? 'official' : 'builtin');
+  if (providers === 'builtin' && sandboxUrl === undefined)
+    reader.problems.push('PROVIDERS=builtin needs SANDBOX_URL: the builtin ones are the sandbox’s');
+  return {
+    pulumi: {
+      url: reader.requiredSecret('PULUMI_BACKEND_URL', backendUrl, 'the service’s own Pulumi backend'),
+      passphrase:
+        reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase, 'the service’s own passphrase') ??
+        new Secret(''),
+      home: undefined,
+    },
+    hcloud: {
+      token: reader.requiredSecret(
+        'HCLOUD_TOKEN',
+        hcloudToken,
+        'a read and write token of the Hetzner project',
+      ),
+      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl) ?? HETZNER_ENDPOINT,
+      pollInterval: sandboxUrl === undefined ? '2s' : undefined,
+    },
+    tailscale: readTailscale(reader, { required: true }),
+    healthAddress,
+    machines: 'ssh',
+    networkUrl: sandboxUrl === undefined ? undefined : `${sandboxUrl}/sandbox/network`,
+    providerHost: providers === 'builtin' ? builtinProviders : undefined,
+  };
+}

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import type { Secret } from '../secret.ts';
+import { requestAs } from '../http-client/request.ts';
+
+const STRIPE_API = 'https://api.stripe.com';
+const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
+
+/**
+ * The id of the account that a key belongs to, `acct_…`: one for secret and restricted keys alike.
+ * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask; RetryableError where no usable answer came
+ * @see https://docs.stripe.com/api/accounts
+ */
+export async function readStripeAccount({
+  secretKey,
+  apiUrl,
+}: {
+  secretKey: Secret;
+  apiUrl: string | undefined;
+}): Promise<string> {
+  const { id } = await requestAs(account, {
+    method: 'GET',
+    url: `${apiUrl ?? STRIPE_API}/v1/account`,
+    headers: { authorization: `Bearer ${secretKey.reveal()}` },
+  });
+  return id;
+}
+
+/**
+ * What a key itself says of its account: `live` or `test`, and the characters after the prefix that all keys of an account share. For where
+ * Stripe cannot be asked.
+ */
+export function accountInKey(secretKey: Secret): { mode: 'live' | 'test'; text: string } {
+  const [, mode, rest] = /^[rs]k_(live|test)_(.*)$/s.exec(secretKey.reveal()) ?? [];
+  return { mode: mode === 'live' ? 'live' : 'test', text: (rest ?? '').slice(0, 16) };
+}

@@ -1,0 +1,64 @@
+import Stripe from 'stripe';
+import { errorMessage, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import { oneLine } from '../http-client/answer.ts';
+import { type CallLimits, exchange } from '../http-client/exchange.ts';
+import { laterSeconds } from '../http-client/later.ts';
+
+export interface StripeAccount extends CallLimits {
+  secretKey: Secret;
+  /** Where it is not Stripe's own. */
+  apiUrl: string | undefined;
+}
+
+/**
+ * Stripe's own library over calls that are bounded in time and size. It repeats nothing by itself: whoever calls knows what a failure
+ * costs. Its errors become ours by `askStripe`.
+ */
+export function createStripe({ secretKey, apiUrl, timeoutSeconds }: StripeAccount): Stripe {
+  const api = apiUrl === undefined ? undefined : new URL(apiUrl);
+  return new Stripe(secretKey.reveal(), {
+    ...(api && { host: api.hostname, port: api.port, protocol: api.protocol === 'http:' ? 'http' : 'https' }),
+    httpClient: Stripe.createFetchHttpClient(boundedFetch({ timeoutSeconds })),
+    maxNetworkRetries: 0,
+    telemetry: false,
+  });
+}
+
+function boundedFetch({ timeoutSeconds }: CallLimits): typeof fetch {
+  return async (url, { method = 'GET', headers, body, signal } = {}) => {
+    const answer = await exchange({
+      method,
+      url: String(url),
+      headers: Object.fromEntries(new Headers(headers)),
+      body: typeof body === 'string' && body !== '' ? body : undefined,
+      signal: signal ?? undefined,
+      timeoutSeconds,
+    });
+    return new Response(answer.text === '' ? null : answer.text, answer);
+  };
+}
+
+/** The object that a call of the library asks for. @throws one of our errors */
+export async function askStripe<T extends { object: string }>(call: Promise<T>): Promise<T> {
+  let answer: T;
+  try {
+    answer = await call;
+  } catch (error) {
+    throw stripeError(error);
+  }
+  if (typeof answer?.object !== 'string') throw new RetryableError('Stripe answered something unexpected');
+  return answer;
+}
+
+function stripeError(cause: unknown): Error {
+  const message = `Stripe: ${oneLine(errorMessage(cause))}`;
+  if (!(cause instanceof Stripe.errors.StripeError)) return new RetryableError(message, { cause });
+  const status = cause.statusCode ?? 0;
+  const headers = new Headers(cause.headers ?? {});
+  const seconds = laterSeconds({ status, headers, message });
+  if (seconds !== undefined) return new RateLimitedError(message, { cause, seconds });
+  return [400, 401, 402, 403, 404].includes(status)
+    ? new PermanentError(message, { cause })
+    : new RetryableError(message, { cause });
+}

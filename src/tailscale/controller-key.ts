@@ -1,0 +1,26 @@
+import { Secret } from '../secret.ts';
+import type { TailscaleClient } from './tailscale.ts';
+
+export const CONTROLLER_TAG = 'tag:controller';
+const KEY_EXPIRY_SECONDS = 600;
+
+/**
+ * A key with which a controller of this name joins, once. The device that it was before it lost its state, by
+ * its recorded id, is removed, so that stale devices do not pile up. Another of the same name is left alone:
+ * it may be another installation's.
+ */
+export async function makeControllerKey(
+  tailscale: TailscaleClient,
+  { hostname, ephemeral, formerId }: { hostname: string; ephemeral: boolean; formerId: string | undefined },
+): Promise<Secret> {
+  const former = formerId === undefined ? undefined : await tailscale.getDevice(formerId);
+  if (former?.tags?.includes(CONTROLLER_TAG)) await tailscale.deleteDevice(former.nodeId);
+  return new Secret(
+    await tailscale.createKey({
+      description: hostname,
+      expirySeconds: KEY_EXPIRY_SECONDS,
+      tags: [CONTROLLER_TAG],
+      ephemeral,
+    }),
+  );
+}

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { tailnetName } from '../../src/app/live-identities.ts';
+
+const device = (name: string, tags: string[] = []) => ({
+  nodeId: name,
+  name,
+  hostname: 'h',
+  addresses: [],
+  tags,
+});
+
+test('a tailnet is called as its devices are behind their own names; ours decide, then the most', () => {
+  expect(tailnetName([])).toBeUndefined();
+  expect(tailnetName([device('bare')])).toBeUndefined();
+  const shared = [device('x.other.ts.net'), device('y.other.ts.net')];
+  expect(tailnetName([...shared, device('a.ours.ts.net', ['tag:agent'])])).toBe('ours.ts.net');
+  expect(tailnetName([...shared, device('laptop.ours.ts.net')])).toBe('other.ts.net');
+});

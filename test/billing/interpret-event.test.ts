@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../src/billing/interpret-event.ts';
+import { parseStripeEvent, type StripeEvent } from '../../src/billing/stripe-event.ts';
+import { InvalidInputError } from '../../src/errors.ts';
+
+const metadata = { agentId: 'agent-1', userId: 'user-1', region: 'ap-southeast' };
+
+function event(session: object = {}, more: object = {}): StripeEvent {
+  const object = { id: 'cs_1', object: 'checkout.session', payment_status: 'paid', metadata, ...session };
+  return parseStripeEvent(
+    JSON.stringify({
+      id: 'evt_1',
+      object: 'event',
+      type: 'checkout.session.completed',
+      data: { object },
+      ...more,
+    }),
+  );
+}
+
+describe('decide', () => {
+  it('provisions what was paid, in the plan that was bought or the smallest', () => {
+    expect(decide(event({ subscription: 'sub_1', customer: 'cus_1' }), 'sandbox')).toEqual({
+      kind: 'provision',
+      order: { sessionId: 'cs_1', subscriptionId: 'sub_1', customerId: 'cus_1', metadata },
+      agent: { ...metadata, location: 'sin', plan: 'starter', subscriptionId: 'sub_1' },
+    });
+    expect(decide(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox')).toMatchObject({
+      agent: { plan: 'max' },
+    });
+    expect(decide(event({ metadata: { ...metadata, plan: '' } }), 'sandbox')).toMatchObject({
+      agent: { plan: 'starter' },
+    });
+  });
+
+  it('reads expanded references, and does without malformed ones', () => {
+    const decision = decide(
+      event({ subscription: { id: 'sub_2', object: 'subscription' }, customer: 7 }),
+      'sandbox',
+    );
+    expect(decision).toMatchObject({ order: { subscriptionId: 'sub_2', customerId: undefined } });
+  });
+
+  it.each([
+    ['paid', 'checkout.session.completed', 'provision'],
+    ['no_payment_required', 'checkout.session.completed', 'provision'],
+    ['unpaid', 'checkout.session.completed', 'ignore'],
+    ['paid', 'checkout.session.async_payment_succeeded', 'provision'],
+    ['unpaid', 'checkout.session.async_payment_failed', 'ignore'],
+    ['paid', 'checkout.session.expired', 'ignore'],
+    ['paid', 'customer.subscription.deleted', 'ignore'],
+  ])('%s with %s → %s', (payment_status, type, kind) => {
+    expect(decide(event({ payment_status }, { type }), 'sandbox').kind).toBe(kind);
+  });
+
+  it.each([undefined, null, 7, 'processing', 'PAID', '', [], {}, true])(
+    'payment_status %j is not paid',
+    (payment_status) => {
+      expect(decide(event({ payment_status }), 'sandbox')).toMatchObject({
+        kind: 'ignore',
+        reason: expect.stringContaining('is not paid'),
+      });
+    },
+  );
+
+  it.each([
+    ['subscription', 'provision'],
+    ['payment', 'provision'],
+    [undefined, 'provision'],
+    ['setup', 'ignore'],
+    ['deferred', 'attention'],
+    [null, 'attention'],
+    [7, 'attention'],
+    [['payment'], 'attention'],
+  ])('mode %j → %s', (mode, kind) => {
+    const payment_status = mode === 'setup' ? 'no_payment_required' : 'paid';
+    expect(decide(event({ mode, payment_status }), 'sandbox').kind).toBe(kind);
+  });
+
+  it('leaves what happened in a connected account alone, whatever names it', () => {
+    for (const account of ['acct_1', 7, {}, ''])
+      expect(decide(event({}, { account }), 'sandbox')).toMatchObject({
+        kind: 'ignore',
+        reason: expect.stringContaining('connected account'),
+      });
+    expect(decide(event({}, { account: null }), 'sandbox').kind).toBe('provision');
+  });
+
+  it('says of a thin event how to get the other kind', () => {
+    const thin = event({}, { object: 'v2.core.event', data: undefined, created: '2026-09-17T06:20:52.246Z' });
+    expect(thin).toMatchObject({ object: undefined, createdAt: new Date('2026-09-17T06:20:52.246Z') });
+    expect(decide(thin, 'sandbox')).toMatchObject({
+      kind: 'ignore',
+      reason: expect.stringContaining('snapshot'),
+    });
+  });
+
+  it.each([undefined, null, 7, 'x', [], {}, true, '\u0000', 1e308])(
+    'every field of a paid session that is %j loses no order and breaks nothing',
+    (odd) => {
+      const whole = { mode: 'payment', subscription: 'sub_1', customer: 'cus_1', metadata };
+      for (const field of Object.keys(whole)) {
+        const { kind } = decide(event({ ...whole, [field]: odd }), 'sandbox');
+        expect({ field, kind }).toEqual({ field, kind: expect.stringMatching(/^(provision|attention)$/) });
+      }
+      for (const field of Object.keys(metadata)) {
+        const { kind } = decide(event({ metadata: { ...metadata, [field]: odd } }), 'sandbox');
+        expect(kind).toMatch(/^(provision|attention)$/);
+      }
+      for (const field of ['created', 'livemode', 'api_version', 'request', 'pending_webhooks'])
+        expect(decide(event({}, { [field]: odd }), 'sandbox').kind).toBe('provision');
+    },
+  );
+
+  it('acts in live mode on live events alone', () => {
+    expect(decide(event({}, { livemode: false }), 'live').kind).toBe('ignore');
+    expect(decide(event(), 'live').kind).toBe('ignore');
+    expect(decide(event({}, { livemode: true }), 'live').kind).toBe('provision');
+  });
+
+  it('names every field that is wrong', () => {
+    expect(decide(event({ metadata: { agentId: 'A', region: 'x' } }), 'sandbox')).toMatchObject({
+      kind: 'attention',
+      reason: expect.stringMatching(
+        /^metadata\.agentId .*; metadata\.userId is missing; metadata\.region is unknown/,
+      ),
+    });
+  });
+
+  it('finds no checkout in an object without an id', () => {
+    expect(() => decide(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
+  });
+});

@@ -1,0 +1,295 @@
+import express from 'express';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readClientConfig, readConfig } from '../../src/config/config.ts';
+
+const live = {
+  MODE: 'live',
+  DATABASE_URL: 'postgres://db.example/agents',
+  API_TOKEN: 'operator-token-1234',
+  PULUMI_CONFIG_PASSPHRASE: 'a passphrase',
+  STRIPE_SECRET_KEY: 'sk_live_abc',
+  STRIPE_WEBHOOK_SECRET: 'whsec_new,whsec_old',
+  HCLOUD_TOKEN: 'h'.repeat(64),
+  TAILSCALE_API_KEY: 'tskey-api-x',
+};
+
+describe('readConfig', () => {
+  it('has a default for everything in sandbox mode', () => {
+    const config = readConfig({ HOME: '/home/someone' });
+    expect(config).toMatchObject({
+      mode: 'sandbox',
+      host: '127.0.0.1',
+      port: 8080,
+      publicUrl: 'http://127.0.0.1:8080',
+      providers: 'builtin',
+    });
+  });
+
+  it.each([
+    [undefined, false],
+    ['false', false],
+    ['true', true],
+    ['2', 2],
+    [' loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1 ', 'loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1'],
+  ])('takes TRUSTED_PROXIES=%s as Express takes it', (TRUSTED_PROXIES, expected) => {
+    const { trustedProxies } = readConfig({ TRUSTED_PROXIES });
+    expect(trustedProxies).toBe(expected);
+    expect(() => express().set('trust proxy', trustedProxies)).not.toThrow();
+  });
+
+  it.each([
+    'everybody',
+    '10.0.0.0/0',
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/8/8',
+    'loopback,,',
+    '-1',
+    '1.5',
+    '1,',
+  ])('refuses TRUSTED_PROXIES=%s', (TRUSTED_PROXIES) => {
+    expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
+  });
+
+  it('takes an empty variable as unset', () => {
+    expect(readConfig({ PORT: '', MODE: '', DATA_DIR: '' })).toMatchObject({ port: 8080, mode: 'sandbox' });
+  });
+
+  it('names everything that is wrong or missing in live mode, in one message', () => {
+    const problems = () =>
+      readConfig({ MODE: 'live', HCLOUD_TOKEN: 'short', PROVIDERS: 'builtin', PORT: 'eighty' });
+    expect(problems).toThrow(ConfigError);
+    for (const name of [
+      'DATABASE_URL',
+      'API_TOKEN',
+      'PULUMI_CONFIG_PASSPHRASE',
+      'STRIPE_SECRET_KEY',
+      'STRIPE_WEBHOOK_SECRET',
+      'HCLOUD_TOKEN',
+      'TAILSCALE_OAUTH_CLIENT_ID',
+      'PROVIDERS',
+      'PORT',
+    ]) {
+      expect(problems).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    }
+  });
+
+  it('reads several webhook secrets while one rolls, and prints none of them', () => {
+    const config = readConfig(live);
+    if (config.mode !== 'live') throw new Error('not live');
+    expect(config.accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+    expect(JSON.stringify(config)).not.toContain('whsec_');
+    expect(JSON.stringify(config)).not.toContain('sk_live_abc');
+  });
+
+  it('refuses addresses with a password in them, and does not repeat it', () => {
+    const reading = () => readConfig({ ...live, HCLOUD_ENDPOINT: 'https://me:hush@proxy.example/v1' });
+    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and a password in it/);
+    expect(reading).not.toThrow(/hush/);
+  });
+
+  it('refuses anything but loopback in sandbox mode, and says which variables it ignores', () => {
+    expect(() => readConfig({ HOST: '0.0.0.0' })).toThrow(/loopback/);
+    expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
+      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
+    ]);
+  });
+});
+
+describe('EXECUTOR=github-actions', () => {
+  const github = {
+    ...live,
+    EXECUTOR: 'github-actions',
+    GITHUB_PAT: 'github_pat_secret',
+    GITHUB_OWNER: 'acme',
+    GITHUB_REPO: 'agents',
+    GITHUB_CALLBACK_SECRET: 'callback secret of 32 characters',
+    PUBLIC_URL: 'https://agents.example.com',
+  };
+  const accountsOf = (environment: Record<string, string | undefined>) => {
+    const config = readConfig(environment);
+    if (config.mode !== 'live') throw new Error('not live');
+    return { notices: config.notices, ...config.accounts };
+  };
+
+  it('is asked for by name; local is the default', () => {
+    expect(readConfig({}).executor).toBe('local');
+    expect(readConfig({ EXECUTOR: 'github-actions' }).executor).toBe('github-actions');
+    expect(() => readConfig({ EXECUTOR: 'jenkins' })).toThrow(
+      /EXECUTOR must be one of local, github-actions/,
+    );
+  });
+
+  it('takes its account from the environment, and shows none of its secrets', () => {
+    const { github: account, notices } = accountsOf(github);
+    expect(account).toMatchObject({ apiUrl: 'https://api.github.com', owner: 'acme', repo: 'agents' });
+    expect(account.token?.reveal()).toBe('github_pat_secret');
+    expect(account.callbackSecret?.reveal()).toBe('callback secret of 32 characters');
+    expect(notices).toEqual([]);
+    expect(JSON.stringify(account)).not.toMatch(/github_pat_secret|callback secret/);
+  });
+
+  it('names all that is missing at once', () => {
+    const { GITHUB_OWNER, GITHUB_REPO, GITHUB_CALLBACK_SECRET, ...rest } = github;
+    for (const name of ['GITHUB_OWNER', 'GITHUB_REPO', 'GITHUB_CALLBACK_SECRET'])
+      expect(() => readConfig(rest)).toThrow(new RegExp(`^  - ${name} is missing`, 'm'));
+    expect(() => readConfig({ ...github, GITHUB_CALLBACK_SECRET: 'short' })).toThrow(/16 characters/);
+  });
+
+  it('starts without a token, and says that nothing can be dispatched', () => {
+    const { notices, github: account } = accountsOf({ ...github, GITHUB_PAT: undefined });
+    expect(account.token).toBeUndefined();
+    expect(notices).toEqual([expect.stringMatching(/GITHUB_PAT is missing/)]);
+  });
+
+  it('lets the service be without keys to the clouds, and says what that costs', () => {
+    const without = { ...github, HCLOUD_TOKEN: undefined, TAILSCALE_API_KEY: undefined };
+    const { notices, missingKeys } = accountsOf(without);
+    expect(missingKeys).toEqual(['HCLOUD_TOKEN', 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']);
+    expect(notices).toEqual([expect.stringMatching(/Without HCLOUD_TOKEN and .* no sweep/)]);
+    expect(accountsOf(github).missingKeys).toEqual([]);
+    const { EXECUTOR, ...local } = without;
+    expect(() => readConfig(local)).toThrow(/HCLOUD_TOKEN is missing/);
+  });
+
+  it('says that runners elsewhere cannot report to an address of this machine alone', () => {
+    expect(accountsOf({ ...github, PUBLIC_URL: undefined }).notices).toEqual([
+      expect.stringMatching(/PUBLIC_URL is not set/),
+    ]);
+  });
+});
+
+describe('readClientConfig', () => {
+  it('looks into the data folder, unless the environment says where the service is', () => {
+    expect(readClientConfig({ DATA_DIR: '/srv/agents' })).toEqual({
+      url: undefined,
+      apiToken: undefined,
+      sandboxFile: '/srv/agents/sandbox.json',
+    });
+    const config = readClientConfig({ PUBLIC_URL: 'https://agents.example/', API_TOKEN: 'secret-token' });
+    expect(config.url).toBe('https://agents.example');
+    expect(config.apiToken?.reveal()).toBe('secret-token');
+    expect(() => readClientConfig({ PUBLIC_URL: 'nonsense' })).toThrow('PUBLIC_URL must be an http(s) URL');
+  });
+
+  it('refuses real machines where there are none, and says what is missing and how to get it', () => {
+    const missing = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify({ missing: ['they need root'] }) };
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real', ...missing })).toThrow(
+      'SANDBOX_MACHINES=real: there are none here: they need root. Prepare them once with: npm run machines',
+    );
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('have not been prepared');
+    expect(readConfig({ SANDBOX_MACHINES: 'auto', ...missing })).toMatchObject({ mode: 'sandbox' });
+    const tools = { base: '/b', headscale: '/h', tailscale: '/t', tailscaled: '/d' };
+    const prepared = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
+    const config = readConfig({ SANDBOX_MACHINES: 'real', ...prepared });
+    expect(config).toMatchObject({ tools: { machines: tools }, sandbox: { machines: 'real' } });
+  });
+
+  it('refuses what is there but says nothing, and addresses that Pulumi would take for its own cloud', () => {
+    const blank = {
+      ...live,
+      STRIPE_WEBHOOK_SECRET: ' , ',
+      PULUMI_CONFIG_PASSPHRASE: '  ',
+      PULUMI_BACKEND_URL: 'zz',
+      HOST: 'a b',
+    };
+    for (const name of ['STRIPE_WEBHOOK_SECRET', 'PULUMI_CONFIG_PASSPHRASE', 'PULUMI_BACKEND_URL', 'HOST']) {
+      expect(() => readConfig(blank)).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    }
+    expect(() => readConfig({ PULUMI_BACKEND_URL: 'https://api.example.com' })).toThrow(/PULUMI_BACKEND_URL/);
+    expect(() => readConfig({ PORT: '0x50' })).toThrow(/PORT must be a port number/);
+    for (const host of ['localhost:8080', '127.0.0.1.5', '::1::', '[::1]'])
+      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or an address$/m);
+    expect(readConfig({ HOST: '::1' })).toMatchObject({ publicUrl: 'http://[::1]:8080' });
+    expect(readConfig({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1/state', PORT: '0' })).toMatchObject({
+      port: 0,
+    });
+  });
+});
+
+describe('values that were copied badly', () => {
+  const read = (changed: Record<string, string>) => {
+    const config = readConfig({ ...live, ...changed });
+    if (config.mode !== 'live') throw new Error('not live');
+    return config;
+  };
+
+  it.each([' ', '\t', '\n', '\r\n'])('loses %j around a value', (around) => {
+    const wrapped = Object.fromEntries(
+      Object.entries(live)
+        .filter(([name]) => name !== 'PULUMI_CONFIG_PASSPHRASE')
+        .map(([name, value]) => [name, `${around}${value}${around}`]),
+    );
+    const { accounts, apiToken, databaseUrl } = read(wrapped);
+    expect(accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+    expect(accounts.stripe.secretKey.reveal()).toBe(live.STRIPE_SECRET_KEY);
+    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(apiToken.reveal()).toBe(live.API_TOKEN);
+    expect(databaseUrl.reveal()).toBe(live.DATABASE_URL);
+  });
+
+  it.each(['"', "'"])('loses a pair of %s around a value, and around each webhook secret', (quote) => {
+    const { accounts, apiToken } = read({
+      API_TOKEN: `${quote}${live.API_TOKEN}${quote}\r`,
+      HCLOUD_TOKEN: `${quote}${live.HCLOUD_TOKEN}${quote}`,
+      STRIPE_WEBHOOK_SECRET: `${quote}whsec_new${quote},${quote}whsec_old${quote}`,
+    });
+    expect(apiToken.reveal()).toBe(live.API_TOKEN);
+    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
+      'whsec_new',
+      'whsec_old',
+    ]);
+  });
+
+  it('refuses all others, in one message that shows none of them', () => {
+    const bad = {
+      DATABASE_URL: 'postgres://db.example/\nagents',
+      API_TOKEN: 'operator token 12345678',
+      PULUMI_CONFIG_PASSPHRASE: '"a passphrase"',
+      STRIPE_SECRET_KEY: 'sk_live_abc def',
+      STRIPE_WEBHOOK_SECRET: 'foo',
+      HCLOUD_TOKEN: `${'h'.repeat(63)}"`,
+      TAILSCALE_API_KEY: 'tskey-api-\r-x',
+      GITHUB_PAT: "github'pat",
+      GITHUB_CALLBACK_SECRET: 'sixteen\nletters and more',
+    };
+    expect(() => read(bad)).toThrow(ConfigError);
+    expect(() => read(bad)).not.toThrow(/missing/);
+    for (const name of Object.keys(bad)) expect(() => read(bad)).toThrow(new RegExp(`^  - ${name} `, 'm'));
+    const message = (() => {
+      try {
+        return String(read(bad));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    })();
+    for (const value of Object.values(bad)) expect(message).not.toContain(value);
+  });
+
+  it.each(['foo', 'whsec_', 'whsec_new,foo', '"whsec_new', 'whsec_…', 'whsec_new whsec_old'])(
+    'refuses the webhook secret %s',
+    (secret) => {
+      expect(() => read({ STRIPE_WEBHOOK_SECRET: secret })).toThrow(/STRIPE_WEBHOOK_SECRET must be whsec_…/);
+    },
+  );
+
+  it.each(['a passphrase\r', ' a passphrase', "'a passphrase'", 'a\npassphrase'])(
+    'refuses the passphrase %j, of which every character counts',
+    (text) => {
+      expect(() => read({ PULUMI_CONFIG_PASSPHRASE: text })).toThrow(/PULUMI_CONFIG_PASSPHRASE /);
+    },
+  );
+
+  it('says which settings of Postgres it does not obey', () => {
+    expect(readConfig({ PGSSLMODE: 'require', PGOPTIONS: '-c x=y' }).notices).toEqual([
+      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: not obeyed/),
+    ]);
+  });
+});

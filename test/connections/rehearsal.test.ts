@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { describe, expect, it, test } from 'vitest';
+import { readConfig } from '../../src/config/config.ts';
+import { liveConnections } from '../../src/connections/connections.ts';
+import { actsOnTestEvents, openConnections } from '../../src/connections/rehearsal.ts';
+
+const rehearsal = {
+  MODE: 'rehearsal',
+  DATABASE_URL: 'postgres://db.example/agents',
+  API_TOKEN: 'operator-token-1234',
+  PULUMI_CONFIG_PASSPHRASE: 'a passphrase',
+  STRIPE_SECRET_KEY: 'sk_test_abcdefghijklmnopqrstuvwxyz',
+  STRIPE_WEBHOOK_SECRET: 'whsec_rehearsal0000000000',
+  HCLOUD_TOKEN: 'h'.repeat(64),
+  HCLOUD_ENDPOINT: 'http://127.0.0.1:4000/hetzner/v1',
+  TAILSCALE_API_KEY: 'tskey-api-x',
+  TAILSCALE_BASE_URL: 'http://[::1]:4000/tailscale',
+};
+const read = (more: Record<string, string> = {}) => {
+  const config = readConfig({ ...rehearsal, ...more });
+  if (config.mode === 'sandbox') throw new Error('a sandbox');
+  return config;
+};
+
+describe('a rehearsal', () => {
+  it('reads all that live mode does, and takes the builtin providers', () => {
+    expect(read()).toMatchObject({ mode: 'rehearsal', providers: 'official' });
+    expect(read({ PROVIDERS: 'builtin' }).providers).toBe('builtin');
+    expect(() => read({ PULUMI_CONFIG_PASSPHRASE: '', API_TOKEN: '' })).toThrow(
+      /API_TOKEN is missing[\s\S]*PULUMI_CONFIG_PASSPHRASE is missing/,
+    );
+  });
+
+  it.each([
+    ['HCLOUD_ENDPOINT', 'https://api.hetzner.cloud/v1'],
+    ['HCLOUD_ENDPOINT', 'http://127.0.0.1.example.com/hetzner/v1'],
+    ['TAILSCALE_BASE_URL', 'https://api.tailscale.com'],
+    ['TAILSCALE_LOGIN_SERVER', 'https://controlplane.tailscale.com'],
+    ['STRIPE_API_URL', 'https://api.stripe.com'],
+    ['GITHUB_API_URL', 'https://api.github.com'],
+  ])('refuses %s=%s', (name, url) => {
+    expect(() => read({ [name]: url })).toThrow(new RegExp(`^  - ${name} must be on loopback`, 'm'));
+  });
+
+  it.each(['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'])(
+    'refuses to do without %s, whose default is the real one',
+    (name) => {
+      expect(() => read({ [name]: '' })).toThrow(new RegExp(`^  - ${name} is missing`, 'm'));
+    },
+  );
+
+  it('refuses runners’ identities by GitHub’s own keys, which are outside', () => {
+    expect(() => read({ GITHUB_OIDC_AUDIENCE: 'agents' })).toThrow(/^ {2}- GITHUB_OIDC_ISSUER is missing/m);
+    const issuer = 'http://127.0.0.1:4000/github/oidc';
+    expect(read({ GITHUB_OIDC_AUDIENCE: 'agents', GITHUB_OIDC_ISSUER: issuer })).toMatchObject({
+      accounts: { github: { oidc: { issuer } } },
+    });
+  });
+
+  it('joins no tailnet outside this machine where its sandbox does not answer', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await new Promise((resolve) => server.close(resolve));
+    const endpoints = { HCLOUD_ENDPOINT: `${root}/hetzner/v1`, TAILSCALE_BASE_URL: `${root}/tailscale` };
+    const loginServer = async (more: Record<string, string> = {}) =>
+      (await openConnections(read({ ...endpoints, ...more }))).tailscale.loginServer;
+    expect(await loginServer()).toBe(`${root}/tailscale`);
+    expect(await loginServer({ TAILSCALE_LOGIN_SERVER: 'http://10.0.0.1:80' })).toBe('http://10.0.0.1:80');
+  });
+
+  it('acts on Stripe’s test events where its key is a test key; live mode never does', () => {
+    expect(actsOnTestEvents(read())).toBe(true);
+    expect(actsOnTestEvents(read({ STRIPE_SECRET_KEY: 'sk_live_abcdefgh' }))).toBe(false);
+    expect(actsOnTestEvents(read({ MODE: 'live' }))).toBe(false);
+  });
+});
+
+test('slashes at the end of an endpoint neither reach its paths nor make another account', () => {
+  const slashes = {
+    HCLOUD_ENDPOINT: `${rehearsal.HCLOUD_ENDPOINT}//`,
+    TAILSCALE_BASE_URL: `${rehearsal.TAILSCALE_BASE_URL}/`,
+    TAILSCALE_LOGIN_SERVER: 'http://127.0.0.1:4000/',
+  };
+  const connections = liveConnections(read(slashes));
+  expect(connections.hcloud.endpoint).toBe(rehearsal.HCLOUD_ENDPOINT);
+  expect(connections.tailscale).toMatchObject({
+    baseUrl: rehearsal.TAILSCALE_BASE_URL,
+    loginServer: 'http://127.0.0.1:4000',
+  });
+  expect(connections.accounts).toEqual(liveConnections(read()).accounts);
+});
+
+test('a restricted key of the account is the same account in the stamp, one of another account is not', () => {
+  const stripeOf = (key: string) => liveConnections(read({ STRIPE_SECRET_KEY: key })).accounts.stripe;
+  expect(stripeOf('rk_live_51HexampleAccountONE')).toBe(stripeOf('sk_live_51HexampleAccountTWO'));
+  expect(stripeOf('rk_live_51HexampleAccountONE')).not.toBe(stripeOf('rk_live_51AnotherAccountHere'));
+});

@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVault, generateAgentKeys } from '../../../src/agents/secrets.ts';
+import { getAgent } from '../../../src/agents/store.ts';
+import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
+import { readClaim } from '../../../src/runner/claimed.ts';
+import { type Fence, openFence } from '../../../src/pulumi/fence.ts';
+import { createPool } from '../../../src/database/connect.ts';
+import { checkStamp } from '../../../src/database/stamp.ts';
+import { jsonText } from '../../../src/database/storable.ts';
+import { ConflictError, InvalidInputError } from '../../../src/errors.ts';
+import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
+import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
+import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
+import { claimForRunner, type RemoteClaim } from '../../../src/executors/github-actions/claim.ts';
+import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
+import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
+import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { Secret } from '../../../src/secret.ts';
+import type { AgentInputs } from '../../../stacks/inputs.ts';
+import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { type Installation, openInstallation, operation, order, waitOver } from '../../support/installation.ts';
+
+const callbackSecret = new Secret('callback secret of the tests');
+const passphrase = new Secret('the installation’s passphrase');
+let at: Installation;
+let stateDatabase: TestDatabase;
+let statePool: pg.Pool;
+let stateUrl: Secret;
+let fence: Fence;
+
+beforeAll(async () => {
+  at = await openInstallation();
+  stateDatabase = await createDatabase();
+  stateUrl = new Secret(stateDatabase.url);
+  statePool = createPool(stateUrl, 2, 'state test');
+  fence = await openFence({ pool: statePool, backendUrl: stateUrl, log: pino({ level: 'silent' }) });
+});
+afterAll(async () => {
+  // Roles belong to the whole server.
+  for (const agentId of ['a1', 'a2']) await (await fence.enter({ ...NOBODY, agentId })).leave();
+  await statePool.end();
+  await stateDatabase.drop();
+  await at.close();
+});
+beforeEach(async () => {
+  await at.empty();
+  await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+  await chooseExecutor(at.database, 'github-actions');
+});
+const NOBODY = { operationId: '00000000-0000-4000-8000-000000000000', attempt: 0 };
+
+const tokenOf = (jobId: string, attempt: number) =>
+  attemptToken(callbackSecret, { operationId: jobId, attempt });
+const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
+  claimForRunner(
+    { ...at, callbackSecret, openFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
+    { jobId, token: tokenOf(jobId, attempt) },
+  );
+const record = (jobId: string, attempt: number, message: RunnerRecord) =>
+  recordForRunner(
+    {
+      ...at,
+      callbackSecret,
+      foundations: createFoundationStore(at.database, fence),
+      opensKeys: createVault(passphrase).canOpen,
+    },
+    { jobId, token: tokenOf(jobId, attempt) },
+    message,
+  );
+const report = (jobId: string, attempt: number, message: object) =>
+  receiveCallback(
+    { ...at, callbackSecret, openFence: async () => fence },
+    parseCallback({ job_id: jobId, ...message }),
+    tokenOf(jobId, attempt),
+  );
+async function dispatch(agentId = 'a1'): Promise<string> {
+  const { operation_id } = await order(at, agentId);
+  await takeDispatch(at, undefined);
+  return operation_id;
+}
+/** What a runner records before it makes anything. */
+const inputsOf = (jobId: string): AgentInputs => ({
+  agentId: 'a1',
+  operationId: jobId,
+  project: 'default',
+  location: 'nbg1',
+  serverType: 'cx23',
+  image: 'debian-12',
+  firewallId: 7,
+  sshPublicKey: 'ssh-ed25519 AAAA',
+  hostPublicKey: 'ssh-ed25519 BBBB',
+  keyGeneration: 1,
+  healthPort: 8080,
+  configurationVersion: 'v1',
+  joinTimeoutSeconds: 180,
+});
+/** As JSON brings it to the runner. */
+const received = (claimed: RemoteClaim) =>
+  readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, passphrase });
+const connect = async (url: Secret) => {
+  const client = new pg.Client({ connectionString: url.reveal() });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+};
+
+describe('a claim', () => {
+  test('begins the attempt and says what is to be done; no key of an agent is in it, and no login', async () => {
+    const jobId = await dispatch();
+    const keys = generateAgentKeys('a1');
+    await at.database
+      .updateTable('agents')
+      .set({
+        secrets: createVault(passphrase).seal('a1', keys),
+        inputs: jsonText({ keyGeneration: 3 }),
+      })
+      .execute();
+    const claimed = await claim(jobId, 1);
+    expect(claimed).toMatchObject({
+      kind: 'provision',
+      attempt: 1,
+      agentId: 'a1',
+      region: 'eu-central',
+      location: 'nbg1',
+      plan: 'starter',
+    });
+    expect(await operation(at, jobId)).toMatchObject({ status: 'active', attempt: 1 });
+    expect((await getAgent(at.database, 'a1')).status).toBe('provisioning');
+    const { agent, backendUrl } = received(claimed);
+    const text = JSON.stringify(claimed);
+    for (const secret of [passphrase.reveal(), keys.sshPrivateKey, new URL(backendUrl.reveal()).password])
+      expect(text).not.toContain(secret);
+    expect(createVault(passphrase).open('a1', agent.secrets!)).toEqual(keys);
+    expect(agent).toMatchObject({ inputs: { keyGeneration: 3 }, created_at: expect.any(Date) });
+  });
+
+  test('opens a login of the attempt’s own, which the next attempt closes', async () => {
+    const jobId = await dispatch();
+    const first = received(await claim(jobId, 1)).backendUrl;
+    const session = await connect(first);
+    await session.query('select count(*) from pulumi_state');
+    await report(jobId, 1, { status: 'failed', error: 'broken' });
+    await waitOver(at);
+    await takeDispatch(at, undefined);
+    const second = received(await claim(jobId, 2)).backendUrl;
+    await expect(session.query('select 1')).rejects.toThrow();
+    await expect(connect(first)).rejects.toThrow();
+    const next = await connect(second);
+    await next.query('select count(*) from pulumi_state');
+    await next.end();
+  });
+
+  test('an attempt that leaves while others put it out is gone once, and nobody fails of it', async () => {
+    const attempt = { agentId: 'a1', operationId: '11111111-0000-4000-8000-000000000000', attempt: 1 };
+    const entry = await fence.enter(attempt);
+    await Promise.all([entry.leave(), fence.evict(attempt), fence.evict(attempt), entry.leave()]);
+    await expect(connect(entry.backendUrl)).rejects.toThrow();
+  });
+
+  test('by the same runner once more lets it in again; by one of another attempt nobody', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const again = received(await claim(jobId, 1)).backendUrl;
+    await (await connect(again)).end();
+    await expect(claim(jobId, 2)).rejects.toThrow(ConflictError);
+    await report(jobId, 1, { status: 'failed', error: 'broken' });
+    await expect(claim(jobId, 1)).rejects.toThrow(ConflictError);
+  });
+});
+
+describe('what a runner records', () => {
+  test('inputs and sealed keys are in the row before anything is made', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const sealed = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
+    const inputs = inputsOf(jobId);
+    await record(jobId, 1, { kind: 'inputs', inputs, sealedKeys: sealed.toString('base64') });
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs, secrets: sealed });
+    for (const foreign of [
+      { agentId: 'a2' },
+      { operationId: randomUUID() },
+      { project: 'other' },
+      { location: 'ash' },
+      { keyGeneration: 0 },
+    ]) {
+      const ofAnother = { kind: 'inputs' as const, inputs: { ...inputs, ...foreign }, sealedKeys: 'AAAA' };
+      await expect(record(jobId, 1, ofAnother)).rejects.toThrow(InvalidInputError);
+    }
+  });
+
+  test('keys that a runner has sealed under another passphrase are refused before anything is made', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const sealed = createVault(new Secret('another passphrase')).seal('a1', generateAgentKeys('a1'));
+    const message = {
+      kind: 'inputs' as const,
+      inputs: inputsOf(jobId),
+      sealedKeys: sealed.toString('base64'),
+    };
+    await expect(record(jobId, 1, message)).rejects.toThrow(/another PULUMI_CONFIG_PASSPHRASE/);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
+  });
+
+  test('nothing counts of an attempt that is not the active one', async () => {
+    const jobId = await dispatch();
+    await expect(record(jobId, 1, { kind: 'alive' })).rejects.toThrow(ConflictError);
+    await claim(jobId, 1);
+    await record(jobId, 1, { kind: 'alive' });
+    await report(jobId, 1, { status: 'failed', error: 'broken' });
+    await expect(record(jobId, 1, { kind: 'alive' })).rejects.toThrow(ConflictError);
+    await expect(record(jobId, 1, { kind: 'log', lines: ['late'] })).rejects.toThrow(ConflictError);
+  });
+
+  test('a failure that no further try can mend is the last, with its own words', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const result = {
+      status: 'failed' as const,
+      name: 'PermanentError',
+      message: 'the token is wrong',
+      step: 's',
+    };
+    await record(jobId, 1, { kind: 'result', result });
+    await report(jobId, 1, { status: 'failed', error: 'exit code 1', failed_step: 'creating_server' });
+    expect(await operation(at, jobId)).toMatchObject({
+      status: 'failed',
+      error: 'the token is wrong',
+      failed_step: 'creating_server',
+    });
+  });
+
+  test('one attempt at a time works on a project’s foundation', async () => {
+    const inputs = { project: 'default' };
+    const [one, other] = [await dispatch('a1'), await dispatch('a2')];
+    await claim(one, 1);
+    await claim(other, 1);
+    expect(await record(one, 1, { kind: 'foundation-find', inputs })).toEqual({ received: true });
+    expect(await record(one, 1, { kind: 'foundation-take', inputs })).toMatchObject({ taken: true });
+    expect(await record(other, 1, { kind: 'foundation-take', inputs })).toMatchObject({ taken: false });
+    await record(one, 1, { kind: 'foundation-made', inputs, firewallId: 77 });
+    expect(await record(other, 1, { kind: 'foundation-find', inputs })).toMatchObject({ firewallId: 77 });
+  });
+});

@@ -1,0 +1,197 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { PermanentError, RateLimitedError } from '../../../src/errors.ts';
+import { presentOperations } from '../../../src/http/operations/present-operations.ts';
+import { cancelOperation } from '../../../src/operations/cancel.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
+import { tellWaiting } from '../../../src/executors/worker/readiness.ts';
+import type { Runbook } from '../../../src/operations/attempt.ts';
+import type { OperationKind } from '../../../src/operations/states.ts';
+import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
+import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
+import { startQueue } from '../../../src/queue/queue.ts';
+import { tellStalled } from '../../../src/reconcile/stalled.ts';
+import { Secret } from '../../../src/secret.ts';
+import { type Installation, OUTPUTS, openInstallation, operation, order } from '../../support/installation.ts';
+
+let at: Installation;
+let ends: (() => Promise<void>)[];
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  ends = [];
+});
+afterEach(async () => {
+  for (const end of ends) await end();
+});
+
+/** A configuration that is wrong as long as `wrong` says so. */
+function configuration(wrong?: string) {
+  const state = { wrong, rechecks: 0, onRecheck: () => {} };
+  const readiness = {
+    waitReason: (_kind: OperationKind) => state.wrong,
+    recheck: async () => {
+      state.rechecks += 1;
+      state.onRecheck();
+    },
+  };
+  return { state, readiness };
+}
+
+async function start(
+  readiness: ReturnType<typeof configuration>['readiness'],
+  provision: Runbook = async () => ({ kind: 'running', outputs: OUTPUTS }),
+): Promise<Worker> {
+  const queue = await startQueue({ url: new Secret(at.url), log: at.log });
+  const worker = await startWorker({
+    database: at.database,
+    queue,
+    log: at.log,
+    fence: createOpenFence(new Secret('postgres://state')),
+    runbooks: { provision },
+    concurrency: 1,
+    workerId: 'w1',
+    readiness,
+  });
+  // As the monitor writes it down.
+  await at.database
+    .insertInto('checks')
+    .values({
+      worker_id: 'w1',
+      name: 'cloud',
+      ok: readiness.waitReason('provision') === undefined,
+      blocks: true,
+      detail: 'd',
+      cure: 'c',
+    })
+    .execute();
+  ends.push(async () => {
+    await worker.stop();
+    await queue.stop();
+  });
+  return worker;
+}
+
+const until = (isSo: (row: Awaited<ReturnType<typeof operation>>) => boolean, id: string) =>
+  vi.waitFor(
+    async () => {
+      const row = await operation(at, id);
+      if (!isSo(row)) throw new Error(JSON.stringify(row));
+      return row;
+    },
+    { timeout: 20_000, interval: 50 },
+  );
+
+test('an order waits with the reason while the configuration is wrong, and goes on by itself once it is mended', async () => {
+  const { state, readiness } = configuration('Waits until the token is right');
+  await start(readiness);
+  const { operation_id: id } = await order(at, 'a1');
+  const waiting = await until((row) => row.waits_for !== null, id);
+  expect(waiting).toMatchObject({ status: 'queued', attempt: 0, retry_count: 0, error: null });
+  const [presented] = await presentOperations(at.database, [waiting]);
+  expect(presented?.error).toBe('Waits until the token is right');
+  const lines = (await readEvents(at.database, id, 0)).flatMap(({ data }) => data.line ?? []);
+  expect(lines).toEqual(['Waits until the token is right']);
+  // Who says what nobody works on need not say it again.
+  expect(await tellStalled(at, 0)).toBe(0);
+  state.wrong = undefined;
+  expect(await until((row) => row.status === 'succeeded', id)).toMatchObject({ waits_for: null, attempt: 1 });
+});
+
+test('a try that fails while the configuration is wrong does not count, whatever its error', async () => {
+  const { state, readiness } = configuration();
+  state.onRecheck = () => {
+    state.wrong = 'Waits until the token is right';
+  };
+  let tries = 0;
+  await start(readiness, async () => {
+    tries += 1;
+    if (tries === 1) throw new PermanentError('unable to authenticate (unauthorized)');
+    return { kind: 'running', outputs: OUTPUTS };
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  const waiting = await until((row) => row.status === 'queued' && row.attempt === 1, id);
+  expect(waiting).toMatchObject({ retry_count: 0, lost_count: 0 });
+  const lines = (await readEvents(at.database, id, 0)).map(({ data }) => String(data.line ?? ''));
+  expect(lines).toContain('unable to authenticate (unauthorized)\nWaits until the token is right');
+  state.wrong = undefined;
+  expect(await until((row) => row.status === 'succeeded', id)).toMatchObject({ attempt: 2, retry_count: 0 });
+});
+
+test('a try that a spent quota ends is repeated with patience, and the quota is not asked how it is', async () => {
+  const { state, readiness } = configuration();
+  state.onRecheck = () => {
+    state.wrong = 'no answer';
+  };
+  await start(readiness, async () => {
+    throw new RateLimitedError('429 (rate_limit_exceeded)', { seconds: 60 });
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  const waiting = await until((row) => row.status === 'queued' && row.attempt === 1, id);
+  expect(waiting).toMatchObject({ retry_count: 1 });
+  expect(waiting.run_after.getTime()).toBeGreaterThan(waiting.updated_at.getTime() + 50_000);
+  expect(state.rechecks).toBe(0);
+});
+
+test('a configuration that is well whenever it is asked for and wrong whenever a try has failed does not repeat it for ever', async () => {
+  const { state, readiness } = configuration();
+  state.onRecheck = () => {
+    state.wrong = 'Waits until the token is right';
+    setTimeout(() => {
+      state.wrong = undefined;
+    }, 5);
+  };
+  await start(readiness, async () => {
+    throw new PermanentError('unable to authenticate (unauthorized)');
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  // As many as an unsteady cloud may have cost it already.
+  await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
+  const failed = await until((row) => row.status === 'failed', id);
+  expect(failed).toMatchObject({ attempt: 21, error: 'unable to authenticate (unauthorized)' });
+});
+
+test('two workers whose reasons differ do not tell them to an order again and again', async () => {
+  const { operation_id: id } = await order(at, 'a1');
+  const [one, other] = [configuration('Waits for the plugins'), configuration('Waits for the tailnet')];
+  for (let look = 0; look < 5; look++)
+    for (const { readiness } of [one, other]) await tellWaiting(at.database, readiness);
+  const lines = (await readEvents(at.database, id, 0)).flatMap(({ data }) => data.line ?? []);
+  expect(lines).toEqual(['Waits for the plugins', 'Waits for the tailnet']);
+});
+
+test('a try that fails for a reason of its own fails, after the configuration was looked at', async () => {
+  const { state, readiness } = configuration();
+  await start(readiness, async () => {
+    throw new PermanentError('no such server type');
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  const failed = await until((row) => row.status === 'failed', id);
+  expect(failed).toMatchObject({ error: 'no such server type', retry_count: 1 });
+  expect(state.rechecks).toBeGreaterThanOrEqual(1);
+});
+
+test('an order that waits can be cancelled', async () => {
+  const { readiness } = configuration('Waits until the token is right');
+  await start(readiness);
+  const { operation_id: id } = await order(at, 'a1');
+  await until((row) => row.waits_for !== null, id);
+  await at.database
+    .transaction()
+    .execute((trx) => cancelOperation(trx, at.queue, { operationId: id, actor: 'test' }));
+  expect(await operation(at, id)).toMatchObject({ status: 'cancelled', waits_for: null });
+});
+
+test('while another worker is well nothing is said, since that one takes it', async () => {
+  const { readiness } = configuration('Waits until the token is right');
+  const { operation_id: id } = await order(at, 'a1');
+  await registerWorker(at.database, { workerId: 'well', concurrency: 1 });
+  await tellWaiting(at.database, readiness);
+  expect(await operation(at, id)).toMatchObject({ status: 'queued', waits_for: null });
+  await unregisterWorker(at.database, 'well');
+  await tellWaiting(at.database, readiness);
+  expect((await operation(at, id)).waits_for).toBe('Waits until the token is right');
+});

@@ -1,0 +1,383 @@
+import { hostname } from 'node:os';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { getAgent } from '../../../src/agents/store.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { createDatabase as createConnection, createPool } from '../../../src/database/connect.ts';
+import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
+import type { AttemptDeps } from '../../../src/executors/worker/attempt.ts';
+import { cancelOperation } from '../../../src/operations/cancel.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
+import { settleDeadWorkers } from '../../../src/executors/worker/expired.ts';
+import type { Run, Runbook } from '../../../src/operations/attempt.ts';
+import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
+import { startQueue } from '../../../src/queue/queue.ts';
+import { Secret } from '../../../src/secret.ts';
+import { workerMark } from '../../../src/processes/orphans.ts';
+import { serverIdOf } from '../../http/support/progress.ts';
+import { startProxy } from '../../http/support/proxy.ts';
+import {
+  ask,
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  operation,
+  order,
+} from '../../support/installation.ts';
+
+let at: Installation;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+
+const parts: (() => Promise<void>)[] = [];
+beforeEach(() => at.empty());
+afterEach(async () => {
+  for (const end of parts.splice(0).reverse()) await end();
+});
+
+interface Options extends Partial<AttemptDeps> {
+  workerId?: string;
+  concurrency?: number;
+}
+
+/** A worker with a queue of its own, as in a process of its own. */
+async function start(
+  provision: Runbook,
+  { workerId = 'w1', concurrency = 2, ...deps }: Options = {},
+): Promise<Worker> {
+  const queue = await startQueue({ url: new Secret(at.url), log: at.log });
+  const worker = await startWorker({
+    database: at.database,
+    queue,
+    log: at.log,
+    fence: createOpenFence(new Secret('postgres://state')),
+    runbooks: { provision },
+    concurrency,
+    workerId,
+    ...deps,
+  });
+  parts.push(async () => {
+    await worker.stop();
+    await queue.stop();
+  });
+  return worker;
+}
+
+async function until<T>(
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  what: string,
+): Promise<T> {
+  const deadline = Date.now() + 12_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`Not within 12 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+const untilStatus = (operationId: string, status: string) =>
+  until(async () => {
+    const row = await operation(at, operationId);
+    return row.status === status && row;
+  }, `operation ${status}`);
+
+let addresses = 0;
+/** An address belongs to one agent. */
+const nextAddress = () => {
+  addresses += 1;
+  return `100.64.1.${addresses}`;
+};
+
+/** Works until its signal says otherwise, as a run of the executor does. */
+function endless(begun: (run: Run) => void = () => {}): Runbook {
+  return (run) =>
+    new Promise((_, reject) => {
+      run.signal.addEventListener('abort', () => reject(new Error('the engine says something of its own')));
+      begun(run);
+    });
+}
+
+test('an order is taken up at once, told step by step, and ends with the agent running', async () => {
+  await start(async (run) => {
+    expect(run.agent).toMatchObject({ agent_id: 'a1', status: 'provisioning' });
+    expect(run.backendUrl.reveal()).toBe('postgres://state');
+    run.step('creating_server');
+    run.log('two\nlines');
+    run.step('configuring');
+    return { kind: 'running', outputs: OUTPUTS };
+  });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'succeeded');
+  expect((await getAgent(at.database, 'a1')).status).toBe('running');
+  const told = await readEvents(at.database, operation_id, 0);
+  expect(told.map(({ type, data }) => `${type} ${data.step ?? data.line ?? data.status}`)).toEqual([
+    'status queued',
+    'status active',
+    'step creating_server',
+    'log two',
+    'log lines',
+    'step configuring',
+    'step finished',
+    'status succeeded',
+  ]);
+  expect(told.map((event) => event.sequence)).toEqual(told.map((_, index) => index + 1));
+});
+
+test('the way into Pulumi’s state is closed also where the database is away for a moment just then', async () => {
+  let open = 0;
+  let tries = 0;
+  const leave = async () => {
+    tries += 1;
+    // Nothing listens there.
+    if (tries === 1)
+      await createPool(new Secret('postgres://127.0.0.1:1/state'), 1, 'test').query('select 1');
+    open -= 1;
+  };
+  const fence = {
+    ...createOpenFence(new Secret('postgres://state')),
+    enter: async () => {
+      open += 1;
+      return { backendUrl: new Secret('postgres://state'), leave };
+    },
+  };
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { fence });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'succeeded');
+  expect({ open, tries }).toEqual({ open: 0, tries: 2 });
+});
+
+test('no more than its concurrency at once, and every order in the end', async () => {
+  let now = 0;
+  let most = 0;
+  const ids = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
+  await start(
+    async (run) => {
+      most = Math.max(most, ++now);
+      // Long enough for a slow machine to take the next one meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      now -= 1;
+      return {
+        kind: 'running',
+        outputs: { ...OUTPUTS, serverId: serverIdOf(run.agent.agent_id), tailnetIp: nextAddress() },
+      };
+    },
+    { concurrency: 2 },
+  );
+  const rows = await Promise.all(ids.map((agentId) => order(at, agentId)));
+  for (const { operation_id } of rows) await untilStatus(operation_id, 'succeeded');
+  expect(most).toBe(2);
+});
+
+test('heartbeats keep the lease for as long as the work takes', async () => {
+  const leases: number[] = [];
+  const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+  await start(
+    async (run) => {
+      run.lease.onRenewed((untilMs) => leases.push(untilMs));
+      await mayEnd;
+      return { kind: 'running', outputs: OUTPUTS };
+    },
+    { leaseSeconds: 4 },
+  );
+  const { operation_id } = await order(at, 'a1');
+  await until(() => leases.length >= 3, 'three renewals');
+  const row = await operation(at, operation_id);
+  expect(row.lease_until!.getTime()).toBeGreaterThan(Date.now() + 3_000);
+  expect(row.last_heartbeat_at!.getTime()).toBeGreaterThan(row.claimed_at!.getTime());
+  // What works for the attempt ends before the row's lease does.
+  expect(leases.at(-1)).toBeLessThan(row.lease_until!.getTime());
+  end();
+  await untilStatus(operation_id, 'succeeded');
+});
+
+test('a person’s cancellation reaches the work, and is the end', async () => {
+  const reasons: unknown[] = [];
+  await start(
+    endless((run) => run.signal.addEventListener('abort', () => reasons.push(run.signal.reason))),
+    { leaseSeconds: 5 },
+  );
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'active');
+  await at.database
+    .transaction()
+    .execute((trx) => cancelOperation(trx, at.queue, { operationId: operation_id, actor: 'test' }));
+  expect(await untilStatus(operation_id, 'cancelled')).toMatchObject({ error: 'Cancelled' });
+  expect(reasons[0]).toBeInstanceOf(CancelledError);
+  expect((await getAgent(at.database, 'a1')).status).toBe('failed');
+});
+
+test('a destroy ends the provision that is under way and follows it', async () => {
+  const destroyed: string[] = [];
+  await start(endless(), {
+    leaseSeconds: 5,
+    runbooks: {
+      provision: endless(),
+      destroy: async (run) => {
+        destroyed.push(run.agent.status);
+        return { kind: 'none' };
+      },
+    },
+  });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'active');
+  const destroy = await ask(at, 'a1', 'destroy');
+  await untilStatus(destroy.operation_id, 'succeeded');
+  expect((await operation(at, operation_id)).status).toBe('cancelled');
+  expect(destroyed).toEqual(['destroying']);
+});
+
+test('work beyond its limit is ended and counts as a failed try, with the reason', async () => {
+  await start(
+    endless((run) => run.step('configuring')),
+    { limitSeconds: { provision: 0.2 } },
+  );
+  const { operation_id } = await order(at, 'a1');
+  const row = await until(async () => {
+    const found = await operation(at, operation_id);
+    return found.retry_count === 1 && found;
+  }, 'the failed try');
+  expect(row).toMatchObject({ failed_step: 'configuring', error: expect.stringMatching(/took longer than/) });
+});
+
+test('an operation that this version has no runbook for is not lost', async () => {
+  await start(endless(), { runbooks: {} });
+  const { operation_id } = await order(at, 'a1');
+  const row = await until(async () => {
+    const found = await operation(at, operation_id);
+    return found.retry_count === 1 && found;
+  }, 'the failed try');
+  expect(row).toMatchObject({ status: 'queued', error: 'This version cannot carry out a provision' });
+});
+
+test('what fails for good fails the agent, and the rollback behind it is carried out', async () => {
+  const rolledBack: string[] = [];
+  await start(endless(), {
+    runbooks: {
+      provision: async () => {
+        throw new PermanentError('401: the token is wrong');
+      },
+      rollback: async (run) => {
+        rolledBack.push(run.agent.status);
+        return { kind: 'none' };
+      },
+    },
+  });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'failed');
+  await until(() => rolledBack.length > 0, 'the rollback');
+  expect(rolledBack).toEqual(['failed']);
+});
+
+test('a worker that stops hands back what it was doing, and another takes it up as the next attempt', async () => {
+  const first = await start(endless(), { workerId: 'w1' });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'active');
+  await first.stop();
+  expect(await operation(at, operation_id)).toMatchObject({
+    status: 'queued',
+    retry_count: 0,
+    lost_count: 0,
+  });
+  const workers = await at.database.selectFrom('workers').selectAll().execute();
+  expect(workers).toEqual([]);
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { workerId: 'w2' });
+  expect(await untilStatus(operation_id, 'succeeded')).toMatchObject({ attempt: 2 });
+});
+
+test('what another worker left behind is taken up once its lease has run out, and that worker changes nothing any more', async () => {
+  const { operation_id } = await order(at, 'a1');
+  const { claim: dead } = await claim(at, 'dead');
+  await at.database
+    .updateTable('operations')
+    .set({ lease_until: new Date(Date.now() - 1) })
+    .execute();
+  await start(async () => ({ kind: 'running', outputs: OUTPUTS }), { workerId: 'w2' });
+  const row = await untilStatus(operation_id, 'succeeded');
+  expect(row).toMatchObject({ attempt: 2, lost_count: 1, retry_count: 0 });
+  expect(dead.attempt).toBe(1);
+});
+
+test('what a dead worker of this host held is taken up without waiting for its lease', async () => {
+  const { operation_id } = await order(at, 'a1');
+  await claim(at, 'dead');
+  const other = await order(at, 'a2');
+  await claim(at, 'alive');
+  const gone = `${process.pid} another boot`;
+  for (const [worker_id, mark] of [
+    ['dead', gone],
+    ['alive', workerMark()],
+  ] as const)
+    await at.database
+      .insertInto('workers')
+      .values({ worker_id, host: hostname(), process: mark, concurrency: 1 })
+      .execute();
+  await settleDeadWorkers(at.database, at.queue, at.log);
+  expect(await operation(at, operation_id)).toMatchObject({ status: 'queued', lost_count: 1 });
+  expect((await operation(at, other.operation_id)).status).toBe('active');
+  const left = await at.database.selectFrom('workers').select('worker_id').execute();
+  expect(left).toEqual([{ worker_id: 'alive' }]);
+});
+
+async function behindProxy() {
+  const proxy = await startProxy(at.url);
+  const database = createConnection(createPool(new Secret(proxy.url), 4, 'behind a proxy'));
+  parts.push(async () => {
+    await proxy.restore().catch(() => {});
+    await database.destroy();
+    await proxy.cut();
+  });
+  return { proxy, database };
+}
+
+test('a database that is away for less than the lease costs nothing: not the work, not its steps', async () => {
+  const { proxy, database } = await behindProxy();
+  const away = Promise.withResolvers<void>();
+  await start(
+    async (run) => {
+      run.step('creating_server');
+      await until(async () => (await readSteps()).includes('creating_server'), 'the first step');
+      await proxy.cut();
+      run.step('joining_network');
+      run.log('while it is away');
+      away.resolve();
+      return { kind: 'running', outputs: OUTPUTS };
+    },
+    { database, leaseSeconds: 20 },
+  );
+  const { operation_id } = await order(at, 'a1');
+  async function readSteps(): Promise<unknown[]> {
+    return (await readEvents(at.database, operation_id, 0)).map(
+      (event) => event.data.step ?? event.data.line,
+    );
+  }
+  await away.promise;
+  await proxy.restore();
+  expect(await untilStatus(operation_id, 'succeeded')).toMatchObject({
+    attempt: 1,
+    lost_count: 0,
+    retry_count: 0,
+  });
+  expect(await readSteps()).toEqual(expect.arrayContaining(['joining_network', 'while it is away']));
+});
+
+test('a database that is away for longer ends the work before the lease does', async () => {
+  const { proxy, database } = await behindProxy();
+  const ended = Promise.withResolvers<{ reason: unknown; at: number }>();
+  await start(
+    endless((run) => {
+      void proxy.cut();
+      run.signal.addEventListener('abort', () =>
+        ended.resolve({ reason: run.signal.reason, at: Date.now() }),
+      );
+    }),
+    { database, leaseSeconds: 5 },
+  );
+  const { operation_id } = await order(at, 'a1');
+  const { reason, at: endedAt } = await ended.promise;
+  expect(reason).toBeInstanceOf(LostError);
+  const row = await operation(at, operation_id);
+  expect(row.status).toBe('active');
+  expect(endedAt).toBeLessThan(row.lease_until!.getTime());
+});

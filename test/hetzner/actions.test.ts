@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
+import { wasRefused } from '../../src/hetzner/refusals.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { Secret } from '../../src/secret.ts';
+import { type Cloud, hcloudToken, runningServer, startCloud } from '../sandbox/hetzner/setup.ts';
+
+const never = new AbortController().signal;
+
+async function setup(settings: Parameters<typeof startCloud>[0] = {}) {
+  const cloud = await startCloud(settings);
+  const hetzner = createHetznerClient({
+    token: new Secret(hcloudToken),
+    endpoint: `${cloud.url}/hetzner/v1`,
+  });
+  const { id } = await runningServer(cloud, { name: 'agent-a1' });
+  const serverId = String(id);
+  return { cloud, hetzner, serverId, status: async () => (await hetzner.getServer(serverId))?.status };
+}
+
+const fault = (cloud: Cloud, path: string, effect: object) =>
+  cloud.control('POST', '/faults', { area: 'hetzner', method: 'POST', path, times: 1, effect });
+
+test('each call returns when Hetzner says that it is done', async () => {
+  const { hetzner, serverId, status } = await setup();
+  await hetzner.shutDown(serverId, never);
+  expect(await status()).toBe('off');
+  await hetzner.powerOn(serverId, never);
+  expect(await status()).toBe('running');
+  await hetzner.powerOff(serverId, never);
+  expect(await status()).toBe('off');
+});
+
+test('a rebuild hands in the image and the user data, and the server is the same', async () => {
+  const { cloud, hetzner, serverId, status } = await setup();
+  await hetzner.rebuild(
+    serverId,
+    { image: 'debian-12', userData: '#cloud-config\nhostname: again\n' },
+    never,
+  );
+  expect(await status()).toBe('running');
+  const { rows } = await cloud.pool.query('select user_data, generation from hetzner_servers where id = $1', [
+    serverId,
+  ]);
+  expect(rows).toEqual([{ user_data: '#cloud-config\nhostname: again\n', generation: 2 }]);
+});
+
+test('a server that another action has locked is waited for', async () => {
+  const { cloud, hetzner, serverId, status } = await setup({ serverActionMs: 300 });
+  await cloud.call('POST', `/servers/${serverId}/actions/reboot`);
+  await hetzner.powerOff(serverId, never);
+  expect(await status()).toBe('off');
+});
+
+test.each(['rebuild', 'delete'] as const)(
+  'a server that is protected from %s is no locked one: it is refused at once, for good',
+  async (what) => {
+    const { cloud, hetzner, serverId, status } = await setup();
+    const protection = { delete: true, rebuild: true };
+    await cloud.call('POST', `/servers/${serverId}/actions/change_protection`, protection);
+    await expect.poll(async () => (await hetzner.getServer(serverId))?.locked).toBe(false);
+    expect(await hetzner.getServer(serverId)).toMatchObject({ protection });
+    const refused =
+      what === 'delete'
+        ? hetzner.deleteServer(serverId)
+        : hetzner.rebuild(serverId, { image: 'debian-12', userData: '' }, never);
+    await expect(refused).rejects.toBeInstanceOf(PermanentError);
+    await expect(refused).rejects.toThrow(`${what} is protected for this server (protected)`);
+    expect(await status()).toBe('running');
+  },
+);
+
+test('a server is found by its name, labelled, and put under a firewall, once or twice', async () => {
+  const { cloud, hetzner, serverId } = await setup();
+  expect(String((await hetzner.findServer('agent-a1'))?.id)).toBe(serverId);
+  expect(await hetzner.findServer('agent-a')).toBeUndefined();
+  await hetzner.setLabels('servers', serverId, { 'agent-id': 'a1', backup: 'nightly' });
+  const { body } = await cloud.call('POST', '/firewalls', { name: 'agents-default', rules: [] });
+  const { id } = body.firewall;
+  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
+  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
+  expect(await hetzner.applyFirewall(1, serverId, never)).toBe(false);
+  expect(await hetzner.getServer(serverId)).toMatchObject({
+    labels: { 'agent-id': 'a1', backup: 'nightly' },
+    public_net: { firewalls: [{ id }] },
+  });
+});
+
+test('an action that ends in an error is one to try again, and says why', async () => {
+  const { cloud, hetzner, serverId } = await setup();
+  const effect = { kind: 'action-error', code: 'server_error', message: 'the host is on fire' };
+  await fault(cloud, `/servers/${serverId}/actions/poweroff`, effect);
+  const powerOff = hetzner.powerOff(serverId, never);
+  await expect(powerOff).rejects.toThrow("Hetzner's poweroff ended in an error: the host is on fire");
+  await expect(powerOff).rejects.toBeInstanceOf(RetryableError);
+});
+
+test.each([429, 401, 404])(
+  'a %i while an action is looked at is no refusal of the action',
+  async (status) => {
+    const { cloud, hetzner, serverId } = await setup({ serverActionMs: 1_000 });
+    const effect = { kind: 'status', status };
+    const times = { area: 'hetzner', method: 'GET', path: '/actions/*', times: 3, effect };
+    await cloud.control('POST', '/faults', times);
+    const rebuild = hetzner.rebuild(serverId, { image: 'debian-12', userData: '' }, never);
+    const error = await rebuild.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(Error);
+    expect(wasRefused(error)).toBe(false);
+  },
+);
+
+test('the wait ends with the attempt', async () => {
+  const { hetzner, serverId } = await setup({ serverActionMs: 2_000 });
+  const attempt = new AbortController();
+  const powerOff = hetzner.powerOff(serverId, attempt.signal);
+  const beganAt = Date.now();
+  attempt.abort(new Error('the lease ran out'));
+  await expect(powerOff).rejects.toThrow();
+  // Sooner than the action does.
+  expect(Date.now() - beganAt).toBeLessThan(1_900);
+});

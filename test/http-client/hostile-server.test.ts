@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { createGithubClient } from '../../src/github/github.ts';
+import { createIdentityCheck } from '../../src/github/identity.ts';
+import { createIdentitySource } from '../../src/github/identity-token.ts';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
+import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
+import { createServiceLink } from '../../src/runner/service-link.ts';
+import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
+import { createLocalApi } from '../../src/tailnet/local-api.ts';
+import { sandboxSurroundings } from '../../src/tailnet/tailscaled-location.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { exchange } from '../../sandbox/providers/http.ts';
+import { Secret } from '../../src/secret.ts';
+import {
+  FLOOD_BYTES,
+  PLAYS,
+  type PlayName,
+  startHostileServer,
+  untilClosed,
+} from '../support/hostile-server.ts';
+
+// What a client that has no end would take for its end.
+vi.setConfig({ testTimeout: 60_000 });
+
+const timeoutSeconds = 0.3;
+const secret = new Secret('not for anybody else');
+const signal = () => AbortSignal.timeout(30_000);
+const hetzner = (endpoint: string) => ({ endpoint, token: secret, timeoutSeconds });
+const tailscale = (baseUrl: string) => ({
+  baseUrl,
+  tailnet: '-',
+  loginServer: undefined,
+  timeoutSeconds,
+  credential: { kind: 'api-key' as const, key: secret },
+});
+const github = { owner: 'o', repo: 'r', token: secret, ref: 'main', timeoutSeconds };
+const oauth = { kind: 'oauth' as const, clientId: 'i', clientSecret: secret };
+const token = [{ alg: 'RS256', kid: 'k' }, identityClaims()]
+  .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+  .join('.');
+
+function identityClaims() {
+  const texts = { iss: 'i', aud: 'a', repository: 'o/r', repository_id: '1', workflow_ref: 'w', run_id: '1' };
+  return { ...texts, exp: 1 };
+}
+
+/** Every client of the service that calls out, with a call of it. None of these has an answer that a play could give. */
+const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
+  'Hetzner, a list': (url) => createHetznerClient(hetzner(url)).listServers({ a: 'b' }),
+  'Hetzner, one server': (url) => createHetznerClient(hetzner(url)).getServer('1'),
+  'Hetzner, an action': (url) => createHetznerClient(hetzner(url)).powerOn('1', signal()),
+  'Hetzner, the sweep': (url) => createHetznerInventory(hetzner(url)).serverPage({ a: 'b' }, 1),
+  'Tailscale, devices': (url) => createTailscaleClient(tailscale(url)).listDevices(),
+  'Tailscale, an access token': (url) =>
+    createTailscaleClient({ ...tailscale(url), credential: oauth }).listKeys(),
+  'Tailscale, a new key': (url) =>
+    createTailscaleClient(tailscale(url)).createKey({
+      description: 'x',
+      expirySeconds: 60,
+      tags: [],
+      ephemeral: true,
+    }),
+  'GitHub, a run': (url) => createGithubClient({ ...github, apiUrl: url }).getRun('1'),
+  'GitHub, runs': (url) => createGithubClient({ ...github, apiUrl: url }).findRun('x', new Date(0)),
+  'GitHub, an identity token': (url) =>
+    createIdentitySource({ requestUrl: url, requestToken: secret, audience: 'a', timeoutSeconds })(),
+  'GitHub, the issuer’s keys': (url) =>
+    createIdentityCheck({ issuer: url, audience: 'a', owner: 'o', repo: 'r', timeoutSeconds })(
+      `${token}.x`,
+      '1',
+    ),
+  'Stripe, a session': (url) =>
+    askStripe(
+      createStripe({ secretKey: secret, apiUrl: url, timeoutSeconds }).checkout.sessions.retrieve('cs'),
+    ),
+  'Stripe, a purchase': (url) =>
+    askStripe(
+      createStripe({ secretKey: secret, apiUrl: url, timeoutSeconds }).customers.create({ name: 'x' }),
+    ),
+  'the sandbox’s network': (url) => sandboxSurroundings(url, { timeoutSeconds }),
+};
+
+/** Those whose answer may be anything: what counts is that they end. */
+const LENIENT: Record<string, (url: string) => Promise<unknown>> = {
+  'GitHub, a dispatch': (url) => createGithubClient({ ...github, apiUrl: url }).dispatch({ job_id: 'x' }),
+  'the service, a callback': (url) =>
+    createServiceLink({
+      callbackUrl: `${url}/api/webhooks/github`,
+      callbackSecret: secret,
+      jobId: 'j',
+      workflowRunId: undefined,
+      timeoutSeconds,
+    }).send('status', {}, { patienceSeconds: 0 }),
+  'health, once': (url) =>
+    createHealthCheck(() => `${url}/health`, undefined, { answerSeconds: timeoutSeconds }).isHealthy(
+      '100.64.0.7',
+    ),
+  'health, at last': (url) =>
+    createHealthCheck(() => `${url}/health`, undefined, { answerSeconds: timeoutSeconds }).untilHealthy(
+      '100.64.0.7',
+      { timeoutSeconds: 0, signal: signal() },
+    ),
+  'a builtin provider, which has a signal': (url) =>
+    exchange('GET', url, { headers: {} }, AbortSignal.timeout(timeoutSeconds * 1000)).catch(String),
+};
+
+/** What a play may make a server send to a client: what is read of an answer, and what lies in sockets' buffers. */
+const MOST_BYTES = FLOOD_BYTES / 8;
+
+/** Calls every client at once, each its own server. @returns what each ended with: the name of one of our errors, or what it took for an answer */
+async function playTo(play: PlayName, clients: typeof CLIENTS): Promise<Record<string, string>> {
+  const ends = Object.entries(clients).map(async ([name, call]) => {
+    const server = await startHostileServer(play);
+    const end = await call(server.url).then(
+      (answer) => `answer: ${JSON.stringify(answer)}`,
+      (error: unknown) => nameOf(error),
+    );
+    await untilClosed(server);
+    expect(server.sent(), `${name}: bytes taken`).toBeLessThan(MOST_BYTES);
+    return [name, end] as const;
+  });
+  return Object.fromEntries(await Promise.all(ends));
+}
+
+function nameOf(error: unknown): string {
+  const text = String(error);
+  expect(text).not.toContain(secret.reveal());
+  expect(text.length).toBeLessThan(1_000);
+  return error instanceof RetryableError || error instanceof PermanentError ? 'ours' : text;
+}
+
+const all = (clients: typeof CLIENTS, end: unknown) =>
+  Object.fromEntries(Object.keys(clients).map((name) => [name, end]));
+
+describe.each(Object.keys(PLAYS) as PlayName[])('a server that %s', (play) => {
+  test('every call ends in its time, with an error of ours, and takes no more than it can hold', async () => {
+    expect(await playTo(play, CLIENTS)).toEqual(all(CLIENTS, 'ours'));
+  });
+
+  test('so does what takes any answer', async () => {
+    const anyEnd = expect.stringMatching(/^(ours|answer: .*)$/);
+    expect(await playTo(play, LENIENT)).toEqual(all(LENIENT, anyEnd));
+  });
+
+  test('so do tailscaled’s answers, and what is dialled through it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'as-hostile-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const server = await startHostileServer(play, join(folder, 's'));
+    const local = createLocalApi(join(folder, 's'), { timeoutSeconds });
+    const health = createHealthCheck(() => 'http://100.64.0.7:8080/health', local.dial, {
+      answerSeconds: timeoutSeconds,
+    });
+    const [asked, isHealthy] = await Promise.all([
+      local.status().catch((error: unknown) => error),
+      health.isHealthy('100.64.0.7'),
+    ]);
+    expect(asked).toBeInstanceOf(RetryableError);
+    expect(isHealthy).toBe(false);
+    await untilClosed(server);
+    expect(server.sent()).toBeLessThan(MOST_BYTES);
+  });
+});

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import { parseAnswer } from '../../src/http-client/answer.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
+import { HttpError, requestJson } from '../../src/http-client/request.ts';
+import { readStripeAccount } from '../../src/stripe/account.ts';
+import { RetryableError } from '../../src/errors.ts';
+import { Secret } from '../../src/secret.ts';
+
+let answer: { status: number; body: unknown };
+let url: string;
+let close: () => Promise<unknown>;
+beforeEach(async () => {
+  const server = createServer((_request, response) => {
+    response.writeHead(answer.status).end(JSON.stringify(answer.body));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  close = () => new Promise((resolve) => server.close(resolve));
+});
+afterEach(() => close());
+
+const failureOf = (work: Promise<unknown>) =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+test('an error’s code is one short line, whatever it was', async () => {
+  answer = { status: 422, body: { error: { code: `a\nb${'c'.repeat(10_000)}`, message: 'x' } } };
+  const error = await failureOf(requestJson({ method: 'GET', url, headers: {} }));
+  expect(error).toBeInstanceOf(HttpError);
+  expect((error as HttpError).code).toMatch(/^a bc{400,500}$/);
+});
+
+test('what says where an answer differs is one line, though the answer chose the name of the place', () => {
+  const named = () => parseAnswer(z.record(z.string(), z.number()), { 'a\u001b[2J\nb': 'x' }, 'Somebody');
+  expect(named).toThrow(/^Somebody answered something unexpected: a \[2J b: /);
+});
+
+test.each([
+  ['Stripe, an account', () => readStripeAccount({ secretKey: new Secret('k'), apiUrl: url })],
+  [
+    'Hetzner, the actions of a firewall',
+    () =>
+      createHetznerClient({ endpoint: url, token: new Secret('t') }).applyFirewall(
+        1,
+        '2',
+        AbortSignal.timeout(30_000),
+      ),
+  ],
+])('an answer of another shape is to be asked for again: %s', async (_name, ask) => {
+  answer = { status: 200, body: { id: 7, actions: 'none' } };
+  expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
+});

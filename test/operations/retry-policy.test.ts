@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
+import {
+  CancelledError,
+  ConflictError,
+  InvalidInputError,
+  LostError,
+  NotFoundError,
+  PermanentError,
+  RetryableError,
+} from '../../src/errors.ts';
+import { decide } from '../../src/operations/retry-policy.ts';
+
+const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
+
+test('a failed try is tried again with growing pauses, and the third failure is the last', () => {
+  const error = new RetryableError('no answer');
+  const decisions = [0, 1, 2].map((retryCount) => decide(error, { ...tries, retryCount }));
+  expect(decisions).toEqual([
+    { kind: 'retry', delaySeconds: 15 },
+    { kind: 'retry', delaySeconds: 60 },
+    { kind: 'give-up' },
+  ]);
+});
+
+test('a lost try is repeated ten times, whatever has failed before', () => {
+  const kinds = Array.from(
+    { length: 11 },
+    (_, lostCount) => decide(new LostError('died'), { ...tries, retryCount: 2, lostCount }).kind,
+  );
+  expect(kinds).toEqual([...Array<string>(10).fill('repeat'), 'give-up']);
+});
+
+test('pauses never grow beyond five minutes', () => {
+  for (const lostCount of [4, 9]) {
+    expect(decide(new LostError('died'), { ...tries, lostCount })).toEqual({
+      kind: 'repeat',
+      delaySeconds: 300,
+    });
+  }
+});
+
+test('losses do not use up the failures', () => {
+  expect(decide(new RetryableError('x'), { ...tries, lostCount: 9 }).kind).toBe('retry');
+});
+
+test.each([
+  [new PermanentError('wrong token'), 'give-up'],
+  [new CancelledError('Cancelled'), 'cancelled'],
+  [new StackLockedError('locked'), 'retry'],
+  [new StackNotFoundError('gone'), 'retry'],
+  [new ConflictError('x'), 'retry'],
+  [new NotFoundError('x'), 'retry'],
+  [new InvalidInputError('x'), 'retry'],
+  [new TypeError('a fault of ours'), 'retry'],
+  ['text', 'retry'],
+  [undefined, 'retry'],
+])('%s → %s', (error, kind) => {
+  expect(decide(error, tries).kind).toBe(kind);
+});

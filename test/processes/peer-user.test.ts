@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { beforeEach, expect, test } from 'vitest';
+import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
+import { peerUserId as sandboxPeerUserId } from '../../sandbox/peer-user.ts';
+import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
+
+beforeEach(({ skip }) => {
+  skip(process.platform !== 'linux', 'the kernel’s table of connections is Linux’s');
+});
+
+/** A server that holds on to what connects. */
+async function listen() {
+  const accepted: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    accepted.push(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    accepted: async () => {
+      await expect.poll(() => accepted.length).toBeGreaterThan(0);
+      return accepted.shift()!;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of accepted) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+test('the other end of a connection is this user’s own', async () => {
+  await using server = await listen();
+  const client = connect(server.port, '127.0.0.1');
+  const socket = await server.accepted();
+  expect(peerUserId(socket)).toBe(process.getuid?.());
+  socket.destroy();
+  client.destroy();
+});
+
+test('the other end of a connection is another user’s', async ({ skip }) => {
+  skip(needsRoot !== undefined, needsRoot);
+  await using server = await listen();
+  await using other = await becomeOtherUser();
+  const said = other.try({ kind: 'bytes', port: server.port, bytes: 'aGVsbG8=' });
+  const socket = await server.accepted();
+  expect(peerUserId(socket)).toBe(65534);
+  socket.destroy();
+  expect(await said).toBe('');
+}, 60_000);
+
+test('an end that its process has let go of is nobody’s, though the kernel says root’s', async () => {
+  await using server = await listen();
+  const client = connect(server.port, '127.0.0.1');
+  await once(client, 'connect');
+  const socket = await server.accepted();
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  client.destroy();
+  await once(socket, 'end');
+  expect(peerUserId({ localAddress, localPort, remoteAddress, remotePort } as Socket)).toBeUndefined();
+  socket.destroy();
+});
+
+test.each([
+  ['a client’s', peerUserId],
+  ['the sandbox’s', sandboxPeerUserId],
+])('a connection from the same port to another address is another one: %s', async (_whose, look) => {
+  await using server = await listen();
+  const client = connect(server.port, '127.0.0.1');
+  const socket = await server.accepted();
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  const ends = { localAddress, localPort, remoteAddress, remotePort } as Ends;
+  expect(look(ends)).toBe(process.getuid?.());
+  expect(look({ ...ends, localAddress: '127.0.0.2' })).toBeUndefined();
+  socket.destroy();
+  client.destroy();
+});

@@ -1,0 +1,10 @@
+// Claims the folder given, says which role it got, and keeps it until its stdin ends.
+import { claimDataDir } from '../../../src/processes/folder-lock.ts';
+
+const claim = await claimDataDir(process.argv[2]!);
+console.log(
+  JSON.stringify({ role: claim.role, owner: claim.role === 'join' ? claim.owner.pid : process.pid }),
+);
+for await (const _ of process.stdin) {
+  // nothing is sent
+}

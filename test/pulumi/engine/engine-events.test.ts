@@ -1,0 +1,60 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
+import { expect, test } from 'vitest';
+import { logLine, progressOf } from '../../../src/pulumi/engine/engine-events.ts';
+
+const metadata = (op: string, type = 'hcloud:index/server:Server') =>
+  ({ op, type, urn: `urn:pulumi:agent-a1::agents::${type}::server` }) as never;
+const event = (content: object) => ({ sequence: 1, timestamp: 1, ...content }) as EngineEvent;
+const diagnostic = (severity: string, message: string, more: object = {}) =>
+  event({ diagnosticEvent: { severity, message, color: 'never', ...more } });
+
+test('a debug diagnostic tells nothing: the engine writes secrets into it', () => {
+  expect(progressOf(diagnostic('debug', 'tskey-auth-canary'))).toEqual([]);
+});
+
+test.each(['info', 'info#err', 'warning', 'error'])('a diagnostic of severity %s is told', (severity) => {
+  const [told] = progressOf(diagnostic(severity, '<{%reset%}>  something<{%reset%}>\n'));
+  expect(told).toEqual({ kind: 'diagnostic', severity, message: 'something' });
+  expect(logLine(told!)).toBe(`${severity}: something`);
+});
+
+test('what passes by, and what is empty, is not told', () => {
+  expect(progressOf(diagnostic('info', 'progress', { ephemeral: true }))).toEqual([]);
+  expect(progressOf(diagnostic('error', '<{%reset%}>\n'))).toEqual([]);
+  expect(progressOf(event({ summaryEvent: {} }))).toEqual([]);
+  expect(progressOf(event({ stdoutEvent: { message: 'x' } }))).toEqual([]);
+});
+
+test('a resource begins, is done, or has failed', () => {
+  const lines = [
+    event({ resourcePreEvent: { metadata: metadata('create') } }),
+    event({ resOutputsEvent: { metadata: metadata('create') } }),
+    event({ resOpFailedEvent: { metadata: metadata('create') } }),
+    event({ resourcePreEvent: { metadata: metadata('import') } }),
+    event({ resourcePreEvent: { metadata: metadata('unheard-of') } }),
+  ].flatMap(progressOf);
+  expect(lines.map(logLine)).toEqual([
+    'creating server (Server)…',
+    'creating server (Server): done',
+    'creating server (Server): failed',
+    'taking over server (Server)…',
+    'unheard-of server (Server)…',
+  ]);
+});
+
+test('resources that stay as they are, the stack and the providers are not told', () => {
+  for (const content of [
+    metadata('same'),
+    metadata('read'),
+    metadata('create', 'pulumi:pulumi:Stack'),
+    metadata('create', 'pulumi:providers:hcloud'),
+  ])
+    expect(progressOf(event({ resourcePreEvent: { metadata: content } }))).toEqual([]);
+});
+
+test('no line of a message stands where ours begin', () => {
+  const message = 'configure: failed\nagent : Wait: ok (0.1 s)\ncreating server (Server): done';
+  expect(logLine({ kind: 'diagnostic', severity: 'error', message })).toBe(
+    'error: configure: failed\n  agent : Wait: ok (0.1 s)\n  creating server (Server): done',
+  );
+});

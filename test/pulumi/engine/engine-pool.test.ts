@@ -1,0 +1,150 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findProcesses } from '../../../src/processes/find.ts';
+import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
+import { createRunnerPool, type RunnerPool } from '../../../src/pulumi/engine/engine-pool.ts';
+import { RUNNER_MARK, removeLeftWork } from '../../../src/pulumi/engine/engine-process.ts';
+import { processIdentity } from '../../../src/processes/alive.mjs';
+import { Lease } from '../../../src/processes/lease.ts';
+
+/** Real runner processes; in place of the Pulumi CLI a script that does what a test wants of it. */
+let folder: string;
+let pool: RunnerPool;
+const mark = `pool-test-${process.pid}`;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'agent-stacks-runner-'));
+  mkdirSync(join(folder, 'bin'));
+  const cli = join(folder, 'bin', 'pulumi');
+  copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
+  chmodSync(cli, 0o755);
+  pool = createRunnerPool({
+    settings: { pulumi: cli, workDir: join(folder, 'runs') },
+    environment: { PATH: process.env.PATH!, HOME: folder },
+    marks: { POOL_TEST: mark },
+    idle: 1,
+  });
+});
+afterEach(async () => {
+  await pool.stop();
+  expect(marked()).toEqual([]);
+  expect(existsSync(join(folder, 'runs')) ? readdirSync(join(folder, 'runs')) : []).toEqual([]);
+  rmSync(folder, { recursive: true });
+});
+
+const marked = () =>
+  findProcesses((environment) => environment.get('POOL_TEST') === mark).filter(
+    (pid) => processIdentity(pid) !== null,
+  );
+const runners = () => [
+  ...new Set(
+    marked().flatMap((pid) => {
+      const found = new RegExp(`${RUNNER_MARK}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
+      return found?.[1] ?? [];
+    }),
+  ),
+];
+const pids = () =>
+  existsSync(join(folder, 'pids'))
+    ? readFileSync(join(folder, 'pids'), 'utf8').trim().split('\n').map(Number)
+    : [];
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('It did not come to that');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function run(behaviour: string, { leaseMs = 60_000, signal = new AbortController().signal } = {}) {
+  return pool.run(
+    {
+      verb: 'unlock',
+      stackName: 'foundation-default',
+      program: { stack: 'foundation', inputs: { project: 'default' } },
+      mayBeNew: false,
+      environment: {
+        PULUMI_BACKEND_URL: `file://${folder}`,
+        FAKE_PULUMI: behaviour,
+        FAKE_PIDS: join(folder, 'pids'),
+      },
+    },
+    { signal, lease: new Lease(Date.now() + leaseMs), onProgress: () => {} },
+  );
+}
+
+test('a runner is used again after a success and replaced after a failure', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  expect(await run('succeed')).toMatchObject({ processes: 1 });
+  const [first, ...more] = runners();
+  expect(more).toEqual([]);
+  await run('succeed');
+  expect(runners()).toEqual([first]);
+  await expect(run('fail')).rejects.toBeInstanceOf(PermanentError);
+  expect(runners()).toEqual([]);
+  await run('succeed');
+  expect(runners()).toHaveLength(1);
+  expect(runners()).not.toContain(first);
+});
+
+test('a lease that ends takes the runner and all below it with it, whatever it ignores', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  await run('succeed');
+  // By itself it would go on for five minutes.
+  await expect(run('hang', { leaseMs: 1_500 })).rejects.toBeInstanceOf(LostError);
+  expect(pids()).toHaveLength(3);
+  for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
+});
+
+test('an attempt that is lost is ended at once; the reason is what the run says', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  const controller = new AbortController();
+  const running = run('hang', { signal: controller.signal });
+  running.catch(() => {});
+  await until(() => pids().length === 3);
+  const reason = new LostError('another attempt has begun');
+  controller.abort(reason);
+  await expect(running).rejects.toBe(reason);
+  for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
+});
+
+test('a runner that dies under its run is a lost try, and its processes are ended', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  await expect(run('die')).rejects.toBeInstanceOf(LostError);
+  expect(marked()).toEqual([]);
+  expect(await run('succeed')).toMatchObject({ processes: 1 });
+});
+
+test('what is aborted before it begins is not begun', async () => {
+  const controller = new AbortController();
+  controller.abort(new CancelledError('Cancelled'));
+  await expect(run('hang', { signal: controller.signal })).rejects.toBeInstanceOf(CancelledError);
+  expect(pids()).toEqual([]);
+});
+
+test('a pool that stops takes nothing further', async () => {
+  await pool.stop();
+  await expect(run('succeed')).rejects.toThrow(/stopping/);
+});
+
+test('work folders of runners that are gone are removed, those of living ones are not', async () => {
+  const runs = join(folder, 'runs');
+  await until(() => runners().length === 1);
+  const [living] = runners();
+  for (const name of ['dead', living!]) mkdirSync(join(runs, name), { recursive: true });
+  await removeLeftWork(runs);
+  expect(readdirSync(runs)).toEqual([living]);
+});

@@ -1,0 +1,34 @@
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it, vi } from 'vitest';
+import { followProgress } from '../../../src/pulumi/engine/follow-log.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'follow-log-'));
+const path = join(folder, 'log');
+afterEach(() => rmSync(path, { force: true }));
+
+it('tells the lines for people as they come, whole, each once; the last ones before it ends', async () => {
+  const told: string[] = [];
+  const stop = followProgress(path, (line) => told.push(line));
+  appendFileSync(path, 'base : One: ok (0.2 s)\nbase :');
+  await vi.waitFor(() => expect(told).toEqual(['base : One: ok (0.2 s)']), { timeout: 5000 });
+  appendFileSync(path, ' Two: changed (0.1 s)\n');
+  await stop();
+  expect(told).toEqual(['base : One: ok (0.2 s)', 'base : Two: changed (0.1 s)']);
+});
+
+it('a log that never comes is no failure', async () => {
+  const stop = followProgress(join(folder, 'none'), () => expect.unreachable());
+  await stop();
+});
+
+it('holds no line that is too long for anybody, and goes on after it', async () => {
+  const told: string[] = [];
+  const stop = followProgress(path, (line) => told.push(line));
+  const long = 'x'.repeat(10_000);
+  for (let times = 0; times < 200; times++) appendFileSync(path, `progress: ${long}`);
+  appendFileSync(path, `\nOne: ok (0.2 s)\n${long}\nZwei: größer (0.1 s)\n`);
+  await stop();
+  expect(told).toEqual(['One: ok (0.2 s)', 'Zwei: größer (0.1 s)']);
+});

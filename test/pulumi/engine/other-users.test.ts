@@ -1,0 +1,94 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { findProcesses } from '../../../src/processes/find.ts';
+import { createRunnerPool } from '../../../src/pulumi/engine/engine-pool.ts';
+import { builtinProviders } from '../../../src/config/builtin-providers.ts';
+import { Lease } from '../../../src/processes/lease.ts';
+import { connectEngine } from '../../sandbox/providers/engine.ts';
+import { listeningSockets } from '../../support/listening-sockets.ts';
+import { becomeOtherUser, needsRoot } from '../../support/other-user.ts';
+
+const COMMAND = 'command:local:Command';
+const VERSION = '/pulumirpc.ResourceProvider/GetPluginInfo';
+
+beforeEach(({ skip }) => {
+  skip(process.platform !== 'linux', 'processes and their sockets are found on Linux alone');
+});
+
+/** A real runner with the builtin providers, and a task that goes on until it is cancelled: a script stands in for the CLI. */
+async function runTask() {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-runner-'));
+  mkdirSync(join(folder, 'bin'));
+  const cli = join(folder, 'bin', 'pulumi');
+  copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
+  chmodSync(cli, 0o755);
+  const pool = createRunnerPool({
+    settings: { pulumi: cli, workDir: join(folder, 'runs'), providerHost: builtinProviders },
+    environment: { PATH: process.env.PATH!, HOME: folder },
+    marks: { POOL_TEST: folder },
+    idle: 1,
+  });
+  const run = (behaviour: string) =>
+    pool.run(
+      {
+        verb: 'unlock',
+        stackName: 'foundation-default',
+        program: { stack: 'foundation', inputs: { project: 'default' } },
+        mayBeNew: false,
+        environment: {
+          PULUMI_BACKEND_URL: `file://${folder}`,
+          FAKE_PULUMI: behaviour,
+          FAKE_PIDS: join(folder, 'pids'),
+        },
+      },
+      { signal: new AbortController().signal, lease: new Lease(Date.now() + 60_000), onProgress: () => {} },
+    );
+  const marked = () => findProcesses((environment) => environment.get('POOL_TEST') === folder);
+  const hanging = run('hang').catch(() => {});
+  onTestFinished(async () => {
+    await pool.stop();
+    await hanging;
+    rmSync(folder, { recursive: true });
+  });
+  await expect.poll(() => existsSync(join(folder, 'pids')), { timeout: 15_000 }).toBe(true);
+  return { run, ports: () => listeningSockets(marked()) };
+}
+
+test('while a task runs, its ports answer this user, and no other', async ({ skip }) => {
+  skip(needsRoot !== undefined, needsRoot);
+  const { ports } = await runTask();
+  const listening = ports();
+  expect(listening).toHaveLength(3);
+  await using other = await becomeOtherUser();
+  for (const { port } of listening)
+    expect(await other.try({ kind: 'grpc', port, method: VERSION })).toMatch(/^UNAVAILABLE/);
+  for (const { port } of listening)
+    expect(await connectEngine(`any:${port}`, 'any').version()).toMatch(/^\d+\.\d+\.\d+$/);
+}, 60_000);
+
+test('between tasks there is no port', async () => {
+  const { run, ports } = await runTask();
+  await run('succeed');
+  // The runner of the task that hangs has its three; the one whose task is over has none.
+  expect(new Set(ports().map(({ pid }) => pid)).size).toBe(1);
+}, 60_000);
+
+test('no command but the one of the stack’s program is run, whoever asks', async () => {
+  const { ports } = await runTask();
+  for (const { port } of ports()) {
+    const engine = connectEngine(`any:${port}`, 'any');
+    if ((await engine.version()) !== '1.2.1') continue;
+    await engine.configure();
+    for (const inputs of [
+      { create: 'id' },
+      { create: 'exec "$AGENT_STACKS_CONFIGURE"', environment: { LD_PRELOAD: '/tmp/mine.so' } },
+      { create: 'exec "$AGENT_STACKS_CONFIGURE"', interpreter: ['/tmp/mine'] },
+    ])
+      await expect(engine.create(COMMAND, inputs)).rejects.toThrow('not one of the stack');
+    return;
+  }
+  throw new Error('No port serves the command provider');
+}, 60_000);

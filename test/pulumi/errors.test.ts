@@ -1,0 +1,192 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { PulumiCommand } from '@pulumi/pulumi/automation/index.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { endProcesses, findProcesses } from '../../src/processes/find.ts';
+import {
+  pulumiError,
+  runnerError,
+  StackExistsError,
+  StackLockedError,
+  StackNotFoundError,
+  summary,
+} from '../../src/pulumi/errors.ts';
+import {
+  CancelledError,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../../src/errors.ts';
+import { findPulumi } from '../sandbox/providers/agent-stack.ts';
+
+const pulumi = findPulumi();
+
+describe('what the CLI itself says', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-cli-'));
+  const environment = {
+    PATH: process.env.PATH!,
+    PULUMI_BACKEND_URL: `file://${folder}/state`,
+    PULUMI_HOME: join(folder, 'home'),
+    PULUMI_CONFIG_PASSPHRASE: 'right',
+    PULUMI_SKIP_UPDATE_CHECK: 'true',
+  };
+  beforeAll(async () => {
+    if (pulumi === undefined) return;
+    for (const name of ['state', 'project']) mkdirSync(join(folder, name));
+    writeFileSync(join(folder, 'project', 'Pulumi.yaml'), 'name: agents\nruntime: nodejs\n');
+    await run(['stack', 'init', 'agent-a']);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** As the Automation API calls it, with its way of saying what went wrong. */
+  async function run(args: string[], overrides: Record<string, string> = {}): Promise<unknown> {
+    const command = (await PulumiCommand.get({
+      root: dirname(dirname(pulumi!)),
+      skipVersionCheck: true,
+    })) as unknown as {
+      run(args: string[], cwd: string, env: Record<string, string>): Promise<unknown>;
+    };
+    return command.run(args, join(folder, 'project'), { ...environment, ...overrides });
+  }
+  const errorOf = async (args: string[], overrides: Record<string, string> = {}) => {
+    const thrown = await run(args, overrides).then(
+      () => expect.unreachable('the CLI was content'),
+      (error: unknown) => error,
+    );
+    return pulumiError(thrown);
+  };
+  const refresh = ['refresh', '--yes', '--skip-preview', '--stack', 'agent-a'];
+
+  test('no such stack', async ({ skip }) => {
+    skip(pulumi === undefined, 'no Pulumi CLI');
+    const error = await errorOf(['destroy', '--yes', '--skip-preview', '--stack', 'agent-zz']);
+    expect(error).toBeInstanceOf(StackNotFoundError);
+    expect(error.message).toBe("no stack named 'agent-zz' found");
+  });
+
+  test('a stack that is there already', async ({ skip }) => {
+    skip(pulumi === undefined, 'no Pulumi CLI');
+    expect(await errorOf(['stack', 'init', 'agent-a'])).toBeInstanceOf(StackExistsError);
+  });
+
+  test('a lock, the state out of reach, another passphrase', async ({ skip }) => {
+    skip(pulumi === undefined, 'no Pulumi CLI');
+    const wrong = await errorOf(refresh, { PULUMI_CONFIG_PASSPHRASE: 'wrong' });
+    expect(wrong).toBeInstanceOf(PermanentError);
+    const away = await errorOf(refresh, {
+      PULUMI_BACKEND_URL: 'postgres://postgres:canary-4711@127.0.0.1:1/pulumi?sslmode=disable',
+    });
+    // A state that is away for a moment says nothing against the operation.
+    expect(away.constructor).toBe(LostError);
+    expect(away.message).toContain('postgres://[redacted]@127.0.0.1:1/pulumi');
+    expect(away.message).not.toContain('canary');
+    const locks = join(folder, 'state/.pulumi/locks/organization/agents/agent-a');
+    mkdirSync(locks, { recursive: true });
+    writeFileSync(
+      join(locks, 'x.json'),
+      '{"pid":1,"username":"u","hostname":"h","timestamp":"2026-01-01T00:00:00Z"}',
+    );
+    expect(await errorOf(refresh)).toBeInstanceOf(StackLockedError);
+  });
+
+  test('a CLI that somebody ends is lost, by whatever signal; only our own word cancels', async ({
+    skip,
+  }) => {
+    skip(pulumi === undefined, 'no Pulumi CLI');
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      // An address that takes connections and says nothing holds the CLI until it is ended.
+      const silent = createServer(() => {});
+      await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+      const port = (silent.address() as { port: number }).port;
+      const connected = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
+      const failing = errorOf(refresh, {
+        PULUMI_BACKEND_URL: `postgres://u@127.0.0.1:${port}/x?sslmode=disable`,
+        MARK: `mark-${port}`,
+      });
+      await connected;
+      const mine = (found: ReadonlyMap<string, string>) => found.get('MARK') === `mark-${port}`;
+      if (signal === 'SIGKILL') await endProcesses(mine);
+      else for (const pid of findProcesses(mine)) process.kill(pid, signal);
+      const error = await failing;
+      silent.close();
+      expect(error, `${signal}: ${error.message}`).toBeInstanceOf(LostError);
+    }
+  });
+});
+
+const frame = (text: string) => `code: 255\n stdout: Updating (agent-a1):\n\n stderr: \n${text}\n`;
+
+test.each([
+  ['error: update canceled', LostError],
+  ['error: the stack is currently locked by 1 lock(s).', StackLockedError],
+  ['error: failed to load stack tags: read: connection reset by peer', RetryableError],
+  ['    error: the given token is not authorised (unauthorized, 4711)', PermanentError],
+  ['    error: server type not sold here (invalid_input, 4711)', PermanentError],
+  ['    error: no capacity (resource_unavailable, 4711)', RetryableError],
+  ['    error: rpc error: code = Unavailable desc = transport is closing', LostError],
+  ['    error: server name is already used (uniqueness_error, 4711)', RetryableError],
+  ['    error: API token invalid (401)', PermanentError],
+  [
+    '    error: calling actor does not have enough permissions to perform this function (403)',
+    PermanentError,
+  ],
+  ['    error: requested tags [tag:agent] are invalid or not permitted (400)', PermanentError],
+  [
+    '    error: Failed to create key: requested tags [tag:agent] are invalid or not permitted (400)',
+    PermanentError,
+  ],
+  [
+    '    error: 1 error occurred:\n    \t* requested tags [tag:agent] are invalid or not permitted (400)',
+    PermanentError,
+  ],
+  ['    error: rate limit exceeded (429)', RateLimitedError],
+  ['    error: internal error (500)', RetryableError],
+  // What a machine says decides nothing.
+  [
+    '    error: exit status 1: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":\nconfigure: task "x": failed\nForbidden (403)',
+    RetryableError,
+  ],
+])('%j', (text, Class) => {
+  expect(pulumiError(new Error(frame(text))).constructor).toBe(Class);
+});
+
+test('the summary is what a person needs: each cause once, without the CLI’s frame', () => {
+  const text = frame(
+    [
+      'Diagnostics:',
+      '  hcloud:index:Server (server):',
+      '    error: 1 error occurred:',
+      '    \t* no capacity in nbg1 (resource_unavailable)',
+      '    error: 1 error occurred:',
+      '    \t* no capacity in nbg1 (resource_unavailable)',
+      '  pulumi:pulumi:Stack (agents-agent-a1):',
+      '    error: update failed',
+    ].join('\n'),
+  );
+  expect(summary(text)).toBe('no capacity in nbg1 (resource_unavailable)');
+});
+
+test('no credentials of an address in a summary, and no book', () => {
+  const text = 'error: cannot reach postgres://user:p%40ss@db.example:5432/x and https://me:canary@host/y';
+  expect(summary(text)).toBe(
+    'cannot reach postgres://[redacted]@db.example:5432/x and https://[redacted]@host/y',
+  );
+  expect(summary(`error: ${'x'.repeat(10_000)}`).length).toBeLessThanOrEqual(2_000);
+});
+
+test('what a runner reports by name is the same error on this side', () => {
+  for (const error of [
+    new StackLockedError('x'),
+    new StackNotFoundError('x'),
+    new PermanentError('x'),
+    new LostError('x'),
+    new CancelledError('x'),
+  ]) {
+    const again = runnerError({ name: error.name, message: error.message });
+    expect(again.constructor).toBe(error.constructor);
+  }
+  expect(runnerError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
+});

@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'vitest';
+import { AGENT_STATUSES } from '../../../src/agents/states.ts';
+import { type AgentView, compare, explain, type Finding } from '../../../src/reconcile/sweep/compare.ts';
+import { attributeDevices } from '../../../src/reconcile/sweep/devices.ts';
+import type { Resource } from '../../../src/reconcile/sweep/resources.ts';
+import { attributeServers } from '../../../src/reconcile/sweep/servers.ts';
+
+const agent = (view: Partial<AgentView> = {}): AgentView => ({
+  agentId: 'a1',
+  status: 'running',
+  serverId: '1',
+  tailnetIp: '100.64.0.1',
+  nodeId: 'n1',
+  operationId: 'op-1',
+  keyGeneration: 2,
+  firewallId: null,
+  unfinished: false,
+  lastBuildFailed: false,
+  ...view,
+});
+
+type Change = Partial<{
+  id: string;
+  name: string;
+  agentId: string | null;
+  operationId: string | null;
+  deleting: boolean;
+  labelledFor: string | null;
+  firewallIds: number[];
+}>;
+const server = (change: Change = {}): Resource => ({
+  kind: 'server',
+  id: '1',
+  name: 'agent-a1',
+  agentId: 'a1',
+  operationId: 'op-1',
+  deleting: false,
+  labelledFor: change.agentId === undefined ? 'a1' : change.agentId,
+  firewallIds: [],
+  ...change,
+});
+const sshKey = (change: Change = {}): Resource => ({
+  kind: 'ssh-key',
+  id: '11',
+  name: 'agent-a1',
+  agentId: 'a1',
+  operationId: 'op-1',
+  ...change,
+});
+const tailnetKey = (generation: number, agentId = 'a1'): Resource => ({
+  kind: 'tailnet-key',
+  id: `k${generation}`,
+  name: `agent-${agentId} ${generation}`,
+  agentId,
+  generation,
+});
+/** As it is once it is known whose it is. */
+const device = (id: string, agentId: string | null = 'a1'): Resource => ({
+  kind: 'device',
+  id,
+  name: 'agent-a1.tail.ts.net',
+  agentId,
+  hostname: 'agent-a1',
+  addresses: ['100.64.0.1', 'fd7a::1'],
+});
+
+const own = [server(), sshKey(), device('n1')];
+const all = { after: 0, upTo: Number.POSITIVE_INFINITY };
+
+/** Each finding in short: `remove destroyed server 1`. */
+function found(resources: Resource[], agents: AgentView[], serverRange: typeof all | null = all): string[] {
+  return compare({ resources, serverRange }, agents).map(short);
+}
+
+function short(finding: Finding): string {
+  expect(explain(finding)).toMatch(/^[A-Z].* a1|nobody knows/);
+  const subject =
+    finding.reason === 'server-gone' || finding.reason === 'server-incomplete'
+      ? `server ${finding.serverId}`
+      : `${finding.resource.kind} ${finding.resource.id}`;
+  return `${finding.action} ${finding.reason} ${subject}`;
+}
+
+describe('what is removed', () => {
+  const orphans = [server(), sshKey(), tailnetKey(1), device('n9')];
+  const ids = ['server 1', 'ssh-key 11', 'tailnet-key k1', 'device n9'];
+
+  test('everything of a destroyed agent', () => {
+    const destroyed = agent({ status: 'destroyed', serverId: null, tailnetIp: null });
+    expect(found(orphans, [destroyed])).toEqual(ids.map((id) => `remove destroyed ${id}`));
+  });
+
+  test('everything of a failed agent that nothing is under way for', () => {
+    const failed = agent({ status: 'failed', serverId: null, tailnetIp: null });
+    expect(found(orphans, [failed])).toEqual(ids.map((id) => `remove rolled-back ${id}`));
+  });
+
+  test.each<[string, Resource, string]>([
+    ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
+    ['a second device that joined for it', device('n9'), 'device n9'],
+    ['a second server of its own provision', server({ id: '2' }), 'server 2'],
+  ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
+    for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
+      expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
+  });
+});
+
+describe('what is left alone', () => {
+  test('what a live agent has', () => {
+    expect(found([...own, tailnetKey(2), tailnetKey(3)], [agent()])).toEqual([]);
+  });
+
+  test.each(AGENT_STATUSES)('whatever there is of a %s agent with an unfinished operation', (status) => {
+    const resources = [server({ id: '2' }), sshKey(), tailnetKey(1), device('n9')];
+    expect(found(resources, [agent({ status, unfinished: true })])).toEqual([]);
+  });
+
+  test('a server that is being deleted already', () => {
+    expect(found([server({ deleting: true })], [agent({ status: 'destroyed', serverId: null })])).toEqual([]);
+  });
+
+  test('a device that no row names, whatever it is called', () => {
+    expect(found([...own, device('n9', null)], [agent()])).toEqual(['report unknown-agent device n9']);
+  });
+});
+
+describe('what is reported and not touched', () => {
+  test('what belongs to an agent that no row knows, or to none', () => {
+    const strange = [
+      server({ agentId: 'x' }),
+      sshKey({ agentId: null }),
+      tailnetKey(1, 'x'),
+      device('n9', 'x'),
+      device('n8', null),
+    ];
+    expect(found(strange, []).every((text) => text.startsWith('report unknown-agent'))).toBe(true);
+    expect(found(strange, [])).toHaveLength(strange.length);
+  });
+
+  test.each(['requested', 'provisioning', 'destroying'] as const)(
+    'what a %s agent has while nothing is under way for it',
+    (status) => {
+      expect(found([server()], [agent({ status })])).toEqual(['report nothing-under-way server 1']);
+    },
+  );
+
+  test('a second server or SSH key with an agent’s labels that its provision did not make', () => {
+    const copies = [
+      server({ id: '2', operationId: 'by-hand' }),
+      sshKey({ id: '12', name: 'copy', operationId: null }),
+      // All labels copied: the service would have given it the agent's name.
+      server({ id: '3', name: 'copy' }),
+      sshKey({ id: '13', name: 'copy' }),
+    ];
+    expect(found([...own, ...copies], [agent()])).toEqual([
+      'report not-ours server 2',
+      'report not-ours ssh-key 12',
+      'report not-ours server 3',
+      'report not-ours ssh-key 13',
+    ]);
+    for (const status of ['destroyed', 'failed'] as const)
+      expect(found(copies.slice(2), [agent({ status, serverId: null })])).toEqual([
+        'report not-ours server 3',
+        'report not-ours ssh-key 13',
+      ]);
+  });
+
+  test('a second resource, where the one that the row names was not seen', () => {
+    expect(found([server(), sshKey(), device('n9')], [agent()])).toEqual(['report own-unclear device n9']);
+    expect(found([server({ id: '2' })], [agent()], null)).toEqual(['report own-unclear server 2']);
+  });
+
+  test('a second device after a rebuild that did not succeed: the row may name the old one', () => {
+    expect(found([...own, device('n9')], [agent({ lastBuildFailed: true })])).toEqual([
+      'report own-unclear device n9',
+    ]);
+  });
+
+  test.each(['running', 'stopped', 'suspended'] as const)('a %s agent whose server is gone', (status) => {
+    expect(found([sshKey(), device('n1')], [agent({ status })])).toEqual(['report server-gone server 1']);
+  });
+});
+
+describe('a live agent’s own server, by the id that its row has recorded', () => {
+  const foundByRow = (resources: Resource[], agents: AgentView[]) =>
+    found(attributeServers(resources, agents), agents);
+  const others = [sshKey(), device('n1')];
+  const gone = agent({ agentId: 'a2', status: 'destroyed', serverId: null, tailnetIp: null });
+
+  test.each<[string, Change]>([
+    ['a destroyed agent’s id', { agentId: 'a2' }],
+    ['an id that nobody has', { agentId: 'x' }],
+    ['no id', { agentId: null }],
+    ['no operation', { operationId: null }],
+  ])('that is labelled with %s is mended, never removed and nobody’s orphan', (_, change) => {
+    expect(foundByRow([server(change), ...others], [agent(), gone])).toEqual([
+      'mend server-incomplete server 1',
+    ]);
+    expect(foundByRow([server(change), ...others], [agent({ unfinished: true }), gone])).toEqual([]);
+  });
+
+  test('that is labelled as another live agent’s is no second server of that one', () => {
+    const other = agent({ agentId: 'a2', serverId: '2', tailnetIp: null });
+    const both = [server({ agentId: 'a2' }), server({ id: '2', name: 'agent-a2', agentId: 'a2' }), ...others];
+    expect(foundByRow(both, [agent(), other])).toEqual(['mend server-incomplete server 1']);
+  });
+
+  test('that is not under the shared firewall is mended', () => {
+    const firewalled = agent({ firewallId: 77 });
+    expect(foundByRow([server(), ...others], [firewalled])).toEqual(['mend server-incomplete server 1']);
+    expect(foundByRow([server({ firewallIds: [5, 77] }), ...others], [firewalled])).toEqual([]);
+  });
+});
+
+test('a server is missed within the pages that were read, and nowhere else', () => {
+  const agents = ['5', '10', '20'].map((serverId) =>
+    agent({ agentId: `a1${serverId}`, serverId, tailnetIp: null }),
+  );
+  expect(found([], agents, { after: 5, upTo: 10 })).toEqual(['report server-gone server 10']);
+  expect(found([], agents, null)).toEqual([]);
+});
+
+describe('an address that was recorded without the id of its device', () => {
+  const before = agent({ nodeId: null });
+
+  test('says whose the device is', () => {
+    const alone = attributeDevices([device('n7', null)], [before], new Map());
+    expect(alone.findings).toMatchObject([{ action: 'adopt', agentId: 'a1', resource: { id: 'n7' } }]);
+  });
+
+  test('says nothing once a server that joined for another agent has got it', () => {
+    const resource = { ...device('n7', null), hostname: 'join-x' } as Resource;
+    const { resources, findings } = attributeDevices([resource], [before], new Map([['join-x', 'a2']]));
+    expect(resources[0]?.agentId).toBe('a2');
+    expect(findings).toEqual([]);
+  });
+});

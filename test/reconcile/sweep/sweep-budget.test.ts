@@ -1,0 +1,171 @@
+import { sql } from 'kysely';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createBudget } from '../../../src/reconcile/sweep/budget.ts';
+import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
+import { type Bed, openBed } from '../../support/sweep.ts';
+
+/** Agents that run, with all that belongs to them, written straight into both databases. */
+async function insertAgents(bed: Bed, count: number): Promise<void> {
+  await bed.cloud.query(
+    `INSERT INTO hetzner_servers (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, created_at)
+     SELECT 'agent-b' || n, jsonb_build_object('agent-id', 'b' || n, 'operation-id', 'op', 'managed-by', 'agents'),
+       t.server_type_id, t.image_id, t.location_id, t.primary_disk_gb, '[{"status":"running","fromMs":0}]', now(), now()
+     FROM generate_series(1, $1) n, (SELECT * FROM hetzner_servers LIMIT 1) t`,
+    [count],
+  );
+  await bed.cloud.query(
+    `INSERT INTO hetzner_ssh_keys (name, fingerprint, public_key, labels, created_at)
+     SELECT 'agent-b' || n, md5(n::text), 'ssh-ed25519 AAAA',
+       jsonb_build_object('agent-id', 'b' || n, 'operation-id', 'op', 'managed-by', 'agents'), now()
+     FROM generate_series(1, $1) n`,
+    [count],
+  );
+  await bed.cloud.query(
+    `INSERT INTO tailscale_devices (id, node_id, number, hostname, label, ipv4, ipv6, tags, registered_by, authorized, ephemeral,
+       key_expiry_disabled, machine_key, node_key, machine_id, key_id, created_at, expires_at)
+     SELECT 'b' || n, 'node' || n, 100000 + n, 'agent-b' || n, 'agent-b' || n, host('100.70.0.0'::inet + n), 'fd7a::' || to_hex(n),
+       '{tag:agent}', 'tagged-devices', true, false, true, 'm' || n, 'n' || n, 'machine' || n, t.key_id, now(), now()
+     FROM generate_series(1, $1) n, (SELECT * FROM tailscale_devices LIMIT 1) t`,
+    [count],
+  );
+  const { rows } = await bed.cloud.query<{ id: number; name: string }>(
+    `SELECT id, name FROM hetzner_servers WHERE name LIKE 'agent-b%'`,
+  );
+  await sql`
+    insert into agents (agent_id, user_id, region, location, plan, status, health, server_id, tailnet_ip,
+      tailnet_node_id, inputs)
+    select 'b' || n, 'u', 'eu-central', 'nbg1', 'starter', 'running', 'healthy', s->>'id', host('100.70.0.0'::inet + n), 'node' || n,
+      '{"operationId": "op", "keyGeneration": 1}'
+    from jsonb_array_elements(${JSON.stringify(rows)}::jsonb) s, lateral (select substr(s->>'name', 8)::int as n) t`.execute(
+    bed.database,
+  );
+  await sql`insert into operations (agent_id, kind, status, executor, finished_at)
+    select agent_id, 'provision', 'succeeded', 'local', now() from agents where agent_id like 'b%'`.execute(
+    bed.database,
+  );
+}
+
+/** A destroyed agent with a server and a device, the first of all on the lists, or the last. */
+async function insertOrphan(bed: Bed, agentId: string): Promise<number> {
+  const server = await bed.server(agentId);
+  await bed.device(agentId);
+  await bed.agent(agentId, { status: 'destroyed' });
+  return server;
+}
+
+/** What really goes out to the clouds. */
+function countCalls(bed: Bed): () => number {
+  const calls = vi.spyOn(globalThis, 'fetch');
+  return () => calls.mock.calls.filter(([url]) => String(url).startsWith(bed.sandbox.url)).length;
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('1,000 agents', () => {
+  let bed: Bed;
+  beforeAll(async () => {
+    bed = await openBed();
+    await insertOrphan(bed, 'first');
+    await insertAgents(bed, 1000);
+  });
+  afterAll(() => bed.close());
+
+  test('are compared by some forty calls; what is superfluous among them is removed', async () => {
+    const server = await insertOrphan(bed, 'last');
+    const calls = countCalls(bed);
+    const report = await bed.sweep();
+    expect(report).toMatchObject({ listed: 3004, removed: 4, note: null, next: null });
+    // 21 pages of servers, 20 of keys, 2 lists of the tailnet; the removals.
+    expect(report.calls).toBeLessThan(21 + 20 + 2 + 2 * 6 + 1);
+    expect(calls()).toBe(report.calls);
+    expect(
+      (await bed.cloud.query('SELECT 1 FROM hetzner_servers WHERE id = $1 AND deleted_at IS NULL', [server]))
+        .rows,
+    ).toEqual([]);
+  });
+
+  test('with a small budget are compared bit by bit, and nobody is missed or wrongly missed', async () => {
+    const server = await insertOrphan(bed, 'at-the-end');
+    await bed.database
+      .updateTable('agents')
+      .set({ server_id: '999999' })
+      .where('agent_id', '=', 'b7')
+      .execute();
+    const findings: string[] = [];
+    let sweeps = 0;
+    do {
+      const calls = countCalls(bed);
+      const report = await bed.sweep({ maxCalls: 24 });
+      sweeps += 1;
+      expect(calls()).toBe(report.calls);
+      expect(report.calls).toBeLessThanOrEqual(24);
+      findings.push(...report.findings);
+      if (report.next === null) break;
+      expect(report.note).toContain('did not reach the ends of the lists: the next sweep goes on at page');
+      vi.restoreAllMocks();
+    } while (sweeps < 10);
+    // 41 pages, nine a sweep.
+    expect(sweeps).toBe(5);
+    expect(findings).toContain(
+      `Removed: Server agent-at-the-end (${server}) belongs to agent at-the-end, which is destroyed`,
+    );
+    expect(findings).toContain('Server 999999 of agent b7 is no longer at Hetzner');
+    expect(findings.filter((text) => text.includes('no longer at Hetzner'))).toHaveLength(1);
+    expect(await lastSweep(bed.database)).toMatchObject({ next: null, note: null });
+  });
+});
+
+test('of Hetzner’s quota never more than half is used', async () => {
+  const bed = await openBed({ requestsPerHour: 60 });
+  try {
+    await insertOrphan(bed, 'first');
+    await insertAgents(bed, 1000);
+    const before = await remaining(bed);
+    const report = await bed.sweep();
+    const after = await remaining(bed);
+    expect(report.note).toContain('The budget');
+    expect(report.calls).toBeGreaterThan(10);
+    // A look at the quota is a call too; tailnet calls are not Hetzner's.
+    expect(before - after - 1).toBeLessThanOrEqual(before / 2);
+  } finally {
+    await bed.close();
+  }
+});
+
+async function remaining(bed: Bed): Promise<number> {
+  const response = await fetch(`${bed.sandbox.url}/hetzner/v1/locations`);
+  await response.body?.cancel();
+  return Number(response.headers.get('ratelimit-remaining'));
+}
+
+describe('a budget', () => {
+  const says = (remaining: number) => new Headers({ 'RateLimit-Remaining': String(remaining) });
+
+  test('is at most what it was given, whoever calls', () => {
+    const budget = createBudget(3);
+    budget.tailscale.begins();
+    budget.hetzner.begins();
+    budget.hetzner.begins();
+    expect(budget).toMatchObject({ used: 3, left: 0 });
+    expect(() => budget.tailscale.begins()).toThrow('All 3 calls of this sweep are made');
+  });
+
+  test('is half of what Hetzner’s quota has left, and does not grow with later answers', () => {
+    const budget = createBudget(400);
+    budget.hetzner.begins();
+    budget.hetzner.answered(says(100));
+    expect(budget.left).toBe(50);
+    for (let call = 0; call < 40; call += 1) budget.hetzner.begins();
+    budget.hetzner.answered(says(60));
+    expect(budget.left).toBe(10);
+  });
+
+  test('shrinks when others use the quota up', () => {
+    const budget = createBudget(400);
+    budget.hetzner.begins();
+    budget.hetzner.answered(says(100));
+    budget.hetzner.begins();
+    budget.hetzner.answered(says(0));
+    expect(budget.left).toBe(0);
+  });
+});

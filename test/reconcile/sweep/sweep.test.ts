@@ -1,0 +1,422 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { jsonText } from '../../../src/database/storable.ts';
+import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
+import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
+import { setHostname } from '../../../sandbox/tailscale/devices.ts';
+import { type Bed, joinNameOf, openBed } from '../../support/sweep.ts';
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await openBed();
+});
+afterAll(() => bed.close());
+beforeEach(() => bed.empty());
+
+/** Everything that an agent can have, left behind. */
+async function orphans(agentId: string) {
+  return {
+    server: await bed.server(agentId),
+    sshKey: await bed.sshKey(agentId),
+    tailnetKey: await bed.tailnetKey(agentId),
+    device: await bed.device(agentId),
+  };
+}
+
+/** A running agent with all that belongs to it. */
+async function runningAgent(agentId: string) {
+  const server = await bed.server(agentId);
+  const sshKey = await bed.sshKey(agentId);
+  const device = await bed.device(agentId);
+  await bed.agent(agentId, { status: 'running', serverId: server, tailnetIp: device });
+  return { server, sshKey, device };
+}
+
+const audited = () =>
+  bed.database
+    .selectFrom('audit_log')
+    .select(['actor', 'action', 'agent_id', 'details'])
+    .where('action', 'like', 'sweep.%')
+    .orderBy('id')
+    .execute();
+
+describe('what nobody needs', () => {
+  test.each([
+    ['destroyed', 'destroyed'],
+    ['failed', 'rolled-back'],
+  ] as const)(
+    'of a %s agent is removed: server, keys, device, in this order, each written down',
+    async (status, reason) => {
+      const { server, sshKey, tailnetKey } = await orphans('gone');
+      await bed.agent('gone', { status });
+      const healthy = await runningAgent('healthy');
+
+      const report = await bed.sweep();
+
+      expect(await bed.left()).toEqual({
+        servers: [healthy.server],
+        sshKeys: [healthy.sshKey],
+        tailnetKeys: [],
+        devices: [healthy.device],
+      });
+      expect(report).toMatchObject({ removed: 4, listed: 7, note: null, next: null });
+      const entries = await audited();
+      expect(entries.map(({ details }) => [details.kind, details.reason])).toEqual([
+        ['server', reason],
+        ['ssh-key', reason],
+        ['tailnet-key', reason],
+        ['device', reason],
+      ]);
+      expect(entries[0]).toMatchObject({ actor: 'service', action: 'sweep.remove', agent_id: 'gone' });
+      expect(entries.slice(0, 3).map(({ details }) => details.id)).toEqual([
+        String(server),
+        String(sshKey),
+        tailnetKey.id,
+      ]);
+      const why = status === 'failed' ? 'which has failed and is rolled back' : 'which is destroyed';
+      expect(bed.logged).toContainEqual(
+        expect.objectContaining({
+          event: 'sweep.finding',
+          agentId: 'gone',
+          msg: `Removed: Server agent-gone (${server}) belongs to agent gone, ${why}`,
+        }),
+      );
+      // There is nothing left to do.
+      expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+    },
+  );
+
+  test('a key generation that is no number stops no sweep', async () => {
+    await runningAgent('a1');
+    await bed.agent('odd', { status: 'failed' });
+    await sql`alter table agents drop constraint if exists agents_key_generation`.execute(bed.database);
+    await sql`update agents set inputs = '{"keyGeneration": "abc"}' where agent_id = 'odd'`.execute(
+      bed.database,
+    );
+    await bed.tailnetKey('odd', 1);
+    expect(await bed.sweep()).toMatchObject({ removed: 1, note: null });
+  });
+
+  test('of a running agent is removed: a second device that joined for it, an unused key of an older generation', async () => {
+    const { server, sshKey, device } = await runningAgent('a1');
+    await bed.database
+      .updateTable('agents')
+      .set({ inputs: jsonText({ keyGeneration: 2 }) })
+      .execute();
+    await bed.device('a1');
+    await bed.tailnetKey('a1', 1);
+    await bed.tailnetKey('a1', 2);
+    await bed.sweep();
+    expect(await bed.left()).toEqual({
+      servers: [server],
+      sshKeys: [sshKey],
+      tailnetKeys: ['agent-a1 2'],
+      devices: [device],
+    });
+  });
+});
+
+test('what nobody knows is reported and never touched', async () => {
+  await orphans('stranger');
+  await bed.server('x', { name: 'by-hand', labels: { 'managed-by': 'agents' } });
+  await bed.server('x', {
+    name: 'somebody-elses',
+    labels: { 'agent-id': 'gone', 'managed-by': 'terraform' },
+  });
+  await bed.device('x', 'laptop');
+  await bed.agent('gone', { status: 'destroyed' });
+  const before = await bed.left();
+  const report = await bed.sweep();
+  expect(await bed.left()).toEqual(before);
+  expect(report.removed).toBe(0);
+  expect(report.findings).toHaveLength(6);
+  expect(report.findings.every((text) => text.includes('nobody knows'))).toBe(true);
+  expect((await lastSweep(bed.database))?.findings).toEqual(report.findings);
+  expect(await audited()).toEqual([]);
+});
+
+test.each(['queued', 'active'] as const)(
+  'an agent with a %s operation is left alone, whatever it has',
+  async (status) => {
+    await orphans('failed-before');
+    await bed.agent('failed-before', { status: 'failed' });
+    await bed.operation('failed-before', 'rollback', status);
+    await runningAgent('rebuilt');
+    await bed.device('rebuilt');
+    await bed.operation('rebuilt', 'rebuild', status);
+    const before = await bed.left();
+    expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+    expect(await bed.left()).toEqual(before);
+  },
+);
+
+describe('a removal that does not work', () => {
+  test('leaves the keys and the device until the server is gone, and is tried again', async () => {
+    const { server } = await orphans('gone');
+    await bed.agent('gone', { status: 'destroyed' });
+    const before = await bed.left();
+    await bed.fault({
+      area: 'hetzner',
+      method: 'DELETE',
+      path: '/servers/*',
+      effect: { kind: 'action-error', code: 'action_failed', message: 'host is on fire' },
+    });
+    const report = await bed.sweep();
+    expect(report).toMatchObject({ removed: 0 });
+    expect(report.findings).toEqual([
+      expect.stringMatching(/^Could not be removed: Server .* host is on fire/),
+    ]);
+    expect(await bed.left()).toEqual(before);
+    expect(await audited()).toMatchObject([
+      { action: 'sweep.remove-failed', agent_id: 'gone', details: { kind: 'server', id: String(server) } },
+    ]);
+    expect(await bed.sweep()).toMatchObject({ removed: 4 });
+    expect((await bed.left()).servers).not.toContain(server);
+  });
+
+  test('of one agent keeps no other from being swept', async () => {
+    await orphans('one');
+    await orphans('two');
+    await bed.agent('one', { status: 'destroyed' });
+    await bed.agent('two', { status: 'destroyed' });
+    await bed.fault({
+      area: 'hetzner',
+      method: 'DELETE',
+      path: '/servers/*',
+      effect: { kind: 'status', status: 500 },
+    });
+    expect(await bed.sweep()).toMatchObject({ removed: 4 });
+  });
+});
+
+describe('a server that is gone', () => {
+  test('makes its agent unhealthy, with the reason, and is not made again', async () => {
+    const { server, device } = await runningAgent('a1');
+    await runningAgent('a2');
+    await bed.hcloud('DELETE', `/servers/${server}`);
+    await expect.poll(async () => (await bed.left()).servers).not.toContain(server);
+    const report = await bed.sweep();
+    const text = `Server ${server} of agent a1 is no longer at Hetzner`;
+    expect(report).toMatchObject({ removed: 0, findings: [text] });
+    const agents = await bed.database.selectFrom('agents').selectAll().orderBy('agent_id').execute();
+    expect(agents).toMatchObject([
+      { agent_id: 'a1', status: 'running', health: 'unhealthy', error: text },
+      { agent_id: 'a2', status: 'running', health: 'healthy', error: null },
+    ]);
+    expect((await bed.left()).devices).toContain(device);
+    // It is said once in the audit log, and in every report.
+    expect((await bed.sweep()).findings).toEqual([text]);
+    expect(await audited()).toHaveLength(1);
+    expect(
+      await bed.database.selectFrom('operations').selectAll().where('kind', '<>', 'provision').execute(),
+    ).toEqual([]);
+  });
+
+  test('is not believed of one that has only lost its labels: they are put back beside what is there now', async () => {
+    const { server } = await runningAgent('a1');
+    const { operationId } = (
+      await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow()
+    ).inputs as { operationId: string };
+    await bed.hcloud('PUT', `/servers/${server}`, { labels: { backup: 'nightly' } });
+    expect((await bed.sweep()).findings).toEqual([
+      `Server agent-a1 (${server}) of agent a1 had lost its labels: put back`,
+    ]);
+    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({
+      backup: 'nightly',
+      'agent-id': 'a1',
+      'managed-by': 'agents',
+      'operation-id': operationId,
+    });
+    const agent = await bed.database
+      .selectFrom('agents')
+      .select(['health', 'error'])
+      .executeTakeFirstOrThrow();
+    expect(agent).toEqual({ health: 'healthy', error: null });
+    expect(await audited()).toMatchObject([{ action: 'sweep.server-mended', agent_id: 'a1' }]);
+    expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+  });
+
+  test('labels are not put back while an operation is under way', async () => {
+    const { server } = await runningAgent('a1');
+    await bed.hcloud('PUT', `/servers/${server}`, { labels: {} });
+    await bed.operation('a1', 'restart', 'queued');
+    expect((await bed.sweep()).findings).toEqual([]);
+    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({});
+  });
+});
+
+describe('a label that was changed to another agent’s id', () => {
+  test.each(['destroyed', 'failed', 'running'] as const)(
+    '(%s) takes no server from the agent whose row names it',
+    async (status) => {
+      const { server } = await runningAgent('a1');
+      if (status === 'running') await runningAgent('a2');
+      else await bed.agent('a2', { status });
+      const labels = { 'agent-id': 'a2', 'operation-id': 'earlier', 'managed-by': 'agents' };
+      await bed.hcloud('PUT', `/servers/${server}`, { labels });
+      const before = await bed.left();
+      const report = await bed.sweep();
+      expect(await bed.left()).toEqual(before);
+      expect(report).toMatchObject({
+        removed: 0,
+        findings: [`Server agent-a1 (${server}) of agent a1 had lost its labels: put back`],
+      });
+      expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels['agent-id']).toBe('a1');
+    },
+  );
+
+  test('makes no server of somebody’s an orphan to be removed', async () => {
+    await bed.agent('a2', { status: 'destroyed' });
+    await bed.server('a2', { name: 'database-of-the-shop' });
+    const before = await bed.left();
+    expect(await bed.sweep()).toMatchObject({
+      removed: 0,
+      findings: [expect.stringContaining('its provision did not make it')],
+    });
+    expect(await bed.left()).toEqual(before);
+  });
+});
+
+describe('a firewall that was taken off by hand', () => {
+  async function firewalled() {
+    const { server } = await runningAgent('a1');
+    const { firewall } = await bed.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
+    const agent = await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow();
+    const inputs = jsonText({ ...(agent.inputs as object), firewallId: firewall.id });
+    await bed.database.updateTable('agents').set({ inputs }).execute();
+    return { server, firewall: firewall.id as number };
+  }
+
+  test('is seen, put back and reported', async () => {
+    const { server, firewall } = await firewalled();
+    expect((await bed.sweep()).findings).toEqual([
+      `Server agent-a1 (${server}) of agent a1 had lost the firewall ${firewall}: put back`,
+    ]);
+    const { firewalls } = (await bed.hcloud('GET', `/servers/${server}`)).server.public_net;
+    expect(firewalls).toEqual([{ id: firewall, status: 'applied' }]);
+    expect((await bed.sweep()).findings).toEqual([]);
+  });
+
+  test('and deleted is reported at every sweep', async () => {
+    const { server, firewall } = await firewalled();
+    await bed.hcloud('DELETE', `/firewalls/${firewall}`);
+    const text = `Server agent-a1 (${server}) of agent a1 is without the firewall ${firewall}, which is no longer at Hetzner`;
+    expect((await bed.sweep()).findings).toEqual([text]);
+    expect((await bed.sweep()).findings).toEqual([text]);
+  });
+});
+
+describe('a device is what the control server says, not what it calls itself', () => {
+  const setHostnameAt = (tailnetIp: string, hostname: string) =>
+    setHostname(bed.cloud, { tailnetIp, hostname });
+  const row = (agentId: string) =>
+    bed.database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirstOrThrow();
+
+  test('an agent whose machine calls itself after another keeps its device, as does the other; it is reported', async () => {
+    const a = await runningAgent('a');
+    const b = await runningAgent('b');
+    await setHostnameAt(a.device, 'agent-b');
+    const report = await bed.sweep();
+    expect((await bed.left()).devices.sort()).toEqual([a.device, b.device].sort());
+    expect(report.removed).toBe(0);
+    expect(report.findings).toEqual([
+      expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
+    ]);
+    // Nor does the name under which the other's server joined make it the other's, should it have become known.
+    await setHostnameAt(a.device, joinNameOf('b'));
+    expect(await bed.sweep()).toMatchObject({ removed: 0 });
+    expect((await bed.left()).devices).toHaveLength(2);
+  });
+
+  test.each(['destroyed', 'failed', 'running'] as const)(
+    'what calls itself after a %s agent is nobody’s, and stays',
+    async (status) => {
+      const own = status === 'running' ? [(await runningAgent('a1')).device] : [];
+      if (status !== 'running') await bed.agent('a1', { status });
+      const stranger = await bed.device('x', 'agent-a1');
+      const report = await bed.sweep();
+      expect((await bed.left()).devices.sort()).toEqual([...own, stranger].sort());
+      expect(report.findings).toContainEqual(
+        expect.stringMatching(/^Tailnet device .* nobody knows whose it is/),
+      );
+    },
+  );
+
+  test('an agent made before is moved over, by its address: its device is recorded and given its name for good', async () => {
+    const server = await bed.server('old');
+    await bed.sshKey('old');
+    const device = await bed.device('old', 'agent-old');
+    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    expect((await bed.sweep()).findings).toEqual([
+      expect.stringContaining('is recorded as the device of agent old'),
+    ]);
+    expect(await row('old')).toMatchObject({
+      tailnet_node_id: expect.stringMatching(/CNTRL$/),
+      tailnet_name: 'agent-old.tail5a4db0.ts.net',
+    });
+    await setHostnameAt(device, 'agent-other');
+    const { rows } = await bed.cloud.query('select label from tailscale_devices');
+    expect(rows).toEqual([{ label: 'agent-old' }]);
+    expect((await bed.sweep()).findings).toEqual([expect.stringContaining('calls itself "agent-other"')]);
+    expect((await bed.left()).devices).toEqual([device]);
+  });
+
+  test('one that is called so already keeps its name; the agent’s gets a longer one', async () => {
+    await bed.device('x', 'agent-old');
+    const server = await bed.server('old');
+    await bed.sshKey('old');
+    const device = await bed.device('old', 'agent-old');
+    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    await bed.sweep();
+    expect((await row('old')).tailnet_name).toMatch(/^agent-old-n[a-z0-9]{11}\.tail5a4db0\.ts\.net$/);
+  });
+});
+
+describe('several workers', () => {
+  const quiet = { signal: new AbortController().signal };
+
+  test('sweep one at a time, and not more often than one would', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const openClouds: Bed['openClouds'] = (watches) => {
+      const clouds = bed.openClouds(watches);
+      return {
+        ...clouds,
+        tailscale: { ...clouds.tailscale, listKeys: () => held.then(() => clouds.tailscale.listKeys()) },
+      };
+    };
+    const first = sweepAlone({ ...bed, openClouds }, { pauseSeconds: 0, ...quiet });
+    await expect.poll(() => lastSweep(bed.database)).toMatchObject({ finishedAt: null });
+    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toBeUndefined();
+    release();
+    expect(await first).toMatchObject({ note: null });
+    expect(await sweepAlone(bed, { pauseSeconds: 600, ...quiet })).toBeUndefined();
+    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
+  });
+
+  test('sweep at their start and again when it is time, until they stop', async () => {
+    const count = async () => (await bed.database.selectFrom('sweeps').select('sweep_id').execute()).length;
+    const sweeping = startSweeping(bed, 0.2);
+    await expect.poll(count, { timeout: 10_000 }).toBeGreaterThanOrEqual(3);
+    await sweeping.stop();
+    expect(await lastSweep(bed.database)).toMatchObject({ finishedAt: expect.any(Date) });
+  });
+
+  test('end a sweep when they stop, and write down that it ended early', async () => {
+    const stopping = new AbortController();
+    const openClouds: Bed['openClouds'] = (watches) => {
+      stopping.abort(new Error('The worker is stopping'));
+      return bed.openClouds(watches);
+    };
+    const ended = sweepAlone({ ...bed, openClouds }, { pauseSeconds: 0, signal: stopping.signal });
+    await expect(ended).rejects.toThrow('The worker is stopping');
+    expect(await lastSweep(bed.database)).toMatchObject({
+      finishedAt: expect.any(Date),
+      note: 'It ended early: The worker is stopping',
+    });
+    // The lock is free again.
+    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
+  });
+});

@@ -1,0 +1,240 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { AgentStatus } from '../../src/agents/states.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { StackLockedError } from '../../src/pulumi/errors.ts';
+import { jsonText } from '../../src/database/storable.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { createDestroy, createRollback } from '../../src/runbooks/destroy.ts';
+import { applyEffect } from '../../src/operations/effects.ts';
+import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
+import { createRefresh } from '../../src/runbooks/refresh.ts';
+import { settleFailure } from '../../src/operations/settle.ts';
+import { ask, claim, type Installation, openInstallation, order } from '../support/installation.ts';
+import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+});
+
+async function destroying() {
+  await order(at, 'a1');
+  await ask(at, 'a1', 'destroy');
+  const { row } = await claim(at);
+  return runOf(at, row, world);
+}
+
+test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
+  await order(at, 'a1');
+  const inputs = { agentId: 'a1', keyGeneration: 3 };
+  await at.database
+    .updateTable('agents')
+    .set({ inputs: jsonText(inputs) })
+    .execute();
+  await ask(at, 'a1', 'destroy');
+  const { run } = await runOf(at, (await claim(at)).row, world);
+  world.servers.push(server('a1', 42), server('a10', 43));
+  world.sshKeys.push(sshKey('a1', 7));
+  const hostname = world.vault.joinName('a1', 2);
+  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
+  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
+  const effect = await createDestroy(world.deps)(run);
+  expect(world.calls).toEqual([
+    'step deleting_resources',
+    'destroy agent',
+    'step removing_device',
+    'delete server 42',
+    'delete ssh key 7',
+    'delete device d1',
+    'delete key k1',
+    'step removing_state',
+    'forget agent-a1',
+    'step verifying',
+  ]);
+  expect(world.servers.map((one) => one.id)).toEqual([43]);
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+});
+
+test('a row that names generations without end keeps no worker busy with them', async () => {
+  const { run } = await destroying();
+  const most = { agentId: 'a1', keyGeneration: 5_000 };
+  const agent = { ...run.agent, inputs: most } as unknown as typeof run.agent;
+  let asked = 0;
+  const joinName = (id: string, generation: number) => {
+    asked += 1;
+    return world.vault.joinName(id, generation);
+  };
+  const hostname = world.vault.joinName('a1', 5_000);
+  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
+  await removeDevices({ ...world.deps, vault: { joinName } }, { ...run, agent });
+  expect(world.devices).toEqual([]);
+  expect(asked).toBe(1_000);
+});
+
+test('a server that somebody else made under another’s label is not touched', async () => {
+  const { run } = await destroying();
+  world.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
+  await createDestroy(world.deps)(run);
+  expect(world.servers).toHaveLength(1);
+});
+
+test('what is still there after the delete is a failure that names it', async () => {
+  const { run } = await destroying();
+  world.servers.push(server('a1', 42));
+  world.deps.hetzner.deleteServer = async () => {};
+  await expect(createDestroy(world.deps)(run)).rejects.toThrow(
+    'Still there after the delete: server agent-a1',
+  );
+});
+
+test.each([
+  ['destroy agent', ['step deleting_resources', 'destroy agent']],
+  [
+    'forget',
+    [
+      'step deleting_resources',
+      'destroy agent',
+      'step removing_device',
+      'step removing_state',
+      'forget agent-a1',
+    ],
+  ],
+] as const)('a failure of %s ends it there: nothing that is billed is forgotten', async (where, calls) => {
+  const error = new RetryableError('500');
+  world.answers[where] = [error];
+  const { run } = await destroying();
+  await expect(createDestroy(world.deps)(run)).rejects.toBe(error);
+  expect(world.calls).toEqual(calls);
+});
+
+test('a lock left behind is taken away', async () => {
+  world.answers['destroy agent'] = [new StackLockedError('locked')];
+  const { run } = await destroying();
+  await createDestroy(world.deps)(run);
+  expect(world.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
+});
+
+test('a destroy of an agent that was never provisioned has all it needs', async () => {
+  const { run } = await destroying();
+  expect(run.agent.inputs).toBeNull();
+  await createDestroy(world.deps)(run);
+  expect(world.programs[0]).toMatchObject({ stack: 'agent', inputs: { agentId: 'a1' } });
+});
+
+async function rollingBack() {
+  await order(at, 'a1');
+  const first = await claim(at);
+  await settleFailure(at, first.claim, { error: new PermanentError('401'), step: 'creating_server' });
+  const { row } = await claim(at);
+  expect(row.kind).toBe('rollback');
+  return row;
+}
+
+test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
+  const row = await rollingBack();
+  await at.database.updateTable('agents').set({ server_id: '42' }).execute();
+  const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
+  expect(world.calls).toContain('destroy agent');
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    status: 'failed',
+    error: '401',
+    server_id: null,
+  });
+});
+
+test.each(['provisioning', 'destroying'] as const)(
+  'a rollback that comes when the agent is %s touches nothing',
+  async (status) => {
+    const row = await rollingBack();
+    await at.database.updateTable('agents').set({ status }).execute();
+    const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
+    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+    expect(world.calls).toEqual([]);
+    expect((await getAgent(at.database, 'a1')).status).toBe(status);
+  },
+);
+
+const device = {
+  nodeId: 'd1',
+  name: 'agent-a1.tail.ts.net',
+  hostname: 'agent-a1',
+  addresses: ['100.64.0.1'],
+  tags: ['tag:agent'],
+};
+
+async function refreshing(health = true, status: AgentStatus = 'running') {
+  await order(at, 'a1');
+  await at.database
+    .updateTable('agents')
+    .set({ status, server_id: '42', tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1', health: 'unknown' })
+    .execute();
+  await at.database.updateTable('operations').set({ status: 'cancelled', finished_at: new Date() }).execute();
+  await ask(at, 'a1', 'refresh');
+  const { row } = await claim(at);
+  const deps = { ...world.deps, health: { ...world.deps.health, isHealthy: async () => health } };
+  const effect = await createRefresh(deps)((await runOf(at, row, world)).run);
+  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  return getAgent(at.database, 'a1');
+}
+
+test('a refresh records the addresses as they are and whether the agent answers', async () => {
+  world.servers.push(server('a1', 42));
+  const addresses = ['fd7a::1', '100.64.0.9'];
+  world.devices.push({
+    nodeId: 'd1',
+    name: 'new.tail.ts.net',
+    hostname: 'agent-a1',
+    addresses,
+    tags: ['tag:agent'],
+  });
+  expect(await refreshing()).toMatchObject({
+    status: 'running',
+    health: 'healthy',
+    ipv4: '192.0.2.1',
+    tailnet_ip: '100.64.0.9',
+    tailnet_name: 'agent-a1.tail.ts.net',
+    tailnet_node_id: 'd1',
+  });
+});
+
+test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
+  const made = server('a1', 42);
+  made.public_net.ipv4 = null;
+  world.servers.push(made);
+  world.devices.push(device);
+  expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
+});
+
+test('a refresh that gets no healthy answer says unhealthy', async () => {
+  world.servers.push(server('a1', 42));
+  world.devices.push(device);
+  expect((await refreshing(false)).health).toBe('unhealthy');
+});
+
+test('a refresh expects no answer of an agent that is switched off', async () => {
+  world.servers.push({ ...server('a1', 42), status: 'off' });
+  world.devices.push(device);
+  expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });
+});
+
+test('a refresh finds a server that was deleted by hand, and one that left the tailnet', async () => {
+  expect(await refreshing()).toMatchObject({
+    status: 'running',
+    health: 'unhealthy',
+    error: 'The server is no longer at Hetzner',
+  });
+  await at.empty();
+  world.servers.push(server('a1', 42));
+  expect(await refreshing()).toMatchObject({
+    health: 'unhealthy',
+    error: 'The server is no longer on the tailnet; a rebuild lets it in again',
+  });
+});

@@ -1,0 +1,337 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getAgent } from '../../src/agents/store.ts';
+import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
+import { LostError, RetryableError } from '../../src/errors.ts';
+import { applyEffect } from '../../src/operations/effects.ts';
+import { createProvision } from '../../src/runbooks/provision.ts';
+import { settleFailure } from '../../src/operations/settle.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import {
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  order,
+  waitOver,
+} from '../support/installation.ts';
+import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+});
+
+/** The first attempt, which ends with this error if there is one; then the row of the next. */
+async function secondAttempt(error: unknown, step: string) {
+  await order(at, 'a1');
+  const { claim: first, row } = await claim(at);
+  await createProvision(world.deps)((await runOf(at, row, world)).run);
+  await settleFailure(at, first, { error, step });
+  await waitOver(at);
+  const { row: next } = await claim(at);
+  world.calls.length = 0;
+  world.programs.length = 0;
+  world.devices.length = 0;
+  return next;
+}
+
+async function provision(row: Awaited<ReturnType<typeof order>>) {
+  const made = await runOf(at, row, world);
+  return { ...made, effect: await createProvision(world.deps)(made.run) };
+}
+const inputsOf = async () => (await getAgent(at.database, 'a1')).inputs as unknown as AgentInputs;
+const lastProgram = () =>
+  world.programs.at(-1) as Extract<(typeof world.programs)[number], { stack: 'agent' }>;
+
+describe('the first attempt', () => {
+  test('foundation, stack, health: in this order, and the success makes the agent run', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    const { effect, steps } = await provision(row);
+    expect(world.calls).toEqual([
+      'step creating_server',
+      'up foundation new',
+      'up agent new',
+      'step verifying',
+      'healthy 100.64.0.1',
+      'step running',
+    ]);
+    expect(steps).toEqual(['creating_server', 'verifying', 'running']);
+    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+    expect(await getAgent(at.database, 'a1')).toMatchObject({
+      status: 'running',
+      tailnet_ip: OUTPUTS.tailnetIp,
+    });
+  });
+
+  test('names and keys are in the row before anything is made', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    let before: Awaited<ReturnType<typeof getAgent>> | undefined;
+    const up = world.executor.up;
+    world.executor.up = async (...args) => {
+      if (args[1].stack === 'agent') before = await getAgent(at.database, 'a1');
+      return up(...args);
+    };
+    await provision(row);
+    expect(before!.inputs).toMatchObject({
+      agentId: 'a1',
+      operationId: row.operation_id,
+      location: 'nbg1',
+      firewallId: 77,
+      keyGeneration: 1,
+    });
+    expect(before!.secrets).not.toBeNull();
+    expect(JSON.stringify(before!.inputs)).not.toContain('PRIVATE');
+  });
+
+  test('the engine’s progress becomes steps', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    const up = world.executor.up;
+    world.executor.up = async (run, program, options) => {
+      const tell = (type: string, phase: 'begins' | 'done') =>
+        options.onProgress?.({ kind: 'resource', phase, operation: 'create', type, name: 'x' });
+      tell('hcloud:index/server:Server', 'begins');
+      tell('hcloud:index/server:Server', 'done');
+      tell('command:local:Command', 'begins');
+      tell('command:local:Command', 'done');
+      return up(run, program, options);
+    };
+    const { steps } = await provision(row);
+    expect(steps).toEqual(['creating_server', 'joining_network', 'configuring', 'verifying', 'running']);
+  });
+
+  test.each([
+    ['the foundation', 'up foundation', ['step creating_server', 'up foundation new']],
+    ['the stack', 'up agent', ['step creating_server', 'up foundation new', 'up agent new']],
+    [
+      'the first healthy answer',
+      'healthy',
+      ['step creating_server', 'up foundation new', 'up agent new', 'step verifying', 'healthy 100.64.0.1'],
+    ],
+  ] as const)('a failure of %s ends it there', async (_, where, calls) => {
+    const error = new RetryableError('not now');
+    world.answers[where] = [error];
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    await expect(provision(row)).rejects.toBe(error);
+    expect(world.calls).toEqual(calls);
+  });
+
+  test('a stack that succeeds without an output has not succeeded', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    world.executor.up = async (_, program) => ({
+      outputs: program.stack === 'foundation' ? { firewallId: '1' } : { ...OUTPUTS, tailnetIp: '' },
+      changes: {},
+      processes: 1,
+    });
+    await expect(provision(row)).rejects.toThrow(/tailnetIp/);
+  });
+
+  test('a lock that a dead process left is taken away, once', async () => {
+    world.answers['up agent'] = [new StackLockedError('locked')];
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    await provision(row);
+    expect(world.calls.slice(2, 5)).toEqual(['up agent new', 'unlock agent', 'up agent new']);
+  });
+
+  test('a stack that is locked again at once is not fought over', async () => {
+    world.answers['up agent'] = [new StackLockedError('locked'), new StackLockedError('locked again')];
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    await expect(provision(row)).rejects.toThrow('locked again');
+  });
+});
+
+describe('an attempt after a lost one', () => {
+  test('a server that was made is taken over: same keys, same generation, its id handed in', async () => {
+    const row = await secondAttempt(new LostError('died'), 'creating_server');
+    const before = { inputs: await inputsOf(), secrets: (await getAgent(at.database, 'a1')).secrets };
+    world.servers.push(server('a1', 42), server('a2', 43));
+    world.sshKeys.push(sshKey('a1', 7));
+    await provision(row);
+    expect(world.calls).toEqual([
+      'step creating_server',
+      'refresh agent',
+      'step joining_network',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+      'step running',
+    ]);
+    expect(lastProgram().found).toEqual({ serverId: '42', sshKeyId: '7' });
+    expect(lastProgram().inputs).toEqual(before.inputs);
+    expect(await inputsOf()).toEqual(before.inputs);
+  });
+
+  test('a stack that is not there is made, and a server without state is taken over into it', async () => {
+    const row = await secondAttempt(new LostError('died'), 'creating_server');
+    world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+    world.servers.push(server('a1', 42));
+    await provision(row);
+    expect(world.calls.slice(2, 4)).toEqual(['step joining_network', 'up agent new']);
+    expect(lastProgram().found?.serverId).toBe('42');
+  });
+
+  test('without a server there is a new tailnet key, and what the old one was for is gone', async () => {
+    const row = await secondAttempt(new LostError('died'), 'creating_server');
+    world.tailnetKeys.push(
+      { id: 'k1', description: 'agent-a1 1' },
+      { id: 'k2', description: 'agent-a10 1' },
+      { id: 'k3', description: 'somebody’s own' },
+      { id: 'k4' },
+    );
+    const { joinName } = world.vault;
+    world.devices.push(
+      { nodeId: 'd1', name: 'x', hostname: joinName('a1', 1), addresses: [], tags: ['tag:agent'] },
+      { nodeId: 'd2', name: 'x', hostname: joinName('a1', 1), addresses: [] },
+      { nodeId: 'd3', name: 'x', hostname: joinName('a10', 1), addresses: [], tags: ['tag:agent'] },
+      // Whoever calls itself after the agent is not the agent.
+      { nodeId: 'd4', name: 'agent-a1.ts.net', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
+    );
+    await provision(row);
+    expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
+    expect(world.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
+    expect(lastProgram().inputs.keyGeneration).toBe(2);
+    expect(await inputsOf()).toMatchObject({ keyGeneration: 2 });
+  });
+
+  test('the new generation is in the row before it is used', async () => {
+    const row = await secondAttempt(new LostError('died'), 'creating_server');
+    let recorded = 0;
+    world.executor.up = async () => {
+      recorded = (await inputsOf()).keyGeneration;
+      throw new LostError('died');
+    };
+    await expect(provision(row)).rejects.toThrow(LostError);
+    expect(recorded).toBe(2);
+  });
+
+  test('a refresh that fails ends the attempt before anything is made', async () => {
+    const row = await secondAttempt(new RetryableError('x'), 'creating_server');
+    world.answers['refresh agent'] = [new RetryableError('the state cannot be read')];
+    await expect(provision(row)).rejects.toThrow('the state cannot be read');
+    expect(world.calls).toEqual(['step creating_server', 'refresh agent']);
+  });
+});
+
+test('a server that did not join the tailnet in time is replaced', async () => {
+  const row = await secondAttempt(new RetryableError(`${NOT_JOINED}: no device`), 'joining_network');
+  world.servers.push(server('a1', 42));
+  const destroy = world.executor.destroy;
+  world.executor.destroy = async (run, program) => {
+    world.servers.length = 0;
+    return destroy(run, program);
+  };
+  await provision(row);
+  expect(world.calls.slice(0, 4)).toEqual([
+    'step creating_server',
+    'refresh agent',
+    'destroy agent',
+    'up agent new',
+  ]);
+  expect(lastProgram().inputs.keyGeneration).toBe(2);
+});
+
+test('a server whose creation failed at Hetzner is replaced, whether or not a stack knows it', async () => {
+  const row = await secondAttempt(new RetryableError('the host has failed'), 'creating_server');
+  world.servers.push(server('a1', 42));
+  world.failedServers.add('42');
+  world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+  await provision(row);
+  expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
+    'refresh agent',
+    'delete server 42',
+    'up agent new',
+    'healthy 100.64.0.1',
+  ]);
+  expect(lastProgram().found).toEqual({});
+});
+
+test('a server whose attempt was lost while it joined is taken over, not replaced', async () => {
+  const row = await secondAttempt(new LostError('the worker died'), 'joining_network');
+  world.servers.push(server('a1', 42));
+  await provision(row);
+  expect(world.calls.some((call) => call.startsWith('delete') || call.startsWith('destroy'))).toBe(false);
+  expect(lastProgram().found).toEqual({ serverId: '42' });
+});
+
+describe('the foundation', () => {
+  test('attempts that begin at once make it once', async () => {
+    const rows = [];
+    for (const agentId of ['a1', 'a2', 'a3', 'a4']) await order(at, agentId);
+    for (let index = 0; index < 4; index += 1) rows.push((await claim(at, `w${index}`)).row);
+    const held = Promise.withResolvers<void>();
+    const up = world.executor.up;
+    let making = 0;
+    world.executor.up = async (run, program, options) => {
+      if (program.stack === 'foundation' && ++making === 1) await held.promise;
+      return up(run, program, options);
+    };
+    const runs = rows.map(provision);
+    const others = Promise.all(runs);
+    while (making === 0) await new Promise(setImmediate);
+    held.resolve();
+    await others;
+    expect(world.calls.filter((call) => call === 'up foundation new')).toHaveLength(1);
+    expect(world.calls.filter((call) => call === 'up agent new')).toHaveLength(4);
+  });
+
+  test('one that its maker could not finish is made by the next, and a firewall that is there is taken over', async () => {
+    await order(at, 'a1');
+    await order(at, 'a2');
+    const first = await claim(at, 'w1');
+    const second = await claim(at, 'w2');
+    world.answers['up foundation'] = [new LostError('died')];
+    await expect(provision(first.row)).rejects.toThrow(LostError);
+    await settleFailure(at, first.claim, { error: new LostError('died'), step: 'creating_server' });
+    world.firewalls.push({ id: 5, name: 'agents-default', labels: { 'managed-by': 'agents' } });
+    await provision(second.row);
+    expect(world.programs.find((program) => program.stack === 'foundation' && program.found)).toMatchObject({
+      found: { firewallId: '5' },
+    });
+    const row = await at.database.selectFrom('foundations').selectAll().executeTakeFirstOrThrow();
+    expect(row).toMatchObject({ firewall_id: '77', holder_operation: null });
+  });
+
+  test('a firewall that somebody has deleted is made anew by the next attempt', async () => {
+    await order(at, 'a1');
+    const { row } = await claim(at);
+    await provision(row);
+    world.firewalls.length = 0;
+    world.calls.length = 0;
+    await provision({ ...row, attempt: 2 });
+    expect(world.calls).toContain('refresh foundation');
+    expect(world.calls).toContain('up foundation');
+  });
+
+  test('a waiting attempt that is ended does not wait on', async () => {
+    await order(at, 'a1');
+    await order(at, 'a2');
+    const holder = await claim(at, 'w1');
+    const waiter = await claim(at, 'w2');
+    const held = Promise.withResolvers<never>();
+    const begun = Promise.withResolvers<void>();
+    world.executor.up = () => {
+      begun.resolve();
+      return held.promise;
+    };
+    const making = provision(holder.row).catch(() => {});
+    await begun.promise;
+    const made = await runOf(at, waiter.row);
+    const waiting = createProvision(world.deps)(made.run);
+    made.controller.abort(new LostError('lost'));
+    await expect(waiting).rejects.toThrow();
+    held.reject(new Error('over'));
+    await making;
+  });
+});

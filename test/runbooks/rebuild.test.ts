@@ -1,0 +1,369 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVault } from '../../src/agents/secrets.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { ActionFailedError, LockedError, ProtectedError } from '../../src/hetzner/refusals.ts';
+import { StackNotFoundError } from '../../src/pulumi/errors.ts';
+import { HttpError } from '../../src/http-client/request.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { createProvision } from '../../src/runbooks/provision.ts';
+import { createRebuild } from '../../src/runbooks/rebuild.ts';
+import { createReconfigure } from '../../src/runbooks/reconfigure.ts';
+import { createResize } from '../../src/runbooks/resize.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { Secret } from '../../src/secret.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { AgentProgram } from '../../stacks/program.ts';
+import {
+  ask,
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  order,
+  waitOver,
+} from '../support/installation.ts';
+import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+  await provisioned();
+});
+
+const device = {
+  nodeId: 'd1',
+  name: 'agent-a1.tail.ts.net',
+  hostname: 'agent-a1',
+  addresses: ['100.64.0.1'],
+  tags: ['tag:agent'],
+};
+
+/** A running agent, as its provision has left it. */
+async function provisioned(): Promise<void> {
+  await order(at, 'a1');
+  const { row, claim: mine } = await claim(at);
+  await createProvision(world.deps)((await runOf(at, row)).run);
+  const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
+  await succeed(at.database, mine, { kind: 'running', outputs });
+  world.devices.length = 0;
+  const made = server('a1', 4711);
+  made.labels['operation-id'] = row.operation_id;
+  world.servers.push(made);
+  world.sshKeys.push(sshKey('a1', 8));
+  world.devices.push({ ...device });
+  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+  clear();
+}
+
+function clear(): void {
+  world.calls.length = 0;
+  world.programs.length = 0;
+}
+
+type Kind = 'reconfigure' | 'resize' | 'rebuild';
+
+async function attempt(kind: Kind) {
+  const { row, claim: mine } = await claim(at);
+  const made = await runOf(at, row, world);
+  const create = { reconfigure: createReconfigure, resize: createResize, rebuild: createRebuild }[kind];
+  return { ...made, mine, row, work: () => create(world.deps)(made.run) };
+}
+const first = async (kind: Kind, parameters?: { plan: string }) => {
+  await ask(at, 'a1', kind, parameters);
+  return attempt(kind);
+};
+/** The try after one that failed. */
+async function next(kind: Kind, { mine }: Awaited<ReturnType<typeof attempt>>) {
+  await settleFailure(at, mine, { error: new RetryableError('no answer'), step: 'verifying' });
+  await waitOver(at);
+  clear();
+  return attempt(kind);
+}
+const inputs = async () => (await getAgent(at.database, 'a1')).inputs as unknown as AgentInputs;
+const keys = async () =>
+  createVault(new Secret('passphrase')).open('a1', (await getAgent(at.database, 'a1')).secrets!);
+const programs = () => world.programs as AgentProgram[];
+
+describe('reconfigure', () => {
+  test('is an up of what was bought, with the playbook of now, and a healthy answer', async () => {
+    const before = await inputs();
+    world.deps.settings.configurationVersion = 'v2';
+    const { work, row } = await first('reconfigure');
+    expect(await work()).toEqual({ kind: 'reconfigured', outputs: { ...OUTPUTS, tailnetNodeId: 'd1' } });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step configuring',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    const expected = { ...before, configurationVersion: 'v2', configuredBy: row.operation_id };
+    expect(programs()[0]).toMatchObject({ inputs: expected, found: { serverId: '4711', sshKeyId: '8' } });
+    expect(await inputs()).toEqual(expected);
+  });
+
+  test('after a lost attempt asks for the same once more, the state being cleared first', async () => {
+    const one = await first('reconfigure');
+    await one.work();
+    const applied = await inputs();
+    await (await next('reconfigure', one)).work();
+    expect(await inputs()).toEqual(applied);
+    expect(world.calls.slice(0, 4)).toEqual([
+      'step preparing',
+      'refresh agent',
+      'step configuring',
+      'up agent',
+    ]);
+  });
+
+  test('never makes a server: where there is none it is given up', async () => {
+    world.servers.length = 0;
+    await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild makes another');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+});
+
+describe('resize', () => {
+  test('off, another type with the same disk, on, a healthy answer; then the inputs say so', async () => {
+    const before = await inputs();
+    const { work } = await first('resize', { plan: 'pro' });
+    expect(await work()).toEqual({
+      kind: 'resized',
+      outputs: { ...OUTPUTS, tailnetNodeId: 'd1' },
+      plan: 'pro',
+    });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step stopping_server',
+      'shut down 4711',
+      'step resizing_server',
+      'up agent',
+      'step starting_server',
+      'power on 4711',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    expect(await inputs()).toEqual({ ...before, serverType: 'cx33', keepDisk: true });
+    expect(programs()[0]!.inputs).toEqual(await inputs());
+  });
+
+  test('a server whose type could not be changed goes on as it was', async () => {
+    const before = await inputs();
+    world.answers['up agent'] = [new RetryableError('resource_unavailable')];
+    await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('resource_unavailable');
+    expect(world.calls.at(-1)).toBe('power on 4711');
+    expect(world.servers[0]!.status).toBe('running');
+    expect(await inputs()).toEqual(before);
+  });
+
+  test('a disk that would have to shrink is found out before the agent is switched off', async () => {
+    world.servers[0]!.primary_disk_size = 160;
+    await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('a disk cannot shrink');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+});
+
+describe('rebuild', () => {
+  test('key, disk, device, join, configuration: in this order', async () => {
+    const before = { inputs: await inputs(), keys: await keys() };
+    const { work, row, lines } = await first('rebuild');
+    expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
+    expect(world.calls).toEqual([
+      'step preparing',
+      'step renewing_key',
+      'renew-key agent',
+      'step reinstalling_server',
+      'rebuild 4711',
+      'delete device d1',
+      'delete key k1',
+      'step joining_network',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    expect(world.installed).toEqual([{ image: 'debian-12', userData: 'user data' }]);
+    expect(lines.join()).not.toContain('user data');
+    const after = { inputs: await inputs(), keys: await keys() };
+    expect(after.inputs).toEqual({
+      ...before.inputs,
+      joinName: world.vault.joinName('a1', 2),
+      hostPublicKey: after.keys.hostPublicKey,
+      keyGeneration: before.inputs.keyGeneration + 1,
+      configuredBy: `${row.operation_id} 1`,
+    });
+    expect(after.keys.sshPrivateKey).toBe(before.keys.sshPrivateKey);
+    expect(after.keys.hostPrivateKey).not.toBe(before.keys.hostPrivateKey);
+    expect(after.keys.nextHostPrivateKey).not.toBe(before.keys.nextHostPrivateKey);
+    const [renewal, whole] = programs();
+    expect(renewal!.device).toEqual({ tailnetIp: '100.64.0.1', tailnetName: OUTPUTS.tailnetName });
+    expect(whole!.device).toBeUndefined();
+    expect(whole!.secrets.hostPrivateKey).toBe(after.keys.hostPrivateKey);
+  });
+
+  test('an attempt after a lost one installs once more, with another generation', async () => {
+    const one = await first('rebuild');
+    await one.work();
+    const before = await inputs();
+    world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
+    const two = await next('rebuild', one);
+    await two.work();
+    expect(world.calls.slice(0, 4)).toEqual([
+      'step preparing',
+      'refresh agent',
+      'step renewing_key',
+      'renew-key agent',
+    ]);
+    expect(world.calls).toContain('delete device d2');
+    expect(await inputs()).toMatchObject({
+      keyGeneration: before.keyGeneration + 1,
+      configuredBy: `${two.row.operation_id} 2`,
+    });
+  });
+
+  test('the key just made is kept, those of lost creates are revoked', async () => {
+    world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' }, { id: 'k9', description: 'agent-a12 1' });
+    await (await first('rebuild')).work();
+    expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k9']);
+  });
+
+  test('nothing happens to the server where its key cannot be made', async () => {
+    world.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
+    const before = { inputs: await inputs(), keys: await keys() };
+    await expect((await first('rebuild')).work()).rejects.toThrow('Tailscale answered 500');
+    expect(world.servers[0]!.status).toBe('running');
+    expect(world.calls).not.toContain('delete device d1');
+    // It still shows its host key, and can be configured again.
+    expect(await keys()).toEqual(before.keys);
+    expect(await inputs()).toEqual({
+      ...before.inputs,
+      joinName: world.vault.joinName('a1', 2),
+      keyGeneration: 2,
+    });
+  });
+
+  describe('that Hetzner refuses', () => {
+    const all = async () => ({
+      inputs: await inputs(),
+      keys: await keys(),
+      server: { ...world.servers[0]! },
+    });
+
+    test.each([
+      ['rebuild', { delete: false, rebuild: true }],
+      ['both', { delete: true, rebuild: true }],
+    ])('is refused before anything is touched: protection from %s', async (_, protection) => {
+      world.servers[0]!.protection = protection;
+      const before = await all();
+      const refused = (await first('rebuild')).work();
+      await expect(refused).rejects.toThrow(/protected at Hetzner .* nothing has been touched/);
+      await expect(refused).rejects.toBeInstanceOf(PermanentError);
+      expect(world.calls).toEqual(['step preparing']);
+      expect(await all()).toEqual(before);
+      expect(world.devices).toHaveLength(1);
+    });
+
+    test('waits for what holds the server', async () => {
+      world.servers[0]!.locked = true;
+      const { getServer } = world.deps.hetzner;
+      let looks = 0;
+      world.deps.hetzner.getServer = async (id) => {
+        looks += 1;
+        if (looks > 1) world.servers[0]!.locked = false;
+        return structuredClone(await getServer(id));
+      };
+      const work = (await first('rebuild')).work();
+      await work;
+      expect(looks).toBeGreaterThan(1);
+      expect(world.calls).toContain('rebuild 4711');
+    });
+
+    test.each([
+      ['protected', new ProtectedError('rebuild is protected for this server (protected)')],
+      ['locked for good', new LockedError('server is locked (locked)')],
+      ['invalid', new HttpError(422, 'invalid input in field image', 'invalid_input')],
+      ['an action that failed', new ActionFailedError('ended in an error')],
+    ])('at the last moment leaves an agent that goes on as it was: %s', async (_, error) => {
+      world.answers.rebuild = [error];
+      const before = await all();
+      world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });
+      await expect((await first('rebuild')).work()).rejects.toBe(error);
+      expect(world.calls).not.toContain('power off 4711');
+      expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d1']);
+      expect(world.servers[0]).toEqual(before.server);
+      // It can still be configured: it shows the keys that it showed before.
+      expect(await keys()).toEqual(before.keys);
+      const joinName = world.vault.joinName('a1', 2);
+      expect(await inputs()).toEqual({ ...before.inputs, joinName, keyGeneration: 2 });
+      // The key that was made for it lets nothing in.
+      expect(world.tailnetKeys).toEqual([]);
+    });
+
+    test('is switched on again where the failed action has switched it off', async () => {
+      const error = new ActionFailedError('the host is on fire');
+      world.deps.hetzner.rebuild = async () => {
+        world.servers[0]!.status = 'off';
+        throw error;
+      };
+      world.deps.hetzner.getServer = async (id) =>
+        structuredClone(world.servers.find((one) => String(one.id) === id));
+      await expect((await first('rebuild')).work()).rejects.toBe(error);
+      expect(world.calls).toContain('power on 4711');
+    });
+
+    test('perhaps: without an answer nobody knows which keys it shows, and the next attempt decides', async () => {
+      world.answers.rebuild = [new RetryableError('no answer')];
+      const before = await keys();
+      await expect((await first('rebuild')).work()).rejects.toThrow('no answer');
+      expect((await keys()).hostPrivateKey).not.toBe(before.hostPrivateKey);
+      expect(world.devices).toHaveLength(1);
+    });
+  });
+
+  test('of a server that has lost its labels is of that server, and a namesake of somebody else’s is never touched', async () => {
+    world.servers[0]!.labels = { backup: 'nightly' };
+    await (await first('rebuild')).work();
+    expect(world.calls).toContain('rebuild 4711');
+    await at.empty();
+    world = createWorld(at);
+    await provisioned();
+    world.servers.splice(0, 1, { ...server('a1', 99), labels: { owner: 'somebody' } });
+    await expect((await first('rebuild')).work()).rejects.toThrow('Server agent-a1 (99)');
+    expect(world.calls).toEqual(['step preparing']);
+  });
+
+  test('a device that joins while the disk is installed is the new one, and stays', async () => {
+    const { rebuild } = world.deps.hetzner;
+    world.deps.hetzner.rebuild = async (...args) => {
+      await rebuild(...args);
+      world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
+    };
+    await (await first('rebuild')).work();
+    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d2']);
+  });
+
+  test('a server that is gone is made again, the state having forgotten it', async () => {
+    world.servers.length = 0;
+    await (await first('rebuild')).work();
+    expect(world.calls).toEqual([
+      'step preparing',
+      'refresh agent',
+      'delete device d1',
+      'step joining_network',
+      'up agent',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+    await at.empty();
+    await provisioned();
+    world.servers.length = 0;
+    await (await first('rebuild')).work();
+    expect(world.calls).toContain('up agent new');
+  });
+});

@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { jsonText } from '../../../src/database/storable.ts';
+import { PermanentError } from '../../../src/errors.ts';
+import { createDestroy } from '../../../src/runbooks/destroy.ts';
+import { applyEffect } from '../../../src/operations/effects.ts';
+import { findResources } from '../../../src/runbooks/steps/own-server.ts';
+import { createRefresh } from '../../../src/runbooks/refresh.ts';
+import { createRestart } from '../../../src/runbooks/restart.ts';
+import type { Runbook } from '../../../src/operations/attempt.ts';
+import { createStart } from '../../../src/runbooks/start.ts';
+import { createStop } from '../../../src/runbooks/stop.ts';
+import { type Installation, openInstallation, order } from '../../support/installation.ts';
+import { createWorld, runOf, server, sshKey, type World } from '../../support/runbook.ts';
+
+let at: Installation;
+let world: World;
+let operationId: string;
+let made: Awaited<ReturnType<typeof runOf>>;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+  world.servers.push(server('a1', 4711));
+  world.sshKeys.push(sshKey('a1', 8));
+  world.firewalls.push({ id: 77, name: 'agents-default', labels: {} });
+  world.devices.push({
+    nodeId: 'd1',
+    name: 'agent-a1.tail.ts.net',
+    hostname: 'agent-a1',
+    addresses: ['100.64.0.1'],
+    tags: ['tag:agent'],
+  });
+  const operation = await order(at, 'a1');
+  operationId = operation.operation_id;
+  await record('4711');
+  await at.database.updateTable('agents').set({ status: 'running', tailnet_ip: '100.64.0.1' }).execute();
+  made = await runOf(at, operation, world);
+});
+
+/** What the row says of its server. */
+async function record(serverId: string | null) {
+  const inputs = jsonText({ operationId, firewallId: 77, sshPublicKey: 'ssh-ed25519 MINE agent' });
+  await at.database.updateTable('agents').set({ server_id: serverId, inputs }).execute();
+}
+
+const deps = () => ({ ...world.deps, shutdownSeconds: 0 });
+const runbooks: Record<string, () => Runbook> = {
+  start: () => createStart(deps()),
+  stop: () => createStop(deps()),
+  restart: () => createRestart(deps()),
+  refresh: () => createRefresh(deps()),
+};
+const all = () => ({ 'agent-id': 'a1', 'managed-by': 'agents', 'operation-id': operationId });
+
+describe('a server whose labels were replaced', () => {
+  test.each(
+    Object.keys(runbooks).flatMap((kind) => [
+      [kind, 'no agent’s'],
+      [kind, 'another agent’s'],
+    ]),
+  )('is found by its id at a %s, and gets them back (%s)', async (kind, whose) => {
+    const other = whose === 'no agent’s' ? {} : { 'agent-id': 'a2', 'managed-by': 'agents' };
+    world.servers[0]!.labels = { backup: 'nightly', ...other };
+    await runbooks[kind]!()(made.run);
+    expect(world.servers[0]!.labels).toEqual({ backup: 'nightly', ...all() });
+    expect(made.lines).toContain('agent-a1 (4711) had lost its labels: put back');
+  });
+
+  test('and which was renamed is found by its id', async () => {
+    Object.assign(world.servers[0]!, { name: 'renamed-by-hand', labels: {} });
+    await runbooks.stop!()(made.run);
+    expect(world.servers[0]!.status).toBe('off');
+  });
+
+  test('is destroyed with its agent, and its key by its public part', async () => {
+    world.servers[0]!.labels = {};
+    world.sshKeys[0] = { id: 8, name: 'agent-a1', labels: {}, public_key: 'ssh-ed25519 MINE' };
+    await createDestroy(world.deps)(made.run);
+    expect([world.servers, world.sshKeys]).toEqual([[], []]);
+  });
+});
+
+describe('a server that is not the agent’s own', () => {
+  test('by its name alone is neither switched nor taken for the agent’s, and no rebuild is advised', async () => {
+    made.run.agent.server_id = null;
+    world.servers[0]!.labels = { owner: 'somebody' };
+    const refused = runbooks.stop!()(made.run);
+    await expect(refused).rejects.toBeInstanceOf(PermanentError);
+    await expect(refused).rejects.toThrow(/^Server agent-a1 \(4711\) has the name .* it is left alone/);
+    await expect(refused).rejects.not.toThrow('rebuild');
+    await createDestroy(world.deps)(made.run);
+    expect(world.servers).toHaveLength(1);
+    expect(made.lines.join()).toContain('agent-a1 (4711) has the name or the labels of this agent');
+  });
+
+  test('by its labels alone outlives the agent’s destroy', async () => {
+    const shop = { ...server('a1', 50), name: 'shop', labels: all() };
+    const b = { ...server('b', 51), labels: { ...all(), 'operation-id': 'of b' } };
+    world.servers.push(shop, b);
+    await createDestroy(world.deps)(made.run);
+    expect(world.servers).toEqual([shop, b]);
+  });
+
+  test('by name and label is left alone, though the row has its id', async () => {
+    world.servers.splice(0, 1, server('b', 4711));
+    for (const kind of Object.keys(runbooks))
+      await expect(runbooks[kind]!()(made.run)).rejects.toThrow('recorded as agent a1');
+    await createDestroy(world.deps)(made.run);
+    expect(world.servers).toHaveLength(1);
+    expect(world.servers[0]).toMatchObject({ status: 'running', labels: { 'agent-id': 'b' } });
+  });
+});
+
+test.each([
+  ['its labels', () => ({ 'agent-id': 'a1', 'managed-by': 'agents' })],
+  ['its provision', () => ({ 'operation-id': operationId, backup: 'nightly' })],
+])('before its id is recorded a server is known by its name and %s', async (_, labels) => {
+  world.servers[0]!.labels = labels();
+  const agent = { ...made.run.agent, server_id: null };
+  expect(await findResources(world.deps.hetzner, agent)).toEqual({ serverId: '4711', sshKeyId: '8' });
+  world.servers[0]!.name = 'another';
+  expect(await findResources(world.deps.hetzner, agent)).toEqual({ sshKeyId: '8' });
+});
+
+test('an SSH key without labels is known by its public part, and gets them back before it is imported', async () => {
+  world.sshKeys[0] = { id: 8, name: 'agent-a1', labels: { team: 'x' }, public_key: 'ssh-ed25519 MINE' };
+  expect(await findResources(world.deps.hetzner, made.run.agent)).toMatchObject({ sshKeyId: '8' });
+  expect(world.sshKeys[0]!.labels).toEqual({ team: 'x', ...all() });
+  world.sshKeys[0] = { ...world.sshKeys[0]!, labels: {}, public_key: 'ssh-ed25519 OTHER' };
+  expect(await findResources(world.deps.hetzner, made.run.agent)).toEqual({ serverId: '4711' });
+});
+
+describe('a firewall that was taken off by hand', () => {
+  beforeEach(() => {
+    world.servers[0]!.public_net.firewalls = [];
+  });
+
+  test.each(Object.keys(runbooks))('is put back by a %s, which says so', async (kind) => {
+    const effect = await runbooks[kind]!()(made.run);
+    expect(world.servers[0]!.public_net.firewalls).toEqual([{ id: 77 }]);
+    expect(made.lines).toContain('agent-a1 (4711) was not under the firewall 77: put back');
+    if (kind === 'refresh') expect(effect).toMatchObject({ kind: 'refreshed', health: 'healthy' });
+  });
+
+  test('comes before the state is brought up to date', async () => {
+    await runbooks.refresh!()(made.run);
+    expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
+      'label servers 4711',
+      'firewall 77 4711',
+      'refresh agent',
+    ]);
+  });
+
+  test('and deleted leaves an agent that a refresh does not call healthy', async () => {
+    world.firewalls.length = 0;
+    const effect = await runbooks.refresh!()(made.run);
+    const error = 'The firewall 77 is no longer at Hetzner: agent-a1 is without it';
+    expect(effect).toEqual({ kind: 'unhealthy', error });
+    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  });
+});

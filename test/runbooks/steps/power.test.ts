@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { PermanentError, RetryableError } from '../../../src/errors.ts';
+import { createRestart } from '../../../src/runbooks/restart.ts';
+import type { Runbook } from '../../../src/operations/attempt.ts';
+import { createStart } from '../../../src/runbooks/start.ts';
+import { createStop } from '../../../src/runbooks/stop.ts';
+import { type Installation, openInstallation, order } from '../../support/installation.ts';
+import { createWorld, runOf, server, type World } from '../../support/runbook.ts';
+
+let at: Installation;
+let world: World;
+beforeAll(async () => {
+  at = await openInstallation();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  world = createWorld(at);
+  world.servers.push(server('a1', 4711));
+  world.devices.push({
+    nodeId: 'd1',
+    name: 'agent-a1.tail.ts.net',
+    hostname: 'agent-a1',
+    addresses: ['fd7a::1', '100.64.0.1'],
+    tags: ['tag:agent'],
+  });
+});
+
+/** The agent's device is known by what its row says. */
+async function recordDevice() {
+  const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
+  await at.database.updateTable('agents').set(device).execute();
+}
+
+async function follow(runbook: Runbook) {
+  const operation = await order(at, 'a1');
+  await recordDevice();
+  const made = await runOf(at, operation, world);
+  return { ...made, effect: await runbook(made.run) };
+}
+const deps = () => ({ ...world.deps, shutdownSeconds: 0 });
+const off = () => {
+  world.servers[0]!.status = 'off';
+};
+
+describe('stop', () => {
+  test('asks the system to shut down, and brings Pulumi’s state up to date', async () => {
+    const { effect } = await follow(createStop(deps()));
+    expect(world.calls).toEqual([
+      'step stopping_server',
+      'shut down 4711',
+      'step refreshing',
+      'refresh agent',
+    ]);
+    expect(effect).toEqual({ kind: 'stopped' });
+  });
+
+  test('cuts the power of a system that does not obey', async () => {
+    world.deaf.add('4711');
+    const { lines } = await follow(createStop(deps()));
+    expect(world.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
+    expect(lines.join()).toContain('has not shut down within 0 s: cutting its power');
+    expect(world.servers[0]!.status).toBe('off');
+  });
+
+  test('of a server that is off already asks for nothing', async () => {
+    off();
+    await follow(createStop(deps()));
+    expect(world.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
+  });
+
+  test('does nothing to a server once the lease is over: another attempt may have begun', async () => {
+    const { run } = await runOf(at, await order(at, 'a1'), world);
+    run.lease.renew(Date.now() - 1);
+    await expect(createStop(deps())(run)).rejects.toThrow('The lease ran out');
+    expect(world.calls).toEqual(['step stopping_server']);
+  });
+});
+
+describe('start', () => {
+  test('switches on, waits for an answer where it was before, and brings Pulumi’s state up to date', async () => {
+    off();
+    const { effect } = await follow(createStart(deps()));
+    expect(world.calls).toEqual([
+      'step starting_server',
+      'power on 4711',
+      'step verifying',
+      'healthy 100.64.0.1',
+      'step refreshing',
+      'refresh agent',
+    ]);
+    expect(effect).toEqual({ kind: 'started' });
+  });
+
+  test('after a kill finds the server on and waits for its answer', async () => {
+    await follow(createStart(deps()));
+    expect(world.calls).not.toContain('power on 4711');
+    expect(world.calls).toContain('healthy 100.64.0.1');
+  });
+
+  test('without a healthy answer has failed', async () => {
+    off();
+    world.answers.healthy = [new RetryableError('No healthy answer')];
+    await expect(follow(createStart(deps()))).rejects.toThrow('No healthy answer');
+  });
+
+  test('is given up at once where only a rebuild can help', async () => {
+    world.devices.length = 0;
+    await expect(follow(createStart(deps()))).rejects.toThrow(PermanentError);
+    await at.empty();
+    world.servers.length = 0;
+    await expect(follow(createStart(deps()))).rejects.toThrow('The server is no longer at Hetzner');
+    expect(world.calls).not.toContain('power on 4711');
+  });
+});
+
+describe('restart', () => {
+  test('is off, on again, and a healthy answer', async () => {
+    const { effect } = await follow(createRestart(deps()));
+    expect(world.calls).toEqual([
+      'step stopping_server',
+      'shut down 4711',
+      'step starting_server',
+      'power on 4711',
+      'step verifying',
+      'healthy 100.64.0.1',
+    ]);
+    expect(effect).toEqual({ kind: 'restarted' });
+  });
+
+  test('after a kill between off and on goes on', async () => {
+    off();
+    await follow(createRestart(deps()));
+    expect(world.calls).toContain('power on 4711');
+    expect(world.calls).not.toContain('shut down 4711');
+  });
+});

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { createReporter } from '../../src/runner/reporter.ts';
+import type { ServiceLink } from '../../src/runner/service-link.ts';
+import { Lease } from '../../src/processes/lease.ts';
+
+type Sent = { record?: { kind: string; lines?: string[] }; step?: string };
+
+/** A service that takes what it is told only when `answer` is called. */
+function setup() {
+  const sent: Sent[] = [];
+  const waiting: (() => void)[] = [];
+  let open = false;
+  const link = {
+    send: async (_route: string, body: object) => {
+      if (!open) await new Promise<void>((resolve) => waiting.push(resolve));
+      sent.push(body as Sent);
+      return {};
+    },
+  } as unknown as ServiceLink;
+  const reporter = createReporter({
+    link,
+    lease: new Lease(Date.now() + 60_000),
+    leaseMs: 60_000,
+    say: () => {},
+    onError: (error) => expect.unreachable(String(error)),
+  });
+  const answer = () => {
+    open = true;
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  return { reporter, sent, answer, lines: () => sent.flatMap(({ record }) => record?.lines ?? []) };
+}
+
+test('of a flood that the service cannot take, the last lines are told, and that there is a gap', async () => {
+  const { reporter, answer, lines, sent } = setup();
+  reporter.step('configuring');
+  for (let line = 0; line < 100_000; line += 1) reporter.log(`line ${line}`);
+  reporter.log(`${'a\n'.repeat(200_000)}the last word`);
+  answer();
+  await reporter.close(20_000);
+  expect(lines().at(-1)).toBe('the last word');
+  expect(lines().filter((line) => /^… \d+ lines are left out/.test(line))).not.toEqual([]);
+  expect(lines().length).toBeLessThan(2_100);
+  expect(sent.filter(({ step }) => step === 'configuring')).toHaveLength(1);
+});
+
+test('lines and steps are told in order', async () => {
+  const { reporter, answer, sent } = setup();
+  reporter.log('one');
+  reporter.step('creating_server');
+  reporter.log('two');
+  reporter.step('configuring');
+  reporter.log('three');
+  answer();
+  await reporter.close(20_000);
+  expect(sent.map(({ record, step }) => step ?? record?.lines?.join())).toEqual([
+    'one',
+    'creating_server',
+    'two',
+    'configuring',
+    'three',
+  ]);
+});

@@ -1,0 +1,239 @@
+import { getAgentForOperation } from '../../src/agents/for-operation.ts';
+import { createVault } from '../../src/agents/secrets.ts';
+import { recordInputs } from '../../src/agents/store.ts';
+import type { HetznerServer, HetznerSshKey } from '../../src/hetzner/hetzner.ts';
+import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
+import type { Executor } from '../../src/pulumi/engine/stack-engine.ts';
+import type { StackResult } from '../../src/pulumi/engine/messages.ts';
+import type { OperationRow } from '../../src/operations/claims.ts';
+import type { DestroyDeps } from '../../src/runbooks/destroy.ts';
+import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
+import { Lease } from '../../src/processes/lease.ts';
+import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
+import type { Run } from '../../src/operations/attempt.ts';
+import { Secret } from '../../src/secret.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import { type Installation, OUTPUTS } from './installation.ts';
+
+type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
+
+/** Everything a runbook reaches, written down in the order in which it is reached, and what each call is answered with. */
+export function createWorld(at: Installation) {
+  const calls: string[] = [];
+  const programs: StackProgram[] = [];
+  const answers: Partial<
+    Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall', Error[]>
+  > = {};
+  const servers: HetznerServer[] = [];
+  const failedServers = new Set<string>();
+  /** Servers whose system does not obey when it is asked to shut down. */
+  const deaf = new Set<string>();
+  const installed: { image: string; userData: string }[] = [];
+  const sshKeys: HetznerSshKey[] = [];
+  const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
+  const devices: TailnetDevice[] = [];
+  /** Names that devices were given, in order. */
+  const names: string[] = [];
+  const takenNames = new Set<string>();
+  const vault = createVault(new Secret('passphrase'));
+  const tailnetKeys: { id: string; description?: string }[] = [];
+  const reach = async (call: string, key: keyof typeof answers = call as Verb): Promise<void> => {
+    calls.push(call);
+    const error = answers[key]?.shift();
+    if (error !== undefined) throw error;
+  };
+  const stack =
+    (verb: Verb) =>
+    async (_: Run, program: StackProgram, options?: object): Promise<StackResult> => {
+      programs.push(program);
+      const mayBeNew = (options as { mayBeNew?: boolean } | undefined)?.mayBeNew ? ' new' : '';
+      await reach(`${verb} ${program.stack}${mayBeNew}`, `${verb} ${program.stack}`);
+      if (verb === 'up' && program.stack === 'foundation') {
+        firewalls.splice(0, 1, { id: 77, name: 'agents-default', labels: { 'managed-by': 'agents' } });
+      }
+      if (verb === 'up' && program.stack === 'agent' && program.device === undefined)
+        join(program.inputs.joinName!);
+      return {
+        outputs: program.stack === 'agent' ? { ...OUTPUTS } : { firewallId: '77' },
+        changes: {},
+        processes: 1,
+      };
+    };
+  /** A server that has joined is where the outputs say. */
+  const join = (hostname: string) => {
+    if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
+    const name = `${hostname}.tail.ts.net`;
+    devices.push({ nodeId: 'n1', name, hostname, addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] });
+  };
+  const labelled = <T extends { labels: Record<string, string> }>(all: T[], labels: Record<string, string>) =>
+    all.filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
+  const remove = <T>(all: T[], matches: (one: T) => boolean) => {
+    const index = all.findIndex(matches);
+    if (index >= 0) all.splice(index, 1);
+  };
+  const status = (id: string, now: string) => {
+    const server = servers.find((one) => String(one.id) === id);
+    if (server !== undefined) server.status = now;
+  };
+  const power = async (call: string, id: string, now: string, key: keyof typeof answers = call as Verb) => {
+    await reach(call, key);
+    status(id, now);
+  };
+  const executor: Executor = {
+    up: stack('up') as Executor['up'],
+    renewKey: async (run, program) => {
+      await stack('renew-key')(run, program);
+      return new Secret('user data');
+    },
+    refresh: stack('refresh'),
+    destroy: stack('destroy'),
+    unlock: async (run, program) => void (await stack('unlock')(run, program)),
+  };
+  const foundations = createFoundationStore(at.database, { evict: async () => {} });
+  const deps: ProvisionDeps & DestroyDeps = {
+    executor,
+    ensureFoundation: (run, project) =>
+      ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
+    recordInputs: (run, { inputs, secrets }) =>
+      recordInputs(at.database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
+    vault,
+    settings: {
+      healthPort: 8088,
+      configurationVersion: 'v1',
+      joinTimeoutSeconds: 180,
+      healthTimeoutSeconds: 1,
+      loginServer: undefined,
+      pollInterval: undefined,
+    },
+    health: {
+      isHealthy: async () => true,
+      untilHealthy: async (tailnetIp) => reach(`healthy ${tailnetIp}`, 'healthy'),
+    },
+    state: {
+      forget: async (name) => reach(`forget ${name}`, 'forget'),
+      prune: async () => {},
+      makeEmpty: async () => false,
+    },
+    goneWithinSeconds: 0,
+    hetzner: {
+      listServers: async (labels) => labelled(servers, labels),
+      listSshKeys: async (labels) => labelled(sshKeys, labels),
+      findFirewall: async (name) => firewalls.find((one) => one.name === name),
+      failedToStart: async (id) => failedServers.has(id),
+      findServerType: async (name) => ({ name, disk: name === 'cx23' ? 40 : 80 }),
+      getServer: async (id) => servers.find((one) => String(one.id) === id),
+      findServer: async (name) => servers.find((one) => one.name === name),
+      findSshKey: async (name) => sshKeys.find((one) => one.name === name),
+      setLabels: async (kind, id, labels) => {
+        await reach(`label ${kind} ${id}`);
+        const one = [...(kind === 'servers' ? servers : sshKeys)].find((each) => String(each.id) === id);
+        one!.labels = labels;
+      },
+      applyFirewall: async (firewallId, id) => {
+        await reach(`firewall ${firewallId} ${id}`, 'firewall');
+        if (firewalls.every((one) => one.id !== firewallId)) return false;
+        servers.find((one) => String(one.id) === id)!.public_net.firewalls.push({ id: firewallId });
+        return true;
+      },
+      powerOn: async (id) => power(`power on ${id}`, id, 'running'),
+      shutDown: async (id) => {
+        await reach(`shut down ${id}`, 'shut down');
+        if (!deaf.has(id)) status(id, 'off');
+      },
+      powerOff: async (id) => power(`power off ${id}`, id, 'off'),
+      rebuild: async (id, system) => {
+        installed.push(system);
+        await power(`rebuild ${id}`, id, 'running', 'rebuild');
+      },
+      deleteServer: async (id) => {
+        await reach(`delete server ${id}`);
+        remove(servers, (one) => String(one.id) === id);
+      },
+      deleteSshKey: async (id) => {
+        await reach(`delete ssh key ${id}`);
+        remove(sshKeys, (one) => String(one.id) === id);
+      },
+    } as ProvisionDeps['hetzner'],
+    tailscale: {
+      listDevices: async () => [...devices],
+      deleteDevice: async (id) => {
+        await reach(`delete device ${id}`);
+        remove(devices, (one) => one.nodeId === id);
+      },
+      getDevice: async (id) => devices.find((one) => one.nodeId === id),
+      setDeviceName: async (id, label) => {
+        if (takenNames.has(label)) throw new NameTakenError(label, {});
+        names.push(`${id} ${label}`);
+        const device = devices.find((one) => one.nodeId === id);
+        if (device !== undefined) device.name = `${label}.tail.ts.net`;
+      },
+      listKeys: async () => [...tailnetKeys],
+      deleteKey: async (id) => {
+        await reach(`delete key ${id}`);
+        remove(tailnetKeys, (one) => one.id === id);
+      },
+    } as ProvisionDeps['tailscale'],
+  };
+  return {
+    calls,
+    programs,
+    answers,
+    servers,
+    failedServers,
+    deaf,
+    installed,
+    sshKeys,
+    firewalls,
+    devices,
+    names,
+    takenNames,
+    vault,
+    tailnetKeys,
+    deps,
+    executor,
+  };
+}
+
+export type World = ReturnType<typeof createWorld>;
+
+/** A run of an operation as a worker makes it, with its steps and lines written down. */
+export async function runOf(at: Installation, operation: OperationRow, world?: World) {
+  const steps: string[] = [];
+  const lines: string[] = [];
+  const controller = new AbortController();
+  const run: Run = {
+    operation,
+    agent: await getAgentForOperation(at.database, operation.agent_id),
+    signal: controller.signal,
+    lease: new Lease(Date.now() + 20_000),
+    backendUrl: new Secret('postgres://state'),
+    step: (name) => {
+      if (steps.at(-1) !== name) {
+        steps.push(name);
+        world?.calls.push(`step ${name}`);
+      }
+    },
+    log: (line) => lines.push(line),
+  };
+  return { run, steps, lines, controller };
+}
+
+export function server(agentId: string, id: number): HetznerServer {
+  return {
+    id,
+    name: `agent-${agentId}`,
+    status: 'running',
+    labels: { 'agent-id': agentId, 'managed-by': 'agents' },
+    locked: false,
+    protection: { delete: false, rebuild: false },
+    primary_disk_size: 40,
+    public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' }, firewalls: [{ id: 77 }] },
+  };
+}
+
+/** An SSH key as the stacks make it; its public part is nobody's. */
+export function sshKey(agentId: string, id: number): HetznerSshKey {
+  const labels = { 'agent-id': agentId, 'managed-by': 'agents' };
+  return { id, name: `agent-${agentId}`, labels, public_key: 'ssh-ed25519 AAAA' };
+}

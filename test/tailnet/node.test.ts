@@ -1,0 +1,171 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
+import { createLocalApi } from '../../src/tailnet/local-api.ts';
+import { findHostPlace, proxyCommand } from '../../src/tailnet/node.ts';
+import { tailscaledCommand } from '../../src/tailnet/tailscaled.ts';
+import { Secret } from '../../src/secret.ts';
+
+type Dialled = (socket: Socket, headers: Record<string, unknown>) => void;
+
+/** A socket that answers as tailscaled does. */
+async function tailscaled(answer: RequestListener, dialled?: Dialled): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'as-local-'));
+  const path = join(folder, 's');
+  const server = createServer(answer);
+  if (dialled !== undefined)
+    server.on('upgrade', (request, socket) => dialled(socket as Socket, request.headers));
+  await once(server.listen(path), 'listening');
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+    rmSync(folder, { recursive: true });
+  });
+  return path;
+}
+
+const status =
+  (fields: object): RequestListener =>
+  (request, response) => {
+    expect(request.url).toBe('/localapi/v0/status?peers=false');
+    response.end(JSON.stringify(fields));
+  };
+
+test('the host’s own tailscaled is used where it is logged in', async () => {
+  const whole = await tailscaled(status({ BackendState: 'Running', TUN: true }));
+  const place = await findHostPlace('/usr/bin/tailscale', ['/nowhere/s', whole]);
+  expect(place?.proxyCommand).toBeUndefined();
+  expect(await place?.isUp()).toBe(true);
+
+  const userspace = await tailscaled(status({ BackendState: 'Running', TUN: false }));
+  expect((await findHostPlace('/usr/bin/tailscale', [userspace]))?.proxyCommand).toMatch(
+    new RegExp(`^sh .*/reach-agent.sh /usr/bin/tailscale ${userspace} %h %p$`),
+  );
+  const loggedOut = await tailscaled(status({ BackendState: 'NeedsLogin' }));
+  expect(await findHostPlace('/usr/bin/tailscale', [loggedOut, '/nowhere/s'])).toBeUndefined();
+});
+
+test('a tailscaled of our own touches nothing of the host, and runs where it is told to', () => {
+  const surroundings = {
+    enter: ['nsenter', '--net=/proc/7/ns/net', '--'],
+    tailscale: '/t/tailscale',
+    tailscaled: '/t/tailscaled',
+    loginServer: undefined,
+    environment: {},
+  };
+  expect(tailscaledCommand(surroundings, { socket: '/d/s', stateDir: '/d' })).toEqual([
+    'nsenter',
+    '--net=/proc/7/ns/net',
+    '--',
+    '/t/tailscaled',
+    '--tun=userspace-networking',
+    '--socket=/d/s',
+    '--statedir=/d',
+    '--port=0',
+  ]);
+});
+
+test('paths with any letters survive OpenSSH and the shell', () => {
+  expect(proxyCommand('/a/tailscale', '/b/s')).toMatch(/reach-agent.sh \/a\/tailscale \/b\/s %h %p$/);
+  const odd = proxyCommand("/it's here/tailscale", '/100%/s');
+  expect(odd.slice(odd.indexOf("'/it"))).toBe(`'/it'\\''s here/tailscale' /100%%/s %h %p`);
+});
+
+/** A tailscale command that leads to what stands in for an agent once it has been asked so often for a path. */
+function pathAfter(pings: number): { tailscale: string; said: () => string[] } {
+  const dir = mkdtempSync(join(tmpdir(), 'as-reach-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const [tailscale, log] = [join(dir, 'tailscale'), join(dir, 'log')];
+  const script = `#!/bin/sh
+echo "$*" >>'${log}'
+test "$2" != nc || exec cat
+test "$(wc -l <'${log}')" -gt ${pings}
+`;
+  writeFileSync(tailscale, script, { mode: 0o755 });
+  return { tailscale, said: () => readFileSync(log, 'utf8').trim().split('\n') };
+}
+
+test.each([
+  ['there is a path', 0, 1],
+  ['there is one a moment later', 2, 3],
+  ['nothing answers', 1000, 11],
+])('SSH is led to an agent when %s', (_, pings, asked) => {
+  const { tailscale, said } = pathAfter(pings);
+  const command = proxyCommand(tailscale, '/s').replace('%h', '100.64.0.7').replace('%p', '22');
+  expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(
+    'SSH-2.0',
+  );
+  expect(said().slice(0, -1)).toEqual(
+    Array(asked).fill('--socket=/s ping --c=1 --timeout=300ms -- 100.64.0.7'),
+  );
+  expect(said().at(-1)).toBe('--socket=/s nc -- 100.64.0.7 22');
+});
+
+test('joining says as whom, lets nobody in and leaves the host’s names alone', async () => {
+  const calls: [string, object | undefined][] = [];
+  const path = await tailscaled(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    calls.push([`${request.method} ${request.url}`, body === '' ? undefined : JSON.parse(body)]);
+    response.writeHead(204).end();
+  });
+  const authKey = new Secret('tskey-auth-1');
+  await createLocalApi(path).join({ authKey, hostname: 'controller-1', loginServer: 'http://c' });
+  const UpdatePrefs = {
+    ControlURL: 'http://c',
+    Hostname: 'controller-1',
+    WantRunning: true,
+    ShieldsUp: true,
+    RouteAll: false,
+    CorpDNS: false,
+  };
+  expect(calls).toEqual([
+    ['POST /localapi/v0/start', { AuthKey: 'tskey-auth-1', UpdatePrefs }],
+    ['POST /localapi/v0/login-interactive', undefined],
+  ]);
+});
+
+test('a health check goes through tailscaled and nowhere else', async () => {
+  const asked: string[] = [];
+  const path = await tailscaled(
+    (_request, response) => response.end(),
+    (socket, headers) => {
+      expect([headers['dial-host'], headers['dial-port'], headers.upgrade]).toEqual([
+        '100.64.0.7',
+        '8088',
+        'ts-dial',
+      ]);
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ts-dial\r\n\r\n');
+      socket.on('data', (data) => {
+        asked.push(String(data).split('\r\n')[0]!);
+        const answer = asked.length === 1 ? '200 OK' : '503 Service Unavailable';
+        socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`);
+      });
+    },
+  );
+  const health = createHealthCheck((ip) => `http://${ip}:8088/health`, createLocalApi(path).dial);
+  expect(await health.isHealthy('100.64.0.7')).toBe(true);
+  expect(await health.isHealthy('100.64.0.7')).toBe(false);
+  expect(asked).toEqual(['GET /health HTTP/1.1', 'GET /health HTTP/1.1']);
+});
+
+test('an address that is none of the tailnet’s is not dialled by other ways', async () => {
+  const path = await tailscaled((_request, response) =>
+    response.writeHead(200, { 'dial-self': 'true', 'dial-addr': '127.0.0.1:1' }).end(),
+  );
+  await expect(createLocalApi(path).dial('100.64.0.9', 22, AbortSignal.timeout(1000))).rejects.toThrow(
+    '100.64.0.9 port 22 over the tailnet: there is no such device',
+  );
+  const failing = await tailscaled((_request, response) =>
+    response.writeHead(502).end('dial failure: connection refused\n'),
+  );
+  await expect(createLocalApi(failing).dial('100.64.0.9', 22, AbortSignal.timeout(1000))).rejects.toThrow(
+    'connection refused',
+  );
+});

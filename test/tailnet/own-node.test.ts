@@ -1,0 +1,176 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
+import { findProcesses } from '../../src/processes/find.ts';
+import { openOwnPlace } from '../../src/tailnet/own-node.ts';
+import { makeControllerKey } from '../../src/tailscale/controller-key.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
+import { createLog } from '../../src/log.ts';
+import { RELAY_OVER_HTTP } from '../../sandbox/tailscale/headscale/headscale.ts';
+import { Secret } from '../../src/secret.ts';
+import {
+  eventually,
+  openRealTailnet,
+  type RealTailnet,
+  tools,
+  whyNot,
+} from '../sandbox/tailscale/real-tailnet.ts';
+import { makeKey, tokens } from '../sandbox/tailscale/setup.ts';
+
+const limit = { timeout: 60_000 };
+const hostname = 'controller-test-1';
+
+let tailnet: RealTailnet;
+let enter: string[];
+let agentAddress: string;
+let keys = 0;
+let former: string | undefined;
+beforeAll(async () => {
+  if (whyNot !== undefined) return;
+  tailnet = await openRealTailnet();
+  ({ enter } = await tailnet.world.attach({ name: 'controller', ipv4: '198.18.1.1' }));
+  const agent = await tailnet.machine('agent-1');
+  agentAddress = await agent.join((await makeKey(tailnet)).key);
+  for (const port of [22, 8088]) await agent.serve(port);
+}, 60_000);
+beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
+afterAll(() => tailnet?.close());
+
+async function open({ isTemporary = false, name = 'place' } = {}) {
+  const stateDir = join(tailnet.dir, name);
+  mkdirSync(stateDir, { recursive: true });
+  const tailscale = createTailscaleClient({
+    credential: { kind: 'api-key', key: new Secret(tokens.tailscaleApiKey) },
+    tailnet: '-',
+    baseUrl: tailnet.url,
+    loginServer: undefined,
+  });
+  return openOwnPlace({
+    surroundings: async () => ({
+      enter,
+      tailscale: tools.tailscale,
+      tailscaled: tools.tailscaled,
+      loginServer: tailnet.headscale.loginServer,
+      environment: RELAY_OVER_HTTP,
+    }),
+    stateDir,
+    socket: join(stateDir, 's'),
+    hostname,
+    environment: { ...tailnet.world.environment, PLACE_TEST: tailnet.dir },
+    makeKey: (hostname) => {
+      keys += 1;
+      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: former });
+    },
+    isTemporary,
+    isKnown: tailscale.hasDevice,
+    tellDevice: (id) => {
+      former = id;
+    },
+    log: createLog('/dev/null'),
+    lookMs: 100,
+    askMs: 200,
+  });
+}
+
+const controllers = async () =>
+  (await tailnet.call('GET', `/tailnet/-/devices?hostname=${hostname}`)).body.devices;
+const processes = () => findProcesses((environment) => environment.get('PLACE_TEST') === tailnet.dir);
+
+test('a place of our own joins by itself, and health checks and SSH go through it', limit, async () => {
+  const place = await open();
+  try {
+    const health = createHealthCheck((ip) => `http://${ip}:8088/health`, place.dial);
+    await health.untilHealthy(agentAddress, { timeoutSeconds: 20, signal: new AbortController().signal });
+    expect(await place.isUp()).toBe(true);
+    expect(await controllers()).toMatchObject([{ tags: ['tag:controller'], connectedToControl: true }]);
+    expect(await health.isHealthy('100.64.99.99')).toBe(false);
+
+    const command = place.proxyCommand!.replace('%h', agentAddress).replace('%p', '22');
+    const proxy = spawn('sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'] });
+    proxy.stdin.write('GET / HTTP/1.0\r\n\r\n');
+    const [answer] = await once(proxy.stdout, 'data');
+    expect(String(answer)).toContain('200 OK');
+    proxy.kill();
+    const { stdout: list } = await promisify(execFile)('ps', ['-ww', '-eo', 'args']);
+    expect(list).not.toContain('hskey-auth');
+  } finally {
+    await place.stop();
+  }
+  expect(processes()).toEqual([]);
+});
+
+test('a later start is the same device, without a new key; so is a start after a kill', limit, async () => {
+  const [before] = await controllers();
+  const place = await open();
+  try {
+    await eventually(() => place.isUp());
+    const [killed] = processes();
+    process.kill(killed!, 'SIGKILL');
+    await eventually(async () => processes().some((pid) => pid !== killed) && (await place.isUp()));
+    const connection = await place.dial(agentAddress, 8088, AbortSignal.timeout(10_000));
+    connection.destroy();
+    expect(await controllers()).toMatchObject([{ id: before.id, addresses: before.addresses }]);
+    expect(keys).toBe(1);
+  } finally {
+    await place.stop();
+  }
+});
+
+test('a place whose device was removed takes another; what was called so before is gone', limit, async () => {
+  const place = await open();
+  try {
+    await eventually(() => place.isUp());
+    const [before] = await controllers();
+    await tailnet.call('DELETE', `/device/${before.id}`);
+    await eventually(async () => {
+      const [now] = await controllers();
+      return now !== undefined && now.id !== before.id && (await place.isUp());
+    });
+    expect(await controllers()).toHaveLength(1);
+    expect(keys).toBe(2);
+  } finally {
+    await place.stop();
+  }
+  // The same while it is not running.
+  const [removed] = await controllers();
+  await tailnet.call('DELETE', `/device/${removed.id}`);
+  const later = await open();
+  try {
+    await eventually(() => later.isUp());
+    expect(await controllers()).toHaveLength(1);
+    expect(keys).toBe(3);
+  } finally {
+    await later.stop();
+  }
+});
+
+test('another device of its name is left alone: it may be another installation’s', limit, async () => {
+  const place = await open();
+  try {
+    await eventually(() => place.isUp());
+    const [before] = await controllers();
+    former = undefined;
+    const other = await open({ name: 'other' });
+    try {
+      await eventually(async () => (await other.isUp()) && (await controllers()).length === 2);
+      expect((await controllers()).map(({ id }: { id: string }) => id)).toContain(before.id);
+    } finally {
+      await other.stop();
+    }
+  } finally {
+    await place.stop();
+    for (const { id } of await controllers()) await tailnet.call('DELETE', `/device/${id}`);
+  }
+});
+
+test('a place for a while leaves no device behind', limit, async () => {
+  const place = await open({ isTemporary: true, name: 'temporary' });
+  await eventually(() => place.isUp());
+  expect(await controllers()).toMatchObject([{ isEphemeral: true, connectedToControl: true }]);
+  await place.stop();
+  await eventually(async () => (await controllers()).length === 0);
+});

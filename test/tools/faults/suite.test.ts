@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { runSuite } from '../../../tools/faults/suite.ts';
+import { lacking, toolEnvironment } from './tools.ts';
+
+const ROUNDS = 5;
+
+test(`${ROUNDS} random rounds on a real installation violate nothing`, { timeout: 400_000 }, async ({
+  skip,
+}) => {
+  const reason = lacking();
+  skip(reason !== undefined, reason);
+  const report = await runSuite({
+    rounds: ROUNDS,
+    seed: 1,
+    workers: 2,
+    tools: toolEnvironment(),
+    say: () => {},
+  });
+  expect(report.violations, `what was seen is in ${report.dump}`).toEqual([]);
+  expect(report.rounds).toBe(ROUNDS);
+  expect(report.orders).toBeGreaterThan(2);
+  expect(report.counts['kill worker']).toBeGreaterThan(0);
+  expect(report.lost).toBeGreaterThan(0);
+});

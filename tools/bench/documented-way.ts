@@ -1,0 +1,110 @@
+import { serverFor } from '../../src/agents/plans.ts';
+import { type AgentKeys, generateAgentKeys } from '../../src/agents/secrets.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
+import { HEALTH_PORT } from '../../src/connections/connections.ts';
+import { configureEnvironment } from '../../src/pulumi/engine/stack-engine.ts';
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { Secret } from '../../src/secret.ts';
+import { agentName } from '../../stacks/inputs.ts';
+import type { StackProgram } from '../../stacks/program.ts';
+import type { DocumentedClient } from './documented/client.ts';
+import type { Manner } from './documented/messages.ts';
+import type { Side } from './side.ts';
+
+export interface DocumentedDeps {
+  client: DocumentedClient;
+  sandbox: SandboxFile;
+  /** What the service has found out and its own agents are given too. */
+  shared: { firewallId: number; location: string; plan: string; configurationVersion: string };
+  configure: { path: string; ansibleBin: string | undefined; logDir: string };
+  /** Folder for the CLI's own files, so that the user's stay as they are. */
+  pulumiHome: string;
+}
+
+/**
+ * The documented way on the service's own sandbox, state database and passphrase, with the inputs that the service would give the agent. A provision
+ * ends when `up` has returned the outputs; nobody asks whether the agent is healthy, and no row is written.
+ */
+export function documentedWay(deps: DocumentedDeps, manner: Manner): Side {
+  const { client } = deps;
+  const names = new Set<string>();
+  return {
+    name: manner === 'calls' ? 'as documented' : 'documented example',
+    provision: async (agentId) => {
+      const keys = generateAgentKeys(agentId);
+      names.add(agentName(agentId));
+      const outputs = await client.run({
+        verb: 'provision',
+        manner,
+        stackName: agentName(agentId),
+        program: programFor(deps, agentId, keys),
+        environment: environmentFor(deps, agentId, keys),
+      });
+      if (!String(outputs.tailnetIp).startsWith('100.'))
+        throw new Error(`The documented way gave no tailnet address: ${JSON.stringify(outputs)}`);
+    },
+    destroy: async (agentId) => {
+      await client.run({ verb: 'destroy', manner, stackName: agentName(agentId) });
+    },
+    tidy: () => removeDevices(deps.sandbox, names),
+  };
+}
+
+function programFor({ shared }: DocumentedDeps, agentId: string, keys: AgentKeys): StackProgram {
+  return {
+    stack: 'agent',
+    inputs: {
+      agentId,
+      operationId: crypto.randomUUID(),
+      project: 'default',
+      location: shared.location,
+      ...serverFor(shared.plan, shared.location),
+      firewallId: shared.firewallId,
+      sshPublicKey: keys.sshPublicKey,
+      hostPublicKey: keys.hostPublicKey,
+      keyGeneration: 1,
+      healthPort: HEALTH_PORT,
+      configurationVersion: shared.configurationVersion,
+      joinTimeoutSeconds: 180,
+    },
+    secrets: { hostPrivateKey: keys.hostPrivateKey },
+  };
+}
+
+/** Backend and credentials by environment, as the documentation has them; nothing that makes the CLI quicker, but for the two that keep it off the network. */
+function environmentFor(
+  { sandbox, configure, pulumiHome }: DocumentedDeps,
+  agentId: string,
+  keys: AgentKeys,
+): Record<string, string> {
+  return {
+    PULUMI_BACKEND_URL: sandbox.pulumiBackendUrl,
+    PULUMI_CONFIG_PASSPHRASE: sandbox.pulumiPassphrase,
+    PULUMI_HOME: pulumiHome,
+    PULUMI_SKIP_UPDATE_CHECK: 'true',
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
+    HCLOUD_TOKEN: sandbox.hcloudToken,
+    HCLOUD_ENDPOINT: sandbox.hcloudEndpoint,
+    TAILSCALE_API_KEY: sandbox.tailscaleApiKey,
+    TAILSCALE_BASE_URL: sandbox.tailscaleBaseUrl,
+    TAILSCALE_TAILNET: '-',
+    ...configureEnvironment(
+      { ...configure, connection: 'simulated', timeoutSeconds: 900, software: {} },
+      { operation: { operation_id: agentId, attempt: 1 } },
+      keys,
+    ),
+  };
+}
+
+/** Devices are in no stack: a destroy leaves them, and they would make every later list longer. */
+async function removeDevices(sandbox: SandboxFile, names: Set<string>): Promise<void> {
+  const tailscale = createTailscaleClient({
+    credential: { kind: 'api-key', key: new Secret(sandbox.tailscaleApiKey) },
+    tailnet: '-',
+    baseUrl: sandbox.tailscaleBaseUrl,
+    loginServer: undefined,
+  });
+  for (const device of await tailscale.listDevices())
+    if (names.has(device.hostname)) await tailscale.deleteDevice(device.nodeId);
+  names.clear();
+}

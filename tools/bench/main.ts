@@ -1,0 +1,179 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Config, readConfig } from '../../src/config/config.ts';
+import { errorMessage } from '../../src/errors.ts';
+import { untilStopped } from '../../src/processes/stop-signals.ts';
+import { explainMissing, type MachineTools } from '../../src/config/machine-tools.ts';
+import { useOwnEnvironment } from '../../src/config/process-environment.ts';
+import { measureAging } from './aging.ts';
+import { type Installation, type InstallationSettings, openInstallation } from './installation.ts';
+import { machineFacts } from './machine.ts';
+import { measureMachines } from './machines.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
+import { measureProvisions } from './provision.ts';
+import { type Results, report } from './report.ts';
+import { measureSweep } from './sweep.ts';
+import { measureWebhook } from './webhook.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const startedAt = performance.now();
+const tell = (line: string) =>
+  console.error(`[${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s] ${line}`);
+
+/** Closes what has been opened, last first, and at once what is opened by somebody who has not noticed the end yet. */
+class Closers {
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  #closed = false;
+
+  add = (close: () => Promise<unknown>): void => {
+    if (this.#closed) void close();
+    else this.#closers.unshift(close);
+  };
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const close of this.#closers) await close().catch(() => {});
+  }
+}
+
+/** Runs the chosen measurements on an installation of their own, and takes it away again whatever happens. */
+async function main(): Promise<number> {
+  let options: Options;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${errorMessage(error)}\n${USAGE}`);
+    return 2;
+  }
+  const stopped = untilStopped();
+  const closers = new Closers();
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-bench-'));
+  try {
+    const measuring = measure(options, folder, closers.add);
+    // After an interruption it fails somewhere, when its processes are taken away.
+    measuring.catch(() => {});
+    const results = await Promise.race([measuring, stopped.promise.then(() => undefined)]);
+    if (results === undefined) {
+      tell('interrupted: stopping everything');
+      return 130;
+    }
+    console.log(`\n${report(results)}`);
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+    return 0;
+  } catch (error) {
+    console.error(`The benchmark has failed: ${errorMessage(error)}`);
+    return 1;
+  } finally {
+    await closers.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function measure(
+  options: Options,
+  folder: string,
+  defer: InstallationSettings['defer'],
+): Promise<Results> {
+  const config = readConfig({
+    ...process.env,
+    MODE: 'sandbox',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    SANDBOX_MACHINES: 'auto',
+  });
+  useOwnEnvironment(process.env, config.childEnvironment);
+  const machineTools = config.tools.machines;
+  const ansibleBin = config.tools.ansible;
+  const results: Results = { machine: machineFacts(root, config.tools.pulumi ?? 'pulumi') };
+  const open: OpenInstallation = async (name, machines = 'simulated') => {
+    const environment = { ...childEnvironment(config), ...machinesEnvironment(machines, machineTools) };
+    const folderOfIt = join(folder, name);
+    const installation = await openInstallation({
+      root,
+      folder: folderOfIt,
+      environment,
+      ansibleBin,
+      defer,
+      tell,
+    });
+    const [postgres] = await installation.watch.rows<{ server_version: string }>('show server_version');
+    results.machine.postgres ??= postgres!.server_version;
+    return installation;
+  };
+  let shared: Promise<Installation> | undefined;
+  const openShared = () => (shared ??= open('main'));
+  for (const measurement of options.measurements) {
+    tell(`measuring: ${measurement}`);
+    Object.assign(results, await MEASURE[measurement](openShared, { ...options, open, machineTools }));
+  }
+  return results;
+}
+
+type OpenInstallation = (name: string, machines?: 'simulated' | 'real') => Promise<Installation>;
+type Measure = (
+  /** The installation that measurements share which are in nobody's way. */
+  openShared: () => Promise<Installation>,
+  options: Options & { open: OpenInstallation; machineTools: MachineTools },
+) => Promise<Partial<Results>>;
+
+const MEASURE: Record<Options['measurements'][number], Measure> = {
+  provision: async (openShared, { rounds }) => {
+    const installation = await openShared();
+    const sides = [installation.ours, ...(await installation.startDocumentedWays())];
+    return { provision: await measureProvisions({ sides, meter: installation.meter, rounds, tell }) };
+  },
+  webhook: async (openShared) => {
+    const installation = await openShared();
+    const api = await installation.startApi();
+    const webhook = await measureWebhook(api, installation.watch, tell);
+    await api.stop();
+    return { webhook };
+  },
+  aging: async (openShared) => {
+    const { service, ours, watch, countStateRows } = await openShared();
+    return { aging: await measureAging({ service, side: ours, watch, countStateRows, tell }) };
+  },
+  sweep: async (_, { open }) => {
+    // Another one: its quota of API calls is whole, and its agents are in nobody's way.
+    const { service, watch, meter, folder } = await open('fleet');
+    const logFile = join(folder, 'sweep.log');
+    const sweep = await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell });
+    // Its thousand agents would be looked after while something else is measured.
+    await service.stop();
+    return { sweep };
+  },
+  machines: async (_, { purchases, open, machineTools }) => {
+    if ('missing' in machineTools)
+      return { machines: { leftOut: `there are none here: ${explainMissing(machineTools.missing)}` } };
+    const installation = await open('machines', 'real');
+    const machines = await measureMachines(installation, { purchases, tell });
+    await installation.service.stop();
+    return { machines };
+  },
+};
+
+function machinesEnvironment(machines: 'simulated' | 'real', tools: MachineTools): Record<string, string> {
+  return { SANDBOX_MACHINES: machines, AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
+}
+
+/** What the measured processes inherit: nothing of the user's own installation. */
+function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record<string, string> {
+  const { pulumi, ansible } = tools;
+  return {
+    ...childEnvironment,
+    // The documented way finds the CLI on the PATH.
+    ...(pulumi === undefined
+      ? {}
+      : {
+          AGENT_STACKS_PULUMI: pulumi,
+          PATH: [dirname(pulumi), childEnvironment.PATH].filter(Boolean).join(delimiter),
+        }),
+    ...(ansible === undefined ? {} : { AGENT_STACKS_ANSIBLE: ansible }),
+    CACHE_DIR: cacheDir,
+    WORKER_CONCURRENCY: '4',
+  };
+}
+
+process.exit(await main());

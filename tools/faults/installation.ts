@@ -1,0 +1,176 @@
+import { mkdirSync, mkdtempSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { signal } from '../../src/processes/find.ts';
+import { fingerprint } from '../../src/connections/connections.ts';
+import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
+import { freePort } from '../../sandbox/host/postgres-server.ts';
+import { findPostmaster } from '../../sandbox/host/postmaster.ts';
+import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { type Child, type ChildKind, childrenOf, findChildren } from './processes.ts';
+import { ServiceProcess } from './service-process.ts';
+import { until } from './until.ts';
+
+export interface InstallationOptions {
+  /** Environment of the tools: PATH, HOME, AGENT_STACKS_PULUMI, AGENT_STACKS_ANSIBLE. */
+  tools: Record<string, string>;
+  leaseSeconds: number;
+  workerConcurrency: number;
+}
+
+/** The shortest that the configuration takes. */
+export const SUITE_LEASE_SECONDS = 10;
+
+/**
+ * A real installation in a folder of its own, driven from outside: a host process (database, sandbox, HTTP, with role `all` a
+ * worker too) and worker processes that join it. Everything about it is done as a person or a power cut would do it.
+ */
+export class Installation {
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly #environment: Record<string, string>;
+  #host: ServiceProcess | undefined;
+  #workers: ServiceProcess[] = [];
+  #count = 0;
+
+  private constructor(folder: string, environment: Record<string, string>) {
+    this.folder = folder;
+    this.dataDir = join(folder, 'data');
+    this.#environment = environment;
+  }
+
+  static async create(options: InstallationOptions): Promise<Installation> {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'agent-stacks-faults-')));
+    mkdirSync(join(folder, 'logs'));
+    const port = await freePort(null);
+    const installation = new Installation(folder, {
+      ...options.tools,
+      DATA_DIR: join(folder, 'data'),
+      PORT: String(port),
+      SANDBOX_MACHINES: 'simulated',
+      LEASE_SECONDS: String(options.leaseSeconds),
+      RETRY_SECONDS: '2',
+      WORKER_CONCURRENCY: String(options.workerConcurrency),
+    });
+    // Everything is started outside this process's group: a Ctrl-C reaches nothing of it.
+    for (const name of ['SIGINT', 'SIGTERM'] as const)
+      process.once(name, () => void installation.killEverything().finally(() => process.exit(130)));
+    return installation;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#environment.PORT}`;
+  }
+
+  /** Where everything is, from the last start that became ready. */
+  #sandboxFile: SandboxFile | undefined;
+  get file(): SandboxFile {
+    this.#sandboxFile = readSandboxFile(this.dataDir) ?? this.#sandboxFile;
+    if (this.#sandboxFile === undefined) throw new Error('The installation was never ready');
+    return this.#sandboxFile;
+  }
+
+  get host(): ServiceProcess {
+    if (this.#host === undefined) throw new Error('The host was never started');
+    return this.#host;
+  }
+
+  /** Worker processes that live, stopped ones among them. */
+  get workers(): readonly ServiceProcess[] {
+    this.#workers = this.#workers.filter((worker) => worker.isAlive);
+    return this.#workers;
+  }
+
+  #start(role: ServiceProcess['role']): ServiceProcess {
+    this.#count += 1;
+    const name = `${role}-${this.#count}`;
+    const output = join(this.folder, 'logs', `${name}.log`);
+    return new ServiceProcess({ role, name, environment: this.#environment, output });
+  }
+
+  async startHost(role: 'all' | 'api'): Promise<void> {
+    this.#host = this.#start(role);
+    await this.#host.untilReady();
+  }
+
+  async startWorker(): Promise<ServiceProcess> {
+    const worker = this.#start('worker');
+    this.#workers.push(worker);
+    await worker.untilReady();
+    return worker;
+  }
+
+  get installationMark(): string {
+    return fingerprint(this.file.databaseUrl);
+  }
+
+  /** What workers have started, of one kind or all; of one worker or all. */
+  children(only: { kind?: ChildKind; worker?: number } = {}): Child[] {
+    return findChildren(this.installationMark).filter(
+      (child) =>
+        (only.kind === undefined || child.kind === only.kind) &&
+        (only.worker === undefined || child.worker === only.worker),
+    );
+  }
+
+  postmaster(): number | undefined {
+    return findPostmaster(clusterPaths(this.dataDir).cluster)?.pid;
+  }
+
+  sandboxPid(): number | undefined {
+    return childrenOf(this.host.pid).find(({ command }) => command.includes('sandbox/main.ts'))?.pid;
+  }
+
+  /** kill -9 of the postmaster; its sessions end with it, and the host starts it again. */
+  async restartPostgres(): Promise<void> {
+    const before = this.postmaster();
+    if (before === undefined) return;
+    signal(before, 'SIGKILL');
+    await until('Postgres is started again', 60, () => {
+      const now = this.postmaster();
+      return now !== undefined && now !== before;
+    });
+  }
+
+  killSandbox(): void {
+    const pid = this.sandboxPid();
+    if (pid !== undefined) signal(pid, 'SIGKILL');
+  }
+
+  /** kill -9 of everything at once: service, workers, runners and what they started, sandbox, Postgres. */
+  async killEverything(): Promise<void> {
+    const postmaster = this.postmaster();
+    const postgres = postmaster === undefined ? [] : childrenOf(postmaster).map(({ pid }) => pid);
+    const below = [this.sandboxPid(), postmaster, ...postgres, ...this.children().map(({ pid }) => pid)];
+    const services = [this.#host, ...this.#workers].filter((one) => one?.isAlive).map((one) => one!.pid);
+    for (const pid of [...services, ...below]) if (pid !== undefined) signal(pid, 'SIGKILL');
+    await until(
+      'everything is gone',
+      20,
+      () => this.host.isAlive === false && this.postmaster() === undefined,
+      20,
+    );
+  }
+
+  /** kill -9 of what hosts everything (service, sandbox, Postgres), the workers staying; then a new start. */
+  async restartHost(): Promise<void> {
+    const pids = [this.host.pid, this.sandboxPid(), this.postmaster()];
+    const { role } = this.host;
+    for (const pid of pids) if (pid !== undefined) signal(pid, 'SIGKILL');
+    await until('the host is gone', 20, () => !this.host.isAlive && this.postmaster() === undefined, 20);
+    await this.startHost(role === 'all' ? 'all' : 'api');
+  }
+
+  /** Ends all of it in order, and what is left by force. */
+  async stop(): Promise<void> {
+    for (const worker of this.workers) await worker.stop().catch(() => worker.kill());
+    if (this.#host?.isAlive) await this.#host.stop().catch(() => this.#host?.kill());
+    const postmaster = this.postmaster();
+    if (postmaster !== undefined) signal(postmaster, 'SIGQUIT');
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

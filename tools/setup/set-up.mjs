@@ -1,0 +1,124 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { complain, complainOfUnexpected } from '../../src/processes/terminal-text.mjs';
+import { ensureAnsible } from './ansible.mjs';
+import { ensureAnsibleLint } from './ansible-lint.mjs';
+import { prepareCacheDir } from './cache-dir.mjs';
+import { ensureChromium } from './chromium.mjs';
+import { ensureDependencies } from './dependencies.mjs';
+import { findTools } from './find-tools.mjs';
+import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
+import { ensureHetznerClient } from './hetzner-client.mjs';
+import { ensureMachines } from './machines/machines.mjs';
+import { createProgress } from './progress.mjs';
+import { ensureProviderPlugins } from './provider-plugins.mjs';
+import { ensurePulumi } from './pulumi.mjs';
+import { Interrupted, run, SetupError } from './run.mjs';
+
+/**
+ * What each step is given.
+ * @typedef {{
+ *   root: string,
+ *   cacheDir: string,
+ *   env: NodeJS.ProcessEnv,
+ *   progress: import('./progress.mjs').Progress,
+ *   run: import('./run.mjs').Run,
+ *   signal?: AbortSignal | undefined,
+ * }} Context
+ */
+
+/**
+ * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint` and `github-tools` are for the tests, which go on
+ * without them, as everything does without `machines`.
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint' | 'github-tools'
+ *   | 'machines'} Tool
+ */
+
+/** The clone's top folder. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/**
+ * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
+ * there already it says nothing. What other commands have set up is found for every command, so that all of them see the same machine. Ends the process with a message where something is lacking, and with the usual exit
+ * code on Ctrl-C, after ending what it had started.
+ * @param {{ tools: Tool[] }} wanted  beside the packages
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+export async function setUp(wanted) {
+  const interrupt = new AbortController();
+  let exitCode = 130;
+  const onInterrupt = () => interrupt.abort();
+  const onTerminate = () => {
+    exitCode = 143;
+    interrupt.abort();
+  };
+  process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate).on('SIGHUP', onTerminate);
+  try {
+    return await setUpAll(wanted, interrupt.signal);
+  } catch (error) {
+    if (error instanceof Interrupted) process.exit(exitCode);
+    if (error instanceof SetupError) complain(`\n${error.message}`);
+    else complainOfUnexpected(error);
+    process.exit(1);
+  } finally {
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onTerminate);
+  }
+}
+
+/**
+ * A folder that is not there ends whatever needs it in another way, and each of them later.
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function checkTemporaryFolder(env) {
+  const name = ['TMPDIR', 'TMP', 'TEMP'].find((variable) => env[variable]);
+  if (name === undefined) return;
+  try {
+    accessSync(join(/** @type {string} */ (env[name]), '.'), constants.W_OK | constants.X_OK);
+  } catch {
+    throw new SetupError(
+      `${name} names ${env[name]}, which is not a folder that can be written to. Make it, or leave ${name} out.`,
+    );
+  }
+}
+
+/**
+ * @param {{ tools: Tool[] }} wanted
+ * @param {AbortSignal} signal
+ */
+async function setUpAll(wanted, signal) {
+  const env = { ...process.env };
+  // Found anew by every command: it may have been prepared since.
+  delete env.AGENT_STACKS_MACHINE_TOOLS;
+  const progress = createProgress();
+  const context = { root, env, progress, run, signal, cacheDir: '' };
+  if (Number(process.versions.node.split('.')[0]) < 20) {
+    throw new SetupError(`Node 20 or newer is needed; this is ${process.version}.`);
+  }
+  checkTemporaryFolder(env);
+  await ensureDependencies(context);
+  env.PATH = [join(root, 'node_modules', '.bin'), env.PATH].filter(Boolean).join(delimiter);
+  if (wanted.tools.length === 0) return findTools(context);
+  context.cacheDir = prepareCacheDir(root, env);
+  env.CACHE_DIR = context.cacheDir;
+  if (wanted.tools.includes('ansible')) env.AGENT_STACKS_ANSIBLE = await ensureAnsible(context);
+  if (wanted.tools.includes('pulumi')) env.AGENT_STACKS_PULUMI = await ensurePulumi(context);
+  if (wanted.tools.includes('provider-plugins'))
+    await ensureProviderPlugins(context, /** @type {string} */ (env.AGENT_STACKS_PULUMI));
+  if (wanted.tools.includes('act')) env.AGENT_STACKS_ACT = await ensurePublished(context, act);
+  if (wanted.tools.includes('github-tools')) {
+    env.AGENT_STACKS_ACT = (await tryPublished(context, act)) ?? '';
+    env.AGENT_STACKS_ACTIONLINT = (await tryPublished(context, actionlint)) ?? '';
+  }
+  if (wanted.tools.includes('chromium')) await ensureChromium(context);
+  if (wanted.tools.includes('ansible-lint'))
+    env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
+  if (wanted.tools.includes('hetzner-client'))
+    env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  if (wanted.tools.includes('machines')) {
+    const machines = await ensureMachines(context);
+    if ('missing' in machines) progress.say(`Real machines cannot be here: ${machines.missing.join('; ')}`);
+    env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
+  }
+  return findTools(context);
+}

@@ -1,0 +1,22 @@
+// npm start: sets up what is missing, then runs the service (src/main.ts), which stops in good order when this
+// process is gone: it sees the channel close, however this one ended.
+
+import { complain } from '../src/processes/terminal-text.mjs';
+import { runNode24 } from './setup/node24.mjs';
+import { setUp } from './setup/set-up.mjs';
+import { startOptionsProblem } from './setup/start-options.mjs';
+
+const args = process.argv.slice(2);
+const problem = startOptionsProblem(args);
+if (problem !== null) {
+  complain(problem);
+  process.exit(args.includes('--help') ? 0 : 2);
+}
+// The sandbox's GitHub runs the workflow on this machine.
+const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
+const isSandbox = !MODE || MODE === 'sandbox';
+const runsWorkflows = EXECUTOR === 'github-actions' && isSandbox && SANDBOX_GITHUB !== 'no-token';
+const env = await setUp({
+  tools: ['pulumi', 'ansible', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
+});
+await runNode24('src/main.ts', args, { env, channel: true });
