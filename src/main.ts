@@ -1,12 +1,9 @@
 import { parseArgs } from 'node:util';
-import { ConfigError, readConfig } from './config/config.ts';
-import { errorMessage } from './errors.ts';
-import { useOwnEnvironment } from './config/process-environment.ts';
 import { runProcess } from './app/process.ts';
+import { ConfigError, ROLES, readConfig } from './config/config.ts';
+import { useOwnEnvironment } from './config/process-environment.ts';
+import { errorMessage } from './errors.ts';
 import { complain } from './processes/terminal-text.mjs';
-
-const ROLES = ['all', 'api', 'worker'] as const;
-export type Role = (typeof ROLES)[number];
 
 /** The process: reads its arguments and environment, runs until it is told to stop, and says in one message what is wrong. */
 async function main(): Promise<number> {

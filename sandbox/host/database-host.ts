@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
+import { isSameDatabase } from '../../src/config/database-url.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
+import { findDataDirOwner } from '../../src/processes/folder-lock.ts';
 import { realPath } from '../../src/processes/real-path.mjs';
 import { Secret } from '../../src/secret.ts';
-import { findDataDirOwner } from '../../src/processes/folder-lock.ts';
-import { isSameDatabase } from './databases.ts';
 import { readSandboxFile } from './sandbox-file.ts';
 
 /** Any number that nothing else in this database locks. */

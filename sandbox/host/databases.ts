@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { SandboxConfig } from '../../src/config/config.ts';
-import { ensureDatabase, hostPostgres } from './postgres.ts';
+import { databaseName, siblingPrefix, siblingUrl, withoutTls } from '../../src/config/database-url.ts';
 import { supervise } from '../../src/processes/supervise.ts';
 import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
+import { ensureDatabase, hostPostgres } from './postgres.ts';
 
 /** The databases of a sandbox installation, all on one server. The addresses contain passwords. */
 export interface Databases {
@@ -72,30 +72,10 @@ async function ownDatabases(databaseUrl: string): Promise<Databases> {
   };
 }
 
-/** The address of a database of its own beside the one that DATABASE_URL names: `<name>-<suffix>` on the same server. */
-export function siblingUrl(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): string {
-  const url = new URL(databaseUrl);
-  url.pathname = `/${encodeURIComponent(`${siblingPrefix(databaseName(url))}-${suffix}`)}`;
-  return withoutTls(url.href);
-}
-
 /** Makes such a database unless it is there. @throws Error that says what the login of DATABASE_URL is lacking. */
 export async function ensureSibling(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): Promise<void> {
   const url = new URL(databaseUrl);
   await ensureOnServer(url, `${siblingPrefix(databaseName(url))}-${suffix}`);
-}
-
-function databaseName(url: URL): string {
-  return decodeURIComponent(url.pathname.slice(1)) || 'agents';
-}
-
-/**
- * Pulumi's backend looks its rows up by patterns in which `_` and `%` stand for any letter, and the database's name is part of
- * every key: the siblings' names have neither, and still differ where the databases' names do.
- */
-export function siblingPrefix(name: string): string {
-  const plain = name.replace(/[_%]/g, '-');
-  return plain === name ? name : `${plain}-${createHash('sha256').update(name).digest('hex').slice(0, 6)}`;
 }
 
 /** @throws Error that says what the login of DATABASE_URL is lacking. */
@@ -129,21 +109,4 @@ async function exists(url: string): Promise<boolean> {
   } finally {
     await client.end().catch(() => {});
   }
-}
-
-/** Pulumi's client wants TLS unless it is told otherwise; ours does not. */
-function withoutTls(url: string): string {
-  const plain = new URL(url);
-  if (!plain.searchParams.has('sslmode')) plain.searchParams.set('sslmode', 'disable');
-  return plain.href;
-}
-
-/** Whether two addresses name the same database, whoever logs in. */
-export function isSameDatabase(one: string, other: string): boolean {
-  const name = (text: string) => {
-    const { hostname, port, pathname } = new URL(text);
-    const host = ['localhost', '[::1]'].includes(hostname) ? '127.0.0.1' : hostname;
-    return `${host}:${port || '5432'}/${decodeURIComponent(pathname.slice(1)) || 'agents'}`;
-  };
-  return name(one) === name(other);
 }

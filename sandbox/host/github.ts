@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SandboxConfig } from '../../src/config/config.ts';
 import type { SandboxStartMessage } from '../main.ts';
-import type { SandboxFile } from './sandbox-file.ts';
 import { LOGIN_SERVER, type MachineKind } from './machines.ts';
+import type { SandboxFile } from './sandbox-file.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 

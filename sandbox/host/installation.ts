@@ -1,27 +1,22 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SandboxConfig } from '../../src/config/config.ts';
-import { type Connections, fingerprint, HEALTH_PORT } from '../../src/connections/connections.ts';
-import { Secret } from '../../src/secret.ts';
 import { builtinProviders } from '../../src/config/builtin-providers.ts';
+import type { SandboxConfig } from '../../src/config/config.ts';
+import { isSameDatabase } from '../../src/config/database-url.ts';
+import { type Connections, fingerprint, HEALTH_PORT } from '../../src/connections/connections.ts';
 import { claimDataDir } from '../../src/processes/folder-lock.ts';
+import { supervise } from '../../src/processes/supervise.ts';
+import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
+import { Secret } from '../../src/secret.ts';
 import { claimDatabase } from './database-host.ts';
-import { type Databases, isSameDatabase, openDatabases } from './databases.ts';
+import { type Databases, openDatabases } from './databases.ts';
+import { sandboxGithub } from './github.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
+import { chooseMachines, LOGIN_SERVER, type MachineKind, machinesOf, readMachineKind } from './machines.ts';
+import { chooseSandboxPort } from './port.ts';
 import { hostSandbox } from './process.ts';
 import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
-import { sandboxGithub } from './github.ts';
-import {
-  chooseMachines,
-  LOGIN_SERVER,
-  type MachineKind,
-  machinesOf,
-  readMachineKind,
-} from './machines.ts';
-import { chooseSandboxPort } from './port.ts';
-import { supervise } from '../../src/processes/supervise.ts';
 import { untilReady } from './until-ready.ts';
-import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {

@@ -3,11 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { StoppedError, type Waiter } from '../../src/processes/waiting.ts';
 import type { PostgresPrograms } from './postgres-account.ts';
 import { spawnPostgresProgram } from './postgres-account.ts';
 import { clusterPaths } from './postgres-cluster.ts';
 import { clusterName, stopPostmaster } from './postmaster.ts';
-import { StoppedError, type Waiter } from '../../src/processes/waiting.ts';
 
 export interface PostgresExit {
   code: number | null;

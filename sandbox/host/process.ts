@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { SandboxAnswer, SandboxStartMessage } from '../main.ts';
 import { complain } from '../../src/processes/terminal-text.mjs';
+import type { SandboxAnswer, SandboxStartMessage } from '../main.ts';
 
 export interface HostedSandbox {
   url: string;

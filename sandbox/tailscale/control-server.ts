@@ -1,5 +1,5 @@
 import type { Caller } from './credentials.ts';
-import type { KeyRequest } from './keys.ts';
+import type { KeyRequest } from './key-request.ts';
 
 /** A device of the tailnet, as far as the API shows it. */
 export type Device = {

@@ -7,7 +7,8 @@ import { type Caller, createOauthRoute, requireCredential } from './credentials.
 import { matchesFilters, toDevice } from './device-json.ts';
 import { answerError, parseBody, TailscaleError, unknownRoute } from './errors.ts';
 import { tailnetDomain, tailnetNames } from './identity.ts';
-import { createKey, keyRequestSchema, listKeys, revokeKey, showKey, tagSchema } from './keys.ts';
+import { keyRequestSchema, tagSchema } from './key-request.ts';
+import { createKey, listKeys, revokeKey, showKey } from './keys.ts';
 import { type Policy, readPolicy, validatePolicy, writePolicy } from './policy.ts';
 import { policyJson } from './policy-text.ts';
 import { requirePermittedTags } from './tag-owners.ts';

@@ -1,30 +1,13 @@
-/** The states of an agent, in lifecycle order. docs/states.md shows the same picture; a test compares them. */
-export const AGENT_STATUSES = [
-  'requested',
-  'provisioning',
-  'running',
-  'stopping',
-  'stopped',
-  'suspended',
-  'failed',
-  'destroying',
-  'destroyed',
-] as const;
-export type AgentStatus = (typeof AGENT_STATUSES)[number];
+import type { AgentStatus } from '../database/vocabulary.ts';
 
-export const HEALTHS = ['unknown', 'healthy', 'unhealthy'] as const;
-export type Health = (typeof HEALTHS)[number];
-
-/** Where a provision stands, in order. */
-export const AGENT_STEPS = [
-  'queued',
-  'creating_server',
-  'joining_network',
-  'configuring',
-  'verifying',
-  'running',
-] as const;
-export type AgentStep = (typeof AGENT_STEPS)[number];
+export {
+  AGENT_STATUSES,
+  AGENT_STEPS,
+  type AgentStatus,
+  type AgentStep,
+  HEALTHS,
+  type Health,
+} from '../database/vocabulary.ts';
 
 /** Who may take an edge: the kind of operation whose beginning, success or last failure moves the agent. */
 export interface Edge {

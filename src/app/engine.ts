@@ -1,23 +1,23 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
-import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
+import type { Config } from '../config/config.ts';
+import type { EngineConnections } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
-import { configurationVersion } from './configuration-version.ts';
+import type { Log } from '../log.ts';
+import type { Runbooks } from '../operations/attempt.ts';
+import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
+import { createStackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
+import type { RecordInputs } from '../runbooks/provision.ts';
+import { createRunbooks } from '../runbooks/runbooks.ts';
+import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
+import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
+import { openControllerPlace, type PlaceConfig } from '../tailnet/controller-node.ts';
 import type { TailnetPlace } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
-import type { Config } from '../config/config.ts';
-import type { Connections } from '../connections/connections.ts';
-import { openControllerPlace, type PlaceConfig } from '../tailnet/controller-node.ts';
-import { createLocalExecutor } from '../pulumi/engine/stack-engine.ts';
-import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
-import type { Log } from '../log.ts';
-import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
-import type { RecordInputs } from '../runbooks/provision.ts';
-import type { Runbooks } from '../operations/attempt.ts';
-import { createRunbooks } from '../runbooks/runbooks.ts';
+import { configurationVersion } from './configuration-version.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
@@ -38,12 +38,6 @@ export interface EngineParts {
   log: Log;
 }
 
-/** Where the clouds, the state and the agents are: all that it takes to carry operations out, and no database of the service's. */
-export type EngineConnections = Pick<
-  Connections,
-  'pulumi' | 'hcloud' | 'tailscale' | 'machines' | 'networkUrl' | 'healthAddress' | 'providerHost'
->;
-
 /** What carries operations out, in a worker or on a runner. */
 export interface Engine {
   runbooks: Runbooks;
@@ -58,7 +52,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const place = await openControllerPlace({ config, connections, marks, log });
   const health = createHealthCheck(connections.healthAddress, place?.dial);
   const pool = createRunners(parts);
-  const executor = createLocalExecutor({
+  const executor = createStackEngine({
     pool,
     state,
     environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },

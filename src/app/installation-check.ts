@@ -1,10 +1,10 @@
+import { ensureSibling } from '../../sandbox/host/databases.ts';
 import { checkPassphrase } from '../agents/canary.ts';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import { checkStamp } from '../database/stamp.ts';
-import { ensureSibling } from '../../sandbox/host/databases.ts';
 import { askIdentities } from './live-identities.ts';
 
 /**

@@ -1,9 +1,7 @@
-import { createHetznerClient } from '../hetzner/hetzner.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
-import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Probe } from '../reconcile/checks/probe.ts';
 import {
   hetznerProbe,
@@ -12,6 +10,8 @@ import {
   tailnetProbe,
   tailscaleProbe,
 } from '../reconcile/checks/probes.ts';
+import type { TailnetPlace } from '../tailnet/node.ts';
+import { createTailscaleClient } from '../tailscale/tailscale.ts';
 
 /** What a worker of live mode, or of a rehearsal, must find well before it takes an operation. Sandbox mode made all of it itself. */
 export function liveProbes(deps: {

@@ -1,7 +1,7 @@
-import { readStripeAccount } from '../stripe/account.ts';
-import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
+import { readStripeAccount } from '../stripe/account.ts';
+import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
 
 /** A start waits for a vendor that hangs, but not for long. */
 const PATIENCE_MS = 5_000;

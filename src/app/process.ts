@@ -4,29 +4,28 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Express } from 'express';
+import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
 import { listAgents } from '../agents/store.ts';
-import type { Config, LiveConfig } from '../config/config.ts';
+import type { Config, LiveConfig, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
+import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
-import { createApp } from './api.ts';
-import { checkInstallation } from './installation-check.ts';
-import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
-import { untilStopped } from '../processes/stop-signals.ts';
-import { StoppedError, waitFor } from '../processes/waiting.ts';
 import { createLog, type Log } from '../log.ts';
-import type { Role } from '../main.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
 import { chooseExecutor } from '../operations/executor-choice.ts';
+import { untilStopped } from '../processes/stop-signals.ts';
+import { say } from '../processes/terminal-text.mjs';
+import { StoppedError, waitFor } from '../processes/waiting.ts';
 import { startQueue } from '../queue/queue.ts';
 import { explainProblems } from '../reconcile/checks/monitor.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
-import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
+import { createApp } from './api.ts';
+import { checkInstallation } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
-import { startWorkerRole } from './worker.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
-import { say } from '../processes/terminal-text.mjs';
+import { startWorkerRole } from './worker.ts';
 
 /** Closes what has been opened, last first; each is given its turn whatever the others do. */
 class Closers {

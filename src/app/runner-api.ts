@@ -1,13 +1,13 @@
 import { createVault } from '../agents/secrets.ts';
-import { createIdentityCheck, type IdentityCheck } from '../github/identity.ts';
-import type { Fence } from '../pulumi/fence.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
-import type { Log } from '../log.ts';
-import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
+import { createIdentityCheck, type IdentityCheck } from '../github/identity.ts';
+import type { Log } from '../log.ts';
+import type { Fence } from '../pulumi/fence.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
+import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 
 /**
  * What the web server needs to serve runners at GitHub. Pulumi's state is opened when the first of them needs it: most installations

@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs';
 import { ConfigError } from '../config/config.ts';
-import { errorMessage } from '../errors.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
-import { readRunnerConfig } from '../runner/config.ts';
+import { errorMessage } from '../errors.ts';
 import { complain, say } from '../processes/terminal-text.mjs';
 import { carryOut } from '../runner/carry-out.ts';
+import { readRunnerConfig } from '../runner/config.ts';
 import { outputsOf, writeOutputs } from '../runner/outputs.ts';
+import { openEngine } from './engine.ts';
 
 /**
  * `npm run runner`: carries one operation out on a GitHub runner, by the same runbooks and the same stacks as a worker. Exits 0 where
@@ -25,7 +26,7 @@ async function main(): Promise<number> {
       ending.abort();
     });
   try {
-    const outcome = await carryOut(config, ending.signal, say);
+    const outcome = await carryOut({ config, openEngine, ending: ending.signal, say });
     const outputs = outputsOf(outcome);
     if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
     if (outcome.status === 'succeeded') {

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { ConfigError, readClientConfig, readConfig } from '../config/config.ts';
 import { EnvironmentReader } from '../config/environment-reader.ts';
-import { errorMessage } from '../errors.ts';
 import { childEnvironment, useOwnEnvironment } from '../config/process-environment.ts';
+import { errorMessage } from '../errors.ts';
 import { complain, complainOfUnexpected, printable, say } from '../processes/terminal-text.mjs';
 import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
 import { createClient } from './client.ts';

@@ -1,8 +1,8 @@
-import type { ExecutorName } from './config.ts';
-import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
-import { type EnvironmentReader, oneWord } from './environment-reader.ts';
-import { type GithubAccount, readGithubAccount } from './github-account.ts';
 import { Secret } from '../secret.ts';
+import { type EnvironmentReader, oneWord } from './environment-reader.ts';
+import type { ExecutorName } from './executor-name.ts';
+import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
+import { type GithubAccount, readGithubAccount } from './github-account.ts';
 
 /** Credentials of the services that live mode works with. */
 export interface LiveAccounts {

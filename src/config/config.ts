@@ -1,6 +1,10 @@
 import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type AgentSoftware, readAgentSoftware } from './software.ts';
+import { realPath } from '../processes/real-path.mjs';
+import type { Secret } from '../secret.ts';
+import { type LiveAccounts, readAccounts } from './accounts.ts';
+import { type Environment, EnvironmentReader } from './environment-reader.ts';
+import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
   apiToken,
   backendUrl,
@@ -17,18 +21,16 @@ import {
   trustedProxies,
   userId,
 } from './fields.ts';
-import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { missingForDispatch } from './github-account.ts';
-import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
-import { LEASE_SECONDS, RETRY_SECONDS } from '../operations/states.ts';
 import { childEnvironment, postgresNotice } from './process-environment.ts';
-import { realPath } from '../processes/real-path.mjs';
 import { refuseOutside } from './rehearsal-endpoints.ts';
-import type { Secret } from '../secret.ts';
+import { type AgentSoftware, readAgentSoftware } from './software.ts';
+import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
 
-const EXECUTORS = ['local', 'github-actions'] as const;
-export type ExecutorName = (typeof EXECUTORS)[number];
+/** Which roles one process takes: the web server, a worker, or both. */
+export const ROLES = ['all', 'api', 'worker'] as const;
+export type Role = (typeof ROLES)[number];
 
 interface CommonConfig {
   host: string;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { endpointUrl, oneLine } from './fields.ts';
-import type { EnvironmentReader } from './environment-reader.ts';
 import type { Secret } from '../secret.ts';
+import type { EnvironmentReader } from './environment-reader.ts';
+import { endpointUrl, oneLine } from './fields.ts';
 
 /** The repository whose workflow carries operations out, and what its runs and this service know each other by. */
 export interface GithubAccount {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { accountInKey } from '../stripe/account.ts';
-import type { LiveConfig } from '../config/config.ts';
-import type { GithubAccount } from '../config/github-account.ts';
-import { siblingUrl } from '../../sandbox/host/databases.ts';
 import type { TailscaleAccount } from '../config/accounts.ts';
+import type { LiveConfig } from '../config/config.ts';
+import { siblingUrl } from '../config/database-url.ts';
+import type { GithubAccount } from '../config/github-account.ts';
 import { Secret } from '../secret.ts';
+import { accountInKey } from '../stripe/account.ts';
 
 /** Where everything is that a service process talks to, in either mode: nothing after this asks for the mode. */
 export interface Connections {
@@ -31,6 +31,12 @@ export interface Connections {
   /** Non-secret names of the accounts, for the database's stamp. */
   accounts: Record<string, string>;
 }
+
+/** Where the clouds, the state and the agents are: all that it takes to carry operations out, and no database of the service's. */
+export type EngineConnections = Pick<
+  Connections,
+  'pulumi' | 'hcloud' | 'tailscale' | 'machines' | 'networkUrl' | 'healthAddress' | 'providerHost'
+>;
 
 export const HEALTH_PORT = 8088;
 export const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';

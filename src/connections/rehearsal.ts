@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { builtinProviders } from '../config/builtin-providers.ts';
+import type { Config, LiveConfig } from '../config/config.ts';
 import { requestJson } from '../http-client/request.ts';
 import { accountInKey } from '../stripe/account.ts';
-import type { Config, LiveConfig } from '../config/config.ts';
 import { type Connections, healthAddress, liveConnections } from './connections.ts';
-import { builtinProviders } from '../config/builtin-providers.ts';
 
 /**
  * Whether events of Stripe's test mode buy agents. Never in live mode; in a rehearsal where its key is a test

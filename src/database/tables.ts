@@ -1,7 +1,6 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { AgentStatus, AgentStep, Health } from '../agents/states.ts';
-import type { OperationKind, OperationStatus } from '../operations/states.ts';
 import type { JsonText } from './storable.ts';
+import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
 export interface Tables {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Secret } from '../secret.ts';
 import { parseAnswer } from '../http-client/answer.ts';
 import type { CallLimits } from '../http-client/exchange.ts';
 import { HttpError, requestJson } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
 import { createPatience } from './patience.ts';
 
 /** The repository whose workflow carries operations out. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Secret } from '../secret.ts';
 import type { CallLimits } from '../http-client/exchange.ts';
 import { requestAs } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
 
 /** A token lives for five minutes at least. */
 const KEPT_MS = 3 * 60_000;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { RetryableError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { parseAnswer } from '../http-client/answer.ts';
 import type { CallLimits } from '../http-client/exchange.ts';
 import { HttpError, requestJson } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
 import { createServerActions, type ServerActions } from './actions.ts';
 import { hetznerError } from './refusals.ts';
 

@@ -1,8 +1,8 @@
 import type { TrustedProxies } from '../config/fields.ts';
 import type { Database } from '../database/connect.ts';
+import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
-import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 

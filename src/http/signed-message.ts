@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Request, Response } from 'express';
-import { isDigest } from '../executors/github-actions/callback-signature.ts';
 import { errorMessage, InvalidInputError, RetryableError } from '../errors.ts';
+import { isDigest } from '../executors/github-actions/callback-signature.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import type { HttpDeps } from './deps.ts';

@@ -1,9 +1,9 @@
 import type { AgentRow } from '../agents/store.ts';
 import { PermanentError, RetryableError } from '../errors.ts';
+import type { Lease } from '../processes/lease.ts';
 import type { Secret } from '../secret.ts';
 import type { OperationRow } from './claims.ts';
 import type { AgentEffect } from './effects.ts';
-import type { Lease } from '../processes/lease.ts';
 import { mayBegin, type OperationKind } from './states.ts';
 
 /** One attempt at one operation, as its runbook sees it. */

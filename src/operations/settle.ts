@@ -5,11 +5,11 @@ import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
-import { decide } from './retry-policy.ts';
 import { type AgentEffect, applyEffect } from './effects.ts';
 import { appendEvents } from './events/events.ts';
 import { chosenExecutor } from './executor-choice.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
+import { decide } from './retry-policy.ts';
 
 interface SettleDeps {
   database: Database;

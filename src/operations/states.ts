@@ -1,22 +1,12 @@
-import type { AgentStatus } from '../agents/states.ts';
+import type { AgentStatus, OperationKind } from '../database/vocabulary.ts';
 
-export const OPERATION_KINDS = [
-  'provision',
-  'start',
-  'stop',
-  'restart',
-  'refresh',
-  'reconfigure',
-  'resize',
-  'rebuild',
-  'rollback',
-  'destroy',
-] as const;
-export type OperationKind = (typeof OPERATION_KINDS)[number];
-
-/** In lifecycle order: queued → active → succeeded | failed | cancelled; a failed try with tries left goes active → queued. */
-export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
-export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+export { LEASE_SECONDS, RETRY_SECONDS } from '../config/timing.ts';
+export {
+  OPERATION_KINDS,
+  OPERATION_STATUSES,
+  type OperationKind,
+  type OperationStatus,
+} from '../database/vocabulary.ts';
 
 /** In which states of its agent a person may ask for an operation. `provision` comes from an order, `rollback` from a failure. */
 export const ALLOWED_FROM: Partial<Record<OperationKind, readonly AgentStatus[]>> = {
@@ -50,10 +40,6 @@ export function mayBegin(kind: OperationKind, status: AgentStatus): boolean {
 export const MAX_RETRIES = 3;
 /** A try that was lost (its process died) is repeated without counting, at most this many times. */
 export const MAX_LOST = 10;
-/** A lease lasts this long from its last renewal, unless the configuration says otherwise. */
-export const LEASE_SECONDS = 30;
-/** After the first failed try this much time passes, after the second four times as much: an outage of half a minute costs no order. */
-export const RETRY_SECONDS = 15;
 /** An attempt on a GitHub runner beats every 60 s; after this long without a beat it has timed out. */
 export const RUNNER_SILENT_SECONDS = 15 * 60;
 /** An operation that takes longer than this is ended and counts as a failed try. */

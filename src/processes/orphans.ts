@@ -1,5 +1,5 @@
-import { endProcesses } from './find.ts';
 import { processIdentity } from './alive.mjs';
+import { endProcesses } from './find.ts';
 
 /** Marks every process below a worker: which installation and which worker process it belongs to. */
 export const INSTALLATION_MARK = 'AGENT_STACKS_INSTALLATION';

@@ -1,12 +1,8 @@
-import { createOpenFence, type Fence, openFence } from './fence.ts';
-import {
-  createPostgresStateStore,
-  passiveStateStore,
-  type StateStore,
-} from './state-store.ts';
 import { createPool } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
+import { createOpenFence, type Fence, openFence } from './fence.ts';
+import { createPostgresStateStore, passiveStateStore, type StateStore } from './state-store.ts';
 
 /** What is done with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
 export interface PulumiState {

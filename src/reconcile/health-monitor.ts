@@ -5,11 +5,11 @@ import {
   recordAnswer,
   recordSilence,
 } from '../agents/health-checks.ts';
-import { withDeadline } from '../http-client/deadline.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage, RetryableError } from '../errors.ts';
+import { withDeadline } from '../http-client/deadline.ts';
 import type { Log } from '../log.ts';
+import type { HealthCheck } from '../tailnet/agent-health.ts';
 
 export interface MonitorDeps {
   database: Database;

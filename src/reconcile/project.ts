@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage, PermanentError } from '../errors.ts';
+import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 
 const PATIENCE_SECONDS = 5;

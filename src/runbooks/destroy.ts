@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StackProgram } from '../../stacks/program.ts';
 import type { Vault } from '../agents/secrets.ts';
-import type { StateStore } from '../pulumi/state-store.ts';
 import { RetryableError } from '../errors.ts';
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
+import type { StateStore } from '../pulumi/state-store.ts';
 import {
   type Clouds,
   findOwned,
@@ -12,10 +13,9 @@ import {
   removeFromTailnet,
   withLockRecovery,
 } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 
 export interface DestroyDeps extends Clouds {
-  executor: Executor;
+  executor: StackEngine;
   state: StateStore;
   vault: Pick<Vault, 'joinName'>;
   /** How long the clouds may take to be rid of what was deleted. */

@@ -2,10 +2,11 @@ import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
-import { NOT_JOINED } from '../pulumi/errors.ts';
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
+import { NOT_JOINED } from '../pulumi/errors.ts';
+import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -17,10 +18,9 @@ import {
   removeFromTailnet,
   withLockRecovery,
 } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 
 export interface ProvisionDeps extends Clouds {
-  executor: Executor;
+  executor: StackEngine;
   health: HealthCheck;
   vault: Vault;
   settings: ProvisionSettings;

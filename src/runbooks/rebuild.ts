@@ -2,16 +2,16 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { HetznerServer } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import { followSteps, renewedKey } from './provision.ts';
+import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';
-import { followSteps, renewedKey } from './provision.ts';
 import { untilRebuildable } from './steps/rebuildable.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import { assertHeld, clearPending, removeDevices, removeKeys, withLockRecovery } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 import { restoreMarks } from './steps/server-marks.ts';
 
 interface Prepared {

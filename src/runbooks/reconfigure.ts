@@ -1,19 +1,19 @@
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { AgentKeys, Vault } from '../agents/secrets.ts';
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
+import { followSteps, type ProvisionSettings, type RecordInputs } from './provision.ts';
 import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import type { PowerDeps } from './steps/power.ts';
-import { followSteps, type ProvisionSettings, type RecordInputs } from './provision.ts';
 import { type Clouds, clearPending, withLockRecovery } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 import { findServer } from './steps/server-marks.ts';
 
 export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
-  executor: Executor;
+  executor: StackEngine;
   vault: Vault;
   settings: ProvisionSettings;
   recordInputs: RecordInputs;

@@ -1,15 +1,15 @@
 import type { StackProgram } from '../../stacks/program.ts';
 import type { Health } from '../agents/states.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './steps/device.ts';
 import { recordedServer } from './steps/own-server.ts';
 import { type Clouds, withLockRecovery } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 import { restoreMarks } from './steps/server-marks.ts';
 
 export interface RefreshDeps extends Clouds {
-  executor: Executor;
+  executor: StackEngine;
   health: HealthCheck;
 }
 

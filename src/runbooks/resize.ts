@@ -1,16 +1,16 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import { planSchema } from '../agents/new-agent.ts';
 import { serverFor } from '../agents/plans.ts';
-import type { HetznerServer } from '../hetzner/hetzner.ts';
 import { PermanentError } from '../errors.ts';
+import type { HetznerServer } from '../hetzner/hetzner.ts';
+import type { Run, Runbook } from '../operations/attempt.ts';
+import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { switchOff, switchOn } from './steps/power.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import { clearPending, withLockRecovery } from './steps/recovery.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
 import { findServer } from './steps/server-marks.ts';
 
 /**

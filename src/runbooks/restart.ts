@@ -1,8 +1,8 @@
+import type { Runbook } from '../operations/attempt.ts';
 import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { type PowerDeps, switchOff, switchOn } from './steps/power.ts';
 import type { Clouds } from './steps/recovery.ts';
-import type { Runbook } from '../operations/attempt.ts';
 import { findServer } from './steps/server-marks.ts';
 
 export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {

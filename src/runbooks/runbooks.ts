@@ -1,20 +1,20 @@
 import type { Vault } from '../agents/secrets.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
-import type { StateStore } from '../pulumi/state-store.ts';
 import { HEALTH_PORT } from '../connections/connections.ts';
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Runbooks } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
+import type { StateStore } from '../pulumi/state-store.ts';
+import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { createDestroy, createRollback } from './destroy.ts';
-import { ensureFoundation } from './steps/foundation.ts';
-import type { FoundationStore } from './steps/foundation-store.ts';
 import { createProvision, type RecordInputs } from './provision.ts';
 import { createRebuild } from './rebuild.ts';
 import { createReconfigure } from './reconfigure.ts';
-import type { Clouds } from './steps/recovery.ts';
 import { createRefresh } from './refresh.ts';
 import { createResize } from './resize.ts';
 import { createRestart } from './restart.ts';
-import type { Runbooks } from '../operations/attempt.ts';
 import { createStart } from './start.ts';
+import { ensureFoundation } from './steps/foundation.ts';
+import type { FoundationStore } from './steps/foundation-store.ts';
+import type { Clouds } from './steps/recovery.ts';
 import { createStop } from './stop.ts';
 
 const JOIN_TIMEOUT_SECONDS = 180;
@@ -23,7 +23,7 @@ const HEALTH_TIMEOUT_SECONDS = 120;
 /** What the runbooks work with, in a worker beside the database or on a runner that reaches the service over HTTP alone. */
 export interface RunbookParts {
   clouds: Clouds;
-  executor: Executor;
+  executor: StackEngine;
   state: StateStore;
   health: HealthCheck;
   vault: Vault;

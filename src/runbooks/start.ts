@@ -1,14 +1,14 @@
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Runbook } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { type PowerDeps, switchOn } from './steps/power.ts';
 import { bringUpToDate, type Clouds } from './steps/recovery.ts';
-import type { Runbook } from '../operations/attempt.ts';
 import { findServer } from './steps/server-marks.ts';
 
 export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
-  executor: Executor;
+  executor: StackEngine;
 }
 
 /**

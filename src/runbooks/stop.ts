@@ -1,11 +1,11 @@
-import type { Executor } from '../pulumi/engine/stack-engine.ts';
+import type { Runbook } from '../operations/attempt.ts';
+import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { type PowerDeps, switchOff } from './steps/power.ts';
 import { bringUpToDate } from './steps/recovery.ts';
-import type { Runbook } from '../operations/attempt.ts';
 import { findServer } from './steps/server-marks.ts';
 
 export interface StopDeps extends PowerDeps {
-  executor: Executor;
+  executor: StackEngine;
 }
 
 /**

@@ -1,23 +1,37 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type EngineConnections, fingerprint } from '../connections/connections.ts';
+import { LostError, RetryableError } from '../errors.ts';
+import { describeFailure } from '../executors/github-actions/result.ts';
 import { createIdentitySource } from '../github/identity-token.ts';
 import { requestAs } from '../http-client/request.ts';
-import { createServiceLink } from './service-link.ts';
-import { fingerprint } from '../connections/connections.ts';
-import { type EngineConnections, openEngine } from '../app/engine.ts';
-import { LostError, RetryableError } from '../errors.ts';
-import { createLog } from '../log.ts';
+import { createLog, type Log } from '../log.ts';
+import { type Runbooks, runbookFor } from '../operations/attempt.ts';
 import type { AgentEffect } from '../operations/effects.ts';
-import { Lease } from '../processes/lease.ts';
-import { describeFailure } from '../executors/github-actions/result.ts';
-import { runbookFor } from '../operations/attempt.ts';
 import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../operations/states.ts';
-import { openStateStore } from '../pulumi/open-state.ts';
-import type { RunnerConfig } from './config.ts';
+import { Lease } from '../processes/lease.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { openStateStore } from '../pulumi/open-state.ts';
+import type { StateStore } from '../pulumi/state-store.ts';
+import type { RecordInputs } from '../runbooks/provision.ts';
+import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
+import type { RunnerConfig } from './config.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
 import { createReporter, type Reporter } from './reporter.ts';
+import { createServiceLink } from './service-link.ts';
+
+/** Opens what carries an operation out: the runbooks over the clouds and an engine of this process. */
+export type OpenEngine = (parts: {
+  config: RunnerConfig;
+  connections: EngineConnections;
+  state: StateStore;
+  foundations: FoundationStore;
+  recordInputs: RecordInputs;
+  marks: Record<string, string>;
+  idle: number;
+  log: Log;
+}) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
 
 /** How an attempt on a runner ended. */
 export type Outcome =
@@ -32,11 +46,17 @@ const LAST_WORD_MS = 20_000;
  * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end is the workflow's.
  * `ending` aborts when the run is ended from outside.
  */
-export async function carryOut(
-  config: RunnerConfig,
-  ending: AbortSignal,
-  say: (line: string) => void,
-): Promise<Outcome> {
+export async function carryOut({
+  config,
+  openEngine,
+  ending,
+  say,
+}: {
+  config: RunnerConfig;
+  openEngine: OpenEngine;
+  ending: AbortSignal;
+  say: (line: string) => void;
+}): Promise<Outcome> {
   const installation = `runner ${fingerprint(new URL(config.callbackUrl).origin)}`;
   await endSurvivors(installation);
   const controller = new AbortController();
@@ -57,7 +77,7 @@ export async function carryOut(
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
     const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
-    const effect = await follow({ config, claimed, controller, lease, reporter, marks });
+    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, marks });
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
@@ -77,6 +97,7 @@ export async function carryOut(
 
 interface Following {
   config: RunnerConfig;
+  openEngine: OpenEngine;
   claimed: Claimed;
   controller: AbortController;
   lease: Lease;
@@ -86,6 +107,7 @@ interface Following {
 
 async function follow({
   config,
+  openEngine,
   claimed,
   controller,
   lease,

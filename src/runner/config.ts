@@ -2,15 +2,14 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
-import { type Config, ConfigError } from '../config/config.ts';
-import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from '../config/fields.ts';
-import { HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
-import type { EngineConnections } from '../app/engine.ts';
-import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
-import { builtinProviders } from '../config/builtin-providers.ts';
 import { readTailscale } from '../config/accounts.ts';
+import { builtinProviders } from '../config/builtin-providers.ts';
+import { type Config, ConfigError } from '../config/config.ts';
+import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
+import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from '../config/fields.ts';
 import { childEnvironment } from '../config/process-environment.ts';
+import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
+import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
 import { Secret } from '../secret.ts';
 
 /** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */

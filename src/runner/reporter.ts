@@ -1,7 +1,7 @@
-import type { ServiceLink } from './service-link.ts';
+import type { RunnerRecord } from '../executors/github-actions/record.ts';
 import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
-import type { RunnerRecord } from '../executors/github-actions/record.ts';
+import type { ServiceLink } from './service-link.ts';
 
 /** Tells the service what goes on, in order, while the work does not wait for it. */
 export interface Reporter {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signBody } from '../executors/github-actions/callback-signature.ts';
 import { LostError, PermanentError, RateLimitedError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
+import { signBody } from '../executors/github-actions/callback-signature.ts';
 import type { CallLimits } from '../http-client/exchange.ts';
 import { HttpError, requestJson } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
 
 /** A runner's way to the service: signed messages about one job, under the attempt that the callback's address names. */
 export interface ServiceLink {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Secret } from '../secret.ts';
 import { requestAs } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
 
 const STRIPE_API = 'https://api.stripe.com';
 const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });

@@ -1,9 +1,9 @@
 import Stripe from 'stripe';
 import { errorMessage, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { oneLine } from '../http-client/answer.ts';
 import { type CallLimits, exchange } from '../http-client/exchange.ts';
 import { laterSeconds } from '../http-client/later.ts';
+import type { Secret } from '../secret.ts';
 
 export interface StripeAccount extends CallLimits {
   secretKey: Secret;

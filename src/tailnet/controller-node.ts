@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type OwnPlaceOptions, openOwnPlace } from './own-node.ts';
-import { findHostPlace, type TailnetPlace } from './node.ts';
-import { hostSurroundings, type Surroundings, sandboxSurroundings } from './tailscaled-location.ts';
-import { makeControllerKey } from '../tailscale/controller-key.ts';
-import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
-import { claimFolder } from '../processes/claims.mjs';
 import type { Log } from '../log.ts';
+import { claimFolder } from '../processes/claims.mjs';
+import { makeControllerKey } from '../tailscale/controller-key.ts';
+import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import { findHostPlace, type TailnetPlace } from './node.ts';
+import { type OwnPlaceOptions, openOwnPlace } from './own-node.ts';
+import { hostSurroundings, type Surroundings, sandboxSurroundings } from './tailscaled-location.ts';
 
 export type PlaceConfig = Pick<Config, 'dataDir' | 'childEnvironment'> & {
   /** The folder is there for this run alone. */

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { errorMessage, RetryableError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
 import { oneLine, parseAnswer, parseJson, readText } from '../http-client/answer.ts';
 import { withDeadline } from '../http-client/deadline.ts';
 import { beginRequest } from '../http-client/one-request.ts';
+import type { Secret } from '../secret.ts';
 
 const status = z.object({
   /** `NoState`, `NeedsLogin`, `NeedsMachineAuth`, `Starting`, `Running`, `Stopped`. */

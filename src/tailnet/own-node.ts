@@ -6,8 +6,8 @@ import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import type { LocalApi } from './local-api.ts';
 import { isRunning, proxyCommand, type TailnetPlace } from './node.ts';
-import type { Surroundings } from './tailscaled-location.ts';
 import { runTailscaled, type Tailscaled, type TailscaledOptions } from './tailscaled.ts';
+import type { Surroundings } from './tailscaled-location.ts';
 
 export interface OwnPlaceOptions extends TailscaledOptions {
   /** Asked before every start of the process. */

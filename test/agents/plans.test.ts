@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { PLANS, serverFor } from '../../src/agents/plans.ts';
-import { locationOf, REGIONS } from '../../src/agents/regions.ts';
 import { images } from '../../sandbox/hetzner/catalogue/images.ts';
 import { serverTypes } from '../../sandbox/hetzner/catalogue/server-types.ts';
+import { PLANS, serverFor } from '../../src/agents/plans.ts';
+import { locationOf, REGIONS } from '../../src/agents/regions.ts';
 
 it('sells each plan in each region as a server that Hetzner has there', () => {
   expect(REGIONS.map(locationOf)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);

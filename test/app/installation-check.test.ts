@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { insertAgent } from '../../src/agents/store.ts';
+import { checkInstallation } from '../../src/app/installation-check.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { liveConnections } from '../../src/connections/connections.ts';
 import { migrate } from '../../src/database/migrations.ts';
-import { checkInstallation } from '../../src/app/installation-check.ts';
 import { openEmpty } from '../database/support.ts';
 
 /** What Stripe and Tailscale say, on loopback: accounts by key, devices of the tailnet behind the credential. */

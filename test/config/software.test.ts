@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readAgentSoftware } from '../../src/config/software.ts';
 import { configurationVersion } from '../../src/app/configuration-version.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
+import { readAgentSoftware } from '../../src/config/software.ts';
 import { Secret } from '../../src/secret.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'agent-software-'));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { requestJson } from '../../src/http-client/request.ts';
 import { createPool, isDatabaseUnavailable } from '../../src/database/connect.ts';
 import { RetryableError } from '../../src/errors.ts';
+import { requestJson } from '../../src/http-client/request.ts';
 import { Secret } from '../../src/secret.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 

@@ -125,7 +125,7 @@ describe('npm start, for the first time', () => {
       expect.arrayContaining([
         expect.stringContaining('src/main.ts'),
         expect.stringContaining('sandbox/main.ts'),
-        expect.stringContaining('local/runner.ts'),
+        expect.stringContaining('engine/child.ts'),
         expect.stringMatching(/bin\/postgres /),
       ]),
     );

@@ -191,7 +191,7 @@ describe('no secret of the installation stands', () => {
 
   it('in the arguments of any process, at any moment', () => {
     const seen = [...watch.arguments].map((text) => text.replaceAll('\0', ' '));
-    for (const part of ['local/runner.ts', 'pulumi up', 'pulumi destroy', 'configur', 'pulumi preview'])
+    for (const part of ['engine/child.ts', 'pulumi up', 'pulumi destroy', 'configur', 'pulumi preview'])
       expect(
         seen.filter((text) => text.includes(part)),
         part,

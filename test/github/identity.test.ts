@@ -2,9 +2,9 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { RetryableError } from '../../src/errors.ts';
 import { createIdentityCheck, type IdentityCheck } from '../../src/github/identity.ts';
 import { createIdentitySource } from '../../src/github/identity-token.ts';
-import { RetryableError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';
 import { dispatched, order, startRemoteService, tell } from '../http/support/runner.ts';
 

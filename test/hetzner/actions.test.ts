@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { wasRefused } from '../../src/hetzner/refusals.ts';
-import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';
 import { type Cloud, hcloudToken, runningServer, startCloud } from '../sandbox/hetzner/setup.ts';
 

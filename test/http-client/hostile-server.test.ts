@@ -2,20 +2,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { exchange } from '../../sandbox/providers/http.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createGithubClient } from '../../src/github/github.ts';
 import { createIdentityCheck } from '../../src/github/identity.ts';
 import { createIdentitySource } from '../../src/github/identity-token.ts';
-import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
 import { createServiceLink } from '../../src/runner/service-link.ts';
+import { Secret } from '../../src/secret.ts';
 import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createLocalApi } from '../../src/tailnet/local-api.ts';
 import { sandboxSurroundings } from '../../src/tailnet/tailscaled-location.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { PermanentError, RetryableError } from '../../src/errors.ts';
-import { exchange } from '../../sandbox/providers/http.ts';
-import { Secret } from '../../src/secret.ts';
 import {
   FLOOD_BYTES,
   PLAYS,

@@ -1,15 +1,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { PermanentError, RateLimitedError } from '../../src/errors.ts';
+import { describeFailure, errorOf } from '../../src/executors/github-actions/result.ts';
 import { createGithubClient } from '../../src/github/github.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { laterSeconds } from '../../src/http-client/later.ts';
+import { decide } from '../../src/operations/retry-policy.ts';
+import { Secret } from '../../src/secret.ts';
 import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { PermanentError, RateLimitedError } from '../../src/errors.ts';
-import { decide } from '../../src/operations/retry-policy.ts';
-import { describeFailure, errorOf } from '../../src/executors/github-actions/result.ts';
-import { Secret } from '../../src/secret.ts';
 
 const now = Date.parse('2026-11-29T12:00:00Z');
 const at = (seconds: number) => String(now / 1000 + seconds);

@@ -3,12 +3,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { parseAnswer } from '../../src/http-client/answer.ts';
-import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
-import { HttpError, requestJson } from '../../src/http-client/request.ts';
-import { readStripeAccount } from '../../src/stripe/account.ts';
 import { RetryableError } from '../../src/errors.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
+import { parseAnswer } from '../../src/http-client/answer.ts';
+import { HttpError, requestJson } from '../../src/http-client/request.ts';
 import { Secret } from '../../src/secret.ts';
+import { readStripeAccount } from '../../src/stripe/account.ts';
 
 let answer: { status: number; body: unknown };
 let url: string;

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { signBody } from '../../src/executors/github-actions/callback-signature.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
+import { signBody } from '../../src/executors/github-actions/callback-signature.ts';
 import { Secret } from '../../src/secret.ts';
 import {
   ADDRESSES,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { LostError } from '../../src/errors.ts';
+import { createRecorder } from '../../src/executors/worker/recorder.ts';
 import { claimNext, lockClaim, recordEvents, renewLease } from '../../src/operations/claims.ts';
 import { readEvents } from '../../src/operations/events/events.ts';
-import { createRecorder } from '../../src/executors/worker/recorder.ts';
 import { insertOperation, requestAgent } from '../../src/operations/requests.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { LEASE_SECONDS } from '../../src/operations/states.ts';

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
 import {
   CancelledError,
   ConflictError,
@@ -10,6 +9,7 @@ import {
   RetryableError,
 } from '../../src/errors.ts';
 import { decide } from '../../src/operations/retry-policy.ts';
+import { StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
 
 const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
 

@@ -8,11 +8,11 @@ import {
   PermanentError,
   RetryableError,
 } from '../../src/errors.ts';
+import { settleExpired } from '../../src/executors/worker/expired.ts';
 import { presentAgent } from '../../src/http/agents/agent-json.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
-import { settleExpired } from '../../src/executors/worker/expired.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { serverIdOf } from '../http/support/progress.ts';

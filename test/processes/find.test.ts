@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
-import { endProcesses, findProcesses, signal } from '../../src/processes/find.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
+import { endProcesses, findProcesses, signal } from '../../src/processes/find.ts';
 import {
   endSurvivors,
   INSTALLATION_MARK,

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { beforeEach, expect, test } from 'vitest';
-import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
 import { peerUserId as sandboxPeerUserId } from '../../sandbox/peer-user.ts';
+import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 
 beforeEach(({ skip }) => {

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, inject, it, onTestFinished, vi } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
-import { claimFolder } from '../../src/processes/claims.mjs';
 import { hostPostgres } from '../../sandbox/host/postgres.ts';
 import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { findPostmaster } from '../../sandbox/host/postmaster.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { claimFolder } from '../../src/processes/claims.mjs';
 import { StoppedError, waitFor } from '../../src/processes/waiting.ts';
 
 const main = join(import.meta.dirname, '../../src/main.ts');

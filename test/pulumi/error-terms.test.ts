@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { NOT_JOINED, pulumiError } from '../../src/pulumi/errors.ts';
 import { LostError } from '../../src/errors.ts';
+import { NOT_JOINED, pulumiError } from '../../src/pulumi/errors.ts';
 
 /** As the CLI frames a command's failure: once in its progress, once under `Diagnostics`, with all that the command said. */
 const configurationFailed = (how: string, said: string) => `code: -2

@@ -4,6 +4,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PulumiCommand } from '@pulumi/pulumi/automation/index.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  CancelledError,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../../src/errors.ts';
 import { endProcesses, findProcesses } from '../../src/processes/find.ts';
 import {
   pulumiError,
@@ -13,13 +20,6 @@ import {
   StackNotFoundError,
   summary,
 } from '../../src/pulumi/errors.ts';
-import {
-  CancelledError,
-  LostError,
-  PermanentError,
-  RateLimitedError,
-  RetryableError,
-} from '../../src/errors.ts';
 import { findPulumi } from '../sandbox/providers/agent-stack.ts';
 
 const pulumi = findPulumi();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { PermanentError, RateLimitedError, RetryableError } from '../../src/errors.ts';
 import { errorMessages, plainDiagnostic } from '../../src/pulumi/diagnostics.ts';
 import { pulumiError, runnerError } from '../../src/pulumi/errors.ts';
-import { PermanentError, RateLimitedError, RetryableError } from '../../src/errors.ts';
 
 /** As hcloud 1.41 fails on terraform-plugin-framework, under CLI 3.259: progress first, then the whole diagnostic, in both its frames. */
 const framework = (reason: string, code: string, status: number) => `code: 255

@@ -3,10 +3,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { getAgent, insertAgent } from '../../src/agents/store.ts';
-import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { createLog } from '../../src/log.ts';
 import { checkDue, type MonitorDeps, startHealthMonitor } from '../../src/reconcile/health-monitor.ts';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { openEmpty } from '../database/support.ts';
 import { startHostileServer } from '../support/hostile-server.ts';
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { HetznerClient } from '../../src/hetzner/hetzner.ts';
 import { createPool, createDatabase as openDatabase } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
+import type { HetznerClient } from '../../src/hetzner/hetzner.ts';
 import { createLog } from '../../src/log.ts';
 import { checkHetznerProject } from '../../src/reconcile/project.ts';
 import { Secret } from '../../src/secret.ts';

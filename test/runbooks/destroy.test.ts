@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { AgentStatus } from '../../src/agents/states.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { StackLockedError } from '../../src/pulumi/errors.ts';
 import { jsonText } from '../../src/database/storable.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
-import { createDestroy, createRollback } from '../../src/runbooks/destroy.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
-import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
-import { createRefresh } from '../../src/runbooks/refresh.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
+import { StackLockedError } from '../../src/pulumi/errors.ts';
+import { createDestroy, createRollback } from '../../src/runbooks/destroy.ts';
+import { createRefresh } from '../../src/runbooks/refresh.ts';
+import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
 import { ask, claim, type Installation, openInstallation, order } from '../support/installation.ts';
 import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
 

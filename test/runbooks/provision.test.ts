@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
-import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
 import { LostError, RetryableError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
-import { createProvision } from '../../src/runbooks/provision.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
+import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
+import { createProvision } from '../../src/runbooks/provision.ts';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import {
   claim,

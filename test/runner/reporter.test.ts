@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { Lease } from '../../src/processes/lease.ts';
 import { createReporter } from '../../src/runner/reporter.ts';
 import type { ServiceLink } from '../../src/runner/service-link.ts';
-import { Lease } from '../../src/processes/lease.ts';
 
 type Sent = { record?: { kind: string; lines?: string[] }; step?: string };
 

@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { LostError, PermanentError } from '../../src/errors.ts';
 import { signBody } from '../../src/executors/github-actions/callback-signature.ts';
 import { createServiceLink } from '../../src/runner/service-link.ts';
-import { LostError, PermanentError } from '../../src/errors.ts';
 import { Secret } from '../../src/secret.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');

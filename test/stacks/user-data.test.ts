@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { readCloudInit } from '../../sandbox/machines/cloud-init.ts';
+import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { renderUserData } from '../../stacks/user-data.ts';
 
 const keys = generateAgentKeys('a1');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { accountInKey } from '../../src/stripe/account.ts';
 import { Secret } from '../../src/secret.ts';
+import { accountInKey } from '../../src/stripe/account.ts';
 
 const of = (key: string) => accountInKey(new Secret(key));
 

@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { endProcesses } from '../../src/processes/find.ts';
 import { hostPostgres } from '../../sandbox/host/postgres.ts';
 import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../sandbox/host/postmaster.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
+import { endProcesses } from '../../src/processes/find.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -1,10 +1,6 @@
 import { sql } from 'kysely';
 import { type Logger, pino } from 'pino';
-import {
-  createDatabase as createConnection,
-  createPool,
-  type Database,
-} from '../../src/database/connect.ts';
+import { createDatabase as createConnection, createPool, type Database } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { type Claim, claimNext, type OperationRow } from '../../src/operations/claims.ts';
 import { requestAgent, requestOperation } from '../../src/operations/requests.ts';

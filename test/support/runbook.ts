@@ -2,17 +2,17 @@ import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
 import type { HetznerServer, HetznerSshKey } from '../../src/hetzner/hetzner.ts';
-import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
-import type { Executor } from '../../src/pulumi/engine/stack-engine.ts';
-import type { StackResult } from '../../src/pulumi/engine/messages.ts';
+import type { Run } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
+import { Lease } from '../../src/processes/lease.ts';
+import type { StackResult } from '../../src/pulumi/engine/messages.ts';
+import type { EngineAttempt, StackEngine } from '../../src/pulumi/engine/stack-engine.ts';
 import type { DestroyDeps } from '../../src/runbooks/destroy.ts';
+import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
 import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
-import { Lease } from '../../src/processes/lease.ts';
-import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
-import type { Run } from '../../src/operations/attempt.ts';
 import { Secret } from '../../src/secret.ts';
+import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { type Installation, OUTPUTS } from './installation.ts';
 
@@ -45,7 +45,7 @@ export function createWorld(at: Installation) {
   };
   const stack =
     (verb: Verb) =>
-    async (_: Run, program: StackProgram, options?: object): Promise<StackResult> => {
+    async (_: EngineAttempt, program: StackProgram, options?: object): Promise<StackResult> => {
       programs.push(program);
       const mayBeNew = (options as { mayBeNew?: boolean } | undefined)?.mayBeNew ? ' new' : '';
       await reach(`${verb} ${program.stack}${mayBeNew}`, `${verb} ${program.stack}`);
@@ -80,8 +80,8 @@ export function createWorld(at: Installation) {
     await reach(call, key);
     status(id, now);
   };
-  const executor: Executor = {
-    up: stack('up') as Executor['up'],
+  const executor: StackEngine = {
+    up: stack('up') as StackEngine['up'],
     renewKey: async (run, program) => {
       await stack('renew-key')(run, program);
       return new Secret('user data');

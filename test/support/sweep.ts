@@ -1,21 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { encodeOpensshPublicKey } from '../../src/agents/openssh.ts';
-import type { AgentStatus } from '../../src/agents/states.ts';
-import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
-import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { createPool } from '../../src/database/connect.ts';
-import { jsonText } from '../../src/database/storable.ts';
-import type { OperationKind, OperationStatus } from '../../src/operations/states.ts';
-import { type SweepDeps, sweep } from '../../src/reconcile/sweep/sweep.ts';
-import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
 import type { SandboxSettings } from '../../sandbox/settings.ts';
 import { sandboxOptionsSchema, startSandbox } from '../../sandbox/start.ts';
 import { joinTailnet } from '../../sandbox/tailscale/devices.ts';
+import { encodeOpensshPublicKey } from '../../src/agents/openssh.ts';
+import type { AgentStatus } from '../../src/agents/states.ts';
+import { createPool } from '../../src/database/connect.ts';
+import { jsonText } from '../../src/database/storable.ts';
+import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
+import type { OperationKind, OperationStatus } from '../../src/operations/states.ts';
+import { type SweepDeps, sweep } from '../../src/reconcile/sweep/sweep.ts';
+import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../src/secret.ts';
-import { openInstallation } from './installation.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { type Answer, request } from '../sandbox/hetzner/setup.ts';
 import { tokens } from '../sandbox/stripe/setup.ts';
+import { openInstallation } from './installation.ts';
 import { createDatabase } from './postgres.ts';
 
 export interface AgentSeed {

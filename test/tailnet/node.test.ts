@@ -6,11 +6,11 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Secret } from '../../src/secret.ts';
 import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createLocalApi } from '../../src/tailnet/local-api.ts';
 import { findHostPlace, proxyCommand } from '../../src/tailnet/node.ts';
 import { tailscaledCommand } from '../../src/tailnet/tailscaled.ts';
-import { Secret } from '../../src/secret.ts';
 
 type Dialled = (socket: Socket, headers: Record<string, unknown>) => void;
 

@@ -4,14 +4,14 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
+import { RELAY_OVER_HTTP } from '../../sandbox/tailscale/headscale/headscale.ts';
+import { createLog } from '../../src/log.ts';
 import { findProcesses } from '../../src/processes/find.ts';
+import { Secret } from '../../src/secret.ts';
+import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { openOwnPlace } from '../../src/tailnet/own-node.ts';
 import { makeControllerKey } from '../../src/tailscale/controller-key.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { createLog } from '../../src/log.ts';
-import { RELAY_OVER_HTTP } from '../../sandbox/tailscale/headscale/headscale.ts';
-import { Secret } from '../../src/secret.ts';
 import {
   eventually,
   openRealTailnet,

@@ -2,13 +2,13 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { readConfig } from '../../src/config/config.ts';
 import { ensureAnsible } from '../../tools/setup/ansible.mjs';
 import { findTools } from '../../tools/setup/find-tools.mjs';
 import { basePath } from '../../tools/setup/machines/base.mjs';
 import { hostProblem } from '../../tools/setup/machines/usable.mjs';
 import { run } from '../../tools/setup/run.mjs';
 import { checkTemporaryFolder, root } from '../../tools/setup/set-up.mjs';
-import { readConfig } from '../../src/config/config.ts';
 import { createContext } from './context.ts';
 
 async function program(path: string) {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { findProgram, Interrupted, run } from '../../tools/setup/run.mjs';
 import { processIdentity } from '../../src/processes/alive.mjs';
+import { findProgram, Interrupted, run } from '../../tools/setup/run.mjs';
 import { createContext } from './context.ts';
 
 test('gives the exit code and what was said on both streams, line by line', async () => {

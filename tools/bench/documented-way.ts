@@ -1,10 +1,10 @@
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { serverFor } from '../../src/agents/plans.ts';
 import { type AgentKeys, generateAgentKeys } from '../../src/agents/secrets.ts';
-import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { HEALTH_PORT } from '../../src/connections/connections.ts';
 import { configureEnvironment } from '../../src/pulumi/engine/stack-engine.ts';
-import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { Secret } from '../../src/secret.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { agentName } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import type { DocumentedClient } from './documented/client.ts';

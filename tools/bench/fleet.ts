@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { serverFor } from '../../src/agents/plans.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { agentName } from '../../stacks/inputs.ts';
 import { renderUserData } from '../../stacks/user-data.ts';
 import type { AgentWatch } from './agent-watch.ts';

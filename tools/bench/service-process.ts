@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { errorMessage } from '../../src/errors.ts';
 import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { errorMessage } from '../../src/errors.ts';
 
 /** The service as its users start it: a process of its own. */
 export interface ServiceProcess {

@@ -1,12 +1,12 @@
-import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
-import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { createDatabase, createPool } from '../../src/database/connect.ts';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { createDatabase, createPool } from '../../src/database/connect.ts';
+import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
 import { createLog } from '../../src/log.ts';
 import { sweepAlone } from '../../src/reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../../src/reconcile/sweep/sweep.ts';
 import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../src/secret.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { type FleetDeps, makeFleet } from './fleet.ts';
 import type { Meter } from './meter.ts';
 

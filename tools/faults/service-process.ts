@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { signal } from '../../src/processes/find.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
+import { signal } from '../../src/processes/find.ts';
 import { until } from './until.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));

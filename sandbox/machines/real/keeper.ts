@@ -7,9 +7,9 @@ import { cgroupsNamed, removeCgroup } from './cgroups.ts';
 import { decide } from './decide.ts';
 import { type DiskName, ensureDisk, finishRemovals, listDisks, removeDisk } from './disk.ts';
 import { rulesetOf } from './firewall.ts';
+import type { World } from './internet.ts';
 import { bootMachine, cgroupPrefix, type Ending, type Machine } from './machine.ts';
 import { noteOff, readServers, type SoldServer } from './servers.ts';
-import type { World } from './internet.ts';
 
 export type KeeperOptions = {
   pool: Queryable;

@@ -3,8 +3,8 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeCgroup } from './cgroups.ts';
-import { endProcesses, mountSource, onMount, sendToGrandchildren, spawnBound } from './processes.ts';
 import type { World } from './internet.ts';
+import { endProcesses, mountSource, onMount, sendToGrandchildren, spawnBound } from './processes.ts';
 
 /** What a machine is booted as. `ipv4` and `ipv6` are its server's public addresses, where it has them. */
 export type MachineSpec = {

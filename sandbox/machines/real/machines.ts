@@ -10,9 +10,9 @@ import { createHeadscaleControl } from '../../tailscale/headscale/control.ts';
 import { type Headscale, RELAY_OVER_HTTP, startHeadscale } from '../../tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../tailscale/policy.ts';
 import { CONTROL_PORT, CONTROLLER_ADDRESS, LOGIN_ADDRESS } from './addresses.ts';
+import { openWorld, type World } from './internet.ts';
 import { startKeeper } from './keeper.ts';
 import { createMetadata } from './metadata.ts';
-import { openWorld, type World } from './internet.ts';
 
 /** What the set-up has prepared on this host, and where machines are to live. */
 export const realMachinesSchema = z.object({

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { exchange } from '../../http-client/exchange.ts';
-import { askStripe, createStripe } from '../../stripe/stripe.ts';
 import type { Connections } from '../../connections/connections.ts';
 import type { Database } from '../../database/connect.ts';
+import { exchange } from '../../http-client/exchange.ts';
+import { askStripe, createStripe } from '../../stripe/stripe.ts';
 
 /**
  * On an empty database, buys one agent the way a customer would: a checkout session at the sandbox's Stripe, completed on its page. The

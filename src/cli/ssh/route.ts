@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../../config/config.ts';
+import type { Connections } from '../../connections/connections.ts';
+import { createLog } from '../../log.ts';
+import { openControllerPlace, socketIn, tailnetDir } from '../../tailnet/controller-node.ts';
 import { createLocalApi } from '../../tailnet/local-api.ts';
 import { findHostPlace, isRunning, proxyCommand } from '../../tailnet/node.ts';
 import { hostSurroundings, sandboxSurroundings } from '../../tailnet/tailscaled-location.ts';
-import type { Config } from '../../config/config.ts';
-import type { Connections } from '../../connections/connections.ts';
-import { openControllerPlace, socketIn, tailnetDir } from '../../tailnet/controller-node.ts';
-import { createLog } from '../../log.ts';
 import { CommandError } from '../connection.ts';
 
 /** How OpenSSH comes to an agent. */

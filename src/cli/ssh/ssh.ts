@@ -4,20 +4,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sandboxConnections } from '../../../sandbox/host/installation.ts';
+import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
+import { readMachineKind } from '../../../sandbox/host/machines.ts';
+import { readSandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 import { audit } from '../../agents/audit.ts';
 import { type AgentKeys, createVault } from '../../agents/secrets.ts';
 import { type AgentRow, findAgent } from '../../agents/store.ts';
 import type { Config } from '../../config/config.ts';
 import type { Connections } from '../../connections/connections.ts';
-import { createDatabase, createPool } from '../../database/connect.ts';
-import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
-import { readSandboxFile } from '../../../sandbox/host/sandbox-file.ts';
-import { readMachineKind } from '../../../sandbox/host/machines.ts';
-import { sandboxConnections } from '../../../sandbox/host/installation.ts';
 import { openConnections } from '../../connections/rehearsal.ts';
+import { createDatabase, createPool } from '../../database/connect.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
-import { findWay } from './route.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
+import { findWay } from './route.ts';
 
 /**
  * A shell on an agent's server, or one command there, over the tailnet. It needs what the service itself has, its database and its passphrase: keys of

@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
-import { isAttemptToken } from './callback-signature.ts';
 import type { Database } from '../../database/connect.ts';
 import { ConflictError, NotFoundError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
 import { beginOperation, type OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
+import type { Secret } from '../../secret.ts';
+import { isAttemptToken } from './callback-signature.ts';
 
 /** Who a message says it is from. */
 export interface Sender {

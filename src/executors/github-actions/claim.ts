@@ -1,9 +1,9 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
-import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Database } from '../../database/connect.ts';
-import type { Secret } from '../../secret.ts';
 import type { OperationRow } from '../../operations/claims.ts';
+import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
+import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 
 export interface ClaimDeps {

@@ -1,17 +1,17 @@
 import { getAgent } from '../../agents/store.ts';
-import type { GithubClient } from '../../github/github.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage, RateLimitedError } from '../../errors.ts';
-import { workflowInputs } from './workflow-inputs.ts';
+import type { GithubClient } from '../../github/github.ts';
 import type { Log } from '../../log.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { confirmCancellation, takeDueCancellations } from '../../operations/run-cancellations.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
-import type { OperationRow } from '../../operations/claims.ts';
 import { settleExpired } from '../worker/expired.ts';
 import { registerWorker, unregisterWorker } from '../worker/workers.ts';
 import { confirmDispatch, refuseDispatch, takeDispatch } from './dispatches.ts';
 import { recordFoundRun, settleCancelled, settleEndedRun, takeSilentRuns, type Watched } from './overdue.ts';
-import { confirmCancellation, takeDueCancellations } from '../../operations/run-cancellations.ts';
+import { workflowInputs } from './workflow-inputs.ts';
 
 export interface DispatcherDeps {
   database: Database;

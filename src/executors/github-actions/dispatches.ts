@@ -2,12 +2,12 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
 import { LostError } from '../../errors.ts';
-import type { Queue } from '../../queue/queue.ts';
 import { nextDue, type OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_ERROR } from '../../operations/lengths.ts';
-import { settleLocked } from '../../operations/settle.ts';
 import { endUnwantedRun, endWorkflowRun } from '../../operations/run-cancellations.ts';
+import { settleLocked } from '../../operations/settle.ts';
+import type { Queue } from '../../queue/queue.ts';
 
 /** A dispatch that says nothing within this time is made again, under the next attempt: its process died. */
 const DISPATCH_SECONDS = 90;

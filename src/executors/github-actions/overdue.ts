@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
-import type { WorkflowRun } from '../../github/github.ts';
 import type { Database } from '../../database/connect.ts';
 import { CancelledError, ConflictError, LostError, RetryableError } from '../../errors.ts';
-import type { Queue } from '../../queue/queue.ts';
+import type { WorkflowRun } from '../../github/github.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { settleLocked, succeedLocked } from '../../operations/settle.ts';
+import type { Queue } from '../../queue/queue.ts';
 import { standingOf } from './attempts.ts';
 import { errorOf, resultOf } from './result.ts';
 

@@ -1,5 +1,5 @@
-import { attemptToken } from './callback-signature.ts';
 import type { Secret } from '../../secret.ts';
+import { attemptToken } from './callback-signature.ts';
 
 /** The workflow's four inputs. What the runner is to do it learns by its claim, so they never change. */
 export function workflowInputs(

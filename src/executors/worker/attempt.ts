@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgentForOperation } from '../../agents/for-operation.ts';
-import type { Fence } from '../../pulumi/fence.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
 import { CancelledError, errorMessage, LostError, RateLimitedError, RetryableError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { Queue } from '../../queue/queue.ts';
+import { type Runbooks, runbookFor } from '../../operations/attempt.ts';
 import { type Claim, type OperationRow, renewLease } from '../../operations/claims.ts';
 import type { AgentEffect } from '../../operations/effects.ts';
-import { Lease, type LeaseTimes, leaseTimes } from '../../processes/lease.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
-import type { Readiness } from './readiness.ts';
-import { createRecorder, type Recorder } from './recorder.ts';
-import { type Runbooks, runbookFor } from '../../operations/attempt.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
 import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from '../../operations/states.ts';
+import { Lease, type LeaseTimes, leaseTimes } from '../../processes/lease.ts';
+import type { Fence } from '../../pulumi/fence.ts';
+import type { Queue } from '../../queue/queue.ts';
+import type { Readiness } from './readiness.ts';
+import { createRecorder, type Recorder } from './recorder.ts';
 
 export interface AttemptDeps {
   database: Database;

@@ -3,13 +3,13 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { Queue } from '../../queue/queue.ts';
-import { isWorkerAlive } from '../../processes/orphans.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { endWorkflowRun } from '../../operations/run-cancellations.ts';
 import { settleLocked } from '../../operations/settle.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
+import { isWorkerAlive } from '../../processes/orphans.ts';
+import type { Queue } from '../../queue/queue.ts';
 
 /** What a worker of this host held whose process is gone; there is no lease to wait for. */
 const PROCESS_GONE = new Date(0);

@@ -1,6 +1,6 @@
 import { errorMessage } from '../../errors.ts';
-import { type AttemptDeps, carryOut } from './attempt.ts';
 import { claimNext } from '../../operations/claims.ts';
+import { type AttemptDeps, carryOut } from './attempt.ts';
 import { settleExpired } from './expired.ts';
 import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';

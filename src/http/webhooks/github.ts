@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
-import type { Log } from '../../log.ts';
 import { parseCallback } from '../../executors/github-actions/callback.ts';
 import { type Received, receiveCallback } from '../../executors/github-actions/receive.ts';
+import type { Log } from '../../log.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 

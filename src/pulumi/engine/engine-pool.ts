@@ -1,6 +1,6 @@
+import { RunnerProcess, type RunOptions } from './engine-process.ts';
 import type { StackResult, StackTask } from './messages.ts';
 import type { RunnerSettings } from './run-stack.ts';
-import { RunnerProcess, type RunOptions } from './engine-process.ts';
 
 export interface RunnerPool {
   /** Runs a task in a runner that is free, or a new one. @throws one of our errors */

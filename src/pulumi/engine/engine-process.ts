@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endProcesses, findProcesses, signal } from '../../processes/find.ts';
-import { runnerError } from '../errors.ts';
 import { LostError } from '../../errors.ts';
+import { endProcesses, findProcesses, signal } from '../../processes/find.ts';
 import type { Lease } from '../../processes/lease.ts';
+import { runnerError } from '../errors.ts';
 import type { FromRunner, Progress, StackResult, StackTask, ToRunner } from './messages.ts';
 import type { RunnerSettings } from './run-stack.ts';
 

@@ -3,37 +3,53 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
-import type { AgentKeys } from '../../agents/secrets.ts';
-import type { StateStore } from '../state-store.ts';
 import { RetryableError } from '../../errors.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
+import type { StateStore } from '../state-store.ts';
 import { logLine } from './engine-events.ts';
+import type { RunnerPool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
-import type { RunnerPool } from './engine-pool.ts';
 
-/** The Pulumi engine on one stack, on behalf of a run. @throws one of our errors */
-export interface Executor {
+/** What the engine needs to know of the attempt for which it works. */
+export interface EngineAttempt {
+  operation: { operation_id: string; attempt: number };
+  signal: AbortSignal;
+  lease: Lease;
+  backendUrl: Secret;
+  log(line: string): void;
+}
+
+/** The keys that the configuration run is given. */
+export interface ConfigureKeys {
+  sshPrivateKey: string;
+  hostPublicKey: string;
+  nextHostPublicKey: string;
+  nextHostPrivateKey: string;
+}
+
+/** The Pulumi engine on one stack, on behalf of an attempt. @throws one of our errors */
+export interface StackEngine {
   up(
-    run: Run,
+    attempt: EngineAttempt,
     program: StackProgram,
-    options: { mayBeNew: boolean; keys?: AgentKeys; onProgress?: (progress: Progress) => void },
+    options: { mayBeNew: boolean; keys?: ConfigureKeys; onProgress?: (progress: Progress) => void },
   ): Promise<StackResult>;
   /**
    * Makes the tailnet key of the inputs' generation and touches nothing else of a stack that is there.
    * @returns what the server is to be told when it is installed anew.
    */
-  renewKey(run: Run, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
+  renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
   /** Compares the state with the clouds; pending creates of a killed run are cleared. @throws StackNotFoundError */
-  refresh(run: Run, program: StackProgram): Promise<StackResult>;
+  refresh(attempt: EngineAttempt, program: StackProgram): Promise<StackResult>;
   /** Deletes the stack's resources, then the stack itself. A stack that is not there is fine. */
-  destroy(run: Run, program: StackProgram): Promise<StackResult>;
+  destroy(attempt: EngineAttempt, program: StackProgram): Promise<StackResult>;
   /** Takes away the lock that a dead process left. */
-  unlock(run: Run, program: StackProgram): Promise<void>;
+  unlock(attempt: EngineAttempt, program: StackProgram): Promise<void>;
 }
 
-export interface ExecutorSettings {
+export interface StackEngineSettings {
   pool: RunnerPool;
   state: StateStore;
   /** Backend, passphrase, credentials, PATH. */
@@ -54,23 +70,27 @@ export interface ExecutorSettings {
 }
 
 /** Carries attempts out on this machine, through the Automation API. */
-export function createLocalExecutor(settings: ExecutorSettings): Executor {
+export function createStackEngine(settings: StackEngineSettings): StackEngine {
   mkdirSync(settings.configure.logDir, { recursive: true, mode: 0o700 });
-  const runTask = async (run: Run, task: TaskOfRun) => {
+  const runTask = async (attempt: EngineAttempt, task: TaskOfRun) => {
     const { environment, onProgress, ...rest } = task;
     const name = stackName(task.program);
     const result = await settings.pool.run(
       {
         stackName: name,
         mayBeNew: false,
-        environment: { ...settings.environment, PULUMI_BACKEND_URL: run.backendUrl.reveal(), ...environment },
+        environment: {
+          ...settings.environment,
+          PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
+          ...environment,
+        },
         ...rest,
       },
       {
-        signal: run.signal,
-        lease: run.lease,
+        signal: attempt.signal,
+        lease: attempt.lease,
         onProgress: (progress) => {
-          run.log(logLine(progress));
+          attempt.log(logLine(progress));
           onProgress?.(progress);
         },
       },
@@ -80,16 +100,16 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
     return result;
   };
   return {
-    up: async (run, program, { mayBeNew, keys, onProgress }) => {
-      const progressFile = `${logFile(settings.configure, run)}.progress`;
+    up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
+      const progressFile = `${logFile(settings.configure, attempt)}.progress`;
       const environment = {
-        ...configureEnvironment(settings.configure, run, keys),
+        ...configureEnvironment(settings.configure, attempt, keys),
         AGENT_PROGRESS_FILE: progressFile,
       };
       const made = mayBeNew && (await makeAgentStack(settings.state, program));
-      const stopFollowing = followProgress(progressFile, run.log);
+      const stopFollowing = followProgress(progressFile, attempt.log);
       try {
-        return await runTask(run, {
+        return await runTask(attempt, {
           verb: 'up',
           program,
           mayBeNew: mayBeNew && !made,
@@ -101,14 +121,14 @@ export function createLocalExecutor(settings: ExecutorSettings): Executor {
         await rm(progressFile, { force: true }).catch(() => {});
       }
     },
-    renewKey: async (run, program) => {
-      const { userData } = await runTask(run, { verb: 'renew-key', program });
+    renewKey: async (attempt, program) => {
+      const { userData } = await runTask(attempt, { verb: 'renew-key', program });
       if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
       return new Secret(userData);
     },
-    refresh: (run, program) => runTask(run, { verb: 'refresh', program }),
-    destroy: (run, program) => runTask(run, { verb: 'destroy', program }),
-    unlock: async (run, program) => void (await runTask(run, { verb: 'unlock', program })),
+    refresh: (attempt, program) => runTask(attempt, { verb: 'refresh', program }),
+    destroy: (attempt, program) => runTask(attempt, { verb: 'destroy', program }),
+    unlock: async (attempt, program) => void (await runTask(attempt, { verb: 'unlock', program })),
   };
 }
 
@@ -131,16 +151,16 @@ export function stackName(program: StackProgram): string {
 
 /** What the configuration script reads (ansible/configure): by environment, so that no secret is an argument or in the state. */
 export function configureEnvironment(
-  configure: ExecutorSettings['configure'],
-  run: { operation: { operation_id: string; attempt: number } },
-  keys: AgentKeys | undefined,
+  configure: StackEngineSettings['configure'],
+  attempt: { operation: { operation_id: string; attempt: number } },
+  keys: ConfigureKeys | undefined,
 ): Record<string, string> {
   return {
     AGENT_STACKS_CONFIGURE: configure.path,
     AGENT_CONNECTION: configure.connection,
     ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
-    AGENT_LOG_FILE: logFile(configure, run),
+    AGENT_LOG_FILE: logFile(configure, attempt),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
     ...configure.software,
     ...(keys === undefined ? {} : keyEnvironment(keys)),
@@ -148,14 +168,14 @@ export function configureEnvironment(
 }
 
 function logFile(
-  { logDir }: ExecutorSettings['configure'],
+  { logDir }: StackEngineSettings['configure'],
   { operation }: { operation: { operation_id: string; attempt: number } },
 ): string {
   return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
 /** The server shows its first host key until the first run has replaced it, so both are known. */
-function keyEnvironment(keys: AgentKeys): Record<string, string> {
+function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
   return {
     AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,
     AGENT_HOST_PUBLIC_KEY: `${keys.hostPublicKey}\n${keys.nextHostPublicKey}`,

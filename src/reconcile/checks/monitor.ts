@@ -1,7 +1,7 @@
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import type { Log } from '../../log.ts';
 import type { Readiness } from '../../executors/worker/readiness.ts';
+import type { Log } from '../../log.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { recordChecks } from './store.ts';
 

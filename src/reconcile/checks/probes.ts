@@ -1,13 +1,13 @@
+import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
 import { HttpError, RefusedError } from '../../http-client/request.ts';
+import type { OperationKind } from '../../operations/states.ts';
+import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
+import type { Secret } from '../../secret.ts';
 import { readStripeAccount } from '../../stripe/account.ts';
 import type { TailnetPlace } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
-import type { Database } from '../../database/connect.ts';
-import type { OperationKind } from '../../operations/states.ts';
-import type { Secret } from '../../secret.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
 import { MisconfiguredError, type Probe } from './probe.ts';
 

@@ -1,12 +1,12 @@
 import { audit } from '../../agents/audit.ts';
 import { recordDevice } from '../../agents/devices.ts';
 import { lockAgent } from '../../agents/store.ts';
-import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import type { Database } from '../../database/connect.ts';
 import { giveName } from '../../runbooks/steps/device.ts';
+import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import { readAgentView } from './agent-views.ts';
 import { isOwn } from './compare.ts';
-import type { DeviceFinding } from './devices.ts';
+import type { DeviceFinding } from './findings.ts';
 
 export type Adoption = Extract<DeviceFinding, { action: 'adopt' }>;
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
-import type { AgentView } from './compare.ts';
+import type { AgentView } from './findings.ts';
 
 /** Names under which servers were to join the tailnet, with their agents: those of them that are asked for. */
 export async function readJoinNames(

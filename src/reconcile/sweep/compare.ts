@@ -1,49 +1,9 @@
 import { agentName } from '../../../stacks/inputs.ts';
 import type { AgentStatus } from '../../agents/states.ts';
-import { type DeviceFinding, explainDevice, isDeviceFinding } from './devices.ts';
+import { explainDevice, isDeviceFinding } from './devices.ts';
+import type { AgentView, CloudView, Finding, Verdict } from './findings.ts';
 import { ownName, type Resource } from './resources.ts';
 import { isIncomplete } from './servers.ts';
-
-/** What the rows say of an agent, as far as the comparison asks. */
-export interface AgentView {
-  agentId: string;
-  status: AgentStatus;
-  serverId: string | null;
-  tailnetIp: string | null;
-  /** The recorded id of its device; null where none has been recorded. */
-  nodeId: string | null;
-  /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
-  operationId: string | null;
-  keyGeneration: number | null;
-  /** The shared firewall that its server is to be under; null before the first provision. */
-  firewallId: number | null;
-  /** An operation on it is queued or active. */
-  unfinished: boolean;
-  /** The last provision or rebuild did not succeed: what the row names may not be what is in use. */
-  lastBuildFailed: boolean;
-}
-
-/** What the clouds' lists said. */
-export interface CloudView {
-  resources: Resource[];
-  /** Every server with an id above `after`, up to and including `upTo`, is among the resources; null: none was listed. */
-  serverRange: { after: number; upTo: number } | null;
-}
-
-export type RemovalReason = 'destroyed' | 'rolled-back' | 'earlier-attempt';
-export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear';
-
-export type Verdict =
-  | { action: 'keep' }
-  | { action: 'remove'; reason: RemovalReason }
-  | { action: 'report'; reason: ReportReason };
-
-export type Finding =
-  | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
-  | { action: 'report'; reason: ReportReason; resource: Resource }
-  | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
-  | { action: 'mend'; reason: 'server-incomplete'; agentId: string; serverId: string }
-  | DeviceFinding;
 
 const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
 const KEEP: Verdict = { action: 'keep' };

@@ -1,21 +1,6 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import type { AgentView, Finding } from './compare.ts';
+import type { AgentView, DeviceFinding, DeviceResource, Finding } from './findings.ts';
 import type { Resource } from './resources.ts';
-
-export type DeviceResource = Extract<Resource, { kind: 'device' }>;
-
-/** What is to be said, or done, about devices whose agent is known. */
-export type DeviceFinding =
-  /** Its agent was made before devices were recorded by their ids. */
-  | { action: 'adopt'; reason: 'unrecorded'; agentId: string; resource: DeviceResource }
-  | { action: 'report'; reason: 'renamed'; agentId: string; resource: DeviceResource }
-  | {
-      action: 'report';
-      reason: 'address-shared';
-      agentId: string;
-      sharers: string[];
-      resource: DeviceResource;
-    };
 
 /** Devices with the agent that each belongs to, and what a person should read about them. */
 export interface Attributed {

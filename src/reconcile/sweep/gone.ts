@@ -1,10 +1,11 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../../agents/store.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { readAgentView } from './agent-views.ts';
-import { explain, type Finding } from './compare.ts';
+import { explain } from './compare.ts';
+import type { Finding } from './findings.ts';
 import { mendServer } from './servers.ts';
 
 export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;

@@ -1,8 +1,8 @@
+import type { SweepPlace } from '../../database/tables.ts';
 import { CALLS_PER_SERVER_REMOVAL, type HetznerInventory, type Page } from '../../hetzner/inventory.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
-import type { SweepPlace } from '../../database/tables.ts';
 import type { Budget } from './budget.ts';
-import type { CloudView } from './compare.ts';
+import type { CloudView } from './findings.ts';
 import {
   deviceResource,
   type Resource,

@@ -1,11 +1,12 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
-import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/inventory.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/inventory.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
-import { type Finding, judge } from './compare.ts';
+import { judge } from './compare.ts';
+import type { Finding } from './findings.ts';
 import type { SweptClouds } from './inventory.ts';
 import { REMOVAL_ORDER, type Resource } from './resources.ts';
 

@@ -1,6 +1,6 @@
 import type { HetznerServer, LabelledResource } from '../../hetzner/hetzner.ts';
-import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
+import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 
 /** Something at a cloud that carries this service's mark, with the agent that the mark names. */
 export type Resource = { id: string; name: string; agentId: string | null } & (

@@ -1,11 +1,11 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import type { Database } from '../../database/connect.ts';
+import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
 import { missingMarks } from '../../runbooks/steps/server-marks.ts';
 import { readAgentView } from './agent-views.ts';
-import type { AgentView, Finding } from './compare.ts';
+import type { AgentView, Finding } from './findings.ts';
 import type { Resource } from './resources.ts';
 
 /** A live agent's own server that has lost its labels or its firewall. */

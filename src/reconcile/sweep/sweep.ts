@@ -1,12 +1,13 @@
-import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budget, createBudget } from './budget.ts';
-import { type CloudView, compare, explain, type Finding } from './compare.ts';
+import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
+import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, reportGone } from './gone.ts';
 import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeOfAgent } from './remove.ts';

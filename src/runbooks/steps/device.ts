@@ -1,8 +1,8 @@
 import { agentName } from '../../../stacks/inputs.ts';
 import type { AgentOutputs, AgentRow, StackOutputs } from '../../agents/store.ts';
-import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Run } from '../../operations/attempt.ts';
+import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 
 /** By this tag the tailnet's policy knows an agent's device. Only an administrator can change it. */
 export const AGENT_TAG = 'tag:agent';

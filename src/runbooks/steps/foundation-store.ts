@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
-import type { Fence } from '../../pulumi/fence.ts';
 import type { Database } from '../../database/connect.ts';
+import type { Fence } from '../../pulumi/fence.ts';
 
 /** An attempt that works on a foundation, or would. */
 export interface Holder {

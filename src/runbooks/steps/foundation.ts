@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import type { Executor } from '../../pulumi/engine/stack-engine.ts';
+import type { Run } from '../../operations/attempt.ts';
+import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import type { FoundationStore, Holder } from './foundation-store.ts';
 import { clearPending, withLockRecovery } from './recovery.ts';
-import type { Run } from '../../operations/attempt.ts';
 
 export interface FoundationDeps {
   foundations: FoundationStore;
-  executor: Executor;
+  executor: StackEngine;
   hetzner: Pick<HetznerClient, 'findFirewall'>;
 }
 

@@ -1,7 +1,7 @@
-import type { HealthCheck } from '../../tailnet/agent-health.ts';
-import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import { RetryableError } from '../../errors.ts';
+import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
+import type { HealthCheck } from '../../tailnet/agent-health.ts';
 
 export interface HealthDeps {
   hetzner: Pick<HetznerClient, 'getServer'>;

@@ -1,7 +1,7 @@
 import { type AgentInputs, agentName, type FoundResources } from '../../../stacks/inputs.ts';
 import type { AgentRow } from '../../agents/store.ts';
-import type { HetznerClient, HetznerServer, HetznerSshKey } from '../../hetzner/hetzner.ts';
 import { PermanentError } from '../../errors.ts';
+import type { HetznerClient, HetznerServer, HetznerSshKey } from '../../hetzner/hetzner.ts';
 
 /**
  * Labels by which what the service makes of an agent in a Hetzner project is found. They never say whose a

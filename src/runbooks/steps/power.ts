@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
-import { assertHeld } from './recovery.ts';
+import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
+import { assertHeld } from './recovery.ts';
 import type { MarksClient } from './server-marks.ts';
 
 export interface PowerDeps {

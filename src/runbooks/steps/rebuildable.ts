@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
+import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
 
 const WAIT_SECONDS = 60;

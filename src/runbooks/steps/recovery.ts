@@ -1,21 +1,21 @@
 import { type AgentInputs, agentName } from '../../../stacks/inputs.ts';
 import type { StackProgram } from '../../../stacks/program.ts';
 import type { Vault } from '../../agents/secrets.ts';
+import { LostError } from '../../errors.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { Run } from '../../operations/attempt.ts';
+import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
-import { LostError } from '../../errors.ts';
-import type { Executor } from '../../pulumi/engine/stack-engine.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
-import type { Run } from '../../operations/attempt.ts';
 
 /**
  * Runs something on a stack; where a dead process has left the stack locked, the lock is taken away and it is run again.
  * The lease makes sure that nobody else works on the stack: a lock that is there belongs to a process that has been ended.
  */
 export async function withLockRecovery<T>(
-  executor: Executor,
+  executor: StackEngine,
   run: Run,
   program: StackProgram,
   work: () => Promise<T>,
@@ -34,7 +34,7 @@ export async function withLockRecovery<T>(
  * Before another attempt on a stack: whatever a killed run had begun to create is cleared from the state.
  * @returns whether the stack exists.
  */
-export async function clearPending(executor: Executor, run: Run, program: StackProgram): Promise<boolean> {
+export async function clearPending(executor: StackEngine, run: Run, program: StackProgram): Promise<boolean> {
   try {
     await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
     return true;
@@ -45,7 +45,7 @@ export async function clearPending(executor: Executor, run: Run, program: StackP
 }
 
 /** Pulumi's state of an agent as the clouds are now, e.g. after its server was switched off. @throws StackNotFoundError */
-export async function bringUpToDate(executor: Executor, run: Run): Promise<void> {
+export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
   const inputs = run.agent.inputs as unknown as AgentInputs;
   const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
   await withLockRecovery(executor, run, program, () => executor.refresh(run, program));

@@ -1,8 +1,8 @@
 import type { AgentInputs } from '../../../stacks/inputs.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { Run } from '../../operations/attempt.ts';
 import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
-import type { Run } from '../../operations/attempt.ts';
 
 export type MarksClient = ServerLookup & Pick<HetznerClient, 'setLabels' | 'applyFirewall'>;
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { followOnTerminal } from '../../../src/app/terminal/follow.ts';
 import { PermanentError, RetryableError } from '../../../src/errors.ts';
 import { recordEvents } from '../../../src/operations/claims.ts';
 import { createEventHub, type EventHub } from '../../../src/operations/events/event-hub.ts';
 import { settleFailure, succeed } from '../../../src/operations/settle.ts';
 import { Secret } from '../../../src/secret.ts';
-import { followOnTerminal } from '../../../src/app/terminal/follow.ts';
 import {
   claim,
   type Installation,

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { attemptToken, isAttemptToken, isDigest, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
+import {
+  attemptToken,
+  isAttemptToken,
+  isDigest,
+  signBody,
+} from '../../../src/executors/github-actions/callback-signature.ts';
 import { Secret } from '../../../src/secret.ts';
 
 test('a body is signed as GitHub’s published vector says', () => {

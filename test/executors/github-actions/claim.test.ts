@@ -4,24 +4,30 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createVault, generateAgentKeys } from '../../../src/agents/secrets.ts';
 import { getAgent } from '../../../src/agents/store.ts';
-import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
-import { readClaim } from '../../../src/runner/claimed.ts';
-import { type Fence, openFence } from '../../../src/pulumi/fence.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../../src/errors.ts';
-import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
+import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
 import { claimForRunner, type RemoteClaim } from '../../../src/executors/github-actions/claim.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
+import { type Fence, openFence } from '../../../src/pulumi/fence.ts';
+import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
+import { readClaim } from '../../../src/runner/claimed.ts';
 import { Secret } from '../../../src/secret.ts';
 import type { AgentInputs } from '../../../stacks/inputs.ts';
+import {
+  type Installation,
+  openInstallation,
+  operation,
+  order,
+  waitOver,
+} from '../../support/installation.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
-import { type Installation, openInstallation, operation, order, waitOver } from '../../support/installation.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
 const passphrase = new Secret('the installation’s passphrase');

@@ -1,20 +1,24 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../../src/agents/store.ts';
-import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
-import { cancelOperation } from '../../../src/operations/cancel.ts';
-import { readEvents } from '../../../src/operations/events/events.ts';
-import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
+import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
 import { claimForRunner } from '../../../src/executors/github-actions/claim.ts';
-import { type DispatcherDeps, lookOnce, startDispatcher } from '../../../src/executors/github-actions/dispatcher.ts';
+import {
+  type DispatcherDeps,
+  lookOnce,
+  startDispatcher,
+} from '../../../src/executors/github-actions/dispatcher.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { cancelOperation } from '../../../src/operations/cancel.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
+import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { readWorkforce } from '../../../src/reconcile/workforce.ts';
+import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
   ask,

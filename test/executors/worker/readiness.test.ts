@@ -1,18 +1,24 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { PermanentError, RateLimitedError } from '../../../src/errors.ts';
-import { presentOperations } from '../../../src/http/operations/present-operations.ts';
-import { cancelOperation } from '../../../src/operations/cancel.ts';
-import { readEvents } from '../../../src/operations/events/events.ts';
 import { tellWaiting } from '../../../src/executors/worker/readiness.ts';
-import type { Runbook } from '../../../src/operations/attempt.ts';
-import type { OperationKind } from '../../../src/operations/states.ts';
 import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
 import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
+import { presentOperations } from '../../../src/http/operations/present-operations.ts';
+import type { Runbook } from '../../../src/operations/attempt.ts';
+import { cancelOperation } from '../../../src/operations/cancel.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
+import type { OperationKind } from '../../../src/operations/states.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { tellStalled } from '../../../src/reconcile/stalled.ts';
 import { Secret } from '../../../src/secret.ts';
-import { type Installation, OUTPUTS, openInstallation, operation, order } from '../../support/installation.ts';
+import {
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  operation,
+  order,
+} from '../../support/installation.ts';
 
 let at: Installation;
 let ends: (() => Promise<void>)[];

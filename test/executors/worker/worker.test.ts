@@ -1,18 +1,18 @@
 import { hostname } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { getAgent } from '../../../src/agents/store.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { createDatabase as createConnection, createPool } from '../../../src/database/connect.ts';
 import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
 import type { AttemptDeps } from '../../../src/executors/worker/attempt.ts';
+import { settleDeadWorkers } from '../../../src/executors/worker/expired.ts';
+import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
+import type { Run, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { settleDeadWorkers } from '../../../src/executors/worker/expired.ts';
-import type { Run, Runbook } from '../../../src/operations/attempt.ts';
-import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
+import { workerMark } from '../../../src/processes/orphans.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
-import { workerMark } from '../../../src/processes/orphans.ts';
 import { serverIdOf } from '../../http/support/progress.ts';
 import { startProxy } from '../../http/support/proxy.ts';
 import {

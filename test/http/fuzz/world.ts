@@ -1,6 +1,6 @@
 import type { Express } from 'express';
-import { createStatusLinks } from '../../../src/dashboard/status-links.ts';
 import { createApp } from '../../../src/app/api.ts';
+import { createStatusLinks } from '../../../src/dashboard/status-links.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { startRemoteService } from '../support/runner.ts';
 import type { TestService } from '../support/service.ts';

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import type { HttpDeps } from '../../../src/app/api.ts';
 import type { Database } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
-import type { HttpDeps } from '../../../src/app/api.ts';
+import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
 import type { OperationRow } from '../../../src/operations/claims.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../../src/secret.ts';
 import { startService, type TestService } from './service.ts';

@@ -1,11 +1,11 @@
-import { createHetznerInventory } from '../../../src/hetzner/inventory.ts';
-import { createTailscaleClient } from '../../../src/tailscale/tailscale.ts';
-import { createDatabase, createPool } from '../../../src/database/connect.ts';
 import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
+import { createDatabase, createPool } from '../../../src/database/connect.ts';
+import { createHetznerInventory } from '../../../src/hetzner/inventory.ts';
 import { createLog } from '../../../src/log.ts';
 import { sweep } from '../../../src/reconcile/sweep/sweep.ts';
 import type { SweepReport } from '../../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../../src/secret.ts';
+import { createTailscaleClient } from '../../../src/tailscale/tailscale.ts';
 
 /** A sweep of a running installation, now rather than within ten minutes. */
 export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {

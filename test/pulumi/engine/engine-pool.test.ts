@@ -12,12 +12,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findProcesses } from '../../../src/processes/find.ts';
 import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
+import { processIdentity } from '../../../src/processes/alive.mjs';
+import { findProcesses } from '../../../src/processes/find.ts';
+import { Lease } from '../../../src/processes/lease.ts';
 import { createRunnerPool, type RunnerPool } from '../../../src/pulumi/engine/engine-pool.ts';
 import { RUNNER_MARK, removeLeftWork } from '../../../src/pulumi/engine/engine-process.ts';
-import { processIdentity } from '../../../src/processes/alive.mjs';
-import { Lease } from '../../../src/processes/lease.ts';
 
 /** Real runner processes; in place of the Pulumi CLI a script that does what a test wants of it. */
 let folder: string;

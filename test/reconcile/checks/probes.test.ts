@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { HttpError } from '../../../src/http-client/request.ts';
 import { PermanentError, RateLimitedError, RetryableError } from '../../../src/errors.ts';
+import { HttpError } from '../../../src/http-client/request.ts';
 import { runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
   hetznerProbe,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { AGENT_STATUSES } from '../../../src/agents/states.ts';
-import { type AgentView, compare, explain, type Finding } from '../../../src/reconcile/sweep/compare.ts';
+import { compare, explain } from '../../../src/reconcile/sweep/compare.ts';
 import { attributeDevices } from '../../../src/reconcile/sweep/devices.ts';
+import type { AgentView, Finding } from '../../../src/reconcile/sweep/findings.ts';
 import type { Resource } from '../../../src/reconcile/sweep/resources.ts';
 import { attributeServers } from '../../../src/reconcile/sweep/servers.ts';
 

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
-import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { type Bed, joinNameOf, openBed } from '../../support/sweep.ts';
 
 let bed: Bed;

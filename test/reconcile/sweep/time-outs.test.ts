@@ -1,18 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { carryOut } from '../../../src/executors/worker/attempt.ts';
-import { readEvents } from '../../../src/operations/events/events.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
+import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { Secret } from '../../../src/secret.ts';
-import {
-  claim,
-  type Installation,
-  openInstallation,
-  operation,
-  order,
-} from '../../support/installation.ts';
+import { claim, type Installation, openInstallation, operation, order } from '../../support/installation.ts';
 
 let at: Installation;
 beforeAll(async () => {

@@ -1,13 +1,20 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { outputColumns } from '../../../src/agents/store.ts';
+import { succeed } from '../../../src/operations/settle.ts';
 import { createDestroy } from '../../../src/runbooks/destroy.ts';
 import { createProvision } from '../../../src/runbooks/provision.ts';
 import { createReconfigure } from '../../../src/runbooks/reconfigure.ts';
 import { createRefresh } from '../../../src/runbooks/refresh.ts';
-import { succeed } from '../../../src/operations/settle.ts';
 import { createStart } from '../../../src/runbooks/start.ts';
-import { ask, claim, type Installation, OUTPUTS, openInstallation, order } from '../../support/installation.ts';
+import {
+  ask,
+  claim,
+  type Installation,
+  OUTPUTS,
+  openInstallation,
+  order,
+} from '../../support/installation.ts';
 import { createWorld, runOf, server, type World } from '../../support/runbook.ts';
 
 let at: Installation;

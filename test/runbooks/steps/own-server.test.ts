@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { jsonText } from '../../../src/database/storable.ts';
 import { PermanentError } from '../../../src/errors.ts';
-import { createDestroy } from '../../../src/runbooks/destroy.ts';
+import type { Runbook } from '../../../src/operations/attempt.ts';
 import { applyEffect } from '../../../src/operations/effects.ts';
-import { findResources } from '../../../src/runbooks/steps/own-server.ts';
+import { createDestroy } from '../../../src/runbooks/destroy.ts';
 import { createRefresh } from '../../../src/runbooks/refresh.ts';
 import { createRestart } from '../../../src/runbooks/restart.ts';
-import type { Runbook } from '../../../src/operations/attempt.ts';
 import { createStart } from '../../../src/runbooks/start.ts';
+import { findResources } from '../../../src/runbooks/steps/own-server.ts';
 import { createStop } from '../../../src/runbooks/stop.ts';
 import { type Installation, openInstallation, order } from '../../support/installation.ts';
 import { createWorld, runOf, server, sshKey, type World } from '../../support/runbook.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PermanentError, RetryableError } from '../../../src/errors.ts';
-import { createRestart } from '../../../src/runbooks/restart.ts';
 import type { Runbook } from '../../../src/operations/attempt.ts';
+import { createRestart } from '../../../src/runbooks/restart.ts';
 import { createStart } from '../../../src/runbooks/start.ts';
 import { createStop } from '../../../src/runbooks/stop.ts';
 import { type Installation, openInstallation, order } from '../../support/installation.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { claimFolder } from '../../../src/processes/claims.mjs';
 import { claimDatabase } from '../../../sandbox/host/database-host.ts';
+import { claimFolder } from '../../../src/processes/claims.mjs';
 import { createDatabase } from '../../support/postgres.ts';
 
 it('a DATA_DIR that was recorded by another path is the same one', async () => {

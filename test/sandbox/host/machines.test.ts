@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readConfig, type SandboxConfig } from '../../../src/config/config.ts';
 import { chooseMachines, readMachineKind } from '../../../sandbox/host/machines.ts';
+import { readConfig, type SandboxConfig } from '../../../src/config/config.ts';
 
 const prepared = JSON.stringify({ base: '/b', headscale: '/h', tailscale: '/t', tailscaled: '/d' });
 const lacking = JSON.stringify({ missing: ['they need root'] });

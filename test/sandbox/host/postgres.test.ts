@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { SandboxConfig } from '../../../src/config/config.ts';
 import { openDatabases } from '../../../sandbox/host/databases.ts';
 import { findHostedPostgres, type HostedPostgres, hostPostgres } from '../../../sandbox/host/postgres.ts';
+import type { SandboxConfig } from '../../../src/config/config.ts';
 import { processIdentity } from '../../../src/processes/alive.mjs';
 
 let dataDir: string;

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { processIdentity } from '../../../src/processes/alive.mjs';
 import { command, runCommand } from '../../../sandbox/providers/command/command.ts';
+import { processIdentity } from '../../../src/processes/alive.mjs';
 
 const client = { environment: { PATH: process.env.PATH!, INHERITED: 'yes' }, mayRun: () => true };
 

@@ -3,9 +3,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { processIdentity } from '../../../src/processes/alive.mjs';
 import { startProviderHost } from '../../../sandbox/providers/host.ts';
 import { unknownValue } from '../../../sandbox/providers/values.ts';
+import { processIdentity } from '../../../src/processes/alive.mjs';
 import { connectEngine, secret, secretOf } from './engine.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';
 

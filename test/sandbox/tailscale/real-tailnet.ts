@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { createLocalApi } from '../../../src/tailnet/local-api.ts';
 import { openWorld } from '../../../sandbox/machines/real/internet.ts';
 import { createHeadscaleControl } from '../../../sandbox/tailscale/headscale/control.ts';
 import { RELAY_OVER_HTTP, startHeadscale } from '../../../sandbox/tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../../sandbox/tailscale/policy.ts';
+import { createLocalApi } from '../../../src/tailnet/local-api.ts';
 import { setup } from './setup.ts';
 
 type Tools = { headscale: string; tailscale: string; tailscaled: string };
