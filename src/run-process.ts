@@ -1,16 +1,15 @@
 import { mkdirSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Express } from 'express';
 import { listAgents } from './agents/store.ts';
 import type { Config, LiveConfig } from './config.ts';
 import type { Connections } from './connections.ts';
 import { createDatabase, createPool, type Database } from './database/connect.ts';
 import { migrate } from './database/migrations.ts';
 import { createApp } from './http/app.ts';
+import { openWebServer, type WebServer } from './http/web-server.ts';
 import { checkInstallation } from './installation-check.ts';
+import { findDataDirOwner } from './launch/data-dir-lock.ts';
 import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
 import { untilStopped } from './launch/stop-signals.ts';
 import { StoppedError, waitFor } from './launch/waiting.ts';
@@ -62,6 +61,9 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
   let hasStarted = false;
   try {
     for (const notice of config.notices) say(notice);
+    const hasHost = config.mode === 'sandbox' && findDataDirOwner(config.dataDir) !== null;
+    const server = role === 'worker' ? undefined : await openWebServer(config, hasHost);
+    if (server !== undefined) closers.add('the port', server.close);
     const installation =
       config.mode === 'sandbox' ? await openSandboxInstallation(config, say, stopped.signal) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
@@ -69,7 +71,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     const connections =
       installation?.connections ??
       (await waitFor('the clouds to say which they are', openConnections(config as LiveConfig), waiter));
-    await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
+    await start({ config, role, server, connections, installation, closers, log, stopping: stopped.signal });
     hasStarted = true;
     await stopped.promise;
     say('\nStopping: handing back what is under way …');
@@ -84,6 +86,8 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
 interface StartDeps {
   config: Config;
   role: Role;
+  /** Has the port already; undefined for a worker. */
+  server: WebServer | undefined;
   connections: Connections;
   installation: SandboxInstallation | undefined;
   closers: Closers;
@@ -94,6 +98,7 @@ interface StartDeps {
 async function start({
   config,
   role,
+  server,
   connections,
   installation,
   closers,
@@ -114,24 +119,12 @@ async function start({
   closers.add('the queue', queue.stop);
   closers.add('the watch over waiting operations', watchStalled({ database, log }).stop);
 
-  const url =
-    role === 'worker'
-      ? undefined
-      : await serveHttp({
-          config,
-          connections,
-          installation,
-          closers,
-          log,
-          stopping,
-          database,
-          queue,
-          events,
-        });
+  const served = { config, connections, installation, closers, log, stopping, database, queue, events };
+  const url = server === undefined ? undefined : serveHttp({ ...served, server });
   const publicUrl = url?.url ?? installation?.publicUrl ?? config.publicUrl;
   if (installation !== undefined) {
-    const served = installation.serve(url ?? { url: config.publicUrl, port: config.port });
-    await waitFor('the sandbox', served, waiter);
+    const sandbox = installation.serve(url ?? { url: config.publicUrl, port: config.port });
+    await waitFor('the sandbox', sandbox, waiter);
   }
   let problems: string | undefined;
   if (role !== 'api') {
@@ -149,21 +142,23 @@ async function start({
 }
 
 interface HttpParts extends Omit<StartDeps, 'role'> {
+  server: WebServer;
   database: Database;
   queue: Awaited<ReturnType<typeof startQueue>>;
   events: EventHub;
 }
 
-async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number }> {
-  const { config, connections, installation, closers, log, stopping, database, queue, events } = parts;
-  const server = await listen(config, installation?.role === 'join');
-  closers.add('the web server', () => closeServer(server));
-  const { port } = server.address() as AddressInfo;
+function serveHttp(parts: HttpParts): { url: string; port: number } {
+  const { config, server, connections, installation, closers, log, stopping, database, queue, events } =
+    parts;
+  // Before what it serves from is closed.
+  closers.add('the web server', server.close);
+  const { port } = server;
   // With PORT=0 the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
   const { remote, close } = openRemote({ config, connections, database, log });
   closers.add('the way of runners to the state', close);
-  const app: Express = createApp({
+  const app = createApp({
     database,
     queue,
     log,
@@ -179,37 +174,8 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     machines: installation?.machines,
     stopping,
   });
-  server.on('request', app);
+  server.serve(app);
   return { url: publicUrl, port };
-}
-
-const OTHER_PORT_HINT = 'Choose another: PORT=8081 npm start';
-const JOINS_HINT =
-  'another program, most likely the process that runs this installation already; a further worker needs no port (--role worker)';
-
-async function listen(config: Config, joins: boolean): Promise<Server> {
-  const server = createServer({ keepAliveTimeout: 65_000 });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new Error(
-              `Port ${config.port} is in use by ${joins ? JOINS_HINT : 'another program'}. ${OTHER_PORT_HINT}`,
-            )
-          : error,
-      ),
-    );
-    server.listen(config.port, config.host, resolve);
-  });
-  return server;
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 1_000).unref();
-  });
 }
 
 /** Live mode logs to standard error, for whatever collects it; in the sandbox the terminal is the newcomer's. */
