@@ -68,9 +68,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
       config.mode === 'sandbox' ? await openSandboxInstallation(config, say, stopped.signal) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
-    const connections =
-      installation?.connections ??
-      (await waitFor('the clouds to say which they are', openConnections(config as LiveConfig), waiter));
+    const connections = installation?.connections ?? (await openConnections(config as LiveConfig, waiter));
     await start({ config, role, server, connections, installation, closers, log, stopping: stopped.signal });
     hasStarted = true;
     await stopped.promise;
