@@ -19,6 +19,7 @@ import { createEventHub, type EventHub } from './operations/event-hub.ts';
 import { chooseExecutor } from './operations/executor-choice.ts';
 import { startQueue } from './queue/queue.ts';
 import { explainProblems } from './reconcile/checks/monitor.ts';
+import type { InstallationCheck } from './reconcile/checks/store.ts';
 import { watchStalled } from './reconcile/stalled.ts';
 import { actsOnTestEvents, openConnections } from './rehearsal.ts';
 import { openRemote } from './remote.ts';
@@ -124,13 +125,13 @@ async function start({
     const sandbox = installation.serve(url ?? { url: config.publicUrl, port: config.port });
     await waitFor('the sandbox', sandbox, waiter);
   }
-  let problems: string | undefined;
+  let problems: InstallationCheck[] = [];
   if (role !== 'api') {
     const starting = startWorkerRole({ config, connections, database, queue, log, publicUrl });
     // Also where nobody waits for it any more: it hands back what it has taken.
     closers.add('the worker', async () => (await starting).stop());
     const worker = await waitFor('the worker', starting, waiter);
-    problems = explainProblems(worker.problems?.() ?? []);
+    problems = worker.problems?.() ?? [];
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
   announce({ installation, role, url: url?.url, problems });
@@ -188,16 +189,17 @@ function announce(parts: {
   installation: SandboxInstallation | undefined;
   role: Role;
   url: string | undefined;
-  problems: string | undefined;
+  problems: InstallationCheck[];
 }): void {
   const { installation, role, url, problems } = parts;
-  if (problems !== undefined) say(`\n${problems}`);
+  const explained = explainProblems(problems);
+  if (explained !== undefined) say(`\n${explained}`);
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
   if (installation !== undefined) {
     say(`  Credentials   ${join(installation.dataDir, 'sandbox.json')}`);
     say(`  Machines      ${installation.machines}`);
   }
-  const waiting = problems === undefined ? '' : ', but orders wait';
+  const waiting = problems.some(({ blocks }) => blocks) ? ', but orders wait' : '';
   say(`  Ready (${role})${waiting}. Ctrl-C stops everything.\n`);
 }
 
