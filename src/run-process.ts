@@ -8,7 +8,7 @@ import { createDatabase, createPool, type Database } from './database/connect.ts
 import { migrate } from './database/migrations.ts';
 import { createApp } from './http/app.ts';
 import { openWebServer, type WebServer } from './http/web-server.ts';
-import { checkInstallation } from './installation-check.ts';
+import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { findDataDirOwner } from './launch/data-dir-lock.ts';
 import { openSandboxInstallation, type SandboxInstallation } from './launch/sandbox-mode.ts';
 import { untilStopped } from './launch/stop-signals.ts';
@@ -109,7 +109,8 @@ async function start({
   const database = createDatabase(pool);
   const waiter = { say, signal: stopping };
   await waitFor('the database, to bring its tables up to date', migrate(database), waiter);
-  await waitFor('the checks of this installation', checkInstallation(database, config, connections), waiter);
+  const checked = checkInstallation(database, config, connections);
+  const isTailnetSilent = await waitFor('the checks of this installation', checked, waiter);
   // A worker that joins leaves the choice to those who take orders.
   if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
@@ -127,6 +128,9 @@ async function start({
   }
   let problems: InstallationCheck[] = [];
   if (role !== 'api') {
+    // The API has begun: orders are taken meanwhile.
+    const known = isTailnetSilent && untilTailnetKnown(database, config, connections, stopping);
+    if (known) await waitFor('Tailscale to say which tailnet this is; orders wait', known, waiter);
     const starting = startWorkerRole({ config, connections, database, queue, log, publicUrl });
     // Also where nobody waits for it any more: it hands back what it has taken.
     closers.add('the worker', async () => (await starting).stop());

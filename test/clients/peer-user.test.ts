@@ -54,7 +54,8 @@ test.for([
     const socket = await server.accepted();
     expect([address, look(socket)]).toEqual([address, process.getuid?.()]);
     const { localPort, remotePort, remoteAddress } = socket;
-    expect(look({ localAddress: '::2', localPort, remoteAddress, remotePort })).toBeUndefined();
+    const elsewhere = { localAddress: '::2', localPort, remoteAddress, remotePort } as Ends;
+    expect(look(elsewhere)).toBeUndefined();
     socket.destroy();
     client.destroy();
   }

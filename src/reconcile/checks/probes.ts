@@ -110,7 +110,7 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
   return {
     name: 'stripe',
     blocks: () => false,
-    cure: 'Set STRIPE_SECRET_KEY to a key of the account, and start the service again.',
+    cure: 'Set STRIPE_SECRET_KEY to a key that Stripe shows under Developers → API keys, and start the service again.',
     look: async () => {
       try {
         return `the key belongs to ${await readStripeAccount(stripe)}`;
