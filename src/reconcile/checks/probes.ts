@@ -25,7 +25,10 @@ export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient 
         await assertOurProject(deps);
       } catch (error) {
         if (!(error instanceof OtherProjectError)) throw error;
-        throw new MisconfiguredError(error.message, 'Start with a token of the agents’ own project.');
+        throw new MisconfiguredError(
+          error.message,
+          'Start with a token of the agents’ own project; if it is that one already, do what is said there.',
+        );
       }
       return 'the token is accepted';
     },
