@@ -17,6 +17,7 @@ const { EXECUTOR, MODE, SANDBOX_GITHUB } = process.env;
 const isSandbox = !MODE || MODE === 'sandbox';
 const runsWorkflows = EXECUTOR === 'github-actions' && isSandbox && SANDBOX_GITHUB !== 'no-token';
 const env = await setUp({
+  readsConfiguration: true,
   tools: ['pulumi', 'ansible', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });
 await runNode24('src/main.ts', args, { env, channel: true });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureSibling } from '../../sandbox/host/databases.ts';
 import { checkPassphrase } from '../agents/canary.ts';
 import { createVault } from '../agents/secrets.ts';
@@ -11,24 +12,53 @@ import { askIdentities } from './live-identities.ts';
  * Before anything is done with a database: it is this installation's, of this mode, with these accounts and
  * this passphrase. Only then is Pulumi's database made beside it, unless that is somewhere of the operator's
  * choice.
+ * @returns whether Tailscale has still to say which tailnet this is (`untilTailnetKnown`).
  * @throws Error that says what differs
  */
 export async function checkInstallation(
   database: Database,
   config: Config,
   connections: Connections,
-): Promise<void> {
-  const stamp = { mode: config.mode, accounts: connections.accounts };
+): Promise<boolean> {
   const passphrase = createVault(connections.pulumi.passphrase);
   if (config.mode === 'sandbox') {
-    await checkStamp(database, stamp);
-    return checkPassphrase(database, passphrase);
+    await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
+    await checkPassphrase(database, passphrase);
+    return false;
   }
-  const { identities, isTailnetEmpty } = await askIdentities(config, connections);
-  if (isTailnetEmpty) await refuseEmptyTailnet(database);
-  await checkStamp(database, { ...stamp, identities });
+  const isTailnetSilent = await checkAccounts(database, config, connections);
   await checkPassphrase(database, passphrase);
   if (config.pulumi.backendUrl === undefined) await ensureSibling(connections.databaseUrl.reveal(), 'pulumi');
+  return isTailnetSilent;
+}
+
+const PAUSE_MS = 2_000;
+
+/**
+ * Returns once Tailscale has said that this is the database's tailnet. What works on it begins only then: on
+ * another one the sweep would remove what is not ours.
+ * @throws Error where it is another one; the signal's reason
+ */
+export async function untilTailnetKnown(
+  database: Database,
+  config: Config,
+  connections: Connections,
+  signal: AbortSignal,
+): Promise<void> {
+  while (await checkAccounts(database, config, connections)) await sleep(PAUSE_MS, undefined, { signal });
+}
+
+/** @returns whether the database's tailnet is known and Tailscale gives no answer now. */
+async function checkAccounts(database: Database, config: Config, connections: Connections): Promise<boolean> {
+  const { identities, unknown, isTailnetSilent, isTailnetEmpty } = await askIdentities(config, connections);
+  if (isTailnetEmpty) await refuseEmptyTailnet(database);
+  await checkStamp(database, { mode: config.mode, accounts: connections.accounts, identities, unknown });
+  return isTailnetSilent && (await stampedTailnet(database)) !== undefined;
+}
+
+async function stampedTailnet(database: Database): Promise<string | undefined> {
+  const stamped = await database.selectFrom('installation').select('identities').executeTakeFirst();
+  return stamped?.identities.tailscale;
 }
 
 /**
@@ -36,8 +66,7 @@ export async function checkInstallation(
  * are on it, this is another one: the controller would take itself for removed, and forget who it is.
  */
 async function refuseEmptyTailnet(database: Database): Promise<void> {
-  const stamped = await database.selectFrom('installation').select('identities').executeTakeFirst();
-  const tailnet = stamped?.identities.tailscale;
+  const tailnet = await stampedTailnet(database);
   if (tailnet === undefined) return;
   const agent = await database
     .selectFrom('agents')

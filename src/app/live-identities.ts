@@ -1,5 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
+import { errorMessage, PermanentError } from '../errors.ts';
+import { HttpError } from '../http-client/request.ts';
 import { readStripeAccount } from '../stripe/account.ts';
 import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
 
@@ -10,6 +12,10 @@ const OUR_TAGS = ['tag:agent', 'tag:controller'];
 /** What vendors say an installation's accounts are; without those that refuse, do not answer or cannot tell. */
 export interface Identities {
   identities: Record<string, string>;
+  /** Why the others are not known, by name. */
+  unknown: Record<string, string>;
+  /** Tailscale has given no answer, and may do so later. */
+  isTailnetSilent: boolean;
   /** Tailscale has answered, and there is no device by which the tailnet could be told. */
   isTailnetEmpty: boolean;
 }
@@ -23,31 +29,52 @@ export async function askIdentities(config: Config, connections: Connections): P
   const asksStripe = config.mode === 'live' || stripe.apiUrl !== undefined;
   const hasTailscale = !missingKeys.some((name) => name.startsWith('TAILSCALE'));
   const [account, devices] = await Promise.all([
-    asksStripe ? unlessRefused(readStripeAccount(stripe)) : undefined,
-    hasTailscale ? unlessRefused(createTailscaleClient(tailscale).listDevices()) : undefined,
+    asksStripe ? ask(readStripeAccount(stripe)) : NOT_ASKED,
+    hasTailscale ? ask(createTailscaleClient(tailscale).listDevices()) : NOT_ASKED,
   ]);
-  const tailnet = devices === undefined ? undefined : tailnetName(devices);
+  const tailnet = devices.answer === undefined ? undefined : tailnetName(devices.answer);
   return {
     identities: {
-      ...(account === undefined ? {} : { stripe: account }),
+      ...(account.answer === undefined ? {} : { stripe: account.answer }),
       // Another control server may have a tailnet of the same name.
       ...(tailnet === undefined ? {} : { tailscale: `${tailnet} at ${tailscale.baseUrl}` }),
     },
-    isTailnetEmpty: devices !== undefined && tailnet === undefined,
+    unknown: {
+      ...(account.why === undefined ? {} : { stripe: account.why }),
+      ...(devices.why === undefined ? {} : { tailscale: devices.why }),
+    },
+    isTailnetSilent: devices.isSilent === true,
+    isTailnetEmpty: devices.answer !== undefined && tailnet === undefined,
   };
 }
 
+/** `why` there is no answer; `isSilent`: nobody answered, which is no refusal. */
+interface Asked<T> {
+  answer?: T;
+  why?: string;
+  isSilent?: boolean;
+}
+
+const NOT_ASKED: Asked<never> = {};
+
 /** That a credential is refused, or nobody answers, is for the checks to say. */
-async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
+async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), PATIENCE_MS);
+  const late = new Promise<Asked<T>>((resolve) => {
+    const why = `no answer within ${PATIENCE_MS / 1000} s`;
+    timer = setTimeout(() => resolve({ why, isSilent: true }), PATIENCE_MS);
   });
-  const unanswered = answer.catch(() => undefined);
-  const result = await Promise.race([unanswered, late]);
+  const asked = question.then(
+    (answer) => ({ answer }),
+    (error: unknown) => ({ why: errorMessage(error), isSilent: !isAnswer(error) }),
+  );
+  const result = await Promise.race([asked, late]);
   clearTimeout(timer);
   return result;
 }
+
+const isAnswer = (error: unknown) =>
+  error instanceof PermanentError || (error instanceof HttpError && error.status < 500);
 
 /**
  * A tailnet's name as it stands behind every device's own (`agent-a.tail1234.ts.net`): the API has no other that a key for devices may

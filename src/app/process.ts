@@ -1,9 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Express } from 'express';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
 import { listAgents } from '../agents/store.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
@@ -11,17 +8,20 @@ import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
+import { openWebServer, type WebServer } from '../http/web-server.ts';
 import { createLog, type Log } from '../log.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
 import { chooseExecutor } from '../operations/executor-choice.ts';
+import { findDataDirOwner } from '../processes/folder-lock.ts';
 import { untilStopped } from '../processes/stop-signals.ts';
 import { say } from '../processes/terminal-text.mjs';
 import { StoppedError, waitFor } from '../processes/waiting.ts';
 import { startQueue } from '../queue/queue.ts';
 import { explainProblems } from '../reconcile/checks/monitor.ts';
+import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
-import { checkInstallation } from './installation-check.ts';
+import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
@@ -61,14 +61,15 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
   let hasStarted = false;
   try {
     for (const notice of config.notices) say(notice);
+    const hasHost = config.mode === 'sandbox' && findDataDirOwner(config.dataDir) !== null;
+    const server = role === 'worker' ? undefined : await openWebServer(config, hasHost);
+    if (server !== undefined) closers.add('the port', server.close);
     const installation =
       config.mode === 'sandbox' ? await openSandboxInstallation(config, say, stopped.signal) : undefined;
     if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
     if (installation !== undefined) closers.add('the sandbox and its database', installation.stop);
-    const connections =
-      installation?.connections ??
-      (await waitFor('the clouds to say which they are', openConnections(config as LiveConfig), waiter));
-    await start({ config, role, connections, installation, closers, log, stopping: stopped.signal });
+    const connections = installation?.connections ?? (await openConnections(config as LiveConfig, waiter));
+    await start({ config, role, server, connections, installation, closers, log, stopping: stopped.signal });
     hasStarted = true;
     await stopped.promise;
     say('\nStopping: handing back what is under way …');
@@ -83,6 +84,8 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
 interface StartDeps {
   config: Config;
   role: Role;
+  /** Has the port already; undefined for a worker. */
+  server: WebServer | undefined;
   connections: Connections;
   installation: SandboxInstallation | undefined;
   closers: Closers;
@@ -93,6 +96,7 @@ interface StartDeps {
 async function start({
   config,
   role,
+  server,
   connections,
   installation,
   closers,
@@ -104,7 +108,8 @@ async function start({
   const database = createDatabase(pool);
   const waiter = { say, signal: stopping };
   await waitFor('the database, to bring its tables up to date', migrate(database), waiter);
-  await waitFor('the checks of this installation', checkInstallation(database, config, connections), waiter);
+  const checked = checkInstallation(database, config, connections);
+  const isTailnetSilent = await waitFor('the checks of this installation', checked, waiter);
   // A worker that joins leaves the choice to those who take orders.
   if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
@@ -113,32 +118,23 @@ async function start({
   closers.add('the queue', queue.stop);
   closers.add('the watch over waiting operations', watchStalled({ database, log }).stop);
 
-  const url =
-    role === 'worker'
-      ? undefined
-      : await serveHttp({
-          config,
-          connections,
-          installation,
-          closers,
-          log,
-          stopping,
-          database,
-          queue,
-          events,
-        });
+  const served = { config, connections, installation, closers, log, stopping, database, queue, events };
+  const url = server === undefined ? undefined : serveHttp({ ...served, server });
   const publicUrl = url?.url ?? installation?.publicUrl ?? config.publicUrl;
   if (installation !== undefined) {
-    const served = installation.serve(url ?? { url: config.publicUrl, port: config.port });
-    await waitFor('the sandbox', served, waiter);
+    const sandbox = installation.serve(url ?? { url: config.publicUrl, port: config.port });
+    await waitFor('the sandbox', sandbox, waiter);
   }
-  let problems: string | undefined;
+  let problems: InstallationCheck[] = [];
   if (role !== 'api') {
+    // The API has begun: orders are taken meanwhile.
+    const known = isTailnetSilent && untilTailnetKnown(database, config, connections, stopping);
+    if (known) await waitFor('Tailscale to say which tailnet this is; orders wait', known, waiter);
     const starting = startWorkerRole({ config, connections, database, queue, log, publicUrl });
     // Also where nobody waits for it any more: it hands back what it has taken.
     closers.add('the worker', async () => (await starting).stop());
     const worker = await waitFor('the worker', starting, waiter);
-    problems = explainProblems(worker.problems?.() ?? []);
+    problems = worker.problems?.() ?? [];
   }
   closers.add('the terminal', followOnTerminal({ database, events, say }));
   announce({ installation, role, url: url?.url, problems });
@@ -148,21 +144,23 @@ async function start({
 }
 
 interface HttpParts extends Omit<StartDeps, 'role'> {
+  server: WebServer;
   database: Database;
   queue: Awaited<ReturnType<typeof startQueue>>;
   events: EventHub;
 }
 
-async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number }> {
-  const { config, connections, installation, closers, log, stopping, database, queue, events } = parts;
-  const server = await listen(config, installation?.role === 'join');
-  closers.add('the web server', () => closeServer(server));
-  const { port } = server.address() as AddressInfo;
+function serveHttp(parts: HttpParts): { url: string; port: number } {
+  const { config, server, connections, installation, closers, log, stopping, database, queue, events } =
+    parts;
+  // Before what it serves from is closed.
+  closers.add('the web server', server.close);
+  const { port } = server;
   // With PORT=0 the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
   const { remote, close } = openRemote({ config, connections, database, log });
   closers.add('the way of runners to the state', close);
-  const app: Express = createApp({
+  const app = createApp({
     database,
     queue,
     log,
@@ -178,37 +176,8 @@ async function serveHttp(parts: HttpParts): Promise<{ url: string; port: number 
     machines: installation?.machines,
     stopping,
   });
-  server.on('request', app);
+  server.serve(app);
   return { url: publicUrl, port };
-}
-
-const OTHER_PORT_HINT = 'Choose another: PORT=8081 npm start';
-const JOINS_HINT =
-  'another program, most likely the process that runs this installation already; a further worker needs no port (--role worker)';
-
-async function listen(config: Config, joins: boolean): Promise<Server> {
-  const server = createServer({ keepAliveTimeout: 65_000 });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new Error(
-              `Port ${config.port} is in use by ${joins ? JOINS_HINT : 'another program'}. ${OTHER_PORT_HINT}`,
-            )
-          : error,
-      ),
-    );
-    server.listen(config.port, config.host, resolve);
-  });
-  return server;
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 1_000).unref();
-  });
 }
 
 /** Live mode logs to standard error, for whatever collects it; in the sandbox the terminal is the newcomer's. */
@@ -223,16 +192,17 @@ function announce(parts: {
   installation: SandboxInstallation | undefined;
   role: Role;
   url: string | undefined;
-  problems: string | undefined;
+  problems: InstallationCheck[];
 }): void {
   const { installation, role, url, problems } = parts;
-  if (problems !== undefined) say(`\n${problems}`);
+  const explained = explainProblems(problems);
+  if (explained !== undefined) say(`\n${explained}`);
   if (url !== undefined) say(`\n  Dashboard     ${url}`);
   if (installation !== undefined) {
     say(`  Credentials   ${join(installation.dataDir, 'sandbox.json')}`);
     say(`  Machines      ${installation.machines}`);
   }
-  const waiting = problems === undefined ? '' : ', but orders wait';
+  const waiting = problems.some(({ blocks }) => blocks) ? ', but orders wait' : '';
   say(`  Ready (${role})${waiting}. Ctrl-C stops everything.\n`);
 }
 

@@ -8,7 +8,6 @@ import type { Database } from '../database/connect.ts';
 import { type DispatcherDeps, startDispatcher } from '../executors/github-actions/dispatcher.ts';
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
-import { registerWorker } from '../executors/worker/workers.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { createHetznerInventory } from '../hetzner/inventory.ts';
@@ -18,7 +17,7 @@ import { removeLeftWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
-import type { Check } from '../reconcile/checks/probe.ts';
+import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { checkHetznerProject } from '../reconcile/project.ts';
 import { startSweeping } from '../reconcile/sweep/schedule.ts';
@@ -42,8 +41,8 @@ export interface ServiceDeps {
 }
 
 export interface RunningWorker {
-  /** What is wrong with the configuration, so that operations wait; said at the start. */
-  problems?(): Check[];
+  /** What is wrong with the configuration; said at the start. */
+  problems?(): InstallationCheck[];
   stop(): Promise<void>;
 }
 
@@ -148,10 +147,10 @@ async function startLiveChecks(
   place: TailnetPlace | undefined,
 ): Promise<CheckMonitor | undefined> {
   if (config.mode === 'sandbox') return undefined;
-  await registerWorker(database, { workerId, concurrency: config.workerConcurrency });
   return startChecks({
     database,
     workerId,
+    concurrency: config.workerConcurrency,
     log,
     probes: liveProbes({ config, connections, database, place }),
   });

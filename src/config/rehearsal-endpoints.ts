@@ -6,7 +6,13 @@ const PRIVATE = /^(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01
 
 /** Endpoints that a rehearsal must name, since their defaults are the real clouds. */
 const REQUIRED = ['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'];
-const OPTIONAL = ['STRIPE_API_URL', 'GITHUB_API_URL', 'GITHUB_OIDC_ISSUER', 'TAILSCALE_LOGIN_SERVER'];
+const OPTIONAL = [
+  'STRIPE_API_URL',
+  'GITHUB_API_URL',
+  'GITHUB_OIDC_ISSUER',
+  'TAILSCALE_LOGIN_SERVER',
+  'PULUMI_BACKEND_URL',
+];
 
 /**
  * A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's.
@@ -25,8 +31,11 @@ export function refuseOutside(reader: EnvironmentReader): void {
   for (const name of new Set([...REQUIRED, ...OPTIONAL])) {
     const url = reader.text(name);
     if (url === undefined || !URL.canParse(url)) continue;
-    const { hostname } = new URL(url);
-    const isInside = LOOPBACK.test(hostname) || (name === 'TAILSCALE_LOGIN_SERVER' && PRIVATE.test(hostname));
-    if (!isInside) reader.problems.push(`${name} must be on loopback in a rehearsal, not ${hostname}`);
+    const { protocol, hostname, searchParams } = new URL(url);
+    if (protocol === 'file:') continue;
+    // Clients of Postgres obey a `host` behind the question mark before the one in front of it.
+    const host = searchParams.get('host') ?? hostname;
+    const isInside = LOOPBACK.test(host) || (name === 'TAILSCALE_LOGIN_SERVER' && PRIVATE.test(host));
+    if (!isInside) reader.problems.push(`${name} must be on loopback in a rehearsal, not ${host}`);
   }
 }

@@ -1,8 +1,11 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { builtinProviders } from '../config/builtin-providers.ts';
 import type { Config, LiveConfig } from '../config/config.ts';
-import { requestJson } from '../http-client/request.ts';
+import { errorMessage } from '../errors.ts';
+import { exchange } from '../http-client/exchange.ts';
+import { type Waiter, waitFor } from '../processes/waiting.ts';
 import { accountInKey } from '../stripe/account.ts';
 import { type Connections, healthAddress, liveConnections } from './connections.ts';
 
@@ -20,8 +23,12 @@ const network = z.discriminatedUnion('machines', [
   z.object({ machines: z.literal('real'), loginServer: z.string() }),
 ]);
 
-/** The connections of live mode, or of a rehearsal of it. */
-export async function openConnections(config: LiveConfig): Promise<Connections> {
+/**
+ * The connections of live mode, or of a rehearsal of it.
+ * @param waiter where the rehearsal's sandbox is waited for.
+ * @throws SandboxAwayError where nobody waits and it cannot be reached
+ */
+export async function openConnections(config: LiveConfig, waiter?: Waiter): Promise<Connections> {
   const connections = liveConnections(config);
   if (config.mode === 'live') return connections;
   const builtin = config.providers === 'builtin';
@@ -33,11 +40,11 @@ export async function openConnections(config: LiveConfig): Promise<Connections> 
     },
     providerHost: builtin ? builtinProviders : undefined,
   };
-  const sandbox = await findSandbox(connections);
+  const sandbox = await (waiter === undefined ? findSandbox(connections) : untilFound(connections, waiter));
   const { tailscale } = connections;
   const { loginServer } = tailscale;
   if (sandbox === undefined) {
-    // Whoever is there, or will be: the default is Tailscale's own, and a rehearsal joins nothing outside
+    // Whoever is there: the default is Tailscale's own, and a rehearsal joins nothing outside
     // this machine.
     return { ...rehearsed, tailscale: { ...tailscale, loginServer: loginServer ?? tailscale.baseUrl } };
   }
@@ -56,24 +63,75 @@ export async function openConnections(config: LiveConfig): Promise<Connections> 
   };
 }
 
+/** Nobody answers at the endpoints, so what the sandbox's machines are is not known. */
+class SandboxAwayError extends Error {
+  override name = 'SandboxAwayError';
+}
+
+const PAUSE_MS = 500;
+const ANSWER_SECONDS = 5;
+
+/** Taken for machines of their own, simulated ones could not be reached until the next start. */
+async function untilFound(connections: Connections, waiter: Waiter): Promise<Sandbox | undefined> {
+  let why: string | undefined;
+  const look = async (): Promise<Sandbox | undefined> => {
+    for (;;) {
+      try {
+        return await findSandbox(connections);
+      } catch (error) {
+        if (!(error instanceof SandboxAwayError)) throw error;
+        why = error.message;
+        await sleep(PAUSE_MS, undefined, { signal: waiter.signal });
+      }
+    }
+  };
+  return waitFor('the sandbox of this rehearsal', look(), waiter, () => why);
+}
+
+interface Sandbox {
+  url: string;
+  machines: z.infer<typeof network>;
+}
+
 /**
- * The sandbox behind the endpoints, which says what its machines are. Undefined where none answers: then
- * agents are reached as live mode reaches them.
+ * The sandbox behind the endpoints, which says what its machines are. Undefined where others answer there:
+ * then agents are reached as live mode reaches them.
+ * @throws SandboxAwayError
  */
-async function findSandbox({ stripe, hcloud, tailscale }: Connections) {
+async function findSandbox({ stripe, hcloud, tailscale }: Connections): Promise<Sandbox | undefined> {
   const roots = [
     stripe.apiUrl,
     rootBefore(hcloud.endpoint, '/hetzner/v1'),
     rootBefore(tailscale.baseUrl, '/tailscale'),
   ];
+  const silent: string[] = [];
   for (const url of new Set(roots.filter((root) => root !== undefined))) {
-    const answer = await requestJson({ method: 'GET', url: `${url}/sandbox/network`, headers: {} }).catch(
-      () => undefined,
-    );
-    const machines = network.safeParse(answer);
-    if (machines.success) return { url, machines: machines.data };
+    const call = {
+      method: 'GET',
+      url: `${url}/sandbox/network`,
+      headers: {},
+      timeoutSeconds: ANSWER_SECONDS,
+    };
+    try {
+      const { text } = await exchange(call);
+      const machines = network.safeParse(parseOrNothing(text));
+      if (machines.success) return { url, machines: machines.data };
+    } catch (error) {
+      silent.push(errorMessage(error));
+    }
   }
-  return undefined;
+  if (silent.length === 0) return undefined;
+  throw new SandboxAwayError(
+    `${silent.join('; ')}: start the sandbox, or set HCLOUD_ENDPOINT and TAILSCALE_BASE_URL to where it is`,
+  );
+}
+
+function parseOrNothing(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const rootBefore = (url: string, path: string) =>

@@ -7,6 +7,8 @@ export interface Stamp {
   accounts: Record<string, string>;
   /** The same as their vendors name them; without those that could not be asked now. */
   identities?: Record<string, string>;
+  /** Why those could not be asked, by name. */
+  unknown?: Record<string, string>;
 }
 
 type Names = Record<string, string>;
@@ -19,7 +21,7 @@ type Names = Record<string, string>;
  * @throws Error that says which of them differs, and what to do.
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {
-  const { mode, accounts, identities = {} } = stamp;
+  const { mode, accounts, identities = {}, unknown = {} } = stamp;
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
@@ -34,7 +36,7 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
     }
     const names = new Set([...Object.keys(accounts), ...Object.keys(identities)]);
     const differing = [...names].filter((name) => differs(name, found, { accounts, identities }));
-    if (differing.length > 0) throw new Error(refusal(differing, found.identities, identities));
+    if (differing.length > 0) throw new Error(refusal(differing, found.identities, { identities, unknown }));
     await trx
       .updateTable('installation')
       .set({
@@ -57,17 +59,33 @@ function differs(name: string, found: Known, now: Known): boolean {
   return text !== undefined && textNow !== undefined && text !== textNow;
 }
 
-function refusal(differing: string[], before: Names, now: Names): string {
+/** What names an account in the environment. Of a sandbox it is its DATA_DIR. */
+const VARIABLES: Names = {
+  stripe: 'STRIPE_SECRET_KEY',
+  hcloud: 'HCLOUD_ENDPOINT and HCLOUD_TOKEN',
+  tailscale: 'TAILSCALE_BASE_URL, TAILSCALE_TAILNET and the credential beside them',
+};
+
+function refusal(
+  differing: string[],
+  before: Names,
+  { identities, unknown }: Pick<Required<Stamp>, 'identities' | 'unknown'>,
+): string {
   const details = differing.flatMap((name) => {
-    if (before[name] !== undefined && now[name] !== undefined)
-      return [`${name}: this database’s is ${before[name]}, this one is ${now[name]}.`];
-    if (before[name] !== undefined)
-      return [`${name}: this database’s is ${before[name]}; which one this is could not be found out now.`];
-    return [];
+    if (before[name] === undefined) return [];
+    const why = unknown[name] === undefined ? '' : ` (${unknown[name]})`;
+    const now =
+      identities[name] === undefined
+        ? `; which one this is could not be found out now${why}`
+        : `, this one is ${identities[name]}`;
+    return [`${name}: this database’s is ${before[name]}${now}.`];
   });
+  const variables = differing.flatMap((name) => VARIABLES[name] ?? []);
   return [
     `This database was made for another ${differing.join(' and ')} account.`,
     ...details,
-    'Its agents live there: start it with the credentials of that account, or use another database.',
+    variables.length === 0
+      ? 'Its agents live there: start it with the credentials of that account, or use another database.'
+      : `Its agents live there: set ${variables.join(', ')} to that account’s, or use another database.`,
   ].join(' ');
 }

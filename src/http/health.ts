@@ -18,7 +18,9 @@ export const liveness = endpoint({
   },
 });
 
-const result = z.string().meta({ description: '`ok`, or why not' });
+const result = z
+  .string()
+  .meta({ description: '`ok`, or why not; what is not makes 503 only where orders wait for it' });
 
 const detailed = z.object({
   checks: z.array(
@@ -57,7 +59,7 @@ export const readiness = endpoint({
       return;
     }
     // What is wrong at the clouds is for the operator: anybody may ask here.
-    const results = Object.fromEntries(checks.map((one) => [one.name, one.blocks ? openly(one) : 'ok']));
+    const results = Object.fromEntries(checks.map((one) => [one.name, one.ok ? 'ok' : openly(one)]));
     if (wrong.length === 0) {
       response.json({ status: 'ready', checks: results });
       return;

@@ -65,11 +65,25 @@ function readTable(table: string): string {
 const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
 
 /**
- * An IPv4 address as the table has it: a number in the machine's own order. It also ends a mapped IPv6
- * address.
+ * An address as the table has it: words of four bytes, each a number in the machine's own order. One of IPv4
+ * also ends its mapped IPv6 form.
  */
 function addressOf(address = ''): string {
-  const bytes = address.replace(/^::ffff:/, '').split('.');
-  if (endianness() === 'LE') bytes.reverse();
-  return bytes.map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0')).join('');
+  const plain = address.replace(/^::ffff:(?=.*\.)/, '').replace(/%.*$/, '');
+  const bytes = plain.includes(':') ? ipv6Bytes(plain) : plain.split('.').map(Number);
+  const words = bytes.flatMap((_byte, at) => (at % 4 === 0 ? [bytes.slice(at, at + 4)] : []));
+  if (endianness() === 'LE') for (const word of words) word.reverse();
+  return words
+    .flat()
+    .map((byte) => byte.toString(16).toUpperCase().padStart(2, '0'))
+    .join('');
+}
+
+/** Of its eight groups; `::` stands for those left out, which are zero. */
+function ipv6Bytes(address: string): number[] {
+  const groupsOf = (part = '') => part.split(':').filter(Boolean);
+  const [head, tail] = address.split('::');
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const groups = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
+  return groups.map((group) => Number.parseInt(group, 16)).flatMap((group) => [group >> 8, group & 0xff]);
 }

@@ -50,8 +50,8 @@ export async function assertOurProject({
   const servers = await hetzner.listServers({ 'managed-by': 'agents' });
   if (servers.some(({ id }) => known.has(String(id)))) return;
   throw new OtherProjectError(
-    'HCLOUD_TOKEN belongs to another Hetzner project: nothing that this database knows of is there. ' +
-      'Start with a token of the project in which the agents were made. If it is that one, and all was deleted there by hand: ' +
+    'The project of HCLOUD_TOKEN has neither the firewall nor a server that this database knows of: it is another Hetzner project, ' +
+      'or they were deleted there by hand. Start with a token of the project in which the agents were made. If it is that one: ' +
       "delete from foundations where project = 'default'.",
   );
 }

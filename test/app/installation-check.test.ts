@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { insertAgent } from '../../src/agents/store.ts';
-import { checkInstallation } from '../../src/app/installation-check.ts';
+import { checkInstallation, untilTailnetKnown } from '../../src/app/installation-check.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { liveConnections } from '../../src/connections/connections.ts';
 import { migrate } from '../../src/database/migrations.ts';
@@ -12,12 +12,14 @@ import { openEmpty } from '../database/support.ts';
 /** What Stripe and Tailscale say, on loopback: accounts by key, devices of the tailnet behind the credential. */
 let accounts: Record<string, string>;
 let devices: string[] | undefined;
+let refusal: number;
 let vendors: Server;
 let at: Awaited<ReturnType<typeof openEmpty>>;
 
 beforeEach(async () => {
   accounts = { sk_live_one: 'acct_1', rk_live_other: 'acct_1', sk_live_foreign: 'acct_2' };
   devices = ['agent-a1.tail-ours.ts.net'];
+  refusal = 401;
   vendors = createServer((request, response) => {
     const key = request.headers.authorization?.replace('Bearer ', '') ?? '';
     const answer = request.url?.endsWith('/v1/account')
@@ -25,7 +27,7 @@ beforeEach(async () => {
       : devices && {
           devices: devices.map((name) => ({ nodeId: name, name, hostname: name, addresses: [] })),
         };
-    response.statusCode = answer ? 200 : 401;
+    response.statusCode = answer ? 200 : refusal;
     response.end(JSON.stringify(answer ?? { message: 'API token invalid' }));
   });
   await new Promise<void>((resolve) => vendors.listen(0, '127.0.0.1', resolve));
@@ -54,7 +56,7 @@ async function execute(sql: string): Promise<Record<string, unknown>[]> {
 const stateDatabases = () =>
   execute(`select datname from pg_database where datname = '${new URL(at.url).pathname.slice(1)}-pulumi'`);
 
-function start(changes: Record<string, string> = {}): Promise<void> {
+function configured(changes: Record<string, string> = {}) {
   const root = `http://127.0.0.1:${(vendors.address() as AddressInfo).port}`;
   const config = readConfig({
     MODE: 'rehearsal',
@@ -71,8 +73,9 @@ function start(changes: Record<string, string> = {}): Promise<void> {
     ...changes,
   });
   if (config.mode === 'sandbox') throw new Error('a sandbox');
-  return checkInstallation(at.database, config, liveConnections(config));
+  return [at.database, config, liveConnections(config)] as const;
 }
+const start = (changes?: Record<string, string>) => checkInstallation(...configured(changes));
 
 const agentOnTailnet = async () => {
   const place = { userId: 'u', region: 'eu-west', location: 'fsn1', plan: 'starter' };
@@ -126,4 +129,33 @@ test('a credential that is refused is left to the checks: it names no account, a
   await start({ STRIPE_SECRET_KEY: 'sk_live_one' });
   devices = ['laptop.tail-other.ts.net'];
   await expect(start()).rejects.toThrow(/another tailscale account/);
+});
+
+test('a tailnet that is silent at the start is asked until it answers, and another one is refused then', async () => {
+  expect(await start()).toBe(false);
+  devices = undefined;
+  // A refusal is no silence.
+  for (refusal of [401, 404]) expect(await start()).toBe(false);
+  refusal = 500;
+  expect(await start()).toBe(true);
+  const untilKnown = (signal = new AbortController().signal) => untilTailnetKnown(...configured(), signal);
+  await expect(untilKnown(AbortSignal.abort(new Error('told to stop')))).rejects.toThrow('aborted');
+  const waiting = untilKnown();
+  devices = ['laptop.tail-other.ts.net'];
+  await expect(waiting).rejects.toThrow(/another tailscale account/);
+  devices = ['agent-a1.tail-ours.ts.net'];
+  await untilKnown();
+});
+
+test('one that is silent at the very first start keeps nobody waiting: there is nothing to compare', async () => {
+  devices = undefined;
+  refusal = 500;
+  expect(await start()).toBe(false);
+});
+
+test('a wrong key of Stripe’s is told by its variable, with what Stripe says', async () => {
+  await start();
+  await expect(start({ STRIPE_SECRET_KEY: 'sk_live_wrong' })).rejects.toThrow(
+    /acct_1.*401 API token invalid.*set STRIPE_SECRET_KEY to that account’s/,
+  );
 });

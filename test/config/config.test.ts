@@ -1,6 +1,8 @@
 import express from 'express';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
+import { readAccounts } from '../../src/config/accounts.ts';
 import { ConfigError, readClientConfig, readConfig } from '../../src/config/config.ts';
+import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 
 const live = {
   MODE: 'live',
@@ -97,6 +99,22 @@ describe('readConfig', () => {
       'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
     ]);
   });
+});
+
+test('sandbox mode says of everything that only accounts are read from that it ignores it', () => {
+  const asked = new Set<string>();
+  const values: Record<string, string> = { MODE: 'rehearsal', GITHUB_OIDC_AUDIENCE: 'agents' };
+  const asking = new Proxy(values, {
+    get: (target, name) => {
+      asked.add(String(name));
+      return target[String(name)];
+    },
+  });
+  readAccounts(new EnvironmentReader(asking), 'github-actions');
+  const names = [...asked].filter((name) => name !== 'MODE');
+  expect(names).toEqual(expect.arrayContaining(['STRIPE_API_URL', 'GITHUB_REPOSITORY_ID']));
+  const [notice] = readConfig(Object.fromEntries(names.map((name) => [name, '1']))).notices;
+  for (const name of names) expect(notice).toMatch(new RegExp(`\\b${name}\\b`));
 });
 
 describe('EXECUTOR=github-actions', () => {

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
-import { describe, expect, it, test } from 'vitest';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { liveConnections } from '../../src/connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../../src/connections/rehearsal.ts';
+import { StoppedError } from '../../src/processes/waiting.ts';
 
 const rehearsal = {
   MODE: 'rehearsal',
@@ -23,6 +25,17 @@ const read = (more: Record<string, string> = {}) => {
   return config;
 };
 
+/** A server's address on loopback. */
+async function answering(answer: RequestListener): Promise<string> {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 describe('a rehearsal', () => {
   it('reads all that live mode does, and takes the builtin providers', () => {
     expect(read()).toMatchObject({ mode: 'rehearsal', providers: 'official' });
@@ -39,9 +52,19 @@ describe('a rehearsal', () => {
     ['TAILSCALE_LOGIN_SERVER', 'https://controlplane.tailscale.com'],
     ['STRIPE_API_URL', 'https://api.stripe.com'],
     ['GITHUB_API_URL', 'https://api.github.com'],
+    ['PULUMI_BACKEND_URL', 'postgres://db.example.com/state'],
+    ['PULUMI_BACKEND_URL', 'postgres://127.0.0.1/state?host=db.example.com'],
+    ['PULUMI_BACKEND_URL', 's3://bucket'],
   ])('refuses %s=%s', (name, url) => {
     expect(() => read({ [name]: url })).toThrow(new RegExp(`^  - ${name} must be on loopback`, 'm'));
   });
+
+  it.each(['postgres://localhost:5432/state', 'postgres://me:pw@[::1]/state', 'file:///var/state'])(
+    'keeps its state at %s',
+    (url) => {
+      expect(read({ PULUMI_BACKEND_URL: url }).pulumi.backendUrl?.reveal()).toBe(url);
+    },
+  );
 
   it.each(['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'])(
     'refuses to do without %s, whose default is the real one',
@@ -58,16 +81,42 @@ describe('a rehearsal', () => {
     });
   });
 
-  it('joins no tailnet outside this machine where its sandbox does not answer', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    await new Promise((resolve) => server.close(resolve));
+  it('joins no tailnet outside this machine where others than a sandbox answer', async () => {
+    const root = await answering((_request, response) => response.writeHead(404).end('nothing here'));
     const endpoints = { HCLOUD_ENDPOINT: `${root}/hetzner/v1`, TAILSCALE_BASE_URL: `${root}/tailscale` };
     const loginServer = async (more: Record<string, string> = {}) =>
       (await openConnections(read({ ...endpoints, ...more }))).tailscale.loginServer;
     expect(await loginServer()).toBe(`${root}/tailscale`);
     expect(await loginServer({ TAILSCALE_LOGIN_SERVER: 'http://10.0.0.1:80' })).toBe('http://10.0.0.1:80');
+  });
+
+  it('waits for its sandbox, whose machines are taken for nothing else meanwhile', async () => {
+    let looks = 0;
+    const root = await answering((request, response) => {
+      looks += 1;
+      if (looks < 3) request.socket.destroy();
+      else response.end(JSON.stringify({ machines: 'simulated' }));
+    });
+    const config = read({
+      HCLOUD_ENDPOINT: `${root}/hetzner/v1`,
+      TAILSCALE_BASE_URL: `${root}/tailscale`,
+    });
+    await expect(openConnections(config)).rejects.toThrow(
+      /no answer.*start the sandbox, or set HCLOUD_ENDPOINT/,
+    );
+    const connections = await openConnections(config, { say: () => {} });
+    expect(connections).toMatchObject({ machines: 'simulated', stripe: { apiUrl: root } });
+    expect(looks).toBe(3);
+  });
+
+  it('waits no longer than until it is told to stop', async () => {
+    const root = await answering((request) => request.socket.destroy());
+    const config = read({ HCLOUD_ENDPOINT: `${root}/hetzner/v1` });
+    const stopping = new AbortController();
+    stopping.abort();
+    await expect(openConnections(config, { say: () => {}, signal: stopping.signal })).rejects.toThrow(
+      StoppedError,
+    );
   });
 
   it('acts on Stripe’s test events where its key is a test key; live mode never does', () => {

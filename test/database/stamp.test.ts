@@ -54,10 +54,11 @@ test('of two first starts with different accounts, one is refused', async () => 
 });
 
 describe('what a vendor says an account is', () => {
-  const start = (text: string, identity?: string) =>
+  const start = (text: string, identity?: string, unknown: Record<string, string> = {}) =>
     checkStamp(at.database, {
       mode: 'live',
       accounts: { stripe: text },
+      unknown,
       ...(identity === undefined ? {} : { identities: { stripe: identity } }),
     });
 
@@ -71,6 +72,13 @@ describe('what a vendor says an account is', () => {
     await start('-', 'acct_1');
     await expect(start('-', 'acct_2')).rejects.toThrow(/another stripe account.*acct_1.*acct_2/);
     await start('-', 'acct_1');
+  });
+
+  test('where it refuses the key, the variable is named, and what it said', async () => {
+    await start('one', 'acct_1');
+    await expect(start('two', undefined, { stripe: 'GET /v1/account: 401 Invalid API Key' })).rejects.toThrow(
+      /acct_1; .*\(GET \/v1\/account: 401 Invalid API Key\)\. .*set STRIPE_SECRET_KEY to that account’s/,
+    );
   });
 
   test('is noted when it is first known; until then, and while it cannot be asked, the text decides', async () => {

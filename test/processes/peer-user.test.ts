@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { beforeEach, expect, test } from 'vitest';
 import { peerUserId as sandboxPeerUserId } from '../../sandbox/peer-user.ts';
 import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
@@ -10,12 +11,12 @@ beforeEach(({ skip }) => {
 });
 
 /** A server that holds on to what connects. */
-async function listen() {
+async function listen(address = '127.0.0.1') {
   const accepted: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {});
     accepted.push(socket);
-  }).listen(0, '127.0.0.1');
+  }).listen(0, address);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
@@ -37,6 +38,27 @@ test('the other end of a connection is this user’s own', async () => {
   expect(peerUserId(socket)).toBe(process.getuid?.());
   socket.destroy();
   client.destroy();
+});
+
+test.for([
+  ['a client’s', peerUserId],
+  ['the sandbox’s', sandboxPeerUserId],
+] as const)('over IPv6 too, and over IPv4 to a server of both: %s', async ([, look], { skip }) => {
+  const addresses = Object.values(networkInterfaces())
+    .flat()
+    .flatMap((one) => (one?.family === 'IPv6' && one.scopeid === 0 ? [one.address] : []));
+  skip(addresses.length === 0, 'this machine has no IPv6');
+  for (const [listened, address] of [...addresses.map((one) => [one, one]), ['::', '127.0.0.1']]) {
+    await using server = await listen(listened);
+    const client = connect(server.port, address!);
+    const socket = await server.accepted();
+    expect([address, look(socket)]).toEqual([address, process.getuid?.()]);
+    const { localPort, remotePort, remoteAddress } = socket;
+    const elsewhere = { localAddress: '::2', localPort, remoteAddress, remotePort } as Ends;
+    expect(look(elsewhere)).toBeUndefined();
+    socket.destroy();
+    client.destroy();
+  }
 });
 
 test('the other end of a connection is another user’s', async ({ skip }) => {

@@ -35,6 +35,11 @@ import { Interrupted, run, SetupError } from './run.mjs';
  *   | 'machines'} Tool
  */
 
+/**
+ * `tools`: beside the packages. `readsConfiguration`: what is run next does, and says all that is wrong with it in one message.
+ * @typedef {{ tools: Tool[], readsConfiguration?: boolean }} Wanted
+ */
+
 /** The clone's top folder. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -42,7 +47,7 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
  * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
  * there already it says nothing. What other commands have set up is found for every command, so that all of them see the same machine. Ends the process with a message where something is lacking, and with the usual exit
  * code on Ctrl-C, after ending what it had started.
- * @param {{ tools: Tool[] }} wanted  beside the packages
+ * @param {Wanted} wanted
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
 export async function setUp(wanted) {
@@ -66,12 +71,14 @@ export async function setUp(wanted) {
   }
 }
 
+const TEMPORARY_FOLDERS = ['TMPDIR', 'TMP', 'TEMP'];
+
 /**
  * A folder that is not there ends whatever needs it in another way, and each of them later.
  * @param {NodeJS.ProcessEnv} env
  */
 export function checkTemporaryFolder(env) {
-  const name = ['TMPDIR', 'TMP', 'TEMP'].find((variable) => env[variable]);
+  const name = TEMPORARY_FOLDERS.find((variable) => env[variable]);
   if (name === undefined) return;
   try {
     accessSync(join(/** @type {string} */ (env[name]), '.'), constants.W_OK | constants.X_OK);
@@ -83,11 +90,31 @@ export function checkTemporaryFolder(env) {
 }
 
 /**
- * @param {{ tools: Tool[] }} wanted
+ * The folder for temporary files is left to the configuration's own message where there is one.
+ * @param {Wanted} wanted
  * @param {AbortSignal} signal
+ * @returns {Promise<NodeJS.ProcessEnv>}
  */
 async function setUpAll(wanted, signal) {
   const env = { ...process.env };
+  try {
+    checkTemporaryFolder(env);
+  } catch (error) {
+    if (!wanted.readsConfiguration) throw error;
+    const given = TEMPORARY_FOLDERS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]));
+    // The set-up itself does without.
+    for (const name of TEMPORARY_FOLDERS) for (const one of [env, process.env]) delete one[name];
+    return { ...(await setUpTools(wanted, env, signal)), ...Object.fromEntries(given) };
+  }
+  return setUpTools(wanted, env, signal);
+}
+
+/**
+ * @param {Wanted} wanted
+ * @param {NodeJS.ProcessEnv} env
+ * @param {AbortSignal} signal
+ */
+async function setUpTools(wanted, env, signal) {
   // Found anew by every command: it may have been prepared since.
   delete env.AGENT_STACKS_MACHINE_TOOLS;
   const progress = createProgress();
@@ -95,7 +122,6 @@ async function setUpAll(wanted, signal) {
   if (Number(process.versions.node.split('.')[0]) < 20) {
     throw new SetupError(`Node 20 or newer is needed; this is ${process.version}.`);
   }
-  checkTemporaryFolder(env);
   await ensureDependencies(context);
   env.PATH = [join(root, 'node_modules', '.bin'), env.PATH].filter(Boolean).join(delimiter);
   if (wanted.tools.length === 0) return findTools(context);

@@ -1,13 +1,14 @@
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import type { Readiness } from '../../executors/worker/readiness.ts';
+import { registerWorker } from '../../executors/worker/workers.ts';
 import type { Log } from '../../log.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
-import { recordChecks } from './store.ts';
+import { type InstallationCheck, recordChecks } from './store.ts';
 
 export interface CheckMonitor extends Readiness {
-  /** What is not well now. */
-  problems(): Check[];
+  /** What is not well now; `blocks`: whether orders wait for it. */
+  problems(): InstallationCheck[];
   stop(): Promise<void>;
 }
 
@@ -23,15 +24,16 @@ const SETTINGS: MonitorSettings = { wellSeconds: 60, unwellSeconds: 5, patienceS
 
 export interface MonitorDeps {
   database: Database;
-  /** Registered as a worker already. */
   workerId: string;
+  concurrency: number;
   probes: readonly Probe[];
   log: Log;
 }
 
 /**
  * Looks at what operations need, now and again and again; writes down what it finds for everybody, and keeps
- * it for its own worker. Returns after the first look.
+ * it for its own worker. Returns after the first look, with which the worker is registered: before it nobody
+ * may take it for one that is well.
  */
 export async function startChecks(
   deps: MonitorDeps,
@@ -42,6 +44,7 @@ export async function startChecks(
   let looking: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
+  const blocks = (at: number) => !checks[at]!.ok && probes[at]!.blocks('provision');
   const isWell = () => checks.every(({ ok }) => ok);
 
   const look = async (patience?: { until: number }): Promise<void> => {
@@ -57,6 +60,7 @@ export async function startChecks(
     }
     tellChanges(deps.log, checks, found);
     checks = found;
+    if (patience !== undefined) await registerWorker(deps.database, deps);
     await record(deps, checks);
   };
   const lookOnce = (patience?: { until: number }): Promise<void> => {
@@ -73,7 +77,7 @@ export async function startChecks(
   };
   await lookOnce({ until: Date.now() + settings.patienceSeconds * 1000 });
   return {
-    problems: () => checks.filter(({ ok }) => !ok),
+    problems: () => checks.map((check, at) => ({ ...check, blocks: blocks(at) })).filter(({ ok }) => !ok),
     waitReason: (kind) => {
       const wrong = checks.filter(({ ok }, at) => !ok && probes[at]!.blocks(kind));
       return wrong.length === 0 ? undefined : waitText(wrong);
@@ -123,11 +127,19 @@ function tellChanges(log: Log, before: readonly Check[], now: readonly Check[]):
 }
 
 /** What is said at the start, in one message; undefined where all is well. */
-export function explainProblems(problems: readonly Check[]): string | undefined {
+export function explainProblems(problems: readonly InstallationCheck[]): string | undefined {
   if (problems.length === 0) return undefined;
-  const lines = problems.map(({ name, detail, cure }) => `  - ${name}: ${detail}\n      ${cure}`);
+  const [waited, others] = [
+    problems.filter(({ blocks }) => blocks),
+    problems.filter(({ blocks }) => !blocks),
+  ];
   return [
-    'This installation cannot work yet. Orders are taken, and wait until this is mended:',
-    ...lines,
+    ...list('This installation cannot work yet. Orders are taken, and wait until this is mended:', waited),
+    ...list('Warning: this is not well. Orders are carried out all the same:', others),
   ].join('\n');
+}
+
+function list(heading: string, problems: readonly Check[]): string[] {
+  if (problems.length === 0) return [];
+  return [heading, ...problems.map(({ name, detail, cure }) => `  - ${name}: ${detail}\n      ${cure}`)];
 }

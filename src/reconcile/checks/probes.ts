@@ -25,7 +25,10 @@ export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient 
         await assertOurProject(deps);
       } catch (error) {
         if (!(error instanceof OtherProjectError)) throw error;
-        throw new MisconfiguredError(error.message, 'Start with a token of the agents’ own project.');
+        throw new MisconfiguredError(
+          error.message,
+          'Start with a token of the agents’ own project; if it is that one already, do what is said there.',
+        );
       }
       return 'the token is accepted';
     },
@@ -110,7 +113,7 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
   return {
     name: 'stripe',
     blocks: () => false,
-    cure: 'Set STRIPE_SECRET_KEY to a key of the account, and start the service again.',
+    cure: 'Set STRIPE_SECRET_KEY to a key that Stripe shows under Developers → API keys, and start the service again.',
     look: async () => {
       try {
         return `the key belongs to ${await readStripeAccount(stripe)}`;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { PermanentError } from '../../../src/errors.ts';
-import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
+import { unregisterWorker } from '../../../src/executors/worker/workers.ts';
 import { type CheckMonitor, explainProblems, startChecks } from '../../../src/reconcile/checks/monitor.ts';
 import type { Probe } from '../../../src/reconcile/checks/probe.ts';
 import { readChecks } from '../../../src/reconcile/checks/store.ts';
@@ -36,9 +36,11 @@ function fragile(name: string, blocks: Probe['blocks'] = () => true) {
 }
 
 async function start(workerId: string, probes: Probe[], patienceSeconds = 0): Promise<CheckMonitor> {
-  await registerWorker(at.database, { workerId, concurrency: 1 });
   const settings = { wellSeconds: 0.05, unwellSeconds: 0.05, patienceSeconds };
-  const monitor = await startChecks({ database: at.database, workerId, probes, log: at.log }, settings);
+  const monitor = await startChecks(
+    { database: at.database, workerId, concurrency: 1, probes, log: at.log },
+    settings,
+  );
   monitors.push(monitor);
   return monitor;
 }
@@ -68,6 +70,44 @@ test('all that is wrong is said in one message, makes operations wait, and is fo
   const events = at.logged.map(({ event }) => event);
   expect(events.filter((event) => event === 'check.failed')).toHaveLength(2);
   expect(events.filter((event) => event === 'check.mended')).toHaveLength(2);
+});
+
+test('what no order waits for is a warning, alone and beside what orders wait for', async () => {
+  const [cloud, shop] = [fragile('cloud'), fragile('shop', () => false)];
+  shop.state.wrong = 'refused (401)';
+  const monitor = await start('w1', [cloud.probe, shop.probe]);
+  expect(monitor.problems()).toMatchObject([{ name: 'shop', blocks: false }]);
+  const alone = explainProblems(monitor.problems());
+  expect(alone).toMatch(/^Warning: .*:\n {2}- shop: refused \(401\)\n {6}mend the shop$/);
+  expect(alone).not.toMatch(/wait|cannot work/);
+  cloud.state.wrong = 'away';
+  await monitor.recheck();
+  expect(monitor.problems()).toMatchObject([
+    { name: 'cloud', blocks: true },
+    { name: 'shop', blocks: false },
+  ]);
+  expect(explainProblems(monitor.problems())).toMatch(
+    /wait until this is mended:\n {2}- cloud: away\n {6}mend the cloud\nWarning: .*:\n {2}- shop: /,
+  );
+});
+
+test('nobody takes a worker for one that is well before it has looked for the first time', async () => {
+  const cloud = fragile('cloud');
+  cloud.state.wrong = 'away';
+  const registered = () => at.database.selectFrom('workers').select('worker_id').execute();
+  const seen: unknown[] = [];
+  const { look } = cloud.probe;
+  const watched: Probe = {
+    ...cloud.probe,
+    look: async () => {
+      seen.push(await registered());
+      return look();
+    },
+  };
+  await start('w1', [watched]);
+  expect(seen[0]).toEqual([]);
+  expect(await registered()).toEqual([{ worker_id: 'w1' }]);
+  expect(await readChecks(at.database)).toMatchObject([{ name: 'cloud', blocks: true }]);
 });
 
 test('what breaks later is found too, at once where an attempt asks', async () => {
