@@ -26,6 +26,7 @@ export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 # In a process namespace of its own, whose end is the end of all in it: systemd-nspawn that is killed leaves its machine
 # running. And in a control group of its own, in every tree that systemd keeps its services in: two machines in one
 # would end each other's.
+# shellcheck disable=SC2016 # the inner shell is to expand them
 exec unshare --pid --fork --kill-child --mount-proc sh -euc '
   for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
     test -f "$tree/cgroup.procs" || continue
