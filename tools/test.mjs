@@ -8,7 +8,16 @@ import { root, setUp } from './setup/set-up.mjs';
 import { summarize } from './test-summary.mjs';
 
 const env = await setUp({
-  tools: ['pulumi', 'ansible', 'chromium', 'hetzner-client', 'ansible-lint', 'machines', 'github-tools'],
+  tools: [
+    'pulumi',
+    'ansible',
+    'chromium',
+    'hetzner-client',
+    'ansible-lint',
+    'shellcheck',
+    'machines',
+    'github-tools',
+  ],
 });
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));
 const recordPath = join(folder, 'record.json');

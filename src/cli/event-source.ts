@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { Client } from './client.ts';
 import { ServiceAway } from './connection.ts';
 
@@ -63,31 +64,16 @@ async function* connectOnce(
   try {
     const path = `/api/operations/${operationId}/events${follow ? '' : '?follow=false'}`;
     const body = await client.stream(path, { 'last-event-id': last }, silence.signal);
-    let text = '';
-    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+    const events: EventSourceMessage[] = [];
+    const parser = createParser({ onEvent: (event) => events.push(event) });
+    for await (const text of body.pipeThrough(new TextDecoderStream())) {
       timer.refresh();
-      const blocks = `${text}${chunk}`.split('\n\n');
-      text = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const event = parseEvent(block);
-        if (event !== undefined) yield event;
-      }
+      parser.feed(text);
+      for (const { id, event = 'message', data } of events.splice(0))
+        yield { id, event, data: JSON.parse(data) };
     }
   } finally {
     clearTimeout(timer);
     silence.abort();
   }
-}
-
-/** One event as the service writes it; undefined for a comment. */
-export function parseEvent(block: string): (OperationEvent & { id: string | undefined }) | undefined {
-  const fields = new Map(
-    block.split('\n').map((line) => {
-      const colon = line.indexOf(': ');
-      return [line.slice(0, colon), line.slice(colon + 2)];
-    }),
-  );
-  const data = fields.get('data');
-  if (data === undefined) return undefined;
-  return { id: fields.get('id'), event: fields.get('event') ?? 'message', data: JSON.parse(data) };
 }

@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey, type KeyObject, verify } from 'node:crypto';
+import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { RetryableError } from '../errors.ts';
 import type { CallLimits } from '../http-client/exchange.ts';
@@ -15,15 +15,32 @@ export interface IdentityRules extends CallLimits {
   repositoryId?: string | undefined;
 }
 
-/** Says why a token proves nothing; undefined where it proves that a run of the workflow sent it. @throws where the issuer's keys are out of reach */
+/**
+ * Checks that a run of the workflow sent the token.
+ * @returns why the token is refused; undefined where it is accepted.
+ * @throws RetryableError where the issuer's keys cannot be fetched or used.
+ */
 export type IdentityCheck = (token: string, runId: string | undefined) => Promise<string | undefined>;
 
-const header = z.object({ alg: z.literal('RS256'), kid: z.string() });
+/** The only algorithm that GitHub signs with: no other is accepted, whatever a token or a key says. */
+const ALGORITHM = 'RS256';
+const CLOCK_SKEW_SECONDS = 60;
+/** GitHub's tokens have about 2,000 characters. */
+const MAX_TOKEN_LENGTH = 10_000;
+const KEYS_KEPT_MS = 10 * 60_000;
+/** A key that was added since the last fetch is looked for, but not for every token that names one. */
+const MISSING_KEY_PAUSE_MS = 10_000;
+
+const NOT_A_TOKEN = 'is no token signed with RS256';
+const UNKNOWN_KEY = 'is signed with a key that the issuer does not publish';
+const KEYS_UNAVAILABLE = 'The issuer’s keys cannot be had now';
+
+const compactForm = z
+  .string()
+  .max(MAX_TOKEN_LENGTH)
+  .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/);
+const header = z.object({ alg: z.literal(ALGORITHM), kid: z.string() });
 const claims = z.object({
-  iss: z.string(),
-  aud: z.union([z.string(), z.array(z.string())]),
-  exp: z.number(),
-  nbf: z.number().default(0),
   repository: z.string(),
   repository_id: z.string(),
   workflow_ref: z.string(),
@@ -31,54 +48,58 @@ const claims = z.object({
 });
 type Claims = z.infer<typeof claims>;
 
-const CLOCK_SKEW_SECONDS = 60;
-const KEYS_KEPT_MS = 10 * 60_000;
-
-/** Checks GitHub's OIDC tokens: signature under the issuer's published keys, then audience, time, repository, workflow and run. */
+/** Checks GitHub's OIDC tokens: signature, audience and time, then repository, workflow and run. */
 export function createIdentityCheck(rules: IdentityRules): IdentityCheck {
-  const keyOf = createKeyring(rules);
+  const findKey = createKeyring(rules);
+  const { issuer, audience } = rules;
+  const expected = {
+    ...{ issuer, audience, algorithms: [ALGORITHM], requiredClaims: ['exp'] },
+    clockTolerance: CLOCK_SKEW_SECONDS,
+  };
   return async (token, runId) => {
-    const parts = readToken(token);
-    if (parts === undefined) return 'is no token signed with RS256';
-    const key = await keyOf(parts.kid);
-    if (key === undefined) return 'is signed with a key that the issuer does not publish';
-    if (!verify('RSA-SHA256', Buffer.from(parts.signed), key, parts.signature))
-      return 'is not signed by the issuer';
-    return refusalOf(parts.claims, rules, runId);
+    // Before any key is fetched: garbage from anybody must not cost a call.
+    if (!isCandidate(token)) return NOT_A_TOKEN;
+    try {
+      const { payload } = await jwtVerify(token, findKey, expected);
+      const found = claims.safeParse(payload);
+      return found.success ? findMismatch(found.data, rules, runId) : NOT_A_TOKEN;
+    } catch (error) {
+      if (error instanceof RetryableError) throw error;
+      if (error instanceof errors.JOSEError) return toRefusal(error);
+      // The issuer's key cannot be used, as one that is too short: that says nothing about the token.
+      throw new RetryableError(KEYS_UNAVAILABLE, { cause: error });
+    }
   };
 }
 
-function readToken(token: string) {
-  const [head, body, signature, ...rest] = token.split('.');
-  if (!head || !body || !signature || rest.length > 0 || token.length > 10_000) return undefined;
-  const parsedHead = header.safeParse(parseJson(head));
-  const parsedClaims = claims.safeParse(parseJson(body));
-  if (!parsedHead.success || !parsedClaims.success) return undefined;
-  return {
-    kid: parsedHead.data.kid,
-    claims: parsedClaims.data,
-    signed: `${head}.${body}`,
-    signature: Buffer.from(signature, 'base64url'),
-  };
-}
-
-function parseJson(base64url: string): unknown {
+/** Whether it has the form of a token whose signature is worth checking. */
+function isCandidate(token: string): boolean {
+  if (!compactForm.safeParse(token).success) return false;
   try {
-    return JSON.parse(Buffer.from(base64url, 'base64url').toString());
+    return header.safeParse(decodeProtectedHeader(token)).success;
   } catch {
-    return undefined;
+    return false;
   }
 }
 
-function refusalOf(found: Claims, rules: IdentityRules, runId: string | undefined): string | undefined {
-  const now = Date.now() / 1000;
+const CLAIM_REFUSALS: Record<string, string> = {
+  iss: 'is of another issuer',
+  aud: 'is for another audience',
+  exp: 'has expired',
+  nbf: 'is not valid yet',
+};
+
+function toRefusal(error: errors.JOSEError): string {
+  if (error instanceof errors.JWKSNoMatchingKey) return UNKNOWN_KEY;
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'is not signed by the issuer';
+  if (error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed)
+    return (error.reason === 'check_failed' && CLAIM_REFUSALS[error.claim]) || NOT_A_TOKEN;
+  return NOT_A_TOKEN;
+}
+
+function findMismatch(found: Claims, rules: IdentityRules, runId: string | undefined): string | undefined {
   const repository = `${rules.owner}/${rules.repo}`;
   const workflow = `${repository}/.github/workflows/${WORKFLOW_FILE}@`;
-  const isFor = Array.isArray(found.aud) ? found.aud.includes(rules.audience) : found.aud === rules.audience;
-  if (found.iss !== rules.issuer) return 'is of another issuer';
-  if (!isFor) return 'is for another audience';
-  if (found.exp < now - CLOCK_SKEW_SECONDS) return 'has expired';
-  if (found.nbf > now + CLOCK_SKEW_SECONDS) return 'is not valid yet';
   if (!sameName(found.repository, repository)) return 'is of another repository';
   if (rules.repositoryId !== undefined && found.repository_id !== rules.repositoryId)
     return 'is of another repository of that name';
@@ -92,35 +113,40 @@ const sameName = (one: string, other: string) => one.toLowerCase() === other.toL
 const discovery = z.object({ jwks_uri: z.url() });
 const keySet = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) });
 
-/** The issuer's keys, asked for again when they are old, or one is missing. */
-function createKeyring({
-  issuer,
-  timeoutSeconds,
-}: Pick<IdentityRules, 'issuer' | 'timeoutSeconds'>): (kid: string) => Promise<KeyObject | undefined> {
-  let keys = new Map<string, KeyObject>();
+/**
+ * The issuer's keys, fetched again when they are old or one is missing. Not jose's `createRemoteJWKSet`: it reads
+ * an answer of any size, and cannot go on with known keys while the issuer is away.
+ */
+function createKeyring(rules: IdentityRules): JWTVerifyGetKey {
+  let keys = createLocalJWKSet({ keys: [] });
+  let ids = new Set<string>();
   let fetchedAt = 0;
   const fetchKeys = async () => {
-    const get = <T>(schema: z.ZodType<T>, url: string) =>
-      requestAs(schema, { method: 'GET', url, headers: {}, timeoutSeconds });
-    const { jwks_uri: url } = await get(discovery, `${issuer}/.well-known/openid-configuration`);
-    const set = await get(keySet, url);
-    const usable = set.keys.filter(({ kty }) => kty === 'RSA');
-    keys = new Map(
-      usable.map((key) => [key.kid, createPublicKey({ key: key as JsonWebKey, format: 'jwk' })]),
-    );
+    const set = await fetchKeySet(rules);
+    keys = createLocalJWKSet(set);
+    ids = new Set(set.keys.map(({ kid }) => kid));
     fetchedAt = Date.now();
   };
-  return async (kid) => {
+  return async (head, token) => {
+    const isKnown = ids.has(head.kid ?? '');
     const age = Date.now() - fetchedAt;
-    // A key that is new since the last look is looked for, but not for every token that names one.
-    if (age > KEYS_KEPT_MS || (!keys.has(kid) && age > 10_000)) {
+    if (age > KEYS_KEPT_MS || (!isKnown && age > MISSING_KEY_PAUSE_MS)) {
       try {
         await fetchKeys();
       } catch (error) {
-        if (keys.has(kid)) return keys.get(kid);
-        throw new RetryableError('The issuer’s keys cannot be had now', { cause: error });
+        if (!isKnown) throw new RetryableError(KEYS_UNAVAILABLE, { cause: error });
       }
     }
-    return keys.get(kid);
+    return keys(head, token).catch((error: unknown) => {
+      if (error instanceof errors.JWKSNoMatchingKey) throw error;
+      throw new RetryableError(KEYS_UNAVAILABLE, { cause: error });
+    });
   };
+}
+
+async function fetchKeySet({ issuer, timeoutSeconds }: IdentityRules): Promise<z.infer<typeof keySet>> {
+  const get = <T>(schema: z.ZodType<T>, url: string) =>
+    requestAs(schema, { method: 'GET', url, headers: {}, timeoutSeconds });
+  const { jwks_uri: url } = await get(discovery, `${issuer}/.well-known/openid-configuration`);
+  return get(keySet, url);
 }

@@ -104,6 +104,40 @@ describe('an identity token', () => {
     expect(await check(`${head}.${body}.`, '900')).toMatch(/no token/);
   });
 
+  test('must say all that is looked at, though the issuer has signed it', async () => {
+    for (const missing of ['iss', 'aud', 'exp', 'repository', 'repository_id', 'workflow_ref', 'run_id'])
+      expect(await check(token({ [missing]: undefined }), '900'), missing).toMatch(/no token/);
+    for (const claims of [{ exp: 'soon' }, { nbf: 'now' }, { run_id: 900 }])
+      expect(await check(token(claims), '900')).toMatch(/no token/);
+  });
+
+  test('must be signed with RS256 though the key would do for another algorithm', async () => {
+    const { alg, ...key } = issuer.keys[0] as { alg: string };
+    issuer.keys = [key];
+    expect(await check(token(), '900')).toBeUndefined();
+    for (const other of ['PS256', 'RS384', 'RS512'])
+      expect(await check(token({}, { head: { alg: other } }), '900')).toMatch(/RS256/);
+  });
+
+  test('is no worse for a key of the issuer that cannot be used', async () => {
+    const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    issuer.keys = [
+      { ...short.publicKey.export({ format: 'jwk' }), kid: 'k1' },
+      { kty: 'RSA', kid: 'k2', n: 7, e: 'AQAB' },
+      { ...ours.publicKey.export({ format: 'jwk' }), kid: 'k3' },
+    ];
+    await expect(check(token({}, { key: short.privateKey }), '900')).rejects.toThrow(RetryableError);
+    await expect(check(token({}, { head: { kid: 'k2' } }), '900')).rejects.toThrow(RetryableError);
+    expect(await check(token({}, { head: { kid: 'k3' } }), '900')).toBeUndefined();
+  });
+
+  test('that is garbage costs no call to the issuer', async () => {
+    const before = issuer.asked;
+    for (const garbage of ['a.b.c', token({}, { head: { alg: 'HS256' } }), 'x'.repeat(20_000)])
+      await check(garbage, '900');
+    expect(issuer.asked).toBe(before);
+  });
+
   test('keys are asked for once, and what is out of reach is no refusal', async () => {
     const before = issuer.asked;
     await check(token(), '900');

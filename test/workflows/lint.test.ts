@@ -8,15 +8,15 @@ import { workflowUrl } from './setup.ts';
 const folder = fileURLToPath(new URL('.', workflowUrl));
 const files = readdirSync(folder);
 const actionlint = process.env.AGENT_STACKS_ACTIONLINT || undefined;
+const shellcheck = process.env.AGENT_STACKS_SHELLCHECK || '';
 
 test('actionlint finds nothing in the workflows', ({ skip }) => {
   skip(actionlint === undefined, 'actionlint could not be set up: no download and no Go');
   const { status, stdout, stderr } = spawnSync(
     actionlint!,
-    files.map((file) => join(folder, file)),
-    {
-      encoding: 'utf8',
-    },
+    // With shellcheck it looks at what shell there is in steps, too.
+    ['-shellcheck', shellcheck, ...files.map((file) => join(folder, file))],
+    { encoding: 'utf8' },
   );
   expect(stdout + stderr).toBe('');
   expect(status).toBe(0);
@@ -33,6 +33,13 @@ test.for(files)('%s: nothing of a run is written into a script', (file) => {
   const lines = text.match(/^ *run: [^|].*$/gm) ?? [];
   expect(scripts.length + lines.length).toBeGreaterThan(0);
   for (const script of [...scripts, ...lines]) expect(script).not.toContain('${{');
+});
+
+test.for(files)('%s: the steps’ shell is in files', (file) => {
+  const runs = readFileSync(join(folder, file), 'utf8').match(/^ {6,}(?:- )?run:.*$/gm) ?? [];
+  const command = /run: (?:(?:exec )?bash \.github\/scripts\/[a-z-]+\.sh( "\$PPID")?|npm run [a-z -]+)$/;
+  expect(runs.length).toBeGreaterThan(0);
+  for (const run of runs) expect(run).toMatch(command);
 });
 
 test('provision-agent.yml has exactly the four inputs, all texts, a limit of 15 minutes and the least permissions', () => {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { act, noAct } from '../sandbox/github/setup.ts';
@@ -86,6 +87,19 @@ test('a step of the workflow that fails before the work is named', async () => {
       new RegExp(`^The step set-up of the workflow failed: \\S+/actions/runs/${run.id}$`),
     ),
   });
+});
+
+test('without its checkout a run ends at once: no step asks for a script that is not there', async () => {
+  const receiver = await startReceiver(secret);
+  const bin = await makeFolder();
+  // The sandbox's checkout is made of links.
+  await writeFile(join(bin, 'ln'), '#!/bin/sh\necho "no checkout" >&2\nexit 1\n', { mode: 0o755 });
+  const environment = { PATH: `${bin}:${process.env.PATH}` };
+  const run = await runWorkflow(receiver, { environment });
+  expect(run.conclusion).toBe('failure');
+  expect(run.log).toContain('no checkout');
+  expect(run.log).not.toMatch(/No such file|Run Main (Report|Start|Stop)/);
+  expect(receiver.callbacks).toEqual([]);
 });
 
 test('no input breaks out of the shell or the JSON', async () => {

@@ -1,13 +1,16 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { GithubOptions } from '../../sandbox/github/options.ts';
 import { inputs, makeCheckout, makeFolder, optionsFor, startGithub } from '../sandbox/github/setup.ts';
 
 export const workflowUrl = new URL('../../.github/workflows/provision-agent.yml', import.meta.url);
+export const scriptsFolder = fileURLToPath(new URL('../scripts/', workflowUrl));
 
 export interface Callback {
   path: string;
@@ -60,13 +63,15 @@ function identityToken({ url, headers }: IncomingMessage) {
 /** What the command of the project does in place of its own: a shell script, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
-/** A checkout with the real workflow, whose `npm run runner` is these scripts. */
+/** A checkout with the real workflow and its scripts, whose `npm run runner` is these. */
 export async function makeProject({ work = 'true', setUp = 'true' }: Runner = {}): Promise<string> {
-  return makeCheckout({
+  const checkout = await makeCheckout({
     '.github/workflows/provision-agent.yml': await readFile(workflowUrl, 'utf8'),
     'package.json': JSON.stringify({ name: 'project', scripts: { runner: 'bash runner.sh' } }),
     'runner.sh': `if [ "$1" = --set-up ]; then\n${setUp}\nelse\n${work}\nfi\n`,
   });
+  await cp(scriptsFolder, join(checkout, '.github/scripts'), { recursive: true });
+  return checkout;
 }
 
 export const secret = 'It\'s a "Secret" to $Everybody \\ über alles';

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { ensurePythonEnvironment } from './python-environment.mjs';
-import { SetupError } from './run.mjs';
+import { tryPythonEnvironment } from './python-environment.mjs';
 
 const version = '26.10.1';
 
@@ -10,18 +9,12 @@ const version = '26.10.1';
  * @returns {Promise<string | null>}
  */
 export async function ensureAnsibleLint(context) {
-  try {
-    const home = await ensurePythonEnvironment(context, {
-      name: 'ansible-lint',
-      folder: `ansible-lint-${version}`,
-      requirements: 'ansible-lint.txt',
-      title: `Installing ansible-lint ${version}`,
-      why: 'the tests look at the playbook with it',
-    });
-    return join(home, 'bin');
-  } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    context.progress.say(error.message);
-    return null;
-  }
+  const home = await tryPythonEnvironment(context, {
+    name: 'ansible-lint',
+    folder: `ansible-lint-${version}`,
+    requirements: 'ansible-lint.txt',
+    title: `Installing ansible-lint ${version}`,
+    why: 'the tests look at the playbook with it',
+  });
+  return home && join(home, 'bin');
 }

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { ensurePythonEnvironment } from './python-environment.mjs';
-import { SetupError } from './run.mjs';
+import { tryPythonEnvironment } from './python-environment.mjs';
 
 const version = '2.27.0';
 
@@ -10,18 +9,12 @@ const version = '2.27.0';
  * @returns {Promise<string | null>}
  */
 export async function ensureHetznerClient(context) {
-  try {
-    const home = await ensurePythonEnvironment(context, {
-      name: "Hetzner's Python client",
-      folder: `hcloud-python-${version}`,
-      requirements: 'hcloud.txt',
-      title: `Installing Hetzner's Python client ${version}`,
-      why: 'the tests look at the sandbox with it',
-    });
-    return join(home, 'bin', 'python3');
-  } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    context.progress.say(error.message);
-    return null;
-  }
+  const home = await tryPythonEnvironment(context, {
+    name: "Hetzner's Python client",
+    folder: `hcloud-python-${version}`,
+    requirements: 'hcloud.txt',
+    title: `Installing Hetzner's Python client ${version}`,
+    why: 'the tests look at the sandbox with it',
+  });
+  return home && join(home, 'bin', 'python3');
 }

@@ -38,6 +38,22 @@ export async function ensurePythonEnvironment(context, wanted) {
 }
 
 /**
+ * For the tests: as above, or `null` where it cannot be had, which is said.
+ * @param {Context} context
+ * @param {PythonPackage} wanted
+ * @returns {Promise<string | null>}
+ */
+export async function tryPythonEnvironment(context, wanted) {
+  try {
+    return await ensurePythonEnvironment(context, wanted);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    context.progress.say(error.message);
+    return null;
+  }
+}
+
+/**
  * Such an environment that is there already, or `null`.
  * @param {{ cacheDir: string }} context
  * @param {PythonPackage} wanted

@@ -15,6 +15,7 @@ import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
+import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * What each step is given.
@@ -29,10 +30,10 @@ import { Interrupted, run, SetupError } from './run.mjs';
  */
 
 /**
- * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint` and `github-tools` are for the tests, which go on
- * without them, as everything does without `machines`.
- * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint' | 'github-tools'
- *   | 'machines'} Tool
+ * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck` and
+ * `github-tools` are for the tests, which go on without them, as everything does without `machines`.
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint'
+ *   | 'shellcheck' | 'github-tools' | 'machines'} Tool
  */
 
 /**
@@ -139,6 +140,8 @@ async function setUpTools(wanted, env, signal) {
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
   if (wanted.tools.includes('ansible-lint'))
     env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
+  if (wanted.tools.includes('shellcheck'))
+    env.AGENT_STACKS_SHELLCHECK = (await ensureShellcheck(context)) ?? '';
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('machines')) {

@@ -11,6 +11,7 @@ ip link set lo up
 nsenter --net="$WORLD" ip link delete "$LINK" 2>/dev/null || true
 ip link add eth0 type veth peer name "$LINK" netns "$WORLD"
 ip link set eth0 up
+# shellcheck disable=SC2016 # the inner shell is to expand them
 nsenter --net="$WORLD" sh -eu -c '
   ip link set "$LINK" up
   test -z "$IPV4" || {
@@ -22,6 +23,7 @@ nsenter --net="$WORLD" sh -eu -c '
     ip -6 route replace "${IPV6%::*}::/64" dev "$LINK"
   }
 '
+# shellcheck disable=SC2153 # from the environment, as IPV6
 test -z "$IPV4" || {
   ip address add "$IPV4/32" dev eth0
   ip route add 172.31.1.1 dev eth0 scope link
