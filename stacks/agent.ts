@@ -13,28 +13,24 @@ import {
   type FoundResources,
   type KnownDevice,
 } from './inputs.ts';
+import { toLabels } from './labels.ts';
+import type { StackOutputs } from './outputs.ts';
+import { AGENT_TAG, chooseAddress } from './tailnet.ts';
 import { renderUserData } from './user-data.ts';
 
-/** The outputs of an agent's stack. */
-export interface AgentStackOutputs {
-  serverId: pulumi.Output<string>;
-  serverName: pulumi.Output<string>;
-  ipv4: pulumi.Output<string>;
-  ipv6: pulumi.Output<string>;
-  tailnetIp: pulumi.Output<string>;
-  tailnetName: pulumi.Output<string>;
-}
+/** The outputs while the program runs, before their values are known. */
+type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
 /** An agent: a server of its own that joins the tailnet by itself and is configured over it. */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
   { found = {}, device: knownDevice, tellUserData }: AgentStackOptions = {},
-): AgentStackOutputs {
+): PendingOutputs {
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
-  const userData = userDataOf(inputs, secrets, tailnetKey);
+  const userData = initialUserData(inputs, secrets, tailnetKey);
   const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
   if (tellUserData !== undefined) userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
@@ -78,7 +74,7 @@ function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
       ephemeral: false,
       preauthorized: true,
       expiry: KEY_EXPIRY_SECONDS,
-      tags: ['tag:agent'],
+      tags: [AGENT_TAG],
       recreateIfInvalid: 'never',
     },
     { customTimeouts: ONE_CALL },
@@ -92,7 +88,7 @@ function administrationKey(
 ): SshKey {
   return new SshKey(
     'ssh-key',
-    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
+    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
     {
       ...hetzner,
       ignoreChanges: ['labels'],
@@ -102,11 +98,15 @@ function administrationKey(
   );
 }
 
-function userDataOf(inputs: AgentInputs, secrets: AgentSecrets, { key }: TailnetKey): pulumi.Output<string> {
+function initialUserData(
+  inputs: AgentInputs,
+  secrets: AgentSecrets,
+  { key }: TailnetKey,
+): pulumi.Output<string> {
   return key.apply((tailnetKey) =>
     renderUserData({
       hostname: agentName(inputs.agentId),
-      joinName: joinNameOf(inputs),
+      joinName: hostnameToJoin(inputs),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
       hostPrivateKey: secrets.hostPrivateKey,
@@ -133,7 +133,7 @@ function agentServer(
       location: inputs.location,
       sshKeys: [sshKey.id],
       firewallIds: [inputs.firewallId],
-      labels: labelsOf(inputs),
+      labels: toLabels(inputs),
       userData: pulumi.secret(userData),
     },
     {
@@ -156,14 +156,14 @@ function agentServer(
   );
 }
 
-type Device = Pick<AgentStackOutputs, 'tailnetIp' | 'tailnetName'>;
+type Device = Pick<PendingOutputs, 'tailnetIp' | 'tailnetName'>;
 
 const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
   tailnetIp: pulumi.output(tailnetIp),
   tailnetName: pulumi.output(tailnetName),
 });
 
-const joinNameOf = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
+const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
  * The name is the one that the device is about to be given; the machine's own, which it can change, is of no
@@ -171,13 +171,11 @@ const joinNameOf = ({ joinName, agentId }: AgentInputs): string => joinName ?? a
  */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
-    { hostname: joinNameOf(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },
+    { hostname: hostnameToJoin(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },
     { dependsOn: [server] },
   );
   return {
-    tailnetIp: device.addresses.apply(
-      (addresses) => addresses.find((address) => address.startsWith('100.')) ?? addresses[0] ?? '',
-    ),
+    tailnetIp: device.addresses.apply((addresses) => chooseAddress(addresses) ?? ''),
     tailnetName: device.apply(({ name }) =>
       [agentName(inputs.agentId), ...(name ?? '').split('.').slice(1)].join('.'),
     ),
@@ -209,8 +207,4 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
     },
     { customTimeouts: { create: '20m', update: '20m' } },
   );
-}
-
-function labelsOf({ agentId, operationId }: AgentInputs): Record<string, string> {
-  return { 'agent-id': agentId, 'operation-id': operationId, 'managed-by': 'agents' };
 }

@@ -1,6 +1,7 @@
 import { Firewall } from '@pulumi/hcloud/firewall.js';
 import type * as pulumi from '@pulumi/pulumi';
-import type { FoundationInputs } from './inputs.ts';
+import { type FoundationInputs, firewallName } from './inputs.ts';
+import { MANAGED } from './labels.ts';
 
 const ANYWHERE = ['0.0.0.0/0', '::/0'];
 const WIREGUARD_PORT = '41641';
@@ -17,8 +18,8 @@ export function foundationStack(
   const firewall = new Firewall(
     'firewall',
     {
-      name: `agents-${project}`,
-      labels: { 'managed-by': 'agents' },
+      name: firewallName(project),
+      labels: MANAGED,
       rules: [
         {
           direction: 'in',

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
@@ -10,12 +11,12 @@ import { ConflictError } from '../errors.ts';
 export async function recordJoinName(
   database: Database,
   agentId: string,
-  { joinName, keyGeneration }: Record<string, unknown>,
+  { joinName, keyGeneration }: Pick<AgentInputs, 'joinName' | 'keyGeneration'>,
 ): Promise<void> {
-  if (typeof joinName !== 'string') return;
+  if (joinName === undefined) return;
   await database
     .insertInto('tailnet_join_names')
-    .values({ name: joinName, agent_id: agentId, key_generation: Number(keyGeneration) })
+    .values({ name: joinName, agent_id: agentId, key_generation: keyGeneration })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .execute();
   const { agent_id: owner } = await database

@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { move, stay, write } from './move.ts';
+import { type AgentOutputs, outputColumns } from './outputs.ts';
 import type { Health } from './states.ts';
-import { type AgentOutputs, outputColumns } from './store.ts';
 
 /** What happens to an agent between its provision and its end: stopped, started, configured and installed anew. */
 

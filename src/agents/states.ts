@@ -42,6 +42,13 @@ export const EDGES = [
 ] as const satisfies readonly Edge[];
 export type EdgeName = (typeof EDGES)[number]['by'];
 
+/** The states in which an agent has a server that is in use. */
+export const LIVE_STATUSES = ['running', 'stopping', 'stopped', 'suspended'] as const satisfies AgentStatus[];
+
+export function isLive(status: AgentStatus): boolean {
+  return LIVE_STATUSES.some((live) => live === status);
+}
+
 /** The states from which `to` may be reached. */
 export function statusesBefore(to: AgentStatus): AgentStatus[] {
   return EDGES.filter((edge) => edge.to === to).map((edge) => edge.from);

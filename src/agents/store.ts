@@ -1,28 +1,14 @@
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Database } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { recordJoinName } from './devices.ts';
+import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
+import { type AgentOutputs, outputColumns } from './outputs.ts';
 import type { AgentStatus, AgentStep, Health } from './states.ts';
-
-/** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
-export interface StackOutputs {
-  serverId: string;
-  serverName: string;
-  /** Null where a runner has reported an IPv6 address alone. */
-  ipv4: string | null;
-  ipv6: string | null;
-  tailnetIp: string;
-  tailnetName: string;
-}
-
-/** What a running agent has: its stack's outputs, and which device it is. */
-export interface AgentOutputs extends StackOutputs {
-  /** The control server's id of the device; none where a runner that knows no such id has reported. */
-  tailnetNodeId?: string | null | undefined;
-}
 
 export interface NewAgent {
   agentId: string;
@@ -33,7 +19,12 @@ export interface NewAgent {
   subscriptionId?: string | undefined;
 }
 
-export type AgentRow = import('kysely').Selectable<AgentTable>;
+/** An agent's row, with its inputs as `parseRecordedInputs` reads them. */
+export type AgentRow = Omit<StoredAgent, 'inputs'> & { inputs: RecordedInputs | null };
+
+type StoredAgent = Selectable<AgentTable>;
+
+const toAgentRow = (row: StoredAgent): AgentRow => ({ ...row, inputs: parseRecordedInputs(row.inputs) });
 
 /**
  * Writes a new agent in state `requested`.
@@ -66,7 +57,12 @@ async function whyTaken(database: Database, agentId: string): Promise<string> {
 }
 
 export async function findAgent(database: Database, agentId: string): Promise<AgentRow | undefined> {
-  return database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirst();
+  const row = await database
+    .selectFrom('agents')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst();
+  return row && toAgentRow(row);
 }
 
 /** @throws NotFoundError */
@@ -85,7 +81,7 @@ export async function lockAgent(trx: Database, agentId: string): Promise<AgentRo
     .forUpdate()
     .executeTakeFirst();
   if (agent === undefined) throw new NotFoundError(`There is no agent ${agentId}`);
-  return agent;
+  return toAgentRow(agent);
 }
 
 /** A page of agents, newest first. `cursor` is what the page before gave as `nextCursor`. */
@@ -109,7 +105,7 @@ export async function listAgents(
           or (agents.created_at = last.created_at and agents.agent_id > last.agent_id)))`,
     );
   }
-  return query.execute();
+  return (await query.execute()).map(toAgentRow);
 }
 
 /** The last agent of the page before. Agents are never deleted, so its row gives the place. */
@@ -156,7 +152,7 @@ export async function recordRollbackFailure(trx: Database, agentId: string, erro
 export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
   await trx
     .updateTable('agents')
-    .set({ ...NO_OUTPUTS, secrets: null, rollback_error: null, updated_at: sql`now()` })
+    .set({ ...outputColumns(null), secrets: null, rollback_error: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', '=', 'failed')
     .execute();
@@ -202,7 +198,7 @@ export async function recordDestroyFailure(trx: Database, agentId: string, error
 /** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
 export async function markDestroyed(trx: Database, agentId: string): Promise<void> {
   const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
-  await move(trx, agentId, { by: 'destroy succeeds' }, { ...NO_OUTPUTS, ...nothing });
+  await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
 }
 
 /**
@@ -212,7 +208,7 @@ export async function markDestroyed(trx: Database, agentId: string): Promise<voi
 export async function recordInputs(
   database: Database,
   agentId: string,
-  prepared: { inputs: Record<string, unknown>; secrets?: Buffer },
+  prepared: { inputs: AgentInputs; secrets?: Buffer },
 ): Promise<void> {
   await recordJoinName(database, agentId, prepared.inputs);
   await database
@@ -224,27 +220,4 @@ export async function recordInputs(
     })
     .where('agent_id', '=', agentId)
     .execute();
-}
-
-const NO_OUTPUTS = {
-  server_id: null,
-  server_name: null,
-  ipv4: null,
-  ipv6: null,
-  tailnet_ip: null,
-  tailnet_name: null,
-  tailnet_node_id: null,
-};
-
-/** A stack's outputs as columns. */
-export function outputColumns(outputs: AgentOutputs) {
-  return {
-    server_id: outputs.serverId,
-    server_name: outputs.serverName,
-    ipv4: outputs.ipv4,
-    ipv6: outputs.ipv6,
-    tailnet_ip: outputs.tailnetIp,
-    tailnet_name: outputs.tailnetName,
-    tailnet_node_id: outputs.tailnetNodeId ?? null,
-  };
 }

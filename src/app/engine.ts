@@ -6,7 +6,7 @@ import type { EngineConnections } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
-import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
+import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
@@ -95,8 +95,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
 /** Where each run has a work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections, marks, idle }: EngineParts): RunnerPool {
-  return createRunnerPool({
+function createRunners({ config, connections, marks, idle }: EngineParts): EnginePool {
+  return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
       ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),

@@ -11,10 +11,9 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { registerWorker } from '../executors/worker/workers.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
-import { createHetznerInventory } from '../hetzner/inventory.ts';
 import type { Log } from '../log.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
-import { removeLeftWork } from '../pulumi/engine/engine-process.ts';
+import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
@@ -58,7 +57,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const survivors = await endSurvivors(installation);
   if (survivors.length > 0)
     log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
-  await removeLeftWork(runsDir(config));
+  await removeOrphanedWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
   const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
@@ -94,7 +93,7 @@ async function startCloudWatch({
 /** The clouds as a sweep uses them: every call is counted. */
 function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
   return (watches) => ({
-    hetzner: createHetznerInventory(hcloud, watches.hetzner),
+    hetzner: createHetznerClient(hcloud, watches.hetzner),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 }
@@ -111,7 +110,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
     recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
+      recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     idle: config.workerConcurrency,
   });
   const workerId = newWorkerId();

@@ -5,8 +5,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSandboxInstallation } from '../../sandbox/host/installation.ts';
-import type { AgentInputs } from '../../stacks/inputs.ts';
 import { createProgram, type StackProgram } from '../../stacks/program.ts';
+import { completeInputs } from '../agents/inputs.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
@@ -164,7 +164,7 @@ async function prepare(
   const agent = await findAgent(database, agentId);
   if (agent?.inputs == null || agent.secrets === null) return undefined;
   const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
-  const inputs = agent.inputs as unknown as AgentInputs;
+  const inputs = completeInputs(agentId, agent.inputs);
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
   const device = tailnetIp === null || tailnetName === null ? undefined : { tailnetIp, tailnetName };
   return {

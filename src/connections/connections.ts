@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { TailscaleAccount } from '../config/accounts.ts';
+import { type MissingKey, TAILSCALE_KEY, type TailscaleAccount } from '../config/accounts.ts';
 import type { LiveConfig } from '../config/config.ts';
 import { siblingUrl } from '../config/database-url.ts';
 import type { GithubAccount } from '../config/github-account.ts';
@@ -17,7 +17,7 @@ export interface Connections {
   tailscale: TailscaleAccount;
   github: GithubAccount;
   /** Keys to the clouds that are not configured; without all of them the clouds are not asked. */
-  missingKeys: readonly string[];
+  missingKeys: readonly MissingKey[];
   /** The health address of the agent with this tailnet address. */
   healthAddress(tailnetIp: string): string;
   /** How the configuration reaches a server. */
@@ -72,12 +72,12 @@ export function liveConnections(config: LiveConfig): Connections {
       stripe: fingerprint(`sk_${mode}_${text}`),
       hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
       // Without a key nothing is said of the tailnet; it is noted once there is one.
-      ...(missingKeys.some((name) => name.startsWith('TAILSCALE')) ? {} : tailnetOf(tailscale)),
+      ...(missingKeys.includes(TAILSCALE_KEY)
+        ? {}
+        : { tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}` }),
     },
   };
 }
-
-const tailnetOf = ({ baseUrl, tailnet }: TailscaleAccount) => ({ tailscale: `${baseUrl} ${tailnet}` });
 
 export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

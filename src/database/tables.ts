@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { ExecutorName } from '../config/executor-name.ts';
 import type { JsonText } from './storable.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -49,7 +50,7 @@ export interface InstallationTable {
   /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
   data_dir: string | null;
   /** What carries new attempts out. */
-  executor: Defaulted<'local' | 'github-actions'>;
+  executor: Defaulted<ExecutorName>;
   created_at: DefaultTimestamp;
 }
 
@@ -127,7 +128,7 @@ export interface OperationTable {
   retry_count: Defaulted<number>;
   lost_count: Defaulted<number>;
   max_retries: Defaulted<number>;
-  executor: 'local' | 'github-actions';
+  executor: ExecutorName;
   priority: Defaulted<number>;
   stripe_event_id: string | null;
   workflow_run_id: string | null;
@@ -229,7 +230,8 @@ export interface RunCancellationTable {
   done_at: Timestamp | null;
 }
 
-export interface SweepPlace {
+/** Where a listing goes on whose budget had cut it short. */
+export interface SweepCursor {
   list: 'servers' | 'ssh-keys';
   page: number;
   /** The highest id of a server on the pages before. */
@@ -247,7 +249,7 @@ export interface SweepTable {
   findings: DefaultedJson<string[]>;
   note: string | null;
   /** Where the next one goes on. */
-  next: NullableJson<SweepPlace> | null;
+  next: NullableJson<SweepCursor> | null;
 }
 
 /** When an agent that runs is asked next whether it is healthy. */

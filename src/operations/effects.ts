@@ -11,10 +11,9 @@ import {
   markStopped,
 } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
-import { agentOutputsSchema } from '../agents/outputs.ts';
+import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { HEALTHS } from '../agents/states.ts';
 import {
-  type AgentOutputs,
   markDestroyed,
   markRolledBack,
   markRunning,

@@ -1,4 +1,11 @@
-import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import {
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  type ReportedError,
+  RetryableError,
+  reportedError,
+} from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
 
@@ -88,20 +95,12 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const BY_NAME = {
-  RateLimitedError,
-  StackLockedError,
-  StackExistsError,
-  StackNotFoundError,
-  PermanentError,
-  LostError,
-  CancelledError,
-} as const;
+const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError };
 
-/** The error that a runner reported by name and text. */
-export function runnerError({ name, message }: { name: string; message: string }): Error {
-  const Class = BY_NAME[name as keyof typeof BY_NAME] ?? RetryableError;
-  return new Class(message);
+/** The error that an engine process reported. */
+export function engineError(reported: ReportedError): Error {
+  if (!Object.hasOwn(OF_STACKS, reported.name)) return reportedError(reported);
+  return new OF_STACKS[reported.name as keyof typeof OF_STACKS](reported.message);
 }
 
 /** How both the Go plugins and the builtin ones name a call that got no answer. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { firewallName } from '../../stacks/inputs.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage, PermanentError } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
@@ -45,10 +46,10 @@ export async function assertOurProject({
   hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
 }): Promise<void> {
   const known = await readKnown(database);
-  const firewall = await hetzner.findFirewall('agents-default');
+  const firewall = await hetzner.findFirewall(firewallName('default'));
   if (known === undefined || (firewall !== undefined && known.has(String(firewall.id)))) return;
-  const servers = await hetzner.listServers({ 'managed-by': 'agents' });
-  if (servers.some(({ id }) => known.has(String(id)))) return;
+  const servers = await hetzner.listServers();
+  if (servers.some(({ id }) => known.has(id))) return;
   throw new OtherProjectError(
     'HCLOUD_TOKEN belongs to another Hetzner project: nothing that this database knows of is there. ' +
       'Start with a token of the project in which the agents were made. If it is that one, and all was deleted there by hand: ' +

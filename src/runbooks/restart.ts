@@ -22,7 +22,7 @@ export function createRestart(deps: RestartDeps): Runbook {
     run.step('starting_server');
     await switchOn(deps, run, server);
     run.step('verifying');
-    await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });
+    await untilHealthy(deps, run, { serverId: server.id, tailnetIp });
     return { kind: 'restarted' };
   };
 }

@@ -22,7 +22,7 @@ export function createStart(deps: StartDeps): Runbook {
     const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOn(deps, run, server);
     run.step('verifying');
-    await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });
+    await untilHealthy(deps, run, { serverId: server.id, tailnetIp });
     run.step('refreshing');
     await bringUpToDate(deps.executor, run);
     return { kind: 'started' };

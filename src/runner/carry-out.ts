@@ -127,7 +127,7 @@ async function follow({
     recordInputs: async (_run, { inputs, secrets }) =>
       void (await reporter.record({
         kind: 'inputs',
-        inputs: { ...inputs },
+        inputs,
         sealedKeys: secrets.toString('base64'),
       })),
     marks,

@@ -28,6 +28,7 @@ import type { Database } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { ConflictError, NotFoundError } from '../../src/errors.ts';
 import { openEmpty } from '../database/support.ts';
+import { agentInputs } from '../support/inputs.ts';
 
 let at: Awaited<ReturnType<typeof openEmpty>>;
 beforeAll(async () => {
@@ -138,7 +139,7 @@ test('an id is never used twice, and the refusal leaves the caller’s transacti
 
 test('a destroyed agent keeps neither secrets nor inputs nor addresses', async () => {
   await agentIn('destroying');
-  await recordInputs(at.database, 'a1', { inputs: { agentId: 'a1' }, secrets: Buffer.from('sealed') });
+  await recordInputs(at.database, 'a1', { inputs: agentInputs('a1'), secrets: Buffer.from('sealed') });
   await markDestroyed(at.database, 'a1');
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     inputs: null,

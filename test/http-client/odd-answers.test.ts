@@ -46,11 +46,10 @@ test.each([
   [
     'Hetzner, the actions of a firewall',
     () =>
-      createHetznerClient({ endpoint: url, token: new Secret('t') }).applyFirewall(
-        1,
-        '2',
-        AbortSignal.timeout(30_000),
-      ),
+      createHetznerClient({ endpoint: url, token: new Secret('t') }).applyFirewall(1, '2', {
+        wait: true,
+        signal: AbortSignal.timeout(30_000),
+      }),
   ],
 ])('an answer of another shape is to be asked for again: %s', async (_name, ask) => {
   answer = { status: 200, body: { id: 7, actions: 'none' } };

@@ -4,7 +4,7 @@ import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
 import { type Database, violatedConstraint } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
-import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
+import { CancelledError, ConflictError, RetryableError, reportedError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { reportedEffect } from '../../operations/effects.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -14,7 +14,7 @@ import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, lockFor, type Sender, standingOf } from './attempts.ts';
 import type { Callback, Report } from './callback.ts';
-import { errorOf, resultOf } from './result.ts';
+import { resultOf } from './result.ts';
 
 export interface ReceiveDeps {
   database: Database;
@@ -160,7 +160,7 @@ async function fail(
   const error =
     recorded === undefined
       ? new RetryableError(report.error ?? 'The runner reported a failure and no reason')
-      : errorOf(recorded);
+      : reportedError(recorded);
   const step = report.failedStep ?? recorded?.step ?? row.step ?? 'queued';
   await settleLocked(trx, queue, row, { error, step }, retrySeconds);
 }

@@ -10,7 +10,7 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
-import { agentInputsSchema, refuseForeignInputs } from './inputs.ts';
+import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema } from './result.ts';
 
 const MAX_LINES = 500;
@@ -33,7 +33,7 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
   z.object({
     kind: z.literal('inputs'),
-    inputs: agentInputsSchema,
+    inputs: reportedInputsSchema,
     sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
   }),
   z.object({ kind: z.literal('result'), result: resultSchema }),

@@ -1,9 +1,9 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
 import { plainDiagnostic } from '../diagnostics.ts';
-import type { Progress } from './messages.ts';
+import type { Progress, ResourceProgress } from './messages.ts';
 
 /** What an engine event has to tell a person: nothing about resources that stay as they are. */
-export function progressOf(event: EngineEvent): Progress[] {
+export function toProgress(event: EngineEvent): Progress[] {
   if (event.resourcePreEvent !== undefined) return resource('begins', event.resourcePreEvent.metadata);
   if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
@@ -39,8 +39,15 @@ function resource(phase: 'begins' | 'done' | 'failed', { op, urn, type }: Metada
     type.startsWith('pulumi:providers:')
   )
     return [];
-  return [{ kind: 'resource', phase, operation: op, type, name: urn.split('::').at(-1) ?? urn }];
+  const part = PARTS[type];
+  const name = urn.split('::').at(-1) ?? urn;
+  return [{ kind: 'resource', phase, operation: op, ...(part && { part }), type, name }];
 }
+
+const PARTS: Record<string, ResourceProgress['part']> = {
+  'hcloud:index/server:Server': 'server',
+  'command:local:Command': 'configuration',
+};
 
 const VERBS: Record<string, string> = {
   create: 'creating',

@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
-import { createProgram } from '../../../stacks/program.ts';
+import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
-import { progressOf } from './engine-events.ts';
+import { toProgress } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 
-export interface RunnerSettings {
+export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
   /** Module that serves the providers inside this process, a `ProviderModule`; unset: the CLI finds plugins by itself. */
@@ -32,7 +32,8 @@ export interface ProviderHost {
   stop(): Promise<void>;
 }
 
-export interface Runner {
+/** The Pulumi SDK, ready to run tasks one after another. */
+export interface PulumiSdk {
   run(task: StackTask, tell: (progress: Progress) => void, signal: AbortSignal): Promise<StackResult>;
 }
 
@@ -42,10 +43,10 @@ const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
  * The lean way to use the Automation API: one CLI process per run (two where the stack is new). The program's own process
  * gives the outputs, so `stack output` and `stack history` are not asked; the stack is named on every call, so it is not selected.
  */
-export async function createRunner(
-  settings: RunnerSettings,
+export async function openSdk(
+  settings: EngineSettings,
   providers: ProviderModule | undefined,
-): Promise<Runner> {
+): Promise<PulumiSdk> {
   const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
   const command = await PulumiCommand.get(root === undefined ? {} : { root });
   return {
@@ -95,7 +96,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const workspace = await LocalWorkspace.create({
     workDir: context.workDir,
     pulumiCommand: context.command,
-    program: capturingProgram(task, captured),
+    program: 'program' in task ? capturingProgram(task, captured) : nothing,
     projectSettings: PROJECT,
     envVars: {
       ...task.environment,
@@ -107,9 +108,9 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const stack = await openStack(task, workspace);
   const options = {
     signal: context.signal,
-    onEvent: (event: Parameters<typeof progressOf>[0]) => {
+    onEvent: (event: Parameters<typeof toProgress>[0]) => {
       Object.assign(changes, event.summaryEvent?.resourceChanges);
-      for (const progress of progressOf(event)) if (!isRepeated(progress)) context.tell(progress);
+      for (const progress of toProgress(event)) if (!isRepeated(progress)) context.tell(progress);
     },
   };
   await runVerb(task, stack, options);
@@ -129,8 +130,14 @@ function createRepetitionCheck(): (progress: Progress) => boolean {
 
 type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 
+/** The SDK wants a program for every stack; a refresh, a destroy and an unlock do not run it. */
+const nothing = async () => ({});
+
 /** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
-function capturingProgram(task: StackTask, captured: Captured): () => Promise<Record<string, unknown>> {
+function capturingProgram(
+  task: Extract<StackTask, { program: StackProgram }>,
+  captured: Captured,
+): () => Promise<Record<string, unknown>> {
   // It holds secrets: it leaves this process only where it is what was asked for.
   const tellUserData = (userData: string) => {
     captured.userData = userData;
@@ -148,7 +155,7 @@ function capturingProgram(task: StackTask, captured: Captured): () => Promise<Re
 async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<Stack> {
   // Every call names the stack; selecting it would cost a process and change nothing.
   workspace.selectStack = async () => {};
-  if (task.mayBeNew) {
+  if (task.verb === 'up' && task.mayBeNew) {
     try {
       return lean(await Stack.create(task.stackName, workspace));
     } catch (error) {
@@ -165,7 +172,7 @@ function lean(stack: Stack): Stack {
   return stack;
 }
 
-type RunOptions = { signal: AbortSignal; onEvent: (event: Parameters<typeof progressOf>[0]) => void };
+type RunOptions = { signal: AbortSignal; onEvent: (event: Parameters<typeof toProgress>[0]) => void };
 
 async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Promise<void> {
   switch (task.verb) {

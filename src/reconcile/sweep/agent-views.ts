@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { LIVE_STATUSES } from '../../agents/states.ts';
 import type { Database } from '../../database/connect.ts';
 import type { AgentView } from './findings.ts';
 
@@ -29,7 +30,7 @@ export async function readAgentViews(
   const { rows } = await sql<AgentView>`
     ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
       or a.tailnet_ip = any(${[...addresses]}::text[])
-      or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
+      or a.status = any(${[...LIVE_STATUSES]}::text[])`.execute(database);
   return rows;
 }
 

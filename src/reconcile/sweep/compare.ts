@@ -1,11 +1,10 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import type { AgentStatus } from '../../agents/states.ts';
+import { isLive } from '../../agents/states.ts';
 import { explainDevice, isDeviceFinding } from './devices.ts';
 import type { AgentView, CloudView, Finding, Verdict } from './findings.ts';
-import { ownName, type Resource } from './resources.ts';
+import { type Resource, toName } from './resources.ts';
 import { isIncomplete } from './servers.ts';
 
-const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
 const KEEP: Verdict = { action: 'keep' };
 
 /**
@@ -56,7 +55,7 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
     return { action: 'report', reason: 'not-ours' };
   if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
   if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
-  if (!LIVE.includes(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
+  if (!isLive(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
@@ -90,7 +89,7 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {
     const agent = byId.get(resource.agentId ?? '');
-    if (agent === undefined || !LIVE.includes(agent.status) || !isOwn(resource, agent)) continue;
+    if (agent === undefined || !isLive(agent.status) || !isOwn(resource, agent)) continue;
     found.resources.add(resource);
     found.kinds.add(ownKey(resource.kind, agent.agentId));
   }
@@ -105,7 +104,7 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
   const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));
   return agents.flatMap((agent): Finding[] => {
     const { agentId, serverId, status, unfinished } = agent;
-    if (serverId === null || unfinished || !LIVE.includes(status) || seen.has(serverId)) return [];
+    if (serverId === null || unfinished || !isLive(status) || seen.has(serverId)) return [];
     const listed = Number(serverId) > serverRange.after && Number(serverId) <= serverRange.upTo;
     return listed ? [{ action: 'report', reason: 'server-gone', agentId, serverId }] : [];
   });
@@ -117,7 +116,7 @@ export function explain(finding: Finding): string {
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
   if (finding.reason === 'server-gone')
     return `Server ${finding.serverId} of agent ${finding.agentId} is no longer at Hetzner`;
-  const name = ownName(finding.resource);
+  const name = toName(finding.resource);
   if (isDeviceFinding(finding)) return explainDevice(finding, name);
   const agent = `agent ${finding.resource.agentId}`;
   switch (finding.reason) {

@@ -2,10 +2,10 @@ import { audit } from '../../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain } from './compare.ts';
 import type { Finding } from './findings.ts';
+import type { SweptHetzner } from './inventory.ts';
 import { mendServer } from './servers.ts';
 
 export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
@@ -16,7 +16,7 @@ export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
  * @returns what a person should read; undefined where the list was read while it changed, or an operation has begun since.
  */
 export async function reportGone(
-  { hetzner, database }: { hetzner: HetznerInventory; database: Database },
+  { hetzner, database }: { hetzner: SweptHetzner; database: Database },
   finding: GoneServer,
 ): Promise<string | undefined> {
   const { agentId, serverId } = finding;

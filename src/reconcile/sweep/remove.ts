@@ -2,7 +2,7 @@ import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/inventory.ts';
+import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
 import { judge } from './compare.ts';
@@ -83,9 +83,9 @@ function callsFor({ kind }: Resource): number {
 function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Promise<void> {
   switch (kind) {
     case 'server':
-      return hetzner.removeServer(id);
+      return hetzner.deleteServer(id, { wait: true });
     case 'ssh-key':
-      return hetzner.removeSshKey(id);
+      return hetzner.deleteSshKey(id);
     case 'tailnet-key':
       return tailscale.deleteKey(id);
     case 'device':

@@ -1,16 +1,17 @@
-import type { HetznerServer, LabelledResource } from '../../hetzner/hetzner.ts';
+import { readMark } from '../../../stacks/labels.ts';
+import type { Server, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 
 /** Something at a cloud that carries this service's mark, with the agent that the mark names. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
-  | ServerMarks
+  | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
 
-interface ServerMarks {
+interface ServerResource {
   kind: 'server';
   operationId: string | null;
   deleting: boolean;
@@ -26,30 +27,26 @@ export type ResourceKind = Resource['kind'];
 /** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
 export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
 
-export function serverResource({ id, name, labels, status, public_net }: HetznerServer): Resource {
-  const { agentId, operationId } = marks(labels);
+export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
+  const { agentId, operationId } = readMark(labels);
   return {
     kind: 'server',
-    id: String(id),
+    id,
     name,
     agentId,
     operationId,
     deleting: status === 'deleting',
     labelledFor: agentId,
-    firewallIds: public_net.firewalls.flatMap((firewall) => firewall.id ?? []),
+    firewallIds,
   };
 }
 
-export function sshKeyResource({ id, name, labels }: LabelledResource): Resource {
-  return { kind: 'ssh-key', id: String(id), name, ...marks(labels) };
-}
-
-function marks(labels: Record<string, string>): { agentId: string | null; operationId: string | null } {
-  return { agentId: labels['agent-id'] || null, operationId: labels['operation-id'] || null };
+export function toSshKey({ id, name, labels }: SshKey): Resource {
+  return { kind: 'ssh-key', id, name, ...readMark(labels) };
 }
 
 /** A key that can still let a device in and is described as the stacks do it; undefined for any other: keys have no labels. */
-export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
+export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
   const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
   if (agentId === undefined || invalid === true) return undefined;
   return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
@@ -58,7 +55,7 @@ export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo)
 /**
  * A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say.
  */
-export function deviceResource(device: TailnetDevice): Resource | undefined {
+export function toDevice(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;
   const { nodeId: id, name, hostname, addresses } = device;
   return { kind: 'device', id, name, agentId: null, hostname, addresses };
@@ -72,6 +69,6 @@ const KIND_NAMES: Record<ResourceKind, string> = {
 };
 
 /** What a person calls it: `Server agent-7 (4711)`. */
-export function ownName({ kind, name, id }: Resource): string {
+export function toName({ kind, name, id }: Resource): string {
   return `${KIND_NAMES[kind]} ${name} (${id})`;
 }

@@ -1,11 +1,11 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
 import { missingMarks } from '../../runbooks/steps/server-marks.ts';
 import { readAgentView } from './agent-views.ts';
 import type { AgentView, Finding } from './findings.ts';
+import type { SweptHetzner } from './inventory.ts';
 import type { Resource } from './resources.ts';
 
 /** A live agent's own server that has lost its labels or its firewall. */
@@ -36,7 +36,7 @@ export function isIncomplete(server: Extract<Resource, { kind: 'server' }>, agen
 }
 
 interface MendDeps {
-  hetzner: HetznerInventory;
+  hetzner: SweptHetzner;
   database: Database;
 }
 
@@ -60,8 +60,9 @@ export async function mendServer(
     if (isAnothers(server!, row))
       return `${name} has the name and the labels of another agent: it is left alone, and its row may be wrong`;
     const { labels, firewallId } = missing;
-    if (labels !== undefined) await hetzner.setLabels(serverId, labels);
-    const isApplied = firewallId === undefined || (await hetzner.applyFirewall(firewallId, serverId));
+    if (labels !== undefined) await hetzner.setServerLabels(serverId, labels);
+    const isApplied =
+      firewallId === undefined || (await hetzner.applyFirewall(firewallId, serverId, { wait: false }));
     const mended = [
       ...(labels === undefined ? [] : ['its labels']),
       ...(firewallId === undefined || !isApplied ? [] : [`the firewall ${firewallId}`]),

@@ -1,4 +1,5 @@
 import type { Database } from '../../database/connect.ts';
+import type { SweepCursor } from '../../database/tables.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
@@ -9,7 +10,7 @@ import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, reportGone } from './gone.ts';
-import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeOfAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
@@ -62,7 +63,7 @@ interface Running {
   budget: Budget;
   report: SweepReport;
   say: Say;
-  start: Place;
+  start: SweepCursor;
   signal: AbortSignal;
 }
 
@@ -80,8 +81,11 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
     findings.filter((finding) => finding.action === 'report'),
   );
   if (next === null) return;
-  report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
-  const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
+  const cursor = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
+  report.next = cursor;
+  const shortened =
+    `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: ` +
+    `the next sweep goes on at page ${cursor.page} of the ${cursor.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
-import type { Place } from './inventory.ts';
+import type { SweepCursor } from '../../database/tables.ts';
 
 /** What came of a sweep. */
 export interface SweepReport {
@@ -15,7 +15,7 @@ export interface SweepReport {
   /** Why it ended before its end; null where it did not. */
   note: string | null;
   /** Where the next one goes on; null: at the beginning. */
-  next: Place | null;
+  next: SweepCursor | null;
 }
 
 export interface Sweep extends SweepReport {

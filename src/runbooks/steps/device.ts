@@ -1,17 +1,13 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import type { AgentOutputs, AgentRow, StackOutputs } from '../../agents/store.ts';
+import type { StackOutputs } from '../../../stacks/outputs.ts';
+import { AGENT_TAG, chooseAddress } from '../../../stacks/tailnet.ts';
+import type { AgentOutputs } from '../../agents/outputs.ts';
+import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Run } from '../../operations/attempt.ts';
 import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 
-/** By this tag the tailnet's policy knows an agent's device. Only an administrator can change it. */
-export const AGENT_TAG = 'tag:agent';
-
 export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.includes(AGENT_TAG) === true;
-
-/** The address that agents are reached by; a device has one of each family. */
-export const addressOf = ({ addresses }: TailnetDevice): string | undefined =>
-  addresses.find((address) => address.startsWith('100.')) ?? addresses[0];
 
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
@@ -58,7 +54,7 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
       "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
     );
   const device = await findDevice(tailscale, run.agent);
-  const tailnetIp = device === undefined ? undefined : addressOf(device);
+  const tailnetIp = device === undefined ? undefined : chooseAddress(device.addresses);
   if (device === undefined || tailnetIp === undefined)
     throw new DeviceMissingError('The server is no longer on the tailnet; a rebuild lets it in again');
   if (!isAgentDevice(device))

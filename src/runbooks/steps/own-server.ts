@@ -1,13 +1,8 @@
-import { type AgentInputs, agentName, type FoundResources } from '../../../stacks/inputs.ts';
+import { agentName, type FoundResources } from '../../../stacks/inputs.ts';
+import { readMark, toLabels } from '../../../stacks/labels.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError } from '../../errors.ts';
-import type { HetznerClient, HetznerServer, HetznerSshKey } from '../../hetzner/hetzner.ts';
-
-/**
- * Labels by which what the service makes of an agent in a Hetzner project is found. They never say whose a
- * server is: anybody can change them.
- */
-export const agentLabels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
+import type { HetznerClient, Server, SshKey } from '../../hetzner/hetzner.ts';
 
 export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
 
@@ -20,14 +15,14 @@ export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
  * carries the mark of this agent's provision: a crash lies between its creation and its record.
  * @throws PermanentError where it cannot be told, so that nothing is done to what may be somebody else's.
  */
-export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<HetznerServer | undefined> {
+export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<Server | undefined> {
   const recorded = await recordedServer(hetzner, agent);
   if (recorded !== undefined) return recorded;
   const namesake = await hetzner.findServer(agentName(agent.agent_id));
   if (namesake === undefined || isMarked(namesake, agent)) return namesake;
   throw new PermanentError(
     `Server ${namesake.name} (${namesake.id}) has the name of this agent's server, but neither the recorded id nor the labels: ` +
-      `it is left alone. If it is the agent's, give it the label agent-id=${agent.agent_id}, managed-by=agents; if not, another name`,
+      `it is left alone. If it is the agent's, give it the label ${labelText(agent.agent_id)}; if not, another name`,
   );
 }
 
@@ -39,7 +34,7 @@ export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise
 export async function recordedServer(
   hetzner: Pick<HetznerClient, 'getServer'>,
   agent: Owner,
-): Promise<HetznerServer | undefined> {
+): Promise<Server | undefined> {
   const { agent_id: agentId, server_id: serverId } = agent;
   const server = serverId === null ? undefined : await hetzner.getServer(serverId);
   if (server !== undefined && isAnothers(server, agent))
@@ -50,13 +45,13 @@ export async function recordedServer(
 }
 
 /** Whether name and label agree that a server is another agent's. */
-export function isAnothers({ name, labels }: Pick<HetznerServer, 'name' | 'labels'>, agent: Owner): boolean {
-  const other = labels['agent-id'];
-  return other !== undefined && other !== agent.agent_id && name === agentName(other);
+export function isAnothers({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
+  const { agentId: other } = readMark(labels);
+  return other !== null && other !== agent.agent_id && name === agentName(other);
 }
 
 /** The agent's server, which has to be there. @throws PermanentError */
-export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<HetznerServer> {
+export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<Server> {
   const server = await lookUpServer(hetzner, agent);
   // Neither its id nor its name is at Hetzner: there is no disk that another server could cost anybody.
   if (server === undefined)
@@ -64,7 +59,7 @@ export async function presentServer(hetzner: ServerLookup, agent: Owner): Promis
   return server;
 }
 
-type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setLabels'>;
+type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
 
 /**
  * What exists of an agent at Hetzner, whether or not the stack's state knows it; a key that has lost its
@@ -77,27 +72,27 @@ export async function findResources(hetzner: Lookup, agent: Owner): Promise<Foun
   ]);
   const isOwn = sshKey !== undefined && isOwnKey(sshKey, agent);
   if (isOwn && !isLabelled(sshKey, agent.agent_id))
-    await hetzner.setLabels('ssh_keys', String(sshKey.id), { ...sshKey.labels, ...ownLabels(agent) });
+    await hetzner.setSshKeyLabels(sshKey.id, { ...sshKey.labels, ...ownLabels(agent) });
   return {
-    ...(server === undefined ? {} : { serverId: String(server.id) }),
-    ...(isOwn ? { sshKeyId: String(sshKey.id) } : {}),
+    ...(server === undefined ? {} : { serverId: server.id }),
+    ...(isOwn ? { sshKeyId: sshKey.id } : {}),
   };
 }
 
 /** Whether a server or key of the agent's name is the agent's by what it is labelled with. */
-export function isMarked({ name, labels }: Pick<HetznerServer, 'name' | 'labels'>, agent: Owner): boolean {
-  const { operationId } = (agent.inputs ?? {}) as Partial<AgentInputs>;
+export function isMarked({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
   if (name !== agentName(agent.agent_id)) return false;
+  const operationId = agent.inputs?.operationId;
   return (
     isLabelled({ labels }, agent.agent_id) ||
-    (operationId !== undefined && labels['operation-id'] === operationId)
+    (operationId !== undefined && readMark(labels).operationId === operationId)
   );
 }
 
 /** The public key was made for this agent alone; it says more than any label. */
-export function isOwnKey(key: HetznerSshKey, agent: Owner): boolean {
-  const { sshPublicKey } = (agent.inputs ?? {}) as Partial<AgentInputs>;
-  return isMarked(key, agent) || (sshPublicKey !== undefined && samePublicKey(key.public_key, sshPublicKey));
+export function isOwnKey(key: SshKey, agent: Owner): boolean {
+  const sshPublicKey = agent.inputs?.sshPublicKey;
+  return isMarked(key, agent) || (sshPublicKey !== undefined && samePublicKey(key.publicKey, sshPublicKey));
 }
 
 /** Type and key; what follows is a comment. */
@@ -107,15 +102,17 @@ function samePublicKey(one: string, other: string): boolean {
 }
 
 /** Whether it carries the two labels by which lists find it. */
-export function isLabelled({ labels }: Pick<HetznerServer, 'labels'>, agentId: string): boolean {
-  return Object.entries(agentLabels(agentId)).every(([key, value]) => labels[key] === value);
+export function isLabelled({ labels }: Pick<Server, 'labels'>, agentId: string): boolean {
+  return Object.entries(toLabels({ agentId })).every(([key, value]) => labels[key] === value);
 }
 
 /** The labels that everything of the agent carries. */
 export function ownLabels(agent: Owner): Record<string, string> {
-  const { operationId } = (agent.inputs ?? {}) as Partial<AgentInputs>;
-  return {
-    ...agentLabels(agent.agent_id),
-    ...(operationId === undefined ? {} : { 'operation-id': operationId }),
-  };
+  return toLabels({ agentId: agent.agent_id, operationId: agent.inputs?.operationId });
+}
+
+/** The labels as a person types them. */
+function labelText(agentId: string): string {
+  const labels = Object.entries(toLabels({ agentId }));
+  return labels.map(([key, value]) => `${key}=${value}`).join(', ');
 }

@@ -1,14 +1,13 @@
-import { type AgentInputs, agentName } from '../../../stacks/inputs.ts';
-import type { StackProgram } from '../../../stacks/program.ts';
+import { agentName } from '../../../stacks/inputs.ts';
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
-import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
+import { isAnothers, isMarked, isOwnKey } from './own-server.ts';
 
 /**
  * Runs something on a stack; where a dead process has left the stack locked, the lock is taken away and it is run again.
@@ -17,7 +16,7 @@ import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
 export async function withLockRecovery<T>(
   executor: StackEngine,
   run: Run,
-  program: StackProgram,
+  stackName: string,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -25,7 +24,7 @@ export async function withLockRecovery<T>(
   } catch (error) {
     if (!(error instanceof StackLockedError)) throw error;
     run.log('The stack is locked by a process that is gone: taking the lock away');
-    await executor.unlock(run, program);
+    await executor.unlock(run, stackName);
     return work();
   }
 }
@@ -34,9 +33,13 @@ export async function withLockRecovery<T>(
  * Before another attempt on a stack: whatever a killed run had begun to create is cleared from the state.
  * @returns whether the stack exists.
  */
-export async function clearPending(executor: StackEngine, run: Run, program: StackProgram): Promise<boolean> {
+export async function clearPending(
+  executor: StackEngine,
+  run: Run,
+  stackName = run.agent.stack_name,
+): Promise<boolean> {
   try {
-    await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+    await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
     return true;
   } catch (error) {
     if (error instanceof StackNotFoundError) return false;
@@ -46,13 +49,12 @@ export async function clearPending(executor: StackEngine, run: Run, program: Sta
 
 /** Pulumi's state of an agent as the clouds are now, e.g. after its server was switched off. @throws StackNotFoundError */
 export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
-  const inputs = run.agent.inputs as unknown as AgentInputs;
-  const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
-  await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+  const { stack_name: stackName } = run.agent;
+  await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
 }
 
 export interface Clouds {
-  hetzner: HetznerClient;
+  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;
   tailscale: TailscaleClient;
 }
 
@@ -97,9 +99,8 @@ export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
   agent: Run['agent'],
 ): Promise<TailnetDevice[]> {
-  const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
-  const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
-  const last = inputs?.keyGeneration ?? 0;
+  const { joinName, keyGeneration: last = 0 } = agent.inputs ?? {};
+  const names = new Set(joinName === undefined ? [] : [joinName]);
   for (let generation = Math.max(1, last - MOST_GENERATIONS + 1); generation <= last; generation++)
     names.add(vault.joinName(agent.agent_id, generation));
   return (await tailscale.listDevices()).filter(
@@ -126,16 +127,16 @@ export async function removeKeys(
  * Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left
  * alone, and said.
  */
-export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
+export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
     assertHeld(run);
-    await hetzner.deleteServer(String(server.id));
+    await hetzner.deleteServer(server.id, { wait: false });
     run.log(`deleted server ${server.name} (${server.id})`);
   }
   for (const key of sshKeys) {
     assertHeld(run);
-    await hetzner.deleteSshKey(String(key.id));
+    await hetzner.deleteSshKey(key.id);
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
   for (const { name, id } of strange)
@@ -146,19 +147,17 @@ export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promi
  * The agent's own servers and keys, with or without labels, and what has its name or its labels and is not
  * its own.
  */
-export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
-  const labels = agentLabels(agent.agent_id);
+export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Run, 'agent'>) {
   const name = agentName(agent.agent_id);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
     hetzner.findServer(name),
     hetzner.findSshKey(name),
-    hetzner.listServers(labels),
-    hetzner.listSshKeys(labels),
+    hetzner.listServers(agent.agent_id),
+    hetzner.listSshKeys(agent.agent_id),
   ]);
   const [server, key, servers, keys] = found;
-  const isOwn = (one: HetznerServer) =>
-    isMarked(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
+  const isOwn = (one: Server) => isMarked(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
   const allServers = distinct([recorded, server, ...servers]);
   const allKeys = distinct([key, ...keys]);
   return {
@@ -168,6 +167,6 @@ export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'ag
   };
 }
 
-function distinct<T extends { id: number }>(items: readonly (T | undefined)[]): T[] {
+function distinct<T extends { id: string }>(items: readonly (T | undefined)[]): T[] {
   return [...new Map(items.flatMap((one) => (one === undefined ? [] : [[one.id, one]]))).values()];
 }

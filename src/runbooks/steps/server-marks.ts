@@ -1,10 +1,9 @@
-import type { AgentInputs } from '../../../stacks/inputs.ts';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
 import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
 
-export type MarksClient = ServerLookup & Pick<HetznerClient, 'setLabels' | 'applyFirewall'>;
+export type MarksClient = ServerLookup & Pick<HetznerClient, 'setServerLabels' | 'applyFirewall'>;
 
 /**
  * What an agent's own server should have and has not, e.g. since a console, or a tool of somebody's, has
@@ -18,13 +17,13 @@ export interface MissingMarks {
 }
 
 /** undefined where nothing is missing. */
-export function missingMarks(server: HetznerServer, agent: Owner): MissingMarks | undefined {
+export function missingMarks(server: Server, agent: Owner): MissingMarks | undefined {
   const own = ownLabels(agent);
   const wrong = !isLabelled(server, agent.agent_id) || Object.keys(own).some((key) => !server.labels[key]);
-  const { firewallId } = (agent.inputs ?? {}) as Partial<AgentInputs>;
-  const isApplied = server.public_net.firewalls.some(({ id }) => id === firewallId);
+  const firewallId = agent.inputs?.firewallId;
   const labels = wrong ? { ...server.labels, ...own } : undefined;
-  const missing = isApplied ? undefined : firewallId;
+  const missing =
+    firewallId !== undefined && server.firewallIds.includes(firewallId) ? undefined : firewallId;
   return labels === undefined && missing === undefined ? undefined : { labels, firewallId: missing };
 }
 
@@ -32,7 +31,7 @@ export function missingMarks(server: HetznerServer, agent: Owner): MissingMarks 
  * The agent's server, found by what is recorded, with its labels and its firewall put back.
  * @throws PermanentError where there is none.
  */
-export async function findServer(deps: { hetzner: MarksClient }, run: Run): Promise<HetznerServer> {
+export async function findServer(deps: { hetzner: MarksClient }, run: Run): Promise<Server> {
   const server = await presentServer(deps.hetzner, run.agent);
   await restoreMarks(deps, run, server);
   return server;
@@ -45,18 +44,18 @@ export async function findServer(deps: { hetzner: MarksClient }, run: Run): Prom
 export async function restoreMarks(
   { hetzner }: { hetzner: MarksClient },
   run: Run,
-  server: HetznerServer,
+  server: Server,
 ): Promise<string | undefined> {
   const missing = missingMarks(server, run.agent);
   if (missing === undefined) return undefined;
   const { labels, firewallId } = missing;
   assertHeld(run);
   if (labels !== undefined) {
-    await hetzner.setLabels('servers', String(server.id), labels);
+    await hetzner.setServerLabels(server.id, labels);
     run.log(`${server.name} (${server.id}) had lost its labels: put back`);
   }
   if (firewallId === undefined) return undefined;
-  if (await hetzner.applyFirewall(firewallId, String(server.id), run.signal)) {
+  if (await hetzner.applyFirewall(firewallId, server.id, { wait: true, signal: run.signal })) {
     run.log(`${server.name} (${server.id}) was not under the firewall ${firewallId}: put back`);
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { type AgentOutputs, beginProvision, markRunning } from '../../../src/agents/store.ts';
+import type { AgentOutputs } from '../../../src/agents/outputs.ts';
+import { beginProvision, markRunning } from '../../../src/agents/store.ts';
 import type { Database } from '../../../src/database/connect.ts';
 import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ExecutorName } from '../../../src/config/executor-name.ts';
 import { carryOut } from '../../../src/executors/worker/attempt.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
@@ -26,7 +27,7 @@ async function logLines(operationId: string): Promise<unknown[]> {
 }
 
 /** An active attempt whose last heartbeat is so many seconds ago. */
-async function attempt(executor: 'local' | 'github-actions', silentSeconds: number): Promise<string> {
+async function attempt(executor: ExecutorName, silentSeconds: number): Promise<string> {
   await order(at, 'a1');
   const { row } = await claim(at, 'host:17:abc');
   await sql`update operations set executor = ${executor}, workflow_run_id = '4711',
