@@ -14,8 +14,8 @@ import type { RecordInputs } from '../runbooks/provision.ts';
 import { createRunbooks } from '../runbooks/runbooks.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
-import { openControllerPlace, type PlaceConfig } from '../tailnet/controller-node.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
+import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.ts';
+import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { configurationVersion } from './configuration-version.ts';
 
@@ -23,7 +23,7 @@ const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 export interface EngineParts {
-  config: PlaceConfig &
+  config: NodeConfig &
     Pick<Config, 'software'> & {
       tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
     };
@@ -31,8 +31,8 @@ export interface EngineParts {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  /** Marks of this process, for whatever it starts. */
-  marks: Record<string, string>;
+  /** Tags of this process, for whatever it starts. */
+  tags: Record<string, string>;
   /** Runner processes that stay for the next run. */
   idle: number;
   log: Log;
@@ -43,14 +43,14 @@ export interface Engine {
   runbooks: Runbooks;
   health: HealthCheck;
   /** By what agents are reached; undefined where that is this host's own network. */
-  place: TailnetPlace | undefined;
+  node: TailnetNode | undefined;
   stop(): Promise<void>;
 }
 
 export async function openEngine(parts: EngineParts): Promise<Engine> {
-  const { config, connections, state, marks, log } = parts;
-  const place = await openControllerPlace({ config, connections, marks, log });
-  const health = createHealthCheck(connections.healthAddress, place?.dial);
+  const { config, connections, state, tags, log } = parts;
+  const node = await openControllerNode({ config, connections, tags, log });
+  const health = createHealthCheck(connections.healthAddress, node?.dial);
   const pool = createRunners(parts);
   const executor = createStackEngine({
     pool,
@@ -59,7 +59,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     configure: {
       path: join(ANSIBLE_DIR, 'configure'),
       connection: connections.machines,
-      proxyCommand: place?.proxyCommand,
+      proxyCommand: node?.proxyCommand,
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir: join(config.dataDir, 'logs', 'configure'),
@@ -84,10 +84,10 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   return {
     runbooks,
     health,
-    place,
+    node,
     stop: async () => {
       await pool.stop();
-      await place?.stop();
+      await node?.stop();
     },
   };
 }
@@ -95,7 +95,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
 /** Where each run has a work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections, marks, idle }: EngineParts): EnginePool {
+function createRunners({ config, connections, tags, idle }: EngineParts): EnginePool {
   return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
@@ -103,7 +103,7 @@ function createRunners({ config, connections, marks, idle }: EngineParts): Engin
       workDir: runsDir(config),
     },
     environment: config.childEnvironment,
-    marks,
+    tags,
     idle,
   });
 }

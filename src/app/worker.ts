@@ -12,7 +12,7 @@ import { registerWorker } from '../executors/worker/workers.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
-import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -24,8 +24,8 @@ import { startSweeping } from '../reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
-import { openControllerPlace } from '../tailnet/controller-node.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
+import { openControllerNode } from '../tailnet/controller-node.ts';
+import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
@@ -48,22 +48,20 @@ export interface RunningWorker {
 
 const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
 
-type Marks = Record<string, string>;
+type ProcessTags = Record<string, string>;
 
 /** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const installation = fingerprint(connections.databaseUrl.reveal());
-  const survivors = await endSurvivors(installation);
-  if (survivors.length > 0)
-    log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
+  const orphans = await killOrphans(installation);
+  if (orphans.length > 0)
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed what a killed worker left running');
   await removeOrphanedWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
-  const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
-  const work = await (config.executor === 'local'
-    ? startLocalWork(deps, marks)
-    : startRemoteWork(deps, marks));
+  const tags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+  const work = await (config.executor === 'local' ? startLocalWork(deps, tags) : startRemoteWork(deps, tags));
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -81,7 +79,7 @@ async function startCloudWatch({
   const { missingKeys } = connections;
   if (missingKeys.length > 0) {
     log.warn(
-      { event: 'clouds.unwatched', missingKeys },
+      { event: 'sweep.disabled', missingKeys },
       `no sweep: ${missingKeys.join(' and ')} not configured`,
     );
     return undefined;
@@ -99,13 +97,13 @@ function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'
 }
 
 /** A worker: engine, fence, and the loop that takes operations. */
-async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startLocalWork(deps: ServiceDeps, tags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
   const engine = await openEngine({
     config,
     connections,
-    marks,
+    tags,
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
@@ -114,7 +112,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     idle: config.workerConcurrency,
   });
   const workerId = newWorkerId();
-  const checks = await startLiveChecks(deps, workerId, engine.place);
+  const checks = await startLiveChecks(deps, workerId, engine.node);
   const worker = await startWorker({
     database,
     queue,
@@ -127,7 +125,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     concurrency: config.workerConcurrency,
     workerId,
   });
-  const monitor = startMonitor(deps, engine.health, engine.place);
+  const monitor = startMonitor(deps, engine.health, engine.node);
   // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
   const watch = watchRuns(deps);
   return {
@@ -144,7 +142,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
 async function startLiveChecks(
   { config, connections, database, log }: ServiceDeps,
   workerId: string,
-  place: TailnetPlace | undefined,
+  node: TailnetNode | undefined,
 ): Promise<CheckMonitor | undefined> {
   if (config.mode === 'sandbox') return undefined;
   await registerWorker(database, { workerId, concurrency: config.workerConcurrency });
@@ -152,27 +150,27 @@ async function startLiveChecks(
     database,
     workerId,
     log,
-    probes: liveProbes({ config, connections, database, place }),
+    probes: liveProbes({ config, connections, database, node }),
   });
 }
 
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
-async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startRemoteWork(deps: ServiceDeps, tags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
-  const place =
+  const node =
     connections.missingKeys.length === 0
-      ? await openControllerPlace({ config, connections, marks, log })
+      ? await openControllerNode({ config, connections, tags, log })
       : undefined;
-  // Without a place on the tailnet nothing is known here of an agent's silence.
-  const hasWay = place !== undefined || connections.machines === 'simulated';
-  const health = createHealthCheck(connections.healthAddress, place?.dial);
-  const monitor = hasWay ? startMonitor(deps, health, place) : undefined;
+  // Without a node on the tailnet nothing is known here of an agent's silence.
+  const hasRoute = node !== undefined || connections.machines === 'simulated';
+  const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const monitor = hasRoute ? startMonitor(deps, health, node) : undefined;
   return {
     stop: async () => {
       await Promise.all([monitor?.stop(), dispatcher.stop()]);
-      await place?.stop();
+      await node?.stop();
     },
   };
 }
@@ -204,8 +202,8 @@ function githubOf({ github }: Connections): DispatcherDeps['github'] {
 function startMonitor(
   { database, log }: ServiceDeps,
   health: HealthCheck,
-  place: TailnetPlace | undefined,
+  node: TailnetNode | undefined,
 ): RunningWorker {
-  const canReachAgents = async () => place === undefined || (await place.isUp());
+  const canReachAgents = async () => node === undefined || (await node.isUp());
   return startHealthMonitor({ database, health, canReachAgents, log });
 }

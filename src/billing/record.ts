@@ -6,8 +6,9 @@ import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BillingDecision, decide, type Order } from './interpret-event.ts';
-import type { StripeEvent } from './stripe-event.ts';
+import type { Order } from '../stripe/checkout.ts';
+import type { StripeEvent } from '../stripe/event.ts';
+import { type BillingDecision, interpretEvent } from './interpret-event.ts';
 
 /** In code points; the columns hold the same. */
 const LONGEST_REASON = 4_000;
@@ -38,7 +39,7 @@ export async function recordStripeEvent(
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const decision = decide(event, mode);
+  const decision = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
     // A copy of the same event waits here until the first one's transaction has ended.

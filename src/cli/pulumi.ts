@@ -29,7 +29,7 @@ import {
   refusal,
   runsProgram,
 } from './pulumi-arguments.ts';
-import { findWay } from './ssh/route.ts';
+import { findRoute } from './ssh/route.ts';
 
 /**
  * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
@@ -67,16 +67,16 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
   // Only what changes a stack configures a server.
   const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
-  const way = configures ? await findWay(config, connections) : undefined;
+  const route = configures ? await findRoute(config, connections) : undefined;
   try {
     return await runPrepared(config, connections, {
       args,
       parsed,
       prepared,
-      proxyCommand: way?.proxyCommand,
+      proxyCommand: route?.proxyCommand,
     });
   } finally {
-    await way?.close();
+    await route?.close();
   }
 }
 

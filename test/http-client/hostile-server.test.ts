@@ -13,7 +13,7 @@ import { Secret } from '../../src/secret.ts';
 import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
 import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createLocalApi } from '../../src/tailnet/local-api.ts';
-import { sandboxSurroundings } from '../../src/tailnet/tailscaled-location.ts';
+import { locateInSandbox } from '../../src/tailnet/tailscaled-location.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import {
   FLOOD_BYTES,
@@ -81,7 +81,7 @@ const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
     askStripe(
       createStripe({ secretKey: secret, apiUrl: url, timeoutSeconds }).customers.create({ name: 'x' }),
     ),
-  'the sandbox’s network': (url) => sandboxSurroundings(url, { timeoutSeconds }),
+  'the sandbox’s network': (url) => locateInSandbox(url, { timeoutSeconds }),
 };
 
 /** Those whose answer may be anything: what counts is that they end. */

@@ -11,7 +11,7 @@ import {
   RateLimitedError,
   RetryableError,
 } from '../../src/errors.ts';
-import { endProcesses, findProcesses } from '../../src/processes/find.ts';
+import { findProcesses, killProcesses } from '../../src/processes/find.ts';
 import {
   engineError,
   pulumiError,
@@ -108,7 +108,7 @@ describe('what the CLI itself says', () => {
       });
       await connected;
       const mine = (found: ReadonlyMap<string, string>) => found.get('MARK') === `mark-${port}`;
-      if (signal === 'SIGKILL') await endProcesses(mine);
+      if (signal === 'SIGKILL') await killProcesses(mine);
       else for (const pid of findProcesses(mine)) process.kill(pid, signal);
       const error = await failing;
       silent.close();

@@ -16,10 +16,10 @@ export interface EnginePool {
 export function createEnginePool(options: {
   settings: EngineSettings;
   environment: Record<string, string>;
-  marks: Record<string, string>;
+  tags: Record<string, string>;
   idle: number;
 }): EnginePool {
-  const start = () => new EngineProcess(options.settings, options.environment, options.marks);
+  const start = () => new EngineProcess(options.settings, options.environment, options.tags);
   const all = new Set<EngineProcess>();
   const idle: EngineProcess[] = [];
   let stopped = false;

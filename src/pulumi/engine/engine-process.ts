@@ -5,14 +5,14 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LostError } from '../../errors.ts';
-import { endProcesses, findProcesses, signal } from '../../processes/find.ts';
+import { findProcesses, killProcesses, signal } from '../../processes/find.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { engineError } from '../errors.ts';
 import type { FromEngine, Progress, StackResult, StackTask, ToEngine } from './messages.ts';
 import type { EngineSettings } from './run-stack.ts';
 
 /** Environment variable that tags an engine process and everything below it with the process's id. */
-export const ENGINE_MARK = 'AGENT_STACKS_RUNNER';
+export const ENGINE_TAG = 'AGENT_STACKS_RUNNER';
 
 export interface RunOptions {
   signal: AbortSignal;
@@ -28,19 +28,19 @@ const START_TIMEOUT_SECONDS = 60;
 export class EngineProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
-  readonly #marks: Record<string, string>;
+  readonly #tags: Record<string, string>;
   readonly #workDir: string | undefined;
   readonly #ready: Promise<void>;
 
-  /** `marks` go to the process and, with every task, to all that it starts, so that all of it can be found. */
-  constructor(settings: EngineSettings, environment: Record<string, string>, marks: Record<string, string>) {
-    this.#marks = { ...marks, [ENGINE_MARK]: this.#id };
+  /** `tags` go to the process and, with every task, to all that it starts, so that all of it can be found. */
+  constructor(settings: EngineSettings, environment: Record<string, string>, tags: Record<string, string>) {
+    this.#tags = { ...tags, [ENGINE_TAG]: this.#id };
     this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
     const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
       // Its own group: one signal ends it with all its children, and a Ctrl-C at the terminal does not reach it.
       detached: true,
-      env: { ...environment, ...this.#marks },
+      env: { ...environment, ...this.#tags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
@@ -89,7 +89,7 @@ export class EngineProcess {
     abort.addEventListener('abort', onAbort);
     try {
       const result = this.#result(onProgress);
-      const environment = { ...task.environment, ...this.#marks };
+      const environment = { ...task.environment, ...this.#tags };
       this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
       return await result;
     } catch (error) {
@@ -130,7 +130,7 @@ export class EngineProcess {
   /** Ends the process and everything that it or its children started, and waits until all of it is gone. */
   async end(): Promise<void> {
     this.#kill();
-    await endProcesses((environment) => environment.get(ENGINE_MARK) === this.#id);
+    await killProcesses((environment) => environment.get(ENGINE_TAG) === this.#id);
     if (this.#workDir !== undefined) await rm(this.#workDir, { recursive: true, force: true });
   }
 }
@@ -139,7 +139,7 @@ export class EngineProcess {
 export async function removeOrphanedWork(workDir: string): Promise<void> {
   const names = await readdir(workDir).catch(() => []);
   const left = names.filter(
-    (id) => findProcesses((environment) => environment.get(ENGINE_MARK) === id).length === 0,
+    (id) => findProcesses((environment) => environment.get(ENGINE_TAG) === id).length === 0,
   );
   await Promise.all(left.map((id) => rm(join(workDir, id), { recursive: true, force: true })));
 }

@@ -5,7 +5,7 @@ import type { OperationKind } from '../../operations/states.ts';
 import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
 import { readStripeAccount } from '../../stripe/account.ts';
-import type { TailnetPlace } from '../../tailnet/node.ts';
+import type { TailnetNode } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
@@ -63,26 +63,26 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
 
 const JOIN_CURE =
   'On the host’s own tailscaled: tailscale up --advertise-tags=tag:controller. Otherwise the log says why this worker cannot join ' +
-  '(tailnet.place): the OAuth client needs tag:controller.';
+  '(tailnet.join_failed): the OAuth client needs tag:controller.';
 const INSTALL_CURE =
   'Install tailscale and tailscaled here, or let the host join with tailscale up --advertise-tags=tag:controller; then start the service again.';
 
-/** `place`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
-export function tailnetProbe(place: Pick<TailnetPlace, 'isUp'> | undefined): Probe {
+/** `node`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
+export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe {
   return {
     name: 'tailnet',
     blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
     cure: JOIN_CURE,
     // One of our own joins in the background.
-    settles: place !== undefined,
+    settles: node !== undefined,
     look: async () => {
-      if (place === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
-      if (place === undefined)
+      if (node === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
+      if (node === undefined)
         throw new MisconfiguredError(
-          'this worker has no place on the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
+          'this worker has no node on the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
           INSTALL_CURE,
         );
-      if (await place.isUp()) return 'this worker is on the tailnet';
+      if (await node.isUp()) return 'this worker is on the tailnet';
       throw new MisconfiguredError('this worker is not on the tailnet now', JOIN_CURE);
     },
   };

@@ -9,7 +9,7 @@ import { startWorker, type Worker } from '../../../src/executors/worker/worker.t
 import type { Run, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { workerMark } from '../../../src/processes/orphans.ts';
+import { workerTag } from '../../../src/processes/orphans.ts';
 import { createOpenFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
@@ -307,7 +307,7 @@ test('what a dead worker of this host held is taken up without waiting for its l
   const gone = `${process.pid} another boot`;
   for (const [worker_id, mark] of [
     ['dead', gone],
-    ['alive', workerMark()],
+    ['alive', workerTag()],
   ] as const)
     await at.database
       .insertInto('workers')

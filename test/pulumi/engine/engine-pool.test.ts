@@ -17,7 +17,7 @@ import { processIdentity } from '../../../src/processes/alive.mjs';
 import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
 import { createEnginePool, type EnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
-import { ENGINE_MARK, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
+import { ENGINE_TAG, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
 
 /** Real runner processes; in place of the Pulumi CLI a script that does what a test wants of it. */
 let folder: string;
@@ -33,7 +33,7 @@ beforeEach(() => {
   pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder },
-    marks: { POOL_TEST: mark },
+    tags: { POOL_TEST: mark },
     idle: 1,
   });
 });
@@ -51,7 +51,7 @@ const marked = () =>
 const runners = () => [
   ...new Set(
     marked().flatMap((pid) => {
-      const found = new RegExp(`${ENGINE_MARK}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
+      const found = new RegExp(`${ENGINE_TAG}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
       return found?.[1] ?? [];
     }),
   ),

@@ -1,6 +1,6 @@
 import Stripe from 'stripe';
-import { errorMessage, InvalidInputError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
+import { errorMessage, InvalidInputError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
 
 const TOLERANCE_SECONDS = 300;
 
@@ -43,7 +43,7 @@ function refuseFuture(header: string): void {
 function wellFormedHeader(headers: readonly string[]): string {
   const [header] = headers;
   if (header === undefined || header === '') throw new InvalidInputError('Stripe-Signature is missing');
-  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature is there more than once');
+  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature is given more than once');
   const items = header.split(',');
   const times = items.filter((item) => item.trim().startsWith('t='));
   const signatures = items.map((item) => item.trim()).filter((item) => item.startsWith('v1='));
