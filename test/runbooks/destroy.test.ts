@@ -57,7 +57,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     'forget agent-a1',
     'step verifying',
   ]);
-  expect(world.servers.map((one) => one.id)).toEqual([43]);
+  expect(world.servers.map((one) => one.id)).toEqual(['43']);
   await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });

@@ -96,12 +96,12 @@ describe('the first attempt', () => {
     const { row } = await claim(at);
     const up = world.executor.up;
     world.executor.up = async (run, program, options) => {
-      const tell = (type: string, phase: 'begins' | 'done') =>
-        options.onProgress?.({ kind: 'resource', phase, operation: 'create', type, name: 'x' });
-      tell('hcloud:index/server:Server', 'begins');
-      tell('hcloud:index/server:Server', 'done');
-      tell('command:local:Command', 'begins');
-      tell('command:local:Command', 'done');
+      const tell = (part: 'server' | 'configuration', phase: 'begins' | 'done') =>
+        options.onProgress?.({ kind: 'resource', phase, operation: 'create', part, type: 'x', name: 'x' });
+      tell('server', 'begins');
+      tell('server', 'done');
+      tell('configuration', 'begins');
+      tell('configuration', 'done');
       return up(run, program, options);
     };
     const { steps } = await provision(row);

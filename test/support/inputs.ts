@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 
 /** What a provision would record of an agent's stack. */
@@ -13,7 +14,7 @@ export function agentInputs(agentId: string): AgentInputs {
     sshPublicKey: 'ssh-ed25519 AAAA agents',
     hostPublicKey: 'ssh-ed25519 BBBB host',
     keyGeneration: 1,
-    joinName: `join-${'0'.repeat(32)}`,
+    joinName: `join-${createHash('sha256').update(agentId).digest('hex').slice(0, 32)}`,
     healthPort: 8088,
     configurationVersion: 'v1',
     joinTimeoutSeconds: 180,

@@ -42,6 +42,17 @@ test('a resource begins, is done, or has failed', () => {
   ]);
 });
 
+test('the parts of an agent that an operation’s steps follow are named', () => {
+  const parts = ['hcloud:index/server:Server', 'command:local:Command', 'hcloud:index/sshKey:SshKey'].map(
+    (type) => toProgress(event({ resOutputsEvent: { metadata: metadata('create', type) } }))[0],
+  );
+  expect(parts.map((progress) => progress?.kind === 'resource' && progress.part)).toEqual([
+    'server',
+    'configuration',
+    undefined,
+  ]);
+});
+
 test('resources that stay as they are, the stack and the providers are not told', () => {
   for (const content of [
     metadata('same'),
