@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { AgentInputs } from '../../stacks/inputs.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
 /**
@@ -32,7 +32,7 @@ export async function recordJoinName(
  * @throws ConflictError where another agent's row names the address or the device
  */
 export async function refuseForeignDevice(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { tailnetIp, tailnetNodeId }: { tailnetIp: string; tailnetNodeId?: string | null | undefined },
 ): Promise<void> {
@@ -52,7 +52,7 @@ export async function refuseForeignDevice(
 
 /** Which device a live agent has, where that was not recorded before. */
 export async function recordDevice(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { nodeId, tailnetName }: { nodeId: string; tailnetName: string },
 ): Promise<void> {

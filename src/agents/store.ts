@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import type { AgentInputs } from '../../stacks/inputs.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -73,7 +73,7 @@ export async function getAgent(database: Database, agentId: string): Promise<Age
 }
 
 /** The agent's row, locked until the transaction ends, so that its state cannot change under a decision. @throws NotFoundError */
-export async function lockAgent(trx: Database, agentId: string): Promise<AgentRow> {
+export async function lockAgent(trx: Transaction, agentId: string): Promise<AgentRow> {
   const agent = await trx
     .selectFrom('agents')
     .selectAll()
@@ -114,12 +114,12 @@ export interface AgentCursor {
 }
 
 /** A provision begins, or begins again: `requested`, `failed` or `provisioning` → `provisioning`. */
-export async function beginProvision(trx: Database, agentId: string): Promise<void> {
+export async function beginProvision(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
 }
 
 /** Where a provision stands; shown on the agent. No effect once the agent is no longer being provisioned. */
-export async function setAgentStep(trx: Database, agentId: string, step: AgentStep): Promise<void> {
+export async function setAgentStep(trx: Transaction, agentId: string, step: AgentStep): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ step, updated_at: sql`now()` })
@@ -129,19 +129,19 @@ export async function setAgentStep(trx: Database, agentId: string, step: AgentSt
 }
 
 /** A provision has succeeded: `provisioning` → `running`, with the stack's outputs. @throws ConflictError */
-export async function markRunning(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
+export async function markRunning(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
   await move(trx, agentId, { by: 'provision succeeds' }, columns);
 }
 
 /** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
-export async function markFailed(trx: Database, agentId: string, error: string): Promise<void> {
+export async function markFailed(trx: Transaction, agentId: string, error: string): Promise<void> {
   const by = ['provision fails for the last time', 'provision is cancelled'] as const;
   await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
 }
 
 /** Why what a failed provision has made is still there, and may be billed. No effect in other states. */
-export async function recordRollbackFailure(trx: Database, agentId: string, error: string): Promise<void> {
+export async function recordRollbackFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
@@ -149,7 +149,7 @@ export async function recordRollbackFailure(trx: Database, agentId: string, erro
  * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit
  * nothing. The next provision makes new ones.
  */
-export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
+export async function markRolledBack(trx: Transaction, agentId: string): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ ...outputColumns(null), secrets: null, rollback_error: null, updated_at: sql`now()` })
@@ -160,7 +160,7 @@ export async function markRolledBack(trx: Database, agentId: string): Promise<vo
 
 /** What a refresh found: the outputs as they are now and whether the health address answered. The status stays. */
 export async function recordRefresh(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   found: { outputs: AgentOutputs; health: Health },
 ): Promise<void> {
@@ -172,7 +172,7 @@ export async function recordRefresh(
 }
 
 /** A refresh found the server gone or silent. The status stays; the health and the reason are shown. */
-export async function recordUnhealthy(trx: Database, agentId: string, error: string): Promise<void> {
+export async function recordUnhealthy(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ health: 'unhealthy', error, updated_at: sql`now()` })
@@ -181,12 +181,12 @@ export async function recordUnhealthy(trx: Database, agentId: string, error: str
 }
 
 /** A destroy is asked for: any live state → `destroying`. @throws ConflictError */
-export async function markDestroying(trx: Database, agentId: string): Promise<void> {
+export async function markDestroying(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'destroy is requested' }, { step: null });
 }
 
 /** Why a destroy has not succeeded yet; the agent stays `destroying` and the operation is tried again. */
-export async function recordDestroyFailure(trx: Database, agentId: string, error: string): Promise<void> {
+export async function recordDestroyFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ error, updated_at: sql`now()` })
@@ -196,7 +196,7 @@ export async function recordDestroyFailure(trx: Database, agentId: string, error
 }
 
 /** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
-export async function markDestroyed(trx: Database, agentId: string): Promise<void> {
+export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
   const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
 }

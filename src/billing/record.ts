@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
@@ -64,7 +64,7 @@ export async function recordStripeEvent(
 }
 
 async function recordOrder(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   eventId: string,
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
@@ -87,7 +87,7 @@ async function recordOrder(
 }
 
 async function provision(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
@@ -109,7 +109,7 @@ async function provision(
 }
 
 async function needsAttention(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   order: Order,
   reason: string,
@@ -119,7 +119,7 @@ async function needsAttention(
 }
 
 async function insertOrder(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   order: Order,
   result: { agentId: string } | { attention: string },
@@ -139,7 +139,7 @@ async function insertOrder(
 }
 
 async function setOutcome(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   outcome: StoredOutcome,
   reason: string,

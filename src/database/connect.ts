@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, type Transaction as KyselyTransaction, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Secret } from '../secret.ts';
 import { GuardedPool } from './guarded-pool.ts';
@@ -7,6 +7,8 @@ import type { Tables } from './tables.ts';
 export { isDatabaseUnavailable } from './guarded-pool.ts';
 
 export type Database = Kysely<Tables>;
+/** For what must be written together, or reads rows that it has locked. */
+export type Transaction = KyselyTransaction<Tables>;
 
 // bigint columns here are sequence numbers and counts, far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);

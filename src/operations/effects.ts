@@ -20,7 +20,7 @@ import {
   recordRefresh,
   recordUnhealthy,
 } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
 import { InvalidInputError } from '../errors.ts';
 import { LONGEST_ERROR } from './lengths.ts';
@@ -51,7 +51,7 @@ export const effectSchema = z.discriminatedUnion('kind', [
 export type AgentEffect = z.infer<typeof effectSchema>;
 
 /** Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError */
-export async function applyEffect(trx: Database, agentId: string, effect: AgentEffect): Promise<void> {
+export async function applyEffect(trx: Transaction, agentId: string, effect: AgentEffect): Promise<void> {
   if ('outputs' in effect) await refuseForeignDevice(trx, agentId, effect.outputs);
   switch (effect.kind) {
     case 'running':

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { appendEvents } from '../operations/events/events.ts';
@@ -85,7 +85,7 @@ interface Stalled {
  * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else is under way on its agent. While it
  * waits nobody writes into its log but we, so a line from later than its limit says that it was told.
  */
-async function findStalled(trx: Database, waitSeconds: number): Promise<Stalled[]> {
+async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stalled[]> {
   const { rows } = await sql<Stalled>`
     with waiting as (
       select o.*, greatest(o.run_after, (

@@ -70,7 +70,8 @@ async function readAgent(
     if (agent.status === 'stopped')
       throw new CommandError(`Agent ${agentId} is stopped: npm run agents -- start ${agentId}`);
     const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
-    await audit(database, { actor: 'operator', action: 'agent.ssh', agentId });
+    const entry = { actor: 'operator', action: 'agent.ssh', agentId };
+    await database.transaction().execute((trx) => audit(trx, entry));
     return { agent, keys };
   } finally {
     await pool.end();

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { CancelledError, ConflictError, LostError, RetryableError, reportedError } from '../../errors.ts';
 import type { WorkflowRun } from '../../github/github.ts';
 import type { OperationRow } from '../../operations/claims.ts';
@@ -89,7 +89,7 @@ export async function settleEndedRun(
 }
 
 async function settleByRecord(
-  trx: Database,
+  trx: Transaction,
   { queue, retrySeconds }: { queue: Queue; retrySeconds?: number | undefined },
   row: OperationRow,
   ended: Error,
@@ -124,7 +124,7 @@ export async function settleCancelled(database: Database, queue: Queue): Promise
   }
 }
 
-async function settleOneCancelled(trx: Database, queue: Queue): Promise<OperationRow | undefined> {
+async function settleOneCancelled(trx: Transaction, queue: Queue): Promise<OperationRow | undefined> {
   const row = await trx
     .selectFrom('operations as o')
     .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')

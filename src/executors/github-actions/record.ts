@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { getAgent, recordInputs } from '../../agents/store.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
@@ -103,7 +103,7 @@ function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: Runne
     );
 }
 
-async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {
+async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
       const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));

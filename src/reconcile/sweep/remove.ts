@@ -1,6 +1,6 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
 import { readAgentView } from './agent-views.ts';
@@ -46,7 +46,7 @@ export async function removeOfAgent(
 
 async function removeInOrder(
   deps: RemoveDeps,
-  trx: Database,
+  trx: Transaction,
   removals: readonly Removal[],
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { removed: [], failed: [], postponed: [] };
@@ -94,7 +94,10 @@ function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Pr
 }
 
 /** A failure too: a delete that Hetzner has accepted may still be carried out. */
-function writeDown(trx: Database, { removal, error }: { removal: Removal; error?: string }): Promise<void> {
+function writeDown(
+  trx: Transaction,
+  { removal, error }: { removal: Removal; error?: string },
+): Promise<void> {
   const { agentId, reason, resource } = removal;
   const { kind, id, name } = resource;
   return audit(trx, {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 
 /** An attempt that works on a foundation, or would. */
@@ -65,7 +65,7 @@ export function createFoundationStore(database: Database, fence: Pick<Fence, 'ev
 }
 
 async function take(
-  trx: Database,
+  trx: Transaction,
   fence: Pick<Fence, 'evict'>,
   { operationId, attempt }: Holder,
   { inputs, stale }: { inputs: FoundationInputs; stale: number | undefined },
@@ -91,7 +91,7 @@ async function take(
   return true;
 }
 
-async function isActive(trx: Database, { operationId, attempt }: Holder): Promise<boolean> {
+async function isActive(trx: Transaction, { operationId, attempt }: Holder): Promise<boolean> {
   const row = await trx
     .selectFrom('operations')
     .select('operation_id')

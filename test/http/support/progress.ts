@@ -45,8 +45,10 @@ export async function finishProvision(
     tailnetIp: `100.64.7.${finished}`,
     tailnetName: `agent-${agentId}.tail.example`,
   };
-  await beginProvision(database, agentId);
-  await markRunning(database, agentId, outputs);
+  await database.transaction().execute(async (trx) => {
+    await beginProvision(trx, agentId);
+    await markRunning(trx, agentId, outputs);
+  });
   await tell(
     database,
     operationId,
