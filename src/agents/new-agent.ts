@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PLAN, PLANS } from './plans.ts';
-import { locationOf, REGIONS } from './regions.ts';
+import { REGIONS, toLocation } from './regions.ts';
 import type { NewAgent } from './store.ts';
 
 const text = z.string({
@@ -26,7 +26,7 @@ export const userIdSchema = text
 
 export const regionSchema = text
   .max(40, { error: 'must have at most 40 characters', abort: true })
-  .refine((value) => locationOf(value) !== undefined, {
+  .refine((value) => toLocation(value) !== undefined, {
     error: ({ input }) => `is unknown: ${JSON.stringify(input)}; known are ${REGIONS.join(', ')}`,
   })
   .meta({ description: `${REGIONS.join(', ')}, or a Hetzner location's own name`, example: 'eu-central' });
@@ -46,7 +46,7 @@ export function newAgent(request: {
   plan?: string | undefined;
   subscriptionId?: string | undefined;
 }): NewAgent {
-  const location = locationOf(request.region);
+  const location = toLocation(request.region);
   if (location === undefined) throw new Error(`There is no region ${request.region}`);
   return { ...request, location, plan: request.plan ?? DEFAULT_PLAN };
 }

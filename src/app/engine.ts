@@ -7,7 +7,7 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
-import { createStackEngine } from '../pulumi/engine/stack-engine.ts';
+import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { RecordInputs } from '../runbooks/provision.ts';
@@ -33,16 +33,16 @@ export interface EngineParts {
   recordInputs: RecordInputs;
   /** Tags of this process, for whatever it starts. */
   tags: Record<string, string>;
-  /** Runner processes that stay for the next run. */
+  /** Engine processes that stay for the next run. */
   idle: number;
   log: Log;
 }
 
-/** What carries operations out, in a worker or on a runner. */
+/** What carries operations out, in a worker or on a GitHub runner. */
 export interface Engine {
   runbooks: Runbooks;
   health: HealthCheck;
-  /** By what agents are reached; undefined where that is this host's own network. */
+  /** The node through which agents are reached; undefined where this host's own network reaches them. */
   node: TailnetNode | undefined;
   stop(): Promise<void>;
 }
@@ -51,21 +51,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const { config, connections, state, tags, log } = parts;
   const node = await openControllerNode({ config, connections, tags, log });
   const health = createHealthCheck(connections.healthAddress, node?.dial);
-  const pool = createRunners(parts);
-  const executor = createStackEngine({
-    pool,
-    state,
-    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
-    configure: {
-      path: join(ANSIBLE_DIR, 'configure'),
-      connection: connections.machines,
-      proxyCommand: node?.proxyCommand,
-      ansibleBin: config.tools.ansible,
-      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
-      logDir: join(config.dataDir, 'logs', 'configure'),
-      software: config.software.variables,
-    },
-  });
+  const pool = openPool(parts);
+  const executor = openStackEngine(parts, pool, node);
   const runbooks = createRunbooks({
     clouds: {
       hetzner: createHetznerClient(connections.hcloud),
@@ -95,7 +82,28 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
 /** Where each run has a work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections, tags, idle }: EngineParts): EnginePool {
+function openStackEngine(
+  { config, connections, state }: EngineParts,
+  pool: EnginePool,
+  node: TailnetNode | undefined,
+): StackEngine {
+  return createStackEngine({
+    pool,
+    state,
+    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    configure: {
+      path: join(ANSIBLE_DIR, 'configure'),
+      connection: connections.machines,
+      proxyCommand: node?.proxyCommand,
+      ansibleBin: config.tools.ansible,
+      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+      logDir: join(config.dataDir, 'logs', 'configure'),
+      software: config.software.variables,
+    },
+  });
+}
+
+function openPool({ config, connections, tags, idle }: EngineParts): EnginePool {
   return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),

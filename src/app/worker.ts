@@ -178,7 +178,7 @@ async function startRemoteWork(deps: ServiceDeps, tags: ProcessTags): Promise<Ru
 function dispatcherDeps(deps: ServiceDeps): DispatcherDeps {
   return {
     ...deps,
-    github: githubOf(deps.connections),
+    github: toDispatchClient(deps.connections),
     callbackSecret: deps.connections.github.callbackSecret,
     workerId: newWorkerId(),
     retrySeconds: deps.config.retrySeconds,
@@ -191,7 +191,7 @@ function watchRuns(deps: ServiceDeps): RunningWorker | undefined {
   return startDispatcher({ ...dispatcherDeps(deps), watchesOnly: true });
 }
 
-function githubOf({ github }: Connections): DispatcherDeps['github'] {
+function toDispatchClient({ github }: Connections): DispatcherDeps['github'] {
   const { owner, repo, token } = github;
   const missing = missingForDispatch(github);
   if (missing !== undefined || owner === undefined || repo === undefined || token === undefined)

@@ -70,7 +70,7 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
       });
       watch?.answered(response.headers);
       const text = response.body === null ? '' : await readText(response.body);
-      const next = redirects < MOST_REDIRECTS ? redirectOf(response, url, method) : undefined;
+      const next = redirects < MOST_REDIRECTS ? redirectTarget(response, url, method) : undefined;
       if (next === undefined) return { status: response.status, headers: response.headers, text };
       url = next;
     } catch (cause) {
@@ -80,7 +80,7 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
 }
 
 /** Where to go on, with the same method, body and credentials: nowhere but where they were meant for. */
-function redirectOf({ status, headers }: Response, url: string, method: string): string | undefined {
+function redirectTarget({ status, headers }: Response, url: string, method: string): string | undefined {
   const keepsMethod = status === 307 || status === 308;
   if (!keepsMethod && !(method === 'GET' && [301, 302, 303].includes(status))) return undefined;
   const location = headers.get('location');

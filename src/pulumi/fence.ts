@@ -4,17 +4,17 @@ import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Secret } from '../secret.ts';
 
-/** An attempt's own way into Pulumi's state. */
+/** An attempt's own login to Pulumi's state. */
 export interface Entry {
   backendUrl: Secret;
-  /** Closes it. What is left open after a crash is closed by the agent's next attempt. */
+  /** Closes it. The agent's next attempt closes what a crash has left open. */
   leave(): Promise<void>;
 }
 
 /**
- * Pulumi's lock has no owner check, so a process of an earlier attempt, stopped and continued later, could still write. Here every
- * attempt has a login of its own; before an agent's next attempt begins, the logins of the earlier ones are taken away and
- * their sessions ended. What they had not written then, they cannot write any more.
+ * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A fence gives
+ * every attempt its own login. Before an agent's next attempt begins, the earlier logins are dropped and their sessions
+ * terminated: what they have not written by then, they can never write.
  */
 export interface Fence {
   /** Whether each attempt has a login of its own. */
@@ -31,8 +31,8 @@ export interface AttemptOfAgent {
   attempt: number;
 }
 
-/** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
-export function createOpenFence(backendUrl: Secret): Fence {
+/** For backends other than Postgres, and for logins that may not create others: only lease and lock protect the state. */
+export function noFence(backendUrl: Secret): Fence {
   return {
     isHard: false,
     enter: async () => ({ backendUrl, leave: async () => {} }),
@@ -40,16 +40,16 @@ export function createOpenFence(backendUrl: Secret): Fence {
   };
 }
 
-/** Roles belong to the whole server; the database's mark keeps installations apart that share one. */
-function rolesOf(backendUrl: Secret): { owner: string; prefix: string } {
-  const mark = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
-  return { owner: `agent-stacks-state-${mark}`, prefix: `a:${mark}:` };
+/** Roles belong to the whole server; a hash of the database's name keeps installations apart that share one. */
+function roleNames(backendUrl: Secret): { owner: string; prefix: string } {
+  const hash = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
+  return { owner: `agent-stacks-state-${hash}`, prefix: `a:${hash}:` };
 }
 
 /** The name of an attempt's login. The same wherever the backend is reached from: of its address only the database's name counts. */
 export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
   // `:` cannot be in an agent's id, so its part names one agent and no other.
-  return `${rolesOf(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
+  return `${roleNames(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
 }
 
 /** A login's password that service and runner each derive from the passphrase they share, so that it is never sent. */
@@ -66,10 +66,10 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
 }
 
 /**
- * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
- * Where the configured login may not do that, says so and goes on without.
+ * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts' logins are
+ * members. Where the configured login may not do that, logs a warning and returns no fence.
  */
-export async function openFence({
+export async function createLoginFence({
   pool,
   backendUrl,
   log,
@@ -78,15 +78,15 @@ export async function openFence({
   backendUrl: Secret;
   log: Log;
 }): Promise<Fence> {
-  const { owner, prefix } = rolesOf(backendUrl);
+  const { owner, prefix } = roleNames(backendUrl);
   try {
     await prepare(pool, owner);
   } catch (error) {
     log.warn(
-      { event: 'fence.open', error: errorMessage(error) },
-      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; leases and locks are relied on alone',
+      { event: 'fence.unavailable', error: errorMessage(error) },
+      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; only leases and locks protect the state',
     );
-    return createOpenFence(backendUrl);
+    return noFence(backendUrl);
   }
   const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
   return {

@@ -47,24 +47,16 @@ export function createPostgresStateStore(
       );
       const empty = emptyCheckpoint(found.rows[0]?.data.data, { stackName, project });
       if (empty === undefined) return false;
-      await pool.query('insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing', [
-        stackKey(stackName),
-        JSON.stringify({ data: empty }),
-      ]);
+      const text = JSON.stringify({ data: empty });
+      await pool.query(INSERT, [stackKey(stackName), text]);
       return true;
     },
     forget: async (stackName) => {
-      const folders = ['stacks', 'history', 'locks', 'backups'].map(
-        (folder) => `${root}/${folder}/${project}/${stackName}`,
-      );
-      // The locks of an organization's stacks lie one folder deeper.
-      folders.push(`${root}/locks/organization/${project}/${stackName}`);
-      for (const folder of folders) {
+      for (const folder of foldersOfStack(root, project, stackName))
         await pool.query('delete from pulumi_state where key like $1 or key like $2', [
           `${folder}.%`,
           `${folder}/%`,
         ]);
-      }
     },
     // Each update has two rows: `…/<stack>-<nanoseconds>.history.json` and `….checkpoint.json`.
     prune: async (stackName) => {
@@ -75,6 +67,17 @@ export function createPostgresStateStore(
       );
     },
   };
+}
+
+const INSERT = 'insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing';
+
+function foldersOfStack(root: string, project: string, stackName: string): string[] {
+  const folders = ['stacks', 'history', 'locks', 'backups'];
+  return [
+    ...folders.map((folder) => `${root}/${folder}/${project}/${stackName}`),
+    // The locks of an organization's stacks lie one folder deeper.
+    `${root}/locks/organization/${project}/${stackName}`,
+  ];
 }
 
 function emptyCheckpoint(

@@ -43,6 +43,7 @@ describe('what the CLI itself says', () => {
 
   /** As the Automation API calls it, with its way of saying what went wrong. */
   async function run(args: string[], overrides: Record<string, string> = {}): Promise<unknown> {
+    // The SDK's types hide `run`.
     const command = (await PulumiCommand.get({
       root: dirname(dirname(pulumi!)),
       skipVersionCheck: true,

@@ -20,7 +20,7 @@ export interface ReceiveDeps {
   database: Database;
   queue: Queue;
   callbackSecret: Secret;
-  openFence(): Promise<Fence>;
+  getFence(): Promise<Fence>;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
 }
@@ -80,8 +80,8 @@ async function take(
 }
 
 /** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
-async function leave({ openFence }: ReceiveDeps, row: OperationRow): Promise<void> {
-  const fence = await openFence();
+async function leave({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+  const fence = await getFence();
   await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
 }
 

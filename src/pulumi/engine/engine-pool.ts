@@ -9,54 +9,65 @@ export interface EnginePool {
   stop(): Promise<void>;
 }
 
-/**
- * Reuses engine processes: starting one costs more than half a second of processor time. There is one for each
- * concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all that it started.
- */
-export function createEnginePool(options: {
+export interface EnginePoolOptions {
   settings: EngineSettings;
   environment: Record<string, string>;
   tags: Record<string, string>;
   idle: number;
-}): EnginePool {
-  const start = () => new EngineProcess(options.settings, options.environment, options.tags);
-  const all = new Set<EngineProcess>();
-  const idle: EngineProcess[] = [];
-  let stopped = false;
+}
 
-  const take = (): EngineProcess => {
-    for (let one = idle.pop(); one !== undefined; one = idle.pop()) {
-      if (one.isAlive) return one;
-      void end(one);
+/**
+ * Reuses engine processes: starting one costs more than half a second of processor time. There is one for each
+ * concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all that it started.
+ */
+export function createEnginePool(options: EnginePoolOptions): EnginePool {
+  return new Pool(options);
+}
+
+class Pool implements EnginePool {
+  readonly #options: EnginePoolOptions;
+  readonly #all = new Set<EngineProcess>();
+  readonly #idle: EngineProcess[] = [];
+  #stopped = false;
+
+  constructor(options: EnginePoolOptions) {
+    this.#options = options;
+    // The first run should not wait for the SDK to load.
+    this.#idle.push(this.#take());
+  }
+
+  async run(task: StackTask, options: RunOptions): Promise<StackResult> {
+    if (this.#stopped) throw new Error('The engine is stopping');
+    const engine = this.#take();
+    try {
+      const result = await engine.run(task, options);
+      if (this.#idle.length < this.#options.idle && !this.#stopped) this.#idle.push(engine);
+      else await this.#end(engine);
+      return result;
+    } catch (error) {
+      await this.#end(engine);
+      throw error;
     }
-    const made = start();
-    all.add(made);
-    return made;
-  };
-  const end = async (one: EngineProcess) => {
-    await one.end();
-    all.delete(one);
-  };
+  }
 
-  // The first run should not wait for the SDK to load.
-  idle.push(take());
-  return {
-    run: async (task, runOptions) => {
-      if (stopped) throw new Error('The engine is stopping');
-      const engine = take();
-      try {
-        const result = await engine.run(task, runOptions);
-        if (idle.length < options.idle && !stopped) idle.push(engine);
-        else await end(engine);
-        return result;
-      } catch (error) {
-        await end(engine);
-        throw error;
-      }
-    },
-    stop: async () => {
-      stopped = true;
-      await Promise.all([...all].map(end));
-    },
-  };
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#all].map((engine) => this.#end(engine)));
+  }
+
+  #take(): EngineProcess {
+    for (let engine = this.#idle.pop(); engine !== undefined; engine = this.#idle.pop()) {
+      if (engine.isAlive) return engine;
+      void this.#end(engine);
+    }
+    const { settings, environment, tags } = this.#options;
+    const made = new EngineProcess(settings, environment, tags);
+    this.#all.add(made);
+    return made;
+  }
+
+  async #end(engine: EngineProcess): Promise<void> {
+    await engine.end();
+    this.#all.delete(engine);
+  }
 }

@@ -71,8 +71,40 @@ export interface StackEngineSettings {
 
 /** Runs stacks on this machine, through the Automation API. */
 export function createStackEngine(settings: StackEngineSettings): StackEngine {
-  mkdirSync(settings.configure.logDir, { recursive: true, mode: 0o700 });
-  const run = async (
+  const { configure, state } = settings;
+  mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
+  const run = createRun(settings);
+  return {
+    up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
+      const progressFile = `${logFile(configure, attempt)}.progress`;
+      const environment = {
+        ...configureEnvironment(configure, attempt, keys),
+        AGENT_PROGRESS_FILE: progressFile,
+      };
+      const made = mayBeNew && (await makeAgentStack(state, program));
+      const stopFollowing = followProgress(progressFile, attempt.log);
+      try {
+        const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
+        return await run(attempt, toStackName(program), work, { environment, onProgress });
+      } finally {
+        await stopFollowing();
+        await rm(progressFile, { force: true }).catch(() => {});
+      }
+    },
+    renewKey: async (attempt, program) => {
+      const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
+      if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
+      return new Secret(userData);
+    },
+    refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
+    destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
+    unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
+  };
+}
+
+/** Runs a task in the pool, with what all of an attempt's tasks share. */
+function createRun(settings: StackEngineSettings) {
+  return async (
     attempt: EngineAttempt,
     stackName: string,
     work: StackWork,
@@ -98,32 +130,6 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     // A longer history than wanted is no reason to fail what has succeeded; the next run prunes it.
     await settings.state.prune(stackName).catch(() => {});
     return result;
-  };
-  return {
-    up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
-      const progressFile = `${logFile(settings.configure, attempt)}.progress`;
-      const environment = {
-        ...configureEnvironment(settings.configure, attempt, keys),
-        AGENT_PROGRESS_FILE: progressFile,
-      };
-      const made = mayBeNew && (await makeAgentStack(settings.state, program));
-      const stopFollowing = followProgress(progressFile, attempt.log);
-      try {
-        const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
-        return await run(attempt, toStackName(program), work, { environment, onProgress });
-      } finally {
-        await stopFollowing();
-        await rm(progressFile, { force: true }).catch(() => {});
-      }
-    },
-    renewKey: async (attempt, program) => {
-      const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
-      if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
-      return new Secret(userData);
-    },
-    refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
-    destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
-    unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
   };
 }
 

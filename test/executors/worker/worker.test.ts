@@ -10,7 +10,7 @@ import type { Run, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { workerTag } from '../../../src/processes/orphans.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { serverIdOf } from '../../http/support/progress.ts';
@@ -52,7 +52,7 @@ async function start(
     database: at.database,
     queue,
     log: at.log,
-    fence: createOpenFence(new Secret('postgres://state')),
+    fence: noFence(new Secret('postgres://state')),
     runbooks: { provision },
     concurrency,
     workerId,
@@ -136,7 +136,7 @@ test('the way into Pulumi’s state is closed also where the database is away fo
     open -= 1;
   };
   const fence = {
-    ...createOpenFence(new Secret('postgres://state')),
+    ...noFence(new Secret('postgres://state')),
     enter: async () => {
       open += 1;
       return { backendUrl: new Secret('postgres://state'), leave };

@@ -5,7 +5,7 @@ import type { ExecutorName } from '../../../src/config/executor-name.ts';
 import { carryOut } from '../../../src/executors/worker/attempt.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { Secret } from '../../../src/secret.ts';
 import { claim, type Installation, openInstallation, operation, order } from '../../support/installation.ts';
 
@@ -91,7 +91,7 @@ test('an attempt beyond its limit is ended; its log and its error say so, and it
       signal.addEventListener('abort', () => reject(signal.reason));
     });
   };
-  const fence = createOpenFence(new Secret(at.url));
+  const fence = noFence(new Secret(at.url));
   const ended = carryOut({ ...at, fence, runbooks: { provision } }, row, 'w1', new AbortController().signal);
   while (!begun) await pause(5);
   vi.advanceTimersByTime(30 * 60 * 1000 - 1);
