@@ -3,10 +3,10 @@
 # network and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and becomes the
 # parent of systemd-nspawn, whose end is the machine's: 0 after it switched itself off, 133 after it asked for a reboot.
 # CGROUP: the name of its control group. SOURCE: the name of its root mount. MACHINE_NAME: its first name.
-# WORLD, LINK, IPV4, IPV6: as join-world.sh takes them.
+# WORLD, LINK, IPV4, IPV6: as join-internet.sh takes them.
 set -eu
 
-. "$(dirname "$0")/join-world.sh"
+. "$(dirname "$0")/join-internet.sh"
 
 # Relative, so that no letter of the path can mean something to mount.
 mount -t overlay "$SOURCE" -o lowerdir=base,upperdir=upper,workdir=work root
