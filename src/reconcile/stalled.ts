@@ -123,5 +123,5 @@ export function explainWait(
   if (active >= slots)
     return `${begin}: ${workers === 1 ? 'the only worker is' : `all ${workers} workers are`} busy (${before})`;
   const free = slots - active;
-  return `${begin}, although ${free} of ${slots} places ${free === 1 ? 'is' : 'are'} free (${before})`;
+  return `${begin}, although ${free} of ${slots} slots ${free === 1 ? 'is' : 'are'} free (${before})`;
 }
