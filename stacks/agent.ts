@@ -21,7 +21,7 @@ import { renderUserData } from './user-data.ts';
 /** The outputs while the program runs, before their values are known. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
-/** An agent: a server of its own that joins the tailnet by itself and is configured over it. */
+/** An agent: its own server, which joins the tailnet by itself and is configured over it. */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
@@ -48,22 +48,22 @@ export interface AgentStackOptions {
   found?: FoundResources | undefined;
   /** The recorded device; unset: the server joins, or has joined, under the inputs' `joinName`. */
   device?: KnownDevice | undefined;
-  /** Hears what the server is, or would be, installed with. */
+  /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
 
-/** A provider of the stack's own where the default one asks too often for the project's quota; its token comes from the environment. */
+/** The stack's own provider, where the default one polls too often for the quota; the environment has its token. */
 function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOptions {
   return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
 
 const KEY_EXPIRY_SECONDS = 3600;
-/** The providers allow twenty minutes, or any time at all, for what is one call. */
+/** The providers' defaults for single calls are twenty minutes or unlimited. */
 const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
 /**
- * Not ephemeral: an ephemeral device vanishes while its server is stopped. Once used, the key is invalid for good, and must not
- * be made anew for that.
+ * Not ephemeral: an ephemeral device is removed while its server is stopped. A used key is invalid, which must not make the
+ * provider create another.
  */
 function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
   return new TailnetKey(
@@ -125,7 +125,7 @@ function agentServer(
   return new Server(
     'server',
     {
-      // The name is unique in the project: Hetzner itself refuses a second server for this agent.
+      // Names are unique in a project, so Hetzner refuses a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
       image: inputs.image,
@@ -138,9 +138,9 @@ function agentServer(
     },
     {
       ...hetzner,
-      // They matter at the creation only; a newer image or key must not replace a customer's server. Labels
-      // that others have added are theirs: the service puts back its own, and leaves those. So are backups and
-      // protection, which a person has switched on: a refresh records them, and an update must not take them away.
+      // User data, keys and image matter only at creation; a newer one must not replace a customer's server. The
+      // service itself restores its labels and keeps foreign ones. Backups and protection are switched on by people: a
+      // refresh records them, and an update must not switch them off.
       ignoreChanges: [
         'userData',
         'sshKeys',
@@ -166,8 +166,7 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
 const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
- * The name is the one that the device is about to be given; the machine's own, which it can change, is of no
- * account.
+ * The name is the one that the device will be given. Its machine's hostname, which the machine can change, does not count.
  */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
@@ -183,8 +182,8 @@ function joinedDevice(inputs: AgentInputs, server: Server): Device {
 }
 
 /**
- * The Ansible run. The script's place, the private key, the log file and the time limit come from the process's environment, so that neither a
- * secret nor this machine's paths get into the state.
+ * The Ansible run. The script's path, the private key, the log file and the time limit come from the process's environment,
+ * so that the state contains neither secrets nor this host's paths.
  */
 function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
   return new Command(
@@ -201,7 +200,7 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
         inputs.configurationVersion,
         ...(inputs.configuredBy === undefined ? [] : [inputs.configuredBy]),
       ],
-      // With logging on, one very long output line hangs the provider; the script writes its own log file.
+      // With logging, one very long output line hangs the provider; the script writes its own log file.
       logging: 'none',
       addPreviousOutputInEnv: false,
     },

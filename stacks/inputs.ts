@@ -1,7 +1,7 @@
 export type { AgentInputs } from './agent-inputs.ts';
 
 export interface AgentSecrets {
-  /** OpenSSH private part of the server's first host key; replaced in the first Ansible run. */
+  /** OpenSSH private part of the server's first host key, which the first Ansible run replaces. */
   hostPrivateKey: string;
 }
 
@@ -12,8 +12,7 @@ export interface FoundResources {
 }
 
 /**
- * The agent's device on the tailnet, once it has been recorded: from then on it is not looked up by a name
- * any more.
+ * The agent's recorded device on the tailnet; once it is recorded, it is never looked up by a name again.
  */
 export interface KnownDevice {
   tailnetIp: string;

@@ -11,7 +11,7 @@ export interface AuditEntry {
   details?: Record<string, unknown>;
 }
 
-/** Writes down who did what, in the transaction that does it. */
+/** Records who did what, in the transaction that does it. */
 export async function audit(trx: Transaction, entry: AuditEntry): Promise<void> {
   await trx
     .insertInto('audit_log')

@@ -4,8 +4,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
 /**
- * A join name is an agent's for good, so that the device that joins under it is known by the row, before and
- * after its end.
+ * Reserves a join name for the agent for good, so that a device that joins under it can be attributed at any time.
  * @throws ConflictError
  */
 export async function recordJoinName(
@@ -28,7 +27,7 @@ export async function recordJoinName(
 }
 
 /**
- * The control server gives an address to one device: what two live agents call theirs is a mistake, or worse.
+ * An address belongs to one device, so two agents that claim the same one are a mistake, or an attack.
  * @throws ConflictError where another agent's row names the address or the device
  */
 export async function refuseForeignDevice(
@@ -50,7 +49,7 @@ export async function refuseForeignDevice(
     );
 }
 
-/** Which device a live agent has, where that was not recorded before. */
+/** Records the device of an agent that was made before devices were recorded. */
 export async function recordDevice(
   trx: Transaction,
   agentId: string,

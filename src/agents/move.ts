@@ -7,8 +7,9 @@ import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
 type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
- * Takes the edges of the table in states.ts that have this name, and no other. `orStays`: an agent that is there already stays, and
- * the columns are written. @throws ConflictError where the agent is in another state.
+ * Takes the edges of this name in the table of states.ts, and no others. With `orStays`, an agent that is already in the
+ * target state stays there, and the columns are written.
+ * @throws ConflictError where the agent is in another state.
  */
 export async function move(
   trx: Transaction,
@@ -23,7 +24,7 @@ export async function move(
   if (!(await write(trx, agentId, { ...columns, status: to }, from))) await refuse(trx, agentId, to);
 }
 
-/** Writes columns of an agent that stays as it is. @throws ConflictError where it is in another state. */
+/** Writes columns of an agent that keeps its state. @throws ConflictError where it is in another state. */
 export async function stay(
   trx: Transaction,
   agentId: string,

@@ -12,7 +12,7 @@ export const agentIdSchema = text
   .regex(/^[a-z0-9](-?[a-z0-9])*$/, 'must be lower-case letters and digits, with single hyphens inside')
   .meta({ id: 'AgentId', example: 'agent-7' });
 
-/** Controls (Postgres refuses NUL), line breaks and marks that turn the direction of what follows on a page. */
+/** Control characters (Postgres refuses NUL), line breaks, and marks that change the text direction of a page. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 export const userIdSchema = text
@@ -38,7 +38,7 @@ export const planSchema = z.enum(PLANS, {
       : 'must be a string',
 });
 
-/** Completes what was asked for: the location behind the region, the default plan. All values have been validated. */
+/** Adds the region's location and the default plan to a request whose values have been validated. */
 export function newAgent(request: {
   agentId: string;
   userId: string;

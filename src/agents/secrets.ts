@@ -10,11 +10,11 @@ import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 
-/** An agent's own key pairs: made before anything is created, the same at every repetition. */
+/** An agent's own key pairs: made before anything is created, the same for every attempt. */
 const keysSchema = z.object({
   sshPrivateKey: z.string(),
   sshPublicKey: z.string(),
-  /** The host key in the user data, with which the server is reached for the first time. */
+  /** The host key in the user data, which the server shows at first. */
   hostPrivateKey: z.string(),
   hostPublicKey: z.string(),
   /** The host key from the first Ansible run on: whoever can ask the metadata service can read user data. */
@@ -23,7 +23,7 @@ const keysSchema = z.object({
 });
 export type AgentKeys = z.infer<typeof keysSchema>;
 
-/** New ed25519 pairs for administering an agent's server and for the server itself, in OpenSSH's formats. */
+/** Generates ed25519 pairs for the administration of an agent's server and for its host keys, in OpenSSH's formats. */
 export function generateAgentKeys(agentId: string): AgentKeys {
   const ssh = generatePair(`agents ${agentId}`);
   const host = generatePair(`host ${agentId}`);
@@ -48,14 +48,14 @@ function generatePair(comment: string): { privateKey: string; publicKey: string 
   };
 }
 
-/** Encrypts and decrypts what is kept of an agent. */
+/** Encrypts and decrypts an agent's secrets. */
 export interface Vault {
   seal(agentId: string, keys: AgentKeys): Buffer;
   /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
-   * The hostname under which a server with the tailnet key of this generation joins: the same at every
-   * repetition, and not to be guessed without the passphrase. A DNS label of 37 characters.
+   * The hostname under which a server with the tailnet key of this generation joins: the same for every attempt, and
+   * not to be guessed without the passphrase. A DNS label of 37 characters.
    */
   joinName(agentId: string, keyGeneration: number): string;
   /** Whether `open` would succeed. */

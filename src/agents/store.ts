@@ -28,7 +28,7 @@ const toAgentRow = (row: StoredAgent): AgentRow => ({ ...row, inputs: parseRecor
 
 /**
  * Writes a new agent in state `requested`.
- * @throws ConflictError where the id exists: an id is never used twice, not even after its agent is destroyed.
+ * @throws ConflictError where the id exists; an id is never reused, not even after its agent is destroyed.
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
   const result = await database
@@ -42,7 +42,7 @@ export async function insertAgent(database: Database, agent: NewAgent): Promise<
       subscription_id: agent.subscriptionId ?? null,
       step: 'queued',
     })
-    // Not a violated constraint: the caller's transaction must stay usable, to write down why there is no agent.
+    // A violated constraint would abort the caller's transaction, which has to record why there is no agent.
     .onConflict((conflict) => conflict.column('agent_id').doNothing())
     .executeTakeFirst();
   if (result.numInsertedOrUpdatedRows === 0n)
@@ -72,7 +72,7 @@ export async function getAgent(database: Database, agentId: string): Promise<Age
   return agent;
 }
 
-/** The agent's row, locked until the transaction ends, so that its state cannot change under a decision. @throws NotFoundError */
+/** The agent's row, locked until the transaction ends. @throws NotFoundError */
 export async function lockAgent(trx: Transaction, agentId: string): Promise<AgentRow> {
   const agent = await trx
     .selectFrom('agents')
@@ -84,7 +84,7 @@ export async function lockAgent(trx: Transaction, agentId: string): Promise<Agen
   return toAgentRow(agent);
 }
 
-/** A page of agents, newest first. `cursor` is what the page before gave as `nextCursor`. */
+/** A page of agents, newest first. `cursor` is the `nextCursor` of the previous page. */
 export async function listAgents(
   database: Database,
   page: { status?: AgentStatus | undefined; cursor?: AgentCursor | undefined; limit: number },
@@ -97,7 +97,7 @@ export async function listAgents(
     .limit(page.limit);
   if (page.status !== undefined) query = query.where('status', '=', page.status);
   if (page.cursor !== undefined) {
-    // The row's own time, not a copy of it: a JavaScript date has milliseconds, Postgres microseconds.
+    // Compared with the row's own time: a JavaScript date would lose Postgres's microseconds.
     const { agentId } = page.cursor;
     query = query.where(
       sql<boolean>`exists (select 1 from agents last where last.agent_id = ${agentId}
@@ -108,17 +108,17 @@ export async function listAgents(
   return (await query.execute()).map(toAgentRow);
 }
 
-/** The last agent of the page before. Agents are never deleted, so its row gives the place. */
+/** The last agent of the previous page. Agents are never deleted, so its row is always there. */
 export interface AgentCursor {
   agentId: string;
 }
 
-/** A provision begins, or begins again: `requested`, `failed` or `provisioning` → `provisioning`. */
+/** A provision or its next attempt begins: `requested`, `failed` or `provisioning` → `provisioning`. */
 export async function beginProvision(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
 }
 
-/** Where a provision stands; shown on the agent. No effect once the agent is no longer being provisioned. */
+/** Records a provision's step on the agent. No effect unless the agent is being provisioned. */
 export async function setAgentStep(trx: Transaction, agentId: string, step: AgentStep): Promise<void> {
   await trx
     .updateTable('agents')
@@ -128,7 +128,7 @@ export async function setAgentStep(trx: Transaction, agentId: string, step: Agen
     .execute();
 }
 
-/** A provision has succeeded: `provisioning` → `running`, with the stack's outputs. @throws ConflictError */
+/** A provision has succeeded: `provisioning` → `running`, with its outputs. @throws ConflictError */
 export async function markRunning(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
   await move(trx, agentId, { by: 'provision succeeds' }, columns);
@@ -140,14 +140,14 @@ export async function markFailed(trx: Transaction, agentId: string, error: strin
   await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
 }
 
-/** Why what a failed provision has made is still there, and may be billed. No effect in other states. */
+/** Records why a failed provision's resources still exist, and may be billed. No effect in other states. */
 export async function recordRollbackFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
 /**
- * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit
- * nothing. The next provision makes new ones.
+ * Everything billed of a failed agent is gone. Its addresses and keys are cleared, since they belong to nothing; the
+ * next provision makes new ones.
  */
 export async function markRolledBack(trx: Transaction, agentId: string): Promise<void> {
   await trx
@@ -158,7 +158,7 @@ export async function markRolledBack(trx: Transaction, agentId: string): Promise
     .execute();
 }
 
-/** What a refresh found: the outputs as they are now and whether the health address answered. The status stays. */
+/** Records the outputs and the health that a refresh found. The status stays. */
 export async function recordRefresh(
   trx: Transaction,
   agentId: string,
@@ -171,7 +171,7 @@ export async function recordRefresh(
     .execute();
 }
 
-/** A refresh found the server gone or silent. The status stays; the health and the reason are shown. */
+/** Records that the server is gone or silent, and why. The status stays. */
 export async function recordUnhealthy(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
@@ -180,12 +180,12 @@ export async function recordUnhealthy(trx: Transaction, agentId: string, error: 
     .execute();
 }
 
-/** A destroy is asked for: any live state → `destroying`. @throws ConflictError */
+/** A destroy is requested: any state but `destroyed` → `destroying`. @throws ConflictError */
 export async function markDestroying(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'destroy is requested' }, { step: null });
 }
 
-/** Why a destroy has not succeeded yet; the agent stays `destroying` and the operation is tried again. */
+/** Records why a destroy has not succeeded yet; the agent stays `destroying`, and the operation is retried. */
 export async function recordDestroyFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
@@ -195,14 +195,17 @@ export async function recordDestroyFailure(trx: Transaction, agentId: string, er
     .execute();
 }
 
-/** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
+/**
+ * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Its secrets and inputs are deleted.
+ * @throws ConflictError
+ */
 export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
   const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
 }
 
 /**
- * Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first.
+ * Records the stack's inputs before the stack is touched: nothing is created that no row names.
  * @throws ConflictError for a join name that belongs to another agent
  */
 export async function recordInputs(

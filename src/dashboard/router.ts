@@ -140,7 +140,7 @@ function showStatus(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    // The address opens the page: it must not go on to any other.
+    // The URL grants access, so it must not leak to other sites.
     response.set({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
     const { token } = request.query;
     const agentId = parseAgentId(request.params.agentId);

@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 import { createLoginFence, type Fence, noFence } from './fence.ts';
 import { createPostgresStateStore, passiveStateStore, type StateStore } from './state-store.ts';
 
-/** What is done with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
+/** Access to Pulumi's state besides its CLI; only a Postgres backend has it. */
 export interface PulumiState {
   state: StateStore;
   fence: Fence;
@@ -19,7 +19,7 @@ export async function openPulumiState(backendUrl: Secret, log: Log): Promise<Pul
   return { state, fence: await createLoginFence({ pool, backendUrl, log }), close: () => pool.end() };
 }
 
-/** The store alone, as the login that the address names sees it: what an attempt on a runner has. */
+/** The store alone, with the address's own login: what an attempt on a GitHub runner has. */
 export function openStateStore(backendUrl: Secret) {
   if (!isPostgres(backendUrl)) return { state: passiveStateStore, pool: undefined };
   const database = decodeURIComponent(new URL(backendUrl.reveal()).pathname.slice(1));

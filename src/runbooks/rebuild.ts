@@ -12,7 +12,7 @@ import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';
 import { untilRebuildable } from './steps/rebuildable.ts';
 import { assertHeld, clearPending, removeDevices, removeKeys, withLockRecovery } from './steps/recovery.ts';
-import { restoreMarks } from './steps/server-marks.ts';
+import { restoreAttributes } from './steps/server-attributes.ts';
 
 interface Prepared {
   inputs: AgentInputs;
@@ -34,7 +34,7 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
     const server = await lookUpServer(deps.hetzner, run.agent);
     if (server !== undefined) {
       await untilRebuildable(deps, run, server);
-      await restoreMarks(deps, run, server);
+      await restoreAttributes(deps, run, server);
     }
     const prepared = await prepare(deps, run);
     const exists = await recover(deps, run, server);

@@ -10,7 +10,7 @@ import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import type { PowerDeps } from './steps/power.ts';
 import { type Clouds, clearPending, withLockRecovery } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];

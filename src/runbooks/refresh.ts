@@ -5,7 +5,7 @@ import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './steps/device.ts';
 import { recordedServer } from './steps/own-server.ts';
 import { bringUpToDate, type Clouds } from './steps/recovery.ts';
-import { restoreMarks } from './steps/server-marks.ts';
+import { restoreAttributes } from './steps/server-attributes.ts';
 
 export interface RefreshDeps extends Clouds {
   executor: StackEngine;
@@ -19,7 +19,7 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     run.step('refreshing');
     // Before the state is brought up to date: it is to know the server as it should be.
     const found = await recordedServer(deps.hetzner, agent);
-    const unmended = found && (await restoreMarks(deps, run, found));
+    const unmended = found && (await restoreAttributes(deps, run, found));
     await bringUpToDate(deps.executor, run);
     const server = await recordedServer(deps.hetzner, agent);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };

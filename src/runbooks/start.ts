@@ -4,7 +4,7 @@ import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { type PowerDeps, switchOn } from './steps/power.ts';
 import { bringUpToDate, type Clouds } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];

@@ -6,8 +6,9 @@ const STRIPE_API = 'https://api.stripe.com';
 const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
 
 /**
- * The id of the account that a key belongs to, `acct_…`: one for secret and restricted keys alike.
- * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask; RetryableError where no usable answer came
+ * The id of the account that a key belongs to, `acct_…`; the same for secret and restricted keys.
+ * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask; RetryableError where no usable
+ * answer came
  * @see https://docs.stripe.com/api/accounts
  */
 export async function readStripeAccount({
@@ -26,8 +27,8 @@ export async function readStripeAccount({
 }
 
 /**
- * What a key itself says of its account: `live` or `test`, and the characters after the prefix that all keys of an account share. For where
- * Stripe cannot be asked.
+ * What a key itself says of its account, for when Stripe cannot be asked: `live` or `test`, and the characters after the
+ * prefix that all keys of an account share.
  */
 export function accountInKey(secretKey: Secret): { mode: 'live' | 'test'; text: string } {
   const [, mode, rest] = /^[rs]k_(live|test)_(.*)$/s.exec(secretKey.reveal()) ?? [];

@@ -127,7 +127,7 @@ it('waits for plugins that are missing, and goes on by itself when they are inst
   await running.untilOperation('plugins-1', ({ status }) => status === 'succeeded', 90);
 }, 240_000);
 
-it('without a place on the tailnet no server is made that nobody could reach', async ({ skip }) => {
+it('without a node on the tailnet no server is made that nobody could reach', async ({ skip }) => {
   skip(locateOnHost(process.env.PATH, undefined) !== undefined, 'a tailscaled is installed here');
   // Addresses behind which nobody looks for a sandbox: agents are reached as in live mode.
   const { hcloudEndpoint, tailscaleBaseUrl } = sandbox.connection;
@@ -135,7 +135,7 @@ it('without a place on the tailnet no server is made that nobody could reach', a
     HCLOUD_ENDPOINT: `${hcloudEndpoint}/.`,
     TAILSCALE_BASE_URL: `${tailscaleBaseUrl}/.`,
   });
-  expect(running.said()).toMatch(/ {2}- tailnet: .*no place on the tailnet.*\n.*Install tailscale/);
+  expect(running.said()).toMatch(/ {2}- tailnet: .*cannot reach the tailnet.*\n.*Install tailscale/);
   expect((await running.deliver(order('no-place-1'))).status).toBe(200);
   const waiting = await running.untilOperation('no-place-1', ({ error }) => error !== null);
   expect(waiting).toMatchObject({ status: 'queued', attempt: 0 });

@@ -20,7 +20,7 @@ export interface RunOptions {
   onProgress: (progress: Progress) => void;
 }
 
-/** How long a cancelled run may take to finish the resource under way before it is ended. */
+/** How long a cancelled run may take to finish its current resource before it is killed. */
 const CANCEL_GRACE_SECONDS = 15;
 const START_TIMEOUT_SECONDS = 60;
 
@@ -74,14 +74,14 @@ export class EngineProcess {
     }
   }
 
-  /** @throws one of our errors; LostError where the process died under the run. */
+  /** @throws one of our errors; LostError where the process died during the run. */
   async run(task: StackTask, { signal: abort, lease, onProgress }: RunOptions): Promise<StackResult> {
     await this.#ready;
     abort.throwIfAborted();
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      // Whoever has lost the lease must be gone at once; a person's cancellation lets the resource under way finish.
+      // A lost lease kills at once; a cancellation lets the current resource finish.
       if (abort.reason instanceof LostError) this.#kill();
       else this.#send({ type: 'cancel' });
       killTimer = setTimeout(() => this.#kill(), CANCEL_GRACE_SECONDS * 1000);

@@ -15,14 +15,14 @@ export type StackWork =
   | { verb: 'renew-key'; program: StackProgram }
   | { verb: 'refresh' | 'destroy' | 'unlock' };
 
-/** What a run tells while it goes on. */
+/** What a run reports while it goes on. */
 export type Progress = ResourceProgress | { kind: 'diagnostic'; severity: string; message: string };
 
 export interface ResourceProgress {
   kind: 'resource';
   phase: 'begins' | 'done' | 'failed';
   operation: string;
-  /** What of an agent it is, where an operation's steps follow it. */
+  /** The agent's part that it is, if an operation's steps depend on it. */
   part?: 'server' | 'configuration';
   /** As Pulumi names it. */
   type: string;
@@ -31,11 +31,11 @@ export interface ResourceProgress {
 
 export interface StackResult {
   outputs: Record<string, unknown>;
-  /** What a server that is about to be installed anew is to be told; it holds secrets. Of `renew-key` only. */
+  /** The user data for a reinstallation; it holds secrets. Of `renew-key` only. */
   userData?: string;
-  /** Resources by what was done to them, e.g. `{create: 4, same: 1}`. */
+  /** Number of resources by operation, e.g. `{create: 4, same: 1}`. */
   changes: Record<string, number>;
-  /** Child processes of the Pulumi CLI that the run took. */
+  /** How many processes of the Pulumi CLI the run started. */
   processes: number;
 }
 

@@ -12,13 +12,13 @@ import type { Progress, StackResult, StackTask } from './messages.ts';
 export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
-  /** Module that serves the providers inside this process, a `ProviderModule`; unset: the CLI finds plugins by itself. */
+  /** A `ProviderModule` that serves the providers in this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
-  /** Where each run has a work folder of its own; unset: the system's temporary folder. */
+  /** Where each run gets its own work folder; unset: the system's temporary folder. */
   workDir?: string;
 }
 
-/** What sandbox/providers/host.ts offers: providers inside this process. */
+/** What sandbox/providers/host.ts exports: providers in this process. */
 export interface ProviderModule {
   startProviderHost(options: {
     environment: Record<string, string>;
@@ -40,8 +40,8 @@ export interface PulumiSdk {
 const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
 
 /**
- * The lean way to use the Automation API: one CLI process per run (two where the stack is new). The program's own process
- * gives the outputs, so `stack output` and `stack history` are not asked; the stack is named on every call, so it is not selected.
+ * Uses the Automation API with one CLI process per run (two for a new stack). The outputs come from the program, which runs
+ * in this process, so `stack output` and `stack history` are not called. Every call names the stack, so none is selected.
  */
 export async function openSdk(
   settings: EngineSettings,
@@ -75,8 +75,8 @@ export async function openSdk(
 }
 
 /**
- * The providers are there for one task: their ports close with it, and its credentials are forgotten. The CLI's own ports tell no
- * callers apart, so its word is not enough to run any command but the one in the stack's program.
+ * The providers live for one task: their ports and credentials go with it. The CLI's ports do not authenticate callers, so
+ * no command runs but the one in the stack's program.
  */
 export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>) => ({
   environment,
@@ -117,7 +117,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   return { ...captured, changes, processes: context.command.count() };
 }
 
-/** The official plugins say every error twice, in two frames. */
+/** The official plugins report every error twice, in two frames. */
 function createRepetitionCheck(): (progress: Progress) => boolean {
   const errors = new Set<string>();
   return (progress) => {
@@ -130,15 +130,15 @@ function createRepetitionCheck(): (progress: Progress) => boolean {
 
 type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 
-/** The SDK wants a program for every stack; a refresh, a destroy and an unlock do not run it. */
+/** The SDK needs a program for every stack; refresh, destroy and unlock do not run it. */
 const nothing = async () => ({});
 
-/** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
+/** The stack's program, which runs in this process and also captures its resolved outputs. */
 function capturingProgram(
   task: Extract<StackTask, { program: StackProgram }>,
   captured: Captured,
 ): () => Promise<Record<string, unknown>> {
-  // It holds secrets: it leaves this process only where it is what was asked for.
+  // It holds secrets, so it leaves this process only where the task asks for it.
   const tellUserData = (userData: string) => {
     captured.userData = userData;
   };
@@ -153,7 +153,7 @@ function capturingProgram(
 }
 
 async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<Stack> {
-  // Every call names the stack; selecting it would cost a process and change nothing.
+  // Every call names the stack; selecting it would only cost a process.
   workspace.selectStack = async () => {};
   if (task.verb === 'up' && task.mayBeNew) {
     try {
@@ -165,7 +165,7 @@ async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<St
   return lean(await Stack.select(task.stackName, workspace));
 }
 
-/** Without the processes that the SDK starts after each run to read what we already have. */
+/** Skips the processes that the SDK starts after each run to read what we already have. */
 function lean(stack: Stack): Stack {
   stack.outputs = async () => ({});
   stack.info = async () => undefined;
@@ -187,7 +187,7 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
       return;
     case 'destroy':
       try {
-        // A server that is already gone would fail the delete; a refresh first finds that out.
+        // Deleting a server that is already gone fails, so refresh first.
         await stack.destroy({ ...options, refresh: true });
       } catch (error) {
         if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
@@ -203,14 +203,14 @@ const keyUrn = (stackName: string) =>
   `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
 
 type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
-/** The SDK hides `run` from its types, though every workspace calls it. */
+/** The SDK's types hide `run`, though every workspace calls it. */
 type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
 /**
- * The same command, counting the processes it starts. A destroy takes the emptied stack away in the same process. A new stack is not
- * selected: the CLI would note that in its home folder, a file for each temporary work folder, with the backend's address and the
- * password in it.
+ * The same command, which also counts its processes. A destroy removes the emptied stack in the same process. A new stack
+ * is not selected: for each temporary work folder the CLI would leave a file in its home folder that holds the backend's
+ * address and password.
  */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;
@@ -222,7 +222,7 @@ function countingCommand(command: PulumiCommand): CountingCommand {
 }
 
 function extraOptions([verb, subverb]: string[]): string[] {
-  // Plugins are served by this process or were installed beforehand: looking for them before each run is for nothing.
+  // Plugins are served by this process or already installed, so the CLI need not look for them.
   if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
   if (verb === 'up' || verb === 'refresh') return ['--skip-plugin-pre-install'];
   return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];

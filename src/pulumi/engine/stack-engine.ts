@@ -12,7 +12,7 @@ import type { EnginePool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
 import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
-/** What the engine needs to know of the attempt for which it works. */
+/** What the engine needs to know of its attempt. */
 export interface EngineAttempt {
   operation: { operation_id: string; attempt: number };
   signal: AbortSignal;
@@ -21,7 +21,7 @@ export interface EngineAttempt {
   log(line: string): void;
 }
 
-/** The keys that the configuration run is given. */
+/** The keys for the configuration run. */
 export interface ConfigureKeys {
   sshPrivateKey: string;
   hostPublicKey: string;
@@ -37,13 +37,13 @@ export interface StackEngine {
     options: { mayBeNew: boolean; keys?: ConfigureKeys; onProgress?: (progress: Progress) => void },
   ): Promise<StackResult>;
   /**
-   * Makes the tailnet key of the inputs' generation and touches nothing else of a stack that is there.
-   * @returns what the server is to be told when it is installed anew.
+   * Makes the tailnet key of the inputs' generation and touches nothing else of an existing stack.
+   * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
   /** Updates the state from the clouds and clears pending creates of a killed run. @throws StackNotFoundError */
   refresh(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
-  /** Deletes the stack's resources, then the stack itself. A stack that is not there is fine. */
+  /** Deletes the stack's resources, then the stack itself. A missing stack is fine. */
   destroy(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
   /** Removes the lock that a dead process left. */
   unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
@@ -62,9 +62,9 @@ export interface StackEngineSettings {
     proxyCommand?: string | undefined;
     ansibleBin: string | undefined;
     timeoutSeconds: number;
-    /** Folder for the log of each run, a file an attempt. */
+    /** Folder for the log files, one per attempt. */
     logDir: string;
-    /** What says what an agent is (src/config/software.ts). */
+    /** The agent's own software (src/config/software.ts). */
     software: Record<string, string>;
   };
 }
@@ -102,7 +102,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   };
 }
 
-/** Runs a task in the pool, with what all of an attempt's tasks share. */
+/** Runs a task in the pool, with what all tasks of an attempt share. */
 function createRun(settings: StackEngineSettings) {
   return async (
     attempt: EngineAttempt,
@@ -127,13 +127,13 @@ function createRun(settings: StackEngineSettings) {
         onProgress?.(progress);
       },
     });
-    // A longer history than wanted is no reason to fail what has succeeded; the next run prunes it.
+    // A history that is too long must not fail a run that has succeeded; the next run prunes it.
     await settings.state.prune(stackName).catch(() => {});
     return result;
   };
 }
 
-/** An agent's stack begins as its foundation's does, without a process for `stack init`. */
+/** Creates an agent's stack with its foundation's salt, without a process for `stack init`. */
 async function makeAgentStack(state: StateStore, program: StackProgram): Promise<boolean> {
   if (program.stack !== 'agent') return false;
   return state.makeEmpty(toStackName(program), foundationName(program.inputs.project));
@@ -150,7 +150,7 @@ function toStackName(program: StackProgram): string {
     : foundationName(program.inputs.project);
 }
 
-/** What the configuration script reads (ansible/configure): by environment, so that no secret is an argument or in the state. */
+/** What ansible/configure reads. It is in the environment, so that no secret is an argument or in the state. */
 export function configureEnvironment(
   configure: StackEngineSettings['configure'],
   attempt: { operation: { operation_id: string; attempt: number } },
@@ -175,7 +175,7 @@ function logFile(
   return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
-/** The server shows its first host key until the first run has replaced it, so both are known. */
+/** The server shows its first host key until the first run replaces it, so both are known. */
 function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
   return {
     AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,

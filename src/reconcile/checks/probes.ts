@@ -2,7 +2,7 @@ import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import { HttpError, RefusedError } from '../../http-client/request.ts';
 import type { OperationKind } from '../../operations/states.ts';
-import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
+import { findPlugins, type PluginLocations } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
 import { readStripeAccount } from '../../stripe/account.ts';
 import type { TailnetNode } from '../../tailnet/node.ts';
@@ -79,7 +79,7 @@ export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe
       if (node === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
       if (node === undefined)
         throw new MisconfiguredError(
-          'this worker has no node on the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
+          'this worker cannot reach the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
           INSTALL_CURE,
         );
       if (await node.isUp()) return 'this worker is on the tailnet';
@@ -88,7 +88,7 @@ export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe
   };
 }
 
-export function pluginsProbe(places: PluginPlaces): Probe {
+export function pluginsProbe(places: PluginLocations): Probe {
   return {
     name: 'plugins',
     blocks: everything,

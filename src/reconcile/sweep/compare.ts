@@ -8,8 +8,7 @@ import { isIncomplete } from './servers.ts';
 const KEEP: Verdict = { action: 'keep' };
 
 /**
- * What does not fit together between the clouds and the rows, devices having been given to their agents.
- * Nothing is said of what fits.
+ * Finds what does not match between the clouds and the rows, after devices have been attributed to their agents.
  */
 export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
   const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
@@ -42,14 +41,14 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 }
 
 /**
- * What is to be done about one resource. `ownListed`: the live agent's own resource of this kind was seen too, so that this one is
- * known to be superfluous.
+ * Decides what to do about one resource. `ownListed`: the live agent's own resource of this kind was listed too, so this one
+ * is superfluous.
  */
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
-  // The service gives each its agent's name, which is unique in a project: another one only carries a label,
-  // as anybody could have put it there.
+  // The service names each after its agent, and names are unique in a project. Another name means that only the label is
+  // ours, and anybody can set a label.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };
@@ -59,17 +58,17 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
-/** A live agent has another one of this kind. */
+/** The live agent has another resource of this kind. */
 function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
   if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
-  // Labels can be copied by anybody; the operation's id says that this service made it for this agent.
+  // Anybody can copy labels; the operation's id proves that this service made it for this agent.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && resource.operationId !== agent.operationId) return { action: 'report', reason: 'not-ours' };
   if (agent.lastBuildFailed || !ownListed) return { action: 'report', reason: 'own-unclear' };
   return { action: 'remove', reason: 'earlier-attempt' };
 }
 
-/** Whether it is what the live agent's row names. */
+/** Whether it is the resource that the live agent's row names. */
 export function isOwn(resource: Resource, agent: AgentView): boolean {
   switch (resource.kind) {
     case 'server':
@@ -98,7 +97,7 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
 
 const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${agentId}`;
 
-/** Live agents whose server the list should have held. It is a suspicion: a list read page by page can miss one. */
+/** Live agents whose server is missing from the list. Only a suspicion: a list read page by page can miss one. */
 function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
   if (serverRange === null) return [];
   const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));
@@ -110,7 +109,7 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
   });
 }
 
-/** A finding in a sentence. */
+/** A sentence about a finding. */
 export function explain(finding: Finding): string {
   if (finding.reason === 'server-incomplete')
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
@@ -127,7 +126,7 @@ export function explain(finding: Finding): string {
     case 'earlier-attempt':
       return `${name} is left from an earlier attempt on ${agent}`;
     case 'unknown-agent':
-      return `${name} carries our mark, but nobody knows ${finding.resource.agentId === null ? 'whose it is' : agent}`;
+      return `${name} carries our labels, but nobody knows ${finding.resource.agentId === null ? 'whose it is' : agent}`;
     case 'nothing-under-way':
       return `${name} belongs to ${agent}, which waits for an operation that does not exist`;
     case 'not-ours':

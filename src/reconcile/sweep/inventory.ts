@@ -23,13 +23,13 @@ export interface SweptClouds {
 
 export interface Inventory {
   cloud: CloudView;
-  /** Null: the lists were read to their ends. */
+  /** Where the next sweep continues; null: all lists are complete. */
   next: SweepCursor | null;
 }
 
 export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
 
-/** A server, an SSH key, a tailnet key, a device, and an access token for the tailnet. */
+/** Removals of a server, an SSH key, a tailnet key and a device, and an access token for the tailnet. */
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
 
 /**
@@ -108,7 +108,7 @@ function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView
   };
 }
 
-/** The same cursor after `removed` resources have gone from the pages before it: what follows has moved up. */
+/** The cursor after `removed` resources before it are gone, so that the rest has moved up. */
 export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
   return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
 }

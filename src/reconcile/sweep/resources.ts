@@ -1,9 +1,9 @@
-import { readMark } from '../../../stacks/labels.ts';
+import { readLabels } from '../../../stacks/labels.ts';
 import type { Server, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 
-/** Something at a cloud that carries this service's mark, with the agent that the mark names. */
+/** A resource at a cloud with this service's labels, and the agent that they name. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
@@ -16,7 +16,7 @@ interface ServerResource {
   operationId: string | null;
   deleting: boolean;
   /**
-   * The agent that its label names; `agentId` is that of the row that has recorded the server, where one has.
+   * The agent that its label names; `agentId` is that of the row with the server's id, if there is one.
    */
   labelledFor: string | null;
   firewallIds: number[];
@@ -24,11 +24,11 @@ interface ServerResource {
 
 export type ResourceKind = Resource['kind'];
 
-/** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
+/** Servers first: a running machine can use its keys and rejoin the tailnet. */
 export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
 
 export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
-  const { agentId, operationId } = readMark(labels);
+  const { agentId, operationId } = readLabels(labels);
   return {
     kind: 'server',
     id,
@@ -42,10 +42,10 @@ export function toServer({ id, name, labels, status, firewallIds }: Server): Res
 }
 
 export function toSshKey({ id, name, labels }: SshKey): Resource {
-  return { kind: 'ssh-key', id, name, ...readMark(labels) };
+  return { kind: 'ssh-key', id, name, ...readLabels(labels) };
 }
 
-/** A key that can still let a device in and is described as the stacks do it; undefined for any other: keys have no labels. */
+/** A valid key with a description as the stacks write it, since keys have no labels; undefined for any other. */
 export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
   const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
   if (agentId === undefined || invalid === true) return undefined;
@@ -53,7 +53,7 @@ export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Reso
 }
 
 /**
- * A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say.
+ * A device that joined with one of our keys; undefined for any other. Its hostname does not prove whose it is.
  */
 export function toDevice(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;
@@ -68,7 +68,7 @@ const KIND_NAMES: Record<ResourceKind, string> = {
   device: 'Tailnet device',
 };
 
-/** What a person calls it: `Server agent-7 (4711)`. */
+/** For people: `Server agent-7 (4711)`. */
 export function toName({ kind, name, id }: Resource): string {
   return `${KIND_NAMES[kind]} ${name} (${id})`;
 }

@@ -11,26 +11,26 @@ import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, reportGone } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
-import { type Removal, removeOfAgent } from './remove.ts';
+import { type Removal, removeFromAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
   database: Database;
-  /** Clients whose calls the watches count. */
+  /** Makes clients whose calls the watches count. */
   openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
   log: Log;
-  /** At most so many API calls a sweep. */
+  /** The most API calls of a sweep. */
   maxCalls?: number;
 }
 
 const MAX_CALLS = 400;
 
 /**
- * Compares what carries our mark at the clouds with the rows, by list calls: removes what belongs to no living agent, reports what it does not
- * understand, and touches nothing of an agent that something is under way for.
- * @throws what keeps it from going on; what it has done until then is written down.
+ * Compares the clouds' resources that have our labels with the rows, by list calls. Removes what belongs to no live agent,
+ * reports what is unclear, and touches nothing of an agent with an operation under way.
+ * @throws what ends it early; what it has done until then is recorded.
  */
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
   const before = await lastSweep(deps.database);
@@ -40,7 +40,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const known = new Set(before?.findings);
   const say: Say = (agentId, text) => {
     report.findings.push(text);
-    // What stays from sweep to sweep is logged once.
+    // A finding that persists over sweeps is logged once.
     if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
   };
   try {
@@ -56,7 +56,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   return report;
 }
 
-/** Tells a person what was found; `agentId` is null where nobody knows whose it is. */
+/** Reports a finding to people; `agentId` is null where the owner is unknown. */
 type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
@@ -116,7 +116,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
       postponed += ofAgent.length;
       continue;
     }
-    const outcomes = await removeOfAgent(deps, agentId, ofAgent);
+    const outcomes = await removeFromAgent(deps, agentId, ofAgent);
     for (const removal of outcomes.removed) {
       counts[removal.resource.kind] += 1;
       report.removed += 1;
@@ -132,8 +132,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
 }
 
 /**
- * Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is
- * short.
+ * Records the devices of agents from before devices were recorded; a few per sweep where the budget is short.
  */
 async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   for (const adoption of adoptions) {

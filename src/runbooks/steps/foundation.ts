@@ -15,8 +15,8 @@ export interface FoundationDeps {
 const INTERVAL_MS = 200;
 
 /**
- * The firewall that the project's agents share, made if it is not there.
- * Only one attempt at a time works on a project's foundation; the others wait for it, and succeed it if it is lost.
+ * Makes the firewall that the project's agents share, unless it exists. One attempt at a time works on a project's
+ * foundation; the others wait, and take over if it is lost.
  * @returns the firewall's id at Hetzner.
  */
 export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {
@@ -28,11 +28,11 @@ export async function ensureFoundation(deps: FoundationDeps, run: Run, project: 
     return isOurs ? makeFoundation(deps, run, inputs) : undefined;
   };
   const firewallId = await poll(ask, { intervalMs: INTERVAL_MS, signal: run.signal });
-  // Without a time limit, only an error ends the polling without an answer.
+  // Without a time limit, polling ends with an answer or an error.
   return firewallId!;
 }
 
-/** After a try that failed the firewall is looked for: one that somebody has deleted is made anew. */
+/** After a failed attempt, checks that the firewall has not been deleted. */
 async function stillThere(
   { hetzner }: FoundationDeps,
   run: Run,
@@ -49,7 +49,7 @@ async function makeFoundation(
   inputs: FoundationInputs,
 ): Promise<number> {
   run.log(`The project ${inputs.project} has no firewall yet: making its foundation`);
-  // One that an earlier try made and could not record is taken over.
+  // Adopt a firewall that an earlier attempt made and could not record.
   const firewall = await hetzner.findFirewall(firewallName(inputs.project));
   const program = {
     stack: 'foundation' as const,
@@ -57,7 +57,7 @@ async function makeFoundation(
     ...(firewall === undefined ? {} : { found: { firewallId: String(firewall.id) } }),
   };
   const stackName = foundationName(inputs.project);
-  // The state learns of a firewall that was deleted, and forgets what a killed try had begun to create.
+  // Tells the state of a deleted firewall, and clears what a killed attempt had begun to create.
   const exists = run.operation.attempt > 1 && (await clearPending(executor, run, stackName));
   const result = await withLockRecovery(executor, run, stackName, () =>
     executor.up(run, program, { mayBeNew: !exists }),

@@ -2,7 +2,7 @@ import { type StackOutputs, stackOutputsSchema } from '../../../stacks/outputs.t
 import { RetryableError } from '../../errors.ts';
 
 /**
- * A stack's outputs, checked: a run that succeeded without one of them has not made what it should.
+ * Checks a stack's outputs: a run that succeeded without one of them has not made what it should.
  * @throws RetryableError that says which are wrong
  */
 export function agentOutputs(values: Record<string, unknown>): StackOutputs {

@@ -3,10 +3,10 @@ import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
 import { poll } from '../../processes/poll.ts';
 import { assertHeld } from './recovery.ts';
-import type { MarksClient } from './server-marks.ts';
+import type { AttributesClient } from './server-attributes.ts';
 
 export interface PowerDeps {
-  hetzner: MarksClient & Pick<HetznerClient, 'powerOn' | 'shutDown' | 'powerOff'>;
+  hetzner: AttributesClient & Pick<HetznerClient, 'powerOn' | 'shutDown' | 'powerOff'>;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
 }
@@ -15,7 +15,7 @@ const SHUTDOWN_SECONDS = 60;
 const POWER_CUT_SECONDS = 30;
 const PAUSES = { intervalMs: 250, longestIntervalMs: 2_000 };
 
-/** Switches a server off: it is asked to shut down, and its power is cut where it has not done so in time. */
+/** Shuts a server down, and cuts its power where it has not shut down in time. */
 export async function switchOff(deps: PowerDeps, run: Run, { id, name, status }: Server): Promise<void> {
   if (status === 'off') return run.log(`${name} is switched off already`);
   const seconds = deps.shutdownSeconds ?? SHUTDOWN_SECONDS;
@@ -26,7 +26,7 @@ export async function switchOff(deps: PowerDeps, run: Run, { id, name, status }:
   await cutPower(deps, run, { id, name });
 }
 
-/** Cuts a server's power, whatever it is doing. */
+/** Cuts a server's power. */
 export async function cutPower(
   deps: PowerDeps,
   run: Run,
@@ -38,7 +38,7 @@ export async function cutPower(
   throw new RetryableError(`${name} is still on, though its power was cut ${POWER_CUT_SECONDS} s ago`);
 }
 
-/** Switches a server on that is not; what boots by itself by now is left to it. */
+/** Switches a server on, unless it is running or booting. */
 export async function switchOn(deps: PowerDeps, run: Run, { id, name }: Server): Promise<void> {
   const server = await deps.hetzner.getServer(id);
   if (server?.status === 'running' || server?.status === 'starting')

@@ -5,7 +5,7 @@ import { poll } from '../../processes/poll.ts';
 
 const WAIT_SECONDS = 60;
 const INTERVAL_MS = 1_000;
-/** In any other, Hetzner is at something. */
+/** In any other status, Hetzner is working on the server. */
 const AT_REST = new Set(['running', 'off']);
 
 /**

@@ -92,7 +92,7 @@ describe('tailscale', () => {
   });
 });
 
-describe('a place on the tailnet', () => {
+describe('a node on the tailnet', () => {
   test('one that is up is well; one that is down, and none at all, are told with their cures', async () => {
     expect(await runProbe(tailnetProbe({ isUp: async () => true }))).toMatchObject({ ok: true });
     expect(await runProbe(tailnetProbe({ isUp: async () => false }))).toMatchObject({

@@ -3,21 +3,20 @@ import type { Run } from '../../operations/attempt.ts';
 import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
 
-export type MarksClient = ServerLookup & Pick<HetznerClient, 'setServerLabels' | 'applyFirewall'>;
+export type AttributesClient = ServerLookup & Pick<HetznerClient, 'setServerLabels' | 'applyFirewall'>;
 
 /**
- * What an agent's own server should have and has not, e.g. since a console, or a tool of somebody's, has
- * changed it.
+ * What an agent's own server lacks, e.g. because somebody has changed it in Hetzner's console.
  */
-export interface MissingMarks {
-  /** Labels as they should be: ours, and whatever else is there; undefined where ours are right. */
+export interface MissingAttributes {
+  /** All labels that it should have, foreign ones included; undefined where ours are complete. */
   labels: Record<string, string> | undefined;
-  /** The shared firewall, where the server is not under it. */
+  /** The shared firewall, where it is not applied to the server. */
   firewallId: number | undefined;
 }
 
-/** undefined where nothing is missing. */
-export function missingMarks(server: Server, agent: Owner): MissingMarks | undefined {
+/** Undefined where nothing is missing. */
+export function missingAttributes(server: Server, agent: Owner): MissingAttributes | undefined {
   const own = ownLabels(agent);
   const wrong = !isLabelled(server, agent.agent_id) || Object.keys(own).some((key) => !server.labels[key]);
   const firewallId = agent.inputs?.firewallId;
@@ -28,25 +27,25 @@ export function missingMarks(server: Server, agent: Owner): MissingMarks | undef
 }
 
 /**
- * The agent's server, found by what is recorded, with its labels and its firewall put back.
+ * Finds the agent's server, and restores its labels and its firewall.
  * @throws PermanentError where there is none.
  */
-export async function findServer(deps: { hetzner: MarksClient }, run: Run): Promise<Server> {
+export async function findServer(deps: { hetzner: AttributesClient }, run: Run): Promise<Server> {
   const server = await presentServer(deps.hetzner, run.agent);
-  await restoreMarks(deps, run, server);
+  await restoreAttributes(deps, run, server);
   return server;
 }
 
 /**
- * Puts back what the agent's own server has lost, and says so. What others have labelled it with stays.
- * @returns what could not be put back, in a sentence for a person.
+ * Restores and logs what the agent's own server has lost; foreign labels stay.
+ * @returns a sentence for a person about what could not be restored.
  */
-export async function restoreMarks(
-  { hetzner }: { hetzner: MarksClient },
+export async function restoreAttributes(
+  { hetzner }: { hetzner: AttributesClient },
   run: Run,
   server: Server,
 ): Promise<string | undefined> {
-  const missing = missingMarks(server, run.agent);
+  const missing = missingAttributes(server, run.agent);
   if (missing === undefined) return undefined;
   const { labels, firewallId } = missing;
   assertHeld(run);
