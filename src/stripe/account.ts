@@ -1,14 +1,19 @@
 import { z } from 'zod';
-import { requestAs } from '../http-client/request.ts';
+import { PermanentError } from '../errors.ts';
+import { RefusedError, requestAs } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
 const STRIPE_API = 'https://api.stripe.com';
+/** The key is accepted, and may not read its account: a restricted key need not. */
+export class AccountHiddenError extends PermanentError {
+  override name = 'AccountHiddenError';
+}
+
 const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
 
 /**
  * The id of the account that a key belongs to, `acct_…`; the same for secret and restricted keys.
- * @throws PermanentError where Stripe refuses the key, or a restricted key may not ask; RetryableError where no usable
- * answer came
+ * @throws AccountHiddenError; PermanentError where Stripe refuses the key; RetryableError where no usable answer came
  * @see https://docs.stripe.com/api/accounts
  */
 export async function readStripeAccount({
@@ -18,12 +23,17 @@ export async function readStripeAccount({
   secretKey: Secret;
   apiUrl: string | undefined;
 }): Promise<string> {
-  const { id } = await requestAs(account, {
-    method: 'GET',
-    url: `${apiUrl ?? STRIPE_API}/v1/account`,
-    headers: { authorization: `Bearer ${secretKey.reveal()}` },
-  });
-  return id;
+  try {
+    const { id } = await requestAs(account, {
+      method: 'GET',
+      url: `${apiUrl ?? STRIPE_API}/v1/account`,
+      headers: { authorization: `Bearer ${secretKey.reveal()}` },
+    });
+    return id;
+  } catch (error) {
+    if (!(error instanceof RefusedError && error.status === 403)) throw error;
+    throw new AccountHiddenError(error.message, { cause: error });
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { TailscaleAccount } from '../config/accounts.ts';
+import { RetryableError } from '../errors.ts';
 import { parseAnswer } from '../http-client/answer.ts';
 import type { CallLimits, CallWatch } from '../http-client/exchange.ts';
 import { HttpError, requestAs, requestJson } from '../http-client/request.ts';
@@ -35,6 +36,7 @@ export interface TailscaleClient {
   setDeviceName(nodeId: string, label: string): Promise<void>;
   /** A device that is gone already is fine. */
   deleteDevice(nodeId: string): Promise<void>;
+  /** @throws UnknownTailnetError */
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
   /** Makes a key for one device, which needs no approval. @returns its secret, which is shown only once. */
@@ -78,7 +80,10 @@ export function createTailscaleClient(
       }
     },
     deleteDevice: async (nodeId) => void (await orMissing(remove(deviceUrl(nodeId)))),
-    listKeys: async () => (await get(z.object({ keys: z.array(key) }), `${tailnet}/keys?all=true`)).keys,
+    listKeys: async () => {
+      const url = `${tailnet}/keys?all=true`;
+      return (await get(z.object({ keys: z.array(key) }), url).catch(tailnetError)).keys;
+    },
     deleteKey: async (keyId) =>
       void (await orMissing(remove(`${tailnet}/keys/${encodeURIComponent(keyId)}`))),
   };
@@ -107,6 +112,16 @@ function createCalls(account: TailscaleAccount & CallLimits, base: string, watch
         timeoutSeconds,
       }),
   };
+}
+
+/** The credential is accepted, and the account's tailnet does not exist. */
+export class UnknownTailnetError extends RetryableError {
+  override name = 'UnknownTailnetError';
+}
+
+function tailnetError(error: unknown): never {
+  if (!(error instanceof HttpError && [400, 404].includes(error.status))) throw error;
+  throw new UnknownTailnetError(error.message, { cause: error });
 }
 
 /** The control server does not give a device this name: another has it. */

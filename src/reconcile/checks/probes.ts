@@ -1,13 +1,12 @@
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import { HttpError, RefusedError } from '../../http-client/request.ts';
 import type { OperationKind } from '../../operations/states.ts';
 import { findPlugins, type PluginLocations } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
-import { readStripeAccount } from '../../stripe/account.ts';
+import { AccountHiddenError, readStripeAccount } from '../../stripe/account.ts';
 import type { TailnetNode } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
-import type { TailscaleClient } from '../../tailscale/tailscale.ts';
+import { type TailscaleClient, UnknownTailnetError } from '../../tailscale/tailscale.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
 import { MisconfiguredError, type Probe } from './probe.ts';
 
@@ -47,7 +46,7 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
       try {
         await tailscale.listKeys();
       } catch (error) {
-        if (!(error instanceof HttpError && [400, 404].includes(error.status))) throw error;
+        if (!(error instanceof UnknownTailnetError)) throw error;
         throw new MisconfiguredError(
           error.message,
           'Set TAILSCALE_TAILNET to the tailnet’s name, or leave it out.',
@@ -115,8 +114,7 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
       try {
         return `the key belongs to ${await readStripeAccount(stripe)}`;
       } catch (error) {
-        // A restricted key need not be allowed to read the account.
-        if (!(error instanceof RefusedError && error.status === 403)) throw error;
+        if (!(error instanceof AccountHiddenError)) throw error;
         return 'the key is accepted; it may not say whose it is';
       }
     },
