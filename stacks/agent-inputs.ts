@@ -13,8 +13,8 @@ const line = z
 const publicKey = line.startsWith('ssh-ed25519 ');
 
 /**
- * The inputs of an agent's stack. All but the two secrets are kept in the agent's row (`agents.inputs`). Runners
- * send them too, so each is checked.
+ * The inputs of an agent's stack. All but the two secrets are kept in the agent's row (`agents.inputs`).
+ * Runners send them too, so each is checked.
  */
 export const agentInputsSchema = z.object({
   agentId: name,
@@ -37,8 +37,8 @@ export const agentInputsSchema = z.object({
   /** Raised when a new tailnet key is needed: after a lost create, a used or an expired key. */
   keyGeneration: z.int().min(1).max(999_999_999),
   /**
-   * The hostname under which the server joins the tailnet, for this generation alone. It cannot be guessed, so
-   * no other device can pose as this one. Unset in stacks made before there were such names.
+   * The hostname under which the server joins the tailnet, for this generation alone. It cannot be guessed,
+   * so no other device can pose as this one. Unset in stacks made before there were such names.
    */
   joinName: z
     .string()
@@ -47,7 +47,9 @@ export const agentInputsSchema = z.object({
   healthPort: z.int().min(1).max(65_535),
   /** Identifies the playbook; a new one configures the server again. */
   configurationVersion: line,
-  /** The operation (and attempt) that last asked for a configuration, whether or not the playbook has changed. */
+  /**
+   * The operation (and attempt) that last asked for a configuration, whether or not the playbook has changed.
+   */
   configuredBy: line.optional(),
   /** How long a new server may take to join the tailnet. */
   joinTimeoutSeconds: z.int().min(1).max(86_400),

@@ -52,7 +52,10 @@ export interface AgentStackOptions {
   tellUserData?: ((userData: string) => void) | undefined;
 }
 
-/** The stack's own provider, where the default one polls too often for the quota; the environment has its token. */
+/**
+ * The stack's own provider, where the default one polls too often for the quota; the environment has its
+ * token.
+ */
 function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOptions {
   return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
@@ -62,8 +65,8 @@ const KEY_EXPIRY_SECONDS = 3600;
 const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
 /**
- * Not ephemeral: an ephemeral device is removed while its server is stopped. A used key is invalid, which must not make the
- * provider create another.
+ * Not ephemeral: an ephemeral device is removed while its server is stopped. A used key is invalid, which
+ * must not make the provider create another.
  */
 function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
   return new TailnetKey(
@@ -138,9 +141,9 @@ function agentServer(
     },
     {
       ...hetzner,
-      // User data, keys and image matter only at creation; a newer one must not replace a customer's server. The
-      // service itself restores its labels and keeps foreign ones. Backups and protection are switched on by people: a
-      // refresh records them, and an update must not switch them off.
+      // User data, keys and image matter only at creation; a newer one must not replace a customer's server.
+      // The service itself restores its labels and keeps foreign ones. Backups and protection are switched on
+      // by people: a refresh records them, and an update must not switch them off.
       ignoreChanges: [
         'userData',
         'sshKeys',
@@ -166,7 +169,8 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
 const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
- * The name is the one that the device will be given. Its machine's hostname, which the machine can change, does not count.
+ * The name is the one that the device will be given. Its machine's hostname, which the machine can change,
+ * does not count.
  */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
@@ -182,8 +186,8 @@ function joinedDevice(inputs: AgentInputs, server: Server): Device {
 }
 
 /**
- * The Ansible run. The script's path, the private key, the log file and the time limit come from the process's environment,
- * so that the state contains neither secrets nor this host's paths.
+ * The Ansible run. The script's path, the private key, the log file and the time limit come from the
+ * process's environment, so that the state contains neither secrets nor this host's paths.
  */
 function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
   return new Command(

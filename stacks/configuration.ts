@@ -4,8 +4,8 @@ export const CONFIGURATION_COMMAND = 'exec "$AGENT_STACKS_CONFIGURE"';
 const ENVIRONMENT = ['AGENT_ID', 'AGENT_HOST', 'AGENT_HEALTH_PORT'];
 
 /**
- * Whether a command resource's inputs are those of an agent's configuration: this command alone, without other input, and
- * only with variables that the script checks.
+ * Whether a command resource's inputs are those of an agent's configuration: this command alone, without
+ * other input, and only with variables that the script checks.
  */
 export function isConfigurationCommand(inputs: Record<string, unknown>): boolean {
   const { create, update, delete: remove, interpreter, dir, stdin, environment } = inputs;

@@ -1,8 +1,9 @@
 import { createProgram, type StackProgram } from './program.ts';
 
 /**
- * The program that the plain Pulumi CLI runs (`main` in Pulumi.yaml). `npm run pulumi` passes the agent's recorded inputs in
- * AGENT_STACKS_PROGRAM: an environment variable and not an argument, since there are secrets among them.
+ * The program that the plain Pulumi CLI runs (`main` in Pulumi.yaml). `npm run pulumi` passes the agent's
+ * recorded inputs in AGENT_STACKS_PROGRAM: an environment variable and not an argument, since there are
+ * secrets among them.
  */
 export default async function program(): Promise<Record<string, unknown>> {
   const text = process.env.AGENT_STACKS_PROGRAM;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * What comes back from a cloud or a runner about an agent's server. It ends up in command lines, addresses and
- * pages, so each value must be what its name says. The columns hold the same rules (migration 0007).
+ * What comes back from a cloud or a runner about an agent's server. It ends up in command lines, addresses
+ * and pages, so each value must be what its name says. The columns hold the same rules (migration 0007).
  */
 
 /** Hetzner's ids are numbers, kept as text. */

@@ -2,7 +2,10 @@ import { agentStack } from './agent.ts';
 import { foundationStack } from './foundation.ts';
 import type { AgentInputs, AgentSecrets, FoundationInputs, FoundResources, KnownDevice } from './inputs.ts';
 
-/** All input of a stack's program as one value: the worker passes it, the plain CLI reads it from the environment. */
+/**
+ * All input of a stack's program as one value: the worker passes it, the plain CLI reads it from the
+ * environment.
+ */
 export type StackProgram =
   | AgentProgram
   | { stack: 'foundation'; inputs: FoundationInputs; found?: { firewallId?: string } };
@@ -17,8 +20,8 @@ export interface AgentProgram {
 }
 
 /**
- * The Pulumi program of a stack. `tellUserData` receives the server's user data, which is no output, since it holds
- * secrets.
+ * The Pulumi program of a stack. `tellUserData` receives the server's user data, which is no output, since it
+ * holds secrets.
  */
 export function createProgram(
   program: StackProgram,

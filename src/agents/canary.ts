@@ -8,8 +8,8 @@ const CANARY_TEXT = 'The passphrase is the right one.';
 const TRIED_AGENTS = 20;
 
 /**
- * Checks that the passphrase is the one that sealed this database's secrets: it must open a canary that the first start
- * sealed. Where an older version has left no canary, it must open one of the agents' keys.
+ * Checks that the passphrase is the one that sealed this database's secrets: it must open a canary that the
+ * first start sealed. Where an older version has left no canary, it must open one of the agents' keys.
  * @throws Error that says what to do.
  */
 export async function checkPassphrase(database: Database, vault: Vault): Promise<void> {

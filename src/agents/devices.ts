@@ -4,7 +4,8 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
 /**
- * Reserves a join name for the agent for good, so that a device that joins under it can be attributed at any time.
+ * Reserves a join name for the agent for good, so that a device that joins under it can be attributed at any
+ * time.
  * @throws ConflictError
  */
 export async function recordJoinName(

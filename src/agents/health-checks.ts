@@ -21,8 +21,9 @@ export interface ClaimedCheck {
 }
 
 /**
- * Claims agents whose check is due: only running ones without an active operation. The claim sets the time of the next
- * check, so that only one of several workers asks an agent; a worker that dies in between costs one check.
+ * Claims agents whose check is due: only running ones without an active operation. The claim sets the time of
+ * the next check, so that only one of several workers asks an agent; a worker that dies in between costs one
+ * check.
  */
 export async function claimHealthChecks(
   database: Database,
@@ -70,8 +71,8 @@ export async function recordAnswer(
 }
 
 /**
- * Records that the agent has not answered for `elapsedSeconds`. One lost answer proves little, so it is asked again soon;
- * it is unhealthy once it stays silent.
+ * Records that the agent has not answered for `elapsedSeconds`. One lost answer proves little, so it is asked
+ * again soon; it is unhealthy once it stays silent.
  * @returns whether it has become unhealthy now.
  */
 export async function recordSilence(

@@ -4,7 +4,10 @@ import { type AgentInputs, agentInputsSchema } from '../../stacks/agent-inputs.t
 /** What an agent's row knows of its stack's inputs. */
 export type RecordedInputs = Partial<AgentInputs>;
 
-/** A field that does not hold what it should counts as absent: one odd row must not keep its agent from being destroyed. */
+/**
+ * A field that does not hold what it should counts as absent: one odd row must not keep its agent from being
+ * destroyed.
+ */
 const recordedSchema = z.object(
   Object.fromEntries(
     Object.entries(agentInputsSchema.shape).map(([name, field]) => [

@@ -67,7 +67,9 @@ export async function forgetHealth(trx: Transaction, agentId: string): Promise<v
   await write(trx, agentId, { health: 'unknown' }, ['running', 'stopped']);
 }
 
-/** Records why an operation has failed; the state stays. `health`: of a running agent, until its next check. */
+/**
+ * Records why an operation has failed; the state stays. `health`: of a running agent, until its next check.
+ */
 export async function recordFailure(
   trx: Transaction,
   agentId: string,

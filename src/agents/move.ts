@@ -7,8 +7,8 @@ import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
 type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
- * Takes the edges of this name in the table of states.ts, and no others. With `orStays`, an agent that is already in the
- * target state stays there, and the columns are written.
+ * Takes the edges of this name in the table of states.ts, and no others. With `orStays`, an agent that is
+ * already in the target state stays there, and the columns are written.
  * @throws ConflictError where the agent is in another state.
  */
 export async function move(

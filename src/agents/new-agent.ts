@@ -12,7 +12,9 @@ export const agentIdSchema = text
   .regex(/^[a-z0-9](-?[a-z0-9])*$/, 'must be lower-case letters and digits, with single hyphens inside')
   .meta({ id: 'AgentId', example: 'agent-7' });
 
-/** Control characters (Postgres refuses NUL), line breaks, and marks that change the text direction of a page. */
+/**
+ * Control characters (Postgres refuses NUL), line breaks, and marks that change the text direction of a page.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 export const userIdSchema = text

@@ -23,7 +23,10 @@ const keysSchema = z.object({
 });
 export type AgentKeys = z.infer<typeof keysSchema>;
 
-/** Generates ed25519 pairs for the administration of an agent's server and for its host keys, in OpenSSH's formats. */
+/**
+ * Generates ed25519 pairs for the administration of an agent's server and for its host keys, in OpenSSH's
+ * formats.
+ */
 export function generateAgentKeys(agentId: string): AgentKeys {
   const ssh = generatePair(`agents ${agentId}`);
   const host = generatePair(`host ${agentId}`);
@@ -54,8 +57,8 @@ export interface Vault {
   /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
-   * The hostname under which a server with the tailnet key of this generation joins: the same for every attempt, and
-   * not to be guessed without the passphrase. A DNS label of 37 characters.
+   * The hostname under which a server with the tailnet key of this generation joins: the same for every
+   * attempt, and not to be guessed without the passphrase. A DNS label of 37 characters.
    */
   joinName(agentId: string, keyGeneration: number): string;
   /** Whether `open` would succeed. */
@@ -73,8 +76,8 @@ const SALT = 'agent-stacks agent secrets v1';
 const JOIN_NAME_BYTES = 16;
 
 /**
- * AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce, tag,
- * ciphertext.
+ * AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce,
+ * tag, ciphertext.
  */
 export function createVault(passphrase: Secret): Vault {
   const key = scryptSync(passphrase.reveal(), SALT, 32);

@@ -146,8 +146,8 @@ export async function recordRollbackFailure(trx: Transaction, agentId: string, e
 }
 
 /**
- * Everything billed of a failed agent is gone. Its addresses and keys are cleared, since they belong to nothing; the
- * next provision makes new ones.
+ * Everything billed of a failed agent is gone. Its addresses and keys are cleared, since they belong to
+ * nothing; the next provision makes new ones.
  */
 export async function markRolledBack(trx: Transaction, agentId: string): Promise<void> {
   await trx
@@ -185,7 +185,9 @@ export async function markDestroying(trx: Transaction, agentId: string): Promise
   await move(trx, agentId, { by: 'destroy is requested' }, { step: null });
 }
 
-/** Records why a destroy has not succeeded yet; the agent stays `destroying`, and the operation is retried. */
+/**
+ * Records why a destroy has not succeeded yet; the agent stays `destroying`, and the operation is retried.
+ */
 export async function recordDestroyFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
@@ -196,7 +198,8 @@ export async function recordDestroyFailure(trx: Transaction, agentId: string, er
 }
 
 /**
- * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Its secrets and inputs are deleted.
+ * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Its secrets and inputs are
+ * deleted.
  * @throws ConflictError
  */
 export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {

@@ -4,7 +4,10 @@ import type { NewAgent } from '../agents/store.ts';
 import { type Order, readCheckout } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 
-/** What an event means: an agent to provision, a paid order that a person must look at, or nothing for this service. */
+/**
+ * What an event means: an agent to provision, a paid order that a person must look at, or nothing for this
+ * service.
+ */
 export type BillingDecision =
   | { kind: 'provision'; order: Order; agent: NewAgent }
   | { kind: 'attention'; order: Order; reason: string }
@@ -22,8 +25,8 @@ const metadataSchema = z.object(
 );
 
 /**
- * What a signed Stripe event means for this service. Whether the agent's id is free is decided by the transaction that
- * writes it (record.ts).
+ * What a signed Stripe event means for this service. Whether the agent's id is free is decided by the
+ * transaction that writes it (record.ts).
  * @throws InvalidInputError for a checkout event whose object is no session.
  */
 export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDecision {

@@ -30,8 +30,9 @@ const OUTCOME_OF: Record<BillingDecision['kind'], StoredOutcome> = {
 };
 
 /**
- * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or none of
- * them. Copies of the event, and other events for the same checkout session, may arrive at the same time.
+ * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
+ * none of them. Copies of the event, and other events for the same checkout session, may arrive at the same
+ * time.
  * @throws InvalidInputError for a malformed event, and whatever the database throws.
  */
 export async function recordStripeEvent(

@@ -32,7 +32,10 @@ export interface Connections {
   accounts: Record<string, string>;
 }
 
-/** What it takes to carry operations out: the clouds, the state and the agents, without the service's database. */
+/**
+ * What it takes to carry operations out: the clouds, the state and the agents, without the service's
+ * database.
+ */
 export type EngineConnections = Pick<
   Connections,
   'pulumi' | 'hcloud' | 'tailscale' | 'machines' | 'networkUrl' | 'healthAddress' | 'providerHost'
@@ -67,8 +70,9 @@ export function liveConnections(config: LiveConfig): Connections {
     providerHost: undefined,
     checkoutUrl: undefined,
     accounts: {
-      // The first characters of a Stripe key identify the account and its mode. They stay when a key is rolled, and are the
-      // same for secret and restricted keys. (The prefix is that of secret keys, as in the first version.)
+      // The first characters of a Stripe key identify the account and its mode. They stay when a key is
+      // rolled, and are the same for secret and restricted keys. (The prefix is that of secret keys, as in
+      // the first version.)
       stripe: fingerprint(`sk_${mode}_${text}`),
       hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
       // Without a key the tailnet is not recorded; it is added once there is one.

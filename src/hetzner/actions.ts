@@ -6,7 +6,10 @@ import { type Polling, poll } from '../processes/poll.ts';
 import { type Call, HETZNER } from './calls.ts';
 import { ActionFailedError, afterBegun, LockedError } from './refusals.ts';
 
-/** What can be done to a server that exists. Each call returns when Hetzner says that its action has succeeded. */
+/**
+ * What can be done to a server that exists. Each call returns when Hetzner says that its action has
+ * succeeded.
+ */
 export interface ServerActions {
   powerOn(serverId: string, signal: AbortSignal): Promise<void>;
   /**
@@ -16,7 +19,9 @@ export interface ServerActions {
   shutDown(serverId: string, signal: AbortSignal): Promise<void>;
   /** Cuts the power. */
   powerOff(serverId: string, signal: AbortSignal): Promise<void>;
-  /** Reinstalls the disk and boots it with this user data; name, id and addresses stay. The old disk is lost. */
+  /**
+   * Reinstalls the disk and boots it with this user data; name, id and addresses stay. The old disk is lost.
+   */
   rebuild(serverId: string, system: { image: string; userData: string }, signal: AbortSignal): Promise<void>;
   /**
    * Puts a server under a firewall.

@@ -30,8 +30,8 @@ export function afterBegun(error: unknown): unknown {
 }
 
 /**
- * Whether Hetzner has certainly not done it. A call without an answer, or with a 5xx answer, may have been carried
- * out.
+ * Whether Hetzner has certainly not done it. A call without an answer, or with a 5xx answer, may have been
+ * carried out.
  */
 export function wasRefused(error: unknown): boolean {
   if (typeof error === 'object' && error !== null && begun.has(error)) return false;

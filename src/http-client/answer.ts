@@ -1,7 +1,10 @@
 import type { z } from 'zod';
 import { RetryableError } from '../errors.ts';
 
-/** How much of an answer is read: a page of 50 servers has about 150 KB, a tailnet of 1,000 devices about 1 MB. */
+/**
+ * How much of an answer is read: a page of 50 servers has about 150 KB, a tailnet of 1,000 devices about 1
+ * MB.
+ */
 export const ANSWER_BYTES = 8 * 1024 * 1024;
 const LONGEST_TEXT = 500;
 

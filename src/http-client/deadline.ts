@@ -8,9 +8,9 @@ export interface Deadline {
 }
 
 /**
- * Runs `work` and settles within `seconds`, or as soon as `signal` aborts, even if the work ignores its own signal: an
- * answer that never comes must not block the caller. The work's signal always aborts once this has settled, so that no
- * connection outlives the call.
+ * Runs `work` and settles within `seconds`, or as soon as `signal` aborts, even if the work ignores its own
+ * signal: an answer that never comes must not block the caller. The work's signal always aborts once this has
+ * settled, so that no connection outlives the call.
  * @throws RetryableError where the time is up; the signal's reason where it has aborted; whatever the work
  * throws
  */

@@ -36,8 +36,8 @@ const TIMEOUT_SECONDS = 20;
 const MOST_REDIRECTS = 3;
 
 /**
- * One HTTP call, bounded in time and size: it ends whatever the other side does. Follows redirects within the same origin
- * only.
+ * One HTTP call, bounded in time and size: it ends whatever the other side does. Follows redirects within the
+ * same origin only.
  * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch
  * throws
  */

@@ -8,11 +8,11 @@ const LONGEST_SECONDS = 3600;
 /**
  * How many seconds an answer asks to wait, from 1 to 3600; undefined where it does not.
  *
- * - 429, from any API; GitHub's 403 for its limits, which has `retry-after`, nothing left, or only says so: at least a
- *   minute.
+ * - 429, from any API; GitHub's 403 for its limits, which has `retry-after`, nothing left, or only says so:
+ *   at least a minute.
  * - `retry-after` in seconds or as a date, also with a 503.
- * - `x-ratelimit-reset` (GitHub): when the quota is available again. `ratelimit-reset` (Hetzner): when it is *full* again,
- *   for which a minute is enough.
+ * - `x-ratelimit-reset` (GitHub): when the quota is available again. `ratelimit-reset` (Hetzner): when it is
+ *   *full* again, for which a minute is enough.
  * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
  * @see https://docs.hetzner.cloud/reference/cloud#rate-limiting
  */

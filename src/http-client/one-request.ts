@@ -8,9 +8,10 @@ export type Begun = { response: IncomingMessage } | { socket: Socket; head: Buff
 const MOST_INFORMATION = 10;
 
 /**
- * Sends one HTTP request on its own connection. Settles once the answer's head arrives, the connection closes, or the
- * signal aborts. Node itself emits nothing for an unexpected upgrade or a silent close.
- * @returns the answer, whose body must be read or destroyed, or the connection where the other side has switched protocols.
+ * Sends one HTTP request on its own connection. Settles once the answer's head arrives, the connection
+ * closes, or the signal aborts. Node itself emits nothing for an unexpected upgrade or a silent close.
+ * @returns the answer, whose body must be read or destroyed, or the connection where the other side has
+ * switched protocols.
  */
 export function beginRequest(options: RequestOptions, body?: string): Promise<Begun> {
   return new Promise((resolve, reject) => {

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { poll } from './poll.ts';
 
 /**
- * Finds processes by a tag in their environment. Every descendant of an engine process carries it, also those (Ansible's
- * workers) that have left its process group and session. Linux only; elsewhere nothing is found.
+ * Finds processes by a tag in their environment. Every descendant of an engine process carries it, also those
+ * (Ansible's workers) that have left its process group and session. Linux only; elsewhere nothing is found.
  */
 export function findProcesses(matches: (environment: ReadonlyMap<string, string>) => boolean): number[] {
   return processIds().filter((pid) => {
@@ -35,7 +35,8 @@ function readEnvironment(pid: number): ReadonlyMap<string, string> | undefined {
 }
 
 /**
- * Kills processes and waits until they are gone. Scans repeatedly, since a process may start another while it is killed.
+ * Kills processes and waits until they are gone. Scans repeatedly, since a process may start another while it
+ * is killed.
  * @returns the ids that were killed.
  */
 export async function killProcesses(

@@ -8,14 +8,16 @@ export interface LeaseTimes {
   safetySeconds: number;
 }
 
-/** Ten chances to renew, and a fifth of the lease for a process group to end; a tenth is too short for that. */
+/**
+ * Ten chances to renew, and a fifth of the lease for a process group to end; a tenth is too short for that.
+ */
 export function leaseTimes(leaseSeconds: number): LeaseTimes {
   return { leaseSeconds, heartbeatSeconds: leaseSeconds / 10, safetySeconds: Math.max(3, leaseSeconds / 5) };
 }
 
 /**
- * How long an attempt may continue without hearing from the database. Whatever works for it ends itself at `until`,
- * before the next attempt may begin.
+ * How long an attempt may continue without hearing from the database. Whatever works for it ends itself at
+ * `until`, before the next attempt may begin.
  */
 export class Lease {
   #until: number;

@@ -1,7 +1,9 @@
 import { processIdentity } from './alive.mjs';
 import { killProcesses } from './find.ts';
 
-/** Environment variables that tag every process below a worker with its installation and its worker process. */
+/**
+ * Environment variables that tag every process below a worker with its installation and its worker process.
+ */
 export const INSTALLATION_TAG = 'AGENT_STACKS_INSTALLATION';
 export const WORKER_TAG = 'AGENT_STACKS_WORKER';
 
@@ -11,8 +13,8 @@ export function workerTag(): string {
 }
 
 /**
- * Kills what a killed worker of this installation has left running on this host: the Pulumi CLI, plugins, Ansible and
- * its children.
+ * Kills what a killed worker of this installation has left running on this host: the Pulumi CLI, plugins,
+ * Ansible and its children.
  * @returns the ids of the killed processes.
  */
 export function killOrphans(installation: string): Promise<number[]> {

@@ -11,8 +11,8 @@ const ESTABLISHED = '01';
 const LOOKS = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where that end is closed or its owner unknown.
- * Only established connections count: the kernel attributes closed ones to root. Linux only.
+ * The user who owns the other end of a loopback connection; undefined where that end is closed or its owner
+ * unknown. Only established connections count: the kernel attributes closed ones to root. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
   for (let look = 0; look < LOOKS; look += 1) {
@@ -24,8 +24,9 @@ export function peerUserId(ends: Ends): number | undefined {
 }
 
 /**
- * From now on this process serves only connections of its own user and of root, on all its ports; others are closed
- * before a byte is read. gRPC ports have no credentials, and loopback is open to every user of the host. Linux only.
+ * From now on this process serves only connections of its own user and of root, on all its ports; others are
+ * closed before a byte is read. gRPC ports have no credentials, and loopback is open to every user of the
+ * host. Linux only.
  */
 export function refuseOtherUsers(): void {
   if (process.platform !== 'linux') return;
@@ -39,7 +40,8 @@ export function refuseOtherUsers(): void {
 }
 
 /**
- * Matches both ends completely: one local port can belong to connections of several users to different addresses.
+ * Matches both ends completely: one local port can belong to connections of several users to different
+ * addresses.
  */
 function findRow(table: string, ends: Ends): string[] | undefined {
   const peer = `${addressOf(ends.remoteAddress)}:${port(ends.remotePort)}`;

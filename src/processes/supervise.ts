@@ -11,8 +11,8 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Starts something and keeps it running: restarts it when it ends unexpectedly, and backs off while that fails. The first
- * start is not retried.
+ * Starts something and keeps it running: restarts it when it ends unexpectedly, and backs off while that
+ * fails. The first start is not retried.
  */
 export async function supervise<T extends Running>(
   name: string,

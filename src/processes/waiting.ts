@@ -17,8 +17,8 @@ const FIRST_WORD_MS = 3_000;
 const NEXT_WORD_MS = 15_000;
 
 /**
- * Waits for a part of the start. Reports for what once it takes long, and why if `cause` knows. The signal ends the wait
- * at once, even if the work goes on.
+ * Waits for a part of the start. Reports for what once it takes long, and why if `cause` knows. The signal
+ * ends the wait at once, even if the work goes on.
  * @throws StoppedError
  */
 export async function waitFor<T>(

@@ -1,7 +1,7 @@
 /**
- * The providers' diagnostics without the frames that their frameworks add. terraform-plugin-framework reports every error
- * twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>: <detail>`. SDK v2 begins with a
- * location in its own source and repeats the cause in a list.
+ * The providers' diagnostics without the frames that their frameworks add. terraform-plugin-framework reports
+ * every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
+ * <detail>`. SDK v2 begins with a location in its own source and repeats the cause in a list.
  */
 
 const FRAMEWORK = /^\[ERROR\] /;
@@ -43,7 +43,8 @@ function withoutSdkFrame(text: string): string {
 const BEGINS = /^\s*error:\s*(.*)$/i;
 const BULLET = /^\s*\*\s*(.*)$/;
 /**
- * What ends a message of several lines: the next message, the next resource, the next part of the CLI's output.
+ * What ends a message of several lines: the next message, the next resource, the next part of the CLI's
+ * output.
  */
 const ENDS = /^\s*(error|warning|info):|^ {0,3}\S.*\):$|^[A-Z][a-z]+:$/i;
 

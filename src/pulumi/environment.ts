@@ -16,7 +16,8 @@ export function pulumiEnvironment(backend: {
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     PULUMI_DIY_BACKEND_NO_LEGACY_WARNING: 'true',
     PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS: 'true',
-    // `stack ls` hangs when its parallelism reaches the size of its connection pool, which is twice the cores.
+    // `stack ls` hangs when its parallelism reaches the size of its connection pool, which is twice the
+    // cores.
     PULUMI_DIY_BACKEND_PARALLEL: String(Math.max(1, availableParallelism() * 2 - 1)),
     // Work folders are temporary, so the salt of a stack's secrets comes from its state.
     PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: '1',

@@ -25,15 +25,15 @@ export class StackExistsError extends RetryableError {
 }
 
 /**
- * What a retry cannot help: refusals of a request's content or credential. The codes are the APIs' own, as the providers
- * print them.
+ * What a retry cannot help: refusals of a request's content or credential. The codes are the APIs' own, as
+ * the providers print them.
  */
 const PERMANENT =
   /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
 /**
- * Tailscale's client ends its messages with the status, e.g. of a refused credential, or of tags that the credential may
- * not assign.
+ * Tailscale's client ends its messages with the status, e.g. of a refused credential, or of tags that the
+ * credential may not assign.
  */
 const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
 
@@ -49,7 +49,10 @@ const STATE_AWAY =
 const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
-/** Translates a failed run to one of our errors. Nothing else reads the texts of the Pulumi CLI and its plugins. */
+/**
+ * Translates a failed run to one of our errors. Nothing else reads the texts of the Pulumi CLI and its
+ * plugins.
+ */
 export function pulumiError(cause: unknown): Error {
   const said = cause instanceof Error ? cause.message : String(cause);
   // A code on a line of its own reaches the patterns below through the summary.
@@ -61,7 +64,8 @@ export function pulumiError(cause: unknown): Error {
   if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
     return new PermanentError(summary(said), { cause });
-  // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the canceller.
+  // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the
+  // canceller.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('A process of the run was ended from outside', { cause });
   if (STATE_AWAY.test(text))
@@ -109,7 +113,8 @@ const UNANSWERED = /\b(GET|POST|PUT|PATCH|DELETE) "(https?:[^"\s]+)": (?!no answ
 const LONGEST_SUMMARY = 2_000;
 
 /**
- * What a person needs to know of a failed run: each error line of the diagnostics once, without the CLI's frame.
+ * What a person needs to know of a failed run: each error line of the diagnostics once, without the CLI's
+ * frame.
  */
 export function summary(text: string): string {
   const ours = inOurTerms(text);

@@ -12,14 +12,17 @@ export interface Entry {
 }
 
 /**
- * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A fence gives
- * every attempt its own login. Before an agent's next attempt begins, the earlier logins are dropped and their sessions
- * terminated: what they have not written by then, they can never write.
+ * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A
+ * fence gives every attempt its own login. Before an agent's next attempt begins, the earlier logins are
+ * dropped and their sessions terminated: what they have not written by then, they can never write.
  */
 export interface Fence {
   /** Whether each attempt has its own login. */
   readonly isHard: boolean;
-  /** Ends the sessions of the agent's earlier attempts, then creates this one's login. Default password: random. */
+  /**
+   * Ends the sessions of the agent's earlier attempts, then creates this one's login. Default password:
+   * random.
+   */
   enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
   /** Ends the sessions of one attempt, on whatever stack. */
   evict(attempt: { operationId: string; attempt: number }): Promise<void>;
@@ -31,7 +34,10 @@ export interface AttemptOfAgent {
   attempt: number;
 }
 
-/** For backends other than Postgres, and for logins that may not create others: only lease and lock protect the state. */
+/**
+ * For backends other than Postgres, and for logins that may not create others: only lease and lock protect
+ * the state.
+ */
 export function noFence(backendUrl: Secret): Fence {
   return {
     isHard: false,
@@ -40,7 +46,9 @@ export function noFence(backendUrl: Secret): Fence {
   };
 }
 
-/** Roles belong to the whole server; a hash of the database's name keeps installations apart that share one. */
+/**
+ * Roles belong to the whole server; a hash of the database's name keeps installations apart that share one.
+ */
 function roleNames(backendUrl: Secret): { owner: string; prefix: string } {
   const hash = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
   return { owner: `agent-stacks-state-${hash}`, prefix: `a:${hash}:` };
@@ -66,8 +74,8 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
 }
 
 /**
- * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts' logins are
- * members. Where the configured login may not do that, logs a warning and returns no fence.
+ * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts'
+ * logins are members. Where the configured login may not do that, logs a warning and returns no fence.
  */
 export async function createLoginFence({
   pool,

@@ -36,7 +36,8 @@ export function findPlugins(locations: PluginLocations): { missing: MissingPlugi
 const program = ({ name }: MissingPlugin) => `pulumi-resource-${name}`;
 
 /**
- * The CLI takes only the version that a stack's SDK asks for. An unfinished installation has a `.partial` file beside it.
+ * The CLI takes only the version that a stack's SDK asks for. An unfinished installation has a `.partial`
+ * file beside it.
  */
 function isInstalled(folder: string, plugin: MissingPlugin): boolean {
   const path = join(folder, `resource-${plugin.name}-v${plugin.version}`);

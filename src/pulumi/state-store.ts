@@ -10,7 +10,10 @@ export interface StateStore {
   makeEmpty(stackName: string, like: string): Promise<boolean>;
   /** Removes what the backend still has of a deleted stack: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
-  /** Removes all but the newest entries of a stack's history, so that an old agent costs no more than a new one. */
+  /**
+   * Removes all but the newest entries of a stack's history, so that an old agent costs no more than a new
+   * one.
+   */
   prune(stackName: string): Promise<void>;
 }
 
@@ -30,8 +33,9 @@ const checkpointSchema = z.object({
 });
 
 /**
- * For the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the keys are
- * `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so `like` is exact.
+ * For the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
+ * keys are `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so
+ * `like` is exact.
  */
 export function createPostgresStateStore(
   pool: pg.Pool,

@@ -13,7 +13,8 @@ const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
 
 /**
  * The id of the account that a key belongs to, `acct_…`; the same for secret and restricted keys.
- * @throws AccountHiddenError; PermanentError where Stripe refuses the key; RetryableError where no usable answer came
+ * @throws AccountHiddenError; PermanentError where Stripe refuses the key; RetryableError where no usable
+ * answer came
  * @see https://docs.stripe.com/api/accounts
  */
 export async function readStripeAccount({
@@ -37,8 +38,8 @@ export async function readStripeAccount({
 }
 
 /**
- * What a key itself says of its account, for when Stripe cannot be asked: `live` or `test`, and the characters after the
- * prefix that all keys of an account share.
+ * What a key itself says of its account, for when Stripe cannot be asked: `live` or `test`, and the
+ * characters after the prefix that all keys of an account share.
  */
 export function accountInKey(secretKey: Secret): { mode: 'live' | 'test'; text: string } {
   const [, mode, rest] = /^[rs]k_(live|test)_(.*)$/s.exec(secretKey.reveal()) ?? [];

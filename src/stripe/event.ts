@@ -15,8 +15,8 @@ const created = z.union([
 ]);
 
 /**
- * What identifies an event and says what it is about. Other fields that are missing, null or of another type count as
- * absent, so that no event is lost. A thin event (API v2) has no `data.object`.
+ * What identifies an event and says what it is about. Other fields that are missing, null or of another type
+ * count as absent, so that no event is lost. A thin event (API v2) has no `data.object`.
  */
 const eventSchema = z.object({
   id,

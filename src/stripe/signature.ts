@@ -5,7 +5,8 @@ import type { Secret } from '../secret.ts';
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Checks a `Stripe-Signature` header against the raw body with each secret (there are several while one is rolled).
+ * Checks a `Stripe-Signature` header against the raw body with each secret (there are several while one is
+ * rolled).
  * @returns the body's text, exactly as it was signed.
  * @throws InvalidInputError that says what is wrong with the signature.
  */

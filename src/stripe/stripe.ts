@@ -12,8 +12,8 @@ export interface StripeAccount extends CallLimits {
 }
 
 /**
- * Stripe's library over calls that are bounded in time and size. It retries nothing: the caller knows what a failure
- * costs. `askStripe` translates its errors to ours.
+ * Stripe's library over calls that are bounded in time and size. It retries nothing: the caller knows what a
+ * failure costs. `askStripe` translates its errors to ours.
  */
 export function createStripe({ secretKey, apiUrl, timeoutSeconds }: StripeAccount): Stripe {
   const api = apiUrl === undefined ? undefined : new URL(apiUrl);

@@ -23,8 +23,8 @@ const PAUSES = { intervalMs: 100, longestIntervalMs: 3_000 };
 export type Dial = (address: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /**
- * `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connections are made with `dial`
- * alone: outside the tailnet the same address is another machine, or none.
+ * `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connections are made with
+ * `dial` alone: outside the tailnet the same address is another machine, or none.
  */
 export function createHealthCheck(
   address: (tailnetIp: string) => string,

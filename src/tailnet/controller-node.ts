@@ -26,8 +26,9 @@ export interface NodeDeps {
 }
 
 /**
- * Opens the node through which this process reaches agents: the host's own tailscaled in live mode, else one that this
- * process runs. Undefined where machines are simulated, and where there is neither: then the host's own routes count.
+ * Opens the node through which this process reaches agents: the host's own tailscaled in live mode, else one
+ * that this process runs. Undefined where machines are simulated, and where there is neither: then the host's
+ * own routes count.
  */
 export async function openControllerNode(deps: NodeDeps): Promise<TailnetNode | undefined> {
   const { config, connections, log } = deps;
@@ -44,8 +45,8 @@ export async function openControllerNode(deps: NodeDeps): Promise<TailnetNode | 
 }
 
 /**
- * Processes of one DATA_DIR take numbered slots, the lowest free one first, so that each start finds an existing
- * device.
+ * Processes of one DATA_DIR take numbered slots, the lowest free one first, so that each start finds an
+ * existing device.
  */
 async function openClaimedNode(
   { config, connections, tags, log }: NodeDeps,
@@ -89,8 +90,8 @@ async function openClaimedNode(
 const deviceFile = (stateDir: string) => join(stateDir, 'device-id');
 
 /**
- * The id of the node's device when it was last on the tailnet; kept apart from tailscaled's state, which may be
- * lost or deleted.
+ * The id of the node's device when it was last on the tailnet; kept apart from tailscaled's state, which may
+ * be lost or deleted.
  */
 function readDevice(stateDir: string): string | undefined {
   try {
@@ -124,7 +125,9 @@ function controllerName(dataDir: string, number: number): string {
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = 'tailscaled.sock';
 
-/** The tailscaled's socket: in its state folder, or where that path is too long in a temporary folder of ours. */
+/**
+ * The tailscaled's socket: in its state folder, or where that path is too long in a temporary folder of ours.
+ */
 export function socketIn(stateDir: string): string {
   const path = join(stateDir, SOCKET_NAME);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;

@@ -11,7 +11,9 @@ const status = z.object({
   BackendState: z.string(),
   /** Whether it holds the key of a present or former device. */
   HaveNodeKey: z.boolean().optional(),
-  /** Whether the whole host is on the tailnet through a network interface; else only dialled connections are. */
+  /**
+   * Whether the whole host is on the tailnet through a network interface; else only dialled connections are.
+   */
   TUN: z.boolean().optional(),
   Self: z
     .object({ ID: z.string(), HostName: z.string(), TailscaleIPs: z.array(z.string()).nullish() })
@@ -27,7 +29,9 @@ export interface Joining {
   loginServer: string | undefined;
 }
 
-/** A running tailscaled, through its unix socket: what the `tailscale` command does, without its processes. */
+/**
+ * A running tailscaled, through its unix socket: what the `tailscale` command does, without its processes.
+ */
 export interface LocalApi {
   status(): Promise<TailscaledStatus>;
   join(joining: Joining): Promise<void>;
@@ -100,7 +104,8 @@ async function dial(socketPath: string, { address, port, signal }: Dialling): Pr
       return begun.socket;
     }
     const { response } = begun;
-    // 200 means "dial it yourself": it is no tailnet address, and outside the tailnet it is another machine's.
+    // 200 means "dial it yourself": it is no tailnet address, and outside the tailnet it is another
+    // machine's.
     if (response.statusCode === 200) {
       response.destroy();
       throw new Error('there is no such device');

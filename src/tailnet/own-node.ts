@@ -18,7 +18,8 @@ export interface OwnNodeOptions extends TailscaledOptions {
   /** Makes a key for one device of this name, tagged as a controller. */
   makeKey(hostname: string): Promise<Secret>;
   /**
-   * Whether the tailnet still knows this device. A tailscaled whose device was removed may take long to notice.
+   * Whether the tailnet still knows this device. A tailscaled whose device was removed may take long to
+   * notice.
    */
   isKnown(deviceId: string): Promise<boolean>;
   /** Called now and then with the id of this node's device. */
@@ -41,8 +42,8 @@ const LONGEST_PAUSE_MS = 30_000;
 const JOIN_TIMEOUT_MS = 30_000;
 
 /**
- * Keeps a tailscaled of our own running and on the tailnet. It is restarted when it ends, and gets a new key where it
- * has never joined or its device was removed. Returns at once; dials wait until the node is up.
+ * Keeps a tailscaled of our own running and on the tailnet. It is restarted when it ends, and gets a new key
+ * where it has never joined or its device was removed. Returns at once; dials wait until the node is up.
  */
 export async function openOwnNode(options: OwnNodeOptions): Promise<TailnetNode> {
   const { tailscale } = await options.locate();

@@ -5,7 +5,8 @@ const TAILNET = 0x64400000;
 const TAILNET_MASK = 0xffc00000;
 
 /**
- * Whether this host itself has a route to tailnet addresses, e.g. through a router on the tailnet. Linux only.
+ * Whether this host itself has a route to tailnet addresses, e.g. through a router on the tailnet. Linux
+ * only.
  */
 export async function routesToTailnet(file = '/proc/net/route'): Promise<boolean> {
   const text = await readFile(file, 'utf8').catch(() => '');

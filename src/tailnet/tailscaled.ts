@@ -26,8 +26,8 @@ const END_TIMEOUT_MS = 2_000;
 const KEPT_CHARACTERS = 500;
 
 /**
- * Runs our own tailscaled. It needs no privileges and changes nothing on the host: connections go through its `dial`.
- * It sends no logs to Tailscale. Returns once it answers.
+ * Runs our own tailscaled. It needs no privileges and changes nothing on the host: connections go through its
+ * `dial`. It sends no logs to Tailscale. Returns once it answers.
  * @throws RetryableError with the end of its output where it does not.
  */
 export async function runTailscaled(

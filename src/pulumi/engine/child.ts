@@ -3,9 +3,9 @@ import type { FromEngine, ToEngine } from './messages.ts';
 import { type EngineSettings, openSdk, type ProviderModule } from './run-stack.ts';
 
 /**
- * An engine process: a long-lived process with the Pulumi SDK loaded that does one run at a time. It leads its own
- * process group, and kills the whole group when its lease runs out or its worker goes away, so that a worker that
- * hangs or dies leaves nothing running.
+ * An engine process: a long-lived process with the Pulumi SDK loaded that does one run at a time. It leads
+ * its own process group, and kills the whole group when its lease runs out or its worker goes away, so that a
+ * worker that hangs or dies leaves nothing running.
  */
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;

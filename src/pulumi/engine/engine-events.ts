@@ -22,7 +22,9 @@ const LONGEST_MESSAGE = 20_000;
 /** Stack traces of Node and Pulumi mean nothing to readers of an operation's log. */
 const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
 
-/** Never `debug`, which the engine sends though its types lack it: those messages hold secrets in plain text. */
+/**
+ * Never `debug`, which the engine sends though its types lack it: those messages hold secrets in plain text.
+ */
 const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
 
 interface Metadata {

@@ -17,8 +17,9 @@ export interface EnginePoolOptions {
 }
 
 /**
- * Reuses engine processes: starting one costs more than half a second of processor time. There is one for each
- * concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all that it started.
+ * Reuses engine processes: starting one costs more than half a second of processor time. There is one for
+ * each concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all
+ * that it started.
  */
 export function createEnginePool(options: EnginePoolOptions): EnginePool {
   return new Pool(options);

@@ -38,7 +38,8 @@ export class EngineProcess {
     this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
     const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
-      // Its own group: one signal ends it with all its children, and a Ctrl-C at the terminal does not reach it.
+      // Its own group: one signal ends it with all its children, and a Ctrl-C at the terminal does not reach
+      // it.
       detached: true,
       env: { ...environment, ...this.#tags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -3,7 +3,10 @@ import type { StackProgram } from '../../../stacks/program.ts';
 /** One run of the Pulumi engine on one stack. */
 export type StackTask = StackWork & {
   stackName: string;
-  /** Credentials, backend, and what the configuration script reads: for the CLI, the plugins and their children. */
+  /**
+   * Credentials, backend, and what the configuration script reads: for the CLI, the plugins and their
+   * children.
+   */
   environment: Record<string, string>;
 };
 

@@ -40,8 +40,9 @@ export interface PulumiSdk {
 const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
 
 /**
- * Uses the Automation API with one CLI process per run (two for a new stack). The outputs come from the program, which runs
- * in this process, so `stack output` and `stack history` are not called. Every call names the stack, so none is selected.
+ * Uses the Automation API with one CLI process per run (two for a new stack). The outputs come from the
+ * program, which runs in this process, so `stack output` and `stack history` are not called. Every call names
+ * the stack, so none is selected.
  */
 export async function openSdk(
   settings: EngineSettings,
@@ -75,8 +76,8 @@ export async function openSdk(
 }
 
 /**
- * The providers live for one task: their ports and credentials go with it. The CLI's ports do not authenticate callers, so
- * no command runs but the one in the stack's program.
+ * The providers live for one task: their ports and credentials go with it. The CLI's ports do not
+ * authenticate callers, so no command runs but the one in the stack's program.
  */
 export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>) => ({
   environment,
@@ -208,9 +209,9 @@ type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
 /**
- * The same command, which also counts its processes. A destroy removes the emptied stack in the same process. A new stack
- * is not selected: for each temporary work folder the CLI would leave a file in its home folder that holds the backend's
- * address and password.
+ * The same command, which also counts its processes. A destroy removes the emptied stack in the same process.
+ * A new stack is not selected: for each temporary work folder the CLI would leave a file in its home folder
+ * that holds the backend's address and password.
  */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;

@@ -41,7 +41,10 @@ export interface StackEngine {
    * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
-  /** Updates the state from the clouds and clears pending creates of a killed run. @throws StackNotFoundError */
+  /**
+   * Updates the state from the clouds and clears pending creates of a killed run.
+   * @throws StackNotFoundError
+   */
   refresh(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
   /** Deletes the stack's resources, then the stack itself. A missing stack is fine. */
   destroy(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
@@ -150,7 +153,9 @@ function toStackName(program: StackProgram): string {
     : foundationName(program.inputs.project);
 }
 
-/** What ansible/configure reads. It is in the environment, so that no secret is an argument or in the state. */
+/**
+ * What ansible/configure reads. It is in the environment, so that no secret is an argument or in the state.
+ */
 export function configureEnvironment(
   configure: StackEngineSettings['configure'],
   attempt: { operation: { operation_id: string; attempt: number } },

@@ -14,8 +14,8 @@ export type Adoption = Extract<DeviceFinding, { action: 'adopt' }>;
 export const CALLS_PER_ADOPTION = 3;
 
 /**
- * Records the device of an agent from before devices were recorded, and gives it the agent's name. If the process is killed
- * between the two, the next sweep does both again.
+ * Records the device of an agent from before devices were recorded, and gives it the agent's name. If the
+ * process is killed between the two, the next sweep does both again.
  * @returns whether it was still necessary.
  */
 export async function adoptDevice(

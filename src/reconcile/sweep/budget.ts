@@ -16,8 +16,8 @@ export class BudgetSpentError extends Error {
 }
 
 /**
- * At most `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half is for
- * operations, which people wait for.
+ * At most `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half
+ * is for operations, which people wait for.
  */
 export function createBudget(maxCalls: number): Budget {
   let used = 0;

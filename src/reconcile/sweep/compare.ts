@@ -8,7 +8,8 @@ import { isIncomplete } from './servers.ts';
 const KEEP: Verdict = { action: 'keep' };
 
 /**
- * Finds what does not match between the clouds and the rows, after devices have been attributed to their agents.
+ * Finds what does not match between the clouds and the rows, after devices have been attributed to their
+ * agents.
  */
 export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
   const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
@@ -41,14 +42,14 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 }
 
 /**
- * Decides what to do about one resource. `ownListed`: the live agent's own resource of this kind was listed too, so this one
- * is superfluous.
+ * Decides what to do about one resource. `ownListed`: the live agent's own resource of this kind was listed
+ * too, so this one is superfluous.
  */
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
-  // The service names each after its agent, and names are unique in a project. Another name means that only the label is
-  // ours, and anybody can set a label.
+  // The service names each after its agent, and names are unique in a project. Another name means that only
+  // the label is ours, and anybody can set a label.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };
@@ -97,7 +98,9 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
 
 const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${agentId}`;
 
-/** Live agents whose server is missing from the list. Only a suspicion: a list read page by page can miss one. */
+/**
+ * Live agents whose server is missing from the list. Only a suspicion: a list read page by page can miss one.
+ */
 function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
   if (serverRange === null) return [];
   const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));

@@ -9,7 +9,9 @@ export interface AgentView {
   tailnetIp: string | null;
   /** The recorded id of its device, if any. */
   nodeId: string | null;
-  /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
+  /**
+   * The provision that made its resources, and the generation of its tailnet key; null before the first one.
+   */
   operationId: string | null;
   keyGeneration: number | null;
   /** The shared firewall of its server; null before the first provision. */
@@ -23,7 +25,10 @@ export interface AgentView {
 /** What the clouds' lists contained. */
 export interface CloudView {
   resources: Resource[];
-  /** All servers with ids above `after` and up to `upTo` are among the resources; null: servers were not listed. */
+  /**
+   * All servers with ids above `after` and up to `upTo` are among the resources; null: servers were not
+   * listed.
+   */
   serverRange: { after: number; upTo: number } | null;
 }
 

@@ -33,8 +33,8 @@ export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 }
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
 
 /**
- * Lists what carries this service's labels, from `start` on, in pages of 50, as far as the budget goes. A quarter of
- * the budget, at least enough for one agent, is left to act on the findings.
+ * Lists what carries this service's labels, from `start` on, in pages of 50, as far as the budget goes. A
+ * quarter of the budget, at least enough for one agent, is left to act on the findings.
  */
 export async function takeInventory(
   { hetzner, tailscale }: SweptClouds,

@@ -26,8 +26,9 @@ interface RemoveDeps extends SweptClouds {
 }
 
 /**
- * Removes an agent's superfluous resources in order, while its row is locked. Requests for operations wait for that lock, and
- * earlier ones are seen under it, so no operation ever works with a resource that is being removed.
+ * Removes an agent's superfluous resources in order, while its row is locked. Requests for operations wait
+ * for that lock, and earlier ones are seen under it, so no operation ever works with a resource that is being
+ * removed.
  */
 export async function removeFromAgent(
   deps: RemoveDeps,

@@ -45,7 +45,9 @@ export function toSshKey({ id, name, labels }: SshKey): Resource {
   return { kind: 'ssh-key', id, name, ...readLabels(labels) };
 }
 
-/** A valid key with a description as the stacks write it, since keys have no labels; undefined for any other. */
+/**
+ * A valid key with a description as the stacks write it, since keys have no labels; undefined for any other.
+ */
 export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
   const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
   if (agentId === undefined || invalid === true) return undefined;
@@ -53,7 +55,8 @@ export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Reso
 }
 
 /**
- * A device that joined with one of our keys; undefined for any other. Its hostname does not prove whose it is.
+ * A device that joined with one of our keys; undefined for any other. Its hostname does not prove whose it
+ * is.
  */
 export function toDevice(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;

@@ -15,8 +15,8 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server to the agent whose row has its id. Anybody can change a label, so labels count only for servers
- * that are in no row.
+ * Attributes each server to the agent whose row has its id. Anybody can change a label, so labels count only
+ * for servers that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
   const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));
@@ -40,7 +40,8 @@ interface MendDeps {
 }
 
 /**
- * Restores what a live agent's own server has lost, while its row is locked and no operation on it is queued or active.
+ * Restores what a live agent's own server has lost, while its row is locked and no operation on it is queued
+ * or active.
  * @returns a finding for a person; undefined where nothing is missing any more, or an operation has begun.
  */
 export async function mendServer(

@@ -28,8 +28,8 @@ export interface SweepDeps {
 const MAX_CALLS = 400;
 
 /**
- * Compares the clouds' resources that have our labels with the rows, by list calls. Removes what belongs to no live agent,
- * reports what is unclear, and touches nothing of an agent with an operation under way.
+ * Compares the clouds' resources that have our labels with the rows, by list calls. Removes what belongs to
+ * no live agent, reports what is unclear, and touches nothing of an agent with an operation under way.
  * @throws what ends it early; what it has done until then is recorded.
  */
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {

@@ -12,8 +12,9 @@ export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.include
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
- * The agent's device as the control server has it now: by the recorded id, or by the recorded address of an agent from
- * before ids were recorded. Never by name: a machine can claim any hostname, including another agent's.
+ * The agent's device as the control server has it now: by the recorded id, or by the recorded address of an
+ * agent from before ids were recorded. Never by name: a machine can claim any hostname, including another
+ * agent's.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
@@ -65,8 +66,9 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
 }
 
 /**
- * Finds the device that the stack has just configured. The Ansible run has proven, by the host key, that the agent's own
- * server has this address, and an address belongs to one device. From now on its id identifies it.
+ * Finds the device that the stack has just configured. The Ansible run has proven, by the host key, that the
+ * agent's own server has this address, and an address belongs to one device. From now on its id identifies
+ * it.
  */
 export async function identify(
   tailscale: TailscaleClient,
@@ -99,7 +101,8 @@ async function giveNameAndLog(tailscale: TailscaleClient, run: Run, device: Tail
 type Nameable = Pick<TailnetDevice, 'nodeId' | 'name'>;
 
 /**
- * Gives a device the agent's name, which its machine cannot change; a longer name where a foreign device has that one.
+ * Gives a device the agent's name, which its machine cannot change; a longer name where a foreign device has
+ * that one.
  * @returns the full name, and whether the shorter one was taken
  */
 export async function giveName(

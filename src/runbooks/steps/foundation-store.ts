@@ -15,8 +15,8 @@ export interface FoundationStore {
   /** The firewall's id, if the foundation was made with exactly these inputs. */
   find(inputs: FoundationInputs): Promise<number | undefined>;
   /**
-   * Claims the foundation for this attempt, unless another with a valid lease has it. `stale`: a recorded firewall that
-   * no longer exists.
+   * Claims the foundation for this attempt, unless another with a valid lease has it. `stale`: a recorded
+   * firewall that no longer exists.
    */
   take(holder: Holder, found: { inputs: FoundationInputs; stale?: number | undefined }): Promise<boolean>;
   /** The holder has made it, and releases it. */
@@ -26,7 +26,10 @@ export interface FoundationStore {
 /** Raised when the foundation's program changes, so that every project is updated before its next agent. */
 const FOUNDATION_VERSION = 1;
 
-/** In the service's database. The sessions of a holder without a lease are ended before another attempt begins. */
+/**
+ * In the service's database. The sessions of a holder without a lease are ended before another attempt
+ * begins.
+ */
 export function createFoundationStore(database: Database, fence: Pick<Fence, 'evict'>): FoundationStore {
   return {
     find: async (inputs) => {

@@ -15,8 +15,8 @@ export interface FoundationDeps {
 const INTERVAL_MS = 200;
 
 /**
- * Makes the firewall that the project's agents share, unless it exists. One attempt at a time works on a project's
- * foundation; the others wait, and take over if it is lost.
+ * Makes the firewall that the project's agents share, unless it exists. One attempt at a time works on a
+ * project's foundation; the others wait, and take over if it is lost.
  * @returns the firewall's id at Hetzner.
  */
 export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {

@@ -10,9 +10,9 @@ export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
 export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
 
 /**
- * The agent's server: the one with the recorded id, whatever its name and labels are now. Where there is none, the server
- * with the agent's name (unique in a project), if its labels are of this agent's provision: a crash may have come between
- * its creation and its record.
+ * The agent's server: the one with the recorded id, whatever its name and labels are now. Where there is
+ * none, the server with the agent's name (unique in a project), if its labels are of this agent's provision:
+ * a crash may have come between its creation and its record.
  * @throws PermanentError where that is not certain, so that nobody else's server is touched.
  */
 export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<Server | undefined> {
@@ -28,7 +28,8 @@ export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise
 
 /**
  * The server with the recorded id.
- * @throws PermanentError where name and labels are another agent's: the row has a wrong id, e.g. from a mistaken runner.
+ * @throws PermanentError where name and labels are another agent's: the row has a wrong id, e.g. from a
+ * mistaken runner.
  */
 export async function recordedServer(
   hetzner: Pick<HetznerClient, 'getServer'>,
@@ -61,7 +62,8 @@ export async function presentServer(hetzner: ServerLookup, agent: Owner): Promis
 type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
 
 /**
- * What exists of an agent at Hetzner, whether or not the stack's state knows it. Restores the labels of its key.
+ * What exists of an agent at Hetzner, whether or not the stack's state knows it. Restores the labels of its
+ * key.
  */
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([

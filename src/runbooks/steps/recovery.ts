@@ -10,8 +10,8 @@ import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
 
 /**
- * Runs something on a stack. Where the stack is locked, removes the lock and runs it again: since this attempt holds the
- * lease, the lock is that of a dead process.
+ * Runs something on a stack. Where the stack is locked, removes the lock and runs it again: since this
+ * attempt holds the lease, the lock is that of a dead process.
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
@@ -47,7 +47,10 @@ export async function clearPending(
   }
 }
 
-/** Updates an agent's state from the clouds, e.g. after its server was switched off. @throws StackNotFoundError */
+/**
+ * Updates an agent's state from the clouds, e.g. after its server was switched off.
+ * @throws StackNotFoundError
+ */
 export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
   const { stack_name: stackName } = run.agent;
   await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
@@ -59,8 +62,8 @@ export interface Clouds {
 }
 
 /**
- * Called before each change that the worker itself makes at a cloud: a worker that was paused and resumed must not delete
- * or switch off what a later attempt has made.
+ * Called before each change that the worker itself makes at a cloud: a worker that was paused and resumed
+ * must not delete or switch off what a later attempt has made.
  * @throws LostError
  */
 export function assertHeld(run: Run): void {
@@ -92,8 +95,9 @@ export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> 
 const MOST_GENERATIONS = 1_000;
 
 /**
- * The agent's own devices: the recorded one, whatever its name is now, and those of failed or killed attempts, which joined
- * under names that cannot be guessed. A device that only has the agent's readable name may be anyone's.
+ * The agent's own devices: the recorded one, whatever its name is now, and those of failed or killed
+ * attempts, which joined under names that cannot be guessed. A device that only has the agent's readable name
+ * may be anyone's.
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
@@ -124,7 +128,8 @@ export async function removeKeys(
 }
 
 /**
- * Removes the agent's resources at Hetzner that no stack knows. What only has its labels is left alone and logged.
+ * Removes the agent's resources at Hetzner that no stack knows. What only has its labels is left alone and
+ * logged.
  */
 export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
@@ -143,8 +148,8 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): P
 }
 
 /**
- * The agent's own servers and keys, with or without labels; and as `strange` those that have its name or its labels and are
- * not its own.
+ * The agent's own servers and keys, with or without labels; and as `strange` those that have its name or its
+ * labels and are not its own.
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Run, 'agent'>) {
   const name = agentName(agent.agent_id);
