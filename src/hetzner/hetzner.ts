@@ -72,7 +72,7 @@ export const CALLS_PER_SERVER_REMOVAL = 9;
 /** After these eight pauses (0.2 s to 5 s) the next question would be one call too many. */
 const REMOVAL = { intervalMs: 200, longestIntervalMs: 5_000, timeoutMs: 21_500 };
 
-/** `watch` hears of every call. */
+/** `watch` is told of every call. */
 export function createHetznerClient(account: HetznerAccount, watch?: CallWatch): HetznerClient {
   const call = createCall(account, watch);
   const ofAgent = (agentId: string | undefined) =>

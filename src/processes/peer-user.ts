@@ -8,14 +8,14 @@ export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' |
 
 const ESTABLISHED = '01';
 /** The kernel returns its table in pieces; a change between two of them can hide a row. */
-const LOOKS = 3;
+const READS = 3;
 
 /**
  * The user who owns the other end of a loopback connection; undefined where that end is closed or its owner
  * unknown. Only established connections count: the kernel attributes closed ones to root. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
-  for (let look = 0; look < LOOKS; look += 1) {
+  for (let read = 0; read < READS; read += 1) {
     const row = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
     // Fields: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode.
     if (row !== undefined) return row[3] === ESTABLISHED && row[9] !== '0' ? Number(row[7]) : undefined;

@@ -52,7 +52,7 @@ export interface NewTailnetKey {
   ephemeral: boolean;
 }
 
-/** `watch` hears of every call, those for access tokens included. */
+/** `watch` is told of every call, those for access tokens included. */
 export function createTailscaleClient(
   account: TailscaleAccount & CallLimits,
   watch?: CallWatch,

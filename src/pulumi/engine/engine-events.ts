@@ -57,9 +57,9 @@ const VERBS: Record<string, string> = {
   update: 'updating',
   delete: 'deleting',
   replace: 'replacing',
-  'create-replacement': 'creating anew',
+  'create-replacement': 'recreating',
   'delete-replaced': 'deleting the old',
-  refresh: 'looking at',
+  refresh: 'reading',
 };
 
 /** A line for the operation's log; further lines of a message are indented below it. */

@@ -129,7 +129,7 @@ export function explain(finding: Finding): string {
     case 'earlier-attempt':
       return `${name} is left from an earlier attempt on ${agent}`;
     case 'unknown-agent':
-      return `${name} carries our labels, but nobody knows ${finding.resource.agentId === null ? 'whose it is' : agent}`;
+      return `${name} carries our labels, but its owner${finding.resource.agentId === null ? '' : `, ${agent},`} is unknown`;
     case 'nothing-under-way':
       return `${name} belongs to ${agent}, which waits for an operation that does not exist`;
     case 'not-ours':

@@ -85,7 +85,7 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   report.next = cursor;
   const shortened =
     `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: ` +
-    `the next sweep goes on at page ${cursor.page} of the ${cursor.list}`;
+    `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
 
