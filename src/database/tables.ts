@@ -201,7 +201,7 @@ export interface IdempotencyKeyTable {
 export interface WorkerTable {
   worker_id: string;
   host: string;
-  /** Its process as survivors.ts names it, so that a dead one is told from a later process of the same number. */
+  /** Its process as orphans.ts names it, which tells it from a later process with the same pid. */
   process: string;
   concurrency: number;
   started_at: DefaultTimestamp;

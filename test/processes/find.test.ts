@@ -61,7 +61,7 @@ test('a signal to who is gone is no error', () => {
   expect(() => signal(2 ** 22 - 3, 'SIGTERM')).not.toThrow();
 });
 
-test('survivors of a dead worker of this installation are ended, and nobody else’s', async ({ skip }) => {
+test('orphans of a dead worker of this installation are killed, and no other processes', async ({ skip }) => {
   skip(!onLinux, 'processes are found on Linux alone');
   const installation = randomUUID();
   const dead = `${process.pid} another boot`;
