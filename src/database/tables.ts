@@ -1,6 +1,14 @@
-import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { Generated, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
-import type { JsonText } from './storable.ts';
+import type {
+  Defaulted,
+  DefaultedJson,
+  DefaultTimestamp,
+  Json,
+  NullableJson,
+  Timestamp,
+} from './column-types.ts';
+import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
@@ -22,13 +30,6 @@ export interface Tables {
   tailnet_join_names: TailnetJoinNameTable;
   sessions: SessionTable;
 }
-
-type Json<T extends object> = JSONColumnType<T, JsonText, JsonText>;
-type DefaultedJson<T extends object> = JSONColumnType<T, JsonText | undefined, JsonText>;
-type NullableJson<T extends object> = JSONColumnType<T, JsonText | null, JsonText | null>;
-type Timestamp = ColumnType<Date, Date | string, Date | string>;
-type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
-type Defaulted<T> = ColumnType<T, T | undefined, T>;
 
 /** Hostnames under which servers were, or are, to join the tailnet. */
 export interface TailnetJoinNameTable {
@@ -198,28 +199,6 @@ export interface IdempotencyKeyTable {
   created_at: DefaultTimestamp;
 }
 
-export interface WorkerTable {
-  worker_id: string;
-  host: string;
-  /** Its process as orphans.ts names it, which tells it from a later process with the same pid. */
-  process: string;
-  concurrency: number;
-  started_at: DefaultTimestamp;
-  seen_at: DefaultTimestamp;
-}
-
-/** What a worker has last found out about its own configuration (src/reconcile/checks). */
-export interface CheckTable {
-  worker_id: string;
-  name: string;
-  ok: boolean;
-  /** Whether operations wait until it is well. */
-  blocks: boolean;
-  detail: string;
-  cure: string | null;
-  checked_at: DefaultTimestamp;
-}
-
 /** A workflow run at GitHub that nobody needs any more. */
 export interface RunCancellationTable {
   workflow_run_id: string;
@@ -228,36 +207,6 @@ export interface RunCancellationTable {
   try_at: DefaultTimestamp;
   tries: Defaulted<number>;
   done_at: Timestamp | null;
-}
-
-/** Where a listing goes on whose budget had cut it short. */
-export interface SweepCursor {
-  list: 'servers' | 'ssh-keys';
-  page: number;
-  /** The highest id of a server on the pages before. */
-  afterServerId: number;
-}
-
-export interface SweepTable {
-  sweep_id: Generated<number>;
-  started_at: DefaultTimestamp;
-  /** Null while it runs, and for good where its process died. */
-  finished_at: Timestamp | null;
-  calls: Defaulted<number>;
-  listed: Defaulted<number>;
-  removed: Defaulted<number>;
-  findings: DefaultedJson<string[]>;
-  note: string | null;
-  /** Where the next one goes on. */
-  next: NullableJson<SweepCursor> | null;
-}
-
-/** When an agent that runs is asked next whether it is healthy. */
-export interface HealthCheckTable {
-  agent_id: string;
-  due_at: Timestamp;
-  /** The first check since it last answered; null while it does. */
-  silent_since: Timestamp | null;
 }
 
 export interface SessionTable {

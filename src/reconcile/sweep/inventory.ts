@@ -1,4 +1,4 @@
-import type { SweepCursor } from '../../database/tables.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../hetzner/hetzner.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import type { Budget } from './budget.ts';

@@ -1,5 +1,5 @@
 import type { Database } from '../../database/connect.ts';
-import type { SweepCursor } from '../../database/tables.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';

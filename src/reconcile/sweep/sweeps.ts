@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { jsonText } from '../../database/storable.ts';
-import type { SweepCursor } from '../../database/tables.ts';
 
 /** The result of a sweep. */
 export interface SweepReport {
