@@ -14,12 +14,16 @@ export type Transaction = KyselyTransaction<Tables>;
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /**
- * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that others need to take its
- * work over: Postgres ends its session. Half of a lease; transactions here take milliseconds.
+ * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that
+ * others need to take its work over: Postgres ends its session. Half of a lease; transactions here take
+ * milliseconds.
  */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
-/** A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds instead of a hang. */
+/**
+ * A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds
+ * instead of a hang.
+ */
 export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
   const pool = new GuardedPool({
     connectionString: url.reveal(),
@@ -32,7 +36,8 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
   });
   // Without a listener a connection that the server closes while idle would end the process.
   pool.on('error', () => {});
-  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the next statement.
+  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the
+  // next statement.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }

@@ -48,7 +48,10 @@ export interface InstallationTable {
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
   /** A known text, sealed under the installation's passphrase. */
   canary: Buffer | null;
-  /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
+  /**
+   * Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its
+   * addresses.
+   */
   data_dir: string | null;
   /** What carries new attempts out. */
   executor: Defaulted<ExecutorName>;
@@ -104,7 +107,9 @@ export interface AgentTable {
   error: string | null;
   /** Why the rollback of a failed provision has failed; null once it has succeeded. */
   rollback_error: string | null;
-  /** The stack's inputs as last applied, without secrets; null until the first provision has prepared them. */
+  /**
+   * The stack's inputs as last applied, without secrets; null until the first provision has prepared them.
+   */
   inputs: NullableJson<Record<string, unknown>> | null;
   /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
   secrets: Buffer | null;
@@ -151,7 +156,10 @@ export interface OperationTable {
   error_before_dispatch: string | null;
   /** When GitHub was last asked for its workflow run. */
   polled_at: Timestamp | null;
-  /** What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports its end. */
+  /**
+   * What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports
+   * its end.
+   */
   result: NullableJson<Record<string, unknown>> | null;
   /** The callback that ended the last attempt, to know a repeat of it. */
   report: NullableJson<Record<string, unknown>> | null;

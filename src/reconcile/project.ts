@@ -8,10 +8,12 @@ import type { Log } from '../log.ts';
 const PATIENCE_SECONDS = 5;
 
 /**
- * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database that knows of the shared
- * firewall must find it there, or one of the servers. In another project everything would look deleted, and new servers would be
- * nobody's. Servers alone prove nothing: each may have been deleted by hand, or been named by a runner that was mistaken.
- * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on with a warning.
+ * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database
+ * that knows of the shared firewall must find it there, or one of the servers. In another project everything
+ * would look deleted, and new servers would be nobody's. Servers alone prove nothing: each may have been
+ * deleted by hand, or been named by a runner that was mistaken.
+ * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on
+ * with a warning.
  */
 export async function checkHetznerProject(deps: {
   database: Database;

@@ -15,8 +15,8 @@ export interface StalledSettings {
 const SETTINGS: StalledSettings = { waitSeconds: 60, lookSeconds: 15 };
 
 /**
- * Says in an operation's own log when no worker takes it, and why. Every process of an installation does this, so that it also happens where no
- * worker runs.
+ * Says in an operation's own log when no worker takes it, and why. Every process of an installation does
+ * this, so that it also happens where no worker runs.
  */
 export function watchStalled(
   deps: { database: Database; log: Log },
@@ -44,8 +44,8 @@ export function watchStalled(
 }
 
 /**
- * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for each time it waits. One process of
- * the installation at a time; the others leave it to that one.
+ * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for
+ * each time it waits. One process of the installation at a time; the others leave it to that one.
  * @returns how many operations were told.
  */
 export async function tellStalled(
@@ -82,8 +82,9 @@ interface Stalled {
 }
 
 /**
- * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else is under way on its agent. While it
- * waits nobody writes into its log but we, so a line from later than its limit says that it was told.
+ * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else
+ * is under way on its agent. While it waits nobody writes into its log but we, so a line from later than its
+ * limit says that it was told.
  */
 async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stalled[]> {
   const { rows } = await sql<Stalled>`

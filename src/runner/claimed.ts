@@ -18,7 +18,9 @@ const claimSchema = z.object({
   }),
 });
 
-/** What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state. */
+/**
+ * What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state.
+ */
 export interface Claimed {
   operation: OperationRow;
   agent: AgentRow;
@@ -28,7 +30,8 @@ export interface Claimed {
 /** The service's answer to a claim. The login's password is derived here as there, and never sent. */
 export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
   const { inputs } = claimSchema.parse(answer);
-  // The service sends its rows as they are; both sides run the same version, so their columns are not checked again.
+  // The service sends its rows as they are; both sides run the same version, so their columns are not checked
+  // again.
   const operation = withDates(inputs.operation) as unknown as OperationRow;
   const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
   const known = parseRecordedInputs(inputs.agent.inputs);

@@ -127,7 +127,9 @@ class ServiceReporter implements Reporter {
     void this.#inTurn(() => this.#sendHeld());
   }
 
-  /** Takes what is held only when its turn comes: until then the newest lines of a flood push out the oldest. */
+  /**
+   * Takes what is held only when its turn comes: until then the newest lines of a flood push out the oldest.
+   */
   async #sendHeld(): Promise<void> {
     this.#isWaiting = false;
     for (const batch of batches(this.#held.take())) await this.#send(...batch).catch(this.#deps.onError);
