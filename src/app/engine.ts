@@ -32,7 +32,7 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   /** Tags of this process, for whatever it starts. */
-  tags: Record<string, string>;
+  processTags: Record<string, string>;
   /** Engine processes that stay for the next run. */
   idle: number;
   log: Log;
@@ -48,8 +48,8 @@ export interface Engine {
 }
 
 export async function openEngine(parts: EngineParts): Promise<Engine> {
-  const { config, connections, state, tags, log } = parts;
-  const node = await openControllerNode({ config, connections, tags, log });
+  const { config, connections, state, processTags, log } = parts;
+  const node = await openControllerNode({ config, connections, processTags, log });
   const health = createHealthCheck(connections.healthAddress, node?.dial);
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
@@ -103,7 +103,7 @@ function openStackEngine(
   });
 }
 
-function openPool({ config, connections, tags, idle }: EngineParts): EnginePool {
+function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
   return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
@@ -111,7 +111,7 @@ function openPool({ config, connections, tags, idle }: EngineParts): EnginePool 
       workDir: runsDir(config),
     },
     environment: config.childEnvironment,
-    tags,
+    processTags,
     idle,
   });
 }

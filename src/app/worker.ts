@@ -60,8 +60,10 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   await removeOrphanedWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
-  const tags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-  const work = await (config.executor === 'local' ? startLocalWork(deps, tags) : startRemoteWork(deps, tags));
+  const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+  const work = await (config.executor === 'local'
+    ? startLocalWork(deps, processTags)
+    : startRemoteWork(deps, processTags));
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -97,13 +99,13 @@ function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'
 }
 
 /** A worker: engine, fence, and the loop that takes operations. */
-async function startLocalWork(deps: ServiceDeps, tags: ProcessTags): Promise<RunningWorker> {
+async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
   const engine = await openEngine({
     config,
     connections,
-    tags,
+    processTags,
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
@@ -155,13 +157,13 @@ async function startLiveChecks(
 }
 
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
-async function startRemoteWork(deps: ServiceDeps, tags: ProcessTags): Promise<RunningWorker> {
+async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
   const node =
     connections.missingKeys.length === 0
-      ? await openControllerNode({ config, connections, tags, log })
+      ? await openControllerNode({ config, connections, processTags, log })
       : undefined;
   // Without a node on the tailnet nothing is known here of an agent's silence.
   const hasRoute = node !== undefined || connections.machines === 'simulated';

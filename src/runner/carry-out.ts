@@ -28,7 +28,7 @@ export type OpenEngine = (parts: {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  tags: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
   log: Log;
 }) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
@@ -76,8 +76,8 @@ export async function carryOut({
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
-    const tags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, tags });
+    const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, processTags });
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
@@ -102,7 +102,7 @@ interface Following {
   controller: AbortController;
   lease: Lease;
   reporter: Reporter;
-  tags: Record<string, string>;
+  processTags: Record<string, string>;
 }
 
 async function follow({
@@ -112,7 +112,7 @@ async function follow({
   controller,
   lease,
   reporter,
-  tags,
+  processTags,
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl } = claimed;
   const { state, pool } = openStateStore(backendUrl);
@@ -130,7 +130,7 @@ async function follow({
         inputs,
         sealedKeys: secrets.toString('base64'),
       })),
-    tags,
+    processTags,
     idle: 1,
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),
   });

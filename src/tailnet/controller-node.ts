@@ -21,7 +21,7 @@ export interface NodeDeps {
   config: NodeConfig;
   connections: Pick<Connections, 'machines' | 'networkUrl' | 'tailscale'>;
   /** Tags of this process, for whatever it starts. */
-  tags: Record<string, string>;
+  processTags: Record<string, string>;
   log: Log;
 }
 
@@ -49,7 +49,7 @@ export async function openControllerNode(deps: NodeDeps): Promise<TailnetNode | 
  * existing device.
  */
 async function openClaimedNode(
-  { config, connections, tags, log }: NodeDeps,
+  { config, connections, processTags, log }: NodeDeps,
   locate: () => Promise<TailscaledLocation>,
 ): Promise<TailnetNode> {
   const { isTemporary = false } = config;
@@ -69,7 +69,7 @@ async function openClaimedNode(
     tellDevice: (deviceId) => writeDevice(stateDir, deviceId),
     isTemporary,
     isKnown: tailscale.hasDevice,
-    environment: { ...config.childEnvironment, ...tags },
+    environment: { ...config.childEnvironment, ...processTags },
     log,
   };
   try {

@@ -54,7 +54,12 @@ function numbersIn(folder: string): string[] {
 }
 
 async function openRoute(config: Config, connections: Connections): Promise<SshRoute> {
-  const node = await openControllerNode({ config, connections, tags: {}, log: createLog('/dev/null') });
+  const node = await openControllerNode({
+    config,
+    connections,
+    processTags: {},
+    log: createLog('/dev/null'),
+  });
   if (node === undefined) return { proxyCommand: undefined, close: async () => {} };
   const ask = async () => (await node.isUp()) || undefined;
   if ((await poll(ask, { intervalMs: 50, timeoutMs: JOIN_TIMEOUT_SECONDS * 1000 })) === undefined) {

@@ -12,7 +12,7 @@ export interface EnginePool {
 export interface EnginePoolOptions {
   settings: EngineSettings;
   environment: Record<string, string>;
-  tags: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
 }
 
@@ -61,8 +61,8 @@ class Pool implements EnginePool {
       if (engine.isAlive) return engine;
       void this.#end(engine);
     }
-    const { settings, environment, tags } = this.#options;
-    const made = new EngineProcess(settings, environment, tags);
+    const { settings, environment, processTags } = this.#options;
+    const made = new EngineProcess(settings, environment, processTags);
     this.#all.add(made);
     return made;
   }

@@ -28,20 +28,27 @@ const START_TIMEOUT_SECONDS = 60;
 export class EngineProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
-  readonly #tags: Record<string, string>;
+  readonly #processTags: Record<string, string>;
   readonly #workDir: string | undefined;
   readonly #ready: Promise<void>;
 
-  /** `tags` go to the process and, with every task, to all that it starts, so that all of it can be found. */
-  constructor(settings: EngineSettings, environment: Record<string, string>, tags: Record<string, string>) {
-    this.#tags = { ...tags, [ENGINE_TAG]: this.#id };
+  /**
+   * `processTags` go to the process and, with every task, to all that it starts, so that all of it can be
+   * found.
+   */
+  constructor(
+    settings: EngineSettings,
+    environment: Record<string, string>,
+    processTags: Record<string, string>,
+  ) {
+    this.#processTags = { ...processTags, [ENGINE_TAG]: this.#id };
     this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
     const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
       // Its own group: one signal ends it with all its children, and a Ctrl-C at the terminal does not reach
       // it.
       detached: true,
-      env: { ...environment, ...this.#tags },
+      env: { ...environment, ...this.#processTags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
@@ -90,7 +97,7 @@ export class EngineProcess {
     abort.addEventListener('abort', onAbort);
     try {
       const result = this.#result(onProgress);
-      const environment = { ...task.environment, ...this.#tags };
+      const environment = { ...task.environment, ...this.#processTags };
       this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
       return await result;
     } catch (error) {

@@ -33,7 +33,7 @@ beforeEach(() => {
   pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder },
-    tags: { POOL_TEST: mark },
+    processTags: { POOL_TEST: mark },
     idle: 1,
   });
 });

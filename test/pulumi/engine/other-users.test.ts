@@ -28,7 +28,7 @@ async function runTask() {
   const pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs'), providerHost: builtinProviders },
     environment: { PATH: process.env.PATH!, HOME: folder },
-    tags: { POOL_TEST: folder },
+    processTags: { POOL_TEST: folder },
     idle: 1,
   });
   const run = (behaviour: string) =>
