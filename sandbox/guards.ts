@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { RequestHandler } from 'express';
-import { peerUserId } from './peer-user.ts';
+import { peerUserId } from '../src/processes/peer-user.ts';
 
 const loopback = new Set(['127.0.0.1', 'localhost', '[::1]']);
 

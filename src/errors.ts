@@ -40,6 +40,33 @@ export class CancelledError extends Error {
   override name = 'CancelledError';
 }
 
+const REPORTED = { PermanentError, LostError, CancelledError, RateLimitedError };
+
+/** An error as another process reports it. */
+export interface ReportedError {
+  name: string;
+  message: string;
+  /** Of a RateLimitedError: for how long it wants to be left alone. */
+  seconds?: number | undefined;
+}
+
+/** How an error is reported to another process: by the name of our class, whatever class of a vendor's error it is. */
+export function reportError(error: unknown): ReportedError {
+  const known = Object.entries(REPORTED).find(([, Known]) => error instanceof Known);
+  return {
+    name: known?.[0] ?? 'RetryableError',
+    message: errorMessage(error),
+    ...(error instanceof RateLimitedError && { seconds: error.seconds }),
+  };
+}
+
+/** The error that another process reported; one without a name of ours may be tried again. */
+export function reportedError({ name, message, seconds }: ReportedError): Error {
+  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
+  const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : RetryableError;
+  return new Known(message);
+}
+
 /** What was asked for does not fit the present state (HTTP 409). */
 export class ConflictError extends Error {
   override name = 'ConflictError';

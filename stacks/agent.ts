@@ -13,28 +13,24 @@ import {
   type FoundResources,
   type KnownDevice,
 } from './inputs.ts';
+import { toLabels } from './labels.ts';
+import type { StackOutputs } from './outputs.ts';
+import { AGENT_TAG, chooseAddress } from './tailnet.ts';
 import { renderUserData } from './user-data.ts';
 
-/** The outputs of an agent's stack. */
-export interface AgentStackOutputs {
-  serverId: pulumi.Output<string>;
-  serverName: pulumi.Output<string>;
-  ipv4: pulumi.Output<string>;
-  ipv6: pulumi.Output<string>;
-  tailnetIp: pulumi.Output<string>;
-  tailnetName: pulumi.Output<string>;
-}
+/** The outputs while the program runs, before their values are known. */
+type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
-/** An agent: a server of its own that joins the tailnet by itself and is configured over it. */
+/** An agent: its own server, which joins the tailnet by itself and is configured over it. */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
   { found = {}, device: knownDevice, tellUserData }: AgentStackOptions = {},
-): AgentStackOutputs {
+): PendingOutputs {
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
-  const userData = userDataOf(inputs, secrets, tailnetKey);
+  const userData = initialUserData(inputs, secrets, tailnetKey);
   const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
   if (tellUserData !== undefined) userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
@@ -52,22 +48,25 @@ export interface AgentStackOptions {
   found?: FoundResources | undefined;
   /** The recorded device; unset: the server joins, or has joined, under the inputs' `joinName`. */
   device?: KnownDevice | undefined;
-  /** Hears what the server is, or would be, installed with. */
+  /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
 
-/** A provider of the stack's own where the default one asks too often for the project's quota; its token comes from the environment. */
+/**
+ * The stack's own provider, where the default one polls too often for the quota; the environment has its
+ * token.
+ */
 function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOptions {
   return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
 
 const KEY_EXPIRY_SECONDS = 3600;
-/** The providers allow twenty minutes, or any time at all, for what is one call. */
+/** The providers' defaults for single calls are twenty minutes or unlimited. */
 const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
 /**
- * Not ephemeral: an ephemeral device vanishes while its server is stopped. Once used, the key is invalid for good, and must not
- * be made anew for that.
+ * Not ephemeral: an ephemeral device is removed while its server is stopped. A used key is invalid, which
+ * must not make the provider create another.
  */
 function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
   return new TailnetKey(
@@ -78,7 +77,7 @@ function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
       ephemeral: false,
       preauthorized: true,
       expiry: KEY_EXPIRY_SECONDS,
-      tags: ['tag:agent'],
+      tags: [AGENT_TAG],
       recreateIfInvalid: 'never',
     },
     { customTimeouts: ONE_CALL },
@@ -92,7 +91,7 @@ function administrationKey(
 ): SshKey {
   return new SshKey(
     'ssh-key',
-    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: labelsOf(inputs) },
+    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
     {
       ...hetzner,
       ignoreChanges: ['labels'],
@@ -102,11 +101,15 @@ function administrationKey(
   );
 }
 
-function userDataOf(inputs: AgentInputs, secrets: AgentSecrets, { key }: TailnetKey): pulumi.Output<string> {
+function initialUserData(
+  inputs: AgentInputs,
+  secrets: AgentSecrets,
+  { key }: TailnetKey,
+): pulumi.Output<string> {
   return key.apply((tailnetKey) =>
     renderUserData({
       hostname: agentName(inputs.agentId),
-      joinName: joinNameOf(inputs),
+      joinName: hostnameToJoin(inputs),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
       hostPrivateKey: secrets.hostPrivateKey,
@@ -125,7 +128,7 @@ function agentServer(
   return new Server(
     'server',
     {
-      // The name is unique in the project: Hetzner itself refuses a second server for this agent.
+      // Names are unique in a project, so Hetzner refuses a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
       image: inputs.image,
@@ -133,14 +136,14 @@ function agentServer(
       location: inputs.location,
       sshKeys: [sshKey.id],
       firewallIds: [inputs.firewallId],
-      labels: labelsOf(inputs),
+      labels: toLabels(inputs),
       userData: pulumi.secret(userData),
     },
     {
       ...hetzner,
-      // They matter at the creation only; a newer image or key must not replace a customer's server. Labels
-      // that others have added are theirs: the service puts back its own, and leaves those. So are backups and
-      // protection, which a person has switched on: a refresh records them, and an update must not take them away.
+      // User data, keys and image matter only at creation; a newer one must not replace a customer's server.
+      // The service itself restores its labels and keeps foreign ones. Backups and protection are switched on
+      // by people: a refresh records them, and an update must not switch them off.
       ignoreChanges: [
         'userData',
         'sshKeys',
@@ -156,28 +159,26 @@ function agentServer(
   );
 }
 
-type Device = Pick<AgentStackOutputs, 'tailnetIp' | 'tailnetName'>;
+type Device = Pick<PendingOutputs, 'tailnetIp' | 'tailnetName'>;
 
 const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
   tailnetIp: pulumi.output(tailnetIp),
   tailnetName: pulumi.output(tailnetName),
 });
 
-const joinNameOf = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
+const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
- * The name is the one that the device is about to be given; the machine's own, which it can change, is of no
- * account.
+ * The name is the one that the device will be given. Its machine's hostname, which the machine can change,
+ * does not count.
  */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
-    { hostname: joinNameOf(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },
+    { hostname: hostnameToJoin(inputs), waitFor: `${inputs.joinTimeoutSeconds}s` },
     { dependsOn: [server] },
   );
   return {
-    tailnetIp: device.addresses.apply(
-      (addresses) => addresses.find((address) => address.startsWith('100.')) ?? addresses[0] ?? '',
-    ),
+    tailnetIp: device.addresses.apply((addresses) => chooseAddress(addresses) ?? ''),
     tailnetName: device.apply(({ name }) =>
       [agentName(inputs.agentId), ...(name ?? '').split('.').slice(1)].join('.'),
     ),
@@ -185,8 +186,8 @@ function joinedDevice(inputs: AgentInputs, server: Server): Device {
 }
 
 /**
- * The Ansible run. The script's place, the private key, the log file and the time limit come from the process's environment, so that neither a
- * secret nor this machine's paths get into the state.
+ * The Ansible run. The script's path, the private key, the log file and the time limit come from the
+ * process's environment, so that the state contains neither secrets nor this host's paths.
  */
 function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
   return new Command(
@@ -203,14 +204,10 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
         inputs.configurationVersion,
         ...(inputs.configuredBy === undefined ? [] : [inputs.configuredBy]),
       ],
-      // With logging on, one very long output line hangs the provider; the script writes its own log file.
+      // With logging, one very long output line hangs the provider; the script writes its own log file.
       logging: 'none',
       addPreviousOutputInEnv: false,
     },
     { customTimeouts: { create: '20m', update: '20m' } },
   );
-}
-
-function labelsOf({ agentId, operationId }: AgentInputs): Record<string, string> {
-  return { 'agent-id': agentId, 'operation-id': operationId, 'managed-by': 'agents' };
 }

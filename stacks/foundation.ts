@@ -1,6 +1,7 @@
 import { Firewall } from '@pulumi/hcloud/firewall.js';
 import type * as pulumi from '@pulumi/pulumi';
-import type { FoundationInputs } from './inputs.ts';
+import { type FoundationInputs, firewallName } from './inputs.ts';
+import { MANAGED } from './labels.ts';
 
 const ANYWHERE = ['0.0.0.0/0', '::/0'];
 const WIREGUARD_PORT = '41641';
@@ -9,7 +10,7 @@ export interface FoundationOutputs {
   firewallId: pulumi.Output<string>;
 }
 
-/** What the agents of one Hetzner project share: a firewall that lets in nothing but WireGuard. */
+/** What the agents of a Hetzner project share: a firewall that admits only WireGuard. */
 export function foundationStack(
   { project }: FoundationInputs,
   found: { firewallId?: string } = {},
@@ -17,8 +18,8 @@ export function foundationStack(
   const firewall = new Firewall(
     'firewall',
     {
-      name: `agents-${project}`,
-      labels: { 'managed-by': 'agents' },
+      name: firewallName(project),
+      labels: MANAGED,
       rules: [
         {
           direction: 'in',

@@ -2,7 +2,10 @@ import { agentStack } from './agent.ts';
 import { foundationStack } from './foundation.ts';
 import type { AgentInputs, AgentSecrets, FoundationInputs, FoundResources, KnownDevice } from './inputs.ts';
 
-/** Everything a stack's program is told, as one value: the worker hands it in, the plain CLI gets it through the environment. */
+/**
+ * All input of a stack's program as one value: the worker passes it, the plain CLI reads it from the
+ * environment.
+ */
 export type StackProgram =
   | AgentProgram
   | { stack: 'foundation'; inputs: FoundationInputs; found?: { firewallId?: string } };
@@ -12,13 +15,13 @@ export interface AgentProgram {
   inputs: AgentInputs;
   secrets: AgentSecrets;
   found?: FoundResources;
-  /** The recorded device; unset until there is one, or where the server is about to join as another. */
+  /** The recorded device; unset while there is none, or where the server is about to join as another. */
   device?: KnownDevice | undefined;
 }
 
 /**
- * The Pulumi program for one stack: resources in, outputs out. `tellUserData` hears what the server is, or
- * would be, installed with; it is no output, since it holds secrets.
+ * The Pulumi program of a stack. `tellUserData` receives the server's user data, which is no output, since it
+ * holds secrets.
  */
 export function createProgram(
   program: StackProgram,

@@ -9,13 +9,14 @@ export interface UserData {
   loginServer?: string | undefined;
 }
 
-/** Of the key that signs the vendor's packages; the key itself comes from where the packages do. */
+/** Fingerprint of the key that signs the vendor's packages; the key itself is downloaded with them. */
 const TAILSCALE_SIGNING_KEY = '2596A99EAAB33821893C0A79458CA832957F5868';
 const KEY_FILE = '/etc/agent/tailnet-key';
 
 /**
- * Cloud-init for a new server: its host key, the administering user `ops`, and the tailnet key with which it joins by itself.
- * All of it is worthless afterwards: the key is single use and the first Ansible run replaces the host key.
+ * Cloud-init for a new server: its host key, the administrator `ops`, and the tailnet key with which it joins
+ * by itself. All of it is worthless afterwards: the tailnet key is single-use, and the first Ansible run
+ * replaces the host key.
  * @see https://cloudinit.readthedocs.io/en/latest/reference/modules.html
  */
 export function renderUserData(data: UserData): string {
@@ -51,9 +52,9 @@ ${indent(joinScript(data), 4)}
 }
 
 /**
- * Installs Tailscale where the image has none, and joins. The first look at the repository takes no other key than the one
- * we know; from then on the vendor's own package keeps the keyring. Names of the tailnet are of no use to an agent, which may
- * reach nothing there.
+ * Installs Tailscale where the image lacks it, and joins. The first update accepts only the signing key that
+ * we know; from then on the vendor's package maintains the keyring. An agent may reach nothing on the
+ * tailnet, so it needs no tailnet DNS.
  */
 function joinScript({ joinName, loginServer }: UserData): string {
   const login = loginServer === undefined ? '' : ` --login-server=${loginServer}`;

@@ -1,18 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { poll } from '../../src/processes/poll.ts';
 import { readSandboxFile, type SandboxFile } from './sandbox-file.ts';
 
 const JOIN_TIMEOUT_SECONDS = 90;
 
-/** Where everything of the installation is that another process hosts on this DATA_DIR, once that says so. @throws Error where it does not in time */
+/** Waits until the process that hosts this DATA_DIR has written its sandbox file. @throws Error where it does not in time */
 export async function untilReady(dataDir: string, signal: AbortSignal | undefined): Promise<SandboxFile> {
-  const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000;
-  for (;;) {
-    const file = readSandboxFile(dataDir);
-    if (file !== undefined) return file;
-    if (Date.now() > deadline)
-      throw new Error(
-        `The process that holds ${dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
-      );
-    await sleep(200, undefined, { signal });
-  }
+  const polling = { intervalMs: 200, timeoutMs: JOIN_TIMEOUT_SECONDS * 1000, signal };
+  const file = await poll(() => readSandboxFile(dataDir), polling);
+  if (file === undefined)
+    throw new Error(
+      `The process that holds ${dataDir} did not become ready within ${JOIN_TIMEOUT_SECONDS} s`,
+    );
+  return file;
 }

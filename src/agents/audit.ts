@@ -1,4 +1,4 @@
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 
 export interface AuditEntry {
@@ -11,8 +11,8 @@ export interface AuditEntry {
   details?: Record<string, unknown>;
 }
 
-/** Writes down who did what, in the transaction that does it. */
-export async function audit(trx: Database, entry: AuditEntry): Promise<void> {
+/** Records who did what, in the transaction that does it. */
+export async function audit(trx: Transaction, entry: AuditEntry): Promise<void> {
   await trx
     .insertInto('audit_log')
     .values({

@@ -1,16 +1,15 @@
 import type { Database } from '../database/connect.ts';
 import type { Vault } from './secrets.ts';
 
-/** No agent's id has a space, so this seals for none. */
+/** An agent's id has no spaces, so this is never one. */
 const CANARY_ID = 'the canary';
 const CANARY_TEXT = 'The passphrase is the right one.';
-/** Where there is no canary yet, so many agents' keys are tried. */
+/** How many agents' keys are tried where there is no canary yet. */
 const TRIED_AGENTS = 20;
 
 /**
- * Makes sure that the passphrase is the one that this database's secrets were sealed under: it must open a
- * canary that was sealed at the first start. A database from before there was one is judged by the keys of
- * its agents.
+ * Checks that the passphrase is the one that sealed this database's secrets: it must open a canary that the
+ * first start sealed. Where an older version has left no canary, it must open one of the agents' keys.
  * @throws Error that says what to do.
  */
 export async function checkPassphrase(database: Database, vault: Vault): Promise<void> {
@@ -23,8 +22,8 @@ export async function checkPassphrase(database: Database, vault: Vault): Promise
     const fits = canary === null ? await opensAnAgent(trx, vault) : opensCanary(vault, canary);
     if (!fits) {
       throw new Error(
-        'PULUMI_CONFIG_PASSPHRASE is not the one that the secrets in this database are sealed under. Nothing was changed. ' +
-          'Start with the passphrase of before; for another one, use another database.',
+        'PULUMI_CONFIG_PASSPHRASE is not the one that the secrets in this database are sealed under. ' +
+          'Nothing was changed. Start with the passphrase of before; for another one, use another database.',
       );
     }
     if (canary === null)
@@ -44,8 +43,7 @@ function opensCanary(vault: Vault, canary: Buffer): boolean {
 }
 
 /**
- * One that opens is enough: single keys may have been sealed under a wrong passphrase by a version that did
- * not check.
+ * One success is enough: an older version did not check, so some keys may be sealed under a wrong passphrase.
  */
 async function opensAnAgent(database: Database, vault: Vault): Promise<boolean> {
   const agents = await database

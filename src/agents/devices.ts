@@ -1,21 +1,22 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
 /**
- * A join name is an agent's for good, so that the device that joins under it is known by the row, before and
- * after its end.
+ * Reserves a join name for the agent for good, so that a device that joins under it can be attributed at any
+ * time.
  * @throws ConflictError
  */
 export async function recordJoinName(
   database: Database,
   agentId: string,
-  { joinName, keyGeneration }: Record<string, unknown>,
+  { joinName, keyGeneration }: Pick<AgentInputs, 'joinName' | 'keyGeneration'>,
 ): Promise<void> {
-  if (typeof joinName !== 'string') return;
+  if (joinName === undefined) return;
   await database
     .insertInto('tailnet_join_names')
-    .values({ name: joinName, agent_id: agentId, key_generation: Number(keyGeneration) })
+    .values({ name: joinName, agent_id: agentId, key_generation: keyGeneration })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .execute();
   const { agent_id: owner } = await database
@@ -27,11 +28,11 @@ export async function recordJoinName(
 }
 
 /**
- * The control server gives an address to one device: what two live agents call theirs is a mistake, or worse.
+ * An address belongs to one device, so two agents that claim the same one are a mistake, or an attack.
  * @throws ConflictError where another agent's row names the address or the device
  */
 export async function refuseForeignDevice(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { tailnetIp, tailnetNodeId }: { tailnetIp: string; tailnetNodeId?: string | null | undefined },
 ): Promise<void> {
@@ -49,9 +50,9 @@ export async function refuseForeignDevice(
     );
 }
 
-/** Which device a live agent has, where that was not recorded before. */
+/** Records the device of an agent that was made before devices were recorded. */
 export async function recordDevice(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { nodeId, tailnetName }: { nodeId: string; tailnetName: string },
 ): Promise<void> {

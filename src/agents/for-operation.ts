@@ -2,9 +2,9 @@ import type { Database } from '../database/connect.ts';
 import { type AgentRow, getAgent } from './store.ts';
 
 /**
- * The row that an operation works from. An address that another row names too, as an earlier version could
- * record it, says nothing about whose the device is: such an operation gets none, so that it takes no other
- * agent's device for its own.
+ * The row that an operation works from. An earlier version could record one address in two rows. Such an
+ * address does not prove whose the device is, so the operation gets none and cannot touch another agent's
+ * device.
  * @throws NotFoundError
  */
 export async function getAgentForOperation(database: Database, agentId: string): Promise<AgentRow> {

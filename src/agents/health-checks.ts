@@ -3,26 +3,27 @@ import type { Database } from '../database/connect.ts';
 import type { Health } from './states.ts';
 
 export interface HealthCheckTimes {
-  /** From one check of a healthy agent to the next, more or less: they spread. */
+  /** Between two checks of a healthy agent; jittered by 10 %. */
   intervalSeconds: number;
-  /** From an unanswered check to the next, while it is not yet decided. */
+  /** After an unanswered check, until the agent counts as unhealthy. */
   recheckSeconds: number;
-  /** Silent for so long, an agent is unhealthy. */
+  /** An agent that is silent for this long is unhealthy. */
   unhealthyAfterSeconds: number;
 }
 
-/** An agent that is to be asked now, and by nobody else. */
+/** An agent whose check this worker has claimed. */
 export interface ClaimedCheck {
   agentId: string;
   tailnetIp: string;
   health: Health;
-  /** It did not answer the last time. */
+  /** Whether it did not answer the last time. */
   silent: boolean;
 }
 
 /**
- * Takes agents whose check is due. Only those that run and with which nothing is being done at the moment. The claim is the time of the next check, so
- * that of several workers each agent is asked by one; a worker that dies in between costs one check.
+ * Claims agents whose check is due: only running ones without an active operation. The claim sets the time of
+ * the next check, so that only one of several workers asks an agent; a worker that dies in between costs one
+ * check.
  */
 export async function claimHealthChecks(
   database: Database,
@@ -39,7 +40,7 @@ export async function claimHealthChecks(
       insert into health_checks as h (agent_id, due_at)
         select agent_id, now() + make_interval(secs => ${intervalSeconds} * (0.9 + random() * 0.2)) from due
       on conflict (agent_id) do update set due_at = excluded.due_at,
-        -- Nobody has looked for a while: what was not asked was not silent.
+        -- No worker has asked for a while: the agent was not silent then.
         silent_since = case when h.due_at > now() - make_interval(secs => ${intervalSeconds}) then h.silent_since end
         where h.due_at <= now()
       returning agent_id, silent_since)
@@ -48,7 +49,7 @@ export async function claimHealthChecks(
   return rows;
 }
 
-/** It has answered. */
+/** Records that the agent has answered. */
 export async function recordAnswer(
   database: Database,
   { agentId, health, silent }: ClaimedCheck,
@@ -70,8 +71,9 @@ export async function recordAnswer(
 }
 
 /**
- * It has not answered for the last `elapsedSeconds`. One lost answer says little: it is asked again soon, and is unhealthy when it goes on being silent.
- * @returns whether it has become unhealthy by this.
+ * Records that the agent has not answered for `elapsedSeconds`. One lost answer proves little, so it is asked
+ * again soon; it is unhealthy once it stays silent.
+ * @returns whether it has become unhealthy now.
  */
 export async function recordSilence(
   database: Database,

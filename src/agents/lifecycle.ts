@@ -1,43 +1,47 @@
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { move, stay, write } from './move.ts';
+import { type AgentOutputs, outputColumns } from './outputs.ts';
 import type { Health } from './states.ts';
-import { type AgentOutputs, outputColumns } from './store.ts';
 
-/** What happens to an agent between its provision and its end: stopped, started, configured and installed anew. */
+/** What happens to an agent between its provision and its destroy. */
 
-/** A stop begins, or begins again: `running` or `stopping` → `stopping`. @throws ConflictError */
-export async function beginStop(trx: Database, agentId: string): Promise<void> {
+/** A stop or its next attempt begins: `running` or `stopping` → `stopping`. @throws ConflictError */
+export async function beginStop(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'stop begins', orStays: true }, { health: 'unknown' });
 }
 
-/** The server is switched off, everything is kept: `stopping` → `stopped`. @throws ConflictError */
-export async function markStopped(trx: Database, agentId: string): Promise<void> {
+/** The server is off, everything is kept: `stopping` → `stopped`. @throws ConflictError */
+export async function markStopped(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'stop succeeds' }, { health: 'unknown', error: null });
 }
 
-/** A stop has failed for the last time, or a person ended it: `stopping` → `running`. How the agent is, nobody has looked. */
-export async function markStopFailed(trx: Database, agentId: string, error: string): Promise<void> {
+/** A stop has failed for the last time, or was cancelled: `stopping` → `running`, with unknown health. */
+export async function markStopFailed(trx: Transaction, agentId: string, error: string): Promise<void> {
   await move(trx, agentId, { by: 'stop fails for the last time' }, { health: 'unknown', error });
 }
 
 /** The agent answers again: `stopped` → `running`. @throws ConflictError */
-export async function markStarted(trx: Database, agentId: string): Promise<void> {
+export async function markStarted(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'start succeeds' }, { health: 'healthy', error: null });
 }
 
-/** The agent answers after a restart; it has been `running` all the while. @throws ConflictError */
-export async function markRestarted(trx: Database, agentId: string): Promise<void> {
+/** The agent answers after a restart; it stays `running`. @throws ConflictError */
+export async function markRestarted(trx: Transaction, agentId: string): Promise<void> {
   await stay(trx, agentId, 'running', { health: 'healthy', error: null });
 }
 
-/** Configured anew, and healthy: it stays `running`. @throws ConflictError */
-export async function markReconfigured(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
+/** Configured again and healthy: it stays `running`. @throws ConflictError */
+export async function markReconfigured(
+  trx: Transaction,
+  agentId: string,
+  outputs: AgentOutputs,
+): Promise<void> {
   await stay(trx, agentId, 'running', { ...outputColumns(outputs), health: 'healthy', error: null });
 }
 
-/** On a server of another plan, and healthy: it stays `running`. @throws ConflictError */
+/** On another plan and healthy: it stays `running`. @throws ConflictError */
 export async function markResized(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { outputs, plan }: { outputs: AgentOutputs; plan: string },
 ): Promise<void> {
@@ -49,20 +53,25 @@ export async function markResized(
   });
 }
 
-/** Installed anew and healthy: `running` or `stopped` → `running`, with the addresses as they are now. @throws ConflictError */
-export async function markRebuilt(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
+/**
+ * Reinstalled and healthy: `running` or `stopped` → `running`, with its present addresses.
+ * @throws ConflictError
+ */
+export async function markRebuilt(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), health: 'healthy', error: null };
   await move(trx, agentId, { by: 'rebuild succeeds', orStays: true }, columns);
 }
 
-/** While its server starts again, or is installed anew, nobody knows how the agent is. No effect in other states. */
-export async function forgetHealth(trx: Database, agentId: string): Promise<void> {
+/** The health is unknown while the server restarts or is reinstalled. No effect in other states. */
+export async function forgetHealth(trx: Transaction, agentId: string): Promise<void> {
   await write(trx, agentId, { health: 'unknown' }, ['running', 'stopped']);
 }
 
-/** Why what was asked for has not succeeded; the state stays. `health`: what a running agent is taken for until somebody has looked. */
+/**
+ * Records why an operation has failed; the state stays. `health`: of a running agent, until its next check.
+ */
 export async function recordFailure(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { error, health }: { error: string; health: Health },
 ): Promise<void> {

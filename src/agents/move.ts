@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
@@ -7,11 +7,12 @@ import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
 type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
- * Takes the edges of the table in states.ts that have this name, and no other. `orStays`: an agent that is there already stays, and
- * the columns are written. @throws ConflictError where the agent is in another state.
+ * Takes the edges of this name in the table of states.ts, and no others. With `orStays`, an agent that is
+ * already in the target state stays there, and the columns are written.
+ * @throws ConflictError where the agent is in another state.
  */
 export async function move(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   { by, orStays = false }: { by: EdgeName | readonly EdgeName[]; orStays?: boolean },
   columns: Columns,
@@ -23,9 +24,9 @@ export async function move(
   if (!(await write(trx, agentId, { ...columns, status: to }, from))) await refuse(trx, agentId, to);
 }
 
-/** Writes columns of an agent that stays as it is. @throws ConflictError where it is in another state. */
+/** Writes columns of an agent that keeps its state. @throws ConflictError where it is in another state. */
 export async function stay(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   status: AgentStatus,
   columns: Columns,
@@ -35,7 +36,7 @@ export async function stay(
 
 /** Writes columns of an agent that is in one of these states. @returns whether it was. */
 export async function write(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   columns: Columns,
   from: readonly AgentStatus[],
@@ -49,7 +50,7 @@ export async function write(
   return result.numUpdatedRows > 0n;
 }
 
-async function refuse(trx: Database, agentId: string, to: AgentStatus): Promise<never> {
+async function refuse(trx: Transaction, agentId: string, to: AgentStatus): Promise<never> {
   const agent = await trx
     .selectFrom('agents')
     .select('status')

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PLAN, PLANS } from './plans.ts';
-import { locationOf, REGIONS } from './regions.ts';
+import { REGIONS, toLocation } from './regions.ts';
 import type { NewAgent } from './store.ts';
 
 const text = z.string({
@@ -12,7 +12,9 @@ export const agentIdSchema = text
   .regex(/^[a-z0-9](-?[a-z0-9])*$/, 'must be lower-case letters and digits, with single hyphens inside')
   .meta({ id: 'AgentId', example: 'agent-7' });
 
-/** Controls (Postgres refuses NUL), line breaks and marks that turn the direction of what follows on a page. */
+/**
+ * Control characters (Postgres refuses NUL), line breaks, and marks that change the text direction of a page.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 export const userIdSchema = text
@@ -26,7 +28,7 @@ export const userIdSchema = text
 
 export const regionSchema = text
   .max(40, { error: 'must have at most 40 characters', abort: true })
-  .refine((value) => locationOf(value) !== undefined, {
+  .refine((value) => toLocation(value) !== undefined, {
     error: ({ input }) => `is unknown: ${JSON.stringify(input)}; known are ${REGIONS.join(', ')}`,
   })
   .meta({ description: `${REGIONS.join(', ')}, or a Hetzner location's own name`, example: 'eu-central' });
@@ -38,7 +40,7 @@ export const planSchema = z.enum(PLANS, {
       : 'must be a string',
 });
 
-/** Completes what was asked for: the location behind the region, the default plan. All values have been validated. */
+/** Adds the region's location and the default plan to a request whose values have been validated. */
 export function newAgent(request: {
   agentId: string;
   userId: string;
@@ -46,7 +48,7 @@ export function newAgent(request: {
   plan?: string | undefined;
   subscriptionId?: string | undefined;
 }): NewAgent {
-  const location = locationOf(request.region);
+  const location = toLocation(request.region);
   if (location === undefined) throw new Error(`There is no region ${request.region}`);
   return { ...request, location, plan: request.plan ?? DEFAULT_PLAN };
 }

@@ -20,7 +20,8 @@ export function encodeOpensshPublicKey(publicKey: Buffer): string {
 }
 
 /**
- * An unencrypted private key file as OpenSSH reads it; OpenSSH reads ed25519 keys in no format that Node can write.
+ * An unencrypted private key file in OpenSSH's format: Node writes ed25519 keys in no format that OpenSSH
+ * reads.
  * @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
  */
 export function encodeOpensshPrivateKey(

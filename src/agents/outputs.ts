@@ -1,31 +1,35 @@
 import { z } from 'zod';
-import type { AgentOutputs } from './store.ts';
+import { stackOutputsSchema } from '../../stacks/outputs.ts';
+import type { AgentTable } from '../database/tables.ts';
 
-/**
- * What comes back from a cloud or a runner of an agent's server. It ends in command lines, addresses and
- * pages, so each of these is what its name says and nothing else; the columns hold the same rules (migration
- * 0007).
- */
-
-/** Hetzner's ids are numbers, kept as text. */
-export const serverIdSchema = z.string().regex(/^[0-9]{1,19}$/, 'is not a server’s id');
-export const addressSchema = z.union([z.ipv4(), z.ipv6()], { error: 'is not an address' });
-/** Letters, digits, hyphens and dots, as names in DNS; it begins with no hyphen. */
-const hostNameSchema = z
-  .string()
-  .max(253, 'is longer than a host name')
-  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'is not a host name');
-
-export const agentOutputsSchema = z.object({
-  serverId: serverIdSchema,
-  serverName: hostNameSchema,
-  ipv4: z.ipv4('is not an IPv4 address').nullable(),
-  ipv6: z.ipv6('is not an IPv6 address').nullable(),
-  tailnetIp: addressSchema,
-  tailnetName: hostNameSchema,
-  /** Tailscale's `nodeId`. */
+/** What a running agent has: the outputs of its stack, and which device it is. */
+export const agentOutputsSchema = stackOutputsSchema.extend({
+  /** Null where a runner has reported an IPv6 address alone. */
+  ipv4: stackOutputsSchema.shape.ipv4.nullable(),
+  /** Tailscale's `nodeId`; none where a runner that knows no such id has reported. */
   tailnetNodeId: z
     .string()
     .regex(/^[A-Za-z0-9]{1,64}$/, 'is not the id of a device')
     .nullish(),
-}) satisfies z.ZodType<AgentOutputs>;
+});
+export type AgentOutputs = z.infer<typeof agentOutputsSchema>;
+
+const COLUMNS = {
+  serverId: 'server_id',
+  serverName: 'server_name',
+  ipv4: 'ipv4',
+  ipv6: 'ipv6',
+  tailnetIp: 'tailnet_ip',
+  tailnetName: 'tailnet_name',
+  tailnetNodeId: 'tailnet_node_id',
+} as const satisfies Record<keyof AgentOutputs, keyof AgentTable>;
+
+type OutputColumns = Record<(typeof COLUMNS)[keyof typeof COLUMNS], string | null>;
+
+/** The outputs as columns of the agent's row; no outputs clear them. */
+export function outputColumns(outputs: AgentOutputs | null): OutputColumns {
+  const entries = Object.entries(COLUMNS) as [keyof AgentOutputs, keyof OutputColumns][];
+  return Object.fromEntries(
+    entries.map(([name, column]) => [column, outputs?.[name] ?? null]),
+  ) as OutputColumns;
+}

@@ -13,7 +13,7 @@ export interface ServerSpecification {
 
 const IMAGE = 'debian-12';
 
-/** The cost-optimized types are sold in Europe alone; elsewhere the nearest shared type takes their place. */
+/** The cost-optimized types are sold only in Europe; elsewhere the nearest shared type replaces them. */
 const SERVER_TYPES: Record<Plan, { europe: string; elsewhere: string }> = {
   starter: { europe: 'cx23', elsewhere: 'cpx11' },
   pro: { europe: 'cx33', elsewhere: 'cpx21' },
@@ -23,8 +23,8 @@ const SERVER_TYPES: Record<Plan, { europe: string; elsewhere: string }> = {
 const EUROPE = new Set(['fsn1', 'nbg1', 'hel1']);
 
 /**
- * The server that a plan means in a Hetzner location (`nbg1`, `ash`, …).
- * @throws Error for a plan that is not sold; such a one never gets into a row.
+ * The server of a plan in a Hetzner location (`nbg1`, `ash`, …).
+ * @throws Error for an unknown plan, which never gets into a row.
  */
 export function serverFor(plan: string, location: string): ServerSpecification {
   const known = PLANS.find((name) => name === plan);

@@ -12,7 +12,7 @@ const LOCATIONS = new Set(LOCATION_BY_REGION.values());
 
 export const REGIONS: readonly string[] = [...LOCATION_BY_REGION.keys()];
 
-/** The Hetzner location of a region; a location's own name stands for itself. Undefined for anything else. */
-export function locationOf(region: string): string | undefined {
+/** The Hetzner location of a region, or of a location's own name. Undefined for anything else. */
+export function toLocation(region: string): string | undefined {
   return LOCATION_BY_REGION.get(region) ?? (LOCATIONS.has(region) ? region : undefined);
 }

@@ -10,28 +10,23 @@ import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 
-/** An agent's own key pairs: made before anything is created, the same at every repetition. */
-export interface AgentKeys {
-  sshPrivateKey: string;
-  sshPublicKey: string;
-  /** The host key in the user data, with which the server is reached for the first time. */
-  hostPrivateKey: string;
-  hostPublicKey: string;
-  /** The host key from the first Ansible run on: user data can be read by whoever can ask the metadata service. */
-  nextHostPrivateKey: string;
-  nextHostPublicKey: string;
-}
-
+/** An agent's own key pairs: made before anything is created, the same for every attempt. */
 const keysSchema = z.object({
   sshPrivateKey: z.string(),
   sshPublicKey: z.string(),
+  /** The host key in the user data, which the server shows at first. */
   hostPrivateKey: z.string(),
   hostPublicKey: z.string(),
+  /** The host key from the first Ansible run on: whoever can ask the metadata service can read user data. */
   nextHostPrivateKey: z.string(),
   nextHostPublicKey: z.string(),
 });
+export type AgentKeys = z.infer<typeof keysSchema>;
 
-/** New ed25519 pairs for administering an agent's server and for the server itself, in OpenSSH's formats. */
+/**
+ * Generates ed25519 pairs for the administration of an agent's server and for its host keys, in OpenSSH's
+ * formats.
+ */
 export function generateAgentKeys(agentId: string): AgentKeys {
   const ssh = generatePair(`agents ${agentId}`);
   const host = generatePair(`host ${agentId}`);
@@ -56,14 +51,14 @@ function generatePair(comment: string): { privateKey: string; publicKey: string 
   };
 }
 
-/** Encrypts and decrypts what is kept of an agent. */
+/** Encrypts and decrypts an agent's secrets. */
 export interface Vault {
   seal(agentId: string, keys: AgentKeys): Buffer;
   /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
-   * The hostname under which a server with the tailnet key of this generation joins: the same at every
-   * repetition, and not to be guessed without the passphrase. A DNS label of 37 characters.
+   * The hostname under which a server with the tailnet key of this generation joins: the same for every
+   * attempt, and not to be guessed without the passphrase. A DNS label of 37 characters.
    */
   joinName(agentId: string, keyGeneration: number): string;
   /** Whether `open` would succeed. */
@@ -80,29 +75,17 @@ const TAG_BYTES = 16;
 const SALT = 'agent-stacks agent secrets v1';
 const JOIN_NAME_BYTES = 16;
 
-/** AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce, tag, ciphertext. */
+/**
+ * AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce,
+ * tag, ciphertext.
+ */
 export function createVault(passphrase: Secret): Vault {
   const key = scryptSync(passphrase.reveal(), SALT, 32);
   const nameKey = createHmac('sha256', key).update('join names').digest();
-  const sealText: Vault['sealText'] = (id, text) => {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id));
-    const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
-    return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), sealed]);
-  };
-  const openText: Vault['openText'] = (id, sealed) => {
-    const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
-    const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
-    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
-      .setAAD(Buffer.from(id))
-      .setAuthTag(tag);
-    const text = sealed.subarray(1 + NONCE_BYTES + TAG_BYTES);
-    return Buffer.concat([decipher.update(text), decipher.final()]).toString();
-  };
   const open: Vault['open'] = (agentId, sealed) => {
     if (sealed[0] !== FORMAT) throw new Error(`The secrets of agent ${agentId} have an unknown format`);
     try {
-      return keysSchema.parse(JSON.parse(openText(agentId, sealed)));
+      return keysSchema.parse(JSON.parse(openText(key, agentId, sealed)));
     } catch (cause) {
       throw new Error(
         `The secrets of agent ${agentId} cannot be opened: is PULUMI_CONFIG_PASSPHRASE another one?`,
@@ -115,7 +98,7 @@ export function createVault(passphrase: Secret): Vault {
       const text = createHmac('sha256', nameKey).update(`${agentId} ${keyGeneration}`).digest();
       return `join-${text.subarray(0, JOIN_NAME_BYTES).toString('hex')}`;
     },
-    seal: (agentId, keys) => sealText(agentId, JSON.stringify(keys)),
+    seal: (agentId, keys) => sealText(key, agentId, JSON.stringify(keys)),
     open,
     canOpen: (agentId, sealed) => {
       try {
@@ -124,7 +107,24 @@ export function createVault(passphrase: Secret): Vault {
         return false;
       }
     },
-    sealText,
-    openText,
+    sealText: (id, text) => sealText(key, id, text),
+    openText: (id, sealed) => openText(key, id, sealed),
   };
+}
+
+function sealText(key: Buffer, id: string, text: string): Buffer {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id));
+  const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
+  return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), sealed]);
+}
+
+function openText(key: Buffer, id: string, sealed: Buffer): string {
+  const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
+  const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+    .setAAD(Buffer.from(id))
+    .setAuthTag(tag);
+  const text = sealed.subarray(1 + NONCE_BYTES + TAG_BYTES);
+  return Buffer.concat([decipher.update(text), decipher.final()]).toString();
 }

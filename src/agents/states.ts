@@ -9,14 +9,14 @@ export {
   type Health,
 } from '../database/vocabulary.ts';
 
-/** Who may take an edge: the kind of operation whose beginning, success or last failure moves the agent. */
+/** `by`: what moves the agent, e.g. the start, the success or the last failure of a kind of operation. */
 export interface Edge {
   from: AgentStatus;
   to: AgentStatus;
   by: string;
 }
 
-/** Every legal change of an agent's status, and what takes it. Anything else is refused by `agents/move.ts`. */
+/** Every legal change of an agent's status, and its cause. `agents/move.ts` refuses any other. */
 export const EDGES = [
   { from: 'requested', to: 'provisioning', by: 'provision begins' },
   { from: 'provisioning', to: 'running', by: 'provision succeeds' },
@@ -41,6 +41,13 @@ export const EDGES = [
   { from: 'destroying', to: 'destroyed', by: 'destroy succeeds' },
 ] as const satisfies readonly Edge[];
 export type EdgeName = (typeof EDGES)[number]['by'];
+
+/** The states in which an agent has a server that is in use. */
+export const LIVE_STATUSES = ['running', 'stopping', 'stopped', 'suspended'] as const satisfies AgentStatus[];
+
+export function isLive(status: AgentStatus): boolean {
+  return LIVE_STATUSES.some((live) => live === status);
+}
 
 /** The states from which `to` may be reached. */
 export function statusesBefore(to: AgentStatus): AgentStatus[] {

@@ -1,28 +1,14 @@
-import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import { type Selectable, sql } from 'kysely';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { recordJoinName } from './devices.ts';
+import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
+import { type AgentOutputs, outputColumns } from './outputs.ts';
 import type { AgentStatus, AgentStep, Health } from './states.ts';
-
-/** The outputs of an agent's stack, as `stacks/agent.ts` returns them. */
-export interface StackOutputs {
-  serverId: string;
-  serverName: string;
-  /** Null where a runner has reported an IPv6 address alone. */
-  ipv4: string | null;
-  ipv6: string | null;
-  tailnetIp: string;
-  tailnetName: string;
-}
-
-/** What a running agent has: its stack's outputs, and which device it is. */
-export interface AgentOutputs extends StackOutputs {
-  /** The control server's id of the device; none where a runner that knows no such id has reported. */
-  tailnetNodeId?: string | null | undefined;
-}
 
 export interface NewAgent {
   agentId: string;
@@ -33,11 +19,16 @@ export interface NewAgent {
   subscriptionId?: string | undefined;
 }
 
-export type AgentRow = import('kysely').Selectable<AgentTable>;
+/** An agent's row, with its inputs as `parseRecordedInputs` reads them. */
+export type AgentRow = Omit<StoredAgent, 'inputs'> & { inputs: RecordedInputs | null };
+
+type StoredAgent = Selectable<AgentTable>;
+
+const toAgentRow = (row: StoredAgent): AgentRow => ({ ...row, inputs: parseRecordedInputs(row.inputs) });
 
 /**
  * Writes a new agent in state `requested`.
- * @throws ConflictError where the id exists: an id is never used twice, not even after its agent is destroyed.
+ * @throws ConflictError where the id exists; an id is never reused, not even after its agent is destroyed.
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
   const result = await database
@@ -51,7 +42,7 @@ export async function insertAgent(database: Database, agent: NewAgent): Promise<
       subscription_id: agent.subscriptionId ?? null,
       step: 'queued',
     })
-    // Not a violated constraint: the caller's transaction must stay usable, to write down why there is no agent.
+    // A violated constraint would abort the caller's transaction, which has to record why there is no agent.
     .onConflict((conflict) => conflict.column('agent_id').doNothing())
     .executeTakeFirst();
   if (result.numInsertedOrUpdatedRows === 0n)
@@ -66,7 +57,12 @@ async function whyTaken(database: Database, agentId: string): Promise<string> {
 }
 
 export async function findAgent(database: Database, agentId: string): Promise<AgentRow | undefined> {
-  return database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirst();
+  const row = await database
+    .selectFrom('agents')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst();
+  return row && toAgentRow(row);
 }
 
 /** @throws NotFoundError */
@@ -76,8 +72,8 @@ export async function getAgent(database: Database, agentId: string): Promise<Age
   return agent;
 }
 
-/** The agent's row, locked until the transaction ends, so that its state cannot change under a decision. @throws NotFoundError */
-export async function lockAgent(trx: Database, agentId: string): Promise<AgentRow> {
+/** The agent's row, locked until the transaction ends. @throws NotFoundError */
+export async function lockAgent(trx: Transaction, agentId: string): Promise<AgentRow> {
   const agent = await trx
     .selectFrom('agents')
     .selectAll()
@@ -85,10 +81,10 @@ export async function lockAgent(trx: Database, agentId: string): Promise<AgentRo
     .forUpdate()
     .executeTakeFirst();
   if (agent === undefined) throw new NotFoundError(`There is no agent ${agentId}`);
-  return agent;
+  return toAgentRow(agent);
 }
 
-/** A page of agents, newest first. `cursor` is what the page before gave as `nextCursor`. */
+/** A page of agents, newest first. `cursor` is the `nextCursor` of the previous page. */
 export async function listAgents(
   database: Database,
   page: { status?: AgentStatus | undefined; cursor?: AgentCursor | undefined; limit: number },
@@ -101,7 +97,7 @@ export async function listAgents(
     .limit(page.limit);
   if (page.status !== undefined) query = query.where('status', '=', page.status);
   if (page.cursor !== undefined) {
-    // The row's own time, not a copy of it: a JavaScript date has milliseconds, Postgres microseconds.
+    // Compared with the row's own time: a JavaScript date would lose Postgres's microseconds.
     const { agentId } = page.cursor;
     query = query.where(
       sql<boolean>`exists (select 1 from agents last where last.agent_id = ${agentId}
@@ -109,21 +105,21 @@ export async function listAgents(
           or (agents.created_at = last.created_at and agents.agent_id > last.agent_id)))`,
     );
   }
-  return query.execute();
+  return (await query.execute()).map(toAgentRow);
 }
 
-/** The last agent of the page before. Agents are never deleted, so its row gives the place. */
+/** The last agent of the previous page. Agents are never deleted, so its row is always there. */
 export interface AgentCursor {
   agentId: string;
 }
 
-/** A provision begins, or begins again: `requested`, `failed` or `provisioning` → `provisioning`. */
-export async function beginProvision(trx: Database, agentId: string): Promise<void> {
+/** A provision or its next attempt begins: `requested`, `failed` or `provisioning` → `provisioning`. */
+export async function beginProvision(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
 }
 
-/** Where a provision stands; shown on the agent. No effect once the agent is no longer being provisioned. */
-export async function setAgentStep(trx: Database, agentId: string, step: AgentStep): Promise<void> {
+/** Records a provision's step on the agent. No effect unless the agent is being provisioned. */
+export async function setAgentStep(trx: Transaction, agentId: string, step: AgentStep): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ step, updated_at: sql`now()` })
@@ -132,39 +128,39 @@ export async function setAgentStep(trx: Database, agentId: string, step: AgentSt
     .execute();
 }
 
-/** A provision has succeeded: `provisioning` → `running`, with the stack's outputs. @throws ConflictError */
-export async function markRunning(trx: Database, agentId: string, outputs: AgentOutputs): Promise<void> {
+/** A provision has succeeded: `provisioning` → `running`, with its outputs. @throws ConflictError */
+export async function markRunning(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
   await move(trx, agentId, { by: 'provision succeeds' }, columns);
 }
 
 /** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
-export async function markFailed(trx: Database, agentId: string, error: string): Promise<void> {
+export async function markFailed(trx: Transaction, agentId: string, error: string): Promise<void> {
   const by = ['provision fails for the last time', 'provision is cancelled'] as const;
   await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
 }
 
-/** Why what a failed provision has made is still there, and may be billed. No effect in other states. */
-export async function recordRollbackFailure(trx: Database, agentId: string, error: string): Promise<void> {
+/** Records why a failed provision's resources still exist, and may be billed. No effect in other states. */
+export async function recordRollbackFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
 /**
- * Everything billed of a failed agent is gone: no server stands behind the row any more, and its keys fit
- * nothing. The next provision makes new ones.
+ * Everything billed of a failed agent is gone. Its addresses and keys are cleared, since they belong to
+ * nothing; the next provision makes new ones.
  */
-export async function markRolledBack(trx: Database, agentId: string): Promise<void> {
+export async function markRolledBack(trx: Transaction, agentId: string): Promise<void> {
   await trx
     .updateTable('agents')
-    .set({ ...NO_OUTPUTS, secrets: null, rollback_error: null, updated_at: sql`now()` })
+    .set({ ...outputColumns(null), secrets: null, rollback_error: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', '=', 'failed')
     .execute();
 }
 
-/** What a refresh found: the outputs as they are now and whether the health address answered. The status stays. */
+/** Records the outputs and the health that a refresh found. The status stays. */
 export async function recordRefresh(
-  trx: Database,
+  trx: Transaction,
   agentId: string,
   found: { outputs: AgentOutputs; health: Health },
 ): Promise<void> {
@@ -175,8 +171,8 @@ export async function recordRefresh(
     .execute();
 }
 
-/** A refresh found the server gone or silent. The status stays; the health and the reason are shown. */
-export async function recordUnhealthy(trx: Database, agentId: string, error: string): Promise<void> {
+/** Records that the server is gone or silent, and why. The status stays. */
+export async function recordUnhealthy(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ health: 'unhealthy', error, updated_at: sql`now()` })
@@ -184,13 +180,15 @@ export async function recordUnhealthy(trx: Database, agentId: string, error: str
     .execute();
 }
 
-/** A destroy is asked for: any live state → `destroying`. @throws ConflictError */
-export async function markDestroying(trx: Database, agentId: string): Promise<void> {
+/** A destroy is requested: any state but `destroyed` → `destroying`. @throws ConflictError */
+export async function markDestroying(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'destroy is requested' }, { step: null });
 }
 
-/** Why a destroy has not succeeded yet; the agent stays `destroying` and the operation is tried again. */
-export async function recordDestroyFailure(trx: Database, agentId: string, error: string): Promise<void> {
+/**
+ * Records why a destroy has not succeeded yet; the agent stays `destroying`, and the operation is retried.
+ */
+export async function recordDestroyFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
     .set({ error, updated_at: sql`now()` })
@@ -199,20 +197,24 @@ export async function recordDestroyFailure(trx: Database, agentId: string, error
     .execute();
 }
 
-/** Everything of the agent is gone: `destroying` → `destroyed`, final. Its secrets and inputs are deleted. @throws ConflictError */
-export async function markDestroyed(trx: Database, agentId: string): Promise<void> {
+/**
+ * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Its secrets and inputs are
+ * deleted.
+ * @throws ConflictError
+ */
+export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
   const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
-  await move(trx, agentId, { by: 'destroy succeeds' }, { ...NO_OUTPUTS, ...nothing });
+  await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
 }
 
 /**
- * Records the stack's inputs before the stack is touched, so that whatever is created is named by a row first.
+ * Records the stack's inputs before the stack is touched: nothing is created that no row names.
  * @throws ConflictError for a join name that belongs to another agent
  */
 export async function recordInputs(
   database: Database,
   agentId: string,
-  prepared: { inputs: Record<string, unknown>; secrets?: Buffer },
+  prepared: { inputs: AgentInputs; secrets?: Buffer },
 ): Promise<void> {
   await recordJoinName(database, agentId, prepared.inputs);
   await database
@@ -224,27 +226,4 @@ export async function recordInputs(
     })
     .where('agent_id', '=', agentId)
     .execute();
-}
-
-const NO_OUTPUTS = {
-  server_id: null,
-  server_name: null,
-  ipv4: null,
-  ipv6: null,
-  tailnet_ip: null,
-  tailnet_name: null,
-  tailnet_node_id: null,
-};
-
-/** A stack's outputs as columns. */
-export function outputColumns(outputs: AgentOutputs) {
-  return {
-    server_id: outputs.serverId,
-    server_name: outputs.serverName,
-    ipv4: outputs.ipv4,
-    ipv6: outputs.ipv6,
-    tailnet_ip: outputs.tailnetIp,
-    tailnet_name: outputs.tailnetName,
-    tailnet_node_id: outputs.tailnetNodeId ?? null,
-  };
 }

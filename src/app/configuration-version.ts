@@ -23,12 +23,12 @@ export function configurationVersion(
 
 function contentHash(path: string): string {
   const hash = createHash('sha256');
-  for (const file of filesOf(path))
+  for (const file of listFiles(path))
     hash.update(relative(path, file)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex').slice(0, 16);
 }
 
-function filesOf(path: string): string[] {
+function listFiles(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter(

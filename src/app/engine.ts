@@ -6,16 +6,16 @@ import type { EngineConnections } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
-import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
-import { createStackEngine } from '../pulumi/engine/stack-engine.ts';
+import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
+import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { RecordInputs } from '../runbooks/provision.ts';
 import { createRunbooks } from '../runbooks/runbooks.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
-import { openControllerPlace, type PlaceConfig } from '../tailnet/controller-node.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
+import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.ts';
+import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { configurationVersion } from './configuration-version.ts';
 
@@ -23,7 +23,7 @@ const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 
 export interface EngineParts {
-  config: PlaceConfig &
+  config: NodeConfig &
     Pick<Config, 'software'> & {
       tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
     };
@@ -31,41 +31,28 @@ export interface EngineParts {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  /** Marks of this process, for whatever it starts. */
-  marks: Record<string, string>;
-  /** Runner processes that stay for the next run. */
+  /** Tags of this process, for whatever it starts. */
+  processTags: Record<string, string>;
+  /** Engine processes that stay for the next run. */
   idle: number;
   log: Log;
 }
 
-/** What carries operations out, in a worker or on a runner. */
+/** What carries operations out, in a worker or on a GitHub runner. */
 export interface Engine {
   runbooks: Runbooks;
   health: HealthCheck;
-  /** By what agents are reached; undefined where that is this host's own network. */
-  place: TailnetPlace | undefined;
+  /** The node through which agents are reached; undefined where this host's own network reaches them. */
+  node: TailnetNode | undefined;
   stop(): Promise<void>;
 }
 
 export async function openEngine(parts: EngineParts): Promise<Engine> {
-  const { config, connections, state, marks, log } = parts;
-  const place = await openControllerPlace({ config, connections, marks, log });
-  const health = createHealthCheck(connections.healthAddress, place?.dial);
-  const pool = createRunners(parts);
-  const executor = createStackEngine({
-    pool,
-    state,
-    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
-    configure: {
-      path: join(ANSIBLE_DIR, 'configure'),
-      connection: connections.machines,
-      proxyCommand: place?.proxyCommand,
-      ansibleBin: config.tools.ansible,
-      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
-      logDir: join(config.dataDir, 'logs', 'configure'),
-      software: config.software.variables,
-    },
-  });
+  const { config, connections, state, processTags, log } = parts;
+  const node = await openControllerNode({ config, connections, processTags, log });
+  const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const pool = openPool(parts);
+  const executor = openStackEngine(parts, pool, node);
   const runbooks = createRunbooks({
     clouds: {
       hetzner: createHetznerClient(connections.hcloud),
@@ -84,10 +71,10 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   return {
     runbooks,
     health,
-    place,
+    node,
     stop: async () => {
       await pool.stop();
-      await place?.stop();
+      await node?.stop();
     },
   };
 }
@@ -95,15 +82,36 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
 /** Where each run has a work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections, marks, idle }: EngineParts): RunnerPool {
-  return createRunnerPool({
+function openStackEngine(
+  { config, connections, state }: EngineParts,
+  pool: EnginePool,
+  node: TailnetNode | undefined,
+): StackEngine {
+  return createStackEngine({
+    pool,
+    state,
+    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    configure: {
+      path: join(ANSIBLE_DIR, 'configure'),
+      connection: connections.machines,
+      proxyCommand: node?.proxyCommand,
+      ansibleBin: config.tools.ansible,
+      timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+      logDir: join(config.dataDir, 'logs', 'configure'),
+      software: config.software.variables,
+    },
+  });
+}
+
+function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
+  return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
       ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
       workDir: runsDir(config),
     },
     environment: config.childEnvironment,
-    marks,
+    processTags,
     idle,
   });
 }

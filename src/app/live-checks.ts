@@ -10,7 +10,7 @@ import {
   tailnetProbe,
   tailscaleProbe,
 } from '../reconcile/checks/probes.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
+import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 
 /** What a worker of live mode, or of a rehearsal, must find well before it takes an operation. Sandbox mode made all of it itself. */
@@ -18,9 +18,9 @@ export function liveProbes(deps: {
   config: Config;
   connections: Connections;
   database: Database;
-  place: TailnetPlace | undefined;
+  node: TailnetNode | undefined;
 }): Probe[] {
-  const { config, connections, database, place } = deps;
+  const { config, connections, database, node } = deps;
   const { stripe, machines, providerHost } = connections;
   const { PULUMI_HOME, HOME, PATH } = config.childEnvironment;
   const places = { pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: config.tools.pulumi };
@@ -29,7 +29,7 @@ export function liveProbes(deps: {
   return [
     hetznerProbe({ database, hetzner: createHetznerClient(connections.hcloud) }),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
-    ...(machines === 'simulated' ? [] : [tailnetProbe(place)]),
+    ...(machines === 'simulated' ? [] : [tailnetProbe(node)]),
     ...(providerHost === undefined ? [pluginsProbe(places)] : []),
     ...(isStripeKnown ? [stripeProbe(stripe)] : []),
   ];

@@ -1,13 +1,16 @@
+import { AGENT_TAG } from '../../stacks/tailnet.ts';
+import { TAILSCALE_KEY } from '../config/accounts.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { errorMessage, PermanentError } from '../errors.ts';
 import { HttpError } from '../http-client/request.ts';
 import { readStripeAccount } from '../stripe/account.ts';
+import { CONTROLLER_TAG } from '../tailscale/controller-key.ts';
 import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
 
 /** A start waits for a vendor that hangs, but not for long. */
 const PATIENCE_MS = 5_000;
-const OUR_TAGS = ['tag:agent', 'tag:controller'];
+const OUR_TAGS = [AGENT_TAG, CONTROLLER_TAG];
 
 /** What vendors say an installation's accounts are; without those that refuse, do not answer or cannot tell. */
 export interface Identities {
@@ -27,7 +30,7 @@ export interface Identities {
 export async function askIdentities(config: Config, connections: Connections): Promise<Identities> {
   const { stripe, tailscale, missingKeys } = connections;
   const asksStripe = config.mode === 'live' || stripe.apiUrl !== undefined;
-  const hasTailscale = !missingKeys.some((name) => name.startsWith('TAILSCALE'));
+  const hasTailscale = !missingKeys.includes(TAILSCALE_KEY);
   const [account, devices] = await Promise.all([
     asksStripe ? ask(readStripeAccount(stripe)) : NOT_ASKED,
     hasTailscale ? ask(createTailscaleClient(tailscale).listDevices()) : NOT_ASKED,

@@ -23,26 +23,26 @@ export function openRemote(deps: {
   const { callbackSecret } = connections.github;
   if (callbackSecret === undefined) return { remote: undefined, close: async () => {} };
   let opened: Promise<PulumiState> | undefined;
-  const openFence = async (): Promise<Fence> => {
+  const getFence = async (): Promise<Fence> => {
     opened ??= openPulumiState(connections.pulumi.url, log);
     return (await opened).fence;
   };
-  const evict: Fence['evict'] = async (attempt) => (await openFence()).evict(attempt);
+  const evict: Fence['evict'] = async (attempt) => (await getFence()).evict(attempt);
   return {
     remote: {
       callbackSecret,
-      openFence,
+      getFence,
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),
       retrySeconds: config.retrySeconds,
       opensKeys: createVault(connections.pulumi.passphrase).canOpen,
-      checkIdentity: identityCheckOf(connections),
+      checkIdentity: identityCheckFor(connections),
     },
     close: async () => void (await (await opened)?.close()),
   };
 }
 
-function identityCheckOf({ github }: Connections): IdentityCheck | undefined {
+function identityCheckFor({ github }: Connections): IdentityCheck | undefined {
   const { oidc, owner, repo } = github;
   if (oidc === undefined || owner === undefined || repo === undefined) return undefined;
   return createIdentityCheck({ ...oidc, owner, repo });

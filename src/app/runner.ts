@@ -5,7 +5,7 @@ import { errorMessage } from '../errors.ts';
 import { complain, say } from '../processes/terminal-text.mjs';
 import { carryOut } from '../runner/carry-out.ts';
 import { readRunnerConfig } from '../runner/config.ts';
-import { outputsOf, writeOutputs } from '../runner/outputs.ts';
+import { toWorkflowOutputs, writeOutputs } from '../runner/outputs.ts';
 import { openEngine } from './engine.ts';
 
 /**
@@ -27,7 +27,7 @@ async function main(): Promise<number> {
     });
   try {
     const outcome = await carryOut({ config, openEngine, ending: ending.signal, say });
-    const outputs = outputsOf(outcome);
+    const outputs = toWorkflowOutputs(outcome);
     if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
     if (outcome.status === 'succeeded') {
       say(`succeeded ${JSON.stringify(outputs)}`);

@@ -10,10 +10,9 @@ import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
-import { createHetznerInventory } from '../hetzner/inventory.ts';
 import type { Log } from '../log.ts';
-import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
-import { removeLeftWork } from '../pulumi/engine/engine-process.ts';
+import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
+import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
@@ -24,8 +23,8 @@ import { startSweeping } from '../reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
-import { openControllerPlace } from '../tailnet/controller-node.ts';
-import type { TailnetPlace } from '../tailnet/node.ts';
+import { openControllerNode } from '../tailnet/controller-node.ts';
+import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
@@ -48,22 +47,22 @@ export interface RunningWorker {
 
 const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
 
-type Marks = Record<string, string>;
+type ProcessTags = Record<string, string>;
 
 /** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const installation = fingerprint(connections.databaseUrl.reveal());
-  const survivors = await endSurvivors(installation);
-  if (survivors.length > 0)
-    log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
-  await removeLeftWork(runsDir(config));
+  const orphans = await killOrphans(installation);
+  if (orphans.length > 0)
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed what a killed worker left running');
+  await removeOrphanedWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
-  const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
+  const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await (config.executor === 'local'
-    ? startLocalWork(deps, marks)
-    : startRemoteWork(deps, marks));
+    ? startLocalWork(deps, processTags)
+    : startRemoteWork(deps, processTags));
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -81,7 +80,7 @@ async function startCloudWatch({
   const { missingKeys } = connections;
   if (missingKeys.length > 0) {
     log.warn(
-      { event: 'clouds.unwatched', missingKeys },
+      { event: 'sweep.disabled', missingKeys },
       `no sweep: ${missingKeys.join(' and ')} not configured`,
     );
     return undefined;
@@ -93,28 +92,28 @@ async function startCloudWatch({
 /** The clouds as a sweep uses them: every call is counted. */
 function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
   return (watches) => ({
-    hetzner: createHetznerInventory(hcloud, watches.hetzner),
+    hetzner: createHetznerClient(hcloud, watches.hetzner),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 }
 
 /** A worker: engine, fence, and the loop that takes operations. */
-async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
   const engine = await openEngine({
     config,
     connections,
-    marks,
+    processTags,
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
     recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
+      recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     idle: config.workerConcurrency,
   });
   const workerId = newWorkerId();
-  const checks = await startLiveChecks(deps, workerId, engine.place);
+  const checks = await startLiveChecks(deps, workerId, engine.node);
   const worker = await startWorker({
     database,
     queue,
@@ -127,7 +126,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     concurrency: config.workerConcurrency,
     workerId,
   });
-  const monitor = startMonitor(deps, engine.health, engine.place);
+  const monitor = startMonitor(deps, engine.health, engine.node);
   // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
   const watch = watchRuns(deps);
   return {
@@ -144,7 +143,7 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
 async function startLiveChecks(
   { config, connections, database, log }: ServiceDeps,
   workerId: string,
-  place: TailnetPlace | undefined,
+  node: TailnetNode | undefined,
 ): Promise<CheckMonitor | undefined> {
   if (config.mode === 'sandbox') return undefined;
   return startChecks({
@@ -152,27 +151,27 @@ async function startLiveChecks(
     workerId,
     concurrency: config.workerConcurrency,
     log,
-    probes: liveProbes({ config, connections, database, place }),
+    probes: liveProbes({ config, connections, database, node }),
   });
 }
 
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
-async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
-  const place =
+  const node =
     connections.missingKeys.length === 0
-      ? await openControllerPlace({ config, connections, marks, log })
+      ? await openControllerNode({ config, connections, processTags, log })
       : undefined;
-  // Without a place on the tailnet nothing is known here of an agent's silence.
-  const hasWay = place !== undefined || connections.machines === 'simulated';
-  const health = createHealthCheck(connections.healthAddress, place?.dial);
-  const monitor = hasWay ? startMonitor(deps, health, place) : undefined;
+  // Without a node on the tailnet nothing is known here of an agent's silence.
+  const hasRoute = node !== undefined || connections.machines === 'simulated';
+  const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const monitor = hasRoute ? startMonitor(deps, health, node) : undefined;
   return {
     stop: async () => {
       await Promise.all([monitor?.stop(), dispatcher.stop()]);
-      await place?.stop();
+      await node?.stop();
     },
   };
 }
@@ -180,7 +179,7 @@ async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<Running
 function dispatcherDeps(deps: ServiceDeps): DispatcherDeps {
   return {
     ...deps,
-    github: githubOf(deps.connections),
+    github: toDispatchClient(deps.connections),
     callbackSecret: deps.connections.github.callbackSecret,
     workerId: newWorkerId(),
     retrySeconds: deps.config.retrySeconds,
@@ -193,7 +192,7 @@ function watchRuns(deps: ServiceDeps): RunningWorker | undefined {
   return startDispatcher({ ...dispatcherDeps(deps), watchesOnly: true });
 }
 
-function githubOf({ github }: Connections): DispatcherDeps['github'] {
+function toDispatchClient({ github }: Connections): DispatcherDeps['github'] {
   const { owner, repo, token } = github;
   const missing = missingForDispatch(github);
   if (missing !== undefined || owner === undefined || repo === undefined || token === undefined)
@@ -204,8 +203,8 @@ function githubOf({ github }: Connections): DispatcherDeps['github'] {
 function startMonitor(
   { database, log }: ServiceDeps,
   health: HealthCheck,
-  place: TailnetPlace | undefined,
+  node: TailnetNode | undefined,
 ): RunningWorker {
-  const canReachAgents = async () => place === undefined || (await place.isUp());
+  const canReachAgents = async () => node === undefined || (await node.isUp());
   return startHealthMonitor({ database, health, canReachAgents, log });
 }

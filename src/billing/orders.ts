@@ -4,7 +4,10 @@ import type { OrderTable } from '../database/tables.ts';
 
 export type OrderRow = Selectable<OrderTable>;
 
-/** A page of orders, newest first. `cursor` names the last order of the page before; orders are never deleted. */
+/**
+ * A page of orders, newest first. `cursor` names the last order of the previous page; orders are never
+ * deleted.
+ */
 export async function listOrders(
   database: Database,
   page: { attention?: boolean | undefined; cursor?: { sessionId: string } | undefined; limit: number },

@@ -1,20 +1,21 @@
 import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BillingDecision, decide, type Order } from './interpret-event.ts';
-import type { StripeEvent } from './stripe-event.ts';
+import type { Order } from '../stripe/checkout.ts';
+import type { StripeEvent } from '../stripe/event.ts';
+import { type BillingDecision, interpretEvent } from './interpret-event.ts';
 
-/** In code points; the columns hold the same. */
+/** In code points; the columns have the same limit. */
 const LONGEST_REASON = 4_000;
 
 type StoredOutcome = StripeEventTable['outcome'];
 
-/** What became of an event. `known`: this very event was recorded before, and nothing was written now. */
+/** What became of an event. `known`: it was recorded before, and nothing was written now. */
 export interface Outcome {
   outcome: StoredOutcome | 'known';
   reason?: string;
@@ -29,19 +30,20 @@ const OUTCOME_OF: Record<BillingDecision['kind'], StoredOutcome> = {
 };
 
 /**
- * Records an event and all that follows from it in one transaction: event, order, agent, operation and queued job, or none of them.
- * Any number of copies of it, and of other events for the same checkout session, may come at once.
- * @throws InvalidInputError for what is not an event after all, and whatever the database throws.
+ * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
+ * none of them. Copies of the event, and other events for the same checkout session, may arrive at the same
+ * time.
+ * @throws InvalidInputError for a malformed event, and whatever the database throws.
  */
 export async function recordStripeEvent(
   { database, queue }: { database: Database; queue: Queue },
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const decision = decide(event, mode);
+  const decision = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
-    // A copy of the same event waits here until the first one's transaction has ended.
+    // A copy of the same event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
       .values({
@@ -63,13 +65,13 @@ export async function recordStripeEvent(
 }
 
 async function recordOrder(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   eventId: string,
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
   const { sessionId } = decision.order;
-  // Events for one session queue up here, before either writes anything that would have to be taken back.
+  // Serializes the events of one session before any of them writes.
   await sql`select pg_advisory_xact_lock(hashtextextended(${sessionId}, 0))`.execute(trx);
   const earlier = await trx
     .selectFrom('orders')
@@ -86,7 +88,7 @@ async function recordOrder(
 }
 
 async function provision(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
@@ -108,7 +110,7 @@ async function provision(
 }
 
 async function needsAttention(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   order: Order,
   reason: string,
@@ -118,7 +120,7 @@ async function needsAttention(
 }
 
 async function insertOrder(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   order: Order,
   result: { agentId: string } | { attention: string },
@@ -138,7 +140,7 @@ async function insertOrder(
 }
 
 async function setOutcome(
-  trx: Database,
+  trx: Transaction,
   eventId: string,
   outcome: StoredOutcome,
   reason: string,

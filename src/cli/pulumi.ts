@@ -5,8 +5,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSandboxInstallation } from '../../sandbox/host/installation.ts';
-import type { AgentInputs } from '../../stacks/inputs.ts';
 import { createProgram, type StackProgram } from '../../stacks/program.ts';
+import { completeInputs } from '../agents/inputs.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
@@ -29,7 +29,7 @@ import {
   refusal,
   runsProgram,
 } from './pulumi-arguments.ts';
-import { findWay } from './ssh/route.ts';
+import { findRoute } from './ssh/route.ts';
 
 /**
  * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
@@ -67,16 +67,16 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
   // Only what changes a stack configures a server.
   const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
-  const way = configures ? await findWay(config, connections) : undefined;
+  const route = configures ? await findRoute(config, connections) : undefined;
   try {
     return await runPrepared(config, connections, {
       args,
       parsed,
       prepared,
-      proxyCommand: way?.proxyCommand,
+      proxyCommand: route?.proxyCommand,
     });
   } finally {
-    await way?.close();
+    await route?.close();
   }
 }
 
@@ -164,7 +164,7 @@ async function prepare(
   const agent = await findAgent(database, agentId);
   if (agent?.inputs == null || agent.secrets === null) return undefined;
   const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
-  const inputs = agent.inputs as unknown as AgentInputs;
+  const inputs = completeInputs(agentId, agent.inputs);
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
   const device = tailnetIp === null || tailnetName === null ? undefined : { tailnetIp, tailnetName };
   return {

@@ -4,6 +4,10 @@ import type { ExecutorName } from './executor-name.ts';
 import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 
+/** How a person is told of Tailscale's credential, which has two forms. */
+export const TAILSCALE_KEY = 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)';
+export type MissingKey = 'HCLOUD_TOKEN' | typeof TAILSCALE_KEY;
+
 /** Credentials of the services that live mode works with. */
 export interface LiveAccounts {
   /** `apiUrl`: where it is not Stripe's own; in a rehearsal alone. */
@@ -12,7 +16,7 @@ export interface LiveAccounts {
   tailscale: TailscaleAccount;
   github: GithubAccount;
   /** Variables with keys to the clouds that are not set, which is possible where GitHub's runners have them. */
-  missingKeys: string[];
+  missingKeys: MissingKey[];
 }
 
 export interface TailscaleAccount {
@@ -46,10 +50,10 @@ export function readAccounts(reader: EnvironmentReader, executor: ExecutorName):
     tailscale: readTailscale(reader, { required: !keysElsewhere }),
     github: readGithubAccount(reader, { required: keysElsewhere }),
     missingKeys: [
-      ...(reader.text('HCLOUD_TOKEN') === undefined ? ['HCLOUD_TOKEN'] : []),
+      ...(reader.text('HCLOUD_TOKEN') === undefined ? (['HCLOUD_TOKEN'] as const) : []),
       ...(reader.text('TAILSCALE_OAUTH_CLIENT_ID') === undefined &&
       reader.text('TAILSCALE_API_KEY') === undefined
-        ? ['TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']
+        ? ([TAILSCALE_KEY] as const)
         : []),
     ],
   };

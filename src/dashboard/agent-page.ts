@@ -9,7 +9,9 @@ export interface AgentPage {
   agent: AgentJson;
   /** Newest first. */
   operations: OperationJson[];
-  /** The newest log lines of the newest operation, oldest first, and the place from which the page follows. */
+  /**
+   * The newest operation's last log lines, oldest first, and the sequence number from which the page follows.
+   */
   log: { lines: StoredEvent[]; lastSequence: number };
   buyersPage: string;
 }

@@ -10,9 +10,9 @@ export interface AgentsPage {
   nextCursor: string | null;
   attention: OrderRow[];
   checkoutUrl?: string | undefined;
-  /** Keys without which nobody looks at the clouds. */
+  /** Missing keys, without which the clouds are not watched. */
   missingKeys?: readonly string[] | undefined;
-  /** What is wrong with the configuration of workers. */
+  /** Problems with the configuration of workers. */
   problems: readonly InstallationCheck[];
 }
 

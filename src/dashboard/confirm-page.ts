@@ -3,7 +3,7 @@ import { type Html, html } from './html.ts';
 import { agentState } from './parts.ts';
 import { capitalized } from './words.ts';
 
-/** What a person is asked about once more, since there is no way back. */
+/** What needs a confirmation, since it cannot be undone. */
 export const CONFIRMED = ['rebuild', 'destroy'] as const;
 export type Confirmed = (typeof CONFIRMED)[number];
 
@@ -23,6 +23,6 @@ function consequences({ agentId }: AgentJson, kind: Confirmed): Html {
   if (kind === 'rebuild')
     return html`Its disk is installed anew, and everything on it is lost. The server and its public addresses stay; its
 tailnet address may change.`;
-  return html`Its server, its keys, its place on the tailnet and its stack will be gone, with everything on them. An id is never used
+  return html`Its server, its keys, its tailnet device and its stack will be gone, with everything on them. An id is never used
 again: an order for <strong>${agentId}</strong> that comes later will need attention.`;
 }

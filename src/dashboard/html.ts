@@ -1,4 +1,4 @@
-/** Markup that is safe to send: everything that came from elsewhere has been escaped. */
+/** Markup that is safe to send: all foreign text in it is escaped. */
 export class Html {
   readonly #markup: string;
 
@@ -13,7 +13,7 @@ export class Html {
 
 export type Renderable = Html | string | number | null | undefined | false | readonly Renderable[];
 
-/** A template whose values are escaped unless they are markup themselves; lists are joined, nothing at all for null and false. */
+/** A template that escapes its values unless they are markup, joins lists, and omits null and false. */
 export function html(parts: TemplateStringsArray, ...values: Renderable[]): Html {
   return new Html(
     parts.map((part, index) => part + (index < values.length ? render(values[index]) : '')).join(''),

@@ -3,11 +3,11 @@ import { type Html, html, type Renderable } from './html.ts';
 export interface Page {
   title: string;
   main: Renderable;
-  /** What stands behind the servers where that is no real cloud; said on every page. */
+  /** The kind of the sandbox's machines, shown on every page; undefined for a real cloud. */
   machines?: 'simulated' | 'real' | undefined;
   /** Whether the operator is signed in: navigation and live updates. */
   operator?: boolean;
-  /** Loads itself anew after so many seconds; for a page that works without JavaScript. */
+  /** Reloads the page after this time, without JavaScript. */
   reloadSeconds?: number | undefined;
 }
 

@@ -4,12 +4,12 @@ import { ALLOWED_FROM, type OperationKind } from '../operations/states.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
 
-/** A state with its colour; the word says it too. */
+/** A state as a coloured word. */
 export function badge(state: string): Html {
   return html`<span class="badge ${state}">${capitalized(state)}</span>`;
 }
 
-/** The agent's state, and while it is being provisioned where that stands. */
+/** The agent's state, with the step of a provision under way. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}`;
@@ -45,7 +45,7 @@ function actionButton(agentId: string, kind: OperationKind): Html {
 `;
 }
 
-/** The steps with their lengths; the last of an unfinished operation is under way. */
+/** The steps with their durations; the last step of an unfinished operation is still running. */
 export function timelineList(operation: OperationJson, now = Date.now()): Html {
   const entries = operation.timeline.filter((entry) => entry.step !== 'finished');
   return html`<ol class="timeline">${entries.map((entry) => {

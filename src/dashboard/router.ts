@@ -87,7 +87,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    const agent = presentAgent(await getAgent(database, agentIdOf(request.params.agentId)));
+    const agent = presentAgent(await getAgent(database, parseAgentId(request.params.agentId)));
     const rows = await listOperations(database, { agentId: agent.agentId, limit: OPERATIONS_SHOWN });
     const [latest] = rows;
     const log =
@@ -108,7 +108,7 @@ function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const kind = z.enum(CONFIRMED).safeParse(request.params.kind).data;
     if (kind === undefined) throw new NotFoundError('There is no such page');
-    const agent = presentAgent(await getAgent(deps.database, agentIdOf(request.params.agentId)));
+    const agent = presentAgent(await getAgent(deps.database, parseAgentId(request.params.agentId)));
     const title = `${capitalized(kind)} ${agent.agentId}?`;
     sendPage(response, deps, { title, main: confirmPage(agent, kind), operator: true });
   };
@@ -126,7 +126,7 @@ const BUTTONS = z.enum([
 
 function ask({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const agentId = agentIdOf(request.params.agentId);
+    const agentId = parseAgentId(request.params.agentId);
     const kind = BUTTONS.safeParse(request.params.kind).data;
     if (kind === undefined) throw new NotFoundError('There is no such page');
     await database
@@ -140,10 +140,10 @@ function showStatus(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    // The address opens the page: it must not go on to any other.
+    // The URL grants access, so it must not leak to other sites.
     response.set({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
     const { token } = request.query;
-    const agentId = agentIdOf(request.params.agentId);
+    const agentId = parseAgentId(request.params.agentId);
     if (typeof token !== 'string' || !links.isValid(agentId, token)) {
       response.status(403);
       sendPage(response, {}, { title: 'Not valid', main: statusRefusedPage() });
@@ -158,7 +158,7 @@ function showStatus(deps: HttpDeps): RequestHandler {
   };
 }
 
-function agentIdOf(text: unknown): string {
+function parseAgentId(text: unknown): string {
   const parsed = agentIdSchema.safeParse(text);
   if (!parsed.success) throw new NotFoundError('There is no such agent');
   return parsed.data;

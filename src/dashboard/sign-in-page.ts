@@ -1,6 +1,6 @@
 import { type Html, html } from './html.ts';
 
-/** `/sign-in`. `next` is the address to go on to. */
+/** `/sign-in`. `next` is the path to continue to. */
 export function signInPage({ next, problem }: { next: string; problem?: string }): Html {
   return html`<div class="narrow">
 <h1>Agent stacks</h1>

@@ -5,7 +5,7 @@ import type { HttpDeps } from '../http/deps.ts';
 import { layout } from './layout.ts';
 import { signInPage } from './sign-in-page.ts';
 
-/** A path on this site: one slash, then anything but another or its look-alike, which would name another site. */
+/** A path on this site: a second slash or a backslash after the first would name another site. */
 const ownPath = z
   .string()
   .max(500)
@@ -15,7 +15,7 @@ const ownPath = z
 const formSchema = z.object({ token: z.string().max(1000).catch(''), next: ownPath });
 
 interface SignIn {
-  /** Sends a browser that is not signed in to the sign-in page, and back afterwards. */
+  /** Redirects a browser that is not signed in to the sign-in page, and back afterwards. */
   redirectStrangers: RequestHandler;
   show: RequestHandler;
   submit: RequestHandler[];

@@ -23,7 +23,7 @@ const SENTENCES: Record<AgentJson['status'], string> = {
   destroyed: 'Your agent has been removed.',
 };
 
-/** `/status/{agentId}`: the buyer's page. Progress and nothing else: no address, no id of ours, no text of an error. */
+/** `/status/{agentId}`: the buyer's page. Progress only: no address, no internal id, no error text. */
 export function statusPage(agent: AgentJson, provision: OperationJson | undefined): Html {
   const showSteps = ['requested', 'provisioning', 'running'].includes(agent.status);
   return html`<div class="narrow">

@@ -11,11 +11,11 @@ const STEPS: Record<string, string> = {
   refreshing: 'Bringing the stack’s state up to date',
   preparing: 'Preparing',
   renewing_key: 'Making a new key for the private network',
-  reinstalling_server: 'Installing the server anew',
+  reinstalling_server: 'Reinstalling the server',
   waiting_to_retry: 'Waiting to try again',
 };
 
-/** A step as a person reads it; one that a runner made up in its own words. */
+/** A step for people; a runner's own step in its own words. */
 export function stepWords(step: string): string {
   return (Object.hasOwn(STEPS, step) ? STEPS[step] : undefined) ?? capitalized(step.replaceAll('_', ' '));
 }

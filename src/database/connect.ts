@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, type Transaction as KyselyTransaction, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Secret } from '../secret.ts';
 import { GuardedPool } from './guarded-pool.ts';
@@ -7,17 +7,23 @@ import type { Tables } from './tables.ts';
 export { isDatabaseUnavailable } from './guarded-pool.ts';
 
 export type Database = Kysely<Tables>;
+/** For what must be written together, or reads rows that it has locked. */
+export type Transaction = KyselyTransaction<Tables>;
 
 // bigint columns here are sequence numbers and counts, far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /**
- * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that others need to take its
- * work over: Postgres ends its session. Half of a lease; transactions here take milliseconds.
+ * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that
+ * others need to take its work over: Postgres ends its session. Half of a lease; transactions here take
+ * milliseconds.
  */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
-/** A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds instead of a hang. */
+/**
+ * A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds
+ * instead of a hang.
+ */
 export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
   const pool = new GuardedPool({
     connectionString: url.reveal(),
@@ -30,7 +36,8 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
   });
   // Without a listener a connection that the server closes while idle would end the process.
   pool.on('error', () => {});
-  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the next statement.
+  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the
+  // next statement.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }

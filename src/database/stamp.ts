@@ -3,7 +3,9 @@ import { jsonText } from './storable.ts';
 
 export interface Stamp {
   mode: 'sandbox' | 'live' | 'rehearsal';
-  /** Which accounts this installation works with, as its configuration names them: non-secret texts by name. */
+  /**
+   * Which accounts this installation works with, as its configuration names them: non-secret texts by name.
+   */
   accounts: Record<string, string>;
   /** The same as their vendors name them; without those that could not be asked now. */
   identities?: Record<string, string>;

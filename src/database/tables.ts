@@ -1,5 +1,14 @@
-import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { JsonText } from './storable.ts';
+import type { Generated, JSONColumnType } from 'kysely';
+import type { ExecutorName } from '../config/executor-name.ts';
+import type {
+  Defaulted,
+  DefaultedJson,
+  DefaultTimestamp,
+  Json,
+  NullableJson,
+  Timestamp,
+} from './column-types.ts';
+import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
@@ -22,13 +31,6 @@ export interface Tables {
   sessions: SessionTable;
 }
 
-type Json<T extends object> = JSONColumnType<T, JsonText, JsonText>;
-type DefaultedJson<T extends object> = JSONColumnType<T, JsonText | undefined, JsonText>;
-type NullableJson<T extends object> = JSONColumnType<T, JsonText | null, JsonText | null>;
-type Timestamp = ColumnType<Date, Date | string, Date | string>;
-type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
-type Defaulted<T> = ColumnType<T, T | undefined, T>;
-
 /** Hostnames under which servers were, or are, to join the tailnet. */
 export interface TailnetJoinNameTable {
   name: string;
@@ -46,10 +48,13 @@ export interface InstallationTable {
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
   /** A known text, sealed under the installation's passphrase. */
   canary: Buffer | null;
-  /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
+  /**
+   * Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its
+   * addresses.
+   */
   data_dir: string | null;
   /** What carries new attempts out. */
-  executor: Defaulted<'local' | 'github-actions'>;
+  executor: Defaulted<ExecutorName>;
   created_at: DefaultTimestamp;
 }
 
@@ -102,7 +107,9 @@ export interface AgentTable {
   error: string | null;
   /** Why the rollback of a failed provision has failed; null once it has succeeded. */
   rollback_error: string | null;
-  /** The stack's inputs as last applied, without secrets; null until the first provision has prepared them. */
+  /**
+   * The stack's inputs as last applied, without secrets; null until the first provision has prepared them.
+   */
   inputs: NullableJson<Record<string, unknown>> | null;
   /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
   secrets: Buffer | null;
@@ -127,7 +134,7 @@ export interface OperationTable {
   retry_count: Defaulted<number>;
   lost_count: Defaulted<number>;
   max_retries: Defaulted<number>;
-  executor: 'local' | 'github-actions';
+  executor: ExecutorName;
   priority: Defaulted<number>;
   stripe_event_id: string | null;
   workflow_run_id: string | null;
@@ -149,7 +156,10 @@ export interface OperationTable {
   error_before_dispatch: string | null;
   /** When GitHub was last asked for its workflow run. */
   polled_at: Timestamp | null;
-  /** What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports its end. */
+  /**
+   * What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports
+   * its end.
+   */
   result: NullableJson<Record<string, unknown>> | null;
   /** The callback that ended the last attempt, to know a repeat of it. */
   report: NullableJson<Record<string, unknown>> | null;
@@ -197,28 +207,6 @@ export interface IdempotencyKeyTable {
   created_at: DefaultTimestamp;
 }
 
-export interface WorkerTable {
-  worker_id: string;
-  host: string;
-  /** Its process as survivors.ts names it, so that a dead one is told from a later process of the same number. */
-  process: string;
-  concurrency: number;
-  started_at: DefaultTimestamp;
-  seen_at: DefaultTimestamp;
-}
-
-/** What a worker has last found out about its own configuration (src/reconcile/checks). */
-export interface CheckTable {
-  worker_id: string;
-  name: string;
-  ok: boolean;
-  /** Whether operations wait until it is well. */
-  blocks: boolean;
-  detail: string;
-  cure: string | null;
-  checked_at: DefaultTimestamp;
-}
-
 /** A workflow run at GitHub that nobody needs any more. */
 export interface RunCancellationTable {
   workflow_run_id: string;
@@ -227,35 +215,6 @@ export interface RunCancellationTable {
   try_at: DefaultTimestamp;
   tries: Defaulted<number>;
   done_at: Timestamp | null;
-}
-
-export interface SweepPlace {
-  list: 'servers' | 'ssh-keys';
-  page: number;
-  /** The highest id of a server on the pages before. */
-  afterServerId: number;
-}
-
-export interface SweepTable {
-  sweep_id: Generated<number>;
-  started_at: DefaultTimestamp;
-  /** Null while it runs, and for good where its process died. */
-  finished_at: Timestamp | null;
-  calls: Defaulted<number>;
-  listed: Defaulted<number>;
-  removed: Defaulted<number>;
-  findings: DefaultedJson<string[]>;
-  note: string | null;
-  /** Where the next one goes on. */
-  next: NullableJson<SweepPlace> | null;
-}
-
-/** When an agent that runs is asked next whether it is healthy. */
-export interface HealthCheckTable {
-  agent_id: string;
-  due_at: Timestamp;
-  /** The first check since it last answered; null while it does. */
-  silent_since: Timestamp | null;
 }
 
 export interface SessionTable {

@@ -1,49 +1,59 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { RetryableError } from '../errors.ts';
 import { parseAnswer } from '../http-client/answer.ts';
 import { HttpError } from '../http-client/request.ts';
+import { type Polling, poll } from '../processes/poll.ts';
+import { type Call, HETZNER } from './calls.ts';
 import { ActionFailedError, afterBegun, LockedError } from './refusals.ts';
 
-/** What can be done to a server that exists. Each call returns when Hetzner says that its action has succeeded. */
+/**
+ * What can be done to a server that exists. Each call returns when Hetzner says that its action has
+ * succeeded.
+ */
 export interface ServerActions {
   powerOn(serverId: string, signal: AbortSignal): Promise<void>;
-  /** Asks the system to shut down, and returns when it has been asked: the server's status says whether it has obeyed. */
+  /**
+   * Asks the system to shut down, and returns when it has been asked: the server's status says whether it has
+   * obeyed.
+   */
   shutDown(serverId: string, signal: AbortSignal): Promise<void>;
   /** Cuts the power. */
   powerOff(serverId: string, signal: AbortSignal): Promise<void>;
-  /** Installs the disk anew and boots it with this user data; name, id and addresses stay. Everything on the disk is lost. */
+  /**
+   * Reinstalls the disk and boots it with this user data; name, id and addresses stay. The old disk is lost.
+   */
   rebuild(serverId: string, system: { image: string; userData: string }, signal: AbortSignal): Promise<void>;
-  /** Puts a server under a firewall. @returns false where Hetzner has no such firewall, or no such server. */
-  applyFirewall(firewallId: number, serverId: string, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Puts a server under a firewall.
+   * @returns false where Hetzner has no such firewall, or no such server.
+   */
+  applyFirewall(firewallId: number, serverId: string, options: Waiting): Promise<boolean>;
 }
 
-export const action = z.object({
+export type Waiting = { wait: false } | { wait: true; signal: AbortSignal };
+
+const actionSchema = z.object({
   id: z.number(),
   status: z.enum(['running', 'success', 'error']),
   error: z.object({ code: z.string(), message: z.string() }).nullable().optional(),
 });
+export type Action = z.infer<typeof actionSchema>;
 
-const started = z.object({ action });
-/** The quota is refilled once a second: an action is looked at less often, the longer it takes. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 2_000;
+const started = z.object({ action: actionSchema });
+export const toAction = (answer: unknown): Action => parseAnswer(started, answer, HETZNER).action;
+
+/** The quota is refilled once a second: the longer an action takes, the less often it is asked for. */
+const PAUSES = { intervalMs: 100, longestIntervalMs: 2_000 };
 const ACTION_SECONDS = 300;
-/** A server is locked while another action on it runs, e.g. the one of an attempt that was killed. */
+/** A server is locked while another action on it runs, e.g. that of an attempt that was killed. */
 const LOCKED_SECONDS = 60;
 
-export type Call = (
-  method: 'GET' | 'POST' | 'PUT',
-  path: string,
-  options?: { body?: object; signal?: AbortSignal },
-) => Promise<unknown>;
-
-/** `call` asks Hetzner's API; its errors are ours. @see https://docs.hetzner.cloud/reference/cloud#server-actions */
+/** @see https://docs.hetzner.cloud/reference/cloud#server-actions */
 export function createServerActions(call: Call): ServerActions {
   const act = async (serverId: string, name: string, signal: AbortSignal, body?: object): Promise<void> => {
     const path = `/servers/${serverId}/actions/${name}`;
     const begun = await unlessLocked(() => call('POST', path, { ...(body && { body }), signal }), signal);
-    await untilFinished(call, { name, action: parseAnswer(started, begun, 'Hetzner').action }, signal);
+    await untilFinished(call, { name, action: toAction(begun) }, signal);
   };
   return {
     powerOn: (serverId, signal) => act(serverId, 'poweron', signal),
@@ -51,9 +61,12 @@ export function createServerActions(call: Call): ServerActions {
     powerOff: (serverId, signal) => act(serverId, 'poweroff', signal),
     rebuild: (serverId, { image, userData }, signal) =>
       act(serverId, 'rebuild', signal, { image, user_data: userData }),
-    applyFirewall: async (firewallId, serverId, signal) => {
+    applyFirewall: async (firewallId, serverId, waiting) => {
+      const signal = waiting.wait ? waiting.signal : undefined;
       const begun = await beginToApply(call, { firewallId, serverId }, signal);
-      for (const each of begun ?? []) await untilFinished(call, { name: 'firewall', action: each }, signal);
+      if (waiting.wait)
+        for (const each of begun ?? [])
+          await untilFinished(call, { name: 'firewall', action: each }, waiting.signal);
       return begun !== undefined;
     },
   };
@@ -63,16 +76,16 @@ export function createServerActions(call: Call): ServerActions {
  * @returns the actions that it takes, none where the firewall is applied already; undefined where there is no
  * such firewall or server.
  */
-export async function beginToApply(
+async function beginToApply(
   call: Call,
   { firewallId, serverId }: { firewallId: number; serverId: string },
   signal?: AbortSignal,
-): Promise<z.infer<typeof action>[] | undefined> {
+): Promise<Action[] | undefined> {
   const body = { apply_to: [{ type: 'server', server: { id: Number(serverId) } }] };
   const path = `/firewalls/${firewallId}/actions/apply_to_resources`;
   try {
-    const answer = await call('POST', path, { body, ...(signal && { signal }) });
-    return parseAnswer(z.object({ actions: z.array(action) }), answer, 'Hetzner').actions;
+    const answer = await call('POST', path, { body, signal });
+    return parseAnswer(z.object({ actions: z.array(actionSchema) }), answer, HETZNER).actions;
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     if (error.code === 'firewall_already_applied') return [];
@@ -81,43 +94,52 @@ export async function beginToApply(
   }
 }
 
+/** @throws LockedError where it stays locked */
 async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  const deadline = Date.now() + LOCKED_SECONDS * 1000;
-  for (const pause of pauses()) {
+  let locked: LockedError | undefined;
+  const attempt = async () => {
     try {
-      return await begin();
+      return { answer: await begin() };
     } catch (error) {
-      if (!(error instanceof LockedError) || Date.now() > deadline) throw error;
+      if (!(error instanceof LockedError)) throw error;
+      locked = error;
+      return undefined;
     }
-    await sleep(pause, undefined, { signal });
-  }
-  throw new Error('Pauses never end');
+  };
+  const begun = await poll(attempt, { ...PAUSES, timeoutMs: LOCKED_SECONDS * 1000, signal });
+  if (begun === undefined) throw locked;
+  return begun.answer;
 }
 
 /** @throws RetryableError where the action ends in an error, or does not end. */
 async function untilFinished(
   call: Call,
-  { name, action: begun }: { name: string; action: z.infer<typeof action> },
+  { name, action }: { name: string; action: Action },
   signal: AbortSignal,
 ): Promise<void> {
-  const deadline = Date.now() + ACTION_SECONDS * 1000;
-  let now = begun;
-  for (const pause of pauses()) {
-    if (now.status === 'success') return;
-    if (now.status === 'error')
-      throw new ActionFailedError(
-        `Hetzner's ${name} ended in an error: ${now.error?.message ?? 'no reason given'}`,
-      );
-    if (Date.now() > deadline)
-      throw new RetryableError(`Hetzner's ${name} (action ${now.id}) took more than ${ACTION_SECONDS} s`);
-    await sleep(pause, undefined, { signal });
-    const answer = await call('GET', `/actions/${now.id}`, { signal }).catch((error: unknown) => {
-      throw afterBegun(error);
-    });
-    now = parseAnswer(started, answer, 'Hetzner').action;
-  }
+  const ended = await followAction(call, action, { ...PAUSES, timeoutMs: ACTION_SECONDS * 1000, signal });
+  if (ended === undefined)
+    throw new RetryableError(`Hetzner's ${name} (action ${action.id}) took more than ${ACTION_SECONDS} s`);
+  if (ended.status === 'error')
+    throw new ActionFailedError(`Hetzner's ${name} ended in an error: ${failureReason(ended)}`);
 }
 
-function* pauses(): Generator<number> {
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) yield pause;
+export const failureReason = ({ error }: Action): string => error?.message ?? 'no reason given';
+
+/** The action once it has ended; undefined where it has not in time. */
+export function followAction(call: Call, begun: Action, polling: Polling): Promise<Action | undefined> {
+  const read = async () => {
+    const answer = await call('GET', `/actions/${begun.id}`, { signal: polling.signal }).catch(
+      (error: unknown) => {
+        throw afterBegun(error);
+      },
+    );
+    return toAction(answer);
+  };
+  let known: Action | undefined = begun;
+  return poll(async () => {
+    const now: Action = known ?? (await read());
+    known = undefined;
+    return now.status === 'running' ? undefined : now;
+  }, polling);
 }

@@ -1,18 +1,18 @@
 import { PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
 import { HttpError } from '../http-client/request.ts';
 
-/** The resource is protected against it (423 `protected`): only a person takes that away, at Hetzner. */
+/** The resource is protected (423 `protected`); only a person can remove the protection, at Hetzner. */
 export class ProtectedError extends PermanentError {}
 
-/** Another action on the resource runs (423 `locked`, and whatever else Hetzner may come to say with 423). */
+/** Another action on the resource runs (423 `locked`, or any other 423). */
 export class LockedError extends RetryableError {}
 
-/** Hetzner has begun an action, and says that it ended in an error. */
+/** Hetzner has started an action, and reports that it failed. */
 export class ActionFailedError extends RetryableError {}
 
 const LOCKED = 423;
 
-/** Hetzner's answer as one of our errors; what is no answer stays as it is. */
+/** Translates an answer of Hetzner's to one of our errors; other errors are passed through. */
 export function hetznerError(error: unknown): unknown {
   if (!(error instanceof HttpError) || error.status !== LOCKED) return error;
   const Class = error.code === 'protected' ? ProtectedError : LockedError;
@@ -22,8 +22,7 @@ export function hetznerError(error: unknown): unknown {
 const begun = new WeakSet<object>();
 
 /**
- * Remembers that an error came out of the wait for an action: whatever Hetzner refused then, it was not the
- * action.
+ * Marks an error from waiting for a started action: what Hetzner refused then was not the action itself.
  */
 export function afterBegun(error: unknown): unknown {
   if (typeof error === 'object' && error !== null) begun.add(error);
@@ -31,8 +30,8 @@ export function afterBegun(error: unknown): unknown {
 }
 
 /**
- * Whether Hetzner has said that it did not do it. A call without an answer, or with a fault of the server's,
- * may have been carried out.
+ * Whether Hetzner has certainly not done it. A call without an answer, or with a 5xx answer, may have been
+ * carried out.
  */
 export function wasRefused(error: unknown): boolean {
   if (typeof error === 'object' && error !== null && begun.has(error)) return false;

@@ -1,18 +1,20 @@
 import type { z } from 'zod';
 import { RetryableError } from '../errors.ts';
 
-/** What is read of one answer: a page of 50 servers has about 150 KB, a tailnet of 1,000 devices about 1 MB. */
+/**
+ * How much of an answer is read: a page of 50 servers has about 150 KB, a tailnet of 1,000 devices about 1
+ * MB.
+ */
 export const ANSWER_BYTES = 8 * 1024 * 1024;
 const LONGEST_TEXT = 500;
 
-/** An answer that is larger than any we ask for; the rest of it was not read. */
+/** An answer that is larger than any expected one; the rest of it was not read. */
 export class AnswerTooLargeError extends RetryableError {
   override name = 'AnswerTooLargeError';
 }
 
 /**
- * The text of a body that is read up to `limitBytes`, as it is after decompression. Leaving the loop closes
- * the stream.
+ * The text of a body of at most `limitBytes` after decompression. Leaving the loop closes the stream.
  * @throws AnswerTooLargeError
  */
 export async function readText(body: AsyncIterable<Uint8Array>, limitBytes = ANSWER_BYTES): Promise<string> {
@@ -26,7 +28,7 @@ export async function readText(body: AsyncIterable<Uint8Array>, limitBytes = ANS
   return Buffer.concat(chunks).toString();
 }
 
-/** @throws RetryableError where it is no JSON; an empty text is undefined. */
+/** @returns undefined for an empty text. @throws RetryableError where it is not JSON */
 export function parseJson(text: string, from: string): unknown {
   if (text === '') return undefined;
   try {
@@ -37,20 +39,20 @@ export function parseJson(text: string, from: string): unknown {
 }
 
 /**
- * An answer as the shape that we rely on. `from` names who gave it.
- * @throws RetryableError that says where it differs, without a value
+ * Checks an answer's shape. `from` names its sender in the error.
+ * @throws RetryableError that says where it differs, without any value
  */
 export function parseAnswer<T>(schema: z.ZodType<T>, answer: unknown, from: string): T {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? 'the answer' : issue.path.join('.');
-  const message = `${from} answered something unexpected: ${place}: ${issue?.message ?? 'is not valid'}`;
-  // The place may be a name that the answer chose.
+  const path = issue === undefined || issue.path.length === 0 ? 'the answer' : issue.path.join('.');
+  const message = `${from} answered something unexpected: ${path}: ${issue?.message ?? 'is not valid'}`;
+  // The path may contain a name from the answer.
   throw new RetryableError(oneLine(message), { cause: parsed.error });
 }
 
-/** What others say, as a piece of one line of a message of ours. */
+/** Foreign text as a part of one line of our own message. */
 export function oneLine(text: unknown): string {
   if (typeof text !== 'string') return '';
   return text

@@ -2,15 +2,15 @@ import { RetryableError } from '../errors.ts';
 import { readText } from './answer.ts';
 import { withDeadline } from './deadline.ts';
 
-/** Hears of every call that a client makes, to keep to a budget. */
+/** Is told of every call of a client, to keep to a budget. */
 export interface CallWatch {
-  /** Before the call; what it throws keeps the call from being made. */
+  /** Before the call; an error thrown here prevents it. */
   begins(): void;
   /** With the answer's headers, whatever its status. */
   answered(headers: Headers): void;
 }
 
-/** Bounds of a client's calls, where they are not the usual ones. */
+/** Limits of a client's calls. */
 export interface CallLimits {
   /** For a whole call, redirects included; default 20. */
   timeoutSeconds?: number | undefined;
@@ -32,12 +32,12 @@ export interface HttpAnswer {
 }
 
 const TIMEOUT_SECONDS = 20;
-/** GitHub sends clients after a repository that was renamed. */
+/** GitHub redirects after a repository is renamed. */
 const MOST_REDIRECTS = 3;
 
 /**
- * One HTTP call, bounded in time and size: it ends whatever the other side does. Redirects are followed
- * within the same origin only.
+ * One HTTP call, bounded in time and size: it ends whatever the other side does. Follows redirects within the
+ * same origin only.
  * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch
  * throws
  */
@@ -53,7 +53,7 @@ export async function exchange(call: HttpCall): Promise<HttpAnswer> {
   }
 }
 
-/** Wraps whatever kept an answer from coming, apart from what a watch throws. */
+/** Wraps the reason for a missing answer, as opposed to an error of the watch. */
 class NoAnswer extends Error {}
 
 async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
@@ -70,7 +70,7 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
       });
       watch?.answered(response.headers);
       const text = response.body === null ? '' : await readText(response.body);
-      const next = redirects < MOST_REDIRECTS ? redirectOf(response, url, method) : undefined;
+      const next = redirects < MOST_REDIRECTS ? redirectTarget(response, url, method) : undefined;
       if (next === undefined) return { status: response.status, headers: response.headers, text };
       url = next;
     } catch (cause) {
@@ -79,8 +79,8 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
   }
 }
 
-/** Where to go on, with the same method, body and credentials: nowhere but where they were meant for. */
-function redirectOf({ status, headers }: Response, url: string, method: string): string | undefined {
+/** The redirect's target, if method, body and credentials may be sent there: only to the same origin. */
+function redirectTarget({ status, headers }: Response, url: string, method: string): string | undefined {
   const keepsMethod = status === 307 || status === 308;
   if (!keepsMethod && !(method === 'GET' && [301, 302, 303].includes(status))) return undefined;
   const location = headers.get('location');

@@ -1,20 +1,18 @@
-/** What a quota that is refilled by the second is given: a minute of it carries a whole try. */
+/** For quotas that refill every second: after a minute there is enough for a whole attempt. */
 const LEAST_SECONDS = 60;
 /**
- * Quotas here are by the hour. Who asks for more is asked again after one: the answer may come from anybody
- * on the way.
+ * Quotas are hourly. A longer wait is cut to an hour, since the answer may come from anything on the path.
  */
 const LONGEST_SECONDS = 3600;
 
 /**
- * For how many seconds an answer asks to be left alone, from 1 to 3600; undefined where it does not ask for
- * it.
+ * How many seconds an answer asks to wait, from 1 to 3600; undefined where it does not.
  *
- * - 429, anybody's; GitHub's 403 for its limits, with `retry-after`, with nothing left, or by its words
- *   alone: at least a minute.
+ * - 429, from any API; GitHub's 403 for its limits, which has `retry-after`, nothing left, or only says so:
+ *   at least a minute.
  * - `retry-after` in seconds or as a date, also with a 503.
- * - `x-ratelimit-reset` (GitHub): when the quota is there again. `ratelimit-reset` (Hetzner): when it is
- *   *full* again, which is not waited for longer than a minute.
+ * - `x-ratelimit-reset` (GitHub): when the quota is available again. `ratelimit-reset` (Hetzner): when it is
+ *   *full* again, for which a minute is enough.
  * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
  * @see https://docs.hetzner.cloud/reference/cloud#rate-limiting
  */

@@ -1,17 +1,16 @@
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How the other side has begun to answer. */
+/** How the other side's answer begins. */
 export type Begun = { response: IncomingMessage } | { socket: Socket; head: Buffer };
 
-/** 100 and 103 are honest once or twice. */
+/** An honest server sends 100 or 103 once or twice. */
 const MOST_INFORMATION = 10;
 
 /**
- * Sends one HTTP request on a connection of its own. Settles once the answer's head is there, the connection
- * has gone, or the signal aborts: Node says nothing at all where an upgrade comes that nobody listens for, or
- * a connection closes without a word.
- * @returns the answer, whose body is to be read or destroyed; or the connection, where the other side has
+ * Sends one HTTP request on its own connection. Settles once the answer's head arrives, the connection
+ * closes, or the signal aborts. Node itself emits nothing for an unexpected upgrade or a silent close.
+ * @returns the answer, whose body must be read or destroyed, or the connection where the other side has
  * switched protocols.
  */
 export function beginRequest(options: RequestOptions, body?: string): Promise<Begun> {

@@ -8,7 +8,7 @@ import { laterSeconds } from './later.ts';
 export class HttpError extends RetryableError {
   override name = 'HttpError';
   readonly status: number;
-  /** The API's own word for what is wrong, where its body has one. */
+  /** The API's error code, if the body has one. */
   readonly code: string | undefined;
 
   constructor(status: number, message: string, code?: string) {
@@ -46,7 +46,7 @@ export async function requestJson(request: JsonRequest): Promise<unknown> {
   return parseJson(answer.text, new URL(request.url).host);
 }
 
-/** The same, and the answer has the shape that we rely on. @throws RetryableError besides, where it has not */
+/** The same, with the answer's shape checked. @throws RetryableError too, where it differs */
 export async function requestAs<T>(schema: z.ZodType<T>, request: JsonRequest): Promise<T> {
   return parseAnswer(schema, await requestJson(request), new URL(request.url).host);
 }
@@ -65,7 +65,7 @@ interface ApiError {
   code?: string;
 }
 
-/** The message in an error body: Hetzner's `error.message` and `error.code`, Tailscale's and GitHub's `message`, our own `error`. */
+/** The message of an error body: Hetzner's `error`, Tailscale's and GitHub's `message`, our own `error`. */
 function apiMessage(text: string): string {
   try {
     const body = JSON.parse(text) as { message?: string; error?: string | ApiError };

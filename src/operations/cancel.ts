@@ -1,5 +1,5 @@
 import { audit } from '../agents/audit.ts';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
@@ -9,7 +9,7 @@ import { getOperation, lockOperation } from './requests.ts';
 
 /** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
 export async function cancelOperation(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   request: { operationId: string; actor: string },
 ): Promise<OperationRow> {

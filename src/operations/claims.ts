@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import { beginStop, forgetHealth } from '../agents/lifecycle.ts';
 import { beginProvision, getAgent } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { violatedConstraint } from '../database/connect.ts';
 import type { OperationTable } from '../database/tables.ts';
 import { LostError } from '../errors.ts';
@@ -47,7 +47,7 @@ export async function claimNext(
 
 /** What the beginning of an attempt, wherever it is carried out, means for the agent's row. @throws ConflictError */
 export async function beginOperation(
-  trx: Database,
+  trx: Transaction,
   operation: Pick<OperationRow, 'kind' | 'agent_id'>,
 ): Promise<void> {
   const { kind, agent_id: agentId } = operation;
@@ -60,7 +60,7 @@ export async function beginOperation(
 
 /** The next operation of an executor that may run, locked with its agent. Concurrent callers get different ones. */
 export function nextDue(
-  trx: Database,
+  trx: Transaction,
   executor: OperationRow['executor'],
   waiting: readonly OperationKind[] = [],
 ): Promise<OperationRow | undefined> {
@@ -87,7 +87,7 @@ export function nextDue(
 }
 
 async function takeCandidate(
-  trx: Database,
+  trx: Transaction,
   workerId: string,
   leaseSeconds: number,
   waiting: readonly OperationKind[],
@@ -135,7 +135,7 @@ export async function renewLease(
 }
 
 /** The operation's row, locked, if the claim still holds. Every write of an attempt goes through here. @throws LostError */
-export async function lockClaim(trx: Database, claim: Claim): Promise<OperationRow> {
+export async function lockClaim(trx: Transaction, claim: Claim): Promise<OperationRow> {
   // The agent before its operations, as requests lock them: one order, no deadlock.
   await trx
     .selectFrom('agents')

@@ -1,7 +1,7 @@
 import { markStopFailed, recordFailure } from '../agents/lifecycle.ts';
 import type { AgentStatus } from '../agents/states.ts';
 import { markFailed, recordDestroyFailure, recordRollbackFailure, recordUnhealthy } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { insertOperation } from './requests.ts';
@@ -14,7 +14,7 @@ const DESTROY_AGAIN_SECONDS = 600;
 const UNTOUCHED = 'preparing';
 
 /** What it means for an agent that a person has ended an operation that may have begun. */
-export async function afterCancel(trx: Database, queue: Queue, row: OperationRow): Promise<void> {
+export async function afterCancel(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
   const why = `The ${row.kind} was cancelled`;
   // A refresh has found out nothing, and how far the others came, nobody has looked.
   if (row.kind === 'refresh') return;
@@ -25,7 +25,7 @@ export async function afterCancel(trx: Database, queue: Queue, row: OperationRow
 
 /** What the last failure of an operation means for its agent. */
 export async function afterLastFailure(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   row: OperationRow,
   { error, step }: { error: string; step?: string | undefined },
@@ -72,7 +72,7 @@ export async function afterLastFailure(
   }
 }
 
-async function statusOf(trx: Database, agentId: string): Promise<AgentStatus> {
+async function statusOf(trx: Transaction, agentId: string): Promise<AgentStatus> {
   const agent = await trx
     .selectFrom('agents')
     .select('status')

@@ -11,17 +11,16 @@ import {
   markStopped,
 } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
-import { agentOutputsSchema } from '../agents/outputs.ts';
+import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { HEALTHS } from '../agents/states.ts';
 import {
-  type AgentOutputs,
   markDestroyed,
   markRolledBack,
   markRunning,
   recordRefresh,
   recordUnhealthy,
 } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
 import { InvalidInputError } from '../errors.ts';
 import { LONGEST_ERROR } from './lengths.ts';
@@ -52,7 +51,7 @@ export const effectSchema = z.discriminatedUnion('kind', [
 export type AgentEffect = z.infer<typeof effectSchema>;
 
 /** Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError */
-export async function applyEffect(trx: Database, agentId: string, effect: AgentEffect): Promise<void> {
+export async function applyEffect(trx: Transaction, agentId: string, effect: AgentEffect): Promise<void> {
   if ('outputs' in effect) await refuseForeignDevice(trx, agentId, effect.outputs);
   switch (effect.kind) {
     case 'running':

@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import { appendEvents } from './events/events.ts';
 import { endWorkflowRun } from './run-cancellations.ts';
 
 /** queued → cancelled. */
 export async function cancelQueued(
-  trx: Database,
+  trx: Transaction,
   operation: { operation_id: string; attempt: number },
 ): Promise<void> {
   await endWorkflowRun(trx, operation.operation_id);
@@ -28,7 +28,7 @@ export async function cancelQueued(
 }
 
 /** An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is cancelled at GitHub. */
-export async function askToEnd(trx: Database, operationId: string): Promise<void> {
+export async function askToEnd(trx: Transaction, operationId: string): Promise<void> {
   await endWorkflowRun(trx, operationId);
   await trx
     .updateTable('operations')

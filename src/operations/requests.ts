@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { type AgentRow, insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -25,7 +25,7 @@ export interface NewOperation {
 
 /** Writes a queued operation and announces it, in the caller's transaction: both happen or neither. */
 export async function insertOperation(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   operation: NewOperation,
 ): Promise<OperationRow> {
@@ -54,7 +54,7 @@ export async function insertOperation(
 
 /** A new agent with its provision, in the caller's transaction. @throws ConflictError where the id was ever used. */
 export async function requestAgent(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   request: { agent: NewAgent; actor: string; stripeEventId?: string | undefined },
 ): Promise<OperationRow> {
@@ -80,7 +80,7 @@ export async function requestAgent(
  * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under way.
  */
 export async function requestOperation(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   request: { agentId: string; kind: OperationKind; actor: string; parameters?: OperationParameters },
 ): Promise<OperationRow> {
@@ -111,7 +111,7 @@ export async function requestOperation(
 }
 
 /** The same again, or another change of how the agent runs, before the first has ended. */
-export async function refuseDouble(trx: Database, agentId: string, kind: OperationKind): Promise<void> {
+export async function refuseDouble(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
   const other = await trx
     .selectFrom('operations')
     .select(['operation_id', 'kind'])
@@ -126,7 +126,7 @@ export async function refuseDouble(trx: Database, agentId: string, kind: Operati
 }
 
 /** A destroy makes everything else on the agent pointless: what waits is cancelled, what runs is asked to end. */
-async function endOthers(trx: Database, agentId: string): Promise<void> {
+async function endOthers(trx: Transaction, agentId: string): Promise<void> {
   const unfinished = await trx
     .selectFrom('operations')
     .select(['operation_id', 'status', 'attempt'])
@@ -156,7 +156,7 @@ export async function getOperation(database: Database, operationId: string): Pro
  * @throws NotFoundError
  */
 export async function lockOperation(
-  trx: Database,
+  trx: Transaction,
   operationId: string,
 ): Promise<{ agent: AgentRow; operation: OperationRow }> {
   const { agent_id: agentId } = await getOperation(trx, operationId);

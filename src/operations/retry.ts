@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { type Database, violatedConstraint } from '../database/connect.ts';
+import { type Transaction, violatedConstraint } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
@@ -15,7 +15,7 @@ import { ALLOWED_FROM, EXCLUSIVE } from './states.ts';
  * @throws NotFoundError, ConflictError where it is not the agent's latest of its kind, or the agent's state does not allow it.
  */
 export async function retryOperation(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   request: { operationId: string; actor: string },
 ): Promise<OperationRow> {
@@ -42,7 +42,7 @@ export async function retryOperation(
 
 /** The service tries a failed destroy again by itself, after a rest; a person who has mended the cause need not wait for that. */
 async function hastenDestroy(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   { agentId, actor }: { agentId: string; actor: string },
 ): Promise<OperationRow> {
@@ -62,7 +62,7 @@ async function hastenDestroy(
 }
 
 /** The provision takes over what a rollback that has not begun would have freed; run after it, the rollback would free a running agent. */
-async function cancelWaitingRollbacks(trx: Database, agentId: string): Promise<void> {
+async function cancelWaitingRollbacks(trx: Transaction, agentId: string): Promise<void> {
   const waiting = await trx
     .selectFrom('operations')
     .select(['operation_id', 'attempt'])
@@ -75,7 +75,7 @@ async function cancelWaitingRollbacks(trx: Database, agentId: string): Promise<v
 }
 
 async function queueAgain(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   operation: OperationRow,
   actor: string,

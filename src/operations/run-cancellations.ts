@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 
 /** Notes that the run of an operation's open attempt is to be cancelled at GitHub, once this transaction is committed. */
-export async function endWorkflowRun(trx: Database, operationId: string): Promise<void> {
+export async function endWorkflowRun(trx: Transaction, operationId: string): Promise<void> {
   await sql`
     insert into run_cancellations (workflow_run_id, operation_id)
     select workflow_run_id, operation_id from operations
@@ -13,7 +13,7 @@ export async function endWorkflowRun(trx: Database, operationId: string): Promis
 
 /** The same for a run that turned out to belong to nothing that is under way. */
 export async function endUnwantedRun(
-  trx: Database,
+  trx: Transaction,
   run: { runId: string; operationId: string },
 ): Promise<void> {
   await trx

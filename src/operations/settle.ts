@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
 import { CancelledError, errorMessage, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -26,7 +26,7 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
 }
 
 /** The same for an operation whose row is already locked. @throws ConflictError where the agent's state does not allow the effect */
-export async function succeedLocked(trx: Database, row: OperationRow, effect: AgentEffect): Promise<void> {
+export async function succeedLocked(trx: Transaction, row: OperationRow, effect: AgentEffect): Promise<void> {
   const claim = claimOf(row);
   await applyEffect(trx, row.agent_id, effect);
   await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
@@ -88,7 +88,7 @@ export async function settleFailure(
 
 /** The same for an operation whose row is already locked, by its own worker or by who finds the worker gone. */
 export async function settleLocked(
-  trx: Database,
+  trx: Transaction,
   queue: Queue,
   row: OperationRow,
   failed: { error: unknown; step: string },
@@ -163,7 +163,7 @@ interface Ending {
   lost_count?: number;
 }
 
-async function close(trx: Database, claim: Claim, ending: Ending): Promise<void> {
+async function close(trx: Transaction, claim: Claim, ending: Ending): Promise<void> {
   await trx
     .updateTable('operations')
     .set({
@@ -187,7 +187,7 @@ interface Requeue {
   lost_count?: number;
 }
 
-async function requeue(trx: Database, claim: Claim, { delaySeconds, ...columns }: Requeue): Promise<void> {
+async function requeue(trx: Transaction, claim: Claim, { delaySeconds, ...columns }: Requeue): Promise<void> {
   await trx
     .updateTable('operations')
     .set({
@@ -206,7 +206,7 @@ async function requeue(trx: Database, claim: Claim, { delaySeconds, ...columns }
 }
 
 async function tellStatus(
-  trx: Database,
+  trx: Transaction,
   claim: Claim,
   data: Extract<import('./events/events.ts').OperationEvent, { type: 'status' }>['data'],
 ): Promise<void> {

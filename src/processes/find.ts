@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { poll } from './poll.ts';
 
 /**
- * Finding processes by what their environment says: the only mark that every descendant of a runner carries, also those
+ * Finds processes by a tag in their environment. Every descendant of an engine process carries it, also those
  * (Ansible's workers) that have left its process group and session. Linux only; elsewhere nothing is found.
  */
 export function findProcesses(matches: (environment: ReadonlyMap<string, string>) => boolean): number[] {
@@ -29,33 +29,37 @@ function readEnvironment(pid: number): ReadonlyMap<string, string> | undefined {
       entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
     );
   } catch {
-    // It has ended, or belongs to somebody else.
+    // It has ended, or belongs to another user.
     return undefined;
   }
 }
 
 /**
- * Ends processes at once and waits until they are gone. Repeats the look, since a process may start another while it is being ended.
- * @returns the ids that were ended.
+ * Kills processes and waits until they are gone. Scans repeatedly, since a process may start another while it
+ * is killed.
+ * @returns the ids that were killed.
  */
-export async function endProcesses(
+export async function killProcesses(
   matches: (environment: ReadonlyMap<string, string>) => boolean,
   timeoutSeconds = 5,
 ): Promise<number[]> {
-  const ended = new Set<number>();
-  const deadline = Date.now() + timeoutSeconds * 1000;
-  for (let emptyLooks = 0; ; ) {
-    const found = findProcesses(matches).filter((pid) => !isZombie(pid));
-    // One that is just becoming another program shows no environment for a moment: a single look may miss it.
-    emptyLooks = found.length === 0 ? emptyLooks + 1 : 0;
-    if (emptyLooks === 2) return [...ended];
-    if (Date.now() > deadline) throw new Error(`Processes ${found.join(', ')} could not be ended`);
+  const killed = new Set<number>();
+  let found: number[] = [];
+  let emptyScans = 0;
+  const scan = () => {
+    found = findProcesses(matches).filter((pid) => !isZombie(pid));
+    // A process in the middle of an exec shows no environment for a moment, so one scan may miss it.
+    emptyScans = found.length === 0 ? emptyScans + 1 : 0;
+    if (emptyScans === 2) return true;
     for (const pid of found) {
-      ended.add(pid);
+      killed.add(pid);
       signal(pid, 'SIGKILL');
     }
-    await sleep(20);
-  }
+    return undefined;
+  };
+  if ((await poll(scan, { intervalMs: 20, timeoutMs: timeoutSeconds * 1000 })) === undefined)
+    throw new Error(`Processes ${found.join(', ')} could not be killed`);
+  return [...killed];
 }
 
 function isZombie(pid: number): boolean {

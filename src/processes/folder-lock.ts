@@ -11,7 +11,7 @@ export type DataDirClaim = { role: 'host'; release(): void } | { role: 'join'; o
 
 /**
  * Decides whether this process hosts DATA_DIR (made with mode 0700 if absent) or joins the one that does.
- * Exactly one live process is host at any moment; one that died without releasing is succeeded.
+ * Exactly one live process is the host at any moment; a host that died is replaced.
  */
 export async function claimDataDir(dataDir: string): Promise<DataDirClaim> {
   const claim = claimFolder(join(dataDir, 'host'));

@@ -1,21 +1,23 @@
-/** How a lease of a given length is kept. All workers of an installation use the same. */
+/** How a lease of a given length is kept; the same for all workers of an installation. */
 export interface LeaseTimes {
   /** From a renewal until another attempt may begin. */
   leaseSeconds: number;
-  /** A worker renews its leases this often, and hears of cancellations with it. */
+  /** How often a worker renews its leases and learns of cancellations. */
   heartbeatSeconds: number;
-  /** Between the moment a worker must have ended everything of an attempt and the end of the lease. */
+  /** How long before the end of the lease a worker must have ended everything of its attempt. */
   safetySeconds: number;
 }
 
-/** Ten chances to renew a lease, and a fifth of it to be gone in; half of that is not enough for a process group to end. */
+/**
+ * Ten chances to renew, and a fifth of the lease for a process group to end; a tenth is too short for that.
+ */
 export function leaseTimes(leaseSeconds: number): LeaseTimes {
   return { leaseSeconds, heartbeatSeconds: leaseSeconds / 10, safetySeconds: Math.max(3, leaseSeconds / 5) };
 }
 
 /**
- * How long an attempt may go on without hearing from the database. Whoever works for the attempt ends itself when
- * `until` passes, which is before the next attempt may begin.
+ * How long an attempt may continue without hearing from the database. Whatever works for it ends itself at
+ * `until`, before the next attempt may begin.
  */
 export class Lease {
   #until: number;

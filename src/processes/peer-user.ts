@@ -7,16 +7,15 @@ import { endianness } from 'node:os';
 export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
 const ESTABLISHED = '01';
-/** The kernel hands its table out in pieces; a change between two of them can hide a row. */
-const LOOKS = 3;
+/** The kernel returns its table in pieces; a change between two of them can hide a row. */
+const READS = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where nobody owns it any more, or where
- * it cannot be told. Only an established connection counts: the kernel shows one whose process has let go of
- * it as root's. Linux only.
+ * The user who owns the other end of a loopback connection; undefined where that end is closed or its owner
+ * unknown. Only established connections count: the kernel attributes closed ones to root. Linux only.
  */
 export function peerUserId(ends: Ends): number | undefined {
-  for (let look = 0; look < LOOKS; look += 1) {
+  for (let read = 0; read < READS; read += 1) {
     const row = findRow('/proc/net/tcp', ends) ?? findRow('/proc/net/tcp6', ends);
     // Fields: number, local address, remote address, state, queues, timer, retransmits, user, timeout, inode.
     if (row !== undefined) return row[3] === ESTABLISHED && row[9] !== '0' ? Number(row[7]) : undefined;
@@ -25,15 +24,15 @@ export function peerUserId(ends: Ends): number | undefined {
 }
 
 /**
- * From now on this process serves connections of its own user and of root alone, whoever in it listens:
- * others are closed before a byte is read. Ports of gRPC know no credentials, and loopback is open to every
- * account of the machine. Linux only.
+ * From now on this process serves only connections of its own user and of root, on all its ports; others are
+ * closed before a byte is read. gRPC ports have no credentials, and loopback is open to every user of the
+ * host. Linux only.
  */
 export function refuseOtherUsers(): void {
   if (process.platform !== 'linux') return;
   subscribe('net.server.socket', (message) => {
     const { socket } = message as { socket: Socket };
-    // What comes over a socket in the file system is guarded by that.
+    // Unix sockets are protected by file permissions.
     if (socket.localAddress === undefined) return;
     const userId = peerUserId(socket);
     if (userId !== 0 && userId !== process.getuid?.()) socket.destroy();
@@ -41,7 +40,8 @@ export function refuseOtherUsers(): void {
 }
 
 /**
- * By both whole ends: one port can be the start of connections to several addresses, each of another user's.
+ * Matches both ends completely: one local port can belong to connections of several users to different
+ * addresses.
  */
 function findRow(table: string, ends: Ends): string[] | undefined {
   const peer = `${addressOf(ends.remoteAddress)}:${port(ends.remotePort)}`;
@@ -57,7 +57,7 @@ function readTable(table: string): string {
   try {
     return readFileSync(table, 'latin1');
   } catch {
-    // A kernel without IPv6 has no second table. Whatever else keeps us from looking lets nobody in.
+    // A kernel without IPv6 has no second table. In all other cases an unreadable table lets nobody in.
     return '';
   }
 }

@@ -1,9 +1,9 @@
-/** How many milliseconds a second signal may follow the first and still be the same Ctrl-C: npm passes on what the terminal sent already. */
+/** A second signal within this time is the same Ctrl-C: npm forwards what the terminal has already sent. */
 const SAME_KEYSTROKE_MS = 1_000;
 
 /**
- * Resolves at the first SIGINT or SIGTERM, or when the launcher that started this process is gone. A later SIGINT, from an impatient
- * person, ends the process at once; the next start mends what that leaves.
+ * Resolves at the first SIGINT or SIGTERM, or when the launcher of this process is gone. A later SIGINT ends
+ * the process at once; the next start cleans up.
  */
 export function untilStopped(): { promise: Promise<void>; signal: AbortSignal } {
   const controller = new AbortController();

@@ -11,8 +11,8 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Starts something and keeps it running: where it ends by itself it is started again, with growing pauses while that fails.
- * The first start is not repeated.
+ * Starts something and keeps it running: restarts it when it ends unexpectedly, and backs off while that
+ * fails. The first start is not retried.
  */
 export async function supervise<T extends Running>(
   name: string,
@@ -39,7 +39,7 @@ export async function supervise<T extends Running>(
           await sleep(pause, undefined, { signal: stopping.signal }).catch(() => {});
         }
       }
-      // Told to stop while it was being started: nobody else knows of the new one.
+      // Stopped during the restart: `stop` has not seen the new one.
       if (stopping.signal.aborted) await running.stop();
     }
   })();

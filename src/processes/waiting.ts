@@ -1,4 +1,4 @@
-/** Told to stop before the start was over. */
+/** The process was stopped before it had started. */
 export class StoppedError extends Error {
   override name = 'StoppedError';
 
@@ -7,7 +7,7 @@ export class StoppedError extends Error {
   }
 }
 
-/** How a start tells that it waits, and learns that it is to end. */
+/** How a start reports that it waits, and the signal that ends it. */
 export interface Waiter {
   say(line: string): void;
   signal?: AbortSignal | undefined;
@@ -17,8 +17,8 @@ const FIRST_WORD_MS = 3_000;
 const NEXT_WORD_MS = 15_000;
 
 /**
- * Waits for a part of the start: says for what once it lasts, and why where `cause` knows. The signal ends the wait at once, whatever
- * becomes of the work.
+ * Waits for a part of the start. Reports for what once it takes long, and why if `cause` knows. The signal
+ * ends the wait at once, even if the work goes on.
  * @throws StoppedError
  */
 export async function waitFor<T>(
@@ -40,7 +40,7 @@ export async function waitFor<T>(
   const onAbort = () => reject(new StoppedError());
   if (signal?.aborted) onAbort();
   signal?.addEventListener('abort', onAbort);
-  // Whoever stopped waiting is not told any more how it ended.
+  // After the wait is over, nothing handles these rejections.
   work.catch(() => {});
   stopped.catch(() => {});
   try {

@@ -1,8 +1,7 @@
 /**
- * What the providers' diagnostics say without what their frameworks put around it. Resources on
- * terraform-plugin-framework say everything twice, over several lines: `[ERROR] <detail>`, a line `:
- * <summary>`, then `<summary>: <detail>`. Those on SDK v2 begin with the place in their own source and repeat
- * the cause in a list.
+ * The providers' diagnostics without the frames that their frameworks add. terraform-plugin-framework reports
+ * every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
+ * <detail>`. SDK v2 begins with a location in its own source and repeats the cause in a list.
  */
 
 const FRAMEWORK = /^\[ERROR\] /;
@@ -16,7 +15,7 @@ const SDK_PLACE = /^\S+\.go:\d+: sdk\.\w+: /;
 const SDK_PROVIDER = /: provider=[\w-]+@[\w.+-]+$/;
 const NOTHING_SAID = /^(update failed|\d+ errors? occurred:?|preview failed)$/i;
 
-/** One diagnostic as a person reads it; the empty text where it says nothing by itself. */
+/** One diagnostic for a person; empty where it has no information of its own. */
 export function plainDiagnostic(message: string): string {
   const whole = message.trim();
   if (!whole.includes(API_REQUEST) && !FRAMEWORK.test(whole)) return withoutSdkFrame(whole);
@@ -44,7 +43,7 @@ function withoutSdkFrame(text: string): string {
 const BEGINS = /^\s*error:\s*(.*)$/i;
 const BULLET = /^\s*\*\s*(.*)$/;
 /**
- * What a message over several lines ends before: the next one, the next resource, the next part of the CLI's
+ * What ends a message of several lines: the next message, the next resource, the next part of the CLI's
  * output.
  */
 const ENDS = /^\s*(error|warning|info):|^ {0,3}\S.*\):$|^[A-Z][a-z]+:$/i;
@@ -54,7 +53,7 @@ export function errorMessages(text: string): string[] {
   const found: string[] = [];
   const summaries: string[] = [];
   for (const message of rawMessages(text)) {
-    // In its second frame: said already.
+    // A repetition in the second frame.
     if (summaries.some((summary) => message.startsWith(`${summary}: `))) continue;
     const summary = FRAMEWORK.test(message) ? TAIL.exec(message)?.[1] : undefined;
     if (summary !== undefined) summaries.push(summary);
@@ -63,7 +62,7 @@ export function errorMessages(text: string): string[] {
   return [...new Set(found.filter((message) => message !== ''))];
 }
 
-/** As they stand there; those of the framework with all of their lines, of any other the first. */
+/** Verbatim: all lines of the framework's messages, the first line of any other. */
 function rawMessages(text: string): string[] {
   const messages: string[][] = [];
   let isOpen = false;

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { TailscaleAccount } from '../config/accounts.ts';
 import type { Secret } from '../secret.ts';
 
-/** How the Pulumi CLI is told where its state is, and to ask nobody outside about updates and plugins. */
+/** The Pulumi CLI's environment: where its state is, and no requests for updates and plugins. */
 export function pulumiEnvironment(backend: {
   url: Secret;
   passphrase: Secret;
@@ -16,14 +16,15 @@ export function pulumiEnvironment(backend: {
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     PULUMI_DIY_BACKEND_NO_LEGACY_WARNING: 'true',
     PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS: 'true',
-    // `stack ls` hangs where its parallelism reaches the size of its connection pool, which is twice the cores.
+    // `stack ls` hangs when its parallelism reaches the size of its connection pool, which is twice the
+    // cores.
     PULUMI_DIY_BACKEND_PARALLEL: String(Math.max(1, availableParallelism() * 2 - 1)),
-    // Work folders are temporary: the salt of a stack's secrets is taken from its state.
+    // Work folders are temporary, so the salt of a stack's secrets comes from its state.
     PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: '1',
   };
 }
 
-/** The providers' credentials under the names that the official plugins read. */
+/** The providers' credentials in the variables that the official plugins read. */
 export function providerEnvironment(accounts: {
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;

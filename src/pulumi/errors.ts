@@ -1,4 +1,11 @@
-import { CancelledError, LostError, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import {
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  type ReportedError,
+  RetryableError,
+  reportedError,
+} from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
 
@@ -7,26 +14,26 @@ export class StackLockedError extends RetryableError {
   override name = 'StackLockedError';
 }
 
-/** The stack is not there. */
+/** The stack does not exist. */
 export class StackNotFoundError extends RetryableError {
   override name = 'StackNotFoundError';
 }
 
-/** The stack is there already. */
+/** The stack exists already. */
 export class StackExistsError extends RetryableError {
   override name = 'StackExistsError';
 }
 
 /**
- * What cannot get better by trying again: refusals for what the request says or for who sends it. The codes are the
- * APIs' own, as the providers print them.
+ * What a retry cannot help: refusals of a request's content or credential. The codes are the APIs' own, as
+ * the providers print them.
  */
 const PERMANENT =
   /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
 /**
- * Tailscale's client ends its messages with the status: a refused credential, or tags that the credential may
- * not give.
+ * Tailscale's client ends its messages with the status, e.g. of a refused credential, or of tags that the
+ * credential may not assign.
  */
 const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
 
@@ -36,16 +43,19 @@ const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
 const KILLED =
   /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
-/** The database that holds the state is being restarted; the agent has nothing to do with it. */
+/** The state's database is restarting; the agent is not the cause. */
 const STATE_AWAY =
   /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
 const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
-/** The one place that reads the texts of the Pulumi CLI and its plugins: a failed run as one of our errors. */
+/**
+ * Translates a failed run to one of our errors. Nothing else reads the texts of the Pulumi CLI and its
+ * plugins.
+ */
 export function pulumiError(cause: unknown): Error {
   const said = cause instanceof Error ? cause.message : String(cause);
-  // Where a code stands alone on a line, the summary has it as the patterns below know it.
+  // A code on a line of its own reaches the patterns below through the summary.
   const text = `${said}\n${summary(said)}`;
   if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
@@ -54,7 +64,8 @@ export function pulumiError(cause: unknown): Error {
   if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
     return new PermanentError(summary(said), { cause });
-  // Not a CancelledError: whoever cancels a run of ours knows, and a stopping host sends its signal to the CLI as well.
+  // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the
+  // canceller.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
     return new LostError('A process of the run was ended from outside', { cause });
   if (STATE_AWAY.test(text))
@@ -70,11 +81,11 @@ const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_ST
 const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
 const LAST_LINES = 6;
 
-/** What Pulumi wraps in its own terms, in those of the service; undefined for anything else. */
+/** Translates to the service's terms what Pulumi wraps in its own; undefined for anything else. */
 function inOurTerms(text: string): string | undefined {
   const device = NO_DEVICE.exec(text);
   if (device !== null) return `${NOT_JOINED}: there is no device ${device[1] ?? device[2]}`;
-  // The last of them: the first is in the middle of the CLI's progress, the last begins what the script itself said.
+  // The last match precedes the script's own output; earlier ones are part of the CLI's progress.
   const configure = [...text.matchAll(CONFIGURE)].at(-1);
   if (configure === undefined) return undefined;
   const after =
@@ -88,29 +99,22 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const BY_NAME = {
-  RateLimitedError,
-  StackLockedError,
-  StackExistsError,
-  StackNotFoundError,
-  PermanentError,
-  LostError,
-  CancelledError,
-} as const;
+const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError };
 
-/** The error that a runner reported by name and text. */
-export function runnerError({ name, message }: { name: string; message: string }): Error {
-  const Class = BY_NAME[name as keyof typeof BY_NAME] ?? RetryableError;
-  return new Class(message);
+/** The error that an engine process reported. */
+export function engineError(reported: ReportedError): Error {
+  if (!Object.hasOwn(OF_STACKS, reported.name)) return reportedError(reported);
+  return new OF_STACKS[reported.name as keyof typeof OF_STACKS](reported.message);
 }
 
-/** How both the Go plugins and the builtin ones name a call that got no answer. */
+/** How the Go plugins and the builtin ones report a call without an answer. */
 const UNANSWERED = /\b(GET|POST|PUT|PATCH|DELETE) "(https?:[^"\s]+)": (?!no answer)(.+)/gi;
 
 const LONGEST_SUMMARY = 2_000;
 
 /**
- * What a person needs of a failed run: the diagnostics' error lines without the CLI's frame around them, none of them twice.
+ * What a person needs to know of a failed run: each error line of the diagnostics once, without the CLI's
+ * frame.
  */
 export function summary(text: string): string {
   const ours = inOurTerms(text);
@@ -122,7 +126,7 @@ export function summary(text: string): string {
   return withoutCredentials(said).slice(0, LONGEST_SUMMARY);
 }
 
-/** The CLI shows the state's whole address where it cannot reach it, password included. */
+/** The CLI prints the state's whole address, password included, when it cannot reach it. */
 function withoutCredentials(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
 }

@@ -4,22 +4,25 @@ import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Secret } from '../secret.ts';
 
-/** An attempt's own way into Pulumi's state. */
+/** An attempt's own login to Pulumi's state. */
 export interface Entry {
   backendUrl: Secret;
-  /** Closes it. What is left open after a crash is closed by the agent's next attempt. */
+  /** Closes it. The agent's next attempt closes what a crash has left open. */
   leave(): Promise<void>;
 }
 
 /**
- * Pulumi's lock has no owner check, so a process of an earlier attempt, stopped and continued later, could still write. Here every
- * attempt has a login of its own; before an agent's next attempt begins, the logins of the earlier ones are taken away and
- * their sessions ended. What they had not written then, they cannot write any more.
+ * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A
+ * fence gives every attempt its own login. Before an agent's next attempt begins, the earlier logins are
+ * dropped and their sessions terminated: what they have not written by then, they can never write.
  */
 export interface Fence {
-  /** Whether each attempt has a login of its own. */
+  /** Whether each attempt has its own login. */
   readonly isHard: boolean;
-  /** Ends the sessions of the agent's earlier attempts, then lets this one in. `password`: default a random one. */
+  /**
+   * Ends the sessions of the agent's earlier attempts, then creates this one's login. Default password:
+   * random.
+   */
   enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
   /** Ends the sessions of one attempt, on whatever stack. */
   evict(attempt: { operationId: string; attempt: number }): Promise<void>;
@@ -31,8 +34,11 @@ export interface AttemptOfAgent {
   attempt: number;
 }
 
-/** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
-export function createOpenFence(backendUrl: Secret): Fence {
+/**
+ * For backends other than Postgres, and for logins that may not create others: only lease and lock protect
+ * the state.
+ */
+export function noFence(backendUrl: Secret): Fence {
   return {
     isHard: false,
     enter: async () => ({ backendUrl, leave: async () => {} }),
@@ -40,24 +46,26 @@ export function createOpenFence(backendUrl: Secret): Fence {
   };
 }
 
-/** Roles belong to the whole server; the database's mark keeps installations apart that share one. */
-function rolesOf(backendUrl: Secret): { owner: string; prefix: string } {
-  const mark = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
-  return { owner: `agent-stacks-state-${mark}`, prefix: `a:${mark}:` };
+/**
+ * Roles belong to the whole server; a hash of the database's name keeps installations apart that share one.
+ */
+function roleNames(backendUrl: Secret): { owner: string; prefix: string } {
+  const hash = createHash('sha256').update(new URL(backendUrl.reveal()).pathname).digest('hex').slice(0, 4);
+  return { owner: `agent-stacks-state-${hash}`, prefix: `a:${hash}:` };
 }
 
-/** The name of an attempt's login. The same wherever the backend is reached from: of its address only the database's name counts. */
+/** The name of an attempt's login. Of the backend's address only the database's name counts. */
 export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
-  // `:` cannot be in an agent's id, so its part names one agent and no other.
-  return `${rolesOf(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
+  // An agent's id has no `:`, so the name is unambiguous.
+  return `${roleNames(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
 }
 
-/** A login's password that service and runner each derive from the passphrase they share, so that it is never sent. */
+/** A login's password. Service and runner derive it from their common passphrase, so it is never sent. */
 export function attemptPassword(passphrase: Secret, role: string): string {
   return createHmac('sha256', passphrase.reveal()).update(`agent-stacks state login ${role}`).digest('hex');
 }
 
-/** The backend's address as an attempt's own login uses it. */
+/** The backend's address with an attempt's own login. */
 export function asLogin(backendUrl: Secret, { role, password }: { role: string; password: string }): Secret {
   const url = new URL(backendUrl.reveal());
   url.username = encodeURIComponent(role);
@@ -66,10 +74,10 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
 }
 
 /**
- * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
- * Where the configured login may not do that, says so and goes on without.
+ * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts'
+ * logins are members. Where the configured login may not do that, logs a warning and returns no fence.
  */
-export async function openFence({
+export async function createLoginFence({
   pool,
   backendUrl,
   log,
@@ -78,15 +86,15 @@ export async function openFence({
   backendUrl: Secret;
   log: Log;
 }): Promise<Fence> {
-  const { owner, prefix } = rolesOf(backendUrl);
+  const { owner, prefix } = roleNames(backendUrl);
   try {
     await prepare(pool, owner);
   } catch (error) {
     log.warn(
-      { event: 'fence.open', error: errorMessage(error) },
-      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; leases and locks are relied on alone',
+      { event: 'fence.unavailable', error: errorMessage(error) },
+      'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; only leases and locks protect the state',
     );
-    return createOpenFence(backendUrl);
+    return noFence(backendUrl);
   }
   const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
   return {
@@ -108,7 +116,7 @@ export async function openFence({
 /** A login's name has 63 characters at most, of which an agent's id may take 40. */
 const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
 
-/** Idempotent; two workers at once wait for each other. */
+/** Idempotent; concurrent workers wait for each other. */
 async function prepare(pool: pg.Pool, owner: string): Promise<void> {
   const client = await pool.connect();
   try {
@@ -116,7 +124,7 @@ async function prepare(pool: pg.Pool, owner: string): Promise<void> {
     await client.query('select pg_advisory_xact_lock(hashtext($1))', [owner]);
     const known = await client.query('select 1 from pg_roles where rolname = $1', [owner]);
     if (known.rowCount === 0) await client.query(`create role "${owner}" nologin role current_user`);
-    // The table as the CLI itself would make it at its first call.
+    // The table as the CLI would create it at its first call.
     await client.query(`create table if not exists pulumi_state (
       key text primary key, data json not null, updated_at timestamp with time zone not null default now())`);
     await client.query(
@@ -137,11 +145,11 @@ async function createLogin(
   pool: pg.Pool,
   { role, password, owner }: { role: string; password: string; owner: string },
 ): Promise<void> {
-  // Names and passwords are made here of letters that need no quoting; statements like these take no parameters.
+  // Such statements take no parameters; the names and passwords contain nothing that needs quoting.
   await pool.query(`create role "${role}" login password '${password}' in role "${owner}" role current_user`);
 }
 
-/** Takes logins away: no new session, the present ones ended, the role dropped. */
+/** Drops logins: prevents new sessions, terminates the present ones, drops the role. */
 async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string) => boolean): Promise<void> {
   const found = await pool.query<{ rolname: string }>(
     'select rolname from pg_roles where starts_with(rolname, $1)',
@@ -150,7 +158,7 @@ async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string)
   for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) await evictRole(pool, rolname);
 }
 
-/** An attempt that leaves and the next that enters may be at the same role: the second finds it gone. */
+/** A leaving attempt and the next one may drop the same role at once: the second finds it gone. */
 async function evictRole(pool: pg.Pool, role: string): Promise<void> {
   const client = await pool.connect();
   try {
@@ -166,7 +174,7 @@ async function evictRole(pool: pg.Pool, role: string): Promise<void> {
     await client.query('select pg_advisory_unlock(hashtext($1))', [role]);
     client.release();
   } catch (error) {
-    // The lock ends with the session.
+    // The lock is released with the session.
     client.release(true);
     throw error;
   }

@@ -3,7 +3,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { PLUGINS, sdkVersion } from './plugins.ts';
 
 /** Where the Pulumi CLI looks for plugins. */
-export interface PluginPlaces {
+export interface PluginLocations {
   /** `PULUMI_HOME`, or undefined for `~/.pulumi`. */
   pulumiHome: string | undefined;
   home: string | undefined;
@@ -18,14 +18,13 @@ export interface MissingPlugin {
 }
 
 /**
- * Which of the stacks' provider plugins the CLI would not find. `folder` is where it keeps those that it
- * installs.
+ * Which of the stacks' provider plugins the CLI would not find. `folder` is where it installs plugins.
  */
-export function findPlugins(places: PluginPlaces): { missing: MissingPlugin[]; folder: string } {
-  const folder = join(places.pulumiHome ?? join(places.home ?? '', '.pulumi'), 'plugins');
+export function findPlugins(locations: PluginLocations): { missing: MissingPlugin[]; folder: string } {
+  const folder = join(locations.pulumiHome ?? join(locations.home ?? '', '.pulumi'), 'plugins');
   const onPath = [
-    ...(places.path ?? '').split(delimiter).filter((entry) => entry !== ''),
-    ...(places.cli === undefined ? [] : [dirname(places.cli)]),
+    ...(locations.path ?? '').split(delimiter).filter((entry) => entry !== ''),
+    ...(locations.cli === undefined ? [] : [dirname(locations.cli)]),
   ];
   const missing = PLUGINS.map((name) => ({ name, version: sdkVersion(name) })).filter(
     (plugin) =>
@@ -37,12 +36,12 @@ export function findPlugins(places: PluginPlaces): { missing: MissingPlugin[]; f
 const program = ({ name }: MissingPlugin) => `pulumi-resource-${name}`;
 
 /**
- * The CLI takes the version that a stack's SDK asks for and no other; what it has not finished installing has
- * a mark beside it.
+ * The CLI takes only the version that a stack's SDK asks for. An unfinished installation has a `.partial`
+ * file beside it.
  */
 function isInstalled(folder: string, plugin: MissingPlugin): boolean {
-  const place = join(folder, `resource-${plugin.name}-v${plugin.version}`);
-  return !existsSync(`${place}.partial`) && isExecutable(join(place, program(plugin)));
+  const path = join(folder, `resource-${plugin.name}-v${plugin.version}`);
+  return !existsSync(`${path}.partial`) && isExecutable(join(path, program(plugin)));
 }
 
 function isExecutable(file: string): boolean {

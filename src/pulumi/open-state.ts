@@ -1,10 +1,10 @@
 import { createPool } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
-import { createOpenFence, type Fence, openFence } from './fence.ts';
+import { createLoginFence, type Fence, noFence } from './fence.ts';
 import { createPostgresStateStore, passiveStateStore, type StateStore } from './state-store.ts';
 
-/** What is done with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
+/** Access to Pulumi's state besides its CLI; only a Postgres backend has it. */
 export interface PulumiState {
   state: StateStore;
   fence: Fence;
@@ -15,11 +15,11 @@ const isPostgres = (backendUrl: Secret) => /^postgres(ql)?:/.test(backendUrl.rev
 
 export async function openPulumiState(backendUrl: Secret, log: Log): Promise<PulumiState> {
   const { state, pool } = openStateStore(backendUrl);
-  if (pool === undefined) return { state, fence: createOpenFence(backendUrl), close: async () => {} };
-  return { state, fence: await openFence({ pool, backendUrl, log }), close: () => pool.end() };
+  if (pool === undefined) return { state, fence: noFence(backendUrl), close: async () => {} };
+  return { state, fence: await createLoginFence({ pool, backendUrl, log }), close: () => pool.end() };
 }
 
-/** The store alone, as the login that the address names sees it: what an attempt on a runner has. */
+/** The store alone, with the address's own login: what an attempt on a GitHub runner has. */
 export function openStateStore(backendUrl: Secret) {
   if (!isPostgres(backendUrl)) return { state: passiveStateStore, pool: undefined };
   const database = decodeURIComponent(new URL(backendUrl.reveal()).pathname.slice(1));

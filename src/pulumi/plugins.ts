@@ -3,7 +3,9 @@ import { createRequire } from 'node:module';
 /** The provider plugins that the stacks use, each in the version of its SDK. */
 export const PLUGINS = ['hcloud', 'tailscale', 'command'];
 
-/** What a run that found no plugin is told: all of them, so that the next run does not stumble over the next one. Else undefined. */
+/**
+ * For a run that lacks a plugin, how to install all of them, so that the next run lacks none; else undefined.
+ */
 export function missingPlugin(text: string): string | undefined {
   const name = /no resource plugin 'pulumi-resource-([\w-]+)' found/.exec(text)?.[1];
   if (name === undefined) return undefined;

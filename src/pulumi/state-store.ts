@@ -1,23 +1,26 @@
 import type pg from 'pg';
 import { z } from 'zod';
 
-/** Pulumi's own rows about a stack, for what its CLI cannot do, or does with a process for each. */
+/** Direct access to Pulumi's rows of a stack, for what its CLI cannot do or needs a process for. */
 export interface StateStore {
   /**
-   * Makes an empty stack, as `pulumi stack init` would, with the secrets' salt of another stack.
-   * @returns whether the stack exists now; false leaves it to the CLI.
+   * Creates an empty stack, as `pulumi stack init` would, with the salt of another stack's secrets.
+   * @returns whether the stack exists now; if not, the CLI has to create it.
    */
   makeEmpty(stackName: string, like: string): Promise<boolean>;
-  /** Removes whatever the backend still has of a stack that is gone: state, backups, history, locks. */
+  /** Removes what the backend still has of a deleted stack: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
-  /** Removes all but the newest entries of a stack's history, so that an old agent costs what a new one does. */
+  /**
+   * Removes all but the newest entries of a stack's history, so that an old agent costs no more than a new
+   * one.
+   */
   prune(stackName: string): Promise<void>;
 }
 
 /** Updates that stay visible in `pulumi stack history`. */
 const KEPT_UPDATES = 20;
 
-/** Of a stack's checkpoint, what an empty one consists of. Anything unexpected in it and the CLI makes the stack. */
+/** What an empty checkpoint consists of. If there is anything else in it, the CLI creates the stack. */
 const checkpointSchema = z.object({
   version: z.literal(3),
   checkpoint: z.strictObject({
@@ -30,8 +33,9 @@ const checkpointSchema = z.object({
 });
 
 /**
- * Over the Postgres backend's one table: `pulumi_state(key, data, updated_at)`, `data` being `{data: <base64>}`, with keys
- * `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so `like` is exact.
+ * For the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
+ * keys are `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so
+ * `like` is exact.
  */
 export function createPostgresStateStore(
   pool: pg.Pool,
@@ -47,24 +51,16 @@ export function createPostgresStateStore(
       );
       const empty = emptyCheckpoint(found.rows[0]?.data.data, { stackName, project });
       if (empty === undefined) return false;
-      await pool.query('insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing', [
-        stackKey(stackName),
-        JSON.stringify({ data: empty }),
-      ]);
+      const text = JSON.stringify({ data: empty });
+      await pool.query(INSERT, [stackKey(stackName), text]);
       return true;
     },
     forget: async (stackName) => {
-      const folders = ['stacks', 'history', 'locks', 'backups'].map(
-        (folder) => `${root}/${folder}/${project}/${stackName}`,
-      );
-      // The locks of an organization's stacks lie one folder deeper.
-      folders.push(`${root}/locks/organization/${project}/${stackName}`);
-      for (const folder of folders) {
+      for (const folder of foldersOfStack(root, project, stackName))
         await pool.query('delete from pulumi_state where key like $1 or key like $2', [
           `${folder}.%`,
           `${folder}/%`,
         ]);
-      }
     },
     // Each update has two rows: `…/<stack>-<nanoseconds>.history.json` and `….checkpoint.json`.
     prune: async (stackName) => {
@@ -75,6 +71,17 @@ export function createPostgresStateStore(
       );
     },
   };
+}
+
+const INSERT = 'insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing';
+
+function foldersOfStack(root: string, project: string, stackName: string): string[] {
+  const folders = ['stacks', 'history', 'locks', 'backups'];
+  return [
+    ...folders.map((folder) => `${root}/${folder}/${project}/${stackName}`),
+    // The locks of an organization's stacks are one folder deeper.
+    `${root}/locks/organization/${project}/${stackName}`,
+  ];
 }
 
 function emptyCheckpoint(

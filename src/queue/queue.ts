@@ -1,5 +1,5 @@
 import { fromKysely, PgBoss } from 'pg-boss';
-import type { Database } from '../database/connect.ts';
+import type { Transaction } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 
@@ -13,7 +13,7 @@ export interface Announcement {
 /** pg-boss behind three verbs: announce, work, stop. */
 export interface Queue {
   /** Queues a job in the caller's transaction. @throws Error where pg-boss did not take it. */
-  announce(trx: Database, announcement: Announcement): Promise<void>;
+  announce(trx: Transaction, announcement: Announcement): Promise<void>;
   /** Calls `wake` for every job, at most `concurrency` at once; a job is done when `wake` resolves, whatever came of it. */
   work(concurrency: number, wake: () => Promise<void>): Promise<void>;
   /** Whether pg-boss is up. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { firewallName } from '../../stacks/inputs.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage, PermanentError } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
@@ -7,10 +8,12 @@ import type { Log } from '../log.ts';
 const PATIENCE_SECONDS = 5;
 
 /**
- * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database that knows of the shared
- * firewall must find it there, or one of the servers. In another project everything would look deleted, and new servers would be
- * nobody's. Servers alone prove nothing: each may have been deleted by hand, or been named by a runner that was mistaken.
- * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on with a warning.
+ * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database
+ * that knows of the shared firewall must find it there, or one of the servers. In another project everything
+ * would look deleted, and new servers would be nobody's. Servers alone prove nothing: each may have been
+ * deleted by hand, or been named by a runner that was mistaken.
+ * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on
+ * with a warning.
  */
 export async function checkHetznerProject(deps: {
   database: Database;
@@ -45,10 +48,10 @@ export async function assertOurProject({
   hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
 }): Promise<void> {
   const known = await readKnown(database);
-  const firewall = await hetzner.findFirewall('agents-default');
+  const firewall = await hetzner.findFirewall(firewallName('default'));
   if (known === undefined || (firewall !== undefined && known.has(String(firewall.id)))) return;
-  const servers = await hetzner.listServers({ 'managed-by': 'agents' });
-  if (servers.some(({ id }) => known.has(String(id)))) return;
+  const servers = await hetzner.listServers();
+  if (servers.some(({ id }) => known.has(id))) return;
   throw new OtherProjectError(
     'The project of HCLOUD_TOKEN has neither the firewall nor a server that this database knows of: it is another Hetzner project, ' +
       'or they were deleted there by hand. Start with a token of the project in which the agents were made. If it is that one: ' +

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { appendEvents } from '../operations/events/events.ts';
@@ -15,8 +15,8 @@ export interface StalledSettings {
 const SETTINGS: StalledSettings = { waitSeconds: 60, lookSeconds: 15 };
 
 /**
- * Says in an operation's own log when no worker takes it, and why. Every process of an installation does this, so that it also happens where no
- * worker runs.
+ * Says in an operation's own log when no worker takes it, and why. Every process of an installation does
+ * this, so that it also happens where no worker runs.
  */
 export function watchStalled(
   deps: { database: Database; log: Log },
@@ -44,8 +44,8 @@ export function watchStalled(
 }
 
 /**
- * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for each time it waits. One process of
- * the installation at a time; the others leave it to that one.
+ * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for
+ * each time it waits. One process of the installation at a time; the others leave it to that one.
  * @returns how many operations were told.
  */
 export async function tellStalled(
@@ -82,10 +82,11 @@ interface Stalled {
 }
 
 /**
- * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else is under way on its agent. While it
- * waits nobody writes into its log but we, so a line from later than its limit says that it was told.
+ * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else
+ * is under way on its agent. While it waits nobody writes into its log but we, so a line from later than its
+ * limit says that it was told.
  */
-async function findStalled(trx: Database, waitSeconds: number): Promise<Stalled[]> {
+async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stalled[]> {
   const { rows } = await sql<Stalled>`
     with waiting as (
       select o.*, greatest(o.run_after, (
@@ -123,5 +124,5 @@ export function explainWait(
   if (active >= slots)
     return `${begin}: ${workers === 1 ? 'the only worker is' : `all ${workers} workers are`} busy (${before})`;
   const free = slots - active;
-  return `${begin}, although ${free} of ${slots} places ${free === 1 ? 'is' : 'are'} free (${before})`;
+  return `${begin}, although ${free} of ${slots} slots ${free === 1 ? 'is' : 'are'} free (${before})`;
 }

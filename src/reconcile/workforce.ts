@@ -25,7 +25,10 @@ export async function readWorkforce(database: Database): Promise<Workforce> {
   return rows[0]!;
 }
 
-/** Forgets workers that were silent for an hour; the last one of all is kept, so that it can be said when there was one. */
+/**
+ * Forgets workers that were silent for an hour; the last one of all is kept, so that it can be said when
+ * there was one.
+ */
 export async function removeStaleWorkers(database: Database): Promise<void> {
   await sql`
     delete from workers where seen_at < now() - interval '1 hour'

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { StackProgram } from '../../stacks/program.ts';
 import type { Vault } from '../agents/secrets.ts';
 import { RetryableError } from '../errors.ts';
 import type { Run, Runbook } from '../operations/attempt.ts';
+import { poll } from '../processes/poll.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import {
@@ -42,8 +41,8 @@ export function createRollback(deps: DestroyDeps): Runbook {
 
 async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
   run.step('deleting_resources');
-  const program = destroyProgram(run);
-  await withLockRecovery(deps.executor, run, program, () => deps.executor.destroy(run, program));
+  const { stack_name: stackName } = run.agent;
+  await withLockRecovery(deps.executor, run, stackName, () => deps.executor.destroy(run, stackName));
   run.step('removing_device');
   await removeFromHetzner(deps.hetzner, run);
   await removeFromTailnet(deps, run);
@@ -51,16 +50,6 @@ async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
   await deps.state.forget(run.agent.stack_name);
   run.step('verifying');
   await untilGone(deps, run, deps.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
-}
-
-/** A destroy does not run the stack's program; the name is all it takes. */
-function destroyProgram(run: Run): StackProgram {
-  const inputs = { ...run.agent.inputs, agentId: run.agent.agent_id };
-  return {
-    stack: 'agent',
-    inputs: inputs as unknown as Extract<StackProgram, { stack: 'agent' }>['inputs'],
-    secrets: { hostPrivateKey: '' },
-  };
 }
 
 const GONE_WITHIN_SECONDS = 60;
@@ -71,13 +60,14 @@ const LOOK_MS = 1_000;
  * its own time, so it is given some.
  */
 async function untilGone(clouds: DestroyDeps, run: Run, seconds: number): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    const left = await findLeft(clouds, run);
-    if (left.length === 0) return;
-    if (Date.now() >= deadline) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
-    await sleep(LOOK_MS, undefined, { signal: run.signal });
-  }
+  let left: string[] = [];
+  const isGone = async () => {
+    left = await findLeft(clouds, run);
+    return left.length === 0 || undefined;
+  };
+  const polling = { intervalMs: LOOK_MS, timeoutMs: seconds * 1000, signal: run.signal };
+  if ((await poll(isGone, polling)) === undefined)
+    throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
 }
 
 async function findLeft(deps: DestroyDeps, run: Run): Promise<string[]> {

@@ -49,7 +49,7 @@ export function createProvision(deps: ProvisionDeps): Runbook {
     run.step('creating_server');
     const prepared = await prepare(deps, run);
     const { program, mayBeNew } = await recover(deps, run, prepared);
-    const result = await withLockRecovery(deps.executor, run, program, () =>
+    const result = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
       deps.executor.up(run, program, {
         mayBeNew,
         keys: prepared.keys,
@@ -73,8 +73,7 @@ interface Prepared {
 async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
   const { agent, operation } = run;
   const firewallId = await deps.ensureFoundation(run, agent.project);
-  const known = agent.inputs as unknown as AgentInputs | null;
-  const keyGeneration = known?.keyGeneration ?? 1;
+  const keyGeneration = agent.inputs?.keyGeneration ?? 1;
   const keys =
     agent.secrets === null
       ? generateAgentKeys(agent.agent_id)
@@ -115,12 +114,12 @@ async function recover(
 ): Promise<{ program: StackProgram; mayBeNew: boolean }> {
   const program = programOf(inputs, keys);
   if (run.operation.attempt === 1) return { program, mayBeNew: true };
-  let exists = await clearPending(deps.executor, run, program);
+  let exists = await clearPending(deps.executor, run);
   let found = await findResources(deps.hetzner, run.agent);
   const flaw = await flawOf(deps, run, found);
   if (flaw !== undefined) {
     run.log(`${flaw}: replacing it`);
-    if (exists) await deps.executor.destroy(run, program);
+    if (exists) await deps.executor.destroy(run, run.agent.stack_name);
     // One that was made and never got into the state is in no stack.
     await removeFromHetzner(deps.hetzner, run);
     exists = false;
@@ -162,7 +161,6 @@ function programOf(inputs: AgentInputs, keys: AgentKeys) {
 /** The engine's progress as the steps that a person knows. */
 export function followSteps(run: Run, progress: Progress): void {
   if (progress.kind !== 'resource') return;
-  if (progress.type === 'hcloud:index/server:Server' && progress.phase === 'done')
-    run.step('joining_network');
-  if (progress.type === 'command:local:Command' && progress.phase === 'begins') run.step('configuring');
+  if (progress.part === 'server' && progress.phase === 'done') run.step('joining_network');
+  if (progress.part === 'configuration' && progress.phase === 'begins') run.step('configuring');
 }

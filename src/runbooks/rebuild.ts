@@ -1,6 +1,6 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
-import type { HetznerServer } from '../hetzner/hetzner.ts';
+import type { Server } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
 import type { Run, Runbook } from '../operations/attempt.ts';
 import { followSteps, renewedKey } from './provision.ts';
@@ -12,7 +12,7 @@ import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';
 import { untilRebuildable } from './steps/rebuildable.ts';
 import { assertHeld, clearPending, removeDevices, removeKeys, withLockRecovery } from './steps/recovery.ts';
-import { restoreMarks } from './steps/server-marks.ts';
+import { restoreAttributes } from './steps/server-attributes.ts';
 
 interface Prepared {
   inputs: AgentInputs;
@@ -34,10 +34,10 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
     const server = await lookUpServer(deps.hetzner, run.agent);
     if (server !== undefined) {
       await untilRebuildable(deps, run, server);
-      await restoreMarks(deps, run, server);
+      await restoreAttributes(deps, run, server);
     }
     const prepared = await prepare(deps, run);
-    const exists = await recover(deps, run, { ...prepared, server });
+    const exists = await recover(deps, run, server);
     if (server === undefined) {
       run.log('The server is no longer at Hetzner: making another');
       await record(deps, run, prepared);
@@ -45,7 +45,7 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
     run.step('joining_network');
     const found = await findResources(deps.hetzner, run.agent);
     const program = programOf(prepared.inputs, prepared.keys, found);
-    const result = await withLockRecovery(deps.executor, run, program, () =>
+    const result = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
       deps.executor.up(run, program, {
         mayBeNew: !exists,
         keys: prepared.keys,
@@ -84,16 +84,12 @@ function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared['bef
   return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
-interface Found extends Prepared {
-  server: HetznerServer | undefined;
-}
-
 /**
  * The state forgets what a killed attempt had begun to create, and a server that is gone. @returns whether there is a stack.
  */
-async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
+async function recover(deps: ReconfigureDeps, run: Run, server: Server | undefined): Promise<boolean> {
   if (server !== undefined && run.operation.attempt === 1) return true;
-  const exists = await clearPending(deps.executor, run, programOf(inputs, keys, {}));
+  const exists = await clearPending(deps.executor, run);
   if (server === undefined) await removeDevices(deps, run);
   return exists;
 }
@@ -109,7 +105,7 @@ async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled)
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
   const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
   const program = { ...programOf(inputs, keys, {}), device };
-  const userData = await withLockRecovery(deps.executor, run, program, () =>
+  const userData = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
     deps.executor.renewKey(run, program),
   );
   run.step('reinstalling_server');
@@ -120,7 +116,7 @@ async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled)
   await switchOn(deps, run, server);
 }
 
-type Reinstalled = Prepared & { server: HetznerServer };
+type Reinstalled = Prepared & { server: Server };
 
 /**
  * The keys are written down before the disk shows them, and what was written before is put back where Hetzner
@@ -134,7 +130,7 @@ async function install(
   await record(deps, run, { inputs, keys });
   assertHeld(run);
   try {
-    await deps.hetzner.rebuild(String(server.id), { image: inputs.image, userData }, run.signal);
+    await deps.hetzner.rebuild(server.id, { image: inputs.image, userData }, run.signal);
   } catch (error) {
     if (wasRefused(error)) await goOnAsBefore(deps, run, { before, server });
     throw error;

@@ -1,4 +1,5 @@
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
+import { completeInputs } from '../agents/inputs.ts';
 import type { AgentKeys, Vault } from '../agents/secrets.ts';
 import type { Run, Runbook } from '../operations/attempt.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
@@ -9,7 +10,7 @@ import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import type { PowerDeps } from './steps/power.ts';
 import { type Clouds, clearPending, withLockRecovery } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -32,9 +33,9 @@ export function createReconfigure(deps: ReconfigureDeps): Runbook {
     const { inputs, keys } = await prepare(deps, run);
     const found = await findResources(deps.hetzner, run.agent);
     const program = { ...programOf(inputs, keys, found), device };
-    if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
+    if (run.operation.attempt > 1) await clearPending(deps.executor, run);
     run.step('configuring');
-    const result = await withLockRecovery(deps.executor, run, program, () =>
+    const result = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
       deps.executor.up(run, program, {
         mayBeNew: false,
         keys,
@@ -66,7 +67,7 @@ export function recorded(vault: Vault, { agent }: Run): { known: AgentInputs; ke
   if (agent.inputs === null || agent.secrets === null)
     throw new Error(`Nothing is recorded of agent ${agent.agent_id}, though it has a server`);
   return {
-    known: agent.inputs as unknown as AgentInputs,
+    known: completeInputs(agent.agent_id, agent.inputs),
     keys: vault.open(agent.agent_id, agent.secrets),
   };
 }

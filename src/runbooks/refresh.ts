@@ -1,12 +1,11 @@
-import type { StackProgram } from '../../stacks/program.ts';
 import type { Health } from '../agents/states.ts';
 import type { Run, Runbook } from '../operations/attempt.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './steps/device.ts';
 import { recordedServer } from './steps/own-server.ts';
-import { type Clouds, withLockRecovery } from './steps/recovery.ts';
-import { restoreMarks } from './steps/server-marks.ts';
+import { bringUpToDate, type Clouds } from './steps/recovery.ts';
+import { restoreAttributes } from './steps/server-attributes.ts';
 
 export interface RefreshDeps extends Clouds {
   executor: StackEngine;
@@ -20,13 +19,8 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     run.step('refreshing');
     // Before the state is brought up to date: it is to know the server as it should be.
     const found = await recordedServer(deps.hetzner, agent);
-    const unmended = found && (await restoreMarks(deps, run, found));
-    const program = {
-      stack: 'agent',
-      inputs: agent.inputs,
-      secrets: { hostPrivateKey: '' },
-    } as unknown as StackProgram;
-    await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
+    const unmended = found && (await restoreAttributes(deps, run, found));
+    await bringUpToDate(deps.executor, run);
     const server = await recordedServer(deps.hetzner, agent);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
     const device = await lookUpDevice(deps, run);
@@ -35,9 +29,9 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     run.step('verifying');
     const health = await healthOf(deps, run, { tailnetIp, serverStatus: server.status });
     const outputs = {
-      serverId: String(server.id),
+      serverId: server.id,
       serverName: server.name,
-      ipv4: server.public_net.ipv4?.ip ?? null,
+      ipv4: server.ipv4,
       ipv6: agent.ipv6,
       tailnetIp,
       tailnetName,

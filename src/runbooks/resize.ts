@@ -2,7 +2,7 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { planSchema } from '../agents/new-agent.ts';
 import { serverFor } from '../agents/plans.ts';
 import { PermanentError } from '../errors.ts';
-import type { HetznerServer } from '../hetzner/hetzner.ts';
+import type { Server } from '../hetzner/hetzner.ts';
 import type { Run, Runbook } from '../operations/attempt.ts';
 import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
@@ -11,7 +11,7 @@ import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { switchOff, switchOn } from './steps/power.ts';
 import { clearPending, withLockRecovery } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 /**
  * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row and inputs name the new plan only when it is
@@ -49,14 +49,14 @@ function wanted(deps: ReconfigureDeps, run: Run) {
 /** Found out before the agent is switched off for nothing. */
 async function refuseSmallDisk(
   { hetzner }: ReconfigureDeps,
-  server: HetznerServer,
+  server: Server,
   { serverType }: AgentInputs,
 ): Promise<void> {
   const type = await hetzner.findServerType(serverType);
   if (type === undefined) throw new PermanentError(`Hetzner sells no server of type ${serverType}`);
-  if (type.disk < server.primary_disk_size)
+  if (type.diskGb < server.diskGb)
     throw new PermanentError(
-      `The disk of ${serverType} has ${type.disk} GB, the server's own ${server.primary_disk_size} GB: a disk cannot shrink`,
+      `The disk of ${serverType} has ${type.diskGb} GB, the server's own ${server.diskGb} GB: a disk cannot shrink`,
     );
 }
 
@@ -64,14 +64,14 @@ async function refuseSmallDisk(
 async function resize(
   deps: ReconfigureDeps,
   run: Run,
-  { server, inputs, device }: { server: HetznerServer; inputs: AgentInputs; device: PresentDevice },
+  { server, inputs, device }: { server: Server; inputs: AgentInputs; device: PresentDevice },
 ) {
   const { keys } = recorded(deps.vault, run);
   const found = await findResources(deps.hetzner, run.agent);
   const program = { ...programOf(inputs, keys, found), device };
   try {
-    if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
-    return await withLockRecovery(deps.executor, run, program, () =>
+    if (run.operation.attempt > 1) await clearPending(deps.executor, run);
+    return await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
       deps.executor.up(run, program, { mayBeNew: false, keys }),
     );
   } catch (error) {

@@ -3,7 +3,7 @@ import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { type PowerDeps, switchOff, switchOn } from './steps/power.ts';
 import type { Clouds } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -22,7 +22,7 @@ export function createRestart(deps: RestartDeps): Runbook {
     run.step('starting_server');
     await switchOn(deps, run, server);
     run.step('verifying');
-    await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });
+    await untilHealthy(deps, run, { serverId: server.id, tailnetIp });
     return { kind: 'restarted' };
   };
 }

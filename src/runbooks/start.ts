@@ -4,7 +4,7 @@ import { presentDevice } from './steps/device.ts';
 import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
 import { type PowerDeps, switchOn } from './steps/power.ts';
 import { bringUpToDate, type Clouds } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface StartDeps extends Clouds, PowerDeps, HealthDeps {
   hetzner: Clouds['hetzner'];
@@ -22,7 +22,7 @@ export function createStart(deps: StartDeps): Runbook {
     const { tailnetIp } = await presentDevice(deps.tailscale, run);
     await switchOn(deps, run, server);
     run.step('verifying');
-    await untilHealthy(deps, run, { serverId: String(server.id), tailnetIp });
+    await untilHealthy(deps, run, { serverId: server.id, tailnetIp });
     run.step('refreshing');
     await bringUpToDate(deps.executor, run);
     return { kind: 'started' };

@@ -2,7 +2,7 @@ import type { Runbook } from '../operations/attempt.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { type PowerDeps, switchOff } from './steps/power.ts';
 import { bringUpToDate } from './steps/recovery.ts';
-import { findServer } from './steps/server-marks.ts';
+import { findServer } from './steps/server-attributes.ts';
 
 export interface StopDeps extends PowerDeps {
   executor: StackEngine;

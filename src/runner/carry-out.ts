@@ -10,7 +10,7 @@ import { type Runbooks, runbookFor } from '../operations/attempt.ts';
 import type { AgentEffect } from '../operations/effects.ts';
 import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
-import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { RecordInputs } from '../runbooks/provision.ts';
@@ -28,7 +28,7 @@ export type OpenEngine = (parts: {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
   log: Log;
 }) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
@@ -58,7 +58,7 @@ export async function carryOut({
   say: (line: string) => void;
 }): Promise<Outcome> {
   const installation = `runner ${fingerprint(new URL(config.callbackUrl).origin)}`;
-  await endSurvivors(installation);
+  await killOrphans(installation);
   const controller = new AbortController();
   const lease = new Lease(Date.now() + LEASE_MS);
   const { identity } = config;
@@ -76,8 +76,8 @@ export async function carryOut({
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
-    const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
-    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, marks });
+    const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, processTags });
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
@@ -102,7 +102,7 @@ interface Following {
   controller: AbortController;
   lease: Lease;
   reporter: Reporter;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
 }
 
 async function follow({
@@ -112,7 +112,7 @@ async function follow({
   controller,
   lease,
   reporter,
-  marks,
+  processTags,
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl } = claimed;
   const { state, pool } = openStateStore(backendUrl);
@@ -127,10 +127,10 @@ async function follow({
     recordInputs: async (_run, { inputs, secrets }) =>
       void (await reporter.record({
         kind: 'inputs',
-        inputs: { ...inputs },
+        inputs,
         sealedKeys: secrets.toString('base64'),
       })),
-    marks,
+    processTags,
     idle: 1,
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),
   });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { OperationRow } from '../operations/claims.ts';
 import { OPERATION_KINDS } from '../operations/states.ts';
@@ -17,7 +18,9 @@ const claimSchema = z.object({
   }),
 });
 
-/** What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state. */
+/**
+ * What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state.
+ */
 export interface Claimed {
   operation: OperationRow;
   agent: AgentRow;
@@ -27,13 +30,20 @@ export interface Claimed {
 /** The service's answer to a claim. The login's password is derived here as there, and never sent. */
 export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
   const { inputs } = claimSchema.parse(answer);
+  // The service sends its rows as they are; both sides run the same version, so their columns are not checked
+  // again.
   const operation = withDates(inputs.operation) as unknown as OperationRow;
   const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
-  const agent = { ...withDates(inputs.agent), secrets } as unknown as AgentRow;
-  return { operation, agent, backendUrl: inputs.ownLogin ? loginOf(operation, pulumi) : pulumi.url };
+  const known = parseRecordedInputs(inputs.agent.inputs);
+  // As above.
+  const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
+  return { operation, agent, backendUrl: inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url };
 }
 
-function loginOf(operation: OperationRow, { url, passphrase }: { url: Secret; passphrase: Secret }): Secret {
+function attemptLogin(
+  operation: OperationRow,
+  { url, passphrase }: { url: Secret; passphrase: Secret },
+): Secret {
   const role = attemptRole(url, {
     agentId: operation.agent_id,
     operationId: operation.operation_id,

@@ -12,7 +12,10 @@ import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
 import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
 import { Secret } from '../secret.ts';
 
-/** What a runner is told by its workflow: the job, where to report, and the keys that the web server does not have. */
+/**
+ * What a runner is told by its workflow: the job, where to report, and the keys that the web server does not
+ * have.
+ */
 export interface RunnerConfig {
   jobId: string;
   callbackUrl: string;
@@ -20,10 +23,16 @@ export interface RunnerConfig {
   workflowRunId: string | undefined;
   /** Where GitHub takes a step's outputs from. */
   outputFile: string | undefined;
-  /** Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for none. */
+  /**
+   * Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for
+   * none.
+   */
   identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
-  /** Whether `dataDir` is for this run alone: made for it, or in the folder that GitHub empties after each job. */
+  /**
+   * Whether `dataDir` is for this run alone: made for it, or in the folder that GitHub empties after each
+   * job.
+   */
   isTemporary: boolean;
   tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
   childEnvironment: Record<string, string>;

@@ -5,8 +5,11 @@ import type { Outcome } from './carry-out.ts';
 /** An output reaches the next step through an environment variable, which has its limit. */
 const LONGEST_ERROR = 4_000;
 
-/** What the workflow's last steps report: the server's addresses where it was a provision, or what went wrong and where. */
-export function outputsOf(outcome: Outcome): Record<string, string> {
+/**
+ * What the workflow's last steps report: the server's addresses where it was a provision, or what went wrong
+ * and where.
+ */
+export function toWorkflowOutputs(outcome: Outcome): Record<string, string> {
   if (outcome.status === 'failed')
     return { error: outcome.error.slice(0, LONGEST_ERROR), failed_step: outcome.failedStep };
   if (!('outputs' in outcome.effect)) return {};

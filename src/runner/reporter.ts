@@ -3,28 +3,28 @@ import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { ServiceLink } from './service-link.ts';
 
-/** Tells the service what goes on, in order, while the work does not wait for it. */
+/** Reports progress to the service, in order, without making the work wait. */
 export interface Reporter {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
-  /** Waits for what was told before, and for the answer. */
+  /** Waits until everything before it is sent, and for the answer. */
   record(record: RunnerRecord): Promise<unknown>;
-  /** Waits until all is told, for so long at most. */
+  /** Waits until everything is sent, at most this long. */
   close(patienceMs: number): Promise<void>;
 }
 
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
 const LONGEST_LINE = 4_000;
-/** Of a flood the newest lines are kept, so that the last ones are told in time. */
+/** Of a flood only the newest lines are kept, so that the last ones arrive in time. */
 const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
 
 type Told = { line: string } | { step: string };
 type Message = [route: 'status' | 'record', body: object];
 
-/** What is told, in order, as few messages. */
+/** Packs the items, in order, into few messages. */
 function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Message[] {
   const messages: Message[] = [];
   let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];
@@ -45,75 +45,93 @@ function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Messag
   return messages;
 }
 
-/**
- * Every answer renews the lease: whoever is heard of holds the attempt. `onError` hears of what could not be told; a LostError among
- * that means that the attempt is no longer ours.
- */
-export function createReporter(deps: {
+export interface ReporterDeps {
   link: ServiceLink;
   lease: Lease;
   leaseMs: number;
   say: (line: string) => void;
+  /** Receives what could not be reported; a LostError among that means that the attempt is no longer ours. */
   onError: (error: unknown) => void;
-}): Reporter {
-  const { link, lease, leaseMs, say, onError } = deps;
-  let currentStep = 'queued';
-  const held = new Backlog<Told>(MOST_LINES, (told) => 'line' in told);
-  let isWaiting = false;
-  let timer: NodeJS.Timeout | undefined;
-  let telling: Promise<unknown> = Promise.resolve();
+}
 
-  const send = async (route: 'status' | 'record', body: object) => {
+/** Every answer renews the lease: an attempt that reports holds it. */
+export function createReporter(deps: ReporterDeps): Reporter {
+  return new ServiceReporter(deps);
+}
+
+class ServiceReporter implements Reporter {
+  readonly #deps: ReporterDeps;
+  readonly #held = new Backlog<Told>(MOST_LINES, (told) => 'line' in told);
+  readonly #alive: NodeJS.Timeout;
+  #currentStep = 'queued';
+  #isWaiting = false;
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: ReporterDeps) {
+    this.#deps = deps;
+    this.#alive = setInterval(() => {
+      this.#inTurn(() => this.#send('record', { record: { kind: 'alive' } })).catch(deps.onError);
+    }, ALIVE_MS);
+  }
+
+  get currentStep(): string {
+    return this.#currentStep;
+  }
+
+  // Arrow functions: a runbook gets these two without the reporter.
+  readonly step = (name: string): void => {
+    if (name === this.#currentStep) return;
+    this.#currentStep = name;
+    this.#deps.say(`▸ ${name}`);
+    this.#held.push({ step: name });
+    this.#flush();
+  };
+
+  readonly log = (line: string): void => {
+    this.#deps.say(line);
+    for (const part of line.split('\n')) this.#held.push({ line: part.slice(0, LONGEST_LINE) });
+    this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
+  };
+
+  record(record: RunnerRecord): Promise<unknown> {
+    this.#flush();
+    return this.#inTurn(() => this.#send('record', { record }));
+  }
+
+  async close(patienceMs: number): Promise<void> {
+    clearInterval(this.#alive);
+    this.#flush();
+    const late = new Promise((resolve) => setTimeout(resolve, patienceMs).unref());
+    await Promise.race([this.#sending, late]);
+  }
+
+  async #send(route: 'status' | 'record', body: object): Promise<unknown> {
     const begun = Date.now();
-    const answer = await link.send(route, body);
-    lease.renew(begun + leaseMs);
+    const answer = await this.#deps.link.send(route, body);
+    this.#deps.lease.renew(begun + this.#deps.leaseMs);
     return answer;
-  };
-  const inTurn = <T>(tell: () => Promise<T>): Promise<T> => {
-    const told = telling.then(tell);
-    telling = told.catch(() => {});
-    return told;
-  };
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (held.isEmpty || isWaiting) return;
-    isWaiting = true;
-    void inTurn(tellHeld);
-  };
-  // Taken when their turn comes: until then the newest of a flood push the oldest out.
-  const tellHeld = async () => {
-    isWaiting = false;
-    for (const batch of batches(held.take())) await send(...batch).catch(onError);
-  };
-  const alive = setInterval(() => {
-    inTurn(() => send('record', { record: { kind: 'alive' } })).catch(onError);
-  }, ALIVE_MS);
-  return {
-    get currentStep() {
-      return currentStep;
-    },
-    step: (name) => {
-      if (name === currentStep) return;
-      currentStep = name;
-      say(`▸ ${name}`);
-      held.push({ step: name });
-      flush();
-    },
-    log: (line) => {
-      say(line);
-      for (const part of line.split('\n')) held.push({ line: part.slice(0, LONGEST_LINE) });
-      timer ??= setTimeout(flush, BATCH_MS);
-    },
-    record: (record) => {
-      flush();
-      return inTurn(() => send('record', { record }));
-    },
-    close: async (patienceMs) => {
-      clearInterval(alive);
-      flush();
-      const late = new Promise((resolve) => setTimeout(resolve, patienceMs).unref());
-      await Promise.race([telling, late]);
-    },
-  };
+  }
+
+  #inTurn<T>(send: () => Promise<T>): Promise<T> {
+    const sent = this.#sending.then(send);
+    this.#sending = sent.catch(() => {});
+    return sent;
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#held.isEmpty || this.#isWaiting) return;
+    this.#isWaiting = true;
+    void this.#inTurn(() => this.#sendHeld());
+  }
+
+  /**
+   * Takes what is held only when its turn comes: until then the newest lines of a flood push out the oldest.
+   */
+  async #sendHeld(): Promise<void> {
+    this.#isWaiting = false;
+    for (const batch of batches(this.#held.take())) await this.#send(...batch).catch(this.#deps.onError);
+  }
 }

@@ -5,9 +5,15 @@ import type { CallLimits } from '../http-client/exchange.ts';
 import { HttpError, requestJson } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
-/** A runner's way to the service: signed messages about one job, under the attempt that the callback's address names. */
+/**
+ * A runner's way to the service: signed messages about one job, under the attempt that the callback's address
+ * names.
+ */
 export interface ServiceLink {
-  /** `status`: a callback; `claim`, `record`: the runner's own routes. @throws LostError where the attempt is not ours any more */
+  /**
+   * `status`: a callback; `claim`, `record`: the runner's own routes. @throws LostError where the attempt is
+   * not ours any more
+   */
   send(route: 'status' | 'claim' | 'record', body: object, options?: SendOptions): Promise<unknown>;
 }
 

@@ -7,13 +7,13 @@ import type { Secret } from '../secret.ts';
 
 export interface StripeAccount extends CallLimits {
   secretKey: Secret;
-  /** Where it is not Stripe's own. */
+  /** Unset: Stripe's own. */
   apiUrl: string | undefined;
 }
 
 /**
- * Stripe's own library over calls that are bounded in time and size. It repeats nothing by itself: whoever calls knows what a failure
- * costs. Its errors become ours by `askStripe`.
+ * Stripe's library over calls that are bounded in time and size. It retries nothing: the caller knows what a
+ * failure costs. `askStripe` translates its errors to ours.
  */
 export function createStripe({ secretKey, apiUrl, timeoutSeconds }: StripeAccount): Stripe {
   const api = apiUrl === undefined ? undefined : new URL(apiUrl);
@@ -39,7 +39,7 @@ function boundedFetch({ timeoutSeconds }: CallLimits): typeof fetch {
   };
 }
 
-/** The object that a call of the library asks for. @throws one of our errors */
+/** Awaits a call of the library. @throws one of our errors */
 export async function askStripe<T extends { object: string }>(call: Promise<T>): Promise<T> {
   let answer: T;
   try {

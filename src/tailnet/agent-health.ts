@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RetryableError } from '../errors.ts';
 import { withDeadline } from '../http-client/deadline.ts';
 import { beginRequest } from '../http-client/one-request.ts';
+import { poll } from '../processes/poll.ts';
 
 /** Whether an agent answers at its health address, which is reachable over the tailnet alone. */
 export interface HealthCheck {
   /**
-   * Ends within seconds, whatever the agent does: it may be anybody's.
+   * Ends within seconds, whatever the agent does: its owner controls it.
    * @throws the signal's reason, and nothing else
    */
   isHealthy(tailnetIp: string, signal?: AbortSignal): Promise<boolean>;
@@ -17,15 +17,14 @@ export interface HealthCheck {
 }
 
 const ANSWER_TIMEOUT_SECONDS = 5;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 3_000;
+const PAUSES = { intervalMs: 100, longestIntervalMs: 3_000 };
 
-/** A connection over the tailnet, as the controller's place there gives it. */
+/** Connects to a tailnet address, as the controller's node does. */
 export type Dial = (address: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /**
- * `address` gives the URL for a tailnet address, e.g. `http://100.64.0.7:8080/health`. With `dial` the connection is made by it and by
- * nothing else: a tailnet address means another machine, or none, outside the tailnet.
+ * `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connections are made with
+ * `dial` alone: outside the tailnet the same address is another machine, or none.
  */
 export function createHealthCheck(
   address: (tailnetIp: string) => string,
@@ -44,25 +43,22 @@ export function createHealthCheck(
   return {
     isHealthy,
     untilHealthy: async (tailnetIp, { timeoutSeconds, signal }) => {
-      const deadline = Date.now() + timeoutSeconds * 1000;
-      for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-        if (await isHealthy(tailnetIp, signal)) return;
-        if (Date.now() + pause > deadline)
-          throw new RetryableError(`No healthy answer from ${tailnetIp} within ${timeoutSeconds} s`);
-        await sleep(pause, undefined, { signal });
-      }
+      const ask = async () => (await isHealthy(tailnetIp, signal)) || undefined;
+      const healthy = await poll(ask, { ...PAUSES, timeoutMs: timeoutSeconds * 1000, signal });
+      if (healthy === undefined)
+        throw new RetryableError(`No healthy answer from ${tailnetIp} within ${timeoutSeconds} s`);
     },
   };
 }
 
-/** The status decides. Nothing else of the answer is read: no body, no redirect. */
+/** Only the status counts; no body is read and no redirect followed. */
 async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> {
   const socket = await dial(url.hostname, Number(url.port || 80), signal);
   try {
-    // Whoever dialled may have heard of the end too late.
+    // The dial may have succeeded after the deadline.
     signal.throwIfAborted();
     const begun = await beginRequest({
-      // No agent, not even `false`: with one, Node makes a connection of its own instead of taking this.
+      // Setting `agent`, even to false, makes Node open its own connection instead of using this one.
       createConnection: () => socket,
       path: url.pathname,
       headers: { host: url.host, connection: 'close' },

@@ -8,51 +8,55 @@ import type { Log } from '../log.ts';
 import { claimFolder } from '../processes/claims.mjs';
 import { makeControllerKey } from '../tailscale/controller-key.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
-import { findHostPlace, type TailnetPlace } from './node.ts';
-import { type OwnPlaceOptions, openOwnPlace } from './own-node.ts';
-import { hostSurroundings, type Surroundings, sandboxSurroundings } from './tailscaled-location.ts';
+import { findHostNode, type TailnetNode } from './node.ts';
+import { type OwnNodeOptions, openOwnNode } from './own-node.ts';
+import { locateInSandbox, locateOnHost, type TailscaledLocation } from './tailscaled-location.ts';
 
-export type PlaceConfig = Pick<Config, 'dataDir' | 'childEnvironment'> & {
-  /** The folder is there for this run alone. */
+export type NodeConfig = Pick<Config, 'dataDir' | 'childEnvironment'> & {
+  /** Whether the folder is for this run only. */
   isTemporary?: boolean;
 };
 
-export interface PlaceDeps {
-  config: PlaceConfig;
+export interface NodeDeps {
+  config: NodeConfig;
   connections: Pick<Connections, 'machines' | 'networkUrl' | 'tailscale'>;
-  /** Marks of this process, for whatever it starts. */
-  marks: Record<string, string>;
+  /** Tags of this process, for whatever it starts. */
+  processTags: Record<string, string>;
   log: Log;
 }
 
 /**
- * By what this process reaches agents: the host's own tailscaled in live mode, else one that this process runs. Undefined where machines are simulated,
- * and where there is neither: then agents are reached as the host reaches addresses, if it does.
+ * Opens the node through which this process reaches agents: the host's own tailscaled in live mode, else one
+ * that this process runs. Undefined where machines are simulated, and where there is neither: then the host's
+ * own routes count.
  */
-export async function openControllerPlace(deps: PlaceDeps): Promise<TailnetPlace | undefined> {
+export async function openControllerNode(deps: NodeDeps): Promise<TailnetNode | undefined> {
   const { config, connections, log } = deps;
   if (connections.machines === 'simulated') return undefined;
   const { networkUrl } = connections;
-  if (networkUrl !== undefined) return openClaimedPlace(deps, () => sandboxSurroundings(networkUrl));
-  const here = hostSurroundings(config.childEnvironment.PATH, connections.tailscale.loginServer);
-  const host = await findHostPlace(here?.tailscale);
-  if (host !== undefined || here !== undefined) return host ?? openClaimedPlace(deps, async () => here!);
+  if (networkUrl !== undefined) return openClaimedNode(deps, () => locateInSandbox(networkUrl));
+  const here = locateOnHost(config.childEnvironment.PATH, connections.tailscale.loginServer);
+  const host = await findHostNode(here?.tailscale);
+  if (host !== undefined || here !== undefined) return host ?? openClaimedNode(deps, async () => here!);
   const text =
     'no tailscaled runs here and none is installed: agents can be reached only if this host routes to the tailnet';
   log.warn({ event: 'tailnet.none' }, text);
   return undefined;
 }
 
-/** Processes of one DATA_DIR take numbered places, the lowest free one first, so that each start finds a device that exists already. */
-async function openClaimedPlace(
-  { config, connections, marks, log }: PlaceDeps,
-  surroundings: () => Promise<Surroundings>,
-): Promise<TailnetPlace> {
+/**
+ * Processes of one DATA_DIR take numbered slots, the lowest free one first, so that each start finds an
+ * existing device.
+ */
+async function openClaimedNode(
+  { config, connections, processTags, log }: NodeDeps,
+  locate: () => Promise<TailscaledLocation>,
+): Promise<TailnetNode> {
   const { isTemporary = false } = config;
-  const { stateDir, number, release } = claimStateDir(config.dataDir);
+  const { stateDir, number, release } = claimSlot(config.dataDir);
   const tailscale = createTailscaleClient(connections.tailscale);
-  const options: OwnPlaceOptions = {
-    surroundings,
+  const options: OwnNodeOptions = {
+    locate,
     stateDir,
     socket: socketIn(stateDir),
     hostname: controllerName(config.dataDir, number),
@@ -65,15 +69,15 @@ async function openClaimedPlace(
     tellDevice: (deviceId) => writeDevice(stateDir, deviceId),
     isTemporary,
     isKnown: tailscale.hasDevice,
-    environment: { ...config.childEnvironment, ...marks },
+    environment: { ...config.childEnvironment, ...processTags },
     log,
   };
   try {
-    const place = await openOwnPlace(options);
+    const node = await openOwnNode(options);
     return {
-      ...place,
+      ...node,
       stop: async () => {
-        await place.stop();
+        await node.stop();
         release();
       },
     };
@@ -86,8 +90,8 @@ async function openClaimedPlace(
 const deviceFile = (stateDir: string) => join(stateDir, 'device-id');
 
 /**
- * Which device the place was when it was last on the tailnet; kept apart from tailscaled's state, which may
- * be lost or given up.
+ * The id of the node's device when it was last on the tailnet; kept apart from tailscaled's state, which may
+ * be lost or deleted.
  */
 function readDevice(stateDir: string): string | undefined {
   try {
@@ -103,7 +107,7 @@ function writeDevice(stateDir: string, deviceId: string): void {
 
 export const tailnetDir = (dataDir: string) => join(dataDir, 'tailnet');
 
-function claimStateDir(dataDir: string): { stateDir: string; number: number; release: () => void } {
+function claimSlot(dataDir: string): { stateDir: string; number: number; release: () => void } {
   for (let number = 1; ; number++) {
     const stateDir = join(tailnetDir(dataDir), String(number));
     const claim = claimFolder(join(stateDir, 'claim'));
@@ -111,7 +115,7 @@ function claimStateDir(dataDir: string): { stateDir: string; number: number; rel
   }
 }
 
-/** The same after every start, and no other's: nobody else on this host has this folder. */
+/** The same after every start, and unique: only one installation of this host has this folder. */
 function controllerName(dataDir: string, number: number): string {
   const hash = createHash('sha256').update(`${hostname()}\0${dataDir}`).digest('hex');
   return `controller-${hash.slice(0, 10)}-${number}`;
@@ -121,7 +125,9 @@ function controllerName(dataDir: string, number: number): string {
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = 'tailscaled.sock';
 
-/** The socket of the tailscaled whose state is in a folder: in there too, or where that path is too long, in a folder of ours for temporary files. */
+/**
+ * The tailscaled's socket: in its state folder, or where that path is too long in a temporary folder of ours.
+ */
 export function socketIn(stateDir: string): string {
   const path = join(stateDir, SOCKET_NAME);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
@@ -130,6 +136,6 @@ export function socketIn(stateDir: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(folder);
   if (uid !== process.getuid?.() || (mode & 0o777) !== 0o700)
-    throw new Error(`${folder} is not a private folder of ours: is somebody else using its name?`);
+    throw new Error(`${folder} is not a private folder of ours: does somebody else use its name?`);
   return join(folder, SOCKET_NAME);
 }

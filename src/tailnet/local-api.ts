@@ -9,9 +9,11 @@ import type { Secret } from '../secret.ts';
 const status = z.object({
   /** `NoState`, `NeedsLogin`, `NeedsMachineAuth`, `Starting`, `Running`, `Stopped`. */
   BackendState: z.string(),
-  /** Whether it keeps the key of a device that it is, or was. */
+  /** Whether it holds the key of a present or former device. */
   HaveNodeKey: z.boolean().optional(),
-  /** Whether the whole host is on the tailnet, by a network interface; otherwise only what is dialled through it. */
+  /**
+   * Whether the whole host is on the tailnet through a network interface; else only dialled connections are.
+   */
   TUN: z.boolean().optional(),
   Self: z
     .object({ ID: z.string(), HostName: z.string(), TailscaleIPs: z.array(z.string()).nullish() })
@@ -19,21 +21,23 @@ const status = z.object({
 });
 export type TailscaledStatus = z.infer<typeof status>;
 
-/** As whom a tailscaled is to join. */
+/** The device as which a tailscaled joins. */
 export interface Joining {
   authKey: Secret;
   hostname: string;
-  /** Where it is not Tailscale's own. */
+  /** Unset: Tailscale's own. */
   loginServer: string | undefined;
 }
 
-/** A running tailscaled, asked over its unix socket as the `tailscale` command asks it, without a process for each question. */
+/**
+ * A running tailscaled, through its unix socket: what the `tailscale` command does, without its processes.
+ */
 export interface LocalApi {
   status(): Promise<TailscaledStatus>;
   join(joining: Joining): Promise<void>;
-  /** Leaves the tailnet; an ephemeral device is gone by this. */
+  /** Leaves the tailnet, which removes an ephemeral device. */
   leave(): Promise<void>;
-  /** A connection to a tailnet address. @throws RetryableError where there is none to be had in time */
+  /** Connects to a tailnet address. @throws RetryableError where that fails */
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
 }
 
@@ -66,7 +70,7 @@ export function createLocalApi(
           ControlURL: loginServer ?? TAILSCALE_CONTROL,
           Hostname: hostname,
           WantRunning: true,
-          // It goes out to agents. Nobody comes in by it, whatever the tailnet's policy allows.
+          // Outgoing connections only, whatever the tailnet's policy allows.
           ShieldsUp: true,
           RouteAll: false,
           CorpDNS: false,
@@ -85,7 +89,7 @@ interface Dialling {
   signal: AbortSignal;
 }
 
-/** The connection to the socket becomes the one to the address, once tailscaled has that. */
+/** Once tailscaled has connected, the connection to its socket becomes the one to the address. */
 async function dial(socketPath: string, { address, port, signal }: Dialling): Promise<Socket> {
   const upgrade = {
     connection: 'upgrade',
@@ -100,7 +104,8 @@ async function dial(socketPath: string, { address, port, signal }: Dialling): Pr
       return begun.socket;
     }
     const { response } = begun;
-    // 200 means "dial it yourself": it is no address of the tailnet, and nobody else's will do.
+    // 200 means "dial it yourself": it is no tailnet address, and outside the tailnet it is another
+    // machine's.
     if (response.statusCode === 200) {
       response.destroy();
       throw new Error('there is no such device');
@@ -137,7 +142,7 @@ async function request(socketPath: string, { method, path, body, signal }: Askin
   const begun = await beginRequest({ ...to(socketPath, method, path), signal }, text);
   if ('socket' in begun) {
     begun.socket.destroy();
-    throw new Error('it switched protocols, which nobody had asked for');
+    throw new Error('it switched protocols without being asked');
   }
   const answer = await readText(begun.response);
   const status = begun.response.statusCode ?? 500;

@@ -2,11 +2,11 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { createLocalApi, type LocalApi } from './local-api.ts';
 
-/** The controller's own place on the tailnet: what it reaches agents by. */
-export interface TailnetPlace {
+/** The controller's node on the tailnet, through which it reaches agents. */
+export interface TailnetNode {
   /** A connection to an agent's tailnet address. @throws RetryableError where there is none to be had */
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
-  /** Whether it is on the tailnet right now; while it is not, silence says nothing about an agent. */
+  /** Whether it is on the tailnet now. While it is not, an agent's silence means nothing. */
   isUp(): Promise<boolean>;
   /** OpenSSH's `ProxyCommand`; undefined where the whole host is on the tailnet. */
   proxyCommand: string | undefined;
@@ -16,16 +16,16 @@ export interface TailnetPlace {
 /** Sockets of a tailscaled that the host itself runs, by system. */
 const HOST_SOCKETS = ['/var/run/tailscale/tailscaled.sock', '/var/run/tailscaled.socket'];
 
-/** The place of the host that this runs on; undefined where no tailscaled of its own is running and logged in. */
-export async function findHostPlace(
+/** This host's own node; undefined where no tailscaled of the host is running and logged in. */
+export async function findHostNode(
   tailscale: string | undefined,
   sockets = HOST_SOCKETS,
-): Promise<TailnetPlace | undefined> {
+): Promise<TailnetNode | undefined> {
   for (const socket of sockets) {
     const api = createLocalApi(socket);
     const status = await api.status().catch(() => undefined);
     if (status?.BackendState !== 'Running') continue;
-    // Without an interface, SSH has to be led through tailscaled.
+    // Without a network interface SSH has to go through tailscaled.
     if (status.TUN !== true && tailscale === undefined) continue;
     return {
       dial: api.dial,
@@ -46,10 +46,10 @@ const REACH_AGENT = fileURLToPath(new URL('reach-agent.sh', import.meta.url));
 
 /** For OpenSSH, which replaces `%` words and hands the rest to a shell. */
 export function proxyCommand(tailscale: string, socket: string): string {
-  return ['sh', quoted(REACH_AGENT), quoted(tailscale), quoted(socket), '%h', '%p'].join(' ');
+  return ['sh', quote(REACH_AGENT), quote(tailscale), quote(socket), '%h', '%p'].join(' ');
 }
 
-function quoted(path: string): string {
+function quote(path: string): string {
   const escaped = path.replaceAll('%', '%%');
   return /^[\w./%+:@-]+$/.test(escaped) ? escaped : `'${escaped.replaceAll("'", `'\\''`)}'`;
 }

@@ -3,46 +3,50 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage, RetryableError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { poll } from '../processes/poll.ts';
 import type { Secret } from '../secret.ts';
 import type { LocalApi } from './local-api.ts';
-import { isRunning, proxyCommand, type TailnetPlace } from './node.ts';
+import { isRunning, proxyCommand, type TailnetNode } from './node.ts';
 import { runTailscaled, type Tailscaled, type TailscaledOptions } from './tailscaled.ts';
-import type { Surroundings } from './tailscaled-location.ts';
+import type { TailscaledLocation } from './tailscaled-location.ts';
 
-export interface OwnPlaceOptions extends TailscaledOptions {
-  /** Asked before every start of the process. */
-  surroundings(): Promise<Surroundings>;
-  /** What the device is called; no other may be called so. */
+export interface OwnNodeOptions extends TailscaledOptions {
+  /** Called before every start of the process. */
+  locate(): Promise<TailscaledLocation>;
+  /** The device's name; no other device may have it. */
   hostname: string;
-  /** A key for one device of this name, tagged as a controller. Former devices of the name are of no use any more. */
+  /** Makes a key for one device of this name, tagged as a controller. */
   makeKey(hostname: string): Promise<Secret>;
-  /** Whether the tailnet still knows the device that this is. A tailscaled whose device was removed may go on for long as if nothing had happened. */
+  /**
+   * Whether the tailnet still knows this device. A tailscaled whose device was removed may take long to
+   * notice.
+   */
   isKnown(deviceId: string): Promise<boolean>;
-  /** Hears which device this place is, now and then. */
+  /** Called now and then with the id of this node's device. */
   tellDevice?(deviceId: string): void;
-  /** It is for a while only: its device goes with it. */
+  /** Whether the device is removed when the node stops. */
   isTemporary: boolean;
   log: Log;
-  /** How often it is looked after. */
-  lookMs?: number;
-  /** How often the tailnet is asked whether it knows the device. */
-  askMs?: number;
+  /** How often its state is checked. */
+  checkMs?: number;
+  /** How often `isKnown` is called. */
+  knownMs?: number;
 }
 
-const LOOK_MS = 2_000;
-const ASK_MS = 60_000;
-/** What tailscaled keeps of the device that it is. */
+const CHECK_MS = 2_000;
+const KNOWN_MS = 60_000;
+/** Where tailscaled keeps the identity of its device. */
 const STATE_FILE = 'tailscaled.state';
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 const JOIN_TIMEOUT_MS = 30_000;
 
 /**
- * A place of our own: keeps a tailscaled running and on the tailnet. One that ends is started again; one that has never joined, or whose device was
- * removed, is given a new key. Returns at once; what is dialled meanwhile waits for it.
+ * Keeps a tailscaled of our own running and on the tailnet. It is restarted when it ends, and gets a new key
+ * where it has never joined or its device was removed. Returns at once; dials wait until the node is up.
  */
-export async function openOwnPlace(options: OwnPlaceOptions): Promise<TailnetPlace> {
-  const { tailscale } = await options.surroundings();
+export async function openOwnNode(options: OwnNodeOptions): Promise<TailnetNode> {
+  const { tailscale } = await options.locate();
   const stopping = new AbortController();
   const keeper = keep(options, stopping.signal);
   return {
@@ -58,21 +62,21 @@ export async function openOwnPlace(options: OwnPlaceOptions): Promise<TailnetPla
           .current()
           ?.leave()
           .catch(() => {});
-      stopping.abort(new RetryableError('The place on the tailnet is being given up'));
+      stopping.abort(new RetryableError('The tailnet node is stopping'));
       await keeper.ended;
     },
   };
 }
 
 interface Keeper {
-  /** The tailscaled that has joined; undefined while there is none. */
+  /** The tailscaled while it is on the tailnet, else undefined. */
   current(): LocalApi | undefined;
-  /** Waits for one. */
+  /** Waits until it is on the tailnet. */
   joined(signal: AbortSignal): Promise<LocalApi>;
   ended: Promise<void>;
 }
 
-function keep(options: OwnPlaceOptions, signal: AbortSignal): Keeper {
+function keep(options: OwnNodeOptions, signal: AbortSignal): Keeper {
   let current: LocalApi | undefined;
   let waiting: (() => void)[] = [];
   const set = (api: LocalApi | undefined) => {
@@ -99,19 +103,19 @@ function keep(options: OwnPlaceOptions, signal: AbortSignal): Keeper {
 }
 
 class DeviceRemovedError extends RetryableError {}
-const REMOVED = 'the device of this place was removed from the tailnet';
+const REMOVED = 'the device of this node was removed from the tailnet';
 
 type SetCurrent = (api: LocalApi | undefined) => void;
 
-async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: SetCurrent): Promise<void> {
+async function keepRunning(options: OwnNodeOptions, signal: AbortSignal, set: SetCurrent): Promise<void> {
   const { log } = options;
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     let tailscaled: Tailscaled | undefined;
     let removed = false;
     try {
-      tailscaled = await runTailscaled(await options.surroundings(), options);
-      await lookAfter(tailscaled, options, signal, (api) => {
+      tailscaled = await runTailscaled(await options.locate(), options);
+      await keepJoined(tailscaled, options, signal, (api) => {
         if (api !== undefined) pauseMs = FIRST_PAUSE_MS;
         set(api);
       });
@@ -119,8 +123,8 @@ async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: S
       removed = error instanceof DeviceRemovedError;
       if (!signal.aborted)
         log.warn(
-          { event: 'tailnet.place', error: errorMessage(error) },
-          'no place on the tailnet: trying again',
+          { event: 'tailnet.join_failed', error: errorMessage(error) },
+          'this process is not on the tailnet: trying again',
         );
     }
     set(undefined);
@@ -131,10 +135,10 @@ async function keepRunning(options: OwnPlaceOptions, signal: AbortSignal, set: S
   }
 }
 
-/** Until it ends. @throws RetryableError with the reason */
-async function lookAfter(
+/** Keeps it on the tailnet until it ends. @throws RetryableError with the reason */
+async function keepJoined(
   { api, exited }: Tailscaled,
-  options: OwnPlaceOptions,
+  options: OwnNodeOptions,
   signal: AbortSignal,
   set: SetCurrent,
 ): Promise<void> {
@@ -142,45 +146,47 @@ async function lookAfter(
     throw new RetryableError(`tailscaled has ended: ${said}`);
   });
   ended.catch(() => {});
-  for (let askAt = 0; ; ) {
-    await Promise.race([ended, beOnTailnet(api, options, signal, () => set(undefined))]);
-    if (Date.now() >= askAt) {
+  for (let knownAt = 0; ; ) {
+    await Promise.race([ended, ensureJoined(api, options, signal, () => set(undefined))]);
+    if (Date.now() >= knownAt) {
       await Promise.race([ended, refuseRemoved(api, options)]);
-      askAt = Date.now() + (options.askMs ?? ASK_MS);
+      knownAt = Date.now() + (options.knownMs ?? KNOWN_MS);
     }
     set(api);
-    await Promise.race([ended, sleep(options.lookMs ?? LOOK_MS, undefined, { signal })]);
+    await Promise.race([ended, sleep(options.checkMs ?? CHECK_MS, undefined, { signal })]);
   }
 }
 
-/** @throws DeviceRemovedError where the tailnet says that it knows no such device; that it cannot be asked says nothing. */
-async function refuseRemoved(api: LocalApi, { isKnown, tellDevice }: OwnPlaceOptions): Promise<void> {
+/** @throws DeviceRemovedError where the tailnet does not know the device; no answer proves nothing. */
+async function refuseRemoved(api: LocalApi, { isKnown, tellDevice }: OwnNodeOptions): Promise<void> {
   const { Self } = await api.status();
   if (Self?.ID) tellDevice?.(Self.ID);
   if (Self?.ID && !(await isKnown(Self.ID).catch(() => true))) throw new DeviceRemovedError(REMOVED);
 }
 
-/** Joins where that is needed, and waits until it has. */
-async function beOnTailnet(
+/** Joins where necessary, and waits until tailscaled is on the tailnet. */
+async function ensureJoined(
   api: LocalApi,
-  { hostname, makeKey, surroundings, log }: OwnPlaceOptions,
+  { hostname, makeKey, locate, log }: OwnNodeOptions,
   signal: AbortSignal,
   onAbsent: () => void,
 ): Promise<void> {
-  const deadline = Date.now() + JOIN_TIMEOUT_MS;
-  for (let keyed = false; ; await sleep(50, undefined, { signal })) {
+  let state = '';
+  let hasKey = false;
+  const ask = async () => {
     const { BackendState, HaveNodeKey } = await api.status();
-    if (BackendState === 'Running') return;
+    state = BackendState;
+    if (state === 'Running') return true;
     onAbsent();
-    if (Date.now() > deadline) throw new RetryableError(`tailscaled stays ${BackendState}`);
-    // A key would not do: with what it keeps of a device that is gone, tailscaled makes nothing of it.
-    if (!keyed && BackendState === 'NeedsLogin' && HaveNodeKey === true)
-      throw new DeviceRemovedError(REMOVED);
-    if (!keyed && ['NeedsLogin', 'Stopped'].includes(BackendState)) {
-      keyed = true;
-      const { loginServer } = await surroundings();
-      await api.join({ authKey: await makeKey(hostname), hostname, loginServer });
-      log.info({ event: 'tailnet.joined', hostname }, 'joined the tailnet with a new key');
-    }
-  }
+    if (hasKey || !['NeedsLogin', 'Stopped'].includes(state)) return undefined;
+    // A new key would not help: tailscaled ignores it while it keeps the state of a removed device.
+    if (state === 'NeedsLogin' && HaveNodeKey === true) throw new DeviceRemovedError(REMOVED);
+    hasKey = true;
+    const { loginServer } = await locate();
+    await api.join({ authKey: await makeKey(hostname), hostname, loginServer });
+    log.info({ event: 'tailnet.joined', hostname }, 'joined the tailnet with a new key');
+    return undefined;
+  };
+  const isUp = await poll(ask, { intervalMs: 50, timeoutMs: JOIN_TIMEOUT_MS, signal });
+  if (isUp === undefined) throw new RetryableError(`tailscaled stays ${state}`);
 }

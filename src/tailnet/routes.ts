@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-/** 100.64.0.0/10, from which every tailnet address is. */
+/** 100.64.0.0/10, which holds every tailnet address. */
 const TAILNET = 0x64400000;
 const TAILNET_MASK = 0xffc00000;
 
 /**
- * Whether this host has a route of its own to tailnet addresses, by a router that is on the tailnet. Linux
- * alone says so.
+ * Whether this host itself has a route to tailnet addresses, e.g. through a router on the tailnet. Linux
+ * only.
  */
 export async function routesToTailnet(file = '/proc/net/route'): Promise<boolean> {
   const text = await readFile(file, 'utf8').catch(() => '');
@@ -17,7 +17,7 @@ export async function routesToTailnet(file = '/proc/net/route'): Promise<boolean
     .some(([, destination, , , , , , mask]) => isTailnet(littleEndian(destination), littleEndian(mask)));
 }
 
-/** A default route leads to the internet, where no such address is. */
+/** Not a default route: it leads to the internet, which has no such address. */
 function isTailnet(destination: number, mask: number): boolean {
   return mask >>> 0 >= TAILNET_MASK >>> 0 && (destination & TAILNET_MASK) >>> 0 === TAILNET;
 }

@@ -4,13 +4,13 @@ import { z } from 'zod';
 import type { CallLimits } from '../http-client/exchange.ts';
 import { requestAs } from '../http-client/request.ts';
 
-/** Where and with what a tailscaled of ours is run. */
-export interface Surroundings {
-  /** Words before every command: in the sandbox they lead into the network in which its machines are. */
+/** Where our tailscaled runs, and with which programs. */
+export interface TailscaledLocation {
+  /** Words before every command; in the sandbox they enter its machines' network. */
   enter: string[];
   tailscale: string;
   tailscaled: string;
-  /** Where it is not Tailscale's own. */
+  /** Unset: Tailscale's own. */
   loginServer: string | undefined;
   environment: Record<string, string>;
 }
@@ -24,19 +24,19 @@ const sandboxNetwork = z.object({
   environment: z.record(z.string(), z.string()).default({}),
 });
 
-/** Asks the sandbox for the place that it keeps for a controller. Another one after each of its starts. */
-export async function sandboxSurroundings(
+/** Asks the sandbox where a controller's tailscaled may run; another location after each of its starts. */
+export async function locateInSandbox(
   url: string,
   { timeoutSeconds }: CallLimits = {},
-): Promise<Surroundings> {
+): Promise<TailscaledLocation> {
   return requestAs(sandboxNetwork, { method: 'GET', url, headers: {}, timeoutSeconds });
 }
 
-/** This host itself, with the programs that are on its PATH; undefined where they are not. */
-export function hostSurroundings(
+/** This host, with the programs on its PATH; undefined where it lacks them. */
+export function locateOnHost(
   path: string | undefined,
   loginServer: string | undefined,
-): Surroundings | undefined {
+): TailscaledLocation | undefined {
   const folders = [...(path ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];
   const find = (name: string) =>
     folders

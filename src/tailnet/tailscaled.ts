@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage, RetryableError } from '../errors.ts';
+import { poll } from '../processes/poll.ts';
 import { createLocalApi, type LocalApi } from './local-api.ts';
-import type { Surroundings } from './tailscaled-location.ts';
+import type { TailscaledLocation } from './tailscaled-location.ts';
 
 export interface TailscaledOptions {
-  /** Folder of its state: with it, the next start is the same device, without a new key. */
+  /** Folder of its state: the next start with it is the same device and needs no new key. */
   stateDir: string;
   socket: string;
-  /** Marks and the like; what the surroundings ask for is added. */
+  /** Process tags and the like; the location's own variables are added. */
   environment: Record<string, string>;
 }
 
 export interface Tailscaled {
   api: LocalApi;
-  /** Resolves with the end of what it said, whatever ended it. */
+  /** Resolves with the end of its output, however it ended. */
   exited: Promise<string>;
   stop(): Promise<void>;
 }
@@ -26,21 +26,21 @@ const END_TIMEOUT_MS = 2_000;
 const KEPT_CHARACTERS = 500;
 
 /**
- * Runs a tailscaled of our own that needs no rights and touches nothing of the host: what goes through it is dialled through it. It sends no logs
- * to Tailscale. Returns once it answers.
+ * Runs our own tailscaled. It needs no privileges and changes nothing on the host: connections go through its
+ * `dial`. It sends no logs to Tailscale. Returns once it answers.
  * @throws RetryableError with the end of its output where it does not.
  */
 export async function runTailscaled(
-  surroundings: Surroundings,
+  location: TailscaledLocation,
   options: TailscaledOptions,
 ): Promise<Tailscaled> {
-  // One that was killed leaves its socket, on which nobody would answer.
+  // A killed tailscaled leaves its socket behind.
   rmSync(options.socket, { force: true });
-  const [command, ...args] = tailscaledCommand(surroundings, options);
+  const [command, ...args] = tailscaledCommand(location, options);
   const child = spawn(command!, args, {
-    env: { ...options.environment, ...surroundings.environment, TS_NO_LOGS_NO_SUPPORT: 'true' },
+    env: { ...options.environment, ...location.environment, TS_NO_LOGS_NO_SUPPORT: 'true' },
     stdio: ['ignore', 'ignore', 'pipe'],
-    // Ctrl-C is for the service, which still needs this while it stops.
+    // Its own process group: on Ctrl-C the service still needs it while it stops.
     detached: true,
   });
   let said = '';
@@ -68,7 +68,7 @@ export async function runTailscaled(
 }
 
 export function tailscaledCommand(
-  { enter, tailscaled }: Surroundings,
+  { enter, tailscaled }: TailscaledLocation,
   { socket, stateDir }: Pick<TailscaledOptions, 'socket' | 'stateDir'>,
 ): string[] {
   return [
@@ -86,13 +86,11 @@ function failed(said: string): never {
 }
 
 async function untilAnswers(api: LocalApi): Promise<void> {
-  for (const deadline = Date.now() + ANSWER_TIMEOUT_MS; ; ) {
-    try {
-      await api.status();
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await sleep(20);
-    }
-  }
+  let reason: unknown;
+  const ask = () =>
+    api.status().catch((error) => {
+      reason = error;
+      return undefined;
+    });
+  if ((await poll(ask, { intervalMs: 20, timeoutMs: ANSWER_TIMEOUT_MS })) === undefined) throw reason;
 }

@@ -5,9 +5,9 @@ export const CONTROLLER_TAG = 'tag:controller';
 const KEY_EXPIRY_SECONDS = 600;
 
 /**
- * A key with which a controller of this name joins, once. The device that it was before it lost its state, by
- * its recorded id, is removed, so that stale devices do not pile up. Another of the same name is left alone:
- * it may be another installation's.
+ * Makes a single-use key for a controller of this name. The device that it was before it lost its state is
+ * deleted by its recorded id, so that stale devices do not pile up. Another device of the same name may be
+ * another installation's and stays.
  */
 export async function makeControllerKey(
   tailscale: TailscaleClient,

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import type { TailscaleAccount } from '../config/accounts.ts';
+import { RetryableError } from '../errors.ts';
+import { parseAnswer } from '../http-client/answer.ts';
 import type { CallLimits, CallWatch } from '../http-client/exchange.ts';
 import { HttpError, requestAs, requestJson } from '../http-client/request.ts';
 
 const device = z.object({
-  /** What names the device for good; the older numeric `id` is not used. */
+  /** The device's permanent id; the older numeric `id` is not used. */
   nodeId: z.string(),
   name: z.string(),
   hostname: z.string(),
@@ -16,7 +18,7 @@ export type TailnetDevice = z.infer<typeof device>;
 const key = z.object({
   id: z.string(),
   description: z.string().optional(),
-  /** Whether it lets nobody in any more: used up, expired, revoked. */
+  /** Whether it is used up, expired or revoked. */
   invalid: z.boolean().optional(),
 });
 export type TailnetKeyInfo = z.infer<typeof key>;
@@ -24,7 +26,7 @@ export type TailnetKeyInfo = z.infer<typeof key>;
 /** What the service itself asks Tailscale. @see https://tailscale.com/api */
 export interface TailscaleClient {
   listDevices(): Promise<TailnetDevice[]>;
-  /** Undefined where there is none of this node id (any more). */
+  /** Undefined where there is no device with this node id. */
   getDevice(nodeId: string): Promise<TailnetDevice | undefined>;
   hasDevice(nodeId: string): Promise<boolean>;
   /**
@@ -32,11 +34,12 @@ export interface TailscaleClient {
    * @throws NameTakenError
    */
   setDeviceName(nodeId: string, label: string): Promise<void>;
-  /** What is gone already is fine. */
+  /** A device that is gone already is fine. */
   deleteDevice(nodeId: string): Promise<void>;
+  /** @throws UnknownTailnetError */
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
-  /** Makes a key for one device, which needs no approval. @returns its secret, to be had only now. */
+  /** Makes a key for one device, which needs no approval. @returns its secret, which is shown only once. */
   createKey(key: NewTailnetKey): Promise<string>;
 }
 
@@ -45,71 +48,80 @@ export interface NewTailnetKey {
   description: string;
   expirySeconds: number;
   tags: string[];
-  /** Whether the device that joins with it vanishes some time after it is gone. */
+  /** Whether the device that joins with it is removed some time after it goes offline. */
   ephemeral: boolean;
 }
 
-/** `watch` hears of every call, those for access tokens included. */
+/** `watch` is told of every call, those for access tokens included. */
 export function createTailscaleClient(
   account: TailscaleAccount & CallLimits,
   watch?: CallWatch,
 ): TailscaleClient {
   const base = `${account.baseUrl.replace(/\/+$/, '')}/api/v2`;
   const tailnet = `${base}/tailnet/${encodeURIComponent(account.tailnet)}`;
+  const { get, post, remove } = createCalls(account, base, watch);
+  const deviceUrl = (nodeId: string) => `${base}/device/${encodeURIComponent(nodeId)}`;
+  const getDevice = (nodeId: string) => orMissing(get(device, deviceUrl(nodeId)));
+  return {
+    createKey: async ({ description, expirySeconds, tags, ephemeral }) => {
+      const create = { reusable: false, ephemeral, preauthorized: true, tags };
+      const body = { description, expirySeconds, capabilities: { devices: { create } } };
+      return parseAnswer(newKey, await post(`${tailnet}/keys`, body), new URL(base).host).key;
+    },
+    listDevices: async () =>
+      (await get(z.object({ devices: z.array(device) }), `${tailnet}/devices`)).devices,
+    getDevice,
+    hasDevice: async (nodeId) => (await getDevice(nodeId)) !== undefined,
+    setDeviceName: async (nodeId, label) => {
+      try {
+        await post(`${deviceUrl(nodeId)}/name`, { name: label });
+      } catch (error) {
+        throw isRefusedName(error) ? new NameTakenError(label, { cause: error }) : error;
+      }
+    },
+    deleteDevice: async (nodeId) => void (await orMissing(remove(deviceUrl(nodeId)))),
+    listKeys: async () => {
+      const url = `${tailnet}/keys?all=true`;
+      return (await get(z.object({ keys: z.array(key) }), url).catch(tailnetError)).keys;
+    },
+    deleteKey: async (keyId) =>
+      void (await orMissing(remove(`${tailnet}/keys/${encodeURIComponent(keyId)}`))),
+  };
+}
+
+const newKey = z.object({ key: z.string() });
+
+/** The API's calls with the account's credential. */
+function createCalls(account: TailscaleAccount & CallLimits, base: string, watch: CallWatch | undefined) {
   const authorize = createAuthorization(account, base, watch);
   const { timeoutSeconds } = account;
   const request = async (method: 'GET' | 'DELETE', url: string) => ({
     ...{ method, url, watch, timeoutSeconds },
     headers: { authorization: await authorize() },
   });
-  const call = async (method: 'GET' | 'DELETE', url: string) => requestJson(await request(method, url));
-  const deviceUrl = (nodeId: string) => `${base}/device/${encodeURIComponent(nodeId)}`;
-  const getDevice = async (nodeId: string) => {
-    try {
-      return await requestAs(device, await request('GET', deviceUrl(nodeId)));
-    } catch (error) {
-      if (error instanceof HttpError && error.status === 404) return undefined;
-      throw error;
-    }
-  };
   return {
-    createKey: async ({ description, expirySeconds, tags, ephemeral }) => {
-      const create = { reusable: false, ephemeral, preauthorized: true, tags };
-      const answer = await requestAs(z.object({ key: z.string() }), {
+    get: async <T>(schema: z.ZodType<T>, url: string) => requestAs(schema, await request('GET', url)),
+    remove: async (url: string) => requestJson(await request('DELETE', url)),
+    post: async (url: string, body: object) =>
+      requestJson({
         method: 'POST',
-        url: `${tailnet}/keys`,
+        url,
         headers: { authorization: await authorize(), 'content-type': 'application/json' },
-        body: JSON.stringify({ description, expirySeconds, capabilities: { devices: { create } } }),
+        body: JSON.stringify(body),
         watch,
         timeoutSeconds,
-      });
-      return answer.key;
-    },
-    listDevices: async () =>
-      (await requestAs(z.object({ devices: z.array(device) }), await request('GET', `${tailnet}/devices`)))
-        .devices,
-    getDevice,
-    hasDevice: async (nodeId) => (await getDevice(nodeId)) !== undefined,
-    setDeviceName: async (nodeId, label) => {
-      try {
-        await requestJson({
-          method: 'POST',
-          url: `${deviceUrl(nodeId)}/name`,
-          headers: { authorization: await authorize(), 'content-type': 'application/json' },
-          body: JSON.stringify({ name: label }),
-          watch,
-          timeoutSeconds,
-        });
-      } catch (error) {
-        throw isRefusedName(error) ? new NameTakenError(label, { cause: error }) : error;
-      }
-    },
-    deleteDevice: (nodeId) => ignoreMissing(call('DELETE', deviceUrl(nodeId))),
-    listKeys: async () =>
-      (await requestAs(z.object({ keys: z.array(key) }), await request('GET', `${tailnet}/keys?all=true`)))
-        .keys,
-    deleteKey: (keyId) => ignoreMissing(call('DELETE', `${tailnet}/keys/${encodeURIComponent(keyId)}`)),
+      }),
   };
+}
+
+/** The credential is accepted, and the account's tailnet does not exist. */
+export class UnknownTailnetError extends RetryableError {
+  override name = 'UnknownTailnetError';
+}
+
+function tailnetError(error: unknown): never {
+  if (!(error instanceof HttpError && [400, 404].includes(error.status))) throw error;
+  throw new UnknownTailnetError(error.message, { cause: error });
 }
 
 /** The control server does not give a device this name: another has it. */
@@ -121,23 +133,25 @@ export class NameTakenError extends Error {
   }
 }
 
-/** We send well-formed labels alone, so what is refused for its content is refused for whose it is. */
+/** We send only well-formed labels, so a refusal of the content means that another device has the name. */
 function isRefusedName(error: unknown): boolean {
   return error instanceof HttpError && (error.status === 400 || error.status === 409);
 }
 
-async function ignoreMissing(answer: Promise<unknown>): Promise<void> {
+/** Undefined where the API says 404. */
+async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    await answer;
+    return await answer;
   } catch (error) {
-    if (!(error instanceof HttpError && error.status === 404)) throw error;
+    if (error instanceof HttpError && error.status === 404) return undefined;
+    throw error;
   }
 }
 
 const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().default(3600) });
 const RENEW_BEFORE_SECONDS = 60;
 
-/** The header's value: the API key as it is, or an OAuth access token, asked for again before it runs out. */
+/** The header's value: the API key itself, or an OAuth access token, renewed before it expires. */
 function createAuthorization(
   { credential, timeoutSeconds }: TailscaleAccount & CallLimits,
   base: string,

@@ -6,6 +6,7 @@ import { migrate } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { Secret } from '../../src/secret.ts';
 import { openEmpty } from '../database/support.ts';
+import { agentInputs } from '../support/inputs.ts';
 
 const right = createVault(new Secret('the right passphrase'));
 const wrong = createVault(new Secret('a wrong passphrase'));
@@ -30,7 +31,7 @@ async function agentWithKeys(agentId: string, vault = right): Promise<void> {
     plan: 'starter',
   });
   const secrets = vault.seal(agentId, generateAgentKeys(agentId));
-  await recordInputs(at.database, agentId, { inputs: {}, secrets });
+  await recordInputs(at.database, agentId, { inputs: agentInputs(agentId), secrets });
 }
 
 test('the first start seals a canary; another passphrase is refused, and the canary stays', async () => {

@@ -2,12 +2,12 @@ import { expect, it } from 'vitest';
 import { images } from '../../sandbox/hetzner/catalogue/images.ts';
 import { serverTypes } from '../../sandbox/hetzner/catalogue/server-types.ts';
 import { PLANS, serverFor } from '../../src/agents/plans.ts';
-import { locationOf, REGIONS } from '../../src/agents/regions.ts';
+import { REGIONS, toLocation } from '../../src/agents/regions.ts';
 
 it('sells each plan in each region as a server that Hetzner has there', () => {
-  expect(REGIONS.map(locationOf)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);
-  for (const location of REGIONS.map((region) => locationOf(region)!)) {
-    expect(locationOf(location)).toBe(location);
+  expect(REGIONS.map(toLocation)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);
+  for (const location of REGIONS.map((region) => toLocation(region)!)) {
+    expect(toLocation(location)).toBe(location);
     for (const plan of PLANS) {
       const { serverType, image } = serverFor(plan, location);
       const type = serverTypes.find((candidate) => candidate.name === serverType);
@@ -15,6 +15,6 @@ it('sells each plan in each region as a server that Hetzner has there', () => {
       expect(images.some((one) => one.name === image && one.architecture === type?.architecture)).toBe(true);
     }
   }
-  expect(locationOf('moon-1')).toBeUndefined();
+  expect(toLocation('moon-1')).toBeUndefined();
   expect(() => serverFor('free', 'nbg1')).toThrow();
 });

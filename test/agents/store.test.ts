@@ -24,10 +24,11 @@ import {
   recordRefresh,
   setAgentStep,
 } from '../../src/agents/store.ts';
-import type { Database } from '../../src/database/connect.ts';
+import type { Transaction } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { ConflictError, NotFoundError } from '../../src/errors.ts';
 import { openEmpty } from '../database/support.ts';
+import { agentInputs } from '../support/inputs.ts';
 
 let at: Awaited<ReturnType<typeof openEmpty>>;
 beforeAll(async () => {
@@ -41,6 +42,8 @@ beforeEach(() =>
     .execute()
     .then(() => {}),
 );
+
+const inTransaction = <T>(work: (trx: Transaction) => Promise<T>) => at.database.transaction().execute(work);
 
 const outputs = {
   serverId: '1',
@@ -68,16 +71,16 @@ async function agentIn(status: AgentStatus): Promise<void> {
     .execute();
 }
 
-const moves: Partial<Record<EdgeName, (database: Database) => Promise<void>>> = {
-  'provision begins': (database) => beginProvision(database, 'a1'),
-  'provision succeeds': (database) => markRunning(database, 'a1', outputs),
-  'stop begins': (database) => beginStop(database, 'a1'),
-  'stop succeeds': (database) => markStopped(database, 'a1'),
-  'stop fails for the last time': (database) => markStopFailed(database, 'a1', 'why'),
-  'start succeeds': (database) => markStarted(database, 'a1'),
-  'rebuild succeeds': (database) => markRebuilt(database, 'a1', outputs),
-  'destroy is requested': (database) => markDestroying(database, 'a1'),
-  'destroy succeeds': (database) => markDestroyed(database, 'a1'),
+const moves: Partial<Record<EdgeName, (trx: Transaction) => Promise<void>>> = {
+  'provision begins': (trx) => beginProvision(trx, 'a1'),
+  'provision succeeds': (trx) => markRunning(trx, 'a1', outputs),
+  'stop begins': (trx) => beginStop(trx, 'a1'),
+  'stop succeeds': (trx) => markStopped(trx, 'a1'),
+  'stop fails for the last time': (trx) => markStopFailed(trx, 'a1', 'why'),
+  'start succeeds': (trx) => markStarted(trx, 'a1'),
+  'rebuild succeeds': (trx) => markRebuilt(trx, 'a1', outputs),
+  'destroy is requested': (trx) => markDestroying(trx, 'a1'),
+  'destroy succeeds': (trx) => markDestroyed(trx, 'a1'),
 };
 /** An operation that begins its next try, or whose agent needs no move, finds it where it is to be. */
 const STAYS: Partial<Record<EdgeName, AgentStatus>> = {
@@ -90,8 +93,8 @@ test.each(Object.entries(moves))('“%s” takes its edges of the table alone', 
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     const edge = EDGES.find((one) => one.from === from && one.by === by);
-    if (edge !== undefined || STAYS[by as EdgeName] === from) await move(at.database);
-    else await expect(move(at.database), `${from}: ${by}`).rejects.toThrow(ConflictError);
+    if (edge !== undefined || STAYS[by as EdgeName] === from) await inTransaction(move);
+    else await expect(inTransaction(move), `${from}: ${by}`).rejects.toThrow(ConflictError);
     expect((await getAgent(at.database, 'a1')).status).toBe(edge?.to ?? from);
   }
 });
@@ -100,8 +103,12 @@ test('a provision that failed or was cancelled, and nothing else, makes an agent
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     const isEdge = EDGES.some((edge) => edge.from === from && edge.to === 'failed');
-    if (isEdge) await markFailed(at.database, 'a1', 'why');
-    else await expect(markFailed(at.database, 'a1', 'why'), from).rejects.toThrow(ConflictError);
+    if (isEdge) await inTransaction((trx) => markFailed(trx, 'a1', 'why'));
+    else
+      await expect(
+        inTransaction((trx) => markFailed(trx, 'a1', 'why')),
+        from,
+      ).rejects.toThrow(ConflictError);
     expect((await getAgent(at.database, 'a1')).status).toBe(isEdge ? 'failed' : from);
   }
 });
@@ -110,8 +117,12 @@ test('a restart or a new configuration leaves a running agent running, and touch
   for (const from of AGENT_STATUSES) {
     for (const change of [markRestarted, markReconfigured]) {
       await agentIn(from);
-      if (from === 'running') await change(at.database, 'a1', outputs);
-      else await expect(change(at.database, 'a1', outputs), from).rejects.toThrow(ConflictError);
+      if (from === 'running') await inTransaction((trx) => change(trx, 'a1', outputs));
+      else
+        await expect(
+          inTransaction((trx) => change(trx, 'a1', outputs)),
+          from,
+        ).rejects.toThrow(ConflictError);
       expect((await getAgent(at.database, 'a1')).status).toBe(from);
     }
   }
@@ -120,7 +131,7 @@ test('a restart or a new configuration leaves a running agent running, and touch
 test('what has failed is written on a running or stopped agent, and on no other', async () => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
-    await recordFailure(at.database, 'a1', { error: 'no answer', health: 'unhealthy' });
+    await inTransaction((trx) => recordFailure(trx, 'a1', { error: 'no answer', health: 'unhealthy' }));
     const { error, status } = await getAgent(at.database, 'a1');
     expect(status).toBe(from);
     expect(error).toBe(['running', 'stopped'].includes(from) ? 'no answer' : 'why');
@@ -138,8 +149,8 @@ test('an id is never used twice, and the refusal leaves the caller’s transacti
 
 test('a destroyed agent keeps neither secrets nor inputs nor addresses', async () => {
   await agentIn('destroying');
-  await recordInputs(at.database, 'a1', { inputs: { agentId: 'a1' }, secrets: Buffer.from('sealed') });
-  await markDestroyed(at.database, 'a1');
+  await recordInputs(at.database, 'a1', { inputs: agentInputs('a1'), secrets: Buffer.from('sealed') });
+  await inTransaction((trx) => markDestroyed(trx, 'a1'));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     inputs: null,
     secrets: null,
@@ -153,23 +164,23 @@ test('a destroyed agent keeps neither secrets nor inputs nor addresses', async (
 
 test('a step is shown only while the agent is being provisioned', async () => {
   await agentIn('destroying');
-  await setAgentStep(at.database, 'a1', 'verifying');
+  await inTransaction((trx) => setAgentStep(trx, 'a1', 'verifying'));
   expect((await getAgent(at.database, 'a1')).step).not.toBe('verifying');
   await agentIn('provisioning');
-  await setAgentStep(at.database, 'a1', 'verifying');
+  await inTransaction((trx) => setAgentStep(trx, 'a1', 'verifying'));
   expect((await getAgent(at.database, 'a1')).step).toBe('verifying');
 });
 
 test('a rollback takes addresses and keys off a failed agent, and off no other', async () => {
   await agentIn('running');
-  await markRolledBack(at.database, 'a1');
+  await inTransaction((trx) => markRolledBack(trx, 'a1'));
   expect((await getAgent(at.database, 'a1')).server_id).toBe('1');
   await agentIn('failed');
   await at.database
     .updateTable('agents')
     .set({ server_id: '1', secrets: Buffer.of(1) })
     .execute();
-  await markRolledBack(at.database, 'a1');
+  await inTransaction((trx) => markRolledBack(trx, 'a1'));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     server_id: null,
     // They fit nothing any more; sealed under a wrong passphrase they would keep it from ever being provisioned again.
@@ -181,7 +192,9 @@ test('a rollback takes addresses and keys off a failed agent, and off no other',
 
 test('a refresh changes what it found and not the status', async () => {
   await agentIn('stopped');
-  await recordRefresh(at.database, 'a1', { outputs: { ...outputs, ipv4: '192.0.2.9' }, health: 'unhealthy' });
+  await inTransaction((trx) =>
+    recordRefresh(trx, 'a1', { outputs: { ...outputs, ipv4: '192.0.2.9' }, health: 'unhealthy' }),
+  );
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     status: 'stopped',
     ipv4: '192.0.2.9',
@@ -206,5 +219,5 @@ test('pages go through all agents once, newest first, also where times are the s
 
 test('an agent that is not there is said so', async () => {
   await expect(getAgent(at.database, 'nobody')).rejects.toThrow(NotFoundError);
-  await expect(markRunning(at.database, 'nobody', outputs)).rejects.toThrow(ConflictError);
+  await expect(inTransaction((trx) => markRunning(trx, 'nobody', outputs))).rejects.toThrow(ConflictError);
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { hostSurroundings } from '../../src/tailnet/tailscaled-location.ts';
+import { locateOnHost } from '../../src/tailnet/tailscaled-location.ts';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { holdingsOf, orderFault } from './support/clouds.ts';
 import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
@@ -127,15 +127,15 @@ it('waits for plugins that are missing, and goes on by itself when they are inst
   await running.untilOperation('plugins-1', ({ status }) => status === 'succeeded', 90);
 }, 240_000);
 
-it('without a place on the tailnet no server is made that nobody could reach', async ({ skip }) => {
-  skip(hostSurroundings(process.env.PATH, undefined) !== undefined, 'a tailscaled is installed here');
+it('without a node on the tailnet no server is made that nobody could reach', async ({ skip }) => {
+  skip(locateOnHost(process.env.PATH, undefined) !== undefined, 'a tailscaled is installed here');
   // Addresses behind which nobody looks for a sandbox: agents are reached as in live mode.
   const { hcloudEndpoint, tailscaleBaseUrl } = sandbox.connection;
   running = await rehearsal.start({
     HCLOUD_ENDPOINT: `${hcloudEndpoint}/.`,
     TAILSCALE_BASE_URL: `${tailscaleBaseUrl}/.`,
   });
-  expect(running.said()).toMatch(/ {2}- tailnet: .*no place on the tailnet.*\n.*Install tailscale/);
+  expect(running.said()).toMatch(/ {2}- tailnet: .*cannot reach the tailnet.*\n.*Install tailscale/);
   expect((await running.deliver(order('no-place-1'))).status).toBe(200);
   const waiting = await running.untilOperation('no-place-1', ({ error }) => error !== null);
   expect(waiting).toMatchObject({ status: 'queued', attempt: 0 });

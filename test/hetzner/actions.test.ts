@@ -6,6 +6,7 @@ import { Secret } from '../../src/secret.ts';
 import { type Cloud, hcloudToken, runningServer, startCloud } from '../sandbox/hetzner/setup.ts';
 
 const never = new AbortController().signal;
+const waiting = { wait: true, signal: never } as const;
 
 async function setup(settings: Parameters<typeof startCloud>[0] = {}) {
   const cloud = await startCloud(settings);
@@ -58,11 +59,11 @@ test.each(['rebuild', 'delete'] as const)(
     const { cloud, hetzner, serverId, status } = await setup();
     const protection = { delete: true, rebuild: true };
     await cloud.call('POST', `/servers/${serverId}/actions/change_protection`, protection);
-    await expect.poll(async () => (await hetzner.getServer(serverId))?.locked).toBe(false);
-    expect(await hetzner.getServer(serverId)).toMatchObject({ protection });
+    await expect.poll(async () => (await hetzner.getServer(serverId))?.isLocked).toBe(false);
+    expect(await hetzner.getServer(serverId)).toMatchObject({ isProtected: true });
     const refused =
       what === 'delete'
-        ? hetzner.deleteServer(serverId)
+        ? hetzner.deleteServer(serverId, { wait: false })
         : hetzner.rebuild(serverId, { image: 'debian-12', userData: '' }, never);
     await expect(refused).rejects.toBeInstanceOf(PermanentError);
     await expect(refused).rejects.toThrow(`${what} is protected for this server (protected)`);
@@ -72,17 +73,17 @@ test.each(['rebuild', 'delete'] as const)(
 
 test('a server is found by its name, labelled, and put under a firewall, once or twice', async () => {
   const { cloud, hetzner, serverId } = await setup();
-  expect(String((await hetzner.findServer('agent-a1'))?.id)).toBe(serverId);
+  expect((await hetzner.findServer('agent-a1'))?.id).toBe(serverId);
   expect(await hetzner.findServer('agent-a')).toBeUndefined();
-  await hetzner.setLabels('servers', serverId, { 'agent-id': 'a1', backup: 'nightly' });
+  await hetzner.setServerLabels(serverId, { 'agent-id': 'a1', backup: 'nightly' });
   const { body } = await cloud.call('POST', '/firewalls', { name: 'agents-default', rules: [] });
   const { id } = body.firewall;
-  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
-  expect(await hetzner.applyFirewall(id, serverId, never)).toBe(true);
-  expect(await hetzner.applyFirewall(1, serverId, never)).toBe(false);
+  expect(await hetzner.applyFirewall(id, serverId, waiting)).toBe(true);
+  expect(await hetzner.applyFirewall(id, serverId, waiting)).toBe(true);
+  expect(await hetzner.applyFirewall(1, serverId, waiting)).toBe(false);
   expect(await hetzner.getServer(serverId)).toMatchObject({
     labels: { 'agent-id': 'a1', backup: 'nightly' },
-    public_net: { firewalls: [{ id }] },
+    firewallIds: [id],
   });
 });
 

@@ -8,13 +8,12 @@ import { createGithubClient } from '../../src/github/github.ts';
 import { createIdentityCheck } from '../../src/github/identity.ts';
 import { createIdentitySource } from '../../src/github/identity-token.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
-import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
 import { createServiceLink } from '../../src/runner/service-link.ts';
 import { Secret } from '../../src/secret.ts';
 import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
 import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createLocalApi } from '../../src/tailnet/local-api.ts';
-import { sandboxSurroundings } from '../../src/tailnet/tailscaled-location.ts';
+import { locateInSandbox } from '../../src/tailnet/tailscaled-location.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import {
   FLOOD_BYTES,
@@ -51,10 +50,10 @@ function identityClaims() {
 
 /** Every client of the service that calls out, with a call of it. None of these has an answer that a play could give. */
 const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
-  'Hetzner, a list': (url) => createHetznerClient(hetzner(url)).listServers({ a: 'b' }),
+  'Hetzner, a list': (url) => createHetznerClient(hetzner(url)).listServers('a1'),
   'Hetzner, one server': (url) => createHetznerClient(hetzner(url)).getServer('1'),
   'Hetzner, an action': (url) => createHetznerClient(hetzner(url)).powerOn('1', signal()),
-  'Hetzner, the sweep': (url) => createHetznerInventory(hetzner(url)).serverPage({ a: 'b' }, 1),
+  'Hetzner, the sweep': (url) => createHetznerClient(hetzner(url)).serverPage(1),
   'Tailscale, devices': (url) => createTailscaleClient(tailscale(url)).listDevices(),
   'Tailscale, an access token': (url) =>
     createTailscaleClient({ ...tailscale(url), credential: oauth }).listKeys(),
@@ -82,7 +81,7 @@ const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
     askStripe(
       createStripe({ secretKey: secret, apiUrl: url, timeoutSeconds }).customers.create({ name: 'x' }),
     ),
-  'the sandbox’s network': (url) => sandboxSurroundings(url, { timeoutSeconds }),
+  'the sandbox’s network': (url) => locateInSandbox(url, { timeoutSeconds }),
 };
 
 /** Those whose answer may be anything: what counts is that they end. */

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { PermanentError, RateLimitedError } from '../../src/errors.ts';
-import { describeFailure, errorOf } from '../../src/executors/github-actions/result.ts';
+import { PermanentError, RateLimitedError, reportedError } from '../../src/errors.ts';
+import { describeFailure } from '../../src/executors/github-actions/result.ts';
 import { createGithubClient } from '../../src/github/github.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { laterSeconds } from '../../src/http-client/later.ts';
@@ -62,7 +62,7 @@ test('an operation waits for as long as it was asked to, also where a runner tel
   const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
   const error = new RateLimitedError('later', { seconds: 700 });
   expect(decide(error, tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
-  expect(decide(errorOf(describeFailure(error)), tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
+  expect(decide(reportedError(describeFailure(error)), tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
   expect(decide(new RateLimitedError('later'), tries)).toEqual({ kind: 'retry', delaySeconds: 60 });
 });
 

@@ -8,7 +8,8 @@ import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { parseAnswer } from '../../src/http-client/answer.ts';
 import { HttpError, requestJson } from '../../src/http-client/request.ts';
 import { Secret } from '../../src/secret.ts';
-import { readStripeAccount } from '../../src/stripe/account.ts';
+import { AccountHiddenError, readStripeAccount } from '../../src/stripe/account.ts';
+import { createTailscaleClient, UnknownTailnetError } from '../../src/tailscale/tailscale.ts';
 
 let answer: { status: number; body: unknown };
 let url: string;
@@ -46,13 +47,36 @@ test.each([
   [
     'Hetzner, the actions of a firewall',
     () =>
-      createHetznerClient({ endpoint: url, token: new Secret('t') }).applyFirewall(
-        1,
-        '2',
-        AbortSignal.timeout(30_000),
-      ),
+      createHetznerClient({ endpoint: url, token: new Secret('t') }).applyFirewall(1, '2', {
+        wait: true,
+        signal: AbortSignal.timeout(30_000),
+      }),
   ],
 ])('an answer of another shape is to be asked for again: %s', async (_name, ask) => {
   answer = { status: 200, body: { id: 7, actions: 'none' } };
   expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
+});
+
+test('a key that may not read its account is accepted all the same', async () => {
+  const ask = (status: number) => {
+    answer = { status, body: {} };
+    return failureOf(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));
+  };
+  expect(await ask(403)).toBeInstanceOf(AccountHiddenError);
+  expect(await ask(401)).not.toBeInstanceOf(AccountHiddenError);
+});
+
+test.each([
+  [404, true],
+  [400, true],
+  [500, false],
+])('a %i for the tailnet says that there is none: %s', async (status, isUnknown) => {
+  answer = { status, body: { message: 'no such tailnet' } };
+  const client = createTailscaleClient({
+    credential: { kind: 'api-key', key: new Secret('k') },
+    tailnet: 'other.example',
+    baseUrl: url,
+    loginServer: undefined,
+  });
+  expect((await failureOf(client.listKeys())) instanceof UnknownTailnetError).toBe(isUnknown);
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
+import type { Transaction } from '../../src/database/connect.ts';
 import { CancelledError, ConflictError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { runbookFor } from '../../src/operations/attempt.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
@@ -49,8 +50,7 @@ async function failForGood(error: unknown = failed): Promise<string> {
   }
 }
 
-const request = <T>(work: (trx: Installation['database']) => Promise<T>) =>
-  at.database.transaction().execute(work);
+const request = <T>(work: (trx: Transaction) => Promise<T>) => at.database.transaction().execute(work);
 const cancel = (operationId: string) =>
   request((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
 const retry = (operationId: string) =>

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
+import type { Transaction } from '../../src/database/connect.ts';
 import {
   CancelledError,
   ConflictError,
@@ -55,8 +56,7 @@ async function failForGood(error: unknown = failed, step = 'creating_server'): P
   }
 }
 
-const request = <T>(work: (trx: Installation['database']) => Promise<T>) =>
-  at.database.transaction().execute(work);
+const request = <T>(work: (trx: Transaction) => Promise<T>) => at.database.transaction().execute(work);
 const cancel = (operationId: string) =>
   request((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
 const retry = (operationId: string) =>

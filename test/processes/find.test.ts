@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
 import { processIdentity } from '../../src/processes/alive.mjs';
-import { endProcesses, findProcesses, signal } from '../../src/processes/find.ts';
+import { findProcesses, killProcesses, signal } from '../../src/processes/find.ts';
 import {
-  endSurvivors,
-  INSTALLATION_MARK,
+  INSTALLATION_TAG,
   isWorkerAlive,
-  WORKER_MARK,
-  workerMark,
+  killOrphans,
+  WORKER_TAG,
+  workerTag,
 } from '../../src/processes/orphans.ts';
 
 const started: ChildProcess[] = [];
@@ -45,46 +45,46 @@ test('a process is found by its environment wherever it has gone, and ended with
   const mine = (environment: ReadonlyMap<string, string>) => environment.get('MARK') === mark;
   // The shell names its children before they have become their programs.
   await expect.poll(() => findProcesses(mine), { interval: 5 }).toEqual(expect.arrayContaining(pids));
-  const ended = await endProcesses(mine);
+  const ended = await killProcesses(mine);
   expect(ended).toEqual(expect.arrayContaining(pids));
   expect(findProcesses(mine).filter((pid) => processIdentity(pid) !== null)).toEqual([]);
   for (const pid of pids) expect(processIdentity(pid)).toBeNull();
   for (const pid of other) expect(processIdentity(pid)).not.toBeNull();
-  await endProcesses((environment) => environment.get('MARK') === 'another');
+  await killProcesses((environment) => environment.get('MARK') === 'another');
 });
 
 test('nothing to end is nothing', async () => {
-  expect(await endProcesses((environment) => environment.get('MARK') === randomUUID())).toEqual([]);
+  expect(await killProcesses((environment) => environment.get('MARK') === randomUUID())).toEqual([]);
 });
 
 test('a signal to who is gone is no error', () => {
   expect(() => signal(2 ** 22 - 3, 'SIGTERM')).not.toThrow();
 });
 
-test('survivors of a dead worker of this installation are ended, and nobody else’s', async ({ skip }) => {
+test('orphans of a dead worker of this installation are killed, and no other processes', async ({ skip }) => {
   skip(!onLinux, 'processes are found on Linux alone');
   const installation = randomUUID();
   const dead = `${process.pid} another boot`;
   const marked = (worker: string, of: string = installation) => ({
-    [INSTALLATION_MARK]: of,
-    [WORKER_MARK]: worker,
+    [INSTALLATION_TAG]: of,
+    [WORKER_TAG]: worker,
   });
   const ofDead = await startFamily(marked(dead));
-  const ofLiving = await startFamily(marked(workerMark()));
+  const ofLiving = await startFamily(marked(workerTag()));
   const ofAnother = await startFamily(marked(dead, 'another'));
-  const ended = await endSurvivors(installation);
+  const ended = await killOrphans(installation);
   expect(ended).toEqual(expect.arrayContaining(ofDead));
   for (const pid of ofDead) expect(processIdentity(pid)).toBeNull();
   for (const pid of [...ofLiving, ...ofAnother]) expect(processIdentity(pid), `${pid}`).not.toBeNull();
   const rest = [...ofLiving, ...ofAnother];
-  await endProcesses((environment) =>
-    [installation as string, 'another'].includes(environment.get(INSTALLATION_MARK) ?? ''),
+  await killProcesses((environment) =>
+    [installation as string, 'another'].includes(environment.get(INSTALLATION_TAG) ?? ''),
   );
   for (const pid of rest) expect(processIdentity(pid)).toBeNull();
 });
 
 test('a worker’s mark tells its process from a later one of the same number', () => {
-  expect(isWorkerAlive(workerMark())).toBe(true);
+  expect(isWorkerAlive(workerTag())).toBe(true);
   expect(isWorkerAlive(`${process.pid} another`)).toBe(false);
   expect(isWorkerAlive('4194301 x')).toBe(false);
   expect(isWorkerAlive('nonsense')).toBe(false);

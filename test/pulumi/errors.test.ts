@@ -11,10 +11,10 @@ import {
   RateLimitedError,
   RetryableError,
 } from '../../src/errors.ts';
-import { endProcesses, findProcesses } from '../../src/processes/find.ts';
+import { findProcesses, killProcesses } from '../../src/processes/find.ts';
 import {
+  engineError,
   pulumiError,
-  runnerError,
   StackExistsError,
   StackLockedError,
   StackNotFoundError,
@@ -43,6 +43,7 @@ describe('what the CLI itself says', () => {
 
   /** As the Automation API calls it, with its way of saying what went wrong. */
   async function run(args: string[], overrides: Record<string, string> = {}): Promise<unknown> {
+    // The SDK's types hide `run`.
     const command = (await PulumiCommand.get({
       root: dirname(dirname(pulumi!)),
       skipVersionCheck: true,
@@ -108,7 +109,7 @@ describe('what the CLI itself says', () => {
       });
       await connected;
       const mine = (found: ReadonlyMap<string, string>) => found.get('MARK') === `mark-${port}`;
-      if (signal === 'SIGKILL') await endProcesses(mine);
+      if (signal === 'SIGKILL') await killProcesses(mine);
       else for (const pid of findProcesses(mine)) process.kill(pid, signal);
       const error = await failing;
       silent.close();
@@ -185,8 +186,8 @@ test('what a runner reports by name is the same error on this side', () => {
     new LostError('x'),
     new CancelledError('x'),
   ]) {
-    const again = runnerError({ name: error.name, message: error.message });
+    const again = engineError({ name: error.name, message: error.message });
     expect(again.constructor).toBe(error.constructor);
   }
-  expect(runnerError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
+  expect(engineError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
 });

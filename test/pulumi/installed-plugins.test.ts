@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findPlugins, type PluginPlaces } from '../../src/pulumi/installed-plugins.ts';
+import { findPlugins, type PluginLocations } from '../../src/pulumi/installed-plugins.ts';
 import { PLUGINS, sdkVersion } from '../../src/pulumi/plugins.ts';
 
 let folder: string;
@@ -18,8 +18,8 @@ function program(path: string): void {
 }
 const installed = (home: string, name: string, version = sdkVersion(name)) =>
   join(home, 'plugins', `resource-${name}-v${version}`, `pulumi-resource-${name}`);
-const nowhere: PluginPlaces = { pulumiHome: undefined, home: undefined, path: undefined, cli: undefined };
-const missing = (places: Partial<PluginPlaces>) =>
+const nowhere: PluginLocations = { pulumiHome: undefined, home: undefined, path: undefined, cli: undefined };
+const missing = (places: Partial<PluginLocations>) =>
   findPlugins({ ...nowhere, home: folder, ...places }).missing.map(({ name }) => name);
 
 test('those in PULUMI_HOME, or in ~/.pulumi without one, are found', () => {

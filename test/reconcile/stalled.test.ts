@@ -151,7 +151,7 @@ test.each([
 test('with a place free, the reason says so', () => {
   const workforce = { workers: 1, slots: 4, active: 3, lastSeenAt: new Date() };
   expect(explainWait({ waitedSeconds: 60, ahead: 2 }, workforce)).toBe(
-    'No worker has taken this for 60 s, although 1 of 4 places is free (2 operations ahead)',
+    'No worker has taken this for 60 s, although 1 of 4 slots is free (2 operations ahead)',
   );
 });
 

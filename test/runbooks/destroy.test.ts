@@ -57,15 +57,14 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     'forget agent-a1',
     'step verifying',
   ]);
-  expect(world.servers.map((one) => one.id)).toEqual([43]);
+  expect(world.servers.map((one) => one.id)).toEqual(['43']);
   await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
 test('a row that names generations without end keeps no worker busy with them', async () => {
   const { run } = await destroying();
-  const most = { agentId: 'a1', keyGeneration: 5_000 };
-  const agent = { ...run.agent, inputs: most } as unknown as typeof run.agent;
+  const agent = { ...run.agent, inputs: { agentId: 'a1', keyGeneration: 5_000 } };
   let asked = 0;
   const joinName = (id: string, generation: number) => {
     asked += 1;
@@ -125,7 +124,7 @@ test('a destroy of an agent that was never provisioned has all it needs', async 
   const { run } = await destroying();
   expect(run.agent.inputs).toBeNull();
   await createDestroy(world.deps)(run);
-  expect(world.programs[0]).toMatchObject({ stack: 'agent', inputs: { agentId: 'a1' } });
+  expect(world.calls).toContain('destroy agent');
 });
 
 async function rollingBack() {
@@ -207,7 +206,7 @@ test('a refresh records the addresses as they are and whether the agent answers'
 
 test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
   const made = server('a1', 42);
-  made.public_net.ipv4 = null;
+  made.ipv4 = null;
   world.servers.push(made);
   world.devices.push(device);
   expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { completeInputs } from '../../src/agents/inputs.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { LostError, RetryableError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
 import { createProvision } from '../../src/runbooks/provision.ts';
-import type { AgentInputs } from '../../stacks/inputs.ts';
 import {
   claim,
   type Installation,
@@ -45,7 +45,7 @@ async function provision(row: Awaited<ReturnType<typeof order>>) {
   const made = await runOf(at, row, world);
   return { ...made, effect: await createProvision(world.deps)(made.run) };
 }
-const inputsOf = async () => (await getAgent(at.database, 'a1')).inputs as unknown as AgentInputs;
+const inputsOf = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
   world.programs.at(-1) as Extract<(typeof world.programs)[number], { stack: 'agent' }>;
 
@@ -96,12 +96,12 @@ describe('the first attempt', () => {
     const { row } = await claim(at);
     const up = world.executor.up;
     world.executor.up = async (run, program, options) => {
-      const tell = (type: string, phase: 'begins' | 'done') =>
-        options.onProgress?.({ kind: 'resource', phase, operation: 'create', type, name: 'x' });
-      tell('hcloud:index/server:Server', 'begins');
-      tell('hcloud:index/server:Server', 'done');
-      tell('command:local:Command', 'begins');
-      tell('command:local:Command', 'done');
+      const tell = (part: 'server' | 'configuration', phase: 'begins' | 'done') =>
+        options.onProgress?.({ kind: 'resource', phase, operation: 'create', part, type: 'x', name: 'x' });
+      tell('server', 'begins');
+      tell('server', 'done');
+      tell('configuration', 'begins');
+      tell('configuration', 'done');
       return up(run, program, options);
     };
     const { steps } = await provision(row);
@@ -294,7 +294,7 @@ describe('the foundation', () => {
     world.answers['up foundation'] = [new LostError('died')];
     await expect(provision(first.row)).rejects.toThrow(LostError);
     await settleFailure(at, first.claim, { error: new LostError('died'), step: 'creating_server' });
-    world.firewalls.push({ id: 5, name: 'agents-default', labels: { 'managed-by': 'agents' } });
+    world.firewalls.push({ id: 5, name: 'agents-default' });
     await provision(second.row);
     expect(world.programs.find((program) => program.stack === 'foundation' && program.found)).toMatchObject({
       found: { firewallId: '5' },

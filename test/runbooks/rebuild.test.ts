@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { completeInputs } from '../../src/agents/inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
@@ -11,7 +12,6 @@ import { createRebuild } from '../../src/runbooks/rebuild.ts';
 import { createReconfigure } from '../../src/runbooks/reconfigure.ts';
 import { createResize } from '../../src/runbooks/resize.ts';
 import { Secret } from '../../src/secret.ts';
-import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import {
   ask,
@@ -85,7 +85,7 @@ async function next(kind: Kind, { mine }: Awaited<ReturnType<typeof attempt>>) {
   clear();
   return attempt(kind);
 }
-const inputs = async () => (await getAgent(at.database, 'a1')).inputs as unknown as AgentInputs;
+const inputs = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const keys = async () =>
   createVault(new Secret('passphrase')).open('a1', (await getAgent(at.database, 'a1')).secrets!);
 const programs = () => world.programs as AgentProgram[];
@@ -163,7 +163,7 @@ describe('resize', () => {
   });
 
   test('a disk that would have to shrink is found out before the agent is switched off', async () => {
-    world.servers[0]!.primary_disk_size = 160;
+    world.servers[0]!.diskGb = 160;
     await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('a disk cannot shrink');
     expect(world.calls).toEqual(['step preparing']);
   });
@@ -254,11 +254,8 @@ describe('rebuild', () => {
       server: { ...world.servers[0]! },
     });
 
-    test.each([
-      ['rebuild', { delete: false, rebuild: true }],
-      ['both', { delete: true, rebuild: true }],
-    ])('is refused before anything is touched: protection from %s', async (_, protection) => {
-      world.servers[0]!.protection = protection;
+    test('is refused before anything is touched where the server is protected', async () => {
+      world.servers[0]!.isProtected = true;
       const before = await all();
       const refused = (await first('rebuild')).work();
       await expect(refused).rejects.toThrow(/protected at Hetzner .* nothing has been touched/);
@@ -269,12 +266,12 @@ describe('rebuild', () => {
     });
 
     test('waits for what holds the server', async () => {
-      world.servers[0]!.locked = true;
+      world.servers[0]!.isLocked = true;
       const { getServer } = world.deps.hetzner;
       let looks = 0;
       world.deps.hetzner.getServer = async (id) => {
         looks += 1;
-        if (looks > 1) world.servers[0]!.locked = false;
+        if (looks > 1) world.servers[0]!.isLocked = false;
         return structuredClone(await getServer(id));
       };
       const work = (await first('rebuild')).work();

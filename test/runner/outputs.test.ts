@@ -2,17 +2,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { outputsOf, writeOutputs } from '../../src/runner/outputs.ts';
+import { toWorkflowOutputs, writeOutputs } from '../../src/runner/outputs.ts';
 import { OUTPUTS } from '../support/installation.ts';
 
 test('a provision tells its server, any other success nothing, a failure why and where', () => {
-  expect(outputsOf({ status: 'succeeded', effect: { kind: 'running', outputs: OUTPUTS } })).toEqual({
+  expect(toWorkflowOutputs({ status: 'succeeded', effect: { kind: 'running', outputs: OUTPUTS } })).toEqual({
     server_id: OUTPUTS.serverId,
     server_ip: OUTPUTS.ipv4,
     tailscale_ip: OUTPUTS.tailnetIp,
   });
-  expect(outputsOf({ status: 'succeeded', effect: { kind: 'destroyed' } })).toEqual({});
-  const failed = outputsOf({ status: 'failed', error: 'x'.repeat(9_000), failedStep: 'configuring' });
+  expect(toWorkflowOutputs({ status: 'succeeded', effect: { kind: 'destroyed' } })).toEqual({});
+  const failed = toWorkflowOutputs({ status: 'failed', error: 'x'.repeat(9_000), failedStep: 'configuring' });
   expect(failed).toEqual({ error: 'x'.repeat(4_000), failed_step: 'configuring' });
 });
 

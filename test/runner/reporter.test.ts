@@ -10,13 +10,13 @@ function setup() {
   const sent: Sent[] = [];
   const waiting: (() => void)[] = [];
   let open = false;
-  const link = {
-    send: async (_route: string, body: object) => {
+  const link: ServiceLink = {
+    send: async (_route, body) => {
       if (!open) await new Promise<void>((resolve) => waiting.push(resolve));
       sent.push(body as Sent);
       return {};
     },
-  } as unknown as ServiceLink;
+  };
   const reporter = createReporter({
     link,
     lease: new Lease(Date.now() + 60_000),

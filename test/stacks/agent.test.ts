@@ -52,6 +52,7 @@ beforeEach(async () => {
 
 /** What the program asks of the engine, word by word: mocks see the inputs alone. */
 function recordRequests(): void {
+  // The SDK's type of a mocked monitor has no methods.
   const monitor = engine.getMonitor() as unknown as {
     registerResource(request: Request, done: unknown): unknown;
   };
@@ -112,7 +113,7 @@ async function resolved(values: Record<string, unknown>): Promise<Record<string,
   const outputs = await new Promise<Record<string, unknown>>((resolve) => {
     pulumi.output(values).apply((all) => resolve(all as Record<string, unknown>));
   });
-  // No output depends on the configuration, which is asked for last.
+  // No output depends on the configuration, which is registered last. The SDK's types hide `waitForRPCs`.
   await (engine as unknown as { waitForRPCs(): Promise<void> }).waitForRPCs();
   return outputs;
 }

@@ -6,7 +6,7 @@ import { hostPostgres } from '../../sandbox/host/postgres.ts';
 import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../sandbox/host/postmaster.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
-import { endProcesses } from '../../src/processes/find.ts';
+import { killProcesses } from '../../src/processes/find.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -56,7 +56,7 @@ async function clearInterruptedRuns(): Promise<void> {
     if (pid === undefined || processIdentity(Number(pid)) !== null) continue;
     const folder = join(tmpdir(), name);
     if ((await stat(folder)).uid !== process.getuid?.()) continue;
-    await endProcesses((environment) => environment.get('TMPDIR')?.startsWith(folder) === true);
+    await killProcesses((environment) => environment.get('TMPDIR')?.startsWith(folder) === true);
     const postmaster = findPostmaster(clusterPaths(folder).cluster);
     if (postmaster !== null) await stopPostmaster(postmaster.pid);
     await rm(folder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
-import type { HetznerServer, HetznerSshKey } from '../../src/hetzner/hetzner.ts';
+import type { Server, SshKey } from '../../src/hetzner/hetzner.ts';
 import type { Run } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import { Lease } from '../../src/processes/lease.ts';
@@ -11,8 +11,10 @@ import type { DestroyDeps } from '../../src/runbooks/destroy.ts';
 import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
 import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
+import { isLabelled } from '../../src/runbooks/steps/own-server.ts';
 import { Secret } from '../../src/secret.ts';
 import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
+import { toLabels } from '../../stacks/labels.ts';
 import type { StackProgram } from '../../stacks/program.ts';
 import { type Installation, OUTPUTS } from './installation.ts';
 
@@ -25,13 +27,13 @@ export function createWorld(at: Installation) {
   const answers: Partial<
     Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall', Error[]>
   > = {};
-  const servers: HetznerServer[] = [];
+  const servers: Server[] = [];
   const failedServers = new Set<string>();
   /** Servers whose system does not obey when it is asked to shut down. */
   const deaf = new Set<string>();
   const installed: { image: string; userData: string }[] = [];
-  const sshKeys: HetznerSshKey[] = [];
-  const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
+  const sshKeys: SshKey[] = [];
+  const firewalls: { id: number; name: string }[] = [];
   const devices: TailnetDevice[] = [];
   /** Names that devices were given, in order. */
   const names: string[] = [];
@@ -50,7 +52,7 @@ export function createWorld(at: Installation) {
       const mayBeNew = (options as { mayBeNew?: boolean } | undefined)?.mayBeNew ? ' new' : '';
       await reach(`${verb} ${program.stack}${mayBeNew}`, `${verb} ${program.stack}`);
       if (verb === 'up' && program.stack === 'foundation') {
-        firewalls.splice(0, 1, { id: 77, name: 'agents-default', labels: { 'managed-by': 'agents' } });
+        firewalls.splice(0, 1, { id: 77, name: 'agents-default' });
       }
       if (verb === 'up' && program.stack === 'agent' && program.device === undefined)
         join(program.inputs.joinName!);
@@ -60,20 +62,28 @@ export function createWorld(at: Installation) {
         processes: 1,
       };
     };
+  /** What needs no program. */
+  const onStack =
+    (verb: Verb) =>
+    async (_: EngineAttempt, stackName: string): Promise<StackResult> => {
+      const kind = stackName.startsWith('foundation-') ? 'foundation' : 'agent';
+      await reach(`${verb} ${kind}`);
+      return { outputs: {}, changes: {}, processes: 1 };
+    };
   /** A server that has joined is where the outputs say. */
   const join = (hostname: string) => {
     if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
     const name = `${hostname}.tail.ts.net`;
     devices.push({ nodeId: 'n1', name, hostname, addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] });
   };
-  const labelled = <T extends { labels: Record<string, string> }>(all: T[], labels: Record<string, string>) =>
-    all.filter((one) => Object.entries(labels).every(([key, value]) => one.labels[key] === value));
+  const labelled = <T extends { labels: Record<string, string> }>(all: T[], agentId: string | undefined) =>
+    all.filter(({ labels }) => agentId === undefined || isLabelled({ labels }, agentId));
   const remove = <T>(all: T[], matches: (one: T) => boolean) => {
     const index = all.findIndex(matches);
     if (index >= 0) all.splice(index, 1);
   };
   const status = (id: string, now: string) => {
-    const server = servers.find((one) => String(one.id) === id);
+    const server = servers.find((one) => one.id === id);
     if (server !== undefined) server.status = now;
   };
   const power = async (call: string, id: string, now: string, key: keyof typeof answers = call as Verb) => {
@@ -86,9 +96,9 @@ export function createWorld(at: Installation) {
       await stack('renew-key')(run, program);
       return new Secret('user data');
     },
-    refresh: stack('refresh'),
-    destroy: stack('destroy'),
-    unlock: async (run, program) => void (await stack('unlock')(run, program)),
+    refresh: onStack('refresh'),
+    destroy: onStack('destroy'),
+    unlock: async (run, stackName) => void (await onStack('unlock')(run, stackName)),
   };
   const foundations = createFoundationStore(at.database, { evict: async () => {} });
   const deps: ProvisionDeps & DestroyDeps = {
@@ -96,7 +106,7 @@ export function createWorld(at: Installation) {
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
     recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(at.database, run.agent.agent_id, { inputs: { ...inputs }, secrets }),
+      recordInputs(at.database, run.agent.agent_id, { inputs, secrets }),
     vault,
     settings: {
       healthPort: 8088,
@@ -117,23 +127,26 @@ export function createWorld(at: Installation) {
     },
     goneWithinSeconds: 0,
     hetzner: {
-      listServers: async (labels) => labelled(servers, labels),
-      listSshKeys: async (labels) => labelled(sshKeys, labels),
+      listServers: async (agentId) => labelled(servers, agentId),
+      listSshKeys: async (agentId) => labelled(sshKeys, agentId),
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
       failedToStart: async (id) => failedServers.has(id),
-      findServerType: async (name) => ({ name, disk: name === 'cx23' ? 40 : 80 }),
-      getServer: async (id) => servers.find((one) => String(one.id) === id),
+      findServerType: async (name) => ({ name, diskGb: name === 'cx23' ? 40 : 80 }),
+      getServer: async (id) => servers.find((one) => one.id === id),
       findServer: async (name) => servers.find((one) => one.name === name),
       findSshKey: async (name) => sshKeys.find((one) => one.name === name),
-      setLabels: async (kind, id, labels) => {
-        await reach(`label ${kind} ${id}`);
-        const one = [...(kind === 'servers' ? servers : sshKeys)].find((each) => String(each.id) === id);
-        one!.labels = labels;
+      setServerLabels: async (id, labels) => {
+        await reach(`label server ${id}`);
+        servers.find((one) => one.id === id)!.labels = labels;
+      },
+      setSshKeyLabels: async (id, labels) => {
+        await reach(`label ssh key ${id}`);
+        sshKeys.find((one) => one.id === id)!.labels = labels;
       },
       applyFirewall: async (firewallId, id) => {
         await reach(`firewall ${firewallId} ${id}`, 'firewall');
         if (firewalls.every((one) => one.id !== firewallId)) return false;
-        servers.find((one) => String(one.id) === id)!.public_net.firewalls.push({ id: firewallId });
+        servers.find((one) => one.id === id)!.firewallIds.push(firewallId);
         return true;
       },
       powerOn: async (id) => power(`power on ${id}`, id, 'running'),
@@ -148,13 +161,13 @@ export function createWorld(at: Installation) {
       },
       deleteServer: async (id) => {
         await reach(`delete server ${id}`);
-        remove(servers, (one) => String(one.id) === id);
+        remove(servers, (one) => one.id === id);
       },
       deleteSshKey: async (id) => {
         await reach(`delete ssh key ${id}`);
-        remove(sshKeys, (one) => String(one.id) === id);
+        remove(sshKeys, (one) => one.id === id);
       },
-    } as ProvisionDeps['hetzner'],
+    },
     tailscale: {
       listDevices: async () => [...devices],
       deleteDevice: async (id) => {
@@ -219,21 +232,22 @@ export async function runOf(at: Installation, operation: OperationRow, world?: W
   return { run, steps, lines, controller };
 }
 
-export function server(agentId: string, id: number): HetznerServer {
+export function server(agentId: string, id: number): Server {
   return {
-    id,
+    id: String(id),
     name: `agent-${agentId}`,
     status: 'running',
-    labels: { 'agent-id': agentId, 'managed-by': 'agents' },
-    locked: false,
-    protection: { delete: false, rebuild: false },
-    primary_disk_size: 40,
-    public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: { ip: '2001:db8::/64' }, firewalls: [{ id: 77 }] },
+    labels: toLabels({ agentId }),
+    isLocked: false,
+    isProtected: false,
+    diskGb: 40,
+    ipv4: '192.0.2.1',
+    firewallIds: [77],
   };
 }
 
 /** An SSH key as the stacks make it; its public part is nobody's. */
-export function sshKey(agentId: string, id: number): HetznerSshKey {
-  const labels = { 'agent-id': agentId, 'managed-by': 'agents' };
-  return { id, name: `agent-${agentId}`, labels, public_key: 'ssh-ed25519 AAAA' };
+export function sshKey(agentId: string, id: number): SshKey {
+  const labels = toLabels({ agentId });
+  return { id: String(id), name: `agent-${agentId}`, labels, publicKey: 'ssh-ed25519 AAAA' };
 }

@@ -7,7 +7,7 @@ import { encodeOpensshPublicKey } from '../../src/agents/openssh.ts';
 import type { AgentStatus } from '../../src/agents/states.ts';
 import { createPool } from '../../src/database/connect.ts';
 import { jsonText } from '../../src/database/storable.ts';
-import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import type { OperationKind, OperationStatus } from '../../src/operations/states.ts';
 import { type SweepDeps, sweep } from '../../src/reconcile/sweep/sweep.ts';
 import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
@@ -56,7 +56,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     loginServer: undefined,
   };
   const openClouds: SweepDeps['openClouds'] = (watches) => ({
-    hetzner: createHetznerInventory(hetzner, watches.hetzner),
+    hetzner: createHetznerClient(hetzner, watches.hetzner),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 

@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../src/secret.ts';
 import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { createLocalApi } from '../../src/tailnet/local-api.ts';
-import { findHostPlace, proxyCommand } from '../../src/tailnet/node.ts';
+import { findHostNode, proxyCommand } from '../../src/tailnet/node.ts';
 import { tailscaledCommand } from '../../src/tailnet/tailscaled.ts';
 
 type Dialled = (socket: Socket, headers: Record<string, unknown>) => void;
@@ -39,27 +39,27 @@ const status =
 
 test('the host’s own tailscaled is used where it is logged in', async () => {
   const whole = await tailscaled(status({ BackendState: 'Running', TUN: true }));
-  const place = await findHostPlace('/usr/bin/tailscale', ['/nowhere/s', whole]);
-  expect(place?.proxyCommand).toBeUndefined();
-  expect(await place?.isUp()).toBe(true);
+  const node = await findHostNode('/usr/bin/tailscale', ['/nowhere/s', whole]);
+  expect(node?.proxyCommand).toBeUndefined();
+  expect(await node?.isUp()).toBe(true);
 
   const userspace = await tailscaled(status({ BackendState: 'Running', TUN: false }));
-  expect((await findHostPlace('/usr/bin/tailscale', [userspace]))?.proxyCommand).toMatch(
+  expect((await findHostNode('/usr/bin/tailscale', [userspace]))?.proxyCommand).toMatch(
     new RegExp(`^sh .*/reach-agent.sh /usr/bin/tailscale ${userspace} %h %p$`),
   );
   const loggedOut = await tailscaled(status({ BackendState: 'NeedsLogin' }));
-  expect(await findHostPlace('/usr/bin/tailscale', [loggedOut, '/nowhere/s'])).toBeUndefined();
+  expect(await findHostNode('/usr/bin/tailscale', [loggedOut, '/nowhere/s'])).toBeUndefined();
 });
 
 test('a tailscaled of our own touches nothing of the host, and runs where it is told to', () => {
-  const surroundings = {
+  const location = {
     enter: ['nsenter', '--net=/proc/7/ns/net', '--'],
     tailscale: '/t/tailscale',
     tailscaled: '/t/tailscaled',
     loginServer: undefined,
     environment: {},
   };
-  expect(tailscaledCommand(surroundings, { socket: '/d/s', stateDir: '/d' })).toEqual([
+  expect(tailscaledCommand(location, { socket: '/d/s', stateDir: '/d' })).toEqual([
     'nsenter',
     '--net=/proc/7/ns/net',
     '--',

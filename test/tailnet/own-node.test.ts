@@ -9,7 +9,7 @@ import { createLog } from '../../src/log.ts';
 import { findProcesses } from '../../src/processes/find.ts';
 import { Secret } from '../../src/secret.ts';
 import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
-import { openOwnPlace } from '../../src/tailnet/own-node.ts';
+import { openOwnNode } from '../../src/tailnet/own-node.ts';
 import { makeControllerKey } from '../../src/tailscale/controller-key.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import {
@@ -49,8 +49,8 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
     baseUrl: tailnet.url,
     loginServer: undefined,
   });
-  return openOwnPlace({
-    surroundings: async () => ({
+  return openOwnNode({
+    locate: async () => ({
       enter,
       tailscale: tools.tailscale,
       tailscaled: tools.tailscaled,
@@ -71,8 +71,8 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
       former = id;
     },
     log: createLog('/dev/null'),
-    lookMs: 100,
-    askMs: 200,
+    checkMs: 100,
+    knownMs: 200,
   });
 }
 

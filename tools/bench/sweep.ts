@@ -1,6 +1,6 @@
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
-import { createHetznerInventory } from '../../src/hetzner/inventory.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { createLog } from '../../src/log.ts';
 import { sweepAlone } from '../../src/reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../../src/reconcile/sweep/sweep.ts';
@@ -73,7 +73,7 @@ function clouds(sandbox: SandboxFile): SweepDeps['openClouds'] {
     loginServer: undefined,
   };
   return (watches) => ({
-    hetzner: createHetznerInventory(hcloud, watches.hetzner),
+    hetzner: createHetznerClient(hcloud, watches.hetzner),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 }

@@ -1,4 +1,4 @@
-import type { AgentStatus } from '../../agents/states.ts';
+import { type AgentStatus, isLive } from '../../agents/states.ts';
 
 /** Who administers an agent's server: cloud-init makes this user (stacks/user-data.ts). */
 const USER = 'ops';
@@ -51,7 +51,6 @@ export function knownHosts(
   keys: { hostPublicKey: string; nextHostPublicKey: string },
   status: AgentStatus,
 ): string {
-  const configured = ['running', 'stopping', 'stopped', 'suspended'].includes(status);
-  const shown = configured ? [keys.nextHostPublicKey] : [keys.hostPublicKey, keys.nextHostPublicKey];
+  const shown = isLive(status) ? [keys.nextHostPublicKey] : [keys.hostPublicKey, keys.nextHostPublicKey];
   return shown.map((key) => `${address} ${key.trim()}\n`).join('');
 }

@@ -1,40 +1,40 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
 import type { Connections } from '../../connections/connections.ts';
 import { createLog } from '../../log.ts';
-import { openControllerPlace, socketIn, tailnetDir } from '../../tailnet/controller-node.ts';
+import { poll } from '../../processes/poll.ts';
+import { openControllerNode, socketIn, tailnetDir } from '../../tailnet/controller-node.ts';
 import { createLocalApi } from '../../tailnet/local-api.ts';
-import { findHostPlace, isRunning, proxyCommand } from '../../tailnet/node.ts';
-import { hostSurroundings, sandboxSurroundings } from '../../tailnet/tailscaled-location.ts';
+import { findHostNode, isRunning, proxyCommand } from '../../tailnet/node.ts';
+import { locateInSandbox, locateOnHost } from '../../tailnet/tailscaled-location.ts';
 import { CommandError } from '../connection.ts';
 
 /** How OpenSSH comes to an agent. */
-export interface Way {
+export interface SshRoute {
   proxyCommand: string | undefined;
   close(): Promise<void>;
 }
 
 const JOIN_TIMEOUT_SECONDS = 30;
 
-/** By the place that a service of this DATA_DIR has on the tailnet; where none is running, by one of our own for as long as it takes. */
-export async function findWay(config: Config, connections: Connections): Promise<Way> {
+/** Through the tailnet node of this DATA_DIR's service; where none is running, through a temporary one. */
+export async function findRoute(config: Config, connections: Connections): Promise<SshRoute> {
   const tailscale = await findTailscale(config, connections);
-  const host = connections.networkUrl === undefined ? await findHostPlace(tailscale) : undefined;
+  const host = connections.networkUrl === undefined ? await findHostNode(tailscale) : undefined;
   if (host !== undefined) return { proxyCommand: host.proxyCommand, close: host.stop };
   const socket = await findRunning(config.dataDir);
   if (socket !== undefined && tailscale !== undefined)
     return { proxyCommand: proxyCommand(tailscale, socket), close: async () => {} };
-  return openWay(config, connections);
+  return openRoute(config, connections);
 }
 
 async function findTailscale(
   config: Config,
   { networkUrl, tailscale }: Connections,
 ): Promise<string | undefined> {
-  if (networkUrl !== undefined) return (await sandboxSurroundings(networkUrl)).tailscale;
-  return hostSurroundings(config.childEnvironment.PATH, tailscale.loginServer)?.tailscale;
+  if (networkUrl !== undefined) return (await locateInSandbox(networkUrl)).tailscale;
+  return locateOnHost(config.childEnvironment.PATH, tailscale.loginServer)?.tailscale;
 }
 
 async function findRunning(dataDir: string): Promise<string | undefined> {
@@ -53,13 +53,18 @@ function numbersIn(folder: string): string[] {
   }
 }
 
-async function openWay(config: Config, connections: Connections): Promise<Way> {
-  const place = await openControllerPlace({ config, connections, marks: {}, log: createLog('/dev/null') });
-  if (place === undefined) return { proxyCommand: undefined, close: async () => {} };
-  for (const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000; !(await place.isUp()); await sleep(50)) {
-    if (Date.now() < deadline) continue;
-    await place.stop();
+async function openRoute(config: Config, connections: Connections): Promise<SshRoute> {
+  const node = await openControllerNode({
+    config,
+    connections,
+    processTags: {},
+    log: createLog('/dev/null'),
+  });
+  if (node === undefined) return { proxyCommand: undefined, close: async () => {} };
+  const ask = async () => (await node.isUp()) || undefined;
+  if ((await poll(ask, { intervalMs: 50, timeoutMs: JOIN_TIMEOUT_SECONDS * 1000 })) === undefined) {
+    await node.stop();
     throw new CommandError(`This host could not join the tailnet within ${JOIN_TIMEOUT_SECONDS} s`);
   }
-  return { proxyCommand: place.proxyCommand, close: place.stop };
+  return { proxyCommand: node.proxyCommand, close: node.stop };
 }

@@ -17,7 +17,7 @@ import { openConnections } from '../../connections/rehearsal.ts';
 import { createDatabase, createPool } from '../../database/connect.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
-import { findWay } from './route.ts';
+import { findRoute } from './route.ts';
 
 /**
  * A shell on an agent's server, or one command there, over the tailnet. It needs what the service itself has, its database and its passphrase: keys of
@@ -32,18 +32,18 @@ export async function ssh(
   if (connections.machines === 'simulated')
     throw new CommandError('Machines are simulated here: there is nothing to log in to');
   const { agent, keys } = await readAgent(agentId, connections);
-  const way = await findWay(config, connections);
+  const route = await findRoute(config, connections);
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-ssh-'));
   try {
     const knownHostsFile = join(folder, 'known_hosts');
     writeFileSync(knownHostsFile, knownHosts(agent.tailnet_ip!, keys, agent.status), { mode: 0o600 });
-    const { proxyCommand } = way;
+    const { proxyCommand } = route;
     const args = sshArguments({ address: agent.tailnet_ip!, knownHostsFile, proxyCommand, command });
     const environment = { ...config.childEnvironment, ...(terminal && { TERM: terminal }) };
     return await runSsh(args, keys.sshPrivateKey, environment);
   } finally {
     rmSync(folder, { recursive: true });
-    await way.close();
+    await route.close();
   }
 }
 
@@ -70,7 +70,8 @@ async function readAgent(
     if (agent.status === 'stopped')
       throw new CommandError(`Agent ${agentId} is stopped: npm run agents -- start ${agentId}`);
     const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
-    await audit(database, { actor: 'operator', action: 'agent.ssh', agentId });
+    const entry = { actor: 'operator', action: 'agent.ssh', agentId };
+    await database.transaction().execute((trx) => audit(trx, entry));
     return { agent, keys };
   } finally {
     await pool.end();

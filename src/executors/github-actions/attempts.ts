@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
+import type { Transaction } from '../../database/connect.ts';
 import { ConflictError, NotFoundError } from '../../errors.ts';
 import { beginOperation, type OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -34,7 +34,11 @@ const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
  * The operation that a message is about, locked with its agent.
  * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another attempt.
  */
-export async function lockFor(trx: Database, callbackSecret: Secret, sender: Sender): Promise<OperationRow> {
+export async function lockFor(
+  trx: Transaction,
+  callbackSecret: Secret,
+  sender: Sender,
+): Promise<OperationRow> {
   if (!UUID.test(sender.jobId)) throw new NotFoundError('There is no such job');
   const { operation } = await lockOperation(trx, sender.jobId);
   if (operation.executor !== 'github-actions')
@@ -57,7 +61,7 @@ const isOther = (given: string | undefined, known: string | null) =>
  * @throws ConflictError where the attempt is over, or the agent's state does not allow it to begin.
  */
 export async function ensureBegun(
-  trx: Database,
+  trx: Transaction,
   row: OperationRow,
   sender: Sender,
   { mayBeginAnew }: { mayBeginAnew: boolean },
@@ -76,7 +80,7 @@ function refuseLate(row: OperationRow, { token, workflowRunId }: Sender, mayBegi
   if (!mayBegin) throw new ConflictError(`Attempt ${row.attempt} of job ${row.operation_id} is over`);
 }
 
-async function noteRun(trx: Database, row: OperationRow, runId: string): Promise<OperationRow> {
+async function noteRun(trx: Transaction, row: OperationRow, runId: string): Promise<OperationRow> {
   if (row.workflow_run_id !== null) return row;
   return trx
     .updateTable('operations')
@@ -87,7 +91,7 @@ async function noteRun(trx: Database, row: OperationRow, runId: string): Promise
 }
 
 async function begin(
-  trx: Database,
+  trx: Transaction,
   row: OperationRow,
   { workflowRunId }: Sender,
   attempt: number,
@@ -124,7 +128,7 @@ async function begin(
 }
 
 /** One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look. */
-async function refuseOutOfTurn(trx: Database, row: OperationRow): Promise<void> {
+async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {
   const before = await trx
     .selectFrom('operations')
     .select(['operation_id', 'kind'])
@@ -144,7 +148,7 @@ async function refuseOutOfTurn(trx: Database, row: OperationRow): Promise<void> 
 const leaseEnd = sql<Date>`now() + make_interval(secs => ${RUNNER_SILENT_SECONDS})`;
 
 /** A sign of life of the active attempt. */
-export async function beat(trx: Database, row: OperationRow): Promise<void> {
+export async function beat(trx: Transaction, row: OperationRow): Promise<void> {
   await trx
     .updateTable('operations')
     .set({ last_heartbeat_at: sql`now()`, lease_until: leaseEnd, updated_at: sql`now()` })

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { addressSchema, serverIdSchema } from '../../agents/outputs.ts';
+import { addressSchema, serverIdSchema } from '../../../stacks/outputs.ts';
 import { cutText } from '../../database/storable.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from '../../operations/lengths.ts';

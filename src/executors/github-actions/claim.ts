@@ -10,7 +10,7 @@ export interface ClaimDeps {
   database: Database;
   callbackSecret: Secret;
   /** The way into Pulumi's state. */
-  openFence(): Promise<Fence>;
+  getFence(): Promise<Fence>;
   /** Of Pulumi's state: the attempt's login is derived from both, here and on the runner. */
   pulumi: { url: Secret; passphrase: Secret };
 }
@@ -63,8 +63,8 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
 }
 
 /** @returns whether the attempt has got a login of its own. */
-async function letIn({ openFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
-  const fence = await openFence();
+async function letIn({ getFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
+  const fence = await getFence();
   const attempt = { agentId: row.agent_id, operationId: row.operation_id, attempt: row.attempt };
   const password = fence.isHard
     ? attemptPassword(pulumi.passphrase, attemptRole(pulumi.url, attempt))

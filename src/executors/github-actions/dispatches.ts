@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
 import { LostError } from '../../errors.ts';
 import { nextDue, type OperationRow } from '../../operations/claims.ts';
@@ -61,7 +61,7 @@ export async function takeDispatch(
 }
 
 /** Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer wanted. */
-async function giveUp(trx: Database, queue: Queue, row: OperationRow): Promise<Taken> {
+async function giveUp(trx: Transaction, queue: Queue, row: OperationRow): Promise<Taken> {
   const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
   const minutes = Math.round((Date.now() - row.dispatched_at!.getTime()) / 60_000);
   const reason = `No runner has begun attempt ${row.attempt}${run}, dispatched ${minutes} minutes ago`;
@@ -128,7 +128,7 @@ export interface Refusal {
   leastSeconds: number;
 }
 
-async function refuse(trx: Database, row: OperationRow, { leastSeconds, ...why }: Refusal): Promise<void> {
+async function refuse(trx: Transaction, row: OperationRow, { leastSeconds, ...why }: Refusal): Promise<void> {
   const reason = cutText(why.reason, LONGEST_ERROR);
   const seconds = Math.max(BACKOFF_SECONDS[row.dispatch_failures] ?? LONGEST_BACKOFF_SECONDS, leastSeconds);
   await trx
@@ -153,7 +153,7 @@ async function refuse(trx: Database, row: OperationRow, { leastSeconds, ...why }
   ]);
 }
 
-function tell(trx: Database, row: OperationRow, line: string): Promise<void> {
+function tell(trx: Transaction, row: OperationRow, line: string): Promise<void> {
   return appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'log', data: { line, stream: 'service' } },
   ]);

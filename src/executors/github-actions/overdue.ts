@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
-import { CancelledError, ConflictError, LostError, RetryableError } from '../../errors.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
+import { CancelledError, ConflictError, LostError, RetryableError, reportedError } from '../../errors.ts';
 import type { WorkflowRun } from '../../github/github.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -8,7 +8,7 @@ import { lockOperation } from '../../operations/requests.ts';
 import { settleLocked, succeedLocked } from '../../operations/settle.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { standingOf } from './attempts.ts';
-import { errorOf, resultOf } from './result.ts';
+import { resultOf } from './result.ts';
 
 /** Two beats and a half. */
 const SILENT_SECONDS = 150;
@@ -89,7 +89,7 @@ export async function settleEndedRun(
 }
 
 async function settleByRecord(
-  trx: Database,
+  trx: Transaction,
   { queue, retrySeconds }: { queue: Queue; retrySeconds?: number | undefined },
   row: OperationRow,
   ended: Error,
@@ -99,7 +99,7 @@ async function settleByRecord(
     settleLocked(trx, queue, row, { error, step }, retrySeconds);
   if (row.cancel_requested) await fail(new CancelledError('Cancelled'));
   else if (result === undefined) await fail(ended);
-  else if (result.status === 'failed') await fail(errorOf(result), result.step);
+  else if (result.status === 'failed') await fail(reportedError(result), result.step);
   else {
     try {
       await succeedLocked(trx, row, result.effect);
@@ -124,7 +124,7 @@ export async function settleCancelled(database: Database, queue: Queue): Promise
   }
 }
 
-async function settleOneCancelled(trx: Database, queue: Queue): Promise<OperationRow | undefined> {
+async function settleOneCancelled(trx: Transaction, queue: Queue): Promise<OperationRow | undefined> {
   const row = await trx
     .selectFrom('operations as o')
     .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')

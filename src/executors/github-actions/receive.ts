@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
-import { type Database, violatedConstraint } from '../../database/connect.ts';
+import { type Database, type Transaction, violatedConstraint } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
-import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
+import { CancelledError, ConflictError, RetryableError, reportedError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { reportedEffect } from '../../operations/effects.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -14,13 +14,13 @@ import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, lockFor, type Sender, standingOf } from './attempts.ts';
 import type { Callback, Report } from './callback.ts';
-import { errorOf, resultOf } from './result.ts';
+import { resultOf } from './result.ts';
 
 export interface ReceiveDeps {
   database: Database;
   queue: Queue;
   callbackSecret: Secret;
-  openFence(): Promise<Fence>;
+  getFence(): Promise<Fence>;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
 }
@@ -80,12 +80,12 @@ async function take(
 }
 
 /** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
-async function leave({ openFence }: ReceiveDeps, row: OperationRow): Promise<void> {
-  const fence = await openFence();
+async function leave({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+  const fence = await getFence();
   await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
 }
 
-async function takeHeartbeat(trx: Database, row: OperationRow, sender: Sender): Promise<Received> {
+async function takeHeartbeat(trx: Transaction, row: OperationRow, sender: Sender): Promise<Received> {
   // The loop that beats may outlive the report of the end by a moment.
   if (standingOf(row) === 'over') return { changed: false, operation: row };
   const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: false });
@@ -94,7 +94,7 @@ async function takeHeartbeat(trx: Database, row: OperationRow, sender: Sender): 
 }
 
 async function takeStep(
-  trx: Database,
+  trx: Transaction,
   row: OperationRow,
   sender: Sender,
   step: string | undefined,
@@ -105,7 +105,7 @@ async function takeStep(
   return { changed: isNews || begun !== row, operation: begun };
 }
 
-async function recordStep(trx: Database, row: OperationRow, step: string): Promise<void> {
+async function recordStep(trx: Transaction, row: OperationRow, step: string): Promise<void> {
   await trx.updateTable('operations').set({ step }).where('operation_id', '=', row.operation_id).execute();
   if (row.kind === 'provision' && (AGENT_STEPS as readonly string[]).includes(step))
     await setAgentStep(trx, row.agent_id, step as AgentStep);
@@ -118,7 +118,7 @@ function isRepeat(row: OperationRow, report: Report): boolean {
   return standingOf(row) !== 'open' && row.report !== null && isDeepStrictEqual(row.report, plain(report));
 }
 
-async function keepReport(trx: Database, row: OperationRow, report: Report): Promise<void> {
+async function keepReport(trx: Transaction, row: OperationRow, report: Report): Promise<void> {
   await trx
     .updateTable('operations')
     .set({ report: jsonText(report), last_heartbeat_at: sql`now()` })
@@ -130,7 +130,7 @@ async function keepReport(trx: Database, row: OperationRow, report: Report): Pro
 const plain = (report: Report): unknown => JSON.parse(jsonText(report));
 
 async function succeed(
-  trx: Database,
+  trx: Transaction,
   { queue, retrySeconds }: ReceiveDeps,
   row: OperationRow,
   report: Extract<Report, { kind: 'running' }>,
@@ -150,7 +150,7 @@ async function succeed(
 }
 
 async function fail(
-  trx: Database,
+  trx: Transaction,
   { queue, retrySeconds }: ReceiveDeps,
   row: OperationRow,
   report: Extract<Report, { kind: 'failed' }>,
@@ -160,7 +160,7 @@ async function fail(
   const error =
     recorded === undefined
       ? new RetryableError(report.error ?? 'The runner reported a failure and no reason')
-      : errorOf(recorded);
+      : reportedError(recorded);
   const step = report.failedStep ?? recorded?.step ?? row.step ?? 'queued';
   await settleLocked(trx, queue, row, { error, step }, retrySeconds);
 }

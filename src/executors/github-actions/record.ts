@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { getAgent, recordInputs } from '../../agents/store.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
@@ -10,7 +10,7 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
-import { agentInputsSchema, refuseForeignInputs } from './inputs.ts';
+import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema } from './result.ts';
 
 const MAX_LINES = 500;
@@ -33,7 +33,7 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
   z.object({
     kind: z.literal('inputs'),
-    inputs: agentInputsSchema,
+    inputs: reportedInputsSchema,
     sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
   }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
@@ -103,7 +103,7 @@ function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: Runne
     );
 }
 
-async function write(trx: Database, row: OperationRow, record: RunnerRecord): Promise<void> {
+async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
       const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));

@@ -1,13 +1,6 @@
 import { z } from 'zod';
 import { cutText } from '../../database/storable.ts';
-import {
-  CancelledError,
-  errorMessage,
-  LostError,
-  PermanentError,
-  RateLimitedError,
-  RetryableError,
-} from '../../errors.ts';
+import { type ReportedError, reportError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { effectSchema } from '../../operations/effects.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from '../../operations/lengths.ts';
@@ -39,28 +32,8 @@ export function resultOf(row: OperationRow): AttemptResult | undefined {
   );
 }
 
-const ERRORS = { PermanentError, LostError, CancelledError, RateLimitedError };
-
-/** The recorded failure as the error that it was. */
-export function errorOf({ name, message, seconds }: Described): Error {
-  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
-  const Known = Object.hasOwn(ERRORS, name) ? ERRORS[name as keyof typeof ERRORS] : RetryableError;
-  return new Known(message);
-}
-
-interface Described {
-  name: string;
-  message: string;
-  seconds?: number | undefined;
-}
-
-/** How a runner tells its failure; our names are kept, whatever class of a vendor's error it is. */
-export function describeFailure(error: unknown): Described {
-  const message = cutText(errorMessage(error), LONGEST_ERROR);
-  const known = Object.entries(ERRORS).find(([, Known]) => error instanceof Known);
-  return {
-    name: known?.[0] ?? 'RetryableError',
-    message,
-    ...(error instanceof RateLimitedError && { seconds: error.seconds }),
-  };
+/** How a runner tells its failure. */
+export function describeFailure(error: unknown): ReportedError {
+  const reported = reportError(error);
+  return { ...reported, message: cutText(reported.message, LONGEST_ERROR) };
 }

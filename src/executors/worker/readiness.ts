@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { OPERATION_KINDS, type OperationKind } from '../../operations/states.ts';
 
@@ -58,7 +58,7 @@ async function tellKind(database: Database, kind: OperationKind, reason: string)
 const AGAIN_MINUTES = 10;
 
 async function toldLately(
-  trx: Database,
+  trx: Transaction,
   operations: readonly { operation_id: string }[],
   reason: string,
 ): Promise<Set<string>> {

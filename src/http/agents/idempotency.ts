@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Database } from '../../database/connect.ts';
+import type { Transaction } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { getOperation } from '../../operations/requests.ts';
 import { HttpError } from '../problem.ts';
@@ -16,7 +16,7 @@ export const idempotencyKeySchema = z
  * once. @throws HttpError 422 where the key was used for another body.
  */
 export async function once(
-  trx: Database,
+  trx: Transaction,
   { key, request }: { key: string | undefined; request: Record<string, unknown> },
   run: () => Promise<OperationRow>,
 ): Promise<OperationRow> {

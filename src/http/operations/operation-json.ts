@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXECUTORS } from '../../config/executor-name.ts';
 import { OPERATION_KINDS, OPERATION_STATUSES } from '../../operations/states.ts';
 
 export const operationParams = z.object({ operationId: z.guid() });
@@ -14,7 +15,7 @@ export const operationJson = z
     step: z.string().nullable(),
     attempt: z.int().meta({ description: 'Counts tries; 0 before the first' }),
     retryCount: z.int().meta({ description: 'Counts tries that failed' }),
-    executor: z.enum(['local', 'github-actions']),
+    executor: z.enum(EXECUTORS),
     stripeEventId: z.string().nullable(),
     workflowRunId: z.string().nullable(),
     error: z.string().nullable(),

@@ -1,11 +1,11 @@
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import { type Outcome, recordStripeEvent } from '../../billing/record.ts';
-import { parseStripeEvent, type StripeEvent } from '../../billing/stripe-event.ts';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { parseStripeEvent, type StripeEvent } from '../../stripe/event.ts';
+import { verifyStripeSignature } from '../../stripe/signature.ts';
 import type { HttpDeps } from '../deps.ts';
 import { refusalOf } from '../problem.ts';
-import { verifyStripeSignature } from './stripe-signature.ts';
 
 /** Several times the largest event that Stripe sends. */
 const LIMIT = '512kb';

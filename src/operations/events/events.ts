@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
 
 /** What is told about an operation while it runs, in order, and kept for those who come later. */
@@ -24,7 +24,7 @@ export const EVENTS_CHANNEL = 'operation_events';
  * (it has just updated or selected it for update), which makes the numbers gapless and their order the order of commits.
  */
 export async function appendEvents(
-  trx: Database,
+  trx: Transaction,
   operationId: string,
   attempt: number,
   events: OperationEvent[],

@@ -1,9 +1,9 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
 import { plainDiagnostic } from '../diagnostics.ts';
-import type { Progress } from './messages.ts';
+import type { Progress, ResourceProgress } from './messages.ts';
 
-/** What an engine event has to tell a person: nothing about resources that stay as they are. */
-export function progressOf(event: EngineEvent): Progress[] {
+/** What of an engine event concerns a person: nothing about unchanged resources. */
+export function toProgress(event: EngineEvent): Progress[] {
   if (event.resourcePreEvent !== undefined) return resource('begins', event.resourcePreEvent.metadata);
   if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
@@ -16,13 +16,15 @@ export function progressOf(event: EngineEvent): Progress[] {
   return [];
 }
 
-/** What a cloud or a server made a plugin say; a person reads the beginning of it. */
+/** A plugin's message may contain whatever a cloud or a server said; its beginning is enough for a person. */
 const LONGEST_MESSAGE = 20_000;
 
-/** Where in Node's and Pulumi's code an error arose says nothing to whoever reads an operation's log. */
+/** Stack traces of Node and Pulumi mean nothing to readers of an operation's log. */
 const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
 
-/** Never `debug`, which the types do not have and the engine sends: its messages hold secrets in plain text. */
+/**
+ * Never `debug`, which the engine sends though its types lack it: those messages hold secrets in plain text.
+ */
 const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
 
 interface Metadata {
@@ -39,8 +41,15 @@ function resource(phase: 'begins' | 'done' | 'failed', { op, urn, type }: Metada
     type.startsWith('pulumi:providers:')
   )
     return [];
-  return [{ kind: 'resource', phase, operation: op, type, name: urn.split('::').at(-1) ?? urn }];
+  const part = PARTS[type];
+  const name = urn.split('::').at(-1) ?? urn;
+  return [{ kind: 'resource', phase, operation: op, ...(part && { part }), type, name }];
 }
+
+const PARTS: Record<string, ResourceProgress['part']> = {
+  'hcloud:index/server:Server': 'server',
+  'command:local:Command': 'configuration',
+};
 
 const VERBS: Record<string, string> = {
   create: 'creating',
@@ -48,14 +57,14 @@ const VERBS: Record<string, string> = {
   update: 'updating',
   delete: 'deleting',
   replace: 'replacing',
-  'create-replacement': 'creating anew',
+  'create-replacement': 'recreating',
   'delete-replaced': 'deleting the old',
-  refresh: 'looking at',
+  refresh: 'reading',
 };
 
-/** For the operation's log: a line, and below it what more a message has. */
+/** A line for the operation's log; further lines of a message are indented below it. */
 export function logLine(progress: Progress): string {
-  // A message may quote a machine: none of its lines stands where ours begin.
+  // A message may quote a machine, which must not be able to forge our lines.
   if (progress.kind === 'diagnostic')
     return `${progress.severity}: ${progress.message.replaceAll('\n', '\n  ')}`;
   const what = `${progress.name} (${progress.type.split(':').at(-1)})`;

@@ -1,62 +1,74 @@
-import { RunnerProcess, type RunOptions } from './engine-process.ts';
+import { EngineProcess, type RunOptions } from './engine-process.ts';
 import type { StackResult, StackTask } from './messages.ts';
-import type { RunnerSettings } from './run-stack.ts';
+import type { EngineSettings } from './run-stack.ts';
 
-export interface RunnerPool {
-  /** Runs a task in a runner that is free, or a new one. @throws one of our errors */
+export interface EnginePool {
+  /** Runs a task in an idle process, or in a new one. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
-  /** Ends all runners and what they started. */
+  /** Ends all processes and what they started. */
   stop(): Promise<void>;
 }
 
-/**
- * Runner processes, reused: starting one costs more than half a second of processor time. There are as many as runs
- * at once, and `idle` of them stay for the next run. One that has seen a failed run is ended with all that it started.
- */
-export function createRunnerPool(options: {
-  settings: RunnerSettings;
+export interface EnginePoolOptions {
+  settings: EngineSettings;
   environment: Record<string, string>;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
-}): RunnerPool {
-  const start = () => new RunnerProcess(options.settings, options.environment, options.marks);
-  const all = new Set<RunnerProcess>();
-  const idle: RunnerProcess[] = [];
-  let stopped = false;
+}
 
-  const take = (): RunnerProcess => {
-    for (let runner = idle.pop(); runner !== undefined; runner = idle.pop()) {
-      if (runner.isAlive) return runner;
-      void end(runner);
+/**
+ * Reuses engine processes: starting one costs more than half a second of processor time. There is one for
+ * each concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all
+ * that it started.
+ */
+export function createEnginePool(options: EnginePoolOptions): EnginePool {
+  return new Pool(options);
+}
+
+class Pool implements EnginePool {
+  readonly #options: EnginePoolOptions;
+  readonly #all = new Set<EngineProcess>();
+  readonly #idle: EngineProcess[] = [];
+  #stopped = false;
+
+  constructor(options: EnginePoolOptions) {
+    this.#options = options;
+    // The first run should not wait for the SDK to load.
+    this.#idle.push(this.#take());
+  }
+
+  async run(task: StackTask, options: RunOptions): Promise<StackResult> {
+    if (this.#stopped) throw new Error('The engine is stopping');
+    const engine = this.#take();
+    try {
+      const result = await engine.run(task, options);
+      if (this.#idle.length < this.#options.idle && !this.#stopped) this.#idle.push(engine);
+      else await this.#end(engine);
+      return result;
+    } catch (error) {
+      await this.#end(engine);
+      throw error;
     }
-    const runner = start();
-    all.add(runner);
-    return runner;
-  };
-  const end = async (runner: RunnerProcess) => {
-    await runner.end();
-    all.delete(runner);
-  };
+  }
 
-  // The first run should not wait for the SDK to load.
-  idle.push(take());
-  return {
-    run: async (task, runOptions) => {
-      if (stopped) throw new Error('The runners are stopping');
-      const runner = take();
-      try {
-        const result = await runner.run(task, runOptions);
-        if (idle.length < options.idle && !stopped) idle.push(runner);
-        else await end(runner);
-        return result;
-      } catch (error) {
-        await end(runner);
-        throw error;
-      }
-    },
-    stop: async () => {
-      stopped = true;
-      await Promise.all([...all].map(end));
-    },
-  };
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#all].map((engine) => this.#end(engine)));
+  }
+
+  #take(): EngineProcess {
+    for (let engine = this.#idle.pop(); engine !== undefined; engine = this.#idle.pop()) {
+      if (engine.isAlive) return engine;
+      void this.#end(engine);
+    }
+    const { settings, environment, processTags } = this.#options;
+    const made = new EngineProcess(settings, environment, processTags);
+    this.#all.add(made);
+    return made;
+  }
+
+  async #end(engine: EngineProcess): Promise<void> {
+    await engine.end();
+    this.#all.delete(engine);
+  }
 }

@@ -1,19 +1,19 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LOOK_MS = 300;
+const INTERVAL_MS = 300;
 const CHUNK_BYTES = 64 * 1024;
 const LONGEST_LINE = 4_000;
 
 /**
- * Tells each line that ansible/callbacks/progress.py writes to its file, as it is written. A file of its own: in the log a machine could
- * forge these lines, and bury them.
- * @returns ends it, after what has been written by then is told.
+ * Passes on each line that ansible/callbacks/progress.py writes to its file, as it is written. It is a
+ * separate file, since a machine could forge or bury these lines in the log.
+ * @returns stops it, after the lines written by then are passed on.
  */
 export function followProgress(path: string, tell: (line: string) => void): () => Promise<void> {
   const stopped = new AbortController();
   const following = follow(path, tell, stopped.signal);
-  // A log that cannot be read hides progress, no more.
+  // An unreadable file costs the progress and nothing else.
   const done = following.catch(() => {});
   return () => {
     stopped.abort();
@@ -29,14 +29,14 @@ async function follow(path: string, tell: (line: string) => void, stopped: Abort
       file ??= await open(path).catch(() => undefined);
       if (file !== undefined) await readRest(file, lines);
       if (last) return;
-      await sleep(LOOK_MS, undefined, { signal: stopped }).catch(() => {});
+      await sleep(INTERVAL_MS, undefined, { signal: stopped }).catch(() => {});
     }
   } finally {
     await file?.close();
   }
 }
 
-/** A piece at a time, however much has come. */
+/** Reads what is there in chunks. */
 async function readRest(file: FileHandle, take: (text: string) => void): Promise<void> {
   const buffer = Buffer.alloc(CHUNK_BYTES);
   const decoder = new TextDecoder();
@@ -47,7 +47,7 @@ async function readRest(file: FileHandle, take: (text: string) => void): Promise
   }
 }
 
-/** Tells the whole lines of pieces of text. One that is longer than any line for people is none, and is not held. */
+/** Splits chunks of text into lines; overlong ones are dropped and not buffered. */
 function createLines(tell: (line: string) => void): (text: string) => void {
   let held = '';
   let tooLong = false;

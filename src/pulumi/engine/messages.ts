@@ -1,38 +1,53 @@
 import type { StackProgram } from '../../../stacks/program.ts';
 
 /** One run of the Pulumi engine on one stack. */
-export interface StackTask {
-  /** `renew-key`: an `up` of the tailnet key alone. */
-  verb: 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
+export type StackTask = StackWork & {
   stackName: string;
-  program: StackProgram;
-  /** Whether the stack may not be there yet, so that it has to be made first. */
-  mayBeNew: boolean;
-  /** Credentials, the backend, what the configuration script reads: reaches the CLI, the plugins and their children. */
+  /**
+   * Credentials, backend, and what the configuration script reads: for the CLI, the plugins and their
+   * children.
+   */
   environment: Record<string, string>;
-}
+};
 
-/** What a run tells while it goes on. */
-export type Progress =
-  | { kind: 'resource'; phase: 'begins' | 'done' | 'failed'; operation: string; type: string; name: string }
-  | { kind: 'diagnostic'; severity: string; message: string };
+/** What the run does; only what creates something needs the stack's program. */
+export type StackWork =
+  /** `mayBeNew`: the stack may not exist yet and is created first. */
+  | { verb: 'up'; program: StackProgram; mayBeNew: boolean }
+  /** An `up` of the tailnet key alone. */
+  | { verb: 'renew-key'; program: StackProgram }
+  | { verb: 'refresh' | 'destroy' | 'unlock' };
+
+/** What a run reports while it goes on. */
+export type Progress = ResourceProgress | { kind: 'diagnostic'; severity: string; message: string };
+
+export interface ResourceProgress {
+  kind: 'resource';
+  phase: 'begins' | 'done' | 'failed';
+  operation: string;
+  /** The agent's part that it is, if an operation's steps depend on it. */
+  part?: 'server' | 'configuration';
+  /** As Pulumi names it. */
+  type: string;
+  name: string;
+}
 
 export interface StackResult {
   outputs: Record<string, unknown>;
-  /** What a server that is about to be installed anew is to be told; it holds secrets. Of `renew-key` only. */
+  /** The user data for a reinstallation; it holds secrets. Of `renew-key` only. */
   userData?: string;
-  /** Resources by what was done to them, e.g. `{create: 4, same: 1}`. */
+  /** Number of resources by operation, e.g. `{create: 4, same: 1}`. */
   changes: Record<string, number>;
-  /** Child processes of the Pulumi CLI that the run took. */
+  /** How many processes of the Pulumi CLI the run started. */
   processes: number;
 }
 
-export type ToRunner =
+export type ToEngine =
   | { type: 'run'; task: StackTask; leaseUntil: number }
   | { type: 'lease'; leaseUntil: number }
   | { type: 'cancel' };
 
-export type FromRunner =
+export type FromEngine =
   | { type: 'ready' }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }

@@ -4,21 +4,21 @@ import { dirname, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
-import { createProgram } from '../../../stacks/program.ts';
+import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
-import { progressOf } from './engine-events.ts';
+import { toProgress } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 
-export interface RunnerSettings {
+export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
-  /** Module that serves the providers inside this process, a `ProviderModule`; unset: the CLI finds plugins by itself. */
+  /** A `ProviderModule` that serves the providers in this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
-  /** Where each run has a work folder of its own; unset: the system's temporary folder. */
+  /** Where each run gets its own work folder; unset: the system's temporary folder. */
   workDir?: string;
 }
 
-/** What sandbox/providers/host.ts offers: providers inside this process. */
+/** What sandbox/providers/host.ts exports: providers in this process. */
 export interface ProviderModule {
   startProviderHost(options: {
     environment: Record<string, string>;
@@ -32,20 +32,22 @@ export interface ProviderHost {
   stop(): Promise<void>;
 }
 
-export interface Runner {
+/** The Pulumi SDK, ready to run tasks one after another. */
+export interface PulumiSdk {
   run(task: StackTask, tell: (progress: Progress) => void, signal: AbortSignal): Promise<StackResult>;
 }
 
 const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
 
 /**
- * The lean way to use the Automation API: one CLI process per run (two where the stack is new). The program's own process
- * gives the outputs, so `stack output` and `stack history` are not asked; the stack is named on every call, so it is not selected.
+ * Uses the Automation API with one CLI process per run (two for a new stack). The outputs come from the
+ * program, which runs in this process, so `stack output` and `stack history` are not called. Every call names
+ * the stack, so none is selected.
  */
-export async function createRunner(
-  settings: RunnerSettings,
+export async function openSdk(
+  settings: EngineSettings,
   providers: ProviderModule | undefined,
-): Promise<Runner> {
+): Promise<PulumiSdk> {
   const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
   const command = await PulumiCommand.get(root === undefined ? {} : { root });
   return {
@@ -74,8 +76,8 @@ export async function createRunner(
 }
 
 /**
- * The providers are there for one task: their ports close with it, and its credentials are forgotten. The CLI's own ports tell no
- * callers apart, so its word is not enough to run any command but the one in the stack's program.
+ * The providers live for one task: their ports and credentials go with it. The CLI's ports do not
+ * authenticate callers, so no command runs but the one in the stack's program.
  */
 export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>) => ({
   environment,
@@ -95,7 +97,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const workspace = await LocalWorkspace.create({
     workDir: context.workDir,
     pulumiCommand: context.command,
-    program: capturingProgram(task, captured),
+    program: 'program' in task ? capturingProgram(task, captured) : nothing,
     projectSettings: PROJECT,
     envVars: {
       ...task.environment,
@@ -107,16 +109,16 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const stack = await openStack(task, workspace);
   const options = {
     signal: context.signal,
-    onEvent: (event: Parameters<typeof progressOf>[0]) => {
+    onEvent: (event: Parameters<typeof toProgress>[0]) => {
       Object.assign(changes, event.summaryEvent?.resourceChanges);
-      for (const progress of progressOf(event)) if (!isRepeated(progress)) context.tell(progress);
+      for (const progress of toProgress(event)) if (!isRepeated(progress)) context.tell(progress);
     },
   };
   await runVerb(task, stack, options);
   return { ...captured, changes, processes: context.command.count() };
 }
 
-/** The official plugins say every error twice, in two frames. */
+/** The official plugins report every error twice, in two frames. */
 function createRepetitionCheck(): (progress: Progress) => boolean {
   const errors = new Set<string>();
   return (progress) => {
@@ -129,9 +131,15 @@ function createRepetitionCheck(): (progress: Progress) => boolean {
 
 type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 
-/** The program of the stack, which also hands its resolved outputs to us: it runs in this very process. */
-function capturingProgram(task: StackTask, captured: Captured): () => Promise<Record<string, unknown>> {
-  // It holds secrets: it leaves this process only where it is what was asked for.
+/** The SDK needs a program for every stack; refresh, destroy and unlock do not run it. */
+const nothing = async () => ({});
+
+/** The stack's program, which runs in this process and also captures its resolved outputs. */
+function capturingProgram(
+  task: Extract<StackTask, { program: StackProgram }>,
+  captured: Captured,
+): () => Promise<Record<string, unknown>> {
+  // It holds secrets, so it leaves this process only where the task asks for it.
   const tellUserData = (userData: string) => {
     captured.userData = userData;
   };
@@ -146,9 +154,9 @@ function capturingProgram(task: StackTask, captured: Captured): () => Promise<Re
 }
 
 async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<Stack> {
-  // Every call names the stack; selecting it would cost a process and change nothing.
+  // Every call names the stack; selecting it would only cost a process.
   workspace.selectStack = async () => {};
-  if (task.mayBeNew) {
+  if (task.verb === 'up' && task.mayBeNew) {
     try {
       return lean(await Stack.create(task.stackName, workspace));
     } catch (error) {
@@ -158,14 +166,14 @@ async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<St
   return lean(await Stack.select(task.stackName, workspace));
 }
 
-/** Without the processes that the SDK starts after each run to read what we already have. */
+/** Skips the processes that the SDK starts after each run to read what we already have. */
 function lean(stack: Stack): Stack {
   stack.outputs = async () => ({});
   stack.info = async () => undefined;
   return stack;
 }
 
-type RunOptions = { signal: AbortSignal; onEvent: (event: Parameters<typeof progressOf>[0]) => void };
+type RunOptions = { signal: AbortSignal; onEvent: (event: Parameters<typeof toProgress>[0]) => void };
 
 async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Promise<void> {
   switch (task.verb) {
@@ -180,7 +188,7 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
       return;
     case 'destroy':
       try {
-        // A server that is already gone would fail the delete; a refresh first finds that out.
+        // Deleting a server that is already gone fails, so refresh first.
         await stack.destroy({ ...options, refresh: true });
       } catch (error) {
         if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
@@ -196,14 +204,14 @@ const keyUrn = (stackName: string) =>
   `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
 
 type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
-/** The SDK hides `run` from its types, though every workspace calls it. */
+/** The SDK's types hide `run`, though every workspace calls it. */
 type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
 /**
- * The same command, counting the processes it starts. A destroy takes the emptied stack away in the same process. A new stack is not
- * selected: the CLI would note that in its home folder, a file for each temporary work folder, with the backend's address and the
- * password in it.
+ * The same command, which also counts its processes. A destroy removes the emptied stack in the same process.
+ * A new stack is not selected: for each temporary work folder the CLI would leave a file in its home folder
+ * that holds the backend's address and password.
  */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;
@@ -215,7 +223,7 @@ function countingCommand(command: PulumiCommand): CountingCommand {
 }
 
 function extraOptions([verb, subverb]: string[]): string[] {
-  // Plugins are served by this process or were installed beforehand: looking for them before each run is for nothing.
+  // Plugins are served by this process or already installed, so the CLI need not look for them.
   if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
   if (verb === 'up' || verb === 'refresh') return ['--skip-plugin-pre-install'];
   return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];

@@ -8,11 +8,11 @@ import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { StateStore } from '../state-store.ts';
 import { logLine } from './engine-events.ts';
-import type { RunnerPool } from './engine-pool.ts';
+import type { EnginePool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
-import type { Progress, StackResult, StackTask } from './messages.ts';
+import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
-/** What the engine needs to know of the attempt for which it works. */
+/** What the engine needs to know of its attempt. */
 export interface EngineAttempt {
   operation: { operation_id: string; attempt: number };
   signal: AbortSignal;
@@ -21,7 +21,7 @@ export interface EngineAttempt {
   log(line: string): void;
 }
 
-/** The keys that the configuration run is given. */
+/** The keys for the configuration run. */
 export interface ConfigureKeys {
   sshPrivateKey: string;
   hostPublicKey: string;
@@ -37,20 +37,23 @@ export interface StackEngine {
     options: { mayBeNew: boolean; keys?: ConfigureKeys; onProgress?: (progress: Progress) => void },
   ): Promise<StackResult>;
   /**
-   * Makes the tailnet key of the inputs' generation and touches nothing else of a stack that is there.
-   * @returns what the server is to be told when it is installed anew.
+   * Makes the tailnet key of the inputs' generation and touches nothing else of an existing stack.
+   * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
-  /** Compares the state with the clouds; pending creates of a killed run are cleared. @throws StackNotFoundError */
-  refresh(attempt: EngineAttempt, program: StackProgram): Promise<StackResult>;
-  /** Deletes the stack's resources, then the stack itself. A stack that is not there is fine. */
-  destroy(attempt: EngineAttempt, program: StackProgram): Promise<StackResult>;
-  /** Takes away the lock that a dead process left. */
-  unlock(attempt: EngineAttempt, program: StackProgram): Promise<void>;
+  /**
+   * Updates the state from the clouds and clears pending creates of a killed run.
+   * @throws StackNotFoundError
+   */
+  refresh(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
+  /** Deletes the stack's resources, then the stack itself. A missing stack is fine. */
+  destroy(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
+  /** Removes the lock that a dead process left. */
+  unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
 }
 
 export interface StackEngineSettings {
-  pool: RunnerPool;
+  pool: EnginePool;
   state: StateStore;
   /** Backend, passphrase, credentials, PATH. */
   environment: Record<string, string>;
@@ -58,98 +61,101 @@ export interface StackEngineSettings {
     /** The script that the stack's command resource runs. */
     path: string;
     connection: 'ssh' | 'simulated';
-    /** OpenSSH's `ProxyCommand`, through the controller's place on the tailnet. */
+    /** OpenSSH's `ProxyCommand`, through the controller's node on the tailnet. */
     proxyCommand?: string | undefined;
     ansibleBin: string | undefined;
     timeoutSeconds: number;
-    /** Folder for the log of each run, a file an attempt. */
+    /** Folder for the log files, one per attempt. */
     logDir: string;
-    /** What says what an agent is (src/config/software.ts). */
+    /** The agent's own software (src/config/software.ts). */
     software: Record<string, string>;
   };
 }
 
-/** Carries attempts out on this machine, through the Automation API. */
+/** Runs stacks on this machine, through the Automation API. */
 export function createStackEngine(settings: StackEngineSettings): StackEngine {
-  mkdirSync(settings.configure.logDir, { recursive: true, mode: 0o700 });
-  const runTask = async (attempt: EngineAttempt, task: TaskOfRun) => {
-    const { environment, onProgress, ...rest } = task;
-    const name = stackName(task.program);
-    const result = await settings.pool.run(
-      {
-        stackName: name,
-        mayBeNew: false,
-        environment: {
-          ...settings.environment,
-          PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
-          ...environment,
-        },
-        ...rest,
-      },
-      {
-        signal: attempt.signal,
-        lease: attempt.lease,
-        onProgress: (progress) => {
-          attempt.log(logLine(progress));
-          onProgress?.(progress);
-        },
-      },
-    );
-    // A longer history than wanted is no reason to fail what has succeeded; the next run prunes it.
-    await settings.state.prune(name).catch(() => {});
-    return result;
-  };
+  const { configure, state } = settings;
+  mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
+  const run = createRun(settings);
   return {
     up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
-      const progressFile = `${logFile(settings.configure, attempt)}.progress`;
+      const progressFile = `${logFile(configure, attempt)}.progress`;
       const environment = {
-        ...configureEnvironment(settings.configure, attempt, keys),
+        ...configureEnvironment(configure, attempt, keys),
         AGENT_PROGRESS_FILE: progressFile,
       };
-      const made = mayBeNew && (await makeAgentStack(settings.state, program));
+      const made = mayBeNew && (await makeAgentStack(state, program));
       const stopFollowing = followProgress(progressFile, attempt.log);
       try {
-        return await runTask(attempt, {
-          verb: 'up',
-          program,
-          mayBeNew: mayBeNew && !made,
-          environment,
-          onProgress,
-        });
+        const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
+        return await run(attempt, toStackName(program), work, { environment, onProgress });
       } finally {
         await stopFollowing();
         await rm(progressFile, { force: true }).catch(() => {});
       }
     },
     renewKey: async (attempt, program) => {
-      const { userData } = await runTask(attempt, { verb: 'renew-key', program });
+      const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
       if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
       return new Secret(userData);
     },
-    refresh: (attempt, program) => runTask(attempt, { verb: 'refresh', program }),
-    destroy: (attempt, program) => runTask(attempt, { verb: 'destroy', program }),
-    unlock: async (attempt, program) => void (await runTask(attempt, { verb: 'unlock', program })),
+    refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
+    destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
+    unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
   };
 }
 
-/** An agent's stack begins as its foundation's does, without a process for `stack init`. */
+/** Runs a task in the pool, with what all tasks of an attempt share. */
+function createRun(settings: StackEngineSettings) {
+  return async (
+    attempt: EngineAttempt,
+    stackName: string,
+    work: StackWork,
+    { environment, onProgress }: RunExtras = {},
+  ) => {
+    const task: StackTask = {
+      ...work,
+      stackName,
+      environment: {
+        ...settings.environment,
+        PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
+        ...environment,
+      },
+    };
+    const result = await settings.pool.run(task, {
+      signal: attempt.signal,
+      lease: attempt.lease,
+      onProgress: (progress) => {
+        attempt.log(logLine(progress));
+        onProgress?.(progress);
+      },
+    });
+    // A history that is too long must not fail a run that has succeeded; the next run prunes it.
+    await settings.state.prune(stackName).catch(() => {});
+    return result;
+  };
+}
+
+/** Creates an agent's stack with its foundation's salt, without a process for `stack init`. */
 async function makeAgentStack(state: StateStore, program: StackProgram): Promise<boolean> {
   if (program.stack !== 'agent') return false;
-  return state.makeEmpty(stackName(program), foundationName(program.inputs.project));
+  return state.makeEmpty(toStackName(program), foundationName(program.inputs.project));
 }
 
-type TaskOfRun = Pick<StackTask, 'verb' | 'program'> &
-  Partial<Pick<StackTask, 'mayBeNew' | 'environment'>> & {
-    onProgress?: ((progress: Progress) => void) | undefined;
-  };
+interface RunExtras {
+  environment?: Record<string, string>;
+  onProgress?: ((progress: Progress) => void) | undefined;
+}
 
-export function stackName(program: StackProgram): string {
+function toStackName(program: StackProgram): string {
   return program.stack === 'agent'
     ? agentName(program.inputs.agentId)
     : foundationName(program.inputs.project);
 }
 
-/** What the configuration script reads (ansible/configure): by environment, so that no secret is an argument or in the state. */
+/**
+ * What ansible/configure reads. It is in the environment, so that no secret is an argument or in the state.
+ */
 export function configureEnvironment(
   configure: StackEngineSettings['configure'],
   attempt: { operation: { operation_id: string; attempt: number } },
@@ -174,7 +180,7 @@ function logFile(
   return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
-/** The server shows its first host key until the first run has replaced it, so both are known. */
+/** The server shows its first host key until the first run replaces it, so both are known. */
 function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
   return {
     AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,

@@ -1,13 +1,12 @@
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import { HttpError, RefusedError } from '../../http-client/request.ts';
 import type { OperationKind } from '../../operations/states.ts';
-import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
+import { findPlugins, type PluginLocations } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
-import { readStripeAccount } from '../../stripe/account.ts';
-import type { TailnetPlace } from '../../tailnet/node.ts';
+import { AccountHiddenError, readStripeAccount } from '../../stripe/account.ts';
+import type { TailnetNode } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
-import type { TailscaleClient } from '../../tailscale/tailscale.ts';
+import { type TailscaleClient, UnknownTailnetError } from '../../tailscale/tailscale.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
 import { MisconfiguredError, type Probe } from './probe.ts';
 
@@ -50,7 +49,7 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
       try {
         await tailscale.listKeys();
       } catch (error) {
-        if (!(error instanceof HttpError && [400, 404].includes(error.status))) throw error;
+        if (!(error instanceof UnknownTailnetError)) throw error;
         throw new MisconfiguredError(
           error.message,
           'Set TAILSCALE_TAILNET to the tailnet’s name, or leave it out.',
@@ -66,32 +65,32 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
 
 const JOIN_CURE =
   'On the host’s own tailscaled: tailscale up --advertise-tags=tag:controller. Otherwise the log says why this worker cannot join ' +
-  '(tailnet.place): the OAuth client needs tag:controller.';
+  '(tailnet.join_failed): the OAuth client needs tag:controller.';
 const INSTALL_CURE =
   'Install tailscale and tailscaled here, or let the host join with tailscale up --advertise-tags=tag:controller; then start the service again.';
 
-/** `place`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
-export function tailnetProbe(place: Pick<TailnetPlace, 'isUp'> | undefined): Probe {
+/** `node`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
+export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe {
   return {
     name: 'tailnet',
     blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
     cure: JOIN_CURE,
     // One of our own joins in the background.
-    settles: place !== undefined,
+    settles: node !== undefined,
     look: async () => {
-      if (place === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
-      if (place === undefined)
+      if (node === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
+      if (node === undefined)
         throw new MisconfiguredError(
-          'this worker has no place on the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
+          'this worker cannot reach the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
           INSTALL_CURE,
         );
-      if (await place.isUp()) return 'this worker is on the tailnet';
+      if (await node.isUp()) return 'this worker is on the tailnet';
       throw new MisconfiguredError('this worker is not on the tailnet now', JOIN_CURE);
     },
   };
 }
 
-export function pluginsProbe(places: PluginPlaces): Probe {
+export function pluginsProbe(places: PluginLocations): Probe {
   return {
     name: 'plugins',
     blocks: everything,
@@ -118,8 +117,7 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
       try {
         return `the key belongs to ${await readStripeAccount(stripe)}`;
       } catch (error) {
-        // A restricted key need not be allowed to read the account.
-        if (!(error instanceof RefusedError && error.status === 403)) throw error;
+        if (!(error instanceof AccountHiddenError)) throw error;
         return 'the key is accepted; it may not say whose it is';
       }
     },

@@ -10,13 +10,13 @@ import type { DeviceFinding } from './findings.ts';
 
 export type Adoption = Extract<DeviceFinding, { action: 'adopt' }>;
 
-/** A name and, once in a while, an access token. */
+/** Setting a name, and sometimes getting an access token. */
 export const CALLS_PER_ADOPTION = 3;
 
 /**
- * Records which device an agent has that was made before devices were recorded, and gives it the agent's name
- * for good. A kill between the two leaves a device with its name, and the next sweep does both again.
- * @returns whether it was still to be done.
+ * Records the device of an agent from before devices were recorded, and gives it the agent's name. If the
+ * process is killed between the two, the next sweep does both again.
+ * @returns whether it was still necessary.
  */
 export async function adoptDevice(
   { database, tailscale }: { database: Database; tailscale: TailscaleClient },

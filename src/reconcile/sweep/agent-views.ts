@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
+import { LIVE_STATUSES } from '../../agents/states.ts';
 import type { Database } from '../../database/connect.ts';
 import type { AgentView } from './findings.ts';
 
-/** Names under which servers were to join the tailnet, with their agents: those of them that are asked for. */
+/** The agents of those of these names that are join names. */
 export async function readJoinNames(
   database: Database,
   names: readonly string[],
@@ -14,14 +15,15 @@ export async function readJoinNames(
   return new Map(rows.map(({ name, agentId }) => [name, agentId]));
 }
 
+/** What the lists named. */
 export interface Seen {
   agentIds: readonly string[];
   serverIds: readonly string[];
-  /** On the tailnet. */
+  /** Tailnet addresses. */
   addresses: readonly string[];
 }
 
-/** The agents with these ids, servers or addresses, and all whose server or device may be missed. */
+/** The agents with these ids, servers or addresses, and all live ones, whose server may be missing. */
 export async function readAgentViews(
   database: Database,
   { agentIds, serverIds, addresses }: Seen,
@@ -29,7 +31,7 @@ export async function readAgentViews(
   const { rows } = await sql<AgentView>`
     ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
       or a.tailnet_ip = any(${[...addresses]}::text[])
-      or a.status in ('running', 'stopping', 'stopped', 'suspended')`.execute(database);
+      or a.status = any(${[...LIVE_STATUSES]}::text[])`.execute(database);
   return rows;
 }
 
@@ -38,7 +40,7 @@ export async function readAgentView(database: Database, agentId: string): Promis
   return rows[0];
 }
 
-/** No cast that one odd row could make fail for all of them. */
+/** Guarded, so that one odd row cannot fail the query for all. */
 const KEY_GENERATION = sql`
   case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
 

@@ -3,21 +3,21 @@ import type { CallWatch } from '../../http-client/exchange.ts';
 /** How many API calls a sweep may make, and how many it has made. */
 export interface Budget {
   readonly used: number;
-  /** Calls that may still be made. */
+  /** Calls that remain. */
   readonly left: number;
-  /** Counts the calls of the clients that it is handed to. */
+  /** These count the calls of their clients. */
   readonly hetzner: CallWatch;
   readonly tailscale: CallWatch;
 }
 
-/** A call that would have been one too many: it was not made. */
+/** The budget is spent, so a call was not made. */
 export class BudgetSpentError extends Error {
   override name = 'BudgetSpentError';
 }
 
 /**
- * At most `maxCalls` in all, and at Hetzner never more than half of what its quota had left whenever it said so: the other half
- * is for the operations that somebody waits for.
+ * At most `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half
+ * is for operations, which people wait for.
  */
 export function createBudget(maxCalls: number): Budget {
   let used = 0;

@@ -1,16 +1,15 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import type { AgentStatus } from '../../agents/states.ts';
+import { isLive } from '../../agents/states.ts';
 import { explainDevice, isDeviceFinding } from './devices.ts';
 import type { AgentView, CloudView, Finding, Verdict } from './findings.ts';
-import { ownName, type Resource } from './resources.ts';
+import { type Resource, toName } from './resources.ts';
 import { isIncomplete } from './servers.ts';
 
-const LIVE: readonly AgentStatus[] = ['running', 'stopping', 'stopped', 'suspended'];
 const KEEP: Verdict = { action: 'keep' };
 
 /**
- * What does not fit together between the clouds and the rows, devices having been given to their agents.
- * Nothing is said of what fits.
+ * Finds what does not match between the clouds and the rows, after devices have been attributed to their
+ * agents.
  */
 export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding[] {
   const byId = new Map(agents.map((agent) => [agent.agentId, agent]));
@@ -43,34 +42,34 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 }
 
 /**
- * What is to be done about one resource. `ownListed`: the live agent's own resource of this kind was seen too, so that this one is
- * known to be superfluous.
+ * Decides what to do about one resource. `ownListed`: the live agent's own resource of this kind was listed
+ * too, so this one is superfluous.
  */
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
-  // The service gives each its agent's name, which is unique in a project: another one only carries a label,
-  // as anybody could have put it there.
+  // The service names each after its agent, and names are unique in a project. Another name means that only
+  // the label is ours, and anybody can set a label.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };
   if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
   if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
-  if (!LIVE.includes(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
+  if (!isLive(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
-/** A live agent has another one of this kind. */
+/** The live agent has another resource of this kind. */
 function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
   if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
-  // Labels can be copied by anybody; the operation's id says that this service made it for this agent.
+  // Anybody can copy labels; the operation's id proves that this service made it for this agent.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && resource.operationId !== agent.operationId) return { action: 'report', reason: 'not-ours' };
   if (agent.lastBuildFailed || !ownListed) return { action: 'report', reason: 'own-unclear' };
   return { action: 'remove', reason: 'earlier-attempt' };
 }
 
-/** Whether it is what the live agent's row names. */
+/** Whether it is the resource that the live agent's row names. */
 export function isOwn(resource: Resource, agent: AgentView): boolean {
   switch (resource.kind) {
     case 'server':
@@ -90,7 +89,7 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {
     const agent = byId.get(resource.agentId ?? '');
-    if (agent === undefined || !LIVE.includes(agent.status) || !isOwn(resource, agent)) continue;
+    if (agent === undefined || !isLive(agent.status) || !isOwn(resource, agent)) continue;
     found.resources.add(resource);
     found.kinds.add(ownKey(resource.kind, agent.agentId));
   }
@@ -99,25 +98,27 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
 
 const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${agentId}`;
 
-/** Live agents whose server the list should have held. It is a suspicion: a list read page by page can miss one. */
+/**
+ * Live agents whose server is missing from the list. Only a suspicion: a list read page by page can miss one.
+ */
 function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
   if (serverRange === null) return [];
   const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));
   return agents.flatMap((agent): Finding[] => {
     const { agentId, serverId, status, unfinished } = agent;
-    if (serverId === null || unfinished || !LIVE.includes(status) || seen.has(serverId)) return [];
+    if (serverId === null || unfinished || !isLive(status) || seen.has(serverId)) return [];
     const listed = Number(serverId) > serverRange.after && Number(serverId) <= serverRange.upTo;
     return listed ? [{ action: 'report', reason: 'server-gone', agentId, serverId }] : [];
   });
 }
 
-/** A finding in a sentence. */
+/** A sentence about a finding. */
 export function explain(finding: Finding): string {
   if (finding.reason === 'server-incomplete')
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
   if (finding.reason === 'server-gone')
     return `Server ${finding.serverId} of agent ${finding.agentId} is no longer at Hetzner`;
-  const name = ownName(finding.resource);
+  const name = toName(finding.resource);
   if (isDeviceFinding(finding)) return explainDevice(finding, name);
   const agent = `agent ${finding.resource.agentId}`;
   switch (finding.reason) {
@@ -128,7 +129,7 @@ export function explain(finding: Finding): string {
     case 'earlier-attempt':
       return `${name} is left from an earlier attempt on ${agent}`;
     case 'unknown-agent':
-      return `${name} carries our mark, but nobody knows ${finding.resource.agentId === null ? 'whose it is' : agent}`;
+      return `${name} carries our labels, but its owner${finding.resource.agentId === null ? '' : `, ${agent},`} is unknown`;
     case 'nothing-under-way':
       return `${name} belongs to ${agent}, which waits for an operation that does not exist`;
     case 'not-ours':

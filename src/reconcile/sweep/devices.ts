@@ -2,17 +2,16 @@ import { agentName } from '../../../stacks/inputs.ts';
 import type { AgentView, DeviceFinding, DeviceResource, Finding } from './findings.ts';
 import type { Resource } from './resources.ts';
 
-/** Devices with the agent that each belongs to, and what a person should read about them. */
+/** Devices with their agents, and findings about them. */
 export interface Attributed {
   resources: Resource[];
   findings: DeviceFinding[];
 }
 
 /**
- * Says whose the devices are: by the recorded id; by the recorded address where no id has been recorded; and
- * what no row names, by the name under which it joined, which nobody but its own server has known. What a
- * device calls itself besides is only reported.
- * `joinNames`: agents by the names under which servers were to join.
+ * Attributes devices to agents: by the recorded id; by the recorded address where no id is recorded; else by
+ * the name under which the device joined, which only the agent's own server knew. Any other hostname is only
+ * reported. `joinNames`: agents by join name.
  */
 export function attributeDevices(
   resources: readonly Resource[],
@@ -30,8 +29,7 @@ export function attributeDevices(
     const sharers = resource.addresses.flatMap((address) => byAddress.get(address) ?? []);
     const [first] = sharers;
     const joinedFor = joinNames.get(resource.hostname);
-    // An address can be given to another device once its own is deleted: one that joined for somebody else is
-    // that.
+    // The address of a deleted device can be reassigned: then its new device has joined for another agent.
     const isAt = first?.nodeId === null && (joinedFor === undefined || joinedFor === first.agentId);
     const recorded = byNodeId.get(resource.id) ?? (sharers.length === 1 && isAt ? first : undefined);
     const agentId = recorded?.agentId ?? joinedFor ?? null;
@@ -64,7 +62,7 @@ function findingsOn(
   return findings;
 }
 
-/** A finding in a sentence. */
+/** A sentence about a finding. */
 export function explainDevice(finding: DeviceFinding, name: string): string {
   const { agentId, resource } = finding;
   switch (finding.reason) {

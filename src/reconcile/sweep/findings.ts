@@ -1,29 +1,34 @@
 import type { AgentStatus } from '../../agents/states.ts';
 import type { Resource } from './resources.ts';
 
-/** What the rows say of an agent, as far as the comparison asks. */
+/** What the comparison needs of an agent's rows. */
 export interface AgentView {
   agentId: string;
   status: AgentStatus;
   serverId: string | null;
   tailnetIp: string | null;
-  /** The recorded id of its device; null where none has been recorded. */
+  /** The recorded id of its device, if any. */
   nodeId: string | null;
-  /** The provision that made its resources, and the generation of its tailnet key; null before the first one. */
+  /**
+   * The provision that made its resources, and the generation of its tailnet key; null before the first one.
+   */
   operationId: string | null;
   keyGeneration: number | null;
-  /** The shared firewall that its server is to be under; null before the first provision. */
+  /** The shared firewall of its server; null before the first provision. */
   firewallId: number | null;
   /** An operation on it is queued or active. */
   unfinished: boolean;
-  /** The last provision or rebuild did not succeed: what the row names may not be what is in use. */
+  /** The last provision or rebuild failed, so the row may not name what is in use. */
   lastBuildFailed: boolean;
 }
 
-/** What the clouds' lists said. */
+/** What the clouds' lists contained. */
 export interface CloudView {
   resources: Resource[];
-  /** Every server with an id above `after`, up to and including `upTo`, is among the resources; null: none was listed. */
+  /**
+   * All servers with ids above `after` and up to `upTo` are among the resources; null: servers were not
+   * listed.
+   */
   serverRange: { after: number; upTo: number } | null;
 }
 
@@ -37,9 +42,9 @@ export type Verdict =
 
 export type DeviceResource = Extract<Resource, { kind: 'device' }>;
 
-/** What is to be said, or done, about devices whose agent is known. */
+/** Findings about devices whose agent is known. */
 export type DeviceFinding =
-  /** Its agent was made before devices were recorded by their ids. */
+  /** Its agent is from before devices were recorded. */
   | { action: 'adopt'; reason: 'unrecorded'; agentId: string; resource: DeviceResource }
   | { action: 'report'; reason: 'renamed'; agentId: string; resource: DeviceResource }
   | {

@@ -2,26 +2,26 @@ import { audit } from '../../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain } from './compare.ts';
 import type { Finding } from './findings.ts';
+import type { SweptHetzner } from './inventory.ts';
 import { mendServer } from './servers.ts';
 
 export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
 
 /**
- * A live agent's server was not on the list. It is asked for by its id, and if it is not there, the agent is unhealthy, with the reason: what is to
- * become of it is a person's decision, since what was on the disk is lost.
- * @returns what a person should read; undefined where the list was read while it changed, or an operation has begun since.
+ * Handles a live agent whose server was not listed. If Hetzner does not have the server, the agent becomes
+ * unhealthy: a person has to decide what happens to it, since its disk is lost.
+ * @returns a finding for a person; undefined where the list was outdated, or an operation has begun.
  */
 export async function reportGone(
-  { hetzner, database }: { hetzner: HetznerInventory; database: Database },
+  { hetzner, database }: { hetzner: SweptHetzner; database: Database },
   finding: GoneServer,
 ): Promise<string | undefined> {
   const { agentId, serverId } = finding;
   const server = await hetzner.getServer(serverId);
-  // Without our labels no list shows it; it is the agent's all the same.
+  // It exists and has only lost the labels by which it is listed.
   if (server !== undefined)
     return mendServer({ hetzner, database }, finding).catch(
       (error) =>

@@ -1,73 +1,73 @@
-import type { SweepPlace } from '../../database/tables.ts';
-import { CALLS_PER_SERVER_REMOVAL, type HetznerInventory, type Page } from '../../hetzner/inventory.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../hetzner/hetzner.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import type { Budget } from './budget.ts';
 import type { CloudView } from './findings.ts';
-import {
-  deviceResource,
-  type Resource,
-  serverResource,
-  sshKeyResource,
-  tailnetKeyResource,
-} from './resources.ts';
+import { type Resource, toDevice, toServer, toSshKey, toTailnetKey } from './resources.ts';
+
+export type SweptHetzner = Pick<
+  HetznerClient,
+  | 'serverPage'
+  | 'sshKeyPage'
+  | 'getServer'
+  | 'deleteServer'
+  | 'deleteSshKey'
+  | 'setServerLabels'
+  | 'applyFirewall'
+>;
 
 export interface SweptClouds {
-  hetzner: HetznerInventory;
+  hetzner: SweptHetzner;
   tailscale: TailscaleClient;
 }
 
-/** Where a listing goes on that its budget had cut short. */
-export type Place = SweepPlace;
-
 export interface Inventory {
   cloud: CloudView;
-  /** Null: the lists were read to their ends. */
-  next: Place | null;
+  /** Where the next sweep continues; null: all lists are complete. */
+  next: SweepCursor | null;
 }
 
-export const START: Place = { list: 'servers', page: 1, afterServerId: 0 };
+export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
 
-/** A server, an SSH key, a tailnet key, a device, and an access token for the tailnet. */
+/** Removals of a server, an SSH key, a tailnet key and a device, and an access token for the tailnet. */
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
 
-const OURS = { 'managed-by': 'agents' };
-
 /**
- * Reads the lists of what carries this service's mark, from `start` on, in pages of 50, as far as the budget goes: a quarter of it,
- * enough for one agent at least, is left for what has to be done about the findings.
+ * Lists what carries this service's labels, from `start` on, in pages of 50, as far as the budget goes. A
+ * quarter of the budget, at least enough for one agent, is left to act on the findings.
  */
 export async function takeInventory(
   { hetzner, tailscale }: SweptClouds,
   budget: Budget,
-  { start, signal }: { start: Place; signal: AbortSignal },
+  { start, signal }: { start: SweepCursor; signal: AbortSignal },
 ): Promise<Inventory> {
   const tailnet = await listTailnet(tailscale);
   const pages = { budget, signal };
-  let place: Place | null = start;
+  let cursor: SweepCursor | null = start;
   let servers: Listed | undefined;
-  if (place.list === 'servers') {
-    servers = await readPages(pages, place.page, async (page) =>
-      mapPage(await hetzner.serverPage(OURS, page), serverResource),
+  if (cursor.list === 'servers') {
+    servers = await readPages(pages, cursor.page, async (page) =>
+      mapPage(await hetzner.serverPage(page), toServer),
     );
-    place =
+    cursor =
       servers.nextPage === null
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
-        : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, place) };
+        : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
   }
   let sshKeys: Listed | undefined;
-  if (place.list === 'ssh-keys') {
-    sshKeys = await readPages(pages, place.page, async (page) =>
-      mapPage(await hetzner.sshKeyPage(OURS, page), sshKeyResource),
+  if (cursor.list === 'ssh-keys') {
+    sshKeys = await readPages(pages, cursor.page, async (page) =>
+      mapPage(await hetzner.sshKeyPage(page), toSshKey),
     );
-    place = sshKeys.nextPage === null ? null : { ...place, page: sshKeys.nextPage };
+    cursor = sshKeys.nextPage === null ? null : { ...cursor, page: sshKeys.nextPage };
   }
   const resources = [...(servers?.items ?? []), ...(sshKeys?.items ?? []), ...tailnet];
-  return { cloud: { resources, serverRange: rangeOf(servers, start) }, next: place };
+  return { cloud: { resources, serverRange: listedRange(servers, start) }, next: cursor };
 }
 
 async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
-  const keys = (await tailscale.listKeys()).map(tailnetKeyResource);
-  const devices = (await tailscale.listDevices()).map(deviceResource);
+  const keys = (await tailscale.listKeys()).map(toTailnetKey);
+  const devices = (await tailscale.listDevices()).map(toDevice);
   return [...keys, ...devices].filter((resource) => resource !== undefined);
 }
 
@@ -96,11 +96,11 @@ function mapPage<T>(page: Page<T>, toResource: (item: T) => Resource): Page<Reso
   return { items: page.items.map(toResource), nextPage: page.nextPage };
 }
 
-function highestId(servers: Listed, place: Place): number {
-  return servers.items.reduce((highest, { id }) => Math.max(highest, Number(id)), place.afterServerId);
+function highestId(servers: Listed, cursor: SweepCursor): number {
+  return servers.items.reduce((highest, { id }) => Math.max(highest, Number(id)), cursor.afterServerId);
 }
 
-function rangeOf(servers: Listed | undefined, start: Place): CloudView['serverRange'] {
+function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView['serverRange'] {
   if (servers === undefined) return null;
   return {
     after: start.afterServerId,
@@ -108,7 +108,7 @@ function rangeOf(servers: Listed | undefined, start: Place): CloudView['serverRa
   };
 }
 
-/** The same place after `removed` resources have gone from the pages before it: what follows has moved up. */
-export function movedUp(place: Place, removed: number): Place {
-  return { ...place, page: Math.max(1, place.page - Math.ceil(removed / 50)) };
+/** The cursor after `removed` resources before it are gone, so that the rest has moved up. */
+export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
+  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
 }

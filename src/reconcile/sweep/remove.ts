@@ -1,8 +1,8 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/inventory.ts';
+import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
 import { judge } from './compare.ts';
@@ -12,11 +12,11 @@ import { REMOVAL_ORDER, type Resource } from './resources.ts';
 
 export type Removal = Extract<Finding, { action: 'remove' }>;
 
-/** What has become of a removal; those that nothing is said of were not necessary any more. */
+/** What became of removals; those that are in no list were no longer necessary. */
 export interface Outcomes {
   removed: Removal[];
   failed: { removal: Removal; error: string }[];
-  /** Not begun: the budget did not reach. */
+  /** Not begun, since the budget was spent. */
   postponed: Removal[];
 }
 
@@ -26,18 +26,18 @@ interface RemoveDeps extends SweptClouds {
 }
 
 /**
- * Removes what is superfluous of one agent, in order, while its row is locked: whoever asks for an operation waits for that lock, and an
- * operation that was asked for before is seen under it. So nothing is taken from under an operation, and no operation begins on
- * something that is about to go.
+ * Removes an agent's superfluous resources in order, while its row is locked. Requests for operations wait
+ * for that lock, and earlier ones are seen under it, so no operation ever works with a resource that is being
+ * removed.
  */
-export async function removeOfAgent(
+export async function removeFromAgent(
   deps: RemoveDeps,
   agentId: string,
   removals: readonly Removal[],
 ): Promise<Outcomes> {
   return deps.database.transaction().execute(async (trx) => {
     await lockAgent(trx, agentId);
-    // A statement of its own, after the lock: it sees what was committed while we waited.
+    // A separate statement after the lock, so that it sees what was committed while we waited.
     const agent = await readAgentView(trx, agentId);
     const stillDue = removals.filter(({ resource }) => judge(resource, agent, true).action === 'remove');
     return removeInOrder(deps, trx, inOrder(stillDue));
@@ -46,7 +46,7 @@ export async function removeOfAgent(
 
 async function removeInOrder(
   deps: RemoveDeps,
-  trx: Database,
+  trx: Transaction,
   removals: readonly Removal[],
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { removed: [], failed: [], postponed: [] };
@@ -58,13 +58,13 @@ async function removeInOrder(
     try {
       await remove(deps, removal.resource);
     } catch (error) {
-      // What comes after waits for this one: a machine that still lives would come back with its key.
+      // The later ones depend on this one: a machine that still runs could rejoin with its key.
       const failure = { removal, error: errorMessage(error) };
-      await writeDown(trx, failure);
+      await record(trx, failure);
       outcomes.failed.push(failure);
       break;
     }
-    await writeDown(trx, { removal });
+    await record(trx, { removal });
     outcomes.removed.push(removal);
   }
   return outcomes;
@@ -76,16 +76,16 @@ function inOrder(removals: readonly Removal[]): Removal[] {
 }
 
 function callsFor({ kind }: Resource): number {
-  // A tailnet call may be preceded by one for an access token.
+  // A tailnet call may need another one for an access token.
   return kind === 'server' ? CALLS_PER_SERVER_REMOVAL : 2;
 }
 
 function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Promise<void> {
   switch (kind) {
     case 'server':
-      return hetzner.removeServer(id);
+      return hetzner.deleteServer(id, { wait: true });
     case 'ssh-key':
-      return hetzner.removeSshKey(id);
+      return hetzner.deleteSshKey(id);
     case 'tailnet-key':
       return tailscale.deleteKey(id);
     case 'device':
@@ -93,8 +93,8 @@ function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Pr
   }
 }
 
-/** A failure too: a delete that Hetzner has accepted may still be carried out. */
-function writeDown(trx: Database, { removal, error }: { removal: Removal; error?: string }): Promise<void> {
+/** Failures too: Hetzner may still carry out a delete that it has accepted. */
+function record(trx: Transaction, { removal, error }: { removal: Removal; error?: string }): Promise<void> {
   const { agentId, reason, resource } = removal;
   const { kind, id, name } = resource;
   return audit(trx, {

@@ -1,21 +1,22 @@
-import type { HetznerServer, LabelledResource } from '../../hetzner/hetzner.ts';
+import { readLabels } from '../../../stacks/labels.ts';
+import type { Server, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 
-/** Something at a cloud that carries this service's mark, with the agent that the mark names. */
+/** A resource at a cloud with this service's labels, and the agent that they name. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
-  | ServerMarks
+  | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
 
-interface ServerMarks {
+interface ServerResource {
   kind: 'server';
   operationId: string | null;
   deleting: boolean;
   /**
-   * The agent that its label names; `agentId` is that of the row that has recorded the server, where one has.
+   * The agent that its label names; `agentId` is that of the row with the server's id, if there is one.
    */
   labelledFor: string | null;
   firewallIds: number[];
@@ -23,42 +24,41 @@ interface ServerMarks {
 
 export type ResourceKind = Resource['kind'];
 
-/** Servers first: as long as a machine lives, it can use its keys and come back to the tailnet. */
+/** Servers first: a running machine can use its keys and rejoin the tailnet. */
 export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
 
-export function serverResource({ id, name, labels, status, public_net }: HetznerServer): Resource {
-  const { agentId, operationId } = marks(labels);
+export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
+  const { agentId, operationId } = readLabels(labels);
   return {
     kind: 'server',
-    id: String(id),
+    id,
     name,
     agentId,
     operationId,
     deleting: status === 'deleting',
     labelledFor: agentId,
-    firewallIds: public_net.firewalls.flatMap((firewall) => firewall.id ?? []),
+    firewallIds,
   };
 }
 
-export function sshKeyResource({ id, name, labels }: LabelledResource): Resource {
-  return { kind: 'ssh-key', id: String(id), name, ...marks(labels) };
+export function toSshKey({ id, name, labels }: SshKey): Resource {
+  return { kind: 'ssh-key', id, name, ...readLabels(labels) };
 }
 
-function marks(labels: Record<string, string>): { agentId: string | null; operationId: string | null } {
-  return { agentId: labels['agent-id'] || null, operationId: labels['operation-id'] || null };
-}
-
-/** A key that can still let a device in and is described as the stacks do it; undefined for any other: keys have no labels. */
-export function tailnetKeyResource({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
+/**
+ * A valid key with a description as the stacks write it, since keys have no labels; undefined for any other.
+ */
+export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
   const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
   if (agentId === undefined || invalid === true) return undefined;
   return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
 }
 
 /**
- * A device that joined with one of our keys; undefined for any other. Whose it is, its own words do not say.
+ * A device that joined with one of our keys; undefined for any other. Its hostname does not prove whose it
+ * is.
  */
-export function deviceResource(device: TailnetDevice): Resource | undefined {
+export function toDevice(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;
   const { nodeId: id, name, hostname, addresses } = device;
   return { kind: 'device', id, name, agentId: null, hostname, addresses };
@@ -71,7 +71,7 @@ const KIND_NAMES: Record<ResourceKind, string> = {
   device: 'Tailnet device',
 };
 
-/** What a person calls it: `Server agent-7 (4711)`. */
-export function ownName({ kind, name, id }: Resource): string {
+/** For people: `Server agent-7 (4711)`. */
+export function toName({ kind, name, id }: Resource): string {
   return `${KIND_NAMES[kind]} ${name} (${id})`;
 }

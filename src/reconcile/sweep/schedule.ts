@@ -7,19 +7,19 @@ import type { SweepReport } from './sweeps.ts';
 import { sweptWithin } from './sweeps.ts';
 
 export interface Sweeping {
-  /** Ends a sweep under way; returns when it has ended. */
+  /** Aborts a running sweep, and returns when it has ended. */
   stop(): Promise<void>;
 }
 
 const INTERVAL_SECONDS = 600;
 
-/** Sweeps now and then, every ten minutes or so: of all workers of an installation one at a time, and the next when it is time. */
+/** Sweeps about every ten minutes; of an installation's workers, one at a time. */
 export function startSweeping(deps: SweepDeps, intervalSeconds = INTERVAL_SECONDS): Sweeping {
   const stopping = new AbortController();
   let timer: NodeJS.Timeout;
   let running = sweepSafely(deps, stopping.signal, 0);
   const later = () => {
-    // Not all workers at the same moment.
+    // Jitter, so that the workers do not all try at once.
     const seconds = intervalSeconds * (0.9 + Math.random() * 0.2);
     timer = setTimeout(() => {
       running = sweepSafely(deps, stopping.signal, intervalSeconds * 0.8).finally(later);
@@ -44,8 +44,8 @@ async function sweepSafely(deps: SweepDeps, signal: AbortSignal, pauseSeconds: n
 }
 
 /**
- * One sweep, unless another worker is at one, or has begun one less than `pauseSeconds` ago.
- * @returns undefined where there was no sweep.
+ * Sweeps, unless another worker is sweeping or has begun a sweep less than `pauseSeconds` ago.
+ * @returns undefined where it did not sweep.
  */
 export async function sweepAlone(
   deps: SweepDeps,

@@ -1,23 +1,22 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
-import type { HetznerInventory } from '../../hetzner/inventory.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
-import { missingMarks } from '../../runbooks/steps/server-marks.ts';
+import { missingAttributes } from '../../runbooks/steps/server-attributes.ts';
 import { readAgentView } from './agent-views.ts';
 import type { AgentView, Finding } from './findings.ts';
+import type { SweptHetzner } from './inventory.ts';
 import type { Resource } from './resources.ts';
 
-/** A live agent's own server that has lost its labels or its firewall. */
+/** A live agent's own server that lacks labels or its firewall. */
 export type Mend = Extract<Finding, { action: 'mend' }>;
 
-/** A look at the server, its labels, its firewall. */
+/** Reading the server, setting its labels, applying its firewall. */
 export const CALLS_PER_MEND = 3;
 
 /**
- * Gives each server to the agent whose row has recorded its id: anybody can change a label, so it counts only
- * where no row knows the server.
- * @returns the resources, each with its true agent.
+ * Attributes each server to the agent whose row has its id. Anybody can change a label, so labels count only
+ * for servers that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
   const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));
@@ -28,7 +27,7 @@ export function attributeServers(resources: readonly Resource[], agents: readonl
   );
 }
 
-/** Whether a live agent's own server, as the list shows it, lacks one of our labels or the shared firewall. */
+/** Whether a listed server of a live agent lacks one of our labels or the shared firewall. */
 export function isIncomplete(server: Extract<Resource, { kind: 'server' }>, agent: AgentView): boolean {
   const { agentId, operationId, firewallId } = agent;
   if (server.labelledFor !== agentId || (operationId !== null && server.operationId === null)) return true;
@@ -36,14 +35,14 @@ export function isIncomplete(server: Extract<Resource, { kind: 'server' }>, agen
 }
 
 interface MendDeps {
-  hetzner: HetznerInventory;
+  hetzner: SweptHetzner;
   database: Database;
 }
 
 /**
- * Puts back what a live agent's own server has lost, while its row is locked and nothing is under way for it.
- * @returns what a person should read; undefined where nothing is missing any more, or an operation has begun
- * since.
+ * Restores what a live agent's own server has lost, while its row is locked and no operation on it is queued
+ * or active.
+ * @returns a finding for a person; undefined where nothing is missing any more, or an operation has begun.
  */
 export async function mendServer(
   { hetzner, database }: MendDeps,
@@ -54,14 +53,15 @@ export async function mendServer(
     const agent = await readAgentView(trx, agentId);
     if (agent === undefined || agent.unfinished || row.server_id !== serverId) return undefined;
     const server = await hetzner.getServer(serverId);
-    const missing = server && missingMarks(server, row);
+    const missing = server && missingAttributes(server, row);
     if (missing === undefined) return undefined;
     const name = `Server ${server!.name} (${serverId}) of agent ${agentId}`;
     if (isAnothers(server!, row))
       return `${name} has the name and the labels of another agent: it is left alone, and its row may be wrong`;
     const { labels, firewallId } = missing;
-    if (labels !== undefined) await hetzner.setLabels(serverId, labels);
-    const isApplied = firewallId === undefined || (await hetzner.applyFirewall(firewallId, serverId));
+    if (labels !== undefined) await hetzner.setServerLabels(serverId, labels);
+    const isApplied =
+      firewallId === undefined || (await hetzner.applyFirewall(firewallId, serverId, { wait: false }));
     const mended = [
       ...(labels === undefined ? [] : ['its labels']),
       ...(firewallId === undefined || !isApplied ? [] : [`the firewall ${firewallId}`]),

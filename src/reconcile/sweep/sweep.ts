@@ -1,4 +1,5 @@
 import type { Database } from '../../database/connect.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
@@ -9,27 +10,27 @@ import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, reportGone } from './gone.ts';
-import { movedUp, type Place, START, type SweptClouds, takeInventory } from './inventory.ts';
-import { type Removal, removeOfAgent } from './remove.ts';
+import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { type Removal, removeFromAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
   database: Database;
-  /** Clients whose calls the watches count. */
+  /** Makes clients whose calls the watches count. */
   openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
   log: Log;
-  /** At most so many API calls a sweep. */
+  /** The most API calls of a sweep. */
   maxCalls?: number;
 }
 
 const MAX_CALLS = 400;
 
 /**
- * Compares what carries our mark at the clouds with the rows, by list calls: removes what belongs to no living agent, reports what it does not
- * understand, and touches nothing of an agent that something is under way for.
- * @throws what keeps it from going on; what it has done until then is written down.
+ * Compares the clouds' resources that have our labels with the rows, by list calls. Removes what belongs to
+ * no live agent, reports what is unclear, and touches nothing of an agent with an operation under way.
+ * @throws what ends it early; what it has done until then is recorded.
  */
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
   const before = await lastSweep(deps.database);
@@ -39,7 +40,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const known = new Set(before?.findings);
   const say: Say = (agentId, text) => {
     report.findings.push(text);
-    // What stays from sweep to sweep is logged once.
+    // A finding that persists over sweeps is logged once.
     if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
   };
   try {
@@ -55,14 +56,14 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   return report;
 }
 
-/** Tells a person what was found; `agentId` is null where nobody knows whose it is. */
+/** Reports a finding to people; `agentId` is null where the owner is unknown. */
 type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
   budget: Budget;
   report: SweepReport;
   say: Say;
-  start: Place;
+  start: SweepCursor;
   signal: AbortSignal;
 }
 
@@ -80,8 +81,11 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
     findings.filter((finding) => finding.action === 'report'),
   );
   if (next === null) return;
-  report.next = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
-  const shortened = `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: the next sweep goes on at page ${report.next.page} of the ${next.list}`;
+  const cursor = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
+  report.next = cursor;
+  const shortened =
+    `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: ` +
+    `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
 
@@ -112,7 +116,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
       postponed += ofAgent.length;
       continue;
     }
-    const outcomes = await removeOfAgent(deps, agentId, ofAgent);
+    const outcomes = await removeFromAgent(deps, agentId, ofAgent);
     for (const removal of outcomes.removed) {
       counts[removal.resource.kind] += 1;
       report.removed += 1;
@@ -128,8 +132,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
 }
 
 /**
- * Agents made before devices were recorded by their ids are moved over, a few a sweep where the budget is
- * short.
+ * Records the devices of agents from before devices were recorded; a few per sweep where the budget is short.
  */
 async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   for (const adoption of adoptions) {

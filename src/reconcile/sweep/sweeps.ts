@@ -1,33 +1,33 @@
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
+import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { jsonText } from '../../database/storable.ts';
-import type { Place } from './inventory.ts';
 
-/** What came of a sweep. */
+/** The result of a sweep. */
 export interface SweepReport {
   /** API calls. */
   calls: number;
-  /** What was compared, and how many of each kind were removed. */
+  /** How many resources were compared, and how many removed. */
   listed: number;
   removed: number;
-  /** Sentences for a person: what was removed, what could not be, what nobody knows. */
+  /** Sentences for people: what was removed, what could not be removed, what is unclear. */
   findings: string[];
-  /** Why it ended before its end; null where it did not. */
+  /** Why it is incomplete; null where it is complete. */
   note: string | null;
-  /** Where the next one goes on; null: at the beginning. */
-  next: Place | null;
+  /** Where the next one continues; null: at the beginning. */
+  next: SweepCursor | null;
 }
 
 export interface Sweep extends SweepReport {
   sweepId: number;
   startedAt: Date;
-  /** Null while it runs, and for good where its process died. */
+  /** Null while it runs, and forever if its process died. */
   finishedAt: Date | null;
 }
 
 const KEPT_DAYS = 7;
 
-/** Writes down that a sweep begins, and forgets old ones. @returns its id. */
+/** Records the start of a sweep, and deletes old ones. @returns its id. */
 export async function beginSweep(database: Database): Promise<number> {
   await database
     .deleteFrom('sweeps')
@@ -57,7 +57,7 @@ export async function finishSweep(database: Database, sweepId: number, report: S
     .execute();
 }
 
-/** The newest sweep, for people and for the next one. */
+/** The newest sweep. */
 export async function lastSweep(database: Database): Promise<Sweep | undefined> {
   const row = await database
     .selectFrom('sweeps')
@@ -70,7 +70,7 @@ export async function lastSweep(database: Database): Promise<Sweep | undefined> 
   return { sweepId: sweep_id, startedAt: started_at, finishedAt: finished_at, ...report };
 }
 
-/** Whether a sweep has begun within the last so many seconds. */
+/** Whether a sweep has begun within the last `seconds`. */
 export async function sweptWithin(database: Database, seconds: number): Promise<boolean> {
   const row = await database
     .selectFrom('sweeps')

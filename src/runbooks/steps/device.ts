@@ -1,23 +1,20 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import type { AgentOutputs, AgentRow, StackOutputs } from '../../agents/store.ts';
+import type { StackOutputs } from '../../../stacks/outputs.ts';
+import { AGENT_TAG, chooseAddress } from '../../../stacks/tailnet.ts';
+import type { AgentOutputs } from '../../agents/outputs.ts';
+import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Run } from '../../operations/attempt.ts';
 import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 
-/** By this tag the tailnet's policy knows an agent's device. Only an administrator can change it. */
-export const AGENT_TAG = 'tag:agent';
-
 export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.includes(AGENT_TAG) === true;
-
-/** The address that agents are reached by; a device has one of each family. */
-export const addressOf = ({ addresses }: TailnetDevice): string | undefined =>
-  addresses.find((address) => address.startsWith('100.')) ?? addresses[0];
 
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
- * The agent's device as the control server has it now: by the id that was recorded, or, for an agent made
- * before ids were, by its recorded address. Never by a name: a machine chooses its hostname itself.
+ * The agent's device as the control server has it now: by the recorded id, or by the recorded address of an
+ * agent from before ids were recorded. Never by name: a machine can claim any hostname, including another
+ * agent's.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
@@ -39,26 +36,26 @@ function deviceAt(devices: readonly TailnetDevice[], address: string): TailnetDe
   return devices.find((device) => isAgentDevice(device) && device.addresses.includes(address));
 }
 
-/** Where a live agent's device is now. */
+/** A live agent's device as it is now. */
 export interface PresentDevice {
   nodeId: string;
   tailnetIp: string;
   tailnetName: string;
 }
 
-/** The control server has no device for the agent that could be trusted to be its own. */
+/** The control server has no device that certainly is the agent's. */
 export class DeviceMissingError extends PermanentError {
   override name = 'DeviceMissingError';
 }
 
-/** @throws DeviceMissingError where the device was deleted, or its tag taken away. */
+/** @throws DeviceMissingError where the device was deleted, or has lost its tag. */
 export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
   if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
     throw new DeviceMissingError(
       "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
     );
   const device = await findDevice(tailscale, run.agent);
-  const tailnetIp = device === undefined ? undefined : addressOf(device);
+  const tailnetIp = device === undefined ? undefined : chooseAddress(device.addresses);
   if (device === undefined || tailnetIp === undefined)
     throw new DeviceMissingError('The server is no longer on the tailnet; a rebuild lets it in again');
   if (!isAgentDevice(device))
@@ -69,9 +66,9 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
 }
 
 /**
- * Which device the stack has just configured. The Ansible run has proven, by its host key, that the agent's
- * own server has this address, and the control server gives an address to one device; its id is what counts
- * from here on.
+ * Finds the device that the stack has just configured. The Ansible run has proven, by the host key, that the
+ * agent's own server has this address, and an address belongs to one device. From now on its id identifies
+ * it.
  */
 export async function identify(
   tailscale: TailscaleClient,
@@ -81,19 +78,19 @@ export async function identify(
   const device = deviceAt(await tailscale.listDevices(), outputs.tailnetIp);
   if (device === undefined)
     throw new RetryableError(`No agent's device has the address ${outputs.tailnetIp} any more`);
-  const tailnetName = await nameAndTell(tailscale, run, device);
+  const tailnetName = await giveNameAndLog(tailscale, run, device);
   return { ...outputs, tailnetName, tailnetNodeId: device.nodeId };
 }
 
-/** A device that has been recorded has had its name given, and keeps it whatever its machine calls itself. */
+/** A recorded device was given its name before and keeps it, whatever hostname its machine claims. */
 async function ensureName(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId, tailnet_node_id: recorded } = run.agent;
   const label = device.name.split('.')[0] ?? '';
   const isNamed = label === agentName(agentId) || label === longerName(agentId, device);
-  return recorded !== null && isNamed ? device.name : nameAndTell(tailscale, run, device);
+  return recorded !== null && isNamed ? device.name : giveNameAndLog(tailscale, run, device);
 }
 
-async function nameAndTell(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+async function giveNameAndLog(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId } = run.agent;
   const { name, isTaken } = await giveName(tailscale, agentId, device);
   if (isTaken)
@@ -104,8 +101,8 @@ async function nameAndTell(tailscale: TailscaleClient, run: Run, device: Tailnet
 type Nameable = Pick<TailnetDevice, 'nodeId' | 'name'>;
 
 /**
- * Gives a device the agent's name, which its machine cannot change afterwards; where a device that is not
- * ours has that name, a longer one.
+ * Gives a device the agent's name, which its machine cannot change; a longer name where a foreign device has
+ * that one.
  * @returns the full name, and whether the shorter one was taken
  */
 export async function giveName(

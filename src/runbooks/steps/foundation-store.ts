@@ -1,32 +1,35 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 
-/** An attempt that works on a foundation, or would. */
+/** An attempt that works on a foundation, or wants to. */
 export interface Holder {
   operationId: string;
   attempt: number;
 }
 
-/** What is known of the projects' foundations, and who works on one. */
+/** The projects' foundations, and which attempt works on each. */
 export interface FoundationStore {
-  /** The firewall's id, if these very inputs have been made. */
+  /** The firewall's id, if the foundation was made with exactly these inputs. */
   find(inputs: FoundationInputs): Promise<number | undefined>;
   /**
-   * Makes this attempt the one that works on the foundation, unless another that still holds its lease does. `stale`: the firewall
-   * that was known and is not there.
+   * Claims the foundation for this attempt, unless another with a valid lease has it. `stale`: a recorded
+   * firewall that no longer exists.
    */
   take(holder: Holder, found: { inputs: FoundationInputs; stale?: number | undefined }): Promise<boolean>;
-  /** The holder has made it, and holds it no longer. */
+  /** The holder has made it, and releases it. */
   made(holder: Holder, result: { inputs: FoundationInputs; firewallId: number }): Promise<void>;
 }
 
-/** Raised when the foundation's program changes, so that every project gets the new one before its next agent. */
+/** Raised when the foundation's program changes, so that every project is updated before its next agent. */
 const FOUNDATION_VERSION = 1;
 
-/** In the service's database. The sessions of a holder that has lost its lease are ended: it must not write once another begins. */
+/**
+ * In the service's database. The sessions of a holder without a lease are ended before another attempt
+ * begins.
+ */
 export function createFoundationStore(database: Database, fence: Pick<Fence, 'evict'>): FoundationStore {
   return {
     find: async (inputs) => {
@@ -65,7 +68,7 @@ export function createFoundationStore(database: Database, fence: Pick<Fence, 'ev
 }
 
 async function take(
-  trx: Database,
+  trx: Transaction,
   fence: Pick<Fence, 'evict'>,
   { operationId, attempt }: Holder,
   { inputs, stale }: { inputs: FoundationInputs; stale: number | undefined },
@@ -76,7 +79,7 @@ async function take(
     .where('project', '=', inputs.project)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  // Another attempt has finished it since we looked.
+  // Another attempt has finished it in the meantime.
   if (row.inputs_hash === hash(inputs) && Number(row.firewall_id) !== stale) return false;
   if (row.holder_operation !== null && row.holder_attempt !== null) {
     const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
@@ -91,7 +94,7 @@ async function take(
   return true;
 }
 
-async function isActive(trx: Database, { operationId, attempt }: Holder): Promise<boolean> {
+async function isActive(trx: Transaction, { operationId, attempt }: Holder): Promise<boolean> {
   const row = await trx
     .selectFrom('operations')
     .select('operation_id')

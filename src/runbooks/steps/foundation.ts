@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { FoundationInputs } from '../../../stacks/inputs.ts';
+import { type FoundationInputs, firewallName, foundationName } from '../../../stacks/inputs.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
+import { poll } from '../../processes/poll.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import type { FoundationStore, Holder } from './foundation-store.ts';
 import { clearPending, withLockRecovery } from './recovery.ts';
@@ -12,25 +12,27 @@ export interface FoundationDeps {
   hetzner: Pick<HetznerClient, 'findFirewall'>;
 }
 
-const LOOK_MS = 200;
+const INTERVAL_MS = 200;
 
 /**
- * The firewall that the project's agents share, made if it is not there.
- * Only one attempt at a time works on a project's foundation; the others wait for it, and succeed it if it is lost.
+ * Makes the firewall that the project's agents share, unless it exists. One attempt at a time works on a
+ * project's foundation; the others wait, and take over if it is lost.
  * @returns the firewall's id at Hetzner.
  */
 export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {
   const inputs = { project };
-  for (;;) {
+  const ask = async () => {
     const known = await deps.foundations.find(inputs);
     if (known !== undefined && (await stillThere(deps, run, project, known))) return known;
-    if (await deps.foundations.take(holderOf(run), { inputs, stale: known }))
-      return makeFoundation(deps, run, inputs);
-    await sleep(LOOK_MS, undefined, { signal: run.signal });
-  }
+    const isOurs = await deps.foundations.take(toHolder(run), { inputs, stale: known });
+    return isOurs ? makeFoundation(deps, run, inputs) : undefined;
+  };
+  const firewallId = await poll(ask, { intervalMs: INTERVAL_MS, signal: run.signal });
+  // Without a time limit, polling ends with an answer or an error.
+  return firewallId!;
 }
 
-/** After a try that failed the firewall is looked for: one that somebody has deleted is made anew. */
+/** After a failed attempt, checks that the firewall has not been deleted. */
 async function stillThere(
   { hetzner }: FoundationDeps,
   run: Run,
@@ -38,7 +40,7 @@ async function stillThere(
   firewallId: number,
 ): Promise<boolean> {
   if (run.operation.attempt === 1) return true;
-  return (await hetzner.findFirewall(`agents-${project}`))?.id === firewallId;
+  return (await hetzner.findFirewall(firewallName(project)))?.id === firewallId;
 }
 
 async function makeFoundation(
@@ -47,23 +49,24 @@ async function makeFoundation(
   inputs: FoundationInputs,
 ): Promise<number> {
   run.log(`The project ${inputs.project} has no firewall yet: making its foundation`);
-  // One that an earlier try made and could not record is taken over.
-  const firewall = await hetzner.findFirewall(`agents-${inputs.project}`);
+  // Adopt a firewall that an earlier attempt made and could not record.
+  const firewall = await hetzner.findFirewall(firewallName(inputs.project));
   const program = {
     stack: 'foundation' as const,
     inputs,
     ...(firewall === undefined ? {} : { found: { firewallId: String(firewall.id) } }),
   };
-  // The state learns of a firewall that was deleted, and forgets what a killed try had begun to create.
-  const exists = run.operation.attempt > 1 && (await clearPending(executor, run, program));
-  const result = await withLockRecovery(executor, run, program, () =>
+  const stackName = foundationName(inputs.project);
+  // Tells the state of a deleted firewall, and clears what a killed attempt had begun to create.
+  const exists = run.operation.attempt > 1 && (await clearPending(executor, run, stackName));
+  const result = await withLockRecovery(executor, run, stackName, () =>
     executor.up(run, program, { mayBeNew: !exists }),
   );
   const firewallId = Number(result.outputs.firewallId);
-  await foundations.made(holderOf(run), { inputs, firewallId });
+  await foundations.made(toHolder(run), { inputs, firewallId });
   return firewallId;
 }
 
-function holderOf({ operation }: Run): Holder {
+function toHolder({ operation }: Run): Holder {
   return { operationId: operation.operation_id, attempt: operation.attempt };
 }

@@ -10,20 +10,20 @@ export interface HealthDeps {
   settings: { healthTimeoutSeconds: number };
 }
 
-const SERVER_LOOK_MS = 10_000;
+const SERVER_CHECK_MS = 10_000;
 
-/** Waits for a healthy answer, for as long as there is a server that could give it. @throws RetryableError */
+/** Waits for a healthy answer as long as the server exists. @throws RetryableError */
 export async function untilHealthy(
   deps: HealthDeps,
   run: Run,
   { serverId, tailnetIp }: { serverId: string; tailnetIp: string },
 ): Promise<void> {
   const gone = new AbortController();
-  const look = async () => {
+  const checkServer = async () => {
     if ((await deps.hetzner.getServer(serverId)) === undefined)
       gone.abort(new RetryableError(`Server ${serverId} is no longer at Hetzner`));
   };
-  const timer = setInterval(() => void look().catch(() => {}), SERVER_LOOK_MS);
+  const timer = setInterval(() => void checkServer().catch(() => {}), SERVER_CHECK_MS);
   try {
     await deps.health.untilHealthy(tailnetIp, {
       timeoutSeconds: deps.settings.healthTimeoutSeconds,

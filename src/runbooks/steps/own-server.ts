@@ -1,45 +1,40 @@
-import { type AgentInputs, agentName, type FoundResources } from '../../../stacks/inputs.ts';
+import { agentName, type FoundResources } from '../../../stacks/inputs.ts';
+import { readLabels, toLabels } from '../../../stacks/labels.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError } from '../../errors.ts';
-import type { HetznerClient, HetznerServer, HetznerSshKey } from '../../hetzner/hetzner.ts';
-
-/**
- * Labels by which what the service makes of an agent in a Hetzner project is found. They never say whose a
- * server is: anybody can change them.
- */
-export const agentLabels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
+import type { HetznerClient, Server, SshKey } from '../../hetzner/hetzner.ts';
 
 export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
 
-/** What of an agent's row says which server is its own. */
+/** The columns of an agent's row that identify its server. */
 export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
 
 /**
- * The agent's server: the one whose id its row has recorded, whatever it is called and labelled by now. Where
- * none is recorded, or that one is gone, the one of its name (Hetzner knows a name once in a project), if it
- * carries the mark of this agent's provision: a crash lies between its creation and its record.
- * @throws PermanentError where it cannot be told, so that nothing is done to what may be somebody else's.
+ * The agent's server: the one with the recorded id, whatever its name and labels are now. Where there is
+ * none, the server with the agent's name (unique in a project), if its labels are of this agent's provision:
+ * a crash may have come between its creation and its record.
+ * @throws PermanentError where that is not certain, so that nobody else's server is touched.
  */
-export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<HetznerServer | undefined> {
+export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<Server | undefined> {
   const recorded = await recordedServer(hetzner, agent);
   if (recorded !== undefined) return recorded;
   const namesake = await hetzner.findServer(agentName(agent.agent_id));
-  if (namesake === undefined || isMarked(namesake, agent)) return namesake;
+  if (namesake === undefined || hasOwnLabels(namesake, agent)) return namesake;
   throw new PermanentError(
     `Server ${namesake.name} (${namesake.id}) has the name of this agent's server, but neither the recorded id nor the labels: ` +
-      `it is left alone. If it is the agent's, give it the label agent-id=${agent.agent_id}, managed-by=agents; if not, another name`,
+      `it is left alone. If it is the agent's, give it the label ${labelText(agent.agent_id)}; if not, another name`,
   );
 }
 
 /**
- * By the recorded id alone.
- * @throws PermanentError where name and label agree that it is another agent's: the row has been told a wrong
- * id, e.g. by a mistaken runner.
+ * The server with the recorded id.
+ * @throws PermanentError where name and labels are another agent's: the row has a wrong id, e.g. from a
+ * mistaken runner.
  */
 export async function recordedServer(
   hetzner: Pick<HetznerClient, 'getServer'>,
   agent: Owner,
-): Promise<HetznerServer | undefined> {
+): Promise<Server | undefined> {
   const { agent_id: agentId, server_id: serverId } = agent;
   const server = serverId === null ? undefined : await hetzner.getServer(serverId);
   if (server !== undefined && isAnothers(server, agent))
@@ -49,26 +44,26 @@ export async function recordedServer(
   return server;
 }
 
-/** Whether name and label agree that a server is another agent's. */
-export function isAnothers({ name, labels }: Pick<HetznerServer, 'name' | 'labels'>, agent: Owner): boolean {
-  const other = labels['agent-id'];
-  return other !== undefined && other !== agent.agent_id && name === agentName(other);
+/** Whether a server's name and labels are another agent's. */
+export function isAnothers({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
+  const { agentId: other } = readLabels(labels);
+  return other !== null && other !== agent.agent_id && name === agentName(other);
 }
 
-/** The agent's server, which has to be there. @throws PermanentError */
-export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<HetznerServer> {
+/** The agent's server. @throws PermanentError where it does not exist */
+export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<Server> {
   const server = await lookUpServer(hetzner, agent);
-  // Neither its id nor its name is at Hetzner: there is no disk that another server could cost anybody.
+  // Neither its id nor its name exists at Hetzner, so a rebuild destroys no disk.
   if (server === undefined)
     throw new PermanentError('The server is no longer at Hetzner; a rebuild makes another');
   return server;
 }
 
-type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setLabels'>;
+type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
 
 /**
- * What exists of an agent at Hetzner, whether or not the stack's state knows it; a key that has lost its
- * labels gets them back.
+ * What exists of an agent at Hetzner, whether or not the stack's state knows it. Restores the labels of its
+ * key.
  */
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([
@@ -77,45 +72,49 @@ export async function findResources(hetzner: Lookup, agent: Owner): Promise<Foun
   ]);
   const isOwn = sshKey !== undefined && isOwnKey(sshKey, agent);
   if (isOwn && !isLabelled(sshKey, agent.agent_id))
-    await hetzner.setLabels('ssh_keys', String(sshKey.id), { ...sshKey.labels, ...ownLabels(agent) });
+    await hetzner.setSshKeyLabels(sshKey.id, { ...sshKey.labels, ...ownLabels(agent) });
   return {
-    ...(server === undefined ? {} : { serverId: String(server.id) }),
-    ...(isOwn ? { sshKeyId: String(sshKey.id) } : {}),
+    ...(server === undefined ? {} : { serverId: server.id }),
+    ...(isOwn ? { sshKeyId: sshKey.id } : {}),
   };
 }
 
-/** Whether a server or key of the agent's name is the agent's by what it is labelled with. */
-export function isMarked({ name, labels }: Pick<HetznerServer, 'name' | 'labels'>, agent: Owner): boolean {
-  const { operationId } = (agent.inputs ?? {}) as Partial<AgentInputs>;
+/** Whether a server or key with the agent's name is the agent's by its labels. */
+export function hasOwnLabels({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
   if (name !== agentName(agent.agent_id)) return false;
+  const operationId = agent.inputs?.operationId;
   return (
     isLabelled({ labels }, agent.agent_id) ||
-    (operationId !== undefined && labels['operation-id'] === operationId)
+    (operationId !== undefined && readLabels(labels).operationId === operationId)
   );
 }
 
-/** The public key was made for this agent alone; it says more than any label. */
-export function isOwnKey(key: HetznerSshKey, agent: Owner): boolean {
-  const { sshPublicKey } = (agent.inputs ?? {}) as Partial<AgentInputs>;
-  return isMarked(key, agent) || (sshPublicKey !== undefined && samePublicKey(key.public_key, sshPublicKey));
+/** The public key was made for this agent alone, so it is better evidence than any label. */
+export function isOwnKey(key: SshKey, agent: Owner): boolean {
+  const sshPublicKey = agent.inputs?.sshPublicKey;
+  return (
+    hasOwnLabels(key, agent) || (sshPublicKey !== undefined && samePublicKey(key.publicKey, sshPublicKey))
+  );
 }
 
-/** Type and key; what follows is a comment. */
+/** Compares type and key without the comment. */
 function samePublicKey(one: string, other: string): boolean {
   const essence = (text: string) => text.trim().split(/\s+/).slice(0, 2).join(' ');
   return essence(one) === essence(other);
 }
 
-/** Whether it carries the two labels by which lists find it. */
-export function isLabelled({ labels }: Pick<HetznerServer, 'labels'>, agentId: string): boolean {
-  return Object.entries(agentLabels(agentId)).every(([key, value]) => labels[key] === value);
+/** Whether it has the two labels by which lists find it. */
+export function isLabelled({ labels }: Pick<Server, 'labels'>, agentId: string): boolean {
+  return Object.entries(toLabels({ agentId })).every(([key, value]) => labels[key] === value);
 }
 
-/** The labels that everything of the agent carries. */
+/** The labels that all resources of the agent have. */
 export function ownLabels(agent: Owner): Record<string, string> {
-  const { operationId } = (agent.inputs ?? {}) as Partial<AgentInputs>;
-  return {
-    ...agentLabels(agent.agent_id),
-    ...(operationId === undefined ? {} : { 'operation-id': operationId }),
-  };
+  return toLabels({ agentId: agent.agent_id, operationId: agent.inputs?.operationId });
+}
+
+/** The labels as a person types them. */
+function labelText(agentId: string): string {
+  const labels = Object.entries(toLabels({ agentId }));
+  return labels.map(([key, value]) => `${key}=${value}`).join(', ');
 }

@@ -1,36 +1,37 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { PermanentError, RetryableError } from '../../errors.ts';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
+import { poll } from '../../processes/poll.ts';
 
 const WAIT_SECONDS = 60;
-const LOOK_MS = 1_000;
-/** In any other, Hetzner is at something. */
+const INTERVAL_MS = 1_000;
+/** In any other status, Hetzner is working on the server. */
 const AT_REST = new Set(['running', 'off']);
 
 /**
- * Asks whether Hetzner would install the server anew, before anything of the agent is touched for it: its
- * key, its device and its power are what a refusal would cost it. What another action holds is waited for.
+ * Makes sure that Hetzner would reinstall the server, before its key, its device or its power is touched: a
+ * refusal must not cost the agent any of them. Waits for other actions on the server to end.
  * @throws PermanentError where it is protected, RetryableError where it does not come to rest.
  */
 export async function untilRebuildable(
   { hetzner }: { hetzner: Pick<HetznerClient, 'getServer'> },
   run: Run,
-  server: HetznerServer,
+  server: Server,
 ): Promise<void> {
-  const deadline = Date.now() + WAIT_SECONDS * 1000;
-  for (let now: HetznerServer | undefined = server; ; now = await hetzner.getServer(String(server.id))) {
+  let known: Server | undefined = server;
+  let why = '';
+  const isReady = async () => {
+    const now = known ?? (await hetzner.getServer(server.id));
+    known = undefined;
     if (now === undefined) throw new RetryableError(`Server ${server.id} has gone while it was waited for`);
-    const { name, protection, locked, status } = now;
-    // Hetzner keeps the two alike; who forbids the one has a disk to lose.
-    if (protection.rebuild || protection.delete)
+    if (now.isProtected)
       throw new PermanentError(
-        `${name} is protected at Hetzner from being rebuilt or deleted, and nothing has been touched: take the protection away there, then ask again`,
+        `${now.name} is protected at Hetzner from being rebuilt or deleted, and nothing has been touched: take the protection away there, then ask again`,
       );
-    if (!locked && AT_REST.has(status)) return;
-    const why = locked ? 'is locked by another action' : `is ${status}`;
-    if (Date.now() > deadline)
-      throw new RetryableError(`${name} ${why} at Hetzner for more than ${WAIT_SECONDS} s`);
-    await sleep(LOOK_MS, undefined, { signal: run.signal });
-  }
+    why = now.isLocked ? 'is locked by another action' : `is ${now.status}`;
+    return (!now.isLocked && AT_REST.has(now.status)) || undefined;
+  };
+  const polling = { intervalMs: INTERVAL_MS, timeoutMs: WAIT_SECONDS * 1000, signal: run.signal };
+  if ((await poll(isReady, polling)) === undefined)
+    throw new RetryableError(`${server.name} ${why} at Hetzner for more than ${WAIT_SECONDS} s`);
 }

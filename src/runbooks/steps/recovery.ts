@@ -1,42 +1,45 @@
-import { type AgentInputs, agentName } from '../../../stacks/inputs.ts';
-import type { StackProgram } from '../../../stacks/program.ts';
+import { agentName } from '../../../stacks/inputs.ts';
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
-import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
+import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
 import type { Run } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
-import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
+import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
 
 /**
- * Runs something on a stack; where a dead process has left the stack locked, the lock is taken away and it is run again.
- * The lease makes sure that nobody else works on the stack: a lock that is there belongs to a process that has been ended.
+ * Runs something on a stack. Where the stack is locked, removes the lock and runs it again: since this
+ * attempt holds the lease, the lock is that of a dead process.
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
   run: Run,
-  program: StackProgram,
+  stackName: string,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof StackLockedError)) throw error;
-    run.log('The stack is locked by a process that is gone: taking the lock away');
-    await executor.unlock(run, program);
+    run.log('The stack is locked by a process that is gone: removing the lock');
+    await executor.unlock(run, stackName);
     return work();
   }
 }
 
 /**
- * Before another attempt on a stack: whatever a killed run had begun to create is cleared from the state.
+ * Clears from the state what a killed attempt had begun to create.
  * @returns whether the stack exists.
  */
-export async function clearPending(executor: StackEngine, run: Run, program: StackProgram): Promise<boolean> {
+export async function clearPending(
+  executor: StackEngine,
+  run: Run,
+  stackName = run.agent.stack_name,
+): Promise<boolean> {
   try {
-    await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+    await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
     return true;
   } catch (error) {
     if (error instanceof StackNotFoundError) return false;
@@ -44,21 +47,24 @@ export async function clearPending(executor: StackEngine, run: Run, program: Sta
   }
 }
 
-/** Pulumi's state of an agent as the clouds are now, e.g. after its server was switched off. @throws StackNotFoundError */
+/**
+ * Updates an agent's state from the clouds, e.g. after its server was switched off.
+ * @throws StackNotFoundError
+ */
 export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
-  const inputs = run.agent.inputs as unknown as AgentInputs;
-  const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
-  await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
+  const { stack_name: stackName } = run.agent;
+  await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
 }
 
 export interface Clouds {
-  hetzner: HetznerClient;
+  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;
   tailscale: TailscaleClient;
 }
 
 /**
- * Before everything that the worker itself does to a cloud: one that was stopped and continued would otherwise delete, or switch off, what
- * a later attempt has made in the meantime. @throws LostError
+ * Called before each change that the worker itself makes at a cloud: a worker that was paused and resumed
+ * must not delete or switch off what a later attempt has made.
+ * @throws LostError
  */
 export function assertHeld(run: Run): void {
   run.signal.throwIfAborted();
@@ -70,13 +76,13 @@ export interface TailnetDeps {
   vault: Pick<Vault, 'joinName'>;
 }
 
-/** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
+/** Removes the agent's tailnet keys and devices: no stack has devices, and no state a half-made key. */
 export async function removeFromTailnet(deps: TailnetDeps, run: Run): Promise<void> {
   await removeDevices(deps, run);
   await removeKeys(deps.tailscale, run);
 }
 
-/** Takes the agent's devices off the tailnet, for good: a machine that still runs cannot come back with what it knows. */
+/** Removes the agent's devices from the tailnet; a machine that still runs cannot rejoin. */
 export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> {
   for (const device of await listOwnDevices(deps, run.agent)) {
     assertHeld(run);
@@ -85,21 +91,20 @@ export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> 
   }
 }
 
-/** Every attempt of a rebuild makes one; a row that names more has been told so, and must not keep a worker busy. */
+/** Every attempt of a rebuild makes one. A row that claims more is wrong, and must not keep a worker busy. */
 const MOST_GENERATIONS = 1_000;
 
 /**
- * The devices that are this agent's: the recorded one, whatever it is called by now, and those that a failed
- * or killed attempt has left, which joined under names that nobody else can guess. A device with the agent's
- * readable name alone may be anybody's.
+ * The agent's own devices: the recorded one, whatever its name is now, and those of failed or killed
+ * attempts, which joined under names that cannot be guessed. A device that only has the agent's readable name
+ * may be anyone's.
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
   agent: Run['agent'],
 ): Promise<TailnetDevice[]> {
-  const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
-  const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
-  const last = inputs?.keyGeneration ?? 0;
+  const { joinName, keyGeneration: last = 0 } = agent.inputs ?? {};
+  const names = new Set(joinName === undefined ? [] : [joinName]);
   for (let generation = Math.max(1, last - MOST_GENERATIONS + 1); generation <= last; generation++)
     names.add(vault.joinName(agent.agent_id, generation));
   return (await tailscale.listDevices()).filter(
@@ -107,7 +112,7 @@ export async function listOwnDevices(
   );
 }
 
-/** Revokes the agent's tailnet keys, but for the one of the generation to keep. */
+/** Revokes the agent's tailnet keys, except that of the generation to keep. */
 export async function removeKeys(
   tailscale: TailscaleClient,
   run: Run,
@@ -123,19 +128,19 @@ export async function removeKeys(
 }
 
 /**
- * Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left
- * alone, and said.
+ * Removes the agent's resources at Hetzner that no stack knows. What only has its labels is left alone and
+ * logged.
  */
-export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
+export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
     assertHeld(run);
-    await hetzner.deleteServer(String(server.id));
+    await hetzner.deleteServer(server.id, { wait: false });
     run.log(`deleted server ${server.name} (${server.id})`);
   }
   for (const key of sshKeys) {
     assertHeld(run);
-    await hetzner.deleteSshKey(String(key.id));
+    await hetzner.deleteSshKey(key.id);
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
   for (const { name, id } of strange)
@@ -143,22 +148,21 @@ export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promi
 }
 
 /**
- * The agent's own servers and keys, with or without labels, and what has its name or its labels and is not
- * its own.
+ * The agent's own servers and keys, with or without labels; and as `strange` those that have its name or its
+ * labels and are not its own.
  */
-export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
-  const labels = agentLabels(agent.agent_id);
+export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Run, 'agent'>) {
   const name = agentName(agent.agent_id);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
     hetzner.findServer(name),
     hetzner.findSshKey(name),
-    hetzner.listServers(labels),
-    hetzner.listSshKeys(labels),
+    hetzner.listServers(agent.agent_id),
+    hetzner.listSshKeys(agent.agent_id),
   ]);
   const [server, key, servers, keys] = found;
-  const isOwn = (one: HetznerServer) =>
-    isMarked(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
+  const isOwn = (one: Server) =>
+    hasOwnLabels(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
   const allServers = distinct([recorded, server, ...servers]);
   const allKeys = distinct([key, ...keys]);
   return {
@@ -168,6 +172,6 @@ export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'ag
   };
 }
 
-function distinct<T extends { id: number }>(items: readonly (T | undefined)[]): T[] {
+function distinct<T extends { id: string }>(items: readonly (T | undefined)[]): T[] {
   return [...new Map(items.flatMap((one) => (one === undefined ? [] : [[one.id, one]]))).values()];
 }

@@ -9,8 +9,8 @@ import { startWorker, type Worker } from '../../../src/executors/worker/worker.t
 import type { Run, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { workerMark } from '../../../src/processes/orphans.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { workerTag } from '../../../src/processes/orphans.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { serverIdOf } from '../../http/support/progress.ts';
@@ -52,7 +52,7 @@ async function start(
     database: at.database,
     queue,
     log: at.log,
-    fence: createOpenFence(new Secret('postgres://state')),
+    fence: noFence(new Secret('postgres://state')),
     runbooks: { provision },
     concurrency,
     workerId,
@@ -136,7 +136,7 @@ test('the way into Pulumi’s state is closed also where the database is away fo
     open -= 1;
   };
   const fence = {
-    ...createOpenFence(new Secret('postgres://state')),
+    ...noFence(new Secret('postgres://state')),
     enter: async () => {
       open += 1;
       return { backendUrl: new Secret('postgres://state'), leave };
@@ -307,7 +307,7 @@ test('what a dead worker of this host held is taken up without waiting for its l
   const gone = `${process.pid} another boot`;
   for (const [worker_id, mark] of [
     ['dead', gone],
-    ['alive', workerMark()],
+    ['alive', workerTag()],
   ] as const)
     await at.database
       .insertInto('workers')

@@ -73,5 +73,6 @@ function routesOf(app: Express): Route[] {
         .flat()
         .flatMap((path) => methods.map((name) => ({ method: name.toUpperCase(), path })));
     });
+  // Express's types hide the layers of a router.
   return walk((app.router as unknown as { stack: Layer[] }).stack);
 }

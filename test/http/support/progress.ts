@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { type AgentOutputs, beginProvision, markRunning } from '../../../src/agents/store.ts';
+import type { AgentOutputs } from '../../../src/agents/outputs.ts';
+import { beginProvision, markRunning } from '../../../src/agents/store.ts';
 import type { Database } from '../../../src/database/connect.ts';
 import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
 
@@ -44,8 +45,10 @@ export async function finishProvision(
     tailnetIp: `100.64.7.${finished}`,
     tailnetName: `agent-${agentId}.tail.example`,
   };
-  await beginProvision(database, agentId);
-  await markRunning(database, agentId, outputs);
+  await database.transaction().execute(async (trx) => {
+    await beginProvision(trx, agentId);
+    await markRunning(trx, agentId, outputs);
+  });
   await tell(
     database,
     operationId,

@@ -1,6 +1,6 @@
 import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 import { createDatabase, createPool } from '../../../src/database/connect.ts';
-import { createHetznerInventory } from '../../../src/hetzner/inventory.ts';
+import { createHetznerClient } from '../../../src/hetzner/hetzner.ts';
 import { createLog } from '../../../src/log.ts';
 import { sweep } from '../../../src/reconcile/sweep/sweep.ts';
 import type { SweepReport } from '../../../src/reconcile/sweep/sweeps.ts';
@@ -23,7 +23,7 @@ export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {
         database: createDatabase(pool),
         log: createLog('/dev/null'),
         openClouds: (watches) => ({
-          hetzner: createHetznerInventory(hetzner, watches.hetzner),
+          hetzner: createHetznerClient(hetzner, watches.hetzner),
           tailscale: createTailscaleClient(tailscale, watches.tailscale),
         }),
       },

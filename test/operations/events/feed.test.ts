@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { appendEvents } from '../../../src/operations/events/events.ts';
+import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
 import { openFeed } from '../../../src/operations/events/feed.ts';
 import { type Installation, openInstallation, order } from '../../support/installation.ts';
 
@@ -10,15 +10,17 @@ beforeAll(async () => {
 afterAll(() => at.close());
 beforeEach(() => at.empty());
 
+const append = (operationId: string, attempt: number, events: OperationEvent[]) =>
+  at.database.transaction().execute((trx) => appendEvents(trx, operationId, attempt, events));
 const step = (name: string) => ({ type: 'step' as const, data: { step: name } });
 
 test('a feed tells what comes after it was opened, and nothing of what was told before', async () => {
   const { operation_id: before } = await order(at, 'a1');
-  await appendEvents(at.database, before, 1, [step('creating_server'), step('verifying')]);
+  await append(before, 1, [step('creating_server'), step('verifying')]);
   const feed = await openFeed(at.database);
   expect(await feed.next('any')).toEqual([]);
   expect(await feed.next([before])).toEqual([]);
-  await appendEvents(at.database, before, 1, [step('running')]);
+  await append(before, 1, [step('running')]);
   const { operation_id: later } = await order(at, 'a2');
   const told = (await feed.next('any')).map(({ operationId, data }) => [
     operationId,

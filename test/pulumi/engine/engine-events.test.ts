@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
 import { expect, test } from 'vitest';
-import { logLine, progressOf } from '../../../src/pulumi/engine/engine-events.ts';
+import { logLine, toProgress } from '../../../src/pulumi/engine/engine-events.ts';
 
 const metadata = (op: string, type = 'hcloud:index/server:Server') =>
   ({ op, type, urn: `urn:pulumi:agent-a1::agents::${type}::server` }) as never;
@@ -9,20 +9,20 @@ const diagnostic = (severity: string, message: string, more: object = {}) =>
   event({ diagnosticEvent: { severity, message, color: 'never', ...more } });
 
 test('a debug diagnostic tells nothing: the engine writes secrets into it', () => {
-  expect(progressOf(diagnostic('debug', 'tskey-auth-canary'))).toEqual([]);
+  expect(toProgress(diagnostic('debug', 'tskey-auth-canary'))).toEqual([]);
 });
 
 test.each(['info', 'info#err', 'warning', 'error'])('a diagnostic of severity %s is told', (severity) => {
-  const [told] = progressOf(diagnostic(severity, '<{%reset%}>  something<{%reset%}>\n'));
+  const [told] = toProgress(diagnostic(severity, '<{%reset%}>  something<{%reset%}>\n'));
   expect(told).toEqual({ kind: 'diagnostic', severity, message: 'something' });
   expect(logLine(told!)).toBe(`${severity}: something`);
 });
 
 test('what passes by, and what is empty, is not told', () => {
-  expect(progressOf(diagnostic('info', 'progress', { ephemeral: true }))).toEqual([]);
-  expect(progressOf(diagnostic('error', '<{%reset%}>\n'))).toEqual([]);
-  expect(progressOf(event({ summaryEvent: {} }))).toEqual([]);
-  expect(progressOf(event({ stdoutEvent: { message: 'x' } }))).toEqual([]);
+  expect(toProgress(diagnostic('info', 'progress', { ephemeral: true }))).toEqual([]);
+  expect(toProgress(diagnostic('error', '<{%reset%}>\n'))).toEqual([]);
+  expect(toProgress(event({ summaryEvent: {} }))).toEqual([]);
+  expect(toProgress(event({ stdoutEvent: { message: 'x' } }))).toEqual([]);
 });
 
 test('a resource begins, is done, or has failed', () => {
@@ -32,13 +32,24 @@ test('a resource begins, is done, or has failed', () => {
     event({ resOpFailedEvent: { metadata: metadata('create') } }),
     event({ resourcePreEvent: { metadata: metadata('import') } }),
     event({ resourcePreEvent: { metadata: metadata('unheard-of') } }),
-  ].flatMap(progressOf);
+  ].flatMap(toProgress);
   expect(lines.map(logLine)).toEqual([
     'creating server (Server)…',
     'creating server (Server): done',
     'creating server (Server): failed',
     'taking over server (Server)…',
     'unheard-of server (Server)…',
+  ]);
+});
+
+test('the parts of an agent that an operation’s steps follow are named', () => {
+  const parts = ['hcloud:index/server:Server', 'command:local:Command', 'hcloud:index/sshKey:SshKey'].map(
+    (type) => toProgress(event({ resOutputsEvent: { metadata: metadata('create', type) } }))[0],
+  );
+  expect(parts.map((progress) => progress?.kind === 'resource' && progress.part)).toEqual([
+    'server',
+    'configuration',
+    undefined,
   ]);
 });
 
@@ -49,7 +60,7 @@ test('resources that stay as they are, the stack and the providers are not told'
     metadata('create', 'pulumi:pulumi:Stack'),
     metadata('create', 'pulumi:providers:hcloud'),
   ])
-    expect(progressOf(event({ resourcePreEvent: { metadata: content } }))).toEqual([]);
+    expect(toProgress(event({ resourcePreEvent: { metadata: content } }))).toEqual([]);
 });
 
 test('no line of a message stands where ours begin', () => {

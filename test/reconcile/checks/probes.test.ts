@@ -2,7 +2,6 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PermanentError, RateLimitedError, RetryableError } from '../../../src/errors.ts';
-import { HttpError } from '../../../src/http-client/request.ts';
 import { runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
   hetznerProbe,
@@ -12,6 +11,7 @@ import {
   tailscaleProbe,
 } from '../../../src/reconcile/checks/probes.ts';
 import { Secret } from '../../../src/secret.ts';
+import { UnknownTailnetError } from '../../../src/tailscale/tailscale.ts';
 import { type Installation, openInstallation } from '../../support/installation.ts';
 
 let at: Installation;
@@ -79,7 +79,7 @@ describe('tailscale', () => {
     ['one that may not see devices', { hasDevice: throwing(new PermanentError('403')) }, 'devices:core'],
     [
       'a tailnet that is not there',
-      { listKeys: throwing(new HttpError(404, 'not found')) },
+      { listKeys: throwing(new UnknownTailnetError('not found')) },
       'TAILSCALE_TAILNET',
     ],
   ])('%s', async (_name, broken, cure) => {
@@ -92,7 +92,7 @@ describe('tailscale', () => {
   });
 });
 
-describe('a place on the tailnet', () => {
+describe('a node on the tailnet', () => {
   test('one that is up is well; one that is down, and none at all, are told with their cures', async () => {
     expect(await runProbe(tailnetProbe({ isUp: async () => true }))).toMatchObject({ ok: true });
     expect(await runProbe(tailnetProbe({ isUp: async () => false }))).toMatchObject({

@@ -74,7 +74,7 @@ function found(resources: Resource[], agents: AgentView[], serverRange: typeof a
 }
 
 function short(finding: Finding): string {
-  expect(explain(finding)).toMatch(/^[A-Z].* a1|nobody knows/);
+  expect(explain(finding)).toMatch(/^[A-Z].* a1|is unknown/);
   const subject =
     finding.reason === 'server-gone' || finding.reason === 'server-incomplete'
       ? `server ${finding.serverId}`

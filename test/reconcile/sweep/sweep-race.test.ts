@@ -25,8 +25,8 @@ test('a retry between the look and the removal keeps its server', async () => {
   const openClouds: Bed['openClouds'] = (watches) => {
     const clouds = bed.openClouds(watches);
     // The last list that is read: from here on, the sweep works with what it has seen.
-    const sshKeyPage: typeof clouds.hetzner.sshKeyPage = async (labels, page) => {
-      const found = await clouds.hetzner.sshKeyPage(labels, page);
+    const sshKeyPage: typeof clouds.hetzner.sshKeyPage = async (page) => {
+      const found = await clouds.hetzner.sshKeyPage(page);
       await retry(operationId);
       return found;
     };
@@ -54,12 +54,12 @@ test('a retry during the removal waits for its end, and finds the server gone', 
   let serversAtRetry: Promise<number[]> | undefined;
   const openClouds: Bed['openClouds'] = (watches) => {
     const clouds = bed.openClouds(watches);
-    const removeServer: typeof clouds.hetzner.removeServer = async (id) => {
+    const deleteServer: typeof clouds.hetzner.deleteServer = async (id, options) => {
       serversAtRetry = retry(operationId).then(async () => (await bed.left()).servers);
       await expect.poll(waitingForLock).toBe(true);
-      await clouds.hetzner.removeServer(id);
+      await clouds.hetzner.deleteServer(id, options);
     };
-    return { ...clouds, hetzner: { ...clouds.hetzner, removeServer } };
+    return { ...clouds, hetzner: { ...clouds.hetzner, deleteServer } };
   };
   expect(await bed.sweep({ openClouds })).toMatchObject({ removed: 1 });
   expect(await serversAtRetry).toEqual([]);

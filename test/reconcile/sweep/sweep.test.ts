@@ -116,7 +116,7 @@ describe('what nobody needs', () => {
   });
 });
 
-test('what nobody knows is reported and never touched', async () => {
+test('what has no known owner is reported and never touched', async () => {
   await orphans('stranger');
   await bed.server('x', { name: 'by-hand', labels: { 'managed-by': 'agents' } });
   await bed.server('x', {
@@ -130,7 +130,7 @@ test('what nobody knows is reported and never touched', async () => {
   expect(await bed.left()).toEqual(before);
   expect(report.removed).toBe(0);
   expect(report.findings).toHaveLength(6);
-  expect(report.findings.every((text) => text.includes('nobody knows'))).toBe(true);
+  expect(report.findings.every((text) => text.includes('is unknown'))).toBe(true);
   expect((await lastSweep(bed.database))?.findings).toEqual(report.findings);
   expect(await audited()).toEqual([]);
 });
@@ -337,7 +337,7 @@ describe('a device is what the control server says, not what it calls itself', (
       const report = await bed.sweep();
       expect((await bed.left()).devices.sort()).toEqual([...own, stranger].sort());
       expect(report.findings).toContainEqual(
-        expect.stringMatching(/^Tailnet device .* nobody knows whose it is/),
+        expect.stringMatching(/^Tailnet device .* its owner is unknown/),
       );
     },
   );

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ExecutorName } from '../../../src/config/executor-name.ts';
 import { carryOut } from '../../../src/executors/worker/attempt.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { Secret } from '../../../src/secret.ts';
 import { claim, type Installation, openInstallation, operation, order } from '../../support/installation.ts';
 
@@ -26,7 +27,7 @@ async function logLines(operationId: string): Promise<unknown[]> {
 }
 
 /** An active attempt whose last heartbeat is so many seconds ago. */
-async function attempt(executor: 'local' | 'github-actions', silentSeconds: number): Promise<string> {
+async function attempt(executor: ExecutorName, silentSeconds: number): Promise<string> {
   await order(at, 'a1');
   const { row } = await claim(at, 'host:17:abc');
   await sql`update operations set executor = ${executor}, workflow_run_id = '4711',
@@ -90,7 +91,7 @@ test('an attempt beyond its limit is ended; its log and its error say so, and it
       signal.addEventListener('abort', () => reject(signal.reason));
     });
   };
-  const fence = createOpenFence(new Secret(at.url));
+  const fence = noFence(new Secret(at.url));
   const ended = carryOut({ ...at, fence, runbooks: { provision } }, row, 'w1', new AbortController().signal);
   while (!begun) await pause(5);
   vi.advanceTimersByTime(30 * 60 * 1000 - 1);

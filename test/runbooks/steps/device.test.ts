@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { outputColumns } from '../../../src/agents/store.ts';
+import { outputColumns } from '../../../src/agents/outputs.ts';
 import { succeed } from '../../../src/operations/settle.ts';
 import { createDestroy } from '../../../src/runbooks/destroy.ts';
 import { createProvision } from '../../../src/runbooks/provision.ts';

@@ -25,7 +25,7 @@ beforeEach(async () => {
   world = createWorld(at);
   world.servers.push(server('a1', 4711));
   world.sshKeys.push(sshKey('a1', 8));
-  world.firewalls.push({ id: 77, name: 'agents-default', labels: {} });
+  world.firewalls.push({ id: 77, name: 'agents-default' });
   world.devices.push({
     nodeId: 'd1',
     name: 'agent-a1.tail.ts.net',
@@ -77,7 +77,7 @@ describe('a server whose labels were replaced', () => {
 
   test('is destroyed with its agent, and its key by its public part', async () => {
     world.servers[0]!.labels = {};
-    world.sshKeys[0] = { id: 8, name: 'agent-a1', labels: {}, public_key: 'ssh-ed25519 MINE' };
+    world.sshKeys[0] = { id: '8', name: 'agent-a1', labels: {}, publicKey: 'ssh-ed25519 MINE' };
     await createDestroy(world.deps)(made.run);
     expect([world.servers, world.sshKeys]).toEqual([[], []]);
   });
@@ -126,21 +126,21 @@ test.each([
 });
 
 test('an SSH key without labels is known by its public part, and gets them back before it is imported', async () => {
-  world.sshKeys[0] = { id: 8, name: 'agent-a1', labels: { team: 'x' }, public_key: 'ssh-ed25519 MINE' };
+  world.sshKeys[0] = { id: '8', name: 'agent-a1', labels: { team: 'x' }, publicKey: 'ssh-ed25519 MINE' };
   expect(await findResources(world.deps.hetzner, made.run.agent)).toMatchObject({ sshKeyId: '8' });
   expect(world.sshKeys[0]!.labels).toEqual({ team: 'x', ...all() });
-  world.sshKeys[0] = { ...world.sshKeys[0]!, labels: {}, public_key: 'ssh-ed25519 OTHER' };
+  world.sshKeys[0] = { ...world.sshKeys[0]!, labels: {}, publicKey: 'ssh-ed25519 OTHER' };
   expect(await findResources(world.deps.hetzner, made.run.agent)).toEqual({ serverId: '4711' });
 });
 
 describe('a firewall that was taken off by hand', () => {
   beforeEach(() => {
-    world.servers[0]!.public_net.firewalls = [];
+    world.servers[0]!.firewallIds = [];
   });
 
   test.each(Object.keys(runbooks))('is put back by a %s, which says so', async (kind) => {
     const effect = await runbooks[kind]!()(made.run);
-    expect(world.servers[0]!.public_net.firewalls).toEqual([{ id: 77 }]);
+    expect(world.servers[0]!.firewallIds).toEqual([77]);
     expect(made.lines).toContain('agent-a1 (4711) was not under the firewall 77: put back');
     if (kind === 'refresh') expect(effect).toMatchObject({ kind: 'refreshed', health: 'healthy' });
   });
@@ -148,7 +148,7 @@ describe('a firewall that was taken off by hand', () => {
   test('comes before the state is brought up to date', async () => {
     await runbooks.refresh!()(made.run);
     expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
-      'label servers 4711',
+      'label server 4711',
       'firewall 77 4711',
       'refresh agent',
     ]);

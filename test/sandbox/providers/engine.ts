@@ -49,6 +49,7 @@ export function connectEngine(debugProviders: string, name: string) {
     return new Promise((resolve, reject) => {
       const answer = (error: Error | null, response: Response) =>
         error ? reject(withInitialization(error)) : resolve(response);
+      // The generated client has these methods; its types do not index them by name.
       const methods = client as unknown as Record<Method, (sent: unknown, done: typeof answer) => void>;
       methods[method](request, answer);
     });

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { endProcesses } from '../../../src/processes/find.ts';
+import { killProcesses } from '../../../src/processes/find.ts';
 import type { DocumentedSettings, FromDocumented, ToDocumented } from './messages.ts';
 
 /** The documented way's process, seen from the benchmark. */
@@ -28,7 +28,7 @@ export async function startDocumented(
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
   const stop = async () => {
-    await endProcesses((variables) => variables.get(MARK) === mark);
+    await killProcesses((variables) => variables.get(MARK) === mark);
   };
   defer(stop);
   const pending = answers(child);

@@ -1,11 +1,12 @@
 import Stripe from 'stripe';
-import { errorMessage, InvalidInputError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
+import { errorMessage, InvalidInputError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
 
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Checks a `Stripe-Signature` header against the raw body, under each of the secrets (several while one rolls).
+ * Checks a `Stripe-Signature` header against the raw body with each secret (there are several while one is
+ * rolled).
  * @returns the body's text, exactly as it was signed.
  * @throws InvalidInputError that says what is wrong with the signature.
  */
@@ -23,27 +24,27 @@ export function verifyStripeSignature(
       refuseFuture(header);
       return text;
     } catch (error) {
-      // The library's first line says it; advice on debugging follows.
+      // The library's first line is the reason; advice on debugging follows.
       refusals.push(errorMessage(error).split(/[\n.]/)[0] ?? '');
     }
   }
-  // Where the signature fits one of the secrets, its age is what is wrong with it.
+  // A signature that matches a secret can only be too old, or from the future.
   const refusal = refusals.find((text) => text.startsWith('Timestamp')) ?? refusals[0];
   throw new InvalidInputError(`Stripe-Signature: ${refusal ?? 'no webhook secret is configured'}`);
 }
 
-/** The library refuses what is too old alone; a time far ahead would make a signature good for as long as one likes. */
+/** The library refuses only old signatures; one dated far ahead would stay valid until then. */
 function refuseFuture(header: string): void {
   const [, time] = /(?:^|,)\s*t=(\d+)/.exec(header) ?? [];
   if (Number(time) - Date.now() / 1000 > TOLERANCE_SECONDS)
     throw new Error('Timestamp outside the tolerance zone: it is ahead of our clock');
 }
 
-/** One header, with one time and no signature twice. Several signatures are Stripe's way while a secret rolls. */
+/** One header with one time and distinct signatures; Stripe sends several while a secret is rolled. */
 function wellFormedHeader(headers: readonly string[]): string {
   const [header] = headers;
   if (header === undefined || header === '') throw new InvalidInputError('Stripe-Signature is missing');
-  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature is there more than once');
+  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature is given more than once');
   const items = header.split(',');
   const times = items.filter((item) => item.trim().startsWith('t='));
   const signatures = items.map((item) => item.trim()).filter((item) => item.startsWith('v1='));
@@ -61,7 +62,7 @@ function wellFormedHeader(headers: readonly string[]): string {
   return header;
 }
 
-/** Byte for byte: the library’s own decoding would drop a byte order mark and replace what is not UTF-8. */
+/** Byte for byte: the library's decoding would drop a byte order mark and replace invalid UTF-8. */
 function decode(rawBody: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(rawBody);

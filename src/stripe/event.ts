@@ -4,7 +4,7 @@ import { InvalidInputError } from '../errors.ts';
 const id = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an id');
 
 const LATEST_SECONDS = 253_402_300_799;
-/** Seconds since 1970; API v2 writes the time out. */
+/** Seconds since 1970; API v2 sends an ISO date. */
 const created = z.union([
   z
     .int()
@@ -15,8 +15,8 @@ const created = z.union([
 ]);
 
 /**
- * What it takes to know an event again and to say what it is about. Anything else that is missing, null or of another type loses no
- * event: it counts as absent. A thin event (API v2) has no `data.object`.
+ * What identifies an event and says what it is about. Other fields that are missing, null or of another type
+ * count as absent, so that no event is lost. A thin event (API v2) has no `data.object`.
  */
 const eventSchema = z.object({
   id,
@@ -24,7 +24,7 @@ const eventSchema = z.object({
   type: z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an event type'),
   created: created.optional().catch(undefined),
   livemode: z.boolean().optional().catch(undefined),
-  /** Set where something happened in a connected account, and not in the one whose endpoint this is. */
+  /** Set where it happened in a connected account, not in the endpoint's own. */
   account: z.unknown().optional(),
   data: z.object({ object: z.record(z.string(), z.unknown()).nullish() }).nullish(),
 });
@@ -39,9 +39,9 @@ export interface StripeEvent {
   createdAt: Date;
   /** Whether it is of a connected account (Stripe Connect). */
   connected: boolean;
-  /** Id of the object that it is about, where that has one. */
+  /** Id of the object that the event is about, if that has one. */
   objectId: string | undefined;
-  /** undefined: a thin event, which only names its object. */
+  /** Undefined for a thin event, which only names its object. */
   object: Record<string, unknown> | undefined;
   payload: Record<string, unknown>;
 }

@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { RetryableError } from '../errors.ts';
+import { parseAnswer } from '../http-client/answer.ts';
+import type { CallLimits, CallWatch } from '../http-client/exchange.ts';
+import { HttpError, requestJson } from '../http-client/request.ts';
+import type { Secret } from '../secret.ts';
+import { hetznerError } from './refusals.ts';
+
+export interface HetznerAccount extends CallLimits {
+  token: Secret;
+  endpoint: string;
+}
+
+/** Whom a message names whose answer is not as expected. */
+export const HETZNER = 'Hetzner';
+
+export type Call = (
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  options?: { body?: object; signal?: AbortSignal | undefined },
+) => Promise<unknown>;
+
+/** A page of a list, in the order of ids. `nextPage` is null on the last one. */
+export interface Page<T> {
+  items: T[];
+  nextPage: number | null;
+}
+
+/** One call of Hetzner's API; its errors are ours. */
+export function createCall(account: HetznerAccount, watch?: CallWatch): Call {
+  return (method, path, { body, signal } = {}) =>
+    requestJson({
+      method,
+      url: `${account.endpoint}${path}`,
+      headers: {
+        authorization: `Bearer ${account.token.reveal()}`,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+      signal,
+      watch,
+      timeoutSeconds: account.timeoutSeconds,
+    }).catch((error) => Promise.reject(hetznerError(error)));
+}
+
+/** Undefined where the API says 404. */
+export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** The query for resources with all these labels. */
+export function withLabels(labels: Record<string, string>): string {
+  const text = Object.entries(labels)
+    .map(([key, value]) => `${key}==${value}`)
+    .join(',');
+  return `label_selector=${encodeURIComponent(text)}`;
+}
+
+/** The query for the resource of this name. */
+export const withName = (name: string) => `name=${encodeURIComponent(name)}`;
+
+const pagination = z.object({
+  meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
+});
+
+/** Of 50 each: more than any project may hold. */
+const MOST_PAGES = 1000;
+
+/** A list's kind, as path and answer name it, with the shape of its items. */
+export interface List<T> {
+  kind: 'servers' | 'ssh_keys' | 'firewalls' | 'server_types';
+  item: z.ZodType<T>;
+}
+
+/** All items of a list. */
+export async function readList<T>(call: Call, { kind, item }: List<T>, query: string): Promise<T[]> {
+  const found: T[] = [];
+  for (let page: number | null = 1; page !== null; ) {
+    if (page > MOST_PAGES) throw new RetryableError(`${HETZNER} answers with page after page of ${kind}`);
+    const answer = await call('GET', `/${kind}?${query}&per_page=50&page=${page}`);
+    found.push(...toItems(answer, { kind, item }));
+    const { meta } = parseAnswer(pagination.partial(), answer, HETZNER);
+    page = toNextPage(meta?.pagination.next_page, page);
+  }
+  return found;
+}
+
+/** One page of a list. The answer must say whether another one follows. */
+export async function readPage<T>(
+  call: Call,
+  { kind, item }: List<T>,
+  { query, page }: { query: string; page: number },
+): Promise<Page<T>> {
+  const answer = await call('GET', `/${kind}?${query}&sort=id%3Aasc&per_page=50&page=${page}`);
+  const { meta } = parseAnswer(pagination, answer, HETZNER);
+  return { items: toItems(answer, { kind, item }), nextPage: toNextPage(meta.pagination.next_page, page) };
+}
+
+function toItems<T>(answer: unknown, { kind, item }: List<T>): T[] {
+  return parseAnswer(z.object({ [kind]: z.array(item) }), answer, HETZNER)[kind] ?? [];
+}
+
+/** Null after the last page, and where the given one would lead back. */
+function toNextPage(given: number | null | undefined, page: number): number | null {
+  return typeof given === 'number' && given > page ? given : null;
+}

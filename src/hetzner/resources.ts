@@ -1,0 +1,73 @@
+import { z } from 'zod';
+
+/** Hetzner's JSON as the service speaks of it: nothing outside this room knows its field names. */
+
+const labels = z.record(z.string(), z.string());
+
+export interface Server {
+  id: string;
+  name: string;
+  status: string;
+  labels: Record<string, string>;
+  /** Another action on it runs. */
+  isLocked: boolean;
+  /** Whether a person has forbidden to delete or to rebuild it; Hetzner keeps the two alike. */
+  isProtected: boolean;
+  diskGb: number;
+  ipv4: string | null;
+  firewallIds: number[];
+}
+
+export const serverSchema = z
+  .object({
+    id: z.number(),
+    name: z.string(),
+    status: z.string(),
+    labels,
+    locked: z.boolean(),
+    protection: z.object({ delete: z.boolean(), rebuild: z.boolean() }),
+    primary_disk_size: z.number(),
+    public_net: z.object({
+      ipv4: z.object({ ip: z.string() }).nullable(),
+      firewalls: z.array(z.object({ id: z.number().optional() })).default([]),
+    }),
+  })
+  .transform(
+    ({ id, name, status, labels, locked, protection, primary_disk_size, public_net }): Server => ({
+      id: String(id),
+      name,
+      status,
+      labels,
+      isLocked: locked,
+      isProtected: protection.rebuild || protection.delete,
+      diskGb: primary_disk_size,
+      ipv4: public_net.ipv4?.ip ?? null,
+      firewallIds: public_net.firewalls.flatMap((firewall) => firewall.id ?? []),
+    }),
+  );
+
+export interface SshKey {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+  /** As OpenSSH writes it, with or without a comment. */
+  publicKey: string;
+}
+
+export const sshKeySchema = z
+  .object({ id: z.number(), name: z.string(), labels, public_key: z.string() })
+  .transform(
+    ({ id, name, labels, public_key }): SshKey => ({ id: String(id), name, labels, publicKey: public_key }),
+  );
+
+export const firewallSchema = z.object({ id: z.number(), name: z.string() });
+export type Firewall = z.infer<typeof firewallSchema>;
+
+export interface ServerType {
+  name: string;
+  diskGb: number;
+}
+
+export const serverTypeSchema = z
+  .object({ name: z.string(), disk: z.number() })
+  .transform(({ name, disk }): ServerType => ({ name, diskGb: disk }));

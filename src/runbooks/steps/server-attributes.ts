@@ -1,0 +1,64 @@
+import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
+import type { Run } from '../../operations/attempt.ts';
+import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
+import { assertHeld } from './recovery.ts';
+
+export type AttributesClient = ServerLookup & Pick<HetznerClient, 'setServerLabels' | 'applyFirewall'>;
+
+/**
+ * What an agent's own server lacks, e.g. because somebody has changed it in Hetzner's console.
+ */
+export interface MissingAttributes {
+  /** All labels that it should have, foreign ones included; undefined where ours are complete. */
+  labels: Record<string, string> | undefined;
+  /** The shared firewall, where it is not applied to the server. */
+  firewallId: number | undefined;
+}
+
+/** Undefined where nothing is missing. */
+export function missingAttributes(server: Server, agent: Owner): MissingAttributes | undefined {
+  const own = ownLabels(agent);
+  const wrong = !isLabelled(server, agent.agent_id) || Object.keys(own).some((key) => !server.labels[key]);
+  const firewallId = agent.inputs?.firewallId;
+  const labels = wrong ? { ...server.labels, ...own } : undefined;
+  const missing =
+    firewallId !== undefined && server.firewallIds.includes(firewallId) ? undefined : firewallId;
+  return labels === undefined && missing === undefined ? undefined : { labels, firewallId: missing };
+}
+
+/**
+ * Finds the agent's server, and restores its labels and its firewall.
+ * @throws PermanentError where there is none.
+ */
+export async function findServer(deps: { hetzner: AttributesClient }, run: Run): Promise<Server> {
+  const server = await presentServer(deps.hetzner, run.agent);
+  await restoreAttributes(deps, run, server);
+  return server;
+}
+
+/**
+ * Restores and logs what the agent's own server has lost; foreign labels stay.
+ * @returns a sentence for a person about what could not be restored.
+ */
+export async function restoreAttributes(
+  { hetzner }: { hetzner: AttributesClient },
+  run: Run,
+  server: Server,
+): Promise<string | undefined> {
+  const missing = missingAttributes(server, run.agent);
+  if (missing === undefined) return undefined;
+  const { labels, firewallId } = missing;
+  assertHeld(run);
+  if (labels !== undefined) {
+    await hetzner.setServerLabels(server.id, labels);
+    run.log(`${server.name} (${server.id}) had lost its labels: put back`);
+  }
+  if (firewallId === undefined) return undefined;
+  if (await hetzner.applyFirewall(firewallId, server.id, { wait: true, signal: run.signal })) {
+    run.log(`${server.name} (${server.id}) was not under the firewall ${firewallId}: put back`);
+    return undefined;
+  }
+  const text = `The firewall ${firewallId} is no longer at Hetzner: ${server.name} is without it`;
+  run.log(text);
+  return text;
+}

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { completeInputs, parseRecordedInputs } from '../../src/agents/inputs.ts';
+import { agentInputs } from '../support/inputs.ts';
+
+test('a row without inputs has none', () => {
+  expect(parseRecordedInputs(null)).toBeNull();
+});
+
+test('what a provision has recorded is read as it was written', () => {
+  const inputs = agentInputs('a1');
+  expect(parseRecordedInputs({ ...inputs })).toEqual(inputs);
+  expect(completeInputs('a1', inputs)).toEqual(inputs);
+});
+
+test('a field that does not hold what it should counts as absent, and takes no other with it', () => {
+  const { firewallId: _, ...rest } = agentInputs('a1');
+  const odd = { ...rest, firewallId: 'seven', keyGeneration: 2, someday: true };
+  expect(parseRecordedInputs(odd)).toEqual({ ...rest, keyGeneration: 2 });
+});
+
+test('inputs that are not complete are named', () => {
+  const { image: _, ...rest } = agentInputs('a1');
+  expect(() => completeInputs('a1', rest)).toThrow('The recorded inputs of agent a1 lack image');
+  expect(() => completeInputs('a1', null)).toThrow('firewallId');
+});
