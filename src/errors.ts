@@ -6,6 +6,20 @@
 /** Trying again may help: a time-out, a refusal for now, a fault on the other side. */
 export class RetryableError extends Error {
   override name = 'RetryableError';
+  /** Names the failure where the next attempt acts on it: `operations.failure_code`. */
+  readonly failureCode: string | undefined;
+
+  constructor(message: string, { failureCode, ...options }: FailureOptions = {}) {
+    super(message, options);
+    this.failureCode = failureCode;
+  }
+}
+
+type FailureOptions = ErrorOptions & { failureCode?: string | undefined };
+
+/** The code of a failure; undefined where nothing acts on it. */
+export function failureCodeOf(error: unknown): string | undefined {
+  return error instanceof RetryableError ? error.failureCode : undefined;
 }
 
 /** How long somebody is left alone who asks for patience and does not say for how long. */

@@ -1,14 +1,15 @@
-import { type Selectable, sql } from 'kysely';
-import { beginStop, forgetHealth } from '../agents/lifecycle.ts';
-import { beginProvision, getAgent } from '../agents/store.ts';
+import { sql } from 'kysely';
+import { getAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { violatedConstraint } from '../database/connect.ts';
-import type { OperationTable } from '../database/tables.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
-import { LEASE_SECONDS, mayBegin, type OperationKind } from './states.ts';
+import { findOperation, mayBegin } from './registry.ts';
+import type { OperationRow } from './rows.ts';
+import { LEASE_SECONDS, type OperationKind } from './states.ts';
+import { beginOnWorker } from './transitions.ts';
 
-export type OperationRow = Selectable<OperationTable>;
+export type { OperationRow } from './rows.ts';
 
 /** Which attempt of which operation a worker holds: every write of its names all three. */
 export interface Claim {
@@ -53,9 +54,7 @@ export async function beginOperation(
   const { kind, agent_id: agentId } = operation;
   // One that may not begin any more is refused where its work begins (attempt.ts).
   if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
-  if (kind === 'provision') await beginProvision(trx, agentId);
-  if (kind === 'stop') await beginStop(trx, agentId);
-  if (kind === 'restart' || kind === 'resize' || kind === 'rebuild') await forgetHealth(trx, agentId);
+  await findOperation(kind)?.begin?.(trx, agentId);
 }
 
 /** The next operation of an executor that may run, locked with its agent. Concurrent callers get different ones. */
@@ -94,21 +93,7 @@ async function takeCandidate(
 ): Promise<OperationRow | undefined> {
   const candidate = await nextDue(trx, 'local', waiting);
   if (candidate === undefined) return undefined;
-  return trx
-    .updateTable('operations')
-    .set({
-      status: 'active',
-      attempt: sql`attempt + 1`,
-      worker_id: workerId,
-      lease_until: leaseEnd(leaseSeconds),
-      claimed_at: sql`now()`,
-      last_heartbeat_at: sql`now()`,
-      started_at: sql`coalesce(started_at, now())`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', candidate.operation_id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return beginOnWorker(trx, candidate, { workerId, leaseSeconds });
 }
 
 function leaseEnd(leaseSeconds: number) {

@@ -1,51 +1,43 @@
+import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
+import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
+import type { Run } from '../operations/attempt.ts';
+import type { Ending } from '../operations/definition.ts';
+import { reportedOutputs } from '../operations/effects.ts';
+import { cancelWaiting } from '../operations/endings.ts';
+import { defineOperation } from '../operations/registry.ts';
+import { insertOperation } from '../operations/requests.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
-import {
-  type Clouds,
-  clearPending,
-  removeFromHetzner,
-  removeFromTailnet,
-  withLockRecovery,
-} from './steps/recovery.ts';
+import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
 
-export interface ProvisionDeps extends Clouds {
-  executor: StackEngine;
-  health: HealthCheck;
-  vault: Vault;
-  settings: ProvisionSettings;
-  /** Makes what the project's agents share, where it is not there. @returns the firewall's id */
-  ensureFoundation(run: Run, project: string): Promise<number>;
-  recordInputs: RecordInputs;
-}
-
-/** Writes down what is about to be made, on the agent's row, wherever the runbook runs. `secrets` are sealed by the vault. */
-export type RecordInputs = (run: Run, prepared: { inputs: AgentInputs; secrets: Buffer }) => Promise<void>;
-
-/** What every agent of this installation is given. */
-export interface ProvisionSettings {
-  healthPort: number;
-  configurationVersion: string;
-  joinTimeoutSeconds: number;
-  healthTimeoutSeconds: number;
-  loginServer: string | undefined;
-  /** How often Hetzner is asked for an action's progress, as a Go duration; undefined: the provider's own interval. */
-  pollInterval: string | undefined;
-}
+const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
 /** From nothing to a running agent: its keys, its stack, its first healthy answer. */
-export function createProvision(deps: ProvisionDeps): Runbook {
-  return async (run) => {
+export const provision = defineOperation<z.infer<typeof effect>>({
+  kind: 'provision',
+  rank: 0,
+  retryFrom: ['failed'],
+  createsAgent: true,
+  limitSeconds: 30 * 60,
+  // It takes over what a rollback would free; run after it, the rollback would free a running agent.
+  beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),
+  begin: beginProvision,
+  effect,
+  succeed: (trx, agentId, { outputs }) => markRunning(trx, agentId, outputs),
+  reported: (agentId, report) => ({ kind: 'running', outputs: reportedOutputs(agentId, report) }),
+  lastFailure: rollBack,
+  cancel: rollBack,
+  run: (deps) => async (run) => {
     run.step('creating_server');
     const prepared = await prepare(deps, run);
     const { program, mayBeNew } = await recover(deps, run, prepared);
@@ -61,7 +53,14 @@ export function createProvision(deps: ProvisionDeps): Runbook {
     await untilHealthy(deps, run, outputs);
     run.step('running');
     return { kind: 'running', outputs };
-  };
+  },
+});
+
+async function rollBack({ trx, queue, agentId, error }: Ending): Promise<void> {
+  // A destroy that was asked for meanwhile frees everything itself.
+  if ((await getAgent(trx, agentId)).status === 'destroying') return;
+  await markFailed(trx, agentId, error);
+  await insertOperation(trx, queue, { agentId, kind: 'rollback' });
 }
 
 interface Prepared {
@@ -70,7 +69,7 @@ interface Prepared {
 }
 
 /** Writes down what is about to be created, before it is: names, keys and inputs are the same at every repetition. */
-async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
+async function prepare(deps: RunbookParts, run: Run): Promise<Prepared> {
   const { agent, operation } = run;
   const firewallId = await deps.ensureFoundation(run, agent.project);
   const known = agent.inputs as unknown as AgentInputs | null;
@@ -100,7 +99,7 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
   return { inputs, keys };
 }
 
-function record(deps: ProvisionDeps, run: Run, { inputs, keys }: Prepared): Promise<void> {
+function record(deps: RunbookParts, run: Run, { inputs, keys }: Prepared): Promise<void> {
   return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
@@ -109,7 +108,7 @@ function record(deps: ProvisionDeps, run: Run, { inputs, keys }: Prepared): Prom
  * A server that did not join the tailnet is replaced, not repaired; it has nothing to lose yet.
  */
 async function recover(
-  deps: ProvisionDeps,
+  deps: RunbookParts,
   run: Run,
   { inputs, keys }: Prepared,
 ): Promise<{ program: StackProgram; mayBeNew: boolean }> {
@@ -138,10 +137,10 @@ async function recover(
 }
 
 /** Why the server of an earlier attempt is not worth waiting for; undefined where there is none, or it may yet become an agent. */
-async function flawOf(deps: ProvisionDeps, run: Run, found: FoundResources): Promise<string | undefined> {
+async function flawOf(deps: RunbookParts, run: Run, found: FoundResources): Promise<string | undefined> {
   if (found.serverId === undefined) return undefined;
-  // By what was said, not by the step alone: an attempt that was lost while it waited says nothing against the server.
-  if (run.operation.error?.startsWith(NOT_JOINED)) return 'The server had not joined the tailnet in time';
+  // By the failure, not by the step alone: an attempt that was lost while it waited says nothing against the server.
+  if (run.operation.failure_code === NOT_JOINED) return 'The server had not joined the tailnet in time';
   const { inputs } = run.agent;
   if (inputs !== null && inputs.joinName === undefined)
     return 'The server is to join under a name that any machine can take';

@@ -1,10 +1,16 @@
+import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import { forgetHealth, markRebuilt } from '../agents/lifecycle.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { HetznerServer } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
+import type { Run } from '../operations/attempt.ts';
+import { reportedOutputs } from '../operations/effects.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps, renewedKey } from './provision.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import { programOf, recorded } from './reconfigure.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -21,6 +27,8 @@ interface Prepared {
   before: { inputs: AgentInputs; keys: AgentKeys };
 }
 
+const effect = z.object({ kind: z.literal('rebuilt'), outputs: agentOutputsSchema });
+
 /**
  * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the
  * disk is lost, and the agent joins the tailnet as a new device with a new key and new host keys. Where there
@@ -28,8 +36,24 @@ interface Prepared {
  * attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have
  * installed has nothing to lose, so nobody has to find out how far that attempt came.
  */
-export function createRebuild(deps: ReconfigureDeps): Runbook {
-  return async (run) => {
+export const rebuild = defineOperation<z.infer<typeof effect>>({
+  kind: 'rebuild',
+  rank: 70,
+  from: ['running', 'stopped'],
+  exclusive: true,
+  limitSeconds: 30 * 60,
+  begin: forgetHealth,
+  effect,
+  succeed: (trx, agentId, { outputs }) => markRebuilt(trx, agentId, outputs),
+  reported: (agentId, report) => ({ kind: 'rebuilt', outputs: reportedOutputs(agentId, report) }),
+  cli: 'reinstall its disk; what is on it is lost',
+  confirm: {
+    loses: 'and lose everything on its disk',
+    explain: () =>
+      'Its disk is installed anew, and everything on it is lost. The server and its public addresses stay; its tailnet ' +
+      'address may change.',
+  },
+  run: (deps) => async (run) => {
     run.step('preparing');
     const server = await lookUpServer(deps.hetzner, run.agent);
     if (server !== undefined) {
@@ -56,14 +80,14 @@ export function createRebuild(deps: ReconfigureDeps): Runbook {
     const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
     await untilHealthy(deps, run, outputs);
     return { kind: 'rebuilt', outputs };
-  };
-}
+  },
+});
 
 /**
  * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is written down before anything of it is
  * made; the host keys only when the disk is about to go, since a rebuild that fails before leaves a server that shows the old ones.
  */
-async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
+async function prepare(deps: RunbookParts, run: Run): Promise<Prepared> {
   const { operation_id: operationId, attempt } = run.operation;
   const { known, keys: old } = recorded(deps.vault, run);
   const numbered = renewedKey(deps.vault, known);
@@ -80,7 +104,7 @@ async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
   return { inputs, keys, before: { inputs: numbered, keys: old } };
 }
 
-function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared['before']): Promise<void> {
+function record(deps: RunbookParts, run: Run, { inputs, keys }: Prepared['before']): Promise<void> {
   return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
 }
 
@@ -91,7 +115,7 @@ interface Found extends Prepared {
 /**
  * The state forgets what a killed attempt had begun to create, and a server that is gone. @returns whether there is a stack.
  */
-async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
+async function recover(deps: RunbookParts, run: Run, { inputs, keys, server }: Found): Promise<boolean> {
   if (server !== undefined && run.operation.attempt === 1) return true;
   const exists = await clearPending(deps.executor, run, programOf(inputs, keys, {}));
   if (server === undefined) await removeDevices(deps, run);
@@ -103,7 +127,7 @@ async function recover(deps: ReconfigureDeps, run: Run, { inputs, keys, server }
  * before the new disk is there: its device goes as the one of before, so that the new one, which may have
  * joined by then, stays.
  */
-async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled): Promise<void> {
+async function reinstall(deps: RunbookParts, run: Run, prepared: Reinstalled): Promise<void> {
   const { inputs, keys, server } = prepared;
   run.step('renewing_key');
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
@@ -127,7 +151,7 @@ type Reinstalled = Prepared & { server: HetznerServer };
  * says that it did nothing.
  */
 async function install(
-  deps: ReconfigureDeps,
+  deps: RunbookParts,
   run: Run,
   { inputs, keys, before, server, userData }: Reinstalled & { userData: string },
 ): Promise<void> {
@@ -143,7 +167,7 @@ async function install(
 
 /** What cannot be undone now is left to the next attempt: the refusal is what a person has to read. */
 async function goOnAsBefore(
-  deps: ReconfigureDeps,
+  deps: RunbookParts,
   run: Run,
   { before, server }: Pick<Reinstalled, 'before' | 'server'>,
 ): Promise<void> {

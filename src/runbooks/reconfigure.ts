@@ -1,31 +1,44 @@
+import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
+import { markReconfigured, markRestarted } from '../agents/lifecycle.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import type { AgentKeys, Vault } from '../agents/secrets.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
-import { followSteps, type ProvisionSettings, type RecordInputs } from './provision.ts';
+import type { Run } from '../operations/attempt.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { followSteps } from './provision.ts';
 import { presentDevice } from './steps/device.ts';
-import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
+import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
-import type { PowerDeps } from './steps/power.ts';
-import { type Clouds, clearPending, withLockRecovery } from './steps/recovery.ts';
+import { clearPending, withLockRecovery } from './steps/recovery.ts';
 import { findServer } from './steps/server-marks.ts';
 
-export interface ReconfigureDeps extends Clouds, PowerDeps, HealthDeps {
-  hetzner: Clouds['hetzner'];
-  executor: StackEngine;
-  vault: Vault;
-  settings: ProvisionSettings;
-  recordInputs: RecordInputs;
-}
+const effect = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('reconfigured'), outputs: agentOutputsSchema }),
+  z.object({ kind: z.literal('restarted') }),
+]);
 
 /**
  * The playbook is run again on the server that is there, in the version of this installation. What asks for that is the operation's id among
  * the stack's inputs: an attempt that follows a kill finds the playbook begun (its resource is not in the state, and it is run from the
  * start) or finished (the resource is there, and nothing is done), never forgotten.
  */
-export function createReconfigure(deps: ReconfigureDeps): Runbook {
-  return async (run) => {
+export const reconfigure = defineOperation<z.infer<typeof effect>>({
+  kind: 'reconfigure',
+  rank: 40,
+  from: ['running'],
+  exclusive: true,
+  limitSeconds: 20 * 60,
+  effect,
+  succeed: (trx, agentId, effect) =>
+    effect.kind === 'restarted'
+      ? markRestarted(trx, agentId)
+      : markReconfigured(trx, agentId, effect.outputs),
+  // A runner reports success only after a healthy answer, and this changes no address.
+  reported: () => ({ kind: 'restarted' }),
+  cli: 'run the playbook again, in this installation’s version',
+  run: (deps) => async (run) => {
     run.step('preparing');
     await findServer(deps, run);
     const device = await presentDevice(deps.tailscale, run);
@@ -45,11 +58,11 @@ export function createReconfigure(deps: ReconfigureDeps): Runbook {
     run.step('verifying');
     await untilHealthy(deps, run, outputs);
     return { kind: 'reconfigured', outputs };
-  };
-}
+  },
+});
 
 /** Writes down what is about to be applied; the same at every repetition. What the server consists of stays as it was bought. */
-async function prepare(deps: ReconfigureDeps, run: Run): Promise<{ inputs: AgentInputs; keys: AgentKeys }> {
+async function prepare(deps: RunbookParts, run: Run): Promise<{ inputs: AgentInputs; keys: AgentKeys }> {
   const { known, keys } = recorded(deps.vault, run);
   const inputs: AgentInputs = {
     ...known,

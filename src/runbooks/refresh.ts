@@ -1,21 +1,41 @@
+import { z } from 'zod';
 import type { StackProgram } from '../../stacks/program.ts';
-import type { Health } from '../agents/states.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
+import { HEALTHS, type Health } from '../agents/states.ts';
+import { recordRefresh, recordUnhealthy } from '../agents/store.ts';
+import type { Run } from '../operations/attempt.ts';
+import { errorText } from '../operations/effects.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './steps/device.ts';
 import { recordedServer } from './steps/own-server.ts';
-import { type Clouds, withLockRecovery } from './steps/recovery.ts';
+import { withLockRecovery } from './steps/recovery.ts';
 import { restoreMarks } from './steps/server-marks.ts';
 
-export interface RefreshDeps extends Clouds {
-  executor: StackEngine;
-  health: HealthCheck;
-}
+const effect = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('refreshed'), outputs: agentOutputsSchema, health: z.enum(HEALTHS) }),
+  z.object({ kind: z.literal('unhealthy'), error: errorText }),
+]);
 
 /** Looks at what really is: the stack's state is brought up to date, the addresses and the health are recorded. */
-export function createRefresh(deps: RefreshDeps): Runbook {
-  return async (run) => {
+export const refresh = defineOperation<z.infer<typeof effect>>({
+  kind: 'refresh',
+  rank: 60,
+  from: ['running', 'stopped', 'suspended'],
+  priority: -1,
+  limitSeconds: 10 * 60,
+  effect,
+  succeed: (trx, agentId, effect) =>
+    effect.kind === 'refreshed'
+      ? recordRefresh(trx, agentId, effect)
+      : recordUnhealthy(trx, agentId, effect.error),
+  reported: () => ({ kind: 'none' }),
+  lastFailure: ({ trx, agentId, error }) => recordUnhealthy(trx, agentId, error),
+  // It has found out nothing.
+  cancel: async () => {},
+  cli: 'check what is there and whether it is healthy',
+  isOnList: true,
+  run: (deps) => async (run) => {
     const { agent } = run;
     run.step('refreshing');
     // Before the state is brought up to date: it is to know the server as it should be.
@@ -45,12 +65,12 @@ export function createRefresh(deps: RefreshDeps): Runbook {
     };
     if (unmended !== undefined) return { kind: 'unhealthy', error: unmended };
     return { kind: 'refreshed', outputs, health };
-  };
-}
+  },
+});
 
 /** A device that is gone, or no longer tagged as ours, is a finding, not a failure of the refresh. */
 async function lookUpDevice(
-  { tailscale }: RefreshDeps,
+  { tailscale }: RunbookParts,
   run: Run,
 ): Promise<PresentDevice | { missing: string }> {
   try {
@@ -63,7 +83,7 @@ async function lookUpDevice(
 
 /** Nobody expects an answer of an agent that is switched off. */
 async function healthOf(
-  { health }: RefreshDeps,
+  { health }: RunbookParts,
   run: Run,
   { tailnetIp, serverStatus }: { tailnetIp: string; serverStatus: string },
 ): Promise<Health> {

@@ -1,10 +1,15 @@
+import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import { forgetHealth, markResized, markRestarted } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { PermanentError } from '../errors.ts';
 import type { HetznerServer } from '../hetzner/hetzner.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import type { Run } from '../operations/attempt.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { programOf, recorded } from './reconfigure.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -13,12 +18,33 @@ import { switchOff, switchOn } from './steps/power.ts';
 import { clearPending, withLockRecovery } from './steps/recovery.ts';
 import { findServer } from './steps/server-marks.ts';
 
+const effect = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('resized'), outputs: agentOutputsSchema, plan: planSchema }),
+  z.object({ kind: z.literal('restarted') }),
+]);
+
 /**
  * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row and inputs name the new plan only when it is
  * done: a killed attempt is repeated, and one that was ended leaves a server that the next `up` brings back to what the row says.
  */
-export function createResize(deps: ReconfigureDeps): Runbook {
-  return async (run) => {
+export const resize = defineOperation<z.infer<typeof effect>>({
+  kind: 'resize',
+  rank: 50,
+  from: ['running'],
+  exclusive: true,
+  limitSeconds: 20 * 60,
+  parameters: z.object({ plan: planSchema }),
+  refusal: (agent, { plan }) =>
+    plan === agent.plan ? `Agent ${agent.agent_id} has the plan ${agent.plan}` : undefined,
+  begin: forgetHealth,
+  effect,
+  succeed: (trx, agentId, effect) =>
+    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
+  // A runner reports success only after a healthy answer, and this changes no address.
+  reported: () => ({ kind: 'restarted' }),
+  cli: 'another plan: a server of that size, the same disk',
+  summary: 'Ask for another plan: the server becomes one of that plan, its disk stays',
+  run: (deps) => async (run) => {
     run.step('preparing');
     const server = await findServer(deps, run);
     const { plan, inputs } = wanted(deps, run);
@@ -27,7 +53,7 @@ export function createResize(deps: ReconfigureDeps): Runbook {
     run.step('stopping_server');
     await switchOff(deps, run, server);
     run.step('resizing_server');
-    const result = await resize(deps, run, { server, inputs, device });
+    const result = await changeType(deps, run, { server, inputs, device });
     const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
     run.step('starting_server');
     await switchOn(deps, run, server);
@@ -36,10 +62,10 @@ export function createResize(deps: ReconfigureDeps): Runbook {
     const { keys } = recorded(deps.vault, run);
     await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
     return { kind: 'resized', outputs, plan };
-  };
-}
+  },
+});
 
-function wanted(deps: ReconfigureDeps, run: Run) {
+function wanted(deps: RunbookParts, run: Run) {
   const { known } = recorded(deps.vault, run);
   const plan = planSchema.parse(run.operation.parameters.plan);
   const { serverType } = serverFor(plan, known.location);
@@ -48,7 +74,7 @@ function wanted(deps: ReconfigureDeps, run: Run) {
 
 /** Found out before the agent is switched off for nothing. */
 async function refuseSmallDisk(
-  { hetzner }: ReconfigureDeps,
+  { hetzner }: RunbookParts,
   server: HetznerServer,
   { serverType }: AgentInputs,
 ): Promise<void> {
@@ -61,8 +87,8 @@ async function refuseSmallDisk(
 }
 
 /** A server whose type could not be changed, e.g. since none is to be had, goes on as it was. */
-async function resize(
-  deps: ReconfigureDeps,
+async function changeType(
+  deps: RunbookParts,
   run: Run,
   { server, inputs, device }: { server: HetznerServer; inputs: AgentInputs; device: PresentDevice },
 ) {

@@ -183,7 +183,15 @@ describe('the pages', () => {
     };
     expect(await buttons()).toEqual(['destroy']);
     await finishProvision(service.database, { agentId, operationId });
-    expect(await buttons()).toEqual(['stop', 'restart', 'reconfigure', 'refresh', 'rebuild', 'destroy']);
+    expect(await buttons()).toEqual([
+      'stop',
+      'restart',
+      'reconfigure',
+      'resize',
+      'refresh',
+      'rebuild',
+      'destroy',
+    ]);
     const cookie = await signIn();
     const question = await service.ask(`/agents/${agentId}/rebuild`, { headers: { cookie } });
     expect(await question.text()).toMatch(/Rebuild [\s\S]*everything on it is lost/);

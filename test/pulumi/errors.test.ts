@@ -13,6 +13,7 @@ import {
 } from '../../src/errors.ts';
 import { endProcesses, findProcesses } from '../../src/processes/find.ts';
 import {
+  NotJoinedError,
   pulumiError,
   runnerError,
   StackExistsError,
@@ -181,6 +182,7 @@ test('what a runner reports by name is the same error on this side', () => {
   for (const error of [
     new StackLockedError('x'),
     new StackNotFoundError('x'),
+    new NotJoinedError('x'),
     new PermanentError('x'),
     new LostError('x'),
     new CancelledError('x'),

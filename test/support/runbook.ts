@@ -4,11 +4,10 @@ import { recordInputs } from '../../src/agents/store.ts';
 import type { HetznerServer, HetznerSshKey } from '../../src/hetzner/hetzner.ts';
 import type { Run } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
+import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { Lease } from '../../src/processes/lease.ts';
 import type { StackResult } from '../../src/pulumi/engine/messages.ts';
 import type { EngineAttempt, StackEngine } from '../../src/pulumi/engine/stack-engine.ts';
-import type { DestroyDeps } from '../../src/runbooks/destroy.ts';
-import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
 import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../src/secret.ts';
@@ -91,7 +90,7 @@ export function createWorld(at: Installation) {
     unlock: async (run, program) => void (await stack('unlock')(run, program)),
   };
   const foundations = createFoundationStore(at.database, { evict: async () => {} });
-  const deps: ProvisionDeps & DestroyDeps = {
+  const deps: RunbookParts = {
     executor,
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
@@ -154,7 +153,7 @@ export function createWorld(at: Installation) {
         await reach(`delete ssh key ${id}`);
         remove(sshKeys, (one) => String(one.id) === id);
       },
-    } as ProvisionDeps['hetzner'],
+    } as RunbookParts['hetzner'],
     tailscale: {
       listDevices: async () => [...devices],
       deleteDevice: async (id) => {
@@ -173,7 +172,7 @@ export function createWorld(at: Installation) {
         await reach(`delete key ${id}`);
         remove(tailnetKeys, (one) => one.id === id);
       },
-    } as ProvisionDeps['tailscale'],
+    } as RunbookParts['tailscale'],
   };
   return {
     calls,

@@ -5,6 +5,7 @@ import { beginOperation, type OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
+import { beginOnRunner } from '../../operations/transitions.ts';
 import type { Secret } from '../../secret.ts';
 import { isAttemptToken } from './callback-signature.ts';
 
@@ -95,28 +96,11 @@ async function begin(
   await refuseOutOfTurn(trx, row);
   await beginOperation(trx, row);
   const known = attempt === row.attempt ? row.workflow_run_id : null;
-  const begun = await trx
-    .updateTable('operations')
-    .set({
-      status: 'active',
-      attempt,
-      worker_id: `github:${workflowRunId ?? known ?? attempt}`,
-      workflow_run_id: workflowRunId ?? known,
-      lease_until: leaseEnd,
-      claimed_at: sql`now()`,
-      last_heartbeat_at: sql`now()`,
-      started_at: sql`coalesce(started_at, now())`,
-      // What an earlier try failed of is what recovery wants to know, not what the dispatches failed of.
-      error: row.dispatch_failures > 0 ? row.error_before_dispatch : row.error,
-      error_before_dispatch: null,
-      dispatch_failures: 0,
-      result: null,
-      report: null,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', row.operation_id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  const begun = await beginOnRunner(trx, row, {
+    attempt,
+    workflowRunId: workflowRunId ?? known,
+    leaseSeconds: RUNNER_SILENT_SECONDS,
+  });
   await appendEvents(trx, row.operation_id, attempt, [
     { type: 'status', data: { status: 'active', attempt } },
   ]);

@@ -4,6 +4,7 @@ import { agentIdSchema } from '../../agents/new-agent.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
+import { findOperation } from '../../operations/registry.ts';
 
 const name = z.string().regex(/^[a-z0-9](-?[a-z0-9])*$/);
 const line = z
@@ -59,7 +60,9 @@ export function refuseForeignInputs(
   const known = agent.inputs as unknown as AgentInputs | null;
   const own: Partial<AgentInputs> = {
     agentId: agent.agent_id,
-    operationId: operation.kind === 'provision' ? operation.operation_id : (known?.operationId ?? ''),
+    operationId: findOperation(operation.kind)?.createsAgent
+      ? operation.operation_id
+      : (known?.operationId ?? ''),
     project: agent.project,
     location: agent.location,
   };

@@ -10,8 +10,9 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { check } from './callback.ts';
 import { agentInputsSchema, refuseForeignInputs } from './inputs.ts';
-import { resultSchema } from './result.ts';
+import { resultSchema, resultSchemaOf } from './result.ts';
 
 const MAX_LINES = 500;
 /** Several times what the vault makes of an agent's keys. */
@@ -120,13 +121,15 @@ async function write(trx: Database, row: OperationRow, record: RunnerRecord): Pr
         inputs: record.inputs,
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
-    case 'result':
+    case 'result': {
+      const { result } = check(z.object({ result: resultSchemaOf(row, record.result) }), record);
       await trx
         .updateTable('operations')
-        .set({ result: jsonText(record.result), updated_at: sql`now()` })
+        .set({ result: jsonText(result), updated_at: sql`now()` })
         .where('operation_id', '=', row.operation_id)
         .execute();
       return;
+    }
     default:
       return;
   }

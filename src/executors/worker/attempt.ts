@@ -4,12 +4,13 @@ import { type Database, isDatabaseUnavailable } from '../../database/connect.ts'
 import { cutText } from '../../database/storable.ts';
 import { CancelledError, errorMessage, LostError, RateLimitedError, RetryableError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { type Runbooks, runbookFor } from '../../operations/attempt.ts';
+import type { AgentEffect, Runbooks } from '../../operations/attempt.ts';
 import { type Claim, type OperationRow, renewLease } from '../../operations/claims.ts';
-import type { AgentEffect } from '../../operations/effects.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { limitSeconds } from '../../operations/registry.ts';
+import { runbookFor } from '../../operations/runbooks.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
-import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from '../../operations/states.ts';
+import { LEASE_SECONDS, type OperationKind } from '../../operations/states.ts';
 import { Lease, type LeaseTimes, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
@@ -25,7 +26,7 @@ export interface AttemptDeps {
   leaseSeconds?: number;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number;
-  /** How long an operation may take; default `LIMIT_SECONDS`. */
+  /** How long an operation may take; default: what its definition says. */
   limitSeconds?: Partial<Record<OperationKind, number>>;
   /** Whether what is configured works; undefined where that cannot be wrong. */
   readiness?: Readiness | undefined;
@@ -220,12 +221,12 @@ function watch({ deps, claim, operation, controller, lease, times, recorder, sto
     () => Date.now() > lease.until && controller.abort(new LostError('The lease ran out')),
     500,
   );
-  const limitSeconds = deps.limitSeconds?.[operation.kind] ?? LIMIT_SECONDS[operation.kind];
+  const seconds = deps.limitSeconds?.[operation.kind] ?? limitSeconds(operation.kind);
   const limit = setTimeout(() => {
-    const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
+    const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
     recorder.log(reason);
     controller.abort(new RetryableError(reason));
-  }, limitSeconds * 1000);
+  }, seconds * 1000);
   const onStopping = () => controller.abort(new StoppingError('The worker is stopping'));
   stopping.addEventListener('abort', onStopping);
   if (stopping.aborted) onStopping();

@@ -8,6 +8,7 @@ import { Backlog, gapLine } from '../../operations/backlog.ts';
 import { type Claim, lockClaim } from '../../operations/claims.ts';
 import { appendEvents, type OperationEvent } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { findOperation } from '../../operations/registry.ts';
 import { LEASE_SECONDS } from '../../operations/states.ts';
 
 /** Tells an attempt's steps and log lines to the database while it runs. */
@@ -110,7 +111,7 @@ async function write(
         .set({ step, updated_at: sql`now()` })
         .where('operation_id', '=', claim.operationId)
         .execute();
-      if (kind === 'provision' && isAgentStep(step)) await setAgentStep(trx, agentId, step);
+      if (findOperation(kind)?.createsAgent && isAgentStep(step)) await setAgentStep(trx, agentId, step);
     }
     await appendEvents(trx, claim.operationId, claim.attempt, events);
   });

@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { OPERATION_KINDS, OPERATION_STATUSES } from '../../operations/states.ts';
+import '../../runbooks/all.ts';
+import { operationKinds } from '../../operations/registry.ts';
+import { OPERATION_STATUSES } from '../../operations/states.ts';
 
 export const operationParams = z.object({ operationId: z.guid() });
 
@@ -9,7 +11,7 @@ export const operationJson = z
   .object({
     operationId: z.guid(),
     agentId: z.string(),
-    kind: z.enum(OPERATION_KINDS),
+    kind: z.enum(operationKinds()),
     status: z.enum(OPERATION_STATUSES),
     step: z.string().nullable(),
     attempt: z.int().meta({ description: 'Counts tries; 0 before the first' }),

@@ -1,7 +1,7 @@
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import { HttpError, RefusedError } from '../../http-client/request.ts';
-import type { OperationKind } from '../../operations/states.ts';
+import { findOperation } from '../../operations/registry.ts';
 import { findPlugins, type PluginPlaces } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
 import { readStripeAccount } from '../../stripe/account.ts';
@@ -12,8 +12,6 @@ import { assertOurProject, OtherProjectError } from '../project.ts';
 import { MisconfiguredError, type Probe } from './probe.ts';
 
 const everything = () => true;
-/** What goes without a word from the agent's machine. */
-const WITHOUT_A_WAY: readonly OperationKind[] = ['stop', 'rollback', 'destroy'];
 
 export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient }): Probe {
   return {
@@ -71,7 +69,7 @@ const INSTALL_CURE =
 export function tailnetProbe(place: Pick<TailnetPlace, 'isUp'> | undefined): Probe {
   return {
     name: 'tailnet',
-    blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
+    blocks: (kind) => findOperation(kind)?.needsRoute ?? true,
     cure: JOIN_CURE,
     // One of our own joins in the background.
     settles: place !== undefined,

@@ -6,14 +6,15 @@ import { describeFailure } from '../executors/github-actions/result.ts';
 import { createIdentitySource } from '../github/identity-token.ts';
 import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log } from '../log.ts';
-import { type Runbooks, runbookFor } from '../operations/attempt.ts';
-import type { AgentEffect } from '../operations/effects.ts';
-import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../operations/states.ts';
+import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
+import { limitSeconds } from '../operations/registry.ts';
+import type { RecordInputs } from '../operations/runbook-parts.ts';
+import { runbookFor } from '../operations/runbooks.ts';
+import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
-import type { RecordInputs } from '../runbooks/provision.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
@@ -116,9 +117,9 @@ async function follow({
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl } = claimed;
   const { state, pool } = openStateStore(backendUrl);
-  const limitSeconds = LIMIT_SECONDS[operation.kind];
-  const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
-  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), limitSeconds * 1000);
+  const seconds = limitSeconds(operation.kind);
+  const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
+  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
   const engine = await openEngine({
     config,
     connections: await surroundings(config),
