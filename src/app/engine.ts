@@ -8,7 +8,7 @@ import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type { ProvisionSettings, RecordInputs } from '../operations/runbook-parts.ts';
 import { createRunbooks } from '../operations/runbooks.ts';
-import { createRunnerPool, type RunnerPool } from '../pulumi/engine/engine-pool.ts';
+import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
@@ -35,8 +35,8 @@ export interface EngineParts {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  /** Marks of this process, for whatever it starts. */
-  marks: Record<string, string>;
+  /** Tags of this process, for whatever it starts. */
+  processTags: Record<string, string>;
   /** Runner processes that stay for the next run. */
   idle: number;
   log: Log;
@@ -52,8 +52,8 @@ export interface Engine {
 }
 
 export async function openEngine(parts: EngineParts): Promise<Engine> {
-  const { config, connections, state, marks, log } = parts;
-  const place = await openControllerPlace({ config, connections, marks, log });
+  const { config, connections, state, processTags, log } = parts;
+  const place = await openControllerPlace({ config, connections, marks: processTags, log });
   const health = createHealthCheck(connections.healthAddress, place?.dial);
   const pool = createRunners(parts);
   const executor = createStackEngine({
@@ -109,15 +109,15 @@ function provisionSettings({ config, connections }: EngineParts): ProvisionSetti
 /** Where each run has a work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function createRunners({ config, connections, marks, idle }: EngineParts): RunnerPool {
-  return createRunnerPool({
+function createRunners({ config, connections, processTags, idle }: EngineParts): EnginePool {
+  return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
       ...(connections.providerHost === undefined ? {} : { providerHost: connections.providerHost }),
       workDir: runsDir(config),
     },
     environment: config.childEnvironment,
-    marks,
+    processTags,
     idle,
   });
 }

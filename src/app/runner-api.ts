@@ -23,15 +23,15 @@ export function openRemote(deps: {
   const { callbackSecret } = connections.github;
   if (callbackSecret === undefined) return { remote: undefined, close: async () => {} };
   let opened: Promise<PulumiState> | undefined;
-  const openFence = async (): Promise<Fence> => {
+  const getFence = async (): Promise<Fence> => {
     opened ??= openPulumiState(connections.pulumi.url, log);
     return (await opened).fence;
   };
-  const evict: Fence['evict'] = async (attempt) => (await openFence()).evict(attempt);
+  const evict: Fence['evict'] = async (attempt) => (await getFence()).evict(attempt);
   return {
     remote: {
       callbackSecret,
-      openFence,
+      getFence,
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),
       retrySeconds: config.retrySeconds,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
 import type { Config } from '../config/config.ts';
+import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
@@ -13,7 +14,7 @@ import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { createHetznerInventory } from '../hetzner/inventory.ts';
 import type { Log } from '../log.ts';
-import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeLeftWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -49,22 +50,31 @@ export interface RunningWorker {
 
 const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
 
-type Marks = Record<string, string>;
+type ProcessTags = Record<string, string>;
 
-/** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
+/** What carries operations out, by the executor that the configuration chooses. */
+const EXECUTORS: Record<
+  ExecutorName,
+  (deps: ServiceDeps, processTags: ProcessTags) => Promise<RunningWorker>
+> = {
+  local: startLocalWork,
+  'github-actions': startRemoteWork,
+};
+
+/**
+ * Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds.
+ */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const installation = fingerprint(connections.databaseUrl.reveal());
-  const survivors = await endSurvivors(installation);
-  if (survivors.length > 0)
-    log.warn({ event: 'survivors.ended', pids: survivors }, 'ended what a killed worker left running');
+  const orphans = await killOrphans(installation);
+  if (orphans.length > 0)
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed what a dead worker left running');
   await removeLeftWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
-  const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
-  const work = await (config.executor === 'local'
-    ? startLocalWork(deps, marks)
-    : startRemoteWork(deps, marks));
+  const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+  const work = await EXECUTORS[config.executor](deps, processTags);
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -73,7 +83,10 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   };
 }
 
-/** The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them, nobody does this. */
+/**
+ * The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them,
+ * nobody does this.
+ */
 async function startCloudWatch({
   connections,
   database,
@@ -82,7 +95,7 @@ async function startCloudWatch({
   const { missingKeys } = connections;
   if (missingKeys.length > 0) {
     log.warn(
-      { event: 'clouds.unwatched', missingKeys },
+      { event: 'sweep.disabled', missingKeys },
       `no sweep: ${missingKeys.join(' and ')} not configured`,
     );
     return undefined;
@@ -100,13 +113,13 @@ function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'
 }
 
 /** A worker: engine, fence, and the loop that takes operations. */
-async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
   const engine = await openEngine({
     config,
     connections,
-    marks,
+    processTags,
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
@@ -129,7 +142,8 @@ async function startLocalWork(deps: ServiceDeps, marks: Marks): Promise<RunningW
     workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.place);
-  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
+  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold
+  // its agent for minutes.
   const watch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),
@@ -158,13 +172,13 @@ async function startLiveChecks(
 }
 
 /** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
-async function startRemoteWork(deps: ServiceDeps, marks: Marks): Promise<RunningWorker> {
+async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
   const place =
     connections.missingKeys.length === 0
-      ? await openControllerPlace({ config, connections, marks, log })
+      ? await openControllerPlace({ config, connections, marks: processTags, log })
       : undefined;
   // Without a place on the tailnet nothing is known here of an agent's silence.
   const hasWay = place !== undefined || connections.machines === 'simulated';

@@ -65,7 +65,7 @@ const metadataSchema = z.object(
  * the transaction to say that writes it (record.ts).
  * @throws InvalidInputError for a checkout event whose object is no session.
  */
-export function decide(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDecision {
+export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDecision {
   if (mode === 'live' && !event.livemode) {
     return { kind: 'ignore', reason: 'A test event in live mode is not acted on' };
   }
@@ -99,7 +99,7 @@ export function decide(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDec
   if (!BUYS.includes(session.mode)) {
     return { kind: 'attention', order, reason: `mode ${told(session.mode)} is not one that is known to buy` };
   }
-  return decideOrder(order, session.metadata ?? {});
+  return interpretOrder(order, session.metadata ?? {});
 }
 
 function isPaid(type: string, status: unknown): boolean {
@@ -112,7 +112,7 @@ function told(value: unknown): string {
   return value === undefined ? 'is missing' : cutText(JSON.stringify(value), 60);
 }
 
-function decideOrder(order: Order, metadata: unknown): BillingDecision {
+function interpretOrder(order: Order, metadata: unknown): BillingDecision {
   const parsed = metadataSchema.safeParse(metadata);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(

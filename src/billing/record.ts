@@ -6,7 +6,7 @@ import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
-import { type BillingDecision, decide, type Order } from './interpret-event.ts';
+import { type BillingDecision, interpretEvent, type Order } from './interpret-event.ts';
 import type { StripeEvent } from './stripe-event.ts';
 
 /** In code points; the columns hold the same. */
@@ -38,7 +38,7 @@ export async function recordStripeEvent(
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const decision = decide(event, mode);
+  const decision = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
     // A copy of the same event waits here until the first one's transaction has ended.

@@ -161,7 +161,10 @@ async function request(
   return ended.status === 'succeeded';
 }
 
-/** Prints what an operation tells, and at its end the steps with their times. @returns the operation as it is then. */
+/**
+ * Prints what an operation tells, and at its end the steps with their times.
+ * @returns the operation as it is then.
+ */
 async function tell(
   terminal: Terminal,
   operation: OperationJson,

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { ExecutorName } from '../config/executor-name.ts';
 import type { JsonText } from './storable.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -49,7 +50,7 @@ export interface InstallationTable {
   /** Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its addresses. */
   data_dir: string | null;
   /** What carries new attempts out. */
-  executor: Defaulted<'local' | 'github-actions'>;
+  executor: Defaulted<ExecutorName>;
   created_at: DefaultTimestamp;
 }
 
@@ -126,7 +127,7 @@ export interface OperationTable {
   retry_count: Defaulted<number>;
   lost_count: Defaulted<number>;
   max_retries: Defaulted<number>;
-  executor: 'local' | 'github-actions';
+  executor: ExecutorName;
   priority: Defaulted<number>;
   stripe_event_id: string | null;
   workflow_run_id: string | null;
@@ -201,7 +202,7 @@ export interface IdempotencyKeyTable {
 export interface WorkerTable {
   worker_id: string;
   host: string;
-  /** Its process as survivors.ts names it, so that a dead one is told from a later process of the same number. */
+  /** Its process as processes/orphans.ts names it, so that a dead one is told from a later process of the same number. */
   process: string;
   concurrency: number;
   started_at: DefaultTimestamp;

@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 import type { OperationRow } from './rows.ts';
 
 /** One attempt at one operation, as its runbook sees it. */
-export interface Run {
+export interface Attempt {
   operation: OperationRow;
   agent: AgentRow;
   /** Aborts with the reason as one of our errors: cancelled, lost, beyond its limit. */
@@ -17,14 +17,17 @@ export interface Run {
   log(line: string): void;
 }
 
-/** What an operation's success means for its agent's row. It is data: a runner may report it from another machine. */
+/**
+ * What an operation's success means for its agent's row. It is data: a runner may report it from another
+ * machine.
+ */
 export type AgentEffect = { kind: string; outputs?: AgentOutputs; [more: string]: unknown };
 
 /** There was nothing to do, and the agent's row stays as it is. */
 export type NoEffect = { kind: 'none' };
 
 /** What an operation does, told top to bottom. It returns what its success means for the agent's row. */
-export type Runbook<Effect extends AgentEffect = AgentEffect> = (run: Run) => Promise<Effect | NoEffect>;
+export type Runbook<Effect extends AgentEffect = AgentEffect> = (run: Attempt) => Promise<Effect | NoEffect>;
 
 /** Runbooks by kind of operation. */
 export type Runbooks = Record<string, Runbook>;

@@ -46,7 +46,10 @@ export async function claimNext(
   }
 }
 
-/** What the beginning of an attempt, wherever it is carried out, means for the agent's row. @throws ConflictError */
+/**
+ * What the beginning of an attempt, wherever it is carried out, means for the agent's row.
+ * @throws ConflictError
+ */
 export async function beginOperation(
   trx: Database,
   operation: Pick<OperationRow, 'kind' | 'agent_id'>,
@@ -57,7 +60,10 @@ export async function beginOperation(
   await findOperation(kind)?.begin?.(trx, agentId);
 }
 
-/** The next operation of an executor that may run, locked with its agent. Concurrent callers get different ones. */
+/**
+ * The next operation of an executor that may run, locked with its agent. Concurrent callers get different
+ * ones.
+ */
 export function nextDue(
   trx: Database,
   executor: OperationRow['executor'],
@@ -78,7 +84,8 @@ export function nextDue(
       .orderBy('o.priority', 'desc')
       .orderBy('o.sequence')
       .limit(1)
-      // The agent as well, and neither is waited for: a request that holds the agent may want this very operation's row.
+      // The agent as well, and neither is waited for: a request that holds the agent may want this very
+      // operation's row.
       .forNoKeyUpdate(['o', 'a'])
       .skipLocked()
       .executeTakeFirst()
@@ -100,7 +107,10 @@ function leaseEnd(leaseSeconds: number) {
   return sql<Date>`now() + make_interval(secs => ${leaseSeconds})`;
 }
 
-/** Makes the lease longer. @returns whether a person asked for the operation to end. @throws LostError where the claim is gone. */
+/**
+ * Makes the lease longer. @returns whether a person asked for the operation to end.
+ * @throws LostError where the claim is gone.
+ */
 export async function renewLease(
   database: Database,
   claim: Claim,
@@ -119,7 +129,10 @@ export async function renewLease(
   return { cancelRequested: row.cancel_requested };
 }
 
-/** The operation's row, locked, if the claim still holds. Every write of an attempt goes through here. @throws LostError */
+/**
+ * The operation's row, locked, if the claim still holds. Every write of an attempt goes through here.
+ * @throws LostError
+ */
 export async function lockClaim(trx: Database, claim: Claim): Promise<OperationRow> {
   // The agent before its operations, as requests lock them: one order, no deadlock.
   await trx

@@ -33,7 +33,9 @@ export async function afterLastFailure(
     await recordFailure(trx, row.agent_id, { error, health: step === UNTOUCHED ? 'unknown' : 'unhealthy' });
 }
 
-/** How long the service waits before it repeats what frees billed resources and has failed for the last time. */
+/**
+ * How long the service waits before it repeats what frees billed resources and has failed for the last time.
+ */
 const REPEAT_SECONDS = 600;
 
 /** Queues the same again for later: something may still be billed. */

@@ -24,7 +24,9 @@ export interface Ending {
   step?: string | undefined;
 }
 
-/** Everything known of one kind of operation. Lists, routes, commands, buttons and words are derived from it. */
+/**
+ * Everything known of one kind of operation. Lists, routes, commands, buttons and words are derived from it.
+ */
 export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** Its name in rows, routes, commands and on pages: lower-case letters and hyphens. */
   kind: string;
@@ -65,7 +67,10 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   effect: z.ZodType<Effect>;
   /** Writes the effect on the agent's row. @throws ConflictError where the agent's state does not allow it */
   succeed(trx: Database, agentId: string, effect: Effect): Promise<void>;
-  /** The effect of a success whose runner recorded none. @throws InvalidInputError where the report lacks something */
+  /**
+   * The effect of a success whose runner recorded none.
+   * @throws InvalidInputError where the report lacks something
+   */
   reported(agentId: string, report: SuccessReport): Effect | NoEffect;
   /** What its last failure means for its agent; default: the error is recorded and the agent is unhealthy. */
   lastFailure?(ending: Ending): Promise<void>;

@@ -18,10 +18,15 @@ export const errorText = z
   .min(1)
   .transform((value) => cutText(value, LONGEST_ERROR));
 
-/** The effect of an operation that had nothing to do: any kind may have it, and the agent's row stays as it is. */
+/**
+ * The effect of an operation that had nothing to do: any kind may have it, and the agent's row stays as it
+ * is.
+ */
 export const noEffect = z.object({ kind: z.literal('none') });
 
-/** Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError */
+/**
+ * Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError
+ */
 export async function applyEffect(
   trx: Database,
   { kind, agent_id: agentId }: Pick<OperationRow, 'kind' | 'agent_id'>,

@@ -18,7 +18,10 @@ export async function cancelQueued(
   ]);
 }
 
-/** An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is cancelled at GitHub. */
+/**
+ * An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is
+ * cancelled at GitHub.
+ */
 export async function askToEnd(trx: Database, operationId: string): Promise<void> {
   await endWorkflowRun(trx, operationId);
   await trx

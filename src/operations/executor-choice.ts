@@ -4,8 +4,8 @@ import type { Database } from '../database/connect.ts';
 import { changeExecutor } from './transitions.ts';
 
 /**
- * Records the choice that the configuration makes. What is queued goes with it, also what was dispatched and has not
- * begun: its run is cancelled, and refused if it begins. What a runner has begun, it finishes.
+ * Records the choice that the configuration makes. What is queued goes with it, also what was dispatched and
+ * has not begun: its run is cancelled, and refused if it begins. What a runner has begun, it finishes.
  */
 export async function chooseExecutor(database: Database, executor: ExecutorName): Promise<void> {
   await database.transaction().execute(async (trx) => {

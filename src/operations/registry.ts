@@ -6,7 +6,10 @@ import type { OperationDefinition } from './definition.ts';
 /** Every kind of operation that this version knows; src/runbooks/all.ts loads them. */
 const definitions = new Map<OperationKind, OperationDefinition>();
 
-/** Makes a kind of operation known to everything that is derived from it. @throws Error where the definition is not sound */
+/**
+ * Makes a kind of operation known to everything that is derived from it.
+ * @throws Error where the definition is not sound
+ */
 export function defineOperation<Effect extends AgentEffect>(
   definition: OperationDefinition<Effect>,
 ): OperationDefinition<Effect> {
@@ -56,7 +59,9 @@ export function exclusiveKinds(): OperationKind[] {
     .map(({ kind }) => kind);
 }
 
-/** Whether an attempt may begin: an exclusive one finds its agent as it was when it was asked for, or resumes. */
+/**
+ * Whether an attempt may begin: an exclusive one finds its agent as it was when it was asked for, or resumes.
+ */
 export function mayBegin(kind: OperationKind, status: AgentStatus): boolean {
   const { exclusive = false, from = [], resumesFrom = [] } = findOperation(kind) ?? {};
   return !exclusive || from.includes(status) || resumesFrom.includes(status);

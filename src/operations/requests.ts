@@ -54,7 +54,10 @@ export async function insertOperation(
   return row;
 }
 
-/** A new agent with its provision, in the caller's transaction. @throws ConflictError where the id was ever used. */
+/**
+ * A new agent with its provision, in the caller's transaction.
+ * @throws ConflictError where the id was ever used.
+ */
 export async function requestAgent(
   trx: Database,
   queue: Queue,
@@ -79,7 +82,8 @@ export async function requestAgent(
 
 /**
  * An operation that a person asks for on an agent that exists.
- * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under way.
+ * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under
+ * way.
  */
 export async function requestOperation(
   trx: Database,
@@ -143,7 +147,8 @@ export async function getOperation(database: Database, operationId: string): Pro
 }
 
 /**
- * An operation and its agent, both locked until the transaction ends. The agent comes first, here as everywhere: one order, no deadlock.
+ * An operation and its agent, both locked until the transaction ends. The agent comes first, here as
+ * everywhere: one order, no deadlock.
  * @throws NotFoundError
  */
 export async function lockOperation(

@@ -11,7 +11,8 @@ import { hasten, queueAgain } from './transitions.ts';
 
 /**
  * Next attempt of an operation that has failed or was cancelled; its tries are counted afresh.
- * @throws NotFoundError, ConflictError where it is not the agent's latest of its kind, or the agent's state does not allow it.
+ * @throws NotFoundError, ConflictError where it is not the agent's latest of its kind, or the agent's state
+ * does not allow it.
  */
 export async function retryOperation(
   trx: Database,

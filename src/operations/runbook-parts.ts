@@ -5,7 +5,7 @@ import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';
-import type { Run } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 
 /** What every agent of this installation is given. */
 export interface ProvisionSettings {
@@ -20,9 +20,14 @@ export interface ProvisionSettings {
 }
 
 /** Records on the agent's row what is about to be made. `secrets` are sealed by the vault. */
-export type RecordInputs = (run: Run, prepared: { inputs: AgentInputs; secrets: Buffer }) => Promise<void>;
+export type RecordInputs = (
+  run: Attempt,
+  prepared: { inputs: AgentInputs; secrets: Buffer },
+) => Promise<void>;
 
-/** What runbooks work with, in a worker beside the database or on a runner that reaches the service over HTTP. */
+/**
+ * What runbooks work with, in a worker beside the database or on a runner that reaches the service over HTTP.
+ */
 export interface RunbookParts {
   hetzner: HetznerClient;
   tailscale: TailscaleClient;
@@ -32,7 +37,7 @@ export interface RunbookParts {
   vault: Vault;
   settings: ProvisionSettings;
   /** Makes what the project's agents share if it is missing. @returns the firewall's id */
-  ensureFoundation(run: Run, project: string): Promise<number>;
+  ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;

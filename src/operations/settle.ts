@@ -32,7 +32,10 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
   });
 }
 
-/** The same for an operation whose row is already locked. @throws ConflictError where the agent's state does not allow the effect */
+/**
+ * The same for an operation whose row is already locked.
+ * @throws ConflictError where the agent's state does not allow the effect
+ */
 export async function succeedLocked(trx: Database, row: OperationRow, effect: AgentEffect): Promise<void> {
   await applyEffect(trx, row, effect);
   await markSucceeded(trx, row);
@@ -73,7 +76,9 @@ export async function handBack(
   });
 }
 
-/** What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError */
+/**
+ * What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError
+ */
 export async function settleFailure(
   { database, queue, retrySeconds }: SettleDeps,
   claim: Claim,
@@ -85,7 +90,9 @@ export async function settleFailure(
   });
 }
 
-/** The same for an operation whose row is already locked, by its own worker or by whoever finds that one gone. */
+/**
+ * The same for an operation whose row is already locked, by its own worker or by whoever finds that one gone.
+ */
 export async function settleLocked(
   trx: Database,
   queue: Queue,
@@ -168,7 +175,8 @@ async function tryAgain(
 type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
 
 async function tellStatus(trx: Database, row: OperationRow, data: StatusEvent['data']): Promise<void> {
-  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that step's.
+  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that
+  // step's.
   const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';
   await appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'step', data: { step } },

@@ -7,12 +7,21 @@ import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationStatus } from './states.ts';
 
-interface Transition {
+interface Transition<By extends string = string, Column extends keyof OperationRow = keyof OperationRow> {
   from: readonly OperationStatus[];
   to: OperationStatus;
-  by: string;
+  by: By;
   /** What it sets beside the status. */
-  columns: readonly (keyof OperationRow)[];
+  columns: readonly Column[];
+}
+
+function edge<By extends string, Column extends keyof OperationRow>(
+  from: readonly OperationStatus[],
+  to: OperationStatus,
+  by: By,
+  columns: readonly Column[],
+): Transition<By, Column> {
+  return { from, to, by, columns };
 }
 
 const CLAIM = [
@@ -26,83 +35,33 @@ const CLAIM = [
 const FAILURE = ['error', 'failed_step', 'failure_code'] as const;
 const COUNTS = ['retry_count', 'lost_count'] as const;
 const RELEASE = ['worker_id', 'lease_until', 'dispatched_at'] as const;
+const FINISH = [...RELEASE, 'finished_at'] as const;
+const REQUEUE = [...RELEASE, 'executor', 'run_after'] as const;
+const RETRY = ['executor', ...COUNTS, 'cancel_requested', 'finished_at', 'run_after'] as const;
 const RUN = ['workflow_run_id', 'result', 'report'] as const;
-const DISPATCH_FAILURES = ['error_before_dispatch', 'dispatch_failures'] as const;
+const DISPATCH = ['attempt', 'dispatched_at', 'run_after', 'polled_at', ...RUN] as const;
+const REFUSALS = ['error_before_dispatch', 'dispatch_failures'] as const;
 
 /**
- * Every legal change of an operation's status, and of its attempt while it is queued; docs/states.md shows the
- * same picture. A queued operation whose attempt was dispatched to GitHub can fail before any runner begins it.
+ * Every legal change of an operation's status, and of its attempt while it is queued; docs/states.md shows
+ * the same picture. A queued operation whose attempt was dispatched to GitHub can fail before any runner
+ * begins it.
  */
 export const TRANSITIONS = [
-  { from: ['queued'], to: 'active', by: 'a worker claims it', columns: CLAIM },
-  {
-    from: ['queued'],
-    to: 'queued',
-    by: 'its next attempt is dispatched',
-    columns: ['attempt', 'dispatched_at', 'run_after', 'polled_at', ...RUN],
-  },
-  {
-    from: ['queued'],
-    to: 'queued',
-    by: 'its dispatch is refused',
-    columns: ['dispatched_at', 'error', 'run_after', ...DISPATCH_FAILURES],
-  },
-  {
-    from: ['queued'],
-    to: 'active',
-    by: 'a runner begins it',
-    columns: [...CLAIM, ...RUN, 'error', ...DISPATCH_FAILURES],
-  },
-  {
-    from: ['queued'],
-    to: 'queued',
-    by: 'another executor is chosen',
-    columns: ['executor', 'dispatched_at', 'run_after'],
-  },
-  { from: ['queued'], to: 'queued', by: 'a person hastens it', columns: ['run_after'] },
-  {
-    from: ['queued'],
-    to: 'cancelled',
-    by: 'a person cancels it',
-    columns: ['dispatched_at', 'cancel_requested', 'finished_at'],
-  },
-  {
-    from: ['active'],
-    to: 'succeeded',
-    by: 'its work is done',
-    columns: [...FAILURE, ...RELEASE, 'finished_at'],
-  },
-  {
-    from: ['active', 'queued'],
-    to: 'queued',
-    by: 'a try fails or is lost',
-    columns: [...FAILURE, ...COUNTS, ...RELEASE, 'executor', 'run_after'],
-  },
-  {
-    from: ['active'],
-    to: 'queued',
-    by: 'its worker hands it back',
-    columns: [...RELEASE, 'executor', 'run_after'],
-  },
-  {
-    from: ['active', 'queued'],
-    to: 'failed',
-    by: 'its last try fails',
-    columns: [...FAILURE, ...COUNTS, ...RELEASE, 'finished_at'],
-  },
-  {
-    from: ['active'],
-    to: 'cancelled',
-    by: 'its try ends after a cancellation',
-    columns: [...FAILURE, ...RELEASE, 'finished_at'],
-  },
-  {
-    from: ['failed', 'cancelled'],
-    to: 'queued',
-    by: 'a person retries it',
-    columns: ['executor', ...COUNTS, 'cancel_requested', 'finished_at', 'run_after'],
-  },
-] as const satisfies readonly Transition[];
+  edge(['queued'], 'active', 'a worker claims it', CLAIM),
+  edge(['queued'], 'queued', 'its next attempt is dispatched', DISPATCH),
+  edge(['queued'], 'queued', 'its dispatch is refused', ['dispatched_at', 'error', 'run_after', ...REFUSALS]),
+  edge(['queued'], 'active', 'a runner begins it', [...CLAIM, ...RUN, 'error', ...REFUSALS]),
+  edge(['queued'], 'queued', 'another executor is chosen', ['executor', 'dispatched_at', 'run_after']),
+  edge(['queued'], 'queued', 'a person hastens it', ['run_after']),
+  edge(['queued'], 'cancelled', 'a person cancels it', ['cancel_requested', 'dispatched_at', 'finished_at']),
+  edge(['active'], 'succeeded', 'its work is done', [...FAILURE, ...FINISH]),
+  edge(['active', 'queued'], 'queued', 'a try fails or is lost', [...FAILURE, ...COUNTS, ...REQUEUE]),
+  edge(['active'], 'queued', 'its worker hands it back', REQUEUE),
+  edge(['active', 'queued'], 'failed', 'its last try fails', [...FAILURE, ...COUNTS, ...FINISH]),
+  edge(['active'], 'cancelled', 'its try ends after a cancellation', [...FAILURE, ...FINISH]),
+  edge(['failed', 'cancelled'], 'queued', 'a person retries it', RETRY),
+] as const;
 
 type Name = (typeof TRANSITIONS)[number]['by'];
 type ColumnOf<N extends Name> = Extract<(typeof TRANSITIONS)[number], { by: N }>['columns'][number];
@@ -115,7 +74,9 @@ function transition(by: Name): Transition {
   return TRANSITIONS.find((one) => one.by === by)!;
 }
 
-/** Takes a transition of the table with exactly its columns. @throws ConflictError where the row is elsewhere */
+/**
+ * Takes a transition of the table with exactly its columns. @throws ConflictError where the row is elsewhere
+ */
 async function move<N extends Name>(
   trx: Database,
   by: N,
@@ -175,7 +136,10 @@ export function beginOnRunner(
   });
 }
 
-/** Opens the next attempt to callbacks; it comes again unless the dispatch is confirmed within so many seconds. */
+/**
+ * Opens the next attempt to callbacks; it comes again unless the dispatch is confirmed within so many
+ * seconds.
+ */
 export function openDispatch(trx: Database, row: OperationRow, seconds: number): Promise<OperationRow> {
   return move(trx, 'its next attempt is dispatched', row, {
     attempt: row.attempt + 1,
@@ -202,7 +166,9 @@ export function refuseDispatch(
   });
 }
 
-/** Hands everything that is queued to another executor; a dispatched attempt that has not begun is given up. */
+/**
+ * Hands everything that is queued to another executor; a dispatched attempt that has not begun is given up.
+ */
 export async function changeExecutor(trx: Database, executor: ExecutorName): Promise<void> {
   const columns: Columns<'another executor is chosen'> = {
     executor,

@@ -100,7 +100,7 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const BY_NAME = {
+const BY_NAME: Record<string, new (message: string) => Error> = {
   RateLimitedError,
   StackLockedError,
   StackExistsError,
@@ -109,11 +109,11 @@ const BY_NAME = {
   PermanentError,
   LostError,
   CancelledError,
-} as const;
+};
 
-/** The error that a runner reported by name and text. */
-export function runnerError({ name, message }: { name: string; message: string }): Error {
-  const Class = BY_NAME[name as keyof typeof BY_NAME] ?? RetryableError;
+/** The error that an engine process reported by name and text. */
+export function engineError({ name, message }: { name: string; message: string }): Error {
+  const Class = (Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : undefined) ?? RetryableError;
   return new Class(message);
 }
 

@@ -32,7 +32,7 @@ export interface AttemptOfAgent {
 }
 
 /** For backends that are not Postgres, and logins that may not make others: lease and lock are all there is. */
-export function createOpenFence(backendUrl: Secret): Fence {
+export function noFence(backendUrl: Secret): Fence {
   return {
     isHard: false,
     enter: async () => ({ backendUrl, leave: async () => {} }),
@@ -69,7 +69,7 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
  * Prepares the hard fence in Pulumi's database: the state's table belongs to a role that the attempts' logins are members of.
  * Where the configured login may not do that, says so and goes on without.
  */
-export async function openFence({
+export async function createLoginFence({
   pool,
   backendUrl,
   log,
@@ -86,7 +86,7 @@ export async function openFence({
       { event: 'fence.open', error: errorMessage(error) },
       'no hard fence: the login of PULUMI_BACKEND_URL needs CREATEROLE and the state table; leases and locks are relied on alone',
     );
-    return createOpenFence(backendUrl);
+    return noFence(backendUrl);
   }
   const evict = (matches: (role: string) => boolean) => evictRoles(pool, prefix, matches);
   return {

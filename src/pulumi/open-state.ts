@@ -1,7 +1,7 @@
 import { createPool } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
-import { createOpenFence, type Fence, openFence } from './fence.ts';
+import { createLoginFence, type Fence, noFence } from './fence.ts';
 import { createPostgresStateStore, passiveStateStore, type StateStore } from './state-store.ts';
 
 /** What is done with Pulumi's state besides its CLI; backends other than Postgres have to do without. */
@@ -15,8 +15,8 @@ const isPostgres = (backendUrl: Secret) => /^postgres(ql)?:/.test(backendUrl.rev
 
 export async function openPulumiState(backendUrl: Secret, log: Log): Promise<PulumiState> {
   const { state, pool } = openStateStore(backendUrl);
-  if (pool === undefined) return { state, fence: createOpenFence(backendUrl), close: async () => {} };
-  return { state, fence: await openFence({ pool, backendUrl, log }), close: () => pool.end() };
+  if (pool === undefined) return { state, fence: noFence(backendUrl), close: async () => {} };
+  return { state, fence: await createLoginFence({ pool, backendUrl, log }), close: () => pool.end() };
 }
 
 /** The store alone, as the login that the address names sees it: what an attempt on a runner has. */

@@ -3,7 +3,7 @@ import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import { markReconfigured, markRestarted } from '../agents/lifecycle.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import type { AgentKeys, Vault } from '../agents/secrets.ts';
-import type { Run } from '../operations/attempt.ts';
+import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps } from './provision.ts';
@@ -20,9 +20,10 @@ const effect = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * The playbook is run again on the server that is there, in the version of this installation. What asks for that is the operation's id among
- * the stack's inputs: an attempt that follows a kill finds the playbook begun (its resource is not in the state, and it is run from the
- * start) or finished (the resource is there, and nothing is done), never forgotten.
+ * The playbook is run again on the server that is there, in the version of this installation. What asks for
+ * that is the operation's id among the stack's inputs: an attempt that follows a kill finds the playbook
+ * begun (its resource is not in the state, and it is run from the start) or finished (the resource is there,
+ * and nothing is done), never forgotten.
  */
 export const reconfigure = defineOperation<z.infer<typeof effect>>({
   kind: 'reconfigure',
@@ -38,44 +39,50 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
   // A runner reports success only after a healthy answer, and this changes no address.
   reported: () => ({ kind: 'restarted' }),
   cli: 'run the playbook again, in this installation’s version',
-  run: (deps) => async (run) => {
-    run.step('preparing');
-    await findServer(deps, run);
-    const device = await presentDevice(deps.tailscale, run);
-    const { inputs, keys } = await prepare(deps, run);
-    const found = await findResources(deps.hetzner, run.agent);
+  run: (parts) => async (attempt) => {
+    attempt.step('preparing');
+    await findServer(parts, attempt);
+    const device = await presentDevice(parts.tailscale, attempt);
+    const { inputs, keys } = await prepare(parts, attempt);
+    const found = await findResources(parts.hetzner, attempt.agent);
     const program = { ...programOf(inputs, keys, found), device };
-    if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
-    run.step('configuring');
-    const result = await withLockRecovery(deps.executor, run, program, () =>
-      deps.executor.up(run, program, {
+    if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt, program);
+    attempt.step('configuring');
+    const result = await withLockRecovery(parts.executor, attempt, program, () =>
+      parts.executor.up(attempt, program, {
         mayBeNew: false,
         keys,
-        onProgress: (progress) => followSteps(run, progress),
+        onProgress: (progress) => followSteps(attempt, progress),
       }),
     );
     const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
-    run.step('verifying');
-    await untilHealthy(deps, run, outputs);
+    attempt.step('verifying');
+    await untilHealthy(parts, attempt, outputs);
     return { kind: 'reconfigured', outputs };
   },
 });
 
-/** Writes down what is about to be applied; the same at every repetition. What the server consists of stays as it was bought. */
-async function prepare(deps: RunbookParts, run: Run): Promise<{ inputs: AgentInputs; keys: AgentKeys }> {
-  const { known, keys } = recorded(deps.vault, run);
+/**
+ * Writes down what is about to be applied; the same at every repetition. What the server consists of stays as
+ * it was bought.
+ */
+async function prepare(
+  parts: RunbookParts,
+  attempt: Attempt,
+): Promise<{ inputs: AgentInputs; keys: AgentKeys }> {
+  const { known, keys } = recorded(parts.vault, attempt);
   const inputs: AgentInputs = {
     ...known,
-    healthPort: deps.settings.healthPort,
-    configurationVersion: deps.settings.configurationVersion,
-    configuredBy: run.operation.operation_id,
+    healthPort: parts.settings.healthPort,
+    configurationVersion: parts.settings.configurationVersion,
+    configuredBy: attempt.operation.operation_id,
   };
-  await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+  await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
   return { inputs, keys };
 }
 
 /** What was written down of an agent before its server was made. */
-export function recorded(vault: Vault, { agent }: Run): { known: AgentInputs; keys: AgentKeys } {
+export function recorded(vault: Vault, { agent }: Attempt): { known: AgentInputs; keys: AgentKeys } {
   if (agent.inputs === null || agent.secrets === null)
     throw new Error(`Nothing is recorded of agent ${agent.agent_id}, though it has a server`);
   return {

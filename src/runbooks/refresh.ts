@@ -3,7 +3,7 @@ import type { StackProgram } from '../../stacks/program.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import { HEALTHS, type Health } from '../agents/states.ts';
 import { recordRefresh, recordUnhealthy } from '../agents/store.ts';
-import type { Run } from '../operations/attempt.ts';
+import type { Attempt } from '../operations/attempt.ts';
 import { errorText } from '../operations/effects.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
@@ -17,7 +17,10 @@ const effect = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unhealthy'), error: errorText }),
 ]);
 
-/** Looks at what really is: the stack's state is brought up to date, the addresses and the health are recorded. */
+/**
+ * Looks at what really is: the stack's state is brought up to date, the addresses and the health are
+ * recorded.
+ */
 export const refresh = defineOperation<z.infer<typeof effect>>({
   kind: 'refresh',
   rank: 60,
@@ -35,25 +38,25 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
   cancel: async () => {},
   cli: 'check what is there and whether it is healthy',
   isOnList: true,
-  run: (deps) => async (run) => {
-    const { agent } = run;
-    run.step('refreshing');
+  run: (parts) => async (attempt) => {
+    const { agent } = attempt;
+    attempt.step('refreshing');
     // Before the state is brought up to date: it is to know the server as it should be.
-    const found = await recordedServer(deps.hetzner, agent);
-    const unmended = found && (await restoreMarks(deps, run, found));
+    const found = await recordedServer(parts.hetzner, agent);
+    const unmended = found && (await restoreMarks(parts, attempt, found));
     const program = {
       stack: 'agent',
       inputs: agent.inputs,
       secrets: { hostPrivateKey: '' },
     } as unknown as StackProgram;
-    await withLockRecovery(deps.executor, run, program, () => deps.executor.refresh(run, program));
-    const server = await recordedServer(deps.hetzner, agent);
+    await withLockRecovery(parts.executor, attempt, program, () => parts.executor.refresh(attempt, program));
+    const server = await recordedServer(parts.hetzner, agent);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
-    const device = await lookUpDevice(deps, run);
+    const device = await lookUpDevice(parts, attempt);
     if ('missing' in device) return { kind: 'unhealthy', error: device.missing };
     const { tailnetIp, tailnetName, nodeId: tailnetNodeId } = device;
-    run.step('verifying');
-    const health = await healthOf(deps, run, { tailnetIp, serverStatus: server.status });
+    attempt.step('verifying');
+    const health = await healthOf(parts, attempt, { tailnetIp, serverStatus: server.status });
     const outputs = {
       serverId: String(server.id),
       serverName: server.name,
@@ -71,10 +74,10 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
 /** A device that is gone, or no longer tagged as ours, is a finding, not a failure of the refresh. */
 async function lookUpDevice(
   { tailscale }: RunbookParts,
-  run: Run,
+  attempt: Attempt,
 ): Promise<PresentDevice | { missing: string }> {
   try {
-    return await presentDevice(tailscale, run);
+    return await presentDevice(tailscale, attempt);
   } catch (error) {
     if (error instanceof DeviceMissingError) return { missing: error.message };
     throw error;
@@ -84,15 +87,15 @@ async function lookUpDevice(
 /** Nobody expects an answer of an agent that is switched off. */
 async function healthOf(
   { health }: RunbookParts,
-  run: Run,
+  attempt: Attempt,
   { tailnetIp, serverStatus }: { tailnetIp: string; serverStatus: string },
 ): Promise<Health> {
-  if (run.agent.status !== 'running') {
-    run.log(`the agent is ${run.agent.status}, the server is ${serverStatus}`);
+  if (attempt.agent.status !== 'running') {
+    attempt.log(`the agent is ${attempt.agent.status}, the server is ${serverStatus}`);
     return 'unknown';
   }
-  const healthy = await health.isHealthy(tailnetIp, run.signal);
-  run.log(
+  const healthy = await health.isHealthy(tailnetIp, attempt.signal);
+  attempt.log(
     healthy ? `healthy at ${tailnetIp}` : `no healthy answer at ${tailnetIp}; the server is ${serverStatus}`,
   );
   return healthy ? 'healthy' : 'unhealthy';

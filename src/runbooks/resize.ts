@@ -6,7 +6,7 @@ import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { PermanentError } from '../errors.ts';
 import type { HetznerServer } from '../hetzner/hetzner.ts';
-import type { Run } from '../operations/attempt.ts';
+import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { programOf, recorded } from './reconfigure.ts';
@@ -24,8 +24,9 @@ const effect = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row and inputs name the new plan only when it is
- * done: a killed attempt is repeated, and one that was ended leaves a server that the next `up` brings back to what the row says.
+ * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row
+ * and inputs name the new plan only when it is done: a killed attempt is repeated, and one that was ended
+ * leaves a server that the next `up` brings back to what the row says.
  */
 export const resize = defineOperation<z.infer<typeof effect>>({
   kind: 'resize',
@@ -44,30 +45,30 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   reported: () => ({ kind: 'restarted' }),
   cli: 'another plan: a server of that size, the same disk',
   summary: 'Ask for another plan: the server becomes one of that plan, its disk stays',
-  run: (deps) => async (run) => {
-    run.step('preparing');
-    const server = await findServer(deps, run);
-    const { plan, inputs } = wanted(deps, run);
-    await refuseSmallDisk(deps, server, inputs);
-    const device = await presentDevice(deps.tailscale, run);
-    run.step('stopping_server');
-    await switchOff(deps, run, server);
-    run.step('resizing_server');
-    const result = await changeType(deps, run, { server, inputs, device });
+  run: (parts) => async (attempt) => {
+    attempt.step('preparing');
+    const server = await findServer(parts, attempt);
+    const { plan, inputs } = wanted(parts, attempt);
+    await refuseSmallDisk(parts, server, inputs);
+    const device = await presentDevice(parts.tailscale, attempt);
+    attempt.step('stopping_server');
+    await switchOff(parts, attempt, server);
+    attempt.step('resizing_server');
+    const result = await changeType(parts, attempt, { server, inputs, device });
     const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
-    run.step('starting_server');
-    await switchOn(deps, run, server);
-    run.step('verifying');
-    await untilHealthy(deps, run, outputs);
-    const { keys } = recorded(deps.vault, run);
-    await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+    attempt.step('starting_server');
+    await switchOn(parts, attempt, server);
+    attempt.step('verifying');
+    await untilHealthy(parts, attempt, outputs);
+    const { keys } = recorded(parts.vault, attempt);
+    await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
     return { kind: 'resized', outputs, plan };
   },
 });
 
-function wanted(deps: RunbookParts, run: Run) {
-  const { known } = recorded(deps.vault, run);
-  const plan = planSchema.parse(run.operation.parameters.plan);
+function wanted(parts: RunbookParts, attempt: Attempt) {
+  const { known } = recorded(parts.vault, attempt);
+  const plan = planSchema.parse(attempt.operation.parameters.plan);
   const { serverType } = serverFor(plan, known.location);
   return { plan, inputs: { ...known, serverType, keepDisk: true } satisfies AgentInputs };
 }
@@ -88,20 +89,20 @@ async function refuseSmallDisk(
 
 /** A server whose type could not be changed, e.g. since none is to be had, goes on as it was. */
 async function changeType(
-  deps: RunbookParts,
-  run: Run,
+  parts: RunbookParts,
+  attempt: Attempt,
   { server, inputs, device }: { server: HetznerServer; inputs: AgentInputs; device: PresentDevice },
 ) {
-  const { keys } = recorded(deps.vault, run);
-  const found = await findResources(deps.hetzner, run.agent);
+  const { keys } = recorded(parts.vault, attempt);
+  const found = await findResources(parts.hetzner, attempt.agent);
   const program = { ...programOf(inputs, keys, found), device };
   try {
-    if (run.operation.attempt > 1) await clearPending(deps.executor, run, program);
-    return await withLockRecovery(deps.executor, run, program, () =>
-      deps.executor.up(run, program, { mayBeNew: false, keys }),
+    if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt, program);
+    return await withLockRecovery(parts.executor, attempt, program, () =>
+      parts.executor.up(attempt, program, { mayBeNew: false, keys }),
     );
   } catch (error) {
-    await switchOn(deps, run, server).catch(() => {});
+    await switchOn(parts, attempt, server).catch(() => {});
     throw error;
   }
 }

@@ -7,7 +7,10 @@ import { removeEverything } from './steps/remove-everything.ts';
 
 const effect = z.object({ kind: z.literal('rolled-back') });
 
-/** After the last failed try of a provision: everything billed goes, the failed agent stays and can be provisioned again. */
+/**
+ * After the last failed try of a provision: everything billed goes, the failed agent stays and can be
+ * provisioned again.
+ */
 export const rollback = defineOperation<z.infer<typeof effect>>({
   kind: 'rollback',
   rank: 80,

@@ -10,8 +10,9 @@ import { findServer } from './steps/server-marks.ts';
 const effect = z.object({ kind: z.literal('stopped') });
 
 /**
- * The server is switched off, and everything of the agent is kept: disk, addresses, its place on the tailnet. Hetzner bills it in full.
- * Each line does nothing where it has been done, so that a kill anywhere is mended by the next attempt beginning at the top.
+ * The server is switched off, and everything of the agent is kept: disk, addresses, its place on the tailnet.
+ * Hetzner bills it in full. Each line does nothing where it has been done, so that a kill anywhere is mended
+ * by the next attempt beginning at the top.
  */
 export const stop = defineOperation<z.infer<typeof effect>>({
   kind: 'stop',

@@ -12,7 +12,7 @@ import type { RecordInputs } from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
-import { endSurvivors, INSTALLATION_MARK, WORKER_MARK, workerMark } from '../processes/orphans.ts';
+import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
@@ -29,7 +29,7 @@ export type OpenEngine = (parts: {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
   log: Log;
 }) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
@@ -44,10 +44,10 @@ const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
 /**
- * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end is the workflow's.
- * `ending` aborts when the run is ended from outside.
+ * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end
+ * is the workflow's. `ending` aborts when the run is ended from outside.
  */
-export async function carryOut({
+export async function runJob({
   config,
   openEngine,
   ending,
@@ -59,7 +59,7 @@ export async function carryOut({
   say: (line: string) => void;
 }): Promise<Outcome> {
   const installation = `runner ${fingerprint(new URL(config.callbackUrl).origin)}`;
-  await endSurvivors(installation);
+  await killOrphans(installation);
   const controller = new AbortController();
   const lease = new Lease(Date.now() + LEASE_MS);
   const { identity } = config;
@@ -72,13 +72,21 @@ export async function carryOut({
     say,
     onError: (error) => error instanceof LostError && controller.abort(error),
   });
-  const stopWatching = watch(controller, lease, ending);
+  const stopGuarding = abortOnLoss(controller, lease, ending);
   try {
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
-    const marks = { [INSTALLATION_MARK]: installation, [WORKER_MARK]: workerMark() };
-    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, marks });
+    const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+    const effect = await followRunbook({
+      config,
+      openEngine,
+      claimed,
+      controller,
+      lease,
+      reporter,
+      processTags,
+    });
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
@@ -91,7 +99,7 @@ export async function carryOut({
     ]);
     return { status: 'failed', error: failure.message, failedStep: failure.step };
   } finally {
-    stopWatching();
+    stopGuarding();
     await reporter.close(LAST_WORD_MS);
   }
 }
@@ -103,17 +111,17 @@ interface Following {
   controller: AbortController;
   lease: Lease;
   reporter: Reporter;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
 }
 
-async function follow({
+async function followRunbook({
   config,
   openEngine,
   claimed,
   controller,
   lease,
   reporter,
-  marks,
+  processTags,
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl } = claimed;
   const { state, pool } = openStateStore(backendUrl);
@@ -122,7 +130,7 @@ async function follow({
   const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
   const engine = await openEngine({
     config,
-    connections: await surroundings(config),
+    connections: await locateMachines(config),
     state,
     foundations: createRemoteFoundations(reporter),
     recordInputs: async (_run, { inputs, secrets }) =>
@@ -131,7 +139,7 @@ async function follow({
         inputs: { ...inputs },
         sealedKeys: secrets.toString('base64'),
       })),
-    marks,
+    processTags,
     idle: 1,
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),
   });
@@ -149,8 +157,11 @@ async function follow({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/** The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's own. */
-async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
+/**
+ * The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's
+ * own.
+ */
+async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
   if ((await requestAs(network, request)).machines === 'real') return connections;
@@ -162,7 +173,7 @@ async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<
 }
 
 /** Aborts the work when the lease runs out or the run is ended from outside. */
-function watch(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
+function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
   const deadline = setInterval(
     () => Date.now() > lease.until && controller.abort(new LostError('The service has not been heard of')),
     500,

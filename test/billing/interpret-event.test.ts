@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decide } from '../../src/billing/interpret-event.ts';
+import { interpretEvent } from '../../src/billing/interpret-event.ts';
 import { parseStripeEvent, type StripeEvent } from '../../src/billing/stripe-event.ts';
 import { InvalidInputError } from '../../src/errors.ts';
 
@@ -18,23 +18,23 @@ function event(session: object = {}, more: object = {}): StripeEvent {
   );
 }
 
-describe('decide', () => {
+describe('interpretEvent', () => {
   it('provisions what was paid, in the plan that was bought or the smallest', () => {
-    expect(decide(event({ subscription: 'sub_1', customer: 'cus_1' }), 'sandbox')).toEqual({
+    expect(interpretEvent(event({ subscription: 'sub_1', customer: 'cus_1' }), 'sandbox')).toEqual({
       kind: 'provision',
       order: { sessionId: 'cs_1', subscriptionId: 'sub_1', customerId: 'cus_1', metadata },
       agent: { ...metadata, location: 'sin', plan: 'starter', subscriptionId: 'sub_1' },
     });
-    expect(decide(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox')).toMatchObject({
+    expect(interpretEvent(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox')).toMatchObject({
       agent: { plan: 'max' },
     });
-    expect(decide(event({ metadata: { ...metadata, plan: '' } }), 'sandbox')).toMatchObject({
+    expect(interpretEvent(event({ metadata: { ...metadata, plan: '' } }), 'sandbox')).toMatchObject({
       agent: { plan: 'starter' },
     });
   });
 
   it('reads expanded references, and does without malformed ones', () => {
-    const decision = decide(
+    const decision = interpretEvent(
       event({ subscription: { id: 'sub_2', object: 'subscription' }, customer: 7 }),
       'sandbox',
     );
@@ -50,13 +50,13 @@ describe('decide', () => {
     ['paid', 'checkout.session.expired', 'ignore'],
     ['paid', 'customer.subscription.deleted', 'ignore'],
   ])('%s with %s → %s', (payment_status, type, kind) => {
-    expect(decide(event({ payment_status }, { type }), 'sandbox').kind).toBe(kind);
+    expect(interpretEvent(event({ payment_status }, { type }), 'sandbox').kind).toBe(kind);
   });
 
   it.each([undefined, null, 7, 'processing', 'PAID', '', [], {}, true])(
     'payment_status %j is not paid',
     (payment_status) => {
-      expect(decide(event({ payment_status }), 'sandbox')).toMatchObject({
+      expect(interpretEvent(event({ payment_status }), 'sandbox')).toMatchObject({
         kind: 'ignore',
         reason: expect.stringContaining('is not paid'),
       });
@@ -74,22 +74,22 @@ describe('decide', () => {
     [['payment'], 'attention'],
   ])('mode %j → %s', (mode, kind) => {
     const payment_status = mode === 'setup' ? 'no_payment_required' : 'paid';
-    expect(decide(event({ mode, payment_status }), 'sandbox').kind).toBe(kind);
+    expect(interpretEvent(event({ mode, payment_status }), 'sandbox').kind).toBe(kind);
   });
 
   it('leaves what happened in a connected account alone, whatever names it', () => {
     for (const account of ['acct_1', 7, {}, ''])
-      expect(decide(event({}, { account }), 'sandbox')).toMatchObject({
+      expect(interpretEvent(event({}, { account }), 'sandbox')).toMatchObject({
         kind: 'ignore',
         reason: expect.stringContaining('connected account'),
       });
-    expect(decide(event({}, { account: null }), 'sandbox').kind).toBe('provision');
+    expect(interpretEvent(event({}, { account: null }), 'sandbox').kind).toBe('provision');
   });
 
   it('says of a thin event how to get the other kind', () => {
     const thin = event({}, { object: 'v2.core.event', data: undefined, created: '2026-09-17T06:20:52.246Z' });
     expect(thin).toMatchObject({ object: undefined, createdAt: new Date('2026-09-17T06:20:52.246Z') });
-    expect(decide(thin, 'sandbox')).toMatchObject({
+    expect(interpretEvent(thin, 'sandbox')).toMatchObject({
       kind: 'ignore',
       reason: expect.stringContaining('snapshot'),
     });
@@ -100,26 +100,26 @@ describe('decide', () => {
     (odd) => {
       const whole = { mode: 'payment', subscription: 'sub_1', customer: 'cus_1', metadata };
       for (const field of Object.keys(whole)) {
-        const { kind } = decide(event({ ...whole, [field]: odd }), 'sandbox');
+        const { kind } = interpretEvent(event({ ...whole, [field]: odd }), 'sandbox');
         expect({ field, kind }).toEqual({ field, kind: expect.stringMatching(/^(provision|attention)$/) });
       }
       for (const field of Object.keys(metadata)) {
-        const { kind } = decide(event({ metadata: { ...metadata, [field]: odd } }), 'sandbox');
+        const { kind } = interpretEvent(event({ metadata: { ...metadata, [field]: odd } }), 'sandbox');
         expect(kind).toMatch(/^(provision|attention)$/);
       }
       for (const field of ['created', 'livemode', 'api_version', 'request', 'pending_webhooks'])
-        expect(decide(event({}, { [field]: odd }), 'sandbox').kind).toBe('provision');
+        expect(interpretEvent(event({}, { [field]: odd }), 'sandbox').kind).toBe('provision');
     },
   );
 
   it('acts in live mode on live events alone', () => {
-    expect(decide(event({}, { livemode: false }), 'live').kind).toBe('ignore');
-    expect(decide(event(), 'live').kind).toBe('ignore');
-    expect(decide(event({}, { livemode: true }), 'live').kind).toBe('provision');
+    expect(interpretEvent(event({}, { livemode: false }), 'live').kind).toBe('ignore');
+    expect(interpretEvent(event(), 'live').kind).toBe('ignore');
+    expect(interpretEvent(event({}, { livemode: true }), 'live').kind).toBe('provision');
   });
 
   it('names every field that is wrong', () => {
-    expect(decide(event({ metadata: { agentId: 'A', region: 'x' } }), 'sandbox')).toMatchObject({
+    expect(interpretEvent(event({ metadata: { agentId: 'A', region: 'x' } }), 'sandbox')).toMatchObject({
       kind: 'attention',
       reason: expect.stringMatching(
         /^metadata\.agentId .*; metadata\.userId is missing; metadata\.region is unknown/,
@@ -128,6 +128,6 @@ describe('decide', () => {
   });
 
   it('finds no checkout in an object without an id', () => {
-    expect(() => decide(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
+    expect(() => interpretEvent(event({ id: undefined }), 'sandbox')).toThrow(InvalidInputError);
   });
 });

@@ -5,11 +5,11 @@ import { afterEach, expect, test } from 'vitest';
 import { processIdentity } from '../../src/processes/alive.mjs';
 import { endProcesses, findProcesses, signal } from '../../src/processes/find.ts';
 import {
-  endSurvivors,
-  INSTALLATION_MARK,
+  INSTALLATION_TAG,
   isWorkerAlive,
-  WORKER_MARK,
-  workerMark,
+  killOrphans,
+  WORKER_TAG,
+  workerTag,
 } from '../../src/processes/orphans.ts';
 
 const started: ChildProcess[] = [];
@@ -66,25 +66,25 @@ test('survivors of a dead worker of this installation are ended, and nobody else
   const installation = randomUUID();
   const dead = `${process.pid} another boot`;
   const marked = (worker: string, of: string = installation) => ({
-    [INSTALLATION_MARK]: of,
-    [WORKER_MARK]: worker,
+    [INSTALLATION_TAG]: of,
+    [WORKER_TAG]: worker,
   });
   const ofDead = await startFamily(marked(dead));
-  const ofLiving = await startFamily(marked(workerMark()));
+  const ofLiving = await startFamily(marked(workerTag()));
   const ofAnother = await startFamily(marked(dead, 'another'));
-  const ended = await endSurvivors(installation);
+  const ended = await killOrphans(installation);
   expect(ended).toEqual(expect.arrayContaining(ofDead));
   for (const pid of ofDead) expect(processIdentity(pid)).toBeNull();
   for (const pid of [...ofLiving, ...ofAnother]) expect(processIdentity(pid), `${pid}`).not.toBeNull();
   const rest = [...ofLiving, ...ofAnother];
   await endProcesses((environment) =>
-    [installation as string, 'another'].includes(environment.get(INSTALLATION_MARK) ?? ''),
+    [installation as string, 'another'].includes(environment.get(INSTALLATION_TAG) ?? ''),
   );
   for (const pid of rest) expect(processIdentity(pid)).toBeNull();
 });
 
 test('a worker’s mark tells its process from a later one of the same number', () => {
-  expect(isWorkerAlive(workerMark())).toBe(true);
+  expect(isWorkerAlive(workerTag())).toBe(true);
   expect(isWorkerAlive(`${process.pid} another`)).toBe(false);
   expect(isWorkerAlive('4194301 x')).toBe(false);
   expect(isWorkerAlive('nonsense')).toBe(false);

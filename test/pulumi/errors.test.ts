@@ -13,9 +13,9 @@ import {
 } from '../../src/errors.ts';
 import { endProcesses, findProcesses } from '../../src/processes/find.ts';
 import {
+  engineError,
   NotJoinedError,
   pulumiError,
-  runnerError,
   StackExistsError,
   StackLockedError,
   StackNotFoundError,
@@ -187,8 +187,8 @@ test('what a runner reports by name is the same error on this side', () => {
     new LostError('x'),
     new CancelledError('x'),
   ]) {
-    const again = runnerError({ name: error.name, message: error.message });
+    const again = engineError({ name: error.name, message: error.message });
     expect(again.constructor).toBe(error.constructor);
   }
-  expect(runnerError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
+  expect(engineError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
 });

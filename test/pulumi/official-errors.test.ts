@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PermanentError, RateLimitedError, RetryableError } from '../../src/errors.ts';
 import { errorMessages, plainDiagnostic } from '../../src/pulumi/diagnostics.ts';
-import { pulumiError, runnerError } from '../../src/pulumi/errors.ts';
+import { engineError, pulumiError } from '../../src/pulumi/errors.ts';
 
 /** As hcloud 1.41 fails on terraform-plugin-framework, under CLI 3.259: progress first, then the whole diagnostic, in both its frames. */
 const framework = (reason: string, code: string, status: number) => `code: 255
@@ -61,7 +61,7 @@ describe.each([
     expect(error.message).toBe(reason);
     expect(error.constructor).toBe(Class);
     const { name, message } = error;
-    expect(runnerError({ name, message }).constructor).toBe(Class);
+    expect(engineError({ name, message }).constructor).toBe(Class);
   });
 
   test('is told once, and its class decides, on SDK v2', () => {

@@ -2,7 +2,7 @@ import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
 import type { HetznerServer, HetznerSshKey } from '../../src/hetzner/hetzner.ts';
-import type { Run } from '../../src/operations/attempt.ts';
+import type { Attempt } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { Lease } from '../../src/processes/lease.ts';
@@ -201,7 +201,7 @@ export async function runOf(at: Installation, operation: OperationRow, world?: W
   const steps: string[] = [];
   const lines: string[] = [];
   const controller = new AbortController();
-  const run: Run = {
+  const run: Attempt = {
     operation,
     agent: await getAgentForOperation(at.database, operation.agent_id),
     signal: controller.signal,

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { INSTALLATION_MARK, isWorkerAlive, WORKER_MARK } from '../../src/processes/orphans.ts';
+import { INSTALLATION_TAG, isWorkerAlive, WORKER_TAG } from '../../src/processes/orphans.ts';
 
 export const CHILD_KINDS = ['runner', 'cli', 'configure', 'ansible', 'other'] as const;
 export type ChildKind = (typeof CHILD_KINDS)[number];
@@ -37,8 +37,8 @@ function readChild(pid: number, installation: string): Child | undefined {
           return [entry.slice(0, equals), entry.slice(equals + 1)] as const;
         }),
     );
-    const worker = environment.get(WORKER_MARK);
-    if (environment.get(INSTALLATION_MARK) !== installation || worker === undefined || isZombie(pid))
+    const worker = environment.get(WORKER_TAG);
+    if (environment.get(INSTALLATION_TAG) !== installation || worker === undefined || isZombie(pid))
       return undefined;
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
     return {

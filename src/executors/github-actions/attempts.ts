@@ -18,8 +18,8 @@ export interface Sender {
 }
 
 /**
- * Where an operation stands for a runner: its attempt may report (`open`: under way, or dispatched); it waits for one to be made
- * (`waiting`); it has ended (`over`).
+ * Where an operation stands for a runner: its attempt may report (`open`: under way, or dispatched); it waits
+ * for one to be made (`waiting`); it has ended (`over`).
  */
 export type Standing = 'open' | 'waiting' | 'over';
 
@@ -33,7 +33,8 @@ const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /**
  * The operation that a message is about, locked with its agent.
- * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another attempt.
+ * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another
+ * attempt.
  */
 export async function lockFor(trx: Database, callbackSecret: Secret, sender: Sender): Promise<OperationRow> {
   if (!UUID.test(sender.jobId)) throw new NotFoundError('There is no such job');
@@ -53,8 +54,9 @@ const isOther = (given: string | undefined, known: string | null) =>
   given !== undefined && known !== null && given !== known;
 
 /**
- * Makes the attempt that a runner speaks for the active one, unless it is. A dispatched attempt begins with whatever is heard of it
- * first. Without a dispatch a runner may begin the first attempt, and with `provisioning` a further one.
+ * Makes the attempt that a runner speaks for the active one, unless it is. A dispatched attempt begins with
+ * whatever is heard of it first. Without a dispatch a runner may begin the first attempt, and with
+ * `provisioning` a further one.
  * @throws ConflictError where the attempt is over, or the agent's state does not allow it to begin.
  */
 export async function ensureBegun(
@@ -107,7 +109,9 @@ async function begin(
   return begun;
 }
 
-/** One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look. */
+/**
+ * One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look.
+ */
 async function refuseOutOfTurn(trx: Database, row: OperationRow): Promise<void> {
   const before = await trx
     .selectFrom('operations')

@@ -10,12 +10,15 @@ export interface ClaimDeps {
   database: Database;
   callbackSecret: Secret;
   /** The way into Pulumi's state. */
-  openFence(): Promise<Fence>;
+  getFence(): Promise<Fence>;
   /** Of Pulumi's state: the attempt's login is derived from both, here and on the runner. */
   pulumi: { url: Secret; passphrase: Secret };
 }
 
-/** What a runner is to do. The agent's own keys are in it as the row keeps them: sealed with a passphrase that the runner has. */
+/**
+ * What a runner is to do. The agent's own keys are in it as the row keeps them: sealed with a passphrase that
+ * the runner has.
+ */
 export interface RemoteClaim {
   kind: OperationRow['kind'];
   attempt: number;
@@ -34,8 +37,8 @@ export interface RemoteClaim {
 }
 
 /**
- * A runner takes up what was dispatched to it: the attempt begins, earlier ones are put out of Pulumi's state, and it is let in.
- * The same runner may ask again. @throws NotFoundError, ConflictError
+ * A runner takes up what was dispatched to it: the attempt begins, earlier ones are put out of Pulumi's
+ * state, and it is let in. The same runner may ask again. @throws NotFoundError, ConflictError
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
   return deps.database.transaction().execute(async (trx) => {
@@ -63,8 +66,8 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
 }
 
 /** @returns whether the attempt has got a login of its own. */
-async function letIn({ openFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
-  const fence = await openFence();
+async function letIn({ getFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
+  const fence = await getFence();
   const attempt = { agentId: row.agent_id, operationId: row.operation_id, attempt: row.attempt };
   const password = fence.isHard
     ? attemptPassword(pulumi.passphrase, attemptRole(pulumi.url, attempt))

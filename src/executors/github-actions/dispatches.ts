@@ -27,8 +27,9 @@ export type Taken =
   | { kind: 'refused'; operation: OperationRow };
 
 /**
- * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most urgent, then the oldest,
- * whose agent has no active and no older queued one. `refusal`: why nothing can be dispatched now; then no attempt is begun.
+ * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most
+ * urgent, then the oldest, whose agent has no active and no older queued one. `refusal`: why nothing can be
+ * dispatched now; then no attempt is begun.
  */
 export async function takeDispatch(
   { database, queue }: { database: Database; queue: Queue },
@@ -47,7 +48,10 @@ export async function takeDispatch(
   });
 }
 
-/** Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer wanted. */
+/**
+ * Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer
+ * wanted.
+ */
 async function giveUp(trx: Database, queue: Queue, row: OperationRow): Promise<Taken> {
   const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
   const minutes = Math.round((Date.now() - row.dispatched_at!.getTime()) / 60_000);
@@ -60,7 +64,10 @@ async function giveUp(trx: Database, queue: Queue, row: OperationRow): Promise<T
   return { kind: 'given-up', operation: row, reason };
 }
 
-/** GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may have cancelled it. */
+/**
+ * GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may
+ * have cancelled it.
+ */
 export async function confirmDispatch(
   database: Database,
   operation: OperationRow,

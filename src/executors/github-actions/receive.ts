@@ -21,7 +21,7 @@ export interface ReceiveDeps {
   database: Database;
   queue: Queue;
   callbackSecret: Secret;
-  openFence(): Promise<Fence>;
+  getFence(): Promise<Fence>;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
 }
@@ -34,7 +34,8 @@ export interface Received {
 
 /**
  * Takes up what a runner reports, in one transaction. A repeat of what is recorded changes nothing.
- * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt, InvalidInputError.
+ * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt,
+ * InvalidInputError.
  */
 export async function receiveCallback(
   deps: ReceiveDeps,
@@ -80,9 +81,11 @@ async function take(
   });
 }
 
-/** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
-async function leave({ openFence }: ReceiveDeps, row: OperationRow): Promise<void> {
-  const fence = await openFence();
+/**
+ * The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt.
+ */
+async function leave({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+  const fence = await getFence();
   await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
 }
 

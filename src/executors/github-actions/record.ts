@@ -31,7 +31,9 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** A sign of life; refused once the attempt is over. */
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
-  /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
+  /**
+   * Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64).
+   */
   z.object({
     kind: z.literal('inputs'),
     inputs: agentInputsSchema,
@@ -59,7 +61,9 @@ export interface RecordDeps {
   opensKeys?(agentId: string, sealed: Buffer): boolean;
 }
 
-/** @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError */
+/**
+ * @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError
+ */
 export async function recordForRunner(
   deps: RecordDeps,
   sender: Sender,

@@ -38,7 +38,7 @@ export type AttemptResult = { status: 'succeeded'; effect: AgentEffect } | z.inf
 /** The same with an effect that the operation's kind can have. `result` says which one is to be checked. */
 export function resultSchemaOf(
   { kind }: Pick<OperationRow, 'kind'>,
-  result: { effect?: { kind?: unknown } },
+  result: { status?: unknown; effect?: { kind?: unknown } },
 ): z.ZodType<AttemptResult> {
   const own = findOperation(kind)?.effect ?? z.never();
   const effect = result.effect?.kind === 'none' ? noEffect : own;

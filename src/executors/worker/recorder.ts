@@ -26,8 +26,9 @@ const RETRY_MS = 500;
 const MOST_LINES = 1_000;
 
 /**
- * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit. Writes follow each other in order.
- * `onError` hears of a write that failed; a LostError among them means that the attempt is no longer ours.
+ * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit.
+ * Writes follow each other in order. `onError` hears of a write that failed; a LostError among them means
+ * that the attempt is no longer ours.
  */
 export function createRecorder(
   database: Database,
@@ -80,7 +81,9 @@ function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] 
   return leftOut === 0 ? items : [{ type: 'log', data: { line: gapLine(leftOut) } }, ...items];
 }
 
-/** While the database is away, what there is to tell waits for it, for as long as the lease can outlast that. */
+/**
+ * While the database is away, what there is to tell waits for it, for as long as the lease can outlast that.
+ */
 async function persist(
   database: Database,
   operation: { claim: Claim; agentId: string; kind: string },

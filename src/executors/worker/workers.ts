@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
-import { workerMark } from '../../processes/orphans.ts';
+import { workerTag } from '../../processes/orphans.ts';
 
 /** Says that this process works, for those who look whether anybody does; said again every few seconds. */
 export async function registerWorker(
@@ -10,7 +10,7 @@ export async function registerWorker(
 ): Promise<void> {
   await database
     .insertInto('workers')
-    .values({ worker_id: workerId, host: hostname(), process: workerMark(), concurrency })
+    .values({ worker_id: workerId, host: hostname(), process: workerTag(), concurrency })
     .onConflict((conflict) => conflict.column('worker_id').doUpdateSet({ seen_at: sql`now()` }))
     .execute();
 }

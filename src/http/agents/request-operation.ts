@@ -8,7 +8,10 @@ import { agentParams } from './agent-json.ts';
 
 type Operation = ReturnType<typeof requestableOperations>[number];
 
-/** One route for each kind that a person may ask for; whether the agent's state allows it is decided under its lock. */
+/**
+ * One route for each kind that a person may ask for; whether the agent's state allows it is decided under its
+ * lock.
+ */
 export const operationRequests: readonly Endpoint[] = requestableOperations().map((operation) =>
   endpoint({
     method: 'post',

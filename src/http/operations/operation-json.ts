@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXECUTORS } from '../../config/executor-name.ts';
 import '../../runbooks/all.ts';
 import { operationKinds } from '../../operations/registry.ts';
 import { OPERATION_STATUSES } from '../../operations/states.ts';
@@ -16,7 +17,7 @@ export const operationJson = z
     step: z.string().nullable(),
     attempt: z.int().meta({ description: 'Counts tries; 0 before the first' }),
     retryCount: z.int().meta({ description: 'Counts tries that failed' }),
-    executor: z.enum(['local', 'github-actions']),
+    executor: z.enum(EXECUTORS),
     stripeEventId: z.string().nullable(),
     workflowRunId: z.string().nullable(),
     error: z.string().nullable(),

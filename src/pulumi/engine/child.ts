@@ -1,15 +1,15 @@
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
-import type { FromRunner, ToRunner } from './messages.ts';
-import { createRunner, type ProviderModule, type RunnerSettings } from './run-stack.ts';
+import type { FromEngine, ToEngine } from './messages.ts';
+import { createEngineChild, type EngineSettings, type ProviderModule } from './run-stack.ts';
 
 /**
- * A runner: a long-lived process, the leader of its own process group, that has the Pulumi SDK loaded and does one run at a
- * time. It ends itself and everything below it when its lease runs out or its worker goes away, so that a worker that hangs
- * or dies leaves nothing running.
+ * An engine process: long-lived, the leader of its own process group, with the Pulumi SDK loaded; it does one
+ * run at a time. It ends itself and everything below it when its lease runs out or its worker goes away, so
+ * that a worker that hangs or dies leaves nothing running.
  */
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as RunnerSettings;
-const send = (message: FromRunner) => process.connected && process.send?.(message);
+const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
+const send = (message: FromEngine) => process.connected && process.send?.(message);
 
 /** Ends this process group: the CLI, the plugins, their children, and this process. */
 function endEverything(): never {
@@ -21,14 +21,15 @@ function endEverything(): never {
 }
 
 process.on('disconnect', endEverything);
-// The worker ends its runners in order; a Ctrl-C that reaches the terminal's whole group is not for them.
+// The worker ends its engine processes itself; a Ctrl-C that reaches the terminal's whole group is not for
+// them.
 process.on('SIGINT', () => {});
 // The providers and the SDK's own servers listen on loopback while a task runs.
 refuseOtherUsers();
 
 const providers =
   settings.providerHost === undefined ? undefined : ((await import(settings.providerHost)) as ProviderModule);
-const runner = await createRunner(settings, providers);
+const engine = await createEngineChild(settings, providers);
 
 let leaseTimer: NodeJS.Timeout | undefined;
 let abort: AbortController | undefined;
@@ -46,7 +47,7 @@ function describe(error: unknown): { name: string; message: string } {
     : { name: 'Error', message: String(error).slice(0, LONGEST_MESSAGE) };
 }
 
-process.on('message', (message: ToRunner) => {
+process.on('message', (message: ToEngine) => {
   switch (message.type) {
     case 'lease':
       if (abort !== undefined) holdLease(message.leaseUntil);
@@ -58,7 +59,7 @@ process.on('message', (message: ToRunner) => {
       const controller = new AbortController();
       abort = controller;
       holdLease(message.leaseUntil);
-      runner
+      engine
         .run(message.task, (progress) => send({ type: 'progress', progress }), controller.signal)
         .then((result) => send({ type: 'done', result }))
         .catch((error: unknown) => send({ type: 'failed', ...describe(error) }))

@@ -1,56 +1,56 @@
-import { RunnerProcess, type RunOptions } from './engine-process.ts';
+import { EngineProcess, type RunOptions } from './engine-process.ts';
 import type { StackResult, StackTask } from './messages.ts';
-import type { RunnerSettings } from './run-stack.ts';
+import type { EngineSettings } from './run-stack.ts';
 
-export interface RunnerPool {
-  /** Runs a task in a runner that is free, or a new one. @throws one of our errors */
+export interface EnginePool {
+  /** Runs a task in an engine process that is free, or a new one. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
-  /** Ends all runners and what they started. */
+  /** Ends all engine processes and what they started. */
   stop(): Promise<void>;
 }
 
 /**
- * Runner processes, reused: starting one costs more than half a second of processor time. There are as many as runs
+ * Engine processes, reused: starting one costs more than half a second of processor time. There are as many as runs
  * at once, and `idle` of them stay for the next run. One that has seen a failed run is ended with all that it started.
  */
-export function createRunnerPool(options: {
-  settings: RunnerSettings;
+export function createEnginePool(options: {
+  settings: EngineSettings;
   environment: Record<string, string>;
-  marks: Record<string, string>;
+  processTags: Record<string, string>;
   idle: number;
-}): RunnerPool {
-  const start = () => new RunnerProcess(options.settings, options.environment, options.marks);
-  const all = new Set<RunnerProcess>();
-  const idle: RunnerProcess[] = [];
+}): EnginePool {
+  const start = () => new EngineProcess(options.settings, options.environment, options.processTags);
+  const all = new Set<EngineProcess>();
+  const idle: EngineProcess[] = [];
   let stopped = false;
 
-  const take = (): RunnerProcess => {
-    for (let runner = idle.pop(); runner !== undefined; runner = idle.pop()) {
-      if (runner.isAlive) return runner;
-      void end(runner);
+  const take = (): EngineProcess => {
+    for (let engine = idle.pop(); engine !== undefined; engine = idle.pop()) {
+      if (engine.isAlive) return engine;
+      void end(engine);
     }
-    const runner = start();
-    all.add(runner);
-    return runner;
+    const engine = start();
+    all.add(engine);
+    return engine;
   };
-  const end = async (runner: RunnerProcess) => {
-    await runner.end();
-    all.delete(runner);
+  const end = async (engine: EngineProcess) => {
+    await engine.end();
+    all.delete(engine);
   };
 
   // The first run should not wait for the SDK to load.
   idle.push(take());
   return {
     run: async (task, runOptions) => {
-      if (stopped) throw new Error('The runners are stopping');
-      const runner = take();
+      if (stopped) throw new Error('The engines are stopping');
+      const engine = take();
       try {
-        const result = await runner.run(task, runOptions);
-        if (idle.length < options.idle && !stopped) idle.push(runner);
-        else await end(runner);
+        const result = await engine.run(task, runOptions);
+        if (idle.length < options.idle && !stopped) idle.push(engine);
+        else await end(engine);
         return result;
       } catch (error) {
-        await end(runner);
+        await end(engine);
         throw error;
       }
     },

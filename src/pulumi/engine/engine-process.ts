@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { LostError } from '../../errors.ts';
 import { endProcesses, findProcesses, signal } from '../../processes/find.ts';
 import type { Lease } from '../../processes/lease.ts';
-import { runnerError } from '../errors.ts';
-import type { FromRunner, Progress, StackResult, StackTask, ToRunner } from './messages.ts';
-import type { RunnerSettings } from './run-stack.ts';
+import { engineError } from '../errors.ts';
+import type { FromEngine, Progress, StackResult, StackTask, ToEngine } from './messages.ts';
+import type { EngineSettings } from './run-stack.ts';
 
-/** Environment variable that marks a runner and everything below it with the runner's id. */
-export const RUNNER_MARK = 'AGENT_STACKS_RUNNER';
+/** Environment variable that tags an engine process and everything below it with its id. */
+export const ENGINE_TAG = 'AGENT_STACKS_RUNNER';
 
 export interface RunOptions {
   signal: AbortSignal;
@@ -24,23 +24,31 @@ export interface RunOptions {
 const CANCEL_GRACE_SECONDS = 15;
 const START_TIMEOUT_SECONDS = 60;
 
-/** One runner process, seen from the worker. It is not used again after a run that did not succeed. */
-export class RunnerProcess {
+/** One engine process, seen from the worker. It is not used again after a run that did not succeed. */
+export class EngineProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
-  readonly #marks: Record<string, string>;
+  readonly #processTags: Record<string, string>;
   readonly #workDir: string | undefined;
   readonly #ready: Promise<void>;
 
-  /** `marks` go to the runner and, with every task, to all that it starts: by them nothing of it is ever lost from sight. */
-  constructor(settings: RunnerSettings, environment: Record<string, string>, marks: Record<string, string>) {
-    this.#marks = { ...marks, [RUNNER_MARK]: this.#id };
+  /**
+   * `processTags` go to the process and, with every task, to all that it starts, so that all of it can be
+   * found.
+   */
+  constructor(
+    settings: EngineSettings,
+    environment: Record<string, string>,
+    processTags: Record<string, string>,
+  ) {
+    this.#processTags = { ...processTags, [ENGINE_TAG]: this.#id };
     this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
     const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
-      // A group of its own: one signal ends the runner with all its children, and a Ctrl-C at the terminal does not reach it.
+      // A group of its own: one signal ends it with all its children, and a Ctrl-C at the terminal does not
+      // reach it.
       detached: true,
-      env: { ...environment, ...this.#marks },
+      env: { ...environment, ...this.#processTags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
@@ -79,7 +87,8 @@ export class RunnerProcess {
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      // Whoever has lost the lease must be gone at once; a person's cancellation lets the resource under way finish.
+      // Whoever has lost the lease must be gone at once; a person's cancellation lets the resource under way
+      // finish.
       if (abort.reason instanceof LostError) this.#kill();
       else this.#send({ type: 'cancel' });
       killTimer = setTimeout(() => this.#kill(), CANCEL_GRACE_SECONDS * 1000);
@@ -87,7 +96,7 @@ export class RunnerProcess {
     abort.addEventListener('abort', onAbort);
     try {
       const result = this.#result(onProgress);
-      const environment = { ...task.environment, ...this.#marks };
+      const environment = { ...task.environment, ...this.#processTags };
       this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
       return await result;
     } catch (error) {
@@ -107,17 +116,17 @@ export class RunnerProcess {
         settle();
       };
       const onExit = () => done(() => reject(new LostError('The process that ran Pulumi has died')));
-      const onMessage = (message: FromRunner) => {
+      const onMessage = (message: FromEngine) => {
         if (message.type === 'progress') onProgress(message.progress);
         else if (message.type === 'done') done(() => resolve(message.result));
-        else if (message.type === 'failed') done(() => reject(runnerError(message)));
+        else if (message.type === 'failed') done(() => reject(engineError(message)));
       };
       this.#child.on('message', onMessage);
       this.#child.on('exit', onExit);
     });
   }
 
-  #send(message: ToRunner): void {
+  #send(message: ToEngine): void {
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
@@ -128,16 +137,16 @@ export class RunnerProcess {
   /** Ends the process and everything that it or its children started, and waits until all of it is gone. */
   async end(): Promise<void> {
     this.#kill();
-    await endProcesses((environment) => environment.get(RUNNER_MARK) === this.#id);
+    await endProcesses((environment) => environment.get(ENGINE_TAG) === this.#id);
     if (this.#workDir !== undefined) await rm(this.#workDir, { recursive: true, force: true });
   }
 }
 
-/** Removes the work folders of runners that are gone, and could not do it themselves. */
+/** Removes the work folders of engine processes that died before they could do it. */
 export async function removeLeftWork(workDir: string): Promise<void> {
   const names = await readdir(workDir).catch(() => []);
   const left = names.filter(
-    (id) => findProcesses((environment) => environment.get(RUNNER_MARK) === id).length === 0,
+    (id) => findProcesses((environment) => environment.get(ENGINE_TAG) === id).length === 0,
   );
   await Promise.all(left.map((id) => rm(join(workDir, id), { recursive: true, force: true })));
 }

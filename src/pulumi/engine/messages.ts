@@ -27,12 +27,12 @@ export interface StackResult {
   processes: number;
 }
 
-export type ToRunner =
+export type ToEngine =
   | { type: 'run'; task: StackTask; leaseUntil: number }
   | { type: 'lease'; leaseUntil: number }
   | { type: 'cancel' };
 
-export type FromRunner =
+export type FromEngine =
   | { type: 'ready' }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }

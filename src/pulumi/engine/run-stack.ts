@@ -9,7 +9,7 @@ import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts'
 import { progressOf } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 
-export interface RunnerSettings {
+export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
   /** Module that serves the providers inside this process, a `ProviderModule`; unset: the CLI finds plugins by itself. */
@@ -32,7 +32,7 @@ export interface ProviderHost {
   stop(): Promise<void>;
 }
 
-export interface Runner {
+export interface EngineChild {
   run(task: StackTask, tell: (progress: Progress) => void, signal: AbortSignal): Promise<StackResult>;
 }
 
@@ -42,10 +42,10 @@ const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
  * The lean way to use the Automation API: one CLI process per run (two where the stack is new). The program's own process
  * gives the outputs, so `stack output` and `stack history` are not asked; the stack is named on every call, so it is not selected.
  */
-export async function createRunner(
-  settings: RunnerSettings,
+export async function createEngineChild(
+  settings: EngineSettings,
   providers: ProviderModule | undefined,
-): Promise<Runner> {
+): Promise<EngineChild> {
   const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
   const command = await PulumiCommand.get(root === undefined ? {} : { root });
   return {

@@ -8,7 +8,7 @@ import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { StateStore } from '../state-store.ts';
 import { logLine } from './engine-events.ts';
-import type { RunnerPool } from './engine-pool.ts';
+import type { EnginePool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 
@@ -50,7 +50,7 @@ export interface StackEngine {
 }
 
 export interface StackEngineSettings {
-  pool: RunnerPool;
+  pool: EnginePool;
   state: StateStore;
   /** Backend, passphrase, credentials, PATH. */
   environment: Record<string, string>;

@@ -1,7 +1,7 @@
 import { agentName } from '../../../stacks/inputs.ts';
 import type { AgentOutputs, AgentRow, StackOutputs } from '../../agents/store.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 
 /** By this tag the tailnet's policy knows an agent's device. Only an administrator can change it. */
@@ -52,7 +52,7 @@ export class DeviceMissingError extends PermanentError {
 }
 
 /** @throws DeviceMissingError where the device was deleted, or its tag taken away. */
-export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
+export async function presentDevice(tailscale: TailscaleClient, run: Attempt): Promise<PresentDevice> {
   if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
     throw new DeviceMissingError(
       "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
@@ -75,7 +75,7 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
  */
 export async function identify(
   tailscale: TailscaleClient,
-  run: Run,
+  run: Attempt,
   outputs: StackOutputs,
 ): Promise<AgentOutputs> {
   const device = deviceAt(await tailscale.listDevices(), outputs.tailnetIp);
@@ -86,14 +86,14 @@ export async function identify(
 }
 
 /** A device that has been recorded has had its name given, and keeps it whatever its machine calls itself. */
-async function ensureName(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+async function ensureName(tailscale: TailscaleClient, run: Attempt, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId, tailnet_node_id: recorded } = run.agent;
   const label = device.name.split('.')[0] ?? '';
   const isNamed = label === agentName(agentId) || label === longerName(agentId, device);
   return recorded !== null && isNamed ? device.name : nameAndTell(tailscale, run, device);
 }
 
-async function nameAndTell(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+async function nameAndTell(tailscale: TailscaleClient, run: Attempt, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId } = run.agent;
   const { name, isTaken } = await giveName(tailscale, agentId, device);
   if (isTaken)

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import type { FoundationStore, Holder } from './foundation-store.ts';
 import { clearPending, withLockRecovery } from './recovery.ts';
@@ -19,7 +19,7 @@ const LOOK_MS = 200;
  * Only one attempt at a time works on a project's foundation; the others wait for it, and succeed it if it is lost.
  * @returns the firewall's id at Hetzner.
  */
-export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {
+export async function ensureFoundation(deps: FoundationDeps, run: Attempt, project: string): Promise<number> {
   const inputs = { project };
   for (;;) {
     const known = await deps.foundations.find(inputs);
@@ -33,7 +33,7 @@ export async function ensureFoundation(deps: FoundationDeps, run: Run, project: 
 /** After a try that failed the firewall is looked for: one that somebody has deleted is made anew. */
 async function stillThere(
   { hetzner }: FoundationDeps,
-  run: Run,
+  run: Attempt,
   project: string,
   firewallId: number,
 ): Promise<boolean> {
@@ -43,7 +43,7 @@ async function stillThere(
 
 async function makeFoundation(
   { foundations, executor, hetzner }: FoundationDeps,
-  run: Run,
+  run: Attempt,
   inputs: FoundationInputs,
 ): Promise<number> {
   run.log(`The project ${inputs.project} has no firewall yet: making its foundation`);
@@ -64,6 +64,6 @@ async function makeFoundation(
   return firewallId;
 }
 
-function holderOf({ operation }: Run): Holder {
+function holderOf({ operation }: Attempt): Holder {
   return { operationId: operation.operation_id, attempt: operation.attempt };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { assertHeld } from './recovery.ts';
 import type { MarksClient } from './server-marks.ts';
 
@@ -19,7 +19,7 @@ const LONGEST_LOOK_MS = 2_000;
 /** Switches a server off: it is asked to shut down, and its power is cut where it has not done so in time. */
 export async function switchOff(
   deps: PowerDeps,
-  run: Run,
+  run: Attempt,
   { id, name, status }: HetznerServer,
 ): Promise<void> {
   if (status === 'off') return run.log(`${name} is switched off already`);
@@ -35,7 +35,7 @@ export async function switchOff(
 /** Cuts a server's power, whatever it is doing. */
 export async function cutPower(
   deps: PowerDeps,
-  run: Run,
+  run: Attempt,
   { id, name }: Pick<HetznerServer, 'id' | 'name'>,
 ): Promise<void> {
   assertHeld(run);
@@ -45,7 +45,7 @@ export async function cutPower(
 }
 
 /** Switches a server on that is not; what boots by itself by now is left to it. */
-export async function switchOn(deps: PowerDeps, run: Run, { id, name }: HetznerServer): Promise<void> {
+export async function switchOn(deps: PowerDeps, run: Attempt, { id, name }: HetznerServer): Promise<void> {
   const server = await deps.hetzner.getServer(String(id));
   if (server?.status === 'running' || server?.status === 'starting')
     return run.log(`${name} is switched on already`);
@@ -56,7 +56,7 @@ export async function switchOn(deps: PowerDeps, run: Run, { id, name }: HetznerS
 
 async function isOffWithin(
   { hetzner }: PowerDeps,
-  run: Run,
+  run: Attempt,
   { serverId, seconds }: { serverId: string; seconds: number },
 ): Promise<boolean> {
   const deadline = Date.now() + seconds * 1000;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 
 const WAIT_SECONDS = 60;
 const LOOK_MS = 1_000;
@@ -15,7 +15,7 @@ const AT_REST = new Set(['running', 'off']);
  */
 export async function untilRebuildable(
   { hetzner }: { hetzner: Pick<HetznerClient, 'getServer'> },
-  run: Run,
+  run: Attempt,
   server: HetznerServer,
 ): Promise<void> {
   const deadline = Date.now() + WAIT_SECONDS * 1000;

@@ -3,7 +3,7 @@ import type { StackProgram } from '../../../stacks/program.ts';
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
@@ -16,7 +16,7 @@ import { agentLabels, isAnothers, isMarked, isOwnKey } from './own-server.ts';
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
-  run: Run,
+  run: Attempt,
   program: StackProgram,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -34,7 +34,11 @@ export async function withLockRecovery<T>(
  * Before another attempt on a stack: whatever a killed run had begun to create is cleared from the state.
  * @returns whether the stack exists.
  */
-export async function clearPending(executor: StackEngine, run: Run, program: StackProgram): Promise<boolean> {
+export async function clearPending(
+  executor: StackEngine,
+  run: Attempt,
+  program: StackProgram,
+): Promise<boolean> {
   try {
     await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
     return true;
@@ -45,7 +49,7 @@ export async function clearPending(executor: StackEngine, run: Run, program: Sta
 }
 
 /** Pulumi's state of an agent as the clouds are now, e.g. after its server was switched off. @throws StackNotFoundError */
-export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
+export async function bringUpToDate(executor: StackEngine, run: Attempt): Promise<void> {
   const inputs = run.agent.inputs as unknown as AgentInputs;
   const program: StackProgram = { stack: 'agent', inputs, secrets: { hostPrivateKey: '' } };
   await withLockRecovery(executor, run, program, () => executor.refresh(run, program));
@@ -60,7 +64,7 @@ export interface Clouds {
  * Before everything that the worker itself does to a cloud: one that was stopped and continued would otherwise delete, or switch off, what
  * a later attempt has made in the meantime. @throws LostError
  */
-export function assertHeld(run: Run): void {
+export function assertHeld(run: Attempt): void {
   run.signal.throwIfAborted();
   if (Date.now() > run.lease.until) throw new LostError('The lease ran out');
 }
@@ -71,13 +75,13 @@ export interface TailnetDeps {
 }
 
 /** Removes the agent's tailnet keys and devices: devices are in no stack, and a half-made key is in no state. */
-export async function removeFromTailnet(deps: TailnetDeps, run: Run): Promise<void> {
+export async function removeFromTailnet(deps: TailnetDeps, run: Attempt): Promise<void> {
   await removeDevices(deps, run);
   await removeKeys(deps.tailscale, run);
 }
 
 /** Takes the agent's devices off the tailnet, for good: a machine that still runs cannot come back with what it knows. */
-export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> {
+export async function removeDevices(deps: TailnetDeps, run: Attempt): Promise<void> {
   for (const device of await listOwnDevices(deps, run.agent)) {
     assertHeld(run);
     await deps.tailscale.deleteDevice(device.nodeId);
@@ -95,7 +99,7 @@ const MOST_GENERATIONS = 1_000;
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
-  agent: Run['agent'],
+  agent: Attempt['agent'],
 ): Promise<TailnetDevice[]> {
   const inputs = agent.inputs as unknown as Partial<AgentInputs> | null;
   const names = new Set(inputs?.joinName === undefined ? [] : [inputs.joinName]);
@@ -110,7 +114,7 @@ export async function listOwnDevices(
 /** Revokes the agent's tailnet keys, but for the one of the generation to keep. */
 export async function removeKeys(
   tailscale: TailscaleClient,
-  run: Run,
+  run: Attempt,
   { keep }: { keep?: number } = {},
 ): Promise<void> {
   const name = agentName(run.agent.agent_id);
@@ -126,7 +130,7 @@ export async function removeKeys(
  * Removes what is the agent's at Hetzner and no stack knows any more. What only carries its labels is left
  * alone, and said.
  */
-export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promise<void> {
+export async function removeFromHetzner(hetzner: HetznerClient, run: Attempt): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
     assertHeld(run);
@@ -146,7 +150,7 @@ export async function removeFromHetzner(hetzner: HetznerClient, run: Run): Promi
  * The agent's own servers and keys, with or without labels, and what has its name or its labels and is not
  * its own.
  */
-export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Run, 'agent'>) {
+export async function findOwned(hetzner: HetznerClient, { agent }: Pick<Attempt, 'agent'>) {
   const labels = agentLabels(agent.agent_id);
   const name = agentName(agent.agent_id);
   const [recorded, ...found] = await Promise.all([

@@ -1,6 +1,6 @@
 import type { AgentInputs } from '../../../stacks/inputs.ts';
 import type { HetznerClient, HetznerServer } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
 
@@ -32,7 +32,7 @@ export function missingMarks(server: HetznerServer, agent: Owner): MissingMarks 
  * The agent's server, found by what is recorded, with its labels and its firewall put back.
  * @throws PermanentError where there is none.
  */
-export async function findServer(deps: { hetzner: MarksClient }, run: Run): Promise<HetznerServer> {
+export async function findServer(deps: { hetzner: MarksClient }, run: Attempt): Promise<HetznerServer> {
   const server = await presentServer(deps.hetzner, run.agent);
   await restoreMarks(deps, run, server);
   return server;
@@ -44,7 +44,7 @@ export async function findServer(deps: { hetzner: MarksClient }, run: Run): Prom
  */
 export async function restoreMarks(
   { hetzner }: { hetzner: MarksClient },
-  run: Run,
+  run: Attempt,
   server: HetznerServer,
 ): Promise<string | undefined> {
   const missing = missingMarks(server, run.agent);

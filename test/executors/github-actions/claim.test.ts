@@ -15,7 +15,7 @@ import { takeDispatch } from '../../../src/executors/github-actions/dispatches.t
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { type Fence, openFence } from '../../../src/pulumi/fence.ts';
+import { createLoginFence, type Fence } from '../../../src/pulumi/fence.ts';
 import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { readClaim } from '../../../src/runner/claimed.ts';
 import { Secret } from '../../../src/secret.ts';
@@ -42,7 +42,7 @@ beforeAll(async () => {
   stateDatabase = await createDatabase();
   stateUrl = new Secret(stateDatabase.url);
   statePool = createPool(stateUrl, 2, 'state test');
-  fence = await openFence({ pool: statePool, backendUrl: stateUrl, log: pino({ level: 'silent' }) });
+  fence = await createLoginFence({ pool: statePool, backendUrl: stateUrl, log: pino({ level: 'silent' }) });
 });
 afterAll(async () => {
   // Roles belong to the whole server.
@@ -62,7 +62,7 @@ const tokenOf = (jobId: string, attempt: number) =>
   attemptToken(callbackSecret, { operationId: jobId, attempt });
 const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
   claimForRunner(
-    { ...at, callbackSecret, openFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
+    { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
     { jobId, token: tokenOf(jobId, attempt) },
   );
 const record = (jobId: string, attempt: number, message: RunnerRecord) =>
@@ -78,7 +78,7 @@ const record = (jobId: string, attempt: number, message: RunnerRecord) =>
   );
 const report = (jobId: string, attempt: number, message: object) =>
   receiveCallback(
-    { ...at, callbackSecret, openFence: async () => fence },
+    { ...at, callbackSecret, getFence: async () => fence },
     parseCallback({ job_id: jobId, ...message }),
     tokenOf(jobId, attempt),
   );

@@ -16,7 +16,7 @@ import { recordForRunner } from '../../../src/executors/github-actions/record.ts
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { readWorkforce } from '../../../src/reconcile/workforce.ts';
 import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../../src/secret.ts';
@@ -34,7 +34,7 @@ import {
 import { type FakeGithub, startGithub } from './support/github.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
-const fence = createOpenFence(new Secret('postgres://state'));
+const fence = noFence(new Secret('postgres://state'));
 let at: Installation;
 let github: FakeGithub;
 let deps: DispatcherDeps;
@@ -55,7 +55,7 @@ beforeEach(async () => {
 const look = () => lookOnce(deps);
 const tell = (jobId: string, message: object, attempt?: number) =>
   receiveCallback(
-    { ...at, callbackSecret, openFence: async () => fence },
+    { ...at, callbackSecret, getFence: async () => fence },
     parseCallback({ job_id: jobId, ...message }),
     attempt === undefined ? undefined : attemptToken(callbackSecret, { operationId: jobId, attempt }),
   );
@@ -457,7 +457,7 @@ describe('two runners on one job', () => {
         {
           ...at,
           callbackSecret,
-          openFence: async () => fence,
+          getFence: async () => fence,
           pulumi: { url: new Secret('postgres://state'), passphrase: new Secret('p') },
         },
         { jobId, workflowRunId, token },

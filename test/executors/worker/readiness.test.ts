@@ -8,7 +8,7 @@ import type { Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import type { OperationKind } from '../../../src/operations/states.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { tellStalled } from '../../../src/reconcile/stalled.ts';
 import { Secret } from '../../../src/secret.ts';
@@ -56,7 +56,7 @@ async function start(
     database: at.database,
     queue,
     log: at.log,
-    fence: createOpenFence(new Secret('postgres://state')),
+    fence: noFence(new Secret('postgres://state')),
     runbooks: { provision },
     concurrency: 1,
     workerId: 'w1',

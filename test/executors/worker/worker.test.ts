@@ -6,11 +6,11 @@ import { CancelledError, LostError, PermanentError } from '../../../src/errors.t
 import type { AttemptDeps } from '../../../src/executors/worker/attempt.ts';
 import { settleDeadWorkers } from '../../../src/executors/worker/expired.ts';
 import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
-import type { Run, Runbook } from '../../../src/operations/attempt.ts';
+import type { Attempt, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { workerMark } from '../../../src/processes/orphans.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { workerTag } from '../../../src/processes/orphans.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { serverIdOf } from '../../http/support/progress.ts';
@@ -52,7 +52,7 @@ async function start(
     database: at.database,
     queue,
     log: at.log,
-    fence: createOpenFence(new Secret('postgres://state')),
+    fence: noFence(new Secret('postgres://state')),
     runbooks: { provision },
     concurrency,
     workerId,
@@ -91,7 +91,7 @@ const nextAddress = () => {
 };
 
 /** Works until its signal says otherwise, as a run of the executor does. */
-function endless(begun: (run: Run) => void = () => {}): Runbook {
+function endless(begun: (run: Attempt) => void = () => {}): Runbook {
   return (run) =>
     new Promise((_, reject) => {
       run.signal.addEventListener('abort', () => reject(new Error('the engine says something of its own')));
@@ -136,7 +136,7 @@ test('the way into Pulumi’s state is closed also where the database is away fo
     open -= 1;
   };
   const fence = {
-    ...createOpenFence(new Secret('postgres://state')),
+    ...noFence(new Secret('postgres://state')),
     enter: async () => {
       open += 1;
       return { backendUrl: new Secret('postgres://state'), leave };
@@ -307,7 +307,7 @@ test('what a dead worker of this host held is taken up without waiting for its l
   const gone = `${process.pid} another boot`;
   for (const [worker_id, mark] of [
     ['dead', gone],
-    ['alive', workerMark()],
+    ['alive', workerTag()],
   ] as const)
     await at.database
       .insertInto('workers')

@@ -5,7 +5,7 @@ import { checkStamp } from '../../../src/database/stamp.ts';
 import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
 import type { OperationRow } from '../../../src/operations/claims.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../../src/secret.ts';
 import { startService, type TestService } from './service.ts';
@@ -17,11 +17,11 @@ type Remote = NonNullable<HttpDeps['remote']>;
 
 /** A service whose operations are carried out by runners at GitHub, which the test plays. */
 export async function startRemoteService(overrides: Partial<Remote> = {}): Promise<TestService> {
-  const fence = createOpenFence(STATE);
+  const fence = noFence(STATE);
   const service = await startService((database) => ({
     remote: {
       callbackSecret: CALLBACK_SECRET,
-      openFence: async () => fence,
+      getFence: async () => fence,
       pulumi: { url: STATE, passphrase: new Secret('passphrase') },
       foundations: createFoundationStore(database, fence),
       ...overrides,

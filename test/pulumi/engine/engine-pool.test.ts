@@ -16,12 +16,12 @@ import { CancelledError, LostError, PermanentError } from '../../../src/errors.t
 import { processIdentity } from '../../../src/processes/alive.mjs';
 import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
-import { createRunnerPool, type RunnerPool } from '../../../src/pulumi/engine/engine-pool.ts';
-import { RUNNER_MARK, removeLeftWork } from '../../../src/pulumi/engine/engine-process.ts';
+import { createEnginePool, type EnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
+import { ENGINE_TAG, removeLeftWork } from '../../../src/pulumi/engine/engine-process.ts';
 
 /** Real runner processes; in place of the Pulumi CLI a script that does what a test wants of it. */
 let folder: string;
-let pool: RunnerPool;
+let pool: EnginePool;
 const mark = `pool-test-${process.pid}`;
 
 beforeEach(() => {
@@ -30,10 +30,10 @@ beforeEach(() => {
   const cli = join(folder, 'bin', 'pulumi');
   copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
   chmodSync(cli, 0o755);
-  pool = createRunnerPool({
+  pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder },
-    marks: { POOL_TEST: mark },
+    processTags: { POOL_TEST: mark },
     idle: 1,
   });
 });
@@ -51,7 +51,7 @@ const marked = () =>
 const runners = () => [
   ...new Set(
     marked().flatMap((pid) => {
-      const found = new RegExp(`${RUNNER_MARK}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
+      const found = new RegExp(`${ENGINE_TAG}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
       return found?.[1] ?? [];
     }),
   ),

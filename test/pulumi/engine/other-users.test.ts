@@ -6,7 +6,7 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { builtinProviders } from '../../../src/config/builtin-providers.ts';
 import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
-import { createRunnerPool } from '../../../src/pulumi/engine/engine-pool.ts';
+import { createEnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
 import { connectEngine } from '../../sandbox/providers/engine.ts';
 import { listeningSockets } from '../../support/listening-sockets.ts';
 import { becomeOtherUser, needsRoot } from '../../support/other-user.ts';
@@ -25,10 +25,10 @@ async function runTask() {
   const cli = join(folder, 'bin', 'pulumi');
   copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
   chmodSync(cli, 0o755);
-  const pool = createRunnerPool({
+  const pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs'), providerHost: builtinProviders },
     environment: { PATH: process.env.PATH!, HOME: folder },
-    marks: { POOL_TEST: folder },
+    processTags: { POOL_TEST: folder },
     idle: 1,
   });
   const run = (behaviour: string) =>

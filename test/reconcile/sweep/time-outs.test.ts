@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { carryOut } from '../../../src/executors/worker/attempt.ts';
+import { runAttempt } from '../../../src/executors/worker/attempt.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
-import { createOpenFence } from '../../../src/pulumi/fence.ts';
+import { noFence } from '../../../src/pulumi/fence.ts';
 import { Secret } from '../../../src/secret.ts';
 import { claim, type Installation, openInstallation, operation, order } from '../../support/installation.ts';
 
@@ -90,8 +90,13 @@ test('an attempt beyond its limit is ended; its log and its error say so, and it
       signal.addEventListener('abort', () => reject(signal.reason));
     });
   };
-  const fence = createOpenFence(new Secret(at.url));
-  const ended = carryOut({ ...at, fence, runbooks: { provision } }, row, 'w1', new AbortController().signal);
+  const fence = noFence(new Secret(at.url));
+  const ended = runAttempt(
+    { ...at, fence, runbooks: { provision } },
+    row,
+    'w1',
+    new AbortController().signal,
+  );
   while (!begun) await pause(5);
   vi.advanceTimersByTime(30 * 60 * 1000 - 1);
   expect(await operation(at, row.operation_id)).toMatchObject({ status: 'active' });
