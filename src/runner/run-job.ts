@@ -13,6 +13,7 @@ import { runbookFor } from '../operations/runbooks.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
+import '../runbooks/all.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';

@@ -75,3 +75,8 @@ test('docs/states.md explains nothing that cannot be asked for', () => {
   expect(explained.length).toBeGreaterThan(7);
   expect(requestableOperations().map(({ kind }) => kind)).toEqual(expect.arrayContaining(explained));
 });
+
+test('no kind has the name of a command that the command line has anyway', () => {
+  const commands = ['help', 'list', 'show', 'create', 'ssh', 'logs', 'cancel', 'retry', 'orders'];
+  expect(operationKinds().filter((kind) => commands.includes(kind))).toEqual([]);
+});
