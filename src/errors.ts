@@ -6,6 +6,20 @@
 /** Trying again may help: a time-out, a refusal for now, a fault on the other side. */
 export class RetryableError extends Error {
   override name = 'RetryableError';
+  /** Names the failure where the next attempt acts on it: `operations.failure_code`. */
+  readonly failureCode: string | undefined;
+
+  constructor(message: string, { failureCode, ...options }: FailureOptions = {}) {
+    super(message, options);
+    this.failureCode = failureCode;
+  }
+}
+
+type FailureOptions = ErrorOptions & { failureCode?: string | undefined };
+
+/** The code of a failure; undefined where nothing acts on it. */
+export function failureCodeOf(error: unknown): string | undefined {
+  return error instanceof RetryableError ? error.failureCode : undefined;
 }
 
 /** How long somebody is left alone who asks for patience and does not say for how long. */
@@ -48,23 +62,27 @@ export interface ReportedError {
   message: string;
   /** Of a RateLimitedError: for how long it wants to be left alone. */
   seconds?: number | undefined;
+  /** Of a RetryableError: what the next attempt acts on. */
+  code?: string | undefined;
 }
 
 /** How an error is reported to another process: by the name of our class, whatever class of a vendor's error it is. */
 export function reportError(error: unknown): ReportedError {
   const known = Object.entries(REPORTED).find(([, Known]) => error instanceof Known);
+  const code = failureCodeOf(error);
   return {
     name: known?.[0] ?? 'RetryableError',
     message: errorMessage(error),
     ...(error instanceof RateLimitedError && { seconds: error.seconds }),
+    ...(code !== undefined && { code }),
   };
 }
 
 /** The error that another process reported; one without a name of ours may be tried again. */
-export function reportedError({ name, message, seconds }: ReportedError): Error {
+export function reportedError({ name, message, seconds, code }: ReportedError): Error {
   if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
-  const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : RetryableError;
-  return new Known(message);
+  const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : undefined;
+  return Known === undefined ? new RetryableError(message, { failureCode: code }) : new Known(message);
 }
 
 /** What was asked for does not fit the present state (HTTP 409). */

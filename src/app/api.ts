@@ -5,7 +5,6 @@ import { createAgent } from '../http/agents/create-agent.ts';
 import { listAgents } from '../http/agents/list-agents.ts';
 import { listOperations } from '../http/agents/list-operations.ts';
 import { operationRequests } from '../http/agents/request-operation.ts';
-import { resizeAgent } from '../http/agents/resize-agent.ts';
 import { showAgent } from '../http/agents/show-agent.ts';
 import { createAuthentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
@@ -43,7 +42,6 @@ const OPERATOR_ROUTES = [
   createAgent,
   showAgent,
   ...operationRequests,
-  resizeAgent,
   listOperations,
   showOperation,
   cancelOperation,

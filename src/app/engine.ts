@@ -2,16 +2,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
-import type { EngineConnections } from '../connections/connections.ts';
+import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
+import type { ProvisionSettings, RecordInputs } from '../operations/runbook-parts.ts';
+import { createRunbooks } from '../operations/runbooks.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
-import type { RecordInputs } from '../runbooks/provision.ts';
-import { createRunbooks } from '../runbooks/runbooks.ts';
+import '../runbooks/all.ts';
+import { ensureFoundation } from '../runbooks/steps/foundation.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.ts';
@@ -21,6 +23,8 @@ import { configurationVersion } from './configuration-version.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
+const JOIN_TIMEOUT_SECONDS = 180;
+const HEALTH_TIMEOUT_SECONDS = 120;
 
 export interface EngineParts {
   config: NodeConfig &
@@ -53,20 +57,18 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const health = createHealthCheck(connections.healthAddress, node?.dial);
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
+  const hetzner = createHetznerClient(connections.hcloud);
   const runbooks = createRunbooks({
-    clouds: {
-      hetzner: createHetznerClient(connections.hcloud),
-      tailscale: createTailscaleClient(connections.tailscale),
-    },
+    hetzner,
+    tailscale: createTailscaleClient(connections.tailscale),
     executor,
     state,
     health,
     vault: createVault(connections.pulumi.passphrase),
-    foundations: parts.foundations,
+    settings: provisionSettings(parts),
+    ensureFoundation: (run, project) =>
+      ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
-    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase),
-    loginServer: connections.tailscale.loginServer,
-    pollInterval: connections.hcloud.pollInterval,
   });
   return {
     runbooks,
@@ -76,6 +78,18 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       await pool.stop();
       await node?.stop();
     },
+  };
+}
+
+function provisionSettings({ config, connections }: EngineParts): ProvisionSettings {
+  const { hcloud, tailscale, pulumi } = connections;
+  return {
+    healthPort: HEALTH_PORT,
+    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, pulumi.passphrase),
+    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
+    healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
+    loginServer: tailscale.loginServer,
+    pollInterval: hcloud.pollInterval,
   };
 }
 

@@ -3,9 +3,9 @@ import { ConfigError } from '../config/config.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
 import { complain, say } from '../processes/terminal-text.mjs';
-import { carryOut } from '../runner/carry-out.ts';
 import { readRunnerConfig } from '../runner/config.ts';
 import { toWorkflowOutputs, writeOutputs } from '../runner/outputs.ts';
+import { runJob } from '../runner/run-job.ts';
 import { openEngine } from './engine.ts';
 
 /**
@@ -26,7 +26,7 @@ async function main(): Promise<number> {
       ending.abort();
     });
   try {
-    const outcome = await carryOut({ config, openEngine, ending: ending.signal, say });
+    const outcome = await runJob({ config, openEngine, ending: ending.signal, say });
     const outputs = toWorkflowOutputs(outcome);
     if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
     if (outcome.status === 'succeeded') {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
 import type { Config } from '../config/config.ts';
+import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
@@ -49,7 +50,18 @@ const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 
 
 type ProcessTags = Record<string, string>;
 
-/** Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds. */
+/** What carries operations out, by the executor that the configuration chooses. */
+const EXECUTORS: Record<
+  ExecutorName,
+  (deps: ServiceDeps, processTags: ProcessTags) => Promise<RunningWorker>
+> = {
+  local: startLocalWork,
+  'github-actions': startRemoteWork,
+};
+
+/**
+ * Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds.
+ */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const installation = fingerprint(connections.databaseUrl.reveal());
@@ -60,9 +72,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudWatch(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-  const work = await (config.executor === 'local'
-    ? startLocalWork(deps, processTags)
-    : startRemoteWork(deps, processTags));
+  const work = await EXECUTORS[config.executor](deps, processTags);
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -71,7 +81,10 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   };
 }
 
-/** The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them, nobody does this. */
+/**
+ * The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them,
+ * nobody does this.
+ */
 async function startCloudWatch({
   connections,
   database,
@@ -127,7 +140,8 @@ async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Prom
     workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.node);
-  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold its agent for minutes.
+  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold
+  // its agent for minutes.
   const watch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),

@@ -39,11 +39,11 @@ export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): Bi
     case 'unclear':
       return { kind: 'attention', order: news.order, reason: news.reason };
     case 'paid':
-      return decideOrder(news.order, news.metadata);
+      return interpretOrder(news.order, news.metadata);
   }
 }
 
-function decideOrder(order: Order, metadata: unknown): BillingDecision {
+function interpretOrder(order: Order, metadata: unknown): BillingDecision {
   const parsed = metadataSchema.safeParse(metadata);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(

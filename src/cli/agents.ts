@@ -4,7 +4,7 @@ import { EnvironmentReader } from '../config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
 import { complain, complainOfUnexpected, printable, say } from '../processes/terminal-text.mjs';
-import { type Command, parseCommand, USAGE, UsageError } from './arguments.ts';
+import { type Command, isBuiltin, parseCommand, USAGE, UsageError } from './arguments.ts';
 import { createClient } from './client.ts';
 import { run } from './commands.ts';
 import { CommandError, findConnection } from './connection.ts';
@@ -19,12 +19,12 @@ async function main(): Promise<number> {
     complain(`${error.message}\n\n${USAGE}`);
     return 2;
   }
-  if (command.name === 'help') {
-    say(USAGE);
-    return 0;
-  }
   try {
-    if (command.name === 'ssh') {
+    if (isBuiltin(command, 'help')) {
+      say(USAGE);
+      return 0;
+    }
+    if (isBuiltin(command, 'ssh')) {
       // Only this command needs all that a worker needs.
       const { ssh } = await import('./ssh/ssh.ts');
       const config = readConfig(process.env);

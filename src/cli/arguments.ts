@@ -1,4 +1,9 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import '../runbooks/all.ts';
+import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
+
+/** Where the words of a line of the help begin. */
+const WORDS_COLUMN = 36;
 
 export const USAGE = `npm run agents -- <command>
 
@@ -6,15 +11,7 @@ export const USAGE = `npm run agents -- <command>
   show AGENT                        one agent with its operations
   create --user-id ID --region REGION [--agent-id ID] [--plan PLAN] [--wait]
                                     an agent without an order
-  stop AGENT [--wait]               switch its server off; everything is kept, and billed
-  start AGENT [--wait]              switch it on again, and wait for a healthy answer
-  restart AGENT [--wait]            off and on again
-  reconfigure AGENT [--wait]        run the playbook again, in this installation's version
-  resize AGENT --plan PLAN [--wait] another plan: a server of that size, the same disk
-  rebuild AGENT [--yes] [--wait]    install its disk anew; what is on it is lost
-  refresh AGENT [--wait]            look what is there and whether it is healthy
-  destroy AGENT [--yes] [--wait]    remove everything of an agent
-  ssh AGENT [COMMAND…]              a shell on its server, or one command there, over the tailnet
+${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]              a shell on its server, or one command there, over the tailnet
   logs AGENT [-f]                   what its newest operation tells; -f follows it to its end
   cancel OPERATION                  ask an unfinished operation to end
   retry OPERATION [--wait]          the next attempt of one that failed
@@ -27,6 +24,12 @@ The service is found by DATA_DIR/sandbox.json, or by PUBLIC_URL and API_TOKEN.
 ssh needs what the service itself has: its DATA_DIR, or in live mode its environment.
 `;
 
+function usageOf({ kind, cli, confirm, parameters }: Requestable): string {
+  const options = Object.keys(parameters?.shape ?? {}).map((name) => ` --${name} ${name.toUpperCase()}`);
+  const command = `  ${kind} AGENT${options.join('')}${confirm ? ' [--yes]' : ''} [--wait]`;
+  return `${command.padEnd(WORDS_COLUMN - 1)} ${cli}\n`;
+}
+
 /** The command line cannot be understood; usage follows the message. */
 export class UsageError extends Error {
   override name = 'UsageError';
@@ -37,15 +40,35 @@ interface Common {
   wait: boolean;
 }
 
-export type Command = Common &
+/** Asks for an operation; its name is the kind. */
+export interface OperationCommand extends Common {
+  name: string;
+  agentId: string;
+  /** Undefined where the kind takes none. */
+  parameters: Record<string, string> | undefined;
+  /** Whether the question was answered beforehand; undefined where the kind asks none. */
+  yes: boolean | undefined;
+}
+
+export type Command = BuiltinCommand | OperationCommand;
+
+export function isOperationCommand(command: Command): command is OperationCommand {
+  return findRequestable(command.name) !== undefined;
+}
+
+export function isBuiltin<N extends BuiltinCommand['name']>(
+  command: Command,
+  name: N,
+): command is Extract<BuiltinCommand, { name: N }> {
+  return command.name === name;
+}
+
+export type BuiltinCommand = Common &
   (
     | { name: 'help' }
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
     | { name: 'show'; agentId: string }
-    | { name: 'start' | 'stop' | 'restart' | 'reconfigure' | 'refresh'; agentId: string }
-    | { name: 'resize'; agentId: string; plan: string }
-    | { name: 'rebuild' | 'destroy'; agentId: string; yes: boolean }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
     | { name: 'cancel' | 'retry'; operationId: string }
@@ -59,40 +82,57 @@ const OPTIONS = {
   list: { status: text },
   show: {},
   create: { 'agent-id': text, 'user-id': text, region: text, plan: text, wait: flag },
-  start: { wait: flag },
-  stop: { wait: flag },
-  restart: { wait: flag },
-  reconfigure: { wait: flag },
-  resize: { plan: text, wait: flag },
-  rebuild: { yes: { type: 'boolean', short: 'y' }, wait: flag },
-  refresh: { wait: flag },
-  destroy: { yes: { type: 'boolean', short: 'y' }, wait: flag },
   logs: { follow: { type: 'boolean', short: 'f' } },
   cancel: {},
   retry: { wait: flag },
   orders: { attention: flag },
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
+const HELP = { name: 'help', json: false, wait: false } as const;
+
 /** What a command line asks for. @throws UsageError */
 export function parseCommand(argv: readonly string[]): Command {
   const [name, ...rest] = argv;
   if (name === undefined) throw new UsageError('A command is missing.');
-  if (name === 'help' || name === '--help' || name === '-h')
-    return { name: 'help', json: false, wait: false };
+  if (name === 'help' || name === '--help' || name === '-h') return HELP;
   if (name === 'ssh') return sshCommand(rest);
+  const operation = findRequestable(name);
+  if (operation !== undefined) return operationCommand(operation, rest);
   if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`There is no command ${name}.`);
   const known = name as keyof typeof OPTIONS;
   const { values, positionals } = parse(rest, OPTIONS[known]);
-  if (values.help === true) return { name: 'help', json: false, wait: false };
+  if (values.help === true) return HELP;
   return build(known, values, positionals);
 }
 
 /** What follows the agent belongs to the command there, whatever it looks like. */
 function sshCommand([agentId, ...command]: string[]): Command {
   const common = { json: false, wait: false };
-  if (agentId === '--help' || agentId === '-h') return { ...common, name: 'help' };
+  if (agentId === '--help' || agentId === '-h') return HELP;
   if (agentId === undefined || agentId.startsWith('-')) throw new UsageError('ssh needs an agent id.');
   return { ...common, name: 'ssh', agentId, command: command[0] === '--' ? command.slice(1) : command };
+}
+
+function operationCommand({ kind, confirm, parameters }: Requestable, args: string[]): Command {
+  const names = Object.keys(parameters?.shape ?? {});
+  const { values, positionals } = parse(args, {
+    wait: flag,
+    ...(confirm && { yes: { type: 'boolean', short: 'y' } }),
+    ...Object.fromEntries(names.map((name) => [name, text])),
+  });
+  if (values.help === true) return HELP;
+  const given = names.map((name) => {
+    const value = optional(values[name]);
+    if (value === undefined) throw new UsageError(`${kind} needs --${name}.`);
+    return [name, value] as const;
+  });
+  return {
+    ...commonOf(values),
+    name: kind,
+    agentId: onlyId(kind, 'an agent id', positionals),
+    parameters: parameters && Object.fromEntries(given),
+    yes: confirm && values.yes === true,
+  };
 }
 
 type Values = Record<string, string | boolean | undefined>;
@@ -110,29 +150,11 @@ function parse(args: string[], options: ParseArgsOptionsConfig): { values: Value
 }
 
 function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]): Command {
-  const common = { json: values.json === true, wait: values.wait === true };
-  const one = (what: string) => {
-    const [id, ...more] = positionals;
-    if (id === undefined || id === '') throw new UsageError(`${name} needs ${what}.`);
-    refuseMore(more);
-    return id;
-  };
+  const common = commonOf(values);
+  const one = (what: string) => onlyId(name, what, positionals);
   switch (name) {
     case 'show':
-    case 'start':
-    case 'stop':
-    case 'restart':
-    case 'reconfigure':
-    case 'refresh':
       return { ...common, name, agentId: one('an agent id') };
-    case 'resize': {
-      const plan = optional(values.plan);
-      if (plan === undefined) throw new UsageError('resize needs --plan.');
-      return { ...common, name, agentId: one('an agent id'), plan };
-    }
-    case 'rebuild':
-    case 'destroy':
-      return { ...common, name, agentId: one('an agent id'), yes: values.yes === true };
     case 'logs':
       return { ...common, name, agentId: one('an agent id'), follow: values.follow === true };
     case 'cancel':
@@ -148,6 +170,16 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       refuseMore(positionals);
       return { ...common, name, agent: newAgent(values) };
   }
+}
+
+function commonOf(values: Values): Common {
+  return { json: values.json === true, wait: values.wait === true };
+}
+
+function onlyId(command: string, what: string, [id, ...more]: string[]): string {
+  if (id === undefined || id === '') throw new UsageError(`${command} needs ${what}.`);
+  refuseMore(more);
+  return id;
 }
 
 function newAgent(values: Values) {

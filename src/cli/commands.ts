@@ -3,8 +3,9 @@ import { agentJson } from '../http/agents/agent-json.ts';
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
+import { findRequestable } from '../operations/registry.ts';
 import { printable, printableLines } from '../processes/terminal-text.mjs';
-import type { Command } from './arguments.ts';
+import { type BuiltinCommand, isOperationCommand, type OperationCommand } from './arguments.ts';
 import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
 import { operationEvents } from './event-source.ts';
@@ -18,13 +19,14 @@ export interface Terminal {
   confirm: ((question: string) => Promise<boolean>) | undefined;
 }
 
-type Of<N extends Command['name']> = Extract<Command, { name: N }>;
+type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
 
 /** Carries a command out. @returns whether what it asked for succeeded. @throws CommandError */
 export async function run(
-  command: Exclude<Command, { name: 'help' | 'ssh' }>,
+  command: OperationCommand | Exclude<BuiltinCommand, { name: 'help' | 'ssh' }>,
   terminal: Terminal,
 ): Promise<boolean> {
+  if (isOperationCommand(command)) return requestOperation(command, terminal);
   switch (command.name) {
     case 'list':
       return list(command, terminal);
@@ -34,19 +36,8 @@ export async function run(
       return show(command, terminal);
     case 'logs':
       return logs(command, terminal);
-    case 'destroy':
-    case 'rebuild':
-      return requestForGood(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
-    case 'resize':
-      return request(command, terminal, `${agentPath(command.agentId)}/resize`, { plan: command.plan });
-    case 'start':
-    case 'stop':
-    case 'restart':
-    case 'reconfigure':
-    case 'refresh':
-      return request(command, terminal, `${agentPath(command.agentId)}/${command.name}`);
     case 'cancel':
     case 'retry':
       return request(
@@ -132,26 +123,23 @@ async function logs({ agentId, follow, json }: Of<'logs'>, terminal: Terminal): 
   return !follow || ended.status === 'succeeded';
 }
 
-const WARNINGS = {
-  destroy: 'with everything on its server',
-  rebuild: 'and lose everything on its disk',
-};
-
-/** There is no way back from these: a person is asked once more. */
-async function requestForGood(command: Of<'destroy' | 'rebuild'>, terminal: Terminal): Promise<boolean> {
-  const { name, agentId, yes } = command;
-  if (!yes) {
+/** Asks for an operation; where there is no way back, a person is asked first. */
+async function requestOperation(command: OperationCommand, terminal: Terminal): Promise<boolean> {
+  const { name, agentId, yes, parameters } = command;
+  const { confirm } = findRequestable(name) ?? {};
+  if (confirm !== undefined && !yes) {
     if (terminal.confirm === undefined) {
       throw new CommandError(`Without a terminal to ask, ${name} needs --yes`);
     }
     const agent = await terminal.client.get(agentPath(agentId), agentJson);
-    const question = `${name === 'destroy' ? 'Destroy' : 'Rebuild'} agent ${agent.agentId} (${agent.status}) ${WARNINGS[name]}?`;
+    const verb = name.charAt(0).toUpperCase() + name.slice(1);
+    const question = `${verb} agent ${agent.agentId} (${agent.status}) ${confirm.loses}?`;
     if (!(await terminal.confirm(question))) {
       terminal.print('Nothing was done.');
       return false;
     }
   }
-  return request(command, terminal, `${agentPath(agentId)}/${name}`);
+  return request(command, terminal, `${agentPath(agentId)}/${name}`, parameters);
 }
 
 /** Asks for an operation, and with `--wait` follows it to its end. */
@@ -173,7 +161,10 @@ async function request(
   return ended.status === 'succeeded';
 }
 
-/** Prints what an operation tells, and at its end the steps with their times. @returns the operation as it is then. */
+/**
+ * Prints what an operation tells, and at its end the steps with their times.
+ * @returns the operation as it is then.
+ */
 async function tell(
   terminal: Terminal,
   operation: OperationJson,

@@ -1,6 +1,6 @@
 import { Secret } from '../secret.ts';
 import { type EnvironmentReader, oneWord } from './environment-reader.ts';
-import type { ExecutorName } from './executor-name.ts';
+import { type ExecutorName, runsElsewhere } from './executor-name.ts';
 import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 
@@ -29,7 +29,7 @@ export interface TailscaleAccount {
 /** Reads what live mode needs of Stripe, Hetzner, Tailscale and GitHub; problems are the reader's. */
 export function readAccounts(reader: EnvironmentReader, executor: ExecutorName): LiveAccounts {
   // The runners have the keys then; this service looks at the clouds where it has some too.
-  const keysElsewhere = executor === 'github-actions';
+  const keysElsewhere = runsElsewhere(executor);
   const secrets = reader.required(
     'STRIPE_WEBHOOK_SECRET',
     webhookSecrets,

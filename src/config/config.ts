@@ -4,7 +4,7 @@ import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
 import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
-import { EXECUTORS, type ExecutorName } from './executor-name.ts';
+import { EXECUTORS, type ExecutorName, runsElsewhere } from './executor-name.ts';
 import {
   apiToken,
   backendUrl,
@@ -236,7 +236,7 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
     accounts: readAccounts(reader, common.executor),
   };
   config.notices.push(...liveNotices(config));
-  if (common.executor !== 'local' && reader.text('PUBLIC_URL') === undefined)
+  if (runsElsewhere(common.executor) && reader.text('PUBLIC_URL') === undefined)
     config.notices.push(`PUBLIC_URL is not set: runners are told to report to ${common.publicUrl}`);
   if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined) {
     reader.problems.push(
@@ -247,7 +247,7 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
 }
 
 function liveNotices({ executor, accounts }: LiveConfig): string[] {
-  if (executor === 'local') return [];
+  if (!runsElsewhere(executor)) return [];
   const { missingKeys, github } = accounts;
   const noDispatch = missingForDispatch(github);
   return [

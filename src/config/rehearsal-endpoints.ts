@@ -1,4 +1,5 @@
 import type { EnvironmentReader } from './environment-reader.ts';
+import { runsElsewhere } from './executor-name.ts';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 /** A control server for machines in network namespaces has a private address. */
@@ -18,7 +19,7 @@ const OPTIONAL = [
  * A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's.
  */
 export function refuseOutside(reader: EnvironmentReader): void {
-  const github = reader.text('EXECUTOR') === 'github-actions' || reader.text('GITHUB_PAT') !== undefined;
+  const github = runsElsewhere(reader.text('EXECUTOR')) || reader.text('GITHUB_PAT') !== undefined;
   const identity = reader.text('GITHUB_OIDC_AUDIENCE') !== undefined;
   const required = [
     ...REQUIRED,

@@ -1,28 +1,30 @@
+import { z } from 'zod';
 import type { AgentJson } from '../http/agents/agent-json.ts';
+import type { Requestable } from '../operations/registry.ts';
 import { type Html, html } from './html.ts';
 import { agentState } from './parts.ts';
 import { capitalized } from './words.ts';
 
-/** What needs a confirmation, since it cannot be undone. */
-export const CONFIRMED = ['rebuild', 'destroy'] as const;
-export type Confirmed = (typeof CONFIRMED)[number];
-
-/** `/agents/{agentId}/{destroy,rebuild}`: says what will be lost, and asks. */
-export function confirmPage(agent: AgentJson, kind: Confirmed): Html {
+/** `/agents/{agentId}/{kind}`: says what will happen, and asks for what else the operation needs. */
+export function confirmPage(agent: AgentJson, { kind, confirm, cli, parameters }: Requestable): Html {
   const verb = capitalized(kind);
-  return html`<h1>${verb} ${agent.agentId}?</h1>
+  const { agentId } = agent;
+  const isFinal = confirm !== undefined;
+  return html`<h1>${verb} ${agentId}?</h1>
 <p>${agentState(agent)}</p>
-<p>${consequences(agent, kind)}</p>
-<form class="actions" method="post" action="/agents/${agent.agentId}/${kind}">
-<button class="danger">${verb} ${agent.agentId}</button>
-<a class="button" href="/agents/${agent.agentId}">Keep it</a>
+<p>${isFinal ? confirm.explain(agentId) : `${capitalized(cli)}.`}</p>
+<form class="actions" method="post" action="/agents/${agentId}/${kind}">
+${Object.entries(parameters?.shape ?? {}).map(([name, schema]) => field(name, schema))}
+<button${isFinal && html` class="danger"`}>${verb} ${agentId}</button>
+<a class="button" href="/agents/${agentId}">Keep it</a>
 </form>`;
 }
 
-function consequences({ agentId }: AgentJson, kind: Confirmed): Html {
-  if (kind === 'rebuild')
-    return html`Its disk is installed anew, and everything on it is lost. The server and its public addresses stay; its
-tailnet address may change.`;
-  return html`Its server, its keys, its tailnet device and its stack will be gone, with everything on them. An id is never used
-again: an order for <strong>${agentId}</strong> that comes later will need attention.`;
+/** A choice where the values are known, or else a text. */
+function field(name: string, schema: z.core.$ZodType): Html {
+  const input =
+    schema instanceof z.ZodEnum
+      ? html`<select name="${name}">${schema.options.map((value) => html`<option>${String(value)}</option>`)}</select>`
+      : html`<input name="${name}" required>`;
+  return html`<label>${capitalized(name)} ${input}</label>`;
 }

@@ -1,6 +1,6 @@
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
-import { ALLOWED_FROM, type OperationKind } from '../operations/states.ts';
+import { type Requestable, requestableOperations } from '../operations/registry.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
 
@@ -15,31 +15,26 @@ export function agentState(agent: AgentJson): Html {
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}`;
 }
 
-/** What can be asked for on the list of agents, and on the page of one besides. */
-const ON_THE_LIST: readonly OperationKind[] = ['start', 'stop', 'refresh', 'destroy'];
-const ON_THE_PAGE: readonly OperationKind[] = [
-  'start',
-  'stop',
-  'restart',
-  'reconfigure',
-  'refresh',
-  'rebuild',
-  'destroy',
-];
-
-/** A button for each thing that the agent's state allows; those without a way back lead to a question. */
+/** A button for each operation that the agent's state allows; one that needs an answer first leads to a page. */
 export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
-  const kinds = where === 'list' ? ON_THE_LIST : ON_THE_PAGE;
-  const allowed = kinds.filter((kind) => ALLOWED_FROM[kind]?.includes(agent.status));
-  return html`<div class="actions">${allowed.map((kind) => actionButton(agent.agentId, kind))}</div>`;
+  const shown = requestableOperations().filter(
+    ({ from, isOnList }) => from.includes(agent.status) && (where === 'page' || isOnList),
+  );
+  return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}</div>`;
 }
 
-function actionButton(agentId: string, kind: OperationKind): Html {
+/** Whether a person has to answer something before it is asked for. */
+export function needsAnswer({ confirm, parameters }: Requestable): boolean {
+  return confirm !== undefined || parameters !== undefined;
+}
+
+function actionButton(agentId: string, operation: Requestable): Html {
+  const { kind, confirm } = operation;
   const id = `${kind}-${agentId}`;
   const path = `/agents/${agentId}/${kind}`;
   const text = html`${capitalized(kind)}<span class="visually-hidden"> ${agentId}</span>`;
-  if (kind === 'destroy' || kind === 'rebuild')
-    return html`<a class="button danger" id="${id}" href="${path}">${text}</a>
+  if (needsAnswer(operation))
+    return html`<a class="button${confirm !== undefined && ' danger'}" id="${id}" href="${path}">${text}</a>
 `;
   return html`<form method="post" action="${path}"><button id="${id}">${text}</button></form>
 `;

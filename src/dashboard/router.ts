@@ -8,19 +8,21 @@ import { NotFoundError } from '../errors.ts';
 import { presentAgent } from '../http/agents/agent-json.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
+import { read } from '../http/endpoint.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
 import { logRefusal, refusalOf } from '../http/problem.ts';
 import { readLogTail } from '../operations/events/events.ts';
 import { listOperations } from '../operations/listing.ts';
+import { findRequestable, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
-import type { OperationKind } from '../operations/states.ts';
 import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
-import { CONFIRMED, confirmPage } from './confirm-page.ts';
+import { confirmPage } from './confirm-page.ts';
 import { html } from './html.ts';
 import { layout, type Page } from './layout.ts';
+import { needsAnswer } from './parts.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
@@ -29,6 +31,8 @@ import { capitalized } from './words.ts';
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
+
+const form = express.urlencoded({ extended: false, limit: '8kb' });
 
 const cursors = cursorKind('agent', z.string().max(40));
 
@@ -47,7 +51,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.get('/', operator, showAgents(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
-  router.post('/agents/:agentId/:kind', operator, ask(deps));
+  router.post('/agents/:agentId/:kind', operator, form, ask(deps));
   router.use(showError(deps));
   return router;
 }
@@ -106,34 +110,34 @@ function showAgent(deps: HttpDeps): RequestHandler {
 
 function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const kind = z.enum(CONFIRMED).safeParse(request.params.kind).data;
-    if (kind === undefined) throw new NotFoundError('There is no such page');
+    const operation = operationOf(request.params.kind);
+    if (!needsAnswer(operation)) throw new NotFoundError('There is no such page');
     const agent = presentAgent(await getAgent(deps.database, parseAgentId(request.params.agentId)));
-    const title = `${capitalized(kind)} ${agent.agentId}?`;
-    sendPage(response, deps, { title, main: confirmPage(agent, kind), operator: true });
+    const title = `${capitalized(operation.kind)} ${agent.agentId}?`;
+    sendPage(response, deps, { title, main: confirmPage(agent, operation), operator: true });
   };
 }
-
-const BUTTONS = z.enum([
-  'start',
-  'stop',
-  'restart',
-  'reconfigure',
-  'rebuild',
-  'refresh',
-  'destroy',
-] as const satisfies readonly OperationKind[]);
 
 function ask({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const agentId = parseAgentId(request.params.agentId);
-    const kind = BUTTONS.safeParse(request.params.kind).data;
-    if (kind === undefined) throw new NotFoundError('There is no such page');
-    await database
-      .transaction()
-      .execute((trx) => requestOperation(trx, queue, { agentId, kind, actor: 'operator' }));
+    const { kind, parameters } = operationOf(request.params.kind);
+    const wanted = {
+      agentId,
+      kind,
+      actor: 'operator',
+      ...(parameters && { parameters: read(parameters.strict(), request.body ?? {}, 'form') }),
+    };
+    await database.transaction().execute((trx) => requestOperation(trx, queue, wanted));
     response.redirect(303, `/agents/${agentId}`);
   };
+}
+
+/** @throws NotFoundError for what nobody can ask for */
+function operationOf(kind: unknown): Requestable {
+  const operation = typeof kind === 'string' ? findRequestable(kind) : undefined;
+  if (operation === undefined) throw new NotFoundError('There is no such page');
+  return operation;
 }
 
 function showStatus(deps: HttpDeps): RequestHandler {

@@ -9,6 +9,7 @@ import * as tailnetIdentity from './migrations/0006-tailnet-identity.ts';
 import * as intake from './migrations/0007-intake.ts';
 import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
+import * as operationKinds from './migrations/0011-operation-kinds.ts';
 
 /** Every migration by name, oldest first; never edited once released. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -20,6 +21,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0007-intake': intake,
   '0009-sessions': sessions,
   '0010-live-checks': liveChecks,
+  '0011-operation-kinds': operationKinds,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -117,9 +117,8 @@ export interface AgentTable {
   updated_at: DefaultTimestamp;
 }
 
-export interface OperationParameters {
-  plan?: string;
-}
+/** As the schema of the operation's kind has let them in. */
+export type OperationParameters = Record<string, unknown>;
 
 export interface OperationTable {
   operation_id: Generated<string>;
@@ -142,6 +141,8 @@ export interface OperationTable {
   /** Why no worker takes it, while it is queued: what is wrong with their configuration. */
   waits_for: string | null;
   failed_step: string | null;
+  /** Names the failure behind `error` where the next attempt acts on it. */
+  failure_code: string | null;
   cancel_requested: Defaulted<boolean>;
   /** The worker that holds the lease while `status` is active. */
   worker_id: string | null;

@@ -1,4 +1,6 @@
-/** The states of an agent, in lifecycle order. docs/states.md shows the same picture; a test compares them. */
+/**
+ * The states of an agent, in lifecycle order. docs/states.md shows the same picture; a test compares them.
+ */
 export const AGENT_STATUSES = [
   'requested',
   'provisioning',
@@ -26,20 +28,19 @@ export const AGENT_STEPS = [
 ] as const;
 export type AgentStep = (typeof AGENT_STEPS)[number];
 
-export const OPERATION_KINDS = [
-  'provision',
-  'start',
-  'stop',
-  'restart',
-  'refresh',
-  'reconfigure',
-  'resize',
-  'rebuild',
-  'rollback',
-  'destroy',
-] as const;
-export type OperationKind = (typeof OPERATION_KINDS)[number];
+/**
+ * The kinds that exist are those defined in src/runbooks; the database holds their shape alone (migration
+ * 0011).
+ */
+export const OPERATION_KIND = /^[a-z][a-z-]{0,30}$/;
+export type OperationKind = string;
 
-/** In lifecycle order: queued → active → succeeded | failed | cancelled; a failed try with tries left goes active → queued. */
+/** The names of failures, as `operations.failure_code` holds them. */
+export const FAILURE_CODE = /^[a-z][a-z-]{0,59}$/;
+
+/**
+ * In lifecycle order: queued → active → succeeded | failed | cancelled; a failed try with tries left goes
+ * active → queued.
+ */
 export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
 export type OperationStatus = (typeof OPERATION_STATUSES)[number];

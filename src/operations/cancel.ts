@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { afterCancel } from './consequences.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
+import { findOperation } from './registry.ts';
 import { getOperation, lockOperation } from './requests.ts';
 
 /** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
@@ -18,14 +19,15 @@ export async function cancelOperation(
   if (operation.status !== 'queued' && operation.status !== 'active') {
     throw new ConflictError(`Operation ${operation.operation_id} is ${operation.status} already`);
   }
-  if (operation.kind === 'destroy' || operation.kind === 'rollback') {
+  const definition = findOperation(operation.kind);
+  if (definition?.freesResources) {
     throw new ConflictError(`A ${operation.kind} cannot be cancelled: what is billed has to go`);
   }
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);
     // One that has begun, or whose agent exists for it alone, may have left something half done.
-    if (operation.attempt > 0 || operation.kind === 'provision') await afterCancel(trx, queue, operation);
+    if (operation.attempt > 0 || definition?.createsAgent) await afterCancel(trx, queue, operation);
   }
   await audit(trx, {
     actor: request.actor,

@@ -1,14 +1,14 @@
-import { type Selectable, sql } from 'kysely';
-import { beginStop, forgetHealth } from '../agents/lifecycle.ts';
-import { beginProvision, getAgent } from '../agents/store.ts';
-import type { Database, Transaction } from '../database/connect.ts';
-import { violatedConstraint } from '../database/connect.ts';
-import type { OperationTable } from '../database/tables.ts';
+import { sql } from 'kysely';
+import { getAgent } from '../agents/store.ts';
+import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
-import { LEASE_SECONDS, mayBegin, type OperationKind } from './states.ts';
+import { findOperation, mayBegin } from './registry.ts';
+import type { OperationRow } from './rows.ts';
+import { LEASE_SECONDS, type OperationKind } from './states.ts';
+import { beginOnWorker } from './transitions.ts';
 
-export type OperationRow = Selectable<OperationTable>;
+export type { OperationRow } from './rows.ts';
 
 /** Which attempt of which operation a worker holds: every write of its names all three. */
 export interface Claim {
@@ -45,7 +45,10 @@ export async function claimNext(
   }
 }
 
-/** What the beginning of an attempt, wherever it is carried out, means for the agent's row. @throws ConflictError */
+/**
+ * What the beginning of an attempt, wherever it is carried out, means for the agent's row.
+ * @throws ConflictError
+ */
 export async function beginOperation(
   trx: Transaction,
   operation: Pick<OperationRow, 'kind' | 'agent_id'>,
@@ -53,12 +56,13 @@ export async function beginOperation(
   const { kind, agent_id: agentId } = operation;
   // One that may not begin any more is refused where its work begins (attempt.ts).
   if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
-  if (kind === 'provision') await beginProvision(trx, agentId);
-  if (kind === 'stop') await beginStop(trx, agentId);
-  if (kind === 'restart' || kind === 'resize' || kind === 'rebuild') await forgetHealth(trx, agentId);
+  await findOperation(kind)?.begin?.(trx, agentId);
 }
 
-/** The next operation of an executor that may run, locked with its agent. Concurrent callers get different ones. */
+/**
+ * The next operation of an executor that may run, locked with its agent. Concurrent callers get different
+ * ones.
+ */
 export function nextDue(
   trx: Transaction,
   executor: OperationRow['executor'],
@@ -79,7 +83,8 @@ export function nextDue(
       .orderBy('o.priority', 'desc')
       .orderBy('o.sequence')
       .limit(1)
-      // The agent as well, and neither is waited for: a request that holds the agent may want this very operation's row.
+      // The agent as well, and neither is waited for: a request that holds the agent may want this very
+      // operation's row.
       .forNoKeyUpdate(['o', 'a'])
       .skipLocked()
       .executeTakeFirst()
@@ -94,28 +99,17 @@ async function takeCandidate(
 ): Promise<OperationRow | undefined> {
   const candidate = await nextDue(trx, 'local', waiting);
   if (candidate === undefined) return undefined;
-  return trx
-    .updateTable('operations')
-    .set({
-      status: 'active',
-      attempt: sql`attempt + 1`,
-      worker_id: workerId,
-      lease_until: leaseEnd(leaseSeconds),
-      claimed_at: sql`now()`,
-      last_heartbeat_at: sql`now()`,
-      started_at: sql`coalesce(started_at, now())`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', candidate.operation_id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  return beginOnWorker(trx, candidate, { workerId, leaseSeconds });
 }
 
 function leaseEnd(leaseSeconds: number) {
   return sql<Date>`now() + make_interval(secs => ${leaseSeconds})`;
 }
 
-/** Makes the lease longer. @returns whether a person asked for the operation to end. @throws LostError where the claim is gone. */
+/**
+ * Makes the lease longer. @returns whether a person asked for the operation to end.
+ * @throws LostError where the claim is gone.
+ */
 export async function renewLease(
   database: Database,
   claim: Claim,
@@ -134,7 +128,10 @@ export async function renewLease(
   return { cancelRequested: row.cancel_requested };
 }
 
-/** The operation's row, locked, if the claim still holds. Every write of an attempt goes through here. @throws LostError */
+/**
+ * The operation's row, locked, if the claim still holds. Every write of an attempt goes through here.
+ * @throws LostError
+ */
 export async function lockClaim(trx: Transaction, claim: Claim): Promise<OperationRow> {
   // The agent before its operations, as requests lock them: one order, no deadlock.
   await trx

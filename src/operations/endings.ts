@@ -2,6 +2,8 @@ import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import { appendEvents } from './events/events.ts';
 import { endWorkflowRun } from './run-cancellations.ts';
+import type { OperationKind } from './states.ts';
+import { cancelBeforeBegin } from './transitions.ts';
 
 /** queued → cancelled. */
 export async function cancelQueued(
@@ -9,25 +11,17 @@ export async function cancelQueued(
   operation: { operation_id: string; attempt: number },
 ): Promise<void> {
   await endWorkflowRun(trx, operation.operation_id);
-  await trx
-    .updateTable('operations')
-    .set({
-      status: 'cancelled',
-      dispatched_at: null,
-      cancel_requested: true,
-      finished_at: sql`clock_timestamp()`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', operation.operation_id)
-    .where('status', '=', 'queued')
-    .execute();
+  await cancelBeforeBegin(trx, operation);
   await appendEvents(trx, operation.operation_id, operation.attempt, [
     { type: 'step', data: { step: 'finished' } },
     { type: 'status', data: { status: 'cancelled', attempt: operation.attempt } },
   ]);
 }
 
-/** An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is cancelled at GitHub. */
+/**
+ * An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is
+ * cancelled at GitHub.
+ */
 export async function askToEnd(trx: Transaction, operationId: string): Promise<void> {
   await endWorkflowRun(trx, operationId);
   await trx
@@ -35,4 +29,32 @@ export async function askToEnd(trx: Transaction, operationId: string): Promise<v
     .set({ cancel_requested: true, updated_at: sql`now()` })
     .where('operation_id', '=', operationId)
     .execute();
+}
+
+/** Ends everything unfinished of an agent that goes: what waits is cancelled, what runs is asked to end. */
+export async function endUnfinished(trx: Transaction, agentId: string): Promise<void> {
+  const unfinished = await trx
+    .selectFrom('operations')
+    .select(['operation_id', 'status', 'attempt'])
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', ['queued', 'active'])
+    .forNoKeyUpdate()
+    .execute();
+  for (const operation of unfinished) {
+    if (operation.status === 'queued') await cancelQueued(trx, operation);
+    else await askToEnd(trx, operation.operation_id);
+  }
+}
+
+/** Cancels the operations of one kind that have not begun. */
+export async function cancelWaiting(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
+  const waiting = await trx
+    .selectFrom('operations')
+    .select(['operation_id', 'attempt'])
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', kind)
+    .where('status', '=', 'queued')
+    .forNoKeyUpdate()
+    .execute();
+  for (const operation of waiting) await cancelQueued(trx, operation);
 }

@@ -1,15 +1,11 @@
 import { sql } from 'kysely';
+import type { ExecutorName } from '../config/executor-name.ts';
 import type { Database } from '../database/connect.ts';
-import type { OperationTable } from '../database/tables.ts';
-
-type ExecutorName = OperationTable['executor'];
-
-/** What the installation's next attempts are carried out by; every operation that is queued, or queued again, gets it. */
-export const chosenExecutor = sql<ExecutorName>`coalesce((select executor from installation), 'local')`;
+import { changeExecutor } from './transitions.ts';
 
 /**
- * Records the choice that the configuration makes. What waits goes with it, also for a runner that has not begun: its run is no longer
- * wanted, and is refused. What a runner has begun it ends.
+ * Records the choice that the configuration makes. What is queued goes with it, also what was dispatched and
+ * has not begun: its run is cancelled, and refused if it begins. What a runner has begun, it finishes.
  */
 export async function chooseExecutor(database: Database, executor: ExecutorName): Promise<void> {
   await database.transaction().execute(async (trx) => {
@@ -18,16 +14,6 @@ export async function chooseExecutor(database: Database, executor: ExecutorName)
       select workflow_run_id, operation_id from operations
       where status = 'queued' and executor <> ${executor} and dispatched_at is not null and workflow_run_id is not null
       on conflict do nothing`.execute(trx);
-    await trx
-      .updateTable('operations')
-      .set({
-        executor,
-        dispatched_at: null,
-        run_after: sql`case when dispatched_at is null then run_after else now() end`,
-        updated_at: sql`now()`,
-      })
-      .where('status', '=', 'queued')
-      .where('executor', '<>', executor)
-      .execute();
+    await changeExecutor(trx, executor);
   });
 }

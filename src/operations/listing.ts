@@ -1,7 +1,10 @@
 import type { Database } from '../database/connect.ts';
 import type { OperationRow } from './claims.ts';
 
-/** A page of an agent's operations, newest first. `before` is the `sequence` of the last one of the page before. */
+/**
+ * A page of an agent's operations, newest first. `before` is the `sequence` of the last one of the page
+ * before.
+ */
 export async function listOperations(
   database: Database,
   page: { agentId: string; before?: number | undefined; limit: number },

@@ -1,19 +1,16 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { type AgentRow, insertAgent, lockAgent, markDestroying, type NewAgent } from '../agents/store.ts';
+import { type AgentRow, insertAgent, lockAgent, type NewAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
+import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
-import { askToEnd, cancelQueued } from './endings.ts';
 import { appendEvents } from './events/events.ts';
-import { chosenExecutor } from './executor-choice.ts';
-import { ALLOWED_FROM, EXCLUSIVE, type OperationKind } from './states.ts';
-
-/** A person's request goes before background work. */
-const PRIORITY: Partial<Record<OperationKind, number>> = { refresh: -1, rollback: 1 };
+import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
+import type { OperationKind } from './states.ts';
 
 export interface NewOperation {
   agentId: string;
@@ -23,20 +20,25 @@ export interface NewOperation {
   parameters?: OperationParameters | undefined;
 }
 
-/** Writes a queued operation and announces it, in the caller's transaction: both happen or neither. */
+/**
+ * Writes a queued operation and announces it, in the caller's transaction: both happen or neither.
+ * @throws Error for a kind that this version does not know
+ */
 export async function insertOperation(
   trx: Transaction,
   queue: Queue,
   operation: NewOperation,
 ): Promise<OperationRow> {
   const delaySeconds = operation.delaySeconds ?? 0;
+  const definition = findOperation(operation.kind);
+  if (definition === undefined) throw new Error(`There is no operation ${operation.kind}`);
   const row = await trx
     .insertInto('operations')
     .values({
       agent_id: operation.agentId,
       kind: operation.kind,
       executor: chosenExecutor,
-      priority: PRIORITY[operation.kind] ?? 0,
+      priority: definition.priority ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
       parameters: jsonText(operation.parameters ?? {}),
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
@@ -52,7 +54,10 @@ export async function insertOperation(
   return row;
 }
 
-/** A new agent with its provision, in the caller's transaction. @throws ConflictError where the id was ever used. */
+/**
+ * A new agent with its provision, in the caller's transaction.
+ * @throws ConflictError where the id was ever used.
+ */
 export async function requestAgent(
   trx: Transaction,
   queue: Queue,
@@ -77,28 +82,32 @@ export async function requestAgent(
 
 /**
  * An operation that a person asks for on an agent that exists.
- * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under way.
+ * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under
+ * way.
  */
 export async function requestOperation(
   trx: Transaction,
   queue: Queue,
-  request: { agentId: string; kind: OperationKind; actor: string; parameters?: OperationParameters },
+  request: {
+    agentId: string;
+    kind: OperationKind;
+    actor: string;
+    parameters?: OperationParameters | undefined;
+  },
 ): Promise<OperationRow> {
   const { agentId, kind, actor, parameters } = request;
   const agent = await lockAgent(trx, agentId);
-  const allowed = ALLOWED_FROM[kind];
-  if (allowed === undefined) throw new ConflictError(`${kind} is not in this version`);
-  if (!allowed.includes(agent.status)) {
+  const definition = findRequestable(kind);
+  if (definition === undefined) throw new ConflictError(`${kind} is not in this version`);
+  if (!definition.from.includes(agent.status)) {
     throw new ConflictError(
-      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${allowed.join(', ')}`,
+      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${definition.from.join(', ')}`,
     );
   }
   await refuseDouble(trx, agentId, kind);
-  if (parameters?.plan === agent.plan) throw new ConflictError(`Agent ${agentId} has the plan ${agent.plan}`);
-  if (kind === 'destroy') {
-    await endOthers(trx, agentId);
-    await markDestroying(trx, agentId);
-  }
+  const refusal = definition.refusal?.(agent, parameters ?? {});
+  if (refusal !== undefined) throw new ConflictError(refusal);
+  await definition.request?.(trx, agentId);
   const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
   await audit(trx, {
     actor,
@@ -112,32 +121,18 @@ export async function requestOperation(
 
 /** The same again, or another change of how the agent runs, before the first has ended. */
 export async function refuseDouble(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
+  const exclusive = exclusiveKinds();
   const other = await trx
     .selectFrom('operations')
     .select(['operation_id', 'kind'])
     .where('agent_id', '=', agentId)
-    .where('kind', 'in', EXCLUSIVE.includes(kind) ? EXCLUSIVE : [kind])
+    .where('kind', 'in', exclusive.includes(kind) ? exclusive : [kind])
     .where('status', 'in', ['queued', 'active'])
     .executeTakeFirst();
   if (other !== undefined)
     throw new ConflictError(
       `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
-}
-
-/** A destroy makes everything else on the agent pointless: what waits is cancelled, what runs is asked to end. */
-async function endOthers(trx: Transaction, agentId: string): Promise<void> {
-  const unfinished = await trx
-    .selectFrom('operations')
-    .select(['operation_id', 'status', 'attempt'])
-    .where('agent_id', '=', agentId)
-    .where('status', 'in', ['queued', 'active'])
-    .forNoKeyUpdate()
-    .execute();
-  for (const operation of unfinished) {
-    if (operation.status === 'queued') await cancelQueued(trx, operation);
-    else await askToEnd(trx, operation.operation_id);
-  }
 }
 
 /** @throws NotFoundError */
@@ -152,7 +147,8 @@ export async function getOperation(database: Database, operationId: string): Pro
 }
 
 /**
- * An operation and its agent, both locked until the transaction ends. The agent comes first, here as everywhere: one order, no deadlock.
+ * An operation and its agent, both locked until the transaction ends. The agent comes first, here as
+ * everywhere: one order, no deadlock.
  * @throws NotFoundError
  */
 export async function lockOperation(

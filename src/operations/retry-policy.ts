@@ -20,10 +20,10 @@ const LOST_DELAY_SECONDS = 2;
 const LONGEST_DELAY_SECONDS = 300;
 
 /**
- * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries` have failed; a lost one is
- * repeated without counting; what a person must change first is given up at once.
+ * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries`
+ * have failed; a lost one is repeated without counting; what a person must change first is given up at once.
  */
-export function decide(error: unknown, tries: Tries, retrySeconds = RETRY_SECONDS): Decision {
+export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_SECONDS): Decision {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
   if (error instanceof LostError) {
     return tries.lostCount >= MAX_LOST

@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 
-/** Notes that the run of an operation's open attempt is to be cancelled at GitHub, once this transaction is committed. */
+/**
+ * Notes that the run of an operation's open attempt is to be cancelled at GitHub, once this transaction is
+ * committed.
+ */
 export async function endWorkflowRun(trx: Transaction, operationId: string): Promise<void> {
   await sql`
     insert into run_cancellations (workflow_run_id, operation_id)
@@ -27,7 +30,10 @@ const MAX_TRIES = 12;
 const PAUSE_SECONDS = 10;
 const LONGEST_PAUSE_SECONDS = 600;
 
-/** Cancellations that are due, each taken by one process; one that is not confirmed comes again, later each time. */
+/**
+ * Cancellations that are due, each taken by one process; one that is not confirmed comes again, later each
+ * time.
+ */
 export async function takeDueCancellations(database: Database, limit = 10): Promise<string[]> {
   const { rows } = await sql<{ workflow_run_id: string }>`
     update run_cancellations set tries = tries + 1,

@@ -1,15 +1,22 @@
-import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, LostError } from '../errors.ts';
+import { CancelledError, errorMessage, failureCodeOf, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
-import { type AgentEffect, applyEffect } from './effects.ts';
-import { appendEvents } from './events/events.ts';
-import { chosenExecutor } from './executor-choice.ts';
+import { applyEffect } from './effects.ts';
+import { appendEvents, type OperationEvent } from './events/events.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
-import { decide } from './retry-policy.ts';
+import { retryPolicy } from './retry-policy.ts';
+import {
+  type Failure,
+  markCancelled,
+  markFailed,
+  markSucceeded,
+  queueNextTry,
+  returnToQueue,
+} from './transitions.ts';
 
 interface SettleDeps {
   database: Database;
@@ -25,19 +32,14 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
   });
 }
 
-/** The same for an operation whose row is already locked. @throws ConflictError where the agent's state does not allow the effect */
+/**
+ * The same for an operation whose row is already locked.
+ * @throws ConflictError where the agent's state does not allow the effect
+ */
 export async function succeedLocked(trx: Transaction, row: OperationRow, effect: AgentEffect): Promise<void> {
-  const claim = claimOf(row);
-  await applyEffect(trx, row.agent_id, effect);
-  await close(trx, claim, { status: 'succeeded', error: null, failed_step: null });
-  await appendEvents(trx, claim.operationId, claim.attempt, [
-    { type: 'step', data: { step: 'finished' } },
-    { type: 'status', data: { status: 'succeeded', attempt: claim.attempt } },
-  ]);
-}
-
-function claimOf(row: OperationRow): Claim {
-  return { operationId: row.operation_id, attempt: row.attempt, workerId: row.worker_id ?? '' };
+  await applyEffect(trx, row, effect);
+  await markSucceeded(trx, row);
+  await tellStatus(trx, row, { status: 'succeeded', attempt: row.attempt });
 }
 
 const WORKER_STOPS = 'The worker is stopping; the operation will be taken up again.';
@@ -60,7 +62,7 @@ export async function handBack(
       await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
       return 'cancelled';
     }
-    await requeue(trx, claim, { delaySeconds: 0 });
+    await returnToQueue(trx, row);
     await appendEvents(trx, claim.operationId, claim.attempt, [
       {
         type: 'log',
@@ -74,7 +76,9 @@ export async function handBack(
   });
 }
 
-/** What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError */
+/**
+ * What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError
+ */
 export async function settleFailure(
   { database, queue, retrySeconds }: SettleDeps,
   claim: Claim,
@@ -86,133 +90,95 @@ export async function settleFailure(
   });
 }
 
-/** The same for an operation whose row is already locked, by its own worker or by who finds the worker gone. */
+/**
+ * The same for an operation whose row is already locked, by its own worker or by whoever finds that one gone.
+ */
 export async function settleLocked(
   trx: Transaction,
   queue: Queue,
   row: OperationRow,
-  failed: { error: unknown; step: string },
+  { error, step }: { error: unknown; step: string },
   retrySeconds?: number,
 ): Promise<'queued' | 'failed' | 'cancelled'> {
-  const claim = claimOf(row);
-  // Whatever a vendor, a machine or a runner said: a failure must be possible to write down.
-  const failure = { error: failed.error, step: cutText(failed.step, LONGEST_STEP) };
-  const error = cutText(errorMessage(failure.error), LONGEST_ERROR);
+  const failure = toFailure(row, error, step);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
   // Once a person has asked for the end, whatever the attempt says is the end.
   const decision = row.cancel_requested
     ? ({ kind: 'cancelled' } as const)
-    : decide(failure.error, tries, retrySeconds);
+    : retryPolicy(error, tries, retrySeconds);
   switch (decision.kind) {
     case 'cancelled':
-      await close(trx, claim, { status: 'cancelled', error: 'Cancelled', failed_step: failure.step });
-      await afterCancel(trx, queue, row);
-      await tellStatus(trx, claim, { status: 'cancelled', attempt: row.attempt });
-      return 'cancelled';
+      return endCancelled(trx, queue, row, failure.failed_step);
     case 'give-up':
-      await close(trx, claim, {
-        status: 'failed',
-        error,
-        failed_step: failure.step,
-        // A lost try is not a failed one, not even the last.
-        ...(failure.error instanceof LostError
-          ? { lost_count: row.lost_count + 1 }
-          : { retry_count: Math.min(row.retry_count + 1, row.max_retries) }),
-      });
-      await afterLastFailure(trx, queue, row, { error, step: failure.step });
-      await tellStatus(trx, claim, {
-        status: 'failed',
-        attempt: row.attempt,
-        error,
-        failedStep: failure.step,
-      });
-      return 'failed';
+      return endFailed(trx, queue, row, failure);
     case 'retry':
-    case 'repeat': {
-      const counts =
-        decision.kind === 'retry' ? { retry_count: row.retry_count + 1 } : { lost_count: row.lost_count + 1 };
-      await requeue(trx, claim, {
-        delaySeconds: decision.delaySeconds,
-        error,
-        failed_step: failure.step,
-        ...counts,
-      });
-      const retryAt = new Date(Date.now() + decision.delaySeconds * 1000);
-      await tellStatus(trx, claim, {
-        status: 'queued',
-        attempt: row.attempt,
-        error,
-        failedStep: failure.step,
-        retryAt: retryAt.toISOString(),
-      });
-      await queue.announce(trx, {
-        operationId: row.operation_id,
-        agentId: row.agent_id,
-        startAfter: retryAt,
-      });
-      return 'queued';
-    }
+    case 'repeat':
+      return tryAgain(trx, queue, row, { failure, delaySeconds: decision.delaySeconds });
   }
 }
 
-interface Ending {
-  status: 'succeeded' | 'failed' | 'cancelled';
-  error: string | null;
-  failed_step: string | null;
-  retry_count?: number;
-  lost_count?: number;
+type SaidFailure = Failure & { error: string; failed_step: string };
+
+/** Cut to what the columns hold, whatever a vendor, a machine or a runner said. */
+function toFailure(row: OperationRow, error: unknown, step: string): SaidFailure {
+  // A lost try is not a failed one, not even the last.
+  const isLost = error instanceof LostError;
+  return {
+    error: cutText(errorMessage(error), LONGEST_ERROR),
+    failed_step: cutText(step, LONGEST_STEP),
+    failure_code: failureCodeOf(error) ?? null,
+    retry_count: isLost ? row.retry_count : Math.min(row.retry_count + 1, row.max_retries),
+    lost_count: isLost ? row.lost_count + 1 : row.lost_count,
+  };
 }
 
-async function close(trx: Transaction, claim: Claim, ending: Ending): Promise<void> {
-  await trx
-    .updateTable('operations')
-    .set({
-      ...ending,
-      worker_id: null,
-      lease_until: null,
-      dispatched_at: null,
-      finished_at: sql`clock_timestamp()`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', claim.operationId)
-    .where('attempt', '=', claim.attempt)
-    .execute();
-}
-
-interface Requeue {
-  delaySeconds: number;
-  error?: string;
-  failed_step?: string;
-  retry_count?: number;
-  lost_count?: number;
-}
-
-async function requeue(trx: Transaction, claim: Claim, { delaySeconds, ...columns }: Requeue): Promise<void> {
-  await trx
-    .updateTable('operations')
-    .set({
-      ...columns,
-      status: 'queued',
-      executor: chosenExecutor,
-      worker_id: null,
-      lease_until: null,
-      dispatched_at: null,
-      run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', claim.operationId)
-    .where('attempt', '=', claim.attempt)
-    .execute();
-}
-
-async function tellStatus(
+async function endCancelled(
   trx: Transaction,
-  claim: Claim,
-  data: Extract<import('./events/events.ts').OperationEvent, { type: 'status' }>['data'],
-): Promise<void> {
-  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that step's.
+  queue: Queue,
+  row: OperationRow,
+  step: string,
+): Promise<'cancelled'> {
+  await markCancelled(trx, row, step);
+  await afterCancel(trx, queue, row);
+  await tellStatus(trx, row, { status: 'cancelled', attempt: row.attempt });
+  return 'cancelled';
+}
+
+async function endFailed(
+  trx: Transaction,
+  queue: Queue,
+  row: OperationRow,
+  failure: SaidFailure,
+): Promise<'failed'> {
+  const { error, failed_step: failedStep } = failure;
+  await markFailed(trx, row, failure);
+  await afterLastFailure(trx, queue, row, { error, step: failedStep });
+  await tellStatus(trx, row, { status: 'failed', attempt: row.attempt, error, failedStep });
+  return 'failed';
+}
+
+async function tryAgain(
+  trx: Transaction,
+  queue: Queue,
+  row: OperationRow,
+  { failure, delaySeconds }: { failure: SaidFailure; delaySeconds: number },
+): Promise<'queued'> {
+  const { error, failed_step: failedStep } = failure;
+  await queueNextTry(trx, row, { failure, delaySeconds });
+  const startAfter = new Date(Date.now() + delaySeconds * 1000);
+  const retryAt = startAfter.toISOString();
+  await tellStatus(trx, row, { status: 'queued', attempt: row.attempt, error, failedStep, retryAt });
+  await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id, startAfter });
+  return 'queued';
+}
+
+type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
+
+async function tellStatus(trx: Transaction, row: OperationRow, data: StatusEvent['data']): Promise<void> {
+  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that
+  // step's.
   const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';
-  await appendEvents(trx, claim.operationId, claim.attempt, [
+  await appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'step', data: { step } },
     { type: 'status', data },
   ]);

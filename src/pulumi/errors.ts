@@ -9,6 +9,9 @@ import {
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
 
+/** The failure code of a server that did not join. */
+export const NOT_JOINED = 'not-joined';
+
 /** Another process holds the stack's lock, or has left it behind. */
 export class StackLockedError extends RetryableError {
   override name = 'StackLockedError';
@@ -22,6 +25,15 @@ export class StackNotFoundError extends RetryableError {
 /** The stack exists already. */
 export class StackExistsError extends RetryableError {
   override name = 'StackExistsError';
+}
+
+/** The server was made and did not join the tailnet in time: the next attempt replaces it. */
+export class NotJoinedError extends RetryableError {
+  override name = 'NotJoinedError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, { ...options, failureCode: NOT_JOINED });
+  }
 }
 
 /**
@@ -71,11 +83,10 @@ export function pulumiError(cause: unknown): Error {
   if (STATE_AWAY.test(text))
     return new LostError(`The database of Pulumi’s state was away: ${summary(said)}`, { cause });
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause });
+  if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   return new RetryableError(summary(said), { cause });
 }
 
-/** How every error begins that says so; the next attempt replaces such a server. */
-export const NOT_JOINED = 'The server did not join the tailnet in time';
 const NO_DEVICE = /Could not find device with hostname="?([\w-]+)|no device named "?([\w-]+)/i;
 const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_STACKS_CONFIGURE\\*"":?/g;
 const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
@@ -84,8 +95,9 @@ const LAST_LINES = 6;
 /** Translates to the service's terms what Pulumi wraps in its own; undefined for anything else. */
 function inOurTerms(text: string): string | undefined {
   const device = NO_DEVICE.exec(text);
-  if (device !== null) return `${NOT_JOINED}: there is no device ${device[1] ?? device[2]}`;
-  // The last match precedes the script's own output; earlier ones are part of the CLI's progress.
+  if (device !== null)
+    return `The server did not join the tailnet in time: there is no device ${device[1] ?? device[2]}`;
+  // The last of them: the first is in the middle of the CLI's progress, the last begins what the script itself said.
   const configure = [...text.matchAll(CONFIGURE)].at(-1);
   if (configure === undefined) return undefined;
   const after =
@@ -99,7 +111,7 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError };
+const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError };
 
 /** The error that an engine process reported. */
 export function engineError(reported: ReportedError): Error {

@@ -1,83 +1,47 @@
-import type { Vault } from '../agents/secrets.ts';
-import { RetryableError } from '../errors.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
-import { poll } from '../processes/poll.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
-import type { StateStore } from '../pulumi/state-store.ts';
-import {
-  type Clouds,
-  findOwned,
-  listOwnDevices,
-  removeFromHetzner,
-  removeFromTailnet,
-  withLockRecovery,
-} from './steps/recovery.ts';
+import { z } from 'zod';
+import { markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
+import { repeatLater } from '../operations/consequences.ts';
+import type { Ending } from '../operations/definition.ts';
+import { endUnfinished } from '../operations/endings.ts';
+import { defineOperation } from '../operations/registry.ts';
+import { removeEverything } from './steps/remove-everything.ts';
 
-export interface DestroyDeps extends Clouds {
-  executor: StackEngine;
-  state: StateStore;
-  vault: Pick<Vault, 'joinName'>;
-  /** How long the clouds may take to be rid of what was deleted. */
-  goneWithinSeconds?: number;
-}
+const effect = z.object({ kind: z.literal('destroyed') });
 
 /** Everything of an agent goes, for good: server, keys, device, stack, history and locks. */
-export function createDestroy(deps: DestroyDeps): Runbook {
-  return async (run) => {
-    await removeEverything(deps, run);
+export const destroy = defineOperation<z.infer<typeof effect>>({
+  kind: 'destroy',
+  rank: 90,
+  from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
+  hastenedIn: 'destroying',
+  freesResources: true,
+  limitSeconds: 20 * 60,
+  needsRoute: false,
+  // It makes everything else on the agent pointless.
+  request: async (trx, agentId) => {
+    await endUnfinished(trx, agentId);
+    await markDestroying(trx, agentId);
+  },
+  effect,
+  succeed: markDestroyed,
+  reported: () => ({ kind: 'destroyed' }),
+  lastFailure: failed,
+  cancel: failed,
+  cli: 'remove everything of an agent',
+  isOnList: true,
+  confirm: {
+    loses: 'with everything on its server',
+    explain: (agentId) =>
+      'Its server, its keys, its device on the tailnet and its stack will be gone, with everything on them. An id is ' +
+      `never used again: an order for ${agentId} that comes later will need attention.`,
+  },
+  run: (parts) => async (attempt) => {
+    await removeEverything(parts, attempt);
     return { kind: 'destroyed' };
-  };
-}
+  },
+});
 
-/** After the last failed try of a provision: everything billed goes, the failed agent stays and can be provisioned again. */
-export function createRollback(deps: DestroyDeps): Runbook {
-  return async (run) => {
-    // Asked to be provisioned again, or destroyed, since: what there is belongs to that operation.
-    if (run.agent.status !== 'failed') return { kind: 'none' };
-    await removeEverything(deps, run);
-    return { kind: 'rolled-back' };
-  };
-}
-
-async function removeEverything(deps: DestroyDeps, run: Run): Promise<void> {
-  run.step('deleting_resources');
-  const { stack_name: stackName } = run.agent;
-  await withLockRecovery(deps.executor, run, stackName, () => deps.executor.destroy(run, stackName));
-  run.step('removing_device');
-  await removeFromHetzner(deps.hetzner, run);
-  await removeFromTailnet(deps, run);
-  run.step('removing_state');
-  await deps.state.forget(run.agent.stack_name);
-  run.step('verifying');
-  await untilGone(deps, run, deps.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
-}
-
-const GONE_WITHIN_SECONDS = 60;
-const LOOK_MS = 1_000;
-
-/**
- * The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. Hetzner deletes in
- * its own time, so it is given some.
- */
-async function untilGone(clouds: DestroyDeps, run: Run, seconds: number): Promise<void> {
-  let left: string[] = [];
-  const isGone = async () => {
-    left = await findLeft(clouds, run);
-    return left.length === 0 || undefined;
-  };
-  const polling = { intervalMs: LOOK_MS, timeoutMs: seconds * 1000, signal: run.signal };
-  if ((await poll(isGone, polling)) === undefined)
-    throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
-}
-
-async function findLeft(deps: DestroyDeps, run: Run): Promise<string[]> {
-  const [{ servers, sshKeys }, devices] = await Promise.all([
-    findOwned(deps.hetzner, run),
-    listOwnDevices(deps, run.agent),
-  ]);
-  return [
-    ...servers.map((server) => `server ${server.name}`),
-    ...sshKeys.map((key) => `SSH key ${key.name}`),
-    ...devices.map((device) => `tailnet device ${device.name}`),
-  ];
+async function failed(ending: Ending): Promise<void> {
+  await recordDestroyFailure(ending.trx, ending.agentId, ending.error);
+  await repeatLater(ending, 'destroy');
 }

@@ -1,67 +1,66 @@
+import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { StackProgram } from '../../stacks/program.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
+import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
+import type { Attempt } from '../operations/attempt.ts';
+import type { Ending } from '../operations/definition.ts';
+import { reportedOutputs } from '../operations/effects.ts';
+import { cancelWaiting } from '../operations/endings.ts';
+import { defineOperation } from '../operations/registry.ts';
+import { insertOperation } from '../operations/requests.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
-import type { HealthCheck } from '../tailnet/agent-health.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
-import {
-  type Clouds,
-  clearPending,
-  removeFromHetzner,
-  removeFromTailnet,
-  withLockRecovery,
-} from './steps/recovery.ts';
+import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
 
-export interface ProvisionDeps extends Clouds {
-  executor: StackEngine;
-  health: HealthCheck;
-  vault: Vault;
-  settings: ProvisionSettings;
-  /** Makes what the project's agents share, where it is not there. @returns the firewall's id */
-  ensureFoundation(run: Run, project: string): Promise<number>;
-  recordInputs: RecordInputs;
-}
-
-/** Writes down what is about to be made, on the agent's row, wherever the runbook runs. `secrets` are sealed by the vault. */
-export type RecordInputs = (run: Run, prepared: { inputs: AgentInputs; secrets: Buffer }) => Promise<void>;
-
-/** What every agent of this installation is given. */
-export interface ProvisionSettings {
-  healthPort: number;
-  configurationVersion: string;
-  joinTimeoutSeconds: number;
-  healthTimeoutSeconds: number;
-  loginServer: string | undefined;
-  /** How often Hetzner is asked for an action's progress, as a Go duration; undefined: the provider's own interval. */
-  pollInterval: string | undefined;
-}
+const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
 /** From nothing to a running agent: its keys, its stack, its first healthy answer. */
-export function createProvision(deps: ProvisionDeps): Runbook {
-  return async (run) => {
-    run.step('creating_server');
-    const prepared = await prepare(deps, run);
-    const { program, mayBeNew } = await recover(deps, run, prepared);
-    const result = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
-      deps.executor.up(run, program, {
+export const provision = defineOperation<z.infer<typeof effect>>({
+  kind: 'provision',
+  rank: 0,
+  retryFrom: ['failed'],
+  createsAgent: true,
+  limitSeconds: 30 * 60,
+  // It takes over what a rollback would free; run after it, the rollback would free a running agent.
+  beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),
+  begin: beginProvision,
+  effect,
+  succeed: (trx, agentId, { outputs }) => markRunning(trx, agentId, outputs),
+  reported: (agentId, report) => ({ kind: 'running', outputs: reportedOutputs(agentId, report) }),
+  lastFailure: rollBack,
+  cancel: rollBack,
+  run: (parts) => async (attempt) => {
+    attempt.step('creating_server');
+    const prepared = await prepare(parts, attempt);
+    const { program, mayBeNew } = await recover(parts, attempt, prepared);
+    const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+      parts.executor.up(attempt, program, {
         mayBeNew,
         keys: prepared.keys,
-        onProgress: (progress) => followSteps(run, progress),
+        onProgress: (progress) => followSteps(attempt, progress),
       }),
     );
-    run.step('verifying');
-    const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
-    await untilHealthy(deps, run, outputs);
-    run.step('running');
+    attempt.step('verifying');
+    const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
+    await untilHealthy(parts, attempt, outputs);
+    attempt.step('running');
     return { kind: 'running', outputs };
-  };
+  },
+});
+
+async function rollBack({ trx, queue, agentId, error }: Ending): Promise<void> {
+  // A destroy that was asked for meanwhile frees everything itself.
+  if ((await getAgent(trx, agentId)).status === 'destroying') return;
+  await markFailed(trx, agentId, error);
+  await insertOperation(trx, queue, { agentId, kind: 'rollback' });
 }
 
 interface Prepared {
@@ -69,15 +68,18 @@ interface Prepared {
   keys: AgentKeys;
 }
 
-/** Writes down what is about to be created, before it is: names, keys and inputs are the same at every repetition. */
-async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
-  const { agent, operation } = run;
-  const firewallId = await deps.ensureFoundation(run, agent.project);
+/**
+ * Writes down what is about to be created, before it is: names, keys and inputs are the same at every
+ * repetition.
+ */
+async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared> {
+  const { agent, operation } = attempt;
+  const firewallId = await parts.ensureFoundation(attempt, agent.project);
   const keyGeneration = agent.inputs?.keyGeneration ?? 1;
   const keys =
     agent.secrets === null
       ? generateAgentKeys(agent.agent_id)
-      : deps.vault.open(agent.agent_id, agent.secrets);
+      : parts.vault.open(agent.agent_id, agent.secrets);
   const inputs: AgentInputs = {
     agentId: agent.agent_id,
     operationId: operation.operation_id,
@@ -88,63 +90,72 @@ async function prepare(deps: ProvisionDeps, run: Run): Promise<Prepared> {
     sshPublicKey: keys.sshPublicKey,
     hostPublicKey: keys.hostPublicKey,
     keyGeneration,
-    joinName: deps.vault.joinName(agent.agent_id, keyGeneration),
-    healthPort: deps.settings.healthPort,
-    configurationVersion: deps.settings.configurationVersion,
-    joinTimeoutSeconds: deps.settings.joinTimeoutSeconds,
-    ...(deps.settings.pollInterval === undefined ? {} : { pollInterval: deps.settings.pollInterval }),
-    ...(deps.settings.loginServer === undefined ? {} : { loginServer: deps.settings.loginServer }),
+    joinName: parts.vault.joinName(agent.agent_id, keyGeneration),
+    healthPort: parts.settings.healthPort,
+    configurationVersion: parts.settings.configurationVersion,
+    joinTimeoutSeconds: parts.settings.joinTimeoutSeconds,
+    ...(parts.settings.pollInterval === undefined ? {} : { pollInterval: parts.settings.pollInterval }),
+    ...(parts.settings.loginServer === undefined ? {} : { loginServer: parts.settings.loginServer }),
   };
-  await record(deps, run, { inputs, keys });
+  await record(parts, attempt, { inputs, keys });
   return { inputs, keys };
 }
 
-function record(deps: ProvisionDeps, run: Run, { inputs, keys }: Prepared): Promise<void> {
-  return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepared): Promise<void> {
+  return parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
 }
 
 /**
- * Before every attempt but the first: what a killed or failed one has left is cleared or taken over, never made twice.
- * A server that did not join the tailnet is replaced, not repaired; it has nothing to lose yet.
+ * Before every attempt but the first: what a killed or failed one has left is cleared or taken over, never
+ * made twice. A server that did not join the tailnet is replaced, not repaired; it has nothing to lose yet.
  */
 async function recover(
-  deps: ProvisionDeps,
-  run: Run,
+  parts: RunbookParts,
+  attempt: Attempt,
   { inputs, keys }: Prepared,
 ): Promise<{ program: StackProgram; mayBeNew: boolean }> {
   const program = programOf(inputs, keys);
-  if (run.operation.attempt === 1) return { program, mayBeNew: true };
-  let exists = await clearPending(deps.executor, run);
-  let found = await findResources(deps.hetzner, run.agent);
-  const flaw = await flawOf(deps, run, found);
+  if (attempt.operation.attempt === 1) return { program, mayBeNew: true };
+  let exists = await clearPending(parts.executor, attempt);
+  let found = await findResources(parts.hetzner, attempt.agent);
+  const flaw = await flawOf(parts, attempt, found);
   if (flaw !== undefined) {
-    run.log(`${flaw}: replacing it`);
-    if (exists) await deps.executor.destroy(run, run.agent.stack_name);
+    attempt.log(`${flaw}: replacing it`);
+    if (exists) await parts.executor.destroy(attempt, attempt.agent.stack_name);
     // One that was made and never got into the state is in no stack.
-    await removeFromHetzner(deps.hetzner, run);
+    await removeFromHetzner(parts.hetzner, attempt);
     exists = false;
     found = {};
   }
   if (found.serverId !== undefined) {
-    run.step('joining_network');
+    attempt.step('joining_network');
     return { program: { ...program, found }, mayBeNew: !exists };
   }
-  // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another generation.
-  await removeFromTailnet(deps, run);
-  const renewed = renewedKey(deps.vault, inputs);
-  await record(deps, run, { inputs: renewed, keys });
+  // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another
+  // generation.
+  await removeFromTailnet(parts, attempt);
+  const renewed = renewedKey(parts.vault, inputs);
+  await record(parts, attempt, { inputs: renewed, keys });
   return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
 }
 
-/** Why the server of an earlier attempt is not worth waiting for; undefined where there is none, or it may yet become an agent. */
-async function flawOf(deps: ProvisionDeps, run: Run, found: FoundResources): Promise<string | undefined> {
+/**
+ * Why the server of an earlier attempt is not worth waiting for; undefined where there is none, or it may yet
+ * become an agent.
+ */
+async function flawOf(
+  parts: RunbookParts,
+  attempt: Attempt,
+  found: FoundResources,
+): Promise<string | undefined> {
   if (found.serverId === undefined) return undefined;
-  // By what was said, not by the step alone: an attempt that was lost while it waited says nothing against the server.
-  if (run.operation.error?.startsWith(NOT_JOINED)) return 'The server had not joined the tailnet in time';
-  const { inputs } = run.agent;
+  // By the failure, not by the step alone: an attempt that was lost while it waited says nothing against the
+  // server.
+  if (attempt.operation.failure_code === NOT_JOINED) return 'The server had not joined the tailnet in time';
+  const { inputs } = attempt.agent;
   if (inputs !== null && inputs.joinName === undefined)
     return 'The server is to join under a name that any machine can take';
-  if (await deps.hetzner.failedToStart(found.serverId)) return 'Hetzner could not start the server';
+  if (await parts.hetzner.failedToStart(found.serverId)) return 'Hetzner could not start the server';
   return undefined;
 }
 
@@ -159,8 +170,8 @@ function programOf(inputs: AgentInputs, keys: AgentKeys) {
 }
 
 /** The engine's progress as the steps that a person knows. */
-export function followSteps(run: Run, progress: Progress): void {
+export function followSteps(attempt: Attempt, progress: Progress): void {
   if (progress.kind !== 'resource') return;
-  if (progress.part === 'server' && progress.phase === 'done') run.step('joining_network');
-  if (progress.part === 'configuration' && progress.phase === 'begins') run.step('configuring');
+  if (progress.part === 'server' && progress.phase === 'done') attempt.step('joining_network');
+  if (progress.part === 'configuration' && progress.phase === 'begins') attempt.step('configuring');
 }

@@ -1,10 +1,16 @@
+import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import { forgetHealth, markRebuilt } from '../agents/lifecycle.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { Server } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
+import type { Attempt } from '../operations/attempt.ts';
+import { reportedOutputs } from '../operations/effects.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps, renewedKey } from './provision.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import { programOf, recorded } from './reconfigure.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -21,6 +27,8 @@ interface Prepared {
   before: { inputs: AgentInputs; keys: AgentKeys };
 }
 
+const effect = z.object({ kind: z.literal('rebuilt'), outputs: agentOutputsSchema });
+
 /**
  * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the
  * disk is lost, and the agent joins the tailnet as a new device with a new key and new host keys. Where there
@@ -28,69 +36,87 @@ interface Prepared {
  * attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have
  * installed has nothing to lose, so nobody has to find out how far that attempt came.
  */
-export function createRebuild(deps: ReconfigureDeps): Runbook {
-  return async (run) => {
-    run.step('preparing');
-    const server = await lookUpServer(deps.hetzner, run.agent);
+export const rebuild = defineOperation<z.infer<typeof effect>>({
+  kind: 'rebuild',
+  rank: 70,
+  from: ['running', 'stopped'],
+  exclusive: true,
+  limitSeconds: 30 * 60,
+  begin: forgetHealth,
+  effect,
+  succeed: (trx, agentId, { outputs }) => markRebuilt(trx, agentId, outputs),
+  reported: (agentId, report) => ({ kind: 'rebuilt', outputs: reportedOutputs(agentId, report) }),
+  cli: 'reinstall its disk; what is on it is lost',
+  confirm: {
+    loses: 'and lose everything on its disk',
+    explain: () =>
+      'Its disk is installed anew, and everything on it is lost. The server and its public addresses stay; its tailnet ' +
+      'address may change.',
+  },
+  run: (parts) => async (attempt) => {
+    attempt.step('preparing');
+    const server = await lookUpServer(parts.hetzner, attempt.agent);
     if (server !== undefined) {
-      await untilRebuildable(deps, run, server);
-      await restoreAttributes(deps, run, server);
+      await untilRebuildable(parts, attempt, server);
+      await restoreAttributes(parts, attempt, server);
     }
-    const prepared = await prepare(deps, run);
-    const exists = await recover(deps, run, server);
+    const prepared = await prepare(parts, attempt);
+    const exists = await recover(parts, attempt, server);
     if (server === undefined) {
-      run.log('The server is no longer at Hetzner: making another');
-      await record(deps, run, prepared);
-    } else await reinstall(deps, run, { ...prepared, server });
-    run.step('joining_network');
-    const found = await findResources(deps.hetzner, run.agent);
+      attempt.log('The server is no longer at Hetzner: making another');
+      await record(parts, attempt, prepared);
+    } else await reinstall(parts, attempt, { ...prepared, server });
+    attempt.step('joining_network');
+    const found = await findResources(parts.hetzner, attempt.agent);
     const program = programOf(prepared.inputs, prepared.keys, found);
-    const result = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
-      deps.executor.up(run, program, {
+    const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+      parts.executor.up(attempt, program, {
         mayBeNew: !exists,
         keys: prepared.keys,
-        onProgress: (progress) => followSteps(run, progress),
+        onProgress: (progress) => followSteps(attempt, progress),
       }),
     );
-    run.step('verifying');
-    const outputs = await identify(deps.tailscale, run, agentOutputs(result.outputs));
-    await untilHealthy(deps, run, outputs);
+    attempt.step('verifying');
+    const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
+    await untilHealthy(parts, attempt, outputs);
     return { kind: 'rebuilt', outputs };
-  };
-}
+  },
+});
 
 /**
- * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is written down before anything of it is
- * made; the host keys only when the disk is about to go, since a rebuild that fails before leaves a server that shows the old ones.
+ * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is
+ * written down before anything of it is made; the host keys only when the disk is about to go, since a
+ * rebuild that fails before leaves a server that shows the old ones.
  */
-async function prepare(deps: ReconfigureDeps, run: Run): Promise<Prepared> {
-  const { operation_id: operationId, attempt } = run.operation;
-  const { known, keys: old } = recorded(deps.vault, run);
-  const numbered = renewedKey(deps.vault, known);
-  await record(deps, run, { inputs: numbered, keys: old });
+async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared> {
+  const { operation_id: operationId, attempt: number } = attempt.operation;
+  const { known, keys: old } = recorded(parts.vault, attempt);
+  const numbered = renewedKey(parts.vault, known);
+  await record(parts, attempt, { inputs: numbered, keys: old });
   const { sshPublicKey, sshPrivateKey } = old;
   const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
   const inputs: AgentInputs = {
     ...numbered,
     hostPublicKey: keys.hostPublicKey,
-    healthPort: deps.settings.healthPort,
-    configurationVersion: deps.settings.configurationVersion,
-    configuredBy: `${operationId} ${attempt}`,
+    healthPort: parts.settings.healthPort,
+    configurationVersion: parts.settings.configurationVersion,
+    configuredBy: `${operationId} ${number}`,
   };
   return { inputs, keys, before: { inputs: numbered, keys: old } };
 }
 
-function record(deps: ReconfigureDeps, run: Run, { inputs, keys }: Prepared['before']): Promise<void> {
-  return deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
+function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepared['before']): Promise<void> {
+  return parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
 }
 
 /**
- * The state forgets what a killed attempt had begun to create, and a server that is gone. @returns whether there is a stack.
+ * The state forgets what a killed attempt had begun to create, and a server that is gone.
+ * @returns whether there is a stack.
  */
-async function recover(deps: ReconfigureDeps, run: Run, server: Server | undefined): Promise<boolean> {
-  if (server !== undefined && run.operation.attempt === 1) return true;
-  const exists = await clearPending(deps.executor, run);
-  if (server === undefined) await removeDevices(deps, run);
+async function recover(parts: RunbookParts, attempt: Attempt, server: Server | undefined): Promise<boolean> {
+  if (server !== undefined && attempt.operation.attempt === 1) return true;
+  const exists = await clearPending(parts.executor, attempt);
+  if (server === undefined) await removeDevices(parts, attempt);
   return exists;
 }
 
@@ -99,21 +125,21 @@ async function recover(deps: ReconfigureDeps, run: Run, server: Server | undefin
  * before the new disk is there: its device goes as the one of before, so that the new one, which may have
  * joined by then, stays.
  */
-async function reinstall(deps: ReconfigureDeps, run: Run, prepared: Reinstalled): Promise<void> {
+async function reinstall(parts: RunbookParts, attempt: Attempt, prepared: Reinstalled): Promise<void> {
   const { inputs, keys, server } = prepared;
-  run.step('renewing_key');
-  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = run.agent;
+  attempt.step('renewing_key');
+  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = attempt.agent;
   const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
   const program = { ...programOf(inputs, keys, {}), device };
-  const userData = await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
-    deps.executor.renewKey(run, program),
+  const userData = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+    parts.executor.renewKey(attempt, program),
   );
-  run.step('reinstalling_server');
-  await install(deps, run, { ...prepared, userData: userData.reveal() });
-  run.log(`${server.name} is installed anew`);
-  await removeDevices(deps, run);
-  await removeKeys(deps.tailscale, run, { keep: inputs.keyGeneration });
-  await switchOn(deps, run, server);
+  attempt.step('reinstalling_server');
+  await install(parts, attempt, { ...prepared, userData: userData.reveal() });
+  attempt.log(`${server.name} is installed anew`);
+  await removeDevices(parts, attempt);
+  await removeKeys(parts.tailscale, attempt, { keep: inputs.keyGeneration });
+  await switchOn(parts, attempt, server);
 }
 
 type Reinstalled = Prepared & { server: Server };
@@ -123,28 +149,28 @@ type Reinstalled = Prepared & { server: Server };
  * says that it did nothing.
  */
 async function install(
-  deps: ReconfigureDeps,
-  run: Run,
+  parts: RunbookParts,
+  attempt: Attempt,
   { inputs, keys, before, server, userData }: Reinstalled & { userData: string },
 ): Promise<void> {
-  await record(deps, run, { inputs, keys });
-  assertHeld(run);
+  await record(parts, attempt, { inputs, keys });
+  assertHeld(attempt);
   try {
-    await deps.hetzner.rebuild(server.id, { image: inputs.image, userData }, run.signal);
+    await parts.hetzner.rebuild(server.id, { image: inputs.image, userData }, attempt.signal);
   } catch (error) {
-    if (wasRefused(error)) await goOnAsBefore(deps, run, { before, server });
+    if (wasRefused(error)) await goOnAsBefore(parts, attempt, { before, server });
     throw error;
   }
 }
 
 /** What cannot be undone now is left to the next attempt: the refusal is what a person has to read. */
 async function goOnAsBefore(
-  deps: ReconfigureDeps,
-  run: Run,
+  parts: RunbookParts,
+  attempt: Attempt,
   { before, server }: Pick<Reinstalled, 'before' | 'server'>,
 ): Promise<void> {
-  run.log(`Hetzner has not installed ${server.name} anew: it goes on as it was`);
-  await record(deps, run, before).catch(() => {});
-  await removeKeys(deps.tailscale, run).catch(() => {});
-  if (server.status !== 'off') await switchOn(deps, run, server).catch(() => {});
+  attempt.log(`Hetzner has not installed ${server.name} anew: it goes on as it was`);
+  await record(parts, attempt, before).catch(() => {});
+  await removeKeys(parts.tailscale, attempt).catch(() => {});
+  if (server.status !== 'off') await switchOn(parts, attempt, server).catch(() => {});
 }

@@ -1,10 +1,15 @@
+import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import { forgetHealth, markResized, markRestarted } from '../agents/lifecycle.ts';
 import { planSchema } from '../agents/new-agent.ts';
+import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { PermanentError } from '../errors.ts';
 import type { Server } from '../hetzner/hetzner.ts';
-import type { Run, Runbook } from '../operations/attempt.ts';
-import { programOf, type ReconfigureDeps, recorded } from './reconfigure.ts';
+import type { Attempt } from '../operations/attempt.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { programOf, recorded } from './reconfigure.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -13,42 +18,64 @@ import { switchOff, switchOn } from './steps/power.ts';
 import { clearPending, withLockRecovery } from './steps/recovery.ts';
 import { findServer } from './steps/server-attributes.ts';
 
-/**
- * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row and inputs name the new plan only when it is
- * done: a killed attempt is repeated, and one that was ended leaves a server that the next `up` brings back to what the row says.
- */
-export function createResize(deps: ReconfigureDeps): Runbook {
-  return async (run) => {
-    run.step('preparing');
-    const server = await findServer(deps, run);
-    const { plan, inputs } = wanted(deps, run);
-    await refuseSmallDisk(deps, server, inputs);
-    const device = await presentDevice(deps.tailscale, run);
-    run.step('stopping_server');
-    await switchOff(deps, run, server);
-    run.step('resizing_server');
-    const result = await resize(deps, run, { server, inputs, device });
-    const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
-    run.step('starting_server');
-    await switchOn(deps, run, server);
-    run.step('verifying');
-    await untilHealthy(deps, run, outputs);
-    const { keys } = recorded(deps.vault, run);
-    await deps.recordInputs(run, { inputs, secrets: deps.vault.seal(inputs.agentId, keys) });
-    return { kind: 'resized', outputs, plan };
-  };
-}
+const effect = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('resized'), outputs: agentOutputsSchema, plan: planSchema }),
+  z.object({ kind: z.literal('restarted') }),
+]);
 
-function wanted(deps: ReconfigureDeps, run: Run) {
-  const { known } = recorded(deps.vault, run);
-  const plan = planSchema.parse(run.operation.parameters.plan);
+/**
+ * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row
+ * and inputs name the new plan only when it is done: a killed attempt is repeated, and one that was ended
+ * leaves a server that the next `up` brings back to what the row says.
+ */
+export const resize = defineOperation<z.infer<typeof effect>>({
+  kind: 'resize',
+  rank: 50,
+  from: ['running'],
+  exclusive: true,
+  limitSeconds: 20 * 60,
+  parameters: z.object({ plan: planSchema }),
+  refusal: (agent, { plan }) =>
+    plan === agent.plan ? `Agent ${agent.agent_id} has the plan ${agent.plan}` : undefined,
+  begin: forgetHealth,
+  effect,
+  succeed: (trx, agentId, effect) =>
+    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
+  // A runner reports success only after a healthy answer, and this changes no address.
+  reported: () => ({ kind: 'restarted' }),
+  cli: 'another plan: a server of that size, the same disk',
+  summary: 'Ask for another plan: the server becomes one of that plan, its disk stays',
+  run: (parts) => async (attempt) => {
+    attempt.step('preparing');
+    const server = await findServer(parts, attempt);
+    const { plan, inputs } = wanted(parts, attempt);
+    await refuseSmallDisk(parts, server, inputs);
+    const device = await presentDevice(parts.tailscale, attempt);
+    attempt.step('stopping_server');
+    await switchOff(parts, attempt, server);
+    attempt.step('resizing_server');
+    const result = await changeType(parts, attempt, { server, inputs, device });
+    const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
+    attempt.step('starting_server');
+    await switchOn(parts, attempt, server);
+    attempt.step('verifying');
+    await untilHealthy(parts, attempt, outputs);
+    const { keys } = recorded(parts.vault, attempt);
+    await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
+    return { kind: 'resized', outputs, plan };
+  },
+});
+
+function wanted(parts: RunbookParts, attempt: Attempt) {
+  const { known } = recorded(parts.vault, attempt);
+  const plan = planSchema.parse(attempt.operation.parameters.plan);
   const { serverType } = serverFor(plan, known.location);
   return { plan, inputs: { ...known, serverType, keepDisk: true } satisfies AgentInputs };
 }
 
 /** Found out before the agent is switched off for nothing. */
 async function refuseSmallDisk(
-  { hetzner }: ReconfigureDeps,
+  { hetzner }: RunbookParts,
   server: Server,
   { serverType }: AgentInputs,
 ): Promise<void> {
@@ -61,21 +88,21 @@ async function refuseSmallDisk(
 }
 
 /** A server whose type could not be changed, e.g. since none is to be had, goes on as it was. */
-async function resize(
-  deps: ReconfigureDeps,
-  run: Run,
+async function changeType(
+  parts: RunbookParts,
+  attempt: Attempt,
   { server, inputs, device }: { server: Server; inputs: AgentInputs; device: PresentDevice },
 ) {
-  const { keys } = recorded(deps.vault, run);
-  const found = await findResources(deps.hetzner, run.agent);
+  const { keys } = recorded(parts.vault, attempt);
+  const found = await findResources(parts.hetzner, attempt.agent);
   const program = { ...programOf(inputs, keys, found), device };
   try {
-    if (run.operation.attempt > 1) await clearPending(deps.executor, run);
-    return await withLockRecovery(deps.executor, run, run.agent.stack_name, () =>
-      deps.executor.up(run, program, { mayBeNew: false, keys }),
+    if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt);
+    return await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+      parts.executor.up(attempt, program, { mayBeNew: false, keys }),
     );
   } catch (error) {
-    await switchOn(deps, run, server).catch(() => {});
+    await switchOn(parts, attempt, server).catch(() => {});
     throw error;
   }
 }

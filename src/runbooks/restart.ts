@@ -1,28 +1,38 @@
-import type { Runbook } from '../operations/attempt.ts';
+import { z } from 'zod';
+import { forgetHealth, markRestarted } from '../agents/lifecycle.ts';
+import { defineOperation } from '../operations/registry.ts';
 import { presentDevice } from './steps/device.ts';
-import { type HealthDeps, untilHealthy } from './steps/healthy.ts';
-import { type PowerDeps, switchOff, switchOn } from './steps/power.ts';
-import type { Clouds } from './steps/recovery.ts';
+import { untilHealthy } from './steps/healthy.ts';
+import { switchOff, switchOn } from './steps/power.ts';
 import { findServer } from './steps/server-attributes.ts';
 
-export interface RestartDeps extends Clouds, PowerDeps, HealthDeps {
-  hetzner: Clouds['hetzner'];
-}
+const effect = z.object({ kind: z.literal('restarted') });
 
 /**
- * The server goes off and on again: Hetzner says of a server that it is off, but of a reboot only that it was asked for, and an agent that
- * answers may not have gone down yet. A kill between the two leaves it off; the next attempt finds it off and switches it on.
+ * The server goes off and on again: Hetzner says of a server that it is off, but of a reboot only that it was
+ * asked for, and an agent that answers may not have gone down yet. A kill between the two leaves it off; the
+ * next attempt finds it off and switches it on.
  */
-export function createRestart(deps: RestartDeps): Runbook {
-  return async (run) => {
-    run.step('stopping_server');
-    const server = await findServer(deps, run);
-    const { tailnetIp } = await presentDevice(deps.tailscale, run);
-    await switchOff(deps, run, server);
-    run.step('starting_server');
-    await switchOn(deps, run, server);
-    run.step('verifying');
-    await untilHealthy(deps, run, { serverId: server.id, tailnetIp });
+export const restart = defineOperation<z.infer<typeof effect>>({
+  kind: 'restart',
+  rank: 30,
+  from: ['running'],
+  exclusive: true,
+  limitSeconds: 10 * 60,
+  begin: forgetHealth,
+  effect,
+  succeed: markRestarted,
+  reported: () => ({ kind: 'restarted' }),
+  cli: 'off and on again',
+  run: (parts) => async (attempt) => {
+    attempt.step('stopping_server');
+    const server = await findServer(parts, attempt);
+    const { tailnetIp } = await presentDevice(parts.tailscale, attempt);
+    await switchOff(parts, attempt, server);
+    attempt.step('starting_server');
+    await switchOn(parts, attempt, server);
+    attempt.step('verifying');
+    await untilHealthy(parts, attempt, { serverId: server.id, tailnetIp });
     return { kind: 'restarted' };
-  };
-}
+  },
+});

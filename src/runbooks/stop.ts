@@ -1,23 +1,45 @@
-import type { Runbook } from '../operations/attempt.ts';
-import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
-import { type PowerDeps, switchOff } from './steps/power.ts';
+import { z } from 'zod';
+import { beginStop, markStopFailed, markStopped } from '../agents/lifecycle.ts';
+import { getAgent } from '../agents/store.ts';
+import type { Ending } from '../operations/definition.ts';
+import { defineOperation } from '../operations/registry.ts';
+import { switchOff } from './steps/power.ts';
 import { bringUpToDate } from './steps/recovery.ts';
 import { findServer } from './steps/server-attributes.ts';
 
-export interface StopDeps extends PowerDeps {
-  executor: StackEngine;
-}
+const effect = z.object({ kind: z.literal('stopped') });
 
 /**
- * The server is switched off, and everything of the agent is kept: disk, addresses, its place on the tailnet. Hetzner bills it in full.
- * Each line does nothing where it has been done, so that a kill anywhere is mended by the next attempt beginning at the top.
+ * The server is switched off, and everything of the agent is kept: disk, addresses, its place on the tailnet.
+ * Hetzner bills it in full. Each line does nothing where it has been done, so that a kill anywhere is mended
+ * by the next attempt beginning at the top.
  */
-export function createStop(deps: StopDeps): Runbook {
-  return async (run) => {
-    run.step('stopping_server');
-    await switchOff(deps, run, await findServer(deps, run));
-    run.step('refreshing');
-    await bringUpToDate(deps.executor, run);
+export const stop = defineOperation<z.infer<typeof effect>>({
+  kind: 'stop',
+  rank: 20,
+  from: ['running'],
+  resumesFrom: ['stopping'],
+  exclusive: true,
+  limitSeconds: 10 * 60,
+  needsRoute: false,
+  begin: beginStop,
+  effect,
+  succeed: markStopped,
+  reported: () => ({ kind: 'stopped' }),
+  lastFailure: staysOn,
+  cancel: staysOn,
+  cli: 'switch its server off; everything is kept, and billed',
+  isOnList: true,
+  run: (parts) => async (attempt) => {
+    attempt.step('stopping_server');
+    await switchOff(parts, attempt, await findServer(parts, attempt));
+    attempt.step('refreshing');
+    await bringUpToDate(parts.executor, attempt);
     return { kind: 'stopped' };
-  };
+  },
+});
+
+async function staysOn({ trx, agentId, error }: Ending): Promise<void> {
+  // Refused before it began, or a destroy was asked for meanwhile: the agent is not stopping.
+  if ((await getAgent(trx, agentId)).status === 'stopping') await markStopFailed(trx, agentId, error);
 }

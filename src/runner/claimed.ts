@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { OperationRow } from '../operations/claims.ts';
-import { OPERATION_KINDS } from '../operations/states.ts';
 import { asLogin, attemptPassword, attemptRole } from '../pulumi/fence.ts';
 import type { Secret } from '../secret.ts';
 
 const row = z.record(z.string(), z.unknown());
 const claimSchema = z.object({
-  kind: z.enum(OPERATION_KINDS),
+  kind: z.string(),
   attempt: z.number(),
   inputs: z.object({
     operation: row,

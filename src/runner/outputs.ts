@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import type { Outcome } from './carry-out.ts';
+import type { Outcome } from './run-job.ts';
 
 /** An output reaches the next step through an environment variable, which has its limit. */
 const LONGEST_ERROR = 4_000;

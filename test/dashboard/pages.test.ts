@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AgentStatus } from '../../src/agents/states.ts';
 import { html } from '../../src/dashboard/html.ts';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { requestableOperations } from '../../src/operations/registry.ts';
 import { Secret } from '../../src/secret.ts';
 import { finishProvision } from '../http/support/progress.ts';
 import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
@@ -148,6 +150,11 @@ describe('requests of other sites', () => {
   });
 });
 
+const kindsFrom = (status: AgentStatus) =>
+  requestableOperations()
+    .filter(({ from }) => from.includes(status))
+    .map(({ kind }) => kind);
+
 describe('the pages', () => {
   it('show every agent, what needs attention, the checkout, and that all is simulated', async () => {
     const { agentId, operationId } = await order();
@@ -183,7 +190,11 @@ describe('the pages', () => {
     };
     expect(await buttons()).toEqual(['destroy']);
     await finishProvision(service.database, { agentId, operationId });
-    expect(await buttons()).toEqual(['stop', 'restart', 'reconfigure', 'refresh', 'rebuild', 'destroy']);
+    const running = await buttons();
+    expect(running).toEqual(kindsFrom('running'));
+    const changes = ['stop', 'restart', 'reconfigure', 'resize', 'refresh', 'rebuild', 'destroy'];
+    expect(running).toEqual(expect.arrayContaining(changes));
+    expect(running).not.toContain('start');
     const cookie = await signIn();
     const question = await service.ask(`/agents/${agentId}/rebuild`, { headers: { cookie } });
     expect(await question.text()).toMatch(/Rebuild [\s\S]*everything on it is lost/);
@@ -195,7 +206,29 @@ describe('the pages', () => {
       .set({ status: 'stopped' })
       .where('agent_id', '=', agentId)
       .execute();
-    expect(await buttons()).toEqual(['start', 'refresh', 'rebuild', 'destroy']);
+    const stopped = await buttons();
+    expect(stopped).toEqual(kindsFrom('stopped'));
+    expect(stopped).toEqual(expect.arrayContaining(['start', 'refresh', 'rebuild', 'destroy']));
+    expect(stopped).not.toContain('stop');
+  });
+
+  it('ask for the plan of a resize, and refuse one that there is not', async () => {
+    const { agentId, operationId } = await order();
+    await finishProvision(service.database, { agentId, operationId });
+    const cookie = await signIn();
+    const page = await (await service.ask(`/agents/${agentId}/resize`, { headers: { cookie } })).text();
+    expect(page).toMatch(/<select name="plan">(<option>\w+<\/option>)*<option>pro<\/option>/);
+    expect((await submit(`/agents/${agentId}/resize`, {}, { cookie })).status).toBe(400);
+    expect((await submit(`/agents/${agentId}/resize`, { plan: 'huge' }, { cookie })).status).toBe(400);
+    expect((await submit(`/agents/${agentId}/resize`, { plan: 'starter' }, { cookie })).status).toBe(409);
+    expect((await submit(`/agents/${agentId}/resize`, { plan: 'pro' }, { cookie })).status).toBe(303);
+    const row = await service.database
+      .selectFrom('operations')
+      .select('parameters')
+      .where('agent_id', '=', agentId)
+      .where('kind', '=', 'resize')
+      .executeTakeFirstOrThrow();
+    expect(row.parameters).toEqual({ plan: 'pro' });
   });
 
   it('ask before an agent is destroyed, then destroy it', async () => {

@@ -9,6 +9,7 @@ import * as identity from '../../src/database/migrations/0006-tailnet-identity.t
 import * as intake from '../../src/database/migrations/0007-intake.ts';
 import * as sessions from '../../src/database/migrations/0009-sessions.ts';
 import * as checks from '../../src/database/migrations/0010-live-checks.ts';
+import * as kinds from '../../src/database/migrations/0011-operation-kinds.ts';
 import { openEmpty } from './support.ts';
 
 let at: Awaited<ReturnType<typeof openEmpty>>;
@@ -46,7 +47,7 @@ test('rows of every status, however odd, are brought along and can be changed af
   await sql`insert into installation (mode, accounts) values ('live', '{"hetzner": "https://api.example/v1/ x"}')`.execute(
     at.database,
   );
-  for (const { up } of [identity, intake, sessions, checks]) await up(at.database as Kysely<unknown>);
+  for (const { up } of [identity, intake, sessions, checks, kinds]) await up(at.database as Kysely<unknown>);
   const { rows } = await sql<{ accounts: object }>`select accounts from installation`.execute(at.database);
   expect(rows[0]?.accounts).toEqual({ hetzner: 'https://api.example/v1 x' });
   await sql`update agents set updated_at = now()`.execute(at.database);
@@ -55,4 +56,27 @@ test('rows of every status, however odd, are brought along and can be changed af
   await sql`update agents set status = 'destroyed', server_id = null, secrets = null, tailnet_ip = null`.execute(
     at.database,
   );
+});
+
+test('a failure that the next attempt acts on gets its code once, from its text', async () => {
+  for (const { up } of [identity, intake, sessions, checks]) await up(at.database as Kysely<unknown>);
+  const said = 'The server did not join the tailnet in time: there is no device agent-a1';
+  const rows = [
+    { error: said, failures: 0, before: null, code: 'not-joined' },
+    { error: 'GitHub answered 500', failures: 2, before: said, code: 'not-joined' },
+    { error: said, failures: 1, before: 'no capacity', code: null },
+    { error: `no: ${said}`, failures: 0, before: null, code: null },
+    { error: null, failures: 0, before: null, code: null },
+  ];
+  await sql`insert into agents (agent_id, user_id, region, location, plan) values ('a1', 'u', 'r', 'l', 'p')`.execute(
+    at.database,
+  );
+  for (const { error, failures, before } of rows)
+    await sql`insert into operations (agent_id, kind, executor, error, dispatch_failures, error_before_dispatch)
+      values ('a1', 'refresh', 'local', ${error}, ${failures}, ${before})`.execute(at.database);
+  await kinds.up(at.database as Kysely<unknown>);
+  const found = await sql<{ failure_code: string | null }>`
+    select failure_code from operations order by sequence`.execute(at.database);
+  expect(found.rows.map((row) => row.failure_code)).toEqual(rows.map(({ code }) => code));
+  await sql`update operations set kind = 'later'`.execute(at.database);
 });

@@ -1,12 +1,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { PermanentError, RateLimitedError, reportedError } from '../../src/errors.ts';
+import { failureCodeOf, PermanentError, RateLimitedError, reportedError } from '../../src/errors.ts';
 import { describeFailure } from '../../src/executors/github-actions/result.ts';
 import { createGithubClient } from '../../src/github/github.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { laterSeconds } from '../../src/http-client/later.ts';
-import { decide } from '../../src/operations/retry-policy.ts';
+import { retryPolicy } from '../../src/operations/retry-policy.ts';
+import { NotJoinedError } from '../../src/pulumi/errors.ts';
 import { Secret } from '../../src/secret.ts';
 import { askStripe, createStripe } from '../../src/stripe/stripe.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
@@ -61,9 +62,17 @@ test.each<[what: string, number, Record<string, string>, string, number | undefi
 test('an operation waits for as long as it was asked to, also where a runner tells of it', () => {
   const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
   const error = new RateLimitedError('later', { seconds: 700 });
-  expect(decide(error, tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
-  expect(decide(reportedError(describeFailure(error)), tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
-  expect(decide(new RateLimitedError('later'), tries)).toEqual({ kind: 'retry', delaySeconds: 60 });
+  expect(retryPolicy(error, tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
+  expect(retryPolicy(reportedError(describeFailure(error)), tries)).toEqual({
+    kind: 'retry',
+    delaySeconds: 700,
+  });
+  expect(retryPolicy(new RateLimitedError('later'), tries)).toEqual({ kind: 'retry', delaySeconds: 60 });
+});
+
+test('the code of a failure is kept where a runner tells of it', () => {
+  expect(failureCodeOf(reportedError(describeFailure(new NotJoinedError('too late'))))).toBe('not-joined');
+  expect(describeFailure(new Error('x'))).toEqual({ name: 'RetryableError', message: 'x' });
 });
 
 /** Answers everything with this. */

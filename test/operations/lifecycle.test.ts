@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getAgent } from '../../src/agents/store.ts';
 import type { Transaction } from '../../src/database/connect.ts';
 import { CancelledError, ConflictError, PermanentError, RetryableError } from '../../src/errors.ts';
-import { runbookFor } from '../../src/operations/attempt.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
+import { runbookFor } from '../../src/operations/runbooks.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import type { OperationKind } from '../../src/operations/states.ts';
 import {

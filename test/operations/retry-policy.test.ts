@@ -8,14 +8,14 @@ import {
   PermanentError,
   RetryableError,
 } from '../../src/errors.ts';
-import { decide } from '../../src/operations/retry-policy.ts';
+import { retryPolicy } from '../../src/operations/retry-policy.ts';
 import { StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
 
 const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
 
 test('a failed try is tried again with growing pauses, and the third failure is the last', () => {
   const error = new RetryableError('no answer');
-  const decisions = [0, 1, 2].map((retryCount) => decide(error, { ...tries, retryCount }));
+  const decisions = [0, 1, 2].map((retryCount) => retryPolicy(error, { ...tries, retryCount }));
   expect(decisions).toEqual([
     { kind: 'retry', delaySeconds: 15 },
     { kind: 'retry', delaySeconds: 60 },
@@ -26,14 +26,14 @@ test('a failed try is tried again with growing pauses, and the third failure is 
 test('a lost try is repeated ten times, whatever has failed before', () => {
   const kinds = Array.from(
     { length: 11 },
-    (_, lostCount) => decide(new LostError('died'), { ...tries, retryCount: 2, lostCount }).kind,
+    (_, lostCount) => retryPolicy(new LostError('died'), { ...tries, retryCount: 2, lostCount }).kind,
   );
   expect(kinds).toEqual([...Array<string>(10).fill('repeat'), 'give-up']);
 });
 
 test('pauses never grow beyond five minutes', () => {
   for (const lostCount of [4, 9]) {
-    expect(decide(new LostError('died'), { ...tries, lostCount })).toEqual({
+    expect(retryPolicy(new LostError('died'), { ...tries, lostCount })).toEqual({
       kind: 'repeat',
       delaySeconds: 300,
     });
@@ -41,7 +41,7 @@ test('pauses never grow beyond five minutes', () => {
 });
 
 test('losses do not use up the failures', () => {
-  expect(decide(new RetryableError('x'), { ...tries, lostCount: 9 }).kind).toBe('retry');
+  expect(retryPolicy(new RetryableError('x'), { ...tries, lostCount: 9 }).kind).toBe('retry');
 });
 
 test.each([
@@ -56,5 +56,5 @@ test.each([
   ['text', 'retry'],
   [undefined, 'retry'],
 ])('%s → %s', (error, kind) => {
-  expect(decide(error, tries).kind).toBe(kind);
+  expect(retryPolicy(error, tries).kind).toBe(kind);
 });

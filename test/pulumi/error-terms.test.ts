@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LostError } from '../../src/errors.ts';
-import { NOT_JOINED, pulumiError } from '../../src/pulumi/errors.ts';
+import { NotJoinedError, pulumiError } from '../../src/pulumi/errors.ts';
 
 /** As the CLI frames a command's failure: once in its progress, once under `Diagnostics`, with all that the command said. */
 const configurationFailed = (how: string, said: string) => `code: -2
@@ -50,7 +50,9 @@ test.each(['signal: killed', 'signal: SIGKILL', 'signal: SIGTERM', 'exit status 
 test('a server that did not join is said to have not, in no terms of the engine', () => {
   const text =
     'error: Unhandled exception: Error: error serializing property "environment": invocation of tailscale:index/getDevice:getDevice returned an error: Could not find device with hostname="agent-a1"';
-  expect(pulumiError(new Error(text)).message).toBe(`${NOT_JOINED}: there is no device agent-a1`);
+  const error = pulumiError(new Error(text));
+  expect(error).toBeInstanceOf(NotJoinedError);
+  expect(error.message).toBe('The server did not join the tailnet in time: there is no device agent-a1');
 });
 
 test.each([

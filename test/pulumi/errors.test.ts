@@ -14,6 +14,7 @@ import {
 import { findProcesses, killProcesses } from '../../src/processes/find.ts';
 import {
   engineError,
+  NotJoinedError,
   pulumiError,
   StackExistsError,
   StackLockedError,
@@ -182,6 +183,7 @@ test('what a runner reports by name is the same error on this side', () => {
   for (const error of [
     new StackLockedError('x'),
     new StackNotFoundError('x'),
+    new NotJoinedError('x'),
     new PermanentError('x'),
     new LostError('x'),
     new CancelledError('x'),

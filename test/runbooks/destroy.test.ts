@@ -6,8 +6,9 @@ import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { StackLockedError } from '../../src/pulumi/errors.ts';
-import { createDestroy, createRollback } from '../../src/runbooks/destroy.ts';
-import { createRefresh } from '../../src/runbooks/refresh.ts';
+import { destroy } from '../../src/runbooks/destroy.ts';
+import { refresh } from '../../src/runbooks/refresh.ts';
+import { rollback } from '../../src/runbooks/rollback.ts';
 import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
 import { ask, claim, type Installation, openInstallation, order } from '../support/installation.ts';
 import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
@@ -44,7 +45,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   const hostname = world.vault.joinName('a1', 2);
   world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
   world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
-  const effect = await createDestroy(world.deps)(run);
+  const effect = await destroy.run(world.deps)(run);
   expect(world.calls).toEqual([
     'step deleting_resources',
     'destroy agent',
@@ -58,7 +59,9 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     'step verifying',
   ]);
   expect(world.servers.map((one) => one.id)).toEqual(['43']);
-  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  await at.database
+    .transaction()
+    .execute((trx) => applyEffect(trx, { kind: 'destroy', agent_id: 'a1' }, effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
@@ -80,7 +83,7 @@ test('a row that names generations without end keeps no worker busy with them', 
 test('a server that somebody else made under another’s label is not touched', async () => {
   const { run } = await destroying();
   world.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
-  await createDestroy(world.deps)(run);
+  await destroy.run(world.deps)(run);
   expect(world.servers).toHaveLength(1);
 });
 
@@ -88,9 +91,7 @@ test('what is still there after the delete is a failure that names it', async ()
   const { run } = await destroying();
   world.servers.push(server('a1', 42));
   world.deps.hetzner.deleteServer = async () => {};
-  await expect(createDestroy(world.deps)(run)).rejects.toThrow(
-    'Still there after the delete: server agent-a1',
-  );
+  await expect(destroy.run(world.deps)(run)).rejects.toThrow('Still there after the delete: server agent-a1');
 });
 
 test.each([
@@ -109,21 +110,21 @@ test.each([
   const error = new RetryableError('500');
   world.answers[where] = [error];
   const { run } = await destroying();
-  await expect(createDestroy(world.deps)(run)).rejects.toBe(error);
+  await expect(destroy.run(world.deps)(run)).rejects.toBe(error);
   expect(world.calls).toEqual(calls);
 });
 
 test('a lock left behind is taken away', async () => {
   world.answers['destroy agent'] = [new StackLockedError('locked')];
   const { run } = await destroying();
-  await createDestroy(world.deps)(run);
+  await destroy.run(world.deps)(run);
   expect(world.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
 });
 
 test('a destroy of an agent that was never provisioned has all it needs', async () => {
   const { run } = await destroying();
   expect(run.agent.inputs).toBeNull();
-  await createDestroy(world.deps)(run);
+  await destroy.run(world.deps)(run);
   expect(world.calls).toContain('destroy agent');
 });
 
@@ -139,9 +140,11 @@ async function rollingBack() {
 test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
   const row = await rollingBack();
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
-  const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
+  const effect = await rollback.run(world.deps)((await runOf(at, row, world)).run);
   expect(world.calls).toContain('destroy agent');
-  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  await at.database
+    .transaction()
+    .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     status: 'failed',
     error: '401',
@@ -154,8 +157,10 @@ test.each(['provisioning', 'destroying'] as const)(
   async (status) => {
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
-    const effect = await createRollback(world.deps)((await runOf(at, row, world)).run);
-    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+    const effect = await rollback.run(world.deps)((await runOf(at, row, world)).run);
+    await at.database
+      .transaction()
+      .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
     expect(world.calls).toEqual([]);
     expect((await getAgent(at.database, 'a1')).status).toBe(status);
   },
@@ -179,8 +184,10 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   await ask(at, 'a1', 'refresh');
   const { row } = await claim(at);
   const deps = { ...world.deps, health: { ...world.deps.health, isHealthy: async () => health } };
-  const effect = await createRefresh(deps)((await runOf(at, row, world)).run);
-  await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+  const effect = await refresh.run(deps)((await runOf(at, row, world)).run);
+  await at.database
+    .transaction()
+    .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
   return getAgent(at.database, 'a1');
 }
 

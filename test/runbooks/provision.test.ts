@@ -4,8 +4,8 @@ import { getAgent } from '../../src/agents/store.ts';
 import { LostError, RetryableError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
-import { NOT_JOINED, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
-import { createProvision } from '../../src/runbooks/provision.ts';
+import { NotJoinedError, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
+import { provision as operation } from '../../src/runbooks/provision.ts';
 import {
   claim,
   type Installation,
@@ -31,7 +31,7 @@ beforeEach(async () => {
 async function secondAttempt(error: unknown, step: string) {
   await order(at, 'a1');
   const { claim: first, row } = await claim(at);
-  await createProvision(world.deps)((await runOf(at, row, world)).run);
+  await operation.run(world.deps)((await runOf(at, row, world)).run);
   await settleFailure(at, first, { error, step });
   await waitOver(at);
   const { row: next } = await claim(at);
@@ -43,7 +43,7 @@ async function secondAttempt(error: unknown, step: string) {
 
 async function provision(row: Awaited<ReturnType<typeof order>>) {
   const made = await runOf(at, row, world);
-  return { ...made, effect: await createProvision(world.deps)(made.run) };
+  return { ...made, effect: await operation.run(world.deps)(made.run) };
 }
 const inputsOf = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
@@ -63,7 +63,7 @@ describe('the first attempt', () => {
       'step running',
     ]);
     expect(steps).toEqual(['creating_server', 'verifying', 'running']);
-    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+    await at.database.transaction().execute((trx) => applyEffect(trx, row, effect));
     expect(await getAgent(at.database, 'a1')).toMatchObject({
       status: 'running',
       tailnet_ip: OUTPUTS.tailnetIp,
@@ -225,7 +225,7 @@ describe('an attempt after a lost one', () => {
 });
 
 test('a server that did not join the tailnet in time is replaced', async () => {
-  const row = await secondAttempt(new RetryableError(`${NOT_JOINED}: no device`), 'joining_network');
+  const row = await secondAttempt(new NotJoinedError('there is no device'), 'joining_network');
   world.servers.push(server('a1', 42));
   const destroy = world.executor.destroy;
   world.executor.destroy = async (run, program) => {
@@ -328,7 +328,7 @@ describe('the foundation', () => {
     const making = provision(holder.row).catch(() => {});
     await begun.promise;
     const made = await runOf(at, waiter.row);
-    const waiting = createProvision(world.deps)(made.run);
+    const waiting = operation.run(world.deps)(made.run);
     made.controller.abort(new LostError('lost'));
     await expect(waiting).rejects.toThrow();
     held.reject(new Error('over'));

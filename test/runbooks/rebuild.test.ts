@@ -7,10 +7,10 @@ import { ActionFailedError, LockedError, ProtectedError } from '../../src/hetzne
 import { HttpError } from '../../src/http-client/request.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { StackNotFoundError } from '../../src/pulumi/errors.ts';
-import { createProvision } from '../../src/runbooks/provision.ts';
-import { createRebuild } from '../../src/runbooks/rebuild.ts';
-import { createReconfigure } from '../../src/runbooks/reconfigure.ts';
-import { createResize } from '../../src/runbooks/resize.ts';
+import { provision } from '../../src/runbooks/provision.ts';
+import { rebuild } from '../../src/runbooks/rebuild.ts';
+import { reconfigure } from '../../src/runbooks/reconfigure.ts';
+import { resize } from '../../src/runbooks/resize.ts';
 import { Secret } from '../../src/secret.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import {
@@ -48,7 +48,7 @@ const device = {
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
-  await createProvision(world.deps)((await runOf(at, row)).run);
+  await provision.run(world.deps)((await runOf(at, row)).run);
   const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
   await succeed(at.database, mine, { kind: 'running', outputs });
   world.devices.length = 0;
@@ -71,7 +71,7 @@ type Kind = 'reconfigure' | 'resize' | 'rebuild';
 async function attempt(kind: Kind) {
   const { row, claim: mine } = await claim(at);
   const made = await runOf(at, row, world);
-  const create = { reconfigure: createReconfigure, resize: createResize, rebuild: createRebuild }[kind];
+  const create = { reconfigure: reconfigure.run, resize: resize.run, rebuild: rebuild.run }[kind];
   return { ...made, mine, row, work: () => create(world.deps)(made.run) };
 }
 const first = async (kind: Kind, parameters?: { plan: string }) => {

@@ -3,6 +3,7 @@ import { type Logger, pino } from 'pino';
 import { createDatabase as createConnection, createPool, type Database } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { type Claim, claimNext, type OperationRow } from '../../src/operations/claims.ts';
+import '../../src/runbooks/all.ts';
 import { requestAgent, requestOperation } from '../../src/operations/requests.ts';
 import type { OperationKind } from '../../src/operations/states.ts';
 import { type Queue, startQueue } from '../../src/queue/queue.ts';

@@ -2,13 +2,12 @@ import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
 import type { Server, SshKey } from '../../src/hetzner/hetzner.ts';
-import type { Run } from '../../src/operations/attempt.ts';
+import type { Attempt } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
+import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { Lease } from '../../src/processes/lease.ts';
 import type { StackResult } from '../../src/pulumi/engine/messages.ts';
 import type { EngineAttempt, StackEngine } from '../../src/pulumi/engine/stack-engine.ts';
-import type { DestroyDeps } from '../../src/runbooks/destroy.ts';
-import type { ProvisionDeps } from '../../src/runbooks/provision.ts';
 import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { isLabelled } from '../../src/runbooks/steps/own-server.ts';
@@ -101,7 +100,7 @@ export function createWorld(at: Installation) {
     unlock: async (run, stackName) => void (await onStack('unlock')(run, stackName)),
   };
   const foundations = createFoundationStore(at.database, { evict: async () => {} });
-  const deps: ProvisionDeps & DestroyDeps = {
+  const deps: RunbookParts = {
     executor,
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
@@ -186,7 +185,7 @@ export function createWorld(at: Installation) {
         await reach(`delete key ${id}`);
         remove(tailnetKeys, (one) => one.id === id);
       },
-    } as ProvisionDeps['tailscale'],
+    } as RunbookParts['tailscale'],
   };
   return {
     calls,
@@ -215,7 +214,7 @@ export async function runOf(at: Installation, operation: OperationRow, world?: W
   const steps: string[] = [];
   const lines: string[] = [];
   const controller = new AbortController();
-  const run: Run = {
+  const run: Attempt = {
     operation,
     agent: await getAgentForOperation(at.database, operation.agent_id),
     signal: controller.signal,

@@ -5,6 +5,7 @@ import { beginOperation, type OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
+import { beginOnRunner } from '../../operations/transitions.ts';
 import type { Secret } from '../../secret.ts';
 import { isAttemptToken } from './callback-signature.ts';
 
@@ -17,8 +18,8 @@ export interface Sender {
 }
 
 /**
- * Where an operation stands for a runner: its attempt may report (`open`: under way, or dispatched); it waits for one to be made
- * (`waiting`); it has ended (`over`).
+ * Where an operation stands for a runner: its attempt may report (`open`: under way, or dispatched); it waits
+ * for one to be made (`waiting`); it has ended (`over`).
  */
 export type Standing = 'open' | 'waiting' | 'over';
 
@@ -32,7 +33,8 @@ const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /**
  * The operation that a message is about, locked with its agent.
- * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another attempt.
+ * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another
+ * attempt.
  */
 export async function lockFor(
   trx: Transaction,
@@ -56,8 +58,9 @@ const isOther = (given: string | undefined, known: string | null) =>
   given !== undefined && known !== null && given !== known;
 
 /**
- * Makes the attempt that a runner speaks for the active one, unless it is. A dispatched attempt begins with whatever is heard of it
- * first. Without a dispatch a runner may begin the first attempt, and with `provisioning` a further one.
+ * Makes the attempt that a runner speaks for the active one, unless it is. A dispatched attempt begins with
+ * whatever is heard of it first. Without a dispatch a runner may begin the first attempt, and with
+ * `provisioning` a further one.
  * @throws ConflictError where the attempt is over, or the agent's state does not allow it to begin.
  */
 export async function ensureBegun(
@@ -99,35 +102,20 @@ async function begin(
   await refuseOutOfTurn(trx, row);
   await beginOperation(trx, row);
   const known = attempt === row.attempt ? row.workflow_run_id : null;
-  const begun = await trx
-    .updateTable('operations')
-    .set({
-      status: 'active',
-      attempt,
-      worker_id: `github:${workflowRunId ?? known ?? attempt}`,
-      workflow_run_id: workflowRunId ?? known,
-      lease_until: leaseEnd,
-      claimed_at: sql`now()`,
-      last_heartbeat_at: sql`now()`,
-      started_at: sql`coalesce(started_at, now())`,
-      // What an earlier try failed of is what recovery wants to know, not what the dispatches failed of.
-      error: row.dispatch_failures > 0 ? row.error_before_dispatch : row.error,
-      error_before_dispatch: null,
-      dispatch_failures: 0,
-      result: null,
-      report: null,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', row.operation_id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  const begun = await beginOnRunner(trx, row, {
+    attempt,
+    workflowRunId: workflowRunId ?? known,
+    leaseSeconds: RUNNER_SILENT_SECONDS,
+  });
   await appendEvents(trx, row.operation_id, attempt, [
     { type: 'status', data: { status: 'active', attempt } },
   ]);
   return begun;
 }
 
-/** One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look. */
+/**
+ * One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look.
+ */
 async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {
   const before = await trx
     .selectFrom('operations')

@@ -1,7 +1,10 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../../secret.ts';
 
-/** What a runner and the service know of each other: the secret under which callbacks are signed, and a token for each attempt. */
+/**
+ * What a runner and the service know of each other: the secret under which callbacks are signed, and a token
+ * for each attempt.
+ */
 
 /** Hex HMAC-SHA256 of a body, as the header `X-Signature` carries it. */
 export function signBody(secret: Secret, body: string | Buffer): string {
@@ -19,7 +22,10 @@ export interface AttemptName {
   attempt: number;
 }
 
-/** Names one attempt in a callback's address, so that an earlier attempt's cannot pass for it. Signed with a key of its own. */
+/**
+ * Names one attempt in a callback's address, so that an earlier attempt's cannot pass for it. Signed with a
+ * key of its own.
+ */
 export function attemptToken(secret: Secret, attempt: AttemptName): string {
   return attemptDigest(secret, attempt).toString('hex');
 }

@@ -15,7 +15,10 @@ export interface ClaimDeps {
   pulumi: { url: Secret; passphrase: Secret };
 }
 
-/** What a runner is to do. The agent's own keys are in it as the row keeps them: sealed with a passphrase that the runner has. */
+/**
+ * What a runner is to do. The agent's own keys are in it as the row keeps them: sealed with a passphrase that
+ * the runner has.
+ */
 export interface RemoteClaim {
   kind: OperationRow['kind'];
   attempt: number;
@@ -34,8 +37,8 @@ export interface RemoteClaim {
 }
 
 /**
- * A runner takes up what was dispatched to it: the attempt begins, earlier ones are put out of Pulumi's state, and it is let in.
- * The same runner may ask again. @throws NotFoundError, ConflictError
+ * A runner takes up what was dispatched to it: the attempt begins, earlier ones are put out of Pulumi's
+ * state, and it is let in. The same runner may ask again. @throws NotFoundError, ConflictError
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
   return deps.database.transaction().execute(async (trx) => {

@@ -26,8 +26,8 @@ export interface DispatcherDeps {
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
   /**
-   * Nothing is sent: another executor has been chosen, and runs that had begun before are only seen to their end. Default
-   * false.
+   * Nothing is sent: another executor has been chosen, and runs that had begun before are only seen to their
+   * end. Default false.
    */
   watchesOnly?: boolean;
 }
@@ -44,8 +44,8 @@ const WATCH_SECONDS = 15;
 const AT_ONCE = 8;
 
 /**
- * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those that are silent. Any number
- * of processes may do this: each step is taken by one of them, in the rows.
+ * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those
+ * that are silent. Any number of processes may do this: each step is taken by one of them, in the rows.
  */
 export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   let stopping = false;
@@ -62,7 +62,10 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
     do {
       again = false;
       await once().catch((error: unknown) =>
-        deps.log.warn({ event: 'dispatcher.look', error: errorMessage(error) }, 'could not look at the rows'),
+        deps.log.warn(
+          { event: 'dispatcher.poll_failed', error: errorMessage(error) },
+          'could not look at the rows',
+        ),
       );
       silentSeconds = undefined;
     } while (again && !stopping);

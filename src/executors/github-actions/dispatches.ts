@@ -7,6 +7,7 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_ERROR } from '../../operations/lengths.ts';
 import { endUnwantedRun, endWorkflowRun } from '../../operations/run-cancellations.ts';
 import { settleLocked } from '../../operations/settle.ts';
+import { refuseDispatch as moveRefused, openDispatch } from '../../operations/transitions.ts';
 import type { Queue } from '../../queue/queue.ts';
 
 /** A dispatch that says nothing within this time is made again, under the next attempt: its process died. */
@@ -26,8 +27,9 @@ export type Taken =
   | { kind: 'refused'; operation: OperationRow };
 
 /**
- * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most urgent, then the oldest,
- * whose agent has no active and no older queued one. `refusal`: why nothing can be dispatched now; then no attempt is begun.
+ * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most
+ * urgent, then the oldest, whose agent has no active and no older queued one. `refusal`: why nothing can be
+ * dispatched now; then no attempt is begun.
  */
 export async function takeDispatch(
   { database, queue }: { database: Database; queue: Queue },
@@ -41,26 +43,15 @@ export async function takeDispatch(
       await refuse(trx, row, { reason: refusal, leastSeconds: 0 });
       return { kind: 'refused', operation: row };
     }
-    const operation = await trx
-      .updateTable('operations')
-      .set({
-        attempt: sql`attempt + 1`,
-        dispatched_at: sql`now()`,
-        run_after: sql`now() + make_interval(secs => ${DISPATCH_SECONDS})`,
-        workflow_run_id: null,
-        polled_at: null,
-        result: null,
-        report: null,
-        updated_at: sql`now()`,
-      })
-      .where('operation_id', '=', row.operation_id)
-      .returningAll()
-      .executeTakeFirstOrThrow();
+    const operation = await openDispatch(trx, row, DISPATCH_SECONDS);
     return { kind: 'dispatch', operation };
   });
 }
 
-/** Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer wanted. */
+/**
+ * Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer
+ * wanted.
+ */
 async function giveUp(trx: Transaction, queue: Queue, row: OperationRow): Promise<Taken> {
   const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
   const minutes = Math.round((Date.now() - row.dispatched_at!.getTime()) / 60_000);
@@ -73,7 +64,10 @@ async function giveUp(trx: Transaction, queue: Queue, row: OperationRow): Promis
   return { kind: 'given-up', operation: row, reason };
 }
 
-/** GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may have cancelled it. */
+/**
+ * GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may
+ * have cancelled it.
+ */
 export async function confirmDispatch(
   database: Database,
   operation: OperationRow,
@@ -131,18 +125,7 @@ export interface Refusal {
 async function refuse(trx: Transaction, row: OperationRow, { leastSeconds, ...why }: Refusal): Promise<void> {
   const reason = cutText(why.reason, LONGEST_ERROR);
   const seconds = Math.max(BACKOFF_SECONDS[row.dispatch_failures] ?? LONGEST_BACKOFF_SECONDS, leastSeconds);
-  await trx
-    .updateTable('operations')
-    .set({
-      dispatched_at: null,
-      error_before_dispatch: row.dispatch_failures === 0 ? row.error : row.error_before_dispatch,
-      error: reason,
-      dispatch_failures: row.dispatch_failures + 1,
-      run_after: sql`now() + make_interval(secs => ${seconds})`,
-      updated_at: sql`now()`,
-    })
-    .where('operation_id', '=', row.operation_id)
-    .execute();
+  await moveRefused(trx, row, { reason, seconds });
   const retryAt = new Date(Date.now() + seconds * 1000).toISOString();
   await appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'log', data: { line: reason, stream: 'service' } },

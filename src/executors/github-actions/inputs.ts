@@ -3,6 +3,7 @@ import { type AgentInputs, agentInputsSchema } from '../../../stacks/agent-input
 import type { AgentRow } from '../../agents/store.ts';
 import { InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
+import { findOperation } from '../../operations/registry.ts';
 
 /** A stack's inputs as a runner sends them: all of them, each checked, and nothing besides. */
 export const reportedInputsSchema = z.strictObject(agentInputsSchema.shape);
@@ -15,7 +16,9 @@ export function refuseForeignInputs(inputs: AgentInputs, operation: OperationRow
   const known = agent.inputs;
   const own: Partial<AgentInputs> = {
     agentId: agent.agent_id,
-    operationId: operation.kind === 'provision' ? operation.operation_id : (known?.operationId ?? ''),
+    operationId: findOperation(operation.kind)?.createsAgent
+      ? operation.operation_id
+      : (known?.operationId ?? ''),
     project: agent.project,
     location: agent.location,
   };

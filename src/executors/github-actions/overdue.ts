@@ -26,7 +26,10 @@ export interface Watched {
   runId: string | null;
 }
 
-/** Attempts whose runs should be asked after, each taken by one process at a time. `silentSeconds`: default two beats and a half. */
+/**
+ * Attempts whose runs should be asked after, each taken by one process at a time. `silentSeconds`: default
+ * two beats and a half.
+ */
 export async function takeSilentRuns(
   database: Database,
   silentSeconds = SILENT_SECONDS,
@@ -65,7 +68,8 @@ export async function recordFoundRun(
 }
 
 /**
- * Settles an attempt whose run has ended, while its callbacks never came: by what the runner has recorded, or else as failed.
+ * Settles an attempt whose run has ended, while its callbacks never came: by what the runner has recorded, or
+ * else as failed.
  * @returns what was said of it; undefined where there was nothing to settle.
  */
 export async function settleEndedRun(
@@ -111,8 +115,9 @@ async function settleByRecord(
 }
 
 /**
- * Ends cancelled attempts of which GitHub has not said that they are over: where no run is known, or GitHub does not answer.
- * What such a run reports later is refused, and the agent's next operation puts it out of Pulumi's state.
+ * Ends cancelled attempts of which GitHub has not said that they are over: where no run is known, or GitHub
+ * does not answer. What such a run reports later is refused, and the agent's next operation puts it out of
+ * Pulumi's state.
  * @returns their operations.
  */
 export async function settleCancelled(database: Database, queue: Queue): Promise<OperationRow[]> {

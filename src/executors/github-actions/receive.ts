@@ -8,6 +8,7 @@ import { CancelledError, ConflictError, RetryableError, reportedError } from '..
 import type { OperationRow } from '../../operations/claims.ts';
 import { reportedEffect } from '../../operations/effects.ts';
 import { appendEvents } from '../../operations/events/events.ts';
+import { findOperation } from '../../operations/registry.ts';
 import { settleLocked, succeedLocked } from '../../operations/settle.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
@@ -33,7 +34,8 @@ export interface Received {
 
 /**
  * Takes up what a runner reports, in one transaction. A repeat of what is recorded changes nothing.
- * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt, InvalidInputError.
+ * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt,
+ * InvalidInputError.
  */
 export async function receiveCallback(
   deps: ReceiveDeps,
@@ -79,7 +81,9 @@ async function take(
   });
 }
 
-/** The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt. */
+/**
+ * The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt.
+ */
 async function leave({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
   const fence = await getFence();
   await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
@@ -107,7 +111,7 @@ async function takeStep(
 
 async function recordStep(trx: Transaction, row: OperationRow, step: string): Promise<void> {
   await trx.updateTable('operations').set({ step }).where('operation_id', '=', row.operation_id).execute();
-  if (row.kind === 'provision' && (AGENT_STEPS as readonly string[]).includes(step))
+  if (findOperation(row.kind)?.createsAgent && (AGENT_STEPS as readonly string[]).includes(step))
     await setAgentStep(trx, row.agent_id, step as AgentStep);
   await appendEvents(trx, row.operation_id, row.attempt, [{ type: 'step', data: { step } }]);
   await beat(trx, row);
@@ -138,7 +142,7 @@ async function succeed(
   const result = resultOf(row);
   if (result?.status === 'failed')
     throw new ConflictError(`The runner has recorded that it failed: ${result.message}`);
-  const effect = result?.effect ?? reportedEffect(row.kind, row.agent_id, report);
+  const effect = result?.effect ?? reportedEffect(row, report);
   try {
     await succeedLocked(trx, row, effect);
   } catch (error) {

@@ -10,8 +10,9 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
-import { resultSchema } from './result.ts';
+import { resultSchema, resultSchemaOf } from './result.ts';
 
 const MAX_LINES = 500;
 /** Several times what the vault makes of an agent's keys. */
@@ -30,7 +31,9 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** A sign of life; refused once the attempt is over. */
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
-  /** Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64). */
+  /**
+   * Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64).
+   */
   z.object({
     kind: z.literal('inputs'),
     inputs: reportedInputsSchema,
@@ -58,7 +61,9 @@ export interface RecordDeps {
   opensKeys?(agentId: string, sealed: Buffer): boolean;
 }
 
-/** @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError */
+/**
+ * @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError
+ */
 export async function recordForRunner(
   deps: RecordDeps,
   sender: Sender,
@@ -120,13 +125,15 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         inputs: record.inputs,
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
-    case 'result':
+    case 'result': {
+      const { result } = check(z.object({ result: resultSchemaOf(row, record.result) }), record);
       await trx
         .updateTable('operations')
-        .set({ result: jsonText(record.result), updated_at: sql`now()` })
+        .set({ result: jsonText(result), updated_at: sql`now()` })
         .where('operation_id', '=', row.operation_id)
         .execute();
       return;
+    }
     default:
       return;
   }

@@ -2,17 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
-import { CancelledError, errorMessage, LostError, RateLimitedError, RetryableError } from '../../errors.ts';
+import { CancelledError, errorMessage, LostError, RateLimitedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { type Runbooks, runbookFor } from '../../operations/attempt.ts';
-import { type Claim, type OperationRow, renewLease } from '../../operations/claims.ts';
-import type { AgentEffect } from '../../operations/effects.ts';
+import type { AgentEffect, Runbooks } from '../../operations/attempt.ts';
+import type { Claim, OperationRow } from '../../operations/claims.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { limitSeconds } from '../../operations/registry.ts';
+import { runbookFor } from '../../operations/runbooks.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
-import { LEASE_SECONDS, LIMIT_SECONDS, type OperationKind } from '../../operations/states.ts';
-import { Lease, type LeaseTimes, leaseTimes } from '../../processes/lease.ts';
+import { LEASE_SECONDS, type OperationKind } from '../../operations/states.ts';
+import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
+import { guardAttempt, leaseEnd, StoppingError } from './guard.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 
@@ -25,59 +27,49 @@ export interface AttemptDeps {
   leaseSeconds?: number;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number;
-  /** How long an operation may take; default `LIMIT_SECONDS`. */
+  /** How long an operation may take; default: what its definition says. */
   limitSeconds?: Partial<Record<OperationKind, number>>;
   /** Whether what is configured works; undefined where that cannot be wrong. */
   readiness?: Readiness | undefined;
   log: Log;
 }
 
-/** The worker is going away in good order: attempts under way are handed back. */
-export class StoppingError extends Error {
-  override name = 'StoppingError';
-}
-
 /**
- * Carries out one attempt: heartbeats keep the lease, the runbook does the work, and whatever comes of it is settled under
- * the attempt's number. Never throws; an attempt that was lost has nothing left to write.
+ * Carries out one attempt: heartbeats keep the lease, the runbook does the work, and whatever comes of it is
+ * settled under the attempt's number. Never throws; an attempt that was lost has nothing left to write.
  */
-export async function carryOut(
+export async function runAttempt(
   deps: AttemptDeps,
   operation: OperationRow,
   workerId: string,
   stopping: AbortSignal,
 ): Promise<void> {
-  const claim: Claim = { operationId: operation.operation_id, attempt: operation.attempt, workerId };
-  const ids = {
-    operationId: claim.operationId,
-    agentId: operation.agent_id,
-    kind: operation.kind,
-    attempt: claim.attempt,
-  };
+  const { operation_id: operationId, agent_id: agentId, kind, attempt } = operation;
+  const claim: Claim = { operationId, attempt, workerId };
+  const ids = { operationId, agentId, kind, attempt };
   const controller = new AbortController();
   const times = leaseTimes(deps.leaseSeconds ?? LEASE_SECONDS);
   const lease = new Lease(leaseEnd(times));
   const onError = (error: unknown) => error instanceof LostError && controller.abort(error);
-  const recorder = createRecorder(
-    deps.database,
-    { claim, agentId: operation.agent_id, kind: operation.kind },
-    onError,
-  );
-  const stopWatching = watch({ deps, claim, operation, controller, lease, times, recorder, stopping });
-  deps.log.info({ event: 'attempt.begins', ...ids }, `${operation.kind} of ${operation.agent_id} begins`);
+  const recorder = createRecorder(deps.database, { claim, agentId, kind }, onError);
+  const seconds = deps.limitSeconds?.[kind] ?? limitSeconds(kind);
+  const guarded = { claim, kind, limitSeconds: seconds, controller, lease, times, recorder, stopping };
+  const stopGuarding = guardAttempt(deps.database, guarded);
+  deps.log.info({ event: 'attempt.begins', ...ids }, `${kind} of ${agentId} begins`);
   try {
-    const outcome = await work(deps, { operation, lease, recorder, signal: controller.signal, claim });
+    const { signal } = controller;
+    const outcome = await workAndSettle(deps, { operation, lease, recorder, signal, claim });
     deps.log.info(
       { event: 'attempt.ends', ...ids, outcome: outcome.status, error: outcome.error },
-      `${operation.kind} of ${operation.agent_id}: ${outcome.status}`,
+      `${kind} of ${agentId}: ${outcome.status}`,
     );
   } catch (error) {
     deps.log.warn(
       { event: 'attempt.lost', ...ids, error: errorMessage(error) },
-      `${operation.kind} of ${operation.agent_id} is no longer ours`,
+      `${kind} of ${agentId} is no longer ours`,
     );
   } finally {
-    stopWatching();
+    stopGuarding();
   }
 }
 
@@ -89,7 +81,7 @@ interface Work {
   signal: AbortSignal;
 }
 
-async function work(
+async function workAndSettle(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<{ status: string; error?: string }> {
@@ -100,7 +92,7 @@ async function work(
     await persist(lease, () => succeed(deps.database, claim, effect));
     return { status: 'succeeded' };
   } catch (thrown) {
-    const error = signal.aborted ? signal.reason : ours(thrown);
+    const error = signal.aborted ? signal.reason : lossOrError(thrown);
     if (error instanceof LostError && signal.aborted) throw error;
     await recorder.close();
     if (error instanceof StoppingError) {
@@ -120,7 +112,10 @@ async function work(
   }
 }
 
-/** Tries that counted neither as failed nor as lost: beyond this many, it is not the configuration alone that is to blame. */
+/**
+ * Tries that counted neither as failed nor as lost: beyond this many, it is not the configuration alone that
+ * is to blame.
+ */
 const MOST_UNCOUNTED = 20;
 
 /**
@@ -139,13 +134,19 @@ async function blameOf(
   return readiness.waitReason(kind);
 }
 
-/** A database that went away under the runbook says nothing against the operation: the try is lost, not failed. */
-function ours(thrown: unknown): unknown {
+/**
+ * A database that went away under the runbook says nothing against the operation: the try is lost, not
+ * failed.
+ */
+function lossOrError(thrown: unknown): unknown {
   if (!isDatabaseUnavailable(thrown)) return thrown;
   return new LostError(`The database went away: ${errorMessage(thrown)}`, { cause: thrown });
 }
 
-/** Lets the attempt into Pulumi's state, earlier ones being put out, and does what the operation's runbook says. */
+/**
+ * Lets the attempt into Pulumi's state, earlier ones being put out, and does what the operation's runbook
+ * says.
+ */
 async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
@@ -169,7 +170,9 @@ async function followRunbook(
   }
 }
 
-/** What has been done must be written down: while the database is away and the lease holds, it is tried again. */
+/**
+ * What has been done must be written down: while the database is away and the lease holds, it is tried again.
+ */
 async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -179,60 +182,4 @@ async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
       await sleep(500);
     }
   }
-}
-
-/** By when everything of an attempt that renews its lease now must have ended, if it cannot renew it again. */
-function leaseEnd({ leaseSeconds, safetySeconds }: LeaseTimes): number {
-  return Date.now() + (leaseSeconds - safetySeconds) * 1000;
-}
-
-interface Watch {
-  deps: AttemptDeps;
-  claim: Claim;
-  operation: OperationRow;
-  controller: AbortController;
-  lease: Lease;
-  times: LeaseTimes;
-  recorder: Recorder;
-  stopping: AbortSignal;
-}
-
-/** Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops. */
-function watch({ deps, claim, operation, controller, lease, times, recorder, stopping }: Watch): () => void {
-  const beat = async () => {
-    // A worker that was stopped and continued must not make a lease longer that it has not kept.
-    if (Date.now() > lease.until) {
-      controller.abort(new LostError('The lease ran out'));
-      return;
-    }
-    const end = leaseEnd(times);
-    try {
-      const { cancelRequested } = await renewLease(deps.database, claim, times.leaseSeconds);
-      lease.renew(end);
-      if (cancelRequested) controller.abort(new CancelledError('Cancelled'));
-    } catch (error) {
-      if (error instanceof LostError) controller.abort(error);
-      // Otherwise the database is away: the lease decides how long that may last.
-    }
-  };
-  const heartbeat = setInterval(() => void beat(), times.heartbeatSeconds * 1000);
-  const deadline = setInterval(
-    () => Date.now() > lease.until && controller.abort(new LostError('The lease ran out')),
-    500,
-  );
-  const limitSeconds = deps.limitSeconds?.[operation.kind] ?? LIMIT_SECONDS[operation.kind];
-  const limit = setTimeout(() => {
-    const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
-    recorder.log(reason);
-    controller.abort(new RetryableError(reason));
-  }, limitSeconds * 1000);
-  const onStopping = () => controller.abort(new StoppingError('The worker is stopping'));
-  stopping.addEventListener('abort', onStopping);
-  if (stopping.aborted) onStopping();
-  return () => {
-    clearInterval(heartbeat);
-    clearInterval(deadline);
-    clearTimeout(limit);
-    stopping.removeEventListener('abort', onStopping);
-  };
 }

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import { EXECUTORS, type ExecutorName } from '../../config/executor-name.ts';
 import type { Database } from '../../database/connect.ts';
 import { LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -15,9 +16,9 @@ import type { Queue } from '../../queue/queue.ts';
 const PROCESS_GONE = new Date(0);
 
 /**
- * Settles attempts that nobody was heard of for too long: a local one when its lease has run out, since its worker died or was cut off and has
- * ended its children by now; one on a GitHub runner when it was silent for a quarter of an hour. They are repeated without counting as
- * failed.
+ * Settles attempts that nobody was heard of for too long: a local one when its lease has run out, since its
+ * worker died or was cut off and has ended its children by now; one on a GitHub runner when it was silent for
+ * a quarter of an hour. They are repeated without counting as failed.
  * @returns how many there were.
  */
 export async function settleExpired(database: Database, queue: Queue, log: Log): Promise<number> {
@@ -29,7 +30,7 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
         .selectAll('o')
         .where('o.status', '=', 'active')
-        .where(timedOut)
+        .where(hasExpired)
         .orderBy('o.sequence')
         .limit(1)
         // Neither is waited for: a request that holds the agent may want this very operation's row.
@@ -37,7 +38,7 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .skipLocked()
         .executeTakeFirst();
       if (row === undefined) return undefined;
-      const reason = explainLoss(row);
+      const reason = EXPIRY[row.executor].explain(row);
       await endWorkflowRun(trx, row.operation_id);
       await appendEvents(trx, row.operation_id, row.attempt, [
         { type: 'log', data: { line: reason, stream: 'service' } },
@@ -60,26 +61,49 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
   }
 }
 
-const timedOut = sql<boolean>`case o.executor
-  when 'local' then o.lease_until < now()
-  else coalesce(o.last_heartbeat_at, o.claimed_at) < now() - make_interval(secs => ${RUNNER_SILENT_SECONDS}) end`;
+interface Expiry {
+  /** Of a row `o` of `operations` whose attempt is active. */
+  hasExpired: RawBuilder<boolean>;
+  /** Who was lost, and since when. */
+  explain(row: OperationRow): string;
+}
 
-/** Who was lost, and since when. */
-function explainLoss(row: OperationRow): string {
-  const last = row.last_heartbeat_at ?? row.claimed_at;
-  const since = last === null ? 'at all' : `since ${last.toISOString()}`;
-  if (row.executor === 'github-actions') {
-    const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
-    return `The GitHub runner${run} has not been heard of ${since}, for more than ${RUNNER_SILENT_SECONDS / 60} minutes`;
-  }
+const EXPIRY: Record<ExecutorName, Expiry> = {
+  local: { hasExpired: sql`o.lease_until < now()`, explain: explainLostWorker },
+  'github-actions': {
+    hasExpired: sql`coalesce(o.last_heartbeat_at, o.claimed_at) < now() - make_interval(secs => ${RUNNER_SILENT_SECONDS})`,
+    explain: explainLostRunner,
+  },
+};
+
+const hasExpired = sql<boolean>`(${sql.join(
+  EXECUTORS.map((name) => sql`(o.executor = ${name} and ${EXPIRY[name].hasExpired})`),
+  sql` or `,
+)})`;
+
+function explainLostWorker(row: OperationRow): string {
   if (row.lease_until?.getTime() === PROCESS_GONE.getTime())
-    return `The process of worker ${row.worker_id} is gone; it was last heard of at ${last?.toISOString()}`;
-  return `The worker ${row.worker_id} has not been heard of ${since}, and its lease has run out`;
+    return `The process of worker ${row.worker_id} is gone; it was last heard of at ${lastSign(row)?.toISOString()}`;
+  return `The worker ${row.worker_id} has not been heard of ${since(row)}, and its lease has run out`;
+}
+
+function explainLostRunner(row: OperationRow): string {
+  const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
+  return `The GitHub runner${run} has not been heard of ${since(row)}, for more than ${RUNNER_SILENT_SECONDS / 60} minutes`;
+}
+
+function lastSign(row: OperationRow): Date | null {
+  return row.last_heartbeat_at ?? row.claimed_at;
+}
+
+function since(row: OperationRow): string {
+  const last = lastSign(row);
+  return last === null ? 'at all' : `since ${last.toISOString()}`;
 }
 
 /**
- * At the start of a worker: settles at once what workers of this very host held whose processes are gone. Their children have been
- * ended too, so there is no lease to wait for.
+ * At the start of a worker: settles at once what workers of this very host held whose processes are gone.
+ * Their children have been ended too, so there is no lease to wait for.
  */
 export async function settleDeadWorkers(database: Database, queue: Queue, log: Log): Promise<void> {
   const workers = await database.selectFrom('workers').selectAll().where('host', '=', hostname()).execute();

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { appendEvents } from '../../operations/events/events.ts';
-import { OPERATION_KINDS, type OperationKind } from '../../operations/states.ts';
+import { operationKinds } from '../../operations/registry.ts';
+import type { OperationKind } from '../../operations/states.ts';
 
 /** Whether a worker can carry operations out as it is configured, and what they wait for where it cannot. */
 export interface Readiness {
@@ -12,7 +13,7 @@ export interface Readiness {
 }
 
 export function waitingKinds(readiness: Readiness | undefined): OperationKind[] {
-  return OPERATION_KINDS.filter((kind) => readiness?.waitReason(kind) !== undefined);
+  return operationKinds().filter((kind) => readiness?.waitReason(kind) !== undefined);
 }
 
 /** A worker is taken for alive for so long after it was last seen. */

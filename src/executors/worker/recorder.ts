@@ -8,6 +8,7 @@ import { Backlog, gapLine } from '../../operations/backlog.ts';
 import { type Claim, lockClaim } from '../../operations/claims.ts';
 import { appendEvents, type OperationEvent } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { findOperation } from '../../operations/registry.ts';
 import { LEASE_SECONDS } from '../../operations/states.ts';
 
 /** Tells an attempt's steps and log lines to the database while it runs. */
@@ -25,8 +26,9 @@ const RETRY_MS = 500;
 const MOST_LINES = 1_000;
 
 /**
- * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit. Writes follow each other in order.
- * `onError` hears of a write that failed; a LostError among them means that the attempt is no longer ours.
+ * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit.
+ * Writes follow each other in order. `onError` hears of a write that failed; a LostError among them means
+ * that the attempt is no longer ours.
  */
 export function createRecorder(
   database: Database,
@@ -79,7 +81,9 @@ function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] 
   return leftOut === 0 ? items : [{ type: 'log', data: { line: gapLine(leftOut) } }, ...items];
 }
 
-/** While the database is away, what there is to tell waits for it, for as long as the lease can outlast that. */
+/**
+ * While the database is away, what there is to tell waits for it, for as long as the lease can outlast that.
+ */
 async function persist(
   database: Database,
   operation: { claim: Claim; agentId: string; kind: string },
@@ -110,7 +114,7 @@ async function write(
         .set({ step, updated_at: sql`now()` })
         .where('operation_id', '=', claim.operationId)
         .execute();
-      if (kind === 'provision' && isAgentStep(step)) await setAgentStep(trx, agentId, step);
+      if (findOperation(kind)?.createsAgent && isAgentStep(step)) await setAgentStep(trx, agentId, step);
     }
     await appendEvents(trx, claim.operationId, claim.attempt, events);
   });

@@ -1,6 +1,6 @@
 import { errorMessage } from '../../errors.ts';
 import { claimNext } from '../../operations/claims.ts';
-import { type AttemptDeps, carryOut } from './attempt.ts';
+import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { settleExpired } from './expired.ts';
 import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';
@@ -16,8 +16,8 @@ export interface Worker {
 const LOOK_SECONDS = 2;
 
 /**
- * Takes operations and carries them out, `concurrency` at once. pg-boss wakes it; a regular look at the rows finds what no
- * job announced, and what other workers left behind.
+ * Takes operations and carries them out, `concurrency` at once. pg-boss wakes it; a regular look at the rows
+ * finds what no job announced, and what other workers left behind.
  */
 export async function startWorker(
   deps: AttemptDeps & { concurrency: number; workerId: string },
@@ -39,7 +39,7 @@ export async function startWorker(
           ? undefined
           : await claimNext(database, workerId, deps.leaseSeconds, waitingKinds(deps.readiness));
         if (operation === undefined) return;
-        await carryOut(deps, operation, workerId, stopping.signal);
+        await runAttempt(deps, operation, workerId, stopping.signal);
       }
     } finally {
       underWay.delete(slot);
@@ -48,7 +48,7 @@ export async function startWorker(
   };
   const wake = () =>
     takeOne().catch((error: unknown) =>
-      log.warn({ event: 'worker.wake', error: errorMessage(error) }, 'could not look for work'),
+      log.warn({ event: 'worker.wake_failed', error: errorMessage(error) }, 'could not look for work'),
     );
   const look = async () => {
     await registerWorker(database, { workerId, concurrency });
@@ -58,7 +58,7 @@ export async function startWorker(
   };
   const lookSafely = () =>
     look().catch((error: unknown) =>
-      log.warn({ event: 'worker.look', error: errorMessage(error) }, 'could not look at the rows'),
+      log.warn({ event: 'worker.poll_failed', error: errorMessage(error) }, 'could not look at the rows'),
     );
 
   await registerWorker(database, { workerId, concurrency });

@@ -12,8 +12,8 @@ export const idempotencyKeySchema = z
   .meta({ description: 'The same key with the same body again is answered with the same operation' });
 
 /**
- * Runs `request` once per key, in the caller's transaction: the same key and body again gives the same operation, also where both come at
- * once. @throws HttpError 422 where the key was used for another body.
+ * Runs `request` once per key, in the caller's transaction: the same key and body again gives the same
+ * operation, also where both come at once. @throws HttpError 422 where the key was used for another body.
  */
 export async function once(
   trx: Transaction,

@@ -1,46 +1,50 @@
 import { z } from 'zod';
+import '../../runbooks/all.ts';
+import { requestableOperations } from '../../operations/registry.ts';
 import { requestOperation as request } from '../../operations/requests.ts';
-import type { OperationKind } from '../../operations/states.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
 import { agentParams } from './agent-json.ts';
 
-const VERBS = [
-  'start',
-  'stop',
-  'restart',
-  'refresh',
-  'reconfigure',
-  'rebuild',
-  'destroy',
-] as const satisfies readonly OperationKind[];
+type Operation = ReturnType<typeof requestableOperations>[number];
 
-/** No body says the same as an empty one. */
-const nothing = z
-  .strictObject(
-    {},
-    { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
-  )
-  .optional();
-
-/** One route for each operation that a person can ask for; what the agent's state allows is decided where the row is locked. */
-export const operationRequests: readonly Endpoint[] = VERBS.map((kind) =>
+/**
+ * One route for each kind that a person may ask for; whether the agent's state allows it is decided under its
+ * lock.
+ */
+export const operationRequests: readonly Endpoint[] = requestableOperations().map((operation) =>
   endpoint({
     method: 'post',
-    path: `/api/agents/{agentId}/${kind}`,
-    summary: `Ask for a ${kind}`,
+    path: `/api/agents/{agentId}/${operation.kind}`,
+    summary: operation.summary ?? `Ask for a ${operation.kind}`,
     access: 'operator',
     params: agentParams,
-    body: nothing,
-    answers: {
-      202: acceptedAnswer,
-      409: { description: 'The agent’s state does not allow it, or something of the kind is under way' },
-    },
-    handle: async ({ params, response, deps: { database, queue } }) => {
-      const operation = await database
-        .transaction()
-        .execute((trx) => request(trx, queue, { agentId: params.agentId, kind, actor: 'operator' }));
-      await answerAccepted(response, database, operation);
+    body: bodyOf(operation),
+    answers: { 202: acceptedAnswer, 409: { description: conflictOf(operation) } },
+    handle: async ({ params, body: parameters, response, deps: { database, queue } }) => {
+      const wanted = {
+        agentId: params.agentId,
+        kind: operation.kind,
+        actor: 'operator',
+        ...(operation.parameters && { parameters }),
+      };
+      const row = await database.transaction().execute((trx) => request(trx, queue, wanted));
+      await answerAccepted(response, database, row);
     },
   }),
 );
+
+/** Without parameters, no body is the same as an empty one. */
+function bodyOf({ kind, parameters }: Operation): z.ZodType<Record<string, unknown> | undefined> {
+  const body = z.strictObject(parameters?.shape ?? {}, {
+    error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined),
+  });
+  return parameters === undefined
+    ? body.optional()
+    : body.meta({ id: kind[0]!.toUpperCase() + kind.slice(1) });
+}
+
+function conflictOf({ refusal }: Operation): string {
+  const already = refusal === undefined ? '' : ' it has what was asked for already,';
+  return `The agent’s state does not allow it,${already} or something of the kind is under way`;
+}

@@ -53,7 +53,10 @@ export const operationEvents = endpoint({
   },
 });
 
-/** Sends everything after a sequence number, then what comes, until the operation has finished and all is sent. */
+/**
+ * Sends everything after a sequence number, then what comes, until the operation has finished and all is
+ * sent.
+ */
 async function send(
   { database, events }: HttpDeps,
   stream: EventStream,

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { EXECUTORS } from '../../config/executor-name.ts';
-import { OPERATION_KINDS, OPERATION_STATUSES } from '../../operations/states.ts';
+import { OPERATION_STATUSES } from '../../operations/states.ts';
+import '../../runbooks/all.ts';
+import { operationKinds } from '../../operations/registry.ts';
 
 export const operationParams = z.object({ operationId: z.guid() });
 
@@ -10,7 +12,7 @@ export const operationJson = z
   .object({
     operationId: z.guid(),
     agentId: z.string(),
-    kind: z.enum(OPERATION_KINDS),
+    kind: z.enum(operationKinds()),
     status: z.enum(OPERATION_STATUSES),
     step: z.string().nullable(),
     attempt: z.int().meta({ description: 'Counts tries; 0 before the first' }),

@@ -19,8 +19,8 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
 /**
- * One connection per process that listens for new events. Where it breaks it is made anew, and everybody is woken once: a
- * notification may have been missed meanwhile. Starting does not wait for the database.
+ * One connection per process that listens for new events. Where it breaks it is made anew, and everybody is
+ * woken once: a notification may have been missed meanwhile. Starting does not wait for the database.
  */
 export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHub {
   const subscribers = new Map<string, Set<Wake>>();

@@ -20,8 +20,9 @@ export type OperationEvent =
 export const EVENTS_CHANNEL = 'operation_events';
 
 /**
- * Appends events with the next sequence numbers and wakes listeners at commit. The caller holds the operation's row locked
- * (it has just updated or selected it for update), which makes the numbers gapless and their order the order of commits.
+ * Appends events with the next sequence numbers and wakes listeners at commit. The caller holds the
+ * operation's row locked (it has just updated or selected it for update), which makes the numbers gapless and
+ * their order the order of commits.
  */
 export async function appendEvents(
   trx: Transaction,
@@ -109,8 +110,8 @@ export interface TimelineEntry {
 }
 
 /**
- * The steps of an operation with their lengths. They start where the operation was made and end where it finished,
- * so their lengths add up to the whole.
+ * The steps of an operation with their lengths. They start where the operation was made and end where it
+ * finished, so their lengths add up to the whole.
  */
 export function timeline(
   operation: { created_at: Date; finished_at: Date | null },
@@ -119,15 +120,15 @@ export function timeline(
   // The last step is written a moment after the ending that it belongs to.
   const end = operation.finished_at?.getTime() ?? Number.POSITIVE_INFINITY;
   const told = steps.map(({ step, at }) => ({ step, at: at.getTime() > end ? new Date(end) : at }));
-  const marks = [{ step: 'queued', at: operation.created_at }, ...told];
-  const merged = marks.filter((mark, index) => index === 0 || mark.step !== marks[index - 1]?.step);
-  return merged.map((mark, index) => {
+  const starts = [{ step: 'queued', at: operation.created_at }, ...told];
+  const merged = starts.filter(({ step }, index) => index === 0 || step !== starts[index - 1]?.step);
+  return merged.map((start, index) => {
     const next = merged[index + 1]?.at ?? operation.finished_at;
     const seconds =
       next === null || next === undefined
         ? null
-        : Math.max(0, Math.round(next.getTime() - mark.at.getTime()) / 1000);
-    return { step: mark.step, startedAt: mark.at, seconds };
+        : Math.max(0, Math.round(next.getTime() - start.at.getTime()) / 1000);
+    return { step: start.step, startedAt: start.at, seconds };
   });
 }
 

@@ -15,13 +15,17 @@ export interface FeedEvent {
 
 /** A reader of what all operations tell, from about now on. */
 export interface Feed {
-  /** What these operations have told since the last look, without log lines; `any` looks at all that may have told something. */
+  /**
+   * What these operations have told since the last look, without log lines; `any` looks at all that may have
+   * told something.
+   */
   next(operationIds: readonly string[] | 'any'): Promise<FeedEvent[]>;
 }
 
 /**
- * Transactions commit in another order than they take ids, so an id alone is no place in the feed: an event may appear below it. Each
- * operation's own numbers have no such gaps. This many ids are looked back over to find operations that were missed.
+ * Transactions commit in another order than they take ids, so an id alone is no place in the feed: an event
+ * may appear below it. Each operation's own numbers have no such gaps. This many ids are looked back over to
+ * find operations that were missed.
  */
 const LOOK_BACK_IDS = 1_000;
 
@@ -56,7 +60,10 @@ export async function openFeed(database: Database): Promise<Feed> {
   };
 }
 
-/** How far each operation had come among the ids that are looked back over: that was told before, and is no news. */
+/**
+ * How far each operation had come among the ids that are looked back over: that was told before, and is no
+ * news.
+ */
 async function toldAbove(database: Database, id: number): Promise<Map<string, number>> {
   const rows = await database
     .selectFrom('operation_events')

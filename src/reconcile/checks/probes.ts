@@ -1,6 +1,6 @@
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import type { OperationKind } from '../../operations/states.ts';
+import { findOperation } from '../../operations/registry.ts';
 import { findPlugins, type PluginLocations } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
 import { AccountHiddenError, readStripeAccount } from '../../stripe/account.ts';
@@ -11,8 +11,6 @@ import { assertOurProject, OtherProjectError } from '../project.ts';
 import { MisconfiguredError, type Probe } from './probe.ts';
 
 const everything = () => true;
-/** What goes without a word from the agent's machine. */
-const WITHOUT_A_WAY: readonly OperationKind[] = ['stop', 'rollback', 'destroy'];
 
 export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient }): Probe {
   return {
@@ -73,7 +71,7 @@ const INSTALL_CURE =
 export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe {
   return {
     name: 'tailnet',
-    blocks: (kind) => !WITHOUT_A_WAY.includes(kind),
+    blocks: (kind) => findOperation(kind)?.needsRoute ?? true,
     cure: JOIN_CURE,
     // One of our own joins in the background.
     settles: node !== undefined,

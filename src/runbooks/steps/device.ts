@@ -4,7 +4,7 @@ import { AGENT_TAG, chooseAddress } from '../../../stacks/tailnet.ts';
 import type { AgentOutputs } from '../../agents/outputs.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../tailscale/tailscale.ts';
 
 export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.includes(AGENT_TAG) === true;
@@ -49,7 +49,7 @@ export class DeviceMissingError extends PermanentError {
 }
 
 /** @throws DeviceMissingError where the device was deleted, or has lost its tag. */
-export async function presentDevice(tailscale: TailscaleClient, run: Run): Promise<PresentDevice> {
+export async function presentDevice(tailscale: TailscaleClient, run: Attempt): Promise<PresentDevice> {
   if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
     throw new DeviceMissingError(
       "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
@@ -72,7 +72,7 @@ export async function presentDevice(tailscale: TailscaleClient, run: Run): Promi
  */
 export async function identify(
   tailscale: TailscaleClient,
-  run: Run,
+  run: Attempt,
   outputs: StackOutputs,
 ): Promise<AgentOutputs> {
   const device = deviceAt(await tailscale.listDevices(), outputs.tailnetIp);
@@ -83,14 +83,18 @@ export async function identify(
 }
 
 /** A recorded device was given its name before and keeps it, whatever hostname its machine claims. */
-async function ensureName(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+async function ensureName(tailscale: TailscaleClient, run: Attempt, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId, tailnet_node_id: recorded } = run.agent;
   const label = device.name.split('.')[0] ?? '';
   const isNamed = label === agentName(agentId) || label === longerName(agentId, device);
   return recorded !== null && isNamed ? device.name : giveNameAndLog(tailscale, run, device);
 }
 
-async function giveNameAndLog(tailscale: TailscaleClient, run: Run, device: TailnetDevice): Promise<string> {
+async function giveNameAndLog(
+  tailscale: TailscaleClient,
+  run: Attempt,
+  device: TailnetDevice,
+): Promise<string> {
   const { agent_id: agentId } = run.agent;
   const { name, isTaken } = await giveName(tailscale, agentId, device);
   if (isTaken)

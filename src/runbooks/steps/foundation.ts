@@ -1,6 +1,6 @@
 import { type FoundationInputs, firewallName, foundationName } from '../../../stacks/inputs.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { poll } from '../../processes/poll.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import type { FoundationStore, Holder } from './foundation-store.ts';
@@ -19,7 +19,7 @@ const INTERVAL_MS = 200;
  * project's foundation; the others wait, and take over if it is lost.
  * @returns the firewall's id at Hetzner.
  */
-export async function ensureFoundation(deps: FoundationDeps, run: Run, project: string): Promise<number> {
+export async function ensureFoundation(deps: FoundationDeps, run: Attempt, project: string): Promise<number> {
   const inputs = { project };
   const ask = async () => {
     const known = await deps.foundations.find(inputs);
@@ -35,7 +35,7 @@ export async function ensureFoundation(deps: FoundationDeps, run: Run, project: 
 /** After a failed attempt, checks that the firewall has not been deleted. */
 async function stillThere(
   { hetzner }: FoundationDeps,
-  run: Run,
+  run: Attempt,
   project: string,
   firewallId: number,
 ): Promise<boolean> {
@@ -45,7 +45,7 @@ async function stillThere(
 
 async function makeFoundation(
   { foundations, executor, hetzner }: FoundationDeps,
-  run: Run,
+  run: Attempt,
   inputs: FoundationInputs,
 ): Promise<number> {
   run.log(`The project ${inputs.project} has no firewall yet: making its foundation`);
@@ -67,6 +67,6 @@ async function makeFoundation(
   return firewallId;
 }
 
-function toHolder({ operation }: Run): Holder {
+function toHolder({ operation }: Attempt): Holder {
   return { operationId: operation.operation_id, attempt: operation.attempt };
 }

@@ -1,6 +1,6 @@
 import { RetryableError } from '../../errors.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import type { HealthCheck } from '../../tailnet/agent-health.ts';
 
 export interface HealthDeps {
@@ -15,7 +15,7 @@ const SERVER_CHECK_MS = 10_000;
 /** Waits for a healthy answer as long as the server exists. @throws RetryableError */
 export async function untilHealthy(
   deps: HealthDeps,
-  run: Run,
+  run: Attempt,
   { serverId, tailnetIp }: { serverId: string; tailnetIp: string },
 ): Promise<void> {
   const gone = new AbortController();

@@ -1,6 +1,6 @@
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { poll } from '../../processes/poll.ts';
 import { assertHeld } from './recovery.ts';
 import type { AttributesClient } from './server-attributes.ts';
@@ -16,7 +16,7 @@ const POWER_CUT_SECONDS = 30;
 const PAUSES = { intervalMs: 250, longestIntervalMs: 2_000 };
 
 /** Shuts a server down, and cuts its power where it has not shut down in time. */
-export async function switchOff(deps: PowerDeps, run: Run, { id, name, status }: Server): Promise<void> {
+export async function switchOff(deps: PowerDeps, run: Attempt, { id, name, status }: Server): Promise<void> {
   if (status === 'off') return run.log(`${name} is switched off already`);
   const seconds = deps.shutdownSeconds ?? SHUTDOWN_SECONDS;
   assertHeld(run);
@@ -29,7 +29,7 @@ export async function switchOff(deps: PowerDeps, run: Run, { id, name, status }:
 /** Cuts a server's power. */
 export async function cutPower(
   deps: PowerDeps,
-  run: Run,
+  run: Attempt,
   { id, name }: Pick<Server, 'id' | 'name'>,
 ): Promise<void> {
   assertHeld(run);
@@ -39,7 +39,7 @@ export async function cutPower(
 }
 
 /** Switches a server on, unless it is running or booting. */
-export async function switchOn(deps: PowerDeps, run: Run, { id, name }: Server): Promise<void> {
+export async function switchOn(deps: PowerDeps, run: Attempt, { id, name }: Server): Promise<void> {
   const server = await deps.hetzner.getServer(id);
   if (server?.status === 'running' || server?.status === 'starting')
     return run.log(`${name} is switched on already`);
@@ -50,7 +50,7 @@ export async function switchOn(deps: PowerDeps, run: Run, { id, name }: Server):
 
 async function isOffWithin(
   { hetzner }: PowerDeps,
-  run: Run,
+  run: Attempt,
   { serverId, seconds }: { serverId: string; seconds: number },
 ): Promise<boolean> {
   const isOff = async () => {

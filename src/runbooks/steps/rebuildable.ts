@@ -1,6 +1,6 @@
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { poll } from '../../processes/poll.ts';
 
 const WAIT_SECONDS = 60;
@@ -15,7 +15,7 @@ const AT_REST = new Set(['running', 'off']);
  */
 export async function untilRebuildable(
   { hetzner }: { hetzner: Pick<HetznerClient, 'getServer'> },
-  run: Run,
+  run: Attempt,
   server: Server,
 ): Promise<void> {
   let known: Server | undefined = server;

@@ -2,7 +2,7 @@ import { agentName } from '../../../stacks/inputs.ts';
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
 import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
@@ -15,7 +15,7 @@ import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
-  run: Run,
+  run: Attempt,
   stackName: string,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -35,7 +35,7 @@ export async function withLockRecovery<T>(
  */
 export async function clearPending(
   executor: StackEngine,
-  run: Run,
+  run: Attempt,
   stackName = run.agent.stack_name,
 ): Promise<boolean> {
   try {
@@ -51,7 +51,7 @@ export async function clearPending(
  * Updates an agent's state from the clouds, e.g. after its server was switched off.
  * @throws StackNotFoundError
  */
-export async function bringUpToDate(executor: StackEngine, run: Run): Promise<void> {
+export async function bringUpToDate(executor: StackEngine, run: Attempt): Promise<void> {
   const { stack_name: stackName } = run.agent;
   await withLockRecovery(executor, run, stackName, () => executor.refresh(run, stackName));
 }
@@ -66,7 +66,7 @@ export interface Clouds {
  * must not delete or switch off what a later attempt has made.
  * @throws LostError
  */
-export function assertHeld(run: Run): void {
+export function assertHeld(run: Attempt): void {
   run.signal.throwIfAborted();
   if (Date.now() > run.lease.until) throw new LostError('The lease ran out');
 }
@@ -77,13 +77,13 @@ export interface TailnetDeps {
 }
 
 /** Removes the agent's tailnet keys and devices: no stack has devices, and no state a half-made key. */
-export async function removeFromTailnet(deps: TailnetDeps, run: Run): Promise<void> {
+export async function removeFromTailnet(deps: TailnetDeps, run: Attempt): Promise<void> {
   await removeDevices(deps, run);
   await removeKeys(deps.tailscale, run);
 }
 
 /** Removes the agent's devices from the tailnet; a machine that still runs cannot rejoin. */
-export async function removeDevices(deps: TailnetDeps, run: Run): Promise<void> {
+export async function removeDevices(deps: TailnetDeps, run: Attempt): Promise<void> {
   for (const device of await listOwnDevices(deps, run.agent)) {
     assertHeld(run);
     await deps.tailscale.deleteDevice(device.nodeId);
@@ -101,7 +101,7 @@ const MOST_GENERATIONS = 1_000;
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
-  agent: Run['agent'],
+  agent: Attempt['agent'],
 ): Promise<TailnetDevice[]> {
   const { joinName, keyGeneration: last = 0 } = agent.inputs ?? {};
   const names = new Set(joinName === undefined ? [] : [joinName]);
@@ -115,7 +115,7 @@ export async function listOwnDevices(
 /** Revokes the agent's tailnet keys, except that of the generation to keep. */
 export async function removeKeys(
   tailscale: TailscaleClient,
-  run: Run,
+  run: Attempt,
   { keep }: { keep?: number } = {},
 ): Promise<void> {
   const name = agentName(run.agent.agent_id);
@@ -131,7 +131,7 @@ export async function removeKeys(
  * Removes the agent's resources at Hetzner that no stack knows. What only has its labels is left alone and
  * logged.
  */
-export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): Promise<void> {
+export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
     assertHeld(run);
@@ -151,7 +151,7 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Run): P
  * The agent's own servers and keys, with or without labels; and as `strange` those that have its name or its
  * labels and are not its own.
  */
-export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Run, 'agent'>) {
+export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
   const name = agentName(agent.agent_id);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),

@@ -1,5 +1,5 @@
 import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
-import type { Run } from '../../operations/attempt.ts';
+import type { Attempt } from '../../operations/attempt.ts';
 import { isLabelled, type Owner, ownLabels, presentServer, type ServerLookup } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
 
@@ -30,7 +30,7 @@ export function missingAttributes(server: Server, agent: Owner): MissingAttribut
  * Finds the agent's server, and restores its labels and its firewall.
  * @throws PermanentError where there is none.
  */
-export async function findServer(deps: { hetzner: AttributesClient }, run: Run): Promise<Server> {
+export async function findServer(deps: { hetzner: AttributesClient }, run: Attempt): Promise<Server> {
   const server = await presentServer(deps.hetzner, run.agent);
   await restoreAttributes(deps, run, server);
   return server;
@@ -42,7 +42,7 @@ export async function findServer(deps: { hetzner: AttributesClient }, run: Run):
  */
 export async function restoreAttributes(
   { hetzner }: { hetzner: AttributesClient },
-  run: Run,
+  run: Attempt,
   server: Server,
 ): Promise<string | undefined> {
   const missing = missingAttributes(server, run.agent);

@@ -6,7 +6,7 @@ import { CancelledError, LostError, PermanentError } from '../../../src/errors.t
 import type { AttemptDeps } from '../../../src/executors/worker/attempt.ts';
 import { settleDeadWorkers } from '../../../src/executors/worker/expired.ts';
 import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
-import type { Run, Runbook } from '../../../src/operations/attempt.ts';
+import type { Attempt, Runbook } from '../../../src/operations/attempt.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { workerTag } from '../../../src/processes/orphans.ts';
@@ -91,7 +91,7 @@ const nextAddress = () => {
 };
 
 /** Works until its signal says otherwise, as a run of the executor does. */
-function endless(begun: (run: Run) => void = () => {}): Runbook {
+function endless(begun: (run: Attempt) => void = () => {}): Runbook {
   return (run) =>
     new Promise((_, reject) => {
       run.signal.addEventListener('abort', () => reject(new Error('the engine says something of its own')));

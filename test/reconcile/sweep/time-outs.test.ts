@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ExecutorName } from '../../../src/config/executor-name.ts';
-import { carryOut } from '../../../src/executors/worker/attempt.ts';
+import { runAttempt } from '../../../src/executors/worker/attempt.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { noFence } from '../../../src/pulumi/fence.ts';
@@ -92,7 +92,12 @@ test('an attempt beyond its limit is ended; its log and its error say so, and it
     });
   };
   const fence = noFence(new Secret(at.url));
-  const ended = carryOut({ ...at, fence, runbooks: { provision } }, row, 'w1', new AbortController().signal);
+  const ended = runAttempt(
+    { ...at, fence, runbooks: { provision } },
+    row,
+    'w1',
+    new AbortController().signal,
+  );
   while (!begun) await pause(5);
   vi.advanceTimersByTime(30 * 60 * 1000 - 1);
   expect(await operation(at, row.operation_id)).toMatchObject({ status: 'active' });

@@ -2,11 +2,11 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { outputColumns } from '../../../src/agents/outputs.ts';
 import { succeed } from '../../../src/operations/settle.ts';
-import { createDestroy } from '../../../src/runbooks/destroy.ts';
-import { createProvision } from '../../../src/runbooks/provision.ts';
-import { createReconfigure } from '../../../src/runbooks/reconfigure.ts';
-import { createRefresh } from '../../../src/runbooks/refresh.ts';
-import { createStart } from '../../../src/runbooks/start.ts';
+import { destroy } from '../../../src/runbooks/destroy.ts';
+import { provision } from '../../../src/runbooks/provision.ts';
+import { reconfigure } from '../../../src/runbooks/reconfigure.ts';
+import { refresh } from '../../../src/runbooks/refresh.ts';
+import { start } from '../../../src/runbooks/start.ts';
 import {
   ask,
   claim,
@@ -34,7 +34,7 @@ const row = (agentId = 'a1') =>
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row: operation, claim: mine } = await claim(at);
-  const effect = await createProvision(world.deps)((await runOf(at, operation, world)).run);
+  const effect = await provision.run(world.deps)((await runOf(at, operation, world)).run);
   await succeed(at.database, mine, effect);
   world.servers.push(server('a1', 42));
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
@@ -46,10 +46,10 @@ async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
   const made = await runOf(at, (await claim(at)).row, world);
   const deps = { ...world.deps, shutdownSeconds: 0 };
   const create = {
-    destroy: createDestroy,
-    start: createStart,
-    refresh: createRefresh,
-    reconfigure: createReconfigure,
+    destroy: destroy.run,
+    start: start.run,
+    refresh: refresh.run,
+    reconfigure: reconfigure.run,
   };
   return { ...made, effect: await create[kind](deps)(made.run) };
 }

@@ -3,12 +3,12 @@ import { jsonText } from '../../../src/database/storable.ts';
 import { PermanentError } from '../../../src/errors.ts';
 import type { Runbook } from '../../../src/operations/attempt.ts';
 import { applyEffect } from '../../../src/operations/effects.ts';
-import { createDestroy } from '../../../src/runbooks/destroy.ts';
-import { createRefresh } from '../../../src/runbooks/refresh.ts';
-import { createRestart } from '../../../src/runbooks/restart.ts';
-import { createStart } from '../../../src/runbooks/start.ts';
+import { destroy } from '../../../src/runbooks/destroy.ts';
+import { refresh } from '../../../src/runbooks/refresh.ts';
+import { restart } from '../../../src/runbooks/restart.ts';
+import { start } from '../../../src/runbooks/start.ts';
 import { findResources } from '../../../src/runbooks/steps/own-server.ts';
-import { createStop } from '../../../src/runbooks/stop.ts';
+import { stop } from '../../../src/runbooks/stop.ts';
 import { type Installation, openInstallation, order } from '../../support/installation.ts';
 import { createWorld, runOf, server, sshKey, type World } from '../../support/runbook.ts';
 
@@ -48,10 +48,10 @@ async function record(serverId: string | null) {
 
 const deps = () => ({ ...world.deps, shutdownSeconds: 0 });
 const runbooks: Record<string, () => Runbook> = {
-  start: () => createStart(deps()),
-  stop: () => createStop(deps()),
-  restart: () => createRestart(deps()),
-  refresh: () => createRefresh(deps()),
+  start: () => start.run(deps()),
+  stop: () => stop.run(deps()),
+  restart: () => restart.run(deps()),
+  refresh: () => refresh.run(deps()),
 };
 const all = () => ({ 'agent-id': 'a1', 'managed-by': 'agents', 'operation-id': operationId });
 
@@ -78,7 +78,7 @@ describe('a server whose labels were replaced', () => {
   test('is destroyed with its agent, and its key by its public part', async () => {
     world.servers[0]!.labels = {};
     world.sshKeys[0] = { id: '8', name: 'agent-a1', labels: {}, publicKey: 'ssh-ed25519 MINE' };
-    await createDestroy(world.deps)(made.run);
+    await destroy.run(world.deps)(made.run);
     expect([world.servers, world.sshKeys]).toEqual([[], []]);
   });
 });
@@ -91,7 +91,7 @@ describe('a server that is not the agent’s own', () => {
     await expect(refused).rejects.toBeInstanceOf(PermanentError);
     await expect(refused).rejects.toThrow(/^Server agent-a1 \(4711\) has the name .* it is left alone/);
     await expect(refused).rejects.not.toThrow('rebuild');
-    await createDestroy(world.deps)(made.run);
+    await destroy.run(world.deps)(made.run);
     expect(world.servers).toHaveLength(1);
     expect(made.lines.join()).toContain('agent-a1 (4711) has the name or the labels of this agent');
   });
@@ -100,7 +100,7 @@ describe('a server that is not the agent’s own', () => {
     const shop = { ...server('a1', 50), name: 'shop', labels: all() };
     const b = { ...server('b', 51), labels: { ...all(), 'operation-id': 'of b' } };
     world.servers.push(shop, b);
-    await createDestroy(world.deps)(made.run);
+    await destroy.run(world.deps)(made.run);
     expect(world.servers).toEqual([shop, b]);
   });
 
@@ -108,7 +108,7 @@ describe('a server that is not the agent’s own', () => {
     world.servers.splice(0, 1, server('b', 4711));
     for (const kind of Object.keys(runbooks))
       await expect(runbooks[kind]!()(made.run)).rejects.toThrow('recorded as agent a1');
-    await createDestroy(world.deps)(made.run);
+    await destroy.run(world.deps)(made.run);
     expect(world.servers).toHaveLength(1);
     expect(world.servers[0]).toMatchObject({ status: 'running', labels: { 'agent-id': 'b' } });
   });
@@ -159,6 +159,8 @@ describe('a firewall that was taken off by hand', () => {
     const effect = await runbooks.refresh!()(made.run);
     const error = 'The firewall 77 is no longer at Hetzner: agent-a1 is without it';
     expect(effect).toEqual({ kind: 'unhealthy', error });
-    await at.database.transaction().execute((trx) => applyEffect(trx, 'a1', effect));
+    await at.database
+      .transaction()
+      .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
   });
 });

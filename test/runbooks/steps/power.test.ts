@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PermanentError, RetryableError } from '../../../src/errors.ts';
 import type { Runbook } from '../../../src/operations/attempt.ts';
-import { createRestart } from '../../../src/runbooks/restart.ts';
-import { createStart } from '../../../src/runbooks/start.ts';
-import { createStop } from '../../../src/runbooks/stop.ts';
+import { restart } from '../../../src/runbooks/restart.ts';
+import { start } from '../../../src/runbooks/start.ts';
+import { stop } from '../../../src/runbooks/stop.ts';
 import { type Installation, openInstallation, order } from '../../support/installation.ts';
 import { createWorld, runOf, server, type World } from '../../support/runbook.ts';
 
@@ -45,7 +45,7 @@ const off = () => {
 
 describe('stop', () => {
   test('asks the system to shut down, and brings Pulumi’s state up to date', async () => {
-    const { effect } = await follow(createStop(deps()));
+    const { effect } = await follow(stop.run(deps()));
     expect(world.calls).toEqual([
       'step stopping_server',
       'shut down 4711',
@@ -57,7 +57,7 @@ describe('stop', () => {
 
   test('cuts the power of a system that does not obey', async () => {
     world.deaf.add('4711');
-    const { lines } = await follow(createStop(deps()));
+    const { lines } = await follow(stop.run(deps()));
     expect(world.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
     expect(lines.join()).toContain('has not shut down within 0 s: cutting its power');
     expect(world.servers[0]!.status).toBe('off');
@@ -65,14 +65,14 @@ describe('stop', () => {
 
   test('of a server that is off already asks for nothing', async () => {
     off();
-    await follow(createStop(deps()));
+    await follow(stop.run(deps()));
     expect(world.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
   });
 
   test('does nothing to a server once the lease is over: another attempt may have begun', async () => {
     const { run } = await runOf(at, await order(at, 'a1'), world);
     run.lease.renew(Date.now() - 1);
-    await expect(createStop(deps())(run)).rejects.toThrow('The lease ran out');
+    await expect(stop.run(deps())(run)).rejects.toThrow('The lease ran out');
     expect(world.calls).toEqual(['step stopping_server']);
   });
 });
@@ -80,7 +80,7 @@ describe('stop', () => {
 describe('start', () => {
   test('switches on, waits for an answer where it was before, and brings Pulumi’s state up to date', async () => {
     off();
-    const { effect } = await follow(createStart(deps()));
+    const { effect } = await follow(start.run(deps()));
     expect(world.calls).toEqual([
       'step starting_server',
       'power on 4711',
@@ -93,7 +93,7 @@ describe('start', () => {
   });
 
   test('after a kill finds the server on and waits for its answer', async () => {
-    await follow(createStart(deps()));
+    await follow(start.run(deps()));
     expect(world.calls).not.toContain('power on 4711');
     expect(world.calls).toContain('healthy 100.64.0.1');
   });
@@ -101,22 +101,22 @@ describe('start', () => {
   test('without a healthy answer has failed', async () => {
     off();
     world.answers.healthy = [new RetryableError('No healthy answer')];
-    await expect(follow(createStart(deps()))).rejects.toThrow('No healthy answer');
+    await expect(follow(start.run(deps()))).rejects.toThrow('No healthy answer');
   });
 
   test('is given up at once where only a rebuild can help', async () => {
     world.devices.length = 0;
-    await expect(follow(createStart(deps()))).rejects.toThrow(PermanentError);
+    await expect(follow(start.run(deps()))).rejects.toThrow(PermanentError);
     await at.empty();
     world.servers.length = 0;
-    await expect(follow(createStart(deps()))).rejects.toThrow('The server is no longer at Hetzner');
+    await expect(follow(start.run(deps()))).rejects.toThrow('The server is no longer at Hetzner');
     expect(world.calls).not.toContain('power on 4711');
   });
 });
 
 describe('restart', () => {
   test('is off, on again, and a healthy answer', async () => {
-    const { effect } = await follow(createRestart(deps()));
+    const { effect } = await follow(restart.run(deps()));
     expect(world.calls).toEqual([
       'step stopping_server',
       'shut down 4711',
@@ -130,7 +130,7 @@ describe('restart', () => {
 
   test('after a kill between off and on goes on', async () => {
     off();
-    await follow(createRestart(deps()));
+    await follow(restart.run(deps()));
     expect(world.calls).toContain('power on 4711');
     expect(world.calls).not.toContain('shut down 4711');
   });

@@ -6,14 +6,16 @@ import { describeFailure } from '../executors/github-actions/result.ts';
 import { createIdentitySource } from '../github/identity-token.ts';
 import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log } from '../log.ts';
-import { type Runbooks, runbookFor } from '../operations/attempt.ts';
-import type { AgentEffect } from '../operations/effects.ts';
-import { LIMIT_SECONDS, RUNNER_SILENT_SECONDS } from '../operations/states.ts';
+import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
+import { limitSeconds } from '../operations/registry.ts';
+import type { RecordInputs } from '../operations/runbook-parts.ts';
+import { runbookFor } from '../operations/runbooks.ts';
+import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
+import '../runbooks/all.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
-import type { RecordInputs } from '../runbooks/provision.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
@@ -43,10 +45,10 @@ const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
 /**
- * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end is the workflow's.
- * `ending` aborts when the run is ended from outside.
+ * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end
+ * is the workflow's. `ending` aborts when the run is ended from outside.
  */
-export async function carryOut({
+export async function runJob({
   config,
   openEngine,
   ending,
@@ -71,13 +73,21 @@ export async function carryOut({
     say,
     onError: (error) => error instanceof LostError && controller.abort(error),
   });
-  const stopWatching = watch(controller, lease, ending);
+  const stopGuarding = abortOnLoss(controller, lease, ending);
   try {
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-    const effect = await follow({ config, openEngine, claimed, controller, lease, reporter, processTags });
+    const effect = await followRunbook({
+      config,
+      openEngine,
+      claimed,
+      controller,
+      lease,
+      reporter,
+      processTags,
+    });
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
@@ -90,7 +100,7 @@ export async function carryOut({
     ]);
     return { status: 'failed', error: failure.message, failedStep: failure.step };
   } finally {
-    stopWatching();
+    stopGuarding();
     await reporter.close(LAST_WORD_MS);
   }
 }
@@ -105,7 +115,7 @@ interface Following {
   processTags: Record<string, string>;
 }
 
-async function follow({
+async function followRunbook({
   config,
   openEngine,
   claimed,
@@ -116,12 +126,12 @@ async function follow({
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl } = claimed;
   const { state, pool } = openStateStore(backendUrl);
-  const limitSeconds = LIMIT_SECONDS[operation.kind];
-  const reason = `The ${operation.kind} took longer than ${limitSeconds / 60} minutes and was ended`;
-  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), limitSeconds * 1000);
+  const seconds = limitSeconds(operation.kind);
+  const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
+  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
   const engine = await openEngine({
     config,
-    connections: await surroundings(config),
+    connections: await locateMachines(config),
     state,
     foundations: createRemoteFoundations(reporter),
     recordInputs: async (_run, { inputs, secrets }) =>
@@ -148,8 +158,11 @@ async function follow({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/** The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's own. */
-async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
+/**
+ * The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's
+ * own.
+ */
+async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
   if ((await requestAs(network, request)).machines === 'real') return connections;
@@ -161,7 +174,7 @@ async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<
 }
 
 /** Aborts the work when the lease runs out or the run is ended from outside. */
-function watch(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
+function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
   const deadline = setInterval(
     () => Date.now() > lease.until && controller.abort(new LostError('The service has not been heard of')),
     500,

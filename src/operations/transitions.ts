@@ -1,0 +1,244 @@
+import { sql, type UpdateObject } from 'kysely';
+import type { ExecutorName } from '../config/executor-name.ts';
+import type { Transaction } from '../database/connect.ts';
+import type { Tables } from '../database/tables.ts';
+import { ConflictError } from '../errors.ts';
+import { chosenExecutor } from './chosen-executor.ts';
+import type { OperationRow } from './rows.ts';
+import type { OperationStatus } from './states.ts';
+
+interface Transition<By extends string = string, Column extends keyof OperationRow = keyof OperationRow> {
+  from: readonly OperationStatus[];
+  to: OperationStatus;
+  by: By;
+  /** What it sets beside the status. */
+  columns: readonly Column[];
+}
+
+function edge<By extends string, Column extends keyof OperationRow>(
+  from: readonly OperationStatus[],
+  to: OperationStatus,
+  by: By,
+  columns: readonly Column[],
+): Transition<By, Column> {
+  return { from, to, by, columns };
+}
+
+const CLAIM = [
+  'attempt',
+  'worker_id',
+  'lease_until',
+  'claimed_at',
+  'last_heartbeat_at',
+  'started_at',
+] as const;
+const FAILURE = ['error', 'failed_step', 'failure_code'] as const;
+const COUNTS = ['retry_count', 'lost_count'] as const;
+const RELEASE = ['worker_id', 'lease_until', 'dispatched_at'] as const;
+const FINISH = [...RELEASE, 'finished_at'] as const;
+const REQUEUE = [...RELEASE, 'executor', 'run_after'] as const;
+const RETRY = ['executor', ...COUNTS, 'cancel_requested', 'finished_at', 'run_after'] as const;
+const RUN = ['workflow_run_id', 'result', 'report'] as const;
+const DISPATCH = ['attempt', 'dispatched_at', 'run_after', 'polled_at', ...RUN] as const;
+const REFUSALS = ['error_before_dispatch', 'dispatch_failures'] as const;
+
+/**
+ * Every legal change of an operation's status, and of its attempt while it is queued; docs/states.md shows
+ * the same picture. A queued operation whose attempt was dispatched to GitHub can fail before any runner
+ * begins it.
+ */
+export const TRANSITIONS = [
+  edge(['queued'], 'active', 'a worker claims it', CLAIM),
+  edge(['queued'], 'queued', 'its next attempt is dispatched', DISPATCH),
+  edge(['queued'], 'queued', 'its dispatch is refused', ['dispatched_at', 'error', 'run_after', ...REFUSALS]),
+  edge(['queued'], 'active', 'a runner begins it', [...CLAIM, ...RUN, 'error', ...REFUSALS]),
+  edge(['queued'], 'queued', 'another executor is chosen', ['executor', 'dispatched_at', 'run_after']),
+  edge(['queued'], 'queued', 'a person hastens it', ['run_after']),
+  edge(['queued'], 'cancelled', 'a person cancels it', ['cancel_requested', 'dispatched_at', 'finished_at']),
+  edge(['active'], 'succeeded', 'its work is done', [...FAILURE, ...FINISH]),
+  edge(['active', 'queued'], 'queued', 'a try fails or is lost', [...FAILURE, ...COUNTS, ...REQUEUE]),
+  edge(['active'], 'queued', 'its worker hands it back', REQUEUE),
+  edge(['active', 'queued'], 'failed', 'its last try fails', [...FAILURE, ...COUNTS, ...FINISH]),
+  edge(['active'], 'cancelled', 'its try ends after a cancellation', [...FAILURE, ...FINISH]),
+  edge(['failed', 'cancelled'], 'queued', 'a person retries it', RETRY),
+] as const;
+
+type Name = (typeof TRANSITIONS)[number]['by'];
+type ColumnOf<N extends Name> = Extract<(typeof TRANSITIONS)[number], { by: N }>['columns'][number];
+type Columns<N extends Name> = Required<Pick<UpdateObject<Tables, 'operations', 'operations'>, ColumnOf<N>>>;
+
+/** Which attempt of which operation the caller has locked. */
+type Locked = Pick<OperationRow, 'operation_id' | 'attempt'>;
+
+function transition(by: Name): Transition {
+  return TRANSITIONS.find((one) => one.by === by)!;
+}
+
+/**
+ * Takes a transition of the table with exactly its columns. @throws ConflictError where the row is elsewhere
+ */
+async function move<N extends Name>(
+  trx: Transaction,
+  by: N,
+  { operation_id: operationId, attempt }: Locked,
+  columns: Columns<N>,
+): Promise<OperationRow> {
+  const { from, to } = transition(by);
+  const moved = await trx
+    .updateTable('operations')
+    .set({ ...(columns as object), status: to, updated_at: sql`now()` })
+    .where('operation_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where('status', 'in', from)
+    .returningAll()
+    .executeTakeFirst();
+  if (moved === undefined)
+    throw new ConflictError(`Attempt ${attempt} of operation ${operationId} cannot become ${to}: ${by}`);
+  return moved;
+}
+
+const secondsFromNow = (seconds: number) => sql<Date>`now() + make_interval(secs => ${seconds})`;
+
+const begun = (leaseSeconds: number) => ({
+  lease_until: secondsFromNow(leaseSeconds),
+  claimed_at: sql<Date>`now()`,
+  last_heartbeat_at: sql<Date>`now()`,
+  started_at: sql<Date>`coalesce(started_at, now())`,
+});
+
+export function beginOnWorker(
+  trx: Transaction,
+  row: OperationRow,
+  { workerId, leaseSeconds }: { workerId: string; leaseSeconds: number },
+): Promise<OperationRow> {
+  const attempt = row.attempt + 1;
+  return move(trx, 'a worker claims it', row, { attempt, worker_id: workerId, ...begun(leaseSeconds) });
+}
+
+/** `attempt`: the dispatched one, or the next where nothing was dispatched. */
+export function beginOnRunner(
+  trx: Transaction,
+  row: OperationRow,
+  begin: { attempt: number; workflowRunId: string | null; leaseSeconds: number },
+): Promise<OperationRow> {
+  const { attempt, workflowRunId, leaseSeconds } = begin;
+  return move(trx, 'a runner begins it', row, {
+    attempt,
+    worker_id: `github:${workflowRunId ?? attempt}`,
+    workflow_run_id: workflowRunId,
+    ...begun(leaseSeconds),
+    // Recovery needs to know why an earlier try failed, not why dispatches did.
+    error: row.dispatch_failures > 0 ? row.error_before_dispatch : row.error,
+    error_before_dispatch: null,
+    dispatch_failures: 0,
+    result: null,
+    report: null,
+  });
+}
+
+/**
+ * Opens the next attempt to callbacks; it comes again unless the dispatch is confirmed within so many
+ * seconds.
+ */
+export function openDispatch(trx: Transaction, row: OperationRow, seconds: number): Promise<OperationRow> {
+  return move(trx, 'its next attempt is dispatched', row, {
+    attempt: row.attempt + 1,
+    dispatched_at: sql<Date>`now()`,
+    run_after: secondsFromNow(seconds),
+    polled_at: null,
+    workflow_run_id: null,
+    result: null,
+    report: null,
+  });
+}
+
+export function refuseDispatch(
+  trx: Transaction,
+  row: OperationRow,
+  { reason, seconds }: { reason: string; seconds: number },
+): Promise<OperationRow> {
+  return move(trx, 'its dispatch is refused', row, {
+    dispatched_at: null,
+    error_before_dispatch: row.dispatch_failures === 0 ? row.error : row.error_before_dispatch,
+    error: reason,
+    dispatch_failures: row.dispatch_failures + 1,
+    run_after: secondsFromNow(seconds),
+  });
+}
+
+/**
+ * Hands everything that is queued to another executor; a dispatched attempt that has not begun is given up.
+ */
+export async function changeExecutor(trx: Transaction, executor: ExecutorName): Promise<void> {
+  const columns: Columns<'another executor is chosen'> = {
+    executor,
+    dispatched_at: null,
+    run_after: sql<Date>`case when dispatched_at is null then run_after else now() end`,
+  };
+  await trx
+    .updateTable('operations')
+    .set({ ...columns, updated_at: sql`now()` })
+    .where('status', 'in', transition('another executor is chosen').from)
+    .where('executor', '<>', executor)
+    .execute();
+}
+
+export function hasten(trx: Transaction, row: Locked): Promise<OperationRow> {
+  return move(trx, 'a person hastens it', row, { run_after: sql<Date>`now()` });
+}
+
+export function cancelBeforeBegin(trx: Transaction, row: Locked): Promise<OperationRow> {
+  return move(trx, 'a person cancels it', row, {
+    dispatched_at: null,
+    cancel_requested: true,
+    finished_at: sql<Date>`clock_timestamp()`,
+  });
+}
+
+const RELEASED = { worker_id: null, lease_until: null, dispatched_at: null };
+const finished = () => ({ ...RELEASED, finished_at: sql<Date>`clock_timestamp()` });
+const requeued = (seconds: number) => ({
+  ...RELEASED,
+  executor: chosenExecutor,
+  run_after: secondsFromNow(seconds),
+});
+
+/** Why a try did not succeed, and how many have failed and were lost with it. */
+export type Failure = Pick<OperationRow, (typeof FAILURE)[number] | (typeof COUNTS)[number]>;
+
+export function markSucceeded(trx: Transaction, row: Locked): Promise<OperationRow> {
+  const nothing = { error: null, failed_step: null, failure_code: null };
+  return move(trx, 'its work is done', row, { ...nothing, ...finished() });
+}
+
+export function queueNextTry(
+  trx: Transaction,
+  row: Locked,
+  { failure, delaySeconds }: { failure: Failure; delaySeconds: number },
+): Promise<OperationRow> {
+  return move(trx, 'a try fails or is lost', row, { ...failure, ...requeued(delaySeconds) });
+}
+
+export function returnToQueue(trx: Transaction, row: Locked): Promise<OperationRow> {
+  return move(trx, 'its worker hands it back', row, requeued(0));
+}
+
+export function markFailed(trx: Transaction, row: Locked, failure: Failure): Promise<OperationRow> {
+  return move(trx, 'its last try fails', row, { ...failure, ...finished() });
+}
+
+export function markCancelled(trx: Transaction, row: Locked, step: string): Promise<OperationRow> {
+  const why = { error: 'Cancelled', failed_step: step, failure_code: null };
+  return move(trx, 'its try ends after a cancellation', row, { ...why, ...finished() });
+}
+
+export function queueAgain(trx: Transaction, row: Locked): Promise<OperationRow> {
+  return move(trx, 'a person retries it', row, {
+    executor: chosenExecutor,
+    retry_count: 0,
+    lost_count: 0,
+    cancel_requested: false,
+    finished_at: null,
+    run_after: sql<Date>`now()`,
+  });
+}

@@ -1,0 +1,57 @@
+import { RetryableError } from '../../errors.ts';
+import type { Attempt } from '../../operations/attempt.ts';
+import type { RunbookParts } from '../../operations/runbook-parts.ts';
+import { poll } from '../../processes/poll.ts';
+import {
+  findOwned,
+  listOwnDevices,
+  removeFromHetzner,
+  removeFromTailnet,
+  withLockRecovery,
+} from './recovery.ts';
+
+/** Removes everything of an agent: server, keys, device, stack, history and locks. @throws RetryableError */
+export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<void> {
+  attempt.step('deleting_resources');
+  const { stack_name: stackName } = attempt.agent;
+  await withLockRecovery(parts.executor, attempt, stackName, () =>
+    parts.executor.destroy(attempt, stackName),
+  );
+  attempt.step('removing_device');
+  await removeFromHetzner(parts.hetzner, attempt);
+  await removeFromTailnet(parts, attempt);
+  attempt.step('removing_state');
+  await parts.state.forget(stackName);
+  attempt.step('verifying');
+  await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
+}
+
+const GONE_WITHIN_SECONDS = 60;
+const LOOK_MS = 1_000;
+
+/**
+ * The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. Hetzner
+ * deletes in its own time, so it is given some.
+ */
+async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number): Promise<void> {
+  let left: string[] = [];
+  const isGone = async () => {
+    left = await findLeft(clouds, attempt);
+    return left.length === 0 || undefined;
+  };
+  const polling = { intervalMs: LOOK_MS, timeoutMs: seconds * 1000, signal: attempt.signal };
+  if ((await poll(isGone, polling)) === undefined)
+    throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+}
+
+async function findLeft(parts: RunbookParts, attempt: Attempt): Promise<string[]> {
+  const [{ servers, sshKeys }, devices] = await Promise.all([
+    findOwned(parts.hetzner, attempt),
+    listOwnDevices(parts, attempt.agent),
+  ]);
+  return [
+    ...servers.map((server) => `server ${server.name}`),
+    ...sshKeys.map((key) => `SSH key ${key.name}`),
+    ...devices.map((device) => `tailnet device ${device.name}`),
+  ];
+}

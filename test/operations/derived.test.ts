@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { noEffect } from '../../src/operations/effects.ts';
+import { defineOperation, findOperation } from '../../src/operations/registry.ts';
+
+/** Two kinds that no file defines. What lists kinds is loaded after them, as it is after the files of runbooks/. */
+const definition = {
+  limitSeconds: 60,
+  effect: noEffect,
+  succeed: async () => {},
+  reported: () => ({ kind: 'none' as const }),
+  run: () => async () => ({ kind: 'none' as const }),
+};
+defineOperation({ ...definition, kind: 'look', rank: 41, from: ['running'], cli: 'look at it' });
+defineOperation({
+  ...definition,
+  kind: 'paint',
+  rank: 42,
+  from: ['running'],
+  parameters: z.object({ colour: z.enum(['red', 'blue']) }),
+  cli: 'give it a colour',
+  summary: 'Ask for another colour',
+  isOnList: true,
+  confirm: {
+    loses: 'and lose its old colour',
+    explain: (agentId) => `The old colour of ${agentId} is lost.`,
+  },
+});
+
+const { API_TOKEN, startService } = await import('../http/support/service.ts');
+const { finishProvision } = await import('../http/support/progress.ts');
+const { parseCommand, USAGE } = await import('../../src/cli/arguments.ts');
+const { run } = await import('../../src/cli/commands.ts');
+const { createClient } = await import('../../src/cli/client.ts');
+const { Secret } = await import('../../src/secret.ts');
+
+let service: Awaited<ReturnType<typeof startService>>;
+let agentId: string;
+beforeAll(async () => {
+  service = await startService();
+  const response = await service.ask('/api/agents', { json: { userId: 'u', region: 'eu-west' } });
+  const created = (await response.json()) as { agentId: string; operationId: string };
+  agentId = created.agentId;
+  await finishProvision(service.database, created);
+});
+afterAll(() => service.stop());
+
+interface Document {
+  paths: Record<string, { post: { summary: string; requestBody: { required: boolean } } }>;
+  components: { schemas: { Operation: { properties: { kind: { enum: string[] } } } } };
+}
+
+test('the files of runbooks/ are loaded beside them', () => {
+  expect(findOperation('provision')).toBeDefined();
+});
+
+test('the API’s document has a route for each, with its body, and their kinds', async () => {
+  const document = (await (await service.ask('/openapi.json')).json()) as Document;
+  const look = document.paths['/api/agents/{agentId}/look']!.post;
+  const paint = document.paths['/api/agents/{agentId}/paint']!.post;
+  expect(look).toMatchObject({ summary: 'Ask for a look', requestBody: { required: false } });
+  expect(paint).toMatchObject({ summary: 'Ask for another colour', requestBody: { required: true } });
+  const kinds = document.components.schemas.Operation.properties.kind.enum;
+  expect(kinds.slice(kinds.indexOf('look'))).toEqual(expect.arrayContaining(['look', 'paint', 'resize']));
+  expect(Object.keys(document.components.schemas)).toContain('Paint');
+});
+
+test('the API refuses what the parameters’ schema refuses', async () => {
+  const paint = (json: unknown) => service.ask(`/api/agents/${agentId}/paint`, { json });
+  expect((await paint({ colour: 'green' })).status).toBe(400);
+  expect((await paint({ colour: 'red', size: 1 })).status).toBe(400);
+  expect((await paint({})).status).toBe(400);
+  expect((await service.ask(`/api/agents/${agentId}/provision`, { json: {} })).status).toBe(404);
+});
+
+test('the dashboard has their buttons, and a page for what needs an answer', async () => {
+  const page = await (await service.ask(`/agents/${agentId}`)).text();
+  expect(page).toMatch(new RegExp(`<form method="post" action="/agents/${agentId}/look"><button`));
+  expect(page).toMatch(new RegExp(`<a class="button danger" id="paint-${agentId}"`));
+  const list = await (await service.ask('/')).text();
+  expect(list).toContain(`paint-${agentId}`);
+  expect(list).not.toContain(`look-${agentId}`);
+  expect((await service.ask(`/agents/${agentId}/look`)).status).toBe(404);
+  const question = await (await service.ask(`/agents/${agentId}/paint`)).text();
+  expect(question).toContain(`The old colour of ${agentId} is lost.`);
+  expect(question).toContain('<select name="colour"><option>red</option><option>blue</option></select>');
+});
+
+test('the help has their lines, and the command line asks for them', async () => {
+  expect(USAGE).toMatch(/^ {2}look AGENT \[--wait\] {15}look at it$/m);
+  expect(USAGE).toMatch(/^ {2}paint AGENT --colour COLOUR \[--yes\] \[--wait\] give it a colour$/m);
+  expect(() => parseCommand(['paint', agentId])).toThrow('paint needs --colour');
+  const printed: string[] = [];
+  const questions: string[] = [];
+  const command = parseCommand(['paint', agentId, '--colour', 'blue']);
+  const succeeded = await run(command as Parameters<typeof run>[0], {
+    client: createClient(async () => ({ url: service.url, apiToken: new Secret(API_TOKEN) })),
+    print: (line) => printed.push(line),
+    confirm: async (question) => {
+      questions.push(question);
+      return true;
+    },
+  });
+  expect(succeeded).toBe(true);
+  expect(questions).toEqual([`Paint agent ${agentId} (running) and lose its old colour?`]);
+  expect(printed.join()).toContain(`paint of agent ${agentId}: queued`);
+  const row = await service.database
+    .selectFrom('operations')
+    .select('parameters')
+    .where('kind', '=', 'paint')
+    .executeTakeFirstOrThrow();
+  expect(row.parameters).toEqual({ colour: 'blue' });
+});
