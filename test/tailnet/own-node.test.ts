@@ -28,7 +28,8 @@ let tailnet: RealTailnet;
 let enter: string[];
 let agentAddress: string;
 let keys = 0;
-let former: string | undefined;
+/** The last device of each state folder, as each keeps it for itself. */
+const formers = new Map<string, string>();
 beforeAll(async () => {
   if (whyNot !== undefined) return;
   tailnet = await openRealTailnet();
@@ -63,12 +64,12 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
     environment: { ...tailnet.world.environment, PLACE_TEST: tailnet.dir },
     makeKey: (hostname) => {
       keys += 1;
-      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: former });
+      return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: formers.get(name) });
     },
     isTemporary,
     isKnown: tailscale.hasDevice,
     tellDevice: (id) => {
-      former = id;
+      formers.set(name, id);
     },
     log: createLog('/dev/null'),
     checkMs: 100,
@@ -153,7 +154,6 @@ test('another device of its name is left alone: it may be another installationâ€
   try {
     await eventually(() => place.isUp());
     const [before] = await controllers();
-    former = undefined;
     const other = await open({ name: 'other' });
     try {
       await eventually(async () => (await other.isUp()) && (await controllers()).length === 2);
