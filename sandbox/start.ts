@@ -54,15 +54,15 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
   const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };
   const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
-  const pool = await openSandboxDatabase(options.databaseUrl, schemas);
+  const database = await openSandboxDatabase(options.databaseUrl, schemas);
   const ending = new AbortController();
   const { signal } = ending;
   let network: MachinesNetwork | undefined;
   try {
-    network = options.machines && (await openMachinesNetwork(pool, options.machines));
+    network = options.machines && (await openMachinesNetwork(database, options.machines));
     const { control, describe } = network ?? {};
     const app = createSandboxApp({
-      pool,
+      database,
       tokens,
       settings,
       webhookUrl,
@@ -71,14 +71,14 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
       users: users ?? [],
     });
     const server = await listen(app, options.port);
-    await resumeDeliveries(pool);
+    await resumeDeliveries(database);
     const handlers = {
-      ...((await network?.startMachines()) ?? createMachineHandlers({ pool, joinTailnet })),
-      ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
+      ...((await network?.startMachines()) ?? createMachineHandlers({ database, joinTailnet })),
+      ...createDeliveryHandlers({ database, tokens, settings, webhookUrl, signal }),
     };
     const { github } = options;
-    const runner = github && (await startRunner({ pool, options: github, settings, signal }));
-    const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
+    const runner = github && (await startRunner({ database, options: github, settings, signal }));
+    const due = startDueLoop(database, handlers, { signal, concurrency: dueConcurrency });
     return {
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       failed: network?.failed ?? new Promise(() => undefined),
@@ -87,12 +87,12 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
         server.close();
         server.closeAllConnections();
         await Promise.all([due, runner?.stopped, network?.stop()]);
-        await pool.end();
+        await database.destroy();
       },
     };
   } catch (error) {
     await network?.stop();
-    await pool.end();
+    await database.destroy();
     throw error;
   }
 }

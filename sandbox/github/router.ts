@@ -1,5 +1,6 @@
 import express, { type Request, type RequestHandler } from 'express';
 import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import type { SandboxSettings } from '../settings.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { answerError, GithubError, refuseUnknownPath } from './errors.ts';
@@ -9,7 +10,7 @@ import { parseDispatch, repository, workflowFile } from './workflow.ts';
 
 export type GithubDependencies = {
   /** The sandbox's database, with `githubSchema` in it. */
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: Pick<SandboxTokens, 'githubToken'>;
   settings: Pick<SandboxSettings, 'githubRunDetails'>;
 };
@@ -18,7 +19,8 @@ export type GithubDependencies = {
  * GitHub's API as far as starting, watching and cancelling workflow runs goes, for one repository; to be mounted where a
  * client's base URL points. Source: https://docs.github.com/rest/actions
  */
-export function createGithubRouter({ pool, tokens, settings }: GithubDependencies): express.Router {
+export function createGithubRouter({ database, tokens, settings }: GithubDependencies): express.Router {
+  const pool = poolBehind(database);
   const api = express.Router();
   api.use(authenticate(tokens.githubToken));
   api.use(express.json({ type: () => true }));

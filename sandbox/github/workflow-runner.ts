@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import { type DueHandler, startDueLoop } from '../due.ts';
 import { endMarked } from '../marked-processes.ts';
 import type { SandboxSettings } from '../settings.ts';
@@ -23,7 +23,7 @@ import {
 } from './runs.ts';
 
 type RunnerDeps = {
-  pool: pg.Pool;
+  database: SandboxDatabase;
   options: GithubOptions;
   settings: Pick<SandboxSettings, 'githubRunSeconds' | 'githubRunsAtOnce'>;
   /** Ends what runs when the sandbox ends. */
@@ -39,32 +39,35 @@ const OUTPUT_GRACE_MS = 2000;
 export function createRunHandlers(deps: RunnerDeps): Record<string, DueHandler> {
   return {
     [runKind]: async ({ runId }: { runId: string }) => {
-      const run = await beginRun(deps.pool, runId);
+      const run = await beginRun(poolBehind(deps.database), runId);
       if (run === undefined) return;
       const conclusion = await carryOut(deps, run).catch((error: Error): Conclusion => {
         console.error(`sandbox github: run ${run.id}: ${error.message}`);
         return 'startup_failure';
       });
-      await completeRun(deps.pool, run.id, conclusion);
+      await completeRun(poolBehind(deps.database), run.id, conclusion);
     },
   };
 }
 
 /** Starts to carry runs out, `githubRunsAtOnce` of them; what an earlier sandbox left in progress is over then. */
 export async function startRunner(deps: RunnerDeps): Promise<{ stopped: Promise<void> }> {
-  await settleInterruptedRuns(deps.pool, deps.options);
+  await settleInterruptedRuns(deps.database, deps.options);
   const { signal, settings } = deps;
   const loop = { signal, concurrency: settings.githubRunsAtOnce };
-  const stopped = startDueLoop(deps.pool, createRunHandlers(deps), loop);
+  const stopped = startDueLoop(deps.database, createRunHandlers(deps), loop);
   return { stopped: stopped.finally(() => removePlainPath(deps.options.dir)) };
 }
 
 /** At a start: ends what runs of an earlier sandbox have left running, and what those runs were. */
-export async function settleInterruptedRuns(pool: pg.Pool, { dir, logDir }: GithubOptions): Promise<void> {
+export async function settleInterruptedRuns(
+  database: SandboxDatabase,
+  { dir, logDir }: GithubOptions,
+): Promise<void> {
   const folders = runsFolder(dir);
   const pids = await endMarked(RUN_MARK, (folder) => folder.startsWith(join(folders, '/')));
   rmSync(folders, { recursive: true, force: true });
-  for (const runId of await cancelInterrupted(pool)) {
+  for (const runId of await cancelInterrupted(poolBehind(database))) {
     const log = openRunLog(logDir, runId, []);
     log.write(
       `The sandbox ended while this run was in progress; ${pids.length} processes were left and are ended`,
@@ -75,7 +78,10 @@ export async function settleInterruptedRuns(pool: pg.Pool, { dir, logDir }: Gith
 
 const runsFolder = (dir: string) => join(dir, 'runs');
 
-async function carryOut({ pool, options, settings, signal }: RunnerDeps, run: RunRow): Promise<Conclusion> {
+async function carryOut(
+  { database, options, settings, signal }: RunnerDeps,
+  run: RunRow,
+): Promise<Conclusion> {
   const folder = join(runsFolder(options.dir), run.id);
   const log = openRunLog(options.logDir, run.id, Object.values(options.secrets));
   const over = new AbortController();
@@ -93,7 +99,7 @@ async function carryOut({ pool, options, settings, signal }: RunnerDeps, run: Ru
     const code = watch(child, log);
     const ending = await untilEnd(code, {
       limitMs: settings.githubRunSeconds * 1000,
-      isCancelled: async () => (await findRun(pool, run.id))?.cancel_requested_at != null,
+      isCancelled: async () => (await findRun(poolBehind(database), run.id))?.cancel_requested_at != null,
       signal,
     });
     if (ending !== 'ended' && !signal.aborted) {

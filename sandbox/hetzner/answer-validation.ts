@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import express from 'express';
 import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import { openAnswerSchemas } from './answer-schemas.ts';
 
 export type Violation = { at: string; method: string; path: string; status: number; problem: string };
@@ -43,7 +44,8 @@ export async function readViolations(pool: pg.Pool): Promise<{ checked: number; 
 }
 
 /** `GET /hetzner/violations`; to be mounted under `/sandbox`. */
-export function createValidationRouter(pool: pg.Pool): express.Router {
+export function createValidationRouter(database: SandboxDatabase): express.Router {
+  const pool = poolBehind(database);
   const router = express.Router();
   router.get('/hetzner/violations', async (_request, response) => {
     response.json(await readViolations(pool));

@@ -1,5 +1,5 @@
 import express from 'express';
-import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
 import { authenticate, limitRequests } from './access.ts';
@@ -15,13 +15,14 @@ import { createSshKeysRouter } from './ssh-keys/routes.ts';
 
 export type HetznerDependencies = {
   /** The sandbox's database, with `hetznerSchema` in it. */
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: Pick<SandboxTokens, 'hcloudToken'>;
   settings: SandboxSettings;
 };
 
 /** Hetzner's Cloud API for one project; to be mounted where a client's endpoint points, `…/v1`. */
-export function createHetznerRouter({ pool, tokens, settings }: HetznerDependencies): express.Router {
+export function createHetznerRouter({ database, tokens, settings }: HetznerDependencies): express.Router {
+  const pool = poolBehind(database);
   const router = express.Router();
   if (settings.validateAnswers) router.use(validateAnswers(pool));
   router.use(limitRequests(settings.requestsPerHour));

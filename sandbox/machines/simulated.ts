@@ -1,6 +1,6 @@
 import express from 'express';
 import type pg from 'pg';
-import { inTransaction } from '../database.ts';
+import { inTransaction, poolBehind, type SandboxDatabase } from '../database.ts';
 import type { DueHandler } from '../due.ts';
 import {
   type BootingServer,
@@ -12,23 +12,24 @@ import { type CloudInit, readCloudInit } from './cloud-init.ts';
 
 /** Lets a machine into the tailnet; the same `machineId` again gives the same device. */
 export type JoinTailnet = (
-  pool: pg.Pool,
+  database: SandboxDatabase,
   machine: { authKey: string; hostname: string; machineId: string },
 ) => Promise<{ tailnetIp: string; name: string } | { refused: string }>;
 
-type Dependencies = { pool: pg.Pool; joinTailnet: JoinTailnet };
+type Dependencies = { database: SandboxDatabase; joinTailnet: JoinTailnet };
 
 /** What is due for machines: `machine-boot` of a server that has started for the first time since its installation. */
 export function createMachineHandlers({
-  pool,
+  database,
   joinTailnet,
 }: Dependencies): Record<'machine-boot', DueHandler> {
+  const pool = poolBehind(database);
   return {
     'machine-boot': async ({ serverId }: { serverId: number }) => {
       const server = await readBootingServer(pool, serverId);
       // One that was switched off or deleted meanwhile does not boot; switching it on schedules the boot again.
       if (server === undefined || !['starting', 'running'].includes(server.status)) return;
-      await recordBoot(pool, server, await bootMachine({ pool, joinTailnet }, server));
+      await recordBoot(pool, server, await bootMachine({ database, joinTailnet }, server));
     },
   };
 }
@@ -36,7 +37,7 @@ export function createMachineHandlers({
 type Boot = { hostname: string; tailnetIp: string | null; refusedReason: string | null };
 
 /** Does what cloud-init would. A kill after it and before `recordBoot` repeats it, with the same device as its end. */
-async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingServer): Promise<Boot> {
+async function bootMachine({ database, joinTailnet }: Dependencies, server: BootingServer): Promise<Boot> {
   const config: CloudInit = readCloudInit(server.userData ?? '');
   const hostname = config.hostname ?? server.name;
   if (config.tailnetKey === undefined) {
@@ -45,7 +46,7 @@ async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingS
     return { hostname, tailnetIp: null, refusedReason };
   }
   const machineId = `server-${server.serverId}-${server.generation}`;
-  const joined = await joinTailnet(pool, {
+  const joined = await joinTailnet(database, {
     authKey: config.tailnetKey,
     hostname: config.joinName ?? hostname,
     machineId,
@@ -78,7 +79,8 @@ async function recordBoot(pool: pg.Pool, server: BootingServer, boot: Boot): Pro
 }
 
 /** `GET /machines/:tailnetIp/health`, as a machine's own health port would answer; to be mounted under `/sandbox`. */
-export function createMachinesRouter(pool: pg.Pool): express.Router {
+export function createMachinesRouter(database: SandboxDatabase): express.Router {
+  const pool = poolBehind(database);
   const router = express.Router();
   router.get('/machines/:tailnetIp/health', async (request, response) => {
     const { tailnetIp } = request.params;

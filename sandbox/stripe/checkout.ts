@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express';
 import helmet from 'helmet';
 import type pg from 'pg';
-import { inTransaction } from '../database.ts';
+import { inTransaction, poolBehind, type SandboxDatabase } from '../database.ts';
 import { completeSession } from './complete-session.ts';
 import { listDeliveries } from './deliveries.ts';
 import { baseUrlOf } from './endpoint.ts';
@@ -21,7 +21,14 @@ const waitPollMs = 50;
  * The pages a buyer sees; to be mounted at `/checkout`. `homeUrl` is where orders placed with the form here lead
  * after the payment.
  */
-export function createCheckoutRouter({ pool, homeUrl }: { pool: pg.Pool; homeUrl: string }): express.Router {
+export function createCheckoutRouter({
+  database,
+  homeUrl,
+}: {
+  database: SandboxDatabase;
+  homeUrl: string;
+}): express.Router {
+  const pool = poolBehind(database);
   const router = express.Router();
   router.use(helmet({ contentSecurityPolicy: false, strictTransportSecurity: false }), refuseOtherSites);
   router.use(express.urlencoded({ extended: false, limit: '16kb' }));

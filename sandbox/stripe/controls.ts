@@ -1,7 +1,7 @@
 import express from 'express';
 import type pg from 'pg';
 import { z } from 'zod';
-import { inTransaction } from '../database.ts';
+import { inTransaction, poolBehind, type SandboxDatabase } from '../database.ts';
 import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
 import { answerError, invalidRequest } from './errors.ts';
@@ -22,7 +22,8 @@ const deliveriesSchema = z.object({
 });
 
 /** What one would do in Stripe's dashboard or with its command line; to be mounted at `/sandbox/stripe`. */
-export function createStripeControlsRouter({ pool }: { pool: pg.Pool }): express.Router {
+export function createStripeControlsRouter({ database }: { database: SandboxDatabase }): express.Router {
+  const pool = poolBehind(database);
   const router = express.Router();
   router.use(refuseOtherSites, express.json({ limit: '16kb' }));
   router.get('/deliveries', async (request, response) => {

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import { inTransaction, poolBehind, type Queryable, type SandboxDatabase } from '../database.ts';
 import { type DueHandler, scheduleDue } from '../due.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
@@ -12,7 +11,7 @@ const longestPauseMs = 60_000;
 const giveUpAfterSeconds = 3 * 24 * 3600;
 
 type DeliveryDeps = {
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: SandboxTokens;
   settings: SandboxSettings;
   /** Where events go from now on, also those of an earlier start. */
@@ -30,11 +29,11 @@ type Outcome = { status: number | null; error: string | null };
 export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHandler> {
   return {
     [deliveryKind]: async ({ eventId, failures, resend }) => {
-      const event = await readEvent(deps.pool, eventId);
+      const event = await readEvent(poolBehind(deps.database), eventId);
       if (event.pending_webhooks === 0 && !resend) return;
       const outcome = await post(deps, event);
       deps.signal.throwIfAborted();
-      await inTransaction(deps.pool, async (client) => {
+      await inTransaction(poolBehind(deps.database), async (client) => {
         await recordTry(client, eventId, deps.webhookUrl, outcome);
         if (outcome.error === null) await markDelivered(client, eventId);
         else if (mayTryAgain(event)) await scheduleNextTry(client, eventId, failures + 1, deps.settings);
@@ -44,7 +43,8 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
 }
 
 /** At a start: what is undelivered goes out at once, however long its pause would have been. */
-export async function resumeDeliveries(pool: pg.Pool): Promise<void> {
+export async function resumeDeliveries(database: SandboxDatabase): Promise<void> {
+  const pool = poolBehind(database);
   const { rows } = await pool.query<{ id: string }>(
     'SELECT id FROM stripe_events WHERE delivered_at IS NULL AND created > $1 ORDER BY number',
     [Math.floor(Date.now() / 1000) - giveUpAfterSeconds],

@@ -1,5 +1,5 @@
 import express, { type RequestHandler } from 'express';
-import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { mountAccount } from './account.ts';
 import { mountCustomers } from './customers.ts';
@@ -20,10 +20,10 @@ import { apiVersion, listOf } from './wire.ts';
  * Source: https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
  */
 export function createStripeRouter({
-  pool,
+  database,
   tokens,
 }: {
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: SandboxTokens;
 }): RequestHandler {
   // An application of its own, since only an application can say that `created[gte]=…` in a query is nested.
@@ -33,7 +33,7 @@ export function createStripeRouter({
   api.set('query parser', 'extended');
   api.use(requireKey(tokens));
   api.use(refuseJson, express.urlencoded({ extended: true, limit: '256kb' }));
-  const endpoints = createEndpoints(api, pool);
+  const endpoints = createEndpoints(api, poolBehind(database));
   mountSessions(endpoints);
   mountCustomers(endpoints);
   mountProducts(endpoints);

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import { inTransaction, poolBehind, type Queryable, type SandboxDatabase } from '../database.ts';
 import { addressesOf } from './addresses.ts';
 import { TailscaleError } from './errors.ts';
 import { controlId, hashOf, publicKey, sandboxUser, tailnetDomain } from './identity.ts';
@@ -34,10 +34,10 @@ export type JoinResult = { tailnetIp: string; name: string } | { refused: string
  * with another key it is a new device, as after a fresh installation.
  */
 export async function joinTailnet(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   { authKey, hostname, machineId }: { authKey: string; hostname: string; machineId: string },
 ): Promise<JoinResult> {
-  return inTransaction(pool, async (client) => {
+  return inTransaction(poolBehind(database), async (client) => {
     // The row's lock makes those who knock with the same key wait for each other.
     const { rows } = await client.query<KeyRow>(
       'SELECT * FROM tailscale_keys WHERE secret_hash = $1 FOR UPDATE',

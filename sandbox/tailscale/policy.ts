@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import { inTransaction, poolBehind, type Queryable, type SandboxDatabase } from '../database.ts';
 import type { ControlServer } from './control-server.ts';
 import { TailscaleError } from './errors.ts';
 import { checkPolicy, failuresOf, parseTests } from './policy-check.ts';
@@ -61,8 +61,11 @@ export async function validatePolicy(
 }
 
 /** Tells a control server that has just been started what holds: a kill may have come between its word and the record. */
-export async function enforceRecordedPolicy(pool: pg.Pool, control: ControlServer): Promise<void> {
-  await control.enforcePolicy((await readPolicy(pool, control)).text);
+export async function enforceRecordedPolicy(
+  database: SandboxDatabase,
+  control: ControlServer,
+): Promise<void> {
+  await control.enforcePolicy((await readPolicy(poolBehind(database), control)).text);
 }
 
 function listIn(text: string): unknown[] | undefined {

@@ -1,6 +1,7 @@
 import express, { type Request, type Response } from 'express';
 import type pg from 'pg';
 import { z } from 'zod';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import type { SandboxTokens } from '../tokens.ts';
 import type { ControlServer, Device, DeviceChange } from './control-server.ts';
 import { type Caller, createOauthRoute, requireCredential } from './credentials.ts';
@@ -18,14 +19,15 @@ import { requirePermittedTags } from './tag-owners.ts';
  * Source: https://tailscale.com/api
  */
 export function createTailscaleRouter({
-  pool,
+  database,
   tokens,
   control,
 }: {
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: SandboxTokens;
   control: ControlServer;
 }): express.Router {
+  const pool = poolBehind(database);
   const api = express.Router();
   api.use(createOauthRoute(pool, tokens));
   api.use(requireCredential(pool, tokens));

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import { poolBehind, type SandboxDatabase } from '../database.ts';
 import { randomText } from '../random-text.ts';
 import type { ControlServer, Device } from './control-server.ts';
 import { type DeviceRow, nameDevice } from './devices.ts';
@@ -14,7 +14,8 @@ const initialPolicy = `${JSON.stringify(
 )}\n`;
 
 /** A tailnet of rows: its devices are those of simulated machines (`joinTailnet`), and there is nothing to enforce. */
-export function createSimulatedControl(pool: pg.Pool): ControlServer {
+export function createSimulatedControl(database: SandboxDatabase): ControlServer {
+  const pool = poolBehind(database);
   return {
     initialPolicy,
     createKey: async ({ id }) => ({ secret: `tskey-auth-${id}-${randomText(32)}`, controlNumber: null }),

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
+import { createSandboxDatabase } from '../../sandbox/database.ts';
 import type { SandboxSettings } from '../../sandbox/settings.ts';
 import { sandboxOptionsSchema, startSandbox } from '../../sandbox/start.ts';
 import { joinTailnet } from '../../sandbox/tailscale/devices.ts';
@@ -177,7 +178,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     /** A machine that has joined with a key of its own. @returns its address. */
     async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
-      const joined = await joinTailnet(pool, {
+      const joined = await joinTailnet(createSandboxDatabase(pool), {
         authKey,
         hostname,
         machineId: randomBytes(4).toString('hex'),

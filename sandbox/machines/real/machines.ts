@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import type pg from 'pg';
 import { z } from 'zod';
+import { poolBehind, type SandboxDatabase } from '../../database.ts';
 import type { DueHandler } from '../../due.ts';
 import type { Network } from '../../network.ts';
 import type { ControlServer } from '../../tailscale/control-server.ts';
@@ -46,14 +46,19 @@ export type MachinesNetwork = {
  * Throws where this host does not permit it.
  */
 export async function openMachinesNetwork(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   options: RealMachinesOptions,
 ): Promise<MachinesNetwork> {
   const { dir, path, tailscale, tailscaled } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   // Installations on one host are told apart by where their machines live.
   const mark = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
-  const world = await openWorld({ dir: join(dir, 'world'), mark, path, readMetadata: createMetadata(pool) });
+  const world = await openWorld({
+    dir: join(dir, 'world'),
+    mark,
+    path,
+    readMetadata: createMetadata(poolBehind(database)),
+  });
   const stops = [world.close];
   const stop = async () => {
     for (const each of stops.splice(0)) await each();
@@ -62,7 +67,7 @@ export async function openMachinesNetwork(
     const headscale = await startControlServer(world, options);
     stops.unshift(headscale.stop);
     const control = await createHeadscaleControl(headscale.client);
-    await enforceRecordedPolicy(pool, control);
+    await enforceRecordedPolicy(database, control);
     const controller = await world.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
     return {
       control,
@@ -75,7 +80,13 @@ export async function openMachinesNetwork(
         tailscaled,
       }),
       startMachines: async () => {
-        const keeper = await startKeeper({ pool, world, mark, dir, base: options.base });
+        const keeper = await startKeeper({
+          pool: poolBehind(database),
+          world,
+          mark,
+          dir,
+          base: options.base,
+        });
         stops.unshift(keeper.stop);
         return { 'machine-boot': async () => keeper.look() };
       },

@@ -5,9 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import express from 'express';
-import type pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, poolBehind, type SandboxDatabase } from '../../../sandbox/database.ts';
 import { createFaults } from '../../../sandbox/faults.ts';
 import { type GithubOptions, githubOptionsSchema } from '../../../sandbox/github/options.ts';
 import { removePlainPath } from '../../../sandbox/github/plain-path.ts';
@@ -101,36 +100,39 @@ export async function startGithub({
   options?: GithubOptions;
 } = {}) {
   const database = await createDatabase();
-  const pool = await openSandboxDatabase(database.url, [githubSchema]);
+  const clouds = await openSandboxDatabase(database.url, [githubSchema]);
   const all = sandboxSettingsSchema.parse(settings);
   const app = express();
-  const faults = createFaults(pool);
+  const faults = createFaults(clouds);
   app.use(faults.router);
-  app.use(faults.middleware('github'), createGithubRouter({ pool, tokens: { githubToken }, settings: all }));
+  app.use(
+    faults.middleware('github'),
+    createGithubRouter({ database: clouds, tokens: { githubToken }, settings: all }),
+  );
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const runner = options && runnerOn(pool, options, all);
+  const runner = options && runnerOn(clouds, options, all);
   await runner?.started;
   onTestFinished(async () => {
     await runner?.stop();
     server.close();
     server.closeAllConnections();
-    await pool.end();
+    await clouds.destroy();
     await database.drop();
   });
   return {
     url,
-    pool,
+    pool: poolBehind(clouds),
     ...callsTo(url),
     stopRunner: async () => runner?.stop(),
     logOf: logsIn(options?.logDir ?? ''),
   };
 }
 
-function runnerOn(pool: pg.Pool, options: GithubOptions, settings: SandboxSettings) {
+function runnerOn(database: SandboxDatabase, options: GithubOptions, settings: SandboxSettings) {
   const ending = new AbortController();
-  const started = startRunner({ pool, options, settings, signal: ending.signal });
+  const started = startRunner({ database, options, settings, signal: ending.signal });
   const stop = async () => {
     ending.abort();
     await (await started).stopped;

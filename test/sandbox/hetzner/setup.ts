@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, poolBehind, type SandboxDatabase } from '../../../sandbox/database.ts';
 import { createFaults } from '../../../sandbox/faults.ts';
 import { createValidationRouter, readViolations } from '../../../sandbox/hetzner/answer-validation.ts';
 import { createHetznerRouter } from '../../../sandbox/hetzner/router.ts';
@@ -25,6 +25,7 @@ export type Answer = { status: number; headers: Headers; body: any };
 export type Cloud = {
   url: string;
   pool: pg.Pool;
+  database: SandboxDatabase;
   settings: SandboxSettings;
   /** Calls the Hetzner API with the project's token, unless `headers` say otherwise. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -62,21 +63,22 @@ export async function restartCloud(cloud: Cloud): Promise<Cloud> {
 
 async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSettings>): Promise<Cloud> {
   const settings = sandboxSettingsSchema.parse({ ...quick, ...overrides });
-  const pool = await openSandboxDatabase(databaseUrl, [hetznerSchema, machinesSchema]);
-  const faults = createFaults(pool);
+  const database = await openSandboxDatabase(databaseUrl, [hetznerSchema, machinesSchema]);
+  const faults = createFaults(database);
   const app = express();
   app.use('/hetzner/v1', faults.middleware('hetzner'));
-  app.use('/hetzner/v1', createHetznerRouter({ pool, tokens: { hcloudToken }, settings }));
-  app.use('/sandbox', faults.router, createValidationRouter(pool), createMachinesRouter(pool));
+  app.use('/hetzner/v1', createHetznerRouter({ database, tokens: { hcloudToken }, settings }));
+  app.use('/sandbox', faults.router, createValidationRouter(database), createMachinesRouter(database));
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  onTestFinished(() => close(server, pool));
+  onTestFinished(() => close(server, database));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const call: Cloud['call'] = (method, path, body, headers) =>
     request(`${url}/hetzner/v1${path}`, method, body, { authorization: `Bearer ${hcloudToken}`, ...headers });
   return {
     url,
-    pool,
+    pool: poolBehind(database),
+    database,
     settings,
     call,
     control: (method, path, body) => request(`${url}/sandbox${path}`, method, body, {}),
@@ -84,10 +86,10 @@ async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSetting
   };
 }
 
-async function close(server: Server, pool: pg.Pool): Promise<void> {
+async function close(server: Server, database: SandboxDatabase): Promise<void> {
   server.closeAllConnections();
   server.close();
-  await pool.end();
+  await database.destroy();
 }
 
 export async function request(

@@ -10,7 +10,7 @@ function userData(key: string): string {
 /** A tailnet that lets everybody in who has a key that begins with "good", one address a machine. */
 function createTailnet() {
   const machines: string[] = [];
-  const joinTailnet: JoinTailnet = async (_pool, { authKey, machineId, hostname }) => {
+  const joinTailnet: JoinTailnet = async (_database, { authKey, machineId, hostname }) => {
     if (!authKey.startsWith('good')) return { refused: 'the key is used up' };
     if (!machines.includes(machineId)) machines.push(machineId);
     return { tailnetIp: `100.64.0.${machines.indexOf(machineId) + 1}`, name: `${hostname}.tailnet.example` };
@@ -20,8 +20,8 @@ function createTailnet() {
 
 function workOff(cloud: Cloud, joinTailnet: JoinTailnet): void {
   const stop = new AbortController();
-  const handlers = createMachineHandlers({ pool: cloud.pool, joinTailnet });
-  const done = startDueLoop(cloud.pool, handlers, { signal: stop.signal, pollMs: 5, retryMs: 5 });
+  const handlers = createMachineHandlers({ database: cloud.database, joinTailnet });
+  const done = startDueLoop(cloud.database, handlers, { signal: stop.signal, pollMs: 5, retryMs: 5 });
   onTestFinished(async () => {
     stop.abort();
     await done;
@@ -112,8 +112,8 @@ test('a boot that fails half way is repeated and ends as one device', async () =
   const cloud = await startCloud();
   const { machines, joinTailnet } = createTailnet();
   let calls = 0;
-  workOff(cloud, async (pool, machine) => {
-    const joined = await joinTailnet(pool, machine);
+  workOff(cloud, async (database, machine) => {
+    const joined = await joinTailnet(database, machine);
     calls += 1;
     if (calls === 1) throw new Error('killed before it could be recorded');
     return joined;

@@ -11,7 +11,7 @@ beforeEach(async () => {
 afterEach(() => tailnet.close());
 
 async function join(authKey: string, hostname: string, machineId = hostname) {
-  const joined = await joinTailnet(tailnet.pool, { authKey, hostname, machineId });
+  const joined = await joinTailnet(tailnet.database, { authKey, hostname, machineId });
   if ('refused' in joined) throw new Error(joined.refused);
   return joined;
 }
@@ -27,7 +27,7 @@ test('of twenty that knock at once with a single-use key, exactly one gets in', 
   await door.query('BEGIN');
   await door.query('SELECT 1 FROM tailscale_keys FOR UPDATE');
   const knocking = Array.from({ length: 20 }, (_, index) =>
-    joinTailnet(tailnet.pool, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
+    joinTailnet(tailnet.database, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
   );
   const waiting = `SELECT pg_stat_clear_snapshot(), count(*)::int FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'`;

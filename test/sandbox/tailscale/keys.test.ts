@@ -61,18 +61,18 @@ test('a deleted key is invalid, is not listed, and lets nobody in', async () => 
   expect(read.body).toMatchObject({ invalid: true, revoked: expect.any(String) });
   const list = await tailnet.call('GET', `${keys}?all=true`);
   expect(list.body.keys.map((key: { id: string }) => key.id)).toEqual([kept.id]);
-  const join = await joinTailnet(tailnet.pool, { authKey: deleted.key, hostname: 'a', machineId: '1' });
+  const join = await joinTailnet(tailnet.database, { authKey: deleted.key, hostname: 'a', machineId: '1' });
   expect(join).toEqual({ refused: 'the key was revoked' });
 });
 
 test('a used single-use key and an expired one are invalid', async () => {
   const used = await makeKey(tailnet);
   const expired = await makeKey(tailnet);
-  await joinTailnet(tailnet.pool, { authKey: used.key, hostname: 'a', machineId: '1' });
+  await joinTailnet(tailnet.database, { authKey: used.key, hostname: 'a', machineId: '1' });
   await tailnet.pool.query('UPDATE tailscale_keys SET expires_at = now() WHERE id = $1', [expired.id]);
   for (const { id } of [used, expired])
     expect((await tailnet.call('GET', `${keys}/${id}`)).body.invalid).toBe(true);
-  const late = await joinTailnet(tailnet.pool, { authKey: expired.key, hostname: 'b', machineId: '2' });
+  const late = await joinTailnet(tailnet.database, { authKey: expired.key, hostname: 'b', machineId: '2' });
   expect(late).toEqual({ refused: 'the key has expired' });
 });
 

@@ -65,7 +65,7 @@ test('an OAuth client gives its own tags, and those that they own; the administr
 
 test('a device gets the tags that its caller may give, and no others', async () => {
   const { key } = await makeKey(tailnet);
-  await joinTailnet(tailnet.pool, { authKey: key, hostname: 'a', machineId: '1' });
+  await joinTailnet(tailnet.database, { authKey: key, hostname: 'a', machineId: '1' });
   const [device] = (await tailnet.call('GET', '/tailnet/-/devices')).body.devices;
   const path = `/device/${device.id}`;
   expect(await tailnet.call('POST', `${path}/tags`, { tags: ['tag:nobody', 'tag:none'] })).toMatchObject({

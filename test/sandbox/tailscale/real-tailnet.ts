@@ -42,9 +42,9 @@ export async function openRealTailnet() {
       port: 8080,
     });
   const headscale = await start();
-  const api = await setup(async (pool) => {
+  const api = await setup(async (database) => {
     const control = await createHeadscaleControl(headscale.client);
-    await enforceRecordedPolicy(pool, control);
+    await enforceRecordedPolicy(database, control);
     return control;
   });
   const devices: ChildProcess[] = [];
