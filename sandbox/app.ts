@@ -16,7 +16,7 @@ import { createTailscaleRouter } from './tailscale/router.ts';
 import { createSimulatedControl } from './tailscale/simulated.ts';
 import type { SandboxTokens } from './tokens.ts';
 
-export type SandboxAppDeps = {
+export interface SandboxAppDeps {
   /** The sandbox's database, with the tables of all areas. */
   database: SandboxDatabase;
   tokens: SandboxTokens;
@@ -28,7 +28,7 @@ export type SandboxAppDeps = {
   network?: (() => Network) | undefined;
   /** Users who may use the controls besides this process's own and root. */
   users?: number[];
-};
+}
 
 /** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {

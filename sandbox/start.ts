@@ -40,14 +40,14 @@ export const sandboxOptionsSchema = z.object({
 
 export type SandboxOptions = z.output<typeof sandboxOptionsSchema>;
 
-export type RunningSandbox = {
+export interface RunningSandbox {
   /** Where it serves, without a slash at the end. */
   url: string;
   /** Resolves when it cannot go on, and nothing but a new start mends that. */
   failed: Promise<void>;
   /** Ends at once what runs; all that was answered is in the database. */
   stop(): Promise<void>;
-};
+}
 
 /** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {

@@ -3,15 +3,20 @@ import type { ValidateFunction } from 'ajv';
 import { modelledPaths } from './modelled-answers.ts';
 
 type Responses = Record<string, { content?: Record<string, { schema: object }> }>;
-type Document = { paths: Record<string, Record<string, { responses: Responses }>> };
+interface Document {
+  paths: Record<string, Record<string, { responses: Responses }>>;
+}
 
 /** Whether the document knows the call at all, and what in the answer does not fit it. */
-export type CheckedAnswer = { checked: boolean; problems: string[] };
+export interface CheckedAnswer {
+  checked: boolean;
+  problems: string[];
+}
 
-export type AnswerSchemas = {
+export interface AnswerSchemas {
   /** `path` is below the API's base; `body` is the text that goes over the wire, if any. */
   check(method: string, path: string, status: number, body: unknown): CheckedAnswer;
-};
+}
 
 /** Reads Hetzner's OpenAPI document, and checks answers against it. Needs the development dependencies. */
 export async function openAnswerSchemas(): Promise<AnswerSchemas> {

@@ -14,7 +14,10 @@ export class HetznerError extends Error {
   }
 }
 
-type Field = { name: string; messages: string[] };
+interface Field {
+  name: string;
+  messages: string[];
+}
 
 /** 422 for fields of a request that are malformed, or that refer to what does not exist. */
 export function invalidInput(fields: Field[]): HetznerError {

@@ -1,7 +1,8 @@
+import { type Expression, expressionBuilder, type SqlBool, sql } from 'kysely';
 import { invalidField } from './errors.ts';
 import { isLabelKey, isLabelValue, type Labels } from './labels.ts';
 
-/** One requirement of a selector: the key is there (or not), or its value is among some (or not). */
+/** One requirement of a selector: the key exists (or not), or its value is among some (or not). */
 export type Requirement =
   | { key: string; kind: 'exists'; wanted: boolean }
   | { key: string; kind: 'in'; values: string[]; wanted: boolean };
@@ -35,7 +36,7 @@ function readRequirement(text: string): Requirement | undefined {
   return undefined;
 }
 
-/** Whether these labels fulfil all requirements. A key that is not there is "not equal" to every value. */
+/** Whether these labels meet all requirements. A missing key is "not equal" to every value. */
 export function matchesSelector(requirements: readonly Requirement[], labels: Labels): boolean {
   return requirements.every((requirement) => {
     const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
@@ -47,18 +48,14 @@ export function matchesSelector(requirements: readonly Requirement[], labels: La
   });
 }
 
-/** The same as SQL conditions on a jsonb column; `bind` stores a value and gives its placeholder. */
-export function selectorConditions(
-  requirements: readonly Requirement[],
-  column: string,
-  bind: (value: unknown) => string,
-): string[] {
+/** The same as SQL conditions on the column `labels`. */
+export function selectorConditions(requirements: readonly Requirement[]): Expression<SqlBool>[] {
+  const eb = expressionBuilder<{ resource: { labels: Labels } }, 'resource'>();
   return requirements.map((requirement) => {
-    const key = bind(requirement.key);
     const condition =
       requirement.kind === 'exists'
-        ? `${column} ? ${key}`
-        : `coalesce(${column} ->> ${key} = ANY(${bind(requirement.values)}), false)`;
-    return requirement.wanted ? condition : `NOT (${condition})`;
+        ? sql<SqlBool>`labels ? ${requirement.key}`
+        : sql<SqlBool>`coalesce(labels ->> ${requirement.key} = any(${requirement.values}), false)`;
+    return requirement.wanted ? condition : eb.not(condition);
   });
 }

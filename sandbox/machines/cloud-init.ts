@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
 /** What a simulated machine takes from cloud-init user data. */
-export type CloudInit = {
+export interface CloudInit {
   hostname?: string | undefined;
   tailnetKey?: string | undefined;
   /** What `tailscale up` is told to call the machine on the tailnet. */
   joinName?: string | undefined;
-};
+}
 
 const keyPath = '/etc/agent/tailnet-key';
 

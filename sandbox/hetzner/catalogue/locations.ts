@@ -1,5 +1,5 @@
 /** A place where servers can be; the shape is the API's. */
-export type Location = {
+export interface Location {
   id: number;
   name: string;
   description: string;
@@ -8,7 +8,7 @@ export type Location = {
   latitude: number;
   longitude: number;
   network_zone: string;
-};
+}
 
 export const locations: readonly Location[] = [
   location(1, 'fsn1', 'Falkenstein DC Park 1', 'DE', 'Falkenstein', 50.47612, 12.370071, 'eu-central'),

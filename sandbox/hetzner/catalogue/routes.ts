@@ -37,7 +37,10 @@ export function createCatalogueRouter(): express.Router {
   return router;
 }
 
-type Named = { id: number; name: string | null };
+interface Named {
+  id: number;
+  name: string | null;
+}
 
 function addCatalogue(
   router: express.Router,

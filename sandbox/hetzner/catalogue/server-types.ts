@@ -9,14 +9,14 @@ const everywhere = [...europe, ...america, ...singapore];
 
 const bytesPerTerabyte = 1024 ** 4;
 
-type Family = {
+interface Family {
   category: string;
   cpuType: 'shared' | 'dedicated';
   architecture: Architecture;
   locations: string[];
   /** [id, name, cores, memory in GB, disk in GB, euros a month in Europe without tax] */
   types: readonly (readonly [number, string, number, number, number, number])[];
-};
+}
 
 const families: readonly Family[] = [
   {

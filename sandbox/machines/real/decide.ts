@@ -1,8 +1,11 @@
 import { statusAt } from '../../hetzner/servers/phases.ts';
-import type { SoldServer } from './servers.ts';
+import type { DesiredServer } from './servers.ts';
 
 /** Which start of which installation runs behind a server. */
-export type Live = { generation: number; boot: number };
+export interface Live {
+  generation: number;
+  boot: number;
+}
 
 /**
  * What is to be done about a server's machine: start it; have its system stop; cut its power; note that it has switched
@@ -11,7 +14,7 @@ export type Live = { generation: number; boot: number };
 export type Deed = 'boot' | 'shut-down' | 'cut-power' | 'note-off' | 'remove' | 'nothing';
 
 /** Compares what was sold (undefined: nothing, or no more) with what runs. Called again and again, until nothing is to be done. */
-export function decide(server: SoldServer | undefined, live: Live | undefined, nowMs: number): Deed {
+export function decide(server: DesiredServer | undefined, live: Live | undefined, nowMs: number): Deed {
   if (server === undefined || server.deleted) return live === undefined ? 'remove' : 'cut-power';
   const end = server.phases.at(-1)!.status;
   const stop = server.stopsSoftly ? 'shut-down' : 'cut-power';
@@ -25,6 +28,6 @@ export function decide(server: SoldServer | undefined, live: Live | undefined, n
   return end === 'stopping' ? 'note-off' : 'nothing';
 }
 
-function isStarted({ phases }: SoldServer, nowMs: number): boolean {
+function isStarted({ phases }: DesiredServer, nowMs: number): boolean {
   return ['starting', 'running', 'stopping'].includes(statusAt(phases, nowMs));
 }

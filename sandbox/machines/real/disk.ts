@@ -3,7 +3,10 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** One installation of one server's disk. */
-export type DiskName = { serverId: number; generation: number };
+export interface DiskName {
+  serverId: number;
+  generation: number;
+}
 
 const pattern = /^(\d+)-(\d+)$/;
 const removed = /\.removed$/;

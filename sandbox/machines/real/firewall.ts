@@ -1,9 +1,9 @@
 import type { FirewallRule } from '../../hetzner/firewalls/rules.ts';
 import { METADATA_ADDRESS } from './addresses.ts';
 import { linkName } from './machine.ts';
-import type { SoldServer } from './servers.ts';
+import type { DesiredServer } from './servers.ts';
 
-type Guarded = Pick<SoldServer, 'id' | 'rules'>;
+type Guarded = Pick<DesiredServer, 'id' | 'rules'>;
 
 /**
  * Hetzner's firewalls as nftables rules for the world's namespace, which every packet to and from a machine passes:

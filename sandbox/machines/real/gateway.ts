@@ -12,8 +12,17 @@ import type { Duplex } from 'node:stream';
 import { CONTROL_ADDRESS, GATE, LOGIN_ADDRESS, METADATA_ADDRESS } from './addresses.ts';
 
 /** What the gateway asks: the path that a machine wants, and the machine's address. */
-export type MetadataQuestion = { type: 'metadata'; id: string; path: string; address: string };
-export type MetadataAnswer = { id: string; status: number; body: string };
+export interface MetadataQuestion {
+  type: 'metadata';
+  id: string;
+  path: string;
+  address: string;
+}
+export interface MetadataAnswer {
+  id: string;
+  status: number;
+  body: string;
+}
 export type GatewayMessage = { type: 'ready' } | MetadataQuestion;
 
 const answerWithinMs = 10_000;

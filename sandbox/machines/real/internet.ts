@@ -11,7 +11,7 @@ import { endProcesses, ofWorld, spawnBound, worldEnvironment } from './processes
 /** Looks up what the metadata address says to the machine with this public address. */
 export type ReadMetadata = (address: string, path: string) => Promise<{ status: number; body: string }>;
 
-export type WorldOptions = {
+export interface WorldOptions {
   /** A folder of its own, made with mode 0700 if absent. */
   dir: string;
   /** Tells the processes of this world from those of all others on this host. */
@@ -19,13 +19,17 @@ export type WorldOptions = {
   /** PATH of whoever starts the sandbox. */
   path?: string | undefined;
   readMetadata?: ReadMetadata;
-};
+}
 
 /** A network namespace on the world; `enter` begins the argument list of a program that is to run in it. */
-export type Attached = { enter: string[]; pid: number; detach(): Promise<void> };
+export interface Attached {
+  enter: string[];
+  pid: number;
+  detach(): Promise<void>;
+}
 
 /** A network of the sandbox's own, with no way out: nothing of it is to be seen in the host's own namespace. */
-export type World = {
+export interface World {
   /** Environment for programs that run in it. */
   environment: Record<string, string>;
   /** Path of its network namespace, for as long as it is open. */
@@ -40,7 +44,7 @@ export type World = {
   closed: Promise<void>;
   /** Ends everything that runs in it. */
   close(): Promise<void>;
-};
+}
 
 /**
  * Opens the world of one installation, after ending what a killed predecessor has left of it.

@@ -2,31 +2,31 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Queryable } from '../../database.ts';
+import type { SandboxDatabase } from '../../database.ts';
 import { cgroupsNamed, removeCgroup } from './cgroups.ts';
 import { decide } from './decide.ts';
 import { type DiskName, ensureDisk, finishRemovals, listDisks, removeDisk } from './disk.ts';
 import { rulesetOf } from './firewall.ts';
 import type { World } from './internet.ts';
 import { bootMachine, cgroupPrefix, type Ending, type Machine } from './machine.ts';
-import { noteOff, readServers, type SoldServer } from './servers.ts';
+import { type DesiredServer, readServers, recordOff } from './servers.ts';
 
-export type KeeperOptions = {
-  pool: Queryable;
+export interface KeeperOptions {
+  database: SandboxDatabase;
   world: World;
   mark: string;
   /** Folder of the disks. */
   dir: string;
   /** Root folder of the system that new disks begin with. */
   base: string;
-};
+}
 
-export type Keeper = {
+export interface Keeper {
   /** Looks at once, where something is known to have changed. */
   look(): void;
   /** Cuts the power of all machines, and ends when nothing of them runs; their disks stay. */
   stop(): Promise<void>;
-};
+}
 
 const pollMs = 150;
 /** A system that is only coming up may not have heard that it is to stop. */
@@ -34,14 +34,14 @@ const askAgainMs = 5000;
 const longestPauseMs = 10_000;
 
 /** `machine` is set from its boot until nothing of it runs any more; `cut`: its end is our doing. */
-type Slot = {
+interface Slot {
   machine?: Machine;
   cut: boolean;
   busy: boolean;
   failures: number;
   notBeforeMs: number;
   askedMs: number;
-};
+}
 
 /**
  * Keeps what runs like what was sold. It compares the two again and again and remembers nothing that matters: after any
@@ -94,7 +94,7 @@ class Keeping {
   }
 
   async #look(): Promise<void> {
-    const servers = await readServers(this.#options.pool);
+    const servers = await readServers(this.#options.database);
     await this.#applyFirewalls(servers);
     const byId = new Map(servers.map((server) => [server.id, server]));
     const disks = listDisks(this.#options.dir).map((disk) => disk.serverId);
@@ -104,7 +104,7 @@ class Keeping {
     }
   }
 
-  async #converge(id: number, server: SoldServer | undefined): Promise<void> {
+  async #converge(id: number, server: DesiredServer | undefined): Promise<void> {
     const slot = this.#slots.get(id) ?? newSlot();
     if (slot.busy) return;
     this.#slots.set(id, slot);
@@ -118,10 +118,10 @@ class Keeping {
     }
   }
 
-  async #act(id: number, slot: Slot, server: SoldServer | undefined): Promise<void> {
+  async #act(id: number, slot: Slot, server: DesiredServer | undefined): Promise<void> {
     const deed = decide(server, slot.machine?.spec, Date.now());
     if (deed === 'boot' && server !== undefined) return this.#boot(slot, server);
-    if (deed === 'note-off' && server !== undefined) return noteOff(this.#options.pool, server);
+    if (deed === 'note-off' && server !== undefined) return recordOff(this.#options.database, server);
     if (deed === 'cut-power') {
       slot.cut = true;
       slot.machine?.cutPower();
@@ -136,7 +136,7 @@ class Keeping {
     }
   }
 
-  async #boot(slot: Slot, server: SoldServer): Promise<void> {
+  async #boot(slot: Slot, server: DesiredServer): Promise<void> {
     if (Date.now() < slot.notBeforeMs) return;
     const { dir, base, world, mark } = this.#options;
     const { id: serverId, generation } = server;
@@ -159,7 +159,7 @@ class Keeping {
   async #afterwards(slot: Slot, { spec }: Machine, ending: Ending): Promise<void> {
     // Until it is written down, nothing says that the machine is not to be booted again.
     while (ending === 'off' && !this.#signal.aborted) {
-      const noted = noteOff(this.#options.pool, { ...spec, id: spec.serverId });
+      const noted = recordOff(this.#options.database, { ...spec, id: spec.serverId });
       if (await noted.then(() => true).catch(() => pause(pollMs).then(() => false))) break;
     }
     const failed = ending === 'broken' && !slot.cut && !this.#signal.aborted;
@@ -169,7 +169,7 @@ class Keeping {
       console.error(`The machine of server ${spec.serverId} has ended unexpectedly: booting it again`);
   }
 
-  async #applyFirewalls(servers: readonly SoldServer[]): Promise<void> {
+  async #applyFirewalls(servers: readonly DesiredServer[]): Promise<void> {
     const ruleset = rulesetOf(servers);
     if (ruleset === this.#ruleset) return;
     const { world } = this.#options;

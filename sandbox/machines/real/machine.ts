@@ -7,7 +7,7 @@ import type { World } from './internet.ts';
 import { endProcesses, mountSource, onMount, sendToGrandchildren, spawnBound } from './processes.ts';
 
 /** What a machine is booted as. `ipv4` and `ipv6` are its server's public addresses, where it has them. */
-export type MachineSpec = {
+export interface MachineSpec {
   serverId: number;
   generation: number;
   /** Counts how often its server was asked to start. */
@@ -15,12 +15,12 @@ export type MachineSpec = {
   name: string;
   ipv4: string | undefined;
   ipv6: string | undefined;
-};
+}
 
 /** How a machine ended: switched off by itself, rebooting by itself, or in another way, such as ours. */
 export type Ending = 'off' | 'reboot' | 'broken';
 
-export type Machine = {
+export interface Machine {
   spec: MachineSpec;
   /** Resolves when nothing of it runs any more. */
   ended: Promise<Ending>;
@@ -28,7 +28,7 @@ export type Machine = {
   shutDown(): void;
   /** As pulling the plug does. */
   cutPower(): void;
-};
+}
 
 /** systemd-nspawn's own, for a system that asked for a reboot. */
 const rebootCode = 133;

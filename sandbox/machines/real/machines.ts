@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { poolBehind, type SandboxDatabase } from '../../database.ts';
+import type { SandboxDatabase } from '../../database.ts';
 import type { DueHandler } from '../../due.ts';
 import type { Network } from '../../network.ts';
 import type { ControlServer } from '../../tailscale/control-server.ts';
@@ -30,7 +30,7 @@ export const realMachinesSchema = z.object({
 export type RealMachinesOptions = z.infer<typeof realMachinesSchema>;
 
 /** The machines' network with its control server; no machine runs yet. */
-export type MachinesNetwork = {
+export interface MachinesNetwork {
   control: ControlServer;
   describe(): Network;
   /** Boots the machines behind the servers and keeps them, once all that they will ask for is there. */
@@ -39,7 +39,7 @@ export type MachinesNetwork = {
   failed: Promise<void>;
   /** Cuts the power of all machines and leaves nothing but their disks. */
   stop(): Promise<void>;
-};
+}
 
 /**
  * Opens the network of an installation's machines, after removing what a killed predecessor has left.
@@ -57,7 +57,7 @@ export async function openMachinesNetwork(
     dir: join(dir, 'world'),
     mark,
     path,
-    readMetadata: createMetadata(poolBehind(database)),
+    readMetadata: createMetadata(database),
   });
   const stops = [world.close];
   const stop = async () => {
@@ -81,7 +81,7 @@ export async function openMachinesNetwork(
       }),
       startMachines: async () => {
         const keeper = await startKeeper({
-          pool: poolBehind(database),
+          database,
           world,
           mark,
           dir,

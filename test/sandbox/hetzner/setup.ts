@@ -2,9 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import type pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase, poolBehind, type SandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
 import { createFaults } from '../../../sandbox/faults.ts';
 import { createValidationRouter, readViolations } from '../../../sandbox/hetzner/answer-validation.ts';
 import { createHetznerRouter } from '../../../sandbox/hetzner/router.ts';
@@ -22,9 +21,9 @@ export const publicKey =
 // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the official document and by the tests' expectations.
 export type Answer = { status: number; headers: Headers; body: any };
 
-export type Cloud = {
+export interface Cloud {
   url: string;
-  pool: pg.Pool;
+  databaseUrl: string;
   database: SandboxDatabase;
   settings: SandboxSettings;
   /** Calls the Hetzner API with the project's token, unless `headers` say otherwise. */
@@ -34,7 +33,7 @@ export type Cloud = {
   /** Waits for actions as client libraries do, and gives their last states. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   finish(...actions: { id: number }[]): Promise<any[]>;
-};
+}
 
 /** Quick enough not to hold tests up, slow enough to see what is in between. */
 const quick = { serverCreateMs: 40, serverActionMs: 40, machineBootMs: 10, validateAnswers: true };
@@ -49,7 +48,7 @@ export async function startCloud(
   const cloud = await serveCloud(database.url, settings);
   onTestFinished(async () => {
     if (options.expectViolations) return;
-    const { checked, violations } = await readViolations(cloud.pool);
+    const { checked, violations } = await readViolations(cloud.database);
     if (violations.length > 0) throw new Error(`Answers against the document: ${JSON.stringify(violations)}`);
     if (checked === 0) throw new Error('No answer was checked against the document');
   });
@@ -58,7 +57,7 @@ export async function startCloud(
 
 /** The same cloud in a process that began later: new routers and connections on the same database. */
 export async function restartCloud(cloud: Cloud): Promise<Cloud> {
-  return serveCloud(cloud.pool.options.connectionString!, cloud.settings);
+  return serveCloud(cloud.databaseUrl, cloud.settings);
 }
 
 async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSettings>): Promise<Cloud> {
@@ -77,7 +76,7 @@ async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSetting
     request(`${url}/hetzner/v1${path}`, method, body, { authorization: `Bearer ${hcloudToken}`, ...headers });
   return {
     url,
-    pool: poolBehind(database),
+    databaseUrl,
     database,
     settings,
     call,

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Phase } from '../../../../sandbox/hetzner/servers/phases.ts';
 import { type Deed, decide, type Live } from '../../../../sandbox/machines/real/decide.ts';
-import type { SoldServer } from '../../../../sandbox/machines/real/servers.ts';
+import type { DesiredServer } from '../../../../sandbox/machines/real/servers.ts';
 
 const now = 1000;
 const before = (status: Phase['status']): Phase => ({ status, fromMs: 0 });
 const later = (status: Phase['status']): Phase => ({ status, fromMs: 2000 });
 
-const sold = (phases: Phase[], change: Partial<SoldServer> = {}): SoldServer => ({
+const sold = (phases: Phase[], change: Partial<DesiredServer> = {}): DesiredServer => ({
   id: 7,
   name: 'seven',
   phases,
@@ -24,7 +24,7 @@ const sold = (phases: Phase[], change: Partial<SoldServer> = {}): SoldServer => 
 const same: Live = { generation: 2, boot: 3 };
 const running = [before('running')];
 
-test.each<[string, SoldServer | undefined, Live | undefined, Deed]>([
+test.each<[string, DesiredServer | undefined, Live | undefined, Deed]>([
   [
     'a server that is being created waits',
     sold([before('initializing'), later('running')]),
