@@ -24,14 +24,17 @@ export interface KeyTable {
   expires_at: Date;
   used_at: Date | null;
   revoked_at: Date | null;
+  /** The control server's own id of the key; null in a simulated tailnet. */
   control_number: string | null;
 }
 
 export interface DeviceTable {
   id: string;
   node_id: string;
-  /** A bigint, which the driver returns as text. */
-  number: ColumnType<string, string | number, string | number>;
+  /**
+   * A bigint, which the driver returns as text. Never reused, so no address of a deleted device is either.
+   */
+  number: ColumnType<string, string, never>;
   hostname: string;
   label: string;
   ipv4: string;
@@ -47,7 +50,7 @@ export interface DeviceTable {
   key_id: string;
   created_at: Date;
   expires_at: Date;
-  /** An administrator set its label, which no longer follows the hostname. */
+  /** An administrator assigned the label, so it no longer follows the hostname. */
   named: Defaulted<boolean>;
 }
 
@@ -61,7 +64,10 @@ export interface PolicyTable {
   text: string;
 }
 
-/** Tables of the sandbox's tailnet. Secrets are kept as SHA-256 only: like Tailscale, it cannot show one again. */
+/**
+ * Tables of the sandbox's tailnet. Only SHA-256 hashes of secrets are stored: as at Tailscale, none can be
+ * shown again.
+ */
 export const tailscaleSchema: SandboxSchema = {
   area: 'tailscale',
   version: 3,
@@ -83,7 +89,6 @@ export const tailscaleSchema: SandboxSchema = {
       revoked_at timestamptz
     )`,
     'alter table tailscale_keys add column if not exists control_number text',
-    // Numbers of devices are never given twice, so no address of a deleted device comes back for another one.
     'create sequence if not exists tailscale_device_number',
     `create table if not exists tailscale_devices (
       id text primary key,
@@ -106,7 +111,6 @@ export const tailscaleSchema: SandboxSchema = {
       expires_at timestamptz not null,
       unique (machine_id, key_id)
     )`,
-    // Whether its label was given by an administrator, and no longer follows the hostname.
     'alter table tailscale_devices add column if not exists named boolean not null default false',
     `create table if not exists tailscale_access_tokens (
       secret_hash bytea primary key,

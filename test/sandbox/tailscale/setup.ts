@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { openSandboxDatabase, poolBehind, type SandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
 import type { ControlServer } from '../../../sandbox/tailscale/control-server.ts';
 import { createTailscaleRouter } from '../../../sandbox/tailscale/router.ts';
 import { tailscaleSchema } from '../../../sandbox/tailscale/schema.ts';
@@ -19,10 +19,17 @@ export const tokens = {
   githubToken: 'github_pat_test',
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
-export type Answer = { status: number; body: any; headers: Headers };
+export interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
+  body: any;
+  headers: Headers;
+}
 
-/** The tailnet's API on a database and a port of its own, simulated unless `open` says otherwise; `call` speaks to it with the API key. */
+/**
+ * Starts the tailnet's API on its own database and port, with the control server that `open` creates
+ * (simulated by default). `call` uses the API key.
+ */
 export async function setup(
   open = async (clouds: SandboxDatabase): Promise<ControlServer> => createSimulatedControl(clouds),
 ) {
@@ -57,7 +64,6 @@ export async function setup(
 
   return {
     database: clouds,
-    pool: poolBehind(clouds),
     url: url.replace(/\/api\/v2$/, ''),
     call,
     async close() {
@@ -71,7 +77,7 @@ export async function setup(
 
 export type Tailnet = Awaited<ReturnType<typeof setup>>;
 
-/** Makes an auth key, single use and tagged unless told otherwise; answers it with its secret. */
+/** Creates an auth key, single-use and tagged by default. Returns it with its secret. */
 export async function makeKey(
   tailnet: Tailnet,
   create: object = { preauthorized: true, tags: ['tag:agent'] },
