@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SandboxDatabase } from '../database.ts';
 import { type DueHandler, startDueLoop } from '../due.ts';
-import { endMarked } from '../marked-processes.ts';
+import { killTagged } from '../processes.ts';
 import type { SandboxSettings } from '../settings.ts';
 import { type ActCommand, prepareAct, RUN_TAG } from './act.ts';
 import { handOver } from './hand-over.ts';
@@ -60,7 +60,7 @@ export async function settleInterruptedRuns(
   { dir, logDir }: GithubOptions,
 ): Promise<void> {
   const folders = toRunsFolder(dir);
-  const pids = await endMarked(RUN_TAG, (folder) => folder.startsWith(join(folders, '/')));
+  const pids = await killTagged(RUN_TAG, (folder) => folder.startsWith(join(folders, '/')));
   rmSync(folders, { recursive: true, force: true });
   for (const runId of await cancelInterrupted(database)) {
     const log = openRunLog(logDir, runId, []);
@@ -85,7 +85,7 @@ async function executeRun(deps: RunnerDeps, run: RunRow): Promise<Conclusion> {
       child.kill('SIGINT');
       await Promise.race([exitCode, pause(CANCEL_GRACE_MS, undefined, { ref: false })]);
     }
-    const orphans = await endMarked(RUN_TAG, (tag) => tag === folder);
+    const orphans = await killTagged(RUN_TAG, (tag) => tag === folder);
     log.write(`Cleaning up orphan processes: ${orphans.length === 0 ? 'none' : orphans.join(', ')}`);
     if (ending !== 'ended') return ending;
     return (await exitCode) === 0 ? 'success' : 'failure';

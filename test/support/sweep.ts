@@ -48,6 +48,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     }),
   );
   const pool = createPool(new Secret(cloudDatabase.url), 4, 'sweep test');
+  const sandboxDatabase = createSandboxDatabase(pool);
   const { database, log } = installation;
   const hetzner = { token: new Secret(tokens.hcloudToken), endpoint: `${sandbox.url}/hetzner/v1` };
   const tailscale = {
@@ -83,6 +84,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     ...installation,
     sandbox,
     cloud: pool,
+    sandboxDatabase,
     openClouds,
     hcloud,
     sweep: (overrides: Partial<SweepDeps> = {}): Promise<SweepReport> =>
@@ -178,7 +180,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     /** A machine that has joined with a key of its own. @returns its address. */
     async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
-      const joined = await joinTailnet(createSandboxDatabase(pool), {
+      const joined = await joinTailnet(sandboxDatabase, {
         authKey,
         hostname,
         machineId: randomBytes(4).toString('hex'),

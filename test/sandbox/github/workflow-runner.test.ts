@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { RUN_TAG } from '../../../sandbox/github/act.ts';
-import { findMarked } from '../../../sandbox/marked-processes.ts';
+import { findTagged } from '../../../sandbox/processes.ts';
 import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { act, makeCheckout, makeFolder, makeWorkflow, noAct, optionsFor, startGithub } from './setup.ts';
@@ -11,7 +11,7 @@ beforeEach(({ skip }) => {
   skip(act === undefined, noAct);
 });
 
-const processesIn = (dir: string) => findMarked(RUN_TAG, (folder) => folder.startsWith(dir));
+const processesIn = (dir: string) => findTagged(RUN_TAG, (folder) => folder.startsWith(dir));
 
 test('a dispatched run executes the workflow of the checkout and reports its conclusion', async () => {
   const options = await optionsFor(await makeWorkflow('test "$JOB" = good && echo "for $JOB"'));

@@ -132,8 +132,8 @@ test('headscale restarts with its state after a crash; its devices reconnect by 
     (await tailnet.call('GET', '/tailnet/-/devices')).body.devices.map(({ id }: { id: string }) => id);
   const before = await ids();
 
-  const mark = tailnet.world.environment.AGENT_STACKS_MACHINES;
-  const [pid] = findProcesses((environment) => environment.get('AGENT_STACKS_MACHINES') === mark).filter(
+  const tag = tailnet.internet.environment.AGENT_STACKS_MACHINES;
+  const [pid] = findProcesses((environment) => environment.get('AGENT_STACKS_MACHINES') === tag).filter(
     (found) => readFileSync(`/proc/${found}/cmdline`, 'utf8').includes('headscale\0serve'),
   );
   process.kill(pid!, 'SIGKILL');

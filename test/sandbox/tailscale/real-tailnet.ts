@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openWorld } from '../../../sandbox/machines/real/internet.ts';
+import { openInternet } from '../../../sandbox/machines/real/internet.ts';
 import { createHeadscaleControl } from '../../../sandbox/tailscale/headscale/control.ts';
 import { RELAY_OVER_HTTP, startHeadscale } from '../../../sandbox/tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../../sandbox/tailscale/policy.ts';
@@ -33,14 +33,14 @@ export const tools = prepared as Tools;
 /** Starts headscale in its own network, with the Tailscale API in front of it, and machines that can join. */
 export async function openRealTailnet() {
   const dir = mkdtempSync(join(tmpdir(), 'as-tailnet-'));
-  const world = await openWorld({
-    dir: join(dir, 'world'),
-    mark: randomBytes(6).toString('hex'),
+  const internet = await openInternet({
+    dir: join(dir, 'internet'),
+    tag: randomBytes(6).toString('hex'),
     path: process.env.PATH,
   });
   const start = () =>
     startHeadscale({
-      run: world.run,
+      run: internet.run,
       dir: join(dir, 'headscale'),
       binary: tools.headscale,
       address: '10.254.254.1',
@@ -58,14 +58,14 @@ export async function openRealTailnet() {
   /** Starts a machine on the network, with a tailscaled that has not joined yet. */
   async function machine(name: string) {
     number += 1;
-    const { enter } = await world.attach({ name, ipv4: `198.18.0.${number}` });
+    const { enter } = await internet.attach({ name, ipv4: `198.18.0.${number}` });
     const folder = join(dir, name);
     mkdirSync(folder);
     const socket = join(folder, 's');
     const within = (command: string, args: string[], env: object = {}) =>
       spawn(enter[0]!, [...enter.slice(1), command, ...args], {
         stdio: 'ignore',
-        env: { ...world.environment, ...env },
+        env: { ...internet.environment, ...env },
       });
     const daemon = ['--tun=userspace-networking', `--socket=${socket}`, `--statedir=${folder}`, '--port=0'];
     devices.push(within(tools.tailscaled, daemon, { ...RELAY_OVER_HTTP, TS_NO_LOGS_NO_SUPPORT: 'true' }));
@@ -109,7 +109,7 @@ export async function openRealTailnet() {
   return {
     ...api,
     dir,
-    world,
+    internet,
     headscale,
     machine,
     close: async () => {
@@ -119,7 +119,7 @@ export async function openRealTailnet() {
       );
       await headscale.stop();
       await api.close();
-      await world.close();
+      await internet.close();
       rmSync(dir, { recursive: true });
     },
   };
