@@ -21,16 +21,16 @@ export interface SandboxAppDeps {
   database: SandboxDatabase;
   tokens: SandboxTokens;
   settings: SandboxSettings;
-  /** The service's webhook; its root is where orders placed with the sandbox's own form lead after the payment. */
+  /** The service's webhook; after a payment, the sandbox's own order form leads to its origin. */
   webhookUrl: string;
-  /** Real machines: what lets them into the tailnet, and where the controller's place beside them is. */
+  /** Real machines: their tailnet's control server, and where the controller's node runs. */
   control?: ControlServer | undefined;
   network?: (() => Network) | undefined;
-  /** Users who may use the controls besides this process's own and root. */
+  /** Ids of users who may use the controls besides this process's user and root. */
   users?: number[];
 }
 
-/** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
+/** All clouds of the sandbox and its own controls, on one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   const { database, tokens, settings, webhookUrl } = deps;
   const control = deps.control ?? createSimulatedControl(database);
@@ -45,7 +45,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ database, tokens, control }));
   app.use('/github', faults.middleware('github'), createGithubRouter({ database, tokens, settings }));
   app.use('/v1', faults.middleware('stripe'), createStripeRouter({ database, tokens }));
-  // Anybody may ask a machine for its health, as at the real address.
+  // Open to everyone, as a machine's real health port is.
   app.use('/sandbox/machines', faults.middleware('machines'));
   app.use('/sandbox', createMachinesRouter(database));
 

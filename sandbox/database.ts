@@ -57,7 +57,10 @@ export async function openSandboxDatabase(
   return database;
 }
 
-/** Runs `work` in one transaction on one connection: commits what it did, or rolls all of it back and rethrows. */
+/**
+ * Runs `work` in one transaction on one connection: commits what it did, or rolls all of it back and
+ * rethrows.
+ */
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,

@@ -3,7 +3,9 @@ import { type Selectable, sql } from 'kysely';
 import type { Queryable, SandboxDatabase } from './database.ts';
 import type { DueTable } from './schema.ts';
 
-/** A piece of work for later. `kind` and `key` name it: scheduling the same again replaces time and payload. */
+/**
+ * A piece of work for later. `kind` and `key` name it: scheduling the same again replaces time and payload.
+ */
 export interface DueWork {
   kind: string;
   key: string;
@@ -12,7 +14,7 @@ export interface DueWork {
 }
 
 /** Runs one piece of due work. Throwing means: retry later. It may run more than once for one piece. */
-// biome-ignore lint/suspicious/noExplicitAny: the payload is what the scheduling side of the same kind stored.
+// biome-ignore lint/suspicious/noExplicitAny: the payload is what scheduling the same kind stored.
 export type DueHandler = (payload: any, context: { attempt: number }) => Promise<void>;
 
 export interface DueLoopOptions {

@@ -138,7 +138,8 @@ async function applyFault(
       await pause(effect.ms);
       return next();
     case 'black-hole':
-      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client leaves.
+      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client
+      // leaves.
       request.resume();
       return;
     case 'drop-answer':

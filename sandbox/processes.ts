@@ -4,8 +4,8 @@ import { findProcesses, signal } from '../src/processes/find.ts';
 const SCAN_INTERVAL_MS = 20;
 
 /**
- * Processes that have `variable` in their environment with a value that `matches`: every descendant inherits such a
- * tag, also those that have left their group and session. Linux only; elsewhere nothing is found.
+ * Processes that have `variable` in their environment with a value that `matches`: every descendant inherits
+ * such a tag, also those that have left their group and session. Linux only; elsewhere nothing is found.
  */
 export function findTagged(variable: string, matches: (value: string) => boolean): number[] {
   return findProcesses((environment) => {
@@ -20,8 +20,8 @@ export function killTagged(variable: string, matches: (value: string) => boolean
 }
 
 /**
- * Kills the processes that `find` finds and waits until they are gone, and with them the namespaces, mounts and
- * interfaces that only they held. Scans repeatedly, since a process may start another while it is killed.
+ * Kills the processes that `find` finds and waits until they are gone, and with them the namespaces, mounts
+ * and interfaces that only they held. Scans repeatedly, since a process may start another while it is killed.
  * @returns the ids of the killed ones.
  */
 export async function killFound(find: () => number[], timeoutMs = 5000): Promise<number[]> {

@@ -7,7 +7,10 @@ export type Requirement =
   | { key: string; kind: 'exists'; wanted: boolean }
   | { key: string; kind: 'in'; values: string[]; wanted: boolean };
 
-/** Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas; else throws invalid_input. */
+/**
+ * Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas; else throws
+ * invalid_input.
+ */
 export function parseLabelSelector(text: string): Requirement[] {
   if (text.trim() === '') return [];
   // Commas within the parentheses of a set do not separate requirements.

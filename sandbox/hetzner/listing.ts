@@ -35,7 +35,9 @@ export interface Page<T> {
   total: number;
 }
 
-/** One page of a query's rows, which have an id. `sortable` maps Hetzner's names of sort keys to expressions. */
+/**
+ * One page of a query's rows, which have an id. `sortable` maps Hetzner's names of sort keys to expressions.
+ */
 export async function selectPage<DB, TB extends keyof DB, Row>(
   select: SelectQueryBuilder<DB, TB, Row>,
   sortable: Record<string, Expression<unknown>>,

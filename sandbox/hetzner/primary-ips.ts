@@ -52,7 +52,9 @@ export function createPrimaryIpsRouter({ database, settings }: Dependencies): ex
   return router;
 }
 
-/** The addresses of deleted servers stay in the table; the API shows them as long as it shows their server. */
+/**
+ * The addresses of deleted servers stay in the table; the API shows them as long as it shows their server.
+ */
 function selectListedIps(database: SandboxDatabase, now: Date) {
   const listed = database
     .selectFrom('hetzner_primary_ips as ip')
@@ -95,7 +97,8 @@ export async function createPrimaryIps(
   server: ServerRow,
   wanted: { enable_ipv4: boolean; enable_ipv6: boolean },
 ): Promise<void> {
-  // 198.18.0.0/15 has room for 131072 addresses; the server's id picks one. The first 256 are the sandbox's own.
+  // 198.18.0.0/15 has room for 131072 addresses; the server's id picks one. The first 256 are the sandbox's
+  // own.
   const n = 256 + (server.id % (131_072 - 256));
   const ipv4 = `198.${18 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
   const ipv6 = `2001:db8:${(server.id >> 16).toString(16)}:${(server.id & 0xffff).toString(16)}::/64`;

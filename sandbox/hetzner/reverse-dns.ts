@@ -22,8 +22,8 @@ export function defaultName(ipv4: string): string {
 }
 
 /**
- * Sets the name of an address that belongs to one of these locked rows: of an IPv6 network, any address in it.
- * Without `apply` it only checks. @throws HetznerError 422 where the address belongs to none of them.
+ * Sets the name of an address that belongs to one of these locked rows: of an IPv6 network, any address in
+ * it. Without `apply` it only checks. @throws HetznerError 422 where the address belongs to none of them.
  */
 export async function setDnsPtr(
   trx: SandboxTransaction,

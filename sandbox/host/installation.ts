@@ -10,9 +10,15 @@ import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
 import { Secret } from '../../src/secret.ts';
 import { claimDatabase } from './database-host.ts';
 import { type Databases, openDatabases } from './databases.ts';
-import { sandboxGithub } from './github.ts';
+import { toGithubOptions } from './github.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
-import { chooseMachines, LOGIN_SERVER, type MachineKind, machinesOf, readMachineKind } from './machines.ts';
+import {
+  chooseMachines,
+  LOGIN_SERVER,
+  type MachineKind,
+  readMachineKind,
+  toMachinesOptions,
+} from './machines.ts';
 import { chooseSandboxPort } from './port.ts';
 import { hostSandbox } from './process.ts';
 import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
@@ -24,11 +30,11 @@ export interface SandboxInstallation {
   /** The DATA_DIR of the host, where sandbox.json is. */
   dataDir: string;
   connections: Connections;
-  /** What stands behind its servers. */
+  /** What its servers are. */
   machines: MachineKind;
-  /** Where the service that was joined answers; undefined for the host. */
+  /** Address of the joined service; undefined for the host. */
   publicUrl?: string;
-  /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
+  /** Host only: starts the sandbox once the service's own address is known, and writes sandbox.json. */
   serve(service: { url: string; port: number }): Promise<void>;
   stop(): Promise<void>;
 }
@@ -38,7 +44,7 @@ type Say = (line: string) => void;
 const SANDBOX_OWNER = 'sandbox';
 const SANDBOX_REPO = 'agent-stacks';
 
-/** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
+/** Hosts the sandbox, and DATA_DIR's Postgres unless DATABASE_URL is set; or joins the process that does. */
 export async function openSandboxInstallation(
   config: SandboxConfig,
   say: Say,
@@ -112,8 +118,8 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
         users: config.sandbox.users,
-        github: sandboxGithub(config, file, { ...service, machines }),
-        ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
+        github: toGithubOptions(config, file, { ...service, machines }),
+        ...(machines === 'real' ? { machines: toMachinesOptions(config) } : {}),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
       writeSandboxFile(config.dataDir, { ...file, url: service.url });
@@ -154,7 +160,7 @@ function describe(
     tailscaleApiKey: tokens.tailscaleApiKey,
     tailscaleOauthClientId: tokens.tailscaleOauthClientId,
     tailscaleOauthClientSecret: tokens.tailscaleOauthClientSecret,
-    // Simulated machines join without asking anybody: any address will do for them.
+    // Simulated machines never connect to it: any address will do.
     tailscaleLoginServer: machines === 'real' ? LOGIN_SERVER : `${url}/tailscale`,
     databaseUrl: databases.agents,
     pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
@@ -210,7 +216,7 @@ export function sandboxConnections(
     pulumi: {
       url: new Secret(file.pulumiBackendUrl),
       passphrase: new Secret(file.pulumiPassphrase),
-      // The user's own Pulumi home stays untouched, but for the official plugins in it.
+      // Keeps the user's own Pulumi home untouched, except for official plugins.
       home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
     },
     apiToken: new Secret(file.apiToken),

@@ -80,7 +80,9 @@ async function recordBoot(database: SandboxDatabase, server: BootingServer, boot
   });
 }
 
-/** `GET /machines/:tailnetIp/health` answers as a machine's own health port does; mount it under `/sandbox`. */
+/**
+ * `GET /machines/:tailnetIp/health` answers as a machine's own health port does; mount it under `/sandbox`.
+ */
 export function createMachinesRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/machines/:tailnetIp/health', async (request, response) => {

@@ -29,12 +29,12 @@ const SYSTEMS: readonly System[] = [
   system('opensuse', '15', 'openSUSE Leap 15', '2022-07-18', [109114646, 109114648]),
 ];
 
-/** A disk image, the provider's or one of a server's disk; the shape is the API's. */
+/** A disk image, the provider's or one of a server's disk, as the API shows it. */
 export interface Image {
   id: number;
   type: 'system' | 'snapshot' | 'backup';
   status: 'available' | 'creating' | 'unavailable';
-  /** The provider's have one, by which they are ordered. */
+  /** Only the provider's images have one; it can be used in orders. */
   name: string | null;
   description: string;
   image_size: number | null;
@@ -52,7 +52,7 @@ export interface Image {
   architecture: Architecture;
 }
 
-export const images: readonly Image[] = SYSTEMS.flatMap((entry) => [
+export const IMAGES: readonly Image[] = SYSTEMS.flatMap((entry) => [
   toImage(entry, 'x86', entry.ids[0]),
   toImage(entry, 'arm', entry.ids[1]),
 ]);

@@ -61,7 +61,9 @@ interface Changes {
   removeFrom?: Target[];
 }
 
-/** Changes what a firewall is applied to, and starts one action for each change, and one for changed rules. */
+/**
+ * Changes what a firewall is applied to, and starts one action for each change, and one for changed rules.
+ */
 export async function startFirewallActions(
   trx: SandboxTransaction,
   settings: SandboxSettings,

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
-import { type Image, images } from '../catalogue/images.ts';
+import { IMAGES, type Image } from '../catalogue/images.ts';
 import { HetznerError, notFound } from '../errors.ts';
 import type { ImageTable } from '../schema.ts';
 
@@ -42,7 +42,7 @@ export async function readAllImages(database: SandboxDatabase, now: Date): Promi
     .where('deleted_at', 'is', null)
     .orderBy('id')
     .execute();
-  return [...images, ...rows.map((row) => toImage(row, now))];
+  return [...IMAGES, ...rows.map((row) => toImage(row, now))];
 }
 
 /** The images with these ids, including deleted ones: a server made from one still shows it. */
@@ -51,7 +51,7 @@ export async function readImages(
   ids: readonly number[],
   now: Date,
 ): Promise<Map<number, Image>> {
-  const found = new Map(images.filter(({ id }) => ids.includes(id)).map((image) => [image.id, image]));
+  const found = new Map(IMAGES.filter(({ id }) => ids.includes(id)).map((image) => [image.id, image]));
   const own = ids.filter((id) => !found.has(id));
   if (own.length === 0) return found;
   const rows = await database.selectFrom('hetzner_images').selectAll().where('id', 'in', own).execute();
@@ -61,7 +61,7 @@ export async function readImages(
 
 /** Reads and locks one of the project's own images for a change. The provider's cannot be changed. */
 export async function lockImage(trx: SandboxTransaction, id: number): Promise<ImageRow> {
-  if (images.some((image) => image.id === id))
+  if (IMAGES.some((image) => image.id === id))
     throw new HetznerError(403, 'forbidden', 'system images cannot be changed');
   const row = await trx
     .selectFrom('hetzner_images')

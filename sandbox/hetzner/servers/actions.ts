@@ -27,8 +27,8 @@ export interface ServerAction {
 
 /**
  * Starts an action on a server. The change, the action and the boot that may follow are committed together.
- * With `error` the action ends in it. @throws HetznerError 404 where there is no such server, 423 while another
- * action runs.
+ * With `error` the action ends in it. @throws HetznerError 404 where there is no such server, 423 while
+ * another action runs.
  */
 export async function startServerAction(
   { database, settings }: { database: SandboxDatabase; settings: SandboxSettings },

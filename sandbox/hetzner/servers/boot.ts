@@ -13,8 +13,8 @@ export interface BootingServer {
 }
 
 /**
- * Schedules the machine's boot `machineBootMs` after the phases start it. Call it in the transaction that writes
- * the phases, so that the server and the boot are stored together or not at all.
+ * Schedules the machine's boot `machineBootMs` after the phases start it. Call it in the transaction that
+ * writes the phases, so that the server and the boot are stored together or not at all.
  */
 export async function scheduleBoot(
   trx: SandboxTransaction,

@@ -32,7 +32,9 @@ export function changeType(input: z.infer<typeof changeTypeInput>): ServerAction
   };
 }
 
-/** The size of the disk that the server would have with the new type; throws where it cannot have that type. */
+/**
+ * The size of the disk that the server would have with the new type; throws where it cannot have that type.
+ */
 function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>): number {
   const type = findServerType(input.server_type);
   if (type.id === server.server_type_id) throw invalidField('server_type', 'is the present server type');
@@ -45,7 +47,10 @@ function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>)
   return input.upgrade_disk ? type.disk : server.primary_disk_gb;
 }
 
-/** Reinstalls the disk. New user data replaces the old, which otherwise stays until a machine has booted with it. */
+/**
+ * Reinstalls the disk. New user data replaces the old, which otherwise stays until a machine has booted with
+ * it.
+ */
 export function rebuild(input: { image: IdOrName; user_data?: string | null | undefined }): ServerAction {
   return {
     command: 'rebuild_server',
@@ -130,8 +135,8 @@ export const disableBackup = setProperties('disable_backup', { backup_window: nu
 export const resetPassword: ServerAction = { command: 'reset_password', run: stay };
 
 /**
- * The server is visible as `deleting` until the action ends. Its firewall targets are removed at once, and its
- * backups are deleted with it.
+ * The server is visible as `deleting` until the action ends. Its firewall targets are removed at once, and
+ * its backups are deleted with it.
  */
 export const deleteServer: ServerAction = {
   command: 'delete_server',

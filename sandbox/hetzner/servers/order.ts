@@ -3,8 +3,8 @@ import { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
 import type { Image } from '../catalogue/images.ts';
-import { type Location, locations } from '../catalogue/locations.ts';
-import { type ServerType, serverTypes } from '../catalogue/server-types.ts';
+import { LOCATIONS, type Location } from '../catalogue/locations.ts';
+import { SERVER_TYPES, type ServerType } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { readAllImages } from '../images/store.ts';
 import { hostname, type IdOrName, idOrName, refersTo } from '../input.ts';
@@ -17,7 +17,7 @@ export const userDataInput = z
   .refine((text) => Buffer.byteLength(text) <= 32 * 1024, 'is larger than 32 KiB')
   .nullish();
 
-/** The body of `POST /servers`. Networks, volumes and placement groups do not exist in the sandbox's project. */
+/** The body of `POST /servers`. The sandbox has no networks, volumes or placement groups. */
 export const serverInput = z.object({
   name: hostname,
   server_type: idOrName,
@@ -73,14 +73,14 @@ export async function resolveOrder(
 }
 
 export function findServerType(reference: IdOrName): ServerType {
-  const found = serverTypes.find((type) => refersTo(reference, type));
+  const found = SERVER_TYPES.find((type) => refersTo(reference, type));
   if (found === undefined) throw invalidField('server_type', `server type '${reference}' not found`);
   return found;
 }
 
 /**
- * Finds an image by name or id. A provider's name means one image per architecture, and the server type decides
- * which; snapshots and backups have only ids, and may need a larger disk than the server's `diskGb`.
+ * Finds an image by name or id. A provider's name means one image per architecture, and the server type
+ * decides which; snapshots and backups have only ids, and may need a larger disk than the server's `diskGb`.
  */
 export async function findImage(
   database: SandboxDatabase,
@@ -112,7 +112,7 @@ export function checkBootable(image: Image): void {
 
 function findLocation(serverType: ServerType, reference: IdOrName | undefined): Location {
   const wanted = reference ?? serverType.locations[0]!.name;
-  const location = locations.find((candidate) => refersTo(wanted, candidate));
+  const location = LOCATIONS.find((candidate) => refersTo(wanted, candidate));
   if (location === undefined) throw invalidField('location', `location '${wanted}' not found`);
   const offer = serverType.locations.find((candidate) => candidate.id === location.id);
   if (offer === undefined)

@@ -49,7 +49,9 @@ export function failedCreation(nowMs: number, createMs: number): Phase[] {
   return creation(nowMs, createMs, 0, false);
 }
 
-/** From the current status over `through` to `to` within `lengthMs`; nothing happens if it is `to` already. */
+/**
+ * From the current status over `through` to `to` within `lengthMs`; nothing happens if it is `to` already.
+ */
 export function transition(
   from: ServerStatus,
   through: ServerStatus,

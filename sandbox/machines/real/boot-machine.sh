@@ -1,9 +1,9 @@
 #!/bin/sh
-# Boots one machine: systemd on an overlay over the base, in namespaces that only its processes hold. Runs in network
-# and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and becomes the parent of
-# systemd-nspawn, with its exit code: 0 after the machine switched itself off, 133 after it asked for a reboot.
-# CGROUP: the name of its control group. SOURCE: the name of its root mount. MACHINE_NAME: its first hostname.
-# INTERNET, LINK, IPV4, IPV6: see join-internet.sh.
+# Boots one machine: systemd on an overlay over the base, in namespaces that only its processes hold. Runs in
+# network and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and
+# becomes the parent of systemd-nspawn, with its exit code: 0 after the machine switched itself off, 133 after
+# it asked for a reboot. CGROUP: the name of its control group. SOURCE: the name of its root mount.
+# MACHINE_NAME: its first hostname. INTERNET, LINK, IPV4, IPV6: see join-internet.sh.
 set -eu
 
 . "$(dirname "$0")/join-internet.sh"
@@ -20,12 +20,13 @@ mount --bind /proc/self/ns/net /run/network
 cd /
 mount -t tmpfs tmpfs /tmp
 
-# The machine may change the kernel's settings for its own network, as on a real server; the others are this host's.
+# The machine may change the kernel's settings for its own network, as on a real server; the others are this
+# host's.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 
-# In a process namespace of its own, which kills everything in it when it ends: a killed systemd-nspawn alone would
-# leave its machine running. And in a control group of its own, in every tree where systemd keeps its services: two
-# machines in one group would kill each other's.
+# In a process namespace of its own, which kills everything in it when it ends: a killed systemd-nspawn alone
+# would leave its machine running. And in a control group of its own, in every tree where systemd keeps its
+# services: two machines in one group would kill each other's.
 exec unshare --pid --fork --kill-child --mount-proc sh -euc '
   for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
     test -f "$tree/cgroup.procs" || continue

@@ -12,8 +12,8 @@ const DISK_NAME = /^(\d+)-(\d+)$/;
 const REMOVED = /\.removed$/;
 
 /**
- * Returns the folder of a disk, created if absent: what the machine has written (upper) over the base. A disk keeps the
- * base that it was created on, for as long as that exists.
+ * Returns the folder of a disk, created if absent: what the machine has written (upper) over the base. A disk
+ * keeps the base that it was created on, for as long as that exists.
  */
 export function ensureDisk(dir: string, { serverId, generation }: DiskName, base: string): string {
   const folder = join(dir, `${serverId}-${generation}`);
@@ -36,7 +36,10 @@ export function listDisks(dir: string): DiskName[] {
   });
 }
 
-/** Removes the disk of a machine that does not run. The rename comes first, so that a kill leaves no partial disk. */
+/**
+ * Removes the disk of a machine that does not run. The rename comes first, so that a kill leaves no partial
+ * disk.
+ */
 export async function removeDisk(dir: string, { serverId, generation }: DiskName): Promise<void> {
   const folder = join(dir, `${serverId}-${generation}`);
   await rename(folder, `${folder}.removed`).catch(ignoreMissing);

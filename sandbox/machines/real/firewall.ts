@@ -6,9 +6,9 @@ import type { DesiredServer } from './servers.ts';
 type FirewalledServer = Pick<DesiredServer, 'id' | 'rules'>;
 
 /**
- * Hetzner's firewalls as nftables rules for the namespace that routes all packets from and to machines. Established
- * connections pass. Anything else comes in only if a rule allows it, and goes out freely unless a rule limits that. A
- * server without a firewall is open.
+ * Hetzner's firewalls as nftables rules for the namespace that routes all packets from and to machines.
+ * Established connections pass. Anything else comes in only if a rule allows it, and goes out freely unless a
+ * rule limits that. A server without a firewall is open.
  */
 export function toRuleset(servers: readonly FirewalledServer[]): string {
   const guarded = servers.filter((server) => server.rules !== undefined);
@@ -19,7 +19,8 @@ export function toRuleset(servers: readonly FirewalledServer[]): string {
     'delete table inet firewalls',
     'table inet firewalls {',
     ...guarded.flatMap(({ id, rules = [] }) => [...chain(id, rules, 'in'), ...chain(id, rules, 'out')]),
-    // Between machines, from the network's own address to a machine, and from a machine to it or to the metadata.
+    // Between machines, from the network's own address to a machine, and from a machine to it or to the
+    // metadata.
     ...hook('forward', [...leave, ...arrive]),
     ...hook('output', arrive),
     ...hook('input', [`    ip daddr ${METADATA_ADDRESS} accept`, ...leave]),

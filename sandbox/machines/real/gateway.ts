@@ -1,7 +1,8 @@
 /**
- * The process that holds the network namespace of the machines' internet. It configures the namespace's addresses,
- * serves the metadata address (asking the sandbox over the channel, by the caller's address), and lets the sandbox
- * connect into the namespace: HTTP's CONNECT on the socket `gate.sock` in its working folder. It ends with the channel.
+ * The process that holds the network namespace of the machines' internet. It configures the namespace's
+ * addresses, serves the metadata address (asking the sandbox over the channel, by the caller's address), and
+ * lets the sandbox connect into the namespace: HTTP's CONNECT on the socket `gate.sock` in its working
+ * folder. It ends with the channel.
  */
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

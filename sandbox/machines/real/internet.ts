@@ -29,7 +29,9 @@ export interface Attachment {
   detach(): Promise<void>;
 }
 
-/** The simulated internet between machines. It has no uplink, and the host's own namespace sees nothing of it. */
+/**
+ * The simulated internet between machines. It has no uplink, and the host's own namespace sees nothing of it.
+ */
 export interface Internet {
   /** Environment for programs that run in it. */
   environment: Record<string, string>;

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Connects the network namespace that this runs in to the internet, as Hetzner connects a server: its own address (/32)
-# on eth0, and the same gateway for all. LINK: the internet's end of the link, which is removed with the namespace.
-# INTERNET: the path of the internet's namespace. IPV4 and IPV6: addresses without a length, empty where there is none.
+# Connects the network namespace that this runs in to the internet, as Hetzner connects a server: its own
+# address (/32) on eth0, and the same gateway for all. LINK: the internet's end of the link, which is removed
+# with the namespace. INTERNET: the path of the internet's namespace. IPV4 and IPV6: addresses without a
+# length, empty where there is none.
 set -eu
 
 # The host may have no IPv6 at all.

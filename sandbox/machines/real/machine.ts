@@ -18,7 +18,9 @@ export interface MachineSpec {
   ipv6: string | undefined;
 }
 
-/** How a machine ended: it switched itself off, it asked for a reboot, or anything else, such as a power cut. */
+/**
+ * How a machine ended: it switched itself off, it asked for a reboot, or anything else, such as a power cut.
+ */
 export type Ending = 'off' | 'reboot' | 'broken';
 
 export interface Machine {
@@ -34,7 +36,10 @@ export interface Machine {
 /** The exit code of systemd-nspawn when its system asked for a reboot. */
 const REBOOT_CODE = 133;
 
-/** SIGRTMIN+4 asks systemd to switch off (https://www.freedesktop.org/software/systemd/man/systemd.html#SIGRTMIN+4). */
+/**
+ * SIGRTMIN+4 asks systemd to switch off
+ * (https://www.freedesktop.org/software/systemd/man/systemd.html#SIGRTMIN+4).
+ */
 const POWEROFF_SIGNAL = 38;
 
 export const cgroupPrefix = (tag: string) => `agent-stacks-${tag}-`;

@@ -9,7 +9,9 @@ export interface RunningBoot {
 
 export type Step = 'boot' | 'shut-down' | 'cut-power' | 'record-off' | 'remove-disks' | 'nothing';
 
-/** The next step from the running machine to the desired one; the reconciler asks again until it is `nothing`. */
+/**
+ * The next step from the running machine to the desired one; the reconciler asks again until it is `nothing`.
+ */
 export function nextStep(
   server: DesiredServer | undefined,
   running: RunningBoot | undefined,

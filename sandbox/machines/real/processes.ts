@@ -2,20 +2,25 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs';
 import { findTagged } from '../../processes.ts';
 
-/** Every process of an installation's machines and their network has this variable, with the installation's tag. */
+/**
+ * Every process of an installation's machines and their network has this variable, with the installation's
+ * tag.
+ */
 const TAG = 'AGENT_STACKS_MACHINES';
 
 /** Where distributions keep administrators' programs, which may be missing from PATH. */
 const SYSTEM_PATH = ':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** The environment of programs in the machines' network. `path` is PATH as the sandbox was started with it. */
+/**
+ * The environment of programs in the machines' network. `path` is PATH as the sandbox was started with it.
+ */
 export function taggedEnvironment(tag: string, path: string | undefined): Record<string, string> {
   return { PATH: `${path ?? ''}${SYSTEM_PATH}`, LC_ALL: 'C.UTF-8', [TAG]: tag };
 }
 
 /**
- * Starts a program that cannot outlive this process: the kernel kills it, even when this one is killed. Its own
- * process group shields it from a terminal's Ctrl-C.
+ * Starts a program that cannot outlive this process: the kernel kills it, even when this one is killed. Its
+ * own process group shields it from a terminal's Ctrl-C.
  */
 export function spawnBound(command: readonly string[], options: SpawnOptions): ChildProcess {
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { ...options, detached: true });

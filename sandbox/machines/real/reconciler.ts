@@ -45,8 +45,8 @@ interface Slot {
 }
 
 /**
- * Makes the running machines match the servers in the database. It polls both and keeps no state that matters: after
- * a kill, the next sandbox starts with no machine running and boots those that should.
+ * Makes the running machines match the servers in the database. It polls both and keeps no state that
+ * matters: after a kill, the next sandbox starts with no machine running and boots those that should.
  */
 export async function startReconciler(options: ReconcilerOptions): Promise<Reconciler> {
   const { dir, tag } = options;
