@@ -1,5 +1,5 @@
 // Hosts a Postgres on the folder given, says where, and runs until it is killed.
-import { hostPostgres } from '../../../sandbox/host/postgres.ts';
+import { hostPostgres } from '../../../../sandbox/host/postgres.ts';
 
 const postgres = await hostPostgres({ dataDir: process.argv[2]!, durable: false });
 console.log(JSON.stringify({ pid: postgres.pid, adminUrl: postgres.adminUrl }));
