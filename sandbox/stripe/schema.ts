@@ -1,8 +1,6 @@
 import type { ColumnType, GeneratedAlways } from 'kysely';
-import type { SandboxSchema } from '../schema.ts';
-
-/** What a jsonb column holds is known to whoever reads it, by the object's kind. */
-type AnyJson = ColumnType<unknown, string, string>;
+import type { Json, SandboxSchema } from '../schema.ts';
+import type { Event } from './wire.ts';
 
 export interface StripeTables {
   stripe_objects: StripeObjectTable;
@@ -16,9 +14,14 @@ export interface StripeObjectTable {
   /** A bigint, which the driver returns as text. */
   number: GeneratedAlways<string>;
   object: string;
-  body: AnyJson;
+  /** The object as the API shows it. */
+  body: ColumnType<unknown, string, string>;
+  /** Data of the object that the API does not show, such as a checkout session's line items. */
   hidden: ColumnType<unknown, string | null, string | null>;
 }
+
+/** Whether webhooks are pending follows from `delivered_at`. */
+export type EventBody = Omit<Event, 'pending_webhooks'>;
 
 export interface StripeEventTable {
   id: string;
@@ -27,7 +30,7 @@ export interface StripeEventTable {
   type: string;
   /** A bigint, which the driver returns as text. */
   created: ColumnType<string, number, number>;
-  body: AnyJson;
+  body: Json<EventBody>;
   delivered_at: Date | null;
 }
 
@@ -43,14 +46,11 @@ export interface StripeDeliveryTable {
 export interface StripeIdempotencyTable {
   key: string;
   fingerprint: string;
-  answer: AnyJson;
+  answer: Json<object>;
   created_at: Date;
 }
 
-/**
- * Tables of the sandbox's Stripe. `body` is an object as the API answers it; `hidden` is what belongs to it and is not
- * part of it (a checkout session's line items).
- */
+/** Tables of the sandbox's Stripe. */
 export const stripeSchema: SandboxSchema = {
   area: 'stripe',
   version: 1,
