@@ -68,6 +68,7 @@ export async function beginRun(database: SandboxDatabase, id: string): Promise<R
     .executeTakeFirst();
 }
 
+/** Completes a run, unless it has completed already. */
 export async function completeRun(
   database: SandboxDatabase,
   id: string,

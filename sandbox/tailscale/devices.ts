@@ -40,6 +40,7 @@ export async function joinTailnet(
   });
 }
 
+/** Returns a device's full DNS name. */
 export function toDeviceName(device: Pick<DeviceRow, 'label'>): string {
   return `${device.label}.${TAILNET_DOMAIN}`;
 }

@@ -16,10 +16,12 @@ export function controlId(prefix: string): string {
   return `${prefix}${randomText(10)}CNTRL`;
 }
 
+/** Hashes a secret for storage. */
 export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
+/** Returns a random key in the form of a machine's or a node's public key. */
 export function publicKey(kind: 'mkey' | 'nodekey'): string {
   return `${kind}:${randomBytes(32).toString('hex')}`;
 }

@@ -48,6 +48,7 @@ export async function createKey(
   return { ...toKey(row), key: secret };
 }
 
+/** Returns a key without its secret. @throws TailscaleError 404 */
 export async function showKey(database: SandboxDatabase, control: ControlServer, id: string) {
   const rows = await database.selectFrom('tailscale_keys').selectAll().where('id', '=', id).execute();
   const [row] = await withStates(control, rows);
@@ -144,6 +145,7 @@ export function toTimestamp(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
+/** Rounds down to the whole second, Tailscale's precision. */
 export function wholeSecond(date: Date): Date {
   return new Date(Math.floor(date.getTime() / 1000) * 1000);
 }

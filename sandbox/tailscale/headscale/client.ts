@@ -88,22 +88,9 @@ type Unary = (
   done: (error: grpc.ServiceError | null, answer: object) => void,
 ) => void;
 
+/** Connects to headscale's admin socket. */
 export function createHeadscaleClient(socket: string): HeadscaleClient {
-  const definition = loadSync(fileURLToPath(new URL('headscale.proto', import.meta.url)), {
-    longs: String,
-    defaults: true,
-    arrays: true,
-  });
-  const Service = grpc.makeGenericClientConstructor(
-    definition['headscale.v1.HeadscaleService'] as grpc.ServiceDefinition,
-    'HeadscaleService',
-  );
-  const service = new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
-    // Reconnects at once after a restart; gRPC's default backoff is a second and more.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
-    'grpc.min_reconnect_backoff_ms': 100,
-  });
+  const service = connect(socket);
   const callOnce = (method: keyof Calls, request: object, deadline: number) =>
     new Promise<object>((resolve, reject) => {
       // The generic constructor types no methods of its own.
@@ -132,6 +119,25 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
   };
 }
 
+function connect(socket: string): grpc.Client & Record<string, unknown> {
+  const definition = loadSync(fileURLToPath(new URL('headscale.proto', import.meta.url)), {
+    longs: String,
+    defaults: true,
+    arrays: true,
+  });
+  const Service = grpc.makeGenericClientConstructor(
+    definition['headscale.v1.HeadscaleService'] as grpc.ServiceDefinition,
+    'HeadscaleService',
+  );
+  return new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
+    // Reconnects at once after a restart; gRPC's default backoff is a second and more.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
+    'grpc.min_reconnect_backoff_ms': 100,
+  });
+}
+
+/** Returns a date as a protobuf timestamp. */
 export function toTimestamp(date: Date): Timestamp {
   const milliseconds = date.getTime();
   const seconds = Math.floor(milliseconds / 1000);

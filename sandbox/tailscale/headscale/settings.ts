@@ -32,19 +32,7 @@ export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLoc
     // Random, so that the address of a deleted device is hardly ever reused.
     prefixes: { v4: '100.64.0.0/10', v6: 'fd7a:115c:a1e0::/48', allocation: 'random' },
     derp: {
-      server: {
-        enabled: true,
-        region_id: RELAY.id,
-        region_code: RELAY.code,
-        region_name: RELAY.name,
-        verify_clients: true,
-        stun_listen_addr: `${address}:${STUN_PORT}`,
-        private_key_path: join(dir, 'derp.key'),
-        automatically_add_embedded_derp_region: true,
-        ipv4: address,
-        // Disables IPv6: a machine with an IPv6 address would wait three seconds before it picks a relay.
-        ipv6: 'none',
-      },
+      server: toRelaySettings(dir, address),
       urls: [],
       paths: [],
       auto_update_enabled: false,
@@ -64,5 +52,21 @@ export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLoc
     logtail: { enabled: false },
     taildrop: { enabled: false },
     tuning: { batch_change_delay: '20ms', node_store_batch_timeout: '10ms' },
+  };
+}
+
+function toRelaySettings(dir: string, address: string) {
+  return {
+    enabled: true,
+    region_id: RELAY.id,
+    region_code: RELAY.code,
+    region_name: RELAY.name,
+    verify_clients: true,
+    stun_listen_addr: `${address}:${STUN_PORT}`,
+    private_key_path: join(dir, 'derp.key'),
+    automatically_add_embedded_derp_region: true,
+    ipv4: address,
+    // Disables IPv6: a machine with an IPv6 address would wait three seconds before it picks a relay.
+    ipv6: 'none',
   };
 }
