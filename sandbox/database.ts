@@ -20,20 +20,8 @@ export interface SandboxTables
 export type SandboxDatabase = Kysely<SandboxTables>;
 export type SandboxTransaction = Transaction<SandboxTables>;
 
-/** Whatever can run one statement: the pool, or the connection of a transaction. */
-export type Queryable = Pick<pg.Pool, 'query'>;
-
-const pools = new WeakMap<SandboxDatabase, pg.Pool>();
-
 export function createSandboxDatabase(pool: pg.Pool): SandboxDatabase {
-  const database = new Kysely<SandboxTables>({ dialect: new PostgresDialect({ pool }) });
-  pools.set(database, pool);
-  return database;
-}
-
-/** For areas that still write their SQL by hand. Never of a transaction. */
-export function poolBehind(database: SandboxDatabase): pg.Pool {
-  return pools.get(database)!;
+  return new Kysely<SandboxTables>({ dialect: new PostgresDialect({ pool }) });
 }
 
 /**
@@ -55,31 +43,6 @@ export async function openSandboxDatabase(
     throw error;
   }
   return database;
-}
-
-/**
- * Runs `work` in one transaction on one connection: commits what it did, or rolls all of it back and
- * rethrows.
- */
-export async function inTransaction<T>(
-  pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('BEGIN');
-    const result = await work(client);
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    await client.query('ROLLBACK').catch((failure: Error) => {
-      broken = failure;
-    });
-    throw error;
-  } finally {
-    client.release(broken);
-  }
 }
 
 async function ensureSchemas(database: SandboxDatabase, schemas: readonly SandboxSchema[]): Promise<void> {

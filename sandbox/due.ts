@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Selectable, sql } from 'kysely';
-import type { Queryable, SandboxDatabase } from './database.ts';
+import type { SandboxDatabase } from './database.ts';
 import type { DueTable } from './schema.ts';
 
 /**
@@ -33,17 +33,8 @@ type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'payload' | 'revision' 
 const LONGEST_RETRY_MS = 60_000;
 
 /** Stores work for `work.at`. In a transaction it is stored with that transaction, or not at all. */
-export async function scheduleDue(database: SandboxDatabase | Queryable, work: DueWork): Promise<void> {
+export async function scheduleDue(database: SandboxDatabase, work: DueWork): Promise<void> {
   const payload = JSON.stringify(work.payload);
-  if ('query' in database) {
-    await database.query(
-      `insert into due (kind, key, at, payload) values ($1, $2, $3, $4)
-       on conflict (kind, key) do update
-       set at = excluded.at, payload = excluded.payload, revision = due.revision + 1, attempts = 0`,
-      [work.kind, work.key, work.at, payload],
-    );
-    return;
-  }
   await database
     .insertInto('due')
     .values({ kind: work.kind, key: work.key, at: work.at, payload })
