@@ -22,6 +22,7 @@ import {
 import { chooseSandboxPort } from './port.ts';
 import { hostSandbox } from './process.ts';
 import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { toSandboxFile } from './to-sandbox-file.ts';
 import { untilReady } from './until-ready.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
@@ -103,7 +104,7 @@ interface HostParts {
 async function host(parts: HostParts): Promise<SandboxInstallation> {
   const { config, say, release, secrets, databases, machines } = parts;
   const port = await chooseSandboxPort(config.dataDir);
-  const file = describe(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
+  const file = toSandboxFile(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
@@ -138,33 +139,6 @@ function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): In
     ...secrets,
     apiToken: config.apiToken?.reveal() ?? secrets.apiToken,
     pulumiPassphrase: config.pulumi.passphrase?.reveal() ?? secrets.pulumiPassphrase,
-  };
-}
-
-function describe(
-  url: string,
-  { secrets, databases, config, machines }: Pick<HostParts, 'secrets' | 'databases' | 'config' | 'machines'>,
-): SandboxFile {
-  const { sandboxTokens: tokens } = secrets;
-  return {
-    url: '',
-    apiToken: secrets.apiToken,
-    stripeApiUrl: url,
-    stripeApiKey: tokens.stripeSecretKey,
-    stripeWebhookSecret: tokens.stripeWebhookSecret,
-    githubApiUrl: `${url}/github`,
-    githubCallbackSecret: secrets.githubCallbackSecret,
-    hcloudEndpoint: `${url}/hetzner/v1`,
-    hcloudToken: tokens.hcloudToken,
-    tailscaleBaseUrl: `${url}/tailscale`,
-    tailscaleApiKey: tokens.tailscaleApiKey,
-    tailscaleOauthClientId: tokens.tailscaleOauthClientId,
-    tailscaleOauthClientSecret: tokens.tailscaleOauthClientSecret,
-    // Simulated machines never connect to it: any address will do.
-    tailscaleLoginServer: machines === 'real' ? LOGIN_SERVER : `${url}/tailscale`,
-    databaseUrl: databases.agents,
-    pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
-    pulumiPassphrase: secrets.pulumiPassphrase,
   };
 }
 

@@ -10,7 +10,7 @@ import { answers, freePort, startServer, untilServing } from './postgres-server.
 import { findPostmaster, removeStalePidFile, stopPostmaster } from './postmaster.ts';
 
 /**
- * A Postgres that runs on this machine, whoever started it. The addresses contain the superuser's password.
+ * A Postgres that runs on this machine. The addresses contain the superuser's password.
  */
 export interface RunningPostgres {
   /** `postgres://postgres:…@127.0.0.1:port/postgres` */

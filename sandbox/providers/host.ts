@@ -28,10 +28,10 @@ export interface ProviderHost {
 const INHERITED_NAMES = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
 
 /**
- * Serves the builtin hcloud, tailscale and command providers on loopback, for CLIs started by this process:
- * one operation at a time. Each package has a port of its own, since the engine asks a port for one version
- * only. gRPC here knows no callers: whoever starts a host in a process keeps other users out of it, and stops
- * the host with the operation.
+ * Serves the builtin hcloud, tailscale and command providers on loopback to CLIs that this process starts,
+ * one operation at a time. Each package has its own port, since the engine asks a port for one version only.
+ * gRPC does not authenticate callers: the process must keep other users out, and stop the host after the
+ * operation.
  */
 export async function startProviderHost({
   environment: first = {},

@@ -78,6 +78,10 @@ function addImageActions(router: express.Router, { database, settings }: Depende
     const { row, now } = made[0]!;
     response.status(201).json({ image: toImage(row, now), action });
   });
+  addProtectionAction(router, { database, settings });
+}
+
+function addProtectionAction(router: express.Router, { database, settings }: Dependencies): void {
   router.post('/images/:id/actions/change_protection', async (request, response) => {
     const input = parseInput(protectionInput, request.body);
     const id = imageId(request);

@@ -126,9 +126,9 @@ function refusal(status: number, correlationId: string | null, json: Properties 
     return new HcloudError(`hcloud: server responded with status code ${status}`, '', status);
   }
   const code = String(error.code ?? '');
-  const marks = correlationId ? `${code}, ${correlationId}` : code;
+  const detail = correlationId ? `${code}, ${correlationId}` : code;
   const fields = code === 'invalid_input' ? invalidFields(error.details) : '';
-  return new HcloudError(`${error.message} (${marks})${fields}`, code, status);
+  return new HcloudError(`${error.message} (${detail})${fields}`, code, status);
 }
 
 function invalidFields(details: unknown): string {
