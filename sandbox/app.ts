@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler } from 'express';
-import type pg from 'pg';
+import type { SandboxDatabase } from './database.ts';
 import { createFaults } from './faults.ts';
 import { createGithubRouter } from './github/router.ts';
 import { refuseOtherHosts, refuseOtherUsers } from './guards.ts';
@@ -16,46 +16,46 @@ import { createTailscaleRouter } from './tailscale/router.ts';
 import { createSimulatedControl } from './tailscale/simulated.ts';
 import type { SandboxTokens } from './tokens.ts';
 
-export type SandboxAppDeps = {
+export interface SandboxAppDeps {
   /** The sandbox's database, with the tables of all areas. */
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: SandboxTokens;
   settings: SandboxSettings;
-  /** The service's webhook; its root is where orders placed with the sandbox's own form lead after the payment. */
+  /** The service's webhook; after a payment, the sandbox's own order form leads to its origin. */
   webhookUrl: string;
-  /** Real machines: what lets them into the tailnet, and where the controller's place beside them is. */
+  /** Real machines: their tailnet's control server, and where the controller's node runs. */
   control?: ControlServer | undefined;
   network?: (() => Network) | undefined;
-  /** Users who may use the controls besides this process's own and root. */
+  /** Ids of users who may use the controls besides this process's user and root. */
   users?: number[];
-};
+}
 
-/** All the clouds of the sandbox, and its own controls, behind one HTTP address. */
+/** All clouds of the sandbox and its own controls, on one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {
-  const { pool, tokens, settings, webhookUrl } = deps;
-  const control = deps.control ?? createSimulatedControl(pool);
+  const { database, tokens, settings, webhookUrl } = deps;
+  const control = deps.control ?? createSimulatedControl(database);
   const app = express();
   app.disable('x-powered-by');
   // The real services send no ETags, and a 304 would surprise their clients.
   app.disable('etag');
   app.use(refuseOtherHosts);
-  const faults = createFaults(pool);
+  const faults = createFaults(database);
 
-  app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ pool, tokens, settings }));
-  app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ pool, tokens, control }));
-  app.use('/github', faults.middleware('github'), createGithubRouter({ pool, tokens, settings }));
-  app.use('/v1', faults.middleware('stripe'), createStripeRouter({ pool, tokens }));
-  // Anybody may ask a machine for its health, as at the real address.
+  app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ database, tokens, settings }));
+  app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ database, tokens, control }));
+  app.use('/github', faults.middleware('github'), createGithubRouter({ database, tokens, settings }));
+  app.use('/v1', faults.middleware('stripe'), createStripeRouter({ database, tokens }));
+  // Open to everyone, as a machine's real health port is.
   app.use('/sandbox/machines', faults.middleware('machines'));
-  app.use('/sandbox', createMachinesRouter(pool));
+  app.use('/sandbox', createMachinesRouter(database));
 
   app.use(['/checkout', '/sandbox'], refuseOtherUsers(deps.users ?? []));
-  app.use('/checkout', createCheckoutRouter({ pool, homeUrl: new URL('/', webhookUrl).href }));
+  app.use('/checkout', createCheckoutRouter({ database, homeUrl: new URL('/', webhookUrl).href }));
 
   app.use('/sandbox', faults.router);
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
-  app.use('/sandbox', createValidationRouter(pool));
-  app.use('/sandbox/stripe', createStripeControlsRouter({ pool }));
+  app.use('/sandbox', createValidationRouter(database));
+  app.use('/sandbox/stripe', createStripeControlsRouter({ database }));
 
   app.use((_request, response) => {
     response.status(404).json({ type: 'about:blank', title: 'Not found', status: 404 });

@@ -1,56 +1,74 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type pg from 'pg';
-import type { Queryable } from './database.ts';
+import { type Selectable, sql } from 'kysely';
+import type { SandboxDatabase } from './database.ts';
+import type { DueTable } from './schema.ts';
 
-/** A piece of work for later. `kind` and `key` name it: scheduling the same again replaces time and payload. */
-export type DueWork = { kind: string; key: string; at: Date; payload: unknown };
+/**
+ * A piece of work for later. `kind` and `key` name it: scheduling the same again replaces time and payload.
+ */
+export interface DueWork {
+  kind: string;
+  key: string;
+  at: Date;
+  payload: unknown;
+}
 
-/** Carries one piece of due work out. Throwing means: again later. It may run more than once for one piece. */
-// biome-ignore lint/suspicious/noExplicitAny: the payload is what the scheduling side of the same kind stored.
+/** Runs one piece of due work. Throwing means: retry later. It may run more than once for one piece. */
+// biome-ignore lint/suspicious/noExplicitAny: the payload is what scheduling the same kind stored.
 export type DueHandler = (payload: any, context: { attempt: number }) => Promise<void>;
 
-export type DueLoopOptions = {
+export interface DueLoopOptions {
   /** Ends the loop; the promise of `startDueLoop` resolves once running handlers have settled. */
   signal: AbortSignal;
-  /** How often to look for due work, 50 ms by default. */
+  /** How often to poll for due work, 50 ms by default. */
   pollMs?: number;
   /** Handlers at once, 16 by default: a webhook that hangs must not hold up a boot. */
   concurrency?: number;
   /** Pause after the first failure of a handler, 500 ms by default; doubles up to a minute. */
   retryMs?: number;
-};
+}
 
-type DueRow = { id: string; kind: string; payload: unknown; revision: number; attempts: number };
+type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'payload' | 'revision' | 'attempts'>;
 
-/** Stores work for `work.at`. Within a transaction's client it is stored with that transaction, or not at all. */
-export async function scheduleDue(db: Queryable, work: DueWork): Promise<void> {
-  await db.query(
-    `INSERT INTO due (kind, key, at, payload) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (kind, key) DO UPDATE
-     SET at = excluded.at, payload = excluded.payload, revision = due.revision + 1, attempts = 0`,
-    [work.kind, work.key, work.at, JSON.stringify(work.payload)],
-  );
+const LONGEST_RETRY_MS = 60_000;
+
+/** Stores work for `work.at`. In a transaction it is stored with that transaction, or not at all. */
+export async function scheduleDue(database: SandboxDatabase, work: DueWork): Promise<void> {
+  const payload = JSON.stringify(work.payload);
+  await database
+    .insertInto('due')
+    .values({ kind: work.kind, key: work.key, at: work.at, payload })
+    .onConflict((conflict) =>
+      conflict.columns(['kind', 'key']).doUpdateSet((eb) => ({
+        at: eb.ref('excluded.at'),
+        payload: eb.ref('excluded.payload'),
+        revision: eb('due.revision', '+', 1),
+        attempts: 0,
+      })),
+    )
+    .execute();
 }
 
 /**
- * Works stored work off when its time has come, at least once each, until the signal aborts. A row goes only after
- * its handler succeeded, so a kill loses nothing; a handler may schedule its own kind and key again, which is kept.
- * What is being carried out is known to this process only: a sandbox's database has one process on it.
+ * Runs stored work when its time has come, at least once each, until the signal aborts. A row is deleted only
+ * after its handler succeeded, so a kill loses nothing; a handler may schedule its own kind and key again.
+ * Only this process knows which work is running: one process at a time may use a sandbox's database.
  */
 export async function startDueLoop(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   handlers: Record<string, DueHandler>,
   options: DueLoopOptions,
 ): Promise<void> {
-  const { signal, pollMs = 50, concurrency = 16 } = options;
+  const { signal, pollMs = 50, concurrency = 16, retryMs = 500 } = options;
   const running = new Map<string, Promise<void>>();
   while (!signal.aborted) {
-    const rows = await readDue(pool, Object.keys(handlers), [...running.keys()], concurrency - running.size);
+    const slots = concurrency - running.size;
+    const rows = await readDue(database, Object.keys(handlers), [...running.keys()], slots);
     for (const row of rows) {
-      const handler = handlers[row.kind]!;
+      const done = runDue(database, row, handlers[row.kind]!, retryMs);
       running.set(
         row.id,
-        carryOut(pool, row, handler, options.retryMs ?? 500).finally(() => running.delete(row.id)),
+        done.finally(() => running.delete(row.id)),
       );
     }
     await pause(pollMs, undefined, { signal }).catch(() => undefined);
@@ -59,35 +77,44 @@ export async function startDueLoop(
 }
 
 async function readDue(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   kinds: string[],
   exceptIds: string[],
   limit: number,
 ): Promise<DueRow[]> {
   if (limit <= 0) return [];
   try {
-    const { rows } = await pool.query<DueRow>(
-      `SELECT id, kind, payload, revision, attempts FROM due
-       WHERE at <= $1 AND kind = ANY($2) AND id <> ALL($3::bigint[]) ORDER BY at LIMIT $4`,
-      [new Date(), kinds, exceptIds, limit],
-    );
-    return rows;
+    return await database
+      .selectFrom('due')
+      .select(['id', 'kind', 'payload', 'revision', 'attempts'])
+      .where('at', '<=', new Date())
+      .where('kind', '=', sql<string>`any(${kinds})`)
+      .where('id', '<>', sql<string>`all(${exceptIds}::bigint[])`)
+      .orderBy('at')
+      .limit(limit)
+      .execute();
   } catch {
-    return []; // The database is away; what is due stays due and is looked for again.
+    return []; // The database is down: what is due stays due, and the next poll finds it.
   }
 }
 
-async function carryOut(pool: pg.Pool, row: DueRow, handler: DueHandler, retryMs: number): Promise<void> {
+async function runDue(
+  database: SandboxDatabase,
+  row: DueRow,
+  handler: DueHandler,
+  retryMs: number,
+): Promise<void> {
   try {
     await handler(row.payload, { attempt: row.attempts + 1 });
-    await pool.query('DELETE FROM due WHERE id = $1 AND revision = $2', [row.id, row.revision]);
+    await database.deleteFrom('due').where('id', '=', row.id).where('revision', '=', row.revision).execute();
   } catch (error) {
-    const delayMs = Math.min(retryMs * 2 ** row.attempts, 60_000);
-    await pool
-      .query(
-        `UPDATE due SET at = $3, attempts = attempts + 1, last_error = $4 WHERE id = $1 AND revision = $2`,
-        [row.id, row.revision, new Date(Date.now() + delayMs), String(error).slice(0, 1000)],
-      )
+    const at = new Date(Date.now() + Math.min(retryMs * 2 ** row.attempts, LONGEST_RETRY_MS));
+    await database
+      .updateTable('due')
+      .set((eb) => ({ at, attempts: eb('attempts', '+', 1), last_error: String(error).slice(0, 1000) }))
+      .where('id', '=', row.id)
+      .where('revision', '=', row.revision)
+      .execute()
       .catch(() => undefined);
   }
 }

@@ -1,7 +1,7 @@
 import type { FaultArea } from './fault-order.ts';
 import { githubErrorBody } from './github/errors.ts';
 
-const hetznerErrors: Record<number, { code: string; message: string }> = {
+const HETZNER_ERRORS: Record<number, { code: string; message: string }> = {
   400: { code: 'json_error', message: 'Invalid JSON in request body' },
   401: { code: 'unauthorized', message: 'the given token is not valid' },
   403: { code: 'resource_limit_exceeded', message: 'resource limit exceeded' },
@@ -34,8 +34,8 @@ export function faultBody(area: FaultArea, status: number): unknown {
 }
 
 function hetznerError(status: number): { code: string; message: string } {
-  const fallback = status < 500 ? hetznerErrors[422]! : hetznerErrors[500]!;
-  return hetznerErrors[status] ?? fallback;
+  const fallback = status < 500 ? HETZNER_ERRORS[422]! : HETZNER_ERRORS[500]!;
+  return HETZNER_ERRORS[status] ?? fallback;
 }
 
 function stripeErrorType(status: number): string {

@@ -1,110 +1,121 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
-import type pg from 'pg';
+import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
+import type { SandboxDatabase } from './database.ts';
 import { faultBody } from './fault-answers.ts';
 import { type FaultArea, type FaultEffect, type FaultOrder, faultOrderSchema } from './fault-order.ts';
 import { PatternTooSlow, pathMatches } from './path-pattern.ts';
+import type { FaultTable } from './schema.ts';
 
 export type { FaultArea, FaultEffect, FaultOrder } from './fault-order.ts';
 
-type FaultRow = {
-  id: string;
-  area: FaultArea;
-  method: string;
-  path: string;
-  remaining: number;
-  effect: FaultEffect;
-};
+const COLUMNS = ['id', 'area', 'method', 'path', 'remaining', 'effect'] as const;
 
-export type Faults = {
-  /** `POST`, `GET`, `DELETE /faults` and `DELETE /faults/:id`; to be mounted under `/sandbox`. */
+type FaultRow = Pick<Selectable<FaultTable>, (typeof COLUMNS)[number]>;
+
+export interface Faults {
+  /** `POST`, `GET`, `DELETE /faults` and `DELETE /faults/:id`; mount it under `/sandbox`. */
   router: express.Router;
-  /** Makes ordered faults happen; to be mounted before the area's own router, on the same path. */
+  /** Injects the ordered faults; mount it before the area's own router, on the same path. */
   middleware(area: FaultArea): RequestHandler;
-};
+}
 
-/** Faults that tests and the curious can order: the next n calls that match fail in the ordered way. */
-export function createFaults(pool: pg.Pool): Faults {
+/** Faults on order: the next n matching calls fail as ordered. */
+export function createFaults(database: SandboxDatabase): Faults {
   return {
-    router: createFaultsRouter(pool),
+    router: createFaultsRouter(database),
     middleware: (area) => async (request, response, next) => {
-      const effect = await takeFault(pool, area, request.method, request.path);
+      const effect = await takeFault(database, area, request.method, request.path);
       if (effect === undefined) next();
       else await applyFault(area, effect, request, response, next);
     },
   };
 }
 
-/** The action error that a fault ordered for this call, if any: the area's router makes the action end in it. */
+/** The action error that a fault ordered for this call, if any: the area's router ends the action with it. */
 export function orderedActionError(response: Response): { code: string; message: string } | undefined {
   return response.locals.orderedActionError;
 }
 
-function createFaultsRouter(pool: pg.Pool): express.Router {
+function createFaultsRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.post('/faults', express.json(), async (request, response) => {
     const order = faultOrderSchema.safeParse(request.body);
     if (!order.success) response.status(400).json(problem(400, z.prettifyError(order.error)));
-    else response.status(201).json(toFault(await storeFault(pool, order.data)));
+    else response.status(201).json(toFault(await storeFault(database, order.data)));
   });
   router.get('/faults', async (_request, response) => {
-    const { rows } = await pool.query<FaultRow>(`SELECT ${columns} FROM faults ORDER BY id`);
+    const rows = await database.selectFrom('faults').select(COLUMNS).orderBy('id').execute();
     response.json({ faults: rows.map(toFault) });
   });
   router.delete('/faults', async (_request, response) => {
-    await pool.query('DELETE FROM faults');
+    await database.deleteFrom('faults').execute();
     response.status(204).end();
   });
   router.delete('/faults/:id', async (request, response) => {
-    const { rowCount } = await pool.query('DELETE FROM faults WHERE id::text = $1', [request.params.id]);
-    if (rowCount === 0) response.status(404).json(problem(404, `There is no fault ${request.params.id}`));
+    const { numDeletedRows } = await database
+      .deleteFrom('faults')
+      .where(sql<string>`id::text`, '=', request.params.id)
+      .executeTakeFirst();
+    if (numDeletedRows === 0n)
+      response.status(404).json(problem(404, `There is no fault ${request.params.id}`));
     else response.status(204).end();
   });
   router.use('/faults', refuseUnreadable);
   return router;
 }
 
-const columns = 'id, area, method, path, remaining, effect';
-
-async function storeFault(pool: pg.Pool, order: FaultOrder): Promise<FaultRow> {
-  const { rows } = await pool.query<FaultRow>(
-    `INSERT INTO faults (area, method, path, remaining, effect) VALUES ($1, $2, $3, $4, $5) RETURNING ${columns}`,
-    [order.area, order.method, order.path, order.times, JSON.stringify(order.effect)],
-  );
-  return rows[0]!;
+function storeFault(
+  database: SandboxDatabase,
+  { area, method, path, times, effect }: FaultOrder,
+): Promise<FaultRow> {
+  return database
+    .insertInto('faults')
+    .values({ area, method, path, remaining: times, effect: JSON.stringify(effect) })
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow();
 }
 
-/** Uses one of the oldest matching fault's remaining times up. Of concurrent calls, exactly as many get it as remain. */
+/**
+ * Takes one of the remaining times of the oldest matching fault. Of concurrent calls, exactly as many get it
+ * as remain.
+ */
 async function takeFault(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   area: FaultArea,
   method: string,
   path: string,
 ): Promise<FaultEffect | undefined> {
-  const { rows } = await pool.query<FaultRow>(
-    `SELECT ${columns} FROM faults WHERE area = $1 AND method IN ($2, '*') AND remaining > 0 ORDER BY id`,
-    [area, method],
-  );
-  for (const fault of rows) {
-    if (!(await matches(pool, fault, path))) continue;
-    const taken = await pool.query(
-      'UPDATE faults SET remaining = remaining - 1 WHERE id = $1 AND remaining > 0',
-      [fault.id],
-    );
-    if (taken.rowCount === 1) return fault.effect;
+  const faults = await database
+    .selectFrom('faults')
+    .select(COLUMNS)
+    .where('area', '=', area)
+    .where('method', 'in', [method, '*'])
+    .where('remaining', '>', 0)
+    .orderBy('id')
+    .execute();
+  for (const fault of faults) {
+    if (!(await matches(database, fault, path))) continue;
+    const { numUpdatedRows } = await database
+      .updateTable('faults')
+      .set((eb) => ({ remaining: eb('remaining', '-', 1) }))
+      .where('id', '=', fault.id)
+      .where('remaining', '>', 0)
+      .executeTakeFirst();
+    if (numUpdatedRows === 1n) return fault.effect;
   }
   return undefined;
 }
 
-/** An order whose pattern takes too long is over: it would hold up every call to come. */
-async function matches(pool: pg.Pool, fault: FaultRow, path: string): Promise<boolean> {
+/** A fault whose pattern takes too long is used up: it would delay every later call. */
+async function matches(database: SandboxDatabase, fault: FaultRow, path: string): Promise<boolean> {
   try {
     return pathMatches(fault.path, path);
   } catch (error) {
     if (!(error instanceof PatternTooSlow)) throw error;
-    await pool.query('UPDATE faults SET remaining = 0 WHERE id = $1', [fault.id]);
-    console.error(`sandbox: fault ${fault.id} is over. ${error.message}`);
+    await database.updateTable('faults').set({ remaining: 0 }).where('id', '=', fault.id).execute();
+    console.error(`sandbox: fault ${fault.id} is disabled. ${error.message}`);
     return false;
   }
 }
@@ -127,7 +138,8 @@ async function applyFault(
       await pause(effect.ms);
       return next();
     case 'black-hole':
-      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client leaves.
+      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client
+      // leaves.
       request.resume();
       return;
     case 'drop-answer':
@@ -143,7 +155,7 @@ function answer(response: Response, status: number, body: unknown): void {
   response.status(status).json(body);
 }
 
-/** The handler's answer comes when its work is committed; that is the moment at which the connection breaks. */
+/** The handler answers once its work is committed; the connection breaks at that moment. */
 function dropAnswer(request: Request, response: Response): void {
   const drop = () => {
     request.socket.destroy();

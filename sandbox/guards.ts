@@ -2,33 +2,33 @@ import type { Socket } from 'node:net';
 import type { RequestHandler } from 'express';
 import { peerUserId } from '../src/processes/peer-user.ts';
 
-const loopback = new Set(['127.0.0.1', 'localhost', '[::1]']);
+const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 /**
- * Refuses requests that were sent to another name than loopback's: a page in a browser on this machine could
- * reach the sandbox by a name of its own that points here (DNS rebinding).
+ * Refuses requests for any host but loopback: a page in a browser on this machine could reach the sandbox
+ * through its own domain name that resolves to 127.0.0.1 (DNS rebinding).
  */
 export const refuseOtherHosts: RequestHandler = (request, response, next) => {
   const name = (request.get('host') ?? '').toLowerCase().replace(/:\d*$/, '');
-  if (loopback.has(name)) next();
+  if (LOOPBACK.has(name)) next();
   else problem(response, 421, 'The sandbox does not answer for the host that the request names');
 };
 
 /**
- * Lets in this process's own user, root, and `others` by their numbers: what needs no token is not for every
- * account of the machine. Only Linux says whose a connection is; elsewhere everybody is let in.
+ * Admits this process's own user, root, and the user ids `others`: endpoints without a token must not be open
+ * to every account of the machine. Only Linux tells the user of a connection; elsewhere everyone is admitted.
  */
 export function refuseOtherUsers(others: number[]): RequestHandler {
   const allowed = new Set([0, process.getuid?.(), ...others]);
-  // A connection stays its user's, and a look takes a few milliseconds.
+  // A connection keeps its user, and a lookup takes a few milliseconds.
   const known = new WeakMap<Socket, boolean>();
   return (request, response, next) => {
     const { socket } = request;
-    if (process.platform !== 'linux' || (known.get(socket) ?? look(socket))) next();
+    if (process.platform !== 'linux' || (known.get(socket) ?? lookUp(socket))) next();
     else problem(response, 403, 'The sandbox’s own controls are for the user who started it, and for root');
   };
 
-  function look(socket: Socket): boolean {
+  function lookUp(socket: Socket): boolean {
     const userId = peerUserId(socket);
     const isAllowed = userId !== undefined && allowed.has(userId);
     known.set(socket, isAllowed);

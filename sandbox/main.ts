@@ -1,6 +1,6 @@
 /**
- * The sandbox's process. Whoever forks it sends one message, `{type: 'start', …}`, and gets `{type: 'ready', url}` or
- * `{type: 'failed', message}`. It ends with the channel to its parent, or at SIGTERM.
+ * The sandbox's process. Its parent sends one message, `{type: 'start', …}`, and gets `{type: 'ready', url}`
+ * or `{type: 'failed', message}`. It exits when the channel to its parent closes, or at SIGTERM.
  */
 import { z } from 'zod';
 import { type RunningSandbox, sandboxOptionsSchema, startSandbox } from './start.ts';
@@ -10,20 +10,20 @@ export type SandboxAnswer = { type: 'ready'; url: string } | { type: 'failed'; m
 
 const startMessageSchema = sandboxOptionsSchema.extend({ type: z.literal('start') });
 
-/** Real machines take a moment to go. */
-const endWithinMs = 5000;
+/** Real machines take a moment to stop. */
+const STOP_TIMEOUT_MS = 5000;
 
 let sandbox: RunningSandbox | undefined;
 
 async function start(message: unknown): Promise<void> {
   try {
     const parsed = startMessageSchema.safeParse(message);
-    // Which fields are wrong, not what is in them: they hold secrets.
+    // Names the invalid fields without their values, which are secrets.
     if (!parsed.success) throw new Error(`Not a valid start message:\n${z.prettifyError(parsed.error)}`);
     sandbox = await startSandbox(parsed.data);
     answer({ type: 'ready', url: sandbox.url });
     void sandbox.failed.then(() => {
-      console.error('The network of the machines is gone: the sandbox cannot go on');
+      console.error('The machines’ network failed: the sandbox stops');
       process.exit(1);
     });
   } catch (error) {
@@ -37,21 +37,22 @@ function answer(message: SandboxAnswer, sent?: () => void): void {
   process.send?.(message, undefined, undefined, sent);
 }
 
-/** Nothing is waited for that a later start could not do as well. */
-async function end(): Promise<void> {
-  setTimeout(() => process.exit(), endWithinMs).unref();
+/** Exits after a short timeout: a later start does what is left. */
+async function stop(): Promise<void> {
+  setTimeout(() => process.exit(), STOP_TIMEOUT_MS).unref();
   await sandbox?.stop().catch(() => undefined);
   process.exit();
 }
 
 if (process.send === undefined) {
-  console.error('The sandbox is started by the service (npm start), not by hand.');
+  console.error('The service starts the sandbox (npm start); it cannot run on its own.');
   process.exit(1);
 }
-// The launcher prints what is written there. Where it is gone there is nobody to tell, and this process ends in order all the same.
+// The launcher reads this pipe. A broken one must not crash this process, which then stops in order.
 process.stderr.on('error', () => undefined);
-// Ctrl-C reaches the whole process group; the launcher ends the sandbox last, after those who still need it.
+// Ctrl-C reaches the whole process group; the launcher stops the sandbox last, after everything that still
+// needs it.
 process.on('SIGINT', () => undefined);
-process.once('SIGTERM', end);
-process.once('disconnect', end);
+process.once('SIGTERM', stop);
+process.once('disconnect', stop);
 process.once('message', start);

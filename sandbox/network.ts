@@ -1,22 +1,22 @@
 import express from 'express';
 
-/** How a controller comes to its place on the tailnet: what real machines' network means for whoever configures them. */
+/** Where the controller's tailnet node runs: real machines are reached through their own network. */
 export type Network =
   | { machines: 'simulated' }
   | {
       machines: 'real';
       /** For `tailscale up --login-server`. */
       loginServer: string;
-      /** Words to put before a command so that it runs where the controller is: beside the machines, in a namespace of its own. */
+      /** Prefix of a command that must run in the controller's own namespace on the machines' network. */
       enter: string[];
-      /** The programs to use there. */
+      /** The programs to use in that namespace. */
       tailscale: string;
       tailscaled: string;
-      /** What they need to be told there. */
+      /** Environment variables that they need there. */
       environment: Record<string, string>;
     };
 
-/** `GET /network`; to be mounted under `/sandbox`. */
+/** `GET /network`; mount it under `/sandbox`. */
 export function createNetworkRouter(network: () => Network): express.Router {
   const router = express.Router();
   router.get('/network', (_request, response) => {

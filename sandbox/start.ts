@@ -20,49 +20,49 @@ import { joinTailnet } from './tailscale/devices.ts';
 import { tailscaleSchema } from './tailscale/schema.ts';
 import { sandboxTokensSchema } from './tokens.ts';
 
-/** Due work at once: webhooks that hang, ten seconds each, must leave room for machines that boot. */
-const dueConcurrency = 64;
+/** Due work at once: webhooks that hang for ten seconds each must not delay machines that boot. */
+const DUE_CONCURRENCY = 64;
 
 export const sandboxOptionsSchema = z.object({
   databaseUrl: z.string().min(1),
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: z.number().int().min(0).max(65535),
   tokens: sandboxTokensSchema,
   webhookUrl: z.url({ protocol: /^https?$/ }),
-  /** Without it dispatched workflows wait for ever: nothing runs them. */
+  /** Without it, dispatched workflows stay queued. */
   github: githubOptionsSchema.optional(),
-  /** Real machines stand behind the servers; without it simulated ones do. */
+  /** With it, servers have real machines; without it, simulated ones. */
   machines: realMachinesSchema.optional(),
-  /** Users, by their numbers, who may use the controls besides this process's own and root. */
+  /** Ids of users who may use the controls besides this process's user and root. */
   users: z.array(z.number().int().min(0)).optional(),
   settings: sandboxSettingsSchema.prefault({}),
 });
 
 export type SandboxOptions = z.output<typeof sandboxOptionsSchema>;
 
-export type RunningSandbox = {
-  /** Where it serves, without a slash at the end. */
+export interface RunningSandbox {
+  /** Its address, without a trailing slash. */
   url: string;
-  /** Resolves when it cannot go on, and nothing but a new start mends that. */
+  /** Resolves on a failure that only a restart repairs. */
   failed: Promise<void>;
-  /** Ends at once what runs; all that was answered is in the database. */
+  /** Stops all work at once; everything that was answered is in the database. */
   stop(): Promise<void>;
-};
+}
 
-/** Starts the whole sandbox in this process. Throws where the database or the port cannot be had. */
+/** Starts the whole sandbox in this process. @throws Error where the database or the port is unavailable. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };
   const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
-  const pool = await openSandboxDatabase(options.databaseUrl, schemas);
-  const ending = new AbortController();
-  const { signal } = ending;
+  const database = await openSandboxDatabase(options.databaseUrl, schemas);
+  const stopping = new AbortController();
+  const { signal } = stopping;
   let network: MachinesNetwork | undefined;
   try {
-    network = options.machines && (await openMachinesNetwork(pool, options.machines));
+    network = options.machines && (await openMachinesNetwork(database, options.machines));
     const { control, describe } = network ?? {};
     const app = createSandboxApp({
-      pool,
+      database,
       tokens,
       settings,
       webhookUrl,
@@ -71,35 +71,35 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
       users: users ?? [],
     });
     const server = await listen(app, options.port);
-    await resumeDeliveries(pool);
+    await resumeDeliveries(database);
     const handlers = {
-      ...((await network?.startMachines()) ?? createMachineHandlers({ pool, joinTailnet })),
-      ...createDeliveryHandlers({ pool, tokens, settings, webhookUrl, signal }),
+      ...((await network?.startMachines()) ?? createMachineHandlers({ database, joinTailnet })),
+      ...createDeliveryHandlers({ database, tokens, settings, webhookUrl, signal }),
     };
     const { github } = options;
-    const runner = github && (await startRunner({ pool, options: github, settings, signal }));
-    const due = startDueLoop(pool, handlers, { signal, concurrency: dueConcurrency });
+    const runner = github && (await startRunner({ database, options: github, settings, signal }));
+    const due = startDueLoop(database, handlers, { signal, concurrency: DUE_CONCURRENCY });
     return {
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       failed: network?.failed ?? new Promise(() => undefined),
       stop: async () => {
-        ending.abort();
+        stopping.abort();
         server.close();
         server.closeAllConnections();
         await Promise.all([due, runner?.stopped, network?.stop()]);
-        await pool.end();
+        await database.destroy();
       },
     };
   } catch (error) {
     await network?.stop();
-    await pool.end();
+    await database.destroy();
     throw error;
   }
 }
 
 async function listen(app: RequestListener, port: number): Promise<Server> {
   const server = createServer(app);
-  // Longer than clients keep idle connections, so that it is they who close them and never lose a request to a race.
+  // Longer than clients keep idle connections: they close first, and no request races with a close.
   server.keepAliveTimeout = 65_000;
   server.headersTimeout = 70_000;
   server.requestTimeout = 60_000;

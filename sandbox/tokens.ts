@@ -3,7 +3,10 @@ import { z } from 'zod';
 
 const token = z.string().min(1);
 
-/** The credentials that the sandbox's APIs accept. Made once by the launcher, the same over restarts. */
+/**
+ * The credentials that the sandbox's APIs accept. The launcher generates them once and keeps them over
+ * restarts.
+ */
 export const sandboxTokensSchema = z.object({
   hcloudToken: token,
   tailscaleApiKey: token,
@@ -16,7 +19,7 @@ export const sandboxTokensSchema = z.object({
 
 export type SandboxTokens = z.infer<typeof sandboxTokensSchema>;
 
-/** Compares two secrets in a time that tells nothing about either, whatever their lengths. */
+/** Compares two secrets in constant time, whatever their lengths. */
 export function sameSecret(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }

@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 
-/** An answer other than success, in GitHub's form. */
+/** An error answer in GitHub's form. */
 export class GithubError extends Error {
   readonly status: number;
 
@@ -10,7 +10,7 @@ export class GithubError extends Error {
   }
 }
 
-/** The body of an answer with an error status. */
+/** Returns the body of an error answer. */
 export function githubErrorBody(status: number, message: string) {
   return { message, documentation_url: 'https://docs.github.com/rest', status: String(status) };
 }

@@ -2,16 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const LOOK_MS = 10;
+const POLL_MS = 10;
 
-/** Makes a named pipe for this user alone. What is handed over through it is in no file, not even after a kill. */
+/** Creates a named pipe for this user only. Its content never reaches a file, not even after a crash. */
 export function makePipe(path: string): void {
   execFileSync('mkfifo', ['-m', '600', path]);
 }
 
 /**
- * Waits until a process opens the pipe, and gives it the content; the pipe is gone then.
- * Resolves without having done so when the signal is aborted.
+ * Waits until a process opens the pipe, writes the content and removes the pipe.
+ * Resolves without writing when the signal aborts.
  */
 export async function handOver(path: string, content: string, signal: AbortSignal): Promise<void> {
   try {
@@ -27,7 +27,9 @@ export async function handOver(path: string, content: string, signal: AbortSigna
   }
 }
 
-/** Opened without waiting, since a wait in the system would hold one of Node's few threads for as long as nobody reads. */
+/**
+ * Polls with a non-blocking open: a blocking one would occupy a thread of Node's pool until a reader comes.
+ */
 async function openForReader(path: string, signal: AbortSignal): Promise<number | undefined> {
   while (!signal.aborted) {
     try {
@@ -35,7 +37,7 @@ async function openForReader(path: string, signal: AbortSignal): Promise<number 
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
     }
-    await pause(LOOK_MS, undefined, { signal }).catch(() => {});
+    await pause(POLL_MS, undefined, { signal }).catch(() => {});
   }
   return undefined;
 }
@@ -46,10 +48,10 @@ async function writeAll(pipe: number, content: Buffer, signal: AbortSignal): Pro
       written += writeSync(pipe, content, written);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // The reader has ended; what became of it is seen elsewhere.
+      // The reader has exited; its exit code is handled elsewhere.
       if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
-      await pause(LOOK_MS);
+      await pause(POLL_MS);
     }
   }
 }

@@ -3,18 +3,18 @@ import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs
 import { join } from 'node:path';
 
 /**
- * A path of the folder that has no blank and nothing else that a shell reads: act puts it into command lines as it is. The
- * folder's own one, or that of a link to it in a folder of this user's under `links`.
+ * Returns a path of the folder without blanks or other characters special to a shell, because act puts it
+ * into command lines unquoted: the folder's own path, or a link to it in a folder of this user below `links`.
  */
 export function plainPath(folder: string, links = '/tmp'): string {
   if (isPlain(folder)) return folder;
-  const place = placeOf(folder, links);
-  mkdirSync(place, { recursive: true, mode: 0o700 });
-  const found = lstatSync(place);
-  // Others may write in /tmp: what they put there is not used.
+  const linkFolder = toLinkFolder(folder, links);
+  mkdirSync(linkFolder, { recursive: true, mode: 0o700 });
+  const found = lstatSync(linkFolder);
+  // Other users can write to /tmp: never use what they created.
   if (!found.isDirectory() || found.uid !== userId() || (found.mode & 0o022) !== 0)
-    throw new Error(`${place} belongs to somebody else`);
-  const link = join(place, 'link');
+    throw new Error(`${linkFolder} belongs to another user`);
+  const link = join(linkFolder, 'link');
   try {
     symlinkSync(folder, link);
   } catch (error) {
@@ -23,15 +23,15 @@ export function plainPath(folder: string, links = '/tmp'): string {
   return link;
 }
 
-/** Takes the link away again, where one was made. */
+/** Removes the link, if there is one. */
 export function removePlainPath(folder: string, links = '/tmp'): void {
-  if (!isPlain(folder)) rmSync(placeOf(folder, links), { recursive: true, force: true });
+  if (!isPlain(folder)) rmSync(toLinkFolder(folder, links), { recursive: true, force: true });
 }
 
 const isPlain = (folder: string) => /^[\w./-]+$/.test(folder);
 const userId = () => process.getuid?.() ?? 0;
 
-function placeOf(folder: string, links: string): string {
+function toLinkFolder(folder: string, links: string): string {
   const hash = createHash('sha256').update(folder).digest('hex').slice(0, 16);
   return join(links, `agent-stacks-${userId()}-${hash}`);
 }

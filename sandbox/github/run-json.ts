@@ -1,21 +1,23 @@
 import type { RunRow } from './runs.ts';
-import { repository, workflowPath } from './workflow.ts';
+import { REPOSITORY, WORKFLOW_PATH } from './workflow.ts';
 
-/** A run as GitHub's API shows it, as far as it means anything here. `apiUrl`: the API's root. */
+/**
+ * Returns a run as GitHub's API shows it, without fields that mean nothing here. `apiUrl` is the API's root.
+ */
 export function toRun(run: RunRow, apiUrl: string) {
-  const url = runUrl(run, apiUrl);
+  const url = toRunUrl(run, apiUrl);
   return {
     id: Number(run.id),
     name: 'Provision agent',
-    // As the workflow's run-name makes it.
+    // The workflow's run-name.
     display_title: `${run.inputs.agent_id} ${run.inputs.job_id}`,
-    path: `${workflowPath}@${repository.branch}`,
-    workflow_id: repository.workflowId,
-    workflow_url: `${repositoryUrl(apiUrl)}/actions/workflows/${repository.workflowId}`,
+    path: `${WORKFLOW_PATH}@${REPOSITORY.branch}`,
+    workflow_id: REPOSITORY.workflowId,
+    workflow_url: `${toRepositoryUrl(apiUrl)}/actions/workflows/${REPOSITORY.workflowId}`,
     run_number: run.number,
     run_attempt: 1,
     event: 'workflow_dispatch',
-    head_branch: repository.branch,
+    head_branch: REPOSITORY.branch,
     status: run.status,
     conclusion: run.conclusion,
     created_at: run.created_at.toISOString(),
@@ -25,20 +27,20 @@ export function toRun(run: RunRow, apiUrl: string) {
     html_url: url,
     cancel_url: `${url}/cancel`,
     repository: {
-      name: repository.name,
-      full_name: `${repository.owner}/${repository.name}`,
-      owner: { login: repository.owner },
-      url: repositoryUrl(apiUrl),
+      name: REPOSITORY.name,
+      full_name: `${REPOSITORY.owner}/${REPOSITORY.name}`,
+      owner: { login: REPOSITORY.owner },
+      url: toRepositoryUrl(apiUrl),
     },
   };
 }
 
-/** The answer to a dispatch that asked for the run's details. */
+/** Returns the answer to a dispatch that requested the run's details. */
 export function toRunDetails(run: RunRow, apiUrl: string) {
-  const url = runUrl(run, apiUrl);
+  const url = toRunUrl(run, apiUrl);
   return { workflow_run_id: Number(run.id), run_url: url, html_url: url };
 }
 
-const repositoryUrl = (apiUrl: string) => `${apiUrl}/repos/${repository.owner}/${repository.name}`;
+const toRepositoryUrl = (apiUrl: string) => `${apiUrl}/repos/${REPOSITORY.owner}/${REPOSITORY.name}`;
 
-const runUrl = (run: RunRow, apiUrl: string) => `${repositoryUrl(apiUrl)}/actions/runs/${run.id}`;
+const toRunUrl = (run: RunRow, apiUrl: string) => `${toRepositoryUrl(apiUrl)}/actions/runs/${run.id}`;

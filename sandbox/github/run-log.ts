@@ -1,13 +1,16 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** act says this many times in each run: it looks for a git repository, and for the actions' replacements. */
+/** Messages that act repeats in every run: it looks for a git repository, and for the actions' stand-ins. */
 const NOISE =
   /not located inside a git repository|unable to get git (?:ref|revision)|LocalRepositoryCache|docker connection/;
 
-export type RunLog = { write(line: string): void; close(): void };
+export interface RunLog {
+  write(line: string): void;
+  close(): void;
+}
 
-/** The log of one run, a line an event, readable by its owner alone. What is in the repository's secrets is masked. */
+/** Opens the log of one run, readable only by its owner. The repository's secrets are masked. */
 export function openRunLog(dir: string, runId: string, secrets: string[]): RunLog {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = openSync(join(dir, `${runId}.log`), 'a', 0o600);

@@ -1,99 +1,119 @@
-import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import type { Selectable } from 'kysely';
+import type { SandboxDatabase } from '../database.ts';
 import { scheduleDue } from '../due.ts';
-import type { Dispatch, WorkflowInputs } from './workflow.ts';
+import type { Conclusion, RunTable } from './schema.ts';
+import type { Dispatch } from './workflow.ts';
 
-export type Conclusion = 'success' | 'failure' | 'cancelled' | 'timed_out' | 'startup_failure';
+export type RunRow = Selectable<RunTable>;
 
-export type RunRow = {
-  /** A bigint: it stays text on its way through. */
-  id: string;
-  number: number;
-  ref: string;
-  inputs: WorkflowInputs;
-  status: 'queued' | 'in_progress' | 'completed';
-  conclusion: Conclusion | null;
-  created_at: Date;
-  started_at: Date | null;
-  updated_at: Date;
-  cancel_requested_at: Date | null;
-};
+/** The kind of due work that executes a run. */
+export const RUN_KIND = 'github-run';
 
-/** The kind of due work that carries a run out. */
-export const runKind = 'github-run';
-
-/** Stores a queued run together with the work of carrying it out. */
-export async function createRun(pool: pg.Pool, { ref, inputs }: Dispatch): Promise<RunRow> {
-  return inTransaction(pool, async (client) => {
-    const { rows } = await client.query<RunRow>(
-      `INSERT INTO github_runs (ref, inputs, status, created_at, updated_at)
-       VALUES ($1, $2, 'queued', $3, $3) RETURNING *`,
-      [ref, JSON.stringify(inputs), new Date()],
-    );
-    const run = rows[0]!;
-    await scheduleDue(client, { kind: runKind, key: run.id, at: new Date(), payload: { runId: run.id } });
+/** Stores a queued run and schedules its execution in one transaction. */
+export async function createRun(database: SandboxDatabase, { ref, inputs }: Dispatch): Promise<RunRow> {
+  return database.transaction().execute(async (trx) => {
+    const now = new Date();
+    const run = await trx
+      .insertInto('github_runs')
+      .values({ ref, inputs: JSON.stringify(inputs), status: 'queued', created_at: now, updated_at: now })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await scheduleDue(trx, { kind: RUN_KIND, key: run.id, at: new Date(), payload: { runId: run.id } });
     return run;
   });
 }
 
-export async function findRun(db: Queryable, id: string): Promise<RunRow | undefined> {
-  const { rows } = await db.query<RunRow>('SELECT * FROM github_runs WHERE id::text = $1', [id]);
-  return rows[0];
+/** Finds a run by its id, which may be any text. */
+export async function findRun(database: SandboxDatabase, id: string): Promise<RunRow | undefined> {
+  return database
+    .selectFrom('github_runs')
+    .selectAll()
+    .where((run) => run(run.cast<string>('id', 'text'), '=', id))
+    .executeTakeFirst();
 }
 
-/** A page of runs, newest first, and how many there are in all. */
+/**
+ * Returns a page of runs, newest first, and the total number. `status` may be a conclusion too, as at GitHub.
+ */
 export async function listRuns(
-  db: Queryable,
-  filter: { status: string | undefined; limit: number; offset: number },
+  database: SandboxDatabase,
+  { status, limit, offset }: { status: string | undefined; limit: number; offset: number },
 ): Promise<{ total: number; runs: RunRow[] }> {
-  const where = '$1::text IS NULL OR status = $1 OR conclusion = $1';
-  const { rows } = await db.query<RunRow>(
-    `SELECT * FROM github_runs WHERE ${where} ORDER BY id DESC LIMIT $2 OFFSET $3`,
-    [filter.status ?? null, filter.limit, filter.offset],
-  );
-  const counted = await db.query<{ total: string }>(
-    `SELECT count(*) AS total FROM github_runs WHERE ${where}`,
-    [filter.status ?? null],
-  );
-  return { total: Number(counted.rows[0]!.total), runs: rows };
+  const matching = database
+    .selectFrom('github_runs')
+    .$if(status !== undefined, (runs) =>
+      runs.where((run) =>
+        run.or([
+          run(run.cast<string>('status', 'text'), '=', status!),
+          run(run.cast<string>('conclusion', 'text'), '=', status!),
+        ]),
+      ),
+    );
+  const runs = await matching.selectAll().orderBy('id', 'desc').limit(limit).offset(offset).execute();
+  const counted = await matching
+    .select(({ fn }) => fn.countAll<string>().as('total'))
+    .executeTakeFirstOrThrow();
+  return { total: Number(counted.total), runs };
 }
 
-/** Takes a queued run to be carried out; undefined where it is not queued any more. */
-export async function beginRun(db: Queryable, id: string): Promise<RunRow | undefined> {
-  const { rows } = await db.query<RunRow>(
-    `UPDATE github_runs SET status = 'in_progress', started_at = $2, updated_at = $2
-     WHERE id = $1 AND status = 'queued' RETURNING *`,
-    [id, new Date()],
-  );
-  return rows[0];
+/** Moves a queued run to in progress; undefined if it is no longer queued. */
+export async function beginRun(database: SandboxDatabase, id: string): Promise<RunRow | undefined> {
+  const now = new Date();
+  return database
+    .updateTable('github_runs')
+    .set({ status: 'in_progress', started_at: now, updated_at: now })
+    .where('id', '=', id)
+    .where('status', '=', 'queued')
+    .returningAll()
+    .executeTakeFirst();
 }
 
-export async function completeRun(db: Queryable, id: string, conclusion: Conclusion): Promise<void> {
-  await db.query(
-    `UPDATE github_runs SET status = 'completed', conclusion = $2, updated_at = $3
-     WHERE id = $1 AND status <> 'completed'`,
-    [id, conclusion, new Date()],
-  );
+/** Completes a run, unless it has completed already. */
+export async function completeRun(
+  database: SandboxDatabase,
+  id: string,
+  conclusion: Conclusion,
+): Promise<void> {
+  await database
+    .updateTable('github_runs')
+    .set({ status: 'completed', conclusion, updated_at: new Date() })
+    .where('id', '=', id)
+    .where('status', '<>', 'completed')
+    .execute();
 }
 
-/** One that waits is cancelled at once; one in progress is asked to end. @returns whether it had not ended yet. */
-export async function requestCancel(db: Queryable, id: string): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `UPDATE github_runs SET cancel_requested_at = coalesce(cancel_requested_at, $2), updated_at = $2,
-       conclusion = CASE status WHEN 'queued' THEN 'cancelled' END,
-       status = CASE status WHEN 'queued' THEN 'completed' ELSE status END
-     WHERE id = $1 AND status <> 'completed'`,
-    [id, new Date()],
-  );
-  return rowCount === 1;
+/**
+ * Cancels a queued run at once, and requests the cancellation of one in progress.
+ * @returns false if the run has already completed.
+ */
+export async function requestCancel(database: SandboxDatabase, id: string): Promise<boolean> {
+  const now = new Date();
+  const { numUpdatedRows } = await database
+    .updateTable('github_runs')
+    .set((run) => ({
+      cancel_requested_at: run.fn.coalesce('cancel_requested_at', run.val(now)),
+      updated_at: now,
+      conclusion: run.case('status').when('queued').then<Conclusion>('cancelled').end(),
+      status: run
+        .case('status')
+        .when('queued')
+        .then<RunRow['status']>('completed')
+        .else(run.ref('status'))
+        .end(),
+    }))
+    .where('id', '=', id)
+    .where('status', '<>', 'completed')
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
 }
 
-/** Runs that a sandbox which has ended left in progress: their runner is gone. @returns their ids. */
-export async function cancelInterrupted(db: Queryable): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>(
-    `UPDATE github_runs SET status = 'completed', conclusion = 'cancelled', updated_at = $1
-     WHERE status = 'in_progress' RETURNING id`,
-    [new Date()],
-  );
+/** Cancels the runs that an earlier sandbox left in progress: their runner is gone. @returns their ids. */
+export async function cancelInterrupted(database: SandboxDatabase): Promise<string[]> {
+  const rows = await database
+    .updateTable('github_runs')
+    .set({ status: 'completed', conclusion: 'cancelled', updated_at: new Date() })
+    .where('status', '=', 'in_progress')
+    .returning('id')
+    .execute();
   return rows.map(({ id }) => id);
 }

@@ -1,22 +1,44 @@
-import type { SandboxSchema } from '../database.ts';
+import type { GeneratedAlways } from 'kysely';
+import type { Json, SandboxSchema } from '../schema.ts';
+import type { WorkflowInputs } from './workflow.ts';
 
-/** The workflow's runs. Numbers of runs are never given twice. */
+export interface GithubTables {
+  github_runs: RunTable;
+}
+
+export type Conclusion = 'success' | 'failure' | 'cancelled' | 'timed_out' | 'startup_failure';
+
+export interface RunTable {
+  /** A bigint, which the driver returns as text. */
+  id: GeneratedAlways<string>;
+  number: GeneratedAlways<number>;
+  ref: string;
+  inputs: Json<WorkflowInputs>;
+  status: 'queued' | 'in_progress' | 'completed';
+  conclusion: Conclusion | null;
+  created_at: Date;
+  started_at: Date | null;
+  updated_at: Date;
+  cancel_requested_at: Date | null;
+}
+
+/** The workflow's runs. Run numbers are never reused. */
 export const githubSchema: SandboxSchema = {
   area: 'github',
   version: 1,
   statements: [
-    `CREATE TABLE IF NOT EXISTS github_runs (
-      id bigint GENERATED ALWAYS AS IDENTITY (START WITH 17000000001) PRIMARY KEY,
-      number int GENERATED ALWAYS AS IDENTITY,
-      ref text NOT NULL,
-      inputs jsonb NOT NULL,
-      status text NOT NULL CHECK (status IN ('queued', 'in_progress', 'completed')),
-      conclusion text CHECK ((conclusion IS NOT NULL) = (status = 'completed')),
-      created_at timestamptz NOT NULL,
+    `create table if not exists github_runs (
+      id bigint generated always as identity (start with 17000000001) primary key,
+      number int generated always as identity,
+      ref text not null,
+      inputs jsonb not null,
+      status text not null check (status in ('queued', 'in_progress', 'completed')),
+      conclusion text check ((conclusion is not null) = (status = 'completed')),
+      created_at timestamptz not null,
       started_at timestamptz,
-      updated_at timestamptz NOT NULL,
+      updated_at timestamptz not null,
       cancel_requested_at timestamptz
     )`,
-    "CREATE INDEX IF NOT EXISTS github_runs_unfinished ON github_runs (id) WHERE status <> 'completed'",
+    "create index if not exists github_runs_unfinished on github_runs (id) where status <> 'completed'",
   ],
 };

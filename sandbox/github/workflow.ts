@@ -1,16 +1,20 @@
 import { z } from 'zod';
 import { GithubError } from './errors.ts';
 
-/** The sandbox's one account and repository; what it holds is the checkout that the sandbox runs from. */
-export const repository = { owner: 'sandbox', name: 'agent-stacks', branch: 'main', workflowId: 1 };
+/** The sandbox's only account and repository. Its content is the checkout that the sandbox runs from. */
+export const REPOSITORY = { owner: 'sandbox', name: 'agent-stacks', branch: 'main', workflowId: 1 };
 
-export const workflowFile = 'provision-agent.yml';
-export const workflowPath = `.github/workflows/${workflowFile}`;
+export const WORKFLOW_FILE = 'provision-agent.yml';
+export const WORKFLOW_PATH = `.github/workflows/${WORKFLOW_FILE}`;
 
-const inputNames = ['job_id', 'agent_id', 'region', 'callback_url'] as const;
-export type WorkflowInputs = Record<(typeof inputNames)[number], string>;
+const INPUT_NAMES = ['job_id', 'agent_id', 'region', 'callback_url'] as const;
+export type WorkflowInputs = Record<(typeof INPUT_NAMES)[number], string>;
 
-export type Dispatch = { ref: string; inputs: WorkflowInputs; wantsDetails: boolean };
+export interface Dispatch {
+  ref: string;
+  inputs: WorkflowInputs;
+  wantsDetails: boolean;
+}
 
 const dispatchSchema = z.looseObject({
   ref: z.string().min(1).optional(),
@@ -19,7 +23,7 @@ const dispatchSchema = z.looseObject({
 });
 
 /**
- * What `POST …/dispatches` asks for. Throws the 422 that GitHub answers where it cannot be done.
+ * Parses the body of `POST …/dispatches`. @throws GithubError 422 with GitHub's message
  * Source: https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function parseDispatch(body: unknown, { runDetails }: { runDetails: boolean }): Dispatch {
@@ -29,16 +33,16 @@ export function parseDispatch(body: unknown, { runDetails }: { runDetails: boole
   const unknown = Object.keys(others)[0] ?? (!runDetails && wantsDetails ? 'return_run_details' : undefined);
   if (unknown !== undefined) throw invalid(`"${unknown}" is not a permitted key.`);
   if (ref === undefined) throw invalid('"ref" wasn\'t supplied.');
-  if (![repository.branch, `refs/heads/${repository.branch}`].includes(ref))
+  if (![REPOSITORY.branch, `refs/heads/${REPOSITORY.branch}`].includes(ref))
     throw new GithubError(422, `No ref found for: ${ref}`);
   return { ref, inputs: parseInputs(inputs), wantsDetails };
 }
 
 function parseInputs(inputs: Record<string, unknown>): WorkflowInputs {
-  const unexpected = Object.keys(inputs).filter((name) => !inputNames.some((known) => known === name));
+  const unexpected = Object.keys(inputs).filter((name) => !INPUT_NAMES.some((known) => known === name));
   if (unexpected.length > 0)
     throw new GithubError(422, `Unexpected inputs provided: ${JSON.stringify(unexpected)}`);
-  for (const name of inputNames) {
+  for (const name of INPUT_NAMES) {
     const value = inputs[name];
     if (value === undefined || value === '')
       throw new GithubError(422, `Required input '${name}' not provided`);

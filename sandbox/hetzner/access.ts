@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { sameSecret } from '../tokens.ts';
 import { HetznerError } from './errors.ts';
 
-/** Lets only requests with the project's token pass. */
+/** Rejects requests without the project's token. */
 export function authenticate(hcloudToken: string): RequestHandler {
   return (request, _response, next) => {
     const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -13,8 +13,9 @@ export function authenticate(hcloudToken: string): RequestHandler {
 }
 
 /**
- * Hetzner's quota: so many requests an hour, refilled continuously, and its state in the headers of every answer.
- * `now` gives milliseconds. The bucket lives in memory: a restarted sandbox starts with a full one.
+ * Hetzner's quota as a token bucket: requests per hour, refilled continuously, with its state in every
+ * answer's headers. `now` returns milliseconds. The bucket lives in memory: a restarted sandbox starts with a
+ * full one.
  */
 export function limitRequests(requestsPerHour: number, now: () => number = Date.now): RequestHandler {
   const perMs = requestsPerHour / 3_600_000;

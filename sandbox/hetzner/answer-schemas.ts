@@ -3,17 +3,22 @@ import type { ValidateFunction } from 'ajv';
 import { modelledPaths } from './modelled-answers.ts';
 
 type Responses = Record<string, { content?: Record<string, { schema: object }> }>;
-type Document = { paths: Record<string, Record<string, { responses: Responses }>> };
+interface Document {
+  paths: Record<string, Record<string, { responses: Responses }>>;
+}
 
-/** Whether the document knows the call at all, and what in the answer does not fit it. */
-export type CheckedAnswer = { checked: boolean; problems: string[] };
+/** Whether the document knows the call, and what in the answer does not fit it. */
+export interface CheckedAnswer {
+  checked: boolean;
+  problems: string[];
+}
 
-export type AnswerSchemas = {
-  /** `path` is below the API's base; `body` is the text that goes over the wire, if any. */
+export interface AnswerSchemas {
+  /** `path` is relative to the API's base; `body` is the text on the wire, if any. */
   check(method: string, path: string, status: number, body: unknown): CheckedAnswer;
-};
+}
 
-/** Reads Hetzner's OpenAPI document, and checks answers against it. Needs the development dependencies. */
+/** Reads Hetzner's OpenAPI document, against which it checks answers. Needs the development dependencies. */
 export async function openAnswerSchemas(): Promise<AnswerSchemas> {
   const text = await readFile(new URL('./openapi.json', import.meta.url), 'utf8');
   const document: Document = JSON.parse(text);
@@ -24,7 +29,7 @@ export async function openAnswerSchemas(): Promise<AnswerSchemas> {
     parameters: path.split('{').length - 1,
     operations,
   }));
-  // The more literal path comes first: /servers/actions is not the server named "actions".
+  // More literal paths first: /servers/actions is not the server named "actions".
   routes.sort((a, b) => a.parameters - b.parameters);
   return {
     check(method, path, status, body) {
@@ -38,7 +43,7 @@ export async function openAnswerSchemas(): Promise<AnswerSchemas> {
   };
 }
 
-/** The document cannot judge a refusal of what it does not know; anything else there is a violation. */
+/** An unknown call may be refused in any form; any other answer to it is a violation. */
 function unknownCall(status: number): CheckedAnswer {
   return { checked: false, problems: status < 400 ? ['the call is not in the document'] : [] };
 }
@@ -60,10 +65,10 @@ async function createCompiler(): Promise<(schema: object) => ValidateFunction> {
     import('ajv/dist/2020.js'),
     import('ajv-formats'),
   ]);
-  // Not strict: the document carries annotations of its own (examples, x-…), which Ajv need not know.
+  // Not strict: the document has annotations (examples, x-…) that Ajv does not know.
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   formats.default(ajv);
   ajv.addFormat('decimal', /^-?\d+(\.\d+)?$/);
-  // Ajv keeps what it has compiled by the schema object itself.
+  // Ajv caches compiled schemas by the schema object.
   return (schema) => ajv.compile(schema);
 }

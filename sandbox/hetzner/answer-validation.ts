@@ -1,17 +1,24 @@
 import type { RequestHandler } from 'express';
 import express from 'express';
-import type pg from 'pg';
-import { openAnswerSchemas } from './answer-schemas.ts';
+import { sql } from 'kysely';
+import type { SandboxDatabase } from '../database.ts';
+import { type CheckedAnswer, openAnswerSchemas } from './answer-schemas.ts';
 
-export type Violation = { at: string; method: string; path: string; status: number; problem: string };
+export interface Violation {
+  at: string;
+  method: string;
+  path: string;
+  status: number;
+  problem: string;
+}
 
 /**
- * Checks every answer against the official document before it leaves, and keeps what does not fit. The answer
- * leaves as it is; whoever reads it can then already read the violation.
+ * Checks every answer against the official document before it is sent, and records what does not fit. The
+ * answer is sent unchanged; a client that has read it can already read the violation.
  */
-export function validateAnswers(pool: pg.Pool): RequestHandler {
+export function validateAnswers(database: SandboxDatabase): RequestHandler {
   const schemas = openAnswerSchemas();
-  // A failure to load surfaces at the first request; until then it is nobody's unhandled rejection.
+  // A failure to load surfaces at the first request; until then it must not count as an unhandled rejection.
   schemas.catch(() => undefined);
   return async (request, response, next) => {
     const { check } = await schemas;
@@ -20,7 +27,7 @@ export function validateAnswers(pool: pg.Pool): RequestHandler {
     response.send = (body?: unknown) => {
       response.send = send;
       const outcome = check(method, path, response.statusCode, body);
-      recordOutcome(pool, { method, path, status: response.statusCode, ...outcome }).then(
+      recordOutcome(database, { method, path, status: response.statusCode, ...outcome }).then(
         () => send(body),
         next,
       );
@@ -31,37 +38,54 @@ export function validateAnswers(pool: pg.Pool): RequestHandler {
 }
 
 /** How many answers were checked, and which of them did not fit the document. */
-export async function readViolations(pool: pg.Pool): Promise<{ checked: number; violations: Violation[] }> {
-  const checks = await pool.query<{ checked: number }>('SELECT checked::int FROM answer_checks');
-  const { rows } = await pool.query(
-    'SELECT at, method, path, status, problem FROM answer_violations ORDER BY id',
-  );
+export async function readViolations(
+  database: SandboxDatabase,
+): Promise<{ checked: number; violations: Violation[] }> {
+  const counted = await database
+    .selectFrom('answer_checks')
+    .select(sql<number>`checked::int`.as('checked'))
+    .executeTakeFirst();
+  const rows = await database
+    .selectFrom('answer_violations')
+    .select(['at', 'method', 'path', 'status', 'problem'])
+    .orderBy('id')
+    .execute();
   return {
-    checked: checks.rows[0]?.checked ?? 0,
+    checked: counted?.checked ?? 0,
     violations: rows.map((row) => ({ ...row, at: row.at.toISOString() })),
   };
 }
 
-/** `GET /hetzner/violations`; to be mounted under `/sandbox`. */
-export function createValidationRouter(pool: pg.Pool): express.Router {
+/** `GET /hetzner/violations`; mount it under `/sandbox`. */
+export function createValidationRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/hetzner/violations', async (_request, response) => {
-    response.json(await readViolations(pool));
+    response.json(await readViolations(database));
   });
   return router;
 }
 
-type Outcome = { method: string; path: string; status: number; checked: boolean; problems: string[] };
+interface Outcome extends CheckedAnswer {
+  method: string;
+  path: string;
+  status: number;
+}
 
-async function recordOutcome(pool: pg.Pool, outcome: Outcome): Promise<void> {
-  if (outcome.checked)
-    await pool.query(
-      `INSERT INTO answer_checks (checked) VALUES (1)
-       ON CONFLICT (only_row) DO UPDATE SET checked = answer_checks.checked + 1`,
-    );
-  for (const problem of outcome.problems)
-    await pool.query(
-      'INSERT INTO answer_violations (method, path, status, problem) VALUES ($1, $2, $3, $4)',
-      [outcome.method, outcome.path, outcome.status, problem],
-    );
+async function recordOutcome(
+  database: SandboxDatabase,
+  { checked, problems, method, path, status }: Outcome,
+): Promise<void> {
+  if (checked)
+    await database
+      .insertInto('answer_checks')
+      .values({ checked: 1 })
+      .onConflict((conflict) =>
+        conflict.column('only_row').doUpdateSet((eb) => ({ checked: eb('answer_checks.checked', '+', 1) })),
+      )
+      .execute();
+  if (problems.length > 0)
+    await database
+      .insertInto('answer_violations')
+      .values(problems.map((problem) => ({ method, path, status, problem })))
+      .execute();
 }

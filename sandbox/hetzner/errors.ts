@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 
-/** An answer of the Hetzner API that is not a success. `code` is Hetzner's own word, which client libraries act on. */
+/** An error answer of the Hetzner API. `code` is Hetzner's own, which client libraries act on. */
 export class HetznerError extends Error {
   readonly status: number;
   readonly code: string;
@@ -14,9 +14,12 @@ export class HetznerError extends Error {
   }
 }
 
-type Field = { name: string; messages: string[] };
+interface Field {
+  name: string;
+  messages: string[];
+}
 
-/** 422 for fields of a request that are malformed, or that refer to what does not exist. */
+/** 422 for fields that are malformed or refer to what does not exist. */
 export function invalidInput(fields: Field[]): HetznerError {
   const names = fields.map((field) => `'${field.name}'`).join(', ');
   const first = fields[0];
@@ -43,8 +46,8 @@ export function limitExceeded(limit: string): HetznerError {
   return new HetznerError(403, 'resource_limit_exceeded', `${limit} exceeded`, { limits: [{ name: limit }] });
 }
 
-/** Which field a violated unique constraint of the tables guards, and what Hetzner says then. */
-const uniqueConstraints: Record<string, HetznerError> = {
+/** Hetzner's answers for the unique constraints of the tables. */
+const UNIQUE_CONSTRAINTS: Record<string, HetznerError> = {
   hetzner_ssh_keys_name: notUnique('name', 'SSH key name is already used'),
   hetzner_ssh_keys_fingerprint: notUnique('public_key', 'SSH key with the same fingerprint already exists'),
   hetzner_firewalls_name: notUnique('name', 'firewall name is already used'),
@@ -55,7 +58,7 @@ export const refuseUnknownPath: RequestHandler = (request) => {
   throw new HetznerError(404, 'not_found', `the sandbox does not serve ${request.method} ${request.path}`);
 };
 
-/** Answers errors as Hetzner does; comes last in the router. */
+/** Answers errors as Hetzner does; mount it last. */
 export const answerErrors: ErrorRequestHandler = (error, _request, response, _next) => {
   const known = toHetznerError(error);
   if (known.status === 500) console.error('sandbox, Hetzner API:', error);
@@ -69,7 +72,7 @@ function toHetznerError(error: unknown): HetznerError {
   if (type === 'entity.parse.failed')
     return new HetznerError(400, 'json_error', 'Invalid JSON in request body');
   if (type === 'entity.too.large') return new HetznerError(413, 'invalid_input', 'request body is too large');
-  if (code === '23505' && constraint !== undefined && uniqueConstraints[constraint])
-    return uniqueConstraints[constraint];
+  if (code === '23505' && constraint !== undefined && UNIQUE_CONSTRAINTS[constraint])
+    return UNIQUE_CONSTRAINTS[constraint];
   return new HetznerError(500, 'server_error', 'an unexpected error occurred');
 }

@@ -1,12 +1,16 @@
+import { type Expression, expressionBuilder, type SqlBool, sql } from 'kysely';
 import { invalidField } from './errors.ts';
 import { isLabelKey, isLabelValue, type Labels } from './labels.ts';
 
-/** One requirement of a selector: the key is there (or not), or its value is among some (or not). */
+/** One requirement of a selector: the key exists (or not), or its value is among some (or not). */
 export type Requirement =
   | { key: string; kind: 'exists'; wanted: boolean }
   | { key: string; kind: 'in'; values: string[]; wanted: boolean };
 
-/** Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas; else throws invalid_input. */
+/**
+ * Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas; else throws
+ * invalid_input.
+ */
 export function parseLabelSelector(text: string): Requirement[] {
   if (text.trim() === '') return [];
   // Commas within the parentheses of a set do not separate requirements.
@@ -35,7 +39,7 @@ function readRequirement(text: string): Requirement | undefined {
   return undefined;
 }
 
-/** Whether these labels fulfil all requirements. A key that is not there is "not equal" to every value. */
+/** Whether these labels meet all requirements. A missing key is "not equal" to every value. */
 export function matchesSelector(requirements: readonly Requirement[], labels: Labels): boolean {
   return requirements.every((requirement) => {
     const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
@@ -47,18 +51,14 @@ export function matchesSelector(requirements: readonly Requirement[], labels: La
   });
 }
 
-/** The same as SQL conditions on a jsonb column; `bind` stores a value and gives its placeholder. */
-export function selectorConditions(
-  requirements: readonly Requirement[],
-  column: string,
-  bind: (value: unknown) => string,
-): string[] {
+/** The same as SQL conditions on the column `labels`. */
+export function selectorConditions(requirements: readonly Requirement[]): Expression<SqlBool>[] {
+  const eb = expressionBuilder<{ resource: { labels: Labels } }, 'resource'>();
   return requirements.map((requirement) => {
-    const key = bind(requirement.key);
     const condition =
       requirement.kind === 'exists'
-        ? `${column} ? ${key}`
-        : `coalesce(${column} ->> ${key} = ANY(${bind(requirement.values)}), false)`;
-    return requirement.wanted ? condition : `NOT (${condition})`;
+        ? sql<SqlBool>`labels ? ${requirement.key}`
+        : sql<SqlBool>`coalesce(labels ->> ${requirement.key} = any(${requirement.values}), false)`;
+    return requirement.wanted ? condition : eb.not(condition);
   });
 }

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 
-const segment = /^[a-z0-9A-Z]([a-z0-9A-Z._-]{0,61}[a-z0-9A-Z])?$/;
-const dnsPart = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+const LABEL_SEGMENT = /^[a-z0-9A-Z]([a-z0-9A-Z._-]{0,61}[a-z0-9A-Z])?$/;
+const DNS_PART = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
 export type Labels = Record<string, string>;
 
-/** Labels by Hetzner's rules: `[prefix/]name`, at most 63 characters in name and value, `hetzner.cloud/` reserved. */
+/**
+ * Labels by Hetzner's rules: `[prefix/]name`, name and value up to 63 characters, `hetzner.cloud/` is
+ * reserved.
+ */
 export const labelsInput = z.record(
   z.string().refine(isLabelKey, 'is not a valid label key'),
   z.string().refine(isLabelValue, 'is not a valid label value'),
@@ -14,14 +17,14 @@ export const labelsInput = z.record(
 export function isLabelKey(key: string): boolean {
   const parts = key.split('/');
   const name = parts.pop()!;
-  if (!segment.test(name) || parts.length > 1) return false;
+  if (!LABEL_SEGMENT.test(name) || parts.length > 1) return false;
   const prefix = parts[0];
   if (prefix === undefined) return true;
   return (
-    prefix !== 'hetzner.cloud' && prefix.length <= 253 && prefix.split('.').every((p) => dnsPart.test(p))
+    prefix !== 'hetzner.cloud' && prefix.length <= 253 && prefix.split('.').every((p) => DNS_PART.test(p))
   );
 }
 
 export function isLabelValue(value: string): boolean {
-  return value === '' || segment.test(value);
+  return value === '' || LABEL_SEGMENT.test(value);
 }

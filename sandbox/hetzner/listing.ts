@@ -1,9 +1,9 @@
-import type pg from 'pg';
+import { type Expression, expressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
 import { invalidField } from './errors.ts';
 import { listParameter } from './input.ts';
 import { parseLabelSelector, selectorConditions } from './label-selector.ts';
+import type { Labels } from './labels.ts';
 
 const positive = z.coerce.number().int().min(1);
 
@@ -18,63 +18,55 @@ export const listQuery = z.object({
 
 export type ListQuery = z.infer<typeof listQuery>;
 
-/** SQL conditions and their values, gathered piece by piece. */
-export type Conditions = { clauses: string[]; values: unknown[]; bind(value: unknown): string };
-
-export function createConditions(...clauses: string[]): Conditions {
-  const values: unknown[] = [];
-  return {
-    clauses,
-    values,
-    bind(value) {
-      values.push(value);
-      return `$${values.length}`;
-    },
-  };
+/** What the query's `name` and `label_selector` ask of the columns `name` and `labels`. */
+export function nameAndLabels({
+  name,
+  label_selector,
+}: Pick<ListQuery, 'name' | 'label_selector'>): Expression<SqlBool> {
+  const eb = expressionBuilder<{ resource: { name: string; labels: Labels } }, 'resource'>();
+  return eb.and([
+    ...(name === undefined ? [] : [eb('name', '=', name)]),
+    ...(label_selector === undefined ? [] : selectorConditions(parseLabelSelector(label_selector))),
+  ]);
 }
 
-/** Adds what the query's `name` and `label_selector` ask for. */
-export function addNameAndLabels(conditions: Conditions, query: ListQuery): void {
-  if (query.name !== undefined) conditions.clauses.push(`name = ${conditions.bind(query.name)}`);
-  if (query.label_selector !== undefined)
-    conditions.clauses.push(
-      ...selectorConditions(parseLabelSelector(query.label_selector), 'labels', conditions.bind),
-    );
+export interface Page<T> {
+  rows: T[];
+  total: number;
 }
 
-export type Page<T> = { rows: T[]; total: number };
-
-/** One page of a table's rows. `sortable` maps Hetzner's names of sort keys to columns. */
-export async function selectPage<Row extends pg.QueryResultRow>(
-  db: Queryable,
-  source: { table: string; conditions: Conditions; sortable: Record<string, string> },
+/**
+ * One page of a query's rows, which have an id. `sortable` maps Hetzner's names of sort keys to expressions.
+ */
+export async function selectPage<DB, TB extends keyof DB, Row>(
+  select: SelectQueryBuilder<DB, TB, Row>,
+  sortable: Record<string, Expression<unknown>>,
   query: Pick<ListQuery, 'page' | 'per_page' | 'sort'>,
 ): Promise<Page<Row>> {
-  const { table, conditions, sortable } = source;
-  const where = conditions.clauses.length === 0 ? '' : `WHERE ${conditions.clauses.join(' AND ')}`;
-  const order = orderBy(query.sort, sortable);
-  const offset = (query.page - 1) * query.per_page;
-  const count = await db.query<{ total: number }>(
-    `SELECT count(*)::int AS total FROM ${table} ${where}`,
-    conditions.values,
-  );
-  const rows = await db.query<Row>(
-    `SELECT * FROM ${table} ${where} ORDER BY ${order} LIMIT ${query.per_page} OFFSET ${offset}`,
-    conditions.values,
-  );
-  return { rows: rows.rows, total: count.rows[0]!.total };
+  let page = select;
+  for (const { expression, direction } of sortTerms(query.sort, sortable))
+    page = page.orderBy(expression, direction);
+  // The id last makes the order total: a row is never on two pages, or on none.
+  page = page
+    .orderBy(sql.ref('id'))
+    .limit(query.per_page)
+    .offset((query.page - 1) * query.per_page);
+  const { total } = await select
+    .clearSelect()
+    .select(sql<number>`count(*)::int`.as('total'))
+    .$castTo<{ total: number }>()
+    .executeTakeFirstOrThrow();
+  return { rows: await page.execute(), total };
 }
 
-function orderBy(sort: string[], sortable: Record<string, string>): string {
-  const terms = sort.map((term) => {
+function sortTerms(sort: string[], sortable: Record<string, Expression<unknown>>) {
+  return sort.map((term) => {
     const [key = '', direction = 'asc'] = term.split(':');
-    const column = Object.hasOwn(sortable, key) ? sortable[key] : undefined;
-    if (column === undefined || (direction !== 'asc' && direction !== 'desc'))
+    const expression = Object.hasOwn(sortable, key) ? sortable[key] : undefined;
+    if (expression === undefined || (direction !== 'asc' && direction !== 'desc'))
       throw invalidField('sort', `cannot sort by '${term}'`);
-    return `${column} ${direction}`;
+    return { expression, direction: direction as 'asc' | 'desc' };
   });
-  // The id last makes the order total: a row is never on two pages, or on none.
-  return [...terms, 'id'].join(', ');
 }
 
 /** One page of a list that the code itself holds. */

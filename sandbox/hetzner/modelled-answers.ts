@@ -1,11 +1,11 @@
-import { absentFamilies } from './catalogue/routes.ts';
+import { ABSENT_FAMILIES } from './catalogue/routes.ts';
 
 /**
- * The calls that the official document of this repository lacks: answers as Hetzner's client libraries read
+ * Calls that the official document of this repository lacks, with answers as Hetzner's client libraries read
  * them.
  */
 export function modelledPaths(): Record<string, object> {
-  const families = absentFamilies.flatMap(([plural, , hasActions]) => [
+  const families = ABSENT_FAMILIES.flatMap(([plural, , hasActions]) => [
     [`/${plural}`, get(emptyList(plural))],
     ...(hasActions ? [[`/${plural}/actions`, get(emptyList('actions'))]] : []),
   ]);

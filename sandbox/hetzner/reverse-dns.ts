@@ -1,11 +1,14 @@
 import { BlockList, isIP } from 'node:net';
+import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import { invalidField } from './errors.ts';
 import { hostname } from './input.ts';
-import type { PrimaryIpRow } from './servers/store.ts';
+import type { PrimaryIpTable } from './schema.ts';
 
-/** Which name an address is to resolve to; null: the one that it had at first, which for IPv6 is none. */
+type PrimaryIpRow = Selectable<PrimaryIpTable>;
+
+/** The new name of an address; null restores its first one, which an IPv6 address does not have. */
 export const dnsPtrInput = z.object({
   ip: z.string().refine((ip) => isIP(ip) !== 0, 'is not a valid IP address'),
   dns_ptr: hostname.nullish(),
@@ -13,17 +16,17 @@ export const dnsPtrInput = z.object({
 
 export type DnsPtr = z.output<typeof dnsPtrInput>;
 
-/** The name of an IPv4 address that nobody has given one. */
+/** The name of an IPv4 address until it is given one. */
 export function defaultName(ipv4: string): string {
   return `static.${ipv4.split('.').reverse().join('.')}.clients.example`;
 }
 
 /**
- * Sets the name of an address that belongs to one of these, which the caller has locked: of an IPv6 network
- * any one within it. 422 where it belongs to none. Not `apply`: it is only checked.
+ * Sets the name of an address that belongs to one of these locked rows: of an IPv6 network, any address in
+ * it. Without `apply` it only checks. @throws HetznerError 422 where the address belongs to none of them.
  */
 export async function setDnsPtr(
-  db: Queryable,
+  trx: SandboxTransaction,
   ips: readonly PrimaryIpRow[],
   { ip, dns_ptr }: DnsPtr,
   apply: boolean,
@@ -35,10 +38,11 @@ export async function setDnsPtr(
   const others = owner.dns_ptr.filter((entry) => entry.ip !== address);
   const name = dns_ptr ?? (owner.type === 'ipv4' ? defaultName(address) : undefined);
   const entries = name === undefined ? others : [...others, { ip: address, dns_ptr: name }];
-  await db.query('UPDATE hetzner_primary_ips SET dns_ptr = $2 WHERE id = $1', [
-    owner.id,
-    JSON.stringify(entries),
-  ]);
+  await trx
+    .updateTable('hetzner_primary_ips')
+    .set({ dns_ptr: JSON.stringify(entries) })
+    .where('id', '=', owner.id)
+    .execute();
 }
 
 function contains({ type, ip }: PrimaryIpRow, address: string): boolean {
@@ -49,7 +53,7 @@ function contains({ type, ip }: PrimaryIpRow, address: string): boolean {
   return isIP(address) === 6 && list.check(address, 'ipv6');
 }
 
-/** One address has one text: `2001:DB8:0::1` is `2001:db8::1`. */
+/** One text per address: `2001:DB8:0::1` becomes `2001:db8::1`. */
 function canonical(ip: string): string {
   return isIP(ip) === 6 ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
 }

@@ -1,5 +1,5 @@
 import express from 'express';
-import type pg from 'pg';
+import type { SandboxDatabase } from '../database.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
 import { authenticate, limitRequests } from './access.ts';
@@ -13,28 +13,28 @@ import { createPrimaryIpsRouter } from './primary-ips.ts';
 import { createServersRouter } from './servers/routes.ts';
 import { createSshKeysRouter } from './ssh-keys/routes.ts';
 
-export type HetznerDependencies = {
+export interface HetznerDependencies {
   /** The sandbox's database, with `hetznerSchema` in it. */
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: Pick<SandboxTokens, 'hcloudToken'>;
   settings: SandboxSettings;
-};
+}
 
-/** Hetzner's Cloud API for one project; to be mounted where a client's endpoint points, `…/v1`. */
-export function createHetznerRouter({ pool, tokens, settings }: HetznerDependencies): express.Router {
+/** Hetzner's Cloud API for one project; mount it at the client's endpoint, `…/v1`. */
+export function createHetznerRouter({ database, tokens, settings }: HetznerDependencies): express.Router {
   const router = express.Router();
-  if (settings.validateAnswers) router.use(validateAnswers(pool));
+  if (settings.validateAnswers) router.use(validateAnswers(database));
   router.use(limitRequests(settings.requestsPerHour));
   router.use(authenticate(tokens.hcloudToken));
   router.use(express.json({ limit: '1mb', type: () => true }));
   router.use(createCatalogueRouter());
   // Before the resources themselves: /servers/actions is not a server's id.
-  router.use(createActionsRouter({ pool }));
-  router.use(createImagesRouter({ pool, settings }));
-  router.use(createSshKeysRouter({ pool }));
-  router.use(createFirewallsRouter({ pool, settings }));
-  router.use(createPrimaryIpsRouter({ pool, settings }));
-  router.use(createServersRouter({ pool, settings }));
+  router.use(createActionsRouter({ database }));
+  router.use(createImagesRouter({ database, settings }));
+  router.use(createSshKeysRouter({ database }));
+  router.use(createFirewallsRouter({ database, settings }));
+  router.use(createPrimaryIpsRouter({ database, settings }));
+  router.use(createServersRouter({ database, settings }));
   router.use(refuseUnknownPath);
   router.use(answerErrors);
   return router;

@@ -1,107 +1,244 @@
-import type { SandboxSchema } from '../database.ts';
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+import type { Defaulted, Json, NullableJson, SandboxSchema } from '../schema.ts';
+import type { OsFlavor } from './catalogue/images.ts';
+import type { Architecture } from './catalogue/server-types.ts';
+import type { FirewallRule } from './firewalls/rules.ts';
+import type { Labels } from './labels.ts';
+import type { Phase } from './servers/phases.ts';
 
-/** The tables of the Hetzner project that the sandbox plays; to be handed to `openSandboxDatabase`. */
+export interface HetznerTables {
+  hetzner_ssh_keys: SshKeyTable;
+  hetzner_firewalls: FirewallTable;
+  hetzner_servers: ServerTable;
+  hetzner_primary_ips: PrimaryIpTable;
+  hetzner_firewall_targets: FirewallTargetTable;
+  hetzner_actions: ActionTable;
+  hetzner_images: ImageTable;
+  answer_violations: AnswerViolationTable;
+  answer_checks: AnswerCheckTable;
+}
+
+export interface SshKeyTable {
+  id: Generated<number>;
+  name: string;
+  fingerprint: string;
+  public_key: string;
+  labels: Json<Labels>;
+  created_at: Date;
+}
+
+export interface FirewallTable {
+  id: Generated<number>;
+  name: string;
+  labels: Json<Labels>;
+  rules: Json<FirewallRule[]>;
+  created_at: Date;
+}
+
+export interface ServerTable {
+  id: Generated<number>;
+  name: string;
+  labels: Json<Labels>;
+  server_type_id: number;
+  image_id: number;
+  location_id: number;
+  primary_disk_gb: number;
+  /** Its statuses over time, so that a restart of the sandbox loses nothing. */
+  phases: Json<Phase[]>;
+  locked_until: Date;
+  protected: Defaulted<boolean>;
+  rescue_enabled: Defaulted<boolean>;
+  backup_window: string | null;
+  /** Deleted once a simulated machine has booted with it. */
+  user_data: string | null;
+  boot_pending: Defaulted<boolean>;
+  /** Counts the installations of its disk. */
+  generation: Defaulted<number>;
+  created_at: Date;
+  deleted_at: Date | null;
+  /** For real machines: counts the requests to start it. */
+  boots: Defaulted<number>;
+  /** For real machines: how its current start ends, by a shutdown or by a power cut. */
+  stops_softly: Defaulted<boolean>;
+  ssh_public_keys: ColumnType<string[], string | undefined, string>;
+}
+
+export interface DnsPtrEntry {
+  ip: string;
+  dns_ptr: string;
+}
+
+export interface PrimaryIpTable {
+  id: Generated<number>;
+  server_id: number;
+  type: 'ipv4' | 'ipv6';
+  ip: string;
+  dns_ptr: Json<DnsPtrEntry[]>;
+  created_at: Date;
+}
+
+/** Either `server_id` or `selector`. */
+export interface FirewallTargetTable {
+  firewall_id: number;
+  server_id: number | null;
+  selector: string | null;
+}
+
+export interface ActionError {
+  code: string;
+  message: string;
+}
+
+export type ResourceType = 'server' | 'firewall' | 'image' | 'primary_ip';
+
+export interface ActionResource {
+  id: number;
+  type: ResourceType;
+}
+
+export interface ActionTable {
+  id: Generated<number>;
+  command: string;
+  started_at: Date;
+  finishes_at: Date;
+  error: NullableJson<ActionError>;
+  resources: Json<ActionResource[]>;
+}
+
+/** An image made from a server's disk. Deleted ones stay: servers made from them still show them. */
+export interface ImageTable {
+  id: Generated<number>;
+  type: 'snapshot' | 'backup';
+  description: string;
+  labels: Json<Labels>;
+  server_id: number;
+  server_name: string;
+  disk_gb: number;
+  os_flavor: OsFlavor;
+  os_version: string | null;
+  architecture: Architecture;
+  protected: Defaulted<boolean>;
+  /** Its creation ended in an error. */
+  failed: boolean;
+  created_at: Date;
+  available_at: Date;
+  deleted_at: Date | null;
+}
+
+export interface AnswerViolationTable {
+  id: GeneratedAlways<string>;
+  at: Generated<Date>;
+  method: string;
+  path: string;
+  status: number;
+  problem: string;
+}
+
+export interface AnswerCheckTable {
+  only_row: Generated<boolean>;
+  /** A bigint, which the driver returns as text. */
+  checked: Defaulted<string | number>;
+}
+
+/** The tables of the simulated Hetzner project, for `openSandboxDatabase`. */
 export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
   version: 3,
   statements: [
     // One sequence for all kinds: an id of one kind never happens to be a valid id of another.
-    'CREATE SEQUENCE IF NOT EXISTS hetzner_id AS integer START 4700001',
-    `CREATE TABLE IF NOT EXISTS hetzner_ssh_keys (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      name text NOT NULL CONSTRAINT hetzner_ssh_keys_name UNIQUE,
-      fingerprint text NOT NULL CONSTRAINT hetzner_ssh_keys_fingerprint UNIQUE,
-      public_key text NOT NULL,
-      labels jsonb NOT NULL,
-      created_at timestamptz NOT NULL
+    'create sequence if not exists hetzner_id as integer start 4700001',
+    `create table if not exists hetzner_ssh_keys (
+      id int primary key default nextval('hetzner_id'),
+      name text not null constraint hetzner_ssh_keys_name unique,
+      fingerprint text not null constraint hetzner_ssh_keys_fingerprint unique,
+      public_key text not null,
+      labels jsonb not null,
+      created_at timestamptz not null
     )`,
-    `CREATE TABLE IF NOT EXISTS hetzner_firewalls (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      name text NOT NULL CONSTRAINT hetzner_firewalls_name UNIQUE,
-      labels jsonb NOT NULL,
-      rules jsonb NOT NULL,
-      created_at timestamptz NOT NULL
+    `create table if not exists hetzner_firewalls (
+      id int primary key default nextval('hetzner_id'),
+      name text not null constraint hetzner_firewalls_name unique,
+      labels jsonb not null,
+      rules jsonb not null,
+      created_at timestamptz not null
     )`,
-    // What a server does over time is in phases: [{status, fromMs}], so a restart of the sandbox loses nothing.
-    // generation counts the installations of its disk; user_data goes once a simulated machine has booted with it.
-    // boots counts how often it was asked to start, stops_softly says how it is to end the start before: for real machines.
-    `CREATE TABLE IF NOT EXISTS hetzner_servers (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      name text NOT NULL,
-      labels jsonb NOT NULL,
-      server_type_id int NOT NULL,
-      image_id int NOT NULL,
-      location_id int NOT NULL,
-      primary_disk_gb int NOT NULL,
-      phases jsonb NOT NULL,
-      locked_until timestamptz NOT NULL,
-      protected boolean NOT NULL DEFAULT false,
-      rescue_enabled boolean NOT NULL DEFAULT false,
+    `create table if not exists hetzner_servers (
+      id int primary key default nextval('hetzner_id'),
+      name text not null,
+      labels jsonb not null,
+      server_type_id int not null,
+      image_id int not null,
+      location_id int not null,
+      primary_disk_gb int not null,
+      phases jsonb not null,
+      locked_until timestamptz not null,
+      protected boolean not null default false,
+      rescue_enabled boolean not null default false,
       backup_window text,
       user_data text,
-      boot_pending boolean NOT NULL DEFAULT true,
-      generation int NOT NULL DEFAULT 1,
-      created_at timestamptz NOT NULL,
+      boot_pending boolean not null default true,
+      generation int not null default 1,
+      created_at timestamptz not null,
       deleted_at timestamptz
     )`,
     // Version 2.
-    'ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS boots int NOT NULL DEFAULT 1',
-    'ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS stops_softly boolean NOT NULL DEFAULT false',
-    `ALTER TABLE hetzner_servers ADD COLUMN IF NOT EXISTS ssh_public_keys jsonb NOT NULL DEFAULT '[]'`,
-    `CREATE UNIQUE INDEX IF NOT EXISTS hetzner_servers_name ON hetzner_servers (name) WHERE deleted_at IS NULL`,
-    `CREATE TABLE IF NOT EXISTS hetzner_primary_ips (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      server_id int NOT NULL REFERENCES hetzner_servers,
-      type text NOT NULL,
-      ip text NOT NULL,
-      dns_ptr jsonb NOT NULL,
-      created_at timestamptz NOT NULL,
-      UNIQUE (server_id, type)
+    'alter table hetzner_servers add column if not exists boots int not null default 1',
+    'alter table hetzner_servers add column if not exists stops_softly boolean not null default false',
+    `alter table hetzner_servers add column if not exists ssh_public_keys jsonb not null default '[]'`,
+    `create unique index if not exists hetzner_servers_name on hetzner_servers (name) where deleted_at is null`,
+    `create table if not exists hetzner_primary_ips (
+      id int primary key default nextval('hetzner_id'),
+      server_id int not null references hetzner_servers,
+      type text not null,
+      ip text not null,
+      dns_ptr jsonb not null,
+      created_at timestamptz not null,
+      unique (server_id, type)
     )`,
-    `CREATE TABLE IF NOT EXISTS hetzner_firewall_targets (
-      firewall_id int NOT NULL REFERENCES hetzner_firewalls,
-      server_id int REFERENCES hetzner_servers,
+    `create table if not exists hetzner_firewall_targets (
+      firewall_id int not null references hetzner_firewalls,
+      server_id int references hetzner_servers,
       selector text,
-      CHECK (num_nonnulls(server_id, selector) = 1),
-      CONSTRAINT hetzner_firewall_targets_once UNIQUE NULLS NOT DISTINCT (firewall_id, server_id, selector)
+      check (num_nonnulls(server_id, selector) = 1),
+      constraint hetzner_firewall_targets_once unique nulls not distinct (firewall_id, server_id, selector)
     )`,
-    'CREATE INDEX IF NOT EXISTS hetzner_firewall_targets_server ON hetzner_firewall_targets (server_id)',
-    `CREATE TABLE IF NOT EXISTS hetzner_actions (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      command text NOT NULL,
-      started_at timestamptz NOT NULL,
-      finishes_at timestamptz NOT NULL,
+    'create index if not exists hetzner_firewall_targets_server on hetzner_firewall_targets (server_id)',
+    `create table if not exists hetzner_actions (
+      id int primary key default nextval('hetzner_id'),
+      command text not null,
+      started_at timestamptz not null,
+      finishes_at timestamptz not null,
       error jsonb,
-      resources jsonb NOT NULL
+      resources jsonb not null
     )`,
-    `CREATE INDEX IF NOT EXISTS hetzner_actions_resources ON hetzner_actions USING gin (resources jsonb_path_ops)`,
-    // Version 3. Rows of deleted images stay: servers that were made from them still show them.
-    `CREATE TABLE IF NOT EXISTS hetzner_images (
-      id int PRIMARY KEY DEFAULT nextval('hetzner_id'),
-      type text NOT NULL CHECK (type IN ('snapshot', 'backup')),
-      description text NOT NULL,
-      labels jsonb NOT NULL,
-      server_id int NOT NULL REFERENCES hetzner_servers,
-      server_name text NOT NULL,
-      disk_gb int NOT NULL,
-      os_flavor text NOT NULL,
+    `create index if not exists hetzner_actions_resources on hetzner_actions using gin (resources jsonb_path_ops)`,
+    // Version 3.
+    `create table if not exists hetzner_images (
+      id int primary key default nextval('hetzner_id'),
+      type text not null check (type in ('snapshot', 'backup')),
+      description text not null,
+      labels jsonb not null,
+      server_id int not null references hetzner_servers,
+      server_name text not null,
+      disk_gb int not null,
+      os_flavor text not null,
       os_version text,
-      architecture text NOT NULL,
-      protected boolean NOT NULL DEFAULT false,
-      failed boolean NOT NULL,
-      created_at timestamptz NOT NULL,
-      available_at timestamptz NOT NULL,
+      architecture text not null,
+      protected boolean not null default false,
+      failed boolean not null,
+      created_at timestamptz not null,
+      available_at timestamptz not null,
       deleted_at timestamptz
     )`,
-    'CREATE INDEX IF NOT EXISTS hetzner_images_server ON hetzner_images (server_id)',
-    `CREATE TABLE IF NOT EXISTS answer_violations (
-      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-      at timestamptz NOT NULL DEFAULT now(),
-      method text NOT NULL,
-      path text NOT NULL,
-      status int NOT NULL,
-      problem text NOT NULL
+    'create index if not exists hetzner_images_server on hetzner_images (server_id)',
+    `create table if not exists answer_violations (
+      id bigint generated always as identity primary key,
+      at timestamptz not null default now(),
+      method text not null,
+      path text not null,
+      status int not null,
+      problem text not null
     )`,
-    `CREATE TABLE IF NOT EXISTS answer_checks (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), checked bigint NOT NULL)`,
+    `create table if not exists answer_checks (only_row boolean primary key default true check (only_row), checked bigint not null)`,
   ],
 };

@@ -8,20 +8,21 @@ import { realPath } from '../../src/processes/real-path.mjs';
 import { Secret } from '../../src/secret.ts';
 import { readSandboxFile } from './sandbox-file.ts';
 
-/** Any number that nothing else in this database locks. */
+/** An arbitrary key; nothing else takes an advisory lock with it in this database. */
 const LOCK = 7_316_402;
 
 /**
- * Decides which DATA_DIR hosts the sandbox of a database: the one of a live process that does already, or `dataDir`, whose claim
- * the caller holds (its real path); it is written down in the database, where those that know DATABASE_URL alone find it.
+ * Decides which DATA_DIR hosts the sandbox of a database: that of a live process that hosts it already, or
+ * `dataDir`, a real path whose claim the caller holds. The database records it for processes that know only
+ * DATABASE_URL.
  * @returns the DATA_DIR of the host.
- * @throws Error where the database is of another mode or account.
+ * @throws Error where the database belongs to another mode or account.
  */
 export async function claimDatabase(
   databaseUrl: string,
   { dataDir, accounts }: { dataDir: string; accounts: Record<string, string> },
 ): Promise<string> {
-  // One connection, so that the lock is held for all of this and goes with it.
+  // One connection, which holds the lock until the end.
   const pool = createPool(new Secret(databaseUrl), 1, 'agent-stacks launch');
   const database = createDatabase(pool);
   try {
@@ -33,7 +34,7 @@ export async function claimDatabase(
       if (isHosting(recorded, databaseUrl)) return recorded;
       if (stamped?.mode === 'sandbox' && stamped.accounts.sandbox !== accounts.sandbox)
         throw new Error(
-          `The sandbox of this database is kept in ${recorded}, and nothing runs there now. Start it with DATA_DIR=${recorded}, or use another database.`,
+          `The sandbox of this database is in ${recorded}, where nothing runs now. Start it with DATA_DIR=${recorded}, or use another database.`,
         );
     }
     await checkStamp(database, { mode: 'sandbox', accounts });
@@ -44,7 +45,7 @@ export async function claimDatabase(
   }
 }
 
-/** Whether a live process hosts the sandbox of this very database on that DATA_DIR. */
+/** Whether a live process hosts the sandbox of this database on that DATA_DIR. */
 function isHosting(dataDir: string, databaseUrl: string): boolean {
   if (findDataDirOwner(dataDir) === null) return false;
   const file = readSandboxFile(dataDir);

@@ -10,7 +10,7 @@ export interface Databases {
   agents: string;
   pulumi: string;
   sandbox: string;
-  /** Makes those of Pulumi and the sandbox; `agents` is there already. */
+  /** Creates those of Pulumi and the sandbox; `agents` exists already. */
   ensureSiblings(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export function openDatabases(config: SandboxConfig, say: Say, signal?: AbortSig
 }
 
 async function embeddedDatabases(config: SandboxConfig, { say, signal }: Waiter): Promise<Databases> {
-  // Every process of the installation knows the port by then, so a restart takes the same one and no other.
+  // After the first start every process of the installation knows the port, so a restart must use the same.
   let port: number | undefined;
   const start = async () => {
     const started = await hostPostgres({
@@ -72,13 +72,16 @@ async function ownDatabases(databaseUrl: string): Promise<Databases> {
   };
 }
 
-/** Makes such a database unless it is there. @throws Error that says what the login of DATABASE_URL is lacking. */
+/**
+ * Creates the database unless it exists. @throws Error that says which permission the login of DATABASE_URL
+ * lacks
+ */
 export async function ensureSibling(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): Promise<void> {
   const url = new URL(databaseUrl);
   await ensureOnServer(url, `${siblingPrefix(databaseName(url))}-${suffix}`);
 }
 
-/** @throws Error that says what the login of DATABASE_URL is lacking. */
+/** @throws Error that says which permission the login of DATABASE_URL lacks */
 async function ensureOnServer(agents: URL, name: string): Promise<void> {
   const wanted = new URL(agents);
   wanted.pathname = `/${encodeURIComponent(name)}`;

@@ -8,10 +8,10 @@ import type { SandboxFile } from './sandbox-file.ts';
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * What the sandbox's GitHub runs workflows with: a machine that has this installation's tools, and a repository whose
- * secrets and variables are set as docs/github-actions.md says, with the sandbox's addresses.
+ * What the sandbox's GitHub needs to run workflows: a runner machine with this installation's tools, and a
+ * repository with secrets and variables as in docs/github-actions.md, with the sandbox's addresses.
  */
-export function sandboxGithub(
+export function toGithubOptions(
   config: SandboxConfig,
   file: SandboxFile,
   { url, machines }: { url: string; machines: MachineKind },
@@ -21,12 +21,12 @@ export function sandboxGithub(
     checkout: CHECKOUT,
     dir: join(config.dataDir, 'github'),
     logDir: join(config.dataDir, 'logs', 'github'),
-    environment: runnerMachine(config, file),
+    environment: toRunnerEnvironment(config, file),
     secrets: {
       CALLBACK_SECRET: file.githubCallbackSecret,
       HCLOUD_TOKEN: file.hcloudToken,
       TAILSCALE_API_KEY: file.tailscaleApiKey,
-      PULUMI_BACKEND_URL: runnersBackend(config, file),
+      PULUMI_BACKEND_URL: toRunnerBackend(config, file),
       PULUMI_CONFIG_PASSPHRASE: file.pulumiPassphrase,
     },
     variables: {
@@ -40,10 +40,10 @@ export function sandboxGithub(
 }
 
 /**
- * A runner needs the address alone: each attempt logs in as itself. Where somebody else's Postgres holds the state, that depends on
- * what its login may do, so the runner gets the same one as the service.
+ * A runner needs only the address: each attempt has its own login. With the user's own Postgres that depends
+ * on what the user's login may do, so the runner gets the same address as the service.
  */
-function runnersBackend({ databaseUrl, pulumi }: SandboxConfig, { pulumiBackendUrl }: SandboxFile): string {
+function toRunnerBackend({ databaseUrl, pulumi }: SandboxConfig, { pulumiBackendUrl }: SandboxFile): string {
   if (databaseUrl !== undefined || pulumi.backendUrl !== undefined) return pulumiBackendUrl;
   const url = new URL(pulumiBackendUrl);
   url.username = 'runner';
@@ -51,8 +51,8 @@ function runnersBackend({ databaseUrl, pulumi }: SandboxConfig, { pulumiBackendU
   return url.href;
 }
 
-/** As a self-hosted runner on which everything is installed, and which can reach nothing but the sandbox. */
-function runnerMachine(
+/** The environment of a self-hosted runner that has everything installed and reaches only the sandbox. */
+function toRunnerEnvironment(
   config: SandboxConfig,
   { stripeApiUrl: sandboxUrl }: SandboxFile,
 ): Record<string, string> {
@@ -64,7 +64,7 @@ function runnerMachine(
     PROVIDERS: providers,
     ...(tools.pulumi === undefined ? {} : { AGENT_STACKS_PULUMI: tools.pulumi }),
     ...(tools.ansible === undefined ? {} : { AGENT_STACKS_ANSIBLE: tools.ansible }),
-    // The user's own Pulumi home stays untouched, but for the official plugins in it.
+    // Keeps the user's own Pulumi home untouched, except for official plugins.
     ...(providers === 'builtin' ? { PULUMI_HOME: join(config.dataDir, 'pulumi-home') } : {}),
   };
 }

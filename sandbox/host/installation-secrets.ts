@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { z } from 'zod';
 
-/** What a sandbox installation makes for itself at its first start, and keeps. */
+/** Secrets that a sandbox installation generates at its first start and keeps. */
 const schema = z.object({
   apiToken: z.string(),
   pulumiPassphrase: z.string(),
@@ -19,7 +19,7 @@ const schema = z.object({
   }),
 });
 
-/** An installation that was begun by a version without GitHub gets a token that is the same at every start. */
+/** An installation from before GitHub was supported derives a token that is the same at every start. */
 const withGithubToken = schema.transform((secrets) => ({
   ...secrets,
   sandboxTokens: {
@@ -31,7 +31,7 @@ const withGithubToken = schema.transform((secrets) => ({
 }));
 export type InstallationSecrets = z.infer<typeof withGithubToken>;
 
-/** Reads DATA_DIR/secrets.json (0600), making it at the first start. A kill at any moment leaves the whole file or none. */
+/** Reads DATA_DIR/secrets.json (0600), which the first start creates atomically. */
 export function loadInstallationSecrets(dataDir: string): InstallationSecrets {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const file = join(dataDir, 'secrets.json');

@@ -10,12 +10,19 @@ import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
 import { Secret } from '../../src/secret.ts';
 import { claimDatabase } from './database-host.ts';
 import { type Databases, openDatabases } from './databases.ts';
-import { sandboxGithub } from './github.ts';
+import { toGithubOptions } from './github.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
-import { chooseMachines, LOGIN_SERVER, type MachineKind, machinesOf, readMachineKind } from './machines.ts';
+import {
+  chooseMachines,
+  LOGIN_SERVER,
+  type MachineKind,
+  readMachineKind,
+  toMachinesOptions,
+} from './machines.ts';
 import { chooseSandboxPort } from './port.ts';
 import { hostSandbox } from './process.ts';
 import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
+import { toSandboxFile } from './to-sandbox-file.ts';
 import { untilReady } from './until-ready.ts';
 
 /** A sandbox installation that this process hosts or has joined. */
@@ -24,11 +31,11 @@ export interface SandboxInstallation {
   /** The DATA_DIR of the host, where sandbox.json is. */
   dataDir: string;
   connections: Connections;
-  /** What stands behind its servers. */
+  /** What its servers are. */
   machines: MachineKind;
-  /** Where the service that was joined answers; undefined for the host. */
+  /** Address of the joined service; undefined for the host. */
   publicUrl?: string;
-  /** Host only: starts the sandbox once the service's own address is known, and says where everything is. */
+  /** Host only: starts the sandbox once the service's own address is known, and writes sandbox.json. */
   serve(service: { url: string; port: number }): Promise<void>;
   stop(): Promise<void>;
 }
@@ -38,7 +45,7 @@ type Say = (line: string) => void;
 const SANDBOX_OWNER = 'sandbox';
 const SANDBOX_REPO = 'agent-stacks';
 
-/** Hosts the sandbox and, unless DATABASE_URL names another, the database of DATA_DIR; or joins the process that does. */
+/** Hosts the sandbox, and DATA_DIR's Postgres unless DATABASE_URL is set; or joins the process that does. */
 export async function openSandboxInstallation(
   config: SandboxConfig,
   say: Say,
@@ -97,7 +104,7 @@ interface HostParts {
 async function host(parts: HostParts): Promise<SandboxInstallation> {
   const { config, say, release, secrets, databases, machines } = parts;
   const port = await chooseSandboxPort(config.dataDir);
-  const file = describe(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
+  const file = toSandboxFile(`http://127.0.0.1:${port}`, { secrets, databases, config, machines });
   let sandbox: { stop(): Promise<void> } | undefined;
   return {
     role: 'host',
@@ -112,8 +119,8 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         webhookUrl: `${service.url}/api/webhooks/stripe`,
         settings: { validateAnswers: config.sandbox.validateAnswers },
         users: config.sandbox.users,
-        github: sandboxGithub(config, file, { ...service, machines }),
-        ...(machines === 'real' ? { machines: machinesOf(config) } : {}),
+        github: toGithubOptions(config, file, { ...service, machines }),
+        ...(machines === 'real' ? { machines: toMachinesOptions(config) } : {}),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
       writeSandboxFile(config.dataDir, { ...file, url: service.url });
@@ -132,33 +139,6 @@ function withConfigured(secrets: InstallationSecrets, config: SandboxConfig): In
     ...secrets,
     apiToken: config.apiToken?.reveal() ?? secrets.apiToken,
     pulumiPassphrase: config.pulumi.passphrase?.reveal() ?? secrets.pulumiPassphrase,
-  };
-}
-
-function describe(
-  url: string,
-  { secrets, databases, config, machines }: Pick<HostParts, 'secrets' | 'databases' | 'config' | 'machines'>,
-): SandboxFile {
-  const { sandboxTokens: tokens } = secrets;
-  return {
-    url: '',
-    apiToken: secrets.apiToken,
-    stripeApiUrl: url,
-    stripeApiKey: tokens.stripeSecretKey,
-    stripeWebhookSecret: tokens.stripeWebhookSecret,
-    githubApiUrl: `${url}/github`,
-    githubCallbackSecret: secrets.githubCallbackSecret,
-    hcloudEndpoint: `${url}/hetzner/v1`,
-    hcloudToken: tokens.hcloudToken,
-    tailscaleBaseUrl: `${url}/tailscale`,
-    tailscaleApiKey: tokens.tailscaleApiKey,
-    tailscaleOauthClientId: tokens.tailscaleOauthClientId,
-    tailscaleOauthClientSecret: tokens.tailscaleOauthClientSecret,
-    // Simulated machines join without asking anybody: any address will do for them.
-    tailscaleLoginServer: machines === 'real' ? LOGIN_SERVER : `${url}/tailscale`,
-    databaseUrl: databases.agents,
-    pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
-    pulumiPassphrase: secrets.pulumiPassphrase,
   };
 }
 
@@ -210,7 +190,7 @@ export function sandboxConnections(
     pulumi: {
       url: new Secret(file.pulumiBackendUrl),
       passphrase: new Secret(file.pulumiPassphrase),
-      // The user's own Pulumi home stays untouched, but for the official plugins in it.
+      // Keeps the user's own Pulumi home untouched, except for official plugins.
       home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
     },
     apiToken: new Secret(file.apiToken),

@@ -5,15 +5,15 @@ import { explainMissing, type PreparedMachines } from '../../src/config/machine-
 
 export type MachineKind = 'simulated' | 'real';
 
-/** Where real machines join their tailnet. */
+/** The login server of real machines' tailnet. */
 export const LOGIN_SERVER = 'http://10.254.254.1:8080';
 
-const recordOf = (dataDir: string) => join(dataDir, 'sandbox-machines');
+const recordPath = (dataDir: string) => join(dataDir, 'sandbox-machines');
 
 /**
- * What stands behind the servers of an installation. Decided at its first start, since a server's machine cannot turn
- * into one of the other kind. To be called before anything else is kept in the folder.
- * @throws Error where what was decided does not fit what is asked for, or what this host has.
+ * Returns the kind of machines of an installation. The first start decides it, since a server's machine
+ * cannot change its kind. Call it before anything else is written to the folder.
+ * @throws Error where the kind contradicts the configuration, or this host cannot run it.
  */
 export function chooseMachines(config: SandboxConfig, say: (line: string) => void): MachineKind {
   const { dataDir, sandbox } = config;
@@ -23,35 +23,33 @@ export function chooseMachines(config: SandboxConfig, say: (line: string) => voi
     kept ?? (sandbox.machines === 'auto' ? ('missing' in tools ? 'simulated' : 'real') : sandbox.machines);
   if (sandbox.machines !== 'auto' && sandbox.machines !== kind)
     throw new Error(
-      `The installation in ${dataDir} was begun with ${kind} machines, and keeps them. Leave SANDBOX_MACHINES out, or set another DATA_DIR.`,
+      `The installation in ${dataDir} was created with ${kind} machines and keeps them. Unset SANDBOX_MACHINES, or set another DATA_DIR.`,
     );
   if (kind === 'real' && 'missing' in tools)
-    throw new Error(`The machines of ${dataDir} are real ones: ${explainMissing(tools.missing)}`);
+    throw new Error(`The machines of ${dataDir} are real: ${explainMissing(tools.missing)}`);
   if (kept === 'simulated' && sandbox.machines === 'auto' && !('missing' in tools))
-    say(
-      `The machines in ${dataDir} stay simulated, as it was begun; another DATA_DIR begins with real ones.`,
-    );
+    say(`The machines in ${dataDir} stay simulated, as they were created; a new DATA_DIR gets real ones.`);
   if (kept === undefined) record(dataDir, kind);
   return kind;
 }
 
-/** What was decided; undefined for a folder that nothing was begun in. */
+/** The recorded kind; undefined for a folder without an installation. */
 export function readMachineKind(dataDir: string): MachineKind | undefined {
-  if (existsSync(recordOf(dataDir)))
-    return readFileSync(recordOf(dataDir), 'utf8').trim() === 'real' ? 'real' : 'simulated';
-  // Begun by a version that knew no others.
+  if (existsSync(recordPath(dataDir)))
+    return readFileSync(recordPath(dataDir), 'utf8').trim() === 'real' ? 'real' : 'simulated';
+  // Created by a version that had only simulated machines.
   return existsSync(join(dataDir, 'secrets.json')) ? 'simulated' : undefined;
 }
 
-/** What the sandbox's process is told of real machines. */
-export function machinesOf(config: SandboxConfig) {
+/** The sandbox's options for real machines. */
+export function toMachinesOptions(config: SandboxConfig) {
   const tools = config.tools.machines as PreparedMachines;
   return { ...tools, dir: join(config.dataDir, 'machines'), path: config.childEnvironment.PATH };
 }
 
 function record(dataDir: string, kind: MachineKind): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const draft = `${recordOf(dataDir)}.${process.pid}`;
+  const draft = `${recordPath(dataDir)}.${process.pid}`;
   writeFileSync(draft, `${kind}\n`, { mode: 0o600, flush: true });
-  renameSync(draft, recordOf(dataDir));
+  renameSync(draft, recordPath(dataDir));
 }

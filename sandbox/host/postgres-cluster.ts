@@ -8,7 +8,7 @@ import { Secret } from '../../src/secret.ts';
 import type { PostgresPrograms } from './postgres-account.ts';
 import { giveToAccount, spawnPostgresProgram } from './postgres-account.ts';
 
-/** Where the parts of one embedded Postgres lie; everything below DATA_DIR/postgres (0700). */
+/** The paths of an embedded Postgres, all below DATA_DIR/postgres (0700). */
 export function clusterPaths(dataDir: string) {
   const folder = join(dataDir, 'postgres');
   return {
@@ -21,13 +21,13 @@ export function clusterPaths(dataDir: string) {
 
 const connectionSchema = z.object({ password: z.string().min(1), port: z.number().int().nullable() });
 
-/** How to reach the cluster of a DATA_DIR: the superuser's password, and the port it had last. */
+/** How to connect to a DATA_DIR's cluster: the superuser's password and the last port. */
 export interface ClusterConnection {
   password: Secret;
   port: number | null;
 }
 
-/** The recorded connection, or `null` where none has been recorded yet. */
+/** The recorded connection, or `null` if there is none yet. */
 export async function readConnection(dataDir: string): Promise<ClusterConnection | null> {
   const path = clusterPaths(dataDir).connection;
   const content = await readFile(path, 'utf8').catch((error) => {
@@ -39,7 +39,7 @@ export async function readConnection(dataDir: string): Promise<ClusterConnection
   return { password: new Secret(password), port };
 }
 
-/** Records the connection durably, readable by its owner alone. */
+/** Records the connection durably, readable only by its owner. */
 export async function writeConnection(dataDir: string, connection: ClusterConnection): Promise<void> {
   const { folder, connection: path } = clusterPaths(dataDir);
   const unfinished = `${path}.new`;
@@ -55,8 +55,8 @@ export async function writeConnection(dataDir: string, connection: ClusterConnec
 }
 
 /**
- * Makes the cluster where there is none, and its password before it. A kill at any point leaves either no cluster
- * or a whole one, because it is made beside its place and moved there at the end.
+ * Creates the cluster if absent, after its password. It is created in a temporary folder and moved into
+ * place, so a kill leaves no partial cluster.
  */
 export async function ensureCluster(
   dataDir: string,
@@ -74,11 +74,11 @@ export async function ensureCluster(
   const made = connection ?? { password: new Secret(randomBytes(24).toString('base64url')), port: null };
   await writeConnection(dataDir, made);
   options.log('Making the database (once)');
-  await makeCluster(folder, cluster, made.password, programs, options.durable);
+  await createCluster(folder, cluster, made.password, programs, options.durable);
   return made;
 }
 
-async function makeCluster(
+async function createCluster(
   folder: string,
   cluster: string,
   password: Secret,
@@ -125,8 +125,8 @@ async function runInitdb(programs: PostgresPrograms, folder: string, durable: bo
     child.once('error', reject);
     child.once('close', resolve);
   });
-  const [code, , complaint] = await Promise.all([ended, text(child.stdout!), text(child.stderr!)]);
-  if (code !== 0) throw new Error(`initdb failed with ${code}: ${complaint.trim()}`);
+  const [code, , stderr] = await Promise.all([ended, text(child.stdout!), text(child.stderr!)]);
+  if (code !== 0) throw new Error(`initdb failed with ${code}: ${stderr.trim()}`);
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -15,12 +15,12 @@ export interface PostgresExit {
   expected: boolean;
 }
 
-/** A started server process, which may not serve yet. */
+/** A started server process, which may not accept connections yet. */
 export interface PostgresServer {
   pid: number;
   exited: Promise<PostgresExit>;
   stop(): Promise<void>;
-  /** What it wrote to its log since this start. */
+  /** Its log since this start. */
   messages(): string;
 }
 
@@ -32,7 +32,7 @@ export function startServer(
 ): PostgresServer {
   const { cluster, serverLog } = clusterPaths(dataDir);
   if (existsSync(serverLog) && statSync(serverLog).size > 5_000_000) renameSync(serverLog, `${serverLog}.1`);
-  // A file and not a pipe: the server outlives a killed parent, and must not stumble over a broken pipe.
+  // A file, not a pipe: the server outlives a killed parent, and a broken pipe would crash it.
   const output = openSync(serverLog, 'a+', 0o600);
   const offset = fstatSync(output).size;
   const settings = serverSettings(options, clusterName(cluster));
@@ -57,7 +57,7 @@ export function startServer(
   return { pid: child.pid ?? 0, exited, stop, messages: () => readFrom(serverLog, offset) };
 }
 
-/** Durable and small: what a service with a few hundred agents needs on a small machine. */
+/** Durable and small: enough for a few hundred agents on a small machine. */
 function serverSettings(options: { port: number; durable: boolean }, name: string): string[] {
   const durability = options.durable ? 'on' : 'off';
   return [
@@ -75,12 +75,15 @@ function serverSettings(options: { port: number; durable: boolean }, name: strin
     'log_timezone=UTC',
     `fsync=${durability}`,
     `full_page_writes=${durability}`,
-    // Even without fsync: what was committed then survives a kill of the server, if not of the machine.
+    // Even without fsync, so that commits survive a kill of the server, if not of the machine.
     'synchronous_commit=on',
   ];
 }
 
-/** Waits for the first answer. Returns `null`, or what the server said before it ended. @throws StoppedError, with the server gone */
+/**
+ * Waits until the server accepts connections. @returns `null`, or the server's output if it failed.
+ * @throws StoppedError after stopping the server
+ */
 export async function untilServing(
   server: PostgresServer,
   adminUrl: string,
@@ -107,7 +110,7 @@ export async function untilServing(
     }
     if (answer === 'refused' && seconds > 5) {
       await server.stop();
-      return 'it refuses the password in connection.json, which is not the one it was made with';
+      return 'it rejects the password in connection.json: the cluster was created with another';
     }
     if (answer === 'starting' && seconds >= told + 2) {
       told = seconds;
@@ -123,7 +126,7 @@ export async function untilServing(
   }
 }
 
-/** Whether it serves, still starts (or recovers), refuses the password, or is not there. */
+/** Whether it accepts connections, still starts (or recovers), rejects the password, or does not answer. */
 export async function answers(adminUrl: string): Promise<'yes' | 'starting' | 'refused' | 'no'> {
   const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 5000 });
   client.on('error', () => {});
@@ -138,7 +141,7 @@ export async function answers(adminUrl: string): Promise<'yes' | 'starting' | 'r
   }
 }
 
-/** `preferred` if nobody listens on it, otherwise any free port on 127.0.0.1. */
+/** `preferred` if it is free, otherwise any free port on 127.0.0.1. */
 export async function freePort(preferred: number | null): Promise<number> {
   const tryPort = (port: number) =>
     new Promise<number | null>((resolve) => {

@@ -9,7 +9,9 @@ import type { PostgresExit } from './postgres-server.ts';
 import { answers, freePort, startServer, untilServing } from './postgres-server.ts';
 import { findPostmaster, removeStalePidFile, stopPostmaster } from './postmaster.ts';
 
-/** A Postgres that runs on this machine, whoever started it. The addresses contain the superuser's password. */
+/**
+ * A Postgres that runs on this machine. The addresses contain the superuser's password.
+ */
 export interface RunningPostgres {
   /** `postgres://postgres:…@127.0.0.1:port/postgres` */
   adminUrl: string;
@@ -17,39 +19,40 @@ export interface RunningPostgres {
   pid: number;
   /** The address of one database. */
   url(database: string): string;
-  /** Makes a database unless it exists; two callers at once are fine. */
+  /** Creates a database unless it exists; safe to call concurrently. */
   ensureDatabase(database: string): Promise<void>;
 }
 
 /** The Postgres that this process started and must stop. */
 export interface HostedPostgres extends RunningPostgres {
-  /** Cuts the sessions, writes a checkpoint, ends. */
+  /** Closes the sessions, writes a checkpoint, exits. */
   stop(): Promise<void>;
-  /** Settles when the server has ended; `expected` says whether `stop` was called before. */
+  /** Resolves when the server has exited; `expected` tells whether `stop` was called. */
   exited: Promise<PostgresExit>;
 }
 
 export interface HostOptions {
-  /** DATA_DIR; the caller holds its claim (data-dir-lock.ts). */
+  /** DATA_DIR; the caller holds its claim (folder-lock.ts). */
   dataDir: string;
   log?: (line: string) => void;
-  /** Ends the start: what was started is stopped again, and the start fails. */
+  /** Aborts the start, which stops what it has started. */
   signal?: AbortSignal | undefined;
   /**
-   * The port that clients already know: nothing but this one will do, and it is waited for. Unset: the port it had
-   * before if that is free, otherwise any.
+   * The port that clients already know: waits until it is free. Unset: the last port if it is free, otherwise
+   * any.
    */
   port?: number | undefined;
-  /** `false` trades the safety of the data against speed. For tests. */
+  /** `false` is faster and may lose data. For tests. */
   durable?: boolean;
-  /** Settles for one way of running as root. For tests. */
+  /** Allows only one way to run as root. For tests. */
   only?: PostgresAccount['kind'];
 }
 
 /**
- * Starts Postgres on DATA_DIR/postgres, making the cluster at the first start, and returns once it serves. A server
- * that a killed predecessor left behind is stopped first. It listens on 127.0.0.1 only, on the port it had before if
- * that is free, and runs outside the terminal's process group: Ctrl-C reaches it through `stop` alone, in its turn.
+ * Starts Postgres on DATA_DIR/postgres, whose first start creates the cluster, and returns once it accepts
+ * connections. It first stops an orphaned server of a killed process. It listens on 127.0.0.1 only, on its
+ * last port if that is free, and outside the terminal's process group, so that only `stop` ends it, not
+ * Ctrl-C.
  */
 export async function hostPostgres(options: HostOptions): Promise<HostedPostgres> {
   const log = options.log ?? (() => {});
@@ -57,7 +60,7 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
   const dataDir = await prepareFolder(options.dataDir);
   const { folder, cluster } = clusterPaths(dataDir);
   const programs = await choosePostgresPrograms(folder, options.only ? { only: options.only } : {});
-  await endPredecessor(cluster, log);
+  await stopOrphan(cluster, log);
   const connection = await ensureCluster(dataDir, programs, { durable, log });
   let preferred = connection.port;
   for (let attempt = 1; ; attempt += 1) {
@@ -69,10 +72,11 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
       await writeConnection(dataDir, { password: connection.password, port });
       return { ...running, stop: server.stop, exited: server.exited };
     }
-    if (attempt === 5 || !passingFailure.test(failure)) throw new Error(`Postgres did not start: ${failure}`);
-    if (portTaken.test(failure)) preferred = null;
+    if (attempt === 5 || !TRANSIENT_FAILURE.test(failure))
+      throw new Error(`Postgres did not start: ${failure}`);
+    if (PORT_TAKEN.test(failure)) preferred = null;
     await sleep(200 * attempt);
-    await endPredecessor(cluster, log);
+    await stopOrphan(cluster, log);
   }
 }
 
@@ -100,18 +104,18 @@ async function prepareFolder(dataDir: string): Promise<string> {
 }
 
 /**
- * Failures that pass: the port was taken between the look for it and its use; a killed predecessor's sessions take a
- * moment to notice that it is gone; or it was killed so early that its server had not yet written its pid file.
+ * Transient failures: the port was taken after it was found free; sessions of a killed server have not ended
+ * yet; or a process was killed before its server had written its pid file.
  */
-const portTaken = /could not create any TCP\/IP sockets/;
-const passingFailure =
+const PORT_TAKEN = /could not create any TCP\/IP sockets/;
+const TRANSIENT_FAILURE =
   /could not create any TCP\/IP sockets|is still in use|lock file "postmaster.pid" already exists/;
 
-async function endPredecessor(cluster: string, log: (line: string) => void): Promise<void> {
-  const predecessor = findPostmaster(cluster);
-  if (predecessor !== null) {
-    log(`Stopping the Postgres (process ${predecessor.pid}) that an interrupted run left behind`);
-    await stopPostmaster(predecessor.pid);
+async function stopOrphan(cluster: string, log: (line: string) => void): Promise<void> {
+  const orphan = findPostmaster(cluster);
+  if (orphan !== null) {
+    log(`Stopping the Postgres (process ${orphan.pid}) that an interrupted run left behind`);
+    await stopPostmaster(orphan.pid);
   }
   removeStalePidFile(cluster);
 }
@@ -123,16 +127,16 @@ function describe(port: number, pid: number, password: Secret): RunningPostgres 
   return { adminUrl, port, pid, url, ensureDatabase: (database) => ensureDatabase(adminUrl, database) };
 }
 
-/** Makes a database on the server of `adminUrl` unless it exists; two callers at once are fine. */
+/** Creates a database on the server of `adminUrl` unless it exists; safe to call concurrently. */
 export async function ensureDatabase(adminUrl: string, database: string): Promise<void> {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [database]);
     if (rowCount === 0)
-      await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)} TEMPLATE template0`);
+      await client.query(`create database ${client.escapeIdentifier(database)} template template0`);
   } catch (error) {
-    // Duplicate, in the two forms it takes when somebody else makes it at the same moment.
+    // Duplicate, in the two forms that a concurrent creation causes.
     if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
   } finally {
     await client.end();

@@ -10,8 +10,8 @@ export interface Postmaster {
 }
 
 /**
- * The server that runs on `cluster` now, as its postmaster.pid says; `null` when there is none. After a crash or a
- * reboot the file may name a process that is something else by now.
+ * The server that runs on `cluster` according to its postmaster.pid, or `null`. After a crash or a reboot,
+ * that process id may belong to another program.
  */
 export function findPostmaster(cluster: string): Postmaster | null {
   const lines = readPidFile(cluster);
@@ -20,25 +20,25 @@ export function findPostmaster(cluster: string): Postmaster | null {
   return { pid, port };
 }
 
-/** Removes a postmaster.pid that names no server: Postgres would refuse to start if any process had that number. */
+/** Removes a stale postmaster.pid: Postgres refuses to start if any process has that id. */
 export function removeStalePidFile(cluster: string): void {
   if (findPostmaster(cluster) === null) rmSync(join(cluster, 'postmaster.pid'), { force: true });
 }
 
 /**
- * Ends a server: its sessions are cut and it writes a checkpoint; harder after `patienceSeconds`, which costs a
- * recovery at the next start, but no data.
+ * Stops a server, which closes its sessions and writes a checkpoint. Kills it after `timeoutSeconds`: then
+ * the next start recovers, and no data is lost.
  */
-export async function stopPostmaster(pid: number, patienceSeconds = 30): Promise<void> {
+export async function stopPostmaster(pid: number, timeoutSeconds = 30): Promise<void> {
   const identity = processIdentity(pid);
   for (const [signal, seconds] of [
-    ['SIGINT', patienceSeconds],
+    ['SIGINT', timeoutSeconds],
     ['SIGQUIT', 10],
     ['SIGKILL', 10],
   ] as const) {
     if (identity === null || (await signalAndWait(pid, identity, signal, seconds))) return;
   }
-  throw new Error(`Postgres (process ${pid}) cannot be ended`);
+  throw new Error(`Postgres (process ${pid}) could not be stopped`);
 }
 
 async function signalAndWait(pid: number, identity: string, signal: NodeJS.Signals, seconds: number) {
@@ -59,7 +59,7 @@ function readPidFile(cluster: string): string[] {
   }
 }
 
-/** The words by which a server of ours is recognised where its working folder cannot be seen. */
+/** Identifies our server where its working folder is not readable. */
 export function clusterName(cluster: string): string {
   const { dev, ino } = statSync(cluster);
   return `agent-stacks-${dev}-${ino}`;
@@ -69,7 +69,7 @@ function servesCluster(pid: number, cluster: string): boolean {
   const words = processArguments(pid);
   if (!/(^|\/)postgres\b/.test(words)) return false;
   try {
-    // A server's working folder is its cluster; comparing the folder itself survives a renamed DATA_DIR.
+    // A server's working folder is its cluster; comparing inodes survives a renamed DATA_DIR.
     const [actual, expected] = [statSync(`/proc/${pid}/cwd`), statSync(cluster)];
     return actual.dev === expected.dev && actual.ino === expected.ino;
   } catch {

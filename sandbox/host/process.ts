@@ -8,23 +8,23 @@ import type { SandboxAnswer, SandboxStartMessage } from '../main.ts';
 export interface HostedSandbox {
   url: string;
   pid: number;
-  /** Resolves when the process has ended, whatever the cause. */
+  /** Resolves when the process has exited, for whatever reason. */
   exited: Promise<void>;
   stop(): Promise<void>;
 }
 
 const START_TIMEOUT_SECONDS = 30;
 
-/** Starts the sandbox's process. It ends with this one: the channel between them is what it lives by. */
+/** Starts the sandbox's process, which exits with this one: their channel closes then. */
 export async function hostSandbox(
   start: Omit<SandboxStartMessage, 'type'>,
   environment: Record<string, string>,
 ): Promise<HostedSandbox> {
   const child = fork(fileURLToPath(new URL('../main.ts', import.meta.url)), [], {
     env: environment,
-    // What it complains of may quote what others sent it.
+    // Its error output may quote untrusted input, so it is read and printed here.
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    // Signals to the terminal's group are not for it: it is stopped in its turn, after those who still need it.
+    // Shields it from signals to the terminal's group: it is stopped after everything that still needs it.
     detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { z } from 'zod';
 
-/** DATA_DIR/sandbox.json: with these any third-party tool can be pointed at the running sandbox. */
+/** DATA_DIR/sandbox.json: addresses and credentials, with which any third-party tool can use the sandbox. */
 const schema = z.object({
   url: z.string(),
   apiToken: z.string(),
@@ -24,22 +24,22 @@ const schema = z.object({
 });
 export type SandboxFile = z.infer<typeof schema>;
 
-const pathOf = (dataDir: string) => join(dataDir, 'sandbox.json');
+const filePath = (dataDir: string) => join(dataDir, 'sandbox.json');
 
-/** Written whole or not at all, readable by its owner alone. */
+/** Writes the file atomically, readable only by its owner. */
 export function writeSandboxFile(dataDir: string, content: SandboxFile): void {
-  const draft = `${pathOf(dataDir)}.${process.pid}`;
+  const draft = `${filePath(dataDir)}.${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, pathOf(dataDir));
+  renameSync(draft, filePath(dataDir));
 }
 
-/** undefined where no sandbox runs on this DATA_DIR. */
+/** Returns undefined where no sandbox runs on this DATA_DIR. */
 export function readSandboxFile(dataDir: string): SandboxFile | undefined {
-  return existsSync(pathOf(dataDir))
-    ? schema.parse(JSON.parse(readFileSync(pathOf(dataDir), 'utf8')))
+  return existsSync(filePath(dataDir))
+    ? schema.parse(JSON.parse(readFileSync(filePath(dataDir), 'utf8')))
     : undefined;
 }
 
 export function removeSandboxFile(dataDir: string): void {
-  rmSync(pathOf(dataDir), { force: true });
+  rmSync(filePath(dataDir), { force: true });
 }

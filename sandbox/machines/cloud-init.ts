@@ -1,18 +1,19 @@
 import { z } from 'zod';
 
-/** What a simulated machine takes from cloud-init user data. */
-export type CloudInit = {
+/** What a simulated machine reads from cloud-init user data. */
+export interface CloudInit {
   hostname?: string | undefined;
   tailnetKey?: string | undefined;
-  /** What `tailscale up` is told to call the machine on the tailnet. */
+  /** The hostname that `tailscale up` is given. */
   joinName?: string | undefined;
-};
+}
 
-const keyPath = '/etc/agent/tailnet-key';
+const KEY_PATH = '/etc/agent/tailnet-key';
 
 /**
- * Reads `hostname:`, the content of the file `/etc/agent/tailnet-key` in `write_files:` and the hostname that `tailscale up` is given out of a
- * `#cloud-config` document, written as JSON or as YAML in which one line or a block scalar gives the content. Ignores all the rest.
+ * Reads a `#cloud-config` document: `hostname:`, the content of `/etc/agent/tailnet-key` in `write_files:`,
+ * and the hostname for `tailscale up`. It may be JSON, or YAML with the content on one line or in a block
+ * scalar.
  */
 export function readCloudInit(userData: string): CloudInit {
   if (!userData.startsWith('#cloud-config')) return {};
@@ -35,7 +36,7 @@ function readJson(text: string): CloudInit | undefined {
   if (!text.trimStart().startsWith('{')) return undefined;
   try {
     const { hostname, write_files } = jsonConfig.parse(JSON.parse(text));
-    const tailnetKey = write_files.find((file) => file.path === keyPath)?.content?.trim();
+    const tailnetKey = write_files.find((file) => file.path === KEY_PATH)?.content?.trim();
     return { hostname, tailnetKey };
   } catch {
     return {};
@@ -47,9 +48,9 @@ function readYaml(lines: string[]): CloudInit {
   return { hostname, tailnetKey: fileContent(lines) };
 }
 
-/** The content of the list item whose `path:` is the key's, whichever order its lines are in. */
+/** The content of the list item whose `path:` is the key's; its lines may be in any order. */
 function fileContent(lines: string[]): string | undefined {
-  const path = lines.findIndex((line) => /^\s*(- )?\s*"?path"?:/.test(line) && scalar(line) === keyPath);
+  const path = lines.findIndex((line) => /^\s*(- )?\s*"?path"?:/.test(line) && scalar(line) === KEY_PATH);
   if (path === -1) return undefined;
   const item = itemAround(lines, path);
   const content = item.findIndex((line) => /^\s*(- )?\s*"?content"?:/.test(line));
@@ -58,7 +59,7 @@ function fileContent(lines: string[]): string | undefined {
   return inline !== undefined && !/^[|>][+-]?\d*$/.test(inline) ? inline : blockScalar(item, content);
 }
 
-/** The lines of the list item that line `index` belongs to. */
+/** The lines of the list item around line `index`. */
 function itemAround(lines: string[], index: number): string[] {
   const startsItem = (line: string | undefined) => /^\s*- /.test(line ?? '');
   let start = index;
@@ -69,7 +70,7 @@ function itemAround(lines: string[], index: number): string[] {
   return lines.slice(start, end);
 }
 
-/** The text below `content: |`: all lines that are indented deeper than the key. */
+/** The text below `content: |`: all lines indented deeper than the key. */
 function blockScalar(item: string[], index: number): string {
   const key = item[index]!.replace('- ', '  ');
   const rest = item.slice(index + 1);
@@ -80,7 +81,7 @@ function blockScalar(item: string[], index: number): string {
     .trim();
 }
 
-/** The value after the colon, without its quotes. */
+/** The value after the colon, unquoted. */
 function scalar(line: string | undefined): string | undefined {
   const value = line?.slice(line.indexOf(':') + 1).trim();
   if (!value) return undefined;

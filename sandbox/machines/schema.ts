@@ -1,20 +1,34 @@
-import type { SandboxSchema } from '../database.ts';
+import type { SandboxSchema } from '../schema.ts';
 
-/** The tables of the machines behind the servers; to be handed to `openSandboxDatabase`. */
+export interface MachinesTables {
+  machines: MachineTable;
+}
+
+export interface MachineTable {
+  server_id: number;
+  generation: number;
+  hostname: string;
+  tailnet_ip: string | null;
+  joined_at: Date | null;
+  refused_reason: string | null;
+  booted_at: Date;
+}
+
+/** The tables of the machines behind the servers, for `openSandboxDatabase`. */
 export const machinesSchema: SandboxSchema = {
   area: 'machines',
   version: 1,
   statements: [
-    // One machine a server: a rebuilt one, of a later generation, takes the place of the earlier.
-    `CREATE TABLE IF NOT EXISTS machines (
-      server_id int PRIMARY KEY,
-      generation int NOT NULL,
-      hostname text NOT NULL,
+    // One machine per server: a rebuilt one, with a later generation, replaces the earlier.
+    `create table if not exists machines (
+      server_id int primary key,
+      generation int not null,
+      hostname text not null,
       tailnet_ip text,
       joined_at timestamptz,
       refused_reason text,
-      booted_at timestamptz NOT NULL
+      booted_at timestamptz not null
     )`,
-    'CREATE INDEX IF NOT EXISTS machines_tailnet_ip ON machines (tailnet_ip)',
+    'create index if not exists machines_tailnet_ip on machines (tailnet_ip)',
   ],
 };

@@ -1,6 +1,5 @@
 import express from 'express';
-import type pg from 'pg';
-import { inTransaction } from '../database.ts';
+import type { SandboxDatabase } from '../database.ts';
 import type { DueHandler } from '../due.ts';
 import {
   type BootingServer,
@@ -12,31 +11,38 @@ import { type CloudInit, readCloudInit } from './cloud-init.ts';
 
 /** Lets a machine into the tailnet; the same `machineId` again gives the same device. */
 export type JoinTailnet = (
-  pool: pg.Pool,
+  database: SandboxDatabase,
   machine: { authKey: string; hostname: string; machineId: string },
 ) => Promise<{ tailnetIp: string; name: string } | { refused: string }>;
 
-type Dependencies = { pool: pg.Pool; joinTailnet: JoinTailnet };
+interface Dependencies {
+  database: SandboxDatabase;
+  joinTailnet: JoinTailnet;
+}
 
-/** What is due for machines: `machine-boot` of a server that has started for the first time since its installation. */
+/** Handles `machine-boot`: a server's first start since its disk was installed. */
 export function createMachineHandlers({
-  pool,
+  database,
   joinTailnet,
 }: Dependencies): Record<'machine-boot', DueHandler> {
   return {
     'machine-boot': async ({ serverId }: { serverId: number }) => {
-      const server = await readBootingServer(pool, serverId);
-      // One that was switched off or deleted meanwhile does not boot; switching it on schedules the boot again.
+      const server = await readBootingServer(database, serverId);
+      // Switched off or deleted meanwhile: it does not boot. Switching it on schedules the boot again.
       if (server === undefined || !['starting', 'running'].includes(server.status)) return;
-      await recordBoot(pool, server, await bootMachine({ pool, joinTailnet }, server));
+      await recordBoot(database, server, await bootMachine({ database, joinTailnet }, server));
     },
   };
 }
 
-type Boot = { hostname: string; tailnetIp: string | null; refusedReason: string | null };
+interface Boot {
+  hostname: string;
+  tailnetIp: string | null;
+  refusedReason: string | null;
+}
 
-/** Does what cloud-init would. A kill after it and before `recordBoot` repeats it, with the same device as its end. */
-async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingServer): Promise<Boot> {
+/** Does what cloud-init would. A kill before `recordBoot` repeats it, and it joins as the same device. */
+async function bootMachine({ database, joinTailnet }: Dependencies, server: BootingServer): Promise<Boot> {
   const config: CloudInit = readCloudInit(server.userData ?? '');
   const hostname = config.hostname ?? server.name;
   if (config.tailnetKey === undefined) {
@@ -45,7 +51,7 @@ async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingS
     return { hostname, tailnetIp: null, refusedReason };
   }
   const machineId = `server-${server.serverId}-${server.generation}`;
-  const joined = await joinTailnet(pool, {
+  const joined = await joinTailnet(database, {
     authKey: config.tailnetKey,
     hostname: config.joinName ?? hostname,
     machineId,
@@ -54,35 +60,34 @@ async function bootMachine({ pool, joinTailnet }: Dependencies, server: BootingS
   return { hostname, tailnetIp: joined.tailnetIp, refusedReason: null };
 }
 
-async function recordBoot(pool: pg.Pool, server: BootingServer, boot: Boot): Promise<void> {
-  await inTransaction(pool, async (client) => {
-    if (!(await finishBoot(client, server))) return;
+async function recordBoot(database: SandboxDatabase, server: BootingServer, boot: Boot): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    if (!(await finishBoot(trx, server))) return;
     const now = new Date();
-    await client.query(
-      `INSERT INTO machines (server_id, generation, hostname, tailnet_ip, joined_at, refused_reason, booted_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7)
-       ON CONFLICT (server_id) DO UPDATE SET generation = excluded.generation, hostname = excluded.hostname,
-         tailnet_ip = excluded.tailnet_ip, joined_at = excluded.joined_at,
-         refused_reason = excluded.refused_reason, booted_at = excluded.booted_at`,
-      [
-        server.serverId,
-        server.generation,
-        boot.hostname,
-        boot.tailnetIp,
-        boot.tailnetIp === null ? null : now,
-        boot.refusedReason,
-        now,
-      ],
-    );
+    const machine = {
+      generation: server.generation,
+      hostname: boot.hostname,
+      tailnet_ip: boot.tailnetIp,
+      joined_at: boot.tailnetIp === null ? null : now,
+      refused_reason: boot.refusedReason,
+      booted_at: now,
+    };
+    await trx
+      .insertInto('machines')
+      .values({ server_id: server.serverId, ...machine })
+      .onConflict((conflict) => conflict.column('server_id').doUpdateSet(machine))
+      .execute();
   });
 }
 
-/** `GET /machines/:tailnetIp/health`, as a machine's own health port would answer; to be mounted under `/sandbox`. */
-export function createMachinesRouter(pool: pg.Pool): express.Router {
+/**
+ * `GET /machines/:tailnetIp/health` answers as a machine's own health port does; mount it under `/sandbox`.
+ */
+export function createMachinesRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/machines/:tailnetIp/health', async (request, response) => {
     const { tailnetIp } = request.params;
-    const hostname = await findRunningMachine(pool, tailnetIp);
+    const hostname = await findRunningMachine(database, tailnetIp);
     if (hostname !== undefined) {
       response.json({ status: 'ok', simulated: true, hostname });
       return;
@@ -96,14 +101,14 @@ export function createMachinesRouter(pool: pg.Pool): express.Router {
   return router;
 }
 
-async function findRunningMachine(pool: pg.Pool, tailnetIp: string): Promise<string | undefined> {
-  const { rows } = await pool.query<{ server_id: number; generation: number; hostname: string }>(
-    'SELECT server_id, generation, hostname FROM machines WHERE tailnet_ip = $1',
-    [tailnetIp],
-  );
-  const machine = rows[0];
+async function findRunningMachine(database: SandboxDatabase, tailnetIp: string): Promise<string | undefined> {
+  const machine = await database
+    .selectFrom('machines')
+    .select(['server_id', 'generation', 'hostname'])
+    .where('tailnet_ip', '=', tailnetIp)
+    .executeTakeFirst();
   if (machine === undefined) return undefined;
-  const server = await readServerState(pool, machine.server_id);
+  const server = await readServerState(database, machine.server_id);
   const running = server?.status === 'running' && server.generation === machine.generation;
   return running ? machine.hostname : undefined;
 }

@@ -1,12 +1,12 @@
-/** What is under way, so that it can be ended from outside. */
+/** Everything in progress, so that it can be aborted from outside. */
 export interface Cancellation {
-  /** Runs `work` with a signal that is aborted by `cancel`, by `own`, or after the time; zero seconds: no limit. */
+  /** Runs `work` with a signal that `cancel`, `own` or the time limit aborts; zero seconds: no limit. */
   run<Result>(
     work: (signal: AbortSignal) => Promise<Result>,
     own: AbortSignal,
     timeoutSeconds: number,
   ): Promise<Result>;
-  /** Ends everything that runs now; what begins later is not touched. Returns when it has ended. */
+  /** Aborts everything in progress, and nothing that starts later. Resolves when it has ended. */
   cancel(): Promise<void>;
 }
 

@@ -25,7 +25,7 @@ export function createEngineLog(): EngineLog {
       request.setMessage(line);
       request.setUrn(urn);
       request.setEphemeral(true);
-      // A lost line of progress is no reason to fail.
+      // A lost line of progress must not fail the call.
       engine?.log(request, () => undefined);
     },
   };

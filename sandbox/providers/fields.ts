@@ -1,14 +1,14 @@
 import type { ChangeKind, DiffInput, DiffResult, PropertyChange } from './resource.ts';
 import { hasUnknown, isRecord, type Properties } from './values.ts';
 
-/** How one input is compared with what is recorded. */
+/** How one input is compared with the recorded state. */
 export interface Field {
   kind: 'text' | 'number' | 'flag' | 'list' | 'set' | 'map';
-  /** A change needs a new resource. */
+  /** A change requires a new resource. */
   replaces?: boolean;
-  /** The service fills it in where the program says nothing, so saying nothing is no change. */
+  /** The service fills in an omitted value, so omitting it is no change. */
   computed?: boolean;
-  /** What saying nothing means. */
+  /** The value if it is omitted. */
   fallback?: unknown;
   /** Decides equality itself; `recorded` may be undefined. */
   same?(recorded: unknown, wanted: unknown, state: Properties): boolean;
@@ -79,7 +79,7 @@ function canonical(field: Field, value: unknown): string {
   return stable(given);
 }
 
-/** JSON with sorted keys: two values are equal exactly if their texts are. */
+/** JSON with sorted keys: values are equal if and only if their texts are. */
 export function stable(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(stable).join(',')}]`;
   if (!isRecord(value)) return JSON.stringify(value) ?? 'null';
@@ -106,7 +106,7 @@ export function diffNamed(fields: Fields, input: DiffInput): DiffResult {
   };
 }
 
-/** Gives a resource without a name one of its own, the same at every later run. */
+/** Generates a name for a resource without one, the same in every later run. */
 export function addName(
   inputs: Properties,
   old: Properties,

@@ -1,4 +1,4 @@
-// The CommonJS modules that Pulumi's own gRPC classes are in; Node cannot see their names, so they come as a whole.
+// The CommonJS modules of Pulumi's gRPC classes: Node cannot detect their exports, so each is imported whole.
 import grpc from '@grpc/grpc-js';
 import engineGrpc from '@pulumi/pulumi/proto/engine_grpc_pb.js';
 import engineProto from '@pulumi/pulumi/proto/engine_pb.js';

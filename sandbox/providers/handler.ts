@@ -1,10 +1,10 @@
 import type { ServerUnaryCall, ServiceError, sendUnaryData } from '@grpc/grpc-js';
-import { InitializationFailed, messageOf } from './failures.ts';
+import { InitializationFailed, toMessage } from './failures.ts';
 import { grpc, initializationError } from './grpc.ts';
 
-/** One call of the engine, apart from what it says. */
+/** One call of the engine, without its message. */
 export interface Call {
-  /** Aborted when the caller has gone. */
+  /** Aborts when the caller disconnects. */
   gone: AbortSignal;
   /** The connection, one for each provider instance of the program. */
   peer: string;
@@ -12,10 +12,10 @@ export interface Call {
 
 export type Handler<Request, Response> = (request: Request, call: Call) => Promise<Response>;
 
-/** Longer messages do not fit into the frame that carries them. */
-const longestMessage = 12_000;
+/** Longer messages do not fit into gRPC's frame. */
+const LONGEST_MESSAGE = 12_000;
 
-/** A gRPC method made of a function; what it throws becomes an error in the engine's form. */
+/** Wraps a function as a gRPC method; what it throws becomes an error in the engine's format. */
 export function handle<Request, Response>(work: Handler<Request, Response>) {
   return (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
     const gone = new AbortController();
@@ -28,14 +28,14 @@ export function handle<Request, Response>(work: Handler<Request, Response>) {
 }
 
 function errorStatus(error: unknown): Partial<ServiceError> {
-  const message = shorten(messageOf(error));
+  const message = shorten(toMessage(error));
   if (error instanceof InitializationFailed) return initializationError(message, error.id, error.state);
   return { code: grpc.status.UNKNOWN, details: message };
 }
 
 function shorten(message: string): string {
-  if (message.length <= longestMessage) return message;
-  const left = message.slice(0, longestMessage / 4);
-  const right = message.slice(-(longestMessage / 4) * 3);
-  return `${left}\n[… ${message.length - longestMessage} characters left out …]\n${right}`;
+  if (message.length <= LONGEST_MESSAGE) return message;
+  const left = message.slice(0, LONGEST_MESSAGE / 4);
+  const right = message.slice(-(LONGEST_MESSAGE / 4) * 3);
+  return `${left}\n[… ${message.length - LONGEST_MESSAGE} characters left out …]\n${right}`;
 }

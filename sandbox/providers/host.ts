@@ -9,7 +9,7 @@ import type { Properties } from './values.ts';
 export interface ProviderHostOptions {
   /** The environment of the first operation; see `use`. */
   environment?: Readonly<Record<string, string>>;
-  /** Asked for the inputs before any command is run; without it all are. */
+  /** Decides by its inputs whether a command may run; without it, all may. */
   mayRun?(inputs: Properties): boolean;
 }
 
@@ -18,19 +18,20 @@ export interface ProviderHost {
   debugProviders: string;
   /** The environment of the next operation: settings of the providers, and what commands inherit. */
   use(environment: Readonly<Record<string, string>>): void;
-  /** Ends whatever is under way: waits for HTTP, and the process groups of commands. Returns once it has ended. */
+  /** Aborts HTTP requests and the process groups of commands. Resolves once they have ended. */
   abort(): Promise<void>;
-  /** Ends whatever is under way, and the host: its ports are closed and its environment forgotten. */
+  /** Aborts everything in progress, closes the host's ports and forgets its environment. */
   stop(): Promise<void>;
 }
 
-/** What a command needs to run at all; everything else it gets is handed in. */
-const inheritedNames = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
+/** Variables that every command needs; all others are passed explicitly. */
+const INHERITED_NAMES = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
 
 /**
- * Serves the builtin hcloud, tailscale and command providers on loopback, for CLIs started by this process: one
- * operation at a time. Each package has a port of its own, since the engine asks a port for one version only. gRPC here knows
- * no callers: whoever starts a host in a process keeps other users out of it, and stops the host with the operation.
+ * Serves the builtin hcloud, tailscale and command providers on loopback to CLIs that this process starts,
+ * one operation at a time. Each package has its own port, since the engine asks a port for one version only.
+ * gRPC does not authenticate callers: the process must keep other users out, and stop the host after the
+ * operation.
  */
 export async function startProviderHost({
   environment: first = {},
@@ -66,7 +67,7 @@ async function serve(
 ): Promise<{ server: InstanceType<typeof grpc.Server>; port: number }> {
   const megabytes = 1024 * 1024;
   const server = new grpc.Server({ 'grpc.max_receive_message_length': 400 * megabytes });
-  // The packages differ in their clients only, which no caller sees.
+  // The packages differ only in their clients, which no caller sees.
   const service = createProviderService(provider as Parameters<typeof createProviderService>[0], {
     environment,
     cancellation,
@@ -81,7 +82,7 @@ async function serve(
 }
 
 function minimalEnvironment(): Record<string, string> {
-  const inherited = inheritedNames.flatMap((name) => {
+  const inherited = INHERITED_NAMES.flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value]];
   });

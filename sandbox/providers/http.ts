@@ -1,20 +1,22 @@
-import { messageOf } from './failures.ts';
+import { toMessage } from './failures.ts';
 import { isRecord, type Properties } from './values.ts';
 
 export interface Exchange {
   status: number;
   ok: boolean;
   headers: Headers;
-  /** The answer's body where it is a JSON object. */
+  /** The answer's body, if it is a JSON object. */
   json: Properties | undefined;
 }
 
-/** As Tailscale's official client; Hetzner's would wait for ever. */
+/** As in Tailscale's official client; Hetzner's has no limit. */
 const LONGEST_SILENCE_MS = 60_000;
-/** Larger than any list that is asked for; the official clients would read on. */
+/** Larger than any list that is requested; the official clients have no limit. */
 const LARGEST_ANSWER_BYTES = 8 * 1024 * 1024;
 
-/** Sends one request and reads the whole answer. Throws only where none came, or the signal was aborted. */
+/**
+ * Sends one request and reads the whole answer. @throws Error only if no answer came, or the signal aborted
+ */
 export async function exchange(
   method: string,
   url: string,
@@ -38,9 +40,9 @@ export async function exchange(
     if (signal.aborted) throw signal.reason;
     if (silence.aborted)
       throw new Error(`${method} ${JSON.stringify(url)}: no answer within ${LONGEST_SILENCE_MS / 1000} s`);
-    // fetch says only that it failed; what happened to the connection is in the cause.
+    // fetch reports only that it failed; the connection's error is in the cause.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new Error(`${method} ${JSON.stringify(url)}: ${messageOf(cause)}`, { cause: error });
+    throw new Error(`${method} ${JSON.stringify(url)}: ${toMessage(cause)}`, { cause: error });
   }
 }
 

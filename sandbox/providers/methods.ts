@@ -11,12 +11,12 @@ export type Instance<Name extends keyof Proto> = Proto[Name] extends new () => i
   ? Message
   : never;
 
-/** What the methods of one package's service work with. */
+/** The dependencies of the methods of one package's service. */
 export interface Serving<Client> {
   provider: ProviderPackage<Client>;
   /** The client of the provider instance that has this connection. */
   clientFor(peer: string): Client;
-  /** Runs work that ends with the caller, with a cancellation, or after the time. */
+  /** Runs work that aborts with the caller, with a cancellation, or at the time limit. */
   withTime<Result>(
     limits: { urn: string; timeoutSeconds: number },
     call: Call,
@@ -30,8 +30,8 @@ export function check<Client>(
   return async (request) => {
     const wire = fromStruct(request.getNews());
     const old = unwrapSecrets(fromStruct(request.getOlds())).plain;
-    const context = { name: nameOf(request.getUrn()), suffix: suffixOf(request.getRandomseed_asU8()) };
-    const result = resourceOf(serving.provider, typeOf(request.getUrn())).check(
+    const context = { name: toName(request.getUrn()), suffix: toSuffix(request.getRandomseed_asU8()) };
+    const result = getResource(serving.provider, toType(request.getUrn())).check(
       unwrapSecrets(wire).plain,
       old,
       context,
@@ -44,7 +44,7 @@ export function diff<Client>(
   serving: Serving<Client>,
 ): Handler<Instance<'DiffRequest'>, Instance<'DiffResponse'>> {
   return async (request) => {
-    const result = resourceOf(serving.provider, typeOf(request.getUrn())).diff(changeOf(request).input);
+    const result = getResource(serving.provider, toType(request.getUrn())).diff(toChange(request).input);
     return diffResponse(result, request.getIgnorechangesList());
   };
 }
@@ -54,7 +54,7 @@ export function create<Client>(
 ): Handler<Instance<'CreateRequest'>, Instance<'CreateResponse'>> {
   return async (request, call) => {
     const urn = request.getUrn();
-    const resource = resourceOf(serving.provider, typeOf(urn));
+    const resource = getResource(serving.provider, toType(urn));
     const { plain: inputs, secrets } = unwrapSecrets(fromStruct(request.getProperties()));
     const hidden = secretOutputs(resource, secrets);
     const response = new providerProto.CreateResponse();
@@ -79,7 +79,7 @@ export function read<Client>(
 ): Handler<Instance<'ReadRequest'>, Instance<'ReadResponse'>> {
   return async (request, call) => {
     const urn = request.getUrn();
-    const resource = resourceOf(serving.provider, typeOf(urn));
+    const resource = getResource(serving.provider, toType(urn));
     const state = unwrapSecrets(fromStruct(request.getProperties()));
     const inputs = unwrapSecrets(fromStruct(request.getInputs()));
     const timeoutSeconds = request.getTimeout() || (resource.defaultTimeoutSeconds?.read ?? 0);
@@ -102,8 +102,8 @@ export function update<Client>(
 ): Handler<Instance<'UpdateRequest'>, Instance<'UpdateResponse'>> {
   return async (request, call) => {
     const urn = request.getUrn();
-    const resource = resourceOf(serving.provider, typeOf(urn));
-    const { input, secrets } = changeOf(request);
+    const resource = getResource(serving.provider, toType(urn));
+    const { input, secrets } = toChange(request);
     const timeoutSeconds = request.getTimeout() || (resource.defaultTimeoutSeconds?.update ?? 0);
     const state = request.getPreview()
       ? resource.preview(input.inputs, input.state)
@@ -121,7 +121,7 @@ export function remove<Client>(
 ): Handler<Instance<'DeleteRequest'>, InstanceType<typeof emptyProto.Empty>> {
   return async (request, call) => {
     const urn = request.getUrn();
-    const resource = resourceOf(serving.provider, typeOf(urn));
+    const resource = getResource(serving.provider, toType(urn));
     const { plain } = unwrapSecrets(fromStruct(request.getProperties()));
     const timeoutSeconds = request.getTimeout() || (resource.defaultTimeoutSeconds?.delete ?? 0);
     await serving.withTime({ urn, timeoutSeconds }, call, (context) =>
@@ -135,7 +135,7 @@ export function invoke<Client>(
   serving: Serving<Client>,
 ): Handler<Instance<'InvokeRequest'>, Instance<'InvokeResponse'>> {
   return async (request, call) => {
-    const work = invokeOf(serving.provider, request.getTok());
+    const work = getInvoke(serving.provider, request.getTok());
     const { plain, secrets } = unwrapSecrets(fromStruct(request.getArgs()));
     const result = await serving.withTime({ urn: '', timeoutSeconds: 0 }, call, (context) =>
       work(serving.clientFor(call.peer), plain, context),
@@ -146,7 +146,7 @@ export function invoke<Client>(
   };
 }
 
-function changeOf(request: Instance<'DiffRequest'> | Instance<'UpdateRequest'>) {
+function toChange(request: Instance<'DiffRequest'> | Instance<'UpdateRequest'>) {
   const { plain: inputs, secrets } = unwrapSecrets(fromStruct(request.getNews()));
   const oldInputs = unwrapSecrets(fromStruct(request.getOldInputs())).plain;
   const state = unwrapSecrets(fromStruct(request.getOlds())).plain;
@@ -164,26 +164,26 @@ function hideSecrets(error: InitializationFailed, secrets: ReadonlySet<string>):
   return new InitializationFailed(error.id, wrapSecrets(error.state, secrets), error);
 }
 
-function typeOf(urn: string): string {
+function toType(urn: string): string {
   return urn.split('::')[2]!.split('$').pop()!;
 }
 
-export function nameOf(urn: string): string {
+export function toName(urn: string): string {
   return urn.split('::').slice(3).join('::');
 }
 
 /** Seven hex digits, the same for the same seed, so that a repeated plan finds the same name. */
-function suffixOf(seed: Uint8Array): string {
+function toSuffix(seed: Uint8Array): string {
   const digits =
     seed.length > 0 ? createHash('sha256').update(seed).digest('hex') : randomBytes(4).toString('hex');
   return digits.slice(0, 7);
 }
 
-function resourceOf<Client>(provider: ProviderPackage<Client>, type: string): Resource<Client> {
+function getResource<Client>(provider: ProviderPackage<Client>, type: string): Resource<Client> {
   return provider.resources[type] ?? unknownToken(provider.name, type);
 }
 
-function invokeOf<Client>(provider: ProviderPackage<Client>, token: string): Invoke<Client> {
+function getInvoke<Client>(provider: ProviderPackage<Client>, token: string): Invoke<Client> {
   return provider.invokes[token] ?? unknownToken(provider.name, token);
 }
 

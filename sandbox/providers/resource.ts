@@ -1,12 +1,14 @@
 import type { Properties } from './values.ts';
 
-/** What surrounds one call of the engine. */
+/** The context of one call of the engine. */
 export interface CallContext {
-  /** Aborted when the CLI cancels, the host aborts, the CLI's connection is lost, or the time is up. */
+  /**
+   * Aborts when the CLI cancels, the host aborts, the CLI's connection is lost, or the time limit is reached.
+   */
   signal: AbortSignal;
   /** The logical name, the last part of the URN. */
   name: string;
-  /** Shows a line beside the resource while it is worked on; it is not kept. */
+  /** Shows a line beside the resource while it is in progress; it is not stored. */
   showStatus(line: string): void;
 }
 
@@ -46,15 +48,15 @@ export interface DiffInput {
 export interface ReadResult {
   id: string;
   state: Properties;
-  /** What a program would have had to say to get this state. */
+  /** The inputs with which a program would get this state. */
   inputs: Properties;
 }
 
-/** One resource type: `Client` is what it works with, made anew from the environment for each call. */
+/** One resource type. Each call gets a new `Client`, created from the environment. */
 export interface Resource<Client> {
   check(inputs: Properties, old: Properties, context: { name: string; suffix: string }): CheckResult;
   diff(input: DiffInput): DiffResult;
-  /** Outputs as far as they are known before a create, or before an update of `state`. */
+  /** The outputs that are known before a create, or before an update of `state`. */
   preview(inputs: Properties, state?: Properties): Properties;
   /** Throws `InitializationFailed` where the resource exists already when something fails. */
   create(
@@ -62,7 +64,7 @@ export interface Resource<Client> {
     inputs: Properties,
     context: CallContext,
   ): Promise<{ id: string; state: Properties }>;
-  /** Undefined where the resource is gone. `state` is empty at an import. */
+  /** Undefined where the resource no longer exists. `state` is empty for an import. */
   read(
     client: Client,
     id: string,
@@ -71,9 +73,9 @@ export interface Resource<Client> {
   ): Promise<ReadResult | undefined>;
   update(client: Client, id: string, change: DiffInput, context: CallContext): Promise<Properties>;
   delete(client: Client, id: string, state: Properties, context: CallContext): Promise<void>;
-  /** Outputs that are secret given which inputs are; without it: those that are secret as inputs. */
+  /** The secret outputs for these secret inputs; without it, the outputs with the same names. */
   secretOutputs?(secretInputs: ReadonlySet<string>): ReadonlySet<string>;
-  /** How long a call may take where the program does not say. Seconds; none: for ever. */
+  /** Default time limit of a call in seconds; without it, none. */
   defaultTimeoutSeconds?: { create?: number; read?: number; update?: number; delete?: number };
 }
 
@@ -82,10 +84,10 @@ export type Invoke<Client> = (client: Client, args: Properties, context: CallCon
 /** One Pulumi package, such as `hcloud`. */
 export interface ProviderPackage<Client> {
   name: string;
-  /** The version of the official provider whose place it takes. */
+  /** The version of the official provider that it replaces. */
   version: string;
   resources: Record<string, Resource<Client>>;
   invokes: Record<string, Invoke<Client>>;
-  /** Makes the client, or throws what is wrong with the settings. `config` is the provider's own arguments. */
+  /** Creates the client; `config` holds the provider's own arguments. @throws Error for invalid settings */
   connect(environment: Readonly<Record<string, string>>, config: Properties): Client;
 }

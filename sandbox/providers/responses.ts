@@ -2,7 +2,7 @@ import { providerProto, toStruct } from './grpc.ts';
 import type { ChangeKind, CheckResult, DiffResult, PropertyChange } from './resource.ts';
 import type { Properties } from './values.ts';
 
-/** `wireInputs`: the inputs as they came, secrets marked. */
+/** `wireInputs`: the inputs as received, with their secret wrappers. */
 export function checkResponse(wireInputs: Properties, { added, failures }: CheckResult) {
   const response = new providerProto.CheckResponse();
   response.setInputs(toStruct({ ...wireInputs, ...added }));

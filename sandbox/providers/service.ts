@@ -8,12 +8,12 @@ import type { ProviderPackage } from './resource.ts';
 import { unwrapSecrets } from './values.ts';
 
 export interface ServiceDependencies {
-  /** The environment of the operation that is under way. */
+  /** The environment of the operation in progress. */
   environment(): Readonly<Record<string, string>>;
   cancellation: Cancellation;
 }
 
-/** Pulumi's ResourceProvider service for one package. What it does not name answers UNIMPLEMENTED. */
+/** Pulumi's ResourceProvider service for one package. Missing methods answer UNIMPLEMENTED. */
 export function createProviderService<Client>(
   provider: ProviderPackage<Client>,
   { environment, cancellation }: ServiceDependencies,
@@ -24,7 +24,7 @@ export function createProviderService<Client>(
     provider,
     clientFor: connections.clientFor,
     withTime: ({ urn, timeoutSeconds }, call, work) => {
-      const about = { name: methods.nameOf(urn), showStatus: (line: string) => log.status(urn, line) };
+      const about = { name: methods.toName(urn), showStatus: (line: string) => log.status(urn, line) };
       return cancellation.run((signal) => work({ signal, ...about }), call.gone, timeoutSeconds);
     },
   };
@@ -38,7 +38,8 @@ export function createProviderService<Client>(
     update: handle(methods.update(serving)),
     delete: handle(methods.remove(serving)),
     invoke: handle(methods.invoke(serving)),
-    // The engine sends this when it is interrupted, and also at the end of every run: the service goes on.
+    // The engine sends this when it is interrupted, and also at the end of every run: the service keeps
+    // running.
     cancel: handle(async () => {
       await cancellation.cancel();
       log.detach();
@@ -70,7 +71,7 @@ function createConnections<Client>(
   return {
     configure,
     clientFor(peer: string): Client {
-      // A connection that was idle for long may have been opened anew, under another number.
+      // A connection that was idle for long may have been reopened under another number.
       const client = clients.get(peer) ?? latest;
       if (client === undefined) throw new Error(`the ${provider.name} provider was not configured`);
       return client;

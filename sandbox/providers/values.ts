@@ -1,13 +1,15 @@
-/** A resource's properties as plain JavaScript: secrets unwrapped, unknown values as Pulumi's marker strings. */
+/**
+ * A resource's properties as plain JavaScript: secrets unwrapped, unknown values as Pulumi's marker strings.
+ */
 export type Properties = Record<string, unknown>;
 
-// The marks of Pulumi's wire format, see sdk/nodejs/runtime/rpc.ts of pulumi/pulumi.
-const signatureKey = '4dabf18193072939515e22adb298388d';
-const secretSignature = '1b47061264138c4ac30d75fd1eb44270';
-/** What stands in a preview for a value that only the operation itself will know. */
-export const unknownValue = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
-const unknownMarks = new Set([
-  unknownValue, // string
+// The signatures of Pulumi's wire format, see sdk/nodejs/runtime/rpc.ts of pulumi/pulumi.
+const SIGNATURE_KEY = '4dabf18193072939515e22adb298388d';
+const SECRET_SIGNATURE = '1b47061264138c4ac30d75fd1eb44270';
+/** Represents a value in a preview that is known only during the operation. */
+export const UNKNOWN_VALUE = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
+const UNKNOWN_VALUES = new Set([
+  UNKNOWN_VALUE, // string
   '1c4a061d-8072-4f0a-a4cb-0ff528b18fe7', // bool
   '3eeb2bf0-c639-47a8-9e75-3b44932eb421', // number
   '6a19a0b0-7e62-4c92-b797-7f8e31da9cc2', // array
@@ -16,9 +18,9 @@ const unknownMarks = new Set([
   'dd056dcd-154b-4c76-9bd3-c8f88648b5ff', // object
 ]);
 
-/** Whether the value is, or holds somewhere inside, something that is not known yet. */
+/** Whether the value is, or contains, an unknown value. */
 export function hasUnknown(value: unknown): boolean {
-  if (typeof value === 'string') return unknownMarks.has(value);
+  if (typeof value === 'string') return UNKNOWN_VALUES.has(value);
   if (Array.isArray(value)) return value.some(hasUnknown);
   return isRecord(value) && Object.values(value).some(hasUnknown);
 }
@@ -29,11 +31,11 @@ export function isRecord(value: unknown): value is Properties {
 
 export interface Unwrapped {
   plain: Properties;
-  /** Names of the top-level properties that are secret, or hold a secret. */
+  /** Names of the top-level properties that are or contain a secret. */
   secrets: Set<string>;
 }
 
-/** Takes the secret marks off properties as the engine sends them, and says where they were. */
+/** Removes the secret wrappers from the engine's properties, and tells where they were. */
 export function unwrapSecrets(properties: Properties): Unwrapped {
   const plain: Properties = {};
   const secrets = new Set<string>();
@@ -46,20 +48,20 @@ export function unwrapSecrets(properties: Properties): Unwrapped {
 function unwrap(value: unknown, found: () => void): unknown {
   if (Array.isArray(value)) return value.map((entry) => unwrap(entry, found));
   if (!isRecord(value)) return value;
-  if (value[signatureKey] === secretSignature) {
+  if (value[SIGNATURE_KEY] === SECRET_SIGNATURE) {
     found();
     return unwrap(value.value, found);
   }
   return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, unwrap(entry, found)]));
 }
 
-/** The properties as they go to the engine: the named ones marked secret, undefined ones left out. */
+/** The properties as the engine expects them: the named ones wrapped as secrets, undefined ones omitted. */
 export function wrapSecrets(plain: Properties, secrets: ReadonlySet<string>): Properties {
   const wire: Properties = {};
   for (const [name, value] of Object.entries(plain)) {
     if (value === undefined) continue;
     const cleaned = withoutUndefined(value);
-    wire[name] = secrets.has(name) ? { [signatureKey]: secretSignature, value: cleaned } : cleaned;
+    wire[name] = secrets.has(name) ? { [SIGNATURE_KEY]: SECRET_SIGNATURE, value: cleaned } : cleaned;
   }
   return wire;
 }

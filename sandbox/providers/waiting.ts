@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Waits, or throws what the signal was aborted with. */
+/** Waits. @throws the signal's reason if it aborts */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   try {
@@ -10,7 +10,7 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
   }
 }
 
-const unitMilliseconds: Record<string, number> = {
+const UNIT_MILLISECONDS: Record<string, number> = {
   ns: 1e-6,
   us: 1e-3,
   µs: 1e-3,
@@ -20,12 +20,12 @@ const unitMilliseconds: Record<string, number> = {
   h: 3_600_000,
 };
 
-/** Reads a duration as Go writes them (`90s`, `1m30s`, `1.5h`) into milliseconds; undefined if it is none. */
+/** Parses a duration in Go's format (`90s`, `1m30s`, `1.5h`) to milliseconds; undefined if it is invalid. */
 export function parseGoDuration(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
   let milliseconds = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    milliseconds += Number(amount) * unitMilliseconds[unit!]!;
+    milliseconds += Number(amount) * UNIT_MILLISECONDS[unit!]!;
   }
   return milliseconds;
 }

@@ -1,13 +1,13 @@
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import { createCustomer } from './customers.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
 import { createInvoice } from './invoices.ts';
-import { insertObject, readObject, readWithHidden, saveObject } from './objects.ts';
-import { paymentIntentOf } from './payment-intents.ts';
+import { insertObject, lockWithHidden, readObject, saveObject } from './objects.ts';
+import { newPaymentIntent } from './payment-intents.ts';
 import type { SessionHidden } from './session-create.ts';
-import { idOf } from './subscription-changes.ts';
-import { subscriptionOf } from './subscription-object.ts';
+import { toId } from './subscription-changes.ts';
+import { newSubscription } from './subscription-object.ts';
 import {
   type Customer,
   type Invoice,
@@ -18,31 +18,30 @@ import {
 } from './wire.ts';
 
 /**
- * Somebody pays. Within the caller's transaction the session is complete and paid, and what was bought exists,
- * with the events about it. Paying what is paid already changes nothing and answers the same.
- * Not `paid`: by a means that takes days, as a bank debit; `settleSession` ends the wait.
+ * Completes a session: marks it paid and creates what was bought, with the events about it. Does nothing to a
+ * session that is already complete. Without `paid`, the payment takes days, as a bank debit does, until
+ * `settleSession` settles it.
  */
 export async function completeSession(
-  db: Queryable,
+  trx: SandboxTransaction,
   sessionId: string,
   { paid }: { paid: boolean } = { paid: true },
 ): Promise<Completion> {
-  const { body: session, hidden } = await readWithHidden<Session, SessionHidden>(
-    db,
+  const { body: session, hidden } = await lockWithHidden<Session, SessionHidden>(
+    trx,
     'checkout.session',
     sessionId,
-    { lock: true },
   );
   if (session.status === 'complete') return { session };
   if (session.status !== 'open' || session.expires_at <= nowSeconds())
     throw invalidRequest('This Checkout Session has expired.');
   if (!paid && session.mode !== 'subscription')
-    throw invalidRequest('The sandbox lets subscriptions alone be paid later.');
-  const customer = await customerOf(db, session);
+    throw invalidRequest('In the sandbox only subscriptions can be paid later.');
+  const customer = await findOrCreateCustomer(trx, session);
   const bought =
     session.mode === 'subscription'
-      ? await buySubscription(db, customer, hidden, paid)
-      : await buyOnce(db, session, customer, hidden);
+      ? await buySubscription(trx, customer, hidden, paid)
+      : await buyOnce(trx, session, customer, hidden);
   const complete: Session = {
     ...session,
     ...bought.links,
@@ -51,67 +50,73 @@ export async function completeSession(
     payment_status: paid ? 'paid' : 'unpaid',
     status: 'complete',
   };
-  await saveObject(db, complete);
-  const eventId = await emitEvent(db, { type: 'checkout.session.completed', object: complete });
+  await saveObject(trx, complete);
+  const eventId = await emitEvent(trx, { type: 'checkout.session.completed', object: complete });
   await bought.emit();
   return { session: complete, eventId };
 }
 
-/** `eventId` is that of `checkout.session.completed`, where it is this call that completed the session. */
-export type Completion = { session: Session; eventId?: string };
+/** `eventId` is the id of `checkout.session.completed`, if this call completed the session. */
+export interface Completion {
+  session: Session;
+  eventId?: string;
+}
 
-type Bought = { links: Partial<Session>; emit: () => Promise<void> };
+interface Bought {
+  links: Partial<Session>;
+  emit: () => Promise<void>;
+}
 
 async function buySubscription(
-  db: Queryable,
+  trx: SandboxTransaction,
   customer: Customer,
   hidden: SessionHidden,
   paid: boolean,
 ): Promise<Bought> {
-  const created = subscriptionOf({
+  const created = newSubscription({
     customerId: customer.id,
     lineItems: hidden.lineItems,
     metadata: hidden.purchaseMetadata,
     ...(hidden.purchaseDescription !== undefined && { description: hidden.purchaseDescription }),
   });
-  const invoice: Invoice = await createInvoice(db, created, {
+  const invoice: Invoice = await createInvoice(trx, created, {
     reason: 'subscription_create',
     paid,
     bills: 'period',
   });
   const subscription: Subscription = { ...created, latest_invoice: invoice.id };
-  await insertObject(db, subscription);
+  await insertObject(trx, subscription);
   return {
     links: { subscription: subscription.id, invoice: invoice.id },
     emit: async () => {
-      await emitEvent(db, { type: 'customer.subscription.created', object: subscription });
-      if (paid) await emitEvent(db, { type: 'invoice.paid', object: invoice });
+      await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
+      if (paid) await emitEvent(trx, { type: 'invoice.paid', object: invoice });
     },
   };
 }
 
 async function buyOnce(
-  db: Queryable,
+  trx: SandboxTransaction,
   session: Session,
   customer: Customer,
   hidden: SessionHidden,
 ): Promise<Bought> {
   const intent: PaymentIntent = {
-    ...paymentIntentOf(session, customer.id, hidden.purchaseMetadata),
+    ...newPaymentIntent(session, customer.id, hidden.purchaseMetadata),
     description: hidden.purchaseDescription ?? null,
   };
-  await insertObject(db, intent);
+  await insertObject(trx, intent);
   return {
     links: { payment_intent: intent.id },
     emit: async () => {
-      await emitEvent(db, { type: 'payment_intent.succeeded', object: intent });
+      await emitEvent(trx, { type: 'payment_intent.succeeded', object: intent });
     },
   };
 }
 
-async function customerOf(db: Queryable, session: Session): Promise<Customer> {
-  if (session.customer) return readObject<Customer>(db, 'customer', idOf(session.customer));
-  return createCustomer(db, {
+async function findOrCreateCustomer(trx: SandboxTransaction, session: Session): Promise<Customer> {
+  if (session.customer) return readObject<Customer>(trx, 'customer', toId(session.customer));
+  return createCustomer(trx, {
     email: session.customer_email ?? 'buyer@sandbox.example',
     name: 'Sandbox buyer',
     metadata: {},

@@ -1,7 +1,6 @@
 import express from 'express';
-import type pg from 'pg';
 import { z } from 'zod';
-import { inTransaction } from '../database.ts';
+import type { SandboxDatabase } from '../database.ts';
 import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
 import { answerError, invalidRequest } from './errors.ts';
@@ -21,38 +20,38 @@ const deliveriesSchema = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 
-/** What one would do in Stripe's dashboard or with its command line; to be mounted at `/sandbox/stripe`. */
-export function createStripeControlsRouter({ pool }: { pool: pg.Pool }): express.Router {
+/** Creates controls for what one would do in Stripe's dashboard or its CLI. Mount at `/sandbox/stripe`. */
+export function createStripeControlsRouter({ database }: { database: SandboxDatabase }): express.Router {
   const router = express.Router();
   router.use(refuseOtherSites, express.json({ limit: '16kb' }));
   router.get('/deliveries', async (request, response) => {
     const { eventId, limit } = parseParameters(deliveriesSchema, request.query);
-    response.json({ deliveries: await listDeliveries(pool, { eventId, limit }) });
+    response.json({ deliveries: await listDeliveries(database, { eventId, limit }) });
   });
   router.post('/events/:id/resend', async (request, response) => {
-    const event = await readEvent(pool, request.params.id);
-    await scheduleDelivery(pool, event.id, true);
+    const event = await readEvent(database, request.params.id);
+    await scheduleDelivery(database, event.id, true);
     response.status(202).json(event);
   });
   router.post('/invoices/fail', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
-    response.json(await inTransaction(pool, (db) => failNextInvoice(db, subscriptionId)));
+    response.json(await database.transaction().execute((trx) => failNextInvoice(trx, subscriptionId)));
   });
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
-    const invoice = await openInvoiceOf(pool, subscriptionId);
-    response.json(await inTransaction(pool, (db) => payInvoice(db, invoice.id)));
+    const invoice = await findOpenInvoice(database, subscriptionId);
+    response.json(await database.transaction().execute((trx) => payInvoice(trx, invoice.id)));
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
-    response.json(await inTransaction(pool, (db) => settleSession(db, sessionId, succeeds)));
+    response.json(await database.transaction().execute((trx) => settleSession(trx, sessionId, succeeds)));
   });
   router.use(answerError);
   return router;
 }
 
-async function openInvoiceOf(pool: pg.Pool, subscriptionId: string): Promise<Invoice> {
-  const { data } = await listObjects<Invoice>(pool, 'invoice', {
+async function findOpenInvoice(database: SandboxDatabase, subscriptionId: string): Promise<Invoice> {
+  const { data } = await listObjects<Invoice>(database, 'invoice', {
     filter: { status: 'open', parent: { subscription_details: { subscription: subscriptionId } } },
     page: { limit: 1 },
   });

@@ -1,10 +1,10 @@
 import type { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { insertObject, listObjects, readObject, saveObject } from './objects.ts';
+import { insertObject, listObjects, lockObject, saveObject } from './objects.ts';
 import { changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { type Customer, listOf, newId, nowSeconds, type Subscription } from './wire.ts';
+import { type Customer, newId, nowSeconds, type Subscription, toList } from './wire.ts';
 
 const profile = {
   email: text.max(512).optional(),
@@ -33,33 +33,34 @@ export const customers: Resource<Customer> = {
     subscriptions: 'subscription[]',
     test_clock: 'test_helpers.test_clock',
   },
-  includes: { subscriptions: liveSubscriptions },
+  includes: { subscriptions: listLiveSubscriptions },
 };
 
 export function mountCustomers(endpoints: Endpoints): void {
   mountResource(endpoints, customers);
   const created = { answers: 'customer', parameters: { ...profile, metadata } };
-  endpoints.post('/customers', created, (db, { input }) => createCustomer(db, input));
+  endpoints.post('/customers', created, (trx, { input }) => createCustomer(trx, input));
   const updated = { answers: 'customer', parameters: { ...updateProfile, metadata: metadataChange } };
-  endpoints.post('/customers/:id', updated, async (db, { id, input: { metadata, ...changes } }) => {
-    const before = await readObject<Customer>(db, 'customer', id, { lock: true });
+  endpoints.post('/customers/:id', updated, async (trx, { id, input: { metadata, ...changes } }) => {
+    const before = await lockObject<Customer>(trx, 'customer', id);
     const after = { ...before, ...changes, metadata: changeMetadata(before.metadata, metadata) };
-    await saveObject(db, after);
+    await saveObject(trx, after);
     return after;
   });
 }
 
-/** The first ten that have not ended: `subscriptions` of a customer, where that is asked for. */
-async function liveSubscriptions(db: Queryable, { id }: Customer) {
+/** Returns the first ten live subscriptions, for `subscriptions` of an expanded customer. */
+async function listLiveSubscriptions(database: SandboxDatabase, { id }: Customer) {
   const options = { filter: { customer: id }, except: { status: 'canceled' }, page: { limit: 10 } };
-  const { data, hasMore } = await listObjects<Subscription>(db, 'subscription', options);
-  return listOf(`/v1/customers/${id}/subscriptions`, data, hasMore);
+  const { data, hasMore } = await listObjects<Subscription>(database, 'subscription', options);
+  return toList(`/v1/customers/${id}/subscriptions`, data, hasMore);
 }
 
 type NewCustomer = z.output<z.ZodObject<typeof profile>> & { metadata: Record<string, string> };
 
+/** Creates a customer. */
 export async function createCustomer(
-  db: Queryable,
+  trx: SandboxTransaction,
   { email, name, description, phone, metadata }: NewCustomer,
 ): Promise<Customer> {
   const customer: Customer = {
@@ -88,6 +89,6 @@ export async function createCustomer(
     tax_exempt: 'none',
     test_clock: null,
   };
-  await insertObject(db, customer);
+  await insertObject(trx, customer);
   return customer;
 }

@@ -1,64 +1,70 @@
 import { createHmac } from 'node:crypto';
-import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import { sql } from 'kysely';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { type DueHandler, scheduleDue } from '../due.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
-import { deliveryKind, readEvent, scheduleDelivery } from './events.ts';
-import type { Event } from './wire.ts';
+import { DELIVERY_KIND, readEvent, scheduleDelivery } from './events.ts';
+import { type Event, nowSeconds } from './wire.ts';
 
-const timeoutMs = 10_000;
-const longestPauseMs = 60_000;
-const giveUpAfterSeconds = 3 * 24 * 3600;
+const TIMEOUT_MS = 10_000;
+const LONGEST_PAUSE_MS = 60_000;
+const GIVE_UP_AFTER_SECONDS = 3 * 24 * 3600;
 
-type DeliveryDeps = {
-  pool: pg.Pool;
+interface DeliveryDeps {
+  database: SandboxDatabase;
   tokens: SandboxTokens;
   settings: SandboxSettings;
-  /** Where events go from now on, also those of an earlier start. */
+  /** Where all events go, including undelivered ones of an earlier start. */
   webhookUrl: string;
-  /** Cuts tries short when the sandbox ends; they are repeated at the next start. */
+  /** Aborts tries when the sandbox stops; the next start repeats them. */
   signal: AbortSignal;
-};
+}
 
-type Outcome = { status: number | null; error: string | null };
+interface Outcome {
+  status: number | null;
+  error: string | null;
+}
 
 /**
- * Brings events to the webhook until it answers 2xx, with doubling pauses, for three days at most.
- * The due loop never runs two pieces of work of one key at once, so the tries of one event do not overlap.
+ * Delivers events to the webhook until it answers 2xx, with exponential backoff, for three days at most.
+ * The due loop never runs the work of one key twice at once, so the tries of one event do not overlap.
  */
 export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHandler> {
   return {
-    [deliveryKind]: async ({ eventId, failures, resend }) => {
-      const event = await readEvent(deps.pool, eventId);
+    [DELIVERY_KIND]: async ({ eventId, failures, resend }) => {
+      const event = await readEvent(deps.database, eventId);
       if (event.pending_webhooks === 0 && !resend) return;
       const outcome = await post(deps, event);
       deps.signal.throwIfAborted();
-      await inTransaction(deps.pool, async (client) => {
-        await recordTry(client, eventId, deps.webhookUrl, outcome);
-        if (outcome.error === null) await markDelivered(client, eventId);
-        else if (mayTryAgain(event)) await scheduleNextTry(client, eventId, failures + 1, deps.settings);
+      await deps.database.transaction().execute(async (trx) => {
+        await recordTry(trx, eventId, deps.webhookUrl, outcome);
+        if (outcome.error === null) await markDelivered(trx, eventId);
+        else if (mayTryAgain(event)) await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
       });
     },
   };
 }
 
-/** At a start: what is undelivered goes out at once, however long its pause would have been. */
-export async function resumeDeliveries(pool: pg.Pool): Promise<void> {
-  const { rows } = await pool.query<{ id: string }>(
-    'SELECT id FROM stripe_events WHERE delivered_at IS NULL AND created > $1 ORDER BY number',
-    [Math.floor(Date.now() / 1000) - giveUpAfterSeconds],
-  );
-  for (const { id } of rows) await scheduleDelivery(pool, id);
+/** Schedules all undelivered events at once at a start, whatever their backoff was. */
+export async function resumeDeliveries(database: SandboxDatabase): Promise<void> {
+  const rows = await database
+    .selectFrom('stripe_events')
+    .select('id')
+    .where('delivered_at', 'is', null)
+    .where('created', '>', String(nowSeconds() - GIVE_UP_AFTER_SECONDS))
+    .orderBy('number')
+    .execute();
+  for (const { id } of rows) await scheduleDelivery(database, id);
 }
 
-/** `t=…,v1=…`, as Stripe signs: HMAC-SHA256 with the secret's whole text over the time and the body. */
-export function signatureHeader(secret: string, body: string, timestampSeconds: number): string {
+/** Returns Stripe's signature header `t=…,v1=…`: HMAC-SHA256 with the whole secret over time and body. */
+export function toSignatureHeader(secret: string, body: string, timestampSeconds: number): string {
   const signature = createHmac('sha256', secret).update(`${timestampSeconds}.${body}`).digest('hex');
   return `t=${timestampSeconds},v1=${signature}`;
 }
 
-export type Delivery = {
+export interface Delivery {
   eventId: string;
   type: string;
   try: number;
@@ -66,26 +72,28 @@ export type Delivery = {
   url: string;
   status: number | null;
   error: string | null;
-};
+}
 
-/** Tries at deliveries, newest first; of one event, or of all. */
+/** Lists delivery tries of one event or of all, newest first. */
 export async function listDeliveries(
-  db: Queryable,
+  database: SandboxDatabase,
   { eventId, limit }: { eventId?: string | undefined; limit: number },
 ): Promise<Delivery[]> {
-  const { rows } = await db.query<Delivery>(
-    `SELECT event_id AS "eventId", type, try, at, url, status, error
-     FROM stripe_deliveries JOIN stripe_events ON stripe_events.id = event_id
-     WHERE $1::text IS NULL OR event_id = $1 ORDER BY at DESC, try DESC LIMIT $2`,
-    [eventId, limit],
-  );
-  return rows;
+  return database
+    .selectFrom('stripe_deliveries')
+    .innerJoin('stripe_events', 'stripe_events.id', 'event_id')
+    .select(['event_id as eventId', 'type', 'try', 'at', 'url', 'status', 'error'])
+    .$if(eventId !== undefined, (tries) => tries.where('event_id', '=', eventId!))
+    .orderBy('at', 'desc')
+    .orderBy('try', 'desc')
+    .limit(limit)
+    .execute();
 }
 
 async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event): Promise<Outcome> {
   const body = JSON.stringify({ ...event, pending_webhooks: 1 }, undefined, 2);
-  // A fresh time at each try: receivers refuse signatures older than five minutes.
-  const signature = signatureHeader(tokens.stripeWebhookSecret, body, Math.floor(Date.now() / 1000));
+  // Signs each try with the current time: receivers refuse signatures older than five minutes.
+  const signature = toSignatureHeader(tokens.stripeWebhookSecret, body, nowSeconds());
   try {
     const response = await fetch(webhookUrl, {
       method: 'POST',
@@ -96,7 +104,7 @@ async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event):
       },
       body,
       redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
     await response.body?.cancel();
     const error = response.ok ? null : `The webhook answered ${response.status}`;
@@ -108,39 +116,53 @@ async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event):
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `No answer within ${timeoutMs / 1000} s`;
+  if (error.name === 'TimeoutError') return `No answer within ${TIMEOUT_MS / 1000} s`;
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
 function mayTryAgain(event: Event): boolean {
   const ageSeconds = Date.now() / 1000 - event.created;
-  return event.pending_webhooks > 0 && ageSeconds < giveUpAfterSeconds;
+  return event.pending_webhooks > 0 && ageSeconds < GIVE_UP_AFTER_SECONDS;
 }
 
-async function recordTry(db: Queryable, eventId: string, url: string, outcome: Outcome): Promise<void> {
-  await db.query(
-    `INSERT INTO stripe_deliveries (event_id, try, at, url, status, error)
-     SELECT $1, count(*) + 1, $2, $3, $4, $5 FROM stripe_deliveries WHERE event_id = $1`,
-    [eventId, new Date(), url, outcome.status, outcome.error],
-  );
+async function recordTry(
+  trx: SandboxTransaction,
+  eventId: string,
+  url: string,
+  outcome: Outcome,
+): Promise<void> {
+  await trx
+    .insertInto('stripe_deliveries')
+    .values(({ selectFrom }) => ({
+      event_id: eventId,
+      try: selectFrom('stripe_deliveries')
+        .select(sql<number>`count(*) + 1`.as('next'))
+        .where('event_id', '=', eventId),
+      at: new Date(),
+      url,
+      ...outcome,
+    }))
+    .execute();
 }
 
-async function markDelivered(db: Queryable, eventId: string): Promise<void> {
-  await db.query('UPDATE stripe_events SET delivered_at = $2 WHERE id = $1 AND delivered_at IS NULL', [
-    eventId,
-    new Date(),
-  ]);
+async function markDelivered(trx: SandboxTransaction, eventId: string): Promise<void> {
+  await trx
+    .updateTable('stripe_events')
+    .set({ delivered_at: new Date() })
+    .where('id', '=', eventId)
+    .where('delivered_at', 'is', null)
+    .execute();
 }
 
 async function scheduleNextTry(
-  db: Queryable,
+  trx: SandboxTransaction,
   eventId: string,
   failures: number,
   { webhookRetryMs }: SandboxSettings,
 ): Promise<void> {
-  const pauseMs = Math.min(webhookRetryMs * 2 ** (failures - 1), longestPauseMs);
-  await scheduleDue(db, {
-    kind: deliveryKind,
+  const pauseMs = Math.min(webhookRetryMs * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+  await scheduleDue(trx, {
+    kind: DELIVERY_KIND,
     key: eventId,
     at: new Date(Date.now() + pauseMs),
     payload: { eventId, failures, resend: false },

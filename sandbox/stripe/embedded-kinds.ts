@@ -1,7 +1,7 @@
 import type { Kind } from './expand.ts';
 
-/** What can be expanded in objects that others carry within them, and that are no resource here. */
-export const embeddedKinds: ReadonlyMap<string, Kind> = new Map(
+/** What can be expanded in objects that exist only within others and are no resource here. */
+export const EMBEDDED_KINDS: ReadonlyMap<string, Kind> = new Map(
   Object.entries({
     item: { price: 'price', discounts: 'discount', taxes: 'tax' },
     line_item: {

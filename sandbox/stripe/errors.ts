@@ -1,13 +1,13 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 
-type StripeErrorFields = {
+interface StripeErrorFields {
   type: 'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error';
   message: string;
   code?: string;
   param?: string;
-};
+}
 
-/** An answer other than success, in Stripe's form `{"error": {type, code, message, param}}`. */
+/** An error answer in Stripe's form `{"error": {type, code, message, param}}`. */
 export class StripeError extends Error {
   readonly status: number;
   readonly fields: StripeErrorFields;
@@ -19,11 +19,12 @@ export class StripeError extends Error {
   }
 }
 
+/** Returns a 400 with Stripe's message, code and parameter name. */
 export function invalidRequest(message: string, rest: { code?: string; param?: string } = {}): StripeError {
   return new StripeError(400, { type: 'invalid_request_error', message, ...rest });
 }
 
-/** `status` is 404 where the missing object is the request's own, 400 where a parameter names it. */
+/** `status` is 404 if the path names the missing object, 400 if a parameter does. */
 export function resourceMissing(object: string, id: string, param = 'id', status = 404): StripeError {
   return new StripeError(status, {
     type: 'invalid_request_error',
@@ -33,7 +34,7 @@ export function resourceMissing(object: string, id: string, param = 'id', status
   });
 }
 
-export const unknownRoute: RequestHandler = (request) => {
+export const refuseUnknownPath: RequestHandler = (request) => {
   throw new StripeError(404, {
     type: 'invalid_request_error',
     message: `Unrecognized request URL (${request.method}: ${request.originalUrl.split('?')[0]}).`,
@@ -45,7 +46,7 @@ export const answerError: ErrorRequestHandler = (error, _request, response, next
   if (error instanceof StripeError) {
     response.status(error.status).json({ error: error.fields });
   } else if (typeof error?.status === 'number' && error.status < 500) {
-    // What the body parser refuses: too large, badly encoded, too deeply nested.
+    // Rejected by the body parser: too large, badly encoded or too deeply nested.
     const fields: StripeErrorFields = { type: 'invalid_request_error', message: String(error.message) };
     response.status(error.status).json({ error: fields });
   } else {

@@ -1,26 +1,31 @@
+import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { scheduleDue } from '../due.ts';
 import { resourceMissing } from './errors.ts';
 import { refuseTwoCursors } from './objects.ts';
 import { boolean, createdRange, type Page, pageParameters, text } from './parameters.ts';
-import { apiVersion, type Event, newId, nowSeconds } from './wire.ts';
+import type { EventBody } from './schema.ts';
+import { API_VERSION, type Event, newId, nowSeconds } from './wire.ts';
 
-/** Kind of due work that brings one event to the webhook. */
-export const deliveryKind = 'stripe-delivery';
+/** The kind of due work that delivers one event to the webhook. */
+export const DELIVERY_KIND = 'stripe-delivery';
 
-export type EventCause = { id: string | null; idempotency_key: string | null };
+export interface EventCause {
+  id: string | null;
+  idempotency_key: string | null;
+}
 
-const noRequest: EventCause = { id: null, idempotency_key: null };
+const NO_REQUEST: EventCause = { id: null, idempotency_key: null };
 
-/** Stores an event and its delivery, in the transaction that changes what it tells about. Answers its id. */
+/** Stores an event and schedules its delivery, in the transaction of the change. @returns the event's id */
 export async function emitEvent(
-  db: Queryable,
+  trx: SandboxTransaction,
   {
     type,
     object,
     previous,
-    request = noRequest,
+    request = NO_REQUEST,
   }: { type: Event['type']; object: object; previous?: object; request?: EventCause },
 ): Promise<string> {
   const id = newId('evt');
@@ -28,36 +33,40 @@ export async function emitEvent(
   const body = {
     id,
     object: 'event',
-    api_version: apiVersion,
+    api_version: API_VERSION,
     created,
     data: { object, ...(previous && { previous_attributes: previous }) },
     livemode: false,
     request,
     type,
   };
-  await db.query('INSERT INTO stripe_events (id, type, created, body) VALUES ($1, $2, $3, $4)', [
-    id,
-    type,
-    created,
-    JSON.stringify(body),
-  ]);
-  await scheduleDelivery(db, id);
+  await trx
+    .insertInto('stripe_events')
+    .values({ id, type, created, body: JSON.stringify(body) })
+    .execute();
+  await scheduleDelivery(trx, id);
   return id;
 }
 
-export async function scheduleDelivery(db: Queryable, eventId: string, resend = false): Promise<void> {
+/** Schedules the delivery of an event at once; with `resend` also of one that was delivered before. */
+export async function scheduleDelivery(
+  database: SandboxDatabase,
+  eventId: string,
+  resend = false,
+): Promise<void> {
   const payload = { eventId, failures: 0, resend };
-  await scheduleDue(db, { kind: deliveryKind, key: eventId, at: new Date(), payload });
+  await scheduleDue(database, { kind: DELIVERY_KIND, key: eventId, at: new Date(), payload });
 }
 
-type EventRow = { body: Omit<Event, 'pending_webhooks'>; delivered_at: Date | null };
-
-export async function readEvent(db: Queryable, id: string): Promise<Event> {
-  const { rows } = await db.query<EventRow>('SELECT body, delivered_at FROM stripe_events WHERE id = $1', [
-    id,
-  ]);
-  if (!rows[0]) throw resourceMissing('event', id);
-  return toEvent(rows[0]);
+/** Reads an event. @throws StripeError 404 */
+export async function readEvent(database: SandboxDatabase, id: string): Promise<Event> {
+  const row = await database
+    .selectFrom('stripe_events')
+    .select(['body', 'delivered_at'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) throw resourceMissing('event', id);
+  return toEvent(row);
 }
 
 export const eventListParameters = {
@@ -68,49 +77,54 @@ export const eventListParameters = {
   created: createdRange,
 };
 
-/** One page of events, newest first. */
+/** Returns one page of events, newest first. */
 export async function listEvents(
-  db: Queryable,
+  database: SandboxDatabase,
   { type, types, delivery_success, created, ...page }: z.output<z.ZodObject<typeof eventListParameters>>,
 ): Promise<{ data: Event[]; hasMore: boolean }> {
-  await checkCursors(db, page);
+  await checkCursors(database, page);
+  const patterns = types ?? (type === undefined ? undefined : [toLikePattern(type)]);
   const backwards = page.ending_before !== undefined;
-  const { rows } = await db.query<EventRow>(
-    `SELECT body, delivered_at FROM stripe_events
-     WHERE ($1::text[] IS NULL OR type LIKE ANY($1)) AND ($2::boolean IS NULL OR (delivered_at IS NOT NULL) = $2)
-       AND created BETWEEN $3 AND $4
-       AND ($5::text IS NULL OR number < (SELECT number FROM stripe_events WHERE id = $5))
-       AND ($6::text IS NULL OR number > (SELECT number FROM stripe_events WHERE id = $6))
-     ORDER BY number ${backwards ? 'ASC' : 'DESC'} LIMIT $7`,
-    [
-      types ?? (type === undefined ? null : [likePattern(type)]),
-      delivery_success,
-      created.from,
-      created.to,
-      page.starting_after,
-      page.ending_before,
-      page.limit + 1,
-    ],
-  );
+  const cursor = page.starting_after ?? page.ending_before;
+  const rows = await database
+    .selectFrom('stripe_events')
+    .select(['body', 'delivered_at'])
+    .where((event) => event.between('created', String(created.from), String(created.to)))
+    .$if(patterns !== undefined, (events) => events.where('type', 'like', sql<string>`any(${patterns})`))
+    .$if(delivery_success !== undefined, (events) =>
+      events.where('delivered_at', delivery_success ? 'is not' : 'is', null),
+    )
+    .$if(cursor !== undefined, (events) =>
+      events.where('number', backwards ? '>' : '<', ({ selectFrom }) =>
+        selectFrom('stripe_events').select('number').where('id', '=', cursor!),
+      ),
+    )
+    .orderBy('number', backwards ? 'asc' : 'desc')
+    .limit(page.limit + 1)
+    .execute();
   const data = rows.slice(0, page.limit).map(toEvent);
   return { data: backwards ? data.reverse() : data, hasMore: rows.length > page.limit };
 }
 
-async function checkCursors(db: Queryable, page: Page): Promise<void> {
+async function checkCursors(database: SandboxDatabase, page: Page): Promise<void> {
   refuseTwoCursors(page);
   for (const param of ['starting_after', 'ending_before'] as const) {
     const id = page[param];
-    const known =
-      id === undefined || (await db.query('SELECT 1 FROM stripe_events WHERE id = $1', [id])).rowCount;
-    if (!known) throw resourceMissing('event', id, param, 400);
+    if (id === undefined) continue;
+    const known = await database
+      .selectFrom('stripe_events')
+      .select('id')
+      .where('id', '=', id)
+      .executeTakeFirst();
+    if (known === undefined) throw resourceMissing('event', id, param, 400);
   }
 }
 
-function toEvent({ body, delivered_at }: EventRow): Event {
+function toEvent({ body, delivered_at }: { body: EventBody; delivered_at: Date | null }): Event {
   return { ...body, pending_webhooks: delivered_at === null ? 1 : 0 } as Event;
 }
 
-/** `invoice.*` stands for a group. */
-function likePattern(type: string): string {
+/** Returns the pattern of a type such as `invoice.*`. */
+function toLikePattern(type: string): string {
   return type.replace(/[\\%_]/g, '\\$&').replaceAll('*', '%');
 }

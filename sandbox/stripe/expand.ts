@@ -1,24 +1,35 @@
-import type { Queryable } from '../database.ts';
+import type { SandboxDatabase } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { findAnyObject } from './objects.ts';
 
 /**
- * What can be expanded in one kind of object: by field (`parent.subscription_details.subscription` for one that lies
- * deeper) the kind of what stands there. `invoice[]` is a list of invoices.
+ * What can be expanded in one kind of object: the kind of the value by field, which may be nested, as in
+ * `parent.subscription_details.subscription`. `invoice[]` is a list of invoices.
  */
 export type Expandable = Readonly<Record<string, string>>;
 
-/** Parts of an object that it has only where they are asked for: by field, how they are gathered. */
-export type Includes<T = never> = Readonly<Record<string, (db: Queryable, object: T) => Promise<unknown>>>;
+/** Fields that an object has only on request, with the functions that read their values. */
+export type Includes<T = never> = Readonly<
+  Record<string, (database: SandboxDatabase, object: T) => Promise<unknown>>
+>;
 
-export type Kind = { expandable: Expandable; includes?: Includes };
+export interface Kind {
+  expandable: Expandable;
+  includes?: Includes;
+}
 export type Kinds = ReadonlyMap<string, Kind>;
 
 const DEEPEST = 4;
 
-type Step = { field: string[]; kind: string };
+interface Step {
+  field: string[];
+  kind: string;
+}
 
-/** Checks the `expand` of a request against what the answer will be, before anything is done. Answers its paths. */
+/**
+ * Checks the `expand` of a request against the kind of the answer, before anything happens.
+ * @returns its paths
+ */
 export function parseExpand(kinds: Kinds, kind: string, paths: unknown): Step[][] {
   if (paths === undefined) return [];
   if (!Array.isArray(paths) || paths.some((path) => typeof path !== 'string'))
@@ -30,9 +41,9 @@ export function parseExpand(kinds: Kinds, kind: string, paths: unknown): Step[][
   });
 }
 
-/** Puts objects in the place of the ids that the paths lead to. */
+/** Replaces the ids at the paths by the objects themselves. */
 export async function expand<T>(
-  db: Queryable,
+  database: SandboxDatabase,
   kinds: Kinds,
   kind: string,
   answer: T,
@@ -40,7 +51,7 @@ export async function expand<T>(
 ): Promise<T> {
   if (paths.length === 0) return answer;
   const expanded = structuredClone(answer);
-  for (const steps of paths) await follow(db, kinds, kind, expanded, steps);
+  for (const steps of paths) await follow(database, kinds, kind, expanded, steps);
   return expanded;
 }
 
@@ -48,7 +59,7 @@ function toSteps(kinds: Kinds, kind: string, parts: string[]): Step[] | undefine
   if (parts.length === 0) return [];
   for (let length = 1; length <= parts.length; length++) {
     const field = parts.slice(0, length);
-    const next = kindAt(kinds, kind, field.join('.'));
+    const next = findKind(kinds, kind, field.join('.'));
     if (next === undefined) continue;
     const rest = toSteps(kinds, next, parts.slice(length));
     return rest && [{ field, kind: next }, ...rest];
@@ -56,8 +67,8 @@ function toSteps(kinds: Kinds, kind: string, parts: string[]): Step[] | undefine
   return undefined;
 }
 
-/** The kind of what stands in a field, where that can be expanded. */
-function kindAt(kinds: Kinds, kind: string, field: string): string | undefined {
+/** Returns the kind of a field's value, or undefined if it cannot be expanded. */
+function findKind(kinds: Kinds, kind: string, field: string): string | undefined {
   if (kind.endsWith('[]')) return field === 'data' ? kind.slice(0, -2) : undefined;
   const expandable = kinds.get(kind)?.expandable ?? {};
   return Object.hasOwn(expandable, field) ? expandable[field] : undefined;
@@ -72,7 +83,7 @@ function refuse(kind: string, path: string): never {
 }
 
 async function follow(
-  db: Queryable,
+  database: SandboxDatabase,
   kinds: Kinds,
   kind: string,
   target: unknown,
@@ -80,7 +91,7 @@ async function follow(
 ): Promise<void> {
   if (step === undefined || typeof target !== 'object' || target === null) return;
   if (Array.isArray(target)) {
-    for (const item of target) await follow(db, kinds, kind, item, [step, ...rest]);
+    for (const item of target) await follow(database, kinds, kind, item, [step, ...rest]);
     return;
   }
   const name = step.field.at(-1)!;
@@ -91,19 +102,19 @@ async function follow(
       target,
     );
   if (typeof holder !== 'object' || holder === null) return;
-  const value = await objectIn(db, kinds.get(kind)?.includes, target, name, Reflect.get(holder, name));
+  const value = await readValue(database, kinds.get(kind)?.includes, target, name, Reflect.get(holder, name));
   if (value !== undefined) Reflect.set(holder, name, value);
-  await follow(db, kinds, step.kind, value, rest);
+  await follow(database, kinds, step.kind, value, rest);
 }
 
-async function objectIn(
-  db: Queryable,
+async function readValue(
+  database: SandboxDatabase,
   includes: Includes | undefined,
   target: object,
   name: string,
   value: unknown,
 ): Promise<unknown> {
-  if (typeof value === 'string') return (await findAnyObject(db, value)) ?? value;
+  if (typeof value === 'string') return (await findAnyObject(database, value)) ?? value;
   const include = includes?.[name];
-  return value === undefined && include !== undefined ? include(db, target as never) : value;
+  return value === undefined && include !== undefined ? include(database, target as never) : value;
 }

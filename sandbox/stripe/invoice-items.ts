@@ -1,10 +1,10 @@
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { insertObject, listObjects, saveObject } from './objects.ts';
 import { boolean, text } from './parameters.ts';
 import type { Proration } from './prorations.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { idOf } from './subscription-changes.ts';
+import { toId } from './subscription-changes.ts';
 import { type InvoiceItem, newId, nowSeconds, type Subscription } from './wire.ts';
 
 export const invoiceItems: Resource<InvoiceItem> = {
@@ -27,13 +27,16 @@ export const invoiceItems: Resource<InvoiceItem> = {
   },
 };
 
-/** What waits for a subscription's next invoice: the prorations of changes of its plan. Made by such changes alone. */
+/**
+ * Items that wait for a subscription's next invoice: the prorations of plan changes, which alone create them.
+ */
 export function mountInvoiceItems(endpoints: Endpoints): void {
   mountResource(endpoints, invoiceItems);
 }
 
+/** Creates a pending invoice item for a proration. */
 export async function createInvoiceItem(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   { item, amount, description, period }: Proration,
 ): Promise<void> {
@@ -43,7 +46,7 @@ export async function createInvoiceItem(
     object: 'invoiceitem',
     amount,
     currency: subscription.currency,
-    customer: idOf(subscription.customer),
+    customer: toId(subscription.customer),
     customer_account: null,
     date: nowSeconds(),
     description,
@@ -59,7 +62,7 @@ export async function createInvoiceItem(
     period,
     pricing: {
       type: 'price_details',
-      price_details: { price: price.id, product: idOf(price.product) },
+      price_details: { price: price.id, product: toId(price.product) },
       unit_amount_decimal: price.unit_amount_decimal,
     },
     proration: true,
@@ -69,26 +72,30 @@ export async function createInvoiceItem(
     tax_rates: [],
     test_clock: null,
   };
-  await insertObject(db, made);
+  await insertObject(trx, made);
 }
 
-/** The oldest first, as they come to stand on the invoice. */
-export async function pendingItems(db: Queryable, subscriptionId: string): Promise<InvoiceItem[]> {
+/** Lists the pending items of a subscription, oldest first, as the invoice lists them. */
+export async function listPendingItems(
+  trx: SandboxTransaction,
+  subscriptionId: string,
+): Promise<InvoiceItem[]> {
   const parent = { subscription_details: { subscription: subscriptionId } };
-  const { data } = await listObjects<InvoiceItem>(db, 'invoiceitem', {
+  const { data } = await listObjects<InvoiceItem>(trx, 'invoiceitem', {
     filter: { invoice: null, parent },
     page: { limit: 1000 },
   });
   return data.reverse();
 }
 
+/** Assigns pending items to an invoice. */
 export async function putOnInvoice(
-  db: Queryable,
+  trx: SandboxTransaction,
   items: readonly InvoiceItem[],
   invoice: string,
 ): Promise<void> {
   for (const item of items) {
     const billed: InvoiceItem = { ...item, invoice };
-    await saveObject(db, billed);
+    await saveObject(trx, billed);
   }
 }

@@ -1,45 +1,42 @@
 import type Stripe from 'stripe';
-import { idOf } from './subscription-changes.ts';
+import { toId } from './subscription-changes.ts';
 import {
   type Customer,
   type Invoice,
   type InvoiceItem,
-  listOf,
   newId,
   nowSeconds,
   type Subscription,
   type SubscriptionItem,
+  toList,
   type Wire,
 } from './wire.ts';
 
-const retryAfterSeconds = 3 * 24 * 3600;
+const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
 
-/** What an invoice is about: the items of a subscription that it bills for their period, and what had been waiting for it. */
-export type Billed = { items: readonly SubscriptionItem[]; pending: readonly InvoiceItem[] };
+/** What an invoice bills: items of a subscription for their period, and items that were pending. */
+export interface Billed {
+  items: readonly SubscriptionItem[];
+  pending: readonly InvoiceItem[];
+}
 
-/** A finalized invoice of a subscription. The customer's balance pays, or is paid, first. */
-export function invoiceOf(
+/** Builds a finalized invoice of a subscription. It uses up, or settles, the customer's balance first. */
+export function newInvoice(
   subscription: Subscription,
   customer: Customer,
-  { items, pending }: Billed,
+  billed: Billed,
   { reason, paid }: { reason: NonNullable<Invoice['billing_reason']>; paid: boolean },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
-  const lines = [
-    ...pending.map((item) => prorationLine(id, subscription, item)),
-    ...items.map((item) => invoiceLine(id, subscription, item)),
-  ];
+  const lines = newLines(id, subscription, billed);
   const total = lines.reduce((sum, line) => sum + line.amount, 0);
   const balance = total + customer.balance;
   const due = Math.max(0, balance);
   return {
-    ...constantParts,
+    ...CONSTANT_FIELDS,
+    ...toPaymentFields(due, created, paid),
     id,
-    amount_due: due,
-    amount_paid: paid ? due : 0,
-    amount_remaining: paid ? 0 : due,
-    auto_advance: !paid,
     billing_reason: reason,
     created,
     currency: subscription.currency,
@@ -48,8 +45,7 @@ export function invoiceOf(
     customer_name: customer.name ?? null,
     effective_at: created,
     ending_balance: Math.min(0, balance),
-    lines: listOf(`/v1/invoices/${id}/lines`, lines),
-    next_payment_attempt: paid ? null : created + retryAfterSeconds,
+    lines: toList(`/v1/invoices/${id}/lines`, lines),
     number: `SANDBOX-${id.slice(-8).toUpperCase()}`,
     parent: {
       type: 'subscription_details',
@@ -59,13 +55,6 @@ export function invoiceOf(
     period_end: created,
     period_start: created,
     starting_balance: customer.balance,
-    status: paid ? 'paid' : 'open',
-    status_transitions: {
-      finalized_at: created,
-      marked_uncollectible_at: null,
-      paid_at: paid ? created : null,
-      voided_at: null,
-    },
     subtotal: total,
     subtotal_excluding_tax: total,
     total,
@@ -73,14 +62,38 @@ export function invoiceOf(
   };
 }
 
-function prorationLine(
+function toPaymentFields(due: number, created: number, paid: boolean) {
+  return {
+    amount_due: due,
+    amount_paid: paid ? due : 0,
+    amount_remaining: paid ? 0 : due,
+    auto_advance: !paid,
+    next_payment_attempt: paid ? null : created + RETRY_AFTER_SECONDS,
+    status: paid ? ('paid' as const) : ('open' as const),
+    status_transitions: {
+      finalized_at: created,
+      marked_uncollectible_at: null,
+      paid_at: paid ? created : null,
+      voided_at: null,
+    },
+  };
+}
+
+function newLines(invoiceId: string, subscription: Subscription, { items, pending }: Billed) {
+  return [
+    ...pending.map((item) => newProrationLine(invoiceId, subscription, item)),
+    ...items.map((item) => newInvoiceLine(invoiceId, subscription, item)),
+  ];
+}
+
+function newProrationLine(
   invoiceId: string,
   subscription: Subscription,
   { amount, description, period, pricing, quantity, ...item }: InvoiceItem,
 ): Wire<Stripe.InvoiceLineItem> {
   const details = pricing?.price_details;
   return {
-    ...lineParts(invoiceId, subscription, amount),
+    ...newLineFields(invoiceId, subscription, amount),
     description,
     discountable: false,
     parent: {
@@ -104,7 +117,7 @@ function prorationLine(
   };
 }
 
-function lineParts(invoiceId: string, subscription: Subscription, amount: number) {
+function newLineFields(invoiceId: string, subscription: Subscription, amount: number) {
   return {
     id: newId('il'),
     object: 'line_item' as const,
@@ -122,7 +135,7 @@ function lineParts(invoiceId: string, subscription: Subscription, amount: number
   };
 }
 
-function invoiceLine(
+function newInvoiceLine(
   invoiceId: string,
   subscription: Subscription,
   item: SubscriptionItem,
@@ -130,7 +143,7 @@ function invoiceLine(
   const quantity = item.quantity ?? 1;
   const amount = (item.price.unit_amount ?? 0) * quantity;
   return {
-    ...lineParts(invoiceId, subscription, amount),
+    ...newLineFields(invoiceId, subscription, amount),
     description: subscription.description,
     discountable: true,
     parent: {
@@ -147,7 +160,7 @@ function invoiceLine(
     period: { start: item.current_period_start, end: item.current_period_end },
     pricing: {
       type: 'price_details',
-      price_details: { price: item.price.id, product: idOf(item.price.product) },
+      price_details: { price: item.price.id, product: toId(item.price.product) },
       unit_amount_decimal: item.price.unit_amount_decimal,
     },
     quantity,
@@ -155,8 +168,8 @@ function invoiceLine(
   };
 }
 
-/** What is the same in every invoice of the sandbox. */
-const constantParts = {
+/** Fields with the same value in every invoice of the sandbox. */
+const CONSTANT_FIELDS = {
   object: 'invoice',
   account_country: 'DE',
   account_name: 'Sandbox',

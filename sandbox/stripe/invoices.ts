@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
 import { type EventCause, emitEvent } from './events.ts';
-import { pendingItems, putOnInvoice } from './invoice-items.ts';
-import { invoiceOf } from './invoice-object.ts';
-import { insertObject, readObject, saveObject } from './objects.ts';
+import { listPendingItems, putOnInvoice } from './invoice-items.ts';
+import { newInvoice } from './invoice-object.ts';
+import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
 import { boolean, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { changeSubscription, idOf } from './subscription-changes.ts';
-import { type Customer, type Invoice, listOf, nowSeconds, type Subscription } from './wire.ts';
+import { changeSubscription, toId } from './subscription-changes.ts';
+import { type Customer, type Invoice, nowSeconds, type Subscription, toList } from './wire.ts';
 
 export const invoices: Resource<Invoice> = {
   object: 'invoice',
@@ -47,66 +47,73 @@ export const invoices: Resource<Invoice> = {
 export function mountInvoices(endpoints: Endpoints): void {
   mountResource(endpoints, invoices);
   const listed = { answers: 'line_item[]', parameters: pageParameters };
-  endpoints.get('/invoices/:id/lines', listed, async (db, { id, input: { limit } }) => {
-    const { url, data } = (await readObject<Invoice>(db, 'invoice', id)).lines;
-    return listOf(url, data.slice(0, limit), data.length > limit);
+  endpoints.get('/invoices/:id/lines', listed, async (database, { id, input: { limit } }) => {
+    const { url, data } = (await readObject<Invoice>(database, 'invoice', id)).lines;
+    return toList(url, data.slice(0, limit), data.length > limit);
   });
-  // Every payment succeeds here, with or without the customer: it is known, and changes nothing.
+  // Every payment succeeds here, so `off_session` changes nothing.
   const paid = { answers: 'invoice', parameters: { off_session: boolean.optional() } };
-  endpoints.post('/invoices/:id/pay', paid, (db, { id, request }) => payInvoice(db, id, request));
+  endpoints.post('/invoices/:id/pay', paid, (trx, { id, request }) => payInvoice(trx, id, request));
 }
 
-type NewInvoice = { reason: NonNullable<Invoice['billing_reason']>; paid: boolean };
+interface NewInvoice {
+  reason: NonNullable<Invoice['billing_reason']>;
+  paid: boolean;
+}
 
 /**
- * Makes an invoice of a subscription, paid or open, with all prorations that wait for one. It bills the items' period
- * too, or with `prorations` those alone: then there is none where nothing waits. Emits nothing.
+ * Creates an invoice of a subscription, paid or open, with all pending prorations. It also bills the items'
+ * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event.
  */
 export async function createInvoice(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   options: NewInvoice & { bills: 'period' },
 ): Promise<Invoice>;
 export async function createInvoice(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   options: NewInvoice & { bills: 'period' | 'prorations' },
 ): Promise<Invoice | undefined>;
 export async function createInvoice(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   { bills, ...options }: NewInvoice & { bills: 'period' | 'prorations' },
 ): Promise<Invoice | undefined> {
-  const pending = await pendingItems(db, subscription.id);
+  const pending = await listPendingItems(trx, subscription.id);
   if (bills === 'prorations' && pending.length === 0) return undefined;
-  const customer = await readObject<Customer>(db, 'customer', idOf(subscription.customer), { lock: true });
+  const customer = await lockObject<Customer>(trx, 'customer', toId(subscription.customer));
   const items = bills === 'period' ? subscription.items.data : [];
-  const invoice = invoiceOf(subscription, customer, { items, pending }, options);
-  await insertObject(db, invoice);
-  await putOnInvoice(db, pending, invoice.id);
+  const invoice = newInvoice(subscription, customer, { items, pending }, options);
+  await insertObject(trx, invoice);
+  await putOnInvoice(trx, pending, invoice.id);
   const balance = invoice.ending_balance ?? 0;
-  if (balance !== customer.balance) await saveObject(db, { ...customer, balance } as Customer);
+  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
   return invoice;
 }
 
-/** The next period's payment fails: an open invoice, a subscription past due, and the events about both. */
-export async function failNextInvoice(db: Queryable, subscriptionId: string): Promise<Invoice> {
-  const subscription = await readObject<Subscription>(db, 'subscription', subscriptionId, { lock: true });
+/** Fails the next period's payment: leaves an open invoice and a past-due subscription, with their events. */
+export async function failNextInvoice(trx: SandboxTransaction, subscriptionId: string): Promise<Invoice> {
+  const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
   if (subscription.status === 'canceled')
     throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
-  const invoice = await createInvoice(db, subscription, {
+  const invoice = await createInvoice(trx, subscription, {
     reason: 'subscription_cycle',
     paid: false,
     bills: 'period',
   });
-  await emitEvent(db, { type: 'invoice.payment_failed', object: invoice });
-  await changeSubscription(db, subscription, { status: 'past_due', latest_invoice: invoice.id });
+  await emitEvent(trx, { type: 'invoice.payment_failed', object: invoice });
+  await changeSubscription(trx, subscription, { status: 'past_due', latest_invoice: invoice.id });
   return invoice;
 }
 
-/** Pays an open invoice; a subscription that was past due because of it is active again. */
-export async function payInvoice(db: Queryable, id: string, request?: EventCause): Promise<Invoice> {
-  const invoice = await readObject<Invoice>(db, 'invoice', id, { lock: true });
+/** Pays an open invoice. A subscription that was past due becomes active again. */
+export async function payInvoice(
+  trx: SandboxTransaction,
+  id: string,
+  request?: EventCause,
+): Promise<Invoice> {
+  const invoice = await lockObject<Invoice>(trx, 'invoice', id);
   if (invoice.status === 'paid')
     throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
   const paid: Invoice = {
@@ -118,15 +125,14 @@ export async function payInvoice(db: Queryable, id: string, request?: EventCause
     status: 'paid',
     status_transitions: { ...invoice.status_transitions, paid_at: nowSeconds() },
   };
-  await saveObject(db, paid);
+  await saveObject(trx, paid);
   const cause = request && { request };
-  await emitEvent(db, { type: 'invoice.paid', object: paid, ...cause });
+  await emitEvent(trx, { type: 'invoice.paid', object: paid, ...cause });
   const subscriptionId = paid.parent?.subscription_details?.subscription;
   if (subscriptionId) {
-    const options = { lock: true };
-    const subscription = await readObject<Subscription>(db, 'subscription', idOf(subscriptionId), options);
+    const subscription = await lockObject<Subscription>(trx, 'subscription', toId(subscriptionId));
     if (subscription.status === 'past_due')
-      await changeSubscription(db, subscription, { status: 'active' }, request);
+      await changeSubscription(trx, subscription, { status: 'active' }, request);
   }
   return paid;
 }

@@ -1,107 +1,168 @@
-import type { Queryable } from '../database.ts';
+import { sql } from 'kysely';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { CreatedRange, Page } from './parameters.ts';
 
 /** What every stored object has. */
-export type StripeObject = { id: string; object: string };
-
-type ObjectRow<T, Hidden = unknown> = { body: T; hidden: Hidden };
-
-export async function insertObject(db: Queryable, body: StripeObject, hidden?: unknown): Promise<void> {
-  await db.query('INSERT INTO stripe_objects (id, object, body, hidden) VALUES ($1, $2, $3, $4)', [
-    body.id,
-    body.object,
-    JSON.stringify(body),
-    hidden === undefined ? null : JSON.stringify(hidden),
-  ]);
+export interface StripeObject {
+  id: string;
+  object: string;
 }
 
-export async function saveObject(db: Queryable, body: StripeObject): Promise<void> {
-  await db.query('UPDATE stripe_objects SET body = $2 WHERE id = $1', [body.id, JSON.stringify(body)]);
+/** A stored object with the data that belongs to it and that the API does not show. */
+export interface StoredObject<T, Hidden = unknown> {
+  body: T;
+  hidden: Hidden;
 }
 
-/** Reads one object, or throws the error that names `param`. With `lock`, nobody else changes it meanwhile. */
+/** Stores a new object, with `hidden` data that the API does not show. */
+export async function insertObject(
+  trx: SandboxTransaction,
+  body: StripeObject,
+  hidden?: object,
+): Promise<void> {
+  const { id, object } = body;
+  await trx
+    .insertInto('stripe_objects')
+    .values({
+      id,
+      object,
+      body: JSON.stringify(body),
+      hidden: hidden === undefined ? null : JSON.stringify(hidden),
+    })
+    .execute();
+}
+
+/** Replaces the stored object with the same id. */
+export async function saveObject(trx: SandboxTransaction, body: StripeObject): Promise<void> {
+  await trx
+    .updateTable('stripe_objects')
+    .set({ body: JSON.stringify(body) })
+    .where('id', '=', body.id)
+    .execute();
+}
+
+/** Reads an object. @throws StripeError 404, or 400 if the request's parameter `param` names it */
 export async function readObject<T extends StripeObject>(
-  db: Queryable,
+  database: SandboxDatabase,
   object: T['object'],
   id: string,
-  options: { lock?: boolean; param?: string } = {},
+  param?: string,
 ): Promise<T> {
-  return (await readWithHidden<T>(db, object, id, options)).body;
+  return (await readWithHidden<T>(database, object, id, param)).body;
 }
 
+/** Reads an object like `readObject`, with its hidden data. */
 export async function readWithHidden<T extends StripeObject, Hidden = unknown>(
-  db: Queryable,
+  database: SandboxDatabase,
   object: T['object'],
   id: string,
-  { lock = false, param }: { lock?: boolean; param?: string } = {},
-): Promise<ObjectRow<T, Hidden>> {
-  const { rows } = await db.query<ObjectRow<T, Hidden>>(
-    `SELECT body, hidden FROM stripe_objects WHERE object = $1 AND id = $2 ${lock ? 'FOR UPDATE' : ''}`,
-    [object, id],
-  );
-  if (!rows[0]) throw resourceMissing(object, id, param, param === undefined ? 404 : 400);
-  return rows[0];
+  param?: string,
+): Promise<StoredObject<T, Hidden>> {
+  const found = await selectObject<T, Hidden>(database, object, id).executeTakeFirst();
+  if (found === undefined) throw resourceMissing(object, id, param, param === undefined ? 404 : 400);
+  return found;
 }
 
-/** Any object by its id, whatever it is: for `expand`. */
-export async function findAnyObject(db: Queryable, id: string): Promise<unknown> {
-  const { rows } = await db.query<{ body: unknown }>('SELECT body FROM stripe_objects WHERE id = $1', [id]);
-  return rows[0]?.body;
+/** Reads an object and locks it until the transaction ends. @throws StripeError 404 */
+export async function lockObject<T extends StripeObject>(
+  trx: SandboxTransaction,
+  object: T['object'],
+  id: string,
+): Promise<T> {
+  return (await lockWithHidden<T>(trx, object, id)).body;
 }
 
-/** One page of the objects that the options keep, newest first. */
+/** Locks an object like `lockObject`, and reads its hidden data too. */
+export async function lockWithHidden<T extends StripeObject, Hidden = unknown>(
+  trx: SandboxTransaction,
+  object: T['object'],
+  id: string,
+): Promise<StoredObject<T, Hidden>> {
+  const found = await selectObject<T, Hidden>(trx, object, id).forUpdate().executeTakeFirst();
+  if (found === undefined) throw resourceMissing(object, id);
+  return found;
+}
+
+function selectObject<T, Hidden>(database: SandboxDatabase, object: string, id: string) {
+  return database
+    .selectFrom('stripe_objects')
+    .select(['body', 'hidden'])
+    .where('object', '=', object)
+    .where('id', '=', id)
+    .$castTo<StoredObject<T, Hidden>>();
+}
+
+/** Returns an object of any kind by its id, or undefined. */
+export async function findAnyObject(database: SandboxDatabase, id: string): Promise<unknown> {
+  const found = await database
+    .selectFrom('stripe_objects')
+    .select('body')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return found?.body;
+}
+
+/** Returns one page of the matching objects, newest first. */
 export async function listObjects<T extends StripeObject>(
-  db: Queryable,
+  database: SandboxDatabase,
   object: T['object'],
   { filter = {}, anyOf, except, created, page }: ListOptions,
 ): Promise<{ data: T[]; hasMore: boolean }> {
-  await checkCursors(db, object, page);
+  await checkCursors(database, object, page);
   const backwards = page.ending_before !== undefined;
-  const { rows } = await db.query<{ body: T }>(
-    `SELECT body FROM stripe_objects
-     WHERE object = $1 AND body @> $2::jsonb AND NOT body @> coalesce($3::jsonb, '{"never": "so"}')
-       AND ($9::jsonb[] IS NULL OR body @> ANY($9::jsonb[]))
-       AND coalesce(body->>'created', body->>'date')::bigint BETWEEN $4 AND $5
-       AND ($6::text IS NULL OR number < (SELECT number FROM stripe_objects WHERE id = $6))
-       AND ($7::text IS NULL OR number > (SELECT number FROM stripe_objects WHERE id = $7))
-     ORDER BY number ${backwards ? 'ASC' : 'DESC'} LIMIT $8`,
-    [
-      object,
-      JSON.stringify(filter),
-      except === undefined ? null : JSON.stringify(except),
-      created?.from ?? 0,
-      created?.to ?? Number.MAX_SAFE_INTEGER,
-      page.starting_after,
-      page.ending_before,
-      page.limit + 1,
-      anyOf?.map((part) => JSON.stringify(part)) ?? null,
-    ],
-  );
+  const cursor = page.starting_after ?? page.ending_before;
+  const rows = await database
+    .selectFrom('stripe_objects')
+    .select('body')
+    .where('object', '=', object)
+    .where('body', '@>', toJsonb(filter))
+    .$if(except !== undefined, (objects) =>
+      objects.where(({ eb, not }) => not(eb('body', '@>', toJsonb(except!)))),
+    )
+    .$if(anyOf !== undefined, (objects) =>
+      objects.where(({ eb, or }) => or(anyOf!.map((part) => eb('body', '@>', toJsonb(part))))),
+    )
+    .where(({ between }) => between(CREATED, created?.from ?? 0, created?.to ?? Number.MAX_SAFE_INTEGER))
+    .$if(cursor !== undefined, (objects) =>
+      objects.where('number', backwards ? '>' : '<', ({ selectFrom }) =>
+        selectFrom('stripe_objects').select('number').where('id', '=', cursor!),
+      ),
+    )
+    .orderBy('number', backwards ? 'asc' : 'desc')
+    .limit(page.limit + 1)
+    .$castTo<{ body: T }>()
+    .execute();
   const data = rows.slice(0, page.limit).map((row) => row.body);
   return { data: backwards ? data.reverse() : data, hasMore: rows.length > page.limit };
 }
 
-export type ListOptions = {
+/** When an object was created; invoice items call it `date`. */
+const CREATED = sql<number>`coalesce(body->>'created', body->>'date')::bigint`;
+
+const toJsonb = (value: object) => sql<unknown>`${JSON.stringify(value)}::jsonb`;
+
+export interface ListOptions {
   /** Properties that the objects must have; `undefined` ones do not count. */
   filter?: Record<string, unknown>;
-  /** Of these, they must have those of one. */
+  /** The objects must have the properties of at least one of these. */
   anyOf?: Record<string, unknown>[];
   /** Properties that they must not have. */
   except?: Record<string, unknown>;
   created?: CreatedRange;
   page: Page;
-};
+}
 
-/** A cursor that names nothing, or two at once, would silently give another page than was meant. */
-async function checkCursors(db: Queryable, object: string, page: Page): Promise<void> {
+/** An unknown cursor, or two at once, would silently return the wrong page. */
+async function checkCursors(database: SandboxDatabase, object: string, page: Page): Promise<void> {
   refuseTwoCursors(page);
   for (const param of ['starting_after', 'ending_before'] as const) {
     const id = page[param];
-    if (id !== undefined) await readWithHidden(db, object, id, { param });
+    if (id !== undefined) await readWithHidden(database, object, id, param);
   }
 }
 
+/** @throws StripeError 400 if a page has both cursors */
 export function refuseTwoCursors({ starting_after, ending_before }: Page): void {
   if (starting_after !== undefined && ending_before !== undefined)
     throw invalidRequest('You may only specify one of these parameters: ending_before, starting_after.', {

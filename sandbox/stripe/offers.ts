@@ -1,6 +1,6 @@
-// What the order form offers; the service decides what it means.
+// What the order form offers. The service decides what it means.
 
-export const regions = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-southeast'] as const;
+export const REGIONS = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-southeast'] as const;
 
-/** Suggestions: any text can be ordered, to see what the service makes of it. */
-export const plans = ['starter', 'pro', 'max'] as const;
+/** Suggestions. The form accepts any text, to try how the service handles it. */
+export const PLANS = ['starter', 'pro', 'max'] as const;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { plans, regions } from './offers.ts';
+import { PLANS, REGIONS } from './offers.ts';
 import { html } from './pages.ts';
 import type { SessionParameters } from './session-create.ts';
 
-/** An empty field counts as not filled in. */
+/** An empty field counts as missing. */
 const optionalText = z
   .string()
   .trim()
@@ -22,14 +22,14 @@ export const orderSchema = z.object({
     )
     .transform((agentId) => agentId ?? randomUUID()),
   userId: optionalText.transform((userId) => userId ?? 'sandbox-user').pipe(z.string().max(200)),
-  region: z.enum(regions),
+  region: z.enum(REGIONS),
   plan: optionalText.pipe(z.string().max(100).optional()),
 });
 
 export type Order = z.output<typeof orderSchema>;
 
-/** The session for an order: what it is for stands on the session, and on the subscription that comes of it. */
-export function sessionFor(order: Order, successUrl: string): SessionParameters {
+/** Returns the session's parameters for an order. Session and subscription both carry its metadata. */
+export function toSessionParameters(order: Order, successUrl: string): SessionParameters {
   const { agentId, userId, region, plan } = order;
   const metadata = { agentId, userId, region, ...(plan !== undefined && { plan }) };
   return {
@@ -42,7 +42,7 @@ export function sessionFor(order: Order, successUrl: string): SessionParameters 
         price_data: {
           currency: 'eur',
           unit_amount: 2900,
-          product_data: { name: 'AI agent on a server of its own', metadata: {} },
+          product_data: { name: 'AI agent on its own server', metadata: {} },
           recurring: { interval: 'month', interval_count: 1 },
         },
       },
@@ -52,20 +52,21 @@ export function sessionFor(order: Order, successUrl: string): SessionParameters 
   };
 }
 
+/** Renders the order form, with the problem of the previous try. */
 export function orderForm(problem?: string) {
   return html`${problem === undefined ? '' : html`<p class="problem" role="alert">${problem}</p>`}
 <form method="post" action="/checkout">
 <label for="region">Region</label>
-<select id="region" name="region">${regions.map((region) => html`<option>${region}</option>`)}</select>
+<select id="region" name="region">${REGIONS.map((region) => html`<option>${region}</option>`)}</select>
 <label for="plan">Plan</label>
 <input id="plan" name="plan" autocomplete="off" list="plans" aria-describedby="plan-hint">
-<datalist id="plans">${plans.map((plan) => html`<option value="${plan}"></option>`)}</datalist>
+<datalist id="plans">${PLANS.map((plan) => html`<option value="${plan}"></option>`)}</datalist>
 <small id="plan-hint">Empty: the service's own default.</small>
 <label for="userId">Customer</label>
 <input id="userId" name="userId" value="sandbox-user" autocomplete="off">
 <label for="agentId">Agent id</label>
 <input id="agentId" name="agentId" autocomplete="off" aria-describedby="agent-hint">
-<small id="agent-hint">Small letters, digits and hyphens. Empty: a new one is made.</small>
+<small id="agent-hint">Small letters, digits and hyphens. Empty: a new id is created.</small>
 <button type="submit">Continue to payment</button>
 </form>`;
 }

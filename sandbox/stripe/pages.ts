@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 import type { Session } from './wire.ts';
 
-/** Text that is HTML already. */
+/** Text that is already HTML. */
 class Html {
   readonly text: string;
 
@@ -10,15 +10,16 @@ class Html {
   }
 }
 
-/** Puts values into HTML, escaped unless they are HTML themselves. */
+/** Inserts values into HTML. Escapes those that are not HTML themselves. */
 export function html(strings: TemplateStringsArray, ...values: (string | Html | Html[])[]): Html {
   const parts = strings.map((string, index) => string + render(values[index] ?? ''));
   return new Html(parts.join(''));
 }
 
 /**
- * Sends a page that may load nothing, run nothing and be framed by nobody. Browsers hold a form to `formTargets`
- * even over redirects, so they must include where the answer to the form will lead.
+ * Sends a page that cannot load resources other than its style, run scripts or be framed. Browsers check a
+ * form against `formTargets` even after redirects, so they must include the origin to which the form's answer
+ * redirects.
  */
 export function sendPage(
   response: Response,
@@ -54,7 +55,7 @@ ${body}
   );
 }
 
-export const style = `:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+export const STYLE = `:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
 body { margin: 0 auto; max-width: 36rem; padding: 1rem; }
 .notice { border: 2px solid #b45309; border-radius: .4rem; padding: .6rem .9rem; }
 .problem { border-left: .4rem solid #b91c1c; padding: .4rem .8rem; }
@@ -68,20 +69,20 @@ button { margin-top: 1.2rem; margin-right: .6rem; cursor: pointer; }
 :focus-visible { outline: 3px solid #2563eb; outline-offset: 2px; }
 `;
 
-/** What is bought, for whom. */
+/** Renders what is bought, and for whom. */
 export function orderSummary(session: Session, items: string[]): Html {
   const rows: [string, string][] = [
     ['Item', items.join(', ')],
     ['Price', priceText(session)],
     ...['plan', 'region', 'agentId', 'userId'].flatMap((name): [string, string][] => {
       const value = session.metadata?.[name];
-      return value ? [[fieldNames[name]!, value]] : [];
+      return value ? [[FIELD_NAMES[name]!, value]] : [];
     }),
   ];
   return html`<dl>${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>\n`)}</dl>`;
 }
 
-const fieldNames: Record<string, string> = {
+const FIELD_NAMES: Record<string, string> = {
   plan: 'Plan',
   region: 'Region',
   agentId: 'Agent',
@@ -101,7 +102,7 @@ function render(value: string | Html | Html[]): string {
   return value instanceof Html ? value.text : escapeText(value);
 }
 
-const entities: Record<string, string> = {
+const ENTITIES: Record<string, string> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
@@ -110,5 +111,5 @@ const entities: Record<string, string> = {
 };
 
 function escapeText(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }

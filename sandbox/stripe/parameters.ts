@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-// Everything in a form is text; these read what the text stands for.
+// All form values are text; these schemas parse it.
 
 export const integer = z
   .string()
@@ -9,15 +9,15 @@ export const integer = z
 
 export const boolean = z.enum(['true', 'false'], 'boolean').transform((text) => text === 'true');
 
-/** Text of which an empty one is an attempt to unset it, which most parameters refuse. */
+/** Non-empty text. Empty text means unset, which most parameters refuse. */
 export const text = z.string().min(1).max(5000);
 
-/** A parameter that an empty text unsets. */
+/** A parameter that empty text unsets. */
 export function unsettable<T extends z.ZodType>(value: T) {
   return z.union([z.literal('').transform(() => null), value]);
 }
 
-/** A table of parameters within a parameter. Whatever it does not name gets Stripe's own error. */
+/** Nested parameters. An undeclared one gets Stripe's own error. */
 export function fields<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape);
 }
@@ -28,9 +28,10 @@ const metadataPairs = z
 
 export const metadata = metadataPairs.default({});
 
-/** Metadata in an update: pairs to set, those with an empty value to unset; an empty text clears all of it. */
+/** Metadata in an update: sets pairs, unsets those with an empty value. Empty text clears all of it. */
 export const metadataChange = z.union([z.literal(''), metadataPairs]).optional();
 
+/** Applies a metadata update. */
 export function changeMetadata(
   before: Record<string, string>,
   change: z.infer<typeof metadataChange>,
@@ -42,14 +43,18 @@ export function changeMetadata(
 
 export const limit = integer.pipe(z.number().min(1).max(100)).default(10);
 
-/** What every list takes. */
+/** Parameters of every list. */
 export const pageParameters = {
   limit,
   starting_after: text.optional(),
   ending_before: text.optional(),
 };
 
-export type Page = { limit: number; starting_after?: string | undefined; ending_before?: string | undefined };
+export interface Page {
+  limit: number;
+  starting_after?: string | undefined;
+  ending_before?: string | undefined;
+}
 
 /** `created=…` or `created[gte]=…`: a range of Unix seconds, both ends included. */
 export const createdRange = z

@@ -3,21 +3,21 @@ import { invalidRequest, type StripeError } from './errors.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** Parses what came in a form or a query, or throws the 400 that names the parameter as Stripe does. */
+/** Parses a form or a query. @throws StripeError 400 that names the parameter, as Stripe does */
 export function parseParameters<T>(schema: z.ZodType<T>, input: unknown): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map(deepest);
+  const issues = parsed.error.issues.map(findDeepest);
   throw unknownParameters(issues) ?? toError(issues[0]!, input);
 }
 
-/** Of a parameter that has several forms, what is wrong with the form that was meant. */
-function deepest(issue: Issue): Issue {
+/** Returns the issue with the intended form of a parameter that has several forms. */
+function findDeepest(issue: Issue): Issue {
   if (issue.code !== 'invalid_union') return issue;
   const forms = issue.errors.filter((form) => form.length > 0);
   const meant = forms.find((form) => form.some(saysMoreThanType)) ?? forms.at(-1);
   const found = meant?.find((inner) => inner.code === 'unrecognized_keys') ?? meant?.[0];
-  return found === undefined ? issue : deepest({ ...found, path: [...issue.path, ...found.path] });
+  return found === undefined ? issue : findDeepest({ ...found, path: [...issue.path, ...found.path] });
 }
 
 function saysMoreThanType(issue: Issue): boolean {
@@ -26,7 +26,7 @@ function saysMoreThanType(issue: Issue): boolean {
 
 function unknownParameters(issues: readonly Issue[]): StripeError | undefined {
   const names = issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => nameOf([...issue.path, key])) : [],
+    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => toParameterName([...issue.path, key])) : [],
   );
   if (names.length === 0) return undefined;
   const message = `Received unknown parameter${names.length > 1 ? 's' : ''}: ${names.join(', ')}`;
@@ -34,7 +34,7 @@ function unknownParameters(issues: readonly Issue[]): StripeError | undefined {
 }
 
 function toError(issue: Issue, input: unknown): StripeError {
-  const param = nameOf(issue.path);
+  const param = toParameterName(issue.path);
   const value = valueAt(input, issue.path);
   if (value === undefined)
     return invalidRequest(`Missing required param: ${param}.`, { code: 'parameter_missing', param });
@@ -58,7 +58,7 @@ function describe(issue: Issue, param: string, value: unknown): StripeError {
   if (issue.code === 'invalid_type')
     return invalidRequest(`Invalid ${issue.expected === 'record' ? 'object' : issue.expected}`, { param });
   if (issue.code === 'invalid_value')
-    return invalidRequest(`Invalid ${param}: must be one of ${oneOf(issue.values)}`, { param });
+    return invalidRequest(`Invalid ${param}: must be one of ${toChoices(issue.values)}`, { param });
   return invalidRequest(`Invalid ${param}: ${issue.message}`, { param });
 }
 
@@ -66,14 +66,14 @@ function outOfRange(message: string, param: string): StripeError {
   return invalidRequest(message, { code: 'parameter_invalid_integer', param });
 }
 
-function oneOf(values: readonly unknown[]): string {
+function toChoices(values: readonly unknown[]): string {
   const names = values.map(String);
   if (names.length < 3) return names.join(' or ');
   return `${names.slice(0, -1).join(', ')}, or ${names.at(-1)}`;
 }
 
 /** `line_items[0][price]` */
-function nameOf([first, ...rest]: readonly PropertyKey[]): string {
+function toParameterName([first, ...rest]: readonly PropertyKey[]): string {
   return String(first ?? '') + rest.map((part) => `[${String(part)}]`).join('');
 }
 

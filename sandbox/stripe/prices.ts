@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
-import { insertObject, readObject, saveObject } from './objects.ts';
+import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
 import {
   boolean,
   changeMetadata,
@@ -32,7 +32,7 @@ const priceShape = {
   recurring: recurring.optional(),
 };
 
-/** A price described on the spot, as checkout sessions allow (`price_data`). */
+/** An inline price (`price_data`), as checkout sessions accept. */
 export const priceData = fields(priceShape);
 
 export type PriceData = z.output<typeof priceData>;
@@ -66,9 +66,9 @@ export const prices: Resource<Price> = {
 export function mountPrices(endpoints: Endpoints): void {
   mountResource(endpoints, prices);
   const created = { answers: 'price', parameters: { ...priceShape, ...names } };
-  endpoints.post('/prices', created, (db, { input }) => {
+  endpoints.post('/prices', created, (trx, { input }) => {
     const { nickname = null, lookup_key = null, metadata } = input;
-    return createPrice(db, input, { nickname, lookup_key, metadata });
+    return createPrice(trx, input, { nickname, lookup_key, metadata });
   });
   const parameters = {
     active: boolean.optional(),
@@ -76,19 +76,19 @@ export function mountPrices(endpoints: Endpoints): void {
     nickname: unsettable(text).optional(),
     metadata: metadataChange,
   };
-  endpoints.post('/prices/:id', { answers: 'price', parameters }, async (db, { id, input }) => {
-    const before = await readObject<Price>(db, 'price', id, { lock: true });
+  endpoints.post('/prices/:id', { answers: 'price', parameters }, async (trx, { id, input }) => {
+    const before = await lockObject<Price>(trx, 'price', id);
     const { active = before.active, lookup_key = before.lookup_key, nickname = before.nickname } = input;
     const kept = { active, lookup_key, nickname, metadata: changeMetadata(before.metadata, input.metadata) };
     const after: Price = { ...before, ...kept };
-    await saveObject(db, after);
+    await saveObject(trx, after);
     return after;
   });
 }
 
-/** Makes a price and, where the description brings one along, its product. */
+/** Creates a price, and its product if the data describes one. */
 export async function createPrice(
-  db: Queryable,
+  trx: SandboxTransaction,
   data: PriceData,
   names: Pick<Price, 'nickname' | 'lookup_key' | 'metadata'> = {
     nickname: null,
@@ -105,7 +105,7 @@ export async function createPrice(
     currency: data.currency,
     custom_unit_amount: null,
     livemode: false,
-    product: await productOf(db, data),
+    product: await resolveProduct(trx, data),
     recurring: data.recurring
       ? { ...data.recurring, meter: null, trial_period_days: null, usage_type: 'licensed' }
       : null,
@@ -117,14 +117,16 @@ export async function createPrice(
     unit_amount_decimal: String(data.unit_amount),
     ...names,
   };
-  await insertObject(db, price);
+  await insertObject(trx, price);
   return price;
 }
 
-async function productOf(db: Queryable, { product, product_data }: PriceData): Promise<string> {
-  if (product !== undefined)
-    return (await readObject<Product>(db, 'product', product, { param: 'product' })).id;
+async function resolveProduct(
+  trx: SandboxTransaction,
+  { product, product_data }: PriceData,
+): Promise<string> {
+  if (product !== undefined) return (await readObject<Product>(trx, 'product', product, 'product')).id;
   if (product_data === undefined)
     throw invalidRequest('You must specify either `product` or `product_data`.', { param: 'product' });
-  return (await createProduct(db, product_data)).id;
+  return (await createProduct(trx, product_data)).id;
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { insertObject, readObject, saveObject } from './objects.ts';
+import { insertObject, lockObject, saveObject } from './objects.ts';
 import { boolean, changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { newId, nowSeconds, type Product } from './wire.ts';
@@ -27,8 +27,8 @@ export const products: Resource<Product> = {
 
 export function mountProducts(endpoints: Endpoints): void {
   mountResource(endpoints, products);
-  endpoints.post('/products', { answers: 'product', parameters: productParameters }, (db, { input }) =>
-    createProduct(db, input),
+  endpoints.post('/products', { answers: 'product', parameters: productParameters }, (trx, { input }) =>
+    createProduct(trx, input),
   );
   const parameters = {
     active: boolean.optional(),
@@ -36,18 +36,19 @@ export function mountProducts(endpoints: Endpoints): void {
     description: unsettable(text).optional(),
     metadata: metadataChange,
   };
-  endpoints.post('/products/:id', { answers: 'product', parameters }, async (db, { id, input }) => {
-    const before = await readObject<Product>(db, 'product', id, { lock: true });
+  endpoints.post('/products/:id', { answers: 'product', parameters }, async (trx, { id, input }) => {
+    const before = await lockObject<Product>(trx, 'product', id);
     const { active = before.active, name = before.name, description = before.description } = input;
     const kept = { active, name, description, metadata: changeMetadata(before.metadata, input.metadata) };
     const after: Product = { ...before, ...kept, updated: nowSeconds() };
-    await saveObject(db, after);
+    await saveObject(trx, after);
     return after;
   });
 }
 
+/** Creates a product. */
 export async function createProduct(
-  db: Queryable,
+  trx: SandboxTransaction,
   { name, description, metadata }: z.output<z.ZodObject<typeof productParameters>>,
 ): Promise<Product> {
   const created = nowSeconds();
@@ -73,6 +74,6 @@ export async function createProduct(
     updated: created,
     url: null,
   };
-  await insertObject(db, product);
+  await insertObject(trx, product);
   return product;
 }

@@ -1,19 +1,22 @@
 import type { ItemChange } from './subscription-items.ts';
 import type { SubscriptionItem } from './wire.ts';
 
-/** A part of a period that was paid and not used, or used and not paid; `amount` in the currency's smallest unit. */
-export type Proration = {
+/**
+ * The share of a period that was paid but not used, or the reverse. `amount` is in the smallest currency
+ * unit.
+ */
+export interface Proration {
   item: SubscriptionItem;
   amount: number;
   description: string;
   period: { start: number; end: number };
-};
+}
 
 /**
- * What a change of items at a moment gives back and charges, to the second. In a new cycle the new items are billed for
- * a whole period of their own, so only the unused rest of the old ones counts.
+ * Returns what a change of items credits and charges, to the second. A new cycle bills the new items for a
+ * whole period, so only the unused rest of the old ones counts.
  */
-export function prorationsOf(
+export function toProrations(
   changes: readonly ItemChange[],
   { at, newCycle }: { at: number; newCycle: boolean },
 ): Proration[] {

@@ -4,43 +4,43 @@ import type { Expandable, Includes } from './expand.ts';
 import { listObjects, readObject, type StripeObject } from './objects.ts';
 import { createdRange, limit, pageParameters, text } from './parameters.ts';
 import { type SearchFields, searchObjects } from './search.ts';
-import { listOf } from './wire.ts';
+import { toList } from './wire.ts';
 
-/** Which objects a list keeps: those that contain `filter`, and one of `anyOf`, and not `except`. */
-export type Narrowing = {
+/** Which objects a list contains: those that match `filter`, one of `anyOf` and not `except`. */
+export interface Narrowing {
   filter?: Record<string, unknown>;
   anyOf?: Record<string, unknown>[];
   except?: Record<string, unknown>;
-};
+}
 
-/** A parameter of a list; `absent` is what holds where it is not given. */
-export type Filter = {
+/** A filter parameter of a list. `absent` applies if the parameter is missing. */
+export interface Filter {
   value: z.ZodType;
-  // biome-ignore lint/suspicious/noExplicitAny: it is what `value` parses to, which a table of different ones cannot say.
+  // biome-ignore lint/suspicious/noExplicitAny: the output type of `value`, which differs from filter to filter.
   narrow: (value: any) => Narrowing;
   absent?: Narrowing;
-};
+}
 
-/** A kind of Stripe's objects as a table: how it is listed, searched, read and expanded. */
-export type Resource<T extends StripeObject> = {
+/** Declares how a kind of Stripe object is listed, searched, read and expanded. */
+export interface Resource<T extends StripeObject> {
   object: T['object'];
   /** `/customers`, without the version. */
   path: string;
   filters: Record<string, Filter>;
-  /** Undefined: it cannot be searched, as at Stripe. */
+  /** Undefined if it cannot be searched, as at Stripe. */
   search?: SearchFields;
   expandable: Expandable;
   includes?: Includes<T>;
-  /** The object as the API shows it, where that is more than what is stored. */
+  /** Adds to the stored object what the API shows besides. */
   present?: (object: T, baseUrl: string) => T;
-};
+}
 
-/** A filter on a field of the list's own name. */
+/** Returns a filter that compares `field`, or merges an object value into the filter without one. */
 export function equals(value: z.ZodType, field?: string): Filter {
   return { value, narrow: (wanted) => ({ filter: field === undefined ? wanted : { [field]: wanted } }) };
 }
 
-/** Serves `GET` on the list, on one object and on the search. Paths with fixed names below it must come before this. */
+/** Mounts `GET` for the list, one object and the search. Mount fixed paths below it before. */
 export function mountResource<T extends StripeObject>(endpoints: Endpoints, resource: Resource<T>): void {
   const { object, path, search, present = (shown: T) => shown } = resource;
   endpoints.declare(object, {
@@ -51,20 +51,20 @@ export function mountResource<T extends StripeObject>(endpoints: Endpoints, reso
     Object.entries(resource.filters).map(([name, { value }]) => [name, value.optional()]),
   );
   const parameters = { ...pageParameters, created: createdRange, ...filters };
-  endpoints.get(path, { answers: `${object}[]`, parameters }, async (db, { input, baseUrl }) => {
+  endpoints.get(path, { answers: `${object}[]`, parameters }, async (database, { input, baseUrl }) => {
     const { created, limit, starting_after, ending_before, ...given } = input;
     const page = { limit, starting_after, ending_before };
     const narrowing = narrow(resource.filters, given);
-    const { data, hasMore } = await listObjects<T>(db, object, { ...narrowing, created, page });
-    return listOf(
+    const { data, hasMore } = await listObjects<T>(database, object, { ...narrowing, created, page });
+    return toList(
       `/v1${path}`,
       data.map((item) => present(item, baseUrl)),
       hasMore,
     );
   });
   if (search !== undefined) mountSearch(endpoints, resource, search);
-  endpoints.get(`${path}/:id`, { answers: object, parameters: {} }, async (db, { id, baseUrl }) =>
-    present(await readObject<T>(db, object, id), baseUrl),
+  endpoints.get(`${path}/:id`, { answers: object, parameters: {} }, async (database, { id, baseUrl }) =>
+    present(await readObject<T>(database, object, id), baseUrl),
   );
 }
 
@@ -75,21 +75,25 @@ function mountSearch<T extends StripeObject>(
 ): void {
   const { object, path, present = (shown: T) => shown } = resource;
   const parameters = { query: text, limit, page: text.optional() };
-  endpoints.get(`${path}/search`, { answers: `${object}[]`, parameters }, async (db, { input, baseUrl }) => {
-    const { data, nextPage } = await searchObjects<T>(
-      db,
-      object,
-      { name: path.slice(1), fields: search },
-      input,
-    );
-    return {
-      object: 'search_result',
-      url: `/v1${path}/search`,
-      has_more: nextPage !== null,
-      data: data.map((item) => present(item, baseUrl)),
-      next_page: nextPage,
-    };
-  });
+  endpoints.get(
+    `${path}/search`,
+    { answers: `${object}[]`, parameters },
+    async (database, { input, baseUrl }) => {
+      const { data, nextPage } = await searchObjects<T>(
+        database,
+        object,
+        { name: path.slice(1), fields: search },
+        input,
+      );
+      return {
+        object: 'search_result',
+        url: `/v1${path}/search`,
+        has_more: nextPage !== null,
+        data: data.map((item) => present(item, baseUrl)),
+        next_page: nextPage,
+      };
+    },
+  );
 }
 
 function narrow(filters: Record<string, Filter>, given: Record<string, unknown>): Narrowing {

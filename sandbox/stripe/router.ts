@@ -1,10 +1,10 @@
 import express, { type RequestHandler } from 'express';
-import type pg from 'pg';
+import type { SandboxDatabase } from '../database.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { mountAccount } from './account.ts';
 import { mountCustomers } from './customers.ts';
 import { createEndpoints, type Endpoints } from './endpoint.ts';
-import { answerError, invalidRequest, StripeError, unknownRoute } from './errors.ts';
+import { answerError, invalidRequest, refuseUnknownPath, StripeError } from './errors.ts';
 import { eventListParameters, listEvents, readEvent } from './events.ts';
 import { mountInvoiceItems } from './invoice-items.ts';
 import { mountInvoices } from './invoices.ts';
@@ -13,27 +13,27 @@ import { mountPrices } from './prices.ts';
 import { mountProducts } from './products.ts';
 import { mountSessions } from './sessions.ts';
 import { mountSubscriptions } from './subscriptions.ts';
-import { apiVersion, listOf } from './wire.ts';
+import { API_VERSION, toList } from './wire.ts';
 
 /**
- * Stripe's API as far as buying and keeping a subscription goes; to be mounted at `/v1`.
+ * Creates the part of Stripe's API for buying and managing subscriptions. Mount at `/v1`.
  * Source: https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
  */
 export function createStripeRouter({
-  pool,
+  database,
   tokens,
 }: {
-  pool: pg.Pool;
+  database: SandboxDatabase;
   tokens: SandboxTokens;
 }): RequestHandler {
-  // An application of its own, since only an application can say that `created[gte]=…` in a query is nested.
+  // An application of its own: only an application can enable nested query parameters (`created[gte]=…`).
   const api = express();
   api.disable('x-powered-by');
   api.disable('etag');
   api.set('query parser', 'extended');
   api.use(requireKey(tokens));
   api.use(refuseJson, express.urlencoded({ extended: true, limit: '256kb' }));
-  const endpoints = createEndpoints(api, pool);
+  const endpoints = createEndpoints(api, database);
   mountSessions(endpoints);
   mountCustomers(endpoints);
   mountProducts(endpoints);
@@ -44,23 +44,25 @@ export function createStripeRouter({
   mountPaymentIntents(endpoints);
   mountEvents(endpoints);
   mountAccount(endpoints, tokens.stripeSecretKey);
-  api.use(unknownRoute, answerError);
+  api.use(refuseUnknownPath, answerError);
   return api;
 }
 
 function mountEvents(endpoints: Endpoints): void {
   const listed = { answers: 'event[]', parameters: eventListParameters };
-  endpoints.get('/events', listed, async (db, { input }) => {
-    const { data, hasMore } = await listEvents(db, input);
-    return listOf('/v1/events', data, hasMore);
+  endpoints.get('/events', listed, async (database, { input }) => {
+    const { data, hasMore } = await listEvents(database, input);
+    return toList('/v1/events', data, hasMore);
   });
-  endpoints.get('/events/:id', { answers: 'event', parameters: {} }, (db, { id }) => readEvent(db, id));
+  endpoints.get('/events/:id', { answers: 'event', parameters: {} }, (database, { id }) =>
+    readEvent(database, id),
+  );
 }
 
-/** The secret key as `Bearer`, or as the user of Basic authentication. */
+/** Requires the secret key, as a `Bearer` token or as the user of Basic authentication. */
 function requireKey(tokens: SandboxTokens): RequestHandler {
   return (request, response, next) => {
-    response.set('Stripe-Version', apiVersion);
+    response.set('Stripe-Version', API_VERSION);
     const [scheme = '', credential = ''] = (request.get('authorization') ?? '').split(' ');
     const key =
       scheme.toLowerCase() === 'basic'

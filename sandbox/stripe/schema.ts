@@ -1,45 +1,92 @@
-import type { SandboxSchema } from '../database.ts';
+import type { ColumnType, GeneratedAlways } from 'kysely';
+import type { Json, SandboxSchema } from '../schema.ts';
+import type { Event } from './wire.ts';
 
-/**
- * Tables of the sandbox's Stripe. `body` is an object as the API answers it; `hidden` is what belongs to it and is not
- * part of it (a checkout session's line items).
- */
+export interface StripeTables {
+  stripe_objects: StripeObjectTable;
+  stripe_events: StripeEventTable;
+  stripe_deliveries: StripeDeliveryTable;
+  stripe_idempotency: StripeIdempotencyTable;
+}
+
+export interface StripeObjectTable {
+  id: string;
+  /** A bigint, which the driver returns as text. */
+  number: GeneratedAlways<string>;
+  object: string;
+  /** The object as the API shows it. */
+  body: ColumnType<unknown, string, string>;
+  /** Data of the object that the API does not show, such as a checkout session's line items. */
+  hidden: ColumnType<unknown, string | null, string | null>;
+}
+
+/** Whether webhooks are pending follows from `delivered_at`. */
+export type EventBody = Omit<Event, 'pending_webhooks'>;
+
+export interface StripeEventTable {
+  id: string;
+  /** A bigint, which the driver returns as text. */
+  number: GeneratedAlways<string>;
+  type: string;
+  /** A bigint, which the driver returns as text. */
+  created: ColumnType<string, number, number>;
+  body: Json<EventBody>;
+  delivered_at: Date | null;
+}
+
+export interface StripeDeliveryTable {
+  event_id: string;
+  try: number;
+  at: Date;
+  url: string;
+  status: number | null;
+  error: string | null;
+}
+
+export interface StripeIdempotencyTable {
+  key: string;
+  fingerprint: string;
+  answer: Json<object>;
+  created_at: Date;
+}
+
+/** Tables of the sandbox's Stripe. */
 export const stripeSchema: SandboxSchema = {
   area: 'stripe',
   version: 1,
   statements: [
-    `CREATE TABLE IF NOT EXISTS stripe_objects (
-      id text PRIMARY KEY,
-      number bigint GENERATED ALWAYS AS IDENTITY,
-      object text NOT NULL,
-      body jsonb NOT NULL,
+    `create table if not exists stripe_objects (
+      id text primary key,
+      number bigint generated always as identity,
+      object text not null,
+      body jsonb not null,
       hidden jsonb
     )`,
-    'CREATE UNIQUE INDEX IF NOT EXISTS stripe_objects_in_order ON stripe_objects (object, number)',
-    'CREATE INDEX IF NOT EXISTS stripe_objects_body ON stripe_objects USING gin (body jsonb_path_ops)',
-    `CREATE TABLE IF NOT EXISTS stripe_events (
-      id text PRIMARY KEY,
-      number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
-      type text NOT NULL,
-      created bigint NOT NULL,
-      body jsonb NOT NULL,
+    'create unique index if not exists stripe_objects_in_order on stripe_objects (object, number)',
+    'create index if not exists stripe_objects_body on stripe_objects using gin (body jsonb_path_ops)',
+    `create table if not exists stripe_events (
+      id text primary key,
+      number bigint generated always as identity unique,
+      type text not null,
+      created bigint not null,
+      body jsonb not null,
       delivered_at timestamptz
     )`,
-    'CREATE INDEX IF NOT EXISTS stripe_events_undelivered ON stripe_events (number) WHERE delivered_at IS NULL',
-    `CREATE TABLE IF NOT EXISTS stripe_deliveries (
-      event_id text NOT NULL REFERENCES stripe_events,
-      try int NOT NULL,
-      at timestamptz NOT NULL,
-      url text NOT NULL,
+    'create index if not exists stripe_events_undelivered on stripe_events (number) where delivered_at is null',
+    `create table if not exists stripe_deliveries (
+      event_id text not null references stripe_events,
+      try int not null,
+      at timestamptz not null,
+      url text not null,
       status int,
       error text,
-      PRIMARY KEY (event_id, try)
+      primary key (event_id, try)
     )`,
-    `CREATE TABLE IF NOT EXISTS stripe_idempotency (
-      key text PRIMARY KEY,
-      fingerprint text NOT NULL,
-      answer jsonb NOT NULL,
-      created_at timestamptz NOT NULL
+    `create table if not exists stripe_idempotency (
+      key text primary key,
+      fingerprint text not null,
+      answer jsonb not null,
+      created_at timestamptz not null
     )`,
   ],
 };

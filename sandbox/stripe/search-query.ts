@@ -1,16 +1,19 @@
 import { invalidRequest } from './errors.ts';
 
-export type Clause = {
+export interface Clause {
   field: string;
   /** For `metadata['key']:…` */
   metadataKey?: string | undefined;
   operator: ':' | '~' | '>' | '<' | '>=' | '<=';
-  /** `null` asks whether there is one at all. */
+  /** `null` asks whether the field has a value. */
   value: string | null;
   negated: boolean;
-};
+}
 
-export type SearchQuery = { clauses: Clause[]; joint: 'AND' | 'OR' };
+export interface SearchQuery {
+  clauses: Clause[];
+  joint: 'AND' | 'OR';
+}
 
 const QUOTED = `"((?:[^"\\\\]|\\\\.)*)"|'((?:[^'\\\\]|\\\\.)*)'`;
 const CLAUSE = new RegExp(
@@ -20,8 +23,8 @@ const CLAUSE = new RegExp(
 const JOINT = /(AND|OR)(?=\s)/iy;
 
 /**
- * Reads Stripe's search language: `field:'exact'`, `field~'part'`, `field>10`, `metadata['key']:'value'`, `-` before what
- * must not hold, joined by AND or by OR, never by both.
+ * Parses Stripe's search language: `field:'exact'`, `field~'part'`, `field>10`, `metadata['key']:'value'`,
+ * with `-` for negation, joined by AND or by OR, never by both.
  * Source: https://docs.stripe.com/search#search-query-language
  */
 export function parseSearchQuery(query: string): SearchQuery {
@@ -61,6 +64,7 @@ function unescaped(text: string | undefined): string | undefined {
   return text?.replace(/\\(.)/g, '$1');
 }
 
+/** Returns Stripe's error for an invalid query. */
 export function unparsableQuery() {
   return invalidRequest('We were unable to parse your search query.', { param: 'query' });
 }

@@ -1,33 +1,48 @@
-import type { Queryable } from '../database.ts';
+import { type Expression, type SqlBool, sql } from 'kysely';
+import type { SandboxDatabase } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import type { StripeObject } from './objects.ts';
 import { type Clause, parseSearchQuery, unparsableQuery } from './search-query.ts';
 
-/** What can be searched for: by name, how it is compared and where it stands in the object. */
-export type SearchFields = Readonly<Record<string, { type: 'token' | 'string' | 'number'; path: string[] }>>;
+/** How the values of a field are compared: exactly, ignoring case or by number. */
+type FieldType = 'token' | 'string' | 'number';
 
-type Searched = { name: string; fields: SearchFields };
-type SearchInput = { query: string; limit: number; page?: string | undefined };
+/** The searchable fields of a kind of object: type and path in the object, by name. */
+export type SearchFields = Readonly<Record<string, { type: FieldType; path: string[] }>>;
+
+interface Searched {
+  name: string;
+  fields: SearchFields;
+}
+interface SearchInput {
+  query: string;
+  limit: number;
+  page?: string | undefined;
+}
 
 /**
- * One page of what a query finds, newest first. `page` is the `next_page` of the page before.
- * Unlike Stripe's, which is about a minute behind, this search knows every object at once.
+ * Returns one page of what a query finds, newest first. `page` is the `next_page` of the previous page.
+ * Unlike Stripe's search, which lags about a minute behind, this one knows every object at once.
  */
 export async function searchObjects<T extends StripeObject>(
-  db: Queryable,
+  database: SandboxDatabase,
   object: T['object'],
   searched: Searched,
   { query, limit, page }: SearchInput,
 ): Promise<{ data: T[]; nextPage: string | null }> {
   const { clauses, joint } = parseSearchQuery(query);
-  const values: unknown[] = [object, fromPage(page), limit + 1];
-  const conditions = clauses.map((clause) => toSql(clause, searched, (value) => `$${values.push(value)}`));
-  const { rows } = await db.query<{ body: T; number: string }>(
-    `SELECT body, number FROM stripe_objects
-     WHERE object = $1 AND ($2::bigint IS NULL OR number < $2) AND (${conditions.join(` ${joint} `)})
-     ORDER BY number DESC LIMIT $3`,
-    values,
-  );
+  const conditions = clauses.map((clause) => toCondition(clause, searched));
+  const before = parsePage(page);
+  const rows = await database
+    .selectFrom('stripe_objects')
+    .select(['body', 'number'])
+    .where('object', '=', object)
+    .where(({ and, or }) => (joint === 'OR' ? or(conditions) : and(conditions)))
+    .$if(before !== undefined, (objects) => objects.where('number', '<', before!))
+    .orderBy('number', 'desc')
+    .limit(limit + 1)
+    .$castTo<{ body: T; number: string }>()
+    .execute();
   const data = rows.slice(0, limit);
   return {
     data: data.map((row) => row.body),
@@ -35,31 +50,33 @@ export async function searchObjects<T extends StripeObject>(
   };
 }
 
-function toSql(clause: Clause, searched: Searched, bind: (value: unknown) => string): string {
-  const { type, path } = fieldOf(clause, searched);
-  const column = `body #>> ${bind(path)}::text[]`;
-  if (clause.value === null) return `${column} IS ${clause.negated ? 'NOT ' : ''}NULL`;
-  const condition = comparison(clause, type, column, bind);
-  return clause.negated ? `coalesce(NOT (${condition}), true)` : `coalesce(${condition}, false)`;
+function toCondition(clause: Clause, searched: Searched): Expression<SqlBool> {
+  const { type, path } = findField(clause, searched);
+  const value = sql<string | null>`(body #>> ${path}::text[])`;
+  if (clause.value === null) return clause.negated ? sql`${value} is not null` : sql`${value} is null`;
+  const condition = toComparison(clause, clause.value, type, value);
+  // A missing value matches no comparison, and so every negated one.
+  return clause.negated ? sql`coalesce(not (${condition}), true)` : sql`coalesce(${condition}, false)`;
 }
 
-function comparison(
-  { operator, value, field }: Clause,
-  type: 'token' | 'string' | 'number',
-  column: string,
-  bind: (value: unknown) => string,
-): string {
+function toComparison(
+  { operator, field }: Clause,
+  wanted: string,
+  type: FieldType,
+  value: Expression<string | null>,
+): Expression<SqlBool> {
   if (type === 'number' && operator !== '~') {
-    if (!/^-?\d{1,15}$/.test(value!)) throw unparsableQuery();
-    return `(${column})::numeric ${operator === ':' ? '=' : operator} ${bind(value)}::numeric`;
+    if (!/^-?\d{1,15}$/.test(wanted)) throw unparsableQuery();
+    const comparison = sql.raw(operator === ':' ? '=' : operator);
+    return sql`${value}::numeric ${comparison} ${wanted}::numeric`;
   }
-  if (operator === ':' && type === 'token') return `${column} = ${bind(value)}`;
-  if (operator === ':') return `lower(${column}) = lower(${bind(value)})`;
-  if (operator === '~' && type === 'string') return `strpos(lower(${column}), lower(${bind(value)})) > 0`;
+  if (operator === ':' && type === 'token') return sql`${value} = ${wanted}`;
+  if (operator === ':') return sql`lower(${value}) = lower(${wanted})`;
+  if (operator === '~' && type === 'string') return sql`strpos(lower(${value}), lower(${wanted})) > 0`;
   throw invalidRequest(`Field \`${field}\` does not support operator \`${operator}\`.`);
 }
 
-function fieldOf({ field, metadataKey }: Clause, { name, fields }: Searched) {
+function findField({ field, metadataKey }: Clause, { name, fields }: Searched) {
   if (metadataKey !== undefined) return { type: 'string' as const, path: ['metadata', metadataKey] };
   if (Object.hasOwn(fields, field)) return fields[field]!;
   const list = `http://stripe.com/docs/search#query-fields-for-${name.replaceAll('_', '-')}`;
@@ -68,8 +85,8 @@ function fieldOf({ field, metadataKey }: Clause, { name, fields }: Searched) {
   );
 }
 
-function fromPage(page: string | undefined): string | null {
-  if (page === undefined) return null;
+function parsePage(page: string | undefined): string | undefined {
+  if (page === undefined) return undefined;
   const number = Buffer.from(page, 'base64url').toString();
   if (!/^\d{1,18}$/.test(number)) throw invalidRequest('Invalid page.', { param: 'page' });
   return number;

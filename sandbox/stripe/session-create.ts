@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { insertObject, readObject } from './objects.ts';
 import { boolean, fields, integer, metadata, text } from './parameters.ts';
 import { createPrice, priceData } from './prices.ts';
 import { type Customer, type LineItem, newId, nowSeconds, type Price, type Session } from './wire.ts';
 
-const openSeconds = 24 * 3600;
+const OPEN_SECONDS = 24 * 3600;
 
 const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
 
@@ -27,7 +27,7 @@ export const sessionParameters = {
   metadata,
   subscription_data: fields({ metadata, description: text.max(500).optional() }).optional(),
   payment_intent_data: fields({ metadata, description: text.max(1000).optional() }).optional(),
-  // These say how the page is to look or what it may ask: the session shows them, and the sandbox's page asks nothing.
+  // Options of Stripe's page. The session shows them, but the sandbox's page ignores them.
   allow_promotion_codes: boolean.optional(),
   billing_address_collection: z.enum(['auto', 'required']).optional(),
   locale: text.max(10).optional(),
@@ -37,29 +37,32 @@ export const sessionParameters = {
 
 export type SessionParameters = z.output<z.ZodObject<typeof sessionParameters>>;
 
-/** What a session knows and its object does not show. */
-export type SessionHidden = {
+/** Data of a session that its object does not show. */
+export interface SessionHidden {
   lineItems: LineItem[];
   purchaseMetadata: Record<string, string>;
   purchaseDescription?: string;
-};
+}
 
-/** Makes an open session; nothing is bought before somebody pays on its page. */
-export async function createSession(db: Queryable, parameters: SessionParameters): Promise<Session> {
+/** Creates an open session. Nothing is bought until it is paid on its page. */
+export async function createSession(
+  trx: SandboxTransaction,
+  parameters: SessionParameters,
+): Promise<Session> {
   const { mode, subscription_data, payment_intent_data, customer } = parameters;
   checkCombination(parameters);
-  if (customer !== undefined) await readObject<Customer>(db, 'customer', customer, { param: 'customer' });
+  if (customer !== undefined) await readObject<Customer>(trx, 'customer', customer, 'customer');
   const lineItems: LineItem[] = [];
   for (const index of parameters.line_items.keys())
-    lineItems.push(await createLineItem(db, parameters, index));
-  const session = sessionOf(parameters, lineItems);
+    lineItems.push(await createLineItem(trx, parameters, index));
+  const session = newSession(parameters, lineItems);
   const purchase = mode === 'subscription' ? subscription_data : payment_intent_data;
   const hidden: SessionHidden = {
     lineItems,
     purchaseMetadata: purchase?.metadata ?? {},
     ...(purchase?.description !== undefined && { purchaseDescription: purchase.description }),
   };
-  await insertObject(db, session, hidden);
+  await insertObject(trx, session, hidden);
   return session;
 }
 
@@ -74,7 +77,7 @@ function checkCombination({ mode, customer, customer_email, ...rest }: SessionPa
 }
 
 async function createLineItem(
-  db: Queryable,
+  trx: SandboxTransaction,
   { mode, line_items }: SessionParameters,
   index: number,
 ): Promise<LineItem> {
@@ -83,8 +86,8 @@ async function createLineItem(
   if ((priceId === undefined) === (price_data === undefined))
     throw invalidRequest('You must specify either `price` or `price_data` in a line item.', { param });
   const price = price_data
-    ? await createPrice(db, price_data)
-    : await readObject<Price>(db, 'price', priceId!, { param });
+    ? await createPrice(trx, price_data)
+    : await readObject<Price>(trx, 'price', priceId!, param);
   if (mode === 'subscription' && price.type !== 'recurring')
     throw invalidRequest('You must provide at least one recurring price in `subscription` mode.', { param });
   if (mode === 'payment' && price.type === 'recurring')
@@ -106,12 +109,12 @@ async function createLineItem(
   };
 }
 
-function sessionOf(parameters: SessionParameters, lineItems: LineItem[]): Session {
+function newSession(parameters: SessionParameters, lineItems: LineItem[]): Session {
   const { mode, customer, customer_email } = parameters;
   const created = nowSeconds();
   const total = lineItems.reduce((sum, item) => sum + item.amount_total, 0);
   return {
-    ...constantParts,
+    ...CONSTANT_FIELDS,
     allow_promotion_codes: parameters.allow_promotion_codes ?? null,
     billing_address_collection: parameters.billing_address_collection ?? null,
     locale: (parameters.locale ?? null) as Session['locale'],
@@ -127,7 +130,7 @@ function sessionOf(parameters: SessionParameters, lineItems: LineItem[]): Sessio
     customer: customer ?? null,
     customer_creation: mode === 'payment' ? 'if_required' : customer === undefined ? 'always' : null,
     customer_email: customer_email ?? null,
-    expires_at: created + openSeconds,
+    expires_at: created + OPEN_SECONDS,
     metadata: parameters.metadata,
     mode,
     payment_method_collection: mode === 'subscription' ? 'always' : 'if_required',
@@ -138,8 +141,8 @@ function sessionOf(parameters: SessionParameters, lineItems: LineItem[]): Sessio
   };
 }
 
-/** What is the same in every session of the sandbox. */
-const constantParts = {
+/** Fields with the same value in every session of the sandbox. */
+const CONSTANT_FIELDS = {
   object: 'checkout.session',
   adaptive_pricing: null,
   after_expiration: null,

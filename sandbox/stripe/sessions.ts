@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxDatabase } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { readObject, readWithHidden, saveObject } from './objects.ts';
+import { lockObject, readObject, readWithHidden, saveObject } from './objects.ts';
 import { changeMetadata, metadataChange, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { createSession, type SessionHidden, sessionParameters } from './session-create.ts';
-import { listOf, nowSeconds, type Session } from './wire.ts';
+import { nowSeconds, type Session, toList } from './wire.ts';
 
 export const sessions: Resource<Session> = {
   object: 'checkout.session',
@@ -27,48 +27,51 @@ export const sessions: Resource<Session> = {
     setup_intent: 'setup_intent',
     subscription: 'subscription',
   },
-  includes: { line_items: (db, session) => lineItemsOf(db, session.id) },
+  includes: { line_items: (database, session) => listLineItems(database, session.id) },
   present: withUrl,
 };
 
-const one = 'checkout.session';
+const SESSION = 'checkout.session';
 
 export function mountSessions(endpoints: Endpoints): void {
   mountResource(endpoints, sessions);
-  const created = { answers: one, parameters: sessionParameters };
-  endpoints.post('/checkout/sessions', created, async (db, { input, baseUrl }) =>
-    withUrl(await createSession(db, input), baseUrl),
+  const created = { answers: SESSION, parameters: sessionParameters };
+  endpoints.post('/checkout/sessions', created, async (trx, { input, baseUrl }) =>
+    withUrl(await createSession(trx, input), baseUrl),
   );
   const listed = { answers: 'item[]', parameters: pageParameters };
-  endpoints.get('/checkout/sessions/:id/line_items', listed, async (db, { id, input: { limit } }) => {
-    const { url, data } = await lineItemsOf(db, (await readObject<Session>(db, one, id)).id);
-    return listOf(url, data.slice(0, limit), data.length > limit);
+  endpoints.get('/checkout/sessions/:id/line_items', listed, async (database, { id, input: { limit } }) => {
+    const { url, data } = await listLineItems(
+      database,
+      (await readObject<Session>(database, SESSION, id)).id,
+    );
+    return toList(url, data.slice(0, limit), data.length > limit);
   });
-  const updated = { answers: one, parameters: { metadata: metadataChange } };
-  endpoints.post('/checkout/sessions/:id', updated, async (db, { id, input: { metadata }, baseUrl }) => {
-    const session = await readObject<Session>(db, one, id, { lock: true });
+  const updated = { answers: SESSION, parameters: { metadata: metadataChange } };
+  endpoints.post('/checkout/sessions/:id', updated, async (trx, { id, input: { metadata }, baseUrl }) => {
+    const session = await lockObject<Session>(trx, SESSION, id);
     const changed = { ...session, metadata: changeMetadata(session.metadata ?? {}, metadata) };
-    await saveObject(db, changed);
+    await saveObject(trx, changed);
     return withUrl(changed, baseUrl);
   });
-  endpoints.post('/checkout/sessions/:id/expire', { answers: one, parameters: {} }, async (db, call) => {
-    const session = await readObject<Session>(db, one, call.id, { lock: true });
+  endpoints.post('/checkout/sessions/:id/expire', { answers: SESSION, parameters: {} }, async (trx, call) => {
+    const session = await lockObject<Session>(trx, SESSION, call.id);
     if (session.status !== 'open')
       throw invalidRequest(`Only Checkout Sessions with a status in ["open"] can be expired.`);
     const expired: Session = { ...session, status: 'expired', expires_at: nowSeconds() };
-    await saveObject(db, expired);
-    await emitEvent(db, { type: 'checkout.session.expired', object: expired, request: call.request });
+    await saveObject(trx, expired);
+    await emitEvent(trx, { type: 'checkout.session.expired', object: expired, request: call.request });
     return expired;
   });
 }
 
-/** The page's address holds this sandbox's port, which may be another one tomorrow: it is never stored. */
+/** Adds the page's address. It contains this sandbox's port, which can change, so it is never stored. */
 export function withUrl(session: Session, baseUrl: string): Session {
   return { ...session, url: session.status === 'open' ? `${baseUrl}/checkout/${session.id}` : null };
 }
 
-/** Line items are part of a session only where they are asked for. */
-async function lineItemsOf(db: Queryable, id: string) {
-  const { hidden } = await readWithHidden<Session, SessionHidden>(db, one, id);
-  return listOf(`/v1/checkout/sessions/${id}/line_items`, hidden.lineItems);
+/** Lists line items, which a session contains only on request. */
+async function listLineItems(database: SandboxDatabase, id: string) {
+  const { hidden } = await readWithHidden<Session, SessionHidden>(database, SESSION, id);
+  return toList(`/v1/checkout/sessions/${id}/line_items`, hidden.lineItems);
 }

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
 /**
- * Throws unless a table of parameters refuses at every depth what it does not name: an object that drops unknown
- * names would have the sandbox say yes to what it does not do. Free names (metadata) are records.
+ * Throws unless a schema refuses undeclared parameters at every depth: one that drops them would make the
+ * sandbox accept what it does not do. Free names, as in metadata, are records.
  */
 export function requireStrict(schema: z.core.$ZodType, where: string): void {
   if (schema instanceof z.ZodObject) {
     const { shape, catchall } = schema.def;
-    if (!(catchall instanceof z.ZodNever)) throw new Error(`${where} takes parameters that it does not name`);
+    if (!(catchall instanceof z.ZodNever)) throw new Error(`${where} accepts undeclared parameters`);
     for (const [name, inner] of Object.entries(shape)) requireStrict(inner, `${where}[${name}]`);
   } else if (schema instanceof z.ZodUnion) {
     for (const option of schema.options) requireStrict(option, where);

@@ -1,11 +1,11 @@
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import { type EventCause, emitEvent } from './events.ts';
 import { saveObject } from './objects.ts';
 import { nowSeconds, type Subscription } from './wire.ts';
 
-/** Saves a change, and emits `customer.subscription.updated` with what was there before. */
+/** Saves a change and emits `customer.subscription.updated` with the previous values. */
 export async function changeSubscription(
-  db: Queryable,
+  trx: SandboxTransaction,
   before: Subscription,
   change: Partial<Subscription>,
   request?: EventCause,
@@ -15,23 +15,26 @@ export async function changeSubscription(
     Object.entries(before).filter(([name, value]) => !sameValue(value, Reflect.get(after, name))),
   );
   if (Object.keys(previous).length === 0) return before;
-  await saveObject(db, after);
+  await saveObject(trx, after);
   const cause = request && { request };
-  await emitEvent(db, { type: 'customer.subscription.updated', object: after, previous, ...cause });
+  await emitEvent(trx, { type: 'customer.subscription.updated', object: after, previous, ...cause });
   return after;
 }
 
 type Feedback = NonNullable<Subscription['cancellation_details']>['feedback'];
 
-/** What a customer says about the end. */
-type CancellationWords = { comment?: string | null | undefined; feedback?: Feedback | undefined };
+/** The customer's reasons for a cancellation. */
+interface CancellationReasons {
+  comment?: string | null | undefined;
+  feedback?: Feedback | undefined;
+}
 
-/** Ends a subscription at once, and emits `customer.subscription.deleted`. */
+/** Cancels a subscription at once and emits `customer.subscription.deleted`. */
 export async function cancelSubscription(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   request?: EventCause,
-  details: CancellationWords = {},
+  details: CancellationReasons = {},
 ): Promise<Subscription> {
   const now = nowSeconds();
   const canceled: Subscription = {
@@ -46,14 +49,14 @@ export async function cancelSubscription(
       reason: 'cancellation_requested',
     },
   };
-  await saveObject(db, canceled);
+  await saveObject(trx, canceled);
   const cause = request && { request };
-  await emitEvent(db, { type: 'customer.subscription.deleted', object: canceled, ...cause });
+  await emitEvent(trx, { type: 'customer.subscription.deleted', object: canceled, ...cause });
   return canceled;
 }
 
-/** The id of a field that may be expanded. */
-export function idOf(field: string | { id: string }): string {
+/** Returns the id in a field that may be expanded. */
+export function toId(field: string | { id: string }): string {
   return typeof field === 'string' ? field : field.id;
 }
 

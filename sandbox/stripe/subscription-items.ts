@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import { readObject } from './objects.ts';
 import { boolean, changeMetadata, fields, integer, metadataChange, text } from './parameters.ts';
 import { createPrice, priceData } from './prices.ts';
-import { planOf, subscriptionItem } from './subscription-object.ts';
+import { newSubscriptionItem, toPlan } from './subscription-object.ts';
 import type { Price, Subscription, SubscriptionItem } from './wire.ts';
 
-/** `items` of a subscription's update: items with an id are changed or deleted, those without are added. */
+/** `items` of a subscription's update: changes or deletes items with an id, and adds those without. */
 export const itemsChange = z
   .array(
     fields({
@@ -23,12 +23,15 @@ export const itemsChange = z
 
 type Wanted = z.output<typeof itemsChange>[number];
 
-/** One item as it was and as it will be; one of the two may be missing. */
-export type ItemChange = { before?: SubscriptionItem; after?: SubscriptionItem };
+/** An item before and after a change. Either may be missing. */
+export interface ItemChange {
+  before?: SubscriptionItem;
+  after?: SubscriptionItem;
+}
 
-/** What the items of a subscription will be, with each item that changes. Throws Stripe's 400 for what cannot be. */
+/** Returns the future items of a subscription and each change. @throws StripeError 400 for invalid ones */
 export async function planItems(
-  db: Queryable,
+  trx: SandboxTransaction,
   subscription: Subscription,
   wanted: readonly Wanted[],
   now: number,
@@ -36,10 +39,10 @@ export async function planItems(
   const items = [...subscription.items.data];
   const changes: ItemChange[] = [];
   for (const [index, want] of wanted.entries()) {
-    const price = await priceOf(db, subscription, want, `items[${index}]`);
+    const price = await resolvePrice(trx, subscription, want, `items[${index}]`);
     const at = findItem(items, want, index);
     const before = items[at];
-    const after = want.deleted ? undefined : itemAfter(subscription, before, want, price, now, index);
+    const after = want.deleted ? undefined : toItemAfter(subscription, before, want, price, now, index);
     if (after === undefined) items.splice(at, 1);
     else items[before === undefined ? items.length : at] = after;
     changes.push({ ...(before && { before }), ...(after && { after }) });
@@ -48,7 +51,7 @@ export async function planItems(
   return { items, changes };
 }
 
-/** The place of the item that is meant, or -1 for one that is to be added. */
+/** Returns the index of an existing item, or -1 for one to add. */
 function findItem(items: readonly SubscriptionItem[], { id, deleted }: Wanted, index: number): number {
   if (id === undefined) {
     if (deleted)
@@ -60,7 +63,7 @@ function findItem(items: readonly SubscriptionItem[], { id, deleted }: Wanted, i
   return at;
 }
 
-function itemAfter(
+function toItemAfter(
   subscription: Subscription,
   before: SubscriptionItem | undefined,
   { quantity, metadata }: Wanted,
@@ -73,20 +76,20 @@ function itemAfter(
       throw invalidRequest('You must pass either `price` or `price_data` for a new item.', {
         param: `items[${index}][price]`,
       });
-    const made = subscriptionItem(subscription.id, { price, quantity: quantity ?? 1 }, now);
+    const made = newSubscriptionItem(subscription.id, { price, quantity: quantity ?? 1 }, now);
     const { current_period_start, current_period_end } = subscription.items.data[0] ?? made;
     return { ...made, current_period_start, current_period_end, metadata: changeMetadata({}, metadata) };
   }
   return {
     ...before,
-    ...(price !== undefined && { price, plan: planOf(price) }),
+    ...(price !== undefined && { price, plan: toPlan(price) }),
     ...(quantity !== undefined && { quantity }),
     metadata: changeMetadata(before.metadata, metadata),
   };
 }
 
-async function priceOf(
-  db: Queryable,
+async function resolvePrice(
+  trx: SandboxTransaction,
   { currency }: Subscription,
   { price: id, price_data }: Wanted,
   param: string,
@@ -95,9 +98,9 @@ async function priceOf(
     throw invalidRequest('You may only specify one of these parameters: price, price_data.', {
       param: `${param}[price]`,
     });
-  if (price_data !== undefined) return createPrice(db, price_data);
+  if (price_data !== undefined) return createPrice(trx, price_data);
   if (id === undefined) return undefined;
-  const price = await readObject<Price>(db, 'price', id, { param: `${param}[price]` });
+  const price = await readObject<Price>(trx, 'price', id, `${param}[price]`);
   const refuse = (message: string) => invalidRequest(message, { param: `${param}[price]` });
   if (!price.active) throw refuse('The price specified is inactive. This field only accepts active prices.');
   if (price.type !== 'recurring')

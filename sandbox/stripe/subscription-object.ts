@@ -1,16 +1,16 @@
 import type Stripe from 'stripe';
 import {
   type LineItem,
-  listOf,
   newId,
   nowSeconds,
   type Price,
   type Subscription,
+  toList,
   type Wire,
 } from './wire.ts';
 
-/** An active subscription, whose first period begins now. */
-export function subscriptionOf({
+/** Builds an active subscription whose first period begins now. */
+export function newSubscription({
   customerId,
   lineItems,
   metadata,
@@ -23,23 +23,24 @@ export function subscriptionOf({
 }): Subscription {
   const id = newId('sub');
   const created = nowSeconds();
-  const items = lineItems.map((item) => subscriptionItem(id, item, created));
+  const items = lineItems.map((item) => newSubscriptionItem(id, item, created));
   return {
-    ...constantParts,
+    ...CONSTANT_FIELDS,
     id,
     billing_cycle_anchor: created,
     created,
     currency: lineItems[0]!.currency,
     customer: customerId,
     description: description ?? lineItems[0]!.description,
-    items: listOf(`/v1/subscription_items?subscription=${id}`, items),
+    items: toList(`/v1/subscription_items?subscription=${id}`, items),
     metadata,
     start_date: created,
     status: 'active',
   };
 }
 
-export function subscriptionItem(
+/** Builds a subscription item whose period begins at `start`, in Unix seconds. */
+export function newSubscriptionItem(
   subscriptionId: string,
   { price: maybePrice, quantity }: Pick<LineItem, 'price' | 'quantity'>,
   start: number,
@@ -50,12 +51,12 @@ export function subscriptionItem(
     object: 'subscription_item',
     billing_thresholds: null,
     created: start,
-    current_period_end: periodEnd(price, start),
+    current_period_end: toPeriodEnd(price, start),
     current_period_start: start,
     current_trial: null,
     discounts: [],
     metadata: {},
-    plan: planOf(price),
+    plan: toPlan(price),
     price,
     quantity: quantity ?? 1,
     subscription: subscriptionId,
@@ -63,8 +64,8 @@ export function subscriptionItem(
   };
 }
 
-/** When a period that begins at `start` ends, in Unix seconds. */
-export function periodEnd({ recurring }: Price, start: number): number {
+/** Returns the end of a period that begins at `start`, in Unix seconds. */
+export function toPeriodEnd({ recurring }: Price, start: number): number {
   const end = new Date(start * 1000);
   const count = recurring?.interval_count ?? 1;
   if (recurring?.interval === 'day') end.setUTCDate(end.getUTCDate() + count);
@@ -74,8 +75,8 @@ export function periodEnd({ recurring }: Price, start: number): number {
   return Math.floor(end.getTime() / 1000);
 }
 
-/** The older form of a price, which subscription items still carry beside it. */
-export function planOf(price: Price): Wire<Stripe.Plan> {
+/** Returns the older form of a price, which subscription items still carry beside it. */
+export function toPlan(price: Price): Wire<Stripe.Plan> {
   return {
     id: price.id,
     object: 'plan',
@@ -99,8 +100,8 @@ export function planOf(price: Price): Wire<Stripe.Plan> {
   };
 }
 
-/** What is the same in every new subscription of the sandbox. */
-const constantParts = {
+/** Fields with the same value in every new subscription of the sandbox. */
+const CONSTANT_FIELDS = {
   object: 'subscription',
   application: null,
   application_fee_percent: null,

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { Queryable } from '../database.ts';
+import type { SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { EventCause } from './events.ts';
-import { readObject } from './objects.ts';
+import { lockObject } from './objects.ts';
 import { boolean, changeMetadata, fields, integer, metadataChange, text, unsettable } from './parameters.ts';
 import { followPlanChange } from './plan-change.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
@@ -11,7 +11,7 @@ import { cancelSubscription, changeSubscription } from './subscription-changes.t
 import { itemsChange, planItems } from './subscription-items.ts';
 import { nowSeconds, type Subscription } from './wire.ts';
 
-const statuses = [
+const STATUSES = [
   'active',
   'past_due',
   'unpaid',
@@ -30,7 +30,7 @@ export const subscriptions: Resource<Subscription> = {
     customer: equals(text, 'customer'),
     price: { value: text, narrow: (id: string) => ({ filter: { items: { data: [{ price: { id } }] } } }) },
     status: {
-      value: z.enum([...statuses, 'all', 'ended']),
+      value: z.enum([...STATUSES, 'all', 'ended']),
       narrow: (status: string) =>
         status === 'all' ? {} : { filter: { status: status === 'ended' ? 'canceled' : status } },
       absent: { except: { status: 'canceled' } },
@@ -54,7 +54,7 @@ export const subscriptions: Resource<Subscription> = {
   },
 };
 
-const feedbacks = [
+const FEEDBACKS = [
   'customer_service',
   'low_quality',
   'missing_features',
@@ -67,7 +67,7 @@ const feedbacks = [
 
 const cancellationDetails = fields({
   comment: unsettable(text).optional(),
-  feedback: unsettable(z.enum(feedbacks)).optional(),
+  feedback: unsettable(z.enum(FEEDBACKS)).optional(),
 }).optional();
 
 const updateParameters = {
@@ -78,7 +78,7 @@ const updateParameters = {
   description: unsettable(text.max(500)).optional(),
   items: itemsChange.optional(),
   metadata: metadataChange,
-  // Every payment succeeds in the sandbox, so what is to happen when one does not changes nothing here.
+  // Every payment succeeds in the sandbox, so the behaviour for failed ones changes nothing.
   off_session: boolean.optional(),
   payment_behavior: z
     .enum(['allow_incomplete', 'default_incomplete', 'error_if_incomplete', 'pending_if_incomplete'])
@@ -98,25 +98,25 @@ type Update = z.output<z.ZodObject<typeof updateParameters>>;
 export function mountSubscriptions(endpoints: Endpoints): void {
   mountResource(endpoints, subscriptions);
   const updated = { answers: 'subscription', parameters: updateParameters };
-  endpoints.post('/subscriptions/:id', updated, async (db, { id, input, request }) => {
-    const before = await readObject<Subscription>(db, 'subscription', id, { lock: true });
-    const change = { ...changeOf(before, input), ...(await planChangeOf(db, before, input, request)) };
-    return changeSubscription(db, before, change, request);
+  endpoints.post('/subscriptions/:id', updated, async (trx, { id, input, request }) => {
+    const before = await lockObject<Subscription>(trx, 'subscription', id);
+    const change = { ...toChange(before, input), ...(await toPlanChange(trx, before, input, request)) };
+    return changeSubscription(trx, before, change, request);
   });
   const ended = { answers: 'subscription', parameters: { cancellation_details: cancellationDetails } };
-  endpoints.delete('/subscriptions/:id', ended, async (db, { id, input, request }) =>
-    cancelSubscription(db, await readLive(db, id), request, input.cancellation_details),
+  endpoints.delete('/subscriptions/:id', ended, async (trx, { id, input, request }) =>
+    cancelSubscription(trx, await lockLive(trx, id), request, input.cancellation_details),
   );
 }
 
-async function readLive(db: Queryable, id: string): Promise<Subscription> {
-  const subscription = await readObject<Subscription>(db, 'subscription', id, { lock: true });
-  // As Stripe: a subscription that has ended can be read, and is unknown to those who would end it.
+async function lockLive(trx: SandboxTransaction, id: string): Promise<Subscription> {
+  const subscription = await lockObject<Subscription>(trx, 'subscription', id);
+  // As at Stripe, a canceled subscription can be read but not canceled again.
   if (subscription.status === 'canceled') throw resourceMissing('subscription', id);
   return subscription;
 }
 
-function changeOf(before: Subscription, update: Update): Partial<Subscription> {
+function toChange(before: Subscription, update: Update): Partial<Subscription> {
   const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata, pause_collection } =
     update;
   const { proration_behavior: _default, ...given } = update;
@@ -131,16 +131,16 @@ function changeOf(before: Subscription, update: Update): Partial<Subscription> {
     metadata: changeMetadata(before.metadata, metadata),
     ...(description !== undefined && { description }),
     ...(pause_collection !== undefined && { pause_collection }),
-    ...(cancel_at_period_end !== undefined && cancellationAtPeriodEnd(before, cancel_at_period_end)),
-    ...(cancel_at !== undefined && cancellationAt(cancel_at)),
+    ...(cancel_at_period_end !== undefined && cancelAtPeriodEnd(before, cancel_at_period_end)),
+    ...(cancel_at !== undefined && cancelAt(cancel_at)),
     ...(cancellation_details && {
       cancellation_details: { ...before.cancellation_details!, ...withoutUndefined(cancellation_details) },
     }),
   };
 }
 
-async function planChangeOf(
-  db: Queryable,
+async function toPlanChange(
+  trx: SandboxTransaction,
   before: Subscription,
   { items, proration_behavior, proration_date, billing_cycle_anchor }: Update,
   request: EventCause,
@@ -153,11 +153,11 @@ async function planChangeOf(
     throw invalidRequest('The subscription proration_date must be within the current period.', {
       param: 'proration_date',
     });
-  const planned = await planItems(db, before, items ?? [], at);
-  return followPlanChange(db, before, planned, { behavior: proration_behavior, at, restart, request });
+  const planned = await planItems(trx, before, items ?? [], at);
+  return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart, request });
 }
 
-function cancellationAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
+function cancelAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
   if (cancel === before.cancel_at_period_end) return {};
   return {
     cancel_at_period_end: cancel,
@@ -172,7 +172,7 @@ function cancellationAtPeriodEnd(before: Subscription, cancel: boolean): Partial
   };
 }
 
-function cancellationAt(at: number | null): Partial<Subscription> {
+function cancelAt(at: number | null): Partial<Subscription> {
   if (at !== null && at <= nowSeconds())
     throw invalidRequest('The cancel_at timestamp must be in the future.', { param: 'cancel_at' });
   return { cancel_at: at, cancel_at_period_end: false, canceled_at: at === null ? null : nowSeconds() };

@@ -1,10 +1,10 @@
 import Stripe from 'stripe';
 import { randomText } from '../random-text.ts';
 
-/** The version that the pinned `stripe` package speaks; the objects here have the shapes of its types. */
-export const apiVersion: string = Stripe.API_VERSION;
+/** The API version of the pinned `stripe` package; its types define the objects here. */
+export const API_VERSION: string = Stripe.API_VERSION;
 
-/** A type of the `stripe` package as it is on the wire: decimals are strings there. */
+/** A type of the `stripe` package in its wire form, where decimals are strings. */
 export type Wire<T> = T extends string | number | boolean | null | undefined
   ? T
   : T extends Stripe.Decimal
@@ -27,17 +27,17 @@ export type Session = Wire<Stripe.Checkout.Session>;
 export type Subscription = Wire<Stripe.Subscription>;
 export type SubscriptionItem = Wire<Stripe.SubscriptionItem>;
 
-/** Unix time in whole seconds, Stripe's unit of time. */
+/** Returns the Unix time in whole seconds, Stripe's unit of time. */
 export function nowSeconds(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-/** A new id: `sub_1Q…`. */
+/** Returns a new id such as `sub_1Q…`. */
 export function newId(prefix: string, length = 24): string {
   return `${prefix}_${randomText(length)}`;
 }
 
-/** A list as the API answers it. */
-export function listOf<T>(url: string, data: T[], hasMore = false) {
+/** Returns a list in the API's form. */
+export function toList<T>(url: string, data: T[], hasMore = false) {
   return { object: 'list' as const, url, has_more: hasMore, data };
 }

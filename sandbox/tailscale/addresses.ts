@@ -1,22 +1,22 @@
-const carrierNet = { first: ipv4Number('100.64.0.0'), size: 2 ** 22 };
+const CARRIER_NET = { first: ipv4Number('100.64.0.0'), size: 2 ** 22 };
 
-/** Ranges within 100.64.0.0/10 that Tailscale keeps for itself (MagicDNS, ChromeOS). */
-const reserved = [
+/** Ranges within 100.64.0.0/10 that Tailscale reserves (MagicDNS, ChromeOS). */
+const RESERVED_RANGES = [
   { first: ipv4Number('100.100.0.0'), last: ipv4Number('100.100.0.255') },
   { first: ipv4Number('100.100.100.0'), last: ipv4Number('100.100.100.255') },
   { first: ipv4Number('100.115.92.0'), last: ipv4Number('100.115.93.255') },
 ];
 
-// Odd, hence no two numbers below 2^22 get the same address, and neighbours do not look alike.
-const stride = 1_779_033;
+/** Odd, so no two numbers below 2^22 get the same address; large, so consecutive devices look unrelated. */
+const STRIDE = 1_779_033;
 
-/** The addresses of the n-th device ever, or nothing where that number falls on a reserved address. */
-export function addressesOf(deviceNumber: bigint): { ipv4: string; ipv6: string } | undefined {
-  const size = BigInt(carrierNet.size);
-  const address = carrierNet.first + Number((deviceNumber * BigInt(stride)) % size);
+/** Returns the addresses of the n-th device ever, or undefined if that number falls on a reserved address. */
+export function addressesFor(deviceNumber: bigint): { ipv4: string; ipv6: string } | undefined {
+  const size = BigInt(CARRIER_NET.size);
+  const address = CARRIER_NET.first + Number((deviceNumber * BigInt(STRIDE)) % size);
   const lastByte = address % 256;
   if (lastByte === 0 || lastByte === 255) return undefined;
-  if (reserved.some(({ first, last }) => address >= first && address <= last)) return undefined;
+  if (RESERVED_RANGES.some(({ first, last }) => address >= first && address <= last)) return undefined;
   const high = Math.floor(address / 65536).toString(16);
   const low = (address % 65536).toString(16);
   return { ipv4: ipv4Text(address), ipv6: `fd7a:115c:a1e0::${high}:${low}` };

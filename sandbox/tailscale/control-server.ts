@@ -1,12 +1,12 @@
 import type { Caller } from './credentials.ts';
 import type { KeyRequest } from './key-request.ts';
 
-/** A device of the tailnet, as far as the API shows it. */
-export type Device = {
+/** A device of the tailnet, with what the API shows of it. */
+export interface Device {
   id: string;
   nodeId: string;
   hostname: string;
-  /** The name that it was given, or else its hostname, as a DNS label that no other device has. */
+  /** Its assigned name, or its hostname if it has none: a DNS label unique in the tailnet. */
   label: string;
   addresses: string[];
   tags: string[];
@@ -17,46 +17,51 @@ export type Device = {
   machineKey: string;
   nodeKey: string;
   createdAt: Date;
-  /** When its key expires, or would if it did (`keyExpiryDisabled`). */
+  /** When its key expires; ignored while `keyExpiryDisabled`. */
   expiresAt: Date;
   connected: boolean;
   lastSeenAt?: Date | undefined;
-};
+}
 
-/** `name` is a DNS label, or empty: then the device is called by its hostname again. */
-export type DeviceChange = {
+/** `name` is a DNS label. An empty one makes the name follow the hostname again. */
+export interface DeviceChange {
   authorized?: boolean;
   tags?: string[];
   keyExpiryDisabled?: boolean;
   name?: string;
-};
+}
 
-export type MadeKey = {
+export interface MadeKey {
   secret: string;
-  /** The control server's own number for it; null where the key's row is all there is. */
+  /** The control server's own id of the key; null if only our row exists. */
   controlNumber: string | null;
-};
+}
 
-export type KeyState = { used: boolean; expired: boolean };
+export interface KeyState {
+  used: boolean;
+  expired: boolean;
+}
 
-/** What keeps the tailnet together: lets devices in by their keys, knows them, throws them out, says who may reach whom. */
+/**
+ * The tailnet's control server: admits devices by their keys, lists and removes them, enforces the policy.
+ */
 export interface ControlServer {
-  /** What a new tailnet allows, as a policy file. */
+  /** The policy file of a new tailnet. */
   initialPolicy: string;
-  /** `id` is how the API will call it. */
+  /** `id` is the key's id in the API. */
   createKey(key: { id: string; request: KeyRequest; expiresAt: Date; caller: Caller }): Promise<MadeKey>;
-  /** By control number, what has become of keys; empty where their rows say it. */
+  /** Returns the state of every key by control number; empty if the rows hold it. */
   keyStates(): Promise<Map<string, KeyState>>;
-  /** From then on it lets nobody in. */
+  /** No device can join with the key afterwards. */
   revokeKey(controlNumber: string | null): Promise<void>;
   listDevices(): Promise<Device[]>;
-  /** Cuts it off at once. @returns false where there is none with this id. */
+  /** Disconnects the device at once. @returns false if no device has this id. */
   deleteDevice(id: string): Promise<boolean>;
   /**
-   * @returns false where there is none with this id.
-   * @throws TailscaleError 400 for a name that another device has.
+   * @returns false if no device has this id.
+   * @throws TailscaleError 400 if another device has the name.
    */
   changeDevice(id: string, change: DeviceChange): Promise<boolean>;
-  /** @throws TailscaleError 400 where it refuses the policy. */
+  /** @throws TailscaleError 400 if the control server rejects the policy. */
   enforcePolicy(text: string): Promise<void>;
 }

@@ -1,38 +1,44 @@
 import express, { type Request, type RequestHandler } from 'express';
-import type pg from 'pg';
+import type { SandboxDatabase } from '../database.ts';
 import { randomText } from '../random-text.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { TailscaleError } from './errors.ts';
-import { hashOf, oauthClientTags, sandboxUser } from './identity.ts';
+import { hashSecret, OAUTH_CLIENT_TAGS, SANDBOX_USER } from './identity.ts';
 
-const accessTokenSeconds = 3600;
-
-/** Whom a request speaks for: the API key's user, or an OAuth client, which is the tailnet itself. */
-export type Caller = {
-  userId: string;
-  loginName: string;
-  /** An OAuth client's own tags; a user has none. */
-  tags?: readonly string[];
-};
-
-const tailnetItself: Caller = { userId: '', loginName: 'tagged-devices', tags: oauthClientTags };
+const ACCESS_TOKEN_SECONDS = 3600;
 
 /**
- * Lets in who shows the API key or an access token, as `Bearer`, or as the user of Basic authentication.
- * The caller is in `response.locals.caller` afterwards.
+ * On whose behalf a request is made: the API key's user, or an OAuth client, which acts for the tailnet
+ * itself.
  */
-export function requireCredential(pool: pg.Pool, tokens: SandboxTokens): RequestHandler {
+export interface Caller {
+  userId: string;
+  loginName: string;
+  /** The tags of an OAuth client; a user has none. */
+  tags?: readonly string[];
+}
+
+const TAILNET_ITSELF: Caller = { userId: '', loginName: 'tagged-devices', tags: OAUTH_CLIENT_TAGS };
+
+/**
+ * Requires the API key or an access token, as a `Bearer` token or as the user of Basic authentication.
+ * Stores the caller in `response.locals.caller`.
+ */
+export function requireCredential(database: SandboxDatabase, tokens: SandboxTokens): RequestHandler {
   return async (request, response, next) => {
     const credential = givenCredential(request);
-    const caller = credential === undefined ? undefined : await callerOf(pool, tokens, credential);
+    const caller = credential === undefined ? undefined : await findCaller(database, tokens, credential);
     if (caller === undefined) throw new TailscaleError(401, 'API token invalid');
     response.locals.caller = caller;
     next();
   };
 }
 
-/** `POST /oauth/token`: the client credentials grant, with the client's id and secret in the form or as Basic. */
-export function createOauthRoute(pool: pg.Pool, tokens: SandboxTokens): express.Router {
+/**
+ * `POST /oauth/token`: the client credentials grant, with id and secret in the form or in Basic
+ * authentication.
+ */
+export function createOauthRoute(database: SandboxDatabase, tokens: SandboxTokens): express.Router {
   const router = express.Router();
   router.post('/oauth/token', express.urlencoded({ extended: false }), async (request, response) => {
     const form: Record<string, unknown> = request.body ?? {};
@@ -47,37 +53,42 @@ export function createOauthRoute(pool: pg.Pool, tokens: SandboxTokens): express.
     if ((form.grant_type ?? 'client_credentials') !== 'client_credentials')
       throw new TailscaleError(400, 'unsupported grant type');
     response.json({
-      access_token: await issueAccessToken(pool),
+      access_token: await issueAccessToken(database),
       token_type: 'Bearer',
-      expires_in: accessTokenSeconds,
+      expires_in: ACCESS_TOKEN_SECONDS,
       scope: typeof form.scope === 'string' && form.scope !== '' ? form.scope : 'auth_keys devices:core',
     });
   });
   return router;
 }
 
-async function issueAccessToken(pool: pg.Pool): Promise<string> {
+async function issueAccessToken(database: SandboxDatabase): Promise<string> {
   const accessToken = `tskey-api-${randomText(12)}CNTRL-${randomText(32)}`;
-  await pool.query('DELETE FROM tailscale_access_tokens WHERE expires_at < $1', [new Date()]);
-  await pool.query('INSERT INTO tailscale_access_tokens (secret_hash, expires_at) VALUES ($1, $2)', [
-    hashOf(accessToken),
-    new Date(Date.now() + accessTokenSeconds * 1000),
-  ]);
+  await database.deleteFrom('tailscale_access_tokens').where('expires_at', '<', new Date()).execute();
+  await database
+    .insertInto('tailscale_access_tokens')
+    .values({
+      secret_hash: hashSecret(accessToken),
+      expires_at: new Date(Date.now() + ACCESS_TOKEN_SECONDS * 1000),
+    })
+    .execute();
   return accessToken;
 }
 
-async function callerOf(
-  pool: pg.Pool,
+async function findCaller(
+  database: SandboxDatabase,
   tokens: SandboxTokens,
   credential: string,
 ): Promise<Caller | undefined> {
   if (sameSecret(credential, tokens.tailscaleApiKey))
-    return { userId: sandboxUser.id, loginName: sandboxUser.loginName };
-  const { rowCount } = await pool.query(
-    'SELECT 1 FROM tailscale_access_tokens WHERE secret_hash = $1 AND expires_at > $2',
-    [hashOf(credential), new Date()],
-  );
-  return rowCount === 1 ? tailnetItself : undefined;
+    return { userId: SANDBOX_USER.id, loginName: SANDBOX_USER.loginName };
+  const token = await database
+    .selectFrom('tailscale_access_tokens')
+    .select('expires_at')
+    .where('secret_hash', '=', hashSecret(credential))
+    .where('expires_at', '>', new Date())
+    .executeTakeFirst();
+  return token && TAILNET_ITSELF;
 }
 
 function givenCredential(request: Request): string | undefined {
@@ -89,7 +100,7 @@ function basicCredentials(request: Request): { user: string; password: string } 
   const basic = /^Basic +(\S+)$/i.exec(request.get('authorization') ?? '');
   if (!basic) return undefined;
   const [user = '', ...password] = Buffer.from(basic[1]!, 'base64').toString('utf8').split(':');
-  // OAuth 2 form-encodes both halves before they are joined (RFC 6749, 2.3.1).
+  // OAuth 2 form-encodes both parts before joining them (RFC 6749, 2.3.1).
   return { user: decode(user), password: decode(password.join(':')) };
 }
 

@@ -1,12 +1,12 @@
 import type { Device } from './control-server.ts';
-import { nameOf } from './devices.ts';
-import { timestamp } from './keys.ts';
+import { toDeviceName } from './devices.ts';
+import { toTimestamp } from './keys.ts';
 
-const clientVersion = '1.98.2-t5a4db0c1e-gsandbox';
+const CLIENT_VERSION = '1.98.2-t5a4db0c1e-gsandbox';
 
 /**
- * A device as the API shows it. `all` adds what costs Tailscale something to gather.
- * There is no `lastSeen` for a device that is connected right now.
+ * Returns a device as the API shows it. `all` adds the fields that Tailscale returns only on request.
+ * A connected device has no `lastSeen`.
  */
 export function toDevice(device: Device, fields: 'default' | 'all') {
   return {
@@ -14,16 +14,16 @@ export function toDevice(device: Device, fields: 'default' | 'all') {
     id: device.id,
     nodeId: device.nodeId,
     user: device.registeredBy,
-    name: nameOf(device),
+    name: toDeviceName(device),
     hostname: device.hostname,
-    clientVersion,
+    clientVersion: CLIENT_VERSION,
     updateAvailable: false,
     os: 'linux',
-    created: timestamp(device.createdAt),
+    created: toTimestamp(device.createdAt),
     connectedToControl: device.connected,
-    ...(!device.connected && device.lastSeenAt && { lastSeen: timestamp(device.lastSeenAt) }),
+    ...(!device.connected && device.lastSeenAt && { lastSeen: toTimestamp(device.lastSeenAt) }),
     keyExpiryDisabled: device.keyExpiryDisabled,
-    expires: timestamp(device.expiresAt),
+    expires: toTimestamp(device.expiresAt),
     authorized: device.authorized,
     isExternal: false,
     isEphemeral: device.ephemeral,
@@ -34,11 +34,11 @@ export function toDevice(device: Device, fields: 'default' | 'all') {
     tailnetLockError: '',
     tailnetLockKey: '',
     sshEnabled: false,
-    ...(fields === 'all' && allFields),
+    ...(fields === 'all' && EXTRA_FIELDS),
   };
 }
 
-const allFields = {
+const EXTRA_FIELDS = {
   enabledRoutes: [],
   advertisedRoutes: [],
   distro: { name: 'debian', version: '12', codeName: 'bookworm' },
@@ -50,7 +50,7 @@ const allFields = {
   },
 };
 
-/** Whether a device has all the `field=value` pairs of a query: exactly that value, or it among a list. */
+/** Whether a device matches every `field=value` pair of a query. A list matches if it contains the value. */
 export function matchesFilters(device: object, filters: [field: string, values: string[]][]): boolean {
   const properties = new Map<string, unknown>(Object.entries(device));
   return filters.every(([field, values]) => {

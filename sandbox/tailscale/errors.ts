@@ -1,10 +1,10 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { z } from 'zod';
 
-/** An answer other than success, in Tailscale's form `{"message": …}`. */
+/** An error answer in Tailscale's form `{"message": …}`. */
 export class TailscaleError extends Error {
   readonly status: number;
-  /** What is wrong in detail, where Tailscale says that besides. */
+  /** Details, for the errors to which Tailscale adds them. */
   readonly data: unknown;
 
   constructor(status: number, message: string, data?: unknown) {
@@ -14,11 +14,11 @@ export class TailscaleError extends Error {
   }
 }
 
-export const unknownRoute: RequestHandler = () => {
+export const refuseUnknownPath: RequestHandler = () => {
   throw new TailscaleError(404, '404 page not found');
 };
 
-/** Parses a request body, or throws the 400 that says which field is wrong. */
+/** Parses a request body. @throws TailscaleError 400 that names the invalid field */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body ?? {});
   if (parsed.success) return parsed.data;
@@ -32,7 +32,7 @@ export const answerError: ErrorRequestHandler = (error, _request, response, next
     response.status(error.status).json({ message: error.message, data: error.data });
   else if (error?.type === 'entity.parse.failed') response.status(400).json({ message: 'invalid JSON body' });
   else if (typeof error?.status === 'number' && error.status < 500) {
-    // What express refuses: a body that is too large, a path that is not properly encoded.
+    // Rejected by Express: the body is too large, or the path is not properly encoded.
     response.status(error.status).json({ message: String(error.message) });
   } else {
     console.error(`sandbox tailscale: ${error?.message ?? error}`);

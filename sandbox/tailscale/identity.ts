@@ -1,25 +1,27 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { randomText } from '../random-text.ts';
 
-/** The tailnet's names: `-` means the one that the credential belongs to. */
-export const tailnetDomain = 'tail5a4db0.ts.net';
-export const tailnetNames: readonly string[] = ['-', 'sandbox', tailnetDomain];
+/** The tailnet's names. `-` means the tailnet of the credential. */
+export const TAILNET_DOMAIN = 'tail5a4db0.ts.net';
+export const TAILNET_NAMES: readonly string[] = ['-', 'sandbox', TAILNET_DOMAIN];
 
-/** Who the API key belongs to. What an OAuth client makes belongs to the tailnet: no user. */
-export const sandboxUser = { id: 'uSandboxCNTRL', loginName: 'operator@sandbox.example' };
+/** Owner of the API key. Keys made by an OAuth client belong to the tailnet and have no user. */
+export const SANDBOX_USER = { id: 'uSandboxCNTRL', loginName: 'operator@sandbox.example' };
 
-/** The tags that the OAuth client was made with: it acts as devices that have them would. */
-export const oauthClientTags: readonly string[] = ['tag:controller'];
+/** The OAuth client's tags: it has the permissions of a device with these tags. */
+export const OAUTH_CLIENT_TAGS: readonly string[] = ['tag:controller'];
 
-/** An id in the form of Tailscale's: `<prefix>…CNTRL`. */
+/** Returns a new id in Tailscale's form: `<prefix>…CNTRL`. */
 export function controlId(prefix: string): string {
   return `${prefix}${randomText(10)}CNTRL`;
 }
 
-export function hashOf(secret: string): Buffer {
+/** Hashes a secret for storage. */
+export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
+/** Returns a random key in the form of a machine's or a node's public key. */
 export function publicKey(kind: 'mkey' | 'nodekey'): string {
   return `${kind}:${randomBytes(32).toString('hex')}`;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-const maxExpirySeconds = 90 * 24 * 3600;
+const MAX_EXPIRY_SECONDS = 90 * 24 * 3600;
 
 export const tagSchema = z
   .string()
@@ -17,9 +17,9 @@ export const keyRequestSchema = z.object({
     .number()
     .int()
     .min(0)
-    .max(maxExpirySeconds, 'key expiry must be at most 90 days')
+    .max(MAX_EXPIRY_SECONDS, 'key expiry must be at most 90 days')
     .nullish()
-    .transform((seconds) => seconds || maxExpirySeconds),
+    .transform((seconds) => seconds || MAX_EXPIRY_SECONDS),
   capabilities: z.object({
     devices: z.object({
       create: z

@@ -1,101 +1,111 @@
-import type pg from 'pg';
+import type { Selectable } from 'kysely';
+import type { SandboxDatabase } from '../database.ts';
 import type { ControlServer } from './control-server.ts';
 import type { Caller } from './credentials.ts';
 import { TailscaleError } from './errors.ts';
-import { controlId, hashOf } from './identity.ts';
+import { controlId, hashSecret } from './identity.ts';
 import type { KeyRequest } from './key-request.ts';
 import { readPolicy } from './policy.ts';
+import type { KeyTable } from './schema.ts';
 import { requirePermittedTags } from './tag-owners.ts';
 
-export type KeyRow = {
-  id: string;
-  description: string;
-  reusable: boolean;
-  ephemeral: boolean;
-  preauthorized: boolean;
-  tags: string[];
-  expiry_seconds: number;
-  user_id: string;
-  created_at: Date;
-  expires_at: Date;
-  used_at: Date | null;
-  revoked_at: Date | null;
-  control_number: string | null;
-};
+export type KeyRow = Selectable<KeyTable>;
 
-/** Makes an auth key. Its secret is in this answer and nowhere else, afterwards or before. */
-export async function createKey(pool: pg.Pool, control: ControlServer, request: KeyRequest, caller: Caller) {
+/** Creates an auth key. Only this answer contains its secret. */
+export async function createKey(
+  database: SandboxDatabase,
+  control: ControlServer,
+  request: KeyRequest,
+  caller: Caller,
+) {
   const { create } = request.capabilities.devices;
   if (caller.userId === '' && create.tags.length === 0)
     throw new TailscaleError(400, 'tailnet-owned auth key must have tags set');
-  requirePermittedTags((await readPolicy(pool, control)).text, create.tags, caller);
+  requirePermittedTags((await readPolicy(database, control)).text, create.tags, caller);
   const id = controlId('k');
   const createdAt = wholeSecond(new Date());
   const expiresAt = new Date(createdAt.getTime() + request.expirySeconds * 1000);
-  // A kill before the row is written leaves a key that nobody has ever seen.
+  // A crash before the row is written leaves a key whose secret was never returned.
   const { secret, controlNumber } = await control.createKey({ id, request, expiresAt, caller });
-  const { rows } = await pool.query<KeyRow>(
-    `INSERT INTO tailscale_keys (id, secret_hash, description, reusable, ephemeral, preauthorized, tags,
-       expiry_seconds, user_id, created_at, expires_at, control_number)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *`,
-    [
+  const row = await database
+    .insertInto('tailscale_keys')
+    .values({
       id,
-      hashOf(secret),
-      request.description,
-      create.reusable,
-      create.ephemeral,
-      create.preauthorized,
-      create.tags,
-      request.expirySeconds,
-      caller.userId,
-      createdAt,
-      expiresAt,
-      controlNumber,
-    ],
-  );
-  return { ...toKey(rows[0]!), key: secret };
+      secret_hash: hashSecret(secret),
+      description: request.description,
+      reusable: create.reusable,
+      ephemeral: create.ephemeral,
+      preauthorized: create.preauthorized,
+      tags: create.tags,
+      expiry_seconds: request.expirySeconds,
+      user_id: caller.userId,
+      created_at: createdAt,
+      expires_at: expiresAt,
+      control_number: controlNumber,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  return { ...toKey(row), key: secret };
 }
 
-export async function showKey(pool: pg.Pool, control: ControlServer, id: string) {
-  const { rows } = await pool.query<KeyRow>('SELECT * FROM tailscale_keys WHERE id = $1', [id]);
+/** Returns a key without its secret. @throws TailscaleError 404 */
+export async function showKey(database: SandboxDatabase, control: ControlServer, id: string) {
+  const rows = await database.selectFrom('tailscale_keys').selectAll().where('id', '=', id).execute();
   const [row] = await withStates(control, rows);
   if (!row) throw new TailscaleError(404, 'key not found');
   return toKey(row);
 }
 
-/** The keys that still let a device in, oldest first: the caller's own, or with `all` the whole tailnet's. */
-export async function listKeys(pool: pg.Pool, control: ControlServer, caller: Caller, all: boolean) {
-  const { rows } = await pool.query<KeyRow>(
-    `SELECT * FROM tailscale_keys WHERE revoked_at IS NULL AND expires_at > $1 AND (reusable OR used_at IS NULL)
-       AND ($2 OR user_id = $3) ORDER BY number`,
-    [new Date(), all, caller.userId],
-  );
+/** Lists the valid keys, oldest first: the caller's own, or with `all` those of the whole tailnet. */
+export async function listKeys(
+  database: SandboxDatabase,
+  control: ControlServer,
+  caller: Caller,
+  all: boolean,
+) {
+  const rows = await database
+    .selectFrom('tailscale_keys')
+    .selectAll()
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', new Date())
+    .where((key) => key.or([key('reusable', '=', true), key('used_at', 'is', null)]))
+    .$if(!all, (keys) => keys.where('user_id', '=', caller.userId))
+    .orderBy('number')
+    .execute();
   return (await withStates(control, rows)).filter((row) => invalidity(row) === undefined).map(toKey);
 }
 
-/** Deletes a key; it can be read for as long as the sandbox lives, as invalid and with the time of its end. */
-export async function revokeKey(pool: pg.Pool, control: ControlServer, id: string): Promise<void> {
-  const { rows } = await pool.query<KeyRow>(
-    'SELECT * FROM tailscale_keys WHERE id = $1 AND revoked_at IS NULL',
-    [id],
-  );
-  if (!rows[0]) throw new TailscaleError(404, 'key not found');
-  await control.revokeKey(rows[0].control_number);
-  const { rowCount } = await pool.query(
-    'UPDATE tailscale_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL',
-    [id, wholeSecond(new Date())],
-  );
-  if (rowCount === 0) throw new TailscaleError(404, 'key not found');
+/** Revokes a key. It can still be read, as invalid and with the time of its revocation. */
+export async function revokeKey(
+  database: SandboxDatabase,
+  control: ControlServer,
+  id: string,
+): Promise<void> {
+  const key = await database
+    .selectFrom('tailscale_keys')
+    .select('control_number')
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  if (key === undefined) throw new TailscaleError(404, 'key not found');
+  await control.revokeKey(key.control_number);
+  const { numUpdatedRows } = await database
+    .updateTable('tailscale_keys')
+    .set({ revoked_at: wholeSecond(new Date()) })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) throw new TailscaleError(404, 'key not found');
 }
 
-/** The rows with what the control server knows better. */
+/** Completes rows with the state that only the control server knows. */
 async function withStates(control: ControlServer, rows: KeyRow[]): Promise<KeyRow[]> {
   if (rows.every((row) => row.control_number === null)) return rows;
   const states = await control.keyStates();
   const now = new Date();
   return rows.map((row) => {
     if (row.control_number === null) return row;
-    // One that it does not know (its database was lost) lets nobody in.
+    // A key that the control server does not know (its database was lost) admits no device.
     const { used, expired } = states.get(row.control_number) ?? { used: false, expired: true };
     return {
       ...row,
@@ -105,7 +115,7 @@ async function withStates(control: ControlServer, rows: KeyRow[]): Promise<KeyRo
   });
 }
 
-/** Why a key lets nobody in any more, or nothing if it does. */
+/** Returns why a key no longer admits devices, or undefined if it does. */
 export function invalidity(key: KeyRow): string | undefined {
   if (key.revoked_at) return 'the key was revoked';
   if (key.expires_at <= new Date()) return 'the key has expired';
@@ -113,16 +123,16 @@ export function invalidity(key: KeyRow): string | undefined {
   return undefined;
 }
 
-/** A key as the API shows it. */
+/** Returns a key as the API shows it. */
 export function toKey(row: KeyRow) {
   const { reusable, ephemeral, preauthorized, tags } = row;
   return {
     id: row.id,
     keyType: 'auth',
     expirySeconds: row.expiry_seconds,
-    created: timestamp(row.created_at),
-    expires: timestamp(row.expires_at),
-    ...(row.revoked_at && { revoked: timestamp(row.revoked_at) }),
+    created: toTimestamp(row.created_at),
+    expires: toTimestamp(row.expires_at),
+    ...(row.revoked_at && { revoked: toTimestamp(row.revoked_at) }),
     invalid: invalidity(row) !== undefined,
     capabilities: { devices: { create: { reusable, ephemeral, preauthorized, tags } } },
     description: row.description,
@@ -131,10 +141,11 @@ export function toKey(row: KeyRow) {
 }
 
 /** RFC 3339 in whole seconds, as Tailscale writes times. */
-export function timestamp(date: Date): string {
+export function toTimestamp(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
+/** Rounds down to the whole second, Tailscale's precision. */
 export function wholeSecond(date: Date): Date {
   return new Date(Math.floor(date.getTime() / 1000) * 1000);
 }

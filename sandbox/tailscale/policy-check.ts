@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { TailscaleError } from './errors.ts';
-import { type FailedTest, failedTests, type PolicyTest } from './policy-tests.ts';
-import { policyJson } from './policy-text.ts';
+import type { PolicyTest } from './policy-tests.ts';
+import { parsePolicyText } from './policy-text.ts';
 
 const texts = z.array(z.string());
 
@@ -14,7 +14,7 @@ const testSchema = z
     deny: texts.optional(),
   })
   .transform(({ src, user, accept, allow, deny }): PolicyTest => {
-    // `user` and `allow` are what `src` and `accept` were called before.
+    // `user` and `allow` are the old names of `src` and `accept`.
     return { src: src ?? user ?? '', accept: accept ?? allow ?? [], deny: deny ?? [] };
   });
 
@@ -27,12 +27,12 @@ const policySchema = z.object({
   tests: z.array(testSchema).default([]),
 });
 
-/** A policy file as far as the sandbox reads it. */
+/** The parts of a policy file that the sandbox understands. */
 export type CheckedPolicy = z.output<typeof policySchema>;
 
 /**
  * Parses a policy file.
- * @throws TailscaleError 400 where it is no policy, or names a tag or group that it does not define.
+ * @throws TailscaleError 400 if it is not a policy, or uses a tag or group that it does not define.
  */
 export function checkPolicy(text: string): CheckedPolicy {
   const parsed = policySchema.safeParse(parseText(text));
@@ -49,12 +49,7 @@ export function checkPolicy(text: string): CheckedPolicy {
   return policy;
 }
 
-/** The tests of a policy file, or of the list given instead of them, that it does not pass. */
-export function failuresOf(policy: CheckedPolicy, tests: readonly PolicyTest[] = policy.tests): FailedTest[] {
-  return failedTests(policy, tests);
-}
-
-/** A list of tests as `…/acl/validate` takes it. */
+/** Parses the list of tests that `…/acl/validate` accepts. */
 export function parseTests(list: readonly unknown[]): PolicyTest[] {
   const parsed = z.array(testSchema).safeParse(list);
   if (parsed.success) return parsed.data;
@@ -63,7 +58,7 @@ export function parseTests(list: readonly unknown[]): PolicyTest[] {
 
 function parseText(text: string): unknown {
   try {
-    return policyJson(text);
+    return parsePolicyText(text);
   } catch {
     throw new TailscaleError(400, 'syntax error in policy file: not JSON or HuJSON');
   }

@@ -1,20 +1,30 @@
-import { sandboxUser } from './identity.ts';
+import { SANDBOX_USER } from './identity.ts';
 
-/** One of a policy file's own tests: from `src`, each of `accept` must be reachable, and none of `deny`. */
-export type PolicyTest = { src: string; accept: string[]; deny: string[] };
+/** A test in a policy file: `src` must reach every address in `accept` and none in `deny`. */
+export interface PolicyTest {
+  src: string;
+  accept: string[];
+  deny: string[];
+}
 
-/** In the form in which Tailscale reports it. */
-export type FailedTest = { user: string; errors: string[] };
+/** A failed test in the form that Tailscale reports. */
+export interface FailedTest {
+  user: string;
+  errors: string[];
+}
 
-type Names = { groups: Record<string, string[]>; hosts: Record<string, string> };
+interface Names {
+  groups: Record<string, string[]>;
+  hosts: Record<string, string>;
+}
 
-/** What decides who reaches whom. */
-export type Rules = Names & {
+/** The parts of a policy that decide which connections are allowed. */
+export interface Rules extends Names {
   acls: { src: string[]; dst: string[] }[];
   grants: { src: string[]; dst: string[]; ip: string[] }[];
-};
+}
 
-/** Tries tests on the rules of a policy, and answers those that it fails. */
+/** Runs tests against the rules of a policy and returns those that fail. */
 export function failedTests(policy: Rules, tests: readonly PolicyTest[]): FailedTest[] {
   return tests.flatMap(({ src, accept, deny }) => {
     const errors = [
@@ -51,23 +61,23 @@ function reaches(policy: Rules, src: string, address: string): boolean {
   return byAcl || byGrant;
 }
 
-/** `tag:agent:22,80` is a host that has a colon itself. */
+/** Splits at the last colon: in `tag:agent:22,80` the host contains a colon too. */
 function splitAddress(address: string): { host: string; ports: string } {
   const at = address.lastIndexOf(':');
   return { host: address.slice(0, at), ports: address.slice(at + 1) };
 }
 
-/** Whether a name in a rule stands for this user, tag or address. */
+/** Whether a name in a rule covers this user, tag or address. */
 function includes({ groups, hosts }: Names, name: string, who: string): boolean {
   if (name === '*' || name === who) return true;
   if (name === 'autogroup:tagged') return who.startsWith('tag:');
   if (name === 'autogroup:member') return who.includes('@');
-  if (/^autogroup:(admin|owner|network-admin)$/.test(name)) return who === sandboxUser.loginName;
+  if (/^autogroup:(admin|owner|network-admin)$/.test(name)) return who === SANDBOX_USER.loginName;
   if (name.startsWith('group:')) return groups[name]?.includes(who) ?? false;
   return hosts[name] === who || (hosts[name] !== undefined && hosts[name] === hosts[who]);
 }
 
-/** Whether `allowed` (`*`, `22`, `22,80`, `8000-8100`) has the one port that is asked for. */
+/** Whether `allowed` (`*`, `22`, `22,80`, `8000-8100`) contains one port. */
 function hasPort(allowed: string, wanted: string): boolean {
   if (allowed === '*') return true;
   const port = Number(wanted);

@@ -1,73 +1,88 @@
 import { createHash } from 'node:crypto';
-import type pg from 'pg';
-import { inTransaction, type Queryable } from '../database.ts';
+import { sql } from 'kysely';
+import type { SandboxDatabase } from '../database.ts';
 import type { ControlServer } from './control-server.ts';
 import { TailscaleError } from './errors.ts';
-import { checkPolicy, failuresOf, parseTests } from './policy-check.ts';
-import type { FailedTest } from './policy-tests.ts';
-import { policyJson } from './policy-text.ts';
+import { checkPolicy, parseTests } from './policy-check.ts';
+import { type FailedTest, failedTests } from './policy-tests.ts';
+import { parsePolicyText } from './policy-text.ts';
 
-export type Policy = { text: string; etag: string };
+export interface Policy {
+  text: string;
+  etag: string;
+}
 
-/** The policy file as somebody has set it, or the one that a new tailnet has. */
-export async function readPolicy(db: Queryable, { initialPolicy }: ControlServer): Promise<Policy> {
-  const { rows } = await db.query<{ text: string }>('SELECT text FROM tailscale_policy');
-  const text = rows[0]?.text ?? initialPolicy;
+/** Reads the policy file, or that of a new tailnet if none has been set. */
+export async function readPolicy(
+  database: SandboxDatabase,
+  { initialPolicy }: ControlServer,
+): Promise<Policy> {
+  const stored = await database.selectFrom('tailscale_policy').select('text').executeTakeFirst();
+  const text = stored?.text ?? initialPolicy;
   return { text, etag: `"${createHash('sha256').update(text).digest('hex')}"` };
 }
 
 /**
- * Replaces the policy file. With `ifMatch`, only if it is still the one that this ETag stands for, or, for
- * `"ts-default"`, one that nobody has changed yet; else 412.
+ * Replaces the policy file. With `ifMatch`, only if the current file has this ETag, or for `"ts-default"` is
+ * still the initial one.
+ * @throws TailscaleError 412 if `ifMatch` does not match, 400 if the policy is invalid or fails its own tests
  */
 export async function writePolicy(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   control: ControlServer,
   text: string,
   ifMatch: string | undefined,
 ): Promise<Policy> {
-  const failures = failuresOf(checkPolicy(text));
+  const policy = checkPolicy(text);
+  const failures = failedTests(policy, policy.tests);
   if (failures.length > 0) throw new TailscaleError(400, 'test(s) failed', failures);
-  return inTransaction(pool, async (client) => {
-    await client.query("SELECT pg_advisory_xact_lock(hashtext('tailscale-policy'))");
-    const before = await readPolicy(client, control);
+  return database.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(hashtext('tailscale-policy'))`.execute(trx);
+    const before = await readPolicy(trx, control);
     const expected =
       ifMatch === '"ts-default"' ? before.text === control.initialPolicy : ifMatch === before.etag;
     if (ifMatch !== undefined && !expected)
       throw new TailscaleError(412, 'precondition failed, invalid old hash');
-    // A kill before the commit is mended at the next start, which enforces what is recorded.
+    // After a crash before the commit, the next start enforces the stored policy again.
     await control.enforcePolicy(text);
-    await client.query(
-      `INSERT INTO tailscale_policy (only_row, text) VALUES (true, $1)
-       ON CONFLICT (only_row) DO UPDATE SET text = excluded.text`,
-      [text],
-    );
-    return readPolicy(client, control);
+    await trx
+      .insertInto('tailscale_policy')
+      .values({ only_row: true, text })
+      .onConflict((conflict) => conflict.column('only_row').doUpdateSet({ text }))
+      .execute();
+    return readPolicy(trx, control);
   });
 }
 
 /**
- * Tries a policy file, or with a list in its place, these tests on the present one. Nothing changes.
- * @returns the tests that fail. @throws TailscaleError 400 where it is no policy file.
+ * Validates a policy file. A list of tests in its place runs against the current file. Changes nothing.
+ * @returns the tests that fail.
+ * @throws TailscaleError 400 if the text is not a valid policy file.
  */
 export async function validatePolicy(
-  db: Queryable,
+  database: SandboxDatabase,
   control: ControlServer,
   text: string,
 ): Promise<FailedTest[]> {
-  const tests = listIn(text);
-  if (tests === undefined) return failuresOf(checkPolicy(text));
-  return failuresOf(checkPolicy((await readPolicy(db, control)).text), parseTests(tests));
+  const list = parseList(text);
+  const policy = checkPolicy(list === undefined ? text : (await readPolicy(database, control)).text);
+  return failedTests(policy, list === undefined ? policy.tests : parseTests(list));
 }
 
-/** Tells a control server that has just been started what holds: a kill may have come between its word and the record. */
-export async function enforceRecordedPolicy(pool: pg.Pool, control: ControlServer): Promise<void> {
-  await control.enforcePolicy((await readPolicy(pool, control)).text);
+/**
+ * Makes a control server that has just started enforce the stored policy: a crash may have come after it
+ * accepted a new one and before that was stored.
+ */
+export async function enforceRecordedPolicy(
+  database: SandboxDatabase,
+  control: ControlServer,
+): Promise<void> {
+  await control.enforcePolicy((await readPolicy(database, control)).text);
 }
 
-function listIn(text: string): unknown[] | undefined {
+function parseList(text: string): unknown[] | undefined {
   try {
-    const body = policyJson(text);
+    const body = parsePolicyText(text);
     return Array.isArray(body) ? body : undefined;
   } catch {
     return undefined;

@@ -1,56 +1,121 @@
-import type { SandboxSchema } from '../database.ts';
+import type { ColumnType, GeneratedAlways } from 'kysely';
+import type { Defaulted, SandboxSchema } from '../schema.ts';
 
-/** Tables of the sandbox's tailnet. Secrets are kept as SHA-256 only: like Tailscale, it cannot show one again. */
+export interface TailscaleTables {
+  tailscale_keys: KeyTable;
+  tailscale_devices: DeviceTable;
+  tailscale_access_tokens: AccessTokenTable;
+  tailscale_policy: PolicyTable;
+}
+
+export interface KeyTable {
+  id: string;
+  /** A bigint, which the driver returns as text. */
+  number: GeneratedAlways<string>;
+  secret_hash: Buffer;
+  description: string;
+  reusable: boolean;
+  ephemeral: boolean;
+  preauthorized: boolean;
+  tags: string[];
+  expiry_seconds: number;
+  user_id: string;
+  created_at: Date;
+  expires_at: Date;
+  used_at: Date | null;
+  revoked_at: Date | null;
+  /** The control server's own id of the key; null in a simulated tailnet. */
+  control_number: string | null;
+}
+
+export interface DeviceTable {
+  id: string;
+  node_id: string;
+  /**
+   * A bigint, which the driver returns as text. Never reused, so no address of a deleted device is either.
+   */
+  number: ColumnType<string, string, never>;
+  hostname: string;
+  label: string;
+  ipv4: string;
+  ipv6: string;
+  tags: string[];
+  registered_by: string;
+  authorized: boolean;
+  ephemeral: boolean;
+  key_expiry_disabled: boolean;
+  machine_key: string;
+  node_key: string;
+  machine_id: string;
+  key_id: string;
+  created_at: Date;
+  expires_at: Date;
+  /** An administrator assigned the label, so it no longer follows the hostname. */
+  named: Defaulted<boolean>;
+}
+
+export interface AccessTokenTable {
+  secret_hash: Buffer;
+  expires_at: Date;
+}
+
+export interface PolicyTable {
+  only_row: boolean;
+  text: string;
+}
+
+/**
+ * Tables of the sandbox's tailnet. Only SHA-256 hashes of secrets are stored: as at Tailscale, none can be
+ * shown again.
+ */
 export const tailscaleSchema: SandboxSchema = {
   area: 'tailscale',
   version: 3,
   statements: [
-    `CREATE TABLE IF NOT EXISTS tailscale_keys (
-      id text PRIMARY KEY,
-      number bigint GENERATED ALWAYS AS IDENTITY,
-      secret_hash bytea NOT NULL UNIQUE,
-      description text NOT NULL,
-      reusable boolean NOT NULL,
-      ephemeral boolean NOT NULL,
-      preauthorized boolean NOT NULL,
-      tags text[] NOT NULL,
-      expiry_seconds int NOT NULL,
-      user_id text NOT NULL,
-      created_at timestamptz NOT NULL,
-      expires_at timestamptz NOT NULL,
+    `create table if not exists tailscale_keys (
+      id text primary key,
+      number bigint generated always as identity,
+      secret_hash bytea not null unique,
+      description text not null,
+      reusable boolean not null,
+      ephemeral boolean not null,
+      preauthorized boolean not null,
+      tags text[] not null,
+      expiry_seconds int not null,
+      user_id text not null,
+      created_at timestamptz not null,
+      expires_at timestamptz not null,
       used_at timestamptz,
       revoked_at timestamptz
     )`,
-    'ALTER TABLE tailscale_keys ADD COLUMN IF NOT EXISTS control_number text',
-    // Numbers of devices are never given twice, so no address of a deleted device comes back for another one.
-    'CREATE SEQUENCE IF NOT EXISTS tailscale_device_number',
-    `CREATE TABLE IF NOT EXISTS tailscale_devices (
-      id text PRIMARY KEY,
-      node_id text NOT NULL UNIQUE,
-      number bigint NOT NULL UNIQUE,
-      hostname text NOT NULL,
-      label text NOT NULL UNIQUE,
-      ipv4 text NOT NULL UNIQUE,
-      ipv6 text NOT NULL UNIQUE,
-      tags text[] NOT NULL,
-      registered_by text NOT NULL,
-      authorized boolean NOT NULL,
-      ephemeral boolean NOT NULL,
-      key_expiry_disabled boolean NOT NULL,
-      machine_key text NOT NULL,
-      node_key text NOT NULL,
-      machine_id text NOT NULL,
-      key_id text NOT NULL REFERENCES tailscale_keys,
-      created_at timestamptz NOT NULL,
-      expires_at timestamptz NOT NULL,
-      UNIQUE (machine_id, key_id)
+    'alter table tailscale_keys add column if not exists control_number text',
+    'create sequence if not exists tailscale_device_number',
+    `create table if not exists tailscale_devices (
+      id text primary key,
+      node_id text not null unique,
+      number bigint not null unique,
+      hostname text not null,
+      label text not null unique,
+      ipv4 text not null unique,
+      ipv6 text not null unique,
+      tags text[] not null,
+      registered_by text not null,
+      authorized boolean not null,
+      ephemeral boolean not null,
+      key_expiry_disabled boolean not null,
+      machine_key text not null,
+      node_key text not null,
+      machine_id text not null,
+      key_id text not null references tailscale_keys,
+      created_at timestamptz not null,
+      expires_at timestamptz not null,
+      unique (machine_id, key_id)
     )`,
-    // Whether its label was given by an administrator, and no longer follows the hostname.
-    'ALTER TABLE tailscale_devices ADD COLUMN IF NOT EXISTS named boolean NOT NULL DEFAULT false',
-    `CREATE TABLE IF NOT EXISTS tailscale_access_tokens (
-      secret_hash bytea PRIMARY KEY,
-      expires_at timestamptz NOT NULL
+    'alter table tailscale_devices add column if not exists named boolean not null default false',
+    `create table if not exists tailscale_access_tokens (
+      secret_hash bytea primary key,
+      expires_at timestamptz not null
     )`,
-    'CREATE TABLE IF NOT EXISTS tailscale_policy (only_row boolean PRIMARY KEY CHECK (only_row), text text NOT NULL)',
+    'create table if not exists tailscale_policy (only_row boolean primary key check (only_row), text text not null)',
   ],
 };

@@ -1,10 +1,13 @@
-import type pg from 'pg';
+import type { SandboxDatabase } from '../database.ts';
 import { randomText } from '../random-text.ts';
 import type { ControlServer, Device } from './control-server.ts';
 import { type DeviceRow, nameDevice } from './devices.ts';
 
-/** Everybody may reach everybody, as on a new tailnet of Tailscale's; simulated devices send nothing anyway. */
-const initialPolicy = `${JSON.stringify(
+/**
+ * Every device may reach every other, as in a new Tailscale network; simulated devices send no traffic
+ * anyway.
+ */
+const INITIAL_POLICY = `${JSON.stringify(
   {
     tagOwners: { 'tag:controller': ['autogroup:admin'], 'tag:agent': ['autogroup:admin', 'tag:controller'] },
     acls: [{ action: 'accept', src: ['*'], dst: ['*:*'] }],
@@ -13,29 +16,33 @@ const initialPolicy = `${JSON.stringify(
   2,
 )}\n`;
 
-/** A tailnet of rows: its devices are those of simulated machines (`joinTailnet`), and there is nothing to enforce. */
-export function createSimulatedControl(pool: pg.Pool): ControlServer {
+/** Creates a tailnet of database rows. Simulated machines join it with `joinTailnet`; it enforces nothing. */
+export function createSimulatedControl(database: SandboxDatabase): ControlServer {
   return {
-    initialPolicy,
+    initialPolicy: INITIAL_POLICY,
     createKey: async ({ id }) => ({ secret: `tskey-auth-${id}-${randomText(32)}`, controlNumber: null }),
     keyStates: async () => new Map(),
     revokeKey: async () => undefined,
     listDevices: async () => {
-      const { rows } = await pool.query<DeviceRow>('SELECT * FROM tailscale_devices ORDER BY number');
+      const rows = await database.selectFrom('tailscale_devices').selectAll().orderBy('number').execute();
       return rows.map(toDevice);
     },
     deleteDevice: async (id) => {
-      const { rowCount } = await pool.query('DELETE FROM tailscale_devices WHERE id = $1', [id]);
-      return rowCount === 1;
+      const deleted = await database.deleteFrom('tailscale_devices').where('id', '=', id).executeTakeFirst();
+      return deleted.numDeletedRows === 1n;
     },
-    changeDevice: async (id, change) => {
-      if (change.name !== undefined) return nameDevice(pool, id, change.name);
-      const { rowCount } = await pool.query(
-        `UPDATE tailscale_devices SET authorized = coalesce($2, authorized), tags = coalesce($3, tags),
-           key_expiry_disabled = coalesce($4, key_expiry_disabled) WHERE id = $1`,
-        [id, change.authorized, change.tags, change.keyExpiryDisabled],
-      );
-      return rowCount === 1;
+    changeDevice: async (id, { name, ...change }) => {
+      if (name !== undefined) return nameDevice(database, id, name);
+      const updated = await database
+        .updateTable('tailscale_devices')
+        .set((device) => ({
+          authorized: change.authorized ?? device.ref('authorized'),
+          tags: change.tags ?? device.ref('tags'),
+          key_expiry_disabled: change.keyExpiryDisabled ?? device.ref('key_expiry_disabled'),
+        }))
+        .where('id', '=', id)
+        .executeTakeFirst();
+      return updated.numUpdatedRows === 1n;
     },
     enforcePolicy: async () => undefined,
   };

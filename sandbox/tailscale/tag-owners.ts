@@ -1,12 +1,13 @@
 import type { Caller } from './credentials.ts';
 import { TailscaleError } from './errors.ts';
-import { policyJson } from './policy-text.ts';
+import { parsePolicyText } from './policy-text.ts';
 
 /**
- * Throws Tailscale's 400 unless the policy file lets the caller give all these tags. A tag exists where
- * `tagOwners` names it. The administrator, to whom the API key belongs, owns every tag that exists; an OAuth
- * client owns its own tags and those whose owners include one of them. Source:
- * https://tailscale.com/kb/1215/oauth-clients, https://tailscale.com/kb/1337/policy-syntax#tag-owners
+ * Throws Tailscale's 400 unless the policy file allows the caller to assign all these tags. A tag exists if
+ * `tagOwners` defines it. The administrator, who owns the API key, owns every existing tag; an OAuth client
+ * owns its own tags and those whose owners include one of them.
+ * Source: https://tailscale.com/kb/1215/oauth-clients,
+ * https://tailscale.com/kb/1337/policy-syntax#tag-owners
  */
 export function requirePermittedTags(policyText: string, tags: readonly string[], caller: Caller): void {
   const owners = readTagOwners(policyText);
@@ -22,7 +23,7 @@ function isPermitted(owners: readonly string[] | undefined, tag: string, caller:
 }
 
 function readTagOwners(policyText: string): Map<string, string[]> {
-  const { tagOwners } = policyJson(policyText) as { tagOwners?: unknown };
+  const { tagOwners } = parsePolicyText(policyText) as { tagOwners?: unknown };
   if (typeof tagOwners !== 'object' || tagOwners === null) return new Map();
   return new Map(
     Object.entries(tagOwners).map(([tag, owners]) => [tag, Array.isArray(owners) ? owners.map(String) : []]),

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { images } from '../../sandbox/hetzner/catalogue/images.ts';
-import { serverTypes } from '../../sandbox/hetzner/catalogue/server-types.ts';
+import { IMAGES } from '../../sandbox/hetzner/catalogue/images.ts';
+import { SERVER_TYPES } from '../../sandbox/hetzner/catalogue/server-types.ts';
 import { PLANS, serverFor } from '../../src/agents/plans.ts';
 import { REGIONS, toLocation } from '../../src/agents/regions.ts';
 
@@ -10,9 +10,9 @@ it('sells each plan in each region as a server that Hetzner has there', () => {
     expect(toLocation(location)).toBe(location);
     for (const plan of PLANS) {
       const { serverType, image } = serverFor(plan, location);
-      const type = serverTypes.find((candidate) => candidate.name === serverType);
+      const type = SERVER_TYPES.find((candidate) => candidate.name === serverType);
       expect(type?.locations.map((one) => one.name)).toContain(location);
-      expect(images.some((one) => one.name === image && one.architecture === type?.architecture)).toBe(true);
+      expect(IMAGES.some((one) => one.name === image && one.architecture === type?.architecture)).toBe(true);
     }
   }
   expect(toLocation('moon-1')).toBeUndefined();

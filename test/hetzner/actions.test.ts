@@ -40,9 +40,11 @@ test('a rebuild hands in the image and the user data, and the server is the same
     never,
   );
   expect(await status()).toBe('running');
-  const { rows } = await cloud.pool.query('select user_data, generation from hetzner_servers where id = $1', [
-    serverId,
-  ]);
+  const rows = await cloud.database
+    .selectFrom('hetzner_servers')
+    .select(['user_data', 'generation'])
+    .where('id', '=', Number(serverId))
+    .execute();
   expect(rows).toEqual([{ user_data: '#cloud-config\nhostname: again\n', generation: 2 }]);
 });
 

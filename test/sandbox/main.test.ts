@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SandboxAnswer, SandboxStartMessage } from '../../sandbox/main.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
-import { clientOf, startReceiver, subscriptionSession, tokens, until } from './stripe/setup.ts';
+import { createClient, startReceiver, subscriptionSession, tokens, until } from './stripe/setup.ts';
 
 const main = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 
@@ -136,7 +136,7 @@ test('ordered faults happen to the area they were ordered for', async () => {
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ area: 'stripe', path: '/customers', effect: { kind: 'status', status: 500 } }),
   });
-  const stripe = clientOf(url);
+  const stripe = createClient(url);
   await expect(stripe.customers.list()).rejects.toMatchObject({ statusCode: 500 });
   expect((await stripe.customers.list()).data).toEqual([]);
 });
@@ -144,7 +144,7 @@ test('ordered faults happen to the area they were ordered for', async () => {
 test('after a SIGKILL, the next one delivers what was still on its way', async () => {
   const first = await startReady();
   receiver.answers.push(503, 503, 503, 'hang', 'hang', 'hang');
-  const { id } = await clientOf(first.url).checkout.sessions.create(subscriptionSession);
+  const { id } = await createClient(first.url).checkout.sessions.create(subscriptionSession);
   expect((await fetch(`${first.url}/checkout/${id}`, { method: 'POST', redirect: 'manual' })).status).toBe(
     303,
   );
@@ -159,7 +159,7 @@ test('after a SIGKILL, the next one delivers what was still on its way', async (
     'customer.subscription.created',
     'invoice.paid',
   ]);
-  const session = await clientOf(second.url).checkout.sessions.retrieve(id);
+  const session = await createClient(second.url).checkout.sessions.retrieve(id);
   expect(session).toMatchObject({ status: 'complete', payment_status: 'paid' });
 });
 

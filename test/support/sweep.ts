@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
+import { createSandboxDatabase } from '../../sandbox/database.ts';
 import type { SandboxSettings } from '../../sandbox/settings.ts';
 import { sandboxOptionsSchema, startSandbox } from '../../sandbox/start.ts';
 import { joinTailnet } from '../../sandbox/tailscale/devices.ts';
@@ -47,6 +48,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     }),
   );
   const pool = createPool(new Secret(cloudDatabase.url), 4, 'sweep test');
+  const sandboxDatabase = createSandboxDatabase(pool);
   const { database, log } = installation;
   const hetzner = { token: new Secret(tokens.hcloudToken), endpoint: `${sandbox.url}/hetzner/v1` };
   const tailscale = {
@@ -82,6 +84,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     ...installation,
     sandbox,
     cloud: pool,
+    sandboxDatabase,
     openClouds,
     hcloud,
     sweep: (overrides: Partial<SweepDeps> = {}): Promise<SweepReport> =>
@@ -177,7 +180,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     /** A machine that has joined with a key of its own. @returns its address. */
     async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
-      const joined = await joinTailnet(pool, {
+      const joined = await joinTailnet(sandboxDatabase, {
         authKey,
         hostname,
         machineId: randomBytes(4).toString('hex'),

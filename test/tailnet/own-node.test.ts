@@ -33,7 +33,7 @@ const formers = new Map<string, string>();
 beforeAll(async () => {
   if (whyNot !== undefined) return;
   tailnet = await openRealTailnet();
-  ({ enter } = await tailnet.world.attach({ name: 'controller', ipv4: '198.18.1.1' }));
+  ({ enter } = await tailnet.internet.attach({ name: 'controller', ipv4: '198.18.1.1' }));
   const agent = await tailnet.machine('agent-1');
   agentAddress = await agent.join((await makeKey(tailnet)).key);
   for (const port of [22, 8088]) await agent.serve(port);
@@ -61,7 +61,7 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
     stateDir,
     socket: join(stateDir, 's'),
     hostname,
-    environment: { ...tailnet.world.environment, PLACE_TEST: tailnet.dir },
+    environment: { ...tailnet.internet.environment, PLACE_TEST: tailnet.dir },
     makeKey: (hostname) => {
       keys += 1;
       return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: formers.get(name) });

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { prepareAct, RUN_MARK } from '../../sandbox/github/act.ts';
+import { prepareAct, RUN_TAG } from '../../sandbox/github/act.ts';
 import { handOver } from '../../sandbox/github/hand-over.ts';
-import { endMarked, findMarked } from '../../sandbox/marked-processes.ts';
+import { findTagged, killTagged } from '../../sandbox/processes.ts';
 import { eventually } from '../e2e/support/waiting.ts';
 import { act, noAct } from '../sandbox/github/setup.ts';
 import { inputs, secret, startReceiver, workflowOptions } from './setup.ts';
@@ -25,7 +25,7 @@ test('the heartbeat of a runner that was killed ends by itself', async ({ skip, 
   };
   const { args, cwd, environment, secrets } = prepareAct(folder, run, options);
   const runner = spawn(act!, args, { cwd, env: environment, stdio: 'ignore' });
-  onTestFinished(() => void endMarked(RUN_MARK, (value) => value === folder));
+  onTestFinished(() => void killTagged(RUN_TAG, (value) => value === folder));
   await handOver(secrets.pipe, secrets.content, AbortSignal.timeout(20_000));
   const beats = () => receiver.kinds().filter((kind) => kind === 'heartbeat').length;
   await eventually('two heartbeats have come', () => beats() >= 2, { withinSeconds: 20 });
@@ -34,7 +34,7 @@ test('the heartbeat of a runner that was killed ends by itself', async ({ skip, 
   // What its terminal ends, and the loop, which no signal reaches.
   await eventually(
     'nothing of it runs',
-    () => findMarked(RUN_MARK, (value) => value === folder).length === 0,
+    () => findTagged(RUN_TAG, (value) => value === folder).length === 0,
     {
       withinSeconds: 10,
     },

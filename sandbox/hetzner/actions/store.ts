@@ -1,51 +1,43 @@
-import type { Queryable } from '../../database.ts';
+import { type Expression, type Selectable, sql } from 'kysely';
+import type { SandboxDatabase } from '../../database.ts';
+import type { ActionError, ActionResource, ActionTable } from '../schema.ts';
 
-export type ActionError = { code: string; message: string };
-export type ResourceType = 'server' | 'firewall' | 'image' | 'primary_ip';
-export type ActionResource = { id: number; type: ResourceType };
+export type ActionRow = Selectable<ActionTable>;
 
-/** An action to be begun. It ends at `finishesAt`: in `error` where there is one, otherwise in success. */
-export type NewAction = {
+/** An action to start. It ends at `finishesAt`: in `error` if there is one, otherwise in success. */
+export interface NewAction {
   command: string;
   startedAt: Date;
   finishesAt: Date;
   resources: ActionResource[];
   error?: ActionError | undefined;
-};
-
-export type ActionRow = {
-  id: number;
-  command: string;
-  started_at: Date;
-  finishes_at: Date;
-  error: ActionError | null;
-  resources: ActionResource[];
-};
+}
 
 /** Stores actions; the rows come back in the same order. */
-export async function insertActions(db: Queryable, actions: readonly NewAction[]): Promise<ActionRow[]> {
+export async function insertActions(
+  database: SandboxDatabase,
+  actions: readonly NewAction[],
+): Promise<ActionRow[]> {
   if (actions.length === 0) return [];
-  const values: unknown[] = [];
-  const tuples = actions.map((action) => {
-    const error = action.error === undefined ? null : JSON.stringify(action.error);
-    const row = [
-      action.command,
-      action.startedAt,
-      action.finishesAt,
-      error,
-      JSON.stringify(action.resources),
-    ];
-    return `(${row.map((value) => `$${values.push(value)}`).join(', ')})`;
-  });
-  const { rows } = await db.query<ActionRow>(
-    `INSERT INTO hetzner_actions (command, started_at, finishes_at, error, resources)
-     VALUES ${tuples.join(', ')} RETURNING *`,
-    values,
-  );
+  const rows = await database
+    .insertInto('hetzner_actions')
+    .values(actions.map(toRow))
+    .returningAll()
+    .execute();
   return rows.sort((a, b) => a.id - b.id);
 }
 
-/** How the API shows an action at a moment: nothing moves it but time. */
+function toRow({ command, startedAt, finishesAt, error, resources }: NewAction) {
+  return {
+    command,
+    started_at: startedAt,
+    finishes_at: finishesAt,
+    error: error === undefined ? null : JSON.stringify(error),
+    resources: JSON.stringify(resources),
+  };
+}
+
+/** How the API shows an action at a moment: it changes with time alone. */
 export function toAction(row: ActionRow, now: Date) {
   const running = now < row.finishes_at;
   const lengthMs = row.finishes_at.getTime() - row.started_at.getTime();
@@ -62,7 +54,7 @@ export function toAction(row: ActionRow, now: Date) {
   };
 }
 
-/** The status of `toAction` as SQL; `now` is the placeholder of a time. */
-export function actionStatusSql(now: string): string {
-  return `CASE WHEN finishes_at > ${now} THEN 'running' WHEN error IS NULL THEN 'success' ELSE 'error' END`;
+/** The status of `toAction` as SQL. */
+export function actionStatus(now: Date): Expression<string> {
+  return sql`case when finishes_at > ${now} then 'running' when error is null then 'success' else 'error' end`;
 }

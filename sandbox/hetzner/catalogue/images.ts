@@ -1,19 +1,22 @@
 import type { Labels } from '../labels.ts';
 import type { Architecture } from './server-types.ts';
 
-type System = {
-  flavor: 'debian' | 'ubuntu' | 'fedora' | 'rocky' | 'alma' | 'centos' | 'opensuse';
+type SystemFlavor = 'debian' | 'ubuntu' | 'fedora' | 'rocky' | 'alma' | 'centos' | 'opensuse';
+export type OsFlavor = SystemFlavor | 'unknown';
+
+interface System {
+  flavor: SystemFlavor;
   version: string;
   name: string;
   description: string;
   created: string;
-  /** When Hetzner said that it will go; such an image is listed only on demand. */
+  /** Since when Hetzner calls it deprecated; such an image is listed only on demand. */
   deprecated?: string;
   /** The images' ids: x86, then arm. */
   ids: readonly [number, number];
-};
+}
 
-const systems: readonly System[] = [
+const SYSTEMS: readonly System[] = [
   system('debian', '11', 'Debian 11', '2021-08-16', [45557056, 103907373], '2026-08-31T00:00:00Z'),
   system('debian', '12', 'Debian 12', '2023-06-13', [114690387, 114690389]),
   system('debian', '13', 'Debian 13', '2025-08-11', [310557660, 310557661]),
@@ -26,12 +29,12 @@ const systems: readonly System[] = [
   system('opensuse', '15', 'openSUSE Leap 15', '2022-07-18', [109114646, 109114648]),
 ];
 
-/** A disk image, the provider's or one of a server's disk; the shape is the API's. */
-export type Image = {
+/** A disk image, the provider's or one of a server's disk, as the API shows it. */
+export interface Image {
   id: number;
   type: 'system' | 'snapshot' | 'backup';
   status: 'available' | 'creating' | 'unavailable';
-  /** The provider's have one, by which they are ordered. */
+  /** Only the provider's images have one; it can be used in orders. */
   name: string | null;
   description: string;
   image_size: number | null;
@@ -39,7 +42,7 @@ export type Image = {
   created: string;
   created_from: { id: number; name: string } | null;
   bound_to: number | null;
-  os_flavor: System['flavor'] | 'unknown';
+  os_flavor: OsFlavor;
   os_version: string | null;
   rapid_deploy: boolean;
   protection: { delete: boolean };
@@ -47,15 +50,15 @@ export type Image = {
   deleted: string | null;
   labels: Labels;
   architecture: Architecture;
-};
+}
 
-export const images: readonly Image[] = systems.flatMap((entry) => [
+export const IMAGES: readonly Image[] = SYSTEMS.flatMap((entry) => [
   toImage(entry, 'x86', entry.ids[0]),
   toImage(entry, 'arm', entry.ids[1]),
 ]);
 
 function system(
-  flavor: System['flavor'],
+  flavor: SystemFlavor,
   version: string,
   description: string,
   created: string,

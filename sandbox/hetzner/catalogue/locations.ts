@@ -1,5 +1,5 @@
-/** A place where servers can be; the shape is the API's. */
-export type Location = {
+/** A location for servers, as the API shows it. */
+export interface Location {
   id: number;
   name: string;
   description: string;
@@ -8,9 +8,9 @@ export type Location = {
   latitude: number;
   longitude: number;
   network_zone: string;
-};
+}
 
-export const locations: readonly Location[] = [
+export const LOCATIONS: readonly Location[] = [
   location(1, 'fsn1', 'Falkenstein DC Park 1', 'DE', 'Falkenstein', 50.47612, 12.370071, 'eu-central'),
   location(2, 'nbg1', 'Nuremberg DC Park 1', 'DE', 'Nuremberg', 49.452102, 11.076665, 'eu-central'),
   location(3, 'hel1', 'Helsinki DC Park 1', 'FI', 'Helsinki', 60.169855, 24.938379, 'eu-central'),
@@ -33,5 +33,5 @@ function location(
 }
 
 export function locationById(id: number): Location {
-  return locations.find((candidate) => candidate.id === id)!;
+  return LOCATIONS.find((candidate) => candidate.id === id)!;
 }

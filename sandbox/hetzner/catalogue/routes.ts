@@ -2,42 +2,43 @@ import express from 'express';
 import { notFound } from '../errors.ts';
 import { parseId, parseInput } from '../input.ts';
 import { listQuery, paginationMeta, slicePage } from '../listing.ts';
-import { locations } from './locations.ts';
-import { pricing } from './pricing.ts';
-import { serverTypes } from './server-types.ts';
+import { LOCATIONS } from './locations.ts';
+import { PRICING } from './pricing.ts';
+import { SERVER_TYPES } from './server-types.ts';
 
-/**
- * What the sandbox does not sell: a project has none of it, and cannot order any. The second says where
- * actions are listed.
- */
-export const absentFamilies: readonly (readonly [plural: string, singular: string, hasActions: boolean])[] = [
-  ['certificates', 'certificate', true],
-  ['floating_ips', 'floating_ip', true],
-  ['isos', 'iso', false],
-  ['load_balancer_types', 'load_balancer_type', false],
-  ['load_balancers', 'load_balancer', true],
-  ['networks', 'network', true],
-  ['placement_groups', 'placement_group', false],
-  ['volumes', 'volume', true],
-  ['zones', 'zone', true],
-];
+/** Resources that the sandbox does not offer: a project has none, and cannot order any. */
+export const ABSENT_FAMILIES: readonly (readonly [plural: string, singular: string, hasActions: boolean])[] =
+  [
+    ['certificates', 'certificate', true],
+    ['floating_ips', 'floating_ip', true],
+    ['isos', 'iso', false],
+    ['load_balancer_types', 'load_balancer_type', false],
+    ['load_balancers', 'load_balancer', true],
+    ['networks', 'network', true],
+    ['placement_groups', 'placement_group', false],
+    ['volumes', 'volume', true],
+    ['zones', 'zone', true],
+  ];
 
-/** What can be ordered, and for how much. The same for everybody, and never changed by a call. */
+/** What can be ordered, and its prices; no call changes it. */
 export function createCatalogueRouter(): express.Router {
   const router = express.Router();
-  addCatalogue(router, 'locations', 'location', locations);
-  addCatalogue(router, 'server_types', 'server_type', serverTypes);
+  addCatalogue(router, 'locations', 'location', LOCATIONS);
+  addCatalogue(router, 'server_types', 'server_type', SERVER_TYPES);
   router.get('/pricing', (_request, response) => {
-    response.json({ pricing });
+    response.json({ pricing: PRICING });
   });
-  for (const [plural, singular, hasActions] of absentFamilies) {
+  for (const [plural, singular, hasActions] of ABSENT_FAMILIES) {
     if (hasActions) addCatalogue(router, `${plural}/actions`, 'action', [], 'actions');
     addCatalogue(router, plural, singular, []);
   }
   return router;
 }
 
-type Named = { id: number; name: string | null };
+interface Named {
+  id: number;
+  name: string | null;
+}
 
 function addCatalogue(
   router: express.Router,

@@ -1,29 +1,29 @@
-import { type Location, locations } from './locations.ts';
+import { LOCATIONS, type Location } from './locations.ts';
 
 export type Architecture = 'x86' | 'arm';
 
-const europe = ['fsn1', 'nbg1', 'hel1'];
-const america = ['ash', 'hil'];
-const singapore = ['sin'];
-const everywhere = [...europe, ...america, ...singapore];
+const EUROPE = ['fsn1', 'nbg1', 'hel1'];
+const AMERICA = ['ash', 'hil'];
+const SINGAPORE = ['sin'];
+const EVERYWHERE = [...EUROPE, ...AMERICA, ...SINGAPORE];
 
-const bytesPerTerabyte = 1024 ** 4;
+const BYTES_PER_TERABYTE = 1024 ** 4;
 
-type Family = {
+interface Family {
   category: string;
   cpuType: 'shared' | 'dedicated';
   architecture: Architecture;
   locations: string[];
   /** [id, name, cores, memory in GB, disk in GB, euros a month in Europe without tax] */
   types: readonly (readonly [number, string, number, number, number, number])[];
-};
+}
 
-const families: readonly Family[] = [
+const FAMILIES: readonly Family[] = [
   {
     category: 'Cost-Optimized',
     cpuType: 'shared',
     architecture: 'x86',
-    locations: europe,
+    locations: EUROPE,
     types: [
       [114, 'cx23', 2, 4, 40, 2.99],
       [115, 'cx33', 4, 8, 80, 4.99],
@@ -35,7 +35,7 @@ const families: readonly Family[] = [
     category: 'Cost-Optimized',
     cpuType: 'shared',
     architecture: 'arm',
-    locations: europe,
+    locations: EUROPE,
     types: [
       [45, 'cax11', 2, 4, 40, 3.29],
       [93, 'cax21', 4, 8, 80, 5.99],
@@ -47,7 +47,7 @@ const families: readonly Family[] = [
     category: 'Regular Performance',
     cpuType: 'shared',
     architecture: 'x86',
-    locations: [...america, ...singapore],
+    locations: [...AMERICA, ...SINGAPORE],
     types: [
       [22, 'cpx11', 2, 2, 40, 4.49],
       [23, 'cpx21', 3, 4, 80, 8.49],
@@ -60,7 +60,7 @@ const families: readonly Family[] = [
     category: 'Regular Performance',
     cpuType: 'shared',
     architecture: 'x86',
-    locations: [...europe, ...singapore],
+    locations: [...EUROPE, ...SINGAPORE],
     types: [
       [108, 'cpx12', 1, 2, 40, 5.49],
       [109, 'cpx22', 2, 4, 80, 5.99],
@@ -74,7 +74,7 @@ const families: readonly Family[] = [
     category: 'General Purpose',
     cpuType: 'dedicated',
     architecture: 'x86',
-    locations: everywhere,
+    locations: EVERYWHERE,
     types: [
       [96, 'ccx13', 2, 8, 80, 12.49],
       [97, 'ccx23', 4, 16, 160, 24.49],
@@ -89,21 +89,21 @@ const families: readonly Family[] = [
 /** A kind of server that can be ordered; the shape is the API's. */
 export type ServerType = ReturnType<typeof toServerType>;
 
-export const serverTypes: readonly ServerType[] = families.flatMap((family) =>
+export const SERVER_TYPES: readonly ServerType[] = FAMILIES.flatMap((family) =>
   family.types.map((type) => toServerType(family, type)),
 );
 
 export function serverTypeById(id: number): ServerType {
-  return serverTypes.find((candidate) => candidate.id === id)!;
+  return SERVER_TYPES.find((candidate) => candidate.id === id)!;
 }
 
-/** Traffic in bytes that a server of this type may send a month from this location. */
+/** Bytes that a server of this type may send per month from this location. */
 export function includedTraffic(type: ServerType, location: Location): number {
   return type.prices.find((price) => price.location === location.name)?.included_traffic ?? 0;
 }
 
 function toServerType(family: Family, [id, name, cores, memory, disk, euros]: Family['types'][number]) {
-  const offered = locations.filter((location) => family.locations.includes(location.name));
+  const offered = LOCATIONS.filter((location) => family.locations.includes(location.name));
   return {
     id,
     name,
@@ -129,16 +129,16 @@ function toServerType(family: Family, [id, name, cores, memory, disk, euros]: Fa
 }
 
 function priceAt(location: Location, eurosInEurope: number) {
-  const inEurope = europe.includes(location.name);
-  const inSingapore = singapore.includes(location.name);
+  const inEurope = EUROPE.includes(location.name);
+  const inSingapore = SINGAPORE.includes(location.name);
   const euros = eurosInEurope * (inEurope ? 1 : inSingapore ? 1.3 : 1.1);
   const trafficTerabytes = inEurope ? 20 : inSingapore ? 0.5 : 1;
   return {
     location: location.name,
-    // Hetzner charges by the hour up to the monthly price, which is reached after 625 hours or so.
+    // Hetzner charges by the hour up to the monthly price, which about 625 hours reach.
     price_hourly: money(euros / 625),
     price_monthly: money(euros),
-    included_traffic: trafficTerabytes * bytesPerTerabyte,
+    included_traffic: trafficTerabytes * BYTES_PER_TERABYTE,
     price_per_tb_traffic: money(inSingapore ? 7.4 : 1),
   };
 }

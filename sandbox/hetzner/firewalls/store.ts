@@ -1,22 +1,15 @@
+import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import type { Queryable } from '../../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import { notFound } from '../errors.ts';
 import { matchesSelector, parseLabelSelector, selectorConditions } from '../label-selector.ts';
 import type { Labels } from '../labels.ts';
-import { createConditions } from '../listing.ts';
-import type { FirewallRule } from './rules.ts';
+import type { FirewallTable, FirewallTargetTable } from '../schema.ts';
 
-export type FirewallRow = {
-  id: number;
-  name: string;
-  labels: Labels;
-  rules: FirewallRule[];
-  created_at: Date;
-};
+export type FirewallRow = Selectable<FirewallTable>;
+type TargetRow = Selectable<FirewallTargetTable>;
 
-type TargetRow = { firewall_id: number; server_id: number | null; selector: string | null };
-
-/** What a firewall is applied to: one server, or whatever servers a label selector finds. */
+/** What a firewall is applied to: one server, or all servers that a label selector finds. */
 export const targetInput = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('server'),
@@ -29,41 +22,53 @@ export const targetInput = z.discriminatedUnion('type', [
 ]);
 export type Target = z.infer<typeof targetInput>;
 
-/** Reads a firewall; in a transaction, `lock` keeps others from changing or deleting it meanwhile. */
-export async function readFirewall(db: Queryable, id: number, lock = false): Promise<FirewallRow> {
-  const { rows } = await db.query<FirewallRow>(
-    `SELECT * FROM hetzner_firewalls WHERE id = $1 ${lock ? 'FOR UPDATE' : ''}`,
-    [id],
-  );
-  if (rows[0] === undefined) throw notFound('firewall');
-  return rows[0];
+export async function readFirewall(database: SandboxDatabase, id: number): Promise<FirewallRow> {
+  const row = await selectFirewall(database, id).executeTakeFirst();
+  if (row === undefined) throw notFound('firewall');
+  return row;
+}
+
+/** Reads a firewall and keeps others from changing or deleting it until the transaction ends. */
+export async function lockFirewall(trx: SandboxTransaction, id: number): Promise<FirewallRow> {
+  const row = await selectFirewall(trx, id).forUpdate().executeTakeFirst();
+  if (row === undefined) throw notFound('firewall');
+  return row;
+}
+
+function selectFirewall(database: SandboxDatabase, id: number) {
+  return database.selectFrom('hetzner_firewalls').selectAll().where('id', '=', id);
 }
 
 /** How the API shows firewalls, with what they are applied to. */
-export async function toFirewalls(db: Queryable, firewalls: readonly FirewallRow[]) {
-  const { rows } = await db.query<TargetRow>(
-    `SELECT * FROM hetzner_firewall_targets WHERE firewall_id = ANY($1)
-     ORDER BY server_id NULLS LAST, selector`,
-    [firewalls.map((firewall) => firewall.id)],
-  );
+export async function toFirewalls(database: SandboxDatabase, firewalls: readonly FirewallRow[]) {
+  if (firewalls.length === 0) return [];
+  const ids = firewalls.map((firewall) => firewall.id);
+  const rows = await database
+    .selectFrom('hetzner_firewall_targets')
+    .selectAll()
+    .where('firewall_id', 'in', ids)
+    .orderBy('server_id', (order) => order.asc().nullsLast())
+    .orderBy('selector')
+    .execute();
   const shown = [];
   for (const { created_at, ...firewall } of firewalls) {
     const targets = rows.filter((target) => target.firewall_id === firewall.id);
     const applied_to = [];
-    for (const target of targets) applied_to.push(await toAppliedTo(db, target));
+    for (const target of targets) applied_to.push(await toAppliedTo(database, target));
     shown.push({ ...firewall, created: created_at.toISOString(), applied_to });
   }
   return shown;
 }
 
-async function toAppliedTo(db: Queryable, { server_id, selector }: TargetRow) {
+async function toAppliedTo(database: SandboxDatabase, { server_id, selector }: TargetRow) {
   if (selector === null) return { type: 'server', server: { id: server_id } };
-  const conditions = createConditions('deleted_at IS NULL');
-  conditions.clauses.push(...selectorConditions(parseLabelSelector(selector), 'labels', conditions.bind));
-  const { rows } = await db.query<{ id: number }>(
-    `SELECT id FROM hetzner_servers WHERE ${conditions.clauses.join(' AND ')} ORDER BY id`,
-    conditions.values,
-  );
+  const rows = await database
+    .selectFrom('hetzner_servers')
+    .select('id')
+    .where('deleted_at', 'is', null)
+    .where((eb) => eb.and(selectorConditions(parseLabelSelector(selector))))
+    .orderBy('id')
+    .execute();
   return {
     type: 'label_selector',
     label_selector: { selector },
@@ -72,15 +77,18 @@ async function toAppliedTo(db: Queryable, { server_id, selector }: TargetRow) {
 }
 
 /** The firewalls of each server, applied to it directly or by its labels. */
-export async function firewallsOfServers(
-  db: Queryable,
+export async function firewallsByServer(
+  database: SandboxDatabase,
   servers: readonly { id: number; labels: Labels }[],
 ): Promise<Map<number, { id: number; status: 'applied' }[]>> {
-  const { rows } = await db.query<TargetRow>(
-    `SELECT * FROM hetzner_firewall_targets WHERE server_id = ANY($1) OR selector IS NOT NULL
-     ORDER BY firewall_id`,
-    [servers.map((server) => server.id)],
-  );
+  if (servers.length === 0) return new Map();
+  const ids = servers.map((server) => server.id);
+  const rows = await database
+    .selectFrom('hetzner_firewall_targets')
+    .selectAll()
+    .where((eb) => eb.or([eb('server_id', 'in', ids), eb('selector', 'is not', null)]))
+    .orderBy('firewall_id')
+    .execute();
   const targets = rows.map((row) => ({ ...row, requirements: parseLabelSelector(row.selector ?? '') }));
   return new Map(
     servers.map((server) => {
@@ -96,25 +104,37 @@ export async function firewallsOfServers(
 }
 
 /** Adds a target; false where the firewall had it already. */
-export async function addTarget(db: Queryable, firewallId: number, target: Target): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `INSERT INTO hetzner_firewall_targets (firewall_id, server_id, selector) VALUES ($1, $2, $3)
-     ON CONFLICT ON CONSTRAINT hetzner_firewall_targets_once DO NOTHING`,
-    [firewallId, ...targetColumns(target)],
-  );
-  return rowCount === 1;
+export async function addTarget(
+  trx: SandboxTransaction,
+  firewallId: number,
+  target: Target,
+): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await trx
+    .insertInto('hetzner_firewall_targets')
+    .values({ firewall_id: firewallId, ...targetColumns(target) })
+    .onConflict((conflict) => conflict.constraint('hetzner_firewall_targets_once').doNothing())
+    .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows === 1n;
 }
 
-/** Takes a target away; false where the firewall did not have it. */
-export async function removeTarget(db: Queryable, firewallId: number, target: Target): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `DELETE FROM hetzner_firewall_targets
-     WHERE firewall_id = $1 AND server_id IS NOT DISTINCT FROM $2 AND selector IS NOT DISTINCT FROM $3`,
-    [firewallId, ...targetColumns(target)],
-  );
-  return rowCount === 1;
+/** Removes a target; false where the firewall did not have it. */
+export async function removeTarget(
+  trx: SandboxTransaction,
+  firewallId: number,
+  target: Target,
+): Promise<boolean> {
+  const { server_id, selector } = targetColumns(target);
+  const { numDeletedRows } = await trx
+    .deleteFrom('hetzner_firewall_targets')
+    .where('firewall_id', '=', firewallId)
+    .where('server_id', 'is not distinct from', server_id)
+    .where('selector', 'is not distinct from', selector)
+    .executeTakeFirst();
+  return numDeletedRows === 1n;
 }
 
-function targetColumns(target: Target): [number | null, string | null] {
-  return target.type === 'server' ? [target.server.id, null] : [null, target.label_selector.selector];
+function targetColumns(target: Target): Pick<TargetRow, 'server_id' | 'selector'> {
+  return target.type === 'server'
+    ? { server_id: target.server.id, selector: null }
+    : { server_id: null, selector: target.label_selector.selector };
 }

@@ -11,11 +11,9 @@ export const createImageInput = z.object({
   labels: labelsInput.nullish(),
 });
 
-/**
- * Makes an image of a server's disk as it is. It is there at once, and can be used when the action has ended.
- */
+/** Creates an image of a server's disk. It exists at once, and is usable when the action has ended. */
 export async function insertImage(
-  { client, server, now, finishesAt, fails, realMachines }: ActionContext,
+  { trx, server, now, finishesAt, fails, realMachines }: ActionContext,
   { description, type, labels }: z.output<typeof createImageInput>,
 ): Promise<ImageRow> {
   if (realMachines)
@@ -26,25 +24,23 @@ export async function insertImage(
     );
   if (type === 'backup' && server.backup_window === null)
     throw invalidField('type', 'backups are not enabled for this server');
-  const origin = (await readImages(client, [server.image_id], now)).get(server.image_id);
-  const { rows } = await client.query<ImageRow>(
-    `INSERT INTO hetzner_images (type, description, labels, server_id, server_name, disk_gb, os_flavor, os_version,
-       architecture, failed, created_at, available_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *`,
-    [
+  const origin = (await readImages(trx, [server.image_id], now)).get(server.image_id);
+  return trx
+    .insertInto('hetzner_images')
+    .values({
       type,
-      description ?? `${type} of ${server.name}`,
-      labels ?? {},
-      server.id,
-      server.name,
-      server.primary_disk_gb,
-      origin?.os_flavor ?? 'unknown',
-      origin?.os_version ?? null,
-      serverTypeById(server.server_type_id).architecture,
-      fails,
-      now,
-      finishesAt,
-    ],
-  );
-  return rows[0]!;
+      description: description ?? `${type} of ${server.name}`,
+      labels: JSON.stringify(labels ?? {}),
+      server_id: server.id,
+      server_name: server.name,
+      disk_gb: server.primary_disk_gb,
+      os_flavor: origin?.os_flavor ?? 'unknown',
+      os_version: origin?.os_version ?? null,
+      architecture: serverTypeById(server.server_type_id).architecture,
+      failed: fails,
+      created_at: now,
+      available_at: finishesAt,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }

@@ -29,13 +29,13 @@ export function filterImages(images: readonly Image[], query: z.infer<typeof ima
   );
 }
 
-const sortable = ['id', 'name', 'created'] as const;
+const SORT_KEYS = ['id', 'name', 'created'] as const;
 
-/** Sorts by Hetzner's terms, `name:desc`; the id decides where they do not. */
+/** Sorts by Hetzner's terms such as `name:desc`, then by id. */
 export function sortImages(images: Image[], sort: readonly string[]): Image[] {
   const terms = sort.map((term) => {
     const [name, direction = 'asc'] = term.split(':');
-    const key = sortable.find((candidate) => candidate === name);
+    const key = SORT_KEYS.find((candidate) => candidate === name);
     if (key === undefined || (direction !== 'asc' && direction !== 'desc'))
       throw invalidField('sort', `cannot sort by '${term}'`);
     return { key, sign: direction === 'desc' ? -1 : 1 };

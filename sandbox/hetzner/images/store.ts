@@ -1,30 +1,12 @@
-import type { Queryable } from '../../database.ts';
-import { type Image, images } from '../catalogue/images.ts';
-import type { Architecture } from '../catalogue/server-types.ts';
+import type { Selectable } from 'kysely';
+import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
+import { IMAGES, type Image } from '../catalogue/images.ts';
 import { HetznerError, notFound } from '../errors.ts';
-import type { Labels } from '../labels.ts';
+import type { ImageTable } from '../schema.ts';
 
-/** An image that somebody had made of a server's disk. */
-export type ImageRow = {
-  id: number;
-  type: 'snapshot' | 'backup';
-  description: string;
-  labels: Labels;
-  server_id: number;
-  server_name: string;
-  disk_gb: number;
-  os_flavor: Image['os_flavor'];
-  os_version: string | null;
-  architecture: Architecture;
-  protected: boolean;
-  /** Making it ended in an error. */
-  failed: boolean;
-  created_at: Date;
-  available_at: Date;
-  deleted_at: Date | null;
-};
+export type ImageRow = Selectable<ImageTable>;
 
-/** A share of the disk: what is stored is compressed, and holds no empty blocks. */
+/** Share of the disk that an image takes: it is compressed and holds no empty blocks. */
 const STORED_SHARE = 0.05;
 
 /** How the API shows an image at a moment. */
@@ -53,35 +35,41 @@ export function toImage(row: ImageRow, now: Date): Image {
 }
 
 /** All images that can be ordered: the provider's, then the project's own, oldest first. */
-export async function readAllImages(db: Queryable, now: Date): Promise<Image[]> {
-  const { rows } = await db.query<ImageRow>(
-    'SELECT * FROM hetzner_images WHERE deleted_at IS NULL ORDER BY id',
-  );
-  return [...images, ...rows.map((row) => toImage(row, now))];
+export async function readAllImages(database: SandboxDatabase, now: Date): Promise<Image[]> {
+  const rows = await database
+    .selectFrom('hetzner_images')
+    .selectAll()
+    .where('deleted_at', 'is', null)
+    .orderBy('id')
+    .execute();
+  return [...IMAGES, ...rows.map((row) => toImage(row, now))];
 }
 
-/** The images with these ids, deleted ones too: a server that was made from one still says so. */
+/** The images with these ids, including deleted ones: a server made from one still shows it. */
 export async function readImages(
-  db: Queryable,
+  database: SandboxDatabase,
   ids: readonly number[],
   now: Date,
 ): Promise<Map<number, Image>> {
-  const found = new Map(images.filter(({ id }) => ids.includes(id)).map((image) => [image.id, image]));
+  const found = new Map(IMAGES.filter(({ id }) => ids.includes(id)).map((image) => [image.id, image]));
   const own = ids.filter((id) => !found.has(id));
   if (own.length === 0) return found;
-  const { rows } = await db.query<ImageRow>('SELECT * FROM hetzner_images WHERE id = ANY($1)', [own]);
+  const rows = await database.selectFrom('hetzner_images').selectAll().where('id', 'in', own).execute();
   for (const row of rows) found.set(row.id, toImage(row, now));
   return found;
 }
 
-/** Reads one of the project's own images for a change of it. The provider's can be seen, and not changed. */
-export async function lockImage(db: Queryable, id: number): Promise<ImageRow> {
-  if (images.some((image) => image.id === id))
+/** Reads and locks one of the project's own images for a change. The provider's cannot be changed. */
+export async function lockImage(trx: SandboxTransaction, id: number): Promise<ImageRow> {
+  if (IMAGES.some((image) => image.id === id))
     throw new HetznerError(403, 'forbidden', 'system images cannot be changed');
-  const { rows } = await db.query<ImageRow>(
-    'SELECT * FROM hetzner_images WHERE id = $1 AND deleted_at IS NULL FOR UPDATE',
-    [id],
-  );
-  if (rows[0] === undefined) throw notFound('image');
-  return rows[0];
+  const row = await trx
+    .selectFrom('hetzner_images')
+    .selectAll()
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst();
+  if (row === undefined) throw notFound('image');
+  return row;
 }

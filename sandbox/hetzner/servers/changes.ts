@@ -1,13 +1,15 @@
+import type { Updateable } from 'kysely';
 import { z } from 'zod';
 import { serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { type IdOrName, idOrName } from '../input.ts';
 import { type DnsPtr, setDnsPtr } from '../reverse-dns.ts';
-import type { ServerAction } from './actions.ts';
+import type { ServerTable } from '../schema.ts';
+import type { ActionContext, ServerAction } from './actions.ts';
 import { checkBootable, findImage, findServerType, userDataInput } from './order.ts';
 import { detour, transition } from './phases.ts';
-import { askToStart, stay, times } from './power.ts';
-import type { PrimaryIpRow, ServerRow } from './store.ts';
+import { countStart, stay, times } from './power.ts';
+import type { ServerRow } from './store.ts';
 
 export const changeTypeInput = z.object({ server_type: idOrName, upgrade_disk: z.boolean() });
 export const rebuildInput = z.object({ image: idOrName, user_data: userDataInput });
@@ -18,22 +20,21 @@ export function changeType(input: z.infer<typeof changeTypeInput>): ServerAction
   return {
     command: 'change_server_type',
     async run(context) {
-      const { client, server, status, fails } = context;
+      const { server, status, fails } = context;
       if (status !== 'off') throw new HetznerError(422, 'server_not_stopped', 'server is not stopped');
       const diskGb = checkNewType(server, input);
       if (fails) return detour(status, 'migrating', ...times(context));
       const type = findServerType(input.server_type);
-      await client.query(
-        'UPDATE hetzner_servers SET server_type_id = $2, primary_disk_gb = $3 WHERE id = $1',
-        [server.id, type.id, diskGb],
-      );
-      await askToStart(context);
+      await update(context, { server_type_id: type.id, primary_disk_gb: diskGb });
+      await countStart(context);
       return transition(status, 'migrating', 'running', ...times(context));
     },
   };
 }
 
-/** The size of the disk that the server would have with the new type; throws where it cannot have that type. */
+/**
+ * The size of the disk that the server would have with the new type; throws where it cannot have that type.
+ */
 function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>): number {
   const type = findServerType(input.server_type);
   if (type.id === server.server_type_id) throw invalidField('server_type', 'is the present server type');
@@ -46,22 +47,31 @@ function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>)
   return input.upgrade_disk ? type.disk : server.primary_disk_gb;
 }
 
-/** Installs the disk anew. New user data replaces what the server had, if its machine has not used that up yet. */
+/**
+ * Reinstalls the disk. New user data replaces the old, which otherwise stays until a machine has booted with
+ * it.
+ */
 export function rebuild(input: { image: IdOrName; user_data?: string | null | undefined }): ServerAction {
   return {
     command: 'rebuild_server',
     async run(context) {
-      const { client, server, status, now, finishesAt, fails, realMachines } = context;
+      const { trx, server, status, now, finishesAt, fails, realMachines } = context;
       if (server.protected) throw protectedError('rebuild');
       const serverType = serverTypeById(server.server_type_id);
-      const image = await findImage(client, input.image, serverType, server.primary_disk_gb);
+      const image = await findImage(trx, input.image, serverType, server.primary_disk_gb);
       if (realMachines) checkBootable(image);
       if (fails) return detour(status, 'rebuilding', ...times(context));
-      await client.query(
-        `UPDATE hetzner_servers SET image_id = $2, user_data = coalesce($3, user_data), boot_pending = true,
-           generation = generation + 1, rescue_enabled = false WHERE id = $1`,
-        [server.id, image.id, input.user_data],
-      );
+      await trx
+        .updateTable('hetzner_servers')
+        .set((eb) => ({
+          image_id: image.id,
+          user_data: eb.fn.coalesce(eb.val(input.user_data ?? null), 'user_data'),
+          boot_pending: true,
+          generation: eb('generation', '+', 1),
+          rescue_enabled: false,
+        }))
+        .where('id', '=', server.id)
+        .execute();
       return [
         { status: 'rebuilding', fromMs: now.getTime() },
         { status: 'running', fromMs: finishesAt.getTime() },
@@ -70,17 +80,16 @@ export function rebuild(input: { image: IdOrName; user_data?: string | null | un
   };
 }
 
-/** Protection from deletion and from rebuild go together on servers. */
+/** Servers are protected from deletion and rebuild together. */
 export function changeProtection(input: z.infer<typeof protectionInput>): ServerAction {
   return {
     command: 'change_protection',
     async run(context) {
-      const { client, server, fails } = context;
+      const { server, fails } = context;
       const remove = input.delete ?? server.protected;
       const rebuildToo = input.rebuild ?? server.protected;
       if (remove !== rebuildToo) throw invalidField('rebuild', 'must have the same value as delete');
-      if (!fails)
-        await client.query('UPDATE hetzner_servers SET protected = $2 WHERE id = $1', [server.id, remove]);
+      if (!fails) await update(context, { protected: remove });
       return stay(context);
     },
   };
@@ -91,55 +100,59 @@ export function changeDnsPtr(input: DnsPtr): ServerAction {
   return {
     command: 'change_dns_ptr',
     async run(context) {
-      const { client, server, fails } = context;
-      const { rows } = await client.query<PrimaryIpRow>(
-        'SELECT * FROM hetzner_primary_ips WHERE server_id = $1 FOR UPDATE',
-        [server.id],
-      );
-      await setDnsPtr(client, rows, input, !fails);
+      const { trx, server, fails } = context;
+      const rows = await trx
+        .selectFrom('hetzner_primary_ips')
+        .selectAll()
+        .where('server_id', '=', server.id)
+        .forUpdate()
+        .execute();
+      await setDnsPtr(trx, rows, input, !fails);
       return stay(context);
     },
   };
 }
 
-/** Turns a property of the server on or off that has no effect on its status. */
-function setColumn(command: string, column: string, value: unknown): ServerAction {
+/** Sets properties of the server that have no effect on its status. */
+function setProperties(command: string, properties: Updateable<ServerTable>): ServerAction {
   return {
     command,
     async run(context) {
-      const { client, server, fails } = context;
-      if (!fails)
-        await client.query(`UPDATE hetzner_servers SET ${column} = $2 WHERE id = $1`, [server.id, value]);
+      if (!context.fails) await update(context, properties);
       return stay(context);
     },
   };
 }
 
-export const enableRescue = setColumn('enable_rescue', 'rescue_enabled', true);
-export const disableRescue = setColumn('disable_rescue', 'rescue_enabled', false);
-export const enableBackup = setColumn('enable_backup', 'backup_window', '22-02');
-export const disableBackup = setColumn('disable_backup', 'backup_window', null);
+async function update({ trx, server }: ActionContext, columns: Updateable<ServerTable>): Promise<void> {
+  await trx.updateTable('hetzner_servers').set(columns).where('id', '=', server.id).execute();
+}
+
+export const enableRescue = setProperties('enable_rescue', { rescue_enabled: true });
+export const disableRescue = setProperties('disable_rescue', { rescue_enabled: false });
+export const enableBackup = setProperties('enable_backup', { backup_window: '22-02' });
+export const disableBackup = setProperties('disable_backup', { backup_window: null });
 export const resetPassword: ServerAction = { command: 'reset_password', run: stay };
 
 /**
- * Deletes: the server is visible as `deleting` until the action ends. The firewalls let go of it at once, and
- * its backups go with it.
+ * The server is visible as `deleting` until the action ends. Its firewall targets are removed at once, and
+ * its backups are deleted with it.
  */
 export const deleteServer: ServerAction = {
   command: 'delete_server',
   async run(context) {
-    const { client, server, status, now, finishesAt, fails } = context;
+    const { trx, server, status, now, finishesAt, fails } = context;
     if (server.protected) throw protectedError('delete');
     if (fails) return detour(status, 'deleting', ...times(context));
-    await client.query('DELETE FROM hetzner_firewall_targets WHERE server_id = $1', [server.id]);
-    await client.query(
-      "UPDATE hetzner_images SET deleted_at = $2 WHERE server_id = $1 AND type = 'backup' AND deleted_at IS NULL",
-      [server.id, finishesAt],
-    );
-    await client.query('UPDATE hetzner_servers SET deleted_at = $2, user_data = NULL WHERE id = $1', [
-      server.id,
-      finishesAt,
-    ]);
+    await trx.deleteFrom('hetzner_firewall_targets').where('server_id', '=', server.id).execute();
+    await trx
+      .updateTable('hetzner_images')
+      .set({ deleted_at: finishesAt })
+      .where('server_id', '=', server.id)
+      .where('type', '=', 'backup')
+      .where('deleted_at', 'is', null)
+      .execute();
+    await update(context, { deleted_at: finishesAt, user_data: null });
     return [{ status: 'deleting', fromMs: now.getTime() }];
   },
 };

@@ -1,45 +1,48 @@
 import { randomBytes } from 'node:crypto';
-import type pg from 'pg';
-import { inTransaction } from '../../database.ts';
+import { sql } from 'kysely';
+import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
-import { type ActionError, insertActions, type NewAction, toAction } from '../actions/store.ts';
+import { insertActions, type NewAction, toAction } from '../actions/store.ts';
 import { limitExceeded, notUnique } from '../errors.ts';
 import { addTarget } from '../firewalls/store.ts';
 import { createPrimaryIps } from '../primary-ips.ts';
+import type { ActionError } from '../schema.ts';
 import { scheduleBoot } from './boot.ts';
 import { resolveOrder, type ServerInput, type ServerOrder } from './order.ts';
 import { creation, failedCreation, type Phase } from './phases.ts';
-import { type ServerRow, toServers } from './store.ts';
+import { isVisible, type ServerRow, toServers } from './store.ts';
 
-type Dependencies = { pool: pg.Pool; settings: SandboxSettings };
+interface Dependencies {
+  database: SandboxDatabase;
+  settings: SandboxSettings;
+}
 
 /**
- * Sells a server: the row, its addresses, its actions and the coming boot of its machine are committed together.
- * With `error` the create action ends in it, and the server, though there, never starts.
+ * Creates a server: the row, its addresses, its actions and the scheduled boot of its machine are committed
+ * together. With `error` the create action ends in it; the server exists then, and never starts.
  */
 export async function createServer(
-  { pool, settings }: Dependencies,
+  { database, settings }: Dependencies,
   input: ServerInput,
   error: ActionError | undefined,
 ) {
-  return inTransaction(pool, async (client) => {
-    // One create at a time, or two of them could both see room for the last one.
-    await client.query("SELECT pg_advisory_xact_lock(hashtext('hetzner-servers'))");
-    const order = await resolveOrder(client, input, settings);
+  return database.transaction().execute(async (trx) => {
+    // One create at a time: two at once could both see room for the last server.
+    await sql`select pg_advisory_xact_lock(hashtext('hetzner-servers'))`.execute(trx);
+    const order = await resolveOrder(trx, input, settings);
     const now = new Date();
-    await checkRoom(client, settings, input.name, now);
-    const course = planCourse(settings, input, now, error);
-    const row = await insertServer(client, input, order, course, now);
-    await createPrimaryIps(client, row, input.public_net ?? { enable_ipv4: true, enable_ipv6: true });
-    for (const id of order.firewallIds)
-      await addTarget(client, id, { type: 'server', server: { id: row.id } });
+    await checkRoom(trx, settings, input.name, now);
+    const timeline = planTimeline(settings, input, now, error);
+    const row = await insertServer(trx, input, order, timeline, now);
+    await createPrimaryIps(trx, row, input.public_net ?? { enable_ipv4: true, enable_ipv6: true });
+    for (const id of order.firewallIds) await addTarget(trx, id, { type: 'server', server: { id: row.id } });
     const actions = await insertActions(
-      client,
-      course.actions.map((action) => ({ ...action, resources: [{ id: row.id, type: 'server' }] })),
+      trx,
+      timeline.actions.map((action) => ({ ...action, resources: [{ id: row.id, type: 'server' }] })),
     );
-    await scheduleBoot(client, row.id, course.phases, settings.machineBootMs);
+    await scheduleBoot(trx, row.id, timeline.phases, settings.machineBootMs);
     const [action, ...nextActions] = actions.map((stored) => toAction(stored, now));
-    const server = (await toServers(client, [row], now))[0];
+    const server = (await toServers(trx, [row], now))[0];
     return {
       server,
       action,
@@ -53,25 +56,32 @@ export function newPassword(): string {
   return randomBytes(15).toString('base64url');
 }
 
-async function checkRoom(client: pg.PoolClient, settings: SandboxSettings, name: string, now: Date) {
-  const { rows } = await client.query<{ servers: number; taken: boolean }>(
-    `SELECT count(*) FILTER (WHERE deleted_at IS NULL)::int AS servers, coalesce(bool_or(name = $1), false) AS taken
-     FROM hetzner_servers WHERE deleted_at IS NULL OR deleted_at > $2`,
-    [name, now],
-  );
-  if (rows[0]!.taken) throw notUnique('name', 'server name is already used');
-  if (rows[0]!.servers >= settings.maxServers) throw limitExceeded('server_limit');
+async function checkRoom(trx: SandboxTransaction, settings: SandboxSettings, name: string, now: Date) {
+  const { servers, taken } = await trx
+    .selectFrom('hetzner_servers')
+    .select([
+      sql<number>`count(*) filter (where deleted_at is null)::int`.as('servers'),
+      sql<boolean>`coalesce(bool_or(name = ${name}), false)`.as('taken'),
+    ])
+    .where(isVisible(now))
+    .executeTakeFirstOrThrow();
+  if (taken) throw notUnique('name', 'server name is already used');
+  if (servers >= settings.maxServers) throw limitExceeded('server_limit');
 }
 
-type Course = { phases: Phase[]; lockedUntil: Date; actions: Omit<NewAction, 'resources'>[] };
+interface Timeline {
+  phases: Phase[];
+  lockedUntil: Date;
+  actions: Omit<NewAction, 'resources'>[];
+}
 
-/** What will happen to the new server over time, and the actions that show it. */
-function planCourse(
+/** The new server's statuses over time, and the actions that show them. */
+function planTimeline(
   { serverCreateMs, serverActionMs }: SandboxSettings,
   input: ServerInput,
   startedAt: Date,
   error: ActionError | undefined,
-): Course {
+): Timeline {
   const nowMs = startedAt.getTime();
   const starts = input.start_after_create ?? true;
   const created = new Date(nowMs + serverCreateMs);
@@ -87,31 +97,28 @@ function planCourse(
   };
 }
 
-async function insertServer(
-  client: pg.PoolClient,
+function insertServer(
+  trx: SandboxTransaction,
   input: ServerInput,
   order: ServerOrder,
-  course: Course,
+  timeline: Timeline,
   now: Date,
 ): Promise<ServerRow> {
-  const { rows } = await client.query<ServerRow>(
-    `INSERT INTO hetzner_servers
-       (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, user_data, created_at,
-        ssh_public_keys)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *`,
-    [
-      input.name,
-      input.labels ?? {},
-      order.serverType.id,
-      order.image.id,
-      order.location.id,
-      order.serverType.disk,
-      JSON.stringify(course.phases),
-      course.lockedUntil,
-      input.user_data ?? null,
-      now,
-      JSON.stringify(order.sshKeys),
-    ],
-  );
-  return rows[0]!;
+  return trx
+    .insertInto('hetzner_servers')
+    .values({
+      name: input.name,
+      labels: JSON.stringify(input.labels ?? {}),
+      server_type_id: order.serverType.id,
+      image_id: order.image.id,
+      location_id: order.location.id,
+      primary_disk_gb: order.serverType.disk,
+      phases: JSON.stringify(timeline.phases),
+      locked_until: timeline.lockedUntil,
+      user_data: input.user_data ?? null,
+      created_at: now,
+      ssh_public_keys: JSON.stringify(order.sshKeys),
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }

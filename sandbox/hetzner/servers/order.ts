@@ -1,9 +1,10 @@
+import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Queryable } from '../../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
 import type { Image } from '../catalogue/images.ts';
-import { type Location, locations } from '../catalogue/locations.ts';
-import { type ServerType, serverTypes } from '../catalogue/server-types.ts';
+import { LOCATIONS, type Location } from '../catalogue/locations.ts';
+import { SERVER_TYPES, type ServerType } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { readAllImages } from '../images/store.ts';
 import { hostname, type IdOrName, idOrName, refersTo } from '../input.ts';
@@ -16,7 +17,7 @@ export const userDataInput = z
   .refine((text) => Buffer.byteLength(text) <= 32 * 1024, 'is larger than 32 KiB')
   .nullish();
 
-/** The body of `POST /servers`. Networks, volumes and placement groups do not exist in the sandbox's project. */
+/** The body of `POST /servers`. The sandbox has no networks, volumes or placement groups. */
 export const serverInput = z.object({
   name: hostname,
   server_type: idOrName,
@@ -42,49 +43,52 @@ export const serverInput = z.object({
 });
 export type ServerInput = z.infer<typeof serverInput>;
 
-/** An order whose every reference was found. */
-export type ServerOrder = {
+/** An order with all its references found. */
+export interface ServerOrder {
   serverType: ServerType;
   image: Image;
   location: Location;
-  /** The public keys that the machine lets in. */
+  /** The public keys that may log in to the machine. */
   sshKeys: string[];
   firewallIds: number[];
-};
+}
 
-/** Finds what the order refers to; 422 for what does not exist or does not fit together, 412 for what is sold out. */
+/**
+ * Finds what the order refers to.
+ * @throws HetznerError 422 for what does not exist or does not fit together, 412 for what is sold out.
+ */
 export async function resolveOrder(
-  db: Queryable,
+  trx: SandboxTransaction,
   input: ServerInput,
   settings: Pick<SandboxSettings, 'realMachines'>,
 ): Promise<ServerOrder> {
   const serverType = findServerType(input.server_type);
-  const image = await findImage(db, input.image, serverType, serverType.disk);
+  const image = await findImage(trx, input.image, serverType, serverType.disk);
   if (settings.realMachines) checkBootable(image);
   const location = findLocation(serverType, input.location ?? undefined);
-  const sshKeys = await findSshKeys(db, input.ssh_keys ?? []);
+  const sshKeys = await findSshKeys(trx, input.ssh_keys ?? []);
   const firewallIds = [...new Set((input.firewalls ?? []).map(({ firewall }) => firewall))];
-  await checkFirewalls(db, firewallIds);
+  await checkFirewalls(trx, firewallIds);
   return { serverType, image, location, sshKeys, firewallIds };
 }
 
 export function findServerType(reference: IdOrName): ServerType {
-  const found = serverTypes.find((type) => refersTo(reference, type));
+  const found = SERVER_TYPES.find((type) => refersTo(reference, type));
   if (found === undefined) throw invalidField('server_type', `server type '${reference}' not found`);
   return found;
 }
 
 /**
- * Finds an image by name or id. The provider's name stands for one image an architecture, and the server type
- * decides which; snapshots and backups have ids alone, and need a disk of at least `diskGb` of their own.
+ * Finds an image by name or id. A provider's name means one image per architecture, and the server type
+ * decides which; snapshots and backups have only ids, and may need a larger disk than the server's `diskGb`.
  */
 export async function findImage(
-  db: Queryable,
+  database: SandboxDatabase,
   reference: IdOrName,
   serverType: ServerType,
   diskGb: number,
 ): Promise<Image> {
-  const candidates = (await readAllImages(db, new Date())).filter(
+  const candidates = (await readAllImages(database, new Date())).filter(
     ({ id, name }) =>
       (name !== null && refersTo(reference, { id, name })) || String(id) === String(reference),
   );
@@ -99,7 +103,7 @@ export async function findImage(
   return fitting;
 }
 
-/** Real machines start from the one system that the set-up has prepared: others are out of stock. */
+/** Real machines boot only the system that the setup has prepared: others are out of stock. */
 export function checkBootable(image: Image): void {
   if (image.name === 'debian-12') return;
   const message = `image '${image.name ?? image.id}' is not available: the real machines of this sandbox are debian-12`;
@@ -108,7 +112,7 @@ export function checkBootable(image: Image): void {
 
 function findLocation(serverType: ServerType, reference: IdOrName | undefined): Location {
   const wanted = reference ?? serverType.locations[0]!.name;
-  const location = locations.find((candidate) => refersTo(wanted, candidate));
+  const location = LOCATIONS.find((candidate) => refersTo(wanted, candidate));
   if (location === undefined) throw invalidField('location', `location '${wanted}' not found`);
   const offer = serverType.locations.find((candidate) => candidate.id === location.id);
   if (offer === undefined)
@@ -122,22 +126,27 @@ function findLocation(serverType: ServerType, reference: IdOrName | undefined): 
   return location;
 }
 
-async function findSshKeys(db: Queryable, references: IdOrName[]): Promise<string[]> {
+async function findSshKeys(database: SandboxDatabase, references: IdOrName[]): Promise<string[]> {
   if (references.length === 0) return [];
-  const { rows } = await db.query<{ id: number; name: string; public_key: string }>(
-    'SELECT id, name, public_key FROM hetzner_ssh_keys WHERE name = ANY($1) OR id::text = ANY($1)',
-    [references.map(String)],
-  );
-  const missing = references.find((reference) => !rows.some((key) => refersTo(reference, key)));
+  const wanted = references.map(String);
+  const keys = await database
+    .selectFrom('hetzner_ssh_keys')
+    .select(['id', 'name', 'public_key'])
+    .where((eb) => eb.or([eb('name', 'in', wanted), eb(sql<string>`id::text`, 'in', wanted)]))
+    .execute();
+  const missing = references.find((reference) => !keys.some((key) => refersTo(reference, key)));
   if (missing !== undefined) throw invalidField('ssh_keys', `SSH key '${missing}' not found`);
-  return rows.map((row) => row.public_key);
+  return keys.map((key) => key.public_key);
 }
 
-async function checkFirewalls(db: Queryable, ids: number[]): Promise<void> {
+async function checkFirewalls(trx: SandboxTransaction, ids: number[]): Promise<void> {
   if (ids.length === 0) return;
-  // Shared locks: the firewalls cannot be deleted until this server has them.
-  const { rowCount } = await db.query('SELECT 1 FROM hetzner_firewalls WHERE id = ANY($1) FOR KEY SHARE', [
-    ids,
-  ]);
-  if (rowCount !== ids.length) throw invalidField('firewalls', 'firewall not found');
+  // Shared locks: nothing deletes the firewalls until this server is committed.
+  const firewalls = await trx
+    .selectFrom('hetzner_firewalls')
+    .select('id')
+    .where('id', 'in', ids)
+    .forKeyShare()
+    .execute();
+  if (firewalls.length !== ids.length) throw invalidField('firewalls', 'firewall not found');
 }

@@ -1,3 +1,5 @@
+import { type Expression, sql } from 'kysely';
+
 export type ServerStatus =
   | 'initializing'
   | 'starting'
@@ -8,26 +10,29 @@ export type ServerStatus =
   | 'migrating'
   | 'rebuilding';
 
-/** From this moment on (milliseconds since 1970) the server has this status, until the next phase begins. */
-export type Phase = { status: ServerStatus; fromMs: number };
+/** The server has this status from this moment (milliseconds since 1970) until the next phase begins. */
+export interface Phase {
+  status: ServerStatus;
+  fromMs: number;
+}
 
-/** The status that a course of phases, earliest first, gives at a moment. */
+/** The status at a moment; phases come earliest first. */
 export function statusAt(phases: readonly Phase[], nowMs: number): ServerStatus {
   return (phases.findLast((phase) => phase.fromMs <= nowMs) ?? phases[0]!).status;
 }
 
-/** The same as SQL on a jsonb column; `nowMs` is the placeholder of a number. */
-export function statusSql(column: string, nowMs: string): string {
-  return `(SELECT phase ->> 'status' FROM jsonb_array_elements(${column}) WITH ORDINALITY AS phases (phase, position)
-    WHERE (phase ->> 'fromMs')::bigint <= ${nowMs} ORDER BY position DESC LIMIT 1)`;
+/** The same as SQL on the column `phases`. */
+export function statusInSql(nowMs: number): Expression<string> {
+  return sql`(select phase ->> 'status' from jsonb_array_elements(phases) with ordinality as phases (phase, position)
+    where (phase ->> 'fromMs')::bigint <= ${nowMs} order by position desc limit 1)`;
 }
 
-/** When, in this course, a machine begins to boot; undefined where it does not. */
+/** When a machine begins to boot; undefined where it does not. */
 export function bootBegins(phases: readonly Phase[]): number | undefined {
   return phases.find((phase) => phase.status === 'starting' || phase.status === 'running')?.fromMs;
 }
 
-/** A new server: created in `createMs`, then, if it is to start, started in `startMs`. */
+/** A new server: created in `createMs`, then, if it starts at all, started in `startMs`. */
 export function creation(nowMs: number, createMs: number, startMs: number, starts: boolean): Phase[] {
   const initializing: Phase = { status: 'initializing', fromMs: nowMs };
   const createdMs = nowMs + createMs;
@@ -39,12 +44,14 @@ export function creation(nowMs: number, createMs: number, startMs: number, start
   ];
 }
 
-/** A creation that fails: the server is there, and never started. */
+/** A creation that fails: the server exists, and never starts. */
 export function failedCreation(nowMs: number, createMs: number): Phase[] {
   return creation(nowMs, createMs, 0, false);
 }
 
-/** From the present status over `through` to `to` within `lengthMs`; nothing happens if it is there already. */
+/**
+ * From the current status over `through` to `to` within `lengthMs`; nothing happens if it is `to` already.
+ */
 export function transition(
   from: ServerStatus,
   through: ServerStatus,
@@ -59,7 +66,7 @@ export function transition(
   ];
 }
 
-/** Through `through` and back to where it was: a reboot, or something that fails. */
+/** Over `through` and back to the status before: a reboot, or something that fails. */
 export function detour(from: ServerStatus, through: ServerStatus, nowMs: number, lengthMs: number): Phase[] {
   return [
     { status: through, fromMs: nowMs },

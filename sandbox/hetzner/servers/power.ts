@@ -2,7 +2,7 @@ import type { ActionContext, ServerAction } from './actions.ts';
 import { detour, type Phase, transition } from './phases.ts';
 
 /** The actions that need no body: switching on and off. */
-export const powerActions: Record<string, ServerAction> = {
+export const POWER_ACTIONS: Record<string, ServerAction> = {
   poweron: { command: 'start_server', run: switchOn },
   poweroff: { command: 'stop_server', run: (context) => switchOff(context, 'hard') },
   shutdown: { command: 'shutdown_server', run: (context) => switchOff(context, 'soft') },
@@ -10,47 +10,52 @@ export const powerActions: Record<string, ServerAction> = {
   reset: { command: 'reset_server', run: (context) => restart(context, 'hard') },
 };
 
-/** Whether the system is asked to stop, or its power is cut. */
-type Way = 'soft' | 'hard';
+/** Soft: a shutdown; hard: a power cut. */
+type StopMode = 'soft' | 'hard';
 
 async function switchOn(context: ActionContext): Promise<Phase[]> {
   if (context.status === 'running') return stay(context);
   if (context.fails) return detour(context.status, 'starting', ...times(context));
-  await askToStart(context);
+  await countStart(context);
   return transition(context.status, 'starting', 'running', ...times(context));
 }
 
-async function switchOff(context: ActionContext, way: Way): Promise<Phase[]> {
+async function switchOff(context: ActionContext, mode: StopMode): Promise<Phase[]> {
   if (context.status === 'off') return stay(context);
   if (context.fails) return detour(context.status, 'stopping', ...times(context));
-  await setWay(context, way);
-  if (way === 'soft' && context.realMachines) return [{ status: 'stopping', fromMs: context.now.getTime() }];
+  await setStopMode(context, mode);
+  if (mode === 'soft' && context.realMachines) return [{ status: 'stopping', fromMs: context.now.getTime() }];
   return transition(context.status, 'stopping', 'off', ...times(context));
 }
 
 /** A server that is off stays off. */
-async function restart(context: ActionContext, way: Way): Promise<Phase[]> {
+async function restart(context: ActionContext, mode: StopMode): Promise<Phase[]> {
   if (context.status === 'off') return stay(context);
   if (!context.fails) {
-    await setWay(context, way);
-    await askToStart(context);
+    await setStopMode(context, mode);
+    await countStart(context);
   }
   return detour(context.status, 'starting', ...times(context));
 }
 
-/** A real machine that runs is of an earlier start from now on. */
-export async function askToStart({ client, server }: ActionContext): Promise<void> {
-  await client.query('UPDATE hetzner_servers SET boots = boots + 1 WHERE id = $1', [server.id]);
+/** From now on, a running real machine belongs to an earlier start. */
+export async function countStart({ trx, server }: ActionContext): Promise<void> {
+  await trx
+    .updateTable('hetzner_servers')
+    .set((eb) => ({ boots: eb('boots', '+', 1) }))
+    .where('id', '=', server.id)
+    .execute();
 }
 
-async function setWay({ client, server }: ActionContext, way: Way): Promise<void> {
-  await client.query('UPDATE hetzner_servers SET stops_softly = $2 WHERE id = $1', [
-    server.id,
-    way === 'soft',
-  ]);
+async function setStopMode({ trx, server }: ActionContext, mode: StopMode): Promise<void> {
+  await trx
+    .updateTable('hetzner_servers')
+    .set({ stops_softly: mode === 'soft' })
+    .where('id', '=', server.id)
+    .execute();
 }
 
-/** A course in which nothing happens to the status. */
+/** Leaves the status as it is. */
 export function stay({ status, now }: ActionContext): Phase[] {
   return [{ status, fromMs: now.getTime() }];
 }

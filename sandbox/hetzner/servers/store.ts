@@ -1,64 +1,44 @@
-import type pg from 'pg';
-import type { Queryable } from '../../database.ts';
+import { type Expression, type Selectable, type SqlBool, sql } from 'kysely';
+import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { Image } from '../catalogue/images.ts';
 import { locationById } from '../catalogue/locations.ts';
 import { includedTraffic, serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, notFound } from '../errors.ts';
-import { firewallsOfServers } from '../firewalls/store.ts';
+import { firewallsByServer } from '../firewalls/store.ts';
 import { readImages } from '../images/store.ts';
-import type { Labels } from '../labels.ts';
-import { type Phase, type ServerStatus, statusAt } from './phases.ts';
+import type { PrimaryIpTable, ServerTable } from '../schema.ts';
+import { type ServerStatus, statusAt } from './phases.ts';
 
-/** A server as it is stored; its user data is read by nothing but the boot of its machine. */
-export type ServerRow = {
-  id: number;
-  name: string;
-  labels: Labels;
-  server_type_id: number;
-  image_id: number;
-  location_id: number;
-  primary_disk_gb: number;
-  phases: Phase[];
-  locked_until: Date;
-  protected: boolean;
-  rescue_enabled: boolean;
-  backup_window: string | null;
-  generation: number;
-  created_at: Date;
-  deleted_at: Date | null;
-};
+export type ServerRow = Selectable<ServerTable>;
+export type PrimaryIpRow = Selectable<PrimaryIpTable>;
 
-export type PrimaryIpRow = {
-  id: number;
-  server_id: number;
-  type: 'ipv4' | 'ipv6';
-  ip: string;
-  dns_ptr: { ip: string; dns_ptr: string }[];
-  created_at: Date;
-};
-
-/** A deleted server stays visible while its deletion runs. `now` is the placeholder of a time. */
-export function visibleSql(now: string): string {
-  return `(deleted_at IS NULL OR deleted_at > ${now})`;
+/** A deleted server stays visible until its deletion has finished. */
+export function isVisible(now: Date, deletedAt = 'deleted_at'): Expression<SqlBool> {
+  const column = sql.ref(deletedAt);
+  return sql`(${column} is null or ${column} > ${now})`;
 }
 
-export async function readServer(db: Queryable, id: number, now: Date): Promise<ServerRow> {
-  const { rows } = await db.query<ServerRow>(
-    `SELECT * FROM hetzner_servers WHERE id = $1 AND ${visibleSql('$2')}`,
-    [id, now],
-  );
-  if (rows[0] === undefined) throw notFound('server');
-  return rows[0];
+export async function readServer(database: SandboxDatabase, id: number, now: Date): Promise<ServerRow> {
+  const row = await database
+    .selectFrom('hetzner_servers')
+    .selectAll()
+    .where('id', '=', id)
+    .where(isVisible(now))
+    .executeTakeFirst();
+  if (row === undefined) throw notFound('server');
+  return row;
 }
 
-/** Reads a server for a change of it, which keeps others from changing it; 423 while one of its actions runs. */
-export async function lockServer(client: pg.PoolClient, id: number): Promise<ServerRow> {
-  const { rows } = await client.query<ServerRow>('SELECT * FROM hetzner_servers WHERE id = $1 FOR UPDATE', [
-    id,
-  ]);
-  // The clock is read when the row is ours: a call that waited for another's change must see it as running.
+/** Reads and locks a server for a change. @throws HetznerError 423 while one of its actions runs. */
+export async function lockServer(trx: SandboxTransaction, id: number): Promise<ServerRow> {
+  const row = await trx
+    .selectFrom('hetzner_servers')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+  // Read the clock once the row is locked: a call that waited for another's change must see it as running.
   const now = new Date();
-  const row = rows[0];
   if (row === undefined || (row.deleted_at !== null && row.deleted_at <= now)) throw notFound('server');
   if (row.locked_until > now) throw new HetznerError(423, 'locked', 'server is locked');
   return row;
@@ -69,14 +49,18 @@ export function serverStatus(row: ServerRow, now: Date): ServerStatus {
 }
 
 /** How the API shows servers. */
-export async function toServers(db: Queryable, rows: readonly ServerRow[], now: Date) {
-  const ips = await db.query<PrimaryIpRow>('SELECT * FROM hetzner_primary_ips WHERE server_id = ANY($1)', [
-    rows.map((row) => row.id),
-  ]);
-  const firewalls = await firewallsOfServers(db, rows);
-  const images = await readImages(db, [...new Set(rows.map((row) => row.image_id))], now);
+export async function toServers(database: SandboxDatabase, rows: readonly ServerRow[], now: Date) {
+  if (rows.length === 0) return [];
+  const ids = rows.map((row) => row.id);
+  const ips = await database
+    .selectFrom('hetzner_primary_ips')
+    .selectAll()
+    .where('server_id', 'in', ids)
+    .execute();
+  const firewalls = await firewallsByServer(database, rows);
+  const images = await readImages(database, [...new Set(rows.map((row) => row.image_id))], now);
   return rows.map((row) => {
-    const own = ips.rows.filter((ip) => ip.server_id === row.id);
+    const own = ips.filter((ip) => ip.server_id === row.id);
     const image = images.get(row.image_id) ?? null;
     return { ...toServer(row, image, now), public_net: toPublicNet(own, firewalls.get(row.id) ?? []) };
   });

@@ -1,20 +1,16 @@
 import express from 'express';
-import type pg from 'pg';
+import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
+import type { SandboxDatabase } from '../../database.ts';
 import { invalidField, notFound } from '../errors.ts';
 import { parseId, parseInput, resourceName } from '../input.ts';
-import { type Labels, labelsInput } from '../labels.ts';
-import { addNameAndLabels, createConditions, listQuery, paginationMeta, selectPage } from '../listing.ts';
+import { labelsInput } from '../labels.ts';
+import { listQuery, nameAndLabels, paginationMeta, selectPage } from '../listing.ts';
+import type { SshKeyTable } from '../schema.ts';
+import { renamed } from '../updates.ts';
 import { publicKeyFingerprint } from './public-key.ts';
 
-type SshKeyRow = {
-  id: number;
-  name: string;
-  fingerprint: string;
-  public_key: string;
-  labels: Labels;
-  created_at: Date;
-};
+type SshKeyRow = Selectable<SshKeyTable>;
 
 const createInput = z.object({
   name: resourceName,
@@ -24,61 +20,64 @@ const createInput = z.object({
 const updateInput = z.object({ name: resourceName.optional(), labels: labelsInput.optional() });
 const keyQuery = listQuery.extend({ fingerprint: z.string().optional() });
 
+const SORTABLE = { id: sql.ref('id'), name: sql.ref('name') };
+
 /** `/ssh_keys`: names and keys are unique in the project; the fingerprint is the key's real one. */
-export function createSshKeysRouter({ pool }: { pool: pg.Pool }): express.Router {
+export function createSshKeysRouter({ database }: { database: SandboxDatabase }): express.Router {
   const router = express.Router();
   router.get('/ssh_keys', async (request, response) => {
-    response.json(await listSshKeys(pool, request.query));
+    response.json(await listSshKeys(database, request.query));
   });
   router.post('/ssh_keys', async (request, response) => {
-    response.status(201).json({ ssh_key: toSshKey(await insertSshKey(pool, request.body)) });
+    response.status(201).json({ ssh_key: toSshKey(await insertSshKey(database, request.body)) });
   });
   router.get('/ssh_keys/:id', async (request, response) => {
-    const { rows } = await pool.query<SshKeyRow>('SELECT * FROM hetzner_ssh_keys WHERE id = $1', [
-      keyId(request),
-    ]);
-    response.json({ ssh_key: toSshKey(found(rows[0])) });
+    const select = database.selectFrom('hetzner_ssh_keys').selectAll().where('id', '=', keyId(request));
+    response.json({ ssh_key: toSshKey(found(await select.executeTakeFirst())) });
   });
   router.put('/ssh_keys/:id', async (request, response) => {
-    const update = parseInput(updateInput, request.body);
-    const { rows } = await pool.query<SshKeyRow>(
-      `UPDATE hetzner_ssh_keys SET name = coalesce($2, name), labels = coalesce($3, labels)
-       WHERE id = $1 RETURNING *`,
-      [keyId(request), update.name, update.labels],
-    );
-    response.json({ ssh_key: toSshKey(found(rows[0])) });
+    const update = database
+      .updateTable('hetzner_ssh_keys')
+      .set(renamed(parseInput(updateInput, request.body)))
+      .where('id', '=', keyId(request))
+      .returningAll();
+    response.json({ ssh_key: toSshKey(found(await update.executeTakeFirst())) });
   });
   router.delete('/ssh_keys/:id', async (request, response) => {
-    const { rows } = await pool.query<SshKeyRow>('DELETE FROM hetzner_ssh_keys WHERE id = $1 RETURNING *', [
-      keyId(request),
-    ]);
-    found(rows[0]);
+    const remove = database.deleteFrom('hetzner_ssh_keys').where('id', '=', keyId(request)).returningAll();
+    found(await remove.executeTakeFirst());
     response.status(204).send();
   });
   return router;
 }
 
-async function listSshKeys(pool: pg.Pool, rawQuery: unknown) {
+async function listSshKeys(database: SandboxDatabase, rawQuery: unknown) {
   const query = parseInput(keyQuery, rawQuery);
-  const conditions = createConditions();
-  addNameAndLabels(conditions, query);
-  if (query.fingerprint !== undefined)
-    conditions.clauses.push(`fingerprint = ${conditions.bind(query.fingerprint)}`);
-  const source = { table: 'hetzner_ssh_keys', conditions, sortable: { id: 'id', name: 'name' } };
-  const page = await selectPage<SshKeyRow>(pool, source, query);
+  const { fingerprint } = query;
+  const select = database
+    .selectFrom('hetzner_ssh_keys')
+    .selectAll()
+    .where(nameAndLabels(query))
+    .$if(fingerprint !== undefined, (keys) => keys.where('fingerprint', '=', fingerprint!));
+  const page = await selectPage(select, SORTABLE, query);
   return { ssh_keys: page.rows.map(toSshKey), meta: paginationMeta(query, page.total) };
 }
 
-async function insertSshKey(pool: pg.Pool, body: unknown): Promise<SshKeyRow> {
+async function insertSshKey(database: SandboxDatabase, body: unknown): Promise<SshKeyRow> {
   const input = parseInput(createInput, body);
   const fingerprint = publicKeyFingerprint(input.public_key);
   if (fingerprint === undefined) throw invalidField('public_key', 'is not a valid SSH public key');
-  const { rows } = await pool.query<SshKeyRow>(
-    `INSERT INTO hetzner_ssh_keys (name, fingerprint, public_key, labels, created_at)
-     VALUES ($1, $2, $3, $4, $5) RETURNING *`,
-    [input.name, fingerprint, input.public_key.trim(), input.labels, new Date()],
-  );
-  return rows[0]!;
+  return database
+    .insertInto('hetzner_ssh_keys')
+    .values({
+      name: input.name,
+      fingerprint,
+      public_key: input.public_key.trim(),
+      labels: JSON.stringify(input.labels),
+      created_at: new Date(),
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }
 
 function keyId(request: express.Request<{ id: string }>): number {

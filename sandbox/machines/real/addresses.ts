@@ -1,14 +1,14 @@
-/** The sandbox's own place in the world; no server is sold with it. */
+/** The sandbox's own address on the machines' internet; no server gets it. */
 export const CONTROL_ADDRESS = '198.18.0.1';
 /**
- * Where its control server listens. A private address: with any other, a tailscaled that has lost its connection and makes another within two minutes
- * insists on TLS, which is not spoken here, and goes on so for ever.
+ * Where its control server listens. A private address: at any other, a tailscaled that loses its connection
+ * and reconnects within two minutes insists on TLS, which is not served here, and never gives up.
  */
 export const LOGIN_ADDRESS = '10.254.254.1';
 export const CONTROL_PORT = 8080;
-/** Where the controller's own place on the tailnet is. */
+/** Where the controller's own node on the tailnet runs. */
 export const CONTROLLER_ADDRESS = '198.18.0.2';
-/** Where every cloud tells a server about itself. */
+/** Where clouds serve a server's metadata. */
 export const METADATA_ADDRESS = '169.254.169.254';
-/** The gateway's socket in the world's folder. */
+/** The gateway's socket in its working folder. */
 export const GATE = 'gate.sock';

@@ -2,15 +2,15 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Where systemd keeps its services' control groups: the one tree of today, or the two of the time before. */
-const trees = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'];
+/** Where systemd keeps its services' control groups: one tree in version 2, two in version 1. */
+const TREES = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'];
 
-const withinMs = 2000;
+const TIMEOUT_MS = 2000;
 
-/** Removes a machine's control groups, once the last of its processes has left them. */
+/** Removes a machine's control groups; retries until the last of its processes has left them. */
 export async function removeCgroup(name: string): Promise<void> {
-  const folders = trees.map((tree) => join(tree, name));
-  for (const deadline = Date.now() + withinMs; ; ) {
+  const folders = TREES.map((tree) => join(tree, name));
+  for (const deadline = Date.now() + TIMEOUT_MS; ; ) {
     try {
       for (const folder of folders) if (existsSync(folder)) removeTree(folder);
       return;
@@ -21,9 +21,9 @@ export async function removeCgroup(name: string): Promise<void> {
   }
 }
 
-/** The names of all control groups that begin like this. */
+/** The names of all control groups with this prefix. */
 export function cgroupsNamed(prefix: string): string[] {
-  const names = trees.flatMap((tree) => (existsSync(tree) ? readdirSync(tree) : []));
+  const names = TREES.flatMap((tree) => (existsSync(tree) ? readdirSync(tree) : []));
   return [...new Set(names.filter((name) => name.startsWith(prefix)))];
 }
 

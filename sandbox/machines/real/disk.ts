@@ -3,19 +3,22 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** One installation of one server's disk. */
-export type DiskName = { serverId: number; generation: number };
+export interface DiskName {
+  serverId: number;
+  generation: number;
+}
 
-const pattern = /^(\d+)-(\d+)$/;
-const removed = /\.removed$/;
+const DISK_NAME = /^(\d+)-(\d+)$/;
+const REMOVED = /\.removed$/;
 
 /**
- * The folder of a disk, made if it is not there: what the machine has written (upper) over the base. A disk stays on the
- * base that it was made on, for as long as that exists.
+ * Returns the folder of a disk, created if absent: what the machine has written (upper) over the base. A disk
+ * keeps the base that it was created on, for as long as that exists.
  */
 export function ensureDisk(dir: string, { serverId, generation }: DiskName, base: string): string {
   const folder = join(dir, `${serverId}-${generation}`);
   for (const name of ['work', 'root', 'upper']) mkdirSync(join(folder, name), { recursive: true });
-  // It is the root folder that the machine's own accounts see, whatever this process's umask.
+  // It becomes the machine's root folder, which its accounts must read whatever this process's umask.
   chmodSync(join(folder, 'upper'), 0o755);
   const link = join(folder, 'base');
   if (!existsSync(link)) {
@@ -25,24 +28,27 @@ export function ensureDisk(dir: string, { serverId, generation }: DiskName, base
   return folder;
 }
 
-/** All disks that there are. */
+/** All disks in the folder. */
 export function listDisks(dir: string): DiskName[] {
   return readdirSync(dir).flatMap((name) => {
-    const [, serverId, generation] = pattern.exec(name) ?? [];
+    const [, serverId, generation] = DISK_NAME.exec(name) ?? [];
     return serverId === undefined ? [] : [{ serverId: Number(serverId), generation: Number(generation) }];
   });
 }
 
-/** Removes a disk whose machine does not run: out of sight in one step, so that a kill leaves no half of one. */
+/**
+ * Removes the disk of a machine that does not run. The rename comes first, so that a kill leaves no partial
+ * disk.
+ */
 export async function removeDisk(dir: string, { serverId, generation }: DiskName): Promise<void> {
   const folder = join(dir, `${serverId}-${generation}`);
   await rename(folder, `${folder}.removed`).catch(ignoreMissing);
   await rm(`${folder}.removed`, { recursive: true, force: true });
 }
 
-/** What a kill left of disks that were being removed. */
+/** Removes the rest of disks whose removal was killed. */
 export async function finishRemovals(dir: string): Promise<void> {
-  for (const name of readdirSync(dir).filter((entry) => removed.test(entry)))
+  for (const name of readdirSync(dir).filter((entry) => REMOVED.test(entry)))
     await rm(join(dir, name), { recursive: true, force: true });
 }
 

@@ -1,16 +1,16 @@
 import type { FirewallRule } from '../../hetzner/firewalls/rules.ts';
 import { METADATA_ADDRESS } from './addresses.ts';
 import { linkName } from './machine.ts';
-import type { SoldServer } from './servers.ts';
+import type { DesiredServer } from './servers.ts';
 
-type Guarded = Pick<SoldServer, 'id' | 'rules'>;
+type FirewalledServer = Pick<DesiredServer, 'id' | 'rules'>;
 
 /**
- * Hetzner's firewalls as nftables rules for the world's namespace, which every packet to and from a machine passes:
- * beside what belongs to a known connection, only what a rule allows comes in; what goes out is limited only where a
- * rule says so. A server without a firewall is open.
+ * Hetzner's firewalls as nftables rules for the namespace that routes all packets from and to machines.
+ * Established connections pass. Anything else comes in only if a rule allows it, and goes out freely unless a
+ * rule limits that. A server without a firewall is open.
  */
-export function rulesetOf(servers: readonly Guarded[]): string {
+export function toRuleset(servers: readonly FirewalledServer[]): string {
   const guarded = servers.filter((server) => server.rules !== undefined);
   const leave = guarded.map(({ id }) => `    iifname "${linkName(id)}" jump out-${id}`);
   const arrive = guarded.map(({ id }) => `    oifname "${linkName(id)}" jump in-${id}`);
@@ -19,7 +19,8 @@ export function rulesetOf(servers: readonly Guarded[]): string {
     'delete table inet firewalls',
     'table inet firewalls {',
     ...guarded.flatMap(({ id, rules = [] }) => [...chain(id, rules, 'in'), ...chain(id, rules, 'out')]),
-    // From machine to machine, to one from the world's own address, and from one to that (or to the metadata).
+    // Between machines, from the network's own address to a machine, and from a machine to it or to the
+    // metadata.
     ...hook('forward', [...leave, ...arrive]),
     ...hook('output', arrive),
     ...hook('input', [`    ip daddr ${METADATA_ADDRESS} accept`, ...leave]),
@@ -41,7 +42,7 @@ function hook(name: string, lines: readonly string[]): string[] {
 
 function chain(id: number, rules: readonly FirewallRule[], direction: 'in' | 'out'): string[] {
   const own = rules.filter((rule) => rule.direction === direction);
-  // Without a rule for the way out, everything may go out.
+  // Without an outgoing rule, everything may go out.
   const rest = direction === 'in' || own.length > 0 ? ['    drop'] : [];
   return [`  chain ${direction}-${id} {`, ...own.flatMap(toLines), ...rest, '  }'];
 }
@@ -51,11 +52,11 @@ function toLines(rule: FirewallRule): string[] {
   const field = rule.direction === 'in' ? 'saddr' : 'daddr';
   return ranges.map((range) => {
     const family = range.includes(':') ? 'ip6' : 'ip';
-    return `    ${family} ${field} ${range} ${protocolOf(rule, family)} return`;
+    return `    ${family} ${field} ${range} ${toProtocolMatch(rule, family)} return`;
   });
 }
 
-function protocolOf({ protocol, port }: FirewallRule, family: 'ip' | 'ip6'): string {
+function toProtocolMatch({ protocol, port }: FirewallRule, family: 'ip' | 'ip6'): string {
   if (protocol === 'icmp') return `meta l4proto ${family === 'ip' ? 'icmp' : 'icmpv6'}`;
   if (protocol === 'esp' || protocol === 'gre') return `meta l4proto ${protocol}`;
   return port === 'any' || port === null ? `meta l4proto ${protocol}` : `${protocol} dport ${port}`;

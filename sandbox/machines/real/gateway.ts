@@ -1,7 +1,8 @@
 /**
- * The process that holds the world's network namespace. It gives the namespace its addresses, answers at the metadata
- * address (asking the sandbox over the channel, by the caller's address), and lets the sandbox connect to what listens in
- * the world: HTTP's CONNECT on the socket `gate.sock` of its working folder. It ends with the channel.
+ * The process that holds the network namespace of the machines' internet. It configures the namespace's
+ * addresses, serves the metadata address (asking the sandbox over the channel, by the caller's address), and
+ * lets the sandbox connect into the namespace: HTTP's CONNECT on the socket `gate.sock` in its working
+ * folder. It ends with the channel.
  */
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -11,25 +12,34 @@ import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CONTROL_ADDRESS, GATE, LOGIN_ADDRESS, METADATA_ADDRESS } from './addresses.ts';
 
-/** What the gateway asks: the path that a machine wants, and the machine's address. */
-export type MetadataQuestion = { type: 'metadata'; id: string; path: string; address: string };
-export type MetadataAnswer = { id: string; status: number; body: string };
+/** Asks the sandbox for the path that a machine requests, by the machine's address. */
+export interface MetadataQuestion {
+  type: 'metadata';
+  id: string;
+  path: string;
+  address: string;
+}
+export interface MetadataAnswer {
+  id: string;
+  status: number;
+  body: string;
+}
 export type GatewayMessage = { type: 'ready' } | MetadataQuestion;
 
-const answerWithinMs = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 function configureNetwork(): void {
   const run = (...words: string[]) => execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'inherit'] });
   run('link', 'set', 'lo', 'up');
   for (const address of [CONTROL_ADDRESS, LOGIN_ADDRESS, METADATA_ADDRESS])
     run('address', 'add', `${address}/32`, 'dev', 'lo');
-  // Machines reach each other through here, each with its own address as the only sender.
+  // Routes between machines; rp_filter drops packets with a sender address that is not the machine's own.
   const settings = { ip_forward: '1', 'conf/all/rp_filter': '1', 'conf/default/rp_filter': '1' };
   for (const [name, value] of Object.entries(settings)) writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
   try {
     writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
   } catch {
-    // A host without IPv6.
+    // The host has no IPv6.
   }
 }
 
@@ -41,7 +51,7 @@ const metadata = createServer((request, response) => {
   response.once('close', () => waiting.delete(id));
   const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
   process.send?.({ type: 'metadata', id, path: request.url ?? '/', address } satisfies MetadataQuestion);
-  setTimeout(answer, answerWithinMs, { id, status: 503, body: '' }).unref();
+  setTimeout(answer, ANSWER_TIMEOUT_MS, { id, status: 503, body: '' }).unref();
 });
 
 function answer({ id, status, body }: MetadataAnswer): void {

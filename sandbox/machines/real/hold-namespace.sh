@@ -1,5 +1,6 @@
 #!/bin/sh
-# Keeps a network namespace on the world, for as long as this process lives. Says so once it is connected.
+# Holds a network namespace on the internet for as long as this process lives; prints a line once it is
+# connected.
 set -eu
 
 . "$(dirname "$0")/join-internet.sh"

@@ -4,53 +4,61 @@ import { mkdirSync } from 'node:fs';
 import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { killFound } from '../../processes.ts';
 import { GATE } from './addresses.ts';
 import type { GatewayMessage } from './gateway.ts';
-import { endProcesses, ofWorld, spawnBound, worldEnvironment } from './processes.ts';
+import { findInstallationProcesses, spawnBound, taggedEnvironment } from './processes.ts';
 
-/** Looks up what the metadata address says to the machine with this public address. */
+/** Answers the metadata address's `path` for the machine with this public address. */
 export type ReadMetadata = (address: string, path: string) => Promise<{ status: number; body: string }>;
 
-export type WorldOptions = {
-  /** A folder of its own, made with mode 0700 if absent. */
+export interface InternetOptions {
+  /** A folder of its own, created with mode 0700 if absent. */
   dir: string;
-  /** Tells the processes of this world from those of all others on this host. */
-  mark: string;
-  /** PATH of whoever starts the sandbox. */
+  /** Tells its processes from those of other installations on this host. */
+  tag: string;
+  /** PATH as the sandbox was started with it. */
   path?: string | undefined;
   readMetadata?: ReadMetadata;
-};
+}
 
-/** A network namespace on the world; `enter` begins the argument list of a program that is to run in it. */
-export type Attached = { enter: string[]; pid: number; detach(): Promise<void> };
+/** A network namespace on the internet; the command line of a program that runs in it starts with `enter`. */
+export interface Attachment {
+  enter: string[];
+  pid: number;
+  detach(): Promise<void>;
+}
 
-/** A network of the sandbox's own, with no way out: nothing of it is to be seen in the host's own namespace. */
-export type World = {
+/**
+ * The simulated internet between machines. It has no uplink, and the host's own namespace sees nothing of it.
+ */
+export interface Internet {
   /** Environment for programs that run in it. */
   environment: Record<string, string>;
   /** Path of its network namespace, for as long as it is open. */
   namespace: string;
   /** Starts a program in it, at the control address 198.18.0.1. It ends with this process at the latest. */
   run(command: readonly string[], options?: SpawnOptions): ChildProcess;
-  /** Makes a further namespace with a cable to the world. `name`: at most 13 letters and digits. */
-  attach(place: { name: string; ipv4: string; ipv6?: string }): Promise<Attached>;
-  /** Connects to an address in the world, from the control address. */
+  /** Creates another namespace with a link to it. `name`: at most 13 letters and digits. */
+  attach(node: { name: string; ipv4: string; ipv6?: string }): Promise<Attachment>;
+  /** Connects to an address in it, from the control address. */
   connect(host: string, port: number): Promise<Duplex>;
   /** Resolves when the process that holds it has ended. */
   closed: Promise<void>;
-  /** Ends everything that runs in it. */
+  /** Kills everything that runs in it. */
   close(): Promise<void>;
-};
+}
 
 /**
- * Opens the world of one installation, after ending what a killed predecessor has left of it.
- * Throws where this host does not permit it.
+ * Opens the internet of one installation, after killing what a killed sandbox has left of it.
+ * @throws Error where this host does not permit it.
  */
-export async function openWorld(options: WorldOptions): Promise<World> {
-  const { dir, mark } = options;
-  await endProcesses(ofWorld(mark));
+export async function openInternet(options: InternetOptions): Promise<Internet> {
+  const { dir, tag } = options;
+  const killAll = () => killFound(() => findInstallationProcesses(tag));
+  await killAll();
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const environment = worldEnvironment(mark, options.path);
+  const environment = taggedEnvironment(tag, options.path);
   const gateway = await startGateway(options, environment);
   const namespace = `/proc/${gateway.pid}/ns/net`;
   const closed = once(gateway, 'exit').then(() => undefined);
@@ -62,21 +70,21 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         ...more,
         env: { ...more.env, ...environment },
       }),
-    attach: (place) => attach(place, namespace, environment),
-    // By the gateway's own folder: a socket's path may have no more than a hundred letters.
+    attach: (node) => attach(node, namespace, environment),
+    // Through the gateway's working folder: a socket's path has at most about a hundred characters.
     connect: (host, port) => connectThrough(`/proc/${gateway.pid}/cwd/${GATE}`, host, port),
     closed,
     close: async () => {
-      await endProcesses(ofWorld(mark));
+      await killAll();
       await closed;
     },
   };
 }
 
-const answerMissing: ReadMetadata = async () => ({ status: 404, body: '' });
+const answerNotFound: ReadMetadata = async () => ({ status: 404, body: '' });
 
 async function startGateway(
-  { dir, readMetadata = answerMissing }: WorldOptions,
+  { dir, readMetadata = answerNotFound }: InternetOptions,
   environment: Record<string, string>,
 ): Promise<ChildProcess> {
   const script = fileURLToPath(new URL('gateway.ts', import.meta.url));
@@ -86,9 +94,9 @@ async function startGateway(
     env: environment,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  let complaint = '';
+  let stderr = '';
   gateway.stderr?.setEncoding('utf8').on('data', (text) => {
-    complaint = (complaint + text).slice(-2000);
+    stderr = (stderr + text).slice(-2000);
   });
   const ready = new Promise<void>((resolve, reject) => {
     gateway.on('message', async (message: GatewayMessage) => {
@@ -101,7 +109,7 @@ async function startGateway(
     });
     gateway.once('error', reject);
     gateway.once('exit', () =>
-      reject(new Error(`The machines' network cannot be made here: ${complaint.trim()}`)),
+      reject(new Error(`The machines' network cannot be made here: ${stderr.trim()}`)),
     );
   });
   await ready;
@@ -112,21 +120,21 @@ async function attach(
   { name, ipv4, ipv6 }: { name: string; ipv4: string; ipv6?: string },
   namespace: string,
   environment: Record<string, string>,
-): Promise<Attached> {
+): Promise<Attachment> {
   const script = fileURLToPath(new URL('hold-namespace.sh', import.meta.url));
   const holder = spawnBound(['unshare', '--net', '--', 'sh', script], {
-    env: { ...environment, WORLD: namespace, LINK: `c-${name}`, IPV4: ipv4, IPV6: ipv6 ?? '' },
+    env: { ...environment, INTERNET: namespace, LINK: `c-${name}`, IPV4: ipv4, IPV6: ipv6 ?? '' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let complaint = '';
+  let stderr = '';
   holder.stderr?.setEncoding('utf8').on('data', (text) => {
-    complaint += text;
+    stderr += text;
   });
   const connected = once(holder.stdout!, 'data');
   connected.catch(() => undefined);
   await Promise.race([connected, once(holder, 'exit')]);
   if (holder.exitCode !== null || holder.signalCode !== null)
-    throw new Error(`${ipv4} could not be put on the machines' network: ${complaint.trim()}`);
+    throw new Error(`${ipv4} could not be put on the machines' network: ${stderr.trim()}`);
   return {
     enter: ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'],
     pid: holder.pid!,

@@ -2,56 +2,62 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { killFound } from '../../processes.ts';
 import { removeCgroup } from './cgroups.ts';
-import type { World } from './internet.ts';
-import { endProcesses, mountSource, onMount, sendToGrandchildren, spawnBound } from './processes.ts';
+import type { Internet } from './internet.ts';
+import { findMachineProcesses, mountSource, sendToGrandchildren, spawnBound } from './processes.ts';
 
-/** What a machine is booted as. `ipv4` and `ipv6` are its server's public addresses, where it has them. */
-export type MachineSpec = {
+/** What a machine boots as. `ipv4` and `ipv6` are its server's public addresses, if it has them. */
+export interface MachineSpec {
   serverId: number;
   generation: number;
-  /** Counts how often its server was asked to start. */
+  /** Counts the requests to start its server. */
   boot: number;
   name: string;
   ipv4: string | undefined;
   ipv6: string | undefined;
-};
+}
 
-/** How a machine ended: switched off by itself, rebooting by itself, or in another way, such as ours. */
+/**
+ * How a machine ended: it switched itself off, it asked for a reboot, or anything else, such as a power cut.
+ */
 export type Ending = 'off' | 'reboot' | 'broken';
 
-export type Machine = {
+export interface Machine {
   spec: MachineSpec;
-  /** Resolves when nothing of it runs any more. */
+  /** Resolves when its last process is gone. */
   ended: Promise<Ending>;
-  /** As the power button does: the system stops its services and switches itself off. */
+  /** Like the power button: the system stops its services and switches itself off. */
   shutDown(): void;
-  /** As pulling the plug does. */
+  /** Like pulling the plug. */
   cutPower(): void;
-};
+}
 
-/** systemd-nspawn's own, for a system that asked for a reboot. */
-const rebootCode = 133;
+/** The exit code of systemd-nspawn when its system asked for a reboot. */
+const REBOOT_CODE = 133;
 
-/** SIGRTMIN+4 asks systemd to switch off (https://www.freedesktop.org/software/systemd/man/systemd.html#SIGRTMIN+4). */
-const poweroffSignal = 38;
+/**
+ * SIGRTMIN+4 asks systemd to switch off
+ * (https://www.freedesktop.org/software/systemd/man/systemd.html#SIGRTMIN+4).
+ */
+const POWEROFF_SIGNAL = 38;
 
-export const cgroupPrefix = (mark: string) => `agent-stacks-${mark}-`;
+export const cgroupPrefix = (tag: string) => `agent-stacks-${tag}-`;
 
-/** The name of the machine's cable in the world, by which its firewall knows it. */
+/** The internet's end of the machine's link, which the firewall rules name. */
 export const linkName = (serverId: number) => `m${serverId}`;
 
 /** Boots a machine on its disk (a folder of `ensureDisk`). */
-export function bootMachine(world: World, mark: string, disk: string, spec: MachineSpec): Machine {
-  const source = mountSource(mark, spec.serverId);
-  const cgroup = `${cgroupPrefix(mark)}${spec.serverId}`;
+export function bootMachine(internet: Internet, tag: string, disk: string, spec: MachineSpec): Machine {
+  const source = mountSource(tag, spec.serverId);
+  const cgroup = `${cgroupPrefix(tag)}${spec.serverId}`;
   const script = fileURLToPath(new URL('boot-machine.sh', import.meta.url));
   const log = openSync(join(disk, 'console.log'), 'a', 0o600);
   const child = spawnBound(['unshare', '--mount', '--net', '--propagation', 'private', '--', 'sh', script], {
     cwd: disk,
     env: {
-      ...world.environment,
-      WORLD: world.namespace,
+      ...internet.environment,
+      INTERNET: internet.namespace,
       LINK: linkName(spec.serverId),
       IPV4: spec.ipv4 ?? '',
       IPV6: spec.ipv6 ?? '',
@@ -64,16 +70,16 @@ export function bootMachine(world: World, mark: string, disk: string, spec: Mach
   closeSync(log);
   const ended = (async (): Promise<Ending> => {
     const [code] = await once(child, 'exit').catch(() => [null]);
-    // The disk is theirs until the last of the machine's processes is gone.
-    await endProcesses(onMount(source));
+    // The machine's processes may use the disk until the last of them is gone.
+    await killFound(() => findMachineProcesses(source));
     await removeCgroup(cgroup);
-    return code === 0 ? 'off' : code === rebootCode ? 'reboot' : 'broken';
+    return code === 0 ? 'off' : code === REBOOT_CODE ? 'reboot' : 'broken';
   })();
   return {
     spec,
     ended,
-    // To the machine's own systemd: systemd-nspawn would cut the power if it was asked once more.
-    shutDown: () => sendToGrandchildren(child.pid, poweroffSignal),
+    // To the machine's own systemd: a second signal to systemd-nspawn would cut the power.
+    shutDown: () => sendToGrandchildren(child.pid, POWEROFF_SIGNAL),
     cutPower: () => child.kill('SIGKILL'),
   };
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, realpathSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type pg from 'pg';
 import { z } from 'zod';
+import type { SandboxDatabase } from '../../database.ts';
 import type { DueHandler } from '../../due.ts';
 import type { Network } from '../../network.ts';
 import type { ControlServer } from '../../tailscale/control-server.ts';
@@ -10,77 +10,84 @@ import { createHeadscaleControl } from '../../tailscale/headscale/control.ts';
 import { type Headscale, RELAY_OVER_HTTP, startHeadscale } from '../../tailscale/headscale/headscale.ts';
 import { enforceRecordedPolicy } from '../../tailscale/policy.ts';
 import { CONTROL_PORT, CONTROLLER_ADDRESS, LOGIN_ADDRESS } from './addresses.ts';
-import { openWorld, type World } from './internet.ts';
-import { startKeeper } from './keeper.ts';
+import { type Internet, openInternet } from './internet.ts';
 import { createMetadata } from './metadata.ts';
+import { startReconciler } from './reconciler.ts';
 
-/** What the set-up has prepared on this host, and where machines are to live. */
+/** What the setup has prepared on this host, and where machines keep their disks. */
 export const realMachinesSchema = z.object({
-  /** Folder for disks and for all that belongs to their network; made with mode 0700 if absent. */
+  /** Folder for the disks and the network's files, created with mode 0700 if absent. */
   dir: z.string().min(1),
-  /** Root folder of the system that machines start from. */
+  /** Root folder of the system that machines boot. */
   base: z.string().min(1),
   headscale: z.string().min(1),
   tailscale: z.string().min(1),
   tailscaled: z.string().min(1),
-  /** Where the host's programs are. */
+  /** PATH of the host's programs. */
   path: z.string().optional(),
 });
 
 export type RealMachinesOptions = z.infer<typeof realMachinesSchema>;
 
 /** The machines' network with its control server; no machine runs yet. */
-export type MachinesNetwork = {
+export interface MachinesNetwork {
   control: ControlServer;
   describe(): Network;
-  /** Boots the machines behind the servers and keeps them, once all that they will ask for is there. */
+  /** Starts booting and reconciling the machines; call it once the services that they need are running. */
   startMachines(): Promise<Record<'machine-boot', DueHandler>>;
-  /** Resolves when the network is gone without having been stopped: only a new start mends that. */
+  /** Resolves when the network fails; only a restart of the sandbox repairs it. */
   failed: Promise<void>;
-  /** Cuts the power of all machines and leaves nothing but their disks. */
+  /** Cuts the power of all machines and removes everything but their disks. */
   stop(): Promise<void>;
-};
+}
 
 /**
- * Opens the network of an installation's machines, after removing what a killed predecessor has left.
- * Throws where this host does not permit it.
+ * Opens the network of an installation's machines, after removing what a killed sandbox has left.
+ * @throws Error where this host does not permit it.
  */
 export async function openMachinesNetwork(
-  pool: pg.Pool,
+  database: SandboxDatabase,
   options: RealMachinesOptions,
 ): Promise<MachinesNetwork> {
   const { dir, path, tailscale, tailscaled } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  // Installations on one host are told apart by where their machines live.
-  const mark = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
-  const world = await openWorld({ dir: join(dir, 'world'), mark, path, readMetadata: createMetadata(pool) });
-  const stops = [world.close];
+  // Distinguishes installations on one host by their folder of machines.
+  const tag = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
+  const internet = await openInternet({
+    dir: join(dir, 'internet'),
+    tag,
+    path,
+    readMetadata: createMetadata(database),
+  });
+  // The name of that folder in earlier versions.
+  rmSync(join(dir, 'world'), { recursive: true, force: true });
+  const stops = [internet.close];
   const stop = async () => {
     for (const each of stops.splice(0)) await each();
   };
   try {
-    const headscale = await startControlServer(world, options);
+    const headscale = await startControlServer(internet, options);
     stops.unshift(headscale.stop);
     const control = await createHeadscaleControl(headscale.client);
-    await enforceRecordedPolicy(pool, control);
-    const controller = await world.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
+    await enforceRecordedPolicy(database, control);
+    const controller = await internet.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
     return {
       control,
       describe: () => ({
         machines: 'real',
         loginServer: headscale.loginServer,
         enter: controller.enter,
-        environment: { ...world.environment, ...RELAY_OVER_HTTP },
+        environment: { ...internet.environment, ...RELAY_OVER_HTTP },
         tailscale,
         tailscaled,
       }),
       startMachines: async () => {
-        const keeper = await startKeeper({ pool, world, mark, dir, base: options.base });
-        stops.unshift(keeper.stop);
-        return { 'machine-boot': async () => keeper.look() };
+        const reconciler = await startReconciler({ database, internet, tag, dir, base: options.base });
+        stops.unshift(reconciler.stop);
+        return { 'machine-boot': async () => reconciler.wake() };
       },
-      // Once it has been told to stop, that it is gone is no failure.
-      failed: new Promise((resolve) => void world.closed.then(() => stops.length > 0 && resolve())),
+      // After a stop its end is no failure.
+      failed: new Promise((resolve) => void internet.closed.then(() => stops.length > 0 && resolve())),
       stop,
     };
   } catch (error) {
@@ -89,9 +96,9 @@ export async function openMachinesNetwork(
   }
 }
 
-function startControlServer(world: World, { dir, headscale }: RealMachinesOptions): Promise<Headscale> {
+function startControlServer(internet: Internet, { dir, headscale }: RealMachinesOptions): Promise<Headscale> {
   return startHeadscale({
-    run: world.run,
+    run: internet.run,
     dir: join(dir, 'headscale'),
     binary: headscale,
     address: LOGIN_ADDRESS,

@@ -1,31 +1,33 @@
-import type { Queryable } from '../../database.ts';
+import type { Selectable } from 'kysely';
+import type { SandboxDatabase } from '../../database.ts';
+import type { ServerTable } from '../../hetzner/schema.ts';
 import type { ReadMetadata } from './internet.ts';
 
-type Row = {
-  id: number;
-  name: string;
-  user_data: string | null;
-  ssh_public_keys: string[];
-};
+type ServerRow = Pick<Selectable<ServerTable>, 'id' | 'name' | 'user_data' | 'ssh_public_keys'>;
 
 /**
- * What the metadata address says to a server, known by its public address: Hetzner's own paths, and the same for
- * cloud-init's NoCloud source (https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html).
+ * What the metadata address answers a server, known by its public address: Hetzner's own paths, and the same
+ * for cloud-init's NoCloud source
+ * (https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html).
  */
-export function createMetadata(db: Queryable): ReadMetadata {
+export function createMetadata(database: SandboxDatabase): ReadMetadata {
   return async (address, path) => {
-    const { rows } = await db.query<Row>(
-      `SELECT s.id, s.name, s.user_data, s.ssh_public_keys FROM hetzner_servers s
-       JOIN hetzner_primary_ips ip ON ip.server_id = s.id AND ip.type = 'ipv4'
-       WHERE ip.ip = $1 AND s.deleted_at IS NULL ORDER BY s.id DESC LIMIT 1`,
-      [address],
-    );
-    const body = rows[0] && answers(rows[0], address)[path.replace(/\?.*$/, '')];
+    const server = await database
+      .selectFrom('hetzner_servers as s')
+      .innerJoin('hetzner_primary_ips as ip', 'ip.server_id', 's.id')
+      .select(['s.id', 's.name', 's.user_data', 's.ssh_public_keys'])
+      .where('ip.type', '=', 'ipv4')
+      .where('ip.ip', '=', address)
+      .where('s.deleted_at', 'is', null)
+      .orderBy('s.id', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    const body = server && answers(server, address)[path.replace(/\?.*$/, '')];
     return body === undefined ? { status: 404, body: 'not found' } : { status: 200, body };
   };
 }
 
-function answers(server: Row, address: string): Record<string, string> {
+function answers(server: ServerRow, address: string): Record<string, string> {
   const userData = server.user_data ?? '';
   const hetzner = {
     hostname: server.name,

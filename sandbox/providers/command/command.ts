@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { stable } from '../fields.ts';
 import type { CallContext, CheckFailure, Invoke, PropertyChange, Resource } from '../resource.ts';
-import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { type Output, runScript } from './process.ts';
 
 export interface CommandClient {
-  /** What commands inherit: the environment of the operation. */
+  /** The environment of the operation, which commands inherit. */
   environment: Readonly<Record<string, string>>;
-  /** Whether a resource's inputs, or those of `command:local:run`, are what this host is for. */
+  /** Whether the inputs of a resource or of `command:local:run` may run on this host. */
   mayRun(inputs: Properties): boolean;
 }
 
-const loggingModes = ['stdout', 'stderr', 'stdoutAndStderr', 'none'];
+const LOGGING_MODES = ['stdout', 'stderr', 'stdoutAndStderr', 'none'];
 
 /** command.local.Command, with the semantics of pulumi-command 1.2.1. */
 export const command: Resource<CommandClient> = {
@@ -20,10 +20,10 @@ export const command: Resource<CommandClient> = {
     const names = [...new Set([...Object.keys(oldInputs), ...Object.keys(inputs)])];
     const changes = names
       .filter((name) => stable(oldInputs[name]) !== stable(inputs[name]))
-      .map((name) => changeOf(name, oldInputs[name], inputs[name]));
+      .map((name) => toChange(name, oldInputs[name], inputs[name]));
     return { changes, deleteBeforeReplace: true };
   },
-  preview: (inputs) => ({ ...inputs, stdout: unknownValue, stderr: unknownValue }),
+  preview: (inputs) => ({ ...inputs, stdout: UNKNOWN_VALUE, stderr: UNKNOWN_VALUE }),
   async create(client, inputs, context) {
     const id = `${context.name}${randomBytes(4).toString('hex')}`;
     const output = await run(inputs.create, inputs, undefined, client, context);
@@ -31,13 +31,13 @@ export const command: Resource<CommandClient> = {
   },
   read: async (_client, id, { state, inputs }) => ({ id, state, inputs }),
   async update(client, _id, { state, inputs }, context) {
-    const output = await run(inputs.update ?? inputs.create, inputs, outputOf(state), client, context);
+    const output = await run(inputs.update ?? inputs.create, inputs, toOutput(state), client, context);
     return { ...inputs, ...output };
   },
   async delete(client, _id, state, context) {
-    await run(state.delete, state, outputOf(state), client, context);
+    await run(state.delete, state, toOutput(state), client, context);
   },
-  // What a command prints may hold whatever it was given.
+  // A command's output may contain any of its inputs.
   secretOutputs: (secretInputs) =>
     secretInputs.size === 0 ? secretInputs : new Set([...secretInputs, 'stdout', 'stderr']),
 };
@@ -56,22 +56,22 @@ function checkCommand(inputs: Properties): CheckFailure[] {
       property,
       reason: `"${property}" is not supported by the builtin command provider; use the official one (PROVIDERS=official)`,
     }));
-  if (inputs.logging !== undefined && !loggingModes.includes(String(inputs.logging))) {
-    failures.push({ property: 'logging', reason: `logging must be one of ${loggingModes.join(', ')}` });
+  if (inputs.logging !== undefined && !LOGGING_MODES.includes(String(inputs.logging))) {
+    failures.push({ property: 'logging', reason: `logging must be one of ${LOGGING_MODES.join(', ')}` });
   }
   return failures;
 }
 
-function changeOf(name: string, before: unknown, after: unknown): PropertyChange {
+function toChange(name: string, before: unknown, after: unknown): PropertyChange {
   const kind = before === undefined ? 'add' : after === undefined ? 'delete' : 'update';
   return { path: name, kind, replaces: name === 'triggers' };
 }
 
-function outputOf(state: Properties): Output {
+function toOutput(state: Properties): Output {
   return { stdout: String(state.stdout ?? ''), stderr: String(state.stderr ?? '') };
 }
 
-/** Runs one of a resource's scripts; without a script nothing happens and the output stays what it was. */
+/** Runs one of a resource's scripts; without a script the output stays as it was. */
 async function run(
   script: unknown,
   inputs: Properties,

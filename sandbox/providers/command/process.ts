@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Script {
   command: string;
-  /** The program and arguments before the command; `/bin/sh -c` where there are none. */
+  /** The program and arguments before the command, by default `/bin/sh -c`. */
   interpreter: string[];
   dir: string | undefined;
   stdin: string | undefined;
@@ -16,15 +16,18 @@ export interface Output {
   stderr: string;
 }
 
-const secondsUntilKill = 2;
-/** What a script may print on either stream: a value that somebody uses, or what a person reads. */
-const mostPrinted = 4 * 1024 * 1024;
-const shownOfFlood = 16 * 1024;
+const KILL_AFTER_SECONDS = 2;
+/**
+ * Most characters that a script may print on either stream: enough for values that programs or people read.
+ */
+const OUTPUT_LIMIT = 4 * 1024 * 1024;
+const SHOWN_OF_EXCESS = 16 * 1024;
 
 /**
- * Runs a script to its end, in a process group of its own, and returns what it printed without the last
- * line end. Throws in the words of the official provider where it fails. When the signal is aborted the whole
- * group is ended, grandchildren included: first asked, two seconds later killed. So it is when it prints more than 4 MB.
+ * Runs a script to its end, in a process group of its own, and returns what it printed without the last line
+ * end. Throws in the words of the official provider where it fails. When the signal is aborted the whole
+ * group is ended, grandchildren included: first asked, two seconds later killed. So it is when it prints more
+ * than 4 MB.
  */
 export async function runScript(script: Script, signal: AbortSignal): Promise<Output> {
   signal.throwIfAborted();
@@ -40,8 +43,8 @@ export async function runScript(script: Script, signal: AbortSignal): Promise<Ou
   for (const stream of ['stdout', 'stderr'] as const) {
     const showLines = splitLines((line) => script.onLine(stream, line));
     child[stream].setEncoding('utf8').on('data', (text: string) => {
-      if (printed[stream].length + text.length > mostPrinted) {
-        flooded.abort(new Error(`more than ${mostPrinted} characters on ${stream}`));
+      if (printed[stream].length + text.length > OUTPUT_LIMIT) {
+        flooded.abort(new Error(`more than ${OUTPUT_LIMIT} characters on ${stream}`));
         return;
       }
       printed[stream] += text;
@@ -49,7 +52,7 @@ export async function runScript(script: Script, signal: AbortSignal): Promise<Ou
       showLines(text);
     });
   }
-  // A script may end without reading what it was given.
+  // A script may exit without reading its input.
   child.stdin.on('error', () => undefined).end(script.stdin ?? '');
 
   const ended = new Promise<string | undefined>((resolve) => {
@@ -60,7 +63,7 @@ export async function runScript(script: Script, signal: AbortSignal): Promise<Ou
   });
   const failure = await endedOrAborted(child, ended, AbortSignal.any([signal, flooded.signal]));
   if (failure !== undefined) {
-    const said = flooded.signal.aborted ? printed.both.slice(-shownOfFlood) : printed.both;
+    const said = flooded.signal.aborted ? printed.both.slice(-SHOWN_OF_EXCESS) : printed.both;
     throw new Error(`${failure}: running ${JSON.stringify(script.command)}:\n${said}`);
   }
   return { stdout: withoutLineEnd(printed.stdout), stderr: withoutLineEnd(printed.stderr) };
@@ -84,7 +87,7 @@ async function endedOrAborted(
   }
 }
 
-/** Ends the group, and returns once it is gone, whatever its members do about the first signal. */
+/** Stops the group, and returns once it is gone, even if its members ignore the first signal. */
 async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const group = child.pid;
   if (group === undefined) return;
@@ -92,12 +95,12 @@ async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<v
   const patience = new AbortController();
   await Promise.race([
     ended,
-    delay(secondsUntilKill * 1000, undefined, { signal: patience.signal }).catch(() => {}),
+    delay(KILL_AFTER_SECONDS * 1000, undefined, { signal: patience.signal }).catch(() => {}),
   ]);
   patience.abort();
-  // Also after the leader has gone by itself: a member that ignores SIGTERM may have let go of the pipes.
+  // Also after the leader has exited: a member that ignores SIGTERM may have closed the pipes.
   signalGroup(group, 'SIGKILL');
-  // One that made itself a session of its own may still hold the pipes: nobody listens any more.
+  // A process in a session of its own may still hold the pipes open: stop reading them.
   child.stdout?.destroy();
   child.stderr?.destroy();
   await ended;
@@ -115,8 +118,8 @@ function splitLines(show: (line: string) => void): (text: string) => void {
   let rest = '';
   return (text) => {
     const lines = (rest + text).split('\n');
-    // Of a line that does not end only the end is held.
-    rest = lines.pop()!.slice(-shownOfFlood);
+    // Of an endless line only the end is kept.
+    rest = lines.pop()!.slice(-SHOWN_OF_EXCESS);
     for (const line of lines) show(line);
   };
 }

@@ -2,10 +2,10 @@ import { exchange } from '../http.ts';
 import { isRecord, type Properties } from '../values.ts';
 import { parseGoDuration, pause } from '../waiting.ts';
 
-/** What the Hetzner Cloud API refused, or a wait that it ended badly. */
+/** A request that the Hetzner Cloud API rejected, or an action that failed. */
 export class HcloudError extends Error {
   override readonly name = 'HcloudError';
-  /** The API's own code, such as `uniqueness_error`; empty where the answer had none. */
+  /** The API's error code, such as `uniqueness_error`; empty if the answer had none. */
   readonly code: string;
   /** HTTP status of the answer; 0 for a failed action. */
   readonly status: number;
@@ -20,9 +20,9 @@ export class HcloudError extends Error {
 export interface HcloudSettings {
   token: string;
   endpoint: string;
-  /** Milliseconds between looks at an action; undefined: short at first, growing to two seconds. */
+  /** Milliseconds between polls of an action; undefined: short at first, growing to two seconds. */
   pollIntervalMs?: number;
-  /** The first pause before a repetition; doubles up to a minute. Official: one second. */
+  /** The first pause before a retry; doubles up to a minute. The official client uses one second. */
   retryBaseMs?: number;
 }
 
@@ -33,23 +33,25 @@ export interface Action {
 }
 
 export interface HcloudClient {
-  /** Sends one request, repeats it as the official client does; the answer's JSON, `{}` for an empty one. */
+  /**
+   * Sends one request, with the official client's retries. @returns the answer's JSON, `{}` for an empty one
+   */
   request(
     method: string,
     path: string,
     body: Properties | undefined,
     signal: AbortSignal,
   ): Promise<Properties>;
-  /** Like `request` with GET, undefined for a 404. */
+  /** Like `request` with GET; undefined for a 404. */
   find(path: string, signal: AbortSignal): Promise<Properties | undefined>;
-  /** Returns once all actions have succeeded; throws the first one's error. */
+  /** Waits until all actions have succeeded. @throws the first failed one's error */
   wait(actions: readonly unknown[], signal: AbortSignal): Promise<void>;
 }
 
-const maxRetries = 5;
-const retriedCodes = new Set(['conflict', 'rate_limit_exceeded', 'timeout']);
+const MAX_RETRIES = 5;
+const RETRIED_CODES = new Set(['conflict', 'rate_limit_exceeded', 'timeout']);
 
-/** Reads the settings as the official provider does. Throws on a missing token, or one that cannot be right. */
+/** Reads the settings as the official provider does. @throws Error for a missing or malformed token */
 export function hcloudSettings(
   environment: Readonly<Record<string, string>>,
   config: Properties,
@@ -77,7 +79,7 @@ export function createHcloudClient(settings: HcloudSettings): HcloudClient {
       try {
         return await send(settings, method, path, body, signal);
       } catch (error) {
-        if (retries >= maxRetries || !isRetried(error, signal)) throw error;
+        if (retries >= MAX_RETRIES || !isRetried(error, signal)) throw error;
         await pause(retryDelay(settings.retryBaseMs ?? 1000, retries), signal);
       }
     }
@@ -95,7 +97,7 @@ export function createHcloudClient(settings: HcloudSettings): HcloudClient {
 
 function isRetried(error: unknown, signal: AbortSignal): boolean {
   if (signal.aborted || !(error instanceof HcloudError)) return false;
-  if (error.code !== '') return retriedCodes.has(error.code);
+  if (error.code !== '') return RETRIED_CODES.has(error.code);
   return error.status === 502 || error.status === 504;
 }
 
@@ -117,16 +119,16 @@ async function send(
   throw refusal(answer.status, answer.headers.get('x-correlation-id'), answer.json);
 }
 
-/** Says it in the words of the official client: `message (code, correlation id)`. */
+/** Formats the error as the official client does: `message (code, correlation id)`. */
 function refusal(status: number, correlationId: string | null, json: Properties | undefined): HcloudError {
   const error = isRecord(json?.error) ? json.error : {};
   if (!error.code && !error.message) {
     return new HcloudError(`hcloud: server responded with status code ${status}`, '', status);
   }
   const code = String(error.code ?? '');
-  const marks = correlationId ? `${code}, ${correlationId}` : code;
+  const detail = correlationId ? `${code}, ${correlationId}` : code;
   const fields = code === 'invalid_input' ? invalidFields(error.details) : '';
-  return new HcloudError(`${error.message} (${marks})${fields}`, code, status);
+  return new HcloudError(`${error.message} (${detail})${fields}`, code, status);
 }
 
 function invalidFields(details: unknown): string {
@@ -168,7 +170,7 @@ function isRunning(action: Action): boolean {
   throw new HcloudError(`${message} (${code}, ${action.id})`, code, 0);
 }
 
-/** Runs `work`, and puts `hcloud/<operation>: ` before whatever it throws. */
+/** Runs `work`, and prefixes its errors with `hcloud/<operation>: `. */
 export async function named<Result>(operation: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

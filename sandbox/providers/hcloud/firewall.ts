@@ -8,7 +8,7 @@ import {
   stable,
 } from '../fields.ts';
 import type { Resource } from '../resource.ts';
-import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { pause } from '../waiting.ts';
 import { type HcloudClient, HcloudError, named } from './client.ts';
 
@@ -32,7 +32,7 @@ export const firewall: Resource<HcloudClient> = {
     ...state,
     labels: {},
     ...inputs,
-    applyTos: inputs.applyTos ?? state?.applyTos ?? unknownValue,
+    applyTos: inputs.applyTos ?? state?.applyTos ?? UNKNOWN_VALUE,
   }),
   async create(client, inputs, { signal }) {
     const body = {
@@ -45,7 +45,7 @@ export const firewall: Resource<HcloudClient> = {
       const answer = await client.request('POST', '/firewalls', body, signal);
       const id = String(isRecord(answer.firewall) ? answer.firewall.id : '');
       await client.wait(entries(answer.actions), signal);
-      return { id, state: (await readState(client, id, signal)) ?? stateOf(answer.firewall) };
+      return { id, state: (await readState(client, id, signal)) ?? toState(answer.firewall) };
     });
   },
   async read(client, id, { inputs }, { signal }) {
@@ -88,7 +88,8 @@ async function deleteFirewall(client: HcloudClient, id: string, signal: AbortSig
     const body = { remove_from: applied.map(applyToBody) };
     await act(client, `/firewalls/${id}/actions/remove_from_resources`, body, signal);
   }
-  // The API needs a moment to see that a firewall is no longer in use; the official provider tries ten times too.
+  // The API takes a moment to see that a firewall is no longer in use; the official provider tries ten times
+  // too.
   for (let tries = 1; ; tries++) {
     try {
       await client.request('DELETE', `/firewalls/${id}`, undefined, signal);
@@ -129,10 +130,10 @@ async function readState(
   signal: AbortSignal,
 ): Promise<Properties | undefined> {
   const answer = await client.find(`/firewalls/${id}`, signal);
-  return answer && stateOf(answer.firewall);
+  return answer && toState(answer.firewall);
 }
 
-function stateOf(value: unknown): Properties {
+function toState(value: unknown): Properties {
   if (!isRecord(value)) throw new Error('hcloud: the answer holds no firewall');
   return {
     id: String(value.id),
@@ -154,7 +155,7 @@ function stateOf(value: unknown): Properties {
   };
 }
 
-/** Rules in an order of their own, with empty parts left out, so that equal sets are equal lists. */
+/** Rules in a canonical order, without empty parts, so that equal sets are equal lists. */
 function rules(value: unknown): Properties[] {
   const cleaned = entries(value).map((rule) => ({
     direction: rule.direction,

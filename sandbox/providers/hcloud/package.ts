@@ -4,7 +4,7 @@ import { firewall } from './firewall.ts';
 import { server } from './server.ts';
 import { sshKey } from './ssh-key.ts';
 
-/** Stands in for the official hcloud plugin. */
+/** Replaces the official hcloud plugin. */
 export const hcloudPackage: ProviderPackage<HcloudClient> = {
   name: 'hcloud',
   version: '1.41.0',

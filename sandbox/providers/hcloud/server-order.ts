@@ -1,7 +1,7 @@
 import { isRecord, type Properties } from '../values.ts';
 import type { HcloudClient } from './client.ts';
 
-/** Looks up what a new server refers to by name, and makes the body of `POST /servers`. */
+/** Looks up what a new server refers to by name, and builds the body of `POST /servers`. */
 export async function orderServer(
   client: HcloudClient,
   inputs: Properties,
@@ -80,7 +80,7 @@ async function findImage(
   return image;
 }
 
-/** A number is tried as an id first, then as a name, as in hcloud-go. */
+/** Tries a number as an id first, then as a name, like hcloud-go. */
 async function findByIdOrName(
   client: HcloudClient,
   path: string,

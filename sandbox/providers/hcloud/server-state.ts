@@ -23,8 +23,8 @@ export const serverFields: Fields = {
   shutdownBeforeDeletion: flag(),
 };
 
-/** Inputs that the API never gives back: they are what the program last said. */
-const ownInputs = [
+/** Inputs that the API never returns: they keep the program's last values. */
+const UNREADABLE_INPUTS = [
   'sshKeys',
   'keepDisk',
   'allowDeprecatedImages',
@@ -37,7 +37,7 @@ function flag(): Field {
   return { kind: 'flag', fallback: false };
 }
 
-/** What the state keeps of user data: base64 of its SHA-1, like the official provider. */
+/** User data in the state: base64 of its SHA-1, like in the official provider. */
 export function userDataHash(userData: string): string {
   return createHash('sha1').update(userData).digest('base64');
 }
@@ -67,11 +67,11 @@ function publicNet(value: unknown): unknown[] {
   return [net.ipv4Enabled ?? true, net.ipv4 ?? 0, net.ipv6Enabled ?? true, net.ipv6 ?? 0];
 }
 
-/** The outputs of a server: what the API says of it, and what only the program knows. */
+/** The outputs of a server: the API's properties, and those that only the program knows. */
 export function serverState(server: unknown, inputs: Properties, before: Properties = {}): Properties {
   if (!isRecord(server)) throw new Error('hcloud: the answer holds no server');
   const state: Properties = { ...liveState(server, inputs.image ?? before.image) };
-  for (const name of ownInputs) state[name] = inputs[name] ?? undefined;
+  for (const name of UNREADABLE_INPUTS) state[name] = inputs[name] ?? undefined;
   const flags = Object.entries(serverFields).filter(([, field]) => field.kind === 'flag');
   for (const [name] of flags) state[name] ??= false;
   state.userData = storedUserData(inputs.userData, before.userData);
@@ -108,7 +108,7 @@ function liveState(server: Properties, wantedImage: unknown): Properties {
   };
 }
 
-/** The name of a system image, unless the program asked for it by its number; others have only a number. */
+/** The name of a system image, unless the program used its id; other images have only an id. */
 function imageName(image: unknown, wanted: unknown): unknown {
   if (!isRecord(image)) return wanted;
   const id = String(image.id);
@@ -119,7 +119,7 @@ function record(value: unknown): Properties {
   return isRecord(value) ? value : {};
 }
 
-/** What a program would have to say to get this server; at a refresh, what it said, brought up to date. */
+/** The inputs with which a program would get this server; in a refresh, the program's own inputs, updated. */
 export function serverInputs(state: Properties, inputs: Properties): Properties {
   const live: Properties = { ...inputs };
   const imported = Object.keys(inputs).length === 0;

@@ -4,7 +4,7 @@ import { isRecord, type Properties } from '../values.ts';
 import type { HcloudClient } from './client.ts';
 import { serverFields } from './server-state.ts';
 
-/** Brings an existing server to what its inputs say, in the order of the official provider. */
+/** Changes an existing server to match its inputs, in the official provider's order. */
 export async function changeServer(
   client: HcloudClient,
   id: string,

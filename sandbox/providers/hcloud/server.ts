@@ -1,16 +1,16 @@
 import { InitializationFailed } from '../failures.ts';
 import { addName, diffNamed } from '../fields.ts';
 import type { CheckFailure, Resource } from '../resource.ts';
-import { hasUnknown, isRecord, type Properties, unknownValue } from '../values.ts';
+import { hasUnknown, isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { pause } from '../waiting.ts';
 import { type HcloudClient, named } from './client.ts';
 import { orderServer } from './server-order.ts';
 import { serverFields, serverInputs, serverState, userDataHash } from './server-state.ts';
 import { changeServer, setBackups, setProtection } from './server-update.ts';
 
-/** Known to the SDK, not needed by our stacks, and refused rather than half done. */
+/** In the SDK, but not used by our stacks: rejected instead of implemented in part. */
 const unsupported = ['networks', 'iso', 'rescue', 'placementGroupId'];
-const computedOutputs = [
+const COMPUTED_OUTPUTS = [
   'image',
   'location',
   'datacenter',
@@ -28,7 +28,7 @@ export const server: Resource<HcloudClient> = {
   check: (inputs, old, context) => ({ added: addName(inputs, old, context), failures: checkServer(inputs) }),
   diff: (input) => diffNamed(serverFields, input),
   preview(inputs, state) {
-    const unknown = Object.fromEntries(computedOutputs.map((name) => [name, unknownValue]));
+    const unknown = Object.fromEntries(COMPUTED_OUTPUTS.map((name) => [name, UNKNOWN_VALUE]));
     const { userData } = inputs;
     const isKnown = typeof userData === 'string' && !hasUnknown(userData);
     return { ...unknown, ...state, ...inputs, ...(isKnown ? { userData: userDataHash(userData) } : {}) };
@@ -37,7 +37,7 @@ export const server: Resource<HcloudClient> = {
   async read(client, id, { state, inputs }, { signal }) {
     const found = await named('readServer', () => client.find(`/servers/${id}`, signal));
     if (!found) return undefined;
-    // User data cannot be read back: the hash that is recorded stays.
+    // The API does not return user data: the recorded hash stays.
     const read = serverState(found.server, { ...state, ...inputs, userData: undefined }, state);
     return { id, state: read, inputs: serverInputs(read, inputs) };
   },
@@ -76,7 +76,7 @@ async function createServer(
 ): Promise<{ id: string; state: Properties }> {
   const order = await orderServer(client, inputs, signal);
   const answer = await client.request('POST', '/servers', order, signal);
-  // From here on a billed server exists: whatever goes wrong, the engine has to learn its id.
+  // From here on a billed server exists: the engine must learn its id, whatever fails.
   const created = answer.server;
   const id = String(isRecord(created) ? created.id : '');
   try {
@@ -103,12 +103,12 @@ async function deleteServer(
     await client.wait([answer.action], signal);
     await waitUntilOff(client, id, signal);
   }
-  // A server that is gone already is an error here, as it is with the official provider: refresh first.
+  // A missing server is an error here, as in the official provider: refresh first.
   const answer = await client.request('DELETE', `/servers/${id}`, undefined, signal);
   await client.wait([answer.action], signal);
 }
 
-/** Gives the server half a minute to shut down; what has not by then is deleted as it is. */
+/** Gives the server half a minute to shut down; after that it is deleted while running. */
 async function waitUntilOff(client: HcloudClient, id: string, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (let interval = 200; Date.now() < deadline; interval = Math.min(2000, interval * 1.5)) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { addName, changedNames, compareFields, diffNamed, type Fields } from '../fields.ts';
 import type { Resource } from '../resource.ts';
-import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { type HcloudClient, HcloudError, named } from './client.ts';
 
 const fields: Fields = {
@@ -18,17 +18,17 @@ export const sshKey: Resource<HcloudClient> = {
       inputs.publicKey === undefined ? [{ property: 'publicKey', reason: 'Missing required argument' }] : [],
   }),
   diff: (input) => diffNamed(fields, input),
-  preview: (inputs, state) => ({ ...state, ...inputs, fingerprint: state?.fingerprint ?? unknownValue }),
+  preview: (inputs, state) => ({ ...state, ...inputs, fingerprint: state?.fingerprint ?? UNKNOWN_VALUE }),
   async create(client, inputs, { signal }) {
     const body = { name: inputs.name, public_key: inputs.publicKey, labels: inputs.labels ?? {} };
     const answer = await named('createSshKey', () => client.request('POST', '/ssh_keys', body, signal));
-    const state = stateOf(answer.ssh_key);
+    const state = toState(answer.ssh_key);
     return { id: String(state.id), state };
   },
   async read(client, id, { inputs }, { signal }) {
     const answer = await named('readSshKey', () => client.find(`/ssh_keys/${id}`, signal));
     if (!answer) return undefined;
-    const state = stateOf(answer.ssh_key);
+    const state = toState(answer.ssh_key);
     const live = { name: state.name, publicKey: publicKeyInput(inputs, state), labels: state.labels };
     return { id, state, inputs: { ...inputs, ...live } };
   },
@@ -38,7 +38,7 @@ export const sshKey: Resource<HcloudClient> = {
     if (changed.has('name')) body.name = change.inputs.name;
     if (changed.has('labels')) body.labels = change.inputs.labels ?? {};
     const answer = await named('updateSshKey', () => client.request('PUT', `/ssh_keys/${id}`, body, signal));
-    return stateOf(answer.ssh_key);
+    return toState(answer.ssh_key);
   },
   async delete(client, id, _state, { signal }) {
     try {
@@ -50,7 +50,7 @@ export const sshKey: Resource<HcloudClient> = {
   defaultTimeoutSeconds: { create: 1200, read: 1200, update: 1200, delete: 1200 },
 };
 
-function stateOf(key: unknown): Properties {
+function toState(key: unknown): Properties {
   if (!isRecord(key)) throw new Error('hcloud: the answer holds no ssh_key');
   return {
     id: String(key.id),
@@ -61,13 +61,13 @@ function stateOf(key: unknown): Properties {
   };
 }
 
-/** Keeps the text that the program gave while it is still the same key: only its comment may differ. */
+/** Keeps the program's text while it is the same key: only its comment may differ. */
 function publicKeyInput(inputs: Properties, state: Properties): unknown {
   const given = inputs.publicKey;
   return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;
 }
 
-/** Two texts are the same key if Hetzner's fingerprint says so: a comment may differ. */
+/** Two texts are the same key if their fingerprints are: comments may differ. */
 function samePublicKey(recorded: unknown, wanted: unknown, state: Properties): boolean {
   if (String(recorded ?? '').trim() === String(wanted ?? '').trim()) return true;
   return (

@@ -21,7 +21,7 @@ export interface TailscaleSettings {
 }
 
 export interface TailscaleClient {
-  /** `path` stands below `/api/v2`; the answer's JSON. Throws `TailscaleError`. */
+  /** `path` is relative to `/api/v2`. @returns the answer's JSON. @throws TailscaleError */
   request(
     method: string,
     path: string,
@@ -55,11 +55,11 @@ export function tailscaleSettings(
   return {
     baseUrl: (setting('baseUrl', 'TAILSCALE_BASE_URL') || 'https://api.tailscale.com').replace(/\/$/, ''),
     tailnet: setting('tailnet', 'TAILSCALE_TAILNET') || '-',
-    credentials: apiKey ? { apiKey } : { clientId, clientSecret, scopes: scopesOf(config.scopes) },
+    credentials: apiKey ? { apiKey } : { clientId, clientSecret, scopes: toScopes(config.scopes) },
   };
 }
 
-function scopesOf(value: unknown): string[] {
+function toScopes(value: unknown): string[] {
   const scopes: unknown = typeof value === 'string' && value.startsWith('[') ? JSON.parse(value) : value;
   return Array.isArray(scopes) ? scopes.map(String) : [];
 }
@@ -100,14 +100,14 @@ async function fetchToken(
     await exchange('POST', `${baseUrl}/api/v2/oauth/token`, { headers: {}, form }, signal),
   );
   const lifetimeSeconds = Number(json.expires_in ?? 3600);
-  // A minute early, so that no request carries a token that ends on its way.
+  // A minute early, so that no token expires in transit.
   return {
     token: String(json.access_token),
     expiresAt: Date.now() + Math.max(0, lifetimeSeconds - 60) * 1000,
   };
 }
 
-/** The answer as an object; in the words of the official client, `message (status)`, where it is an error. */
+/** The answer as an object. @throws TailscaleError in the official client's format, `message (status)` */
 function readAnswer({ ok, status, json }: Exchange): Properties {
   if (ok) return json ?? {};
   const message = json?.message ?? json?.error ?? 'unexpected answer';

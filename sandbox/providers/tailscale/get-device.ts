@@ -1,4 +1,4 @@
-import { messageOf } from '../failures.ts';
+import { toMessage } from '../failures.ts';
 import type { Invoke } from '../resource.ts';
 import { isRecord, type Properties } from '../values.ts';
 import { parseGoDuration, pause } from '../waiting.ts';
@@ -6,7 +6,7 @@ import type { TailscaleClient } from './client.ts';
 
 const pollMs = 100;
 
-/** tailscale.getDevice: one device by its full name or its hostname, waited for as long as `waitFor` says. */
+/** tailscale.getDevice: finds a device by its full name or its hostname, and waits up to `waitFor` for it. */
 export const getDevice: Invoke<TailscaleClient> = async (client, args, { signal }) => {
   const matches = matcher(args);
   const deadline = Date.now() + waitMilliseconds(args.waitFor);
@@ -14,7 +14,7 @@ export const getDevice: Invoke<TailscaleClient> = async (client, args, { signal 
     try {
       return { ...(await findDevice(client, matches, signal)), waitFor: args.waitFor };
     } catch (error) {
-      // Like the official provider, a wait outlasts every failure, and reports the last.
+      // Like in the official provider, a wait continues after any failure, and reports the last.
       if (signal.aborted || Date.now() + pollMs > deadline) throw error;
     }
     await pause(pollMs, signal);
@@ -53,7 +53,7 @@ async function findDevice(
   try {
     answer = await client.request('GET', `${client.tailnetPath}/devices`, undefined, signal);
   } catch (error) {
-    throw new Error(`Failed to fetch devices: ${messageOf(error)}`, { cause: error });
+    throw new Error(`Failed to fetch devices: ${toMessage(error)}`, { cause: error });
   }
   const devices = Array.isArray(answer.devices) ? answer.devices.filter(isRecord) : [];
   const device = devices.find((candidate) => candidate[property] === value);

@@ -3,7 +3,7 @@ import { createTailscaleClient, type TailscaleClient, tailscaleSettings } from '
 import { getDevice } from './get-device.ts';
 import { tailnetKey } from './tailnet-key.ts';
 
-/** Stands in for the official tailscale plugin. */
+/** Replaces the official tailscale plugin. */
 export const tailscalePackage: ProviderPackage<TailscaleClient> = {
   name: 'tailscale',
   version: '0.29.1',

@@ -1,7 +1,7 @@
-import { messageOf } from '../failures.ts';
+import { toMessage } from '../failures.ts';
 import { compareFields, type Fields } from '../fields.ts';
 import type { CheckFailure, Resource } from '../resource.ts';
-import { isRecord, type Properties, unknownValue } from '../values.ts';
+import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { type TailscaleClient, TailscaleError } from './client.ts';
 
 const fields: Fields = {
@@ -27,7 +27,7 @@ export const tailnetKey: Resource<TailscaleClient> = {
   },
   preview(inputs, state) {
     const unknown = Object.fromEntries(
-      ['key', 'createdAt', 'expiresAt', 'expiry', 'invalid', 'userId'].map((name) => [name, unknownValue]),
+      ['key', 'createdAt', 'expiresAt', 'expiry', 'invalid', 'userId'].map((name) => [name, UNKNOWN_VALUE]),
     );
     return { ...unknown, ...defaults, ...state, ...inputs };
   },
@@ -47,8 +47,8 @@ export const tailnetKey: Resource<TailscaleClient> = {
     const key = await findKey(client, id, signal);
     const imported = Object.keys(state).length === 0;
     if (!key) return imported ? undefined : { id, state: { ...state, invalid: true }, inputs };
-    const live = { ...inputsOf(key), expiry: facts(key).expiry };
-    // The API gives the secret once, at the create: what is recorded stays.
+    const live = { ...toInputs(key), expiry: facts(key).expiry };
+    // The API returns the secret only once, for the create: the recorded one stays.
     const read = { ...state, ...live, ...facts(key), invalid: key.invalid === true };
     const said = imported
       ? live
@@ -68,9 +68,9 @@ export const tailnetKey: Resource<TailscaleClient> = {
     try {
       await client.request('DELETE', `${client.tailnetPath}/keys/${id}`, undefined, signal);
     } catch (error) {
-      // A single-use key may be gone once it was used.
+      // A used single-use key may no longer exist.
       if (error instanceof TailscaleError && error.status === 404) return;
-      throw new Error(`Failed to delete key: ${messageOf(error)}`, { cause: error });
+      throw new Error(`Failed to delete key: ${toMessage(error)}`, { cause: error });
     }
   },
   secretOutputs: (secretInputs) => new Set([...secretInputs, 'key']),
@@ -90,7 +90,7 @@ function checkKey(inputs: Properties): CheckFailure[] {
   return failures;
 }
 
-/** Reusable keys are made again once they are invalid, single-use ones are taken to have served, unless said otherwise. */
+/** By default invalid reusable keys are recreated, and single-use ones count as used. */
 function isRecreated(inputs: Properties): boolean {
   if (inputs.recreateIfInvalid === 'always') return true;
   return inputs.recreateIfInvalid !== 'never' && inputs.reusable === true;
@@ -115,20 +115,20 @@ async function findKey(
     if (key.keyType === undefined || key.keyType === 'auth') return key;
   } catch (error) {
     if (error instanceof TailscaleError && error.status === 404) return undefined;
-    throw new Error(`Failed to fetch key: Error reading tailnet key with id "${id}": ${messageOf(error)}`, {
+    throw new Error(`Failed to fetch key: Error reading tailnet key with id "${id}": ${toMessage(error)}`, {
       cause: error,
     });
   }
   throw new Error("Invalid key type: Only 'auth' keys are supported by this resource");
 }
 
-function inputsOf(key: Properties): Properties {
+function toInputs(key: Properties): Properties {
   const devices = isRecord(key.capabilities) ? key.capabilities.devices : undefined;
   const create = isRecord(devices) && isRecord(devices.create) ? devices.create : {};
   return { ...capabilities(create), description: key.description ?? '' };
 }
 
-/** What the API says of a key that nobody chose. */
+/** A key's properties that are not inputs. */
 function facts(key: Properties): Properties {
   const seconds = (Date.parse(String(key.expires)) - Date.parse(String(key.created))) / 1000;
   return {
@@ -149,6 +149,6 @@ async function saying<Result>(prefix: string, work: () => Promise<Result>): Prom
   try {
     return await work();
   } catch (error) {
-    throw new Error(`${prefix}: ${messageOf(error)}`, { cause: error });
+    throw new Error(`${prefix}: ${toMessage(error)}`, { cause: error });
   }
 }

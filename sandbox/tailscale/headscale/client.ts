@@ -3,25 +3,25 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-/** A moment as protobuf writes it; `seconds` is a decimal number, too long for some languages' own. */
+/** A protobuf timestamp. `seconds` is a 64-bit number in decimal. */
 export type Timestamp = { seconds: string; nanos: number } | null;
 
-export type PreAuthKey = {
+export interface PreAuthKey {
   id: string;
   key: string;
   used: boolean;
   ephemeral: boolean;
   expiration: Timestamp;
-};
+}
 
-export type Node = {
+export interface Node {
   id: string;
   machineKey: string;
   nodeKey: string;
   ipAddresses: string[];
-  /** As the machine calls itself. */
+  /** The hostname that the machine reports. */
   name: string;
-  /** The name that it was given, or else the same, as a DNS label that no other device has. */
+  /** The assigned name, or the hostname if there is none: a DNS label unique in the tailnet. */
   givenName: string;
   lastSeen: Timestamp;
   expiry: Timestamp;
@@ -29,11 +29,14 @@ export type Node = {
   createdAt: Timestamp;
   online: boolean;
   tags: string[];
-};
+}
 
-type User = { id: string; name: string };
+interface User {
+  id: string;
+  name: string;
+}
 
-type Calls = {
+interface Calls {
   health: [object, object];
   listUsers: [{ name: string }, { users: User[] }];
   createUser: [{ name: string; email: string }, { user: User }];
@@ -49,19 +52,19 @@ type Calls = {
   setTags: [{ nodeId: string; tags: string[] }, object];
   expireNode: [{ nodeId: string; expiry?: Timestamp; disableExpiry?: boolean }, object];
   setPolicy: [{ policy: string }, object];
-};
+}
 
-/** headscale's administration, over its unix socket: whoever may open that is its administrator. */
+/** headscale's admin API on its unix socket: access to the socket is all it requires. */
 export interface HeadscaleClient {
-  /** Waits for a headscale that is being started again. @throws HeadscaleError */
+  /** Waits while headscale restarts. @throws HeadscaleError */
   call<M extends keyof Calls>(method: M, request: Calls[M][0]): Promise<Calls[M][1]>;
   close(): void;
 }
 
-/** headscale's own refusal, in its words; `code` is one of gRPC's. */
+/** An error of headscale, with its message and gRPC status code. */
 export class HeadscaleError extends Error {
   readonly code: number;
-  /** What it says against the request; undefined where it gave no answer. */
+  /** Why headscale rejected the request; undefined if it did not answer. */
   readonly refusal: string | undefined;
 
   constructor(method: string, { code, details }: grpc.ServiceError) {
@@ -85,24 +88,12 @@ type Unary = (
   done: (error: grpc.ServiceError | null, answer: object) => void,
 ) => void;
 
+/** Connects to headscale's admin socket. */
 export function createHeadscaleClient(socket: string): HeadscaleClient {
-  const definition = loadSync(fileURLToPath(new URL('headscale.proto', import.meta.url)), {
-    longs: String,
-    defaults: true,
-    arrays: true,
-  });
-  const Service = grpc.makeGenericClientConstructor(
-    definition['headscale.v1.HeadscaleService'] as grpc.ServiceDefinition,
-    'HeadscaleService',
-  );
-  const service = new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
-    // A headscale that was started again is noticed at once, not after gRPC's usual pause of a second and more.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
-    'grpc.min_reconnect_backoff_ms': 100,
-  });
+  const service = connect(socket);
   const callOnce = (method: keyof Calls, request: object, deadline: number) =>
     new Promise<object>((resolve, reject) => {
+      // The generic constructor types no methods of its own.
       const call = service[method] as unknown as Unary;
       call.call(service, request, { deadline, waitForReady: true }, (error, answer) => {
         if (error === null) resolve(answer);
@@ -116,7 +107,8 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
         try {
           return (await callOnce(method, request, deadline)) as never;
         } catch (error) {
-          // It ended during the call, and is being started again. Every call may be made twice: a key that nobody has seen harms nobody.
+          // headscale ended during the call and restarts. Every call may be repeated: a key that was never
+          // returned does no harm.
           const dropped = error instanceof HeadscaleError && error.code === grpc.status.UNAVAILABLE;
           if (!dropped || Date.now() > deadline) throw error;
           await pause(RETRY_PAUSE_MS);
@@ -127,13 +119,32 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
   };
 }
 
+function connect(socket: string): grpc.Client & Record<string, unknown> {
+  const definition = loadSync(fileURLToPath(new URL('headscale.proto', import.meta.url)), {
+    longs: String,
+    defaults: true,
+    arrays: true,
+  });
+  const Service = grpc.makeGenericClientConstructor(
+    definition['headscale.v1.HeadscaleService'] as grpc.ServiceDefinition,
+    'HeadscaleService',
+  );
+  return new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
+    // Reconnects at once after a restart; gRPC's default backoff is a second and more.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
+    'grpc.min_reconnect_backoff_ms': 100,
+  });
+}
+
+/** Returns a date as a protobuf timestamp. */
 export function toTimestamp(date: Date): Timestamp {
   const milliseconds = date.getTime();
   const seconds = Math.floor(milliseconds / 1000);
   return { seconds: String(seconds), nanos: (milliseconds - seconds * 1000) * 1_000_000 };
 }
 
-/** Headscale writes "never" as a moment of zero, or as none. */
+/** headscale encodes "never" as the zero time or as null. */
 export function toDate(timestamp: Timestamp): Date | undefined {
   if (timestamp === null || Number(timestamp.seconds) <= 0) return undefined;
   return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1_000_000));

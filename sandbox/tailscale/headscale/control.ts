@@ -1,25 +1,25 @@
 import { readFileSync } from 'node:fs';
 import type { ControlServer, Device, DeviceChange } from '../control-server.ts';
 import { TailscaleError } from '../errors.ts';
-import { sandboxUser } from '../identity.ts';
+import { SANDBOX_USER } from '../identity.ts';
 import { type HeadscaleClient, HeadscaleError, NOT_FOUND, type Node, toDate, toTimestamp } from './client.ts';
-import { enforceable } from './policy.ts';
+import { toHeadscalePolicy } from './policy.ts';
 
-/** The project's own: what it tells its operators to put into their tailnet is what the sandbox's enforces. */
-const policyFile = new URL('../../../docs/tailnet-policy.hujson', import.meta.url);
+/** The policy that the project's documentation recommends, so the sandbox enforces the same. */
+const POLICY_FILE = new URL('../../../docs/tailnet-policy.hujson', import.meta.url);
 
-const nodeKeyDays = 180;
-const userName = 'operator';
+const NODE_KEY_DAYS = 180;
+const USER_NAME = 'operator';
 
-/** The tailnet of real machines: whoever has one of its keys can join it, and it says who may reach whom. */
+/** Creates the control server of real machines, which headscale implements. */
 export async function createHeadscaleControl(client: HeadscaleClient): Promise<ControlServer> {
   const userId = await ensureUser(client);
   return {
-    initialPolicy: readFileSync(policyFile, 'utf8'),
+    initialPolicy: readFileSync(POLICY_FILE, 'utf8'),
     createKey: async ({ request, expiresAt, caller }) => {
       const { reusable, ephemeral, tags } = request.capabilities.devices.create;
       const { preAuthKey } = await client.call('createPreAuthKey', {
-        // A key with tags belongs to no user, nor do the devices that join with it.
+        // A tagged key and the devices that join with it belong to no user.
         user: tags.length > 0 || caller.userId === '' ? '0' : userId,
         reusable,
         ephemeral,
@@ -39,62 +39,64 @@ export async function createHeadscaleControl(client: HeadscaleClient): Promise<C
       );
     },
     revokeKey: async (controlNumber) => {
-      // Expired rather than deleted: devices that came in with it stay.
+      // Expires the key instead of deleting it: devices that joined with it stay.
       if (controlNumber !== null) await client.call('expirePreAuthKey', { id: controlNumber });
     },
     listDevices: async () => (await client.call('listNodes', {})).nodes.map(toDevice),
-    deleteDevice: (id) => unlessMissing(client.call('deleteNode', { nodeId: id })),
-    changeDevice: (id, change) => unlessMissing(changeNode(client, id, change)),
+    deleteDevice: (id) => isFound(client.call('deleteNode', { nodeId: id })),
+    changeDevice: (id, change) => isFound(changeNode(client, id, change)),
     enforcePolicy: async (text) => {
-      await client.call('setPolicy', { policy: enforceable(text, sandboxUser.loginName) }).catch(refused);
+      await client
+        .call('setPolicy', { policy: toHeadscalePolicy(text, SANDBOX_USER.loginName) })
+        .catch(throwRefusal);
     },
   };
 }
 
-/** The user that the API key belongs to; owner of what has no tags. */
+/** Returns the id of the API key's user, who owns untagged keys and devices. */
 async function ensureUser(client: HeadscaleClient): Promise<string> {
-  const { users } = await client.call('listUsers', { name: userName });
-  const found = users[0] ?? (await client.call('createUser', newUser)).user;
+  const { users } = await client.call('listUsers', { name: USER_NAME });
+  const found = users[0] ?? (await client.call('createUser', NEW_USER)).user;
   return found.id;
 }
 
-const newUser = { name: userName, email: sandboxUser.loginName };
+const NEW_USER = { name: USER_NAME, email: SANDBOX_USER.loginName };
 
 async function changeNode(client: HeadscaleClient, id: string, change: DeviceChange): Promise<void> {
   const { authorized, tags, keyExpiryDisabled, name } = change;
   if (authorized === false) throw new TailscaleError(400, 'device approval is not enabled for this tailnet');
   if (name !== undefined)
-    await client.call('renameNode', { nodeId: id, newName: name || (await hostnameOf(client, id)) });
+    await client.call('renameNode', { nodeId: id, newName: name || (await readHostname(client, id)) });
   if (tags !== undefined) await client.call('setTags', { nodeId: id, tags });
   if (keyExpiryDisabled === true) await client.call('expireNode', { nodeId: id, disableExpiry: true });
   if (keyExpiryDisabled === false)
-    await client.call('expireNode', { nodeId: id, expiry: toTimestamp(inDays(new Date())) });
+    await client.call('expireNode', { nodeId: id, expiry: toTimestamp(addNodeKeyDays(new Date())) });
 }
 
-/** headscale has no way back to a name that follows the hostname; what it says now is the nearest. */
-async function hostnameOf(client: HeadscaleClient, id: string): Promise<string> {
+/** headscale cannot make a name follow the hostname again; the current hostname comes closest. */
+async function readHostname(client: HeadscaleClient, id: string): Promise<string> {
   const { nodes } = await client.call('listNodes', {});
   return nodes.find((node) => node.id === id)?.name ?? '';
 }
 
-async function unlessMissing(work: Promise<unknown>): Promise<boolean> {
+async function isFound(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;
     return true;
   } catch (error) {
     if (error instanceof HeadscaleError && error.code === NOT_FOUND) return false;
-    return refused(error);
+    return throwRefusal(error);
   }
 }
 
-/** What headscale answered and refused; all else is a failure of the sandbox's own. */
-function refused(error: unknown): never {
+/** Turns a rejection by headscale into a 400; any other error is the sandbox's own failure. */
+function throwRefusal(error: unknown): never {
   if (error instanceof HeadscaleError && error.refusal !== undefined)
     throw new TailscaleError(400, error.refusal);
   throw error;
 }
 
-/** A node of headscale's as a device of Tailscale's. Ids are never given twice. */
+/** Converts a headscale node to a Tailscale device. headscale never reuses ids. */
 export function toDevice(node: Node): Device {
   const createdAt = toDate(node.createdAt) ?? new Date(0);
   const expiresAt = toDate(node.expiry);
@@ -105,19 +107,19 @@ export function toDevice(node: Node): Device {
     label: node.givenName,
     addresses: node.ipAddresses,
     tags: node.tags,
-    registeredBy: node.tags.length > 0 ? 'tagged-devices' : sandboxUser.loginName,
+    registeredBy: node.tags.length > 0 ? 'tagged-devices' : SANDBOX_USER.loginName,
     authorized: true,
     ephemeral: node.preAuthKey?.ephemeral ?? false,
     keyExpiryDisabled: expiresAt === undefined,
     machineKey: node.machineKey,
     nodeKey: node.nodeKey,
     createdAt,
-    expiresAt: expiresAt ?? inDays(createdAt),
+    expiresAt: expiresAt ?? addNodeKeyDays(createdAt),
     connected: node.online,
     lastSeenAt: toDate(node.lastSeen),
   };
 }
 
-function inDays(date: Date): Date {
-  return new Date(date.getTime() + nodeKeyDays * 24 * 3600 * 1000);
+function addNodeKeyDays(date: Date): Date {
+  return new Date(date.getTime() + NODE_KEY_DAYS * 24 * 3600 * 1000);
 }

@@ -5,28 +5,29 @@ import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createHeadscaleClient, type HeadscaleClient } from './client.ts';
-import { type HeadscalePlace, headscaleSettings } from './settings.ts';
+import { type HeadscaleLocation, toHeadscaleSettings } from './settings.ts';
 
-export type HeadscaleOptions = {
-  /** Starts a program in the network in which the machines are. */
+export interface HeadscaleOptions {
+  /** Starts a program in the machines' network. */
   run: (command: string[], options: SpawnOptions) => ChildProcess;
-  /** Its folder, kept over restarts: its database, its keys, its log. */
+  /** Folder of its database, keys and log; kept across restarts. */
   dir: string;
   binary: string;
   address: string;
   port: number;
-};
+}
 
-export type Headscale = {
+export interface Headscale {
   client: HeadscaleClient;
-  /** What `tailscale up --login-server` takes. */
+  /** The argument of `tailscale up --login-server`. */
   loginServer: string;
   stop(): Promise<void>;
-};
+}
 
 /**
- * What every tailscaled of its network needs to be told: the relay speaks plain HTTP. Without the relay two devices that have just joined take many
- * seconds to find each other. The machines' base has it in /etc/default/tailscaled.
+ * Environment for every tailscaled on this network: the relay speaks plain HTTP. Without the relay, two
+ * devices that have just joined take many seconds to connect. The machines' base image sets it in
+ * /etc/default/tailscaled.
  */
 export const RELAY_OVER_HTTP = { TS_DEBUG_USE_DERP_HTTP: '1' };
 
@@ -34,22 +35,25 @@ const READY_TIMEOUT_MS = 20_000;
 const END_TIMEOUT_MS = 700;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
-/** A unix socket's address has room for about a hundred bytes. */
+/** The path of a unix socket is limited to about a hundred bytes. */
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = 'headscale.sock';
 
 /**
- * Runs headscale, and starts it again whenever it ends by itself. Resolves once it answers.
- * @throws Error with the end of its log where it does not.
+ * Runs headscale and restarts it whenever it exits. Resolves once it answers.
+ * @throws Error that names its log if it does not answer in time.
  */
 export async function startHeadscale(options: HeadscaleOptions): Promise<Headscale> {
-  const folder = socketFolder(options.dir);
-  const place: HeadscalePlace = { ...options, socket: join(folder, SOCKET_NAME) };
+  const folder = toSocketFolder(options.dir);
+  const location: HeadscaleLocation = { ...options, socket: join(folder, SOCKET_NAME) };
   for (const path of [options.dir, folder]) mkdirSync(path, { recursive: true, mode: 0o700 });
-  writePrivately(join(options.dir, 'config.yaml'), JSON.stringify(headscaleSettings(place), undefined, 2));
+  writePrivately(
+    join(options.dir, 'config.yaml'),
+    JSON.stringify(toHeadscaleSettings(location), undefined, 2),
+  );
   const stopping = new AbortController();
-  const client = createHeadscaleClient(place.socket);
-  const keeping = keepRunning(options, place.socket, stopping.signal);
+  const client = createHeadscaleClient(location.socket);
+  const keeping = keepRunning(options, location.socket, stopping.signal);
   const stop = async () => {
     stopping.abort();
     client.close();
@@ -57,7 +61,7 @@ export async function startHeadscale(options: HeadscaleOptions): Promise<Headsca
     if (folder !== options.dir) rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await Promise.race([untilReady(client), keeping]);
+    await Promise.race([waitUntilReady(client), keeping]);
   } catch (error) {
     await stop();
     throw new Error(`headscale does not answer, see ${logPath(options.dir)}`, { cause: error });
@@ -65,7 +69,7 @@ export async function startHeadscale(options: HeadscaleOptions): Promise<Headsca
   return { client, loginServer: `http://${options.address}:${options.port}`, stop };
 }
 
-async function untilReady(client: HeadscaleClient): Promise<void> {
+async function waitUntilReady(client: HeadscaleClient): Promise<void> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (;;) {
     try {
@@ -84,19 +88,19 @@ async function keepRunning(options: HeadscaleOptions, socket: string, signal: Ab
     const startedAt = Date.now();
     await runOnce(options, socket, signal);
     if (signal.aborted) return;
-    console.error('headscale has ended unexpectedly: starting it again');
+    console.error('headscale exited unexpectedly: restarting it');
     pauseMs = Date.now() - startedAt > LONGEST_PAUSE_MS ? FIRST_PAUSE_MS : pauseMs * 2;
     await pause(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** One process of it, to its end; at the signal it is asked to end, and made to when it takes its time. */
+/** Runs one process until it exits. The signal sends SIGTERM, and SIGKILL if it does not exit in time. */
 async function runOnce({ run, dir, binary }: HeadscaleOptions, socket: string, signal: AbortSignal) {
-  // A killed one leaves its socket, on which nobody would answer.
+  // A killed process leaves a dead socket behind.
   rmSync(socket, { force: true });
   const log = openSync(logPath(dir), 'a', 0o600);
   const command = [binary, 'serve', '--config', join(dir, 'config.yaml')];
-  // It makes its database with whatever rights it is left.
+  // headscale creates its database with the default permissions.
   const child = run(['sh', '-c', 'umask 077 && exec "$@"', 'sh', ...command], {
     cwd: dir,
     stdio: ['ignore', log, log],
@@ -116,8 +120,11 @@ async function runOnce({ run, dir, binary }: HeadscaleOptions, socket: string, s
 
 const logPath = (dir: string) => join(dir, 'headscale.log');
 
-/** In its own folder, or where that path is too long, in one below `/run`, where only root makes any (real machines need root). */
-function socketFolder(dir: string): string {
+/**
+ * Returns the folder of the socket: headscale's own, or if that path is too long one below `/run`, where only
+ * root can create folders (real machines need root anyway).
+ */
+function toSocketFolder(dir: string): string {
   if (Buffer.byteLength(join(dir, SOCKET_NAME)) <= SOCKET_PATH_BYTES) return dir;
   return `/run/agent-stacks-headscale-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`;
 }

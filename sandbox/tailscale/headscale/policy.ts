@@ -1,19 +1,20 @@
 import { TailscaleError } from '../errors.ts';
-import { policyJson } from '../policy-text.ts';
+import { parsePolicyText } from '../policy-text.ts';
 
 /**
- * A policy file of Tailscale's as headscale takes it. Who owns tags is said to it by name, since it knows no roles; and the file's own tests are
- * left out, since headscale fails one about a tag that no device has yet. Rules pass as they are.
+ * Converts a Tailscale policy file to one that headscale accepts. headscale knows no roles, so tag owners
+ * become names. The file's own tests are left out, because headscale fails a test of a tag that no device has
+ * yet. Rules stay as they are.
  */
-export function enforceable(text: string, administrator: string): string {
-  const { tests, sshTests, tagOwners, ...rules } = policyJson(text) as Record<string, unknown>;
+export function toHeadscalePolicy(text: string, administrator: string): string {
+  const { tests, sshTests, tagOwners, ...rules } = parsePolicyText(text) as Record<string, unknown>;
   return JSON.stringify({
     ...rules,
-    ...(tagOwners !== undefined && { tagOwners: namedOwners(tagOwners, administrator) }),
+    ...(tagOwners !== undefined && { tagOwners: toNamedOwners(tagOwners, administrator) }),
   });
 }
 
-function namedOwners(tagOwners: unknown, administrator: string): Record<string, string[]> {
+function toNamedOwners(tagOwners: unknown, administrator: string): Record<string, string[]> {
   if (typeof tagOwners !== 'object' || tagOwners === null)
     throw new TailscaleError(400, 'tagOwners must be an object');
   return Object.fromEntries(

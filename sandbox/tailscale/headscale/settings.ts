@@ -1,25 +1,26 @@
 import { join } from 'node:path';
-import { tailnetDomain } from '../identity.ts';
+import { TAILNET_DOMAIN } from '../identity.ts';
 
-export type HeadscalePlace = {
-  /** Folder of its database and keys. */
+export interface HeadscaleLocation {
+  /** Folder of headscale's database and keys. */
   dir: string;
-  /** Unix socket of its administration. */
+  /** Unix socket of the admin API. */
   socket: string;
-  /** Where machines reach it. */
+  /** Address at which machines reach it. */
   address: string;
   port: number;
-};
+}
 
-/** What a relay between machines is called where the tailnet lists it. */
-const relay = { id: 999, code: 'sandbox', name: 'Sandbox' };
-const stunPort = 3478;
+/** The relay between machines, as the tailnet lists it. */
+const RELAY = { id: 999, code: 'sandbox', name: 'Sandbox' };
+const STUN_PORT = 3478;
 
 /**
- * headscale's configuration (JSON is YAML). It speaks to nobody outside: its own relay and no other, no look for updates,
- * no log collection, no name servers; and it tells devices of each other at once, where its defaults gather changes for most of a second.
+ * Returns headscale's configuration (JSON is YAML). It makes no outside connections: only its own relay, no
+ * update check, no log collection, no name servers. It announces devices to each other at once, where the
+ * defaults batch changes for most of a second.
  */
-export function headscaleSettings({ dir, socket, address, port }: HeadscalePlace) {
+export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLocation) {
   return {
     server_url: `http://${address}:${port}`,
     listen_addr: `${address}:${port}`,
@@ -28,40 +29,44 @@ export function headscaleSettings({ dir, socket, address, port }: HeadscalePlace
     unix_socket: socket,
     unix_socket_permission: '0600',
     noise: { private_key_path: join(dir, 'noise.key') },
-    // Random, so that an address of a deleted device hardly ever comes back for another one.
+    // Random, so that the address of a deleted device is hardly ever reused.
     prefixes: { v4: '100.64.0.0/10', v6: 'fd7a:115c:a1e0::/48', allocation: 'random' },
     derp: {
-      server: {
-        enabled: true,
-        region_id: relay.id,
-        region_code: relay.code,
-        region_name: relay.name,
-        verify_clients: true,
-        stun_listen_addr: `${address}:${stunPort}`,
-        private_key_path: join(dir, 'derp.key'),
-        automatically_add_embedded_derp_region: true,
-        ipv4: address,
-        // Its own word for: not by this. A machine with an IPv6 address would wait three seconds for an answer before it names its relay.
-        ipv6: 'none',
-      },
+      server: toRelaySettings(dir, address),
       urls: [],
       paths: [],
       auto_update_enabled: false,
     },
     disable_check_updates: true,
-    // Tailscale forgets an ephemeral device after half an hour or more offline; this is the least that headscale takes.
+    // Tailscale removes an ephemeral device after half an hour or more offline; headscale's minimum is 70 s.
     node: { expiry: '0', ephemeral: { inactivity_timeout: '70s' } },
     database: { type: 'sqlite', sqlite: { path: join(dir, 'headscale.sqlite'), write_ahead_log: true } },
     log: { level: 'warn', format: 'text' },
     policy: { mode: 'database' },
     dns: {
       magic_dns: false,
-      base_domain: tailnetDomain,
+      base_domain: TAILNET_DOMAIN,
       override_local_dns: false,
       nameservers: { global: [] },
     },
     logtail: { enabled: false },
     taildrop: { enabled: false },
     tuning: { batch_change_delay: '20ms', node_store_batch_timeout: '10ms' },
+  };
+}
+
+function toRelaySettings(dir: string, address: string) {
+  return {
+    enabled: true,
+    region_id: RELAY.id,
+    region_code: RELAY.code,
+    region_name: RELAY.name,
+    verify_clients: true,
+    stun_listen_addr: `${address}:${STUN_PORT}`,
+    private_key_path: join(dir, 'derp.key'),
+    automatically_add_embedded_derp_region: true,
+    ipv4: address,
+    // Disables IPv6: a machine with an IPv6 address would wait three seconds before it picks a relay.
+    ipv6: 'none',
   };
 }

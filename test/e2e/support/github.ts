@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RUN_MARK } from '../../../sandbox/github/act.ts';
-import { endMarked } from '../../../sandbox/marked-processes.ts';
+import { RUN_TAG } from '../../../sandbox/github/act.ts';
+import { killTagged } from '../../../sandbox/processes.ts';
 import type { Installation } from './installation.ts';
 
 /** A run as the sandbox's GitHub shows it to anybody. */
@@ -24,7 +24,7 @@ export function serviceLog({ site }: Installation, text: string): string[] {
 
 /** `kill -9` of every process of a run at once: the runner, its heartbeat, Pulumi, all. */
 export function killRun({ site }: Installation, id: string): Promise<number[]> {
-  return endMarked(RUN_MARK, (folder) => folder === join(site.dataDir, 'github', 'runs', id));
+  return killTagged(RUN_TAG, (folder) => folder === join(site.dataDir, 'github', 'runs', id));
 }
 
 /** The latest operation of an agent, as the API tells it. */

@@ -308,7 +308,7 @@ describe('a firewall that was taken off by hand', () => {
 
 describe('a device is what the control server says, not what it calls itself', () => {
   const setHostnameAt = (tailnetIp: string, hostname: string) =>
-    setHostname(bed.cloud, { tailnetIp, hostname });
+    setHostname(bed.sandboxDatabase, { tailnetIp, hostname });
   const row = (agentId: string) =>
     bed.database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirstOrThrow();
 

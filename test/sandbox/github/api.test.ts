@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { startGithub } from './setup.ts';
 
-test('a dispatch is answered 204, or with the run’s id where that is asked for', async () => {
+test('a dispatch is answered 204, or with the run’s id on request', async () => {
   const github = await startGithub();
   expect(await github.dispatch()).toEqual({ status: 204, body: null });
   const details = await github.dispatch({ return_run_details: true });
@@ -23,7 +23,7 @@ test('a dispatch is answered 204, or with the run’s id where that is asked for
   });
 });
 
-test('an older server refuses the question for the id, and takes the dispatch without it', async () => {
+test('an older server refuses a request for the id, and accepts the dispatch without it', async () => {
   const github = await startGithub({ settings: { githubRunDetails: false } });
   const refused = await github.dispatch({ return_run_details: true });
   expect(refused).toMatchObject({
@@ -33,7 +33,7 @@ test('an older server refuses the question for the id, and takes the dispatch wi
   expect((await github.dispatch()).status).toBe(204);
 });
 
-test('runs are listed newest first, in pages, of the workflow too', async () => {
+test('runs are listed newest first, in pages, also by workflow', async () => {
   const github = await startGithub();
   const ids = [await github.run(), await github.run(), await github.run()];
   const page = await github.call('GET', '/runs?per_page=2');
@@ -66,12 +66,12 @@ const complete = { job_id: '1', agent_id: 'a', region: 'r', callback_url: 'u' };
 test.for([
   ['no token', 'POST', dispatches, { ref: 'main', inputs: complete }, null, 401, 'Requires authentication'],
   ['another token', 'POST', dispatches, { ref: 'main', inputs: complete }, 'ghp_x', 401, 'Bad credentials'],
-  ['another token on a look', 'GET', '/runs', undefined, 'ghp_x', 401, 'Bad credentials'],
+  ['another token on a read', 'GET', '/runs', undefined, 'ghp_x', 401, 'Bad credentials'],
   ['another repository', 'GET', '/repos/sandbox/other/actions/runs', undefined, undefined, 404, 'Not Found'],
   ['another workflow', 'POST', '/workflows/ci.yml/dispatches', { ref: 'main' }, undefined, 404, 'Not Found'],
-  ['a run that is none', 'GET', '/runs/abc', undefined, undefined, 404, 'Not Found'],
+  ['an id that is not a number', 'GET', '/runs/abc', undefined, undefined, 404, 'Not Found'],
   ['an unknown run', 'POST', '/runs/1/cancel', undefined, undefined, 404, 'Not Found'],
-  ['no JSON', 'POST', dispatches, '{', undefined, 400, 'Problems parsing JSON'],
+  ['invalid JSON', 'POST', dispatches, '{', undefined, 400, 'Problems parsing JSON'],
   ['no ref', 'POST', dispatches, { inputs: complete }, undefined, 422, '"ref" wasn\'t supplied'],
   [
     'an unknown ref',
@@ -83,7 +83,7 @@ test.for([
     'No ref found for: x',
   ],
   [
-    'an input too few',
+    'a missing input',
     'POST',
     dispatches,
     { ref: 'main', inputs: { job_id: '1' } },
@@ -92,7 +92,7 @@ test.for([
     "'agent_id'",
   ],
   [
-    'an input too many',
+    'an unknown input',
     'POST',
     dispatches,
     { ref: 'main', inputs: { ...complete, plan: 'x' } },
@@ -131,7 +131,7 @@ test.for([
   });
 });
 
-test('anybody may look without a token', async () => {
+test('reading needs no token', async () => {
   const github = await startGithub();
   expect((await github.call('GET', '/runs', undefined, null)).status).toBe(200);
 });

@@ -12,11 +12,11 @@ async function pipe() {
   return path;
 }
 
-test('a pipe for its owner alone gives the first reader everything, and is gone', async () => {
+test('a pipe readable only by its owner gives the first reader everything, and is removed', async () => {
   const path = await pipe();
   expect(lstatSync(path).isFIFO()).toBe(true);
   expect(lstatSync(path).mode & 0o777).toBe(0o600);
-  // More than a pipe holds, so that it takes several writes.
+  // More than a pipe's buffer, so it takes several writes.
   const content = 'ü'.repeat(200_000);
   const given = handOver(path, content, new AbortController().signal);
   const { stdout } = await promisify(execFile)('cat', [path], { maxBuffer: 1e6 });
@@ -25,7 +25,7 @@ test('a pipe for its owner alone gives the first reader everything, and is gone'
   expect(existsSync(path)).toBe(false);
 });
 
-test('whom nobody comes to read for may go', async () => {
+test('an abort ends the wait for a reader', async () => {
   const path = await pipe();
   const over = new AbortController();
   const given = handOver(path, 'secret', over.signal);
@@ -34,7 +34,7 @@ test('whom nobody comes to read for may go', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test('a reader that ends early is not waited for', async () => {
+test('a reader that exits early does not block the writer', async () => {
   const path = await pipe();
   const given = handOver(path, 'x'.repeat(200_000), new AbortController().signal);
   await promisify(execFile)('head', ['-c', '1', path]);

@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { RUN_MARK } from '../../../sandbox/github/act.ts';
+import { RUN_TAG } from '../../../sandbox/github/act.ts';
 import type { SandboxAnswer, SandboxStartMessage } from '../../../sandbox/main.ts';
-import { findMarked } from '../../../sandbox/marked-processes.ts';
+import { findTagged } from '../../../sandbox/processes.ts';
 import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { createDatabase } from '../../support/postgres.ts';
@@ -29,7 +29,7 @@ async function killed(child: ChildProcess) {
   await exited;
 }
 
-test('after a SIGKILL the next sandbox ends what was in progress, with its processes, and runs what waited', async ({
+test('after a SIGKILL the next sandbox cancels the run in progress, kills its orphans and runs the queued one', async ({
   skip,
 }) => {
   skip(act === undefined, noAct);
@@ -48,7 +48,7 @@ test('after a SIGKILL the next sandbox ends what was in progress, with its proce
   const first = await startSandbox(message);
   const long = await first.run({ job_id: 'long' });
   const short = await first.run({ job_id: 'short' });
-  const running = () => findMarked(RUN_MARK, (folder) => folder.startsWith(github.dir));
+  const running = () => findTagged(RUN_TAG, (folder) => folder.startsWith(github.dir));
   await eventually('its step runs', () => running().length >= 4, { withinSeconds: 20 });
   await killed(first.child);
   expect(running().length).toBeGreaterThan(0);

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { plainPath, removePlainPath } from '../../../sandbox/github/plain-path.ts';
 import { makeFolder } from './setup.ts';
 
-test('a path that a shell would take apart has another one by a link, and loses it again', async () => {
+test('a path with blanks gets a plain one through a link, which can be removed', async () => {
   const [folder, links] = [await makeFolder(), await makeFolder()];
   const path = plainPath(folder, links);
   await writeFile(join(path, 'file'), 'words');
@@ -15,20 +15,20 @@ test('a path that a shell would take apart has another one by a link, and loses 
   expect(await readdir(folder)).toEqual(['file']);
 });
 
-test('any other path is its own', () => {
+test('a plain path stays as it is', () => {
   expect(plainPath('/var/lib/agent-stacks/.data/github', '/nowhere')).toBe(
     '/var/lib/agent-stacks/.data/github',
   );
   removePlainPath('/var/lib/agent-stacks/.data/github', '/nowhere');
 });
 
-test('what others may write in is not used', async () => {
+test('a folder that other users can write to is not used', async () => {
   const [folder, links] = [await makeFolder(), await makeFolder()];
-  const place = join(plainPath(folder, links), '..');
-  await chmod(place, 0o777);
-  expect(() => plainPath(folder, links)).toThrow(/belongs to somebody else/);
+  const linkFolder = join(plainPath(folder, links), '..');
+  await chmod(linkFolder, 0o777);
+  expect(() => plainPath(folder, links)).toThrow(/belongs to another user/);
   removePlainPath(folder, links);
-  await mkdir(place, { mode: 0o700 });
-  await writeFile(join(place, 'link'), 'no link');
+  await mkdir(linkFolder, { mode: 0o700 });
+  await writeFile(join(linkFolder, 'link'), 'no link');
   expect(() => plainPath(folder, links)).toThrow();
 });

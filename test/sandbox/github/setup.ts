@@ -5,9 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import express from 'express';
-import type pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
 import { createFaults } from '../../../sandbox/faults.ts';
 import { type GithubOptions, githubOptionsSchema } from '../../../sandbox/github/options.ts';
 import { removePlainPath } from '../../../sandbox/github/plain-path.ts';
@@ -18,21 +17,21 @@ import { type SandboxSettings, sandboxSettingsSchema } from '../../../sandbox/se
 import { eventually } from '../../e2e/support/waiting.ts';
 import { createDatabase } from '../../support/postgres.ts';
 
-/** Set up by `npm test`; a test that needs it is skipped where it could not be. */
+/** Set up by `npm test`. Tests that need it are skipped if it could not be set up. */
 export const act = process.env.AGENT_STACKS_ACT || undefined;
 export const noAct = 'act could not be set up: no download and no Go';
 
 export const githubToken = 'github_pat_test';
 const root = '/repos/sandbox/agent-stacks/actions';
 
-/** A new folder whose name has a space, removed with the test. */
+/** Makes a folder whose name has a space, and removes it after the test. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'agent stacks github '));
   onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
   return folder;
 }
 
-/** A checkout that holds these files. */
+/** Makes a checkout with these files. */
 export async function makeCheckout(files: Record<string, string>): Promise<string> {
   const folder = await makeFolder();
   for (const [name, content] of Object.entries(files)) {
@@ -42,7 +41,7 @@ export async function makeCheckout(files: Record<string, string>): Promise<strin
   return folder;
 }
 
-/** A checkout whose workflow does nothing but this script. */
+/** Makes a checkout whose workflow runs only this script. */
 export function makeWorkflow(script: string): Promise<string> {
   const indented = script.replaceAll('\n', '\n          ');
   return makeCheckout({
@@ -71,7 +70,7 @@ export const inputs = {
   callback_url: 'http://127.0.0.1:1/api/webhooks/github?attempt=1&token=abc',
 };
 
-/** What the launcher would say, for a checkout. */
+/** Returns the options that the launcher would pass for a checkout. */
 export async function optionsFor(
   checkout: string,
   change: Partial<GithubOptions> = {},
@@ -92,7 +91,7 @@ export async function optionsFor(
 
 export type Github = Awaited<ReturnType<typeof startGithub>>;
 
-/** GitHub on a fresh database; with `options` also the machine that runs what is dispatched. */
+/** Starts GitHub on a new database; with `options`, with a machine that executes the dispatched runs. */
 export async function startGithub({
   settings = {},
   options,
@@ -101,36 +100,38 @@ export async function startGithub({
   options?: GithubOptions;
 } = {}) {
   const database = await createDatabase();
-  const pool = await openSandboxDatabase(database.url, [githubSchema]);
+  const clouds = await openSandboxDatabase(database.url, [githubSchema]);
   const all = sandboxSettingsSchema.parse(settings);
   const app = express();
-  const faults = createFaults(pool);
+  const faults = createFaults(clouds);
   app.use(faults.router);
-  app.use(faults.middleware('github'), createGithubRouter({ pool, tokens: { githubToken }, settings: all }));
+  app.use(
+    faults.middleware('github'),
+    createGithubRouter({ database: clouds, tokens: { githubToken }, settings: all }),
+  );
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const runner = options && runnerOn(pool, options, all);
+  const runner = options && openRunner(clouds, options, all);
   await runner?.started;
   onTestFinished(async () => {
     await runner?.stop();
     server.close();
     server.closeAllConnections();
-    await pool.end();
+    await clouds.destroy();
     await database.drop();
   });
   return {
     url,
-    pool,
     ...callsTo(url),
     stopRunner: async () => runner?.stop(),
     logOf: logsIn(options?.logDir ?? ''),
   };
 }
 
-function runnerOn(pool: pg.Pool, options: GithubOptions, settings: SandboxSettings) {
+function openRunner(database: SandboxDatabase, options: GithubOptions, settings: SandboxSettings) {
   const ending = new AbortController();
-  const started = startRunner({ pool, options, settings, signal: ending.signal });
+  const started = startRunner({ database, options, settings, signal: ending.signal });
   const stop = async () => {
     ending.abort();
     await (await started).stopped;

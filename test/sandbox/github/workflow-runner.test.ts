@@ -1,8 +1,8 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { RUN_MARK } from '../../../sandbox/github/act.ts';
-import { findMarked } from '../../../sandbox/marked-processes.ts';
+import { RUN_TAG } from '../../../sandbox/github/act.ts';
+import { findTagged } from '../../../sandbox/processes.ts';
 import { filesBelow } from '../../e2e/support/needles.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { act, makeCheckout, makeFolder, makeWorkflow, noAct, optionsFor, startGithub } from './setup.ts';
@@ -11,9 +11,9 @@ beforeEach(({ skip }) => {
   skip(act === undefined, noAct);
 });
 
-const processesIn = (dir: string) => findMarked(RUN_MARK, (folder) => folder.startsWith(dir));
+const processesIn = (dir: string) => findTagged(RUN_TAG, (folder) => folder.startsWith(dir));
 
-test('a dispatched run carries the workflow of the checkout out, and says how it ended', async () => {
+test('a dispatched run executes the workflow of the checkout and reports its conclusion', async () => {
   const options = await optionsFor(await makeWorkflow('test "$JOB" = good && echo "for $JOB"'));
   const github = await startGithub({ options });
   const [good, bad] = [await github.run({ job_id: 'good' }), await github.run({ job_id: 'bad' })];
@@ -22,13 +22,13 @@ test('a dispatched run carries the workflow of the checkout out, and says how it
   expect(await github.logOf(good)).toMatch(
     /\| for good\n[\s\S]*\| cleaned up\n[\s\S]*orphan processes: none\n$/,
   );
-  // Nothing of a run is left but its log, for its owner alone.
+  // Only the log of a run remains, readable by its owner.
   await expect(stat(join(options.dir, 'runs', String(good)))).rejects.toThrow('ENOENT');
   expect((await stat(join(options.logDir, `${good}.log`))).mode & 0o777).toBe(0o600);
   expect((await stat(options.logDir)).mode & 0o777).toBe(0o700);
 });
 
-test('secrets reach the steps, and neither the log nor an argument', async () => {
+test('secrets reach the steps, but neither the log nor an argument', async () => {
   const report = join(await makeFolder(), 'report');
   const script = `echo "it is $SECRET"\ncat /proc/[0-9]*/cmdline > '${report}' 2> /dev/null || true`;
   const checkout = await makeWorkflow(script);
@@ -46,7 +46,7 @@ test('secrets reach the steps, and neither the log nor an argument', async () =>
   expect(argumentLists).not.toContain('of $HOME');
 });
 
-test('secrets stand in no file while a run goes on', async () => {
+test('no file contains a secret during a run', async () => {
   const folder = await makeFolder();
   const script = `touch '${folder}/runs'\nuntil [ -e '${folder}/go' ]; do sleep 0.1; done; test "\${#SECRET}" = 19`;
   const options = await optionsFor(await makeWorkflow(script));
@@ -63,7 +63,7 @@ test('secrets stand in no file while a run goes on', async () => {
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'success' });
 });
 
-test('a run that is cancelled ends its step, cleans up, and leaves no process', async () => {
+test('a cancelled run stops its step, cleans up, and leaves no process', async () => {
   const options = await optionsFor(await makeWorkflow('setsid nohup sleep 300 < /dev/null & sleep 300'));
   const github = await startGithub({ options });
   const id = await github.run();
@@ -74,14 +74,14 @@ test('a run that is cancelled ends its step, cleans up, and leaves no process', 
   expect(processesIn(options.dir)).toEqual([]);
 });
 
-test('a run that takes too long is ended', async () => {
+test('a run that exceeds its time limit is stopped', async () => {
   const options = await optionsFor(await makeWorkflow('sleep 300'));
   const github = await startGithub({ options, settings: { githubRunSeconds: 1 } });
   const id = await github.run();
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'timed_out' });
 });
 
-test('no more runs at once than there are runners; the others wait', async () => {
+test('only as many runs as there are runners run at once; the others wait', async () => {
   const folder = await makeFolder();
   const script = `touch '${folder}'/"$JOB"\nuntil [ -e '${folder}/go' ]; do sleep 0.1; done`;
   const github = await startGithub({ options: await optionsFor(await makeWorkflow(script)) });
@@ -97,7 +97,7 @@ test('no more runs at once than there are runners; the others wait', async () =>
   for (const id of ids) expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'success' });
 });
 
-test('when the sandbox stops, what is in progress is cancelled, and what waits stays queued', async () => {
+test('when the sandbox stops, the run in progress is cancelled and the waiting one stays queued', async () => {
   const options = await optionsFor(await makeWorkflow('sleep 300'));
   const github = await startGithub({ options, settings: { githubRunsAtOnce: 1 } });
   const [first, second] = [await github.run(), await github.run()];
@@ -108,7 +108,7 @@ test('when the sandbox stops, what is in progress is cancelled, and what waits s
   expect((await github.call('GET', `/runs/${second}`)).body).toMatchObject({ status: 'queued' });
 });
 
-test('a workflow that uses an action without a stand-in does not start: nothing is fetched from outside', async () => {
+test('a workflow that uses an action without a stand-in does not start: nothing is downloaded', async () => {
   const workflow = '.github/workflows/provision-agent.yml';
   const checkout = await makeCheckout({
     [workflow]:
@@ -117,5 +117,5 @@ test('a workflow that uses an action without a stand-in does not start: nothing 
   const github = await startGithub({ options: await optionsFor(checkout) });
   const id = await github.run();
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'startup_failure' });
-  expect(await github.logOf(id)).toContain('nothing in the place of the action a/b');
+  expect(await github.logOf(id)).toContain('no stand-in for the action a/b');
 });

@@ -21,7 +21,7 @@ test('answers are counted, and the sandbox shows that all of them fit', async ()
 test('an answer that does not fit is sent as it is, and kept', async () => {
   const cloud = await startCloud({}, { expectViolations: true });
   const app = express();
-  app.use(validateAnswers(cloud.pool));
+  app.use(validateAnswers(cloud.database));
   app.get('/locations', (_request, response) => {
     response.json({ locations: [{ id: 'one' }], meta: {} });
   });

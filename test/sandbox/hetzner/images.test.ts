@@ -147,8 +147,12 @@ test('a backup needs backups, is bound to its server and goes with it, unless it
 test('a database that was made before there were snapshots gets them, and keeps its servers', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'old' });
-  await cloud.pool.query('DROP TABLE hetzner_images');
-  await cloud.pool.query("UPDATE sandbox_schema SET version = 2 WHERE area = 'hetzner'");
+  await cloud.database.schema.dropTable('hetzner_images').execute();
+  await cloud.database
+    .updateTable('sandbox_schema')
+    .set({ version: 2 })
+    .where('area', '=', 'hetzner')
+    .execute();
   const later = await restartCloud(cloud);
   expect((await read(later, `/servers/${id}`)).server.image).toMatchObject({ name: 'debian-12' });
   expect(await snapshotOf(later, id)).toMatchObject({ type: 'snapshot', created_from: { id, name: 'old' } });

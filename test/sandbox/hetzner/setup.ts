@@ -2,9 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import type pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
 import { createFaults } from '../../../sandbox/faults.ts';
 import { createValidationRouter, readViolations } from '../../../sandbox/hetzner/answer-validation.ts';
 import { createHetznerRouter } from '../../../sandbox/hetzner/router.ts';
@@ -22,9 +21,10 @@ export const publicKey =
 // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the official document and by the tests' expectations.
 export type Answer = { status: number; headers: Headers; body: any };
 
-export type Cloud = {
+export interface Cloud {
   url: string;
-  pool: pg.Pool;
+  databaseUrl: string;
+  database: SandboxDatabase;
   settings: SandboxSettings;
   /** Calls the Hetzner API with the project's token, unless `headers` say otherwise. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -33,7 +33,7 @@ export type Cloud = {
   /** Waits for actions as client libraries do, and gives their last states. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   finish(...actions: { id: number }[]): Promise<any[]>;
-};
+}
 
 /** Quick enough not to hold tests up, slow enough to see what is in between. */
 const quick = { serverCreateMs: 40, serverActionMs: 40, machineBootMs: 10, validateAnswers: true };
@@ -48,7 +48,7 @@ export async function startCloud(
   const cloud = await serveCloud(database.url, settings);
   onTestFinished(async () => {
     if (options.expectViolations) return;
-    const { checked, violations } = await readViolations(cloud.pool);
+    const { checked, violations } = await readViolations(cloud.database);
     if (violations.length > 0) throw new Error(`Answers against the document: ${JSON.stringify(violations)}`);
     if (checked === 0) throw new Error('No answer was checked against the document');
   });
@@ -57,26 +57,27 @@ export async function startCloud(
 
 /** The same cloud in a process that began later: new routers and connections on the same database. */
 export async function restartCloud(cloud: Cloud): Promise<Cloud> {
-  return serveCloud(cloud.pool.options.connectionString!, cloud.settings);
+  return serveCloud(cloud.databaseUrl, cloud.settings);
 }
 
 async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSettings>): Promise<Cloud> {
   const settings = sandboxSettingsSchema.parse({ ...quick, ...overrides });
-  const pool = await openSandboxDatabase(databaseUrl, [hetznerSchema, machinesSchema]);
-  const faults = createFaults(pool);
+  const database = await openSandboxDatabase(databaseUrl, [hetznerSchema, machinesSchema]);
+  const faults = createFaults(database);
   const app = express();
   app.use('/hetzner/v1', faults.middleware('hetzner'));
-  app.use('/hetzner/v1', createHetznerRouter({ pool, tokens: { hcloudToken }, settings }));
-  app.use('/sandbox', faults.router, createValidationRouter(pool), createMachinesRouter(pool));
+  app.use('/hetzner/v1', createHetznerRouter({ database, tokens: { hcloudToken }, settings }));
+  app.use('/sandbox', faults.router, createValidationRouter(database), createMachinesRouter(database));
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  onTestFinished(() => close(server, pool));
+  onTestFinished(() => close(server, database));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const call: Cloud['call'] = (method, path, body, headers) =>
     request(`${url}/hetzner/v1${path}`, method, body, { authorization: `Bearer ${hcloudToken}`, ...headers });
   return {
     url,
-    pool,
+    databaseUrl,
+    database,
     settings,
     call,
     control: (method, path, body) => request(`${url}/sandbox${path}`, method, body, {}),
@@ -84,10 +85,10 @@ async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSetting
   };
 }
 
-async function close(server: Server, pool: pg.Pool): Promise<void> {
+async function close(server: Server, database: SandboxDatabase): Promise<void> {
   server.closeAllConnections();
   server.close();
-  await pool.end();
+  await database.destroy();
 }
 
 export async function request(

@@ -33,13 +33,13 @@ test('it keeps what it was begun with, and says what else there is', () => {
   expect(choose(prepared, 'simulated')).toBe('simulated');
   expect(choose(prepared)).toBe('simulated');
   expect(said).toEqual([expect.stringContaining('stay simulated')]);
-  expect(() => choose(prepared, 'real')).toThrow('begun with simulated machines, and keeps them');
+  expect(() => choose(prepared, 'real')).toThrow('created with simulated machines and keeps them');
 });
 
 test('one with real machines does not start where they are gone', () => {
   choose(prepared);
   expect(() => choose(lacking)).toThrow('they need root. Prepare them once with: npm run machines');
-  expect(() => choose(prepared, 'simulated')).toThrow('begun with real machines');
+  expect(() => choose(prepared, 'simulated')).toThrow('created with real machines');
 });
 
 test('one of a version that knew no others has simulated machines', async () => {

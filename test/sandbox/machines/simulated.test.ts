@@ -10,7 +10,7 @@ function userData(key: string): string {
 /** A tailnet that lets everybody in who has a key that begins with "good", one address a machine. */
 function createTailnet() {
   const machines: string[] = [];
-  const joinTailnet: JoinTailnet = async (_pool, { authKey, machineId, hostname }) => {
+  const joinTailnet: JoinTailnet = async (_database, { authKey, machineId, hostname }) => {
     if (!authKey.startsWith('good')) return { refused: 'the key is used up' };
     if (!machines.includes(machineId)) machines.push(machineId);
     return { tailnetIp: `100.64.0.${machines.indexOf(machineId) + 1}`, name: `${hostname}.tailnet.example` };
@@ -18,21 +18,25 @@ function createTailnet() {
   return { machines, joinTailnet };
 }
 
-function workOff(cloud: Cloud, joinTailnet: JoinTailnet): void {
+function runDueWork(cloud: Cloud, joinTailnet: JoinTailnet): void {
   const stop = new AbortController();
-  const handlers = createMachineHandlers({ pool: cloud.pool, joinTailnet });
-  const done = startDueLoop(cloud.pool, handlers, { signal: stop.signal, pollMs: 5, retryMs: 5 });
+  const handlers = createMachineHandlers({ database: cloud.database, joinTailnet });
+  const done = startDueLoop(cloud.database, handlers, { signal: stop.signal, pollMs: 5, retryMs: 5 });
   onTestFinished(async () => {
     stop.abort();
     await done;
   });
 }
 
-function machineOf(cloud: Cloud, serverId: number, generation = 1) {
-  return eventually(async () => {
-    const query = 'SELECT * FROM machines WHERE server_id = $1 AND generation = $2';
-    return (await cloud.pool.query(query, [serverId, generation])).rows[0];
-  });
+function bootedMachine(cloud: Cloud, serverId: number, generation = 1) {
+  return eventually(() =>
+    cloud.database
+      .selectFrom('machines')
+      .selectAll()
+      .where('server_id', '=', serverId)
+      .where('generation', '=', generation)
+      .executeTakeFirst(),
+  );
 }
 
 const health = (cloud: Cloud, ip: string) => cloud.control('GET', `/machines/${ip}/health`);
@@ -40,9 +44,9 @@ const health = (cloud: Cloud, ip: string) => cloud.control('GET', `/machines/${i
 test('a machine boots, joins, and is healthy exactly while its server runs', async () => {
   const cloud = await startCloud();
   const { machines, joinTailnet } = createTailnet();
-  workOff(cloud, joinTailnet);
+  runDueWork(cloud, joinTailnet);
   const server = await runningServer(cloud, { name: 'agent-1', user_data: userData('good') });
-  const machine = await machineOf(cloud, server.id);
+  const machine = await bootedMachine(cloud, server.id);
   expect(machine).toMatchObject({ hostname: 'agent-1', tailnet_ip: '100.64.0.1', refused_reason: null });
   expect(machines).toHaveLength(1);
   const healthy = { status: 'ok', simulated: true, hostname: 'agent-1' };
@@ -61,49 +65,53 @@ test('a machine boots, joins, and is healthy exactly while its server runs', asy
 
 test('the user data is gone once the machine has booted', async () => {
   const cloud = await startCloud();
-  workOff(cloud, createTailnet().joinTailnet);
+  runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
-  await machineOf(cloud, server.id);
-  const { rows } = await cloud.pool.query('SELECT user_data FROM hetzner_servers WHERE id = $1', [server.id]);
+  await bootedMachine(cloud, server.id);
+  const rows = await cloud.database
+    .selectFrom('hetzner_servers')
+    .select('user_data')
+    .where('id', '=', server.id)
+    .execute();
   expect(rows).toEqual([{ user_data: null }]);
 });
 
 test('a machine whose key is refused runs, and is not in the tailnet', async () => {
   const cloud = await startCloud();
-  workOff(cloud, createTailnet().joinTailnet);
+  runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('bad') });
-  const machine = await machineOf(cloud, server.id);
+  const machine = await bootedMachine(cloud, server.id);
   expect(machine).toMatchObject({ tailnet_ip: null, joined_at: null, refused_reason: 'the key is used up' });
 });
 
 test('a machine without user data boots and joins nothing', async () => {
   const cloud = await startCloud();
-  workOff(cloud, createTailnet().joinTailnet);
+  runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'plain' });
-  const machine = await machineOf(cloud, server.id);
+  const machine = await bootedMachine(cloud, server.id);
   expect(machine).toMatchObject({ hostname: 'plain', tailnet_ip: null, refused_reason: null });
 });
 
 test('a server that is off when it is created boots its machine when it is switched on', async () => {
   const cloud = await startCloud();
-  workOff(cloud, createTailnet().joinTailnet);
+  runDueWork(cloud, createTailnet().joinTailnet);
   const order = { name: 'a', user_data: userData('good'), start_after_create: false };
   const { server, action } = (await orderServer(cloud, order)).body;
   await cloud.finish(action);
-  expect((await cloud.pool.query('SELECT 1 FROM machines')).rowCount).toBe(0);
+  expect(await cloud.database.selectFrom('machines').selectAll().execute()).toEqual([]);
   await cloud.call('POST', `/servers/${server.id}/actions/poweron`);
-  expect(await machineOf(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
+  expect(await bootedMachine(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
 });
 
 test('a rebuild makes another machine, which joins with the new user data', async () => {
   const cloud = await startCloud();
-  workOff(cloud, createTailnet().joinTailnet);
+  runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
-  await machineOf(cloud, server.id);
+  await bootedMachine(cloud, server.id);
   const body = { image: 'debian-13', user_data: userData('good-too') };
   const rebuilt = await cloud.call('POST', `/servers/${server.id}/actions/rebuild`, body);
   await cloud.finish(rebuilt.body.action);
-  expect(await machineOf(cloud, server.id, 2)).toMatchObject({ tailnet_ip: '100.64.0.2' });
+  expect(await bootedMachine(cloud, server.id, 2)).toMatchObject({ tailnet_ip: '100.64.0.2' });
   expect((await health(cloud, '100.64.0.1')).status).toBe(503);
   expect((await health(cloud, '100.64.0.2')).status).toBe(200);
 });
@@ -112,26 +120,27 @@ test('a boot that fails half way is repeated and ends as one device', async () =
   const cloud = await startCloud();
   const { machines, joinTailnet } = createTailnet();
   let calls = 0;
-  workOff(cloud, async (pool, machine) => {
-    const joined = await joinTailnet(pool, machine);
+  runDueWork(cloud, async (database, machine) => {
+    const joined = await joinTailnet(database, machine);
     calls += 1;
     if (calls === 1) throw new Error('killed before it could be recorded');
     return joined;
   });
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
-  expect(await machineOf(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
+  expect(await bootedMachine(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
   expect(machines).toHaveLength(1);
 });
 
 test('a server that is deleted before its machine has booted never joins', async () => {
   const cloud = await startCloud({ machineBootMs: 700 });
   const { machines, joinTailnet } = createTailnet();
-  workOff(cloud, joinTailnet);
+  runDueWork(cloud, joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
   await cloud.call('DELETE', `/servers/${server.id}`);
-  await eventually(async () =>
-    (await cloud.pool.query('SELECT 1 FROM due')).rowCount === 0 ? true : undefined,
-  );
+  await eventually(async () => {
+    const due = await cloud.database.selectFrom('due').selectAll().execute();
+    return due.length === 0 ? true : undefined;
+  });
   expect(machines).toEqual([]);
-  expect((await cloud.pool.query('SELECT 1 FROM machines')).rowCount).toBe(0);
+  expect(await cloud.database.selectFrom('machines').selectAll().execute()).toEqual([]);
 });

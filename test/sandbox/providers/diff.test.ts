@@ -6,7 +6,7 @@ import { userDataHash } from '../../../sandbox/providers/hcloud/server-state.ts'
 import { sshKey } from '../../../sandbox/providers/hcloud/ssh-key.ts';
 import type { Resource } from '../../../sandbox/providers/resource.ts';
 import { tailnetKey } from '../../../sandbox/providers/tailscale/tailnet-key.ts';
-import { type Properties, unknownValue } from '../../../sandbox/providers/values.ts';
+import { type Properties, UNKNOWN_VALUE } from '../../../sandbox/providers/values.ts';
 
 /** `~path` for what changes in place, `+-path` for what replaces, `delete first` where a replacement must. */
 function difference(
@@ -70,8 +70,8 @@ test.each<[string, Properties, string[]]>([
   ['user data', { userData: '#!/bin/sh' }, ['+-userData', 'delete first']],
   ['user data left out', { userData: undefined }, ['+-userData', 'delete first']],
   ['public net', { publicNets: [{ ipv4Enabled: false }] }, ['~publicNets']],
-  ['an unknown firewall', { firewallIds: [unknownValue] }, ['~firewallIds']],
-  ['unknown user data', { userData: unknownValue }, ['+-userData', 'delete first']],
+  ['an unknown firewall', { firewallIds: [UNKNOWN_VALUE] }, ['~firewallIds']],
+  ['unknown user data', { userData: UNKNOWN_VALUE }, ['+-userData', 'delete first']],
   ['name and image', { name: 'b', image: 'debian-13' }, ['~name', '+-image']],
 ])('server: %s', (_what, change, expected) => {
   expect(difference(server, serverRecorded, { ...serverWanted, ...change })).toEqual(expected);
@@ -108,7 +108,7 @@ test.each<[string, Properties, string[]]>([
     { publicKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA one' },
     ['+-publicKey', 'delete first'],
   ],
-  ['an unknown key', { publicKey: unknownValue }, ['+-publicKey', 'delete first']],
+  ['an unknown key', { publicKey: UNKNOWN_VALUE }, ['+-publicKey', 'delete first']],
 ])('ssh key: %s', (_what, change, expected) => {
   expect(difference(sshKey, keyRecorded, { name: 'k', publicKey: `${publicKey} one`, ...change })).toEqual(
     expected,
@@ -196,7 +196,7 @@ test.each<[string, Properties, string[]]>([
   ['environment', { environment: { A: 'c' } }, ['~environment']],
   ['delete', { delete: 'rm' }, ['~delete']],
   ['triggers', { triggers: ['2', { file: 'x' }] }, ['+-triggers', 'delete first']],
-  ['unknown triggers', { triggers: [unknownValue] }, ['+-triggers', 'delete first']],
+  ['unknown triggers', { triggers: [UNKNOWN_VALUE] }, ['+-triggers', 'delete first']],
 ])('command: %s', (_what, change, expected) => {
   expect(difference(command, commandInputs, { ...commandInputs, ...change }, commandInputs)).toEqual(
     expected,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startProviderHost } from '../../../sandbox/providers/host.ts';
-import { unknownValue } from '../../../sandbox/providers/values.ts';
+import { UNKNOWN_VALUE } from '../../../sandbox/providers/values.ts';
 import { processIdentity } from '../../../src/processes/alive.mjs';
 import { connectEngine, secret, secretOf } from './engine.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';
@@ -115,10 +115,10 @@ test('a preview does nothing, and says what it cannot know', async () => {
   await using bed = await setup();
   const engine = bed.engine('hcloud');
   await engine.configure();
-  const inputs = { ...serverInputs, userData: unknownValue };
+  const inputs = { ...serverInputs, userData: UNKNOWN_VALUE };
   const { id, properties } = await engine.create(serverType, inputs, { preview: true });
   expect(id).toBe('');
-  expect(properties).toMatchObject({ name: 'agent-a1', ipv4Address: unknownValue, userData: unknownValue });
+  expect(properties).toMatchObject({ name: 'agent-a1', ipv4Address: UNKNOWN_VALUE, userData: UNKNOWN_VALUE });
   expect(bed.hetzner.received).toEqual([]);
 });
 

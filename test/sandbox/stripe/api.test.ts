@@ -1,23 +1,23 @@
 import Stripe from 'stripe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
-  type Bed,
   buy,
-  clientOf,
+  createClient,
   orderMetadata,
   payFor,
+  type SandboxFixture,
   setup,
   subscriptionSession,
   tokens,
 } from './setup.ts';
 
-let bed: Bed;
+let sandbox: SandboxFixture;
 beforeAll(async () => {
-  bed = await setup();
+  sandbox = await setup();
 });
-afterAll(() => bed.close());
+afterAll(() => sandbox.close());
 
-const sessions = () => bed.stripe.checkout.sessions;
+const sessions = () => sandbox.stripe.checkout.sessions;
 
 test('a session is created open and unpaid, with its page in this sandbox', async () => {
   const session = await sessions().create(subscriptionSession);
@@ -30,7 +30,7 @@ test('a session is created open and unpaid, with its page in this sandbox', asyn
     amount_total: 2500,
     currency: 'eur',
     metadata: orderMetadata,
-    url: `${bed.url}/checkout/${session.id}`,
+    url: `${sandbox.url}/checkout/${session.id}`,
   });
   expect(session.id).toMatch(/^cs_test_/);
   expect(await sessions().retrieve(session.id)).toMatchObject({ id: session.id, status: 'open' });
@@ -38,11 +38,18 @@ test('a session is created open and unpaid, with its page in this sandbox', asyn
   expect(items.data).toMatchObject([{ quantity: 2, amount_total: 2500, price: { unit_amount: 1250 } }]);
 });
 
-test('a session can use a stored price and customer, in payment mode too', async () => {
-  const product = await bed.stripe.products.create({ name: 'One-time' });
-  const price = await bed.stripe.prices.create({ currency: 'EUR', unit_amount: 500, product: product.id });
-  const customer = await bed.stripe.customers.create({ email: 'a@example.com', metadata: { from: 'test' } });
-  const paid = await buy(bed, {
+test('a session can use a stored price and customer, also in payment mode', async () => {
+  const product = await sandbox.stripe.products.create({ name: 'One-time' });
+  const price = await sandbox.stripe.prices.create({
+    currency: 'EUR',
+    unit_amount: 500,
+    product: product.id,
+  });
+  const customer = await sandbox.stripe.customers.create({
+    email: 'a@example.com',
+    metadata: { from: 'test' },
+  });
+  const paid = await buy(sandbox, {
     mode: 'payment',
     success_url: 'http://127.0.0.1:1/',
     customer: customer.id,
@@ -50,14 +57,14 @@ test('a session can use a stored price and customer, in payment mode too', async
     line_items: [{ price: price.id, quantity: 1 }],
   });
   expect(paid).toMatchObject({ payment_status: 'paid', customer: customer.id, subscription: null });
-  const intent = await bed.stripe.paymentIntents.retrieve(String(paid.payment_intent));
+  const intent = await sandbox.stripe.paymentIntents.retrieve(String(paid.payment_intent));
   expect(intent).toMatchObject({ status: 'succeeded', amount_received: 500, metadata: { kind: 'once' } });
 });
 
-test('paying makes customer, subscription and invoice, linked to each other; paying again changes nothing', async () => {
-  const paid = await buy(bed);
+test('paying creates linked customer, subscription and invoice; paying again changes nothing', async () => {
+  const paid = await buy(sandbox);
   expect(paid).toMatchObject({ status: 'complete', payment_status: 'paid', url: null });
-  const again = await payFor(bed, paid.id);
+  const again = await payFor(sandbox, paid.id);
   expect(again).toEqual(paid);
 
   const found = await sessions().retrieve(paid.id, { expand: ['subscription.latest_invoice', 'customer'] });
@@ -74,73 +81,80 @@ test('paying makes customer, subscription and invoice, linked to each other; pay
     subscription: subscription.id,
   });
   expect(found.customer).toMatchObject({ object: 'customer', id: invoice.customer });
-  const invoices = await bed.stripe.invoices.list({ subscription: subscription.id });
+  const invoices = await sandbox.stripe.invoices.list({ subscription: subscription.id });
   expect(invoices.data.map(({ id }) => id)).toEqual([invoice.id]);
 });
 
-test('twenty payments of one session at once buy one subscription', async () => {
+test('twenty concurrent payments of one session buy one subscription', async () => {
   const { id } = await sessions().create(subscriptionSession);
-  const answers = await Promise.all(Array.from({ length: 20 }, () => payFor(bed, id)));
+  const answers = await Promise.all(Array.from({ length: 20 }, () => payFor(sandbox, id)));
   expect(new Set(answers.map(({ subscription }) => subscription)).size).toBe(1);
-  const { data } = await bed.stripe.events.list({ type: 'checkout.session.completed', limit: 100 });
+  const { data } = await sandbox.stripe.events.list({ type: 'checkout.session.completed', limit: 100 });
   expect(data.filter((event) => (event.data.object as { id?: string }).id === id)).toHaveLength(1);
 });
 
-test('a subscription is updated, cancelled, and then no longer listed but still there', async () => {
-  const { subscription } = await buy(bed);
+test('a subscription is updated and cancelled; then it can be read but is no longer listed', async () => {
+  const { subscription } = await buy(sandbox);
   const id = String(subscription);
-  const updated = await bed.stripe.subscriptions.update(id, {
+  const updated = await sandbox.stripe.subscriptions.update(id, {
     cancel_at_period_end: true,
     metadata: { region: '', note: 'leaves' },
   });
   expect(updated.metadata).toEqual({ agentId: 'agent-1', userId: 'user-1', note: 'leaves' });
   expect(updated.cancel_at).toBe(updated.items.data[0]?.current_period_end);
-  const [event] = (await bed.stripe.events.list({ type: 'customer.subscription.updated', limit: 1 })).data;
+  const [event] = (await sandbox.stripe.events.list({ type: 'customer.subscription.updated', limit: 1 }))
+    .data;
   expect(event?.data.previous_attributes).toMatchObject({ cancel_at_period_end: false, cancel_at: null });
 
   const listed = async (params: Stripe.SubscriptionListParams = {}) =>
-    (await bed.stripe.subscriptions.list({ limit: 100, ...params })).data.map((found) => found.id);
+    (await sandbox.stripe.subscriptions.list({ limit: 100, ...params })).data.map((found) => found.id);
   expect(await listed()).toContain(id);
-  expect(await bed.stripe.subscriptions.cancel(id)).toMatchObject({ id, status: 'canceled' });
+  expect(await sandbox.stripe.subscriptions.cancel(id)).toMatchObject({ id, status: 'canceled' });
   expect(await listed()).not.toContain(id);
   expect(await listed({ status: 'all' })).toContain(id);
   expect(await listed({ status: 'canceled' })).toContain(id);
-  expect(await bed.stripe.subscriptions.retrieve(id)).toMatchObject({ status: 'canceled' });
-  await expect(bed.stripe.subscriptions.cancel(id)).rejects.toMatchObject({ code: 'resource_missing' });
+  expect(await sandbox.stripe.subscriptions.retrieve(id)).toMatchObject({ status: 'canceled' });
+  await expect(sandbox.stripe.subscriptions.cancel(id)).rejects.toMatchObject({ code: 'resource_missing' });
 });
 
 test('lists go page by page, newest first, in both directions', async () => {
   const made: string[] = [];
   for (const name of ['a', 'b', 'c'])
-    made.push((await bed.stripe.customers.create({ name, email: 'page@x' })).id);
+    made.push((await sandbox.stripe.customers.create({ name, email: 'page@x' })).id);
   const newest = [...made].reverse();
-  const first = await bed.stripe.customers.list({ email: 'page@x', limit: 2 });
+  const first = await sandbox.stripe.customers.list({ email: 'page@x', limit: 2 });
   expect(first).toMatchObject({ has_more: true, url: '/v1/customers' });
   expect(first.data.map(({ id }) => id)).toEqual(newest.slice(0, 2));
-  const before = await bed.stripe.customers.list({ email: 'page@x', ending_before: newest[2]! });
+  const before = await sandbox.stripe.customers.list({ email: 'page@x', ending_before: newest[2]! });
   expect(before.data.map(({ id }) => id)).toEqual(newest.slice(0, 2));
-  const all = await bed.stripe.customers.list({ email: 'page@x', limit: 1 }).autoPagingToArray({ limit: 10 });
+  const all = await sandbox.stripe.customers
+    .list({ email: 'page@x', limit: 1 })
+    .autoPagingToArray({ limit: 10 });
   expect(all.map(({ id }) => id)).toEqual(newest);
 });
 
 test('events are filtered by type, time and whether they were delivered', async () => {
-  await buy(bed);
-  const { data } = await bed.stripe.events.list({ types: ['invoice.paid', 'customer.subscription.created'] });
+  await buy(sandbox);
+  const { data } = await sandbox.stripe.events.list({
+    types: ['invoice.paid', 'customer.subscription.created'],
+  });
   expect(new Set(data.map(({ type }) => type))).toEqual(
     new Set(['invoice.paid', 'customer.subscription.created']),
   );
   const [event] = data;
-  expect(await bed.stripe.events.retrieve(event!.id)).toMatchObject({
+  expect(await sandbox.stripe.events.retrieve(event!.id)).toMatchObject({
     id: event!.id,
     api_version: Stripe.API_VERSION,
     livemode: false,
   });
   const future = Math.floor(Date.now() / 1000) + 100;
-  expect((await bed.stripe.events.list({ created: { gte: future } })).data).toEqual([]);
-  expect((await bed.stripe.events.list({ created: { lt: future }, type: 'invoice.*' })).data).not.toEqual([]);
+  expect((await sandbox.stripe.events.list({ created: { gte: future } })).data).toEqual([]);
+  expect((await sandbox.stripe.events.list({ created: { lt: future }, type: 'invoice.*' })).data).not.toEqual(
+    [],
+  );
 });
 
-test('the same POST with the same Idempotency-Key is carried out once', async () => {
+test('the same POST with the same Idempotency-Key is executed once', async () => {
   const options = { idempotencyKey: 'order-1' };
   const sessionsAtOnce = await Promise.allSettled(
     Array.from({ length: 5 }, () => sessions().create(subscriptionSession, options)),
@@ -156,10 +170,10 @@ test('the same POST with the same Idempotency-Key is carried out once', async ()
   await expect(other).rejects.toBeInstanceOf(Stripe.errors.StripeIdempotencyError);
 });
 
-test('refuses with the errors that the official client knows', async () => {
-  const wrongKey = clientOf(bed.url, { key: 'sk_test_other' });
+test('refuses with errors that the official client recognizes', async () => {
+  const wrongKey = createClient(sandbox.url, { key: 'sk_test_other' });
   await expect(wrongKey.customers.list()).rejects.toBeInstanceOf(Stripe.errors.StripeAuthenticationError);
-  await expect(bed.stripe.subscriptions.retrieve('sub_none')).rejects.toMatchObject({
+  await expect(sandbox.stripe.subscriptions.retrieve('sub_none')).rejects.toMatchObject({
     type: 'StripeInvalidRequestError',
     statusCode: 404,
     code: 'resource_missing',
@@ -177,34 +191,34 @@ test('refuses with the errors that the official client knows', async () => {
     code: 'resource_missing',
     param: 'line_items[0][price]',
   });
-  await expect(bed.stripe.rawRequest('GET', '/v1/nothing')).rejects.toMatchObject({ statusCode: 404 });
+  await expect(sandbox.stripe.rawRequest('GET', '/v1/nothing')).rejects.toMatchObject({ statusCode: 404 });
 });
 
 test('an expired session can no longer be paid', async () => {
   const { id } = await sessions().create(subscriptionSession);
   expect(await sessions().expire(id)).toMatchObject({ status: 'expired' });
-  expect(await payFor(bed, id)).toEqual({ error: 'This Checkout Session has expired.' });
+  expect(await payFor(sandbox, id)).toEqual({ error: 'This Checkout Session has expired.' });
   expect(await sessions().retrieve(id)).toMatchObject({ status: 'expired', subscription: null });
 });
 
 test('a failed payment makes a subscription past due, and paying the invoice makes it active again', async () => {
-  const subscriptionId = String((await buy(bed)).subscription);
+  const subscriptionId = String((await buy(sandbox)).subscription);
   const control = (path: string) =>
-    fetch(`${bed.url}/sandbox/stripe/${path}`, {
+    fetch(`${sandbox.url}/sandbox/stripe/${path}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ subscriptionId }),
     });
   expect((await control('invoices/fail')).status).toBe(200);
-  const due = await bed.stripe.subscriptions.retrieve(subscriptionId, { expand: ['latest_invoice'] });
+  const due = await sandbox.stripe.subscriptions.retrieve(subscriptionId, { expand: ['latest_invoice'] });
   expect(due).toMatchObject({
     status: 'past_due',
     latest_invoice: { status: 'open', amount_remaining: 2500 },
   });
   expect((await control('invoices/pay')).status).toBe(200);
-  expect(await bed.stripe.subscriptions.retrieve(subscriptionId)).toMatchObject({ status: 'active' });
+  expect(await sandbox.stripe.subscriptions.retrieve(subscriptionId)).toMatchObject({ status: 'active' });
   expect((await control('invoices/pay')).status).toBe(400);
-  const { data } = await bed.stripe.events.list({ limit: 4 });
+  const { data } = await sandbox.stripe.events.list({ limit: 4 });
   expect(data.map(({ type }) => type)).toEqual([
     'customer.subscription.updated',
     'invoice.paid',
@@ -229,12 +243,16 @@ test.each([
 ])('a bank debit completes the session unpaid, and settles later: $type', async (outcome) => {
   const { id } = await sessions().create(subscriptionSession);
   const body = new URLSearchParams({ outcome: 'later' });
-  await fetch(`${bed.url}/checkout/${id}`, { method: 'POST', body, headers: { Accept: 'application/json' } });
+  await fetch(`${sandbox.url}/checkout/${id}`, {
+    method: 'POST',
+    body,
+    headers: { Accept: 'application/json' },
+  });
   const unpaid = await sessions().retrieve(id, { expand: ['invoice'] });
   expect(unpaid).toMatchObject({ status: 'complete', payment_status: 'unpaid', invoice: { status: 'open' } });
 
   const settle = () =>
-    fetch(`${bed.url}/sandbox/stripe/sessions/settle`, {
+    fetch(`${sandbox.url}/sandbox/stripe/sessions/settle`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ sessionId: id, succeeds: outcome.succeeds }),
@@ -243,14 +261,16 @@ test.each([
   const settled = await sessions().retrieve(id, { expand: ['subscription'] });
   const { status, payment_status, type } = outcome;
   expect(settled).toMatchObject({ payment_status, subscription: { status } });
-  expect((await bed.stripe.events.list({ type, limit: 1 })).data[0]?.data.object).toMatchObject({ id });
+  expect((await sandbox.stripe.events.list({ type, limit: 1 })).data[0]?.data.object).toMatchObject({ id });
   if (outcome.succeeds) expect((await settle()).status).toBe(400);
 });
 
-test('answers no request without the key, in whatever form', async () => {
+test('answers only requests with the key, as Bearer or Basic', async () => {
   const basic = `Basic ${Buffer.from(`${tokens.stripeSecretKey}:`).toString('base64')}`;
-  expect((await fetch(`${bed.url}/v1/customers`, { headers: { Authorization: basic } })).status).toBe(200);
-  const bare = await fetch(`${bed.url}/v1/customers`);
+  expect((await fetch(`${sandbox.url}/v1/customers`, { headers: { Authorization: basic } })).status).toBe(
+    200,
+  );
+  const bare = await fetch(`${sandbox.url}/v1/customers`);
   expect(bare.status).toBe(401);
   expect(await bare.json()).toMatchObject({ error: { type: 'invalid_request_error' } });
 });

@@ -1,17 +1,17 @@
 import type Stripe from 'stripe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Bed, buy, setup } from './setup.ts';
+import { buy, type SandboxFixture, setup } from './setup.ts';
 
-let bed: Bed;
+let sandbox: SandboxFixture;
 let session: Stripe.Checkout.Session;
 beforeAll(async () => {
-  bed = await setup();
-  session = await buy(bed);
+  sandbox = await setup();
+  session = await buy(sandbox);
 });
-afterAll(() => bed.close());
+afterAll(() => sandbox.close());
 
-test('expands in lists, and through what is expanded already', async () => {
-  const { data } = await bed.stripe.subscriptions.list({
+test('expands in lists, and within expanded objects', async () => {
+  const { data } = await sandbox.stripe.subscriptions.list({
     expand: ['data.customer', 'data.latest_invoice.customer', 'data.items.data.price'],
   });
   expect(data[0]).toMatchObject({
@@ -19,31 +19,33 @@ test('expands in lists, and through what is expanded already', async () => {
     latest_invoice: { object: 'invoice', customer: { object: 'customer' } },
     items: { data: [{ price: { object: 'price', product: expect.any(String) } }] },
   });
-  const one = await bed.stripe.subscriptions.retrieve(data[0]!.id, { expand: ['items.data.price.product'] });
+  const one = await sandbox.stripe.subscriptions.retrieve(data[0]!.id, {
+    expand: ['items.data.price.product'],
+  });
   expect(one.items.data[0]?.price.product).toMatchObject({ object: 'product', name: 'Agent' });
   const [invoice] = (
-    await bed.stripe.invoices.list({ expand: ['data.parent.subscription_details.subscription'] })
+    await sandbox.stripe.invoices.list({ expand: ['data.parent.subscription_details.subscription'] })
   ).data;
   expect(invoice?.parent?.subscription_details?.subscription).toMatchObject({ object: 'subscription' });
 });
 
-test('has parts of an object only where they are asked for', async () => {
-  const bare = await bed.stripe.checkout.sessions.retrieve(session.id);
+test('shows some fields of an object only on request', async () => {
+  const bare = await sandbox.stripe.checkout.sessions.retrieve(session.id);
   expect(bare).not.toHaveProperty('line_items');
-  const full = await bed.stripe.checkout.sessions.retrieve(session.id, {
+  const full = await sandbox.stripe.checkout.sessions.retrieve(session.id, {
     expand: ['line_items.data.price.product'],
   });
   expect(full.line_items?.data[0]).toMatchObject({ quantity: 2, price: { product: { name: 'Agent' } } });
   const customer = String(session.customer);
-  expect(await bed.stripe.customers.retrieve(customer)).not.toHaveProperty('subscriptions');
-  const withThem = await bed.stripe.customers.retrieve(customer, { expand: ['subscriptions'] });
+  expect(await sandbox.stripe.customers.retrieve(customer)).not.toHaveProperty('subscriptions');
+  const withThem = await sandbox.stripe.customers.retrieve(customer, { expand: ['subscriptions'] });
   expect(withThem).toMatchObject({ subscriptions: { object: 'list', data: [{ id: session.subscription }] } });
 });
 
-test('what is null, or an empty list, can be expanded and stays what it is', async () => {
-  const intent = await bed.stripe.checkout.sessions.retrieve(session.id, { expand: ['payment_intent'] });
+test('null and an empty list can be expanded and stay as they are', async () => {
+  const intent = await sandbox.stripe.checkout.sessions.retrieve(session.id, { expand: ['payment_intent'] });
   expect(intent.payment_intent).toBeNull();
-  const none = await bed.stripe.subscriptions.list({ customer: 'cus_none', expand: ['data.customer'] });
+  const none = await sandbox.stripe.subscriptions.list({ customer: 'cus_none', expand: ['data.customer'] });
   expect(none.data).toEqual([]);
 });
 
@@ -53,7 +55,7 @@ test.each([
   ['id', 'This property cannot be expanded (id).'],
   ['a.b.c.d.e', 'You cannot expand more than 4 levels of a property'],
 ])('refuses what cannot be expanded, as Stripe does: %s', async (path, message) => {
-  const refused = bed.stripe.checkout.sessions.retrieve(session.id, { expand: [path] });
+  const refused = sandbox.stripe.checkout.sessions.retrieve(session.id, { expand: [path] });
   await expect(refused).rejects.toMatchObject({
     type: 'StripeInvalidRequestError',
     statusCode: 400,
@@ -61,8 +63,8 @@ test.each([
   });
 });
 
-test('says so in lists too, even in empty ones, and gives the path that was meant', async () => {
-  const list = (path: string) => bed.stripe.subscriptions.list({ customer: 'cus_none', expand: [path] });
+test('refuses it in lists too, even in empty ones, and suggests the right path', async () => {
+  const list = (path: string) => sandbox.stripe.subscriptions.list({ customer: 'cus_none', expand: [path] });
   await expect(list('data.nothing')).rejects.toMatchObject({
     message: 'This property cannot be expanded (data.nothing).',
   });
@@ -70,12 +72,12 @@ test('says so in lists too, even in empty ones, and gives the path that was mean
     message:
       "This property cannot be expanded (customer). You may want to try expanding 'data.customer' instead.",
   });
-  const changed = bed.stripe.customers.update(String(session.customer), {
+  const changed = sandbox.stripe.customers.update(String(session.customer), {
     name: 'Changed',
     expand: ['nothing'],
   });
   await expect(changed).rejects.toMatchObject({ message: 'This property cannot be expanded (nothing).' });
-  expect(await bed.stripe.customers.retrieve(String(session.customer))).not.toMatchObject({
+  expect(await sandbox.stripe.customers.retrieve(String(session.customer))).not.toMatchObject({
     name: 'Changed',
   });
 });

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Bed, buy, setup } from './setup.ts';
+import { buy, type SandboxFixture, setup } from './setup.ts';
 
-let bed: Bed;
+let sandbox: SandboxFixture;
 beforeAll(async () => {
-  bed = await setup();
+  sandbox = await setup();
 });
-afterAll(() => bed.close());
+afterAll(() => sandbox.close());
 
 const ids = (list: { data: { id: string }[] }) => list.data.map(({ id }) => id);
 
-test('cursors go in both directions, and has_more says whether there is more in that one', async () => {
+test('cursors work in both directions, and has_more refers to that direction', async () => {
   const made: string[] = [];
-  for (let i = 0; i < 5; i++) made.unshift((await bed.stripe.customers.create({ email: 'cursor@x' })).id);
-  const list = (page: object) => bed.stripe.customers.list({ email: 'cursor@x', limit: 2, ...page });
+  for (let i = 0; i < 5; i++) made.unshift((await sandbox.stripe.customers.create({ email: 'cursor@x' })).id);
+  const list = (page: object) => sandbox.stripe.customers.list({ email: 'cursor@x', limit: 2, ...page });
   const after = await list({ starting_after: made[1]! });
   expect([ids(after), after.has_more]).toEqual([[made[2], made[3]], true]);
   const last = await list({ starting_after: made[3]! });
@@ -23,46 +23,45 @@ test('cursors go in both directions, and has_more says whether there is more in 
   expect([ids(first), first.has_more]).toEqual([[made[0]], false]);
 });
 
-test.each(['starting_after', 'ending_before'])(
-  'a cursor that names nothing is refused: %s',
-  async (param) => {
-    await expect(bed.stripe.customers.list({ [param]: 'cus_none' })).rejects.toMatchObject({
-      statusCode: 400,
-      code: 'resource_missing',
-      param,
-      message: "No such customer: 'cus_none'",
-    });
-    await expect(bed.stripe.events.list({ [param]: 'evt_none' })).rejects.toMatchObject({ param });
-  },
-);
+test.each(['starting_after', 'ending_before'])('an unknown cursor is refused: %s', async (param) => {
+  await expect(sandbox.stripe.customers.list({ [param]: 'cus_none' })).rejects.toMatchObject({
+    statusCode: 400,
+    code: 'resource_missing',
+    param,
+    message: "No such customer: 'cus_none'",
+  });
+  await expect(sandbox.stripe.events.list({ [param]: 'evt_none' })).rejects.toMatchObject({ param });
+});
 
 test('two cursors at once are refused', async () => {
-  const { id } = await bed.stripe.customers.create();
-  await expect(bed.stripe.customers.list({ starting_after: id, ending_before: id })).rejects.toMatchObject({
+  const { id } = await sandbox.stripe.customers.create();
+  await expect(
+    sandbox.stripe.customers.list({ starting_after: id, ending_before: id }),
+  ).rejects.toMatchObject({
     message: 'You may only specify one of these parameters: ending_before, starting_after.',
   });
 });
 
-test('lists are filtered by what stands deeper, and by one of several', async () => {
-  const { subscription } = await buy(bed);
-  const bought = await bed.stripe.subscriptions.retrieve(String(subscription));
+test('lists are filtered by nested fields, and by one of several values', async () => {
+  const { subscription } = await buy(sandbox);
+  const bought = await sandbox.stripe.subscriptions.retrieve(String(subscription));
   const price = bought.items.data[0]!.price;
-  expect(ids(await bed.stripe.subscriptions.list({ price: price.id }))).toEqual([bought.id]);
+  expect(ids(await sandbox.stripe.subscriptions.list({ price: price.id }))).toEqual([bought.id]);
   const recurring = { currency: 'eur', unit_amount: 1, product: String(price.product) };
   for (const lookup_key of ['one', 'two', 'three'])
-    await bed.stripe.prices.create({ ...recurring, lookup_key });
-  const found = await bed.stripe.prices.list({ lookup_keys: ['one', 'three'] });
+    await sandbox.stripe.prices.create({ ...recurring, lookup_key });
+  const found = await sandbox.stripe.prices.list({ lookup_keys: ['one', 'three'] });
   expect(found.data.map(({ lookup_key }) => lookup_key)).toEqual(['three', 'one']);
-  await bed.stripe.prices.update(found.data[0]!.id, { active: false, lookup_key: '' });
-  expect((await bed.stripe.prices.list({ lookup_keys: ['three'] })).data).toEqual([]);
+  await sandbox.stripe.prices.update(found.data[0]!.id, { active: false, lookup_key: '' });
+  expect((await sandbox.stripe.prices.list({ lookup_keys: ['three'] })).data).toEqual([]);
 });
 
 test('searches by exact and by partial text, by numbers and by metadata, page by page', async () => {
   const made = [];
   for (const name of ['Ada', 'Adam', "O'Hara"])
-    made.push(await bed.stripe.customers.create({ name, metadata: { agent: name.toLowerCase() } }));
+    made.push(await sandbox.stripe.customers.create({ name, metadata: { agent: name.toLowerCase() } }));
   const search = async (query: string) =>
-    (await bed.stripe.customers.search({ query })).data.map(({ name }) => name);
+    (await sandbox.stripe.customers.search({ query })).data.map(({ name }) => name);
   expect(await search("name:'ada'")).toEqual(['Ada']);
   expect(await search("name~'ada'")).toEqual(['Adam', 'Ada']);
   expect(await search("metadata['agent']:'adam'")).toEqual(['Adam']);
@@ -72,18 +71,18 @@ test('searches by exact and by partial text, by numbers and by metadata, page by
   expect(await search("name~'ada' created>9999999999")).toEqual([]);
   expect(await search("metadata['none']:null AND name:'Ada'")).toEqual(['Ada']);
 
-  const first = await bed.stripe.customers.search({ query: "name~'a'", limit: 1 });
+  const first = await sandbox.stripe.customers.search({ query: "name~'a'", limit: 1 });
   expect(first).toMatchObject({ object: 'search_result', has_more: true, url: '/v1/customers/search' });
-  const all = await bed.stripe.customers
+  const all = await sandbox.stripe.customers
     .search({ query: "name~'ada'", limit: 1 })
     .autoPagingToArray({ limit: 9 });
   expect(all.map(({ name }) => name)).toEqual(['Adam', 'Ada']);
 });
 
 test('searches other objects by their own fields, with expand', async () => {
-  const { subscription } = await buy(bed);
+  const { subscription } = await buy(sandbox);
   const query = `subscription:'${subscription}' AND status:'paid' AND total>100`;
-  const { data } = await bed.stripe.invoices.search({ query, expand: ['data.customer'] });
+  const { data } = await sandbox.stripe.invoices.search({ query, expand: ['data.customer'] });
   expect(data).toMatchObject([{ object: 'invoice', customer: { object: 'customer' } }]);
 });
 
@@ -94,7 +93,7 @@ test.each([
   ["created>'soon'", /unable to parse/],
   ["created~'1'", /does not support operator/],
 ])('refuses a query as Stripe does: %s', async (query, message) => {
-  await expect(bed.stripe.customers.search({ query })).rejects.toMatchObject({
+  await expect(sandbox.stripe.customers.search({ query })).rejects.toMatchObject({
     statusCode: 400,
     message: expect.stringMatching(message),
   });

@@ -2,17 +2,17 @@ import type Stripe from 'stripe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { requireStrict } from '../../../sandbox/stripe/strict-schema.ts';
-import { type Bed, buy, setup, subscriptionSession } from './setup.ts';
+import { buy, type SandboxFixture, setup, subscriptionSession } from './setup.ts';
 
-let bed: Bed;
+let sandbox: SandboxFixture;
 let subscriptionId: string;
 beforeAll(async () => {
-  bed = await setup();
-  subscriptionId = String((await buy(bed)).subscription);
+  sandbox = await setup();
+  subscriptionId = String((await buy(sandbox)).subscription);
 });
-afterAll(() => bed.close());
+afterAll(() => sandbox.close());
 
-/** What the types of the official client would not let pass. */
+/** Bypasses the types of the official client. */
 const any = <T>(parameters: object) => parameters as T;
 
 test.each<[string, string, (stripe: Stripe) => Promise<unknown>]>([
@@ -41,8 +41,8 @@ test.each<[string, string, (stripe: Stripe) => Promise<unknown>]>([
       ),
   ],
   ['a range', 'created[after]', (stripe) => stripe.events.list(any({ created: { after: 1 } }))],
-])('what Stripe does not know gets Stripe’s own error: %s', async (_what, param, call) => {
-  await expect(call(bed.stripe)).rejects.toMatchObject({
+])('an unknown parameter gets Stripe’s own error: %s', async (_what, param, call) => {
+  await expect(call(sandbox.stripe)).rejects.toMatchObject({
     type: 'StripeInvalidRequestError',
     statusCode: 400,
     code: 'parameter_unknown',
@@ -51,10 +51,10 @@ test.each<[string, string, (stripe: Stripe) => Promise<unknown>]>([
   });
 });
 
-test('several unknown parameters are all named, and nothing is carried out', async () => {
-  const wrong = bed.stripe.customers.create(any({ email: 'nobody@x', foo: 1, bar: 2 }));
+test('several unknown parameters are all named, and nothing is executed', async () => {
+  const wrong = sandbox.stripe.customers.create(any({ email: 'nobody@x', foo: 1, bar: 2 }));
   await expect(wrong).rejects.toMatchObject({ message: 'Received unknown parameters: foo, bar' });
-  expect((await bed.stripe.customers.list({ email: 'nobody@x' })).data).toEqual([]);
+  expect((await sandbox.stripe.customers.list({ email: 'nobody@x' })).data).toEqual([]);
 });
 
 test.each<[string, object, (stripe: Stripe) => Promise<unknown>]>([
@@ -64,7 +64,7 @@ test.each<[string, object, (stripe: Stripe) => Promise<unknown>]>([
     (stripe) => stripe.customers.list({ limit: 101 }),
   ],
   [
-    'a number that is none',
+    'an invalid number',
     { code: 'parameter_invalid_integer', message: 'Invalid integer: ten' },
     (stripe) => stripe.customers.list(any({ limit: 'ten' })),
   ],
@@ -74,21 +74,21 @@ test.each<[string, object, (stripe: Stripe) => Promise<unknown>]>([
     (stripe) => stripe.products.create({ name: '' }),
   ],
   [
-    'a word that is not among those allowed',
+    'a value that is not allowed',
     { param: 'status', message: 'Invalid status: must be one of open, complete, or expired' },
     (stripe) => stripe.checkout.sessions.list(any({ status: 'lost' })),
   ],
 ])('refuses %s as Stripe does', async (_what, error, call) => {
-  await expect(call(bed.stripe)).rejects.toMatchObject({ statusCode: 400, ...error });
+  await expect(call(sandbox.stripe)).rejects.toMatchObject({ statusCode: 400, ...error });
 });
 
-test('an empty text unsets what can be unset', async () => {
-  const { id } = await bed.stripe.customers.create({ name: 'A', description: 'B' });
-  const updated = await bed.stripe.customers.update(id, any({ description: '' }));
+test('empty text unsets a parameter that can be unset', async () => {
+  const { id } = await sandbox.stripe.customers.create({ name: 'A', description: 'B' });
+  const updated = await sandbox.stripe.customers.update(id, any({ description: '' }));
   expect(updated).toMatchObject({ name: 'A', description: null });
 });
 
-test('a table of parameters that would drop names it does not know is refused when it is declared', () => {
+test('a schema that drops unknown parameters is refused when it is declared', () => {
   const open = z.object({ a: z.string() });
   const closed = z.strictObject({ a: z.string(), metadata: z.record(z.string(), z.string()) });
   expect(() => requireStrict(closed, '/x')).not.toThrow();

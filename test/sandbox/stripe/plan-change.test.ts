@@ -1,35 +1,35 @@
 import type Stripe from 'stripe';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Bed, buy, setup } from './setup.ts';
+import { buy, type SandboxFixture, setup } from './setup.ts';
 
-let bed: Bed;
+let sandbox: SandboxFixture;
 let subscription: Stripe.Subscription;
 let pro: Stripe.Price;
 beforeAll(async () => {
-  bed = await setup();
-  const product = await bed.stripe.products.create({ name: 'Agent pro' });
+  sandbox = await setup();
+  const product = await sandbox.stripe.products.create({ name: 'Agent pro' });
   pro = await price(product.id, { unit_amount: 5000 });
 });
-afterAll(() => bed.close());
+afterAll(() => sandbox.close());
 beforeEach(async () => {
   // Two of 12.50 a month.
-  subscription = await bed.stripe.subscriptions.retrieve(String((await buy(bed)).subscription));
+  subscription = await sandbox.stripe.subscriptions.retrieve(String((await buy(sandbox)).subscription));
 });
 
 function price(product: string, rest: Partial<Stripe.PriceCreateParams>) {
   const recurring = { interval: 'month' } as const;
-  return bed.stripe.prices.create({ currency: 'eur', unit_amount: 1, product, recurring, ...rest });
+  return sandbox.stripe.prices.create({ currency: 'eur', unit_amount: 1, product, recurring, ...rest });
 }
 
 const item = () => subscription.items.data[0]!;
 const update = (parameters: Stripe.SubscriptionUpdateParams) =>
-  bed.stripe.subscriptions.update(subscription.id, parameters);
+  sandbox.stripe.subscriptions.update(subscription.id, parameters);
 const invoiceItems = async () =>
-  (await bed.stripe.invoiceItems.list({ customer: String(subscription.customer) })).data;
-/** Half of the present period. */
+  (await sandbox.stripe.invoiceItems.list({ customer: String(subscription.customer) })).data;
+/** The middle of the current period. */
 const halfway = () => Math.round((item().current_period_start + item().current_period_end) / 2);
 
-test('a plan change by items changes the subscription, keeps the period, and tells the webhook', async () => {
+test('a plan change by items changes the subscription, keeps the period, and emits an event', async () => {
   const changed = await update({
     items: [{ id: item().id, price: pro.id, quantity: 1 }],
     proration_behavior: 'none',
@@ -42,8 +42,11 @@ test('a plan change by items changes the subscription, keeps the period, and tel
     quantity: 1,
     current_period_end: item().current_period_end,
   });
-  expect(await bed.stripe.subscriptions.retrieve(subscription.id)).toMatchObject({ items: changed.items });
-  const [event] = (await bed.stripe.events.list({ type: 'customer.subscription.updated', limit: 1 })).data;
+  expect(await sandbox.stripe.subscriptions.retrieve(subscription.id)).toMatchObject({
+    items: changed.items,
+  });
+  const [event] = (await sandbox.stripe.events.list({ type: 'customer.subscription.updated', limit: 1 }))
+    .data;
   expect(event?.data).toMatchObject({
     object: { id: subscription.id, items: { data: [{ price: { id: pro.id } }] } },
     previous_attributes: { items: { data: [{ price: { id: item().price.id }, quantity: 2 }] } },
@@ -51,25 +54,25 @@ test('a plan change by items changes the subscription, keeps the period, and tel
   expect(await invoiceItems()).toEqual([]);
 });
 
-test('prorations wait for the next invoice, to the second, unless they are to be invoiced at once', async () => {
+test('prorations are exact to the second and stay pending until the next invoice', async () => {
   await update({ items: [{ id: item().id, price: pro.id, quantity: 1 }], proration_date: halfway() });
   const waiting = await invoiceItems();
   expect(waiting.map(({ amount, proration, invoice }) => [amount, proration, invoice])).toEqual([
     [2500, true, null],
     [-1250, true, null],
   ]);
-  await fetch(`${bed.url}/sandbox/stripe/invoices/fail`, {
+  await fetch(`${sandbox.url}/sandbox/stripe/invoices/fail`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ subscriptionId: subscription.id }),
   });
-  const [next] = (await bed.stripe.invoices.list({ subscription: subscription.id, limit: 1 })).data;
+  const [next] = (await sandbox.stripe.invoices.list({ subscription: subscription.id, limit: 1 })).data;
   expect(next).toMatchObject({ amount_due: 5000 + 2500 - 1250, status: 'open' });
   expect(next?.lines.data.map(({ amount }) => amount)).toEqual([-1250, 2500, 5000]);
-  expect((await bed.stripe.invoiceItems.list({ pending: true })).data).toEqual([]);
+  expect((await sandbox.stripe.invoiceItems.list({ pending: true })).data).toEqual([]);
 });
 
-test('always_invoice makes and pays an invoice of the prorations at once', async () => {
+test('always_invoice creates and pays an invoice of the prorations at once', async () => {
   const changed = await update({
     items: [{ id: item().id, price: pro.id, quantity: 1 }],
     proration_date: halfway(),
@@ -85,14 +88,14 @@ test('always_invoice makes and pays an invoice of the prorations at once', async
   });
 });
 
-test('a smaller plan leaves a balance, which pays the next invoice', async () => {
+test('a smaller plan leaves a balance that pays the next invoice', async () => {
   await update({
     items: [{ id: item().id, quantity: 1 }],
     proration_date: halfway(),
     proration_behavior: 'always_invoice',
   });
   const customer = String(subscription.customer);
-  expect(await bed.stripe.customers.retrieve(customer)).toMatchObject({ balance: -625 });
+  expect(await sandbox.stripe.customers.retrieve(customer)).toMatchObject({ balance: -625 });
   const changed = await update({
     items: [{ id: item().id, quantity: 3 }],
     proration_date: halfway(),
@@ -100,10 +103,10 @@ test('a smaller plan leaves a balance, which pays the next invoice', async () =>
     expand: ['latest_invoice'],
   });
   expect(changed.latest_invoice).toMatchObject({ total: 1250, starting_balance: -625, amount_due: 625 });
-  expect(await bed.stripe.customers.retrieve(customer)).toMatchObject({ balance: 0 });
+  expect(await sandbox.stripe.customers.retrieve(customer)).toMatchObject({ balance: 0 });
 });
 
-test('another interval begins a new cycle, billed at once', async () => {
+test('another interval starts a new cycle, billed at once', async () => {
   const yearly = await price(String(pro.product), { unit_amount: 50_000, recurring: { interval: 'year' } });
   const changed = await update({
     items: [{ id: item().id, price: yearly.id, quantity: 1 }],
@@ -116,7 +119,7 @@ test('another interval begins a new cycle, billed at once', async () => {
   expect(changed.latest_invoice).toMatchObject({ total: 50_000, status: 'paid' });
 });
 
-test('items are added and deleted, and one must be left', async () => {
+test('items are added and deleted, and one must remain', async () => {
   const two = await update({ items: [{ price: pro.id }], proration_behavior: 'none' });
   expect(two.items.data.map((each) => each.price.id)).toEqual([item().price.id, pro.id]);
   const one = await update({ items: [{ id: item().id, deleted: true }], proration_behavior: 'none' });
@@ -127,9 +130,9 @@ test('items are added and deleted, and one must be left', async () => {
 
 test('refuses prices and items that do not fit', async () => {
   const product = String(pro.product);
-  const once = await bed.stripe.prices.create({ currency: 'eur', unit_amount: 1, product });
+  const once = await sandbox.stripe.prices.create({ currency: 'eur', unit_amount: 1, product });
   const dollars = await price(product, { currency: 'usd' });
-  const old = await bed.stripe.prices.update((await price(product, {})).id, { active: false });
+  const old = await sandbox.stripe.prices.update((await price(product, {})).id, { active: false });
   for (const [wanted, error] of [
     [
       { id: 'si_none', price: pro.id },
@@ -144,12 +147,12 @@ test('refuses prices and items that do not fit', async () => {
     [{ id: item().id, price: old.id }, { message: expect.stringContaining('inactive') }],
   ] as const)
     await expect(update({ items: [wanted] })).rejects.toMatchObject({ statusCode: 400, ...error });
-  expect(await bed.stripe.subscriptions.retrieve(subscription.id)).toMatchObject({
+  expect(await sandbox.stripe.subscriptions.retrieve(subscription.id)).toMatchObject({
     items: subscription.items,
   });
 });
 
-test('an end can be set to a moment, and says why', async () => {
+test('a cancellation can be scheduled, with a reason', async () => {
   const at = item().current_period_end - 60;
   const changed = await update({
     cancel_at: at,

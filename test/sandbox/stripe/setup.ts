@@ -17,9 +17,15 @@ export const tokens = {
   githubToken: 'github_pat_test',
 };
 
-export type Received = { event: Stripe.Event; signature: string };
+export interface Received {
+  event: Stripe.Event;
+  signature: string;
+}
 
-/** A webhook that checks signatures as the official package does, and answers what `answers` says, else 200. */
+/**
+ * Starts a webhook that checks signatures with the official package. It answers the next of `answers`, or
+ * 200.
+ */
 export async function startReceiver() {
   const received: Received[] = [];
   const answers: (number | 'hang')[] = [];
@@ -55,43 +61,50 @@ export async function startReceiver() {
   };
 }
 
-export function clientOf(url: string, options: { key?: string; maxNetworkRetries?: number } = {}): Stripe {
+/** Creates an official Stripe client for a sandbox. */
+export function createClient(
+  url: string,
+  options: { key?: string; maxNetworkRetries?: number } = {},
+): Stripe {
   const { hostname, port } = new URL(url);
   const { key = tokens.stripeSecretKey, maxNetworkRetries = 0 } = options;
   return new Stripe(key, { host: hostname, port, protocol: 'http', maxNetworkRetries, telemetry: false });
 }
 
-/** A whole sandbox in this process, with its receiver and an official client; `restart` keeps database and receiver. */
+/**
+ * Starts a sandbox in this process, with a receiver and an official client. `restart` keeps database and
+ * receiver.
+ */
 export async function setup(settings: Partial<SandboxSettings> = { webhookRetryMs: 20 }) {
   const database = await createDatabase();
   const receiver = await startReceiver();
   const options = (webhookUrl = receiver.url) =>
     sandboxOptionsSchema.parse({ databaseUrl: database.url, port: 0, tokens, webhookUrl, settings });
   let running: RunningSandbox | undefined = await startSandbox(options());
-  const bed = {
+  const sandbox = {
     url: running.url,
-    stripe: clientOf(running.url),
+    stripe: createClient(running.url),
     receiver,
     async stop() {
       await running?.stop();
       running = undefined;
     },
     async restart(webhookUrl?: string) {
-      await bed.stop();
+      await sandbox.stop();
       running = await startSandbox(options(webhookUrl));
-      bed.url = running.url;
-      bed.stripe = clientOf(running.url);
+      sandbox.url = running.url;
+      sandbox.stripe = createClient(running.url);
     },
     async close() {
-      await bed.stop();
+      await sandbox.stop();
       receiver.close();
       await database.drop();
     },
   };
-  return bed;
+  return sandbox;
 }
 
-export type Bed = Awaited<ReturnType<typeof setup>>;
+export type SandboxFixture = Awaited<ReturnType<typeof setup>>;
 
 export const orderMetadata = { agentId: 'agent-1', userId: 'user-1', region: 'eu-central' };
 
@@ -113,25 +126,28 @@ export const subscriptionSession: Stripe.Checkout.SessionCreateParams = {
   ],
 };
 
-/** Orders and pays; answers the completed session. */
-export async function buy(bed: Bed, session = subscriptionSession): Promise<Stripe.Checkout.Session> {
-  const { id } = await bed.stripe.checkout.sessions.create(session);
-  return payFor(bed, id);
+/** Orders and pays. Returns the completed session. */
+export async function buy(
+  sandbox: SandboxFixture,
+  session = subscriptionSession,
+): Promise<Stripe.Checkout.Session> {
+  const { id } = await sandbox.stripe.checkout.sessions.create(session);
+  return payFor(sandbox, id);
 }
 
-export async function payFor(bed: Bed, sessionId: string): Promise<Stripe.Checkout.Session> {
-  const response = await fetch(`${bed.url}/checkout/${sessionId}`, {
+export async function payFor(sandbox: SandboxFixture, sessionId: string): Promise<Stripe.Checkout.Session> {
+  const response = await fetch(`${sandbox.url}/checkout/${sessionId}`, {
     method: 'POST',
     headers: { Accept: 'application/json' },
   });
   return (await response.json()) as Stripe.Checkout.Session;
 }
 
-/** Waits until `condition` holds, ten seconds at most. */
+/** Waits until `condition` holds, for ten seconds at most. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Still not so: ${condition}`);
+    if (Date.now() > deadline) throw new Error(`Still false: ${condition}`);
     await pause(10);
   }
 }

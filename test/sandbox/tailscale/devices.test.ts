@@ -1,5 +1,6 @@
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addressesOf } from '../../../sandbox/tailscale/addresses.ts';
+import { addressesFor } from '../../../sandbox/tailscale/addresses.ts';
 import { joinTailnet, setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { until } from '../stripe/setup.ts';
 import { makeKey, setup, type Tailnet } from './setup.ts';
@@ -11,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => tailnet.close());
 
 async function join(authKey: string, hostname: string, machineId = hostname) {
-  const joined = await joinTailnet(tailnet.pool, { authKey, hostname, machineId });
+  const joined = await joinTailnet(tailnet.database, { authKey, hostname, machineId });
   if ('refused' in joined) throw new Error(joined.refused);
   return joined;
 }
@@ -20,28 +21,26 @@ async function listed(query = '') {
   return (await tailnet.call('GET', `/tailnet/-/devices${query}`)).body.devices;
 }
 
-test('of twenty that knock at once with a single-use key, exactly one gets in', async () => {
+test('of twenty machines that join at once with a single-use key, exactly one is admitted', async () => {
   const { key } = await makeKey(tailnet);
-  // The door is held until all that the pool has connections for stand before it.
-  const door = await tailnet.pool.connect();
-  await door.query('BEGIN');
-  await door.query('SELECT 1 FROM tailscale_keys FOR UPDATE');
-  const knocking = Array.from({ length: 20 }, (_, index) =>
-    joinTailnet(tailnet.pool, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
+  // A lock holds them back until every connection of the pool waits for it.
+  const holder = await tailnet.database.startTransaction().execute();
+  await holder.selectFrom('tailscale_keys').select('id').forUpdate().execute();
+  const joining = Array.from({ length: 20 }, (_, index) =>
+    joinTailnet(tailnet.database, { authKey: key, hostname: 'agent', machineId: `machine-${index}` }),
   );
-  const waiting = `SELECT pg_stat_clear_snapshot(), count(*)::int FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-  await until(async () => (await door.query(waiting)).rows[0].count === 19).finally(async () => {
-    await door.query('COMMIT');
-    door.release();
-  });
-  const results = await Promise.all(knocking);
+  const waiting = sql<{ count: number }>`select pg_stat_clear_snapshot(), count(*)::int from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  await until(async () => (await waiting.execute(holder)).rows[0]?.count === 19).finally(() =>
+    holder.commit().execute(),
+  );
+  const results = await Promise.all(joining);
   expect(results.filter((result) => 'tailnetIp' in result)).toHaveLength(1);
   expect(results.filter((result) => 'refused' in result)).toHaveLength(19);
   expect(await listed()).toHaveLength(1);
 });
 
-test('twenty that knock at once with a reusable key get names and addresses of their own', async () => {
+test('twenty machines that join at once with a reusable key get distinct names and addresses', async () => {
   const { key } = await makeKey(tailnet, { reusable: true, preauthorized: true });
   const joined = await Promise.all(
     Array.from({ length: 20 }, (_, index) => join(key, 'agent', `machine-${index}`)),
@@ -51,7 +50,7 @@ test('twenty that knock at once with a reusable key get names and addresses of t
   expect(labels).toEqual(['agent', ...Array.from({ length: 19 }, (_, index) => `agent-${index + 1}`)].sort());
 });
 
-test('the machine that joined before gets its device again; with another key it is a new one', async () => {
+test('a machine that joined before gets its device back; with another key it becomes a new one', async () => {
   const first = await makeKey(tailnet);
   const joined = await join(first.key, 'agent-1', 'server-7');
   expect(await join(first.key, 'agent-1', 'server-7')).toEqual(joined);
@@ -60,7 +59,7 @@ test('the machine that joined before gets its device again; with another key it 
   expect(await listed()).toHaveLength(2);
 });
 
-test('a deleted device does not come back with its used key, and its address goes to nobody else', async () => {
+test('a deleted device cannot rejoin with its used key, and its address is not reused', async () => {
   const { key } = await makeKey(tailnet);
   const { tailnetIp, name } = await join(key, 'agent-1', 'server-7');
   const [device] = await listed();
@@ -126,10 +125,11 @@ test('authorizes, tags and keeps a key from expiring', async () => {
   expect((await tailnet.call('POST', '/device/1/tags', { tags: [] })).status).toBe(404);
 });
 
-test('addresses lie in 100.64.0.0/10, off the reserved ranges, and never repeat', () => {
-  const addresses = Array.from({ length: 20_000 }, (_, index) => addressesOf(BigInt(index + 1))?.ipv4).filter(
-    (ipv4) => ipv4 !== undefined,
-  );
+test('addresses lie in 100.64.0.0/10, outside the reserved ranges, and never repeat', () => {
+  const addresses = Array.from(
+    { length: 20_000 },
+    (_, index) => addressesFor(BigInt(index + 1))?.ipv4,
+  ).filter((ipv4) => ipv4 !== undefined);
   expect(new Set(addresses).size).toBe(addresses.length);
   expect(addresses.length).toBeGreaterThan(19_000);
   for (const ipv4 of addresses) {
@@ -138,17 +138,17 @@ test('addresses lie in 100.64.0.0/10, off the reserved ranges, and never repeat'
   }
 });
 
-test('a device is called by its hostname until it is given a name, which its machine cannot change', async () => {
+test('a device has its hostname as name until it is assigned one, which its machine cannot change', async () => {
   const [one, two] = [await makeKey(tailnet), await makeKey(tailnet)];
   const { tailnetIp } = await join(one.key, 'first');
   await join(two.key, 'second');
   const [first] = await listed();
   const name = (to: string) => tailnet.call('POST', `/device/${first.nodeId}/name`, { name: to });
-  await setHostname(tailnet.pool, { tailnetIp, hostname: 'second' });
+  await setHostname(tailnet.database, { tailnetIp, hostname: 'second' });
   expect((await listed())[0]).toMatchObject({ hostname: 'second', name: 'second-1.tail5a4db0.ts.net' });
 
   expect((await name('agent-a.tail5a4db0.ts.net')).status).toBe(200);
-  await setHostname(tailnet.pool, { tailnetIp, hostname: 'third' });
+  await setHostname(tailnet.database, { tailnetIp, hostname: 'third' });
   expect((await listed())[0]).toMatchObject({ hostname: 'third', name: 'agent-a.tail5a4db0.ts.net' });
 
   expect((await name('second')).status).toBe(400);

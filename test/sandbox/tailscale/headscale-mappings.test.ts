@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { type Node, toDate, toTimestamp } from '../../../sandbox/tailscale/headscale/client.ts';
 import { toDevice } from '../../../sandbox/tailscale/headscale/control.ts';
-import { enforceable } from '../../../sandbox/tailscale/headscale/policy.ts';
-import { headscaleSettings } from '../../../sandbox/tailscale/headscale/settings.ts';
+import { toHeadscalePolicy } from '../../../sandbox/tailscale/headscale/policy.ts';
+import { toHeadscaleSettings } from '../../../sandbox/tailscale/headscale/settings.ts';
 
 const node: Node = {
   id: '7',
@@ -20,7 +20,7 @@ const node: Node = {
   tags: ['tag:agent'],
 };
 
-test('a node is a device of the same addresses, under ids that look like Tailscale’s', () => {
+test('a node becomes a device with the same addresses, and ids in Tailscale’s form', () => {
   expect(toDevice(node)).toMatchObject({
     id: '7',
     nodeId: 'n7CNTRL',
@@ -41,24 +41,26 @@ test('a node is a device of the same addresses, under ids that look like Tailsca
   });
 });
 
-test('moments survive the way there and back; that of zero means never', () => {
+test('timestamps survive a round trip; the zero time means never', () => {
   const moment = new Date('2026-11-22T05:00:00.123Z');
   expect(toDate(toTimestamp(moment))).toEqual(moment);
   expect(toDate(null)).toBeUndefined();
   expect(toDate({ seconds: '-62135596800', nanos: 0 })).toBeUndefined();
 });
 
-test('the project’s policy keeps its rules; roles become a name, and its tests stay here', () => {
-  const policy = JSON.parse(enforceable(readFileSync('docs/tailnet-policy.hujson', 'utf8'), 'a@b.example'));
+test('the project’s policy keeps its rules; roles become names, and its tests are left out', () => {
+  const policy = JSON.parse(
+    toHeadscalePolicy(readFileSync('docs/tailnet-policy.hujson', 'utf8'), 'a@b.example'),
+  );
   expect(policy).toEqual({
     tagOwners: { 'tag:controller': ['a@b.example'], 'tag:agent': ['a@b.example', 'tag:controller'] },
     acls: [{ action: 'accept', src: ['tag:controller'], dst: ['tag:agent:22', 'tag:agent:8088'] }],
   });
-  expect(() => enforceable('{"tagOwners": {"tag:a": "x"}}', 'a@b.example')).toThrow('must be a list');
+  expect(() => toHeadscalePolicy('{"tagOwners": {"tag:a": "x"}}', 'a@b.example')).toThrow('must be a list');
 });
 
-test('headscale speaks to nobody outside', () => {
-  const settings = headscaleSettings({ dir: '/d', socket: '/d/s', address: '198.18.0.1', port: 8080 });
+test('headscale makes no outside connections', () => {
+  const settings = toHeadscaleSettings({ dir: '/d', socket: '/d/s', address: '198.18.0.1', port: 8080 });
   expect(settings).toMatchObject({
     derp: { urls: [], auto_update_enabled: false, server: { ipv4: '198.18.0.1', ipv6: 'none' } },
     disable_check_updates: true,

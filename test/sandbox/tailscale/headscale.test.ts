@@ -19,7 +19,7 @@ const keyState = async (id: string) => (await tailnet.call('GET', `/tailnet/-/ke
 const device = async (hostname: string) =>
   (await tailnet.call('GET', `/tailnet/-/devices?hostname=${hostname}`)).body.devices[0];
 
-test('a key lets one machine in, once, as what the key says', limit, async () => {
+test('a key admits one machine, once, with the key’s tags', limit, async () => {
   const { id, key } = await makeKey(tailnet);
   expect(await keyState(id)).toMatchObject({ invalid: false });
   const first = await tailnet.machine('first');
@@ -45,7 +45,7 @@ test('a key lets one machine in, once, as what the key says', limit, async () =>
   expect(await device('second')).toBeUndefined();
 });
 
-test('a revoked key and an expired one let nobody in', limit, async () => {
+test('a revoked key and an expired one admit no machine', limit, async () => {
   const revoked = await makeKey(tailnet);
   await tailnet.call('DELETE', `/tailnet/-/keys/${revoked.id}`);
   const expiring = await makeKey(tailnet, undefined, { expirySeconds: 1 });
@@ -56,7 +56,7 @@ test('a revoked key and an expired one let nobody in', limit, async () => {
   for (const hostname of ['early', 'late']) expect(await device(hostname)).toBeUndefined();
 });
 
-test('the project’s policy holds; a device that is deleted is cut off at once', limit, async () => {
+test('the project’s policy is enforced; a deleted device is disconnected at once', limit, async () => {
   const [controller, a, b] = [
     await tailnet.machine('controller'),
     await tailnet.machine('agent-a'),
@@ -89,7 +89,7 @@ test('the project’s policy holds; a device that is deleted is cut off at once'
   expect(await controller.reaches(addressB, 8088)).toBe(true);
 });
 
-test('a policy file that is set is enforced; one that cannot be is refused', limit, async () => {
+test('a policy file that is set is enforced; an invalid one is refused', limit, async () => {
   const tagOwners = { 'tag:x': ['autogroup:admin'], 'tag:y': ['autogroup:admin'] };
   const open = { tagOwners, acls: [{ action: 'accept', src: ['tag:x'], dst: ['tag:y:4000'] }] };
   const asJson = { Authorization: `Bearer ${tokens.tailscaleApiKey}`, Accept: 'application/json' };
@@ -114,12 +114,12 @@ test('a policy file that is set is enforced; one that cannot be is refused', lim
   await set(before.body);
 });
 
-test('what headscale keeps is nobody else’s to read', () => {
+test('headscale’s files are readable by their owner only', () => {
   for (const file of ['config.yaml', 'noise.key', 'derp.key', 'headscale.sqlite', 'headscale.sock'])
     expect([file, statSync(join(tailnet.dir, 'headscale', file)).mode & 0o777]).toEqual([file, 0o600]);
 });
 
-test('headscale that ends is started again with all it knew; its devices come back by themselves', {
+test('headscale restarts with its state after a crash; its devices reconnect by themselves', {
   timeout: 100_000,
 }, async () => {
   const [controller, agent] = [await tailnet.machine('controller-2'), await tailnet.machine('agent-c')];
@@ -132,8 +132,8 @@ test('headscale that ends is started again with all it knew; its devices come ba
     (await tailnet.call('GET', '/tailnet/-/devices')).body.devices.map(({ id }: { id: string }) => id);
   const before = await ids();
 
-  const mark = tailnet.world.environment.AGENT_STACKS_MACHINES;
-  const [pid] = findProcesses((environment) => environment.get('AGENT_STACKS_MACHINES') === mark).filter(
+  const tag = tailnet.internet.environment.AGENT_STACKS_MACHINES;
+  const [pid] = findProcesses((environment) => environment.get('AGENT_STACKS_MACHINES') === tag).filter(
     (found) => readFileSync(`/proc/${found}/cmdline`, 'utf8').includes('headscale\0serve'),
   );
   process.kill(pid!, 'SIGKILL');
@@ -143,11 +143,11 @@ test('headscale that ends is started again with all it knew; its devices come ba
   const another = await tailnet.machine('agent-d');
   const otherAddress = await another.join(unused.key);
   await another.serve(8088);
-  // The others ask again after pauses of their own, the longest half a minute.
+  // The others reconnect with a backoff of up to half a minute.
   await eventually(() => controller.reaches(otherAddress, 8088), 50);
 });
 
-test('a name that was given stays, whatever root on the machine calls it', limit, async () => {
+test('an assigned name stays, whatever hostname root on the machine sets', limit, async () => {
   const { key } = await makeKey(tailnet);
   const machine = await tailnet.machine('join-0123');
   const address = await machine.join(key);

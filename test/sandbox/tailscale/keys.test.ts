@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { joinTailnet } from '../../../sandbox/tailscale/devices.ts';
 import { makeKey, setup, type Tailnet, tokens } from './setup.ts';
@@ -10,7 +11,7 @@ afterEach(() => tailnet.close());
 
 const keys = '/tailnet/-/keys';
 
-test('shows the secret on create only, and keeps no trace of it', async () => {
+test('shows the secret on create only, and stores no trace of it', async () => {
   const created = await tailnet.call('POST', keys, {
     capabilities: { devices: { create: { preauthorized: true, tags: ['tag:agent'] } } },
     expirySeconds: 3600,
@@ -32,11 +33,13 @@ test('shows the secret on create only, and keeps no trace of it', async () => {
     },
   });
   expect(Date.parse(read.body.expires) - Date.parse(read.body.created)).toBe(3_600_000);
-  const { rows } = await tailnet.pool.query('SELECT keys::text FROM tailscale_keys AS keys');
-  expect(rows[0].keys).not.toContain(secret);
+  const { rows } = await sql<{
+    keys: string;
+  }>`select keys::text from tailscale_keys as keys`.execute(tailnet.database);
+  expect(rows[0]?.keys).not.toContain(secret);
 });
 
-test('expires after ninety days unless told otherwise', async () => {
+test('expires after ninety days by default', async () => {
   const { body } = await tailnet.call('POST', keys, { capabilities: { devices: {} } });
   expect(body.expirySeconds).toBe(90 * 24 * 3600);
 });
@@ -52,7 +55,7 @@ test.each([
   expect(refused.body).toEqual({ message: expect.any(String) });
 });
 
-test('a deleted key is invalid, is not listed, and lets nobody in', async () => {
+test('a deleted key is invalid, is not listed, and admits no device', async () => {
   const kept = await makeKey(tailnet);
   const deleted = await makeKey(tailnet);
   expect((await tailnet.call('DELETE', `${keys}/${deleted.id}`)).status).toBe(200);
@@ -61,18 +64,23 @@ test('a deleted key is invalid, is not listed, and lets nobody in', async () => 
   expect(read.body).toMatchObject({ invalid: true, revoked: expect.any(String) });
   const list = await tailnet.call('GET', `${keys}?all=true`);
   expect(list.body.keys.map((key: { id: string }) => key.id)).toEqual([kept.id]);
-  const join = await joinTailnet(tailnet.pool, { authKey: deleted.key, hostname: 'a', machineId: '1' });
+  const join = await joinTailnet(tailnet.database, { authKey: deleted.key, hostname: 'a', machineId: '1' });
   expect(join).toEqual({ refused: 'the key was revoked' });
 });
 
 test('a used single-use key and an expired one are invalid', async () => {
   const used = await makeKey(tailnet);
   const expired = await makeKey(tailnet);
-  await joinTailnet(tailnet.pool, { authKey: used.key, hostname: 'a', machineId: '1' });
-  await tailnet.pool.query('UPDATE tailscale_keys SET expires_at = now() WHERE id = $1', [expired.id]);
+  await joinTailnet(tailnet.database, { authKey: used.key, hostname: 'a', machineId: '1' });
+  const now = sql<Date>`now()`;
+  await tailnet.database
+    .updateTable('tailscale_keys')
+    .set({ expires_at: now })
+    .where('id', '=', expired.id)
+    .execute();
   for (const { id } of [used, expired])
     expect((await tailnet.call('GET', `${keys}/${id}`)).body.invalid).toBe(true);
-  const late = await joinTailnet(tailnet.pool, { authKey: expired.key, hostname: 'b', machineId: '2' });
+  const late = await joinTailnet(tailnet.database, { authKey: expired.key, hostname: 'b', machineId: '2' });
   expect(late).toEqual({ refused: 'the key has expired' });
 });
 
@@ -94,7 +102,7 @@ test('takes the API key as Bearer and as the user of Basic, and nothing else', a
   }
 });
 
-test('an OAuth client gets a token by form or Basic, and makes tagged keys that belong to the tailnet', async () => {
+test('an OAuth client gets a token by form or Basic, and creates tagged keys owned by the tailnet', async () => {
   const id = tokens.tailscaleOauthClientId;
   const secret = tokens.tailscaleOauthClientSecret;
   const inForm = new URLSearchParams({
@@ -115,7 +123,7 @@ test('an OAuth client gets a token by form or Basic, and makes tagged keys that 
   const capabilities = { devices: { create: { tags: ['tag:agent'] } } };
   const tagged = await tailnet.call('POST', keys, { capabilities }, asClient);
   expect(tagged.body).toMatchObject({ userId: '' });
-  // The user's own list does not show it; the whole tailnet's does.
+  // The user's list does not show it; the tailnet's list does.
   expect((await tailnet.call('GET', keys)).body.keys).toEqual([]);
   expect((await tailnet.call('GET', `${keys}?all=true`)).body.keys).toHaveLength(1);
 
@@ -123,7 +131,7 @@ test('an OAuth client gets a token by form or Basic, and makes tagged keys that 
   expect((await tailnet.call('POST', '/oauth/token', inForm, {})).status).toBe(401);
 });
 
-test('the policy file is kept with its comments, and guarded by its ETag', async () => {
+test('the policy file keeps its comments, and its ETag guards it', async () => {
   const acl = '/tailnet/-/acl';
   const before = await tailnet.call('GET', acl, undefined, {
     Authorization: `Bearer ${tokens.tailscaleApiKey}`,

@@ -34,7 +34,7 @@ async function setOwners(tagOwners: Record<string, string[]>) {
 
 const validate = (body: string) => tailnet.call('POST', '/tailnet/-/acl/validate', body, asJson);
 
-test('a key with a tag that the policy does not have is refused in Tailscale’s words, whoever asks', async () => {
+test('a key with a tag that the policy does not define is refused with Tailscale’s message', async () => {
   for (const headers of [undefined, await asClient()]) {
     expect(await askForKey(['tag:agent', 'tag:nobody'], headers)).toMatchObject({
       status: 400,
@@ -45,7 +45,7 @@ test('a key with a tag that the policy does not have is refused in Tailscale’s
   expect(keys.body.keys).toEqual([]);
 });
 
-test('an OAuth client gives its own tags, and those that they own; the administrator gives any', async () => {
+test('an OAuth client can assign its own tags and those that they own; the administrator any', async () => {
   const client = await asClient();
   expect((await askForKey(['tag:controller'], client)).status).toBe(200);
   expect((await askForKey(['tag:agent', 'tag:controller'], client)).status).toBe(200);
@@ -63,9 +63,9 @@ test('an OAuth client gives its own tags, and those that they own; the administr
   expect((await askForKey(['tag:controller'])).status).toBe(400);
 });
 
-test('a device gets the tags that its caller may give, and no others', async () => {
+test('a device gets only tags that the caller may assign', async () => {
   const { key } = await makeKey(tailnet);
-  await joinTailnet(tailnet.pool, { authKey: key, hostname: 'a', machineId: '1' });
+  await joinTailnet(tailnet.database, { authKey: key, hostname: 'a', machineId: '1' });
   const [device] = (await tailnet.call('GET', '/tailnet/-/devices')).body.devices;
   const path = `/device/${device.id}`;
   expect(await tailnet.call('POST', `${path}/tags`, { tags: ['tag:nobody', 'tag:none'] })).toMatchObject({
@@ -77,7 +77,7 @@ test('a device gets the tags that its caller may give, and no others', async () 
   expect((await tailnet.call('GET', path)).body.tags).toEqual(['tag:controller']);
 });
 
-test('the project’s own policy is valid, and its tests fail once a rule opens what they deny', async () => {
+test('the project’s own policy is valid, and its tests fail once a rule allows what they deny', async () => {
   expect(await validate(projectPolicy)).toMatchObject({ status: 200, body: {} });
   const opened = projectPolicy.replace('"acls": [', `"acls": [${JSON.stringify(accept('*', '*:*'))},`);
   const { status, body } = await validate(opened);
@@ -89,13 +89,13 @@ test('the project’s own policy is valid, and its tests fail once a rule opens 
       { user: 'tag:agent' },
     ],
   });
-  // Setting it is refused for the same reason, and the policy stays.
+  // Setting it is refused for the same reason, and the policy does not change.
   const before = await tailnet.call('GET', '/tailnet/-/acl', undefined, asJson);
   expect(await tailnet.call('POST', '/tailnet/-/acl', opened, asJson)).toMatchObject({ status: 400, body });
   expect((await tailnet.call('GET', '/tailnet/-/acl', undefined, asJson)).body).toEqual(before.body);
 });
 
-test('a list of tests is tried on the policy that is in force', async () => {
+test('a list of tests runs against the current policy', async () => {
   expect((await tailnet.call('POST', '/tailnet/-/acl', projectPolicy, asJson)).status).toBe(200);
   const from = (src: string, rest: object) => JSON.stringify([{ src, ...rest }]);
   expect((await validate(from('tag:controller', { accept: ['tag:agent:22'] }))).body).toEqual({});
@@ -106,12 +106,12 @@ test('a list of tests is tried on the policy that is in force', async () => {
 });
 
 test.each([
-  ['no JSON at all', '{'],
-  ['a tag that it does not define', JSON.stringify({ acls: [accept('tag:ghost', '*:*')] })],
-  ['a group that it does not define', JSON.stringify({ acls: [accept('*', 'group:ghosts:22')] })],
-  ['owners that are no list', JSON.stringify({ tagOwners: { 'tag:a': 'autogroup:admin' } })],
-  ['an action that there is not', JSON.stringify({ acls: [{ action: 'drop', src: ['*'], dst: ['*:*'] }] })],
-])('a policy with %s is refused, to validate and to set', async (_what, text) => {
+  ['a syntax error', '{'],
+  ['an undefined tag', JSON.stringify({ acls: [accept('tag:ghost', '*:*')] })],
+  ['an undefined group', JSON.stringify({ acls: [accept('*', 'group:ghosts:22')] })],
+  ['owners that are not a list', JSON.stringify({ tagOwners: { 'tag:a': 'autogroup:admin' } })],
+  ['an unknown action', JSON.stringify({ acls: [{ action: 'drop', src: ['*'], dst: ['*:*'] }] })],
+])('a policy with %s is refused, by validate and by set', async (_what, text) => {
   for (const path of ['/tailnet/-/acl/validate', '/tailnet/-/acl']) {
     const refused = await tailnet.call('POST', path, text, asJson);
     expect(refused.status).toBe(400);

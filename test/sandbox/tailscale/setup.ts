@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import type pg from 'pg';
-import { openSandboxDatabase } from '../../../sandbox/database.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
 import type { ControlServer } from '../../../sandbox/tailscale/control-server.ts';
 import { createTailscaleRouter } from '../../../sandbox/tailscale/router.ts';
 import { tailscaleSchema } from '../../../sandbox/tailscale/schema.ts';
@@ -20,16 +19,24 @@ export const tokens = {
   githubToken: 'github_pat_test',
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
-export type Answer = { status: number; body: any; headers: Headers };
+export interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests read the vendor's JSON field by field.
+  body: any;
+  headers: Headers;
+}
 
-/** The tailnet's API on a database and a port of its own, simulated unless `open` says otherwise; `call` speaks to it with the API key. */
+/**
+ * Starts the tailnet's API on its own database and port, with the control server that `open` creates
+ * (simulated by default). `call` uses the API key.
+ */
 export async function setup(
-  open = async (pool: pg.Pool): Promise<ControlServer> => createSimulatedControl(pool),
+  open = async (clouds: SandboxDatabase): Promise<ControlServer> => createSimulatedControl(clouds),
 ) {
   const database = await createDatabase();
-  const pool: pg.Pool = await openSandboxDatabase(database.url, [tailscaleSchema]);
-  const app = express().use('/tailscale', createTailscaleRouter({ pool, tokens, control: await open(pool) }));
+  const clouds = await openSandboxDatabase(database.url, [tailscaleSchema]);
+  const control = await open(clouds);
+  const app = express().use('/tailscale', createTailscaleRouter({ database: clouds, tokens, control }));
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tailscale/api/v2`;
@@ -56,13 +63,13 @@ export async function setup(
   }
 
   return {
-    pool,
+    database: clouds,
     url: url.replace(/\/api\/v2$/, ''),
     call,
     async close() {
       server.close();
       server.closeAllConnections();
-      await pool.end();
+      await clouds.destroy();
       await database.drop();
     },
   };
@@ -70,7 +77,7 @@ export async function setup(
 
 export type Tailnet = Awaited<ReturnType<typeof setup>>;
 
-/** Makes an auth key, single use and tagged unless told otherwise; answers it with its secret. */
+/** Creates an auth key, single-use and tagged by default. Returns it with its secret. */
 export async function makeKey(
   tailnet: Tailnet,
   create: object = { preauthorized: true, tags: ['tag:agent'] },

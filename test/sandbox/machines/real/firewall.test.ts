@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FirewallRule } from '../../../../sandbox/hetzner/firewalls/rules.ts';
-import { rulesetOf } from '../../../../sandbox/machines/real/firewall.ts';
+import { toRuleset } from '../../../../sandbox/machines/real/firewall.ts';
 
 const rule = (change: Partial<FirewallRule>): FirewallRule => ({
   description: null,
@@ -19,7 +19,7 @@ function chain(ruleset: string, name: string): string[] {
 }
 
 test('what comes in is dropped but for what the rules say; what goes out goes', () => {
-  const ruleset = rulesetOf([{ id: 7, rules: [rule({ source_ips: ['0.0.0.0/0', '::/0'] })] }]);
+  const ruleset = toRuleset([{ id: 7, rules: [rule({ source_ips: ['0.0.0.0/0', '::/0'] })] }]);
   expect(chain(ruleset, 'in-7')).toEqual([
     'ip saddr 0.0.0.0/0 udp dport 41641 return',
     'ip6 saddr ::/0 udp dport 41641 return',
@@ -37,7 +37,7 @@ test('what comes in is dropped but for what the rules say; what goes out goes', 
 
 test('a rule for the way out closes the rest of it', () => {
   const out = rule({ direction: 'out', protocol: 'tcp', port: '80-443', destination_ips: ['192.0.2.0/24'] });
-  const ruleset = rulesetOf([{ id: 7, rules: [out] }]);
+  const ruleset = toRuleset([{ id: 7, rules: [out] }]);
   expect(chain(ruleset, 'out-7')).toEqual(['ip daddr 192.0.2.0/24 tcp dport 80-443 return', 'drop']);
   expect(chain(ruleset, 'in-7')).toEqual(['drop']);
 });
@@ -48,12 +48,12 @@ test.each<[Partial<FirewallRule>, string]>([
   [{ protocol: 'esp', port: null }, 'meta l4proto esp'],
   [{ protocol: 'gre', port: null }, 'meta l4proto gre'],
 ])('%o', (change, words) => {
-  const ruleset = rulesetOf([{ id: 7, rules: [rule({ source_ips: ['0.0.0.0/0'], ...change })] }]);
+  const ruleset = toRuleset([{ id: 7, rules: [rule({ source_ips: ['0.0.0.0/0'], ...change })] }]);
   expect(chain(ruleset, 'in-7')[0]).toBe(`ip saddr 0.0.0.0/0 ${words} return`);
 });
 
 test('a server without a firewall is open, one with a firewall without rules is closed', () => {
-  const ruleset = rulesetOf([
+  const ruleset = toRuleset([
     { id: 7, rules: undefined },
     { id: 8, rules: [] },
   ]);

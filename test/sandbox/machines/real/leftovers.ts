@@ -1,24 +1,24 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 
-/** By what the processes of an installation's machines are known: its folder of machines. */
-export const markOf = (dir: string) =>
+/** The tag of the processes of an installation's machines. */
+export const machinesTag = (dir: string) =>
   createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
 
-/** What there is of an installation's network and machines on this host beside its folder. */
+/** What an installation's network and machines have on this host besides their folder. */
 export function leftovers(dir: string) {
-  const mark = markOf(dir);
+  const tag = machinesTag(dir);
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return {
-    marked: processes.filter((pid) => read(pid, 'environ').includes(`AGENT_STACKS_MACHINES=${mark}`)),
-    onDisks: processes.filter((pid) => read(pid, 'mountinfo').includes(`agent-stacks-${mark}-`)),
+    tagged: processes.filter((pid) => read(pid, 'environ').includes(`AGENT_STACKS_MACHINES=${tag}`)),
+    onDisks: processes.filter((pid) => read(pid, 'mountinfo').includes(`agent-stacks-${tag}-`)),
     controlGroups: ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified']
       .filter(existsSync)
-      .flatMap((tree) => readdirSync(tree).filter((name) => name.includes(mark))),
+      .flatMap((tree) => readdirSync(tree).filter((name) => name.includes(tag))),
   };
 }
 
-export const nothing = { marked: [], onDisks: [], controlGroups: [] };
+export const nothing = { tagged: [], onDisks: [], controlGroups: [] };
 
 function read(pid: string, file: string): string {
   try {

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { leftovers, markOf, nothing } from './leftovers.ts';
+import { leftovers, machinesTag, nothing } from './leftovers.ts';
 import { eventually, install, until, whyNot } from './setup.ts';
 
 const limitMs = 300_000;
 
-/** An installation that has sold one server, on which it has left its name. */
-async function sellOne(name: string) {
+/** An installation with one server, on which it has left its name. */
+async function orderOne(name: string) {
   const installation = await install();
   const sandbox = await installation.start();
   const key = { name: 'mine', public_key: installation.publicKey };
@@ -21,19 +21,19 @@ test.skipIf(whyNot !== null)(
   `machines outlive their sandbox on their disks, and nothing else does; the neighbour's are left alone${whyNot ?? ''}`,
   { timeout: limitMs },
   async () => {
-    const [own, neighbour] = await Promise.all([sellOne('own'), sellOne('neighbour')]);
-    // The same address in two worlds: neither sees the other.
+    const [own, neighbour] = await Promise.all([orderOne('own'), orderOne('neighbour')]);
+    // The same address on two internets: neither sees the other.
     expect(neighbour.ip).toBe(own.ip);
     expect(await neighbour.sandbox.ssh(neighbour.ip, 'cat /root/whose')).toBe('neighbour');
     const { machinesDir } = own.installation;
 
     await own.sandbox.end('SIGKILL');
     await until(async () => {
-      const { marked, onDisks } = leftovers(machinesDir);
-      return marked.length + onDisks.length === 0 ? true : undefined;
+      const { tagged, onDisks } = leftovers(machinesDir);
+      return tagged.length + onDisks.length === 0 ? true : undefined;
     });
 
-    const environment = { PATH: process.env.PATH, AGENT_STACKS_MACHINES: markOf(machinesDir) };
+    const environment = { PATH: process.env.PATH, AGENT_STACKS_MACHINES: machinesTag(machinesDir) };
     const stray = spawn('sleep', ['60'], { env: environment, stdio: 'ignore' });
     const ended = once(stray, 'exit');
     const next = await own.installation.start();
