@@ -3,7 +3,7 @@ import { ConfigError } from '../config/config.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
 import { complain, say } from '../processes/terminal-text.mjs';
-import { carryOut } from '../runner/carry-out.ts';
+import { runJob } from '../runner/run-job.ts';
 import { readRunnerConfig } from '../runner/config.ts';
 import { outputsOf, writeOutputs } from '../runner/outputs.ts';
 import { openEngine } from './engine.ts';
@@ -26,7 +26,7 @@ async function main(): Promise<number> {
       ending.abort();
     });
   try {
-    const outcome = await carryOut({ config, openEngine, ending: ending.signal, say });
+    const outcome = await runJob({ config, openEngine, ending: ending.signal, say });
     const outputs = outputsOf(outcome);
     if (config.outputFile !== undefined) writeOutputs(config.outputFile, outputs);
     if (outcome.status === 'succeeded') {

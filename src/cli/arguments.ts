@@ -5,29 +5,29 @@ export const USAGE = `npm run agents -- <command>
   list [--status STATUS]            all agents, newest first
   show AGENT                        one agent with its operations
   create --user-id ID --region REGION [--agent-id ID] [--plan PLAN] [--wait]
-                                    an agent without an order
-  stop AGENT [--wait]               switch its server off; everything is kept, and billed
-  start AGENT [--wait]              switch it on again, and wait for a healthy answer
-  restart AGENT [--wait]            off and on again
-  reconfigure AGENT [--wait]        run the playbook again, in this installation's version
-  resize AGENT --plan PLAN [--wait] another plan: a server of that size, the same disk
-  rebuild AGENT [--yes] [--wait]    install its disk anew; what is on it is lost
-  refresh AGENT [--wait]            look what is there and whether it is healthy
-  destroy AGENT [--yes] [--wait]    remove everything of an agent
-  ssh AGENT [COMMAND…]              a shell on its server, or one command there, over the tailnet
-  logs AGENT [-f]                   what its newest operation tells; -f follows it to its end
-  cancel OPERATION                  ask an unfinished operation to end
-  retry OPERATION [--wait]          the next attempt of one that failed
-  orders [--attention]              what was bought; --attention: what needs a person
+                                    create an agent without an order
+  stop AGENT [--wait]               switch its server off; data is kept and billing goes on
+  start AGENT [--wait]              switch it on and wait until it is healthy
+  restart AGENT [--wait]            switch it off and on again
+  reconfigure AGENT [--wait]        run this installation's version of the playbook again
+  resize AGENT --plan PLAN [--wait] change its plan: a server of that size with the same disk
+  rebuild AGENT [--yes] [--wait]    reinstall its server; everything on its disk is lost
+  refresh AGENT [--wait]            check its resources and its health
+  destroy AGENT [--yes] [--wait]    delete the agent's server, keys and device
+  ssh AGENT [COMMAND…]              open a shell on its server over the tailnet, or run one command
+  logs AGENT [-f]                   log of its newest operation; -f follows it until it ends
+  cancel OPERATION                  cancel an unfinished operation
+  retry OPERATION [--wait]          start the next attempt of a failed operation
+  orders [--attention]              all orders; --attention: only those that need a person
 
-  --json     for machines
+  --json     machine-readable output
   --wait     until the operation has finished; exits 1 if it failed
 
-The service is found by DATA_DIR/sandbox.json, or by PUBLIC_URL and API_TOKEN.
-ssh needs what the service itself has: its DATA_DIR, or in live mode its environment.
+The service is found through DATA_DIR/sandbox.json, or through PUBLIC_URL and API_TOKEN.
+ssh needs the service's own DATA_DIR, or in live mode its environment.
 `;
 
-/** The command line cannot be understood; usage follows the message. */
+/** The command line is invalid; the usage text is printed after the message. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
@@ -73,21 +73,21 @@ const OPTIONS = {
   orders: { attention: flag },
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
-/** What a command line asks for. @throws UsageError */
+/** Parses the command line. @throws UsageError */
 export function parseCommand(argv: readonly string[]): Command {
   const [name, ...rest] = argv;
-  if (name === undefined) throw new UsageError('A command is missing.');
+  if (name === undefined) throw new UsageError('No command given.');
   if (name === 'help' || name === '--help' || name === '-h')
     return { name: 'help', json: false, wait: false };
   if (name === 'ssh') return sshCommand(rest);
-  if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`There is no command ${name}.`);
+  if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`Unknown command: ${name}`);
   const known = name as keyof typeof OPTIONS;
   const { values, positionals } = parse(rest, OPTIONS[known]);
   if (values.help === true) return { name: 'help', json: false, wait: false };
   return build(known, values, positionals);
 }
 
-/** What follows the agent belongs to the command there, whatever it looks like. */
+/** Everything after the agent id belongs to the remote command, options included. */
 function sshCommand([agentId, ...command]: string[]): Command {
   const common = { json: false, wait: false };
   if (agentId === '--help' || agentId === '-h') return { ...common, name: 'help' };
@@ -165,5 +165,5 @@ function optional(value: string | boolean | undefined): string | undefined {
 }
 
 function refuseMore(positionals: readonly string[]): void {
-  if (positionals[0] !== undefined) throw new UsageError(`Nothing is known about ${positionals[0]}.`);
+  if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument: ${positionals[0]}`);
 }

@@ -3,28 +3,28 @@ import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { ServiceLink } from './service-link.ts';
 
-/** Tells the service what goes on, in order, while the work does not wait for it. */
+/** Reports progress to the service in order, without making the work wait. */
 export interface Reporter {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
-  /** Waits for what was told before, and for the answer. */
+  /** Waits for earlier messages and for the answer. */
   record(record: RunnerRecord): Promise<unknown>;
-  /** Waits until all is told, for so long at most. */
+  /** Waits until everything is sent, for at most `patienceMs`. */
   close(patienceMs: number): Promise<void>;
 }
 
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
 const LONGEST_LINE = 4_000;
-/** Of a flood the newest lines are kept, so that the last ones are told in time. */
+/** Keeps the newest lines of a flood, so that the last ones arrive in time. */
 const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
 
 type Told = { line: string } | { step: string };
 type Message = [route: 'status' | 'record', body: object];
 
-/** What is told, in order, as few messages. */
+/** Groups the backlog into as few messages as possible, in order. */
 function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Message[] {
   const messages: Message[] = [];
   let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];
@@ -46,8 +46,8 @@ function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Messag
 }
 
 /**
- * Every answer renews the lease: whoever is heard of holds the attempt. `onError` hears of what could not be told; a LostError among
- * that means that the attempt is no longer ours.
+ * Every answer renews the lease, because the service hears from the attempt's holder. `onError` receives what
+ * could not be sent; a LostError among it means that the attempt is no longer ours.
  */
 export function createReporter(deps: {
   link: ServiceLink;
@@ -81,7 +81,7 @@ export function createReporter(deps: {
     isWaiting = true;
     void inTurn(tellHeld);
   };
-  // Taken when their turn comes: until then the newest of a flood push the oldest out.
+  // Takes lines when their turn comes: until then the newest of a flood push out the oldest.
   const tellHeld = async () => {
     isWaiting = false;
     for (const batch of batches(held.take())) await send(...batch).catch(onError);

@@ -193,11 +193,11 @@ describe('npm run agents', { timeout: 90_000 }, () => {
   });
 
   it.each([
-    [[], 'A command is missing'],
-    [['explode'], 'no command explode'],
-    [['constructor'], 'no command constructor'],
+    [[], 'No command given'],
+    [['explode'], 'Unknown command: explode'],
+    [['constructor'], 'Unknown command: constructor'],
     [['show'], 'needs an agent id'],
-    [['show', 'a', 'b'], 'known about b'],
+    [['show', 'a', 'b'], 'Unexpected argument: b'],
     [['create', '--region', 'ash'], '--user-id'],
     [['list', '--bogus'], '--bogus'],
     [['resize', 'a'], 'resize needs --plan'],

@@ -87,14 +87,14 @@ describe('readConfig', () => {
 
   it('refuses addresses with a password in them, and does not repeat it', () => {
     const reading = () => readConfig({ ...live, HCLOUD_ENDPOINT: 'https://me:hush@proxy.example/v1' });
-    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and a password in it/);
+    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and password/);
     expect(reading).not.toThrow(/hush/);
   });
 
   it('refuses anything but loopback in sandbox mode, and says which variables it ignores', () => {
     expect(() => readConfig({ HOST: '0.0.0.0' })).toThrow(/loopback/);
     expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
-      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
+      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: it calls nothing outside this machine.',
     ]);
   });
 });
@@ -149,7 +149,7 @@ describe('EXECUTOR=github-actions', () => {
     const without = { ...github, HCLOUD_TOKEN: undefined, TAILSCALE_API_KEY: undefined };
     const { notices, missingKeys } = accountsOf(without);
     expect(missingKeys).toEqual(['HCLOUD_TOKEN', 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']);
-    expect(notices).toEqual([expect.stringMatching(/Without HCLOUD_TOKEN and .* no sweep/)]);
+    expect(notices).toEqual([expect.stringMatching(/Without HCLOUD_TOKEN and .* sweep and project check are off/)]);
     expect(accountsOf(github).missingKeys).toEqual([]);
     const { EXECUTOR, ...local } = without;
     expect(() => readConfig(local)).toThrow(/HCLOUD_TOKEN is missing/);
@@ -178,9 +178,9 @@ describe('readClientConfig', () => {
   it('refuses real machines where there are none, and says what is missing and how to get it', () => {
     const missing = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify({ missing: ['they need root'] }) };
     expect(() => readConfig({ SANDBOX_MACHINES: 'real', ...missing })).toThrow(
-      'SANDBOX_MACHINES=real: there are none here: they need root. Prepare them once with: npm run machines',
+      'SANDBOX_MACHINES=real: real machines are not available: they need root. Set them up once with: npm run machines',
     );
-    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('have not been prepared');
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('they are not set up');
     expect(readConfig({ SANDBOX_MACHINES: 'auto', ...missing })).toMatchObject({ mode: 'sandbox' });
     const tools = { base: '/b', headscale: '/h', tailscale: '/t', tailscaled: '/d' };
     const prepared = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
@@ -202,7 +202,7 @@ describe('readClientConfig', () => {
     expect(() => readConfig({ PULUMI_BACKEND_URL: 'https://api.example.com' })).toThrow(/PULUMI_BACKEND_URL/);
     expect(() => readConfig({ PORT: '0x50' })).toThrow(/PORT must be a port number/);
     for (const host of ['localhost:8080', '127.0.0.1.5', '::1::', '[::1]'])
-      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or an address$/m);
+      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or address$/m);
     expect(readConfig({ HOST: '::1' })).toMatchObject({ publicUrl: 'http://[::1]:8080' });
     expect(readConfig({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1/state', PORT: '0' })).toMatchObject({
       port: 0,
@@ -289,7 +289,7 @@ describe('values that were copied badly', () => {
 
   it('says which settings of Postgres it does not obey', () => {
     expect(readConfig({ PGSSLMODE: 'require', PGOPTIONS: '-c x=y' }).notices).toEqual([
-      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: not obeyed/),
+      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: ignored/),
     ]);
   });
 });

@@ -53,7 +53,7 @@ describe('the environment of children', () => {
   it('is refused with a folder for temporary files that is not there, with all other problems', () => {
     const read = () => readConfig({ TMPDIR: '/not/there', PORT: 'eighty' });
     expect(read).toThrow(ConfigError);
-    expect(read).toThrow(/^ {2}- PORT .*\n {2}- TMPDIR must name a folder that is there/m);
+    expect(read).toThrow(/^ {2}- PORT .*\n {2}- TMPDIR must name an existing, writable folder/m);
     const folder = mkdtempSync(join(tmpdir(), 'with blank '));
     expect(readConfig({ TMPDIR: folder }).childEnvironment.TMPDIR).toBe(folder);
     const file = join(folder, 'file');

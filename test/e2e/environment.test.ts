@@ -39,7 +39,7 @@ it('behind a proxy, with settings of Postgres around it, an agent is provisioned
   );
   const agentId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
   await installation.untilAgent(agentId, 'running');
-  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: not obeyed');
+  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: ignored');
   // The commands too: the list by HTTP, the Pulumi CLI by gRPC and the state's database.
   expect(await installation.npm(['agents', '--', 'list'])).toMatchObject({ code: 0 });
   const preview = await installation.npm(['pulumi', '--', 'preview', '-s', `agent-${agentId}`]);

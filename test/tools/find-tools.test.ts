@@ -82,7 +82,7 @@ test.skipIf(hostProblem() !== null)(
     if (machines.missing !== undefined) skip(`this host has none: ${machines.missing}`);
     const script = join(root, 'tools/agents.mjs');
     const { output } = await run(process.execPath, [script, 'ssh', 'somebody'], { cwd: root, env });
-    expect(output).toContain(`Nothing runs on ${env.DATA_DIR}`);
+    expect(output).toContain(`No service is running on ${env.DATA_DIR}`);
     expect(output).not.toContain('prepared');
   },
   60_000,

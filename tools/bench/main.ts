@@ -146,7 +146,7 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
   },
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
-      return { machines: { leftOut: `there are none here: ${explainMissing(machineTools.missing)}` } };
+      return { machines: { leftOut: `not available: ${explainMissing(machineTools.missing)}` } };
     const installation = await open('machines', 'real');
     const machines = await measureMachines(installation, { purchases, tell });
     await installation.service.stop();

@@ -10,23 +10,26 @@ import { findHostPlace, isRunning, proxyCommand } from '../../tailnet/node.ts';
 import { hostSurroundings, sandboxSurroundings } from '../../tailnet/tailscaled-location.ts';
 import { CommandError } from '../connection.ts';
 
-/** How OpenSSH comes to an agent. */
-export interface Way {
+/** How OpenSSH reaches an agent. */
+export interface SshRoute {
   proxyCommand: string | undefined;
   close(): Promise<void>;
 }
 
 const JOIN_TIMEOUT_SECONDS = 30;
 
-/** By the place that a service of this DATA_DIR has on the tailnet; where none is running, by one of our own for as long as it takes. */
-export async function findWay(config: Config, connections: Connections): Promise<Way> {
+/**
+ * Uses the tailnet node of a running service on this DATA_DIR. Without one, it opens its own node until
+ * `close`.
+ */
+export async function findSshRoute(config: Config, connections: Connections): Promise<SshRoute> {
   const tailscale = await findTailscale(config, connections);
   const host = connections.networkUrl === undefined ? await findHostPlace(tailscale) : undefined;
   if (host !== undefined) return { proxyCommand: host.proxyCommand, close: host.stop };
   const socket = await findRunning(config.dataDir);
   if (socket !== undefined && tailscale !== undefined)
     return { proxyCommand: proxyCommand(tailscale, socket), close: async () => {} };
-  return openWay(config, connections);
+  return openSshRoute(config, connections);
 }
 
 async function findTailscale(
@@ -53,7 +56,7 @@ function numbersIn(folder: string): string[] {
   }
 }
 
-async function openWay(config: Config, connections: Connections): Promise<Way> {
+async function openSshRoute(config: Config, connections: Connections): Promise<SshRoute> {
   const place = await openControllerPlace({ config, connections, marks: {}, log: createLog('/dev/null') });
   if (place === undefined) return { proxyCommand: undefined, close: async () => {} };
   for (const deadline = Date.now() + JOIN_TIMEOUT_SECONDS * 1000; !(await place.isUp()); await sleep(50)) {

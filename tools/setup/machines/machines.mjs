@@ -60,7 +60,7 @@ export async function findMachines(given) {
   const base = basePath(context.cacheDir);
   const isPrepared = isBaseComplete(base) && Object.values(programs).every((path) => isProgram(path));
   if (!isPrepared || missingPackages(context.env).length > 0)
-    return { missing: ['they have not been prepared on this machine'] };
+    return { missing: ['they are not set up on this machine'] };
   const refusal = await trialProblem(context);
   return refusal === null ? { base: join(base, 'root'), ...programs } : { missing: [refusal] };
 }

@@ -21,7 +21,7 @@ import { createRemoteFoundations } from './remote-foundations.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
-/** Opens what carries an operation out: the runbooks over the clouds and an engine of this process. */
+/** Opens the engine of this process and the runbooks that use it. */
 export type OpenEngine = (parts: {
   config: RunnerConfig;
   connections: EngineConnections;
@@ -38,15 +38,15 @@ export type Outcome =
   | { status: 'succeeded'; effect: AgentEffect }
   | { status: 'failed'; error: string; failedStep: string };
 
-/** The work ends a minute before the service takes the attempt for lost. */
+/** Work ends a minute before the service considers the attempt lost. */
 const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
 /**
- * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end is the workflow's.
- * `ending` aborts when the run is ended from outside.
+ * Claims the job, follows its runbook as a worker would, and records the result. The workflow reports the
+ * end. `ending` aborts when the run is ended from outside.
  */
-export async function carryOut({
+export async function runJob({
   config,
   openEngine,
   ending,
@@ -71,7 +71,7 @@ export async function carryOut({
     say,
     onError: (error) => error instanceof LostError && controller.abort(error),
   });
-  const stopWatching = watch(controller, lease, ending);
+  const stopWatching = abortWhenLost(controller, lease, ending);
   try {
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
@@ -121,7 +121,7 @@ async function follow({
   const limit = setTimeout(() => controller.abort(new RetryableError(reason)), limitSeconds * 1000);
   const engine = await openEngine({
     config,
-    connections: await surroundings(config),
+    connections: await engineConnections(config),
     state,
     foundations: createRemoteFoundations(reporter),
     recordInputs: async (_run, { inputs, secrets }) =>
@@ -148,8 +148,10 @@ async function follow({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/** The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's own. */
-async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
+/**
+ * Asks the sandbox what its machines are. Simulated ones answer health checks at the sandbox's own address.
+ */
+async function engineConnections({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
   if ((await requestAs(network, request)).machines === 'real') return connections;
@@ -160,10 +162,10 @@ async function surroundings({ connections, sandboxUrl }: RunnerConfig): Promise<
   };
 }
 
-/** Aborts the work when the lease runs out or the run is ended from outside. */
-function watch(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
+/** Aborts the work when the lease expires or the run is ended from outside. */
+function abortWhenLost(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
   const deadline = setInterval(
-    () => Date.now() > lease.until && controller.abort(new LostError('The service has not been heard of')),
+    () => Date.now() > lease.until && controller.abort(new LostError('The service stopped answering')),
     500,
   );
   const onEnding = () => controller.abort(new LostError('The workflow run was ended from outside'));
