@@ -58,7 +58,7 @@ describe('the environment of children', () => {
     expect(readConfig({ TMPDIR: folder }).childEnvironment.TMPDIR).toBe(folder);
     const file = join(folder, 'file');
     writeFileSync(file, '', { mode: 0o700 });
-    expect(() => readConfig({ TMPDIR: file })).toThrow(/TMPDIR must name a folder/);
+    expect(() => readConfig({ TMPDIR: file })).toThrow(/TMPDIR must name an existing, writable folder/);
     rmSync(folder, { recursive: true });
   });
 });
