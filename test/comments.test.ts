@@ -38,7 +38,6 @@ const PENDING: string[] = [
   'sandbox/',
   'tools/',
   'test/',
-  'ansible/',
   '.github/',
 ];
 

@@ -104,7 +104,7 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
       const log = run.log();
       expect(log).toMatch(/^progress: First: ok \(0.1 s\)$/m);
       expect(log).toMatch(/^progress: Last: failed \(0.1 s\)$/m);
-      expect(log).toMatch(/^… \d+ bytes left out; the last of them:$/m);
+      expect(log).toMatch(/^… \d+ bytes omitted; the last of them:$/m);
     },
   );
 

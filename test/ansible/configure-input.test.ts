@@ -69,10 +69,10 @@ describeWithAnsible('what configure is told', () => {
     }).ended;
     expect(two.code).toBe(2);
     expect(two.stderr.trimEnd().split('\n').slice(1)).toEqual([
-      '  AGENT_NPM_PACKAGE, AGENT_BINARY, AGENT_ROLE: only one of them can say what the agent is',
-      expect.stringMatching(/AGENT_COMMAND: missing, with AGENT_(NPM_PACKAGE|ROLE)$/),
+      '  AGENT_NPM_PACKAGE, AGENT_BINARY, AGENT_ROLE: set only one of them',
+      expect.stringMatching(/AGENT_COMMAND: required with AGENT_(NPM_PACKAGE|ROLE)$/),
       '  AGENT_BINARY_SHA256: must be 64 hex digits, for a binary at an address',
-      '  AGENT_ROLE: must be the absolute path of a role, a folder with tasks in it',
+      '  AGENT_ROLE: must be the absolute path of a role: a folder with a tasks folder',
       '  AGENT_ENVIRONMENT_FILE: line 4 is not NAME=value',
     ]);
   });
@@ -87,7 +87,7 @@ describeWithAnsible('what configure is told', () => {
     });
     const refused = await run.start().ended;
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/^ {2}AGENT_PLAYBOOK: only AGENT_CONNECTION=local/m);
+    expect(refused.stderr).toMatch(/^ {2}AGENT_PLAYBOOK: only allowed with AGENT_CONNECTION=local/m);
 
     const missing = await run.start({ AGENT_CONNECTION: 'local', AGENT_PLAYBOOK: '' }).ended;
     expect(missing.stderr).toContain('AGENT_PLAYBOOK: missing');

@@ -77,7 +77,7 @@ function tests() {
       { path: join(root, 'first'), content: 'valid\n', validate },
       { path: join(root, 'second'), content: 'nonsense\n', validate },
     ]);
-    expect(said).toContain(`${join(root, 'second')} would not be valid`);
+    expect(said).toContain(`${join(root, 'second')} would be invalid`);
     expect(readFileSync(join(root, 'first'), 'utf8')).toBe('as it was\n');
     expect(readdirSync(root)).toEqual(['first']);
   });

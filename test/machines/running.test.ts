@@ -87,7 +87,7 @@ describeWithMachines('agents on real machines', () => {
     const { code, stdout } = await installation.npm(['agents', '--', 'logs', agents[0]!.agentId]);
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /▸ configuring[\s\S]*base : Create the account of the agent: changed \(\d+\.\d s\)/,
+      /▸ configuring[\s\S]*base : Create the agent's account: changed \(\d+\.\d s\)/,
     );
     expect(stdout).toMatch(/agent : Wait until the agent is healthy: ok[\s\S]*▸ verifying/);
   }, 30_000);
@@ -306,7 +306,7 @@ describeWithMachines('agents on real machines', () => {
     const failed = await fleet.finished(agentId);
     expect(failed).toMatchObject({ operationId: id, status: 'failed', failedStep: 'configuring' });
     expect(failed.error).toContain(
-      'the server shows another host key than the pinned ones; nothing was sent to it',
+      "the server's host key is not one of the pinned keys; nothing was sent to it",
     );
     const heard = await screen.say(`journalctl -u ssh -o cat --since=@${since}`);
     expect(heard).toContain('[preauth]');

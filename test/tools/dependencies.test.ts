@@ -140,7 +140,7 @@ test('the program of Node comes from its pinned package', async () => {
 test('another package under its name is not used', async () => {
   published = await packageOf('something else');
   await expect(ensureDependencies(context, machine)).rejects.toThrow(
-    'node-linux-test 24.21.0 is not what it was when it was pinned. Not used.',
+    'node-linux-test 24.21.0 does not match its pinned hash. Not used.',
   );
   expect(existsSync(join(root, 'node_modules/.bin/node'))).toBe(false);
 });
@@ -148,7 +148,7 @@ test('another package under its name is not used', async () => {
 test('where none is pinned a Node 24 of the user is taken, and no other', async () => {
   const elsewhere = { ...machine, platform: 'darwin-arm64' };
   await expect(ensureDependencies(context, elsewhere)).rejects.toThrow(
-    /no pinned Node 24\.21\.0 for darwin-arm64\. Start this with a Node 24 of your own/,
+    /No Node 24\.21\.0 is pinned for darwin-arm64\. Run this with your own Node 24/,
   );
   await ensureDependencies(context, { ...elsewhere, running: 'v24.3.0' });
   expect(npmCalls.filter((call) => call.startsWith('pack'))).toEqual([]);
@@ -161,7 +161,7 @@ test('a lock without a hash of something is not installed from', async () => {
     lock('1.0.0').replace('"integrity":"sha512-a"', '"dev":true'),
   );
   await expect(ensureDependencies(context, machine)).rejects.toThrow(
-    'package-lock.json has no hash of a. Nothing is installed.',
+    'package-lock.json has no hash of a. Nothing was installed.',
   );
   expect(npmCalls).toEqual([]);
 });

@@ -83,7 +83,7 @@ test.skipIf(hostProblem() !== null)(
     const script = join(root, 'tools/agents.mjs');
     const { output } = await run(process.execPath, [script, 'ssh', 'somebody'], { cwd: root, env });
     expect(output).toContain(`No service is running on ${env.DATA_DIR}`);
-    expect(output).not.toContain('prepared');
+    expect(output).not.toContain('not set up');
   },
   60_000,
 );
@@ -100,7 +100,7 @@ test('a folder for temporary files that is not there is named, whichever variabl
   onTestFinished(() => rm(folder, { recursive: true }));
   for (const env of [{}, { TMPDIR: '' }, { TMPDIR: folder }]) checkTemporaryFolder(env);
   expect(() => checkTemporaryFolder({ TMPDIR: join(folder, 'none') })).toThrow(
-    /^TMPDIR names .*none, which is not a folder/,
+    /^TMPDIR names .*none, which is not a writable folder/,
   );
   await writeFile(join(folder, 'file'), '');
   expect(() => checkTemporaryFolder({ TEMP: join(folder, 'file') })).toThrow(/^TEMP names/);

@@ -17,7 +17,7 @@ import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
 
 /**
- * What each step is given.
+ * The context of every step.
  * @typedef {{
  *   root: string,
  *   cacheDir: string,
@@ -29,19 +29,20 @@ import { Interrupted, run, SetupError } from './run.mjs';
  */
 
 /**
- * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint` and `github-tools` are for the tests, which go on
- * without them, as everything does without `machines`.
- * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint' | 'github-tools'
- *   | 'machines'} Tool
+ * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint` and
+ * `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
+ *   | 'ansible-lint' | 'github-tools' | 'machines'} Tool
  */
 
 /** The clone's top folder. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
- * there already it says nothing. What other commands have set up is found for every command, so that all of them see the same machine. Ends the process with a message where something is lacking, and with the usual exit
- * code on Ctrl-C, after ending what it had started.
+ * Sets up the requested tools, reports what takes time, and returns the environment for the next program.
+ * Quiet if everything is there. Every command also finds the tools that other commands have set up, so that
+ * all see the same machine. If something is lacking it ends the process with a message; on Ctrl-C it ends
+ * what it started and exits with the usual code.
  * @param {{ tools: Tool[] }} wanted  beside the packages
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
@@ -67,7 +68,7 @@ export async function setUp(wanted) {
 }
 
 /**
- * A folder that is not there ends whatever needs it in another way, and each of them later.
+ * Checked here, because a missing folder makes each program that needs it fail later and in its own way.
  * @param {NodeJS.ProcessEnv} env
  */
 export function checkTemporaryFolder(env) {
@@ -77,7 +78,7 @@ export function checkTemporaryFolder(env) {
     accessSync(join(/** @type {string} */ (env[name]), '.'), constants.W_OK | constants.X_OK);
   } catch {
     throw new SetupError(
-      `${name} names ${env[name]}, which is not a folder that can be written to. Make it, or leave ${name} out.`,
+      `${name} names ${env[name]}, which is not a writable folder. Create it, or unset ${name}.`,
     );
   }
 }
@@ -88,12 +89,12 @@ export function checkTemporaryFolder(env) {
  */
 async function setUpAll(wanted, signal) {
   const env = { ...process.env };
-  // Found anew by every command: it may have been prepared since.
+  // Looked up by every command, because it may have been set up since.
   delete env.AGENT_STACKS_MACHINE_TOOLS;
   const progress = createProgress();
   const context = { root, env, progress, run, signal, cacheDir: '' };
   if (Number(process.versions.node.split('.')[0]) < 20) {
-    throw new SetupError(`Node 20 or newer is needed; this is ${process.version}.`);
+    throw new SetupError(`Node 20 or newer is required; this is ${process.version}.`);
   }
   checkTemporaryFolder(env);
   await ensureDependencies(context);
@@ -117,7 +118,8 @@ async function setUpAll(wanted, signal) {
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('machines')) {
     const machines = await ensureMachines(context);
-    if ('missing' in machines) progress.say(`Real machines cannot be here: ${machines.missing.join('; ')}`);
+    if ('missing' in machines)
+      progress.say(`Real machines are not available: ${machines.missing.join('; ')}`);
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
   }
   return findTools(context);

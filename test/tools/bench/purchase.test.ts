@@ -34,7 +34,7 @@ describe('a purchase', () => {
       'progress: base : Create the account: changed (0.5 s)',
       'progress: agent : Wait until the agent is healthy: not yet, try 10 (9.0 s)',
       'progress: agent : Wait until the agent is healthy: ok (12.5 s)',
-      'progress: agent : Look at its service: failed, ignored (1.0 s)',
+      'progress: agent : Read the state of its service: failed, ignored (1.0 s)',
     ].join('\n');
     expect(configuringOf(log, 15)).toEqual([
       { name: 'base : Create the account', seconds: 0.5 },
