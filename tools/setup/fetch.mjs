@@ -10,7 +10,7 @@ import { join } from 'node:path';
  * @param {(detail: string) => void} note
  */
 export async function fetchTo({ root, env, run, signal }, url, file, note) {
-  const script = join(root, 'scripts', 'setup', 'fetch-to-file.mjs');
+  const script = join(root, 'tools', 'setup', 'fetch-to-file.mjs');
   const { code, output } = await run(join(root, 'node_modules/.bin/node'), [script, url, file], {
     env: { ...env, NODE_USE_ENV_PROXY: '1' },
     signal,

@@ -26,7 +26,7 @@ export async function buildPulumi(context, folder) {
   return progress.step(`Building Pulumi ${pulumiVersion}`, estimate, async (step) => {
     let packages = 0;
     const { code, output } = await run(go, buildArguments(join(folder, 'bin', 'pulumi')), {
-      cwd: join(root, 'scripts', 'setup', 'pulumi-cli'),
+      cwd: join(root, 'tools', 'setup', 'pulumi-cli'),
       env: buildEnvironment(env, context.cacheDir),
       signal,
       onLine: (line) => {

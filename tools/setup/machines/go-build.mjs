@@ -29,7 +29,7 @@ export async function buildWithGo(context, folder, { title, module, packages, fl
       const target = `${join(folder, 'bin')}/`;
       const args = ['build', '-v', '-mod=readonly', '-buildvcs=false', ...flags, '-o', target, ...packages];
       const { code, output } = await run(go, args, {
-        cwd: join(root, 'scripts', 'setup', module),
+        cwd: join(root, 'tools', 'setup', module),
         // Static programs run on every Debian.
         env: { ...buildEnvironment(env, context.cacheDir), CGO_ENABLED: '0' },
         signal,
