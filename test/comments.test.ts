@@ -36,7 +36,7 @@ const PENDING: string[] = [
   'src/tailscale/',
   'stacks/',
   'sandbox/',
-  'tools/',
+  'tools/faults/processes.ts',
   'test/',
   '.github/',
 ];

@@ -58,7 +58,7 @@ test('an archive with another checksum than the official one is refused', async 
   const list = `${'0'.repeat(64)}  ${archiveName}\n`;
   const sites = await site({ [`/sdk/${archiveName}`]: await archive(), '/checksums.txt': list });
   await expect(downloadPulumi(await createContext(run), folder, sites)).rejects.toThrow(
-    /not what its official checksum/,
+    /does not match its official checksum/,
   );
   expect(await readdir(join(folder, 'bin'))).toEqual([]);
 });

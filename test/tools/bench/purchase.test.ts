@@ -79,6 +79,6 @@ describe('the table of purchases', () => {
   });
 
   test('where there are no real machines it says why', () => {
-    expect(machinesText({ leftOut: 'they need root' })).toBe('Real machines: left out, since they need root');
+    expect(machinesText({ leftOut: 'they need root' })).toBe('Real machines: not measured: they need root');
   });
 });

@@ -43,7 +43,7 @@ function healthy(): Snapshot {
 const expected: Expectations = {
   answeredEvents: new Set(['evt_1']),
   paid: new Map([['cs_1', 'a1']]),
-  bereft: new Set(),
+  serverDeleted: new Set(),
 };
 
 function agent(agent_id: string, status: string, more: Partial<Snapshot['agents'][number]> = {}) {
@@ -227,8 +227,8 @@ test('a running agent whose server was deleted by hand may be without one, but n
   const snapshot = healthy();
   snapshot.clouds.servers = [];
   snapshot.clouds.devices = [];
-  const bereft = { ...expected, bereft: new Set(['a1']) };
-  expect(checkQuiet(snapshot, bereft)).toEqual([]);
+  const serverDeleted = { ...expected, serverDeleted: new Set(['a1']) };
+  expect(checkQuiet(snapshot, serverDeleted)).toEqual([]);
   snapshot.clouds.servers.push(server(1, 'a1'), server(2, 'a1'));
-  expect(checkQuiet(snapshot, bereft)).not.toEqual([]);
+  expect(checkQuiet(snapshot, serverDeleted)).not.toEqual([]);
 });
