@@ -5,7 +5,7 @@ import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { describeWithAnsible } from './ansible-folder.ts';
 import { hostPublicKey, privateKeyWith, setup } from './started-run.ts';
 
-describeWithAnsible('what configure is told', () => {
+describeWithAnsible('the inputs of configure', () => {
   let run: ReturnType<typeof setup>;
   afterEach(() => run.close());
 
@@ -57,7 +57,7 @@ describeWithAnsible('what configure is told', () => {
     expect(existsSync(run.logFile)).toBe(false);
   });
 
-  it('takes one way to say what the agent is, whole, and shows no value of it', async () => {
+  it('accepts one complete choice of the agent’s software, and shows no value', async () => {
     run = setup({ AGENT_CONNECTION: 'simulated' });
     const environmentFile = join(run.folder, 'environment');
     writeFileSync(environmentFile, '# a comment\n\nAPI_KEY=canary\ncanary without a name\n');

@@ -23,7 +23,7 @@ afterAll(async () => {
   await site?.remove();
 }, 90_000);
 
-/** Lets the other client send these lines. @returns the status of each answer */
+/** Sends these lines with the independent client. @returns the status of each answer */
 async function send(...lines: string[]): Promise<number[]> {
   const { connection } = installation;
   const environment = {
@@ -36,7 +36,7 @@ async function send(...lines: string[]): Promise<number[]> {
   return (await running).stdout.trim().split('\n').map(Number);
 }
 
-/** Pays for an agent. @returns its row in the view of the first version, as a function that reads it anew */
+/** Pays for an agent. @returns a function that reads its row in the first version's view */
 async function order(agentId: string) {
   const sent = paidCheckout({ agentId, userId: 'user-1', region: 'eu-central' });
   expect(await installation.deliver(sent)).toMatchObject({ status: 200, body: { received: true } });
@@ -116,7 +116,7 @@ describe('a runner written against the contract alone', () => {
     });
   }, 60_000);
 
-  it('is refused what the contract refuses', async () => {
+  it('is refused exactly what the contract refuses', async () => {
     const { id } = await (await order(newId('refused')))();
     const unknown = randomUUID();
     const answers = await send(

@@ -18,7 +18,7 @@ import { type Installation, OUTPUTS } from './installation.ts';
 
 type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 
-/** Everything a runbook reaches, written down in the order in which it is reached, and what each call is answered with. */
+/** Fakes of everything that a runbook uses. They record calls in order and answer as configured. */
 export function createWorld(at: Installation) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
@@ -27,13 +27,13 @@ export function createWorld(at: Installation) {
   > = {};
   const servers: HetznerServer[] = [];
   const failedServers = new Set<string>();
-  /** Servers whose system does not obey when it is asked to shut down. */
+  /** Servers whose system ignores a shutdown request. */
   const deaf = new Set<string>();
   const installed: { image: string; userData: string }[] = [];
   const sshKeys: HetznerSshKey[] = [];
   const firewalls: { id: number; name: string; labels: Record<string, string> }[] = [];
   const devices: TailnetDevice[] = [];
-  /** Names that devices were given, in order. */
+  /** Names given to devices, in order. */
   const names: string[] = [];
   const takenNames = new Set<string>();
   const vault = createVault(new Secret('passphrase'));
@@ -60,7 +60,7 @@ export function createWorld(at: Installation) {
         processes: 1,
       };
     };
-  /** A server that has joined is where the outputs say. */
+  /** A joined server is where the outputs say. */
   const join = (hostname: string) => {
     if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
     const name = `${hostname}.tail.ts.net`;
@@ -197,7 +197,7 @@ export function createWorld(at: Installation) {
 
 export type World = ReturnType<typeof createWorld>;
 
-/** A run of an operation as a worker makes it, with its steps and lines written down. */
+/** Prepares an attempt at an operation as a worker would, recording its steps and lines. */
 export async function runOf(at: Installation, operation: OperationRow, world?: World) {
   const steps: string[] = [];
   const lines: string[] = [];
@@ -232,7 +232,7 @@ export function server(agentId: string, id: number): HetznerServer {
   };
 }
 
-/** An SSH key as the stacks make it; its public part is nobody's. */
+/** An SSH key as the stacks create it; its public key belongs to no one. */
 export function sshKey(agentId: string, id: number): HetznerSshKey {
   const labels = { 'agent-id': agentId, 'managed-by': 'agents' };
   return { id, name: `agent-${agentId}`, labels, public_key: 'ssh-ed25519 AAAA' };

@@ -26,7 +26,7 @@ const lock = (version: string) =>
 
 let root: string;
 let npmCalls: string[];
-/** What the registry gives for Node's package, and what of it is pinned. */
+/** The registry's archive of Node's package, and the pinned hash. */
 let published: Buffer;
 let machine: NonNullable<Parameters<typeof ensureDependencies>[1]>;
 let context: Parameters<typeof ensureDependencies>[0] & { said: string[] };
@@ -107,7 +107,7 @@ test('what was installed by hand without scripts is finished', async () => {
   expect(npmCalls).toEqual([expect.stringMatching(/^pack/)]);
 });
 
-test('other versions than the locked ones, or an installation that broke off, are installed anew', async () => {
+test('other versions than the locked ones, or an installation that broke off, are installed again', async () => {
   await installByHand('0.9.0', { node: true });
   await ensureDependencies(context, machine);
   expect(npmCalls[0]).toMatch(/^ci/);

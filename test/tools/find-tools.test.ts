@@ -17,7 +17,7 @@ async function program(path: string) {
   await chmod(path, 0o755);
 }
 
-/** A cache in which everything has been prepared, and a host that has all that machines need. */
+/** A cache with everything set up, and a host with all that machines need. */
 async function prepared() {
   const context = await createContext(async (_command, args) => {
     if (args.includes('venv')) await program(join(args.at(-1)!, 'bin', 'python3'));

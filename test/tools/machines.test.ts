@@ -73,7 +73,7 @@ test('Debian is installed only with its own signature on it, and keys that this 
   await programs(context.cacheDir, 'systemd-nspawn', 'debootstrap', ...host);
   const env = { PATH: context.cacheDir };
   expect(missingForPreparing(env, () => false)).toEqual(['debian-archive-keyring']);
-  // What is prepared already needs them no more.
+  // A complete set-up no longer needs them.
   expect(missingPackages(env)).toEqual([]);
 });
 

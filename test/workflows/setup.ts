@@ -11,14 +11,14 @@ export const workflowUrl = new URL('../../.github/workflows/provision-agent.yml'
 
 export interface Callback {
   path: string;
-  /** Whether the signature is that of the raw body under the secret. */
+  /** Whether the signature matches the raw body under the secret. */
   signed: boolean;
   /** The identity token that came with it. */
   proof: string | undefined;
   body: Record<string, unknown>;
 }
 
-/** A service's webhook: keeps what is reported, and answers 200 unless `answers` says otherwise. */
+/** Starts a service's webhook: records reports, and answers 200 unless `answers` says otherwise. */
 export async function startReceiver(secret: string, answer = '{"received": true}') {
   const callbacks: Callback[] = [];
   const answers: number[] = [];
@@ -48,7 +48,7 @@ export async function startReceiver(secret: string, answer = '{"received": true}
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
-/** What GitHub answers a job that asks for an identity token: here one that says what it was asked. */
+/** GitHub's answer to a job that requests an identity token: here a token that contains the request. */
 function identityToken({ url, headers }: IncomingMessage) {
   const { searchParams } = new URL(url!, 'http://github');
   return {
@@ -57,10 +57,10 @@ function identityToken({ url, headers }: IncomingMessage) {
   };
 }
 
-/** What the command of the project does in place of its own: a shell script, with the outputs' file in $GITHUB_OUTPUT. */
+/** Shell scripts in place of the project's command, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
-/** A checkout with the real workflow, whose `npm run runner` is these scripts. */
+/** Creates a checkout with the real workflow, whose `npm run runner` runs these scripts. */
 export async function makeProject({ work = 'true', setUp = 'true' }: Runner = {}): Promise<string> {
   return makeCheckout({
     '.github/workflows/provision-agent.yml': await readFile(workflowUrl, 'utf8'),

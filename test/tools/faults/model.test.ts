@@ -4,7 +4,7 @@ import type { OperationRecord, Snapshot } from '../../../tools/faults/snapshot.t
 
 const labels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
 
-/** One agent that runs, one that is destroyed, one that failed and was rolled back. */
+/** One running agent, one destroyed, and one that failed and was rolled back. */
 function healthy(): Snapshot {
   return {
     agents: [
@@ -188,7 +188,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   ['a pending create', 'no pending operation is left in a state', ({ state }) => (state[0]!.pending = 1)],
   ['a login', 'no login of an attempt is left', ({ logins }) => logins.push('a:1234:a1:o1:1')],
   [
-    'a survivor',
+    'an orphan',
     'no process of a killed worker is left',
     ({ children }) => (children[0]!.workerAlive = false),
   ],

@@ -4,7 +4,7 @@ import { createContext, type ScenarioContext } from '../../../tools/faults/scena
 import { SCENARIOS } from '../../../tools/faults/scenarios.ts';
 import { lacking, toolEnvironment } from './tools.ts';
 
-/** The rest takes longer: `npm run faults -- --scenarios`. */
+/** The others take longer: `npm run faults -- --scenarios`. */
 const SHORT = ['dropped-answer', 'action-error', 'delete-fails', 'worker-stalls', 'three-failures'];
 
 let context: ScenarioContext | undefined;
@@ -24,7 +24,7 @@ test.for(
   skip(context === undefined, lacking());
   const report = await runScenario(context!, scenario, false);
   expect(report.violations, `what was seen is in ${report.dump}`).toEqual([]);
-  // Nothing that a person is told is Pulumi's or Node's inner life.
+  // Nothing reported to people exposes Pulumi's or Node's internals.
   for (const line of report.told)
     expect(line).not.toMatch(/Unhandled exception|serializing property|\n\s+at |urn:pulumi/);
 });
