@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 
-/** By what the processes of an installation's machines are known: its folder of machines. */
+/** The tag of an installation's machine processes: its folder of machines. */
 export const markOf = (dir: string) =>
   createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
 
-/** What there is of an installation's network and machines on this host beside its folder. */
+/** Lists what remains of an installation's network and machines on this host, apart from its folder. */
 export function leftovers(dir: string) {
   const mark = markOf(dir);
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));

@@ -6,7 +6,7 @@ import { eventually, install, until, whyNot } from './setup.ts';
 
 const limitMs = 300_000;
 
-/** An installation that has sold one server, on which it has left its name. */
+/** An installation that has sold one server and written its name on it. */
 async function sellOne(name: string) {
   const installation = await install();
   const sandbox = await installation.start();
@@ -22,7 +22,7 @@ test.skipIf(whyNot !== null)(
   { timeout: limitMs },
   async () => {
     const [own, neighbour] = await Promise.all([sellOne('own'), sellOne('neighbour')]);
-    // The same address in two worlds: neither sees the other.
+    // The same address in two separate networks: neither sees the other.
     expect(neighbour.ip).toBe(own.ip);
     expect(await neighbour.sandbox.ssh(neighbour.ip, 'cat /root/whose')).toBe('neighbour');
     const { machinesDir } = own.installation;
