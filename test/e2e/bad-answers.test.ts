@@ -1,29 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { clearFaults, holdingsOf, orderFault } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 import { eventually } from './support/waiting.ts';
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
+useInstallation(async (started) => {
+  installation = started;
   await eventually(
     'the demo agent runs, before any fault',
     async () => (await installation.ask('/api/agents?status=running')).body.items.length === 1,
     { withinSeconds: 60, describe: installation.terminal },
   );
-}, 180_000);
+});
 
 afterEach(() => clearFaults(installation.connection));
-
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
 
 /** Makes Hetzner answer `times` orders of a server this way. */
 async function provisionUnder(
@@ -123,7 +117,7 @@ it('after a failure for good, can be provisioned again', async () => {
 
 /** Returns the errors that ended the tries of an operation, from the log. */
 function loggedErrors(operationId: string): string[] {
-  return readFileSync(join(site.dataDir, 'logs', 'service.log'), 'utf8')
+  return readFileSync(join(installation.site.dataDir, 'logs', 'service.log'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, string>)

@@ -2,26 +2,23 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { latestOperation, serviceLog } from './support/github.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 import { eventually } from './support/waiting.ts';
 
 const clientPath = fileURLToPath(new URL('processes/contract-client.sh', import.meta.url));
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite({ EXECUTOR: 'github-actions', SANDBOX_GITHUB: 'no-token' });
-  installation = await startInstallation(site);
-}, 180_000);
-
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
+useInstallation(
+  (started) => {
+    installation = started;
+  },
+  { EXECUTOR: 'github-actions', SANDBOX_GITHUB: 'no-token' },
+);
 
 /** Sends these lines with the independent client. @returns the status of each answer */
 async function send(...lines: string[]): Promise<number[]> {

@@ -1,23 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { holdingsOf } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 
 const agentId = `life-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
-}, 180_000);
-
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
+useInstallation((started) => {
+  installation = started;
+});
 
 /** Runs an operator's command that waits for its operation. @returns what it printed */
 async function agents(...words: string[]): Promise<string> {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { holdingsOf } from './support/clouds.ts';
 import { hetznerPython, listWithOfficialClient } from './support/hetzner-client.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 
 const agentId = `main-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;
@@ -13,18 +14,11 @@ const COPIES = 100;
 const OTHER_EVENTS = 10;
 const TIMED_POSTS = 40;
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
-}, 180_000);
-
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
+useInstallation((started) => {
+  installation = started;
+});
 
 describe('from a paid checkout to a running agent', () => {
   it('answers the event, 100 copies of it and other events for the same session with 200', async () => {
