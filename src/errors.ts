@@ -1,9 +1,9 @@
 /**
- * Errors by what the caller does about them. Every vendor's errors become one of these once, in that vendor's client;
- * the original stays as `cause`.
+ * Errors named by what the caller does about them. Each vendor's client translates its errors into these once
+ * and keeps the original as `cause`.
  */
 
-/** Trying again may help: a time-out, a refusal for now, a fault on the other side. */
+/** Retrying may help: a time-out, a temporary refusal, a fault on the other side. */
 export class RetryableError extends Error {
   override name = 'RetryableError';
   /** Names the failure where the next attempt acts on it: `operations.failure_code`. */
@@ -22,13 +22,16 @@ export function failureCodeOf(error: unknown): string | undefined {
   return error instanceof RetryableError ? error.failureCode : undefined;
 }
 
-/** How long somebody is left alone who asks for patience and does not say for how long. */
+/** Default pause if the other side asks for patience without a duration. */
 const RATE_LIMIT_SECONDS = 60;
 
-/** The other side asks for patience, most often because its quota of requests is spent. Trying again at once would spend the tries as well. */
+/**
+ * The other side asks for patience, usually because a request quota is spent. An immediate retry would waste
+ * the tries.
+ */
 export class RateLimitedError extends RetryableError {
   override name = 'RateLimitedError';
-  /** For how long it wants to be left alone, from now on. */
+  /** How long to wait from now on. */
   readonly seconds: number;
 
   constructor(message: string, { seconds = RATE_LIMIT_SECONDS, ...options }: PatienceOptions = {}) {
@@ -39,17 +42,19 @@ export class RateLimitedError extends RetryableError {
 
 type PatienceOptions = ErrorOptions & { seconds?: number | undefined };
 
-/** Trying again cannot help before a person changes something: a wrong token, a request that is refused for what it says. */
+/**
+ * Retrying cannot help until a person changes something: an invalid token, a request refused for its content.
+ */
 export class PermanentError extends Error {
   override name = 'PermanentError';
 }
 
-/** The attempt is no longer ours: its process died, its lease ran out, another attempt has begun. */
+/** The attempt is no longer ours: its process died, its lease expired, or another attempt began. */
 export class LostError extends Error {
   override name = 'LostError';
 }
 
-/** A person asked for the work to end. */
+/** A person cancelled the work. */
 export class CancelledError extends Error {
   override name = 'CancelledError';
 }
@@ -90,17 +95,17 @@ export class ConflictError extends Error {
   override name = 'ConflictError';
 }
 
-/** What was asked for is not there (HTTP 404). */
+/** The requested object does not exist (HTTP 404). */
 export class NotFoundError extends Error {
   override name = 'NotFoundError';
 }
 
-/** What was sent is not valid (HTTP 400); `message` says what is wrong and where. */
+/** The input is invalid (HTTP 400); `message` says what is wrong and where. */
 export class InvalidInputError extends Error {
   override name = 'InvalidInputError';
 }
 
-/** The text of anything thrown. */
+/** Returns the message of anything thrown. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

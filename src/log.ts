@@ -2,10 +2,13 @@ import { type Logger, pino } from 'pino';
 
 export type Log = Logger;
 
-/** What an error or an answer from elsewhere may add to one line; a stack has about 2,000 characters. */
+/** The most that an error or a foreign answer adds to a line; a stack trace has about 2,000 characters. */
 const LONGEST_TEXT = 8_000;
 
-/** Structured log, a JSON line an event, to standard error or a file. Ids are fields; secrets are never handed in. */
+/**
+ * Creates a structured log: one JSON line an event, to standard error or a file. Ids are fields; secrets are
+ * never passed in.
+ */
 export function createLog(destination: string | number = 2): Log {
   return pino(
     {
@@ -19,7 +22,7 @@ export function createLog(destination: string | number = 2): Log {
   );
 }
 
-/** Its texts, cut where they are long. */
+/** Returns the fields with long texts cut. */
 function bounded(fields: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [
@@ -29,7 +32,7 @@ function bounded(fields: object): Record<string, unknown> {
   );
 }
 
-/** The text's beginning and how much is missing, where it is longer than that many characters. */
+/** Cuts a text to `longest` characters and says how many are missing. */
 export function shortened(text: string, longest: number): string {
   if (text.length <= longest) return text;
   return `${text.slice(0, longest)}… (${text.length - longest} more characters)`;

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 
 /**
- * A string that must not be seen. Printing, logging, interpolating or serialising it yields `[redacted]`;
- * only `reveal()` gives the text, so every place that uses a secret can be found by that word.
+ * Wraps a string that must not leak. Printing, logging, interpolating or serialising it yields `[redacted]`;
+ * only `reveal()` returns the text, so every use of a secret can be found by that word.
  */
 export class Secret {
   readonly #text: string;

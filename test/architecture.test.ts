@@ -15,9 +15,9 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Every room, from the ground up. A file imports from its own room and from rooms that stand before it, and from no other. */
+/** Every room, from the ground up. A file imports only from its own room and from rooms listed before it. */
 const FLOORS = [
-  // errors, log, secret: what lies directly in src/.
+  // Files directly in src/: errors, log, secret.
   'src',
   'src/processes',
   'src/config',
@@ -48,12 +48,12 @@ const FLOORS = [
   'src/main.ts',
 ];
 
-/** Rooms with a narrower permission than their floor gives. */
+/** Rooms with fewer permissions than their floor grants. */
 const MAY_IMPORT: Record<string, string[]> = {
   stacks: [],
-  // Reached over HTTP alone, as the real clouds are: it knows nothing of the service.
+  // Reached only over HTTP, like the real clouds: it knows nothing of the service.
   sandbox: ['src', 'src/processes'],
-  // Starts the sandbox with its Postgres, for whoever runs the service.
+  // Starts the sandbox with its Postgres for the service.
   'sandbox/host': ['src', 'src/processes', 'src/config', 'src/connections', 'src/database', 'sandbox'],
   'src/dashboard': [
     'src',
@@ -67,10 +67,13 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
 };
 
-/** What starts the sandbox: nothing else in the service may name its modules. */
+/** What may start the sandbox; nothing else in the service may import its modules. */
 const STARTS_SANDBOX = /^(sandbox\/|src\/(app|cli|runner)\/|src\/config\/builtin-providers\.ts$)/;
 
-/** Who reads the environment: configuration, entry points that hand it on, and processes that only the environment reaches. */
+/**
+ * What may read the environment: configuration, entry points that pass it on, and processes that only the
+ * environment reaches.
+ */
 const READS_ENVIRONMENT = [
   /^src\/config\/config\.ts$/,
   /^src\/main\.ts$/,
@@ -91,7 +94,7 @@ const files = ['src', 'sandbox', 'stacks'].flatMap((folder) =>
     .map((name) => join(folder, name)),
 );
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
-/** Imports, exports from elsewhere, and imports at run time. */
+/** Imports, re-exports and dynamic imports. */
 const SPECIFIER = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*)'(\.{1,2}\/[^']+)'/g;
 
 function importsIn(file: string, source: string): Import[] {
@@ -120,7 +123,7 @@ function isAllowed({ from, to }: Import): boolean {
 
 const arrow = ({ from, to }: Import) => `${from} → ${to}`;
 
-/** Files that import each other in a loop, each loop once, by whichever of its files is met first. */
+/** Finds files that import each other in a loop, each loop once. */
 function loops(all: readonly Import[]): string[] {
   const next = Map.groupBy(all, ({ from }) => from);
   const done = new Set<string>();
@@ -236,7 +239,7 @@ test('whatever is printed goes through one function, which leaves nothing that a
   const printing = [...files, ...tools].filter((file) =>
     /\bconsole\.\w+\(|\bprocess\.std(?:out|err)\.write\(/.test(text(file)),
   );
-  // The launcher reads and prints what the sandbox's process complains of.
+  // The launcher reads the output of the sandbox's process and prints it.
   const own = printing.filter((file) => !file.startsWith('sandbox/'));
   expect(own).toEqual(['src/processes/terminal-text.mjs']);
   expect(text('sandbox/host/process.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");

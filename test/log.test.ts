@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createLog, shortened } from '../src/log.ts';
 
-test('no text from elsewhere makes a line long', () => {
+test('no foreign text makes a line long', () => {
   const folder = mkdtempSync(join(tmpdir(), 'log-'));
   try {
     const file = join(folder, 'service.log');
@@ -19,7 +19,7 @@ test('no text from elsewhere makes a line long', () => {
   }
 });
 
-test('what is cut says how much is missing', () => {
+test('a cut text says how much is missing', () => {
   expect(shortened('abcdef', 6)).toBe('abcdef');
   expect(shortened('abcdef', 4)).toBe('abcd… (2 more characters)');
 });

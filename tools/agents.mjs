@@ -1,4 +1,5 @@
-// npm run agents -- <command>: the operator's commands. They speak to a running service, so the packages suffice.
+// npm run agents -- <command>: the operator's commands. They talk to a running service and need only the
+// packages.
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 

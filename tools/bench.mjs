@@ -1,5 +1,6 @@
-// npm run bench [-- --only provision,webhook,aging,sweep,machines --rounds N --purchases N --json FILE]: sets up what the service needs and
-// measures it against the Automation API used as its documentation shows it. docs/performance.md says what and how.
+// npm run bench [-- --only provision,webhook,aging,sweep,machines --rounds N --purchases N --json FILE]: sets
+// up what the service needs and compares it with the Automation API used as documented. docs/performance.md
+// has the details.
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 

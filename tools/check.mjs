@@ -1,11 +1,11 @@
-// npm run check: format, lint, types. Says little unless something is wrong.
+// npm run check: format, lint, types. Quiet unless something is wrong.
 
 import { complain, say } from '../src/processes/terminal-text.mjs';
 import { run } from './setup/run.mjs';
 import { root, setUp } from './setup/set-up.mjs';
 
 if (process.argv.length > 2) {
-  complain(`npm run check takes no options, not ${process.argv.slice(2).join(' ')}`);
+  complain(`npm run check takes no options, got ${process.argv.slice(2).join(' ')}`);
   process.exit(2);
 }
 const env = await setUp({ tools: [] });

@@ -1,4 +1,4 @@
-// npm run faults -- --rounds N --seed S | --matrix | --scenarios: breaks a real installation in every way there is.
+// npm run faults -- --rounds N --seed S | --matrix | --scenarios: injects faults into a real installation.
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 

@@ -1,4 +1,5 @@
-// npm run machines: prepares what real machines need on this host, once per user and version, and says where a host cannot.
+// npm run machines: sets up real machines on this host, once per user and version, or says why the host
+// cannot have them.
 
 import { complain, say } from '../src/processes/terminal-text.mjs';
 import { setUp } from './setup/set-up.mjs';
@@ -6,8 +7,8 @@ import { setUp } from './setup/set-up.mjs';
 const env = await setUp({ tools: ['machines'] });
 const machines = JSON.parse(env.AGENT_STACKS_MACHINE_TOOLS ?? '{}');
 if (machines.missing === undefined) {
-  say('Real machines are prepared: npm start uses them (SANDBOX_MACHINES=simulated does without).');
+  say('Real machines are set up: npm start uses them (unless SANDBOX_MACHINES=simulated).');
 } else {
-  complain('Simulated machines go on working.');
+  complain('Simulated machines still work.');
   process.exitCode = 1;
 }

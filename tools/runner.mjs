@@ -1,4 +1,4 @@
-// npm run runner: carries one operation out on a GitHub runner; with --set-up it only prepares what that takes.
+// npm run runner: executes one operation on a GitHub runner; --set-up only prepares it.
 import { runNode24 } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 import { stopWorkflowCommands } from './setup/stop-commands.mjs';

@@ -1,5 +1,5 @@
-// npm start: sets up what is missing, then runs the service (src/main.ts), which stops in good order when this
-// process is gone: it sees the channel close, however this one ended.
+// npm start: sets up what is missing, then runs the service (src/main.ts). The service shuts down cleanly
+// when this process ends, however it ends, because it sees the channel close.
 
 import { complain } from '../src/processes/terminal-text.mjs';
 import { runNode24 } from './setup/node24.mjs';

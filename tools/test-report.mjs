@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
 
 /**
- * What a run of the tests came to. `broken` are files and runs that failed without a test of theirs failing.
+ * The result of a test run. `broken`: files and runs that failed without a failing test.
  * @typedef {{
  *   passed: number, failed: number, broken: string[], skipped: { name: string, reason: string }[],
  * }} TestRecord
  */
 
-/** A reporter for vitest that writes the record to a file; vitest's own JSON lacks the reasons for skips. */
+/** A vitest reporter that writes the record to a file; vitest's own JSON lacks the reasons for skips. */
 export default class TestRecordReporter {
   /**
    * @param {readonly import('vitest/node').TestModule[]} modules
@@ -16,7 +16,7 @@ export default class TestRecordReporter {
   onTestRunEnd(modules, unhandledErrors) {
     const path = process.env.AGENT_STACKS_TEST_RECORD;
     if (path === undefined) throw new Error('AGENT_STACKS_TEST_RECORD is not set');
-    writeFileSync(path, JSON.stringify(recordOf(modules, unhandledErrors)));
+    writeFileSync(path, JSON.stringify(toRecord(modules, unhandledErrors)));
   }
 }
 
@@ -25,7 +25,7 @@ export default class TestRecordReporter {
  * @param {readonly unknown[]} unhandledErrors
  * @returns {TestRecord}
  */
-function recordOf(modules, unhandledErrors) {
+function toRecord(modules, unhandledErrors) {
   /** @type {TestRecord} */
   const record = { passed: 0, failed: 0, broken: [], skipped: [] };
   for (const module of modules) {
@@ -39,6 +39,6 @@ function recordOf(modules, unhandledErrors) {
     }
     if (!module.ok() && record.failed === failedBefore) record.broken.push(module.relativeModuleId);
   }
-  if (unhandledErrors.length > 0) record.broken.push(`${unhandledErrors.length} errors outside of any test`);
+  if (unhandledErrors.length > 0) record.broken.push(`${unhandledErrors.length} errors outside any test`);
   return record;
 }

@@ -1,9 +1,9 @@
 /** @typedef {import('./test-report.mjs').TestRecord} TestRecord */
 
 /**
- * The last lines of `npm test`, of which the very last has the counts, and whether all is well. What failed without a
- * test failing counts as failed; so does a run without any test, and with `strict` everything that was skipped.
- * @param {TestRecord | null} record  `null`: the run ended before it could tell
+ * Returns the last lines of `npm test`, ending with the counts, and whether all is well. A failure without a
+ * failing test counts as failed, as does a run without tests, and with `strict` every skipped test.
+ * @param {TestRecord | null} record  `null`: the run ended before it was written
  * @param {{ exitCode: number | null, strict: boolean }} run
  * @returns {{ lines: string[], ok: boolean }}
  */

@@ -1,4 +1,4 @@
-// npm test [-- options of vitest]: sets up what the tests need and runs them. The last line has the counts.
+// npm test [-- vitest options]: sets up what the tests need and runs them. The last line has the counts.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ const child = spawn(
   ],
   { cwd: root, env: { ...env, AGENT_STACKS_TEST_RECORD: recordPath }, stdio: 'inherit' },
 );
-// The terminal sends Ctrl-C to vitest as well: it stops what it started, and this waits for it.
+// The terminal sends Ctrl-C to vitest too; wait while it stops what it started.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => child.kill('SIGTERM'));
 /** @type {number | null} */

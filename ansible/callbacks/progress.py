@@ -1,4 +1,4 @@
-"""Says of every finished task in one line how it went and how long it took, and keeps what made the run fail."""
+"""Prints one line per finished task with its result and duration, and records what made the run fail."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ name: progress
 type: notification
 short_description: A line for every finished task, and a file that says which task failed and why
 description:
-  - In the log the lines begin with C(progress:). Output of the machine is there as well and may look the same, so whoever follows a
-    run reads them in the file that C(AGENT_PROGRESS_FILE) names, which nothing else writes to.
+  - In the log the lines begin with C(progress:). The machine's output is there too and can imitate them, so
+    followers of a run read the file that C(AGENT_PROGRESS_FILE) names, which nothing else writes to.
 requirements:
   - enabled in the configuration
 """
@@ -25,7 +25,7 @@ LONGEST_LINE = 1000
 
 
 class CallbackModule(CallbackBase):
-    """Beside the default output, which has the details."""
+    """Complements the default output, which has the details."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -62,7 +62,7 @@ class CallbackModule(CallbackBase):
         self._keep(result)
 
     def _say(self, result: Any, how: str) -> None:
-        # Checks on this side and includes are no news.
+        # Local checks and includes are not worth a line.
         if result.task.action.rpartition(".")[2] in QUIET:
             return
         seconds = time.monotonic() - self._began
@@ -91,12 +91,13 @@ QUIET = frozenset({"assert", "include_tasks", "include_role", "import_tasks", "v
 
 
 def message_of(result: dict[str, Any]) -> str:
-    """What a person needs of a failed task's result; Ansible has taken out what `no_log` hides."""
+    """Returns the relevant part of a failed task's result; Ansible has already removed what `no_log` hides.
+    """
     if "censored" in result:
-        return "what it said is kept secret, because it may name a secret (no_log)"
+        return "its output is hidden because it may contain a secret (no_log)"
     for item in result.get("results", []):
         if isinstance(item, dict) and item.get("failed"):
             return message_of(item)
     parts = [str(result.get("msg", "")), str(result.get("stderr") or result.get("module_stderr") or "")]
     lines = [line.strip()[:LONGEST_LINE] for part in parts for line in part.splitlines() if line.strip()]
-    return "\n".join(dict.fromkeys(lines[:LONGEST_MESSAGE_LINES])) or "it did not say why"
+    return "\n".join(dict.fromkeys(lines[:LONGEST_MESSAGE_LINES])) or "it gave no reason"

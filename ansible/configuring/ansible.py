@@ -1,4 +1,4 @@
-"""How Ansible is called: its files, its environment, its arguments. Pure but for the files it writes."""
+"""How Ansible is called: its files, environment and arguments. Pure except for the files it writes."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _SERVICE_MARKS = ("AGENT_STACKS_INSTALLATION", "AGENT_STACKS_WORKER", "AGENT_STA
 
 
 def write_files(folder: Path, inputs: Inputs) -> None:
-    """Writes the inventory and, over SSH, what ssh reads. All of it 0600."""
+    """Writes the inventory and, over SSH, ssh's files, all with mode 0600."""
     write_private(folder / _INVENTORY, json.dumps(inventory(folder, inputs)))
     if inputs.connection != "ssh":
         return
@@ -30,7 +30,7 @@ def write_files(folder: Path, inputs: Inputs) -> None:
 
 
 def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
-    """The inventory: one host in the group `agents`. JSON, and thereby YAML."""
+    """The inventory: one host in the group `agents`. JSON, and therefore valid YAML."""
     variables: dict[str, object] = {
         "agent_id": inputs.agent_id,
         "agent_host": inputs.host,
@@ -51,7 +51,7 @@ def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
 
 
 def ssh_config(folder: Path, inputs: Inputs) -> str:
-    """ssh's settings; with them it reads no other file, asks no agent, and never asks a question."""
+    """ssh's settings. With them it reads no other file, uses no key agent, and never prompts."""
     proxy = [f"ProxyCommand {inputs.proxy_command}"] if inputs.proxy_command else []
     lines = [
         *proxy,
@@ -66,12 +66,12 @@ def ssh_config(folder: Path, inputs: Inputs) -> str:
         "PreferredAuthentications publickey",
         "ForwardAgent no",
         f"User {ADMIN_USER}",
-        # One connection for all of a run.
+        # One connection for the whole run.
         "ControlMaster auto",
         f'ControlPath "{folder / "master"}"',
         "ControlPersist 60",
         "ConnectTimeout 10",
-        # A server that died in the middle is given up after 20 s.
+        # A server that dies midway is given up after 20 s.
         "ServerAliveInterval 5",
         "ServerAliveCountMax 4",
     ]
@@ -79,14 +79,15 @@ def ssh_config(folder: Path, inputs: Inputs) -> str:
 
 
 def arguments(folder: Path, inputs: Inputs) -> list[str]:
-    """The command line. It holds no secret."""
+    """The command line, which contains no secret."""
     check = ["--syntax-check"] if inputs.connection == "simulated" else []
     return [str(inputs.ansible_playbook), *check, "-i", str(folder / _INVENTORY), str(inputs.playbook)]
 
 
 def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
-    """All of Ansible's environment: nothing is inherited but PATH and the marks by which the service finds what it
-    started, so no credential of the caller's is."""
+    """Ansible's whole environment. It inherits only PATH and the process tags by which the service finds its
+    processes, and none of the caller's credentials.
+    """
     marks = {name: os.environ[name] for name in _SERVICE_MARKS if name in os.environ}
     progress = {"AGENT_PROGRESS_FILE": str(inputs.progress_file)} if inputs.progress_file else {}
     return marks | progress | {

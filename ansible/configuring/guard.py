@@ -1,7 +1,7 @@
-"""Sees to it that nothing of a run outlives it, however it ends.
+"""Ensures that no process of a run outlives it, however the run ends.
 
-Pulumi's command provider kills its direct child, with SIGKILL, and nothing else. So that direct child is only a
-guard: the work is done by a process of its own, which notices the death of the guard and tidies up.
+Pulumi's command provider kills only its direct child, with SIGKILL. So the direct child is just a guard: a
+second process does the work, notices when the guard dies, and cleans up.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(Exception):
-    """The run was told to stop, or whoever asked for it is gone."""
+    """The run was asked to stop, or its caller is gone."""
 
 
 class Alarm:
-    """Sleeps until a child ends, a stop is asked for, the parent dies, or the time is over."""
+    """Sleeps until a child exits, a stop is requested, the parent dies, or the time is up."""
 
     def __init__(self, parent: int) -> None:
         self._parent = parent
@@ -38,14 +38,14 @@ class Alarm:
         for number in _WATCHED:
             signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
-        # SIGUSR1 only wakes: the kernel sends it also when a mere thread of the parent ends.
+        # SIGUSR1 only wakes: the kernel also sends it when a single thread of the parent ends.
         die_with_parent(signal.SIGUSR1)
 
     def _note(self, number: int, _frame: object) -> None:
         self._stop = self._stop or number in STOP_SIGNALS
 
     def wait(self, seconds: float) -> None:
-        """May wake early, for any reason. Raises Stopped."""
+        """May return early, for any reason. Raises Stopped."""
         select.select([self._wakeup], [], [], max(0.0, min(seconds, _LOOK_SECONDS)))
         try:
             while os.read(self._wakeup, 512):
@@ -57,9 +57,9 @@ class Alarm:
 
 
 def guarded(work: Callable[[Alarm], int]) -> int:
-    """Does the work in a child process, in a session of its own, and gives its exit code."""
+    """Runs the work in a child process with its own session and returns its exit code."""
     parent = os.getppid()
-    # Held back until each side has its handlers, so that none is lost or obeyed twice.
+    # Blocked until each side has its handlers, so that no signal is lost or handled twice.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     guard = os.getpid()
     worker = os.fork()
@@ -73,7 +73,7 @@ def guarded(work: Callable[[Alarm], int]) -> int:
             ended, status = os.waitpid(worker, os.WNOHANG)
     except Stopped:
         os.kill(worker, signal.SIGTERM)
-        # Not for long: tidying up has a time limit of its own.
+        # A short wait: cleaning up has its own time limit.
         status = os.waitpid(worker, 0)[1]
     if os.WIFSIGNALED(status):
         remove_leftovers()
@@ -105,6 +105,8 @@ def _say(text: str) -> None:
 
 
 def die_with_parent(number: int) -> None:
-    """Asks the kernel for this signal when the parent ends. Where it cannot, the regular look has to do."""
+    """Asks the kernel to send this signal when the parent ends. Where that is not possible, polling has to
+    do.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

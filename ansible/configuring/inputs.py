@@ -1,4 +1,4 @@
-"""What a run is told, by environment alone."""
+"""The inputs of a run, read from the environment alone."""
 
 import base64
 import binascii
@@ -23,12 +23,12 @@ PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\s.+\s-----END \1
 
 
 class InputError(Exception):
-    """The environment is not fit for a run. Its text names everything that is wrong, and shows no value."""
+    """The environment is invalid. The text names every problem and shows no value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """One run's inputs, checked. Secrets stay out of the representation."""
+    """One run's validated inputs. Secrets are not part of the representation."""
 
     agent_id: str
     host: str
@@ -40,7 +40,7 @@ class Inputs:
     playbook: Path
     search_path: str
     host_keys: tuple[str, ...] = ()
-    """Known keys of the host, each as "type base64"."""
+    """Known host keys, each as "type base64"."""
     private_key: str = field(default="", repr=False)
     new_host_key: str = field(default="", repr=False)
     new_host_public_key: str = ""
@@ -48,16 +48,16 @@ class Inputs:
     """What the agent is, as variables of the role `agent`."""
     proxy_command: str = ""
     progress_file: Path | None = None
-    """Where the lines of callbacks/progress.py go as well, and nothing else."""
+    """Also receives the lines of callbacks/progress.py, and nothing else."""
 
 
 def read_inputs(environment: Mapping[str, str]) -> Inputs:
-    """Raises InputError with one line for each variable that is missing or malformed."""
+    """Raises InputError with one line for each missing or malformed variable."""
     reader = _Reader(environment)
     connection = reader.read("AGENT_CONNECTION", _connection)
     over_ssh = connection == "ssh"
     search_path = environment.get("PATH") or os.defpath
-    # Where it is used there are no inputs yet; here it is only checked.
+    # Used before there are inputs; only validated here.
     reader.read("AGENT_SCRATCH_DIR", _folder, default=tempfile.gettempdir())
     inputs = {
         "agent_id": reader.read("AGENT_ID", _agent_id),
@@ -78,12 +78,12 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
     if connection == "local":
         inputs["playbook"] = reader.read("AGENT_PLAYBOOK", _playbook)
     elif environment.get("AGENT_PLAYBOOK"):
-        reader.problems.append("AGENT_PLAYBOOK: only AGENT_CONNECTION=local takes another playbook")
+        reader.problems.append("AGENT_PLAYBOOK: only allowed with AGENT_CONNECTION=local")
     inputs["software"] = read_software(environment, reader.problems)
     if over_ssh and inputs["new_host_key"]:
         inputs["new_host_public_key"] = reader.read("AGENT_NEW_HOST_KEY", public_half)
     if reader.problems:
-        raise InputError("configure: the environment is not complete\n  " + "\n  ".join(reader.problems))
+        raise InputError("configure: invalid environment\n  " + "\n  ".join(reader.problems))
     return Inputs(**inputs)
 
 
@@ -114,7 +114,7 @@ def _connection(text: str) -> str:
 
 def _agent_id(text: str) -> str:
     if len(text) > 40 or not AGENT_ID.fullmatch(text):
-        raise ValueError("must be lower-case letters and digits with single hyphens between, at most 40")
+        raise ValueError("must be at most 40 lower-case letters and digits, separated by single hyphens")
     return text
 
 
@@ -171,16 +171,18 @@ def _host_keys(text: str) -> tuple[str, ...]:
 
 
 def _host_key(line: str) -> str:
-    """Takes "type base64" with or without a host before and a comment behind; the host is always AGENT_HOST."""
+    """Accepts "type base64", with or without a host in front and a comment behind; the host is always
+    AGENT_HOST.
+    """
     for kind, blob in itertools.pairwise(line.split()):
         try:
             content = base64.b64decode(blob, validate=True)
         except (binascii.Error, ValueError):
             continue
-        # The key itself begins with its type, as a length-prefixed string.
+        # The key blob begins with its type, as a length-prefixed string.
         if content[4:].startswith(kind.encode()) and int.from_bytes(content[:4]) == len(kind):
             return f"{kind} {blob}"
-    raise ValueError("must be public keys, one a line, as in a known_hosts file")
+    raise ValueError("must be public keys, one per line, as in a known_hosts file")
 
 
 def _private_key(text: str) -> str:
@@ -191,14 +193,14 @@ def _private_key(text: str) -> str:
 
 
 def public_half(text: str) -> str:
-    """The public key of a private one in OpenSSH's format, which has it in plain beside the rest."""
+    """The public half of a private key in OpenSSH's format, which contains it unencrypted."""
     try:
         content = base64.b64decode("".join(text.strip().splitlines()[1:-1]))
         if not content.startswith(b"openssh-key-v1\0"):
             raise ValueError
         fields = []
         at = len(b"openssh-key-v1\0")
-        # Cipher, key derivation and its options; the number of keys; then the public key.
+        # Skip cipher, key derivation and its options, and the number of keys; the public key follows.
         for skipped in (0, 0, 0, 4):
             at += skipped
             length = int.from_bytes(content[at : at + 4])

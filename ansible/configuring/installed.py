@@ -1,17 +1,17 @@
-"""Whether Ansible stayed what it was while a run used it."""
+"""Detects whether Ansible changed while a run used it."""
 
 from pathlib import Path
 
 
 class Installed:
-    """Ansible's own folder, remembered as it is at the beginning of a run."""
+    """Ansible's own folder, as it was at the beginning of the run."""
 
     def __init__(self, program: Path) -> None:
         self._program = program
         self._before = _identity(program)
 
     def change(self) -> str | None:
-        """What happened to it since, in one sentence; None if nothing did."""
+        """Returns what happened to it since, as a sentence; None if nothing did."""
         now = _identity(self._program)
         if now == self._before:
             return None

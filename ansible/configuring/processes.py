@@ -1,8 +1,8 @@
-"""Finds and ends the processes of a run, wherever they have wandered.
+"""Finds and ends the processes of a run, wherever they moved.
 
-Ansible's workers and ssh's connection masters call setsid, so a process group does not hold them. On Linux they
-are found in two ways, because each has a gap: as descendants (what loses its parent is handed to this process,
-see `adopt_orphans`), and by a variable in their environment (which ssh overwrites with its title).
+Ansible's workers and ssh's connection masters call setsid, so a process group does not hold them. On Linux
+they are found in two ways, because each has a gap: as descendants (orphans are handed to this process, see
+`adopt_orphans`), and by a variable in their environment (which ssh overwrites with its title).
 """
 
 import contextlib
@@ -20,13 +20,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """From now on descendants that lose their parent become children of this process (Linux)."""
+    """Makes this process adopt descendants that lose their parent (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_all(find: Callable[[], set[int]]) -> None:
-    """Ends what `find` finds, also what is started meanwhile: SIGTERM, and 5 s later SIGKILL."""
+    """Ends the processes that `find` returns, including those started meanwhile: SIGTERM, then SIGKILL after
+    5 s.
+    """
     for number, limit_seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
         deadline = time.monotonic() + limit_seconds
         told: set[int] = set()
@@ -42,7 +44,7 @@ def end_all(find: Callable[[], set[int]]) -> None:
 
 
 def of_run(run_id: str, group: int | None = None) -> set[int]:
-    """The living processes of this process's own run. `group`: the process group that Ansible began as, if it did."""
+    """Returns the live processes of this run. `group`: Ansible's initial process group, if it has started."""
     _reap()
     if not os.path.isdir("/proc/self"):
         return {-group} if group is not None and _exists(-group) else set()
@@ -50,17 +52,17 @@ def of_run(run_id: str, group: int | None = None) -> set[int]:
 
 
 def marked(run_id: str) -> set[int]:
-    """The living processes whose environment says that they belong to the run (Linux)."""
+    """Returns the live processes whose environment carries the run's tag (Linux)."""
     wanted = f"{MARKER}={run_id}".encode()
     return {pid for pid in _pids() if pid != os.getpid() and wanted in _read(f"/proc/{pid}/environ").split(b"\0")}
 
 
 def descendants(ancestor: int) -> set[int]:
-    """The living descendants of a process (Linux); zombies do not count."""
+    """Returns the live descendants of a process (Linux), without zombies."""
     children: dict[int, list[int]] = {}
     living: set[int] = set()
     for pid in _pids():
-        # After the name in parentheses, which may contain anything: state, parent, …
+        # The fields follow the name in parentheses, which may contain anything: state, parent, …
         state, parent = (_read(f"/proc/{pid}/stat").rpartition(b")")[2].split() + [b"Z", b"0"])[:2]
         children.setdefault(int(parent), []).append(pid)
         if state not in (b"Z", b"X"):
@@ -89,7 +91,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError:
-        # Gone meanwhile, or somebody else's.
+        # The process is gone, or belongs to another user.
         return b""
 
 

@@ -1,4 +1,6 @@
-"""The connection that all of a run goes through: opened before Ansible begins, with a reason where it cannot be."""
+"""The SSH connection shared by the whole run. It is opened before Ansible starts, so that a failure has a
+clear reason.
+"""
 
 import subprocess
 import time
@@ -17,18 +19,18 @@ _WRONG_KEY = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CH
 
 
 class Unreached(Exception):
-    """The server cannot be reached as it must be."""
+    """The server cannot be reached securely."""
 
 
 def open_connection(
     host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm, limit_seconds: float
 ) -> None:
-    """Waits until the server answers with a pinned host key and takes our key. Raises Unreached."""
+    """Waits until the server shows a pinned host key and accepts our key. Raises Unreached."""
     _until_answered([], host, folder, environment, alarm, min(REACH_SECONDS, limit_seconds))
 
 
 def check_new_host_key(host: str, folder: Path, environment: Mapping[str, str], alarm: Alarm) -> None:
-    """A connection of its own, for which the old host key will not do. Raises Unreached."""
+    """Checks the new host key over a fresh connection that does not accept the old one. Raises Unreached."""
     own = ["-o", "ControlPath=none", "-o", f"UserKnownHostsFile={folder / NEW_KNOWN_HOSTS}"]
     _until_answered(own, host, folder, environment, alarm, NEW_KEY_SECONDS, wait_for_key=True)
 
@@ -49,11 +51,11 @@ def _until_answered(
         code, said = _try(command, environment, alarm, deadline)
         if code == 0:
             return
-        # A try that was cut off in the middle may have said nothing that can be read.
+        # A try that was cut off may have printed nothing readable.
         reason = _last_line(said) or reason
         wrong_key = any(text in said for text in _WRONG_KEY)
         if wrong_key and not wait_for_key:
-            raise Unreached("the server shows another host key than the pinned ones; nothing was sent to it")
+            raise Unreached("the server's host key is not one of the pinned keys; nothing was sent to it")
         if time.monotonic() >= deadline:
             raise Unreached(f"the server cannot be reached: {reason}")
         pause_until = time.monotonic() + _PAUSE_SECONDS
@@ -62,7 +64,7 @@ def _until_answered(
 
 
 def _last_line(said: str) -> str:
-    """The last line that has anything to read, without what would move a terminal's cursor."""
+    """The last printable line, without control characters that would move a terminal's cursor."""
     for line in reversed(said.splitlines()):
         if readable := "".join(character for character in line if character.isprintable()).strip():
             return readable[:_LONGEST_REASON]
@@ -72,7 +74,7 @@ def _last_line(said: str) -> str:
 def _try(
     command: list[str], environment: Mapping[str, str], alarm: Alarm, deadline: float
 ) -> tuple[int, str]:
-    # Read to the end of the run: the connection's master keeps standard error open for as long as it lives.
+    # Read until the run ends: the connection's master keeps standard error open while it lives.
     errors = Tail()
     try:
         process = subprocess.Popen(
@@ -88,5 +90,5 @@ def _try(
         if time.monotonic() >= deadline:
             process.kill()
         alarm.wait(deadline - time.monotonic())
-    # A failed try has no master; a good one has said nothing that is asked for.
+    # After a failure there is no master; after a success the output is not needed.
     return code, errors.text() if code != 0 else ""

@@ -1,4 +1,4 @@
-"""One run, from top to bottom."""
+"""One run, from start to end."""
 
 import contextlib
 import json
@@ -28,11 +28,13 @@ _FAILURES = {2: "a task failed", 4: "the server cannot be reached"}
 
 
 class TimedOut(Exception):
-    """The run's own time limit is over."""
+    """The run's own time limit has passed."""
 
 
 def configure(inputs: Inputs, alarm: Alarm) -> int:
-    """Configures the server; gives the exit code. Raises guard.Stopped after everything of the run is ended."""
+    """Configures the server and returns the exit code. Raises guard.Stopped after all of the run's processes
+    are ended.
+    """
     started = time.monotonic()
     limit_memory()
     remove_leftovers()
@@ -52,7 +54,8 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
             print(f"configure: {error}", file=sys.stderr)
             return 1
         if code != 0 and (change := installed.change()):
-            # Whatever Ansible says then, of modules that it cannot load or a server that it cannot reach, is but what follows from this.
+            # Anything else Ansible reports, such as missing modules or an unreachable server, only follows
+            # from this.
             _report_failure(change, _since(log, begin))
             return 1
         if code != 0:
@@ -71,7 +74,7 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
                 open_connection(inputs.host, folder, environment, alarm, deadline - time.monotonic())
         code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
         if inputs.connection == "ssh" and code == 0:
-            with _told("See the new host key on a connection of its own", inputs, log):
+            with _told("Check the new host key on a separate connection", inputs, log):
                 check_new_host_key(inputs.host, folder, environment, alarm)
         return code
     finally:
@@ -80,7 +83,7 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
 
 @contextlib.contextmanager
 def _told(what: str, inputs: Inputs, log: int) -> Iterator[None]:
-    """As callbacks/progress.py tells of a task; what raises is told by others."""
+    """Prints a step's result as callbacks/progress.py does for tasks; exceptions are reported elsewhere."""
     began = time.monotonic()
     yield
     line = f"{what}: ok ({time.monotonic() - began:.1f} s)\n"
@@ -128,7 +131,7 @@ def _open_log(path: Path) -> int:
 
 
 def _since(log: int, begin: int) -> bytes:
-    """The end of what this run has written."""
+    """The end of the run's log output."""
     size = os.fstat(log).st_size
     begin = max(begin, size - 2 * TAIL_BYTES)
     return os.pread(log, size - begin, begin)
@@ -140,7 +143,7 @@ def _report_failure(reason: str, output: bytes) -> None:
 
 
 def _report_failed_task(folder: Path, code: int, output: bytes) -> None:
-    """The task and what it said, which is what a person needs; the log has the rest."""
+    """Prints the failed task and its message, which is what an operator needs; the log has the rest."""
     try:
         failure = json.loads((folder / ansible.FAILURE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

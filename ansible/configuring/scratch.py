@@ -1,7 +1,7 @@
 """The private folder of a run: key, known hosts, inventory, and Ansible's own temporary files.
 
-It is locked for as long as its run lives. The kernel gives the lock up with the process, so a folder that can be
-locked belongs to a run that is dead, whatever has become of its process id.
+A lock on it is held while the run lives. The kernel releases the lock with the process, so a folder that can
+be locked belongs to a dead run, even if its process id is in use again.
 """
 
 import fcntl
@@ -21,7 +21,9 @@ _NAME = re.compile(r"agent-configure-\d+-([0-9a-f]{16})")
 
 @contextmanager
 def scratch_folder() -> Iterator[tuple[Path, str]]:
-    """Gives the folder (0700, in memory where there is /dev/shm) and the id of the run; removes it at the end."""
+    """Yields the folder (0700, in memory if there is /dev/shm) and the run's id, and removes the folder at
+    the end.
+    """
     path, lock, run_id = _create()
     try:
         yield path, run_id
@@ -38,7 +40,7 @@ def write_private(path: Path, content: str) -> None:
 
 
 def remove_leftovers() -> None:
-    """Ends the processes and removes the folders of runs of this account that were killed."""
+    """Ends the processes and removes the folders of this account's killed runs."""
     for path in _parent().iterdir():
         name = _NAME.fullmatch(path.name)
         if name and _is_own_folder(path):
@@ -62,7 +64,7 @@ def _create() -> tuple[Path, int, str]:
         path = _parent() / f"agent-configure-{os.getpid()}-{run_id}"
         path.mkdir(mode=0o700)
         lock = _lock(path)
-        # Another run may have found it in the moment before it was locked.
+        # Another run may have found it just before it was locked.
         if lock is not None and path.exists():
             return path, lock, run_id
 
@@ -74,7 +76,7 @@ def _parent() -> Path:
     shared_memory = Path("/dev/shm")
     if shared_memory.is_dir() and os.access(shared_memory, os.W_OK | os.X_OK):
         return shared_memory
-    # Not TMPDIR: ssh's control sockets lie in here, and the path of a socket may have about 100 bytes.
+    # Not TMPDIR: ssh's control sockets are created here, and a socket's path is limited to about 100 bytes.
     return Path("/tmp")
 
 

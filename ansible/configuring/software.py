@@ -1,4 +1,4 @@
-"""What the agent is: one of an npm package, a binary, the operator's own role; or none of them."""
+"""What the agent is: an npm package, a binary, the operator's own role, or none of them."""
 
 import hashlib
 import re
@@ -18,15 +18,15 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 def read_software(environment: Mapping[str, str], problems: list[str]) -> dict[str, object]:
-    """As variables of the role `agent`; what is wrong is added to the problems, without a value."""
+    """Returns variables of the role `agent`; problems are appended without showing a value."""
     given = {name: environment[name] for name in _NAMES if environment.get(name)}
     problems += [f"{name}: must be one line" for name, text in given.items() if not text.isprintable()]
     sources = [name for name in _SOURCES if name in given]
     if len(sources) > 1:
-        problems.append(f"{', '.join(sources)}: only one of them can say what the agent is")
+        problems.append(f"{', '.join(sources)}: set only one of them")
     needs_command = {"AGENT_NPM_PACKAGE", "AGENT_ROLE"} & given.keys()
     if needs_command and "AGENT_COMMAND" not in given:
-        problems.append(f"AGENT_COMMAND: missing, with {needs_command.pop()}")
+        problems.append(f"AGENT_COMMAND: required with {needs_command.pop()}")
     problems += _problems_of_files(given)
     software: dict[str, object] = {_NAMES[name]: text for name, text in given.items()}
     if not problems and given.get("AGENT_BINARY", "").startswith("/"):
@@ -46,15 +46,15 @@ def _problems_of_files(given: Mapping[str, str]) -> list[str]:
         if not re.fullmatch(r"[0-9a-f]{64}", given.get("AGENT_BINARY_SHA256", "")):
             problems.append("AGENT_BINARY_SHA256: must be 64 hex digits, for a binary at an address")
     elif binary and not (Path(binary).is_absolute() and Path(binary).is_file()):
-        problems.append("AGENT_BINARY: must be an https address, or the absolute path of a file here")
+        problems.append("AGENT_BINARY: must be an https address or the absolute path of a local file")
     role = given.get("AGENT_ROLE", "")
     if role and not (Path(role).is_absolute() and (Path(role) / "tasks").is_dir()):
-        problems.append("AGENT_ROLE: must be the absolute path of a role, a folder with tasks in it")
+        problems.append("AGENT_ROLE: must be the absolute path of a role: a folder with a tasks folder")
     return problems
 
 
 def _read_assignments(path: Path, problems: list[str]) -> dict[str, str]:
-    """NAME=value, one a line, taken as it stands; empty lines and those that begin with # say nothing."""
+    """Parses NAME=value lines as they are; empty lines and lines starting with # are skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):

@@ -1,4 +1,5 @@
-"""Bounds what comes from a server where it enters: root there decides how much it says, and for how long."""
+"""Bounds a server's output where it enters: root on that server decides how much it prints, and for how long.
+"""
 
 import contextlib
 import os
@@ -7,24 +8,26 @@ import threading
 
 LOG_BYTES = 4 * 1024 * 1024
 TAIL_BYTES = 64 * 1024
-"""What is kept of the end of a log beyond its limit."""
+"""How much of the end of an oversized log is kept."""
 PROGRESS = b"progress: "
 _PROGRESS_BYTES = 1024 * 1024
 _LONGEST_LINE = 64 * 1024
 _CHUNK = 64 * 1024
 _JOIN_SECONDS = 5.0
 MEMORY_BYTES = 1024 * 1024 * 1024
-"""What any process of a run may take: Ansible holds all that a task prints, several times over."""
+"""Memory limit of any process of a run: Ansible holds a task's output in memory several times over."""
 
 
 def limit_memory() -> None:
-    """For this process and all it starts. The kernel says no to more; the run fails, and nothing else on this host does."""
+    """Limits this process and all it starts. Beyond the limit the run fails, and nothing else on this host is
+    affected.
+    """
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 class Tail:
-    """Reads a pipe to its end, however much comes, and keeps the end of it."""
+    """Reads a pipe to its end and keeps only the tail."""
 
     def __init__(self, keep_bytes: int = TAIL_BYTES) -> None:
         self._keep = keep_bytes
@@ -38,18 +41,19 @@ class Tail:
         os.close(self._read)
 
     def started(self) -> None:
-        """To be called once the writer has its end of the pipe; a thread is better begun after a fork than before."""
+        """Call it once the writer has its end of the pipe: threads are better started after a fork."""
         os.close(self.write_end)
         self._thread.start()
 
     def text(self, wait_seconds: float = _JOIN_SECONDS) -> str:
-        """What was said last. Others may hold the pipe open: it is waited for no longer than so."""
+        """Returns the tail. Waits only this long, since others may hold the pipe open."""
         self._thread.join(wait_seconds)
         return self._kept.decode("utf-8", errors="replace")
 
 
 class LogPipe:
-    """Takes what a process prints into a log: the first 4 MB, after that the lines that tell of progress, and at the end the last lines."""
+    """Copies a process's output into a log: the first 4 MB, then only progress lines, and finally the tail.
+    """
 
     def __init__(self, log: int) -> None:
         self._log = log
@@ -62,15 +66,15 @@ class LogPipe:
         self._thread = threading.Thread(target=self._drain, daemon=True)
 
     def started(self) -> None:
-        """To be called once the writer has its end of the pipe; a thread is better begun after a fork than before."""
+        """Call it once the writer has its end of the pipe: threads are better started after a fork."""
         os.close(self.write_end)
         self._thread.start()
 
     def close(self) -> None:
-        """Waits for the rest, and writes how much was left out, with the end of it."""
+        """Waits for the rest, then writes how much was omitted, and the tail."""
         self._thread.join(_JOIN_SECONDS)
         if self._left_out:
-            note = f"\n… {self._left_out} bytes left out; the last of them:\n"
+            note = f"\n… {self._left_out} bytes omitted; the last of them:\n"
             os.write(self._log, note.encode() + self._tail + b"\n")
 
     def _drain(self) -> None:
@@ -85,7 +89,7 @@ class LogPipe:
 
     def _pick_progress(self, chunk: bytes) -> None:
         *lines, self._line = (self._line + chunk).split(b"\n")
-        # Of a line that is too long only the end is held, which begins as no line of progress does.
+        # Keeps only the end of an overlong line, which cannot look like a progress line.
         self._line = self._line[-_LONGEST_LINE:]
         for line in lines:
             if line.startswith(PROGRESS) and self._progress < _PROGRESS_BYTES:

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Writes several small files in one go: each task that copies or templates one costs several round trips."""
+"""Writes several small files at once: every task that copies or templates a file costs several round trips.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +14,24 @@ DOCUMENTATION = r"""
 module: settings_files
 short_description: Writes several small text files, each atomically
 description:
-  - Brings files, links and absences to what is asked for, in one module call.
-  - Every file that has a validator is checked by it before any file is replaced.
-  - What has changed may have to be told to a service. C(pending) is there from before the first change until all of the
-    playbook is done, so that a run that was killed in between is made up for by the next.
+  - Creates, updates and removes files and links in one module call.
+  - Every file with a validator is validated before any file is replaced.
+  - A change may require a service to be notified. C(pending) exists from before the first change until the
+    whole playbook is done, so that the run after a killed one notifies the services again.
 options:
   pending:
-    description: A mark below /run; while it is there, everything counts as changed. Whoever has applied the files removes it.
+    description: >-
+      A marker file below /run; while it exists, everything counts as changed. The playbook removes it at its
+      end.
     type: path
   files:
-    description: What should be there, in this order.
+    description: The files, in order.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
-        description: Absolute path. Missing folders above it are made, 0755 and root's.
+        description: Absolute path. Missing parent folders are created with mode 0755, owned by root.
         type: path
         required: true
       content:
@@ -59,7 +62,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changed_paths:
-  description: The paths that were not as asked for, or all of them where an earlier change is still pending.
+  description: The paths that differed, or all of them if an earlier change is still pending.
   type: list
   returned: always
 """
@@ -76,7 +79,7 @@ ONE_OF = ("content", "link", "absent")
 
 
 def is_right(file: dict[str, Any]) -> bool:
-    """Whether the path is as asked for already."""
+    """Whether the path is already as requested."""
     path = file["path"]
     if file["absent"]:
         return not os.path.lexists(path)
@@ -91,9 +94,9 @@ def is_right(file: dict[str, Any]) -> bool:
     return same and status.st_mode & 0o7777 == int(file["mode"], 8) and status.st_uid == status.st_gid == 0
 
 
-def stage(file: dict[str, Any]) -> str:
-    """Makes the new file or link beside the path, under a name that nothing reads."""
-    # The file behind a link is meant, as with /etc/default/locale on newer Debians.
+def write_beside(file: dict[str, Any]) -> str:
+    """Creates the new file or link beside the path, under a temporary name."""
+    # Replaces the file behind a link, such as /etc/default/locale on newer Debians.
     target = file["path"] if file["content"] is None else os.path.realpath(file["path"])
     os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
     staged = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.getpid()}"
@@ -108,19 +111,19 @@ def stage(file: dict[str, Any]) -> str:
 
 
 def refusal(module: AnsibleModule, file: dict[str, Any], staged: str) -> str | None:
-    """What the validator has against the new file."""
+    """Returns the validator's objection to the new file."""
     if not file["validate"]:
         return None
     code, out, err = module.run_command([word.replace("%s", staged) for word in file["validate"]])
-    return None if code == 0 else f"{file['path']} would not be valid: {(err or out).strip()}"
+    return None if code == 0 else f"{file['path']} would be invalid: {(err or out).strip()}"
 
 
 def settle(module: AnsibleModule, wrong: list[dict[str, Any]]) -> None:
-    """Stages and validates all that is wrong; only then replaces any of it."""
+    """Stages and validates everything that differs, and only then replaces any of it."""
     staged: dict[str, str] = {}
     try:
         for file in (file for file in wrong if not file["absent"]):
-            staged[file["path"]] = stage(file)
+            staged[file["path"]] = write_beside(file)
             reason = refusal(module, file, staged[file["path"]])
             if reason is not None:
                 module.fail_json(msg=reason)

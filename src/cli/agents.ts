@@ -9,7 +9,10 @@ import { createClient } from './client.ts';
 import { run } from './commands.ts';
 import { CommandError, findConnection } from './connection.ts';
 
-/** `npm run agents -- <command>`. Exits 0 where it succeeded, 1 where it did not, 2 where it was not understood; `ssh` as ssh does. */
+/**
+ * `npm run agents -- <command>`. Exit code: 0 on success, 1 on failure, 2 on a usage error; `ssh` exits with
+ * ssh's own code.
+ */
 async function main(): Promise<number> {
   let command: Command;
   try {
@@ -32,7 +35,7 @@ async function main(): Promise<number> {
       return await ssh(command, { config, terminal: process.env.TERM });
     }
     const config = readClientConfig();
-    // A service elsewhere may well be behind the proxy, so nothing but this host is exempt.
+    // A remote service may be behind the proxy, so only this host is exempt from it.
     useOwnEnvironment(process.env, childEnvironment(new EnvironmentReader(process.env), []));
     const client = createClient(() => findConnection(config));
     const succeeded = await run(command, {
@@ -58,6 +61,6 @@ function confirmation(): ((question: string) => Promise<boolean>) | undefined {
   };
 }
 
-// The reader of a pipe has seen enough (`… | head`).
+// The reader closed the pipe early (`… | head`).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 process.exitCode = await main();

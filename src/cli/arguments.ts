@@ -10,18 +10,18 @@ export const USAGE = `npm run agents -- <command>
   list [--status STATUS]            all agents, newest first
   show AGENT                        one agent with its operations
   create --user-id ID --region REGION [--agent-id ID] [--plan PLAN] [--wait]
-                                    an agent without an order
-${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]              a shell on its server, or one command there, over the tailnet
-  logs AGENT [-f]                   what its newest operation tells; -f follows it to its end
-  cancel OPERATION                  ask an unfinished operation to end
-  retry OPERATION [--wait]          the next attempt of one that failed
-  orders [--attention]              what was bought; --attention: what needs a person
+                                    create an agent without an order
+${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]              open a shell on its server over the tailnet, or run one command
+  logs AGENT [-f]                   log of its newest operation; -f follows it until it ends
+  cancel OPERATION                  cancel an unfinished operation
+  retry OPERATION [--wait]          start the next attempt of a failed operation
+  orders [--attention]              all orders; --attention: only those that need a person
 
-  --json     for machines
+  --json     machine-readable output
   --wait     until the operation has finished; exits 1 if it failed
 
-The service is found by DATA_DIR/sandbox.json, or by PUBLIC_URL and API_TOKEN.
-ssh needs what the service itself has: its DATA_DIR, or in live mode its environment.
+The service is found through DATA_DIR/sandbox.json, or through PUBLIC_URL and API_TOKEN.
+ssh needs the service's own DATA_DIR, or in live mode its environment.
 `;
 
 function usageOf({ kind, cli, confirm, parameters }: Requestable): string {
@@ -93,19 +93,19 @@ const HELP = { name: 'help', json: false, wait: false } as const;
 /** What a command line asks for. @throws UsageError */
 export function parseCommand(argv: readonly string[]): Command {
   const [name, ...rest] = argv;
-  if (name === undefined) throw new UsageError('A command is missing.');
+  if (name === undefined) throw new UsageError('No command given.');
   if (name === 'help' || name === '--help' || name === '-h') return HELP;
   if (name === 'ssh') return sshCommand(rest);
   const operation = findRequestable(name);
   if (operation !== undefined) return operationCommand(operation, rest);
-  if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`There is no command ${name}.`);
+  if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`Unknown command: ${name}`);
   const known = name as keyof typeof OPTIONS;
   const { values, positionals } = parse(rest, OPTIONS[known]);
   if (values.help === true) return HELP;
   return build(known, values, positionals);
 }
 
-/** What follows the agent belongs to the command there, whatever it looks like. */
+/** Everything after the agent id belongs to the remote command, options included. */
 function sshCommand([agentId, ...command]: string[]): Command {
   const common = { json: false, wait: false };
   if (agentId === '--help' || agentId === '-h') return HELP;
@@ -197,5 +197,5 @@ function optional(value: string | boolean | undefined): string | undefined {
 }
 
 function refuseMore(positionals: readonly string[]): void {
-  if (positionals[0] !== undefined) throw new UsageError(`Nothing is known about ${positionals[0]}.`);
+  if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument: ${positionals[0]}`);
 }

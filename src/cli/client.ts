@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { CommandError, type Connection, ServiceAway } from './connection.ts';
 
-/** The running service, by HTTP. The connection is looked up at every call: a service that starts again may have another port. */
+/**
+ * HTTP client of the running service. Looks the connection up on every call: a restarted service may listen
+ * on another port.
+ */
 export interface Client {
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>;
   post<T>(path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
-  /** The answer's body as it comes. @throws ServiceAway where nobody answers. */
+  /** Streams the response body. @throws ServiceAway if the service does not answer. */
   stream(
     path: string,
     headers: Record<string, string>,
@@ -41,7 +44,7 @@ export function createClient(connect: () => Promise<Connection>): Client {
 
 async function refusal(response: Response, url: string): Promise<CommandError> {
   if (response.status === 401) {
-    return new CommandError(`The service at ${url} does not take this token (API_TOKEN)`);
+    return new CommandError(`The service at ${url} rejected the token (API_TOKEN)`);
   }
   const problem = problemSchema.safeParse(await response.json().catch(() => undefined)).data;
   const message = problem?.detail ?? `The service at ${url} answered ${response.status}`;

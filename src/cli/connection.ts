@@ -3,18 +3,18 @@ import { z } from 'zod';
 import type { ClientConfig } from '../config/config.ts';
 import { Secret } from '../secret.ts';
 
-/** Where the service answers, and the operator's token. */
+/** The service's address and the operator's token. */
 export interface Connection {
   url: string;
   apiToken: Secret;
 }
 
-/** The command cannot be carried out; the message is for the person at the terminal. */
+/** The command failed; the message is shown to the operator. */
 export class CommandError extends Error {
   override name = 'CommandError';
 }
 
-/** Nobody answers, or not now: it may again. */
+/** The service does not answer at the moment; a later try may succeed. */
 export class ServiceAway extends CommandError {
   override name = 'ServiceAway';
 }
@@ -22,8 +22,8 @@ export class ServiceAway extends CommandError {
 const sandboxSchema = z.object({ url: z.url(), apiToken: z.string() });
 
 /**
- * From the environment, or else from the `sandbox.json` of a running sandbox.
- * @throws ServiceAway where neither says it.
+ * Finds the service: from the environment, or from the `sandbox.json` of a running sandbox.
+ * @throws ServiceAway if neither names it.
  */
 export async function findConnection({ url, apiToken, sandboxFile }: ClientConfig): Promise<Connection> {
   if (url !== undefined && apiToken !== undefined) return { url, apiToken };
@@ -31,8 +31,8 @@ export async function findConnection({ url, apiToken, sandboxFile }: ClientConfi
   const found = { url: url ?? sandbox?.url, apiToken: apiToken ?? sandbox?.apiToken };
   if (found.url === undefined || found.apiToken === undefined) {
     throw new ServiceAway(
-      `Nothing runs here: there is no ${sandboxFile}.\n` +
-        'Start the service with `npm start`, name its DATA_DIR, or set PUBLIC_URL and API_TOKEN.',
+      `No running service found: ${sandboxFile} does not exist.\n` +
+        'Start it with `npm start`, point DATA_DIR at it, or set PUBLIC_URL and API_TOKEN.',
     );
   }
   return { url: found.url, apiToken: found.apiToken };
@@ -44,12 +44,12 @@ async function readSandboxFile(path: string): Promise<Connection | undefined> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new CommandError(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new CommandError(`Could not read ${path}: ${(error as Error).message}`, { cause: error });
   }
   try {
     const { url, apiToken } = sandboxSchema.parse(JSON.parse(text));
     return { url: url.replace(/\/+$/, ''), apiToken: new Secret(apiToken) };
   } catch (error) {
-    throw new CommandError(`${path} is not what the service writes`, { cause: error });
+    throw new CommandError(`${path} is not a file written by the service`, { cause: error });
   }
 }

@@ -10,14 +10,14 @@ export interface OperationEvent {
 
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 3_000;
-/** How long the service may be away before following it is given up: longer than it takes to start again. */
+/** Gives up after the service has been unreachable for this long. A restart takes less. */
 const PATIENCE_MS = 60_000;
-/** The service sends a sign of life every 15 s; without one for this long the connection is dead. */
+/** The service sends a heartbeat every 15 s; without one for this long the connection is dead. */
 const SILENCE_MS = 45_000;
 
 /**
- * The events of an operation, each once and in order. A connection that breaks is made anew and resumes after the last event.
- * Ends after `end`, or with `follow` false after what there is.
+ * Yields an operation's events, each once and in order. Reconnects after a broken connection and resumes
+ * after the last event. Ends with the `end` event, or with `follow` false after the events recorded so far.
  */
 export async function* operationEvents(
   client: Client,
@@ -46,7 +46,7 @@ export async function* operationEvents(
   }
 }
 
-/** A refused connection, or one that broke in the middle. */
+/** True for a refused connection and for one that broke midway. */
 function isAway(error: unknown): boolean {
   return (
     error instanceof ServiceAway || error instanceof TypeError || (error as Error)?.name === 'AbortError'

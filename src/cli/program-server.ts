@@ -4,7 +4,7 @@ import languageGrpc from '@pulumi/pulumi/proto/language_grpc_pb.js';
 
 type Program = () => Promise<Record<string, unknown>>;
 
-/** The class behind the SDK's inline programs, which its types do not show. */
+/** The class behind the SDK's inline programs. The SDK does not export its type. */
 const { LanguageServer } = automationServer as unknown as {
   LanguageServer: new (
     program: Program,
@@ -14,8 +14,8 @@ const { LanguageServer } = automationServer as unknown as {
 const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
 
 /**
- * Serves a Pulumi program as the Automation API does for its inline programs, so that the CLI needs no language host:
- * it is called with `--client=<address>`.
+ * Serves a Pulumi program the way the Automation API serves inline programs. The CLI is called with
+ * `--client=<address>` and needs no language host.
  */
 export async function serveProgram(program: Program): Promise<{ address: string; stop(): void }> {
   const server = new grpc.Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES });

@@ -1,11 +1,11 @@
-/** What the wrapper has to know of a Pulumi command line; everything else is the CLI's own business. */
+/** The parts of a Pulumi command line that the wrapper acts on. All else is passed through. */
 export interface PulumiArguments {
   /** The words before the first option: `['stack', 'output']`. */
   words: string[];
   stackName: string | undefined;
 }
 
-/** Options that take a value as the next word and may stand before the command. */
+/** Options that take their value as the next word and may precede the command. */
 const WITH_VALUE = new Set([
   '-s',
   '--stack',
@@ -33,13 +33,16 @@ export function readArguments(args: readonly string[]): PulumiArguments {
   return { words, stackName: (stackName ?? positionalStack(words))?.split('/').at(-1) };
 }
 
-/** `pulumi cancel <stack>`, `pulumi stack rm <stack>` and their like name the stack without an option. */
+/**
+ * `pulumi cancel <stack>`, `pulumi stack rm <stack>` and similar commands take the stack as a positional
+ * argument.
+ */
 function positionalStack(words: string[]): string | undefined {
   if (words[0] === 'cancel') return words[1];
   return words[0] === 'stack' && ['rm', 'select', 'init'].includes(words[1] ?? '') ? words[2] : undefined;
 }
 
-/** Commands that run the stack's program, and so can be handed one that is served already. */
+/** Commands that run the stack's program, and so can use one that is already served. */
 const RUNS_PROGRAM = new Set(['preview', 'pre', 'up', 'update', 'refresh', 'destroy']);
 const CHANGES = new Set([
   'up',
@@ -58,18 +61,21 @@ export function runsProgram({ words }: PulumiArguments): boolean {
   return RUNS_PROGRAM.has(words[0] ?? '');
 }
 
-/** Why the CLI must not be called so at all; undefined where it may. */
+/** Returns why the command must not run at all, or undefined if it may. */
 export function refusal({ words, stackName }: PulumiArguments): string | undefined {
   if ((words[0] === 'stack' && words[1] === 'rename') || words[0] === 'rename') {
-    return 'A stack of this installation is found by its name: renamed, it would be lost to the service.';
+    return 'The service finds a stack by its name and would lose a renamed one.';
   }
   if (stackName !== undefined && /[_%]/.test(stackName)) {
-    return `The stack name ${stackName} has a _ or %: Pulumi's Postgres backend takes these for patterns, and mixes stacks up.`;
+    return `The stack name ${stackName} contains _ or %: Pulumi's Postgres backend treats these as wildcards and would mix stacks up.`;
   }
   return undefined;
 }
 
-/** Whether the command may write the stack's state, which the queue's operations must not meet. */
+/**
+ * Whether the command may write the stack's state. Such a command must not run beside one of the queue's
+ * operations.
+ */
 export function changesStack({ words }: PulumiArguments): boolean {
   return CHANGES.has(words[0] ?? '') || (words[0] === 'stack' && STACK_CHANGES.has(words[1] ?? ''));
 }

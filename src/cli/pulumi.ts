@@ -29,11 +29,12 @@ import {
   refusal,
   runsProgram,
 } from './pulumi-arguments.ts';
-import { findRoute } from './ssh/route.ts';
+import { findSshRoute } from './ssh/route.ts';
 
 /**
- * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's recorded inputs at
- * hand. It works while the service runs, and by itself: where nothing runs it hosts database and sandbox for as long as it takes.
+ * `npm run pulumi -- <args>`: the plain Pulumi CLI against this installation's backend, with the agent's
+ * recorded inputs. Works beside a running service. Without one, it runs the database and the sandbox itself
+ * until the command ends.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
@@ -46,7 +47,7 @@ async function main(args: string[]): Promise<number> {
   const installation =
     config.mode === 'sandbox' ? await openSandboxInstallation(config, complain) : undefined;
   try {
-    // Nobody takes webhooks meanwhile; the sandbox keeps them until a service does.
+    // This process accepts no webhooks; the sandbox keeps them until a service does.
     await installation?.serve({ url: config.publicUrl, port: config.port });
     const connections = installation?.connections ?? (await openConnections(config as LiveConfig));
     return await runCli(config, connections, args);
@@ -65,9 +66,9 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const refused = refusal(parsed);
   if (refused !== undefined) throw new ConfigError(refused);
   const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
-  // Only what changes a stack configures a server.
+  // Only commands that change a stack configure a server.
   const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
-  const route = configures ? await findRoute(config, connections) : undefined;
+  const route = configures ? await findSshRoute(config, connections) : undefined;
   try {
     return await runPrepared(config, connections, {
       args,
@@ -112,7 +113,7 @@ async function runPrepared(
     ),
   };
   const settingsFile = join(ROOT, `Pulumi.${parsed.stackName}.yaml`);
-  // The CLI leaves the stack's settings here; those of another installation would hide the state's own salt.
+  // The CLI leaves the stack's settings here. Those of another installation would hide the salt in the state.
   rmSync(settingsFile, { force: true });
   const providers = await startProviders(connections, environment);
   const served =
@@ -147,7 +148,10 @@ async function withDatabase<T>(
   }
 }
 
-/** The stack's program with the inputs as last applied; undefined where the command names no stack of ours. */
+/**
+ * Prepares the stack's program with the last applied inputs; returns undefined if the command names no stack
+ * of ours.
+ */
 async function prepare(
   database: Database,
   connections: Connections,
@@ -182,7 +186,7 @@ async function refuseWhileBusy(database: Database, agentId: string): Promise<voi
     .executeTakeFirst();
   if (busy !== undefined) {
     throw new ConfigError(
-      `A ${busy.kind} of agent ${agentId} is under way (operation ${busy.operation_id}): two at once could leave a server behind. ` +
+      `A ${busy.kind} of agent ${agentId} is running (operation ${busy.operation_id}): two at once could leave a server behind. ` +
         'Wait for it, or cancel it: npm run agents -- cancel ' +
         busy.operation_id,
     );
@@ -201,7 +205,7 @@ async function spawnCli(
   environment: Record<string, string>,
 ): Promise<number> {
   const child = spawn(command, args, { cwd: ROOT, env: environment, stdio: 'inherit' });
-  // The terminal sends Ctrl-C to the CLI as well, which winds down by itself; we wait for it.
+  // The terminal sends Ctrl-C to the CLI too, which shuts down by itself; wait for it.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code] = (await once(child, 'exit')) as [number | null];

@@ -1,6 +1,6 @@
 import { printable } from '../processes/terminal-text.mjs';
 
-/** Columns as wide as their longest entry, for people. */
+/** Formats rows as text, each column as wide as its longest entry. */
 export function table(header: readonly string[], rows: readonly (readonly (string | null)[])[]): string {
   const lines = [header, ...rows].map((row) =>
     row.map((cell) => printable(cell ?? '-').replaceAll('\t', ' ')),

@@ -10,7 +10,7 @@ export type MissingKey = 'HCLOUD_TOKEN' | typeof TAILSCALE_KEY;
 
 /** Credentials of the services that live mode works with. */
 export interface LiveAccounts {
-  /** `apiUrl`: where it is not Stripe's own; in a rehearsal alone. */
+  /** `apiUrl`: set only in a rehearsal, where it replaces Stripe's own. */
   stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;
@@ -26,7 +26,10 @@ export interface TailscaleAccount {
   loginServer: string | undefined;
 }
 
-/** Reads what live mode needs of Stripe, Hetzner, Tailscale and GitHub; problems are the reader's. */
+/**
+ * Reads the accounts of Stripe, Hetzner, Tailscale and GitHub that live mode needs; problems go to the
+ * reader.
+ */
 export function readAccounts(reader: EnvironmentReader, executor: ExecutorName): LiveAccounts {
   // The runners have the keys then; this service looks at the clouds where it has some too.
   const keysElsewhere = runsElsewhere(executor);
@@ -69,7 +72,7 @@ export function readTailscale(
   const isSet = (name: string) => reader.text(name) !== undefined;
   if (isSet('TAILSCALE_OAUTH_CLIENT_ID') !== isSet('TAILSCALE_OAUTH_CLIENT_SECRET')) {
     reader.problems.push(
-      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET belong together: one of them is missing',
+      'TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET must be set together: one of them is missing',
     );
   } else if (required && !isSet('TAILSCALE_OAUTH_CLIENT_ID') && !isSet('TAILSCALE_API_KEY')) {
     reader.problems.push(

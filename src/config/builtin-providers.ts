@@ -1,2 +1,2 @@
-/** The module that serves the sandbox's provider plugins; a runner process loads it by this address. */
+/** The module that serves the sandbox's provider plugins. A runner process loads it from this address. */
 export const builtinProviders = new URL('../../sandbox/providers/host.ts', import.meta.url).href;

@@ -22,7 +22,7 @@ import {
   userId,
 } from './fields.ts';
 import { missingForDispatch } from './github-account.ts';
-import { type MachinesWish, type MachineTools, readMachinesWish, readMachineTools } from './machine-tools.ts';
+import { type MachinesMode, type MachineTools, readMachinesMode, readMachineTools } from './machine-tools.ts';
 import { childEnvironment, postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
@@ -36,30 +36,33 @@ interface CommonConfig {
   host: string;
   port: number;
   publicUrl: string;
-  /** Whose `X-Forwarded-For` says where a request comes from. */
+  /** The proxies whose `X-Forwarded-For` is trusted. */
   trustedProxies: TrustedProxies;
   dataDir: string;
   cacheDir: string;
   executor: ExecutorName;
   workerConcurrency: number;
-  /** How long an attempt's lease lasts from its last renewal; only sandbox mode lets it be chosen. */
+  /** How long an attempt's lease lasts after its last renewal; configurable only in sandbox mode. */
   leaseSeconds: number;
-  /** Pause after an operation's first failed try; sandbox mode and a rehearsal may shorten it, to try failures out. */
+  /**
+   * Pause after an operation's first failed try. Sandbox mode and a rehearsal may shorten it to try failures
+   * out.
+   */
   retrySeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
-  /** Programs that the set-up found or made; undefined means: look on the PATH. */
+  /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
     pulumi: string | undefined;
     ansible: string | undefined;
     act: string | undefined;
     machines: MachineTools;
   };
-  /** What the operator says an agent is. */
+  /** The operator's choice of the agents' software. */
   software: AgentSoftware;
   providers: 'builtin' | 'official';
-  /** What child processes need of this process's environment: where programs, the home folder and certificates are. */
+  /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
-  /** What was set and is ignored in this mode, to be said at the start. */
+  /** Notices for the start, such as variables that this mode ignores. */
   notices: string[];
 }
 
@@ -68,16 +71,19 @@ export interface SandboxConfig extends CommonConfig {
   databaseUrl: Secret | undefined;
   apiToken: Secret | undefined;
   sandbox: {
-    machines: MachinesWish;
+    machines: MachinesMode;
     github: 'on' | 'no-token';
-    /** Every answer of the sandbox's Hetzner API is checked against the official document (costs time; for tests). */
+    /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
-    /** Users, by their numbers, who may use the sandbox's own controls besides this process's: who became root with sudo. */
+    /**
+     * Ids of users who may use the sandbox's controls besides this process's own: whoever became root with
+     * sudo.
+     */
     users: number[];
   };
 }
 
-/** A rehearsal is live mode in everything but its endpoints, which are on loopback (src/connections/rehearsal.ts). */
+/** A rehearsal is live mode with all its endpoints on loopback (src/connections/rehearsal.ts). */
 export interface LiveConfig extends CommonConfig {
   mode: 'live' | 'rehearsal';
   databaseUrl: Secret;
@@ -87,7 +93,7 @@ export interface LiveConfig extends CommonConfig {
 
 export type Config = SandboxConfig | LiveConfig;
 
-/** Configuration that cannot be used; the message lists every problem, a line each. */
+/** Invalid configuration; the message lists every problem on a line of its own. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
@@ -116,7 +122,7 @@ const IGNORED_IN_SANDBOX = [
 ];
 
 /**
- * Reads the environment; the only place that does.
+ * Reads the environment. Nothing else does.
  * @throws ConfigError with all problems in one message.
  */
 export function readConfig(environment: Environment): Config {
@@ -125,7 +131,7 @@ export function readConfig(environment: Environment): Config {
   const config = mode === 'sandbox' ? readSandbox(reader) : readLive(reader, mode);
   if (reader.problems.length > 0) {
     throw new ConfigError(
-      `The configuration cannot be used:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
+      `Invalid configuration:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
     );
   }
   config.notices.push(...postgresNotice(environment));
@@ -172,7 +178,9 @@ function defaultCacheDir(reader: EnvironmentReader): string {
   return join(reader.text('XDG_CACHE_HOME') ?? join(home, '.cache'), 'agent-stacks');
 }
 
-/** An operation in flight takes about 300 MB with its runner, and half a core while it is not waiting. */
+/**
+ * A running operation takes about 300 MB with its engine process, and half a core while it is not waiting.
+ */
 function defaultConcurrency(): number {
   const byCores = availableParallelism() * 2;
   const byMemory = Math.floor(totalmem() / 2 / 300e6);
@@ -197,10 +205,10 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',
     notices:
       ignored.length > 0
-        ? [`Sandbox mode ignores ${ignored.join(', ')}: nothing outside this machine is called.`]
+        ? [`Sandbox mode ignores ${ignored.join(', ')}: it calls nothing outside this machine.`]
         : [],
     sandbox: {
-      machines: readMachinesWish(reader, common.tools.machines),
+      machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
       users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
@@ -212,7 +220,9 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
   const common = readCommon(reader);
   const providers = reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'official';
   if (mode === 'live' && providers === 'builtin') {
-    reader.problems.push('PROVIDERS must be official in live mode: the builtin ones are the sandbox’s');
+    reader.problems.push(
+      'PROVIDERS must be official in live mode: the built-in providers belong to the sandbox',
+    );
   }
   if (mode === 'rehearsal') refuseOutside(reader);
   const config: LiveConfig = {
@@ -221,15 +231,11 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
     ...(mode === 'rehearsal' && {
       retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
     }),
-    databaseUrl: reader.requiredSecret(
-      'DATABASE_URL',
-      postgresUrl,
-      'live mode keeps its rows in a Postgres of yours',
-    ),
+    databaseUrl: reader.requiredSecret('DATABASE_URL', postgresUrl, 'live mode needs your own Postgres'),
     apiToken: reader.requiredSecret(
       'API_TOKEN',
       apiToken,
-      'it guards the operator’s routes (make one: openssl rand -hex 24)',
+      'it protects the operator’s routes (generate one: openssl rand -hex 24)',
     ),
     providers,
     notices: [],
@@ -237,10 +243,10 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
   };
   config.notices.push(...liveNotices(config));
   if (runsElsewhere(common.executor) && reader.text('PUBLIC_URL') === undefined)
-    config.notices.push(`PUBLIC_URL is not set: runners are told to report to ${common.publicUrl}`);
+    config.notices.push(`PUBLIC_URL is not set: runners will report to ${common.publicUrl}`);
   if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined) {
     reader.problems.push(
-      'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (make one: openssl rand -hex 24)',
+      'PULUMI_CONFIG_PASSPHRASE is missing: it encrypts the secrets in the stacks’ state (generate one: openssl rand -hex 24)',
     );
   }
   return config;
@@ -255,20 +261,20 @@ function liveNotices({ executor, accounts }: LiveConfig): string[] {
     ...(missingKeys.length === 0
       ? []
       : [
-          `Without ${missingKeys.join(' and ')} this service does not look at the clouds: no sweep, no check of the project.`,
+          `Without ${missingKeys.join(' and ')} this service cannot reach the clouds: sweep and project check are off.`,
         ]),
   ];
 }
 
-/** Where the operator's commands look for the running service. What is undefined stands in `sandboxFile`. */
+/** Where the operator's commands find the running service. What is undefined here is in `sandboxFile`. */
 export interface ClientConfig {
   url: string | undefined;
   apiToken: Secret | undefined;
-  /** `sandbox.json` of a service in sandbox mode; there while that runs. */
+  /** `sandbox.json` of a service in sandbox mode; exists while the service runs. */
   sandboxFile: string;
 }
 
-/** Reads what the operator's commands need. @throws ConfigError */
+/** Reads the configuration of the operator's commands. @throws ConfigError */
 export function readClientConfig(environment: Environment = process.env): ClientConfig {
   const reader = new EnvironmentReader(environment);
   const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');

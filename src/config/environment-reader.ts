@@ -4,9 +4,8 @@ import { Secret } from '../secret.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the variables one at a time and collects what is wrong with them, so that one message can say all.
- * What files of settings and pasting leave around a value is taken off: blanks and line ends, then one pair
- * of quotes.
+ * Reads variables one at a time and collects their problems, so that one message can list them all. Strips
+ * what settings files and pasting leave around a value: blanks, line ends, then one pair of quotes.
  */
 export class EnvironmentReader {
   readonly problems: string[] = [];
@@ -16,12 +15,12 @@ export class EnvironmentReader {
     this.#environment = environment;
   }
 
-  /** The variable's text; an empty one counts as unset. */
+  /** Returns the variable's text; an empty one counts as unset. */
   text(name: string): string | undefined {
     return withoutWrapping(this.#environment[name] ?? '') || undefined;
   }
 
-  /** As they stand: these are handed on, not used here. */
+  /** Returns the variables unchanged: they are passed on, not used here. */
   pick(names: readonly string[]): Record<string, string> {
     return Object.fromEntries(
       names.flatMap((name) => (this.#environment[name] ? [[name, this.#environment[name]]] : [])),
@@ -54,7 +53,7 @@ export class EnvironmentReader {
     return text === undefined ? undefined : new Secret(text);
   }
 
-  /** Nothing is taken off: with a key of which every character counts, what is meant cannot be guessed. */
+  /** Strips nothing: in a key every character counts, and guessing what was meant is not safe. */
   exactSecret(name: string, schema: z.ZodType<string>, why?: string): Secret | undefined {
     const given = this.#environment[name] || undefined;
     if (given === undefined && why !== undefined) this.problems.push(`${name} is missing: ${why}`);
@@ -67,15 +66,15 @@ export class EnvironmentReader {
   }
 }
 
-/** What a credential looks like that travels in a header. */
+/** A credential that travels in a header. */
 export const oneWord = z
   .string()
   .regex(/^[\x21\x23-\x26\x28-\x7e]+$/, 'must be one word, without blanks, line ends or quotes in it');
 
-/** Without blanks and line ends at its ends, and without a pair of quotes around it. */
+/** Strips surrounding blanks, line ends and one pair of quotes. */
 export function withoutWrapping(text: string): string {
   const trimmed = text.trim();
   const [, , inner] = /^(["'])(.*)\1$/s.exec(trimmed) ?? [];
-  // With more of the same quotes inside they are no pair around all of it.
+  // If the same quote occurs inside, the outer two are not a pair.
   return inner === undefined || inner.includes(trimmed[0]!) ? trimmed : inner.trim();
 }

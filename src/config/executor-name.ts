@@ -1,4 +1,4 @@
-/** What carries operations out: a worker of this installation, or runs of a workflow at GitHub. */
+/** What executes operations: a worker of this installation, or runs of a GitHub workflow. */
 export const EXECUTORS = ['local', 'github-actions'] as const;
 export type ExecutorName = (typeof EXECUTORS)[number];
 

@@ -2,23 +2,21 @@ import { isIP, isIPv4 } from 'node:net';
 import { z } from 'zod';
 import { oneWord, withoutWrapping } from './environment-reader.ts';
 
-// What single variables of the environment may hold; the texts are what an operator is told.
+// Schemas of single environment variables. Operators read the error texts.
 
-// What reads addresses is lenient: a line end within one would vanish without a word.
-const unbroken = z.string().regex(/^\S+$/, 'must be an address, without blanks or line ends in it');
-/** Without credentials: `fetch` refuses an address that has some, with a message that repeats them. */
+// URL parsers are lenient: they would silently drop a line end inside an address.
+const unbroken = z.string().regex(/^\S+$/, 'must be an address without blanks or line ends');
+/** Refuses credentials: `fetch` rejects an address that has some, with a message that repeats them. */
 export const httpUrl = unbroken
   .pipe(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }))
-  .refine((url) => !hasCredentials(url), 'must be an address without a user name and a password in it');
-/** An API's address. Paths are put behind it, so it has no slash at its end. */
+  .refine((url) => !hasCredentials(url), 'must be an address without a user name and password');
+/** An API's base address, without a trailing slash: paths are appended to it. */
 export const endpointUrl = httpUrl.transform((url) => url.replace(/\/+$/, ''));
 export const postgresUrl = unbroken.pipe(
   z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
 );
 /** A secret that people may choose. */
-export const oneLine = z
-  .string()
-  .regex(/^[^\p{Cc}]*$/u, 'must be one line, without control characters in it');
+export const oneLine = z.string().regex(/^[^\p{Cc}]*$/u, 'must be one line without control characters');
 export const port = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
@@ -26,28 +24,25 @@ export const port = z
   .refine((value) => value <= 65_535, 'must be a port number');
 export const userId = z
   .string()
-  .regex(/^\d{1,10}$/, 'must be the number of a user')
+  .regex(/^\d{1,10}$/, 'must be a numeric user id')
   .transform(Number);
-/** It becomes part of addresses. */
+/** Used as part of addresses. */
 export const hostName = z
   .string()
   .refine(
     (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
-    'must be a host name or an address',
+    'must be a host name or address',
   );
-/** State is encrypted with exactly this, here and on every runner. */
+/** The state is encrypted with exactly this text, here and on every runner. */
 export const passphrase = oneLine
   .refine((text) => text.trim() !== '', 'must not be blank')
-  .refine(
-    (text) => withoutWrapping(text) === text,
-    'has blanks or quotes around it, which may or may not be meant: leave them out',
-  );
-/** Pulumi takes what it does not know for the address of its own cloud. */
+  .refine((text) => withoutWrapping(text) === text, 'has blanks or quotes around it: remove them');
+/** Pulumi treats an unknown scheme as the address of its own cloud. */
 export const backendUrl = z
   .string()
   .regex(
     /^(postgres(ql)?|s3|gs|azblob|file|https):\/\/\S+$/,
-    'must be an address of a Pulumi backend, such as postgres://…',
+    'must be the address of a Pulumi backend, such as postgres://…',
   );
 export const sandboxBackendUrl = z
   .string()
@@ -58,7 +53,7 @@ export const webhookSecrets = z
   .refine((secrets) => secrets.length > 0, 'names no secret')
   .refine(
     (secrets) => secrets.every((secret) => /^whsec_[\w+/=-]+$/.test(secret)),
-    'must be whsec_… as Stripe shows it; several with commas between',
+    'must be whsec_… as Stripe shows it; separate several with commas',
   );
 export const concurrency = z.coerce
   .number({ error: 'must be a whole number from 1 to 64' })
@@ -69,7 +64,7 @@ export const retrySeconds = z.coerce
   .number({ error: 'must be a number of seconds from 1 to 300' })
   .min(1, 'must be a number of seconds from 1 to 300')
   .max(300, 'must be a number of seconds from 1 to 300');
-/** Under ten seconds a busy machine misses renewals. Every process of an installation must be given the same. */
+/** Below ten seconds a busy machine misses renewals. All processes of an installation need the same value. */
 export const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })
   .min(10, 'must be a number of seconds from 10 to 300')
@@ -82,10 +77,10 @@ export const stripeKey = z
   .string()
   .regex(
     /^[rs]k_(live|test)_\w+$/,
-    'must start with sk_live_, rk_live_, sk_test_ or rk_test_, and have no other signs',
+    'must start with sk_live_, rk_live_, sk_test_ or rk_test_, followed by letters, digits and _ only',
   );
 
-/** As Express's `trust proxy`: how many proxies stand in front, or which addresses are theirs. */
+/** As in Express's `trust proxy`: the number of proxies in front, or their addresses. */
 export type TrustedProxies = boolean | number | string;
 
 const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal'];

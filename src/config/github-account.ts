@@ -3,18 +3,20 @@ import type { Secret } from '../secret.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { endpointUrl, oneLine } from './fields.ts';
 
-/** The repository whose workflow carries operations out, and what its runs and this service know each other by. */
+/** The repository whose workflow executes operations, and the credentials shared with its runs. */
 export interface GithubAccount {
   apiUrl: string;
   owner: string | undefined;
   repo: string | undefined;
   /** The branch whose workflow file runs. */
   ref: string;
-  /** Without one nothing can be dispatched; callbacks are still taken. */
+  /** Without a token nothing can be dispatched; callbacks are still accepted. */
   token: Secret | undefined;
-  /** Without one no callback is trusted. */
+  /** Without a secret no callback is trusted. */
   callbackSecret: Secret | undefined;
-  /** A second proof that callbacks must carry: GitHub's OIDC token for this audience. Off unless an audience is set. */
+  /**
+   * A second proof that callbacks must carry: GitHub's OIDC token for this audience. Off without an audience.
+   */
   oidc: { issuer: string; audience: string; repositoryId: string | undefined } | undefined;
 }
 
@@ -25,8 +27,8 @@ const ref = z.string().regex(/^[\w./-]{1,200}$/, 'must be the name of a branch o
 const callbackSecret = oneLine.min(16, 'must have at least 16 characters');
 
 /**
- * Reads the account. Where GitHub is what carries operations out, all of it but the token is required: a service without one starts, says
- * so, and keeps its operations queued with the reason.
+ * Reads the account. If GitHub executes operations, everything but the token is required. A service without a
+ * token starts, reports it, and keeps operations queued with the reason.
  */
 export function readGithubAccount(
   reader: EnvironmentReader,
@@ -37,8 +39,8 @@ export function readGithubAccount(
   if (required) need('GITHUB_CALLBACK_SECRET', callbackSecret, 'it signs callbacks (openssl rand -hex 32)');
   return {
     apiUrl: reader.read('GITHUB_API_URL', endpointUrl) ?? GITHUB_API,
-    owner: need('GITHUB_OWNER', name, 'whose repository has the workflow'),
-    repo: need('GITHUB_REPO', name, 'the repository that has the workflow'),
+    owner: need('GITHUB_OWNER', name, 'the owner of the repository with the workflow'),
+    repo: need('GITHUB_REPO', name, 'the repository with the workflow'),
     ref: reader.read('GITHUB_WORKFLOW_REF', ref) ?? 'main',
     token: reader.secret('GITHUB_PAT'),
     callbackSecret: reader.secret('GITHUB_CALLBACK_SECRET', required ? oneLine : callbackSecret),
@@ -56,7 +58,7 @@ function readOidc(reader: EnvironmentReader): GithubAccount['oidc'] {
   };
 }
 
-/** Why nothing can be dispatched; undefined where it can. */
+/** Returns why nothing can be dispatched, or undefined if it can. */
 export function missingForDispatch({ owner, repo, token }: GithubAccount): string | undefined {
   if (token === undefined) return 'GITHUB_PAT is missing: operations stay queued until a token is configured';
   if (owner === undefined || repo === undefined)

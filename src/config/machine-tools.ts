@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { EnvironmentReader } from './environment-reader.ts';
 
-/** Where the set-up has put what real machines need, or what of it is missing, each in half a sentence. */
+/** The programs that the set-up installed for real machines, or a list of what is missing. */
 const schema = z.union([
   z.object({ missing: z.array(z.string()).min(1) }),
   z.object({ base: z.string(), headscale: z.string(), tailscale: z.string(), tailscaled: z.string() }),
@@ -9,29 +9,34 @@ const schema = z.union([
 export type MachineTools = z.infer<typeof schema>;
 export type PreparedMachines = Exclude<MachineTools, { missing: string[] }>;
 
-const WISHES = ['auto', 'simulated', 'real'] as const;
-export type MachinesWish = (typeof WISHES)[number];
+const MODES = ['auto', 'simulated', 'real'] as const;
+export type MachinesMode = (typeof MODES)[number];
 
-/** What the set-up says; without a set-up (this process was started by hand) nothing is prepared. */
+/** Reads what the set-up reports. Without a set-up (a process started by hand) nothing is prepared. */
 export function readMachineTools(reader: EnvironmentReader): MachineTools {
   const text = reader.text('AGENT_STACKS_MACHINE_TOOLS');
-  if (text === undefined) return { missing: ['they have not been prepared on this machine'] };
+  if (text === undefined) return { missing: ['they are not set up on this machine'] };
   try {
     return schema.parse(JSON.parse(text));
   } catch {
-    reader.problems.push('AGENT_STACKS_MACHINE_TOOLS is not what npm start hands over: leave it out');
+    reader.problems.push('AGENT_STACKS_MACHINE_TOOLS is set by npm start alone: do not set it yourself');
     return { missing: [] };
   }
 }
 
-/** Reads SANDBOX_MACHINES. Real ones that cannot be are a problem, with what is missing and how to get it. */
-export function readMachinesWish(reader: EnvironmentReader, tools: MachineTools): MachinesWish {
-  const wish = reader.choice('SANDBOX_MACHINES', WISHES) ?? 'auto';
-  if (wish === 'real' && 'missing' in tools)
-    reader.problems.push(`SANDBOX_MACHINES=real: there are none here: ${explainMissing(tools.missing)}`);
-  return wish;
+/**
+ * Reads SANDBOX_MACHINES. It is a problem if real machines are required but not available; the problem lists
+ * what is missing and how to get it.
+ */
+export function readMachinesMode(reader: EnvironmentReader, tools: MachineTools): MachinesMode {
+  const mode = reader.choice('SANDBOX_MACHINES', MODES) ?? 'auto';
+  if (mode === 'real' && 'missing' in tools)
+    reader.problems.push(
+      `SANDBOX_MACHINES=real: real machines are not available: ${explainMissing(tools.missing)}`,
+    );
+  return mode;
 }
 
 export function explainMissing(missing: readonly string[]): string {
-  return `${missing.join('; ')}. Prepare them once with: npm run machines`;
+  return `${missing.join('; ')}. Set them up once with: npm run machines`;
 }

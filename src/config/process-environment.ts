@@ -3,7 +3,7 @@ import http from 'node:http';
 import { hostname } from 'node:os';
 import type { EnvironmentReader } from './environment-reader.ts';
 
-/** What child processes need of a process's environment. */
+/** Variables that child processes inherit. */
 const PASSED_ON = [
   'PATH',
   'HOME',
@@ -20,14 +20,16 @@ const PASSED_ON = [
 ];
 
 const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'];
-/** Whom no proxy is asked for. Programs differ in which of the two they read, so both are set, and alike. */
+/**
+ * Hosts to be reached without a proxy. Programs differ in which of the two they read, so both are set alike.
+ */
 const DIRECT = ['NO_PROXY', 'no_proxy'];
-/** All gRPC here is between processes of this host, so its own settings can only lead away from it. */
+/** All gRPC here stays on this host, so its own proxy settings can only mislead it. */
 const MISLEADING = /^(PG[A-Z]+|(no_)?grpc_proxy)$/i;
 
 /**
- * This host, in the forms that programs look for, and the networks that only the tailnet and the sandbox's
- * machines are in.
+ * This host in the forms that programs recognise, and the networks that exist only in the tailnet and among
+ * the sandbox's machines.
  */
 const NEVER_PROXIED = [
   'localhost',
@@ -42,10 +44,9 @@ const NEVER_PROXIED = [
 ];
 
 /**
- * The environment of whatever this service starts; there is no other. Credentials are not in it, nor is
- * anything that leads a connection between our own processes elsewhere: no `PG*`, and proxies are asked for
- * outside addresses alone.
- * @param ownHosts names and addresses of this installation, beside this host's own.
+ * Builds the environment of every process this service starts. It holds no credentials and nothing that could
+ * divert connections between our own processes: no `PG*`, and proxies apply to outside addresses alone.
+ * @param ownHosts names and addresses of this installation, in addition to this host's own.
  */
 export function childEnvironment(
   reader: EnvironmentReader,
@@ -65,17 +66,17 @@ function proxyEnvironment(reader: EnvironmentReader, ownHosts: readonly string[]
   if (Object.keys(proxies).length === 0) return {};
   const given = DIRECT.flatMap((name) => (reader.text(name) ?? '').split(/[\s,]+/));
   const direct = [...new Set([...given, ...NEVER_PROXIED, hostname(), ...ownHosts])].filter(Boolean);
-  // Some readers of this list split it at its commas and look no further: there is no blank in it.
+  // Some readers split this list at commas without trimming, so it contains no blanks.
   return { ...proxies, ...Object.fromEntries(DIRECT.map((name) => [name, direct.join(',')])) };
 }
 
-/** Most programs take `proxy:3128`; some take only addresses. */
+/** Most programs accept `proxy:3128`; some accept only URLs. */
 const withScheme = (proxy: string) => (/^[a-z0-9+.-]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`);
 
 /**
- * Makes the environment of this very process as clean as that of its children, for libraries that read it by
- * themselves (pg, gRPC), and sends calls to the outside through the proxies, where there are any.
- * @param own of `childEnvironment`.
+ * Cleans this process's own environment in the same way, for libraries that read it themselves (pg, gRPC),
+ * and sends outside calls through the proxies, if any.
+ * @param own the result of `childEnvironment`.
  */
 export function useOwnEnvironment(
   environment: Record<string, string | undefined>,
@@ -86,7 +87,7 @@ export function useOwnEnvironment(
   }
   const proxied = Object.fromEntries([...PROXIES, ...DIRECT].flatMap((name) => pairOf(own, name)));
   Object.assign(environment, proxied);
-  // Node speaks to no other kind of proxy.
+  // Node supports no other kind of proxy.
   const understood = Object.entries(proxied).filter(
     ([name, value]) => DIRECT.includes(name) || isHttp(value),
   );
@@ -98,28 +99,25 @@ const pairOf = (own: Record<string, string>, name: string): [string, string][] =
   own[name] === undefined ? [] : [[name, own[name]]];
 const isHttp = (proxy: string) => /^https?:\/\//i.test(proxy) && URL.canParse(proxy);
 
-/**
- * What is said at the start about variables that would lead connections to Postgres elsewhere, if they were
- * obeyed.
- */
+/** Returns the notice about variables that would divert connections to Postgres; they are ignored. */
 export function postgresNotice(environment: Readonly<Record<string, string | undefined>>): string[] {
   const names = Object.keys(environment).filter((name) => /^PG[A-Z]+$/.test(name) && environment[name]);
   if (names.length === 0) return [];
-  return [`${names.sort().join(', ')}: not obeyed. How Postgres is reached, DATABASE_URL alone says.`];
+  return [`${names.sort().join(', ')}: ignored. Only DATABASE_URL says how to reach Postgres.`];
 }
 
 /**
- * Where temporary files go, as Node and Python choose it. A folder that is not there would be found out by
- * the first order.
+ * Checks the folder for temporary files, chosen as Node and Python choose it. Otherwise the first order would
+ * run into a missing folder.
  */
 function checkTemporaryFolder(reader: EnvironmentReader): void {
   const name = ['TMPDIR', 'TMP', 'TEMP'].find((variable) => reader.text(variable) !== undefined);
   if (name === undefined) return;
   try {
     const folder = reader.pick([name])[name]!;
-    // Not `join`, which takes the dot off again: with it a file is no folder.
+    // Not `join`, which strips the dot; with the dot, a plain file is not accepted as a folder.
     accessSync(`${folder}/.`, constants.W_OK | constants.X_OK);
   } catch {
-    reader.problems.push(`${name} must name a folder that is there and can be written to, or be left out`);
+    reader.problems.push(`${name} must name an existing, writable folder, or be unset`);
   }
 }

@@ -2,10 +2,10 @@ import type { EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-/** A control server for machines in network namespaces has a private address. */
+/** The control server of machines in network namespaces has a private address. */
 const PRIVATE = /^(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})$/;
 
-/** Endpoints that a rehearsal must name, since their defaults are the real clouds. */
+/** Endpoints that a rehearsal must set: their defaults are the real clouds. */
 const REQUIRED = ['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'];
 const OPTIONAL = [
   'STRIPE_API_URL',
@@ -15,9 +15,7 @@ const OPTIONAL = [
   'PULUMI_BACKEND_URL',
 ];
 
-/**
- * A rehearsal must reach nothing but this machine: every endpoint is on loopback. Problems are the reader's.
- */
+/** Refuses endpoints outside this machine: a rehearsal must reach nothing else. Problems go to the reader. */
 export function refuseOutside(reader: EnvironmentReader): void {
   const github = runsElsewhere(reader.text('EXECUTOR')) || reader.text('GITHUB_PAT') !== undefined;
   const identity = reader.text('GITHUB_OIDC_AUDIENCE') !== undefined;
@@ -28,7 +26,7 @@ export function refuseOutside(reader: EnvironmentReader): void {
   ];
   for (const name of required)
     if (reader.text(name) === undefined)
-      reader.problems.push(`${name} is missing: a rehearsal works with a sandbox on this machine`);
+      reader.problems.push(`${name} is missing: a rehearsal uses a sandbox on this machine`);
   for (const name of new Set([...REQUIRED, ...OPTIONAL])) {
     const url = reader.text(name);
     if (url === undefined || !URL.canParse(url)) continue;

@@ -2,10 +2,13 @@ import { existsSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { EnvironmentReader } from './environment-reader.ts';
 
-/** What the agents of this installation are, as ansible/configure reads it from its environment; empty: the small default agent. */
+/**
+ * The software of this installation's agents, in the variables that ansible/configure reads; empty for the
+ * small default agent.
+ */
 export interface AgentSoftware {
   variables: Record<string, string>;
-  /** Files and folders of the operator's that the configuration is made of, beside the playbook. */
+  /** The operator's own files and folders that the configuration includes, beside the playbook. */
   paths: string[];
 }
 
@@ -19,7 +22,10 @@ const VARIABLES = [
   'AGENT_ENVIRONMENT_FILE',
 ];
 
-/** Reads what says what an agent is; see ansible/README.md. What is wrong is told at the start, not by the first order. */
+/**
+ * Reads the agents' software; see ansible/README.md. Problems are reported at the start instead of by the
+ * first order.
+ */
 export function readAgentSoftware(reader: EnvironmentReader): AgentSoftware {
   const variables = reader.pick(VARIABLES);
   const { AGENT_BINARY: binary, AGENT_ROLE: role, AGENT_ENVIRONMENT_FILE: environmentFile } = variables;
@@ -31,10 +37,10 @@ export function readAgentSoftware(reader: EnvironmentReader): AgentSoftware {
       ? ['AGENT_BINARY_SHA256 must be 64 hex digits: AGENT_BINARY is an address']
       : []),
     ...(binary !== undefined && !isAddress && !isFile(binary)
-      ? ['AGENT_BINARY must be an https address, or the absolute path of a file']
+      ? ['AGENT_BINARY must be an https address or the absolute path of a file']
       : []),
     ...(role !== undefined && !(isAbsolute(role) && existsSync(join(role, 'tasks')))
-      ? ['AGENT_ROLE must be the absolute path of a role, a folder with tasks in it']
+      ? ['AGENT_ROLE must be the absolute path of a role: a folder with a tasks folder']
       : []),
     ...(environmentFile !== undefined && !isFile(environmentFile)
       ? ['AGENT_ENVIRONMENT_FILE must be the absolute path of a file with lines NAME=value']
@@ -47,9 +53,9 @@ function sourceProblems(variables: Record<string, string>): string[] {
   const given = SOURCES.filter((name) => variables[name] !== undefined);
   const needsCommand = given.find((name) => name !== 'AGENT_BINARY');
   return [
-    ...(given.length > 1 ? [`${given.join(', ')}: only one of them can say what an agent is`] : []),
+    ...(given.length > 1 ? [`${given.join(', ')}: set only one of them`] : []),
     ...(needsCommand !== undefined && variables.AGENT_COMMAND === undefined
-      ? [`AGENT_COMMAND is missing: it says how what ${needsCommand} brings is run`]
+      ? [`AGENT_COMMAND is missing: it is the command that runs ${needsCommand}`]
       : []),
   ];
 }

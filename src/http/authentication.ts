@@ -9,12 +9,12 @@ import { createSessions, SESSION_SECONDS } from './sessions.ts';
 
 export const SESSION_COOKIE = 'agent_stacks_session';
 
-/** How long the answer to a session goes on at most after the session's end: event streams are answers, too. */
+/** How long an event stream may outlive its session. */
 const LOOK_AGAIN_MS = 5_000;
 
-/** How the operator is known: by the token itself, or by the session that the sign-in page exchanges it for. */
+/** Recognises the operator by the token itself, or by the session that the sign-in page exchanges it for. */
 export interface Authentication {
-  /** Looks at the token before its sender: only a wrong one counts against an address. */
+  /** Checks a token that was typed in. Only wrong tokens count against an address. */
   checkToken(request: Request, response: Response, text: string): Promise<TokenCheck>;
   /**
    * Whether the request carries the token or an open session.
@@ -23,17 +23,17 @@ export interface Authentication {
   isOperator(request: Request, response: Response): Promise<boolean>;
   /** Lets only the operator through. */
   requireOperator: RequestHandler;
-  /** Refuses a request that changes something where it may come from another site. */
+  /** Refuses a changing request that may come from another site. */
   requireSameOrigin: RequestHandler;
   startSession(response: Response): Promise<void>;
-  /** Ends the request's session, for whoever else has a copy of its cookie as well. */
+  /** Ends the request's session, and with it every copy of its cookie. */
   endSession(request: Request, response: Response): Promise<void>;
 }
 
-/** `waitSeconds`: until this address is listened to again; 0 where it still is. */
+/** `waitSeconds`: how long this address is blocked; 0 if it is not. */
 export type TokenCheck = { right: true } | { right: false; waitSeconds: number };
 
-/** What vouches for a request. */
+/** What authenticates a request. */
 type Voucher = { kind: 'token' } | { kind: 'session'; id: string } | undefined;
 
 interface AuthenticationDeps {
@@ -75,7 +75,7 @@ export function createAuthentication({
       if (await sessions.isOpen(id)) return { kind: 'session', id };
     return undefined;
   };
-  // Whoever asks twice for one request has it looked up, and a wrong token counted, once.
+  // Cached per request, so that a second call neither repeats the lookup nor counts a wrong token twice.
   const found = new WeakMap<Request, Promise<Voucher>>();
   const voucherOf = (request: Request, response: Response) => {
     const voucher = found.get(request) ?? findVoucher(request, response);
@@ -86,7 +86,7 @@ export function createAuthentication({
   const requireSameOrigin: RequestHandler = (request, _response, next) => {
     const safe = request.method === 'GET' || request.method === 'HEAD';
     if (!safe && !isSameOrigin(request, publicUrl)) {
-      throw new HttpError(403, 'A request that changes something must come from this site’s own pages');
+      throw new HttpError(403, 'A changing request must come from this site’s own pages');
     }
     next();
   };
@@ -96,7 +96,7 @@ export function createAuthentication({
     requireOperator: async (request, response, next) => {
       const voucher = await voucherOf(request, response);
       if (voucher === undefined) {
-        throw new HttpError(401, 'The operator’s token is needed: Authorization: Bearer API_TOKEN', {
+        throw new HttpError(401, 'The operator’s token is required: Authorization: Bearer API_TOKEN', {
           'www-authenticate': 'Bearer',
         });
       }
@@ -116,12 +116,12 @@ export function createAuthentication({
   };
 }
 
-/** Breaks an answer off that goes on after its session has ended. */
+/** Closes a response that outlives its session. */
 function endWith(response: Response, isOpen: () => Promise<boolean>): void {
-  // Whoever left while we looked the session up is not told of again.
+  // The client left during the lookup; its `close` event has already fired.
   if (response.closed) return;
   const look = setInterval(() => {
-    // While the database is away nobody can have signed out.
+    // While the database is away, no session can have ended.
     isOpen().then(
       (open) => open || response.destroy(),
       () => {},
@@ -135,7 +135,7 @@ function tooManyWrong(seconds: number): HttpError {
   return new HttpError(429, detail, { 'retry-after': String(seconds) });
 }
 
-/** Of equal length whatever comes in, so that the comparison takes the same time. */
+/** Hashed to equal length, so that comparing takes the same time for every input. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
@@ -153,12 +153,12 @@ function cookies(request: Request, name: string): string[] {
     .slice(0, MOST_COOKIES);
 }
 
-/** A browser sends one; a second one may be another service's on another port of the same host. */
+/** A browser sends one; a second one may belong to another service on another port of the same host. */
 const MOST_COOKIES = 4;
 
-/** Browsers say where a request comes from; a request that does not say it comes from no page of ours. */
+/** Browsers send a request's origin; a request without one comes from no page of ours. */
 function isSameOrigin(request: Request, publicUrl: string): boolean {
-  // No page can set or change this one. Browsers leave it out only where the service is reached by plain http over a network.
+  // No page can set or change this header. Browsers omit it only over plain http across a network.
   const site = request.get('sec-fetch-site');
   if (site !== undefined) return site === 'same-origin';
   const origin = request.get('origin');

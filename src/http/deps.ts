@@ -6,28 +6,28 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
-/** What the routes work with. */
+/** Dependencies of the routes. */
 export interface HttpDeps {
   database: Database;
   queue: Queue;
   log: Log;
   events: EventHub;
   apiToken: Secret;
-  /** Several while a secret rolls. */
+  /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
-  /** For attempts on GitHub's runners; undefined where their messages can be trusted by nothing. */
+  /** For attempts on GitHub's runners; undefined if no secret is configured to verify their messages with. */
   remote?: RemoteDeps | undefined;
-  /** Keys to the clouds that this service is without, where the runners have them: it does not look at the clouds then. */
+  /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
   mode: 'sandbox' | 'live';
-  /** How callbacks and links reach this service, without a slash at the end. */
+  /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
-  /** Whose `X-Forwarded-For` counts, as Express's `trust proxy`; nobody's by default. */
+  /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */
   checkoutUrl?: string | undefined;
-  /** What stands behind the sandbox's servers; said on every page. Undefined in live mode. */
+  /** The sandbox's kind of machines, shown on every page. Undefined in live mode. */
   machines?: 'simulated' | 'real' | undefined;
-  /** Aborted when the process stops: event streams end, which otherwise never would. */
+  /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
 }

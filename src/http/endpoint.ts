@@ -11,7 +11,7 @@ export interface Answer {
   contentType?: string;
 }
 
-/** One request's validated input, and what it is answered with. */
+/** One request's validated input and dependencies. */
 export interface Call<Params, Query, Body> {
   params: Params;
   query: Query;
@@ -35,12 +35,12 @@ interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Z
   handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<void> | void;
 }
 
-/** A route: its document, its validation and its handler in one place. */
+/** A route: its document, validation and handler in one place. */
 export type Endpoint = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType>, 'handle'> & {
   run(request: Request, response: Response, deps: HttpDeps): Promise<void>;
 };
 
-/** Makes a route whose handler gets what its schemas made of the request. */
+/** Defines a route whose handler receives the parsed parameters, query and body. */
 export function endpoint<
   P extends z.ZodObject = z.ZodObject,
   Q extends z.ZodObject = z.ZodObject,
@@ -61,12 +61,12 @@ export function endpoint<
 
 function readParams<P extends z.ZodObject>(schema: P | undefined, request: Request): z.output<P> {
   const parsed = (schema ?? z.object({})).safeParse(request.params);
-  // An address that cannot name anything names nothing.
-  if (!parsed.success) throw new NotFoundError(`There is nothing at ${request.path.slice(0, 200)}`);
+  // A path parameter that is invalid matches nothing: 404.
+  if (!parsed.success) throw new NotFoundError(`Not found: ${request.path.slice(0, 200)}`);
   return parsed.data as z.output<P>;
 }
 
-/** Validates one part of a request. @throws InvalidInputError that names every field that is wrong. */
+/** Validates one part of a request. @throws InvalidInputError naming every invalid field. */
 export function read<S extends z.ZodType>(schema: S | undefined, value: unknown, part: string) {
   if (schema === undefined) return undefined;
   const parsed = schema.safeParse(value);
@@ -82,7 +82,7 @@ export function read<S extends z.ZodType>(schema: S | undefined, value: unknown,
 const json = express.json({ limit: '64kb', strict: false });
 
 const onlyJson: RequestHandler = (request, _response, next) => {
-  // Where there is no body at all, the schema says what is missing.
+  // Without a body, let the schema say what is missing.
   const empty = request.get('content-length') === '0';
   if (!empty && request.is('application/json') === false) {
     throw new HttpError(415, 'The body must be JSON, with Content-Type: application/json');
@@ -90,7 +90,7 @@ const onlyJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
-/** Mounts the routes in the order given; a known path with another method is a 405. */
+/** Mounts the routes in order; a known path with another method is a 405. */
 export function mount(app: Express, endpoints: readonly Endpoint[], deps: HttpDeps): void {
   for (const one of endpoints) {
     const before = one.body === undefined ? [] : [onlyJson, json];
@@ -102,7 +102,7 @@ export function mount(app: Express, endpoints: readonly Endpoint[], deps: HttpDe
       .map((one) => one.method.toUpperCase());
     const allow = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
     app.all(path, (request) => {
-      throw new HttpError(405, `${request.method} is not possible here; ${allow.join(', ')} is`, {
+      throw new HttpError(405, `${request.method} is not allowed here; use ${allow.join(', ')}`, {
         allow: allow.join(', '),
       });
     });

@@ -4,16 +4,16 @@ import type { Request, Response } from 'express';
 /** What goes over the wire as one server-sent event. */
 export interface ServerSentEvent {
   event: string;
-  /** Where a client that comes again resumes. */
+  /** From where a reconnecting client resumes. */
   id?: string | number;
   data: unknown;
 }
 
-/** An answer that goes on: events, and a sign of life where there are none. */
+/** A response that streams events, with a heartbeat in between. */
 export interface EventStream {
-  /** Aborted once the client has gone, or the process stops. */
+  /** Aborted when the client has disconnected or the process stops. */
   readonly signal: AbortSignal;
-  /** Waits where the client reads more slowly than there is to tell. */
+  /** Waits while the client reads more slowly than events arrive. */
   send(events: readonly ServerSentEvent[]): Promise<void>;
   end(): void;
 }
@@ -42,7 +42,7 @@ export function openEventStream(
   };
   request.socket.setNoDelay(true);
   response.once('close', close);
-  // Who left before this is not told of again.
+  // Already aborted or closed: a listener added now would never fire.
   if (stopping?.aborted || response.closed) close();
   stopping?.addEventListener('abort', close, { once: true, signal: closed.signal });
   return {
@@ -61,7 +61,10 @@ function format({ event, id, data }: ServerSentEvent): string {
   return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** HEAD asks for the head of a stream alone, which GET would keep open. @returns whether that was all. */
+/**
+ * HEAD wants only the headers; a stream would keep it open. @returns whether the request was a HEAD and is
+ * answered.
+ */
 export function answersHead(request: Request, response: Response): boolean {
   if (request.method !== 'HEAD') return false;
   response.type('text/event-stream').end();

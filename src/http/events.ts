@@ -6,14 +6,13 @@ import { answersHead, openEventStream } from './event-stream.ts';
 import { createWakeUp } from './wake-up.ts';
 
 const LOOK_ANYWAY_MS = 10_000;
-/** Log lines wake as well and come in bursts. */
+/** Log lines also wake the reader, and come in bursts. */
 const GATHER_MS = 100;
 
 export const feed = endpoint({
   method: 'get',
   path: '/api/events',
-  summary:
-    'What all operations tell from now on, as server-sent events; after a reconnect, read the lists again',
+  summary: 'Live events of all operations, as server-sent events; after a reconnect, read the lists again',
   access: 'operator',
   answers: {
     200: {

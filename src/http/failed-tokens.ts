@@ -3,15 +3,15 @@ import type { Request, Response } from 'express';
 import { ipKeyGenerator, MemoryStore, type RateLimitInfo, rateLimit } from 'express-rate-limit';
 import type { Log } from '../log.ts';
 
-/** Counts wrong tokens by address, whichever way they came: by the sign-in page or with a request. */
+/** Counts wrong tokens by address, from the sign-in page and from requests alike. */
 export interface FailedTokens {
-  /** Counts one more. @returns seconds until this address is listened to again; 0 where it still is. */
+  /** Counts one more. @returns how many seconds this address is blocked; 0 if it is not. */
   add(request: Request, response: Response): Promise<number>;
 }
 
 const ALLOWED = 10;
 const WINDOW_SECONDS = 60;
-/** Bounds the memory that an attacker with many addresses can take. */
+/** Bounds the memory that an attacker with many addresses can use. */
 const MOST_ADDRESSES = 10_000;
 
 class BoundedStore extends MemoryStore {
@@ -23,8 +23,8 @@ class BoundedStore extends MemoryStore {
 }
 
 /**
- * To be asked only after a token has proved wrong: a right one is never refused for what others at its
- * address did. Every API process counts for itself.
+ * Call it only after a token has proved wrong: a correct token is never refused because of others at its
+ * address. Every API process counts separately.
  */
 export function createFailedTokens(log: Log): FailedTokens {
   const waits = new WeakMap<Request, number>();
@@ -35,7 +35,7 @@ export function createFailedTokens(log: Log): FailedTokens {
     store: new BoundedStore(),
     keyGenerator: addressOf,
     legacyHeaders: false,
-    // Whose headers count is the operator's choice (TRUSTED_PROXIES), not the library's.
+    // The operator chooses which headers to trust (TRUSTED_PROXIES), not the library.
     validate: { trustProxy: false, xForwardedForHeader: false, forwardedHeader: false },
     logger: { warn: complain, error: complain },
     handler: (request, _response, next) => {
@@ -51,15 +51,15 @@ export function createFailedTokens(log: Log): FailedTokens {
         limit(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
       });
       const waitSeconds = waits.get(request) ?? 0;
-      // Whoever goes on guessing fills no log.
+      // Logs up to the block only, so that guessing cannot flood the log.
       if (waitSeconds === 0)
-        log.warn({ event: 'token.refused', address: addressOf(request) }, 'a wrong token');
+        log.warn({ event: 'token.refused', address: addressOf(request) }, 'refused a wrong token');
       return waitSeconds;
     },
   };
 }
 
-/** An IPv6 network counts as one address: whoever has one of its addresses has all. */
+/** An IPv6 network counts as one address, because a client with one of its addresses usually has all. */
 function addressOf(request: Request): string {
   const address = request.ip ?? '';
   return isIP(address) === 0 ? 'unknown' : ipKeyGenerator(address);

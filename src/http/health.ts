@@ -10,7 +10,7 @@ import { sendProblem } from './problem.ts';
 export const liveness = endpoint({
   method: 'get',
   path: '/healthz',
-  summary: 'Whether the process answers',
+  summary: 'Whether the process responds',
   access: 'anyone',
   answers: { 200: { description: 'It does', schema: z.object({ status: z.literal('ok') }) } },
   handle: ({ response }) => {
@@ -28,7 +28,7 @@ const detailed = z.object({
       name: z.string(),
       ok: z.boolean(),
       detail: z.string(),
-      cure: z.string().nullable().meta({ description: 'What a person does about it' }),
+      cure: z.string().nullable().meta({ description: 'How an operator fixes it' }),
     }),
   ),
 });
@@ -37,7 +37,7 @@ export const readiness = endpoint({
   method: 'get',
   path: '/readyz',
   summary:
-    'Whether requests can be served and orders carried out: database, queue, schema version, and what workers find wrong with their configuration. `?verbose` needs the operator’s token and says all of it',
+    'Whether requests can be served and orders executed: database, queue, schema version, and configuration problems that workers report. `?verbose` needs the operator’s token and shows every check',
   access: 'anyone',
   query: z.object({ verbose: z.string().max(10).optional() }),
   answers: {
@@ -76,13 +76,12 @@ async function runChecks({ database, queue, log }: HttpDeps): Promise<Installati
   const checks = [one('queue', queue.isReady() ? 'ok' : 'not started')];
   try {
     const version = await databaseVersion(database);
-    const schema =
-      version === SCHEMA_VERSION ? 'ok' : `is ${version ?? 'empty'}, needed is ${SCHEMA_VERSION}`;
+    const schema = version === SCHEMA_VERSION ? 'ok' : `is ${version ?? 'empty'}, expected ${SCHEMA_VERSION}`;
     checks.unshift(one('database', 'ok'));
     checks.push(one('schema', schema));
     return schema === 'ok' ? [...checks, ...(await readChecks(database))] : checks;
   } catch (error) {
-    log.warn({ event: 'ready.failed', error: errorMessage(error) }, 'the database does not answer');
+    log.warn({ event: 'ready.failed', error: errorMessage(error) }, 'the database is not ready');
     const reason = isDatabaseUnavailable(error) ? 'unavailable' : 'does not answer as expected';
     return [
       one('database', reason),
@@ -93,10 +92,9 @@ async function runChecks({ database, queue, log }: HttpDeps): Promise<Installati
 }
 
 const CURES: Record<string, string> = {
-  database:
-    'Is Postgres up, and does DATABASE_URL name it? Requests are answered again as soon as it is back.',
-  queue: 'It starts with the service: look at its log.',
-  schema: 'Start the newest version of the service, which brings the schema up to date.',
+  database: 'Check that Postgres is up and that DATABASE_URL points to it. The service recovers by itself.',
+  queue: 'The queue starts with the service: check its log.',
+  schema: 'Start the newest version of the service, which migrates the schema.',
 };
 
 function one(name: string, detail: string): InstallationCheck {

@@ -4,7 +4,7 @@ import { AGENT_STATUSES } from '../agents/states.ts';
 import type { Database } from '../database/connect.ts';
 import { endpoint } from './endpoint.ts';
 
-/** Upper ends of the histogram, in seconds. */
+/** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800];
 
 export const metrics = endpoint({
@@ -33,15 +33,15 @@ export const metrics = endpoint({
 interface Sample {
   labels: Record<string, string>;
   value: number;
-  /** Appended to the metric's name, as histograms need it. */
+  /** Appended to the metric's name, as histograms require. */
   suffix?: string;
 }
 
 const PREFIX = 'agent_stacks_';
 
-/** One metric in the text format, and once more under the name without a prefix that it had at first. */
+/** Formats one metric, and repeats it under its original name without prefix. */
 export function format(name: string, type: string, help: string, samples: readonly Sample[]): string {
-  const deprecated = `Deprecated, gone in the next release: use ${PREFIX}${name}. ${help}`;
+  const deprecated = `Deprecated, removed in the next release: use ${PREFIX}${name}. ${help}`;
   return formatNamed(`${PREFIX}${name}`, type, help, samples) + formatNamed(name, type, deprecated, samples);
 }
 
@@ -102,7 +102,7 @@ async function stripeEvents(database: Database): Promise<string> {
       select outcome, count(*) from stripe_events group by outcome order by outcome`,
   );
   const samples = rows.map(({ count, ...labels }) => ({ labels, value: count }));
-  return format('stripe_events_total', 'counter', 'Stripe events received, by what came of them', samples);
+  return format('stripe_events_total', 'counter', 'Stripe events received, by outcome', samples);
 }
 
 async function attention(database: Database): Promise<string> {

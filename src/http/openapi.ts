@@ -9,7 +9,7 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: problemSchema } },
 });
 
-/** `GET /openapi.json`: OpenAPI 3.1, made from the very schemas that validate. */
+/** `GET /openapi.json`: OpenAPI 3.1, generated from the schemas that validate. */
 export function describe(endpoints: readonly Endpoint[]): Endpoint {
   const self = endpoint({
     method: 'get',
@@ -37,7 +37,7 @@ export function describe(endpoints: readonly Endpoint[]): Endpoint {
           in: 'cookie',
           name: SESSION_COOKIE,
           description:
-            'What the sign-in page exchanges the token for; requests that change something must come from this service’s pages',
+            'The session that the sign-in page exchanges the token for; changing requests must come from this service’s pages',
         },
       },
     },
@@ -78,24 +78,24 @@ function operation(one: Endpoint): ZodOpenApiOperationObject {
   };
 }
 
-/** What any route, or any route of this kind, may answer besides what it says itself. */
+/** Answers that any route, or any route of this kind, may give besides its own. */
 function refusals(one: Endpoint) {
   const operator = one.access === 'operator';
   return {
-    ...(one.query || one.body || one.headers ? { 400: problem('What was sent is not valid') } : {}),
-    ...(operator ? { 401: problem('The operator’s token is needed') } : {}),
+    ...(one.query || one.body || one.headers ? { 400: problem('The input is not valid') } : {}),
+    ...(operator ? { 401: problem('The operator’s token is required') } : {}),
     ...(operator && one.method === 'post'
-      ? { 403: problem('With the cookie alone, and not from one of this service’s pages') }
+      ? { 403: problem('Authenticated by cookie alone, but not from one of this service’s pages') }
       : {}),
-    ...(one.params ? { 404: problem('There is no such thing') } : {}),
-    405: problem('Another method is possible here; `Allow` says which'),
+    ...(one.params ? { 404: problem('Not found') } : {}),
+    405: problem('Method not allowed; see `Allow`'),
     ...(one.body
       ? { 413: problem('The body is larger than 64 KiB'), 415: problem('The body is not JSON') }
       : {}),
-    421: problem('Sandbox mode: the request names a host other than this machine'),
+    421: problem('Sandbox mode: the request is for a host other than this machine'),
     ...(operator ? { 429: problem('Too many wrong tokens from this address') } : {}),
-    500: problem('Something went wrong here; the log says what'),
-    ...(operator ? { 503: problem('The database is away') } : {}),
+    500: problem('Internal error; see the log'),
+    ...(operator ? { 503: problem('The database is unavailable') } : {}),
   };
 }
 
@@ -112,7 +112,8 @@ const stripeWebhook: ZodOpenApiOperationObject = {
       content: { 'application/json': { schema: z.object({ received: z.literal(true) }) } },
     },
     400: {
-      description: 'The signature is missing, wrong or too old, or the body is no event; nothing was stored',
+      description:
+        'The signature is missing, wrong or too old, or the body is not an event; nothing was stored',
       content: { 'application/json': { schema: z.object({ error: z.string() }) } },
     },
     503: {

@@ -9,7 +9,7 @@ const cursors = cursorKind('order', z.string().max(255));
 export const listOrders = endpoint({
   method: 'get',
   path: '/api/orders',
-  summary: 'What Stripe says was bought, newest first; each with its agent, or the reason why it has none',
+  summary: 'Orders from Stripe, newest first; each with its agent, or the reason why it has none',
   access: 'operator',
   query: z.object({
     attention: z.stringbool({ error: 'must be true or false' }).optional(),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.ts';
 
-/** How far a list goes, and from where: the query parameters of every list. */
+/** The query parameters of every list: page size and start. */
 export const pageQuery = {
   cursor: z.string().max(500).optional().meta({ description: '`nextCursor` of the page before' }),
   limit: z.coerce
@@ -12,16 +12,20 @@ export const pageQuery = {
     .default(50),
 };
 
-/** A page of a list: what is in it, and where the next one begins; null on the last. */
+/** A page of a list and the cursor of the next one; null on the last page. */
 export function pageOf<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 }
 
-/** A place in one kind of list, as text that says nothing to the outside. */
+/** Encodes a position in one kind of list as opaque text. */
 export interface CursorKind<T> {
   read(cursor: string | undefined): T | undefined;
-  /** The cursor after the last of `rows`, which were asked for with one more than `limit`. */
-  split<Row>(rows: Row[], limit: number, place: (last: Row) => T): { page: Row[]; nextCursor: string | null };
+  /** Splits off the page. `rows` were selected with one more than `limit`. */
+  split<Row>(
+    rows: Row[],
+    limit: number,
+    position: (last: Row) => T,
+  ): { page: Row[]; nextCursor: string | null };
 }
 
 export function cursorKind<T>(kind: string, schema: z.ZodType<T>): CursorKind<T> {
@@ -30,14 +34,14 @@ export function cursorKind<T>(kind: string, schema: z.ZodType<T>): CursorKind<T>
     read: (cursor) => {
       if (cursor === undefined) return undefined;
       const parsed = tagged.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString()));
-      if (!parsed.success) throw new InvalidInputError('query.cursor is not a cursor of this list');
+      if (!parsed.success) throw new InvalidInputError('query.cursor is not valid for this list');
       return parsed.data[1] as T;
     },
-    split: (rows, limit, place) => {
+    split: (rows, limit, position) => {
       const page = rows.slice(0, limit);
       const last = page.at(-1);
       if (rows.length <= limit || last === undefined) return { page, nextCursor: null };
-      return { page, nextCursor: Buffer.from(JSON.stringify([kind, place(last)])).toString('base64url') };
+      return { page, nextCursor: Buffer.from(JSON.stringify([kind, position(last)])).toString('base64url') };
     },
   };
 }

@@ -15,7 +15,7 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem' });
 
-/** An answer that only HTTP knows: not signed in, wrong method, wrong media type. */
+/** An error that only HTTP knows: not signed in, wrong method, wrong media type. */
 export class HttpError extends Error {
   override name = 'HttpError';
   readonly status: number;
@@ -37,7 +37,7 @@ export interface Refusal {
 const DATABASE_RETRY_SECONDS = 5;
 const LONGEST_PATH = 200;
 
-/** What an error says to the outside; the text of an unexpected one stays in the log. */
+/** Maps an error to a public answer; the text of an unexpected error stays in the log. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof HttpError)
     return { status: error.status, detail: error.message, headers: error.headers };
@@ -48,12 +48,10 @@ export function refusalOf(error: unknown): Refusal {
     const headers = { 'retry-after': String(DATABASE_RETRY_SECONDS) };
     return { status: 503, detail: 'The database is unavailable; try again in a moment', headers };
   }
-  return (
-    ofExpress(error) ?? { status: 500, detail: 'Something went wrong here; the log says what', headers: {} }
-  );
+  return ofExpress(error) ?? { status: 500, detail: 'Internal error; see the log', headers: {} };
 }
 
-/** Express and its body parsers mark what the client did wrong with a status of 400 to 499. */
+/** Express and its body parsers give client errors a status of 400 to 499. */
 function ofExpress(error: unknown): Refusal | undefined {
   const { status, type } = (error ?? {}) as { status?: unknown; type?: unknown };
   if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
@@ -73,7 +71,7 @@ export function sendProblem(
   response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(problem));
 }
 
-/** Says in the log what was refused and why; an error that nobody expected with its stack. */
+/** Logs what was refused and why; an unexpected error with its stack. */
 export function logRefusal(
   log: Log,
   request: { method: string; path: string },
@@ -93,15 +91,15 @@ export function logRefusal(
 }
 
 export const notFound: RequestHandler = (request) => {
-  throw new HttpError(404, `There is nothing at ${request.path.slice(0, 200)}`);
+  throw new HttpError(404, `Not found: ${request.path.slice(0, 200)}`);
 };
 
-/** The last handler: every error becomes a problem. */
+/** The last handler: turns every error into a problem document. */
 export function problemHandler(log: Log): ErrorRequestHandler {
   return (error, request, response, _next) => {
     const refusal = refusalOf(error);
     logRefusal(log, request, refusal, error);
-    // An event stream under way cannot change its mind: it ends, and the client comes again.
+    // An event stream has already sent its headers: close it, and the client reconnects.
     if (response.headersSent) response.destroy();
     else sendProblem(response, refusal);
   };

@@ -3,13 +3,16 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { Secret } from '../secret.ts';
 
-/** Who is signed in. Any API process on the same database knows all sessions, and can end each. */
+/**
+ * The operator's sessions. They are shared by all API processes on the same database, and any of them can end
+ * each.
+ */
 export interface Sessions {
-  /** @returns the session's id, which the cookie holds and nothing else does. */
+  /** @returns the session's id, which is kept in the cookie only. */
   start(): Promise<string>;
-  /** Whether the session was started under the present API_TOKEN, has not expired and was not ended. */
+  /** Whether the session was started under the current API_TOKEN, has not expired and was not ended. */
   isOpen(id: string): Promise<boolean>;
-  /** Ends a session for whoever holds its id. An id of no session is nothing to end. */
+  /** Ends a session; an unknown id is ignored. */
   end(id: string): Promise<void>;
 }
 
@@ -18,8 +21,8 @@ const ID = /^[\w-]{43}$/;
 const validity = sql<Date>`now() + make_interval(secs => ${SESSION_SECONDS})`;
 
 /**
- * The hash's key is derived from API_TOKEN: under another token no id is known, so that changing it signs
- * everybody out.
+ * Stores keyed hashes of session ids. The key is derived from API_TOKEN, so changing the token signs everyone
+ * out.
  */
 export function createSessions(database: Database, apiToken: Secret): Sessions {
   const key = Buffer.from(hkdfSync('sha256', apiToken.reveal(), '', 'agent-stacks operator session', 32));

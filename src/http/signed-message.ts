@@ -7,14 +7,18 @@ import type { Secret } from '../secret.ts';
 import type { HttpDeps } from './deps.ts';
 import { HttpError, refusalOf } from './problem.ts';
 
-/** What is kept of a body; a larger one is still read, so that its signature can be checked before anything else is said of it. */
+/**
+ * How much of a body is kept. A larger one is still read, so that its signature can be checked before it is
+ * refused for its size.
+ */
 const KEPT_BYTES = 1024 * 1024;
 const READ_BYTES = 8 * 1024 * 1024;
 
 /**
- * Reads a body and checks `X-Signature` on its bytes as they were sent, before anything looks into them.
+ * Reads a body and checks `X-Signature` on its raw bytes, before parsing them.
  * @returns the parsed JSON.
- * @throws HttpError 401 for any signature but the right one, 413 for a signed body that is too large; InvalidInputError where it is not JSON.
+ * @throws HttpError 401 for any wrong signature, 413 for a signed body that is too large; InvalidInputError
+ * if it is not JSON.
  */
 export async function readSignedJson(request: Request, secret: Secret | undefined): Promise<unknown> {
   const { bytes, size, digest } = await readDigested(request, secret);
@@ -42,14 +46,15 @@ async function readDigested(request: Request, secret: Secret | undefined) {
     }
   } catch (error) {
     if (error instanceof HttpError) throw error;
-    throw new HttpError(400, 'The body was not sent to its end', { connection: 'close' });
+    throw new HttpError(400, 'The body is incomplete', { connection: 'close' });
   }
   return { bytes: Buffer.concat(chunks), size, digest: hmac.digest() };
 }
 
 /**
- * Where a second proof is asked for, checks the identity token in `Authorization`, which must be of the workflow run that the message
- * names. @throws HttpError 401 that says what is wrong with it, 503 where its issuer's keys are out of reach
+ * If a second proof is required, checks the identity token in `Authorization`: it must belong to the workflow
+ * run that the message names. @throws HttpError 401 with the reason, 503 if the issuer's keys cannot be
+ * fetched
  */
 export async function requireIdentity(
   request: Request,
@@ -66,20 +71,20 @@ export async function requireIdentity(
   if (refusal !== undefined) throw new HttpError(401, `The identity token ${refusal}`);
 }
 
-/** The attempt's token in a callback's address; an empty one counts as none. */
+/** Returns the attempt's token from a callback's address; an empty one counts as none. */
 export function tokenOf(request: Request): string | undefined {
   const { token } = request.query;
   if (token === undefined || token === '') return undefined;
-  // Given twice, or as anything but text, it is the token of no attempt.
+  // A repeated or non-text token matches no attempt.
   return typeof token === 'string' ? token : 'malformed';
 }
 
-/** Errors here are a sentence, for a shell to print. */
+/** Errors here are one sentence, for a shell to print. */
 export function refuse(response: Response, log: Log, error: unknown): void {
   const { status, detail, headers } = refusalOf(error);
   log[status >= 500 ? 'error' : 'warn'](
     { event: 'callback.refused', status, reason: detail, error: errorMessage(error) },
-    'a runner’s message was not accepted',
+    'refused a message of a runner',
   );
   if (!response.headersSent) response.status(status).set(headers).json({ error: detail });
 }

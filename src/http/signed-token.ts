@@ -1,17 +1,17 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../secret.ts';
 
-/** Tokens that say one thing until a time, and that nobody else can make. */
+/** Makes and verifies tokens that vouch for one subject until they expire. */
 export interface TokenSigner {
   /** @param validSeconds from now */
   sign(subject: string, validSeconds: number): string;
-  /** Whether the token is one of ours for this subject and has not expired. */
+  /** Whether the token is ours, for this subject, and has not expired. */
   verify(subject: string, token: string): boolean;
 }
 
 /**
- * Signs with a key of its own for each purpose, derived from a secret: a token for one purpose is worth nothing for another,
- * none gives the secret away, and every process with the same secret accepts it.
+ * Creates a signer with a key of its own for each purpose, derived from a secret. A token for one purpose is
+ * worthless for another, none reveals the secret, and every process with the same secret accepts it.
  */
 export function createTokenSigner(secret: Secret, purpose: string): TokenSigner {
   const key = Buffer.from(hkdfSync('sha256', secret.reveal(), '', `agent-stacks ${purpose}`, 32));

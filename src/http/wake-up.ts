@@ -1,7 +1,7 @@
-/** Lets one reader sleep until something may have happened, it is over, or it is time to look anyway. */
+/** Lets one reader sleep until it is woken, aborted, or the time limit has passed. */
 export interface WakeUp {
   wake(): void;
-  /** Returns at once where `wake` was called since the last return. */
+  /** Returns at once if `wake` was called since the last return. */
   sleep(longestMs: number, signal: AbortSignal): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import type { Transaction } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 
-/** A message that something may be there to do. The operation's row is the authority; this only wakes. */
+/** A hint that work may be waiting. The operation's row is the authority; this only wakes a worker. */
 export interface Announcement {
   operationId: string;
   agentId: string;
@@ -18,14 +18,14 @@ export interface Queue {
   work(concurrency: number, wake: () => Promise<void>): Promise<void>;
   /** Whether pg-boss is up. */
   isReady(): boolean;
-  /** Takes no further jobs, waits for `wake` calls under way, closes the connections. */
+  /** Takes no more jobs, waits for running `wake` calls, then closes the connections. */
   stop(): Promise<void>;
 }
 
 const QUEUE = 'operations';
 const HOUR_SECONDS = 3600;
 
-/** Starts pg-boss (its tables are in schema `pgboss`) and makes the queue. */
+/** Starts pg-boss (its tables are in schema `pgboss`) and creates the queue. */
 export async function startQueue({ url, log }: { url: Secret; log: Log }): Promise<Queue> {
   const boss = new PgBoss({
     connectionString: url.reveal(),
@@ -36,13 +36,13 @@ export async function startQueue({ url, log }: { url: Secret; log: Log }): Promi
     persistWarnings: false,
   });
   boss.on('error', (error) =>
-    log.warn({ event: 'queue.error', error: error.message }, 'the queue reports an error'),
+    log.warn({ event: 'queue.error', error: error.message }, 'pg-boss reported an error'),
   );
   await boss.start();
   await boss.createQueue(QUEUE, {
     policy: 'standard',
     retryLimit: 0,
-    // A job lasts as long as its operation; expiry is harmless, since the rows are looked at regularly.
+    // A job lasts as long as its operation. Expiry is harmless because workers poll the rows as well.
     expireInSeconds: 2 * HOUR_SECONDS,
     deleteAfterSeconds: HOUR_SECONDS,
     notify: true,
@@ -52,7 +52,7 @@ export async function startQueue({ url, log }: { url: Secret; log: Log }): Promi
     announce: async (trx, { startAfter, ...job }) => {
       const options = { db: fromKysely(trx), ...(startAfter === undefined ? {} : { startAfter }) };
       const id = await boss.send(QUEUE, job, options);
-      if (id === null) throw new Error(`The queue did not take the job of operation ${job.operationId}`);
+      if (id === null) throw new Error(`The queue did not accept the job of operation ${job.operationId}`);
     },
     work: async (concurrency, wake) => {
       await boss.work(

@@ -27,7 +27,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   reported: () => ({ kind: 'destroyed' }),
   lastFailure: failed,
   cancel: failed,
-  cli: 'remove everything of an agent',
+  cli: "delete the agent's server, keys and device",
   isOnList: true,
   confirm: {
     loses: 'with everything on its server',

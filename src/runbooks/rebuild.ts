@@ -46,7 +46,7 @@ export const rebuild = defineOperation<z.infer<typeof effect>>({
   effect,
   succeed: (trx, agentId, { outputs }) => markRebuilt(trx, agentId, outputs),
   reported: (agentId, report) => ({ kind: 'rebuilt', outputs: reportedOutputs(agentId, report) }),
-  cli: 'reinstall its disk; what is on it is lost',
+  cli: 'reinstall its server; everything on its disk is lost',
   confirm: {
     loses: 'and lose everything on its disk',
     explain: () =>

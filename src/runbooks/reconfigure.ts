@@ -39,7 +39,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
       : markReconfigured(trx, agentId, effect.outputs),
   // A runner reports success only after a healthy answer, and this changes no address.
   reported: () => ({ kind: 'restarted' }),
-  cli: 'run the playbook again, in this installation’s version',
+  cli: "run this installation's version of the playbook again",
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     await findServer(parts, attempt);

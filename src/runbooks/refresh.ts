@@ -35,7 +35,7 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
   lastFailure: ({ trx, agentId, error }) => recordUnhealthy(trx, agentId, error),
   // It has found out nothing.
   cancel: async () => {},
-  cli: 'check what is there and whether it is healthy',
+  cli: 'check its resources and its health',
   isOnList: true,
   run: (parts) => async (attempt) => {
     const { agent } = attempt;

@@ -43,7 +43,7 @@ export const resize = defineOperation<z.infer<typeof effect>>({
     effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
   // A runner reports success only after a healthy answer, and this changes no address.
   reported: () => ({ kind: 'restarted' }),
-  cli: 'another plan: a server of that size, the same disk',
+  cli: 'change its plan: a server of that size with the same disk',
   summary: 'Ask for another plan: the server becomes one of that plan, its disk stays',
   run: (parts) => async (attempt) => {
     attempt.step('preparing');

@@ -23,7 +23,7 @@ export const restart = defineOperation<z.infer<typeof effect>>({
   effect,
   succeed: markRestarted,
   reported: () => ({ kind: 'restarted' }),
-  cli: 'off and on again',
+  cli: 'switch it off and on again',
   run: (parts) => async (attempt) => {
     attempt.step('stopping_server');
     const server = await findServer(parts, attempt);

@@ -22,7 +22,7 @@ export const start = defineOperation<z.infer<typeof effect>>({
   effect,
   succeed: markStarted,
   reported: () => ({ kind: 'started' }),
-  cli: 'switch its server on, and wait for a healthy answer',
+  cli: 'switch it on and wait until it is healthy',
   isOnList: true,
   run: (parts) => async (attempt) => {
     attempt.step('starting_server');

@@ -28,7 +28,7 @@ export const stop = defineOperation<z.infer<typeof effect>>({
   reported: () => ({ kind: 'stopped' }),
   lastFailure: staysOn,
   cancel: staysOn,
-  cli: 'switch its server off; everything is kept, and billed',
+  cli: 'switch its server off; data is kept and billing goes on',
   isOnList: true,
   run: (parts) => async (attempt) => {
     attempt.step('stopping_server');

@@ -17,16 +17,14 @@ const claimSchema = z.object({
   }),
 });
 
-/**
- * What the runner has taken up: the rows as the service has them, and the attempt's way to Pulumi's state.
- */
+/** The claimed work: the service's rows, and the attempt's own login to Pulumi's state. */
 export interface Claimed {
   operation: OperationRow;
   agent: AgentRow;
   backendUrl: Secret;
 }
 
-/** The service's answer to a claim. The login's password is derived here as there, and never sent. */
+/** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
 export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
   const { inputs } = claimSchema.parse(answer);
   // The service sends its rows as they are; both sides run the same version, so their columns are not checked
@@ -53,7 +51,7 @@ function attemptLogin(
 
 const TIME = /(_at|_until|_since|^run_after)$/;
 
-/** Times are texts on the wire. */
+/** Times are strings on the wire. */
 function withDates(values: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [

@@ -13,7 +13,7 @@ import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../conn
 import { Secret } from '../secret.ts';
 
 /**
- * What a runner is told by its workflow: the job, where to report, and the keys that the web server does not
+ * A runner's configuration from its workflow: the job, where to report, and keys that the web server does not
  * have.
  */
 export interface RunnerConfig {
@@ -21,23 +21,20 @@ export interface RunnerConfig {
   callbackUrl: string;
   callbackSecret: Secret;
   workflowRunId: string | undefined;
-  /** Where GitHub takes a step's outputs from. */
+  /** The file in which GitHub collects a step's outputs. */
   outputFile: string | undefined;
-  /**
-   * Where GitHub issues identity tokens, and for whom they are to be; undefined where the service asks for
-   * none.
-   */
+  /** Where GitHub issues identity tokens, and their audience; undefined if the service asks for none. */
   identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
   /**
-   * Whether `dataDir` is for this run alone: made for it, or in the folder that GitHub empties after each
-   * job.
+   * Whether `dataDir` serves this run alone: created for it, or inside the folder that GitHub empties after
+   * each job.
    */
   isTemporary: boolean;
   tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
   childEnvironment: Record<string, string>;
   software: AgentSoftware;
-  /** The sandbox's root, in place of the real clouds' world. */
+  /** The sandbox's root URL; undefined for the real clouds. */
   sandboxUrl: string | undefined;
   connections: EngineConnections;
 }
@@ -50,7 +47,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
   const required = {
     jobId: reader.required('JOB_ID', z.string(), 'the workflow’s input job_id'),
     callbackUrl: reader.required('CALLBACK_URL', callbackUrl, 'the workflow’s input callback_url'),
-    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', oneLine, 'it signs what is reported'),
+    callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', oneLine, 'it signs the reports'),
   };
   const connections = readConnections(reader, sandboxUrl);
   const software = readAgentSoftware(reader);
@@ -59,7 +56,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
   const environmentOfChildren = childEnvironment(reader, ownHosts);
   if (reader.problems.length > 0) {
     const problems = reader.problems.map((problem) => `  - ${problem}`).join('\n');
-    throw new ConfigError(`The runner’s environment cannot be used:\n${problems}`);
+    throw new ConfigError(`Invalid environment of the runner:\n${problems}`);
   }
   return {
     ...required,
@@ -84,14 +81,14 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
 const isBelow = (folder: string | undefined, path: string): boolean =>
   folder !== undefined && resolve(path).startsWith(join(resolve(folder), '/'));
 
-/** GitHub sets the first two where the workflow may have identity tokens. */
+/** GitHub sets the first two if the workflow may request identity tokens. */
 function readIdentity(reader: EnvironmentReader): RunnerConfig['identity'] {
   const audience = reader.text('OIDC_AUDIENCE');
   const requestUrl = reader.read('ACTIONS_ID_TOKEN_REQUEST_URL', httpUrl);
   const requestToken = reader.secret('ACTIONS_ID_TOKEN_REQUEST_TOKEN');
   if (audience === undefined) return undefined;
   if (requestUrl === undefined || requestToken === undefined) {
-    reader.problems.push('OIDC_AUDIENCE is set, and the workflow lacks the permission id-token: write');
+    reader.problems.push('OIDC_AUDIENCE is set, but the workflow lacks the permission id-token: write');
     return undefined;
   }
   return { requestUrl, requestToken, audience };
@@ -107,7 +104,7 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
     reader.choice('PROVIDERS', ['builtin', 'official']) ??
     (sandboxUrl === undefined ? 'official' : 'builtin');
   if (providers === 'builtin' && sandboxUrl === undefined)
-    reader.problems.push('PROVIDERS=builtin needs SANDBOX_URL: the builtin ones are the sandbox’s');
+    reader.problems.push('PROVIDERS=builtin needs SANDBOX_URL: the built-in providers belong to the sandbox');
   return {
     pulumi: {
       url: reader.requiredSecret('PULUMI_BACKEND_URL', backendUrl, 'the service’s own Pulumi backend'),

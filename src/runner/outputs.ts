@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import type { Outcome } from './run-job.ts';
 
-/** An output reaches the next step through an environment variable, which has its limit. */
+/** Outputs reach the next step in environment variables, which are limited in length. */
 const LONGEST_ERROR = 4_000;
 
 /**
@@ -17,7 +17,7 @@ export function toWorkflowOutputs(outcome: Outcome): Record<string, string> {
   return { server_id: serverId, server_ip: ipv4 ?? ipv6 ?? '', tailscale_ip: tailnetIp };
 }
 
-/** In GitHub's form for values of several lines, whose end no value can contain. */
+/** Writes GitHub's format for multi-line values, with a random delimiter that no value can contain. */
 export function writeOutputs(file: string, outputs: Record<string, string>): void {
   for (const [name, value] of Object.entries(outputs)) {
     const end = `end-${randomBytes(12).toString('hex')}`;

@@ -6,7 +6,8 @@ const found = z.object({ firewallId: z.number().optional() });
 const taken = z.object({ taken: z.boolean() });
 
 /**
- * The projects' foundations as the service knows them; the holder is the attempt that the runner reports for.
+ * The projects' foundations, read and written through the service. The holder is the attempt that the runner
+ * reports for.
  */
 export function createRemoteFoundations(reporter: Pick<Reporter, 'record'>): FoundationStore {
   return {

@@ -3,28 +3,28 @@ import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { ServiceLink } from './service-link.ts';
 
-/** Reports progress to the service, in order, without making the work wait. */
+/** Reports progress to the service in order, without making the work wait. */
 export interface Reporter {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
-  /** Waits until everything before it is sent, and for the answer. */
+  /** Waits for earlier messages and for the answer. */
   record(record: RunnerRecord): Promise<unknown>;
-  /** Waits until everything is sent, at most this long. */
+  /** Waits until everything is sent, for at most `patienceMs`. */
   close(patienceMs: number): Promise<void>;
 }
 
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
 const LONGEST_LINE = 4_000;
-/** Of a flood only the newest lines are kept, so that the last ones arrive in time. */
+/** Keeps the newest lines of a flood, so that the last ones arrive in time. */
 const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
 
 type Told = { line: string } | { step: string };
 type Message = [route: 'status' | 'record', body: object];
 
-/** Packs the items, in order, into few messages. */
+/** Groups the backlog into as few messages as possible, in order. */
 function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Message[] {
   const messages: Message[] = [];
   let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];

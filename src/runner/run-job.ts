@@ -23,7 +23,7 @@ import { createRemoteFoundations } from './remote-foundations.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
-/** Opens what carries an operation out: the runbooks over the clouds and an engine of this process. */
+/** Opens the engine of this process and the runbooks that use it. */
 export type OpenEngine = (parts: {
   config: RunnerConfig;
   connections: EngineConnections;
@@ -40,13 +40,13 @@ export type Outcome =
   | { status: 'succeeded'; effect: AgentEffect }
   | { status: 'failed'; error: string; failedStep: string };
 
-/** The work ends a minute before the service takes the attempt for lost. */
+/** Work ends a minute before the service considers the attempt lost. */
 const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
 /**
- * Takes up the job, follows its runbook as a worker would, and records what came of it. The report of the end
- * is the workflow's. `ending` aborts when the run is ended from outside.
+ * Claims the job, follows its runbook as a worker would, and records the result. The workflow reports the
+ * end. `ending` aborts when the run is ended from outside.
  */
 export async function runJob({
   config,
@@ -158,10 +158,7 @@ async function followRunbook({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/**
- * The sandbox says what stands behind its servers; simulated machines answer at an address of the sandbox's
- * own.
- */
+/** Asks the sandbox what its machines are. Simulated ones answer health checks at the sandbox's own address. */
 async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
@@ -173,10 +170,10 @@ async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promis
   };
 }
 
-/** Aborts the work when the lease runs out or the run is ended from outside. */
+/** Aborts the work when the lease expires or the run is ended from outside. */
 function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
   const deadline = setInterval(
-    () => Date.now() > lease.until && controller.abort(new LostError('The service has not been heard of')),
+    () => Date.now() > lease.until && controller.abort(new LostError('The service stopped answering')),
     500,
   );
   const onEnding = () => controller.abort(new LostError('The workflow run was ended from outside'));

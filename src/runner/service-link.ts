@@ -6,19 +6,19 @@ import { HttpError, requestJson } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
 /**
- * A runner's way to the service: signed messages about one job, under the attempt that the callback's address
- * names.
+ * A runner's connection to the service: signed messages about one job, under the attempt in the callback's
+ * address.
  */
 export interface ServiceLink {
   /**
-   * `status`: a callback; `claim`, `record`: the runner's own routes. @throws LostError where the attempt is
-   * not ours any more
+   * `status`: a callback; `claim`, `record`: the runner's own routes. @throws LostError if the attempt is no
+   * longer ours.
    */
   send(route: 'status' | 'claim' | 'record', body: object, options?: SendOptions): Promise<unknown>;
 }
 
 export interface SendOptions {
-  /** For how long it is tried again where no answer comes; default five minutes. */
+  /** How long to retry without an answer; five minutes by default. */
   patienceSeconds?: number;
   signal?: AbortSignal;
 }
@@ -37,7 +37,7 @@ export interface Job extends CallLimits {
   callbackSecret: Secret;
   jobId: string;
   workflowRunId: string | undefined;
-  /** Gives the identity token where the service asks for one. */
+  /** Fetches the identity token if the service requires one. */
   identify?: (() => Promise<string>) | undefined;
 }
 
@@ -87,12 +87,12 @@ async function insist<T>(post: () => Promise<T>, deadline: number, signal?: Abor
   }
 }
 
-/** What saying it again cannot change. */
+/** Returns the error if a retry cannot help. */
 function finalError(error: unknown): Error | undefined {
   if (error instanceof PermanentError)
     return new PermanentError(`The service refuses the signature: ${error.message}`, { cause: error });
   if (!(error instanceof HttpError)) return undefined;
   if (error.status === 409 || error.status === 404)
-    return new LostError(`The attempt is not ours: ${error.message}`, { cause: error });
+    return new LostError(`The attempt is no longer ours: ${error.message}`, { cause: error });
   return error.status < 500 ? new PermanentError(error.message, { cause: error }) : undefined;
 }

@@ -5,7 +5,7 @@ import type { Secret } from '../secret.ts';
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Checks a `Stripe-Signature` header against the raw body with each secret (there are several while one is
+ * Verifies a `Stripe-Signature` header against the raw body with each of the secrets (several while one is
  * rolled).
  * @returns the body's text, exactly as it was signed.
  * @throws InvalidInputError that says what is wrong with the signature.
@@ -24,27 +24,30 @@ export function verifyStripeSignature(
       refuseFuture(header);
       return text;
     } catch (error) {
-      // The library's first line is the reason; advice on debugging follows.
+      // The library's first line has the reason; advice on debugging follows.
       refusals.push(errorMessage(error).split(/[\n.]/)[0] ?? '');
     }
   }
-  // A signature that matches a secret can only be too old, or from the future.
+  // If the signature matches one of the secrets, its age is the problem.
   const refusal = refusals.find((text) => text.startsWith('Timestamp')) ?? refusals[0];
   throw new InvalidInputError(`Stripe-Signature: ${refusal ?? 'no webhook secret is configured'}`);
 }
 
-/** The library refuses only old signatures; one dated far ahead would stay valid until then. */
+/** The library only refuses old timestamps; a future one would keep a signature valid indefinitely. */
 function refuseFuture(header: string): void {
   const [, time] = /(?:^|,)\s*t=(\d+)/.exec(header) ?? [];
   if (Number(time) - Date.now() / 1000 > TOLERANCE_SECONDS)
-    throw new Error('Timestamp outside the tolerance zone: it is ahead of our clock');
+    throw new Error('Timestamp outside the tolerance zone: it is in the future');
 }
 
-/** One header with one time and distinct signatures; Stripe sends several while a secret is rolled. */
+/**
+ * Accepts one header with one time and no signature twice. Stripe sends several signatures while a secret is
+ * rolled.
+ */
 function wellFormedHeader(headers: readonly string[]): string {
   const [header] = headers;
   if (header === undefined || header === '') throw new InvalidInputError('Stripe-Signature is missing');
-  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature is given more than once');
+  if (headers.length > 1) throw new InvalidInputError('Stripe-Signature was sent more than once');
   const items = header.split(',');
   const times = items.filter((item) => item.trim().startsWith('t='));
   const signatures = items.map((item) => item.trim()).filter((item) => item.startsWith('v1='));
@@ -54,7 +57,7 @@ function wellFormedHeader(headers: readonly string[]): string {
     !signatures.every((item) => item.length > 3) ||
     signatures.length === 0
   ) {
-    throw new InvalidInputError('Stripe-Signature is malformed: one t=… and v1=… are expected');
+    throw new InvalidInputError('Stripe-Signature is malformed: expected one t=… and v1=…');
   }
   if (new Set(signatures).size !== signatures.length) {
     throw new InvalidInputError('Stripe-Signature contains the same signature twice');
@@ -62,7 +65,7 @@ function wellFormedHeader(headers: readonly string[]): string {
   return header;
 }
 
-/** Byte for byte: the library's decoding would drop a byte order mark and replace invalid UTF-8. */
+/** Decodes exactly: the library would drop a byte order mark and replace invalid UTF-8. */
 function decode(rawBody: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(rawBody);

@@ -15,7 +15,7 @@ const hasSshKeygen = existsSync('/usr/bin/ssh-keygen');
 test('OpenSSH reads the private keys, and finds the public ones in them', ({ skip }) => {
   skip(!hasSshKeygen, 'no ssh-keygen on this machine');
   for (const agentId of ['a', 'agent-7', 'a'.repeat(40)]) {
-    // The comment's length decides the padding; several runs meet several leading bytes.
+    // The comment's length determines the padding; repeated runs cover several leading bytes.
     const made = generateAgentKeys(agentId);
     const pairs = [
       [made.sshPrivateKey, made.sshPublicKey],

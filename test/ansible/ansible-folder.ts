@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'vitest';
 
-/** The folder that holds ansible-playbook: AGENT_STACKS_ANSIBLE, else found on PATH, else undefined. */
+/** The folder with ansible-playbook: from AGENT_STACKS_ANSIBLE or the PATH; undefined if there is none. */
 export const ansibleFolder: string | undefined = process.env.AGENT_STACKS_ANSIBLE || findOnPath();
 
-/** Tests that need Ansible. Without it they are skipped, and the reason is shown; with CI=true that is a failure. */
+/** Tests that need Ansible. Without it they are skipped with the reason; with CI=true that is a failure. */
 export function describeWithAnsible(name: string, tests: () => void, alsoNeeds?: string): void {
   const missing = ansibleFolder ? alsoNeeds : 'no ansible-playbook; AGENT_STACKS_ANSIBLE names its folder';
   if (!missing) {
@@ -18,7 +18,7 @@ export function describeWithAnsible(name: string, tests: () => void, alsoNeeds?:
   }
 }
 
-/** What the tests on ended processes need besides Ansible. */
+/** What tests of ended processes need besides Ansible. */
 export const needsLinux = process.platform === 'linux' ? undefined : 'processes are found through /proc';
 
 function findOnPath(): string | undefined {

@@ -8,7 +8,7 @@ import { ansibleFolder, describeWithAnsible } from './ansible-folder.ts';
 
 const config = join(import.meta.dirname, '../../ansible/ansible.cfg');
 
-/** Runs one role in check mode on this machine, as whoever runs the tests; nothing is changed. */
+/** Runs one role in check mode on this machine, as the current user; changes nothing. */
 async function check(role: string, vars: Record<string, unknown>): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'argument-specs-'));
   const playbook = join(folder, 'play.yml');
@@ -35,14 +35,14 @@ describeWithAnsible('the arguments of the roles', () => {
     ['tailnet', ['tailnet_address']],
     ['hardening', ['hardening_health_port']],
     ['agent', ['agent_id', 'agent_host', 'agent_health_port']],
-  ])('%s names those that are missing', { timeout: 30_000 }, async (role, required) => {
+  ])('%s names missing ones', { timeout: 30_000 }, async (role, required) => {
     const output = await check(role, {});
     expect(output).toContain('missing required arguments');
     for (const name of required)
       expect(output).toMatch(new RegExp(`missing required arguments:.*\\b${name}\\b`));
   });
 
-  it('a port that is none is refused', { timeout: 30_000 }, async () => {
+  it('an invalid port is refused', { timeout: 30_000 }, async () => {
     expect(await check('hardening', { hardening_health_port: 'eighty' })).toMatch(
       /hardening_health_port.*int/,
     );

@@ -15,7 +15,7 @@ function tests(): void {
 
   beforeEach(() => {
     run = setup();
-    // A length of sleep that nobody else asks for, to find the processes by.
+    // A unique duration of sleep, by which the processes are found.
     mark = `${randomInt(100_000, 1_000_000)}.${randomInt(1_000_000)}`;
     environment = hanging(`setsid sleep ${mark} & sleep ${mark}`);
   });
@@ -35,16 +35,16 @@ function tests(): void {
   const folderOf = (pid: number) =>
     run.scratchFolders().find((path) => path.includes(`-${pid}-`) || path.includes(`-${workerOf(pid)}-`));
 
-  /** Starts the playbook that hangs, and waits until both of its sleepers run. */
+  /** Starts the hanging playbook and waits until both of its sleepers run. */
   async function hang(more: Record<string, string> = {}, through: string[] = []) {
     const started = run.start({ ...environment, ...more }, through);
     await until('the playbook hangs', () => sleeping().length === 2);
     return started;
   }
 
-  it('a time-out ends everything, also what left its session and ignores SIGTERM', async () => {
+  it('a time-out ends everything, including processes in another session that ignore SIGTERM', async () => {
     hanging(`(trap '' TERM; exec setsid sleep ${mark}) & sleep ${mark}`);
-    // On a busy machine Ansible takes ten seconds to come to its first task.
+    // On a busy machine Ansible needs ten seconds to reach its first task.
     const started = await hang({ AGENT_TIMEOUT_SECONDS: '15' });
     const folder = folderOf(started.process.pid as number) as string;
     expect(existsSync(folder)).toBe(true);
@@ -80,7 +80,7 @@ function tests(): void {
     await until('the folder is gone', () => !existsSync(folder));
   });
 
-  it('a killed worker is cleaned up after by its guard', async () => {
+  it('the guard cleans up after a killed worker', async () => {
     const started = await hang();
     const folder = folderOf(started.process.pid as number) as string;
     process.kill(workerOf(started.process.pid as number), 'SIGKILL');
@@ -89,7 +89,7 @@ function tests(): void {
     expect(existsSync(folder)).toBe(false);
   });
 
-  it('where both were killed, the next run removes what they left, and nothing of a living run', async () => {
+  it('if both were killed, the next run removes their leftovers, and nothing of a live run', async () => {
     const dead = await hang();
     const guard = dead.process.pid as number;
     const worker = workerOf(guard);

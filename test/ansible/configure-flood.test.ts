@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import { type PlayName, startHostileServer } from '../support/hostile-server.ts';
+import { type BehaviourName, startHostileServer } from '../support/hostile-server.ts';
 import { needsLinux } from './ansible-folder.ts';
 import { argumentLists, setup, until } from './started-run.ts';
 
@@ -10,8 +10,8 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const MEGABYTE = 1024 * 1024;
 
-/** Neither Ansible nor a server is needed: programs of their names say what a server could make them say. */
-describe.skipIf(needsLinux !== undefined)('a run whose server says more than anybody wants to know', () => {
+/** Needs neither Ansible nor a server: fake programs print what a server could make the real ones print. */
+describe.skipIf(needsLinux !== undefined)('a run whose server floods it with output', () => {
   let run: ReturnType<typeof setup>;
   let bin: string;
   beforeEach(() => {
@@ -38,7 +38,7 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
     };
   }
 
-  /** Bytes of what a run keeps in its private folder. */
+  /** Size in bytes of the run's private folder. */
   const kept = () =>
     run.scratchFolders().reduce((sum, folder) => sum + sizeOf(folder), 0) + sizeOf(run.folder, 'log');
 
@@ -51,7 +51,7 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
       );
   }
 
-  /** The most memory that any process of the run has had, in MB. */
+  /** The highest memory use of any process of the run, in MB. */
   const mostMemory = () =>
     Math.max(
       ...argumentLists()
@@ -67,7 +67,7 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
     }
   };
 
-  it('keeps the end of what ssh says, and no more, for as long as it says it', async () => {
+  it('keeps only the end of ssh’s output, however long it lasts', async () => {
     const count = join(run.folder, 'megabytes');
     program('ssh', `while head -c ${MEGABYTE} /dev/zero >&2; do echo 1 >>'${count}'; done`);
     const started = run.start(environment());
@@ -79,7 +79,7 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
     expect((await started.ended).code).toBe(143);
   });
 
-  it('says the last of it where the server cannot be reached, and keeps to its own time', async () => {
+  it('reports the last of it if the server cannot be reached, within its own time limit', async () => {
     program('ssh', `head -c ${MEGABYTE} /dev/zero >&2; echo >&2; echo 'no route today' >&2; exit 255`);
     const { code, stderr } = await run.start(environment({ AGENT_TIMEOUT_SECONDS: '4' })).ended;
     expect({ code, stderr }).toEqual({
@@ -91,32 +91,29 @@ describe.skipIf(needsLinux !== undefined)('a run whose server says more than any
   it.each([
     ['lines', `yes ${'x'.repeat(200)} | head -c ${100 * MEGABYTE}`],
     ['one line', `head -c ${100 * MEGABYTE} /dev/zero`],
-  ])(
-    'keeps the beginning and the end of what Ansible prints, and what is for people: %s',
-    async (_, flood) => {
-      const playbook = `echo 'progress: First: ok (0.1 s)'; ${flood}; echo; echo 'progress: Last: failed (0.1 s)'; echo the reason; exit 2`;
-      program('ansible-playbook', playbook);
-      const { code, stderr } = await run.start(environment({ AGENT_CONNECTION: 'simulated' })).ended;
-      expect(code).toBe(1);
-      expect(stderr).toContain('the reason');
-      expect(stderr.length).toBeLessThan(64 * 1024);
-      expect(kept()).toBeLessThan(6 * MEGABYTE);
-      const log = run.log();
-      expect(log).toMatch(/^progress: First: ok \(0.1 s\)$/m);
-      expect(log).toMatch(/^progress: Last: failed \(0.1 s\)$/m);
-      expect(log).toMatch(/^… \d+ bytes left out; the last of them:$/m);
-    },
-  );
+  ])('keeps the beginning and the end of Ansible’s output, and the progress lines: %s', async (_, flood) => {
+    const playbook = `echo 'progress: First: ok (0.1 s)'; ${flood}; echo; echo 'progress: Last: failed (0.1 s)'; echo the reason; exit 2`;
+    program('ansible-playbook', playbook);
+    const { code, stderr } = await run.start(environment({ AGENT_CONNECTION: 'simulated' })).ended;
+    expect(code).toBe(1);
+    expect(stderr).toContain('the reason');
+    expect(stderr.length).toBeLessThan(64 * 1024);
+    expect(kept()).toBeLessThan(6 * MEGABYTE);
+    const log = run.log();
+    expect(log).toMatch(/^progress: First: ok \(0.1 s\)$/m);
+    expect(log).toMatch(/^progress: Last: failed \(0.1 s\)$/m);
+    expect(log).toMatch(/^… \d+ bytes omitted; the last of them:$/m);
+  });
 
-  it('lets no process of a run take the memory of this host', async () => {
+  it('lets no process of a run use up the memory of this host', async () => {
     program('ansible-playbook', `python3 -c "b'x' * (2 << 30)"`);
     const { code, stderr } = await run.start(environment({ AGENT_CONNECTION: 'simulated' })).ended;
     expect(code).toBe(1);
     expect(stderr).toContain('MemoryError');
   });
 
-  it('ends in its time whatever stands where the server should be', async () => {
-    const plays: PlayName[] = [
+  it('ends within its time limit whatever answers in the server’s place', async () => {
+    const behaviours: BehaviourName[] = [
       'switches protocols',
       'says 103 without end',
       'sends without end',
@@ -136,15 +133,15 @@ socket.on('error', () => process.exit(1));
 socket.on('close', () => process.exit(0));
 `,
     );
-    const runs = plays.map(async (play) => {
-      const { port } = await startHostileServer(play);
+    const runs = behaviours.map(async (behaviour) => {
+      const { port } = await startHostileServer(behaviour);
       const way = { AGENT_SSH_PROXY_COMMAND: `${process.execPath} ${bridge} ${port}` };
       const log = { AGENT_LOG_FILE: join(run.folder, `${port}.log`), AGENT_TIMEOUT_SECONDS: '2' };
       return run.start({ ...environment(way), ...log }).ended;
     });
     for (const [index, { code, stderr }] of (await Promise.all(runs)).entries()) {
-      expect(code, `${plays[index]}: ${stderr}`).toBe(1);
-      expect(stderr, plays[index]).toMatch(/^configure: the server cannot be reached: .{1,300}\n$/);
+      expect(code, `${behaviours[index]}: ${stderr}`).toBe(1);
+      expect(stderr, behaviours[index]).toMatch(/^configure: the server cannot be reached: .{1,300}\n$/);
     }
     expect(kept()).toBeLessThan(MEGABYTE);
   });

@@ -5,7 +5,7 @@ import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { describeWithAnsible } from './ansible-folder.ts';
 import { hostPublicKey, privateKeyWith, setup } from './started-run.ts';
 
-describeWithAnsible('what configure is told', () => {
+describeWithAnsible('the inputs of configure', () => {
   let run: ReturnType<typeof setup>;
   afterEach(() => run.close());
 
@@ -57,7 +57,7 @@ describeWithAnsible('what configure is told', () => {
     expect(existsSync(run.logFile)).toBe(false);
   });
 
-  it('takes one way to say what the agent is, whole, and shows no value of it', async () => {
+  it('accepts one complete choice of the agent’s software, and shows no value', async () => {
     run = setup({ AGENT_CONNECTION: 'simulated' });
     const environmentFile = join(run.folder, 'environment');
     writeFileSync(environmentFile, '# a comment\n\nAPI_KEY=canary\ncanary without a name\n');
@@ -69,10 +69,10 @@ describeWithAnsible('what configure is told', () => {
     }).ended;
     expect(two.code).toBe(2);
     expect(two.stderr.trimEnd().split('\n').slice(1)).toEqual([
-      '  AGENT_NPM_PACKAGE, AGENT_BINARY, AGENT_ROLE: only one of them can say what the agent is',
-      expect.stringMatching(/AGENT_COMMAND: missing, with AGENT_(NPM_PACKAGE|ROLE)$/),
+      '  AGENT_NPM_PACKAGE, AGENT_BINARY, AGENT_ROLE: set only one of them',
+      expect.stringMatching(/AGENT_COMMAND: required with AGENT_(NPM_PACKAGE|ROLE)$/),
       '  AGENT_BINARY_SHA256: must be 64 hex digits, for a binary at an address',
-      '  AGENT_ROLE: must be the absolute path of a role, a folder with tasks in it',
+      '  AGENT_ROLE: must be the absolute path of a role: a folder with a tasks folder',
       '  AGENT_ENVIRONMENT_FILE: line 4 is not NAME=value',
     ]);
   });
@@ -87,7 +87,7 @@ describeWithAnsible('what configure is told', () => {
     });
     const refused = await run.start().ended;
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/^ {2}AGENT_PLAYBOOK: only AGENT_CONNECTION=local/m);
+    expect(refused.stderr).toMatch(/^ {2}AGENT_PLAYBOOK: only allowed with AGENT_CONNECTION=local/m);
 
     const missing = await run.start({ AGENT_CONNECTION: 'local', AGENT_PLAYBOOK: '' }).ended;
     expect(missing.stderr).toContain('AGENT_PLAYBOOK: missing');

@@ -13,7 +13,7 @@ function tests(): void {
   });
   afterEach(() => run.close());
 
-  /** An installation of Ansible that can be taken away, and a playbook that waits for that and then fails. */
+  /** An installation of Ansible that can be removed, and a playbook that waits for that and then fails. */
   function begin() {
     const program = join(run.folder, 'ansible-playbook');
     writeFileSync(program, `#!/bin/sh\nexec "${ansibleFolder}/ansible-playbook" "$@"\n`);
@@ -39,7 +39,7 @@ function tests(): void {
         renameSync(`${program}.new`, program);
       },
     ],
-  ])('a run that fails after its Ansible was %s says that', async (what, change) => {
+  ])('a run that fails after its Ansible was %s says so', async (what, change) => {
     const { program, begun, go, started } = begin();
     await until('the playbook waits', () => existsSync(begun));
     change(program);

@@ -10,14 +10,14 @@ describeWithAnsible('a run of configure', () => {
   let run: ReturnType<typeof setup>;
   afterEach(() => run.close());
 
-  /** Environment for a run of these tasks on this machine. */
+  /** Environment of a run of these tasks on this machine. */
   function local(tasks: object[]): Record<string, string> {
     const playbook = join(run.folder, 'playbook.yml');
     writeFileSync(playbook, JSON.stringify([{ hosts: 'agents', gather_facts: false, tasks }]));
     return { AGENT_CONNECTION: 'local', AGENT_PLAYBOOK: playbook };
   }
 
-  it('checks the real playbook for a simulated machine, and says that it did only that', {
+  it('only checks the real playbook for a simulated machine, and says so', {
     timeout: slow,
   }, async () => {
     run = setup();
@@ -45,7 +45,7 @@ describeWithAnsible('a run of configure', () => {
     expect(statSync(run.logFile).mode & 0o777).toBe(0o600);
   });
 
-  it('says which task failed and why, in lines of bearable length', { timeout: slow }, async () => {
+  it('says which task failed and why, in lines of limited length', { timeout: slow }, async () => {
     run = setup();
     const long = 'x'.repeat(5000);
     const { code, stdout, stderr } = await run.start(
@@ -64,7 +64,7 @@ describeWithAnsible('a run of configure', () => {
     expect(run.log()).toMatch(/^progress: Have luck: failed \(\d\.\d s\)$/m);
   });
 
-  it('tells its progress in a file of its own, in which a machine can write nothing', {
+  it('writes its progress to a separate file, which a machine cannot write to', {
     timeout: slow,
   }, async () => {
     run = setup();
@@ -102,7 +102,7 @@ describeWithAnsible('a run of configure', () => {
     expect(stderr + run.log()).not.toContain('100.64.0.1');
   });
 
-  it('shows the end of the log where no task was reached', { timeout: slow }, async () => {
+  it('shows the end of the log if no task was reached', { timeout: slow }, async () => {
     run = setup();
     const { code, stderr } = await run.start(local([{ 'ansible.builtin.no_such_module': {} }])).ended;
     expect(code).toBe(1);

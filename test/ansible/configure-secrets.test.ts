@@ -11,7 +11,7 @@ describeWithAnsible('the secrets of a run', () => {
 
   it('are in private files while it lasts, and nowhere else', { timeout: 30_000 }, async () => {
     run = setup();
-    // Stands where ssh would: notes what it was told, and hangs.
+    // Replaces ssh: records its arguments, and hangs.
     const folder = join(run.folder, 'bin');
     const noted = join(run.folder, 'ssh-arguments');
     mkdirSync(folder);
@@ -42,7 +42,7 @@ describeWithAnsible('the secrets of a run', () => {
     expect(readFileSync(join(config, 'known_hosts'), 'utf8')).toBe(`100.64.0.1 ${hostKey}\n`.repeat(2));
     expect(readFileSync(join(config, 'ssh_config'), 'utf8')).toMatch(/^ {2}ProxyCommand nc %h %p$/m);
     expect(readFileSync(join(config, 'ssh_config'), 'utf8')).toMatch(/^ {2}StrictHostKeyChecking yes$/m);
-    // The public half is in the private key's own file.
+    // The private key's own file contains the public half.
     expect(readFileSync(join(config, 'new_known_hosts'), 'utf8')).toBe(
       `100.64.0.1 ${keys.nextHostPublicKey}\n`,
     );

@@ -17,7 +17,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Asks again until the agent listens, at most 5 s. */
+/** Retries until the agent listens, for at most 5 s. */
 async function ask(url: string): Promise<Response> {
   const deadline = Date.now() + 5000;
   for (;;) {

@@ -8,7 +8,7 @@ import { afterAll, expect, it } from 'vitest';
 const linter = process.env.AGENT_STACKS_ANSIBLE_LINT || undefined;
 const folder = mkdtempSync(join(tmpdir(), 'ansible-lint-'));
 const playbooks = join(folder, 'ansible');
-// A copy: it leaves folders of its own beside what it reads.
+// A copy, because the linter leaves folders beside what it reads.
 cpSync(join(import.meta.dirname, '../../ansible'), playbooks, { recursive: true });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -49,7 +49,7 @@ it('the playbook and its roles satisfy ansible-lint in its production profile', 
   expect(Number(/in (\d+) files processed/.exec(said)?.[1])).toBeGreaterThanOrEqual(written.length);
 });
 
-it('and it would say so if they did not', { timeout: 90_000 }, async ({ skip }) => {
+it('and it reports it if they do not', { timeout: 90_000 }, async ({ skip }) => {
   skip(linter === undefined, 'ansible-lint could not be set up (see the start of npm test)');
   writeFileSync(
     join(playbooks, 'roles/agent/tasks/binary.yml'),

@@ -26,7 +26,7 @@ function tests() {
   });
   afterEach(() => run.close());
 
-  /** Runs the module on this machine; gives what Ansible counted, or why it failed. */
+  /** Runs the module on this machine; returns Ansible's counts, or why it failed. */
   async function settle(files: object[], options: object = {}): Promise<string> {
     const playbook = join(run.folder, 'playbook.yml');
     const tasks = [{ name: 'Settle', settings_files: { files, ...options } }];
@@ -35,7 +35,7 @@ function tests() {
     return code === 0 ? stdout.replace(/, \d+\.\d s\n$/, '') : stderr;
   }
 
-  it('brings files, links and absences about, once', { timeout: 60_000 }, async () => {
+  it('creates and removes files and links, once', { timeout: 60_000 }, async () => {
     writeFileSync(join(root, 'behind'), 'old\n', { mode: 0o600 });
     symlinkSync('behind', join(root, 'before'));
     writeFileSync(join(root, 'unwanted'), '');
@@ -48,7 +48,7 @@ function tests() {
     expect(await settle(files)).toBe('configured 1 tasks, 1 changed');
     expect(readFileSync(join(root, 'made/here/file'), 'utf8')).toBe('é\n');
     expect(lstatSync(join(root, 'made/here/file')).mode & 0o7777).toBe(0o640);
-    // A link's file is written, and the link stays.
+    // The link's target is written, and the link stays.
     expect(readlinkSync(join(root, 'before'))).toBe('behind');
     expect(readFileSync(join(root, 'behind'), 'utf8')).toBe('new\n');
     expect(readlinkSync(join(root, 'link'))).toBe('behind');
@@ -56,7 +56,7 @@ function tests() {
     expect(await settle(files)).toBe('configured 1 tasks, 0 changed');
   });
 
-  it('what a killed run has changed counts as changed, until it is said to be in force', {
+  it('what a killed run changed counts as changed, until it is recorded as applied', {
     timeout: 60_000,
   }, async () => {
     const pending = join(root, 'marks/one');
@@ -68,7 +68,7 @@ function tests() {
     expect(existsSync(pending)).toBe(false);
   });
 
-  it('replaces nothing where one of them would not be valid, and leaves nothing beside', {
+  it('replaces nothing if one of them would be invalid, and leaves no temporary files', {
     timeout: 60_000,
   }, async () => {
     writeFileSync(join(root, 'first'), 'as it was\n');
@@ -77,7 +77,7 @@ function tests() {
       { path: join(root, 'first'), content: 'valid\n', validate },
       { path: join(root, 'second'), content: 'nonsense\n', validate },
     ]);
-    expect(said).toContain(`${join(root, 'second')} would not be valid`);
+    expect(said).toContain(`${join(root, 'second')} would be invalid`);
     expect(readFileSync(join(root, 'first'), 'utf8')).toBe('as it was\n');
     expect(readdirSync(root)).toEqual(['first']);
   });

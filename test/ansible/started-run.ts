@@ -19,7 +19,7 @@ export interface Run {
   ended: Promise<Ended>;
 }
 
-/** A folder for one test, its environment for `configure`, and a way to start it. Removed by `close`. */
+/** A folder for one test, its environment for `configure`, and a function to start it. `close` removes it. */
 export function setup(environment: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'configure-test-'));
   const logFile = join(folder, 'log');
@@ -31,7 +31,8 @@ export function setup(environment: Record<string, string> = {}) {
     AGENT_HEALTH_PORT: '8080',
     AGENT_LOG_FILE: logFile,
     AGENT_TIMEOUT_SECONDS: '60',
-    // Otherwise any run on this machine would clear up what a test's killed one has left, before the test looks.
+    // A separate folder, because any run on this machine would clean up a killed run's leftovers before the
+    // test sees them.
     AGENT_SCRATCH_DIR: scratch,
     ...(ansibleFolder ? { ANSIBLE_BIN: ansibleFolder } : {}),
     ...environment,
@@ -52,7 +53,7 @@ export function setup(environment: Record<string, string> = {}) {
       await Promise.all(runs.map((run) => run.ended));
       for (const path of [folder, scratch]) rmSync(path, { recursive: true });
     },
-    /** The private folders of runs that were started here. */
+    /** The private folders of runs started here. */
     scratchFolders: () => readdirSync(scratch).map((name) => join(scratch, name)),
   };
 }
@@ -73,7 +74,7 @@ function startRun(command: string, args: string[], env: Record<string, string>):
   return { process: child, ended };
 }
 
-/** Waits until the condition gives something, at most 15 s. */
+/** Waits until the condition returns something, for at most 15 s. */
 export async function until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
   const deadline = Date.now() + 15_000;
   for (;;) {
@@ -92,7 +93,7 @@ export function argumentLists(): { pid: number; text: string }[] {
     .filter((each) => each.pid > 0);
 }
 
-/** A fresh ed25519 public key as a known_hosts file has it, without the host. */
+/** A fresh ed25519 public key in the format of a known_hosts file, without the host. */
 export function hostPublicKey(): string {
   const { publicKey } = generateKeyPairSync('ed25519');
   const { x } = publicKey.export({ format: 'jwk' });
@@ -101,7 +102,7 @@ export function hostPublicKey(): string {
   return `ssh-ed25519 ${Buffer.concat(framed).toString('base64')}`;
 }
 
-/** Something of the shape of a private key that contains the text to look for. */
+/** Text shaped like a private key that contains the canary. */
 export function privateKeyWith(canary: string): string {
   return `-----BEGIN OPENSSH PRIVATE KEY-----\n${canary}\n-----END OPENSSH PRIVATE KEY-----\n`;
 }

@@ -30,7 +30,7 @@ interface Ended {
   err: string;
 }
 
-/** The command as a process of its own; `said` resolves once it has printed a text. */
+/** Runs the command as a separate process; `said` resolves once it has printed a text. */
 function start(args: string[], environment: Record<string, string> = { DATA_DIR: dataDir }) {
   const child = spawn(process.execPath, ['src/cli/agents.ts', ...args], {
     env: { PATH: process.env.PATH, ...environment },
@@ -57,7 +57,7 @@ async function create(): Promise<{ agentId: string; operationId: string }> {
   return (await response.json()) as { agentId: string; operationId: string };
 }
 
-// A command is a process that loads its modules: seconds, where others use the machine.
+// A command is a process that loads its modules, which takes seconds on a busy machine.
 describe('npm run agents', { timeout: 90_000 }, () => {
   it('creates, shows, lists, refreshes and destroys', async () => {
     const created = await agents(
@@ -93,7 +93,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(again).toMatchObject({ code: 1, err: expect.stringContaining('is destroying') });
   });
 
-  it('asks for what changes how an agent runs, for a rebuild only when confirmed', async () => {
+  it('requests lifecycle operations, a rebuild only when confirmed', async () => {
     const { agentId, operationId } = await create();
     await finishProvision(service.database, { agentId, operationId });
     expect(await agents('rebuild', agentId)).toMatchObject({
@@ -139,7 +139,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(out).toContain('under way');
   });
 
-  it('shows nothing of an error that the terminal could obey or take for a line of ours, as JSON neither', async () => {
+  it('shows no control characters or forged lines from an error, not as JSON either', async () => {
     const { agentId, operationId } = await create();
     const error = 'x\u001b[2J\u009b2J\u202e\u007f\nprovision succeeded';
     await sql`update operations set error = ${error} where operation_id = ${operationId}`.execute(
@@ -154,7 +154,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     for (const { out } of [shown, json]) expect(out).not.toMatch(/(?!\n)[\p{Cc}\u202e]/u);
   });
 
-  it('waits where asked to, and exits 1 where the operation failed', async () => {
+  it('waits if asked to, and exits 1 if the operation failed', async () => {
     const waiting = start([
       'create',
       '--agent-id',
@@ -193,23 +193,23 @@ describe('npm run agents', { timeout: 90_000 }, () => {
   });
 
   it.each([
-    [[], 'A command is missing'],
-    [['explode'], 'no command explode'],
-    [['constructor'], 'no command constructor'],
+    [[], 'No command given'],
+    [['explode'], 'Unknown command: explode'],
+    [['constructor'], 'Unknown command: constructor'],
     [['show'], 'needs an agent id'],
-    [['show', 'a', 'b'], 'known about b'],
+    [['show', 'a', 'b'], 'Unexpected argument: b'],
     [['create', '--region', 'ash'], '--user-id'],
     [['list', '--bogus'], '--bogus'],
     [['resize', 'a'], 'resize needs --plan'],
     [['destroy', 'a', '--yes=1'], '--yes'],
-  ])('does not understand %j, and says how it is used', async (args, message) => {
+  ])('rejects %j and prints the usage', async (args, message) => {
     const { code, err, out } = await agents(...args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toContain(message);
     expect(err).toContain('npm run agents -- <command>');
   });
 
-  it('says what is wrong where nothing runs, nobody answers, or the token is another', async () => {
+  it('reports a service that is missing, does not answer or rejects the token', async () => {
     const at = (environment: Record<string, string>) => start(['list'], environment).ended;
     expect(await at({ DATA_DIR: '/nonexistent' })).toMatchObject({
       code: 1,

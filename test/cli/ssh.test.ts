@@ -9,7 +9,7 @@ import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { parseCommand } from '../../src/cli/arguments.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from '../../src/cli/ssh/command.ts';
 
-test('what follows the agent is the command there, options and all', () => {
+test('everything after the agent is the remote command, options included', () => {
   const command = (...argv: string[]) => parseCommand(['ssh', ...argv]);
   expect(command('a1')).toMatchObject({ name: 'ssh', agentId: 'a1', command: [] });
   expect(command('a1', 'ls', '-la', '--json')).toMatchObject({ command: ['ls', '-la', '--json'] });
@@ -18,7 +18,7 @@ test('what follows the agent is the command there, options and all', () => {
   expect(() => command()).toThrow('ssh needs an agent id');
 });
 
-test('OpenSSH takes nothing from the caller’s configuration, asks nothing and knows one host', () => {
+test('OpenSSH ignores the caller’s configuration, never prompts and knows one host', () => {
   const args = sshArguments({
     address: '100.64.0.7',
     knownHostsFile: '/tmp/a b/known_hosts',
@@ -52,12 +52,12 @@ test('the first host key, which user data held, counts only until the server is 
   expect(knownHosts('100.64.0.7', keys, 'provisioning')).toBe(`100.64.0.7 ssh-ed25519 FIRST\n${second}`);
 });
 
-test('the private key reaches ssh by an agent of its own: by no argument, file or variable', async ({
+test('the private key reaches ssh through a private agent, not in an argument, file or variable', async ({
   skip,
 }) => {
   const folder = mkdtempSync(join(tmpdir(), 'as-ssh-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  // In ssh's place: what it finds.
+  // Replaces ssh and prints what it was given.
   const fake = join(folder, 'ssh');
   writeFileSync(
     fake,

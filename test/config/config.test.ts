@@ -33,7 +33,7 @@ describe('readConfig', () => {
     ['true', true],
     ['2', 2],
     [' loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1 ', 'loopback, 10.0.0.0/8, 2001:db8::/32, 192.0.2.1'],
-  ])('takes TRUSTED_PROXIES=%s as Express takes it', (TRUSTED_PROXIES, expected) => {
+  ])('reads TRUSTED_PROXIES=%s as Express does', (TRUSTED_PROXIES, expected) => {
     const { trustedProxies } = readConfig({ TRUSTED_PROXIES });
     expect(trustedProxies).toBe(expected);
     expect(() => express().set('trust proxy', trustedProxies)).not.toThrow();
@@ -53,7 +53,7 @@ describe('readConfig', () => {
     expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
   });
 
-  it('takes an empty variable as unset', () => {
+  it('treats an empty variable as unset', () => {
     expect(readConfig({ PORT: '', MODE: '', DATA_DIR: '' })).toMatchObject({ port: 8080, mode: 'sandbox' });
   });
 
@@ -87,16 +87,16 @@ describe('readConfig', () => {
     expect(JSON.stringify(config)).not.toContain('sk_live_abc');
   });
 
-  it('refuses addresses with a password in them, and does not repeat it', () => {
+  it('refuses addresses with a password, without repeating it', () => {
     const reading = () => readConfig({ ...live, HCLOUD_ENDPOINT: 'https://me:hush@proxy.example/v1' });
-    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and a password in it/);
+    expect(reading).toThrow(/HCLOUD_ENDPOINT must be an address without a user name and password/);
     expect(reading).not.toThrow(/hush/);
   });
 
   it('refuses anything but loopback in sandbox mode, and says which variables it ignores', () => {
     expect(() => readConfig({ HOST: '0.0.0.0' })).toThrow(/loopback/);
     expect(readConfig({ HCLOUD_TOKEN: 'x', STRIPE_SECRET_KEY: 'y' }).notices).toEqual([
-      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: nothing outside this machine is called.',
+      'Sandbox mode ignores STRIPE_SECRET_KEY, HCLOUD_TOKEN: it calls nothing outside this machine.',
     ]);
   });
 });
@@ -163,17 +163,19 @@ describe('EXECUTOR=github-actions', () => {
     expect(notices).toEqual([expect.stringMatching(/GITHUB_PAT is missing/)]);
   });
 
-  it('lets the service be without keys to the clouds, and says what that costs', () => {
+  it('lets the service run without cloud keys, and says what is off', () => {
     const without = { ...github, HCLOUD_TOKEN: undefined, TAILSCALE_API_KEY: undefined };
     const { notices, missingKeys } = accountsOf(without);
     expect(missingKeys).toEqual(['HCLOUD_TOKEN', 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)']);
-    expect(notices).toEqual([expect.stringMatching(/Without HCLOUD_TOKEN and .* no sweep/)]);
+    expect(notices).toEqual([
+      expect.stringMatching(/Without HCLOUD_TOKEN and .* sweep and project check are off/),
+    ]);
     expect(accountsOf(github).missingKeys).toEqual([]);
     const { EXECUTOR, ...local } = without;
     expect(() => readConfig(local)).toThrow(/HCLOUD_TOKEN is missing/);
   });
 
-  it('says that runners elsewhere cannot report to an address of this machine alone', () => {
+  it('warns that runners elsewhere cannot report to a loopback address', () => {
     expect(accountsOf({ ...github, PUBLIC_URL: undefined }).notices).toEqual([
       expect.stringMatching(/PUBLIC_URL is not set/),
     ]);
@@ -193,12 +195,12 @@ describe('readClientConfig', () => {
     expect(() => readClientConfig({ PUBLIC_URL: 'nonsense' })).toThrow('PUBLIC_URL must be an http(s) URL');
   });
 
-  it('refuses real machines where there are none, and says what is missing and how to get it', () => {
+  it('refuses real machines if there are none, and says what is missing and how to get it', () => {
     const missing = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify({ missing: ['they need root'] }) };
     expect(() => readConfig({ SANDBOX_MACHINES: 'real', ...missing })).toThrow(
-      'SANDBOX_MACHINES=real: there are none here: they need root. Prepare them once with: npm run machines',
+      'SANDBOX_MACHINES=real: real machines are not available: they need root. Set them up once with: npm run machines',
     );
-    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('have not been prepared');
+    expect(() => readConfig({ SANDBOX_MACHINES: 'real' })).toThrow('they are not set up');
     expect(readConfig({ SANDBOX_MACHINES: 'auto', ...missing })).toMatchObject({ mode: 'sandbox' });
     const tools = { base: '/b', headscale: '/h', tailscale: '/t', tailscaled: '/d' };
     const prepared = { AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(tools) };
@@ -206,7 +208,7 @@ describe('readClientConfig', () => {
     expect(config).toMatchObject({ tools: { machines: tools }, sandbox: { machines: 'real' } });
   });
 
-  it('refuses what is there but says nothing, and addresses that Pulumi would take for its own cloud', () => {
+  it('refuses blank values, and addresses that Pulumi would treat as its own cloud', () => {
     const blank = {
       ...live,
       STRIPE_WEBHOOK_SECRET: ' , ',
@@ -220,7 +222,7 @@ describe('readClientConfig', () => {
     expect(() => readConfig({ PULUMI_BACKEND_URL: 'https://api.example.com' })).toThrow(/PULUMI_BACKEND_URL/);
     expect(() => readConfig({ PORT: '0x50' })).toThrow(/PORT must be a port number/);
     for (const host of ['localhost:8080', '127.0.0.1.5', '::1::', '[::1]'])
-      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or an address$/m);
+      expect(() => readConfig({ HOST: host })).toThrow(/^ {2}- HOST must be a host name or address$/m);
     expect(readConfig({ HOST: '::1' })).toMatchObject({ publicUrl: 'http://[::1]:8080' });
     expect(readConfig({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1/state', PORT: '0' })).toMatchObject({
       port: 0,
@@ -235,7 +237,7 @@ describe('values that were copied badly', () => {
     return config;
   };
 
-  it.each([' ', '\t', '\n', '\r\n'])('loses %j around a value', (around) => {
+  it.each([' ', '\t', '\n', '\r\n'])('strips %j around a value', (around) => {
     const wrapped = Object.fromEntries(
       Object.entries(live)
         .filter(([name]) => name !== 'PULUMI_CONFIG_PASSPHRASE')
@@ -252,7 +254,7 @@ describe('values that were copied badly', () => {
     expect(databaseUrl.reveal()).toBe(live.DATABASE_URL);
   });
 
-  it.each(['"', "'"])('loses a pair of %s around a value, and around each webhook secret', (quote) => {
+  it.each(['"', "'"])('strips a pair of %s around a value, and around each webhook secret', (quote) => {
     const { accounts, apiToken } = read({
       API_TOKEN: `${quote}${live.API_TOKEN}${quote}\r`,
       HCLOUD_TOKEN: `${quote}${live.HCLOUD_TOKEN}${quote}`,
@@ -305,9 +307,9 @@ describe('values that were copied badly', () => {
     },
   );
 
-  it('says which settings of Postgres it does not obey', () => {
+  it('says which Postgres settings it ignores', () => {
     expect(readConfig({ PGSSLMODE: 'require', PGOPTIONS: '-c x=y' }).notices).toEqual([
-      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: not obeyed/),
+      expect.stringMatching(/^PGOPTIONS, PGSSLMODE: ignored/),
     ]);
   });
 });

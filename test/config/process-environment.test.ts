@@ -45,25 +45,25 @@ describe('the environment of children', () => {
     expect(child.https_proxy).toBe('http://proxy:3128');
   });
 
-  it('takes a proxy without a scheme for an HTTP one, and says nothing of proxies where there are none', () => {
+  it('treats a proxy without a scheme as HTTP, and sets no proxies if there are none', () => {
     expect(childOf({ HTTPS_PROXY: 'proxy:3128\r' }).HTTPS_PROXY).toBe('http://proxy:3128');
     expect(childOf({ NO_PROXY: 'x' })).toEqual({});
   });
 
-  it('is refused with a folder for temporary files that is not there, with all other problems', () => {
+  it('is refused with a missing folder for temporary files, together with all other problems', () => {
     const read = () => readConfig({ TMPDIR: '/not/there', PORT: 'eighty' });
     expect(read).toThrow(ConfigError);
-    expect(read).toThrow(/^ {2}- PORT .*\n {2}- TMPDIR must name a folder that is there/m);
+    expect(read).toThrow(/^ {2}- PORT .*\n {2}- TMPDIR must name an existing, writable folder/m);
     const folder = mkdtempSync(join(tmpdir(), 'with blank '));
     expect(readConfig({ TMPDIR: folder }).childEnvironment.TMPDIR).toBe(folder);
     const file = join(folder, 'file');
     writeFileSync(file, '', { mode: 0o700 });
-    expect(() => readConfig({ TMPDIR: file })).toThrow(/TMPDIR must name a folder/);
+    expect(() => readConfig({ TMPDIR: file })).toThrow(/TMPDIR must name an existing, writable folder/);
     rmSync(folder, { recursive: true });
   });
 });
 
-describe('a process of the service behind a proxy, with settings of Postgres around it', () => {
+describe('a process of the service behind a proxy, with Postgres settings in its environment', () => {
   let proxy: RecordingProxy;
   beforeAll(async () => {
     proxy = await startProxy();

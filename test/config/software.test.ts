@@ -16,14 +16,14 @@ function read(variables: Record<string, string>) {
 }
 
 describe('what an agent is', () => {
-  it('is the default agent, unless something is said', () => {
+  it('is the default agent unless configured', () => {
     expect(read({ AGENT_ID: 'x', AGENT_NPM_PACKAGE: '' })).toEqual({
       software: { variables: {}, paths: [] },
       problems: [],
     });
   });
 
-  it('is one thing, and whole', () => {
+  it('is one complete choice', () => {
     const { problems } = read({
       AGENT_NPM_PACKAGE: 'assistant@1.2.3',
       AGENT_BINARY: 'https://example.com/agent',
@@ -57,7 +57,7 @@ describe('the version of the configuration', () => {
     return configurationVersion(playbook, software, new Secret(key));
   };
 
-  it('changes with the playbook, with every variable, and with what the files say', () => {
+  it('changes with the playbook, with every variable, and with the files’ contents', () => {
     const mine = { AGENT_ROLE: role, AGENT_COMMAND: 'assistant', AGENT_ENVIRONMENT_FILE: environmentFile };
     const seen = [version({}), version(mine), version({ ...mine, AGENT_COMMAND: 'assistant -v' })];
     expect(version(mine)).toBe(seen[1]);
@@ -65,7 +65,7 @@ describe('the version of the configuration', () => {
     seen.push(version(mine));
     writeFileSync(join(role, 'tasks', 'main.yml'), '[ ]');
     seen.push(version(mine));
-    // Whoever knows the playbook cannot try secrets out on it.
+    // The version is keyed, so knowing the playbook does not allow guessing secrets from it.
     seen.push(version(mine, 'another'));
     writeFileSync(join(playbook, 'site.yml'), '[ ]');
     seen.push(version(mine), version({}));

@@ -23,7 +23,7 @@ describe('the dashboard in a browser', () => {
   let service: TestService;
   let profile: string;
   let browser: BrowserContext;
-  /** What the browser complained about: a script or style that the policy refuses, an error in the module. */
+  /** The browser's complaints: scripts or styles blocked by the policy, errors in the module. */
   const complaints: string[] = [];
 
   const installed = existsSync(CHROMIUM);

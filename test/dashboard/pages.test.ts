@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** As a browser sends a form of this site's own page. */
+/** Submits a form as a browser does on this site's own page. */
 function submit(
   path: string,
   fields: Record<string, string>,
@@ -89,7 +89,7 @@ describe('signing in', () => {
     const status = async (value: string) =>
       (await service.ask('/api/agents', { headers: { cookie: value } })).status;
     expect(await status(cookie)).toBe(200);
-    // Signed cookies of earlier versions, which nobody could end.
+    // Signed cookies of earlier versions, which could not be revoked.
     expect(await status(forged(API_TOKEN, 'operator session', 60))).toBe(401);
     expect(await status(forged(API_TOKEN, 'buyer status', 60))).toBe(401);
     expect(await status(forged('another-token-entirely', 'operator session', 60))).toBe(401);

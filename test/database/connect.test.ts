@@ -38,12 +38,12 @@ test('a process that stops in the middle of a transaction does not keep its lock
   const stopped = await pool.connect();
   const { rows } = await stopped.query('show idle_in_transaction_session_timeout');
   expect(rows).toEqual([{ idle_in_transaction_session_timeout: '15s' }]);
-  // The same in a fraction of the time.
+  // The real limit would only make this slower.
   await stopped.query('set idle_in_transaction_session_timeout = 100');
   await stopped.query('begin');
   await stopped.query('select * from taken for update');
   await pool.query('update taken set id = 2');
-  // When it comes back it hears that the database was away: its attempt is lost, not failed.
+  // On its return it learns that the database was away: its attempt is lost, not failed.
   const error = await stopped.query('commit').catch((thrown: unknown) => thrown);
   expect(isDatabaseUnavailable(error)).toBe(true);
   stopped.release(true);

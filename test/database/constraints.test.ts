@@ -4,7 +4,7 @@ import { violatedConstraint } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { openEmpty } from './support.ts';
 
-/** The rules hold in the tables themselves, against whatever program writes. */
+/** The tables themselves enforce the rules, whatever program writes. */
 let at: Awaited<ReturnType<typeof openEmpty>>;
 beforeAll(async () => {
   at = await openEmpty();
@@ -22,7 +22,7 @@ beforeEach(async () => {
 
 const run = (statement: RawBuilder<unknown>) => statement.execute(at.database);
 
-/** The SQL state with which a statement is refused. */
+/** Returns the SQL state with which a statement is refused. */
 async function refusal(statement: RawBuilder<unknown>): Promise<string> {
   try {
     await run(statement);

@@ -2,7 +2,7 @@ import { createDatabase as createConnection, createPool, type Database } from '.
 import { Secret } from '../../src/secret.ts';
 import { createDatabase } from '../support/postgres.ts';
 
-/** An empty database and a pool on it. */
+/** Creates an empty database and a pool on it. */
 export async function openEmpty(): Promise<{ url: string; database: Database; close(): Promise<void> }> {
   const testDatabase = await createDatabase();
   const database = createConnection(createPool(new Secret(testDatabase.url), 8, 'database test'));

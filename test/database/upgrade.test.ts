@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => at.close());
 
-/** What such a row may hold: right values, those of other kinds, and those that two rows share. */
+/** Possible contents of such a row: valid values, values of other types, and values shared by two rows. */
 const CONTENTS = [
   { ip: (n: number) => `100.64.0.${n}`, id: (n: number) => String(n), inputs: { keyGeneration: 2 } },
   { ip: () => '100.64.9.9', id: (n: number) => String(100 + n), inputs: {} },

@@ -1,31 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { clearFaults, holdingsOf, orderFault } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 import { eventually } from './support/waiting.ts';
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
+useInstallation(async (started) => {
+  installation = started;
   await eventually(
-    'the demo agent runs, and takes none of the faults',
+    'the demo agent runs, before any fault',
     async () => (await installation.ask('/api/agents?status=running')).body.items.length === 1,
     { withinSeconds: 60, describe: installation.terminal },
   );
-}, 180_000);
+});
 
 afterEach(() => clearFaults(installation.connection));
 
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
-
-/** The answer to every order of a server, `times` of them. */
+/** Makes Hetzner answer `times` orders of a server this way. */
 async function provisionUnder(
   status: number,
   times: number,
@@ -47,13 +41,13 @@ async function provisionUnder(
 
 const ALWAYS = 1_000;
 
-describe('Hetzner answers to every order of a server with', () => {
+describe('Hetzner answers every order of a server with', () => {
   it.each([
-    // A wrong token needs a person; a limit may be free again with the next agent that goes.
+    // A wrong token needs a person; a limit may be free again once another agent is deleted.
     [401, /unauthorized/, 1],
     [403, /resource_limit_exceeded/, 3],
   ])(
-    '%i: it fails for good, says why everywhere, and leaves nothing that is billed',
+    '%i: it fails for good, reports why everywhere, and leaves nothing billed',
     async (status, why, tries) => {
       const { agentId, operationId } = await provisionUnder(status, ALWAYS);
       const agent = await installation.untilAgent(agentId, 'failed', 90);
@@ -67,7 +61,7 @@ describe('Hetzner answers to every order of a server with', () => {
         retryCount: tries,
       });
       expect(agent).toMatchObject({ error: operation.error, serverId: null });
-      // What ended an attempt is in the row a moment before it is in the log.
+      // The row shows what ended an attempt a moment before the log does.
       const inTheLog = Array.from({ length: tries }, () => expect.stringMatching(why));
       await expect.poll(() => loggedErrors(operationId), { timeout: 20_000 }).toEqual(inTheLog);
       const [row] = await installation.query('select status, error from provisioning_jobs where id = $1', [
@@ -93,7 +87,7 @@ describe('Hetzner answers once with', () => {
       await expect.poll(() => loggedErrors(operationId), { timeout: 20_000 }).toHaveLength(failures);
       const errors = loggedErrors(operationId);
       console.log(`${status}: attempts ${operation.attempt}, in the log ${JSON.stringify(errors)}`);
-      // What the provider itself repeats is no failed try.
+      // A call that the provider itself repeats is not a failed try.
       expect(errors.length).toBe(operation.retryCount);
       expect(operation).toMatchObject({ status: 'succeeded', error: null, failedStep: null });
       const name = `agent-${agentId}`;
@@ -121,9 +115,9 @@ it('after a failure for good, can be provisioned again', async () => {
   expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
 }, 120_000);
 
-/** The errors with which the tries of an operation ended, as the log tells them. */
+/** Returns the errors that ended the tries of an operation, from the log. */
 function loggedErrors(operationId: string): string[] {
-  return readFileSync(join(site.dataDir, 'logs', 'service.log'), 'utf8')
+  return readFileSync(join(installation.site.dataDir, 'logs', 'service.log'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, string>)

@@ -31,7 +31,7 @@ afterAll(async () => {
   proxy?.close();
 }, 90_000);
 
-it('behind a proxy, with settings of Postgres around it, an agent is provisioned and looked at', async () => {
+it('behind a proxy and with Postgres settings in the environment, an agent is provisioned and inspected', async () => {
   await eventually(
     'the demo order is placed',
     () => /demo order.*: agent \S+/.test(installation.terminal()),
@@ -39,11 +39,11 @@ it('behind a proxy, with settings of Postgres around it, an agent is provisioned
   );
   const agentId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
   await installation.untilAgent(agentId, 'running');
-  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: not obeyed');
-  // The commands too: the list by HTTP, the Pulumi CLI by gRPC and the state's database.
+  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: ignored');
+  // The commands too: the list over HTTP, the Pulumi CLI over gRPC and the state's database.
   expect(await installation.npm(['agents', '--', 'list'])).toMatchObject({ code: 0 });
   const preview = await installation.npm(['pulumi', '--', 'preview', '-s', `agent-${agentId}`]);
   expect(preview).toMatchObject({ code: 0 });
-  // Not one connection between our own processes went through it, and in sandbox mode there are no others.
+  // No connection between our own processes used the proxy, and in sandbox mode there are no others.
   expect(proxy.seen).toEqual([]);
 }, 180_000);

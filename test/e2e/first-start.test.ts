@@ -44,7 +44,7 @@ describe('npm start, for the first time', () => {
     );
     demoId = /demo order.*: agent (\S+)/.exec(installation.terminal())?.[1] ?? '';
     await installation.untilAgent(demoId, 'running');
-    await eventually('the terminal tells the end', () => /SUCCEEDED after/.test(installation.terminal()), {
+    await eventually('the terminal reports the end', () => /SUCCEEDED after/.test(installation.terminal()), {
       withinSeconds: 30,
       describe: installation.terminal,
     });
@@ -58,7 +58,7 @@ describe('npm start, for the first time', () => {
     );
   }, 120_000);
 
-  it('keeps the credentials where it says, for their owner alone', () => {
+  it('keeps the credentials where documented, readable by their owner only', () => {
     const file = join(site.dataDir, 'sandbox.json');
     expect(installation.terminal()).toContain(file);
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -75,7 +75,7 @@ describe('npm start, for the first time', () => {
     );
   });
 
-  it('gives out keys to Stripe and Tailscale that open them', async () => {
+  it('hands out working keys to Stripe and Tailscale', async () => {
     const { connection } = installation;
     const { hostname: host, port, protocol } = new URL(connection.stripeApiUrl);
     const stripe = new Stripe(connection.stripeApiKey, {
@@ -110,7 +110,7 @@ describe('npm start, for the first time', () => {
     expect((await installation.ask('/readyz')).status).toBe(200);
   }, 60_000);
 
-  it('says so where its port is in use', async () => {
+  it('reports a port that is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as { port: number };
@@ -136,13 +136,13 @@ describe('npm start, for the first time', () => {
 });
 
 describe('npm start, again', () => {
-  it('shows the same agent on another port, with API and worker in processes of their own', async () => {
+  it('shows the same agent on another port, with API and worker as separate processes', async () => {
     installation = await startInstallation(site, {
       args: ['--role', 'api'],
       variables: { PORT: await freePort() },
     });
     console.log(`the second start was ready after ${installation.readySeconds.toFixed(1)} s`);
-    // What was there before is shown after the word that it is ready.
+    // Earlier agents are shown after the ready message.
     await expect.poll(installation.terminal, { timeout: 20_000 }).toMatch(new RegExp(`${demoId}\\s+running`));
     expect(installation.terminal()).not.toContain('demo order');
     expect((await installation.ask(`/api/agents/${demoId}`)).body.status).toBe('running');
@@ -157,8 +157,8 @@ describe('npm start, again', () => {
       });
       expect(created.status).toBe(202);
       await installation.untilAgent(created.body.agentId, 'running');
-      // The row says so a moment before the worker's terminal does.
-      await eventually('the terminal tells the end', () => /SUCCEEDED after/.test(worker.terminal()), {
+      // The row changes a moment before the worker's terminal does.
+      await eventually('the terminal reports the end', () => /SUCCEEDED after/.test(worker.terminal()), {
         withinSeconds: 30,
         describe: worker.terminal,
       });
@@ -170,7 +170,7 @@ describe('npm start, again', () => {
   }, 180_000);
 });
 
-/** What a DATA_DIR's processes host: servers of Postgres (not their sessions), and sandboxes. */
+/** What a DATA_DIR's processes host: Postgres servers (not their sessions) and sandboxes. */
 function hosted({ dataDir }: Site): { databases: number; sandboxes: number } {
   const commands = familyOf(dataDir).map(({ command }) => command);
   return {
@@ -198,7 +198,7 @@ async function freePort(): Promise<string> {
 }
 
 describe('npm start with DATABASE_URL', () => {
-  it('keeps everything on that server, and is joined by whoever brings the same address', async () => {
+  it('keeps everything on that server, and a process with the same address joins it', async () => {
     const admin = inject('postgresAdminUrl');
     const name = `own_${randomBytes(4).toString('hex')}`;
     const url = new URL(admin);

@@ -25,7 +25,7 @@ function tests(): void {
   beforeAll(async () => {
     site = await makeSite({ EXECUTOR: 'github-actions', SANDBOX_MACHINES: 'real' });
     const role = writeRole(join(site.dataDir, 'role'));
-    // What an agent is reaches the runner by variables of the repository.
+    // The agents' software reaches the runner through repository variables.
     const variables = { AGENT_ROLE: role, AGENT_COMMAND: '/usr/bin/python3 -I /usr/local/lib/assistant.py' };
     installation = await startInstallation(site, { variables });
     fleet = fleetOf(installation);
@@ -55,7 +55,7 @@ function tests(): void {
     expect(await screen.say('hostname')).toBe(`agent-${agentId}`);
   }, 400_000);
 
-  it('end, where the configuration fails for good, with error and step, and nothing billed', async () => {
+  it('end with error and step and nothing billed, if the configuration fails for good', async () => {
     await installation.untilAgent(failingId, 'failed', 400);
     const [job] = await installation.query('select * from provisioning_jobs where agent_id = $1', [
       failingId,
@@ -66,12 +66,12 @@ function tests(): void {
     expect(await holdingsOf(installation.connection, failingId)).toEqual(nothing);
   }, 600_000);
 
-  it('take a machine away again', async () => {
+  it('delete a machine again', async () => {
     await fleet.succeed(agentId, 'destroy', 240);
     expect(await holdingsOf(installation.connection, agentId)).toEqual(nothing);
   }, 260_000);
 
-  it('leave no place of theirs on the tailnet', async () => {
+  it('leave no node on the tailnet', async () => {
     const places = async () => (await fleet.devices()).filter(({ tags }) => tags?.includes('tag:controller'));
     let left: unknown;
     const isAlone = async () => {
@@ -79,14 +79,14 @@ function tests(): void {
       return (await places()).length <= 1;
     };
     await eventually('only the service’s own is left', isAlone, {
-      // A runner that was killed is missed by the control server after a minute or two, and forgotten after another.
+      // The control server notices a killed runner after a minute or two, and removes it after another.
       withinSeconds: 240,
       describe: () => JSON.stringify(left),
     });
   }, 280_000);
 }
 
-/** A role of the operator's that refuses one kind of agent. @returns its folder */
+/** Writes an operator's role that refuses one kind of agent. @returns its folder */
 function writeRole(role: string): string {
   mkdirSync(join(role, 'tasks'), { recursive: true });
   const tasks = [

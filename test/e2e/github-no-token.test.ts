@@ -2,28 +2,25 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { latestOperation, serviceLog } from './support/github.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 import { eventually } from './support/waiting.ts';
 
 const clientPath = fileURLToPath(new URL('processes/contract-client.sh', import.meta.url));
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite({ EXECUTOR: 'github-actions', SANDBOX_GITHUB: 'no-token' });
-  installation = await startInstallation(site);
-}, 180_000);
+useInstallation(
+  (started) => {
+    installation = started;
+  },
+  { EXECUTOR: 'github-actions', SANDBOX_GITHUB: 'no-token' },
+);
 
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
-
-/** Lets the other client send these lines. @returns the status of each answer */
+/** Sends these lines with the independent client. @returns the status of each answer */
 async function send(...lines: string[]): Promise<number[]> {
   const { connection } = installation;
   const environment = {
@@ -36,7 +33,7 @@ async function send(...lines: string[]): Promise<number[]> {
   return (await running).stdout.trim().split('\n').map(Number);
 }
 
-/** Pays for an agent. @returns its row in the view of the first version, as a function that reads it anew */
+/** Pays for an agent. @returns a function that reads its row in the first version's view */
 async function order(agentId: string) {
   const sent = paidCheckout({ agentId, userId: 'user-1', region: 'eu-central' });
   expect(await installation.deliver(sent)).toMatchObject({ status: 200, body: { received: true } });
@@ -116,7 +113,7 @@ describe('a runner written against the contract alone', () => {
     });
   }, 60_000);
 
-  it('is refused what the contract refuses', async () => {
+  it('is refused exactly what the contract refuses', async () => {
     const { id } = await (await order(newId('refused')))();
     const unknown = randomUUID();
     const answers = await send(

@@ -24,7 +24,7 @@ afterAll(async () => {
   await site?.remove();
 }, 90_000);
 
-/** What `POST /api/webhooks/github` answers to a body, signed with the installation's secret unless told otherwise. */
+/** Posts a body to `POST /api/webhooks/github`, by default with a valid signature. */
 async function callBack(body: string, signature?: string | null) {
   const secret = installation.connection.githubCallbackSecret;
   const signed =
@@ -43,7 +43,7 @@ beforeEach(({ skip }) => {
 
 const provision = () => latestOperation(installation, agentId);
 
-describe('an order that a runner carries out', () => {
+describe('an order executed by a runner', () => {
   it('is answered at once, and becomes a running agent by the run’s callbacks alone', async () => {
     expect(await installation.deliver(event)).toMatchObject({ status: 200, body: { received: true } });
     await installation.untilAgent(agentId, 'running', 150);
@@ -55,7 +55,7 @@ describe('an order that a runner carries out', () => {
     expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
   }, 180_000);
 
-  it('had one run of the workflow, whose heartbeat was heard and ended', async () => {
+  it('had one workflow run, whose heartbeat arrived and ended', async () => {
     const { operationId, workflowRunId } = await provision();
     await eventually(
       'its run has ended',
@@ -77,7 +77,7 @@ describe('an order that a runner carries out', () => {
     });
   }, 40_000);
 
-  it('is not carried out again when Stripe sends the event again', async () => {
+  it('is not executed again when Stripe sends the event again', async () => {
     const before = serviceLog(installation, 'already processed').length;
     expect(await installation.deliver(event)).toMatchObject({ status: 200, body: { received: true } });
     const jobs = await installation.query('select id from provisioning_jobs where agent_id = $1', [agentId]);
@@ -87,7 +87,7 @@ describe('an order that a runner carries out', () => {
     expect(lines().at(-1)).toContain(event.id);
   });
 
-  it('hears nobody without the right signature', async () => {
+  it('ignores callers without a valid signature', async () => {
     const { operationId, workflowRunId } = await provision();
     const body = JSON.stringify({ job_id: operationId, type: 'heartbeat', workflow_run_id: workflowRunId });
     const right = createHmac('sha256', installation.connection.githubCallbackSecret)
@@ -101,9 +101,9 @@ describe('an order that a runner carries out', () => {
     expect(await callBack(body)).toEqual({ status: 200, body: { received: true } });
   });
 
-  it('whose runner is killed in the middle is carried out again, with one server in the end', async () => {
+  it('is executed again after its runner was killed midway, with one server in the end', async () => {
     const killed = `killed-${randomUUID().slice(0, 8)}`;
-    // The create is carried out, and its answer comes after the kill.
+    // The create succeeds, but its answer arrives after the kill.
     await orderFault(installation.connection, {
       area: 'hetzner',
       method: 'GET',
@@ -131,7 +131,7 @@ describe('an order that a runner carries out', () => {
     expect(operation.attempt).toBeGreaterThan(1);
     expect(operation.workflowRunId).not.toBe(workflowRunId);
     expect((await holdingsOf(installation.connection, killed)).servers).toEqual([`agent-${killed}`]);
-    // The late one, with the token of its attempt or without any, is told that it is over.
+    // A late callback is told that its attempt is over, with the attempt's token or without one.
     const late = {
       job_id: operation.operationId,
       status: 'failed',
@@ -141,7 +141,7 @@ describe('an order that a runner carries out', () => {
     expect((await callBack(JSON.stringify(late))).status).toBe(409);
   }, 360_000);
 
-  it('that cannot be carried out fails with error and step, and leaves nothing billed', async () => {
+  it('fails with error and step if it cannot be executed, and leaves nothing billed', async () => {
     const failing = `failing-${randomUUID().slice(0, 8)}`;
     await orderFault(installation.connection, {
       area: 'hetzner',
@@ -182,7 +182,7 @@ describe('an order that a runner carries out', () => {
   }, 360_000);
 });
 
-/** Silence is asked after when it has lasted two and a half minutes: so long it has lasted now. */
+/** Backdates the heartbeat by more than the two and a half minutes after which GitHub is asked. */
 async function forgetToWait(id: string): Promise<void> {
   await installation.query(
     `update operations set last_heartbeat_at = last_heartbeat_at - interval '3 minutes',

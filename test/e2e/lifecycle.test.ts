@@ -1,25 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { holdingsOf } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 
 const agentId = `life-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
-}, 180_000);
+useInstallation((started) => {
+  installation = started;
+});
 
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
-
-/** Asks for something with the operator's command, which waits for its end. @returns what it printed */
+/** Runs an operator's command that waits for its operation. @returns what it printed */
 async function agents(...words: string[]): Promise<string> {
   const { code, stdout, stderr } = await installation.npm(['agents', '--', ...words, '--wait']);
   expect(stderr).toBe('');
@@ -29,7 +23,7 @@ async function agents(...words: string[]): Promise<string> {
 
 const agent = async () => (await installation.ask(`/api/agents/${agentId}`)).body;
 
-/** The plain CLI finds nothing that is not as the stack says, neither in the program nor in the clouds. */
+/** The plain CLI finds no difference from the stack, neither in the program nor in the clouds. */
 async function expectNoChanges(): Promise<void> {
   for (const verb of [['preview'], ['refresh', '--yes']]) {
     const words = ['pulumi', '--', ...verb, '-s', stack, '--expect-no-changes'];
@@ -51,7 +45,7 @@ async function serverOf(serverId: string): Promise<Server> {
   return ((await hetzner('GET', `/servers/${serverId}`)) as { server: Server }).server;
 }
 
-/** What somebody does in Hetzner's console, or with a tool of theirs. */
+/** Does what a person does in Hetzner's console or with other tools. */
 async function hetzner(method: string, path: string, body?: object): Promise<unknown> {
   const { hcloudEndpoint, hcloudToken } = installation.connection;
   const response = await fetch(`${hcloudEndpoint}${path}`, {
@@ -101,7 +95,7 @@ describe('an agent between its provision and its end', () => {
     expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
   }, 60_000);
 
-  it('is configured anew, on the server that is there', async () => {
+  it('is configured again, on the same server', async () => {
     const told = await agents('reconfigure', agentId);
     expect(told).toMatch(/configuration \(Command\): done[\s\S]*reconfigure succeeded/);
     expect(told).not.toContain('(Server)');
@@ -135,7 +129,7 @@ describe('an agent between its provision and its end', () => {
     await expectNoChanges();
   }, 120_000);
 
-  it('is its server’s whatever that is labelled with: labels and firewall are put back, and nothing advises a rebuild', async () => {
+  it('is matched to its server despite missing labels: labels and firewall are put back, and no rebuild is advised', async () => {
     const { labels, public_net } = await serverOf(first.serverId!);
     await hetzner('PUT', `/servers/${first.serverId}`, { labels: { backup: 'nightly' } });
     const [firewall] = public_net.firewalls;
@@ -154,7 +148,7 @@ describe('an agent between its provision and its end', () => {
     expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId: first.serverId });
   }, 120_000);
 
-  it('is not rebuilt where its server is protected: it goes on as it was', async () => {
+  it('is not rebuilt while its server is protected, and keeps running', async () => {
     const protect = (on: boolean) =>
       hetzner('POST', `/servers/${first.serverId}/actions/change_protection`, { delete: on, rebuild: on });
     await protect(true);

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { paidCheckout } from '../http/support/stripe.ts';
 import { holdingsOf } from './support/clouds.ts';
 import { hetznerPython, listWithOfficialClient } from './support/hetzner-client.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import type { Installation } from './support/installation.ts';
+import { useInstallation } from './support/use-installation.ts';
 
 const agentId = `main-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;
@@ -13,18 +14,11 @@ const COPIES = 100;
 const OTHER_EVENTS = 10;
 const TIMED_POSTS = 40;
 
-let site: Site;
 let installation: Installation;
 
-beforeAll(async () => {
-  site = await makeSite();
-  installation = await startInstallation(site);
-}, 180_000);
-
-afterAll(async () => {
-  await installation?.stop();
-  await site?.remove();
-}, 90_000);
+useInstallation((started) => {
+  installation = started;
+});
 
 describe('from a paid checkout to a running agent', () => {
   it('answers the event, 100 copies of it and other events for the same session with 200', async () => {
@@ -55,7 +49,7 @@ describe('from a paid checkout to a running agent', () => {
     expect(await holdingsOf(installation.connection, agentId)).toEqual({
       servers: [stack],
       sshKeys: [stack],
-      // Used up by the one device, and so no longer listed.
+      // Used up by its one device, and so no longer listed.
       tailnetKeys: [],
       devices: [stack],
     });
@@ -121,10 +115,10 @@ describe('from a paid checkout to a running agent', () => {
     expect(stacks.stdout).toMatch(/^foundation-default\b/m);
   }, 90_000);
 
-  it('answers quickly (measured, and told to whoever reads this)', async () => {
+  it('answers quickly (measured and printed)', async () => {
     const times: number[] = [];
     for (let count = 0; count < TIMED_POSTS; count += 1) {
-      // Orders that need a person: written as others are, without 40 servers in their wake.
+      // Orders that need attention: written like others, but without creating 40 servers.
       const sent = paidCheckout({ ...order, agentId: `${agentId}-${count}`, region: 'moon' });
       const begun = performance.now();
       expect((await installation.deliver(sent)).status).toBe(200);
@@ -136,7 +130,7 @@ describe('from a paid checkout to a running agent', () => {
     );
   }, 60_000);
 
-  it('can be looked at again', async () => {
+  it('can be refreshed', async () => {
     const refreshed = await installation.npm(['agents', '--', 'refresh', agentId, '--wait']);
     expect(refreshed.stdout).toMatch(/refresh succeeded/);
     expect(refreshed.code).toBe(0);
@@ -151,7 +145,7 @@ describe('from a paid checkout to a running agent', () => {
 });
 
 describe('and back', () => {
-  it('destroys everything of it: server, keys, device, stack, history and locks', async () => {
+  it('destroys all its resources: server, keys, device, stack, history and locks', async () => {
     const destroyed = await installation.npm(['agents', '--', 'destroy', agentId, '--yes', '--wait']);
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(destroyed.code).toBe(0);
@@ -183,7 +177,7 @@ describe('and back', () => {
     expect(byCommand.stderr).toContain('destroyed');
   }, 30_000);
 
-  it('shows an order for its id to the operator, and makes nothing of it', async () => {
+  it('shows an order for a used id to the operator, and creates nothing', async () => {
     const late = paidCheckout(order);
     expect((await installation.deliver(late)).status).toBe(200);
     const { body } = await installation.ask('/api/orders?attention=true&limit=1');
@@ -211,7 +205,7 @@ describe('an agent without an order', () => {
   }, 90_000);
 });
 
-/** All keys that were ever issued for the agent; the API lists only those that can still be used. */
+/** Returns all keys ever issued for the agent; the API lists only usable ones. */
 function tailnetKeys() {
   return installation.query(
     `select description, used_at is not null as used, revoked_at is not null as revoked

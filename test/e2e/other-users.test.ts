@@ -10,7 +10,7 @@ import { familyOf } from './support/family.ts';
 import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
 import { eventually } from './support/waiting.ts';
 
-/** What a client says first in HTTP/2, and with it in gRPC: every server of that answers it. */
+/** The client preface of HTTP/2, and so of gRPC: every such server answers it. */
 const PREFACE = Buffer.concat([
   Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
@@ -19,7 +19,7 @@ const PREFACE = Buffer.concat([
 let site: Site;
 let installation: Installation;
 let nobody: OtherUser;
-/** All that listens while an operation is under way, by the program that does. */
+/** All listening sockets during an operation, with their programs. */
 let sockets: (ListeningSocket & { program: string })[];
 
 const PROGRAMS: [RegExp, string][] = [
@@ -41,7 +41,7 @@ const portsOf = (program: string) => [
   ...new Set(sockets.flatMap((socket) => (socket.program === program ? [socket.port] : []))),
 ];
 
-/** An operation that stays in the middle: Hetzner takes its time to make the server. */
+/** Keeps an operation in progress: Hetzner takes long to create the server. */
 async function untilUnderWay(): Promise<void> {
   await eventually('the demo agent runs', () => /SUCCEEDED after/.test(installation.terminal()), {
     withinSeconds: 90,
@@ -86,7 +86,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
     await site?.remove();
   }, 120_000);
 
-  it('finds no socket but those that are looked at here', () => {
+  it('finds only the sockets that are examined here', () => {
     expect([...new Set(sockets.map(({ program }) => program))].sort()).toEqual([
       'cli',
       'postgres',
@@ -94,18 +94,18 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
       'sandbox',
       'service',
     ]);
-    // Everything is TCP on loopback: no socket in the file system, none without a name, no datagrams.
-    expect(sockets.filter(({ kind, place }) => kind !== 'tcp' || !place.startsWith('127.0.0.1:'))).toEqual(
-      [],
-    );
+    // Everything is TCP on loopback: no socket files, no unnamed sockets, no datagrams.
+    expect(
+      sockets.filter(({ kind, address }) => kind !== 'tcp' || !address.startsWith('127.0.0.1:')),
+    ).toEqual([]);
     expect(portsOf('service')).toEqual([Number(new URL(installation.connection.url).port)]);
     expect(portsOf('sandbox')).toEqual([Number(new URL(installation.connection.stripeApiUrl).port)]);
     expect(portsOf('postgres')).toEqual([Number(new URL(installation.connection.databaseUrl).port)]);
-    // Three providers and what the SDK serves.
+    // Three providers and the SDK's server.
     expect(portsOf('runner').length).toBeGreaterThanOrEqual(4);
   });
 
-  it('reads nothing of DATA_DIR, nor what a process was told', async () => {
+  it('reads nothing in DATA_DIR and no process’s environment', async () => {
     const names = readdirSync(site.dataDir, { recursive: true, encoding: 'utf8' });
     expect(names).toEqual(expect.arrayContaining(['sandbox.json', 'secrets.json', 'logs/service.log']));
     const paths = [
@@ -120,7 +120,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
       );
   });
 
-  it('gets no word from a runner, which answers its own user', async () => {
+  it('gets no answer from an engine process, which answers its own user', async () => {
     await using own = await becomeOtherUser(0);
     for (const port of portsOf('runner')) {
       expect(await own.try({ kind: 'bytes', port, bytes: PREFACE })).not.toBe('');
@@ -132,7 +132,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
     }
   }, 90_000);
 
-  it('has no command run by way of the CLI, whose ports answer everybody', async () => {
+  it('runs no command through the CLI, whose ports answer everyone', async () => {
     const answers: string[] = [];
     for (const port of portsOf('cli'))
       for (const token of ['command:local:run', 'command:local:Command'])
@@ -148,7 +148,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
     expect(answers.filter((answer) => answer.includes('it is not run'))).toHaveLength(1);
   }, 60_000);
 
-  it('does nothing at the service’s address without the token', async () => {
+  it('can do nothing at the service’s address without the token', async () => {
     const { url } = installation.connection;
     for (const [method, path, status] of [
       ['GET', '/api/agents', '401'],
@@ -164,7 +164,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
       expect(`${path} ${await asNobody(method, url + path)}`).toBe(`${path} ${status}`);
   });
 
-  it('does nothing at the sandbox’s, neither at its clouds nor at its own controls', async () => {
+  it('can do nothing at the sandbox’s address, neither at its clouds nor at its controls', async () => {
     const { stripeApiUrl, hcloudEndpoint, tailscaleBaseUrl, githubApiUrl } = installation.connection;
     for (const [method, url, status] of [
       ['GET', `${hcloudEndpoint}/servers`, '401'],
@@ -186,7 +186,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
       expect(`${method} ${url} ${await asNobody(method, url)}`).toBe(`${method} ${url} ${status}`);
   });
 
-  it('does not get into the databases', async () => {
+  it('cannot open the databases', async () => {
     for (const user of ['postgres', 'runner', new URL(installation.connection.databaseUrl).username])
       for (const database of ['agents', 'pulumi', 'sandbox', 'postgres']) {
         const url = new URL(installation.connection.databaseUrl);

@@ -32,7 +32,7 @@ afterAll(async () => {
   await site?.remove();
 }, 90_000);
 
-it('without a plugin says which are lacking and how to install them, and does not try again', async () => {
+it('without a plugin names the missing ones and how to install them, and does not retry', async () => {
   const created = await installation.ask('/api/agents', {
     json: { agentId, userId: 'user-1', region: 'eu-west' },
   });
@@ -46,7 +46,7 @@ it('without a plugin says which are lacking and how to install them, and does no
   await rolledBack();
 }, 90_000);
 
-it('starts those on PATH, and says so clearly where they do not come up', async () => {
+it('starts those on the PATH, and reports clearly if they fail to start', async () => {
   for (const name of pluginNames)
     placePlugin(join(at('bin'), `pulumi-resource-${name}`), name, at('starts-on-path'), 'gives up');
   await retry();
@@ -66,10 +66,10 @@ it('starts those on PATH, and says so clearly where they do not come up', async 
   expect(operation.error).toMatch(/plugin/);
 }, 90_000);
 
-it('starts those in PULUMI_HOME, and comes with the same stacks and the same sandbox, to a running agent', async () => {
+it('starts those in PULUMI_HOME, and brings an agent to running with the same stacks and sandbox', async () => {
   for (const name of pluginNames)
     placePlugin(installedPath(at('home'), name), name, at('starts-at-home'), 'serves');
-  // The CLI prefers what is on PATH.
+  // The CLI prefers plugins on the PATH.
   await rm(at('bin'), { recursive: true });
   await eventually(
     'the agent runs, by this try or the one that is asked for next',
@@ -115,7 +115,9 @@ async function retry(): Promise<void> {
   expect(answer.status).toBe(202);
 }
 
-/** What follows a provision that has failed for good; until then nothing else can be asked for. */
+/**
+ * Waits for the rollback after a provision that failed for good; until then no other operation is allowed.
+ */
 async function rolledBack(): Promise<void> {
   await eventually(
     'it is rolled back',

@@ -8,29 +8,29 @@ import { paidCheckout } from '../http/support/stripe.ts';
 import { orderFault } from './support/clouds.ts';
 import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
 import {
-  addNeedles,
+  addSecretProbes,
   filesBelow,
-  findNeedles,
-  type Needles,
+  findSecretProbes,
   type ProcessWatch,
+  type SecretProbes,
   watchProcesses,
-} from './support/needles.ts';
+} from './support/secret-probes.ts';
 
 const agentId = `canary-${randomUUID().slice(0, 8)}`;
 const failingId = `broken-${randomUUID().slice(0, 8)}`;
-const needles: Needles = new Map();
+const probes: SecretProbes = new Map();
 const said: { where: string; text: string }[] = [];
 
 let site: Site;
 let installation: Installation;
 let watch: ProcessWatch;
 
-/** Everything is done once, what it left is looked at by the tests below. */
+/** Everything runs once; the tests below examine what it left. */
 beforeAll(async () => {
   site = await makeSite();
   watch = watchProcesses(['PULUMI_BACKEND_URL']);
   installation = await startInstallation(site);
-  // One provision goes well; one is refused by Hetzner at first, so that the paths of failures are walked too.
+  // One provision succeeds; Hetzner refuses another at first, to cover the failure paths.
   await orderFault(installation.connection, {
     area: 'hetzner',
     method: 'POST',
@@ -64,9 +64,9 @@ afterAll(async () => {
 async function collectSecrets(): Promise<void> {
   const { sandboxTokens, ...secrets } = JSON.parse(readFileSync(join(site.dataDir, 'secrets.json'), 'utf8'));
   for (const [name, value] of Object.entries({ ...secrets, ...sandboxTokens }))
-    addNeedles(needles, name, String(value));
+    addSecretProbes(probes, name, String(value));
   const { databaseUrl, pulumiPassphrase } = installation.connection;
-  addNeedles(needles, 'the password of the database', decodeURIComponent(new URL(databaseUrl).password));
+  addSecretProbes(probes, 'the password of the database', decodeURIComponent(new URL(databaseUrl).password));
   const vault = createVault(new Secret(pulumiPassphrase));
   for (const id of [agentId, failingId]) {
     const [{ secrets: sealed }] = await installation.query('select secrets from agents where agent_id = $1', [
@@ -74,22 +74,22 @@ async function collectSecrets(): Promise<void> {
     ]);
     const keys = vault.open(id, sealed);
     for (const name of ['sshPrivateKey', 'hostPrivateKey', 'nextHostPrivateKey'] as const)
-      addNeedles(needles, `${name} of ${id}`, keys[name]);
+      addSecretProbes(probes, `${name} of ${id}`, keys[name]);
     const words = ['pulumi', '--', 'stack', 'export', '-s', `agent-${id}`, '--show-secrets'];
     const key = /tskey-auth-[\w-]+/.exec((await installation.npm(words)).stdout)?.[0];
-    addNeedles(needles, `the tailnet key of ${id}`, key ?? '');
+    addSecretProbes(probes, `the tailnet key of ${id}`, key ?? '');
   }
   for (const url of watch.environments.get('PULUMI_BACKEND_URL') ?? [])
     if (/^postgres/.test(url))
-      addNeedles(needles, `the login ${new URL(url).username}`, new URL(url).password);
+      addSecretProbes(probes, `the login ${new URL(url).username}`, new URL(url).password);
 }
 
 const found = (places: { where: string; text: string }[]) =>
-  places.flatMap(({ where, text }) => findNeedles(needles, where, text));
+  places.flatMap(({ where, text }) => findSecretProbes(probes, where, text));
 
-describe('no secret of the installation stands', () => {
-  it('(all of them are looked for)', () => {
-    const kinds = [...needles.keys()];
+describe('no secret of the installation appears', () => {
+  it('(all of them are searched for)', () => {
+    const kinds = [...probes.keys()];
     for (const kind of [
       'apiToken',
       'pulumiPassphrase',
@@ -104,14 +104,14 @@ describe('no secret of the installation stands', () => {
     ])
       expect(kinds).toContain(kind);
     expect(kinds.filter((kind) => kind.includes('PrivateKey')).length).toBeGreaterThanOrEqual(12);
-    // Every attempt has a login of its own, and there were three at least.
+    // Every attempt has its own login, and there were at least three.
     expect(kinds.filter((kind) => kind.startsWith('the login a')).length).toBeGreaterThanOrEqual(3);
-    // The looking works: they do stand where they belong.
+    // The search works: secrets are found where they belong.
     const kept = readFileSync(join(site.dataDir, 'secrets.json'), 'utf8');
-    expect(findNeedles(needles, 'secrets.json', kept).length).toBeGreaterThanOrEqual(8);
+    expect(findSecretProbes(probes, 'secrets.json', kept).length).toBeGreaterThanOrEqual(8);
   });
 
-  it('in a file of DATA_DIR, but those that keep them', () => {
+  it('in a file of DATA_DIR, except those that store them', () => {
     const keepers = /^(postgres\/cluster\/|postgres\/connection\.json$|secrets\.json$|sandbox\.json$)/;
     const files = filesBelow(site.dataDir, keepers);
     expect(files.map(({ path }) => path)).toEqual(
@@ -126,7 +126,7 @@ describe('no secret of the installation stands', () => {
     expect(found(files.map(({ path, text }) => ({ where: path, text })))).toEqual([]);
   });
 
-  it('on the terminal, or in what the commands say', () => {
+  it('on the terminal, or in the output of commands', () => {
     expect(found([{ where: 'the terminal', text: installation.terminal() }, ...said])).toEqual([]);
   });
 
@@ -146,7 +146,7 @@ describe('no secret of the installation stands', () => {
     expect(found(rows)).toEqual([]);
   });
 
-  it('in Pulumi’s state in plain, nor does an endpoint', async () => {
+  it('in plain text in Pulumi’s state, nor does an endpoint', async () => {
     const rows = await installation.query('select key, data::text as text from pulumi_state', [], 'pulumi');
     const decoded = rows.map(({ key, text }) => ({
       where: key,
@@ -189,7 +189,7 @@ describe('no secret of the installation stands', () => {
     expect(found(answers)).toEqual([]);
   }, 30_000);
 
-  it('in the arguments of any process, at any moment', () => {
+  it('in the arguments of any process at any moment', () => {
     const seen = [...watch.arguments].map((text) => text.replaceAll('\0', ' '));
     for (const part of ['engine/child.ts', 'pulumi up', 'pulumi destroy', 'configur', 'pulumi preview'])
       expect(
@@ -200,7 +200,7 @@ describe('no secret of the installation stands', () => {
   });
 });
 
-/** The whole answer; of the feed, which never ends, what it says within a second. */
+/** Reads the whole answer; of the endless feed, one second's worth. */
 async function answerOf(path: string): Promise<{ where: string; status: number; text: string }> {
   const response = await fetch(`${installation.connection.url}${path}`, {
     headers: { authorization: `Bearer ${installation.connection.apiToken}` },

@@ -11,7 +11,7 @@ import { dispatched, order, startRemoteService, tell } from '../http/support/run
 const ours = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const another = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
-/** An issuer as GitHub's is, on this machine: discovery, keys, and tokens for whoever has the grant. */
+/** A local issuer like GitHub's: discovery, keys, and tokens for callers with the grant. */
 const issuer = { url: '', keys: [] as object[], asked: 0, away: false };
 const server = createServer((request, response) => {
   issuer.asked += 1;

@@ -16,9 +16,9 @@ import { createLocalApi } from '../../src/tailnet/local-api.ts';
 import { locateInSandbox } from '../../src/tailnet/tailscaled-location.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import {
+  BEHAVIOURS,
+  type BehaviourName,
   FLOOD_BYTES,
-  PLAYS,
-  type PlayName,
   startHostileServer,
   untilClosed,
 } from '../support/hostile-server.ts';
@@ -48,7 +48,7 @@ function identityClaims() {
   return { ...texts, exp: 1 };
 }
 
-/** Every client of the service that calls out, with a call of it. None of these has an answer that a play could give. */
+/** Every client of the service that calls out, with a call of it. None of these has an answer that a behaviour could give. */
 const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
   'Hetzner, a list': (url) => createHetznerClient(hetzner(url)).listServers('a1'),
   'Hetzner, one server': (url) => createHetznerClient(hetzner(url)).getServer('1'),
@@ -108,13 +108,13 @@ const LENIENT: Record<string, (url: string) => Promise<unknown>> = {
     exchange('GET', url, { headers: {} }, AbortSignal.timeout(timeoutSeconds * 1000)).catch(String),
 };
 
-/** What a play may make a server send to a client: what is read of an answer, and what lies in sockets' buffers. */
+/** What a behaviour may make a server send to a client: what is read of an answer, and what lies in sockets' buffers. */
 const MOST_BYTES = FLOOD_BYTES / 8;
 
 /** Calls every client at once, each its own server. @returns what each ended with: the name of one of our errors, or what it took for an answer */
-async function playTo(play: PlayName, clients: typeof CLIENTS): Promise<Record<string, string>> {
+async function exposeTo(behaviour: BehaviourName, clients: typeof CLIENTS): Promise<Record<string, string>> {
   const ends = Object.entries(clients).map(async ([name, call]) => {
-    const server = await startHostileServer(play);
+    const server = await startHostileServer(behaviour);
     const end = await call(server.url).then(
       (answer) => `answer: ${JSON.stringify(answer)}`,
       (error: unknown) => nameOf(error),
@@ -136,20 +136,20 @@ function nameOf(error: unknown): string {
 const all = (clients: typeof CLIENTS, end: unknown) =>
   Object.fromEntries(Object.keys(clients).map((name) => [name, end]));
 
-describe.each(Object.keys(PLAYS) as PlayName[])('a server that %s', (play) => {
+describe.each(Object.keys(BEHAVIOURS) as BehaviourName[])('a server that %s', (behaviour) => {
   test('every call ends in its time, with an error of ours, and takes no more than it can hold', async () => {
-    expect(await playTo(play, CLIENTS)).toEqual(all(CLIENTS, 'ours'));
+    expect(await exposeTo(behaviour, CLIENTS)).toEqual(all(CLIENTS, 'ours'));
   });
 
   test('so does what takes any answer', async () => {
     const anyEnd = expect.stringMatching(/^(ours|answer: .*)$/);
-    expect(await playTo(play, LENIENT)).toEqual(all(LENIENT, anyEnd));
+    expect(await exposeTo(behaviour, LENIENT)).toEqual(all(LENIENT, anyEnd));
   });
 
   test('so do tailscaled’s answers, and what is dialled through it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'as-hostile-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
-    const server = await startHostileServer(play, join(folder, 's'));
+    const server = await startHostileServer(behaviour, join(folder, 's'));
     const local = createLocalApi(join(folder, 's'), { timeoutSeconds });
     const health = createHealthCheck(() => 'http://100.64.0.7:8080/health', local.dial, {
       answerSeconds: timeoutSeconds,

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** Announces a body, sends a part of it and is gone. */
+/** Announces a body, sends a part of it and disconnects. */
 function abort(path: string): void {
   const { hostname, port } = new URL(service.url);
   const socket = createConnection(Number(port), hostname, () => {

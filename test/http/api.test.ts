@@ -156,7 +156,7 @@ describe('agents', () => {
 });
 
 describe('Idempotency-Key', () => {
-  /** With the one that holds the door and the one that looks, all of the pool's connections. */
+  /** Together with the lock's holder and the observer, this uses all of the pool's connections. */
   const WAITING = 6;
   const waitingForLocks = async () => {
     const { rows } = await sql<{ count: number }>`select count(*) from pg_stat_activity
@@ -169,7 +169,7 @@ describe('Idempotency-Key', () => {
   it('answers the same request with the same operation, also where copies come at once', async () => {
     const key = randomUUID();
     const requests: Promise<Response>[] = [];
-    // Nobody gets past the door before several stand there.
+    // The lock is held until several requests wait for it.
     await service.database.transaction().execute(async (trx) => {
       await sql`lock table agents in exclusive mode`.execute(trx);
       for (let index = 0; index < WAITING; index++) requests.push(post(key, agent()));
@@ -427,7 +427,7 @@ describe('documents', () => {
         /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
       );
     }
-    // Names without the prefix stay for one release, and say so.
+    // Names without the prefix remain for one release and are marked as deprecated.
     const values = (prefix: string) =>
       [...text.matchAll(new RegExp(`^${prefix}((?!agent_stacks_)[a-z].*)$`, 'gm'))].map(
         ([, sample]) => sample,

@@ -63,7 +63,7 @@ describe('the events of an operation', () => {
     let connections = 0;
     for (let ended = false; !ended; connections += 1) {
       const cut = new AbortController();
-      // Breaks off after more and more events, resuming by header and by query in turn.
+      // Disconnects after more and more events, resuming by header and by query in turn.
       const last = received.at(-1) ?? 0;
       const byHeader = connections % 2 === 0;
       const response = await service.ask(
@@ -130,7 +130,7 @@ describe('the events of an operation', () => {
     );
     await tell(service.database, operationId, [log('while nobody listened')], 'succeeded');
     expect(ids(await reading)).toEqual([1, 2]);
-    // The connection comes back by itself.
+    // The connection recovers by itself.
     await expect
       .poll(async () => {
         const { rows } = await sql`select 1 from pg_stat_activity

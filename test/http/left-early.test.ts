@@ -15,7 +15,7 @@ afterEach(async () => {
   await service.stop();
 });
 
-/** Has `handle` answer a request whose sender left before. */
+/** Lets `handle` answer a request whose sender has already left. */
 async function answerTheGone(headers: Record<string, string>, handle: RequestHandler): Promise<void> {
   const app = express();
   const left = Promise.withResolvers<Parameters<RequestHandler>>();

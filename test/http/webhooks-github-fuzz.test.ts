@@ -69,7 +69,7 @@ const FIELDS = [
   '__proto__',
 ];
 
-/** A message that a runner would send of this job, at this place of its course or another. */
+/** A message that a runner could send about this job, in or out of turn. */
 function sensible(jobId: string): Record<string, unknown> {
   const workflow_run_id = random.one(['1', '2', undefined]);
   return random.one<() => Record<string, unknown>>([
@@ -138,7 +138,7 @@ it(`${REQUESTS} requests of every kind: no 5xx, nothing that the table forbids`,
   await expectSoundRows();
 });
 
-/** What must hold of the rows, whatever was sent. */
+/** What must hold for the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
   const { rows: wrong } = await sql<Record<string, unknown>>`
     select o.operation_id, o.kind, o.status, o.attempt, o.retry_count, a.status as agent
@@ -194,6 +194,7 @@ it('how long a wrong signature takes does not tell how much of it is right', {
   }
   const median = (values: number[]) => values.sort((one, other) => one - other)[values.length >> 1]!;
   const [early, late] = [median(times.early), median(times.late)];
-  // A comparison that stops at the first difference would save nanoseconds; that it is none is in how it is made. This guards against more.
+  // A comparison that stops at the first difference would only save nanoseconds, and the code avoids that by
+  // design. This guards against larger differences.
   expect(Math.abs(early - late)).toBeLessThan(0.25 * Math.max(early, late));
 });

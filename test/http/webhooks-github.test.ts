@@ -27,7 +27,7 @@ const jobOf = async (jobId: string) =>
 const agentOf = async (agentId: string) =>
   (await service.ask(`/api/agents/${agentId}`)).json() as Promise<Record<string, unknown>>;
 
-/** What a repeat must not change. */
+/** Asserts that a repeat changes nothing. */
 const unchanged = async (jobId: string, work: () => Promise<unknown>) => {
   const before = await rowOf(service.database, jobId);
   await work();
@@ -324,7 +324,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(operationId, { status: 'provisioning' });
   });
 
-  /** The attempt has timed out and the next is dispatched. */
+  /** The attempt has timed out and the next one is dispatched. */
   async function dispatchAgain(jobId: string): Promise<void> {
     const { attempt } = await rowOf(service.database, jobId);
     await service.database

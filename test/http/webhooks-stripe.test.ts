@@ -19,7 +19,7 @@ async function counts() {
   return rows[0]!;
 }
 
-/** What one delivery, or several, added to the tables. */
+/** Returns the rows that one or several deliveries added. */
 async function added(run: () => Promise<unknown>) {
   const before = await counts();
   await run();

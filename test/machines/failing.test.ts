@@ -13,7 +13,7 @@ let site: Site;
 let installation: Installation;
 let fleet: Fleet;
 let variables: NodeJS.ProcessEnv;
-/** A file for each agent that may not be: the operator's own role refuses it while the file is there. */
+/** A file for each agent that is refused: the operator's own role refuses it while the file exists. */
 const refusalOf = (agentId: string) => join(site.dataDir, 'role', `refused-${agentId}`);
 
 describeWithMachines('a configuration that fails', () => {
@@ -49,7 +49,7 @@ describeWithMachines('a configuration that fails', () => {
     await site?.remove();
   }, 90_000);
 
-  it('in the middle: the operation says which task and why, and its next try converges', async () => {
+  it('midway: the operation names the task and the reason, and its next try converges', async () => {
     await eventually('a try has failed', async () => (await fleet.operation('mended')).retryCount === 1, {
       withinSeconds: 150,
     });
@@ -65,7 +65,7 @@ describeWithMachines('a configuration that fails', () => {
     const ended = await fleet.finished('mended', 150);
     expect(ended, ended.error ?? '').toMatchObject({ status: 'succeeded' });
     const agent = await fleet.agent('mended');
-    // What was right is kept.
+    // The running agent is kept.
     expect(agent).toMatchObject({ status: 'running', health: 'healthy', serverId });
     expect(await fleet.health(agent.tailnetIp)).toContain('mended says good day');
   }, 330_000);
@@ -91,7 +91,7 @@ describeWithMachines('a configuration that fails', () => {
     });
   }, 330_000);
 
-  it('because the machine hangs: it is ended, nothing of it is left, and the next try converges', async () => {
+  it('because the machine hangs: it is aborted without leftovers, and the next try converges', async () => {
     const { serverId } = await fleet.agent('mended');
     const screen = fleet.screen(serverId);
     await fleet.request('mended', 'reconfigure');
@@ -120,7 +120,7 @@ describeWithMachines('a configuration that fails', () => {
     expect(await fleet.agent('mended')).toMatchObject({ serverId, status: 'running' });
   }, 420_000);
 
-  it('changing one input reconfigures without replacing the server, also after a restart of all', async () => {
+  it('changing one input reconfigures without replacing the server, also after a full restart', async () => {
     const before: Agent = await fleet.agent('mended');
     await installation.stop();
     writeFileSync(join(site.dataDir, 'settings'), 'GREETING=good evening\n', { mode: 0o600 });

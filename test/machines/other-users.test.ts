@@ -11,7 +11,7 @@ import { describeWithMachines } from './support/fleet.ts';
 let site: Site;
 let installation: Installation;
 
-/** The processes of the installation and all that they have started, machines' own included. */
+/** The installation's processes and all their descendants, including those in machines. */
 function everyProcess(): number[] {
   const found = new Set(familyOf(site.dataDir).map(({ pid }) => pid));
   const parents = readdirSync('/proc')
@@ -56,33 +56,33 @@ describeWithMachines('another user of this machine, beside real machines', () =>
     await site?.remove();
   }, 90_000);
 
-  it('has the service, the sandbox and the database before it, and no way to anything else', async () => {
+  it('sees only the service, the sandbox and the database', async () => {
     const sockets = listeningSockets(everyProcess());
     const { url, stripeApiUrl, databaseUrl } = installation.connection;
     const known = [url, stripeApiUrl, databaseUrl].map((address) => Number(new URL(address).port));
-    // Tailscale, headscale, the gate and the machines have networks of their own.
+    // Tailscale, headscale, the gateway and the machines are in other network namespaces.
     expect(sockets.filter(({ isHere }) => !isHere).map(({ kind }) => kind)).toEqual(
       expect.arrayContaining(['tcp', 'udp', 'unix']),
     );
     const here = sockets.filter(({ kind, isHere }) => isHere && kind !== 'unix');
-    expect([...new Set(here.map(({ place }) => place))].sort()).toEqual(
+    expect([...new Set(here.map(({ address }) => address))].sort()).toEqual(
       known.map((port) => `127.0.0.1:${port}`).sort(),
     );
     await using nobody = await becomeOtherUser();
     const files = sockets.filter(
       (socket) =>
         socket.kind === 'unix' &&
-        (socket.place.startsWith('@') || socket.place === '' ? socket.isHere : sharesFiles(socket)),
+        (socket.address.startsWith('@') || socket.address === '' ? socket.isHere : sharesFiles(socket)),
     );
     const answers = await Promise.all(
       files.map(
-        async (socket) => `${socket.place} ${await nobody.try({ kind: 'unix', path: absolute(socket) })}`,
+        async (socket) => `${socket.address} ${await nobody.try({ kind: 'unix', path: absolute(socket) })}`,
       ),
     );
     expect(answers.filter((answer) => answer.endsWith(' OK'))).toEqual([]);
   }, 60_000);
 });
 
-/** The kernel shows a path as it was given, which may be one in the listener's own folder. */
-const absolute = ({ place, pid }: ListeningSocket) =>
-  /^[/@]/.test(place) ? place : join(readlinkSync(`/proc/${pid}/cwd`), place);
+/** The kernel shows a path as the listener gave it, possibly relative to its folder. */
+const absolute = ({ address, pid }: ListeningSocket) =>
+  /^[/@]/.test(address) ? address : join(readlinkSync(`/proc/${pid}/cwd`), address);

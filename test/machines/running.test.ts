@@ -6,13 +6,13 @@ import { processesOf, reachable, type Screen } from './support/machine.ts';
 import { sweepOf } from './support/sweep.ts';
 
 const BOUGHT = 4;
-/** How long headscale keeps an ephemeral device that is silent. */
+/** How long headscale keeps a silent ephemeral device. */
 const EPHEMERAL_SECONDS = 75;
 
 let site: Site;
 let installation: Installation;
 let fleet: Fleet;
-/** The demo's agent and those that are bought with it. */
+/** The demo's agent and those bought with it. */
 let agents: Agent[] = [];
 let screens: Screen[] = [];
 let stopped = 0;
@@ -29,7 +29,7 @@ describeWithMachines('agents on real machines', () => {
     await site?.remove();
   }, 90_000);
 
-  it('five that are bought at the same moment all run', async () => {
+  it('five bought at the same moment all run', async () => {
     await Promise.all(Array.from({ length: BOUGHT }, () => fleet.buy()));
     await eventually(
       'all of them run',
@@ -56,7 +56,7 @@ describeWithMachines('agents on real machines', () => {
     const devices = await fleet.devices();
     for (const [index, agent] of agents.entries()) {
       const screen = screens[index] as Screen;
-      // A unit that has just been told to start may still be on its way.
+      // A unit that was just started may still be activating.
       expect(await screen.say('systemctl is-system-running --wait')).toBe('running');
       expect(await screen.say('systemctl is-active agent.service')).toBe('active');
       expect(await screen.say('ps -o user= -p $(systemctl show -P MainPID agent.service)')).toBe('agent');
@@ -83,16 +83,14 @@ describeWithMachines('agents on real machines', () => {
     stopped = Date.now();
   }, 60_000);
 
-  it('what each task did, and for how long, is in the operation’s log', async () => {
+  it('the operation’s log says what each task did, and for how long', async () => {
     const { code, stdout } = await installation.npm(['agents', '--', 'logs', agents[0]!.agentId]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(
-      /▸ configuring[\s\S]*base : Create the account of the agent: changed \(\d+\.\d s\)/,
-    );
+    expect(stdout).toMatch(/▸ configuring[\s\S]*base : Create the agent's account: changed \(\d+\.\d s\)/);
     expect(stdout).toMatch(/agent : Wait until the agent is healthy: ok[\s\S]*▸ verifying/);
   }, 30_000);
 
-  it('is hardened, as sshd, nftables, systemd and the kernel say themselves', async () => {
+  it('is hardened, according to sshd, nftables, systemd and the kernel', async () => {
     const [screen] = screens as [Screen];
     const sshd = (await screen.say('sshd -T')).split('\n');
     expect(sshd).toEqual(
@@ -131,7 +129,7 @@ describeWithMachines('agents on real machines', () => {
     );
   }, 60_000);
 
-  it('nothing of it is open beside the tailnet, even without Hetzner’s firewall', async () => {
+  it('nothing is open outside the tailnet, even without Hetzner’s firewall', async () => {
     const [seen, seer] = agents as [Agent, Agent];
     const [screen, other] = screens as [Screen, Screen];
     const { firewalls } = await fleet.hetzner<{ firewalls: { id: number }[] }>('GET', '/firewalls');
@@ -146,7 +144,7 @@ describeWithMachines('agents on real machines', () => {
       remove_from: resource,
     });
     try {
-      // That nothing answers says something only where something gets there.
+      // A missing answer proves something only if packets can get there.
       await other.say(`ip route get ${seen.ipv4}`);
       expect(await reachable(other, beside)).toEqual([]);
       const udp = (await screen.say('ss -ulnH')).split('\n').map((line) => line.trim().split(/\s+/)[3]);
@@ -185,7 +183,7 @@ describeWithMachines('agents on real machines', () => {
     expect(await reachable(screen, all, 'agent')).toEqual([]);
   }, 60_000);
 
-  it('and with the policy emptied, nothing but SSH, which refuses it, and the health address', async () => {
+  it('with an empty policy, only SSH, which refuses it, and the health endpoint', async () => {
     const [, other] = agents as [Agent, Agent];
     const [screen, otherScreen] = screens as [Screen, Screen];
     const policy = await fleet.tailscale('GET', '/tailnet/-/acl');
@@ -215,7 +213,7 @@ describeWithMachines('agents on real machines', () => {
     }
   }, 60_000);
 
-  it('what the user data held is worthless', async () => {
+  it('the user data holds nothing of value any more', async () => {
     const [{ agentId, serverId, tailnetIp }] = agents as [Agent];
     const [screen, other] = screens as [Screen, Screen];
     const [{ user_data: userData }] = await installation.query(
@@ -264,7 +262,7 @@ describeWithMachines('agents on real machines', () => {
     expect(entry).toMatchObject({ agent_id: agentId, actor: 'operator' });
   }, 60_000);
 
-  it('its row shows since when it is silent, and not once it answers again', async () => {
+  it('its row shows since when it is silent, until it answers again', async () => {
     const { agentId } = agents[0]!;
     const begin = Date.now();
     await screens[0]!.say('systemctl stop agent');
@@ -306,7 +304,7 @@ describeWithMachines('agents on real machines', () => {
     const failed = await fleet.finished(agentId);
     expect(failed).toMatchObject({ operationId: id, status: 'failed', failedStep: 'configuring' });
     expect(failed.error).toContain(
-      'the server shows another host key than the pinned ones; nothing was sent to it',
+      "the server's host key is not one of the pinned keys; nothing was sent to it",
     );
     const heard = await screen.say(`journalctl -u ssh -o cat --since=@${since}`);
     expect(heard).toContain('[preauth]');
@@ -350,7 +348,7 @@ describeWithMachines('agents on real machines', () => {
     expect(await fleet.health(tailnetIp)).toContain(before.agentId);
   }, 240_000);
 
-  it('one whose root calls it after another changes nothing for that one, and is reported', async () => {
+  it('one whose root gives it another agent’s name does not affect that agent, and is reported', async () => {
     const [, other, , thief] = agents as [Agent, Agent, Agent, Agent];
     await screens[3]!.say(`tailscale set --hostname=agent-${other.agentId}`);
     const ownHostname = async () =>
@@ -382,7 +380,7 @@ describeWithMachines('agents on real machines', () => {
     });
   }, 120_000);
 
-  it('destroyed, nothing is left of it: no device, no machine, no disk, whatever it calls itself', async () => {
+  it('once destroyed it leaves nothing: no device, no machine, no disk, whatever its name was', async () => {
     const { agentId, serverId } = agents[3]!;
     await fleet.succeed(agentId, 'destroy');
     expect(await fleet.devicesOf(agentId)).toEqual([]);
@@ -399,7 +397,7 @@ describeWithMachines('agents on real machines', () => {
   }, 90_000);
 });
 
-/** Neither in a log of ours, nor in an argument list. */
+/** Neither in a log of ours nor in an argument list. */
 async function expectSecretNowhere(agentId: string, secrets: string[]): Promise<void> {
   const found = await fleet.whereIs(secrets);
   expect(found, agentId).toEqual([]);

@@ -56,7 +56,7 @@ test('fifty claims at once: every operation once, and one at a time for each age
   const rows = taken.filter((row) => row !== undefined);
   expect(rows.map((row) => row.kind)).toEqual(rows.map(() => 'provision'));
   expect(new Set(rows.map((row) => row.operation_id)).size).toBe(rows.length);
-  // Concurrent claimers pass over what another is just taking; one more look finds the rest, and no more than that.
+  // Concurrent claimers skip what another is claiming; one more poll finds the rest, and nothing beyond it.
   for (let more = await claimNext(at.database, 'late'); more; more = await claimNext(at.database, 'late'))
     rows.push(more);
   expect(rows.map((row) => row.agent_id).sort()).toEqual(['a1', 'a2', 'a3', 'a4', 'a5']);
@@ -77,7 +77,7 @@ test('an agent’s operations are taken in the order in which they were asked fo
   expect(first.row.kind).toBe('provision');
   expect(await claimNext(at.database, 'w2')).toBeUndefined();
   await settleFailure(at, first.claim, { error: new Error('failed'), step: 'creating_server' });
-  // The provision waits for its pause to be over; the more urgent rollback behind it has to wait as well.
+  // The provision waits for its pause to end, and so must the more urgent rollback behind it.
   expect(await claimNext(at.database, 'w2')).toBeUndefined();
   await waitOver(at);
   expect((await claim(at)).row.kind).toBe('provision');

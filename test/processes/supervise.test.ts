@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { supervise } from '../../src/processes/supervise.ts';
 
-/** Something to keep running whose starts and ends the test decides. */
+/** A supervised fake whose starts and ends the test controls. */
 function createThing() {
   const lives: { end(): void; stopped: boolean }[] = [];
   const failures: Error[] = [];

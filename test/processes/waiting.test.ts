@@ -20,7 +20,7 @@ function folder(): string {
   return path;
 }
 
-/** Starts the service in its own words' hearing; `heard` resolves once it has said something. */
+/** Starts the service; `heard` resolves once it has printed something. */
 function startService(environment: Record<string, string>) {
   const child = spawn(process.execPath, [main], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...environment },
@@ -89,7 +89,7 @@ it('so does one that waits for its database', async () => {
   url.pathname = `/${name}`;
   const holder = new pg.Client({ connectionString: url.href });
   await holder.connect();
-  // Whoever launches on a database takes this lock first (sandbox/host/database-host.ts).
+  // A launcher takes this lock on its database first (sandbox/host/database-host.ts).
   await holder.query('select pg_advisory_lock(7316402)');
   const { child, said, ended } = startService({ DATA_DIR: folder(), DATABASE_URL: url.href });
   try {

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { LostError } from '../../src/errors.ts';
 import { NotJoinedError, pulumiError } from '../../src/pulumi/errors.ts';
 
-/** As the CLI frames a command's failure: once in its progress, once under `Diagnostics`, with all that the command said. */
+/**
+ * The CLI's framing of a command's failure: once in its progress, and once under `Diagnostics`, with the
+ * command's whole output.
+ */
 const configurationFailed = (how: string, said: string) => `code: -2
  stdout: Updating (agent-a1):
  +  command:local:Command configuration creating (0s) error: ${how}: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":

@@ -9,7 +9,7 @@ let store: StateStore;
 beforeAll(async () => {
   testDatabase = await createDatabase();
   pool = new pg.Pool({ connectionString: testDatabase.url, max: 2 });
-  // As the CLI makes it.
+  // The table as the CLI creates it.
   await pool.query(`create table pulumi_state (
     key text primary key, data json not null, updated_at timestamptz not null default now())`);
   store = createPostgresStateStore(pool, { database: 'pulumi', project: 'agents' });

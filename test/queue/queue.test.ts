@@ -44,7 +44,7 @@ test('wakes once for each committed announcement, at once, and never for one tha
   await expect(rolledBack).rejects.toThrow('rolled back');
   await at.database.transaction().execute((trx) => queue.announce(trx, job));
   await until(() => wakes === 2);
-  // A later announcement has been heard, so the one that was rolled back would have been.
+  // A later announcement has arrived, so the rolled-back one would have arrived too.
   expect(wakes).toBe(2);
   const later = new Date(Date.now() + 3_600_000);
   await at.database.transaction().execute((trx) => queue.announce(trx, { ...job, startAfter: later }));

@@ -58,7 +58,7 @@ async function runningAgent(n: number): Promise<void> {
     .execute();
 }
 
-/** The same as letting time pass. */
+/** Equivalent to letting time pass. */
 async function later(seconds: number): Promise<void> {
   await sql`update health_checks set due_at = due_at - make_interval(secs => ${seconds}),
     silent_since = silent_since - make_interval(secs => ${seconds})`.execute(at.database);
@@ -96,7 +96,7 @@ test('one lost answer changes nothing; one that stays silent is unhealthy since 
   await look();
   const agent = await getAgent(at.database, 'a1');
   expect(agent.health).toBe('unhealthy');
-  // Twelve seconds that were skipped, and what the looks took.
+  // Twelve skipped seconds, plus the time the checks took.
   const endedAt = Date.now();
   const seconds = (endedAt - agent.unhealthy_since!.getTime()) / 1000;
   expect(seconds).toBeGreaterThanOrEqual(12);
@@ -149,7 +149,7 @@ test('who cannot reach anybody says nothing about anybody', async () => {
   silent.add('100.64.0.1');
   deps.canReachAgents = async () => false;
   expect(await look()).toBe(0);
-  // It went away during the question.
+  // It went away during the check.
   const answers = [true, false];
   deps.canReachAgents = async () => answers.shift() ?? false;
   expect(await look()).toBe(1);
@@ -157,13 +157,13 @@ test('who cannot reach anybody says nothing about anybody', async () => {
   expect(row.silent_since).toBeNull();
 });
 
-/** Looks all the time, and asks everybody each time. */
+/** Polls constantly, and checks every agent each time. */
 const restless = { ...settings, lookSeconds: 0.02, intervalSeconds: 0.1, concurrency: 1 };
 const HOSTILE = '100.64.0.1';
 const GOOD = '100.64.0.2';
 const timesAsked = (tailnetIp: string) => asked.filter((one) => one === tailnetIp).length;
 
-/** Waits until the hostile agent has been asked, and then the good one again and again. */
+/** Waits until the hostile agent has been checked, and then the good one repeatedly. */
 async function untilGoodIsAskedOn(): Promise<void> {
   await vi.waitFor(() => expect(timesAsked(HOSTILE)).toBeGreaterThan(0), 30_000);
   const before = timesAsked(GOOD);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { toWorkflowOutputs, writeOutputs } from '../../src/runner/outputs.ts';
 import { OUTPUTS } from '../support/installation.ts';
 
-test('a provision tells its server, any other success nothing, a failure why and where', () => {
+test('a provision reports its server, other successes nothing, a failure its reason and step', () => {
   expect(toWorkflowOutputs({ status: 'succeeded', effect: { kind: 'running', outputs: OUTPUTS } })).toEqual({
     server_id: OUTPUTS.serverId,
     server_ip: OUTPUTS.ipv4,
@@ -16,7 +16,7 @@ test('a provision tells its server, any other success nothing, a failure why and
   expect(failed).toEqual({ error: 'x'.repeat(4_000), failed_step: 'configuring' });
 });
 
-test('no value can pass for another output', () => {
+test('no value can forge another output', () => {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-outputs-'));
   try {
     const file = join(folder, 'outputs');

@@ -5,7 +5,7 @@ import type { ServiceLink } from '../../src/runner/service-link.ts';
 
 type Sent = { record?: { kind: string; lines?: string[] }; step?: string };
 
-/** A service that takes what it is told only when `answer` is called. */
+/** A service that accepts reports only when `answer` is called. */
 function setup() {
   const sent: Sent[] = [];
   const waiting: (() => void)[] = [];
@@ -31,7 +31,7 @@ function setup() {
   return { reporter, sent, answer, lines: () => sent.flatMap(({ record }) => record?.lines ?? []) };
 }
 
-test('of a flood that the service cannot take, the last lines are told, and that there is a gap', async () => {
+test('of a flood that the service cannot take, the last lines and the gap are reported', async () => {
   const { reporter, answer, lines, sent } = setup();
   reporter.step('configuring');
   for (let line = 0; line < 100_000; line += 1) reporter.log(`line ${line}`);
@@ -44,7 +44,7 @@ test('of a flood that the service cannot take, the last lines are told, and that
   expect(sent.filter(({ step }) => step === 'configuring')).toHaveLength(1);
 });
 
-test('lines and steps are told in order', async () => {
+test('lines and steps are reported in order', async () => {
   const { reporter, answer, sent } = setup();
   reporter.log('one');
   reporter.step('creating_server');

@@ -33,7 +33,7 @@ async function startService(...statuses: number[]) {
   return { link, asked };
 }
 
-test('every message is signed, says who sends it, and keeps the address’s query', async () => {
+test('every message is signed, names its sender, and keeps the address’s query', async () => {
   const { link, asked } = await startService();
   await link.send('status', { status: 'provisioning', step: 'ü' });
   await link.send('claim', {});
@@ -52,13 +52,13 @@ test('every message is signed, says who sends it, and keeps the address’s quer
   for (const { body, signature } of asked) expect(signature).toBe(signBody(callbackSecret, body));
 });
 
-test('a service that is away for a moment is asked again', async () => {
+test('a call is retried while the service is briefly away', async () => {
   const { link, asked } = await startService(503, 500);
   expect(await link.send('status', {})).toEqual({ received: true });
   expect(asked).toHaveLength(3);
 });
 
-test('a service that stays away fails the message when patience ends', async () => {
+test('a message fails once the service has been away for too long', async () => {
   const { link } = await startService(...Array<number>(50).fill(503));
   await expect(link.send('status', {}, { patienceSeconds: 0.1 })).rejects.toThrow('503');
 });

@@ -17,7 +17,7 @@ const data = {
   hostPublicKey: keys.hostPublicKey,
 };
 
-/** As cloud-init reads it: Python's YAML. */
+/** Parsed like cloud-init does: with Python's YAML. */
 function parsed(text: string): Record<string, unknown> {
   const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))';
   for (const python of [`${process.env.AGENT_STACKS_ANSIBLE ?? ''}/python3`, 'python3']) {
@@ -78,7 +78,7 @@ test('Tailscale comes from the vendor’s repository, signed by the key we know,
   skip(Object.keys(config).length === 0, 'no Python with YAML on this machine');
   const folder = mkdtempSync(join(tmpdir(), 'user-data-test-'));
   const [script] = config.runcmd as string[];
-  // What the script calls notes its words; the paths of the system lie in the folder.
+  // The programs that the script calls record their arguments; the system's paths are inside the folder.
   const note = (name: string, body = '') =>
     `${name}() { echo "${name} $*" >>"${folder}/called"; ${body}\n}\n`;
   const local = (script as string)
@@ -99,7 +99,7 @@ test('Tailscale comes from the vendor’s repository, signed by the key we know,
   );
   const keyring = `${folder}/usr/share/keyrings/tailscale-archive-keyring.gpg`;
   const source = 'https://pkgs.tailscale.com/stable/debian trixie main\n';
-  // While it is installed, one key alone will do; from then on the vendor's package says which.
+  // During the installation any one key is enough; afterwards the vendor's package says which.
   expect(readFileSync(join(folder, '6'), 'utf8')).toBe(
     `deb [signed-by=${keyring},2596A99EAAB33821893C0A79458CA832957F5868] ${source}`,
   );

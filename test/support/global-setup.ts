@@ -10,16 +10,16 @@ import { killProcesses } from '../../src/processes/find.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** The superuser's address of the Postgres that all tests of this run share. */
+    /** The superuser's address of the Postgres shared by all tests of this run. */
     postgresAdminUrl: string;
-    /** Folder in which installations leave what came of checking their sandbox's answers, a file each. */
+    /** Folder of the installations' records about their sandbox's answers, one file each. */
     answerRecords: string;
   }
 }
 
 const prefix = 'agent-stacks-test-';
 
-/** One Postgres for the whole run, in a folder of its own; each test file makes databases in it. */
+/** Starts one Postgres for the whole run in a temporary folder; each test file creates databases in it. */
 export default async function startPostgresForTests(project: TestProject): Promise<() => Promise<void>> {
   await clearInterruptedRuns();
   const dataDir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
@@ -36,7 +36,10 @@ export default async function startPostgresForTests(project: TestProject): Promi
   };
 }
 
-/** The whole run's answers of the sandbox's Hetzner API. Those that did not fit the document have failed a test already. */
+/**
+ * Sums up the answers of the sandbox's Hetzner API over the whole run. Answers that did not match the
+ * document have already failed a test.
+ */
 async function sumUp(records: string): Promise<string | undefined> {
   const files = await readdir(records);
   if (files.length === 0) return undefined;
@@ -49,7 +52,7 @@ async function sumUp(records: string): Promise<string | undefined> {
   return `${checked} answers of the sandbox's Hetzner API were checked against the official document in ${files.length} installations: ${violations} did not fit`;
 }
 
-/** A killed run can stop nothing: its processes, server and folder are left to the next one. */
+/** A killed run stops nothing: the next one ends its processes and server and removes its folder. */
 async function clearInterruptedRuns(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const [, pid] = name.startsWith(prefix) ? (/^(\d+)-/.exec(name.slice(prefix.length)) ?? []) : [];

@@ -3,27 +3,27 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
 
-/** What a hostile, broken or dying server does to a connection on which a request has begun. */
-type Play = (socket: Socket, own: { port: number }) => void;
+/** What a hostile, broken or dying server does to a connection after a request has begun. */
+type Behaviour = (socket: Socket, own: { port: number }) => void;
 
-/** What a flood gives up after, so that a client without a limit does not end the machine that tests it. */
+/** When a flood stops, so that a client without a limit does not take down the test machine. */
 export const FLOOD_BYTES = 512 * 1024 * 1024;
 const MEGABYTE = 'x'.repeat(1024 * 1024);
 const OK = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n';
 
 const once =
-  (text: string | Buffer): Play =>
+  (text: string | Buffer): Behaviour =>
   (socket) =>
     void socket.write(text);
 
 const last =
-  (text: string): Play =>
+  (text: string): Behaviour =>
   (socket) =>
     void socket.end(text);
 
-/** Sends something over and over, as fast as it is taken. */
+/** Sends the same bytes over and over, as fast as they are read. */
 const flood =
-  (head: string, chunk: string): Play =>
+  (head: string, chunk: string): Behaviour =>
   (socket) => {
     const block = Buffer.from(chunk.repeat(Math.ceil(65_536 / chunk.length)));
     const more = () => {
@@ -35,9 +35,9 @@ const flood =
     more();
   };
 
-/** A byte a second, and the first at once. */
+/** Sends the first byte at once, then one a second. */
 const drip =
-  (head: string, text: string): Play =>
+  (head: string, text: string): Behaviour =>
   (socket) => {
     socket.write(head);
     const bytes = text[Symbol.iterator]();
@@ -49,7 +49,7 @@ const drip =
 
 const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
 
-export const PLAYS = {
+export const BEHAVIOURS = {
   'switches protocols': once(
     'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
   ),
@@ -92,23 +92,23 @@ export const PLAYS = {
   'fails with a novel': last(
     `HTTP/1.1 500 Oh no\r\ncontent-length: ${MEGABYTE.length + 14}\r\n\r\n{"message":"${MEGABYTE}"}`,
   ),
-} satisfies Record<string, Play>;
-export type PlayName = keyof typeof PLAYS;
+} satisfies Record<string, Behaviour>;
+export type BehaviourName = keyof typeof BEHAVIOURS;
 
 const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024));
 
 export interface HostileServer {
   port: number;
   url: string;
-  /** Connections that are open. */
+  /** Number of open connections. */
   open(): number;
-  /** Bytes that its connections have taken in all, the kernel's buffers included. */
+  /** Bytes accepted by its connections in total, including the kernel's buffers. */
   sent(): number;
 }
 
-/** Does the same to every connection. Listens on a port of 127.0.0.1, or on a unix socket. */
-export async function startHostileServer(name: PlayName, socketPath?: string): Promise<HostileServer> {
-  const play: Play = PLAYS[name];
+/** Treats every connection this way. Listens on a port of 127.0.0.1, or on a unix socket. */
+export async function startHostileServer(name: BehaviourName, socketPath?: string): Promise<HostileServer> {
+  const behaviour: Behaviour = BEHAVIOURS[name];
   const sockets = new Set<Socket>();
   let finished = 0;
   const server = createServer({ noDelay: true }, (socket) => {
@@ -118,7 +118,7 @@ export async function startHostileServer(name: PlayName, socketPath?: string): P
       sockets.delete(socket);
       finished += socket.bytesWritten;
     });
-    socket.once('data', () => play(socket, { port }));
+    socket.once('data', () => behaviour(socket, { port }));
   });
   await new Promise<void>((resolve) => {
     if (socketPath === undefined) server.listen(0, '127.0.0.1', resolve);
@@ -138,7 +138,7 @@ export async function startHostileServer(name: PlayName, socketPath?: string): P
   };
 }
 
-/** Waits until no connection is open any more. */
+/** Waits until no connection is open. */
 export async function untilClosed(server: HostileServer): Promise<void> {
   while (server.open() > 0) await pause(10);
 }

@@ -10,15 +10,15 @@ import { type Queue, startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
 import { createDatabase } from './postgres.ts';
 
-/** A service's rows and queue without its processes: what an operation is made of. */
+/** A service's rows and queue without its processes: everything an operation needs. */
 export interface Installation {
   url: string;
   database: Database;
   queue: Queue;
   log: Logger;
-  /** Every line that was logged, parsed. */
+  /** Every log line, parsed. */
   logged: Record<string, unknown>[];
-  /** No agent, no operation, nothing left of an earlier test. */
+  /** Removes all agents and operations of earlier tests. */
   empty(): Promise<void>;
   close(): Promise<void>;
 }
@@ -70,7 +70,7 @@ export const OUTPUTS = {
   tailnetName: 'agent-a1.tail.ts.net',
 };
 
-/** An agent with its queued provision. */
+/** Creates an agent with its queued provision. */
 export function order({ database, queue }: Installation, agentId: string): Promise<OperationRow> {
   const agent = { agentId, userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
   return database.transaction().execute((trx) => requestAgent(trx, queue, { agent, actor: 'test' }));
@@ -86,7 +86,7 @@ export function ask(
   return database.transaction().execute((trx) => requestOperation(trx, queue, request));
 }
 
-/** Takes the next operation, which has to be there. */
+/** Claims the next operation, which must exist. */
 export async function claim(
   { database }: Installation,
   workerId = 'w1',
@@ -96,7 +96,7 @@ export async function claim(
   return { row, claim: { operationId: row.operation_id, attempt: row.attempt, workerId } };
 }
 
-/** Makes what waits for its time due now. */
+/** Makes everything that waits for its time due now. */
 export async function waitOver({ database }: Installation): Promise<void> {
   await database
     .updateTable('operations')
@@ -122,7 +122,7 @@ export function operationsOf({ database }: Installation, agentId: string): Promi
     .execute();
 }
 
-/** The operations that jobs in the queue announce, soonest first. */
+/** The operations announced by jobs in the queue, earliest first. */
 export async function announcements({
   database,
 }: Installation): Promise<{ operationId: string; at: Date }[]> {

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** A socket that waits for callers. `place`: `127.0.0.1:4711`, or a path; an abstract name begins with `@`. */
+/** A listening socket. `address`: `127.0.0.1:4711`, or a path; an abstract name begins with `@`. */
 export interface ListeningSocket {
   kind: 'tcp' | 'udp' | 'unix';
-  place: string;
+  address: string;
   port: number;
   pid: number;
-  /** Whether it is in this process's own network, and not in a namespace of its own. */
+  /** Whether it is in this process's network namespace. */
   isHere: boolean;
 }
 
@@ -15,7 +15,7 @@ const TCP_LISTEN = '0A';
 const UDP_OPEN = '07';
 const UNIX_ACCEPTS = 0x10000;
 
-/** Every socket on which one of the processes listens, as the kernel knows it. Linux only. */
+/** Lists the sockets on which these processes listen, from the kernel. Linux only. */
 export function listeningSockets(pids: number[]): ListeningSocket[] {
   const ownNetwork = readlinkSync('/proc/self/ns/net');
   return pids.flatMap((pid) => {
@@ -23,7 +23,7 @@ export function listeningSockets(pids: number[]): ListeningSocket[] {
     const isHere = attempt(() => readlinkSync(`/proc/${pid}/ns/net`)) === ownNetwork;
     return tablesOf(pid)
       .filter(({ inode }) => inodes.has(inode))
-      .map(({ kind, place, port }) => ({ kind, place, port, pid, isHere }));
+      .map(({ kind, address, port }) => ({ kind, address, port, pid, isHere }));
   });
 }
 
@@ -47,7 +47,7 @@ function tablesOf(pid: number): Row[] {
         const [address = '', port = ''] = local.split(':');
         const number = Number.parseInt(port, 16);
         return lineState === state
-          ? [{ kind, place: `${addressOf(address)}:${number}`, port: number, inode }]
+          ? [{ kind, address: `${addressOf(address)}:${number}`, port: number, inode }]
           : [];
       }),
     );
@@ -55,7 +55,7 @@ function tablesOf(pid: number): Row[] {
     const [, , , flags = '0', , , inode = '', ...path] = line.trim().split(/\s+/);
     return (Number.parseInt(flags, 16) & UNIX_ACCEPTS) === 0
       ? []
-      : [{ kind: 'unix' as const, place: path.join(' '), port: 0, inode }];
+      : [{ kind: 'unix' as const, address: path.join(' '), port: 0, inode }];
   });
   return [...internet('tcp', TCP_LISTEN), ...internet('udp', UDP_OPEN), ...unix];
 }
@@ -72,7 +72,7 @@ function attempt<Value>(read: () => Value): Value | undefined {
   try {
     return read();
   } catch {
-    // The process has ended, or a kernel without IPv6.
+    // The process has ended, or the kernel has no IPv6.
     return undefined;
   }
 }

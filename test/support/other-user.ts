@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** What another local user tries. `message` and `bytes` are base64. */
+/** An access attempt of another local user. `message` and `bytes` are base64. */
 export type Knock =
   | { kind: 'grpc'; port: number; method: string; message?: string }
   | { kind: 'bytes'; port: number; bytes: string }
@@ -22,13 +22,16 @@ export const needsRoot =
     : 'only root on Linux can act as another user';
 
 export interface OtherUser extends AsyncDisposable {
-  /** What came of it: an answer, or `refused <code>`. */
+  /** The result: an answer, or `refused <code>`. */
   try(what: Knock): Promise<string>;
 }
 
 const NOBODY = 65534;
 
-/** A process of the user `nobody`, who has an account on this machine and nothing else; or of another one, to compare. */
+/**
+ * Starts a process as the user `nobody`, who has an account here and nothing else; or as another user, for
+ * comparison.
+ */
 export async function becomeOtherUser(user = NOBODY): Promise<OtherUser> {
   const child = fork(fileURLToPath(new URL('processes/other-user.ts', import.meta.url)), [String(user)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

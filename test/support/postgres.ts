@@ -2,17 +2,17 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-/** A database that exists for one test or one test file. */
+/** A database for one test or one test file. */
 export interface TestDatabase {
   url: string;
-  /** Removes it; sessions that are still open in it are cut. */
+  /** Drops it; open sessions are terminated. */
   drop(): Promise<void>;
 }
 
-/** An empty database in the Postgres that the whole test run shares. */
+/** Creates an empty database in the Postgres shared by the whole test run. */
 export async function createDatabase(): Promise<TestDatabase> {
   const adminUrl = inject('postgresAdminUrl');
-  // Without `_`: Pulumi's backend looks its rows up by patterns in which that stands for any letter.
+  // Without `_`, which Pulumi's backend treats as a wildcard.
   const name = `test-${randomBytes(6).toString('hex')}`;
   await execute(adminUrl, `CREATE DATABASE "${name}" TEMPLATE template0 STRATEGY file_copy`);
   const url = new URL(adminUrl);

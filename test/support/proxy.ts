@@ -4,12 +4,15 @@ import { type AddressInfo, connect } from 'node:net';
 
 export interface RecordingProxy {
   url: string;
-  /** What it was asked for: `CONNECT host:port`, `GET http://…`. */
+  /** Its requests: `CONNECT host:port`, `GET http://…`. */
   seen: string[];
   close(): void;
 }
 
-/** A real proxy on loopback. It carries out what leads to this host, and refuses everything else, as one without a way out. */
+/**
+ * Starts a real proxy on loopback. It forwards requests to this host and refuses all others, as if it had no
+ * internet access.
+ */
 export async function startProxy(): Promise<RecordingProxy> {
   const seen: string[] = [];
   const server = createServer((request, response) => {

@@ -19,7 +19,7 @@ import { type Installation, OUTPUTS } from './installation.ts';
 
 type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 
-/** Everything a runbook reaches, written down in the order in which it is reached, and what each call is answered with. */
+/** Fakes of everything that a runbook uses. They record calls in order and answer as configured. */
 export function createWorld(at: Installation) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
@@ -28,13 +28,13 @@ export function createWorld(at: Installation) {
   > = {};
   const servers: Server[] = [];
   const failedServers = new Set<string>();
-  /** Servers whose system does not obey when it is asked to shut down. */
+  /** Servers whose system ignores a shutdown request. */
   const deaf = new Set<string>();
   const installed: { image: string; userData: string }[] = [];
   const sshKeys: SshKey[] = [];
   const firewalls: { id: number; name: string }[] = [];
   const devices: TailnetDevice[] = [];
-  /** Names that devices were given, in order. */
+  /** Names given to devices, in order. */
   const names: string[] = [];
   const takenNames = new Set<string>();
   const vault = createVault(new Secret('passphrase'));
@@ -209,7 +209,7 @@ export function createWorld(at: Installation) {
 
 export type World = ReturnType<typeof createWorld>;
 
-/** A run of an operation as a worker makes it, with its steps and lines written down. */
+/** Prepares an attempt at an operation as a worker would, recording its steps and lines. */
 export async function runOf(at: Installation, operation: OperationRow, world?: World) {
   const steps: string[] = [];
   const lines: string[] = [];

@@ -23,18 +23,18 @@ export interface AgentSeed {
   status: AgentStatus;
   serverId?: number;
   tailnetIp?: string;
-  /** As an agent is that was made before devices were recorded by their ids. */
+  /** An agent created before devices were recorded by their ids. */
   isLegacy?: boolean;
   keyGeneration?: number;
 }
 
-/** The name under which a server of the agent's joins, here where no passphrase is. */
+/** The name under which an agent's server joins, here without a passphrase. */
 export const joinNameOf = (agentId: string): string =>
   `join-${createHash('sha256').update(agentId).digest('hex').slice(0, 32)}`;
 
 const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
 
-/** The service's rows on one side, a whole sandbox on the other, and a sweep between them. */
+/** The service's rows, a whole sandbox, and a sweep over both. */
 export async function openBed(settings: Partial<SandboxSettings> = {}) {
   const installation = await openInstallation();
   const cloudDatabase = await createDatabase();
@@ -89,10 +89,10 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
     hcloud,
     sweep: (overrides: Partial<SweepDeps> = {}): Promise<SweepReport> =>
       sweep({ database, log, openClouds, ...overrides }, new AbortController().signal),
-    /** Orders a fault at the sandbox. */
+    /** Injects a fault in the sandbox. */
     fault: (order: object) => request(`${sandbox.url}/sandbox/faults`, 'POST', order, {}),
 
-    /** An agent whose provision has ended, as its state says; its id at the provision is answered. */
+    /** Creates an agent whose provision has ended, as its status says; returns the provision's id. */
     async agent(agentId: string, seed: AgentSeed): Promise<{ operationId: string }> {
       const { status, serverId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
       await database
@@ -146,7 +146,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       return row.operation_id;
     },
 
-    /** A server that runs, labelled as the stacks do it unless told otherwise. @returns its id. */
+    /** Creates a running server, labelled as the stacks do unless told otherwise. @returns its id. */
     async server(agentId: string, options: { name?: string; operationId?: string; labels?: object } = {}) {
       const { name = `agent-${agentId}`, operationId = 'earlier', labels } = options;
       const { server, action } = await hcloud('POST', '/servers', {
@@ -169,7 +169,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       return (await hcloud('POST', '/ssh_keys', { name, public_key, labels })).ssh_key.id;
     },
 
-    /** A key that has not been used. */
+    /** Creates an unused key. */
     tailnetKey(agentId: string, generation = 1): Promise<{ id: string; key: string }> {
       return tailnet('POST', '/tailnet/-/keys', {
         description: `agent-${agentId} ${generation}`,
@@ -177,7 +177,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       });
     },
 
-    /** A machine that has joined with a key of its own. @returns its address. */
+    /** Creates a machine that joined with its own key. @returns its address. */
     async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
       const joined = await joinTailnet(sandboxDatabase, {
@@ -189,7 +189,7 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
       return joined.tailnetIp;
     },
 
-    /** Everything at the clouds, by what a person would call it. */
+    /** Lists everything in the clouds by readable names. */
     async left(): Promise<{
       servers: number[];
       sshKeys: number[];

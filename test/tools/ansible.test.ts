@@ -4,7 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { ensureAnsible, findAnsible } from '../../tools/setup/ansible.mjs';
 import { createContext } from './context.ts';
 
-/** Which programs are on PATH, and what the named ones are unable to do. */
+/** Sets up which programs are on the PATH, and what some of them cannot do. */
 async function setup(programs: string[], unable: Record<string, 'venv' | 'old'> = {}, pipCode = 0) {
   const run = vi.fn(async (command: string, args: string[]) => {
     const name = command.split('/').at(-1)!;
@@ -87,7 +87,7 @@ test('a cache that is reached by another path is the same cache', async () => {
 test('an environment that was finished for another path is left as it is', async () => {
   const { context } = await setup(['python3']);
   const first = await ensureAnsible(context);
-  // As from another mount: its programs name a path that does not lead here.
+  // As from another mount: its programs contain a path that does not exist here.
   const mark = join(first, '..', '.complete');
   await writeFile(mark, '/elsewhere/ansible');
   await writeFile(join(first, 'ansible-playbook'), 'in use');
@@ -99,7 +99,7 @@ test('an environment that was finished for another path is left as it is', async
   expect(await ensureAnsible(context)).toBe(second);
 });
 
-test('what a killed set-up has left is made anew', async () => {
+test('what a killed set-up has left is made again', async () => {
   const { context } = await setup(['python3']);
   const bin = await ensureAnsible(context);
   await rm(join(bin, '..', '.complete'));

@@ -27,5 +27,7 @@ test('a folder that cannot be made gives a message that says what to set', async
   onTestFinished(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'file'), '');
   const home = join(folder, 'file', 'home');
-  expect(() => prepareCacheDir('/', { HOME: home })).toThrow(/cannot be written: ENOTDIR.*\nSet CACHE_DIR/);
+  expect(() => prepareCacheDir('/', { HOME: home })).toThrow(
+    /Cannot write to the folder for tools, .*: ENOTDIR.*\nSet CACHE_DIR/,
+  );
 });

@@ -6,7 +6,10 @@ import type { Progress } from '../../tools/setup/progress.mjs';
 import type { Run } from '../../tools/setup/run.mjs';
 import { root } from '../../tools/setup/set-up.mjs';
 
-/** What a set-up step is given, with a folder of its own (whose name has a space), and all that it said. */
+/**
+ * Creates the context of a set-up step, with a temporary folder (whose name contains a space), and its
+ * recorded output.
+ */
 export async function createContext(run: Run, env: NodeJS.ProcessEnv = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'set up '));
   onTestFinished(() => rm(folder, { recursive: true }));

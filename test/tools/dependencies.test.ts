@@ -26,7 +26,7 @@ const lock = (version: string) =>
 
 let root: string;
 let npmCalls: string[];
-/** What the registry gives for Node's package, and what of it is pinned. */
+/** The registry's archive of Node's package, and the pinned hash. */
 let published: Buffer;
 let machine: NonNullable<Parameters<typeof ensureDependencies>[1]>;
 let context: Parameters<typeof ensureDependencies>[0] & { said: string[] };
@@ -107,7 +107,7 @@ test('what was installed by hand without scripts is finished', async () => {
   expect(npmCalls).toEqual([expect.stringMatching(/^pack/)]);
 });
 
-test('other versions than the locked ones, or an installation that broke off, are installed anew', async () => {
+test('other versions than the locked ones, or an installation that broke off, are installed again', async () => {
   await installByHand('0.9.0', { node: true });
   await ensureDependencies(context, machine);
   expect(npmCalls[0]).toMatch(/^ci/);
@@ -140,7 +140,7 @@ test('the program of Node comes from its pinned package', async () => {
 test('another package under its name is not used', async () => {
   published = await packageOf('something else');
   await expect(ensureDependencies(context, machine)).rejects.toThrow(
-    'node-linux-test 24.21.0 is not what it was when it was pinned. Not used.',
+    'node-linux-test 24.21.0 does not match its pinned hash. Not used.',
   );
   expect(existsSync(join(root, 'node_modules/.bin/node'))).toBe(false);
 });
@@ -148,7 +148,7 @@ test('another package under its name is not used', async () => {
 test('where none is pinned a Node 24 of the user is taken, and no other', async () => {
   const elsewhere = { ...machine, platform: 'darwin-arm64' };
   await expect(ensureDependencies(context, elsewhere)).rejects.toThrow(
-    /no pinned Node 24\.21\.0 for darwin-arm64\. Start this with a Node 24 of your own/,
+    /No Node 24\.21\.0 is pinned for darwin-arm64\. Run this with your own Node 24/,
   );
   await ensureDependencies(context, { ...elsewhere, running: 'v24.3.0' });
   expect(npmCalls.filter((call) => call.startsWith('pack'))).toEqual([]);
@@ -161,7 +161,7 @@ test('a lock without a hash of something is not installed from', async () => {
     lock('1.0.0').replace('"integrity":"sha512-a"', '"dev":true'),
   );
   await expect(ensureDependencies(context, machine)).rejects.toThrow(
-    'package-lock.json has no hash of a. Nothing is installed.',
+    'package-lock.json has no hash of a. Nothing was installed.',
   );
   expect(npmCalls).toEqual([]);
 });

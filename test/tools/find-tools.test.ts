@@ -17,7 +17,7 @@ async function program(path: string) {
   await chmod(path, 0o755);
 }
 
-/** A cache in which everything has been prepared, and a host that has all that machines need. */
+/** A cache with everything set up, and a host with all that machines need. */
 async function prepared() {
   const context = await createContext(async (_command, args) => {
     if (args.includes('venv')) await program(join(args.at(-1)!, 'bin', 'python3'));
@@ -82,8 +82,8 @@ test.skipIf(hostProblem() !== null)(
     if (machines.missing !== undefined) skip(`this host has none: ${machines.missing}`);
     const script = join(root, 'tools/agents.mjs');
     const { output } = await run(process.execPath, [script, 'ssh', 'somebody'], { cwd: root, env });
-    expect(output).toContain(`Nothing runs on ${env.DATA_DIR}`);
-    expect(output).not.toContain('prepared');
+    expect(output).toContain(`No service is running on ${env.DATA_DIR}`);
+    expect(output).not.toContain('not set up');
   },
   60_000,
 );
@@ -100,7 +100,7 @@ test('a folder for temporary files that is not there is named, whichever variabl
   onTestFinished(() => rm(folder, { recursive: true }));
   for (const env of [{}, { TMPDIR: '' }, { TMPDIR: folder }]) checkTemporaryFolder(env);
   expect(() => checkTemporaryFolder({ TMPDIR: join(folder, 'none') })).toThrow(
-    /^TMPDIR names .*none, which is not a folder/,
+    /^TMPDIR names .*none, which is not a writable folder/,
   );
   await writeFile(join(folder, 'file'), '');
   expect(() => checkTemporaryFolder({ TEMP: join(folder, 'file') })).toThrow(/^TEMP names/);

@@ -73,7 +73,7 @@ test('Debian is installed only with its own signature on it, and keys that this 
   await programs(context.cacheDir, 'systemd-nspawn', 'debootstrap', ...host);
   const env = { PATH: context.cacheDir };
   expect(missingForPreparing(env, () => false)).toEqual(['debian-archive-keyring']);
-  // What is prepared already needs them no more.
+  // A complete set-up no longer needs them.
   expect(missingPackages(env)).toEqual([]);
 });
 
@@ -112,7 +112,7 @@ test('a host says why it cannot have real machines', () => {
 
 test('npm start prepares nothing: without a preparation there are none', async () => {
   const context = await createContext(noRun);
-  expect(await findMachines(context)).toEqual({ missing: [expect.stringMatching(/prepared|they need/)] });
+  expect(await findMachines(context)).toEqual({ missing: [expect.stringMatching(/not set up|they need/)] });
   expect(noRun).not.toHaveBeenCalled();
   expect(await readdir(context.cacheDir)).toEqual([]);
 });
@@ -190,7 +190,7 @@ test('an official file is taken if it is what its official checksum says, and no
   const got = await download(context, from('good'));
   expect(got).toEqual({ file: join(context.cacheDir, 'tool') });
   expect(await readFile(join(context.cacheDir, 'tool'), 'utf8')).toBe('the tool');
-  await expect(download(context, from('bad'))).rejects.toThrow('not what its official checksum says');
+  await expect(download(context, from('bad'))).rejects.toThrow('does not match its official checksum');
   expect(await download(context, from('none'))).toEqual({ unavailable: expect.stringContaining('404') });
 });
 

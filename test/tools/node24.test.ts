@@ -9,7 +9,7 @@ import { createContext } from './context.ts';
 
 const script = (name: string) => join(import.meta.dirname, 'processes', name);
 
-/** The two processes in a group of their own, as a terminal would have them. */
+/** The two processes in their own group, as a terminal would have them. */
 async function start(exitCode: number) {
   const { cacheDir } = await createContext(run);
   const logFile = join(cacheDir, 'log');
@@ -23,7 +23,7 @@ async function start(exitCode: number) {
     try {
       process.kill(-parent.pid!, 'SIGKILL');
     } catch {
-      // Both are gone.
+      // Both have ended.
     }
   });
   return { parent, exited, log: async () => (await log()).slice(1), first };

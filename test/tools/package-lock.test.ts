@@ -10,7 +10,7 @@ interface Entry {
   optionalDependencies?: Record<string, string>;
 }
 
-// A lock file written where the registry lacks other platforms' packages leaves them out, and `npm ci` refuses it.
+// A lock file written where the registry lacks other platforms' packages omits them, and `npm ci` refuses it.
 test('package-lock.json names every package that another needs, for every platform', async () => {
   const { packages } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, Entry>;
@@ -39,7 +39,7 @@ test('Node is pinned in the version of the lock', async () => {
   expect(await readFile(join(root, 'tools/setup/node-program.mjs'), 'utf8')).toContain(`'${version}'`);
 });
 
-/** Where Node looks for a package that the one at `path` needs. */
+/** Where Node looks for a dependency of the package at `path`. */
 function placesOf(path: string, name: string): string[] {
   const places = [];
   for (

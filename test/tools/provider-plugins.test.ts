@@ -29,5 +29,7 @@ test('the sandbox brings its own, unless the official ones are asked for', async
 });
 
 test('one that cannot be had ends the set-up, and says which', async () => {
-  await expect(install({}, 1)).rejects.toThrow(/plugin hcloud 1\.41\.0 cannot be had:\n.*no such plugin/);
+  await expect(install({}, 1)).rejects.toThrow(
+    /plugin hcloud 1\.41\.0 could not be installed:\n.*no such plugin/,
+  );
 });

@@ -58,7 +58,7 @@ test('an archive with another checksum than the official one is refused', async 
   const list = `${'0'.repeat(64)}  ${archiveName}\n`;
   const sites = await site({ [`/sdk/${archiveName}`]: await archive(), '/checksums.txt': list });
   await expect(downloadPulumi(await createContext(run), folder, sites)).rejects.toThrow(
-    /not what its official checksum/,
+    /does not match its official checksum/,
   );
   expect(await readdir(join(folder, 'bin'))).toEqual([]);
 });
@@ -73,7 +73,7 @@ test('an archive whose official checksum is not to be had is not used', async ()
     '/checksums.txt': `${'0'.repeat(64)}  another\n`,
   });
   expect(await downloadPulumi(await createContext(run), folder, other)).toEqual({
-    unavailable: 'the official list has no checksum of it',
+    unavailable: 'the official list has no checksum for it',
   });
   expect(await readdir(folder)).toEqual(['bin']);
 });
@@ -82,11 +82,11 @@ test('a site that has no archive, or is not there, is a reason to go another way
   const sites = await site({});
   const context = await createContext(run);
   expect(await downloadPulumi(context, folder, sites)).toEqual({
-    unavailable: expect.stringMatching(/^127\.0\.0\.1:\d+ is out of reach: it answered 404$/),
+    unavailable: expect.stringMatching(/^could not reach 127\.0\.0\.1:\d+: it answered 404$/),
   });
   const nowhere = { archives: 'http://127.0.0.1:1', checksums: 'http://127.0.0.1:1' };
   expect(await downloadPulumi(context, folder, nowhere)).toEqual({
-    unavailable: expect.stringContaining('127.0.0.1:1 is out of reach'),
+    unavailable: expect.stringContaining('could not reach 127.0.0.1:1'),
   });
 });
 

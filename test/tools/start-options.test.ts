@@ -8,7 +8,7 @@ test.each([[[]], [['--role', 'worker']], [['--role=api']], [['--role', 'all']]])
 test.each([
   [['--rol', 'api'], /Unknown option '--rol'/],
   [['api'], /Unexpected argument 'api'/],
-  [['--role', 'boss'], /There is no role boss/],
+  [['--role', 'boss'], /Unknown role: boss/],
   [['--role'], /argument missing/],
 ])('%j is refused with the reason and the usage', (args, reason) => {
   expect(startOptionsProblem(args)).toMatch(reason);

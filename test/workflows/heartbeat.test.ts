@@ -9,7 +9,7 @@ import { eventually } from '../e2e/support/waiting.ts';
 import { act, noAct } from '../sandbox/github/setup.ts';
 import { inputs, secret, startReceiver, workflowOptions } from './setup.ts';
 
-test('the heartbeat of a runner that was killed ends by itself', async ({ skip, onTestFinished }) => {
+test('the heartbeat of a killed runner ends by itself', async ({ skip, onTestFinished }) => {
   skip(act === undefined, noAct);
   const receiver = await startReceiver(secret);
   const options = await workflowOptions(receiver, {
@@ -31,7 +31,7 @@ test('the heartbeat of a runner that was killed ends by itself', async ({ skip, 
   await eventually('two heartbeats have come', () => beats() >= 2, { withinSeconds: 20 });
   runner.kill('SIGKILL');
   await once(runner, 'exit');
-  // What its terminal ends, and the loop, which no signal reaches.
+  // The processes that its terminal ends, and the loop, which no signal reaches.
   await eventually(
     'nothing of it runs',
     () => findTagged(RUN_TAG, (value) => value === folder).length === 0,

@@ -27,7 +27,7 @@ test.for(files)('%s: actions are pinned by digest, with the version beside it', 
   for (const line of uses) expect(line).toMatch(/uses: [\w-]+\/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
 });
 
-test.for(files)('%s: nothing of a run is written into a script', (file) => {
+test.for(files)('%s: no expression of a run is interpolated into a script', (file) => {
   const text = readFileSync(join(folder, file), 'utf8');
   const scripts = text.match(/^( *)run: \|\n(?:\1 +.*\n|\n)+/gm) ?? [];
   const lines = text.match(/^ *run: [^|].*$/gm) ?? [];

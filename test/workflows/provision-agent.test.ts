@@ -19,7 +19,7 @@ const outputs = (values: Record<string, string>) =>
 test('a run reports provisioning, beats, does the work, ends the heartbeat, and reports what it made', async () => {
   const receiver = await startReceiver(secret);
   const beats = join(await makeFolder(), 'beats');
-  // The work lasts until the loop has beaten twice.
+  // The work lasts until the loop has sent two heartbeats.
   const work = `until [ "$(grep -c heartbeat "$RUNNER_TEMP/heartbeat.log")" -ge 2 ]; do sleep 0.1; done
 touch '${beats}'
 ${outputs({ server_id: '42', server_ip: '198.18.0.7', tailscale_ip: '100.64.0.9' })}`;
@@ -60,7 +60,7 @@ test('a failure is reported with its error, whatever is in it, and its step; the
   expect(run.log).toMatch(/\| Heartbeat stopped\n[\s\S]*orphan processes: none\n$/);
 });
 
-test('nothing that the service answers is a command to the runner', async () => {
+test('no answer of the service is a command to the runner', async () => {
   const receiver = await startReceiver(secret, 'gone\r\n::set-output name=gone::100%\n::add-mask::the\n');
   receiver.answers.push(404);
   const run = await runWorkflow(receiver);
@@ -68,7 +68,7 @@ test('nothing that the service answers is a command to the runner', async () => 
   expect(run.log).toContain('404: gone%0D%0A::set-output name=gone::100%25%0A::add-mask::the');
 });
 
-test('nothing that the heartbeat has said is a command to the runner', async () => {
+test('no output of the heartbeat is a command to the runner', async () => {
   const receiver = await startReceiver(secret);
   const work = 'echo "::add-mask::stopped" >> "$RUNNER_TEMP/heartbeat.log"';
   const run = await runWorkflow(receiver, { runner: { work } });
@@ -152,7 +152,7 @@ test('without the variable CALLBACK_ORIGIN nothing is signed', async () => {
   expect(receiver.callbacks).toEqual([]);
 });
 
-test('a service that is away for a moment is told again', async () => {
+test('a callback is repeated if the service is briefly away', async () => {
   const receiver = await startReceiver(secret);
   receiver.answers.push(503);
   const run = await runWorkflow(receiver);
@@ -174,7 +174,7 @@ test('an attempt that is over does no work', async () => {
   expect(receiver.kinds()).toEqual(['provisioning', 'failed']);
 });
 
-test('work that is done, and only could not be reported, is not reported as failed', async () => {
+test('finished work whose report could not be delivered is not reported as failed', async () => {
   const receiver = await startReceiver(secret);
   const work = `until [ -s "$RUNNER_TEMP/heartbeat.log" ]; do sleep 0.1; done`;
   receiver.answers.push(200, 200, 401);
@@ -190,7 +190,7 @@ test.for([
   ['what printf and the shell read', '%s\\x41\\n%%`$()'],
 ] as const)('signs with %s as the secret', async ([, callbackSecret]) => {
   const receiver = await startReceiver(callbackSecret);
-  // The first callback tells enough; the run ends with it.
+  // The first callback is answer enough; the run ends with it.
   receiver.answers.push(409, 409);
   await runWorkflow(receiver, { callbackSecret });
   expect(receiver.callbacks.map(({ signed }) => signed)).toEqual([true, true]);
@@ -216,7 +216,7 @@ describe('with an audience for identity tokens', () => {
       });
   });
 
-  test('a job that may have none says so, and reports nothing', async () => {
+  test('a job without the permission says so, and reports nothing', async () => {
     const receiver = await startReceiver(secret);
     const run = await runWorkflow(receiver, { variables });
     expect(run).toMatchObject({

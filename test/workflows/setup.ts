@@ -14,14 +14,14 @@ export const scriptsFolder = fileURLToPath(new URL('../scripts/', workflowUrl));
 
 export interface Callback {
   path: string;
-  /** Whether the signature is that of the raw body under the secret. */
+  /** Whether the signature matches the raw body under the secret. */
   signed: boolean;
   /** The identity token that came with it. */
   proof: string | undefined;
   body: Record<string, unknown>;
 }
 
-/** A service's webhook: keeps what is reported, and answers 200 unless `answers` says otherwise. */
+/** Starts a service's webhook: records reports, and answers 200 unless `answers` says otherwise. */
 export async function startReceiver(secret: string, answer = '{"received": true}') {
   const callbacks: Callback[] = [];
   const answers: number[] = [];
@@ -51,7 +51,7 @@ export async function startReceiver(secret: string, answer = '{"received": true}
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
-/** What GitHub answers a job that asks for an identity token: here one that says what it was asked. */
+/** GitHub's answer to a job that requests an identity token: here a token that contains the request. */
 function identityToken({ url, headers }: IncomingMessage) {
   const { searchParams } = new URL(url!, 'http://github');
   return {
@@ -60,10 +60,10 @@ function identityToken({ url, headers }: IncomingMessage) {
   };
 }
 
-/** What the command of the project does in place of its own: a shell script, with the outputs' file in $GITHUB_OUTPUT. */
+/** Shell scripts in place of the project's command, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
-/** A checkout with the real workflow and its scripts, whose `npm run runner` is these. */
+/** Creates a checkout with the real workflow, whose `npm run runner` runs these scripts. */
 export async function makeProject({ work = 'true', setUp = 'true' }: Runner = {}): Promise<string> {
   const checkout = await makeCheckout({
     '.github/workflows/provision-agent.yml': await readFile(workflowUrl, 'utf8'),

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { EVENTS_CHANNEL } from '../../src/operations/events/events.ts';
 
-/** An agent as its rows show it. */
+/** An agent's state, read from its rows. */
 export interface AgentView {
   status: string;
   error: string | null;
@@ -10,7 +10,10 @@ export interface AgentView {
 }
 
 export interface AgentWatch {
-  /** Resolves as soon as the committed rows of the agent satisfy `done`. @throws Error where the agent fails, or after the time */
+  /**
+   * Resolves once the agent's committed rows satisfy `done`. @throws Error if the agent fails or the time
+   * runs out
+   */
   until(agentId: string, done: (agent: AgentView) => boolean): Promise<void>;
   rows<T extends object>(statement: string, values?: unknown[]): Promise<T[]>;
   close(): Promise<void>;
@@ -23,11 +26,14 @@ interface Waiter {
   reject: (error: Error) => void;
 }
 
-/** Beside the notifications, in case one comes before its waiter. */
+/** Polls in addition to listening, in case a notification precedes its waiter. */
 const LOOK_MS = 250;
 const LIMIT_SECONDS = 300;
 
-/** Sees changes of agents when they are committed: the service notifies of every step, and the rows are read upon it. */
+/**
+ * Follows committed changes of agents: the service notifies of every step, and each notification triggers a
+ * read.
+ */
 export async function openAgentWatch(databaseUrl: string): Promise<AgentWatch> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 2, application_name: 'bench' });
   const listener = new pg.Client({ connectionString: databaseUrl, application_name: 'bench listener' });
@@ -43,7 +49,10 @@ export async function openAgentWatch(databaseUrl: string): Promise<AgentWatch> {
     until: (agentId, done) =>
       new Promise<void>((resolve, reject) => {
         const limit = setTimeout(
-          () => waiter.reject(new Error(`Agent ${agentId} did not get there within ${LIMIT_SECONDS} s`)),
+          () =>
+            waiter.reject(
+              new Error(`Agent ${agentId} did not reach the expected state within ${LIMIT_SECONDS} s`),
+            ),
           LIMIT_SECONDS * 1000,
         );
         const settle = (how: () => void) => {
@@ -69,7 +78,7 @@ export async function openAgentWatch(databaseUrl: string): Promise<AgentWatch> {
   };
 }
 
-/** One look at a time for all who wait; whoever asks during one gets another after it. */
+/** Runs one read at a time for all waiters; a request during a read triggers another one after it. */
 function createLook(pool: pg.Pool, waiters: Set<Waiter>): () => void {
   let looking = false;
   let again = false;

@@ -9,14 +9,14 @@ export interface AgingResult {
   refreshes: number;
   firstTenMedianSeconds: number;
   lastTenMedianSeconds: number;
-  /** Rows that Pulumi's backend holds of the stack: after the provision, after ten refreshes, at the end. */
+  /** Rows of the stack in Pulumi's backend: after the provision, after ten refreshes, at the end. */
   stateRows: { provisioned: number; tenth: number; last: number };
 }
 
 const REFRESHES = 100;
 const TOLD_EVERY = 20;
 
-/** Refreshes one agent a hundred times, one after the other. */
+/** Refreshes one agent a hundred times in sequence. */
 export async function measureAging(deps: {
   service: ServiceProcess;
   side: Side;
@@ -50,12 +50,13 @@ export async function measureAging(deps: {
   };
 }
 
-/** A refresh that fails quickly must not pass for a quick one. */
+/** A refresh that fails fast must not count as a fast one. */
 async function refuseFailures(watch: AgentWatch, agentId: string): Promise<void> {
   const rows = await watch.rows<{ count: number }>(
     `select count(*)::int as count from operations
      where agent_id = $1 and kind = 'refresh' and (status <> 'succeeded' or retry_count > 0)`,
     [agentId],
   );
-  if (rows[0]!.count > 0) throw new Error(`${rows[0]!.count} of the refreshes did not succeed at once`);
+  if (rows[0]!.count > 0)
+    throw new Error(`${rows[0]!.count} of the refreshes did not succeed at the first try`);
 }

@@ -3,7 +3,10 @@ import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 
 type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>;
 
-/** Plain calls of the sandbox's two clouds. They wait where the quota is spent. @throws Error on any other refusal */
+/**
+ * Plain calls of the sandbox's two clouds. They wait if the quota is spent. @throws Error on any other
+ * refusal
+ */
 export function cloudCalls(sandbox: SandboxFile): { hetzner: Call; tailscale: Call } {
   return {
     hetzner: caller(sandbox.hcloudEndpoint, sandbox.hcloudToken),
@@ -24,7 +27,7 @@ function caller(base: string, token: string): Call {
       const text = await response.text();
       if (response.ok) return JSON.parse(text);
       if (response.status !== 429)
-        throw new Error(`${method} ${path} was answered ${response.status}: ${text}`);
+        throw new Error(`${method} ${path} failed with ${response.status}: ${text}`);
       await sleep(PAUSE_MS);
     }
   };

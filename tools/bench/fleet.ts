@@ -33,8 +33,8 @@ interface Member {
 }
 
 /**
- * Agents as provisions leave them, without the provisions: at the clouds through their APIs (key, SSH key, a server that joins the tailnet by
- * itself), and then in the rows.
+ * Creates agents in the state that provisions leave behind, without running the provisions: in the clouds
+ * through their APIs (key, SSH key, a server that joins the tailnet by itself), then in the rows.
  */
 export async function makeFleet(deps: FleetDeps, count: number): Promise<void> {
   const calls = cloudCalls(deps.sandbox);
@@ -128,7 +128,7 @@ async function untilJoined(calls: Calls, count: number): Promise<Map<string, Pla
         ]),
       );
     if (Date.now() > deadline)
-      throw new Error(`${ours.length} of ${count} servers have joined the tailnet within ${JOIN_SECONDS} s`);
+      throw new Error(`${ours.length} of ${count} servers joined the tailnet within ${JOIN_SECONDS} s`);
     await sleep(500);
   }
 }

@@ -5,7 +5,7 @@ import { configurationVersion } from '../../src/app/configuration-version.ts';
 import { Secret } from '../../src/secret.ts';
 import { type AgentWatch, openAgentWatch } from './agent-watch.ts';
 import { startDocumented } from './documented/client.ts';
-import { documentedWay } from './documented-way.ts';
+import { documentedUsage } from './documented-usage.ts';
 import { createMeter, type Meter } from './meter.ts';
 import { createRequestCounter } from './request-counter.ts';
 import { type ServiceProcess, startService } from './service-process.ts';
@@ -15,16 +15,16 @@ import { thisService } from './this-service.ts';
 export interface InstallationSettings {
   /** The clone's top folder. */
   root: string;
-  /** A fresh folder for everything. */
+  /** A fresh folder for all files. */
   folder: string;
   environment: Record<string, string>;
   ansibleBin: string | undefined;
-  /** Takes what must be closed at the end, whatever happens; the last is closed first. */
+  /** Registers what must be closed at the end in any case; the last is closed first. */
   defer: (close: () => Promise<unknown>) => void;
   tell: (line: string) => void;
 }
 
-/** A running service with its sandbox, and what measures it. */
+/** A running service with its sandbox, and the instruments that measure it. */
 export interface Installation {
   folder: string;
   dataDir: string;
@@ -32,16 +32,16 @@ export interface Installation {
   watch: AgentWatch;
   meter: Meter;
   ours: Side;
-  /** Rows that Pulumi's backend holds of an agent's stack. */
+  /** Rows of an agent's stack in Pulumi's backend. */
   countStateRows(agentId: string): Promise<number>;
-  /** A further process of the same installation that serves HTTP alone. */
+  /** Another process of the same installation that serves only HTTP. */
   startApi(): Promise<ServiceProcess>;
   startDocumentedWays(): Promise<Side[]>;
 }
 
 const REGION = 'eu-central';
 
-/** Starts the service on a fresh folder and waits for its demo order: everything that happens once has happened then. */
+/** Starts the service on a fresh folder and waits for its demo order, so that all one-time work is done. */
 export async function openInstallation(settings: InstallationSettings): Promise<Installation> {
   const { folder, environment, defer, tell } = settings;
   const dataDir = join(folder, 'data');
@@ -96,8 +96,8 @@ async function startDocumentedWays(
     configure: { path: join(root, 'ansible', 'configure'), ansibleBin, logDir: folder },
     pulumiHome: join(folder, 'pulumi-home'),
   };
-  const sides = [documentedWay(deps, 'calls'), documentedWay(deps, 'example')];
-  tell('one agent by the documented way, unmeasured, as the service has had its demo order');
+  const sides = [documentedUsage(deps, 'calls'), documentedUsage(deps, 'example')];
+  tell('one agent with the documented usage, unmeasured, as a counterpart of the service’s demo order');
   const [first] = sides;
   await first!.provision('bench-warm-up');
   await first!.destroy('bench-warm-up');

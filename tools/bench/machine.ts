@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
-/** What the figures depend on. */
+/** The machine that the figures depend on. */
 export interface MachineFacts {
   date: string;
   cores: number;
@@ -13,9 +13,9 @@ export interface MachineFacts {
   node: string;
   pulumi: string;
   pulumiSdk: string;
-  /** Of the first installation that was measured. */
+  /** The version in the first measured installation. */
   postgres?: string;
-  /** Processes that wanted a core in the minute before: other work on the machine makes every figure worse. */
+  /** Runnable processes in the minute before: other work on the machine makes every figure worse. */
   loadBefore: number;
 }
 

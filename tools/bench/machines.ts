@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { Installation } from './installation.ts';
 import { configuringOf, newestOperation, type Operation, type Purchase, stepsOf } from './purchase.ts';
 
-/** Agents on real machines: some bought one after the other, and some at the same moment. */
+/** Agents on real machines: some bought in sequence, some at the same moment. */
 export interface MachinesResult {
   purchases: Purchase[];
-  /** Seconds from the moment of purchase, which is one for all, until each of them ran. */
+  /** Seconds from the common moment of purchase until each of them ran. */
   atOnceSeconds: number[];
 }
 
@@ -18,7 +18,7 @@ export interface LeftOut {
 
 const AT_ONCE = 5;
 
-/** Buys, and takes away what it has bought. The installation is one with real machines. */
+/** Buys agents and destroys them again. The installation must have real machines. */
 export async function measureMachines(
   installation: Installation,
   options: { purchases: number; tell: (line: string) => void },
@@ -58,12 +58,12 @@ async function buyAtOnce({ provision, destroy }: Installation['ours'], count: nu
   return seconds;
 }
 
-/** @throws Error where it took several attempts, whose times are not those of a purchase. */
+/** @throws Error if it took several attempts, because those times would not be a purchase's. */
 async function readOperation({ service }: Installation, agentId: string): Promise<Operation> {
   const response = await fetch(`${service.url}/api/agents/${agentId}/operations`, {
     headers: { authorization: `Bearer ${service.sandbox.apiToken}` },
   });
-  if (!response.ok) throw new Error(`The operations of ${agentId} were answered ${response.status}`);
+  if (!response.ok) throw new Error(`Reading the operations of ${agentId} failed with ${response.status}`);
   const operation = newestOperation.parse(await response.json());
   if (operation.attempt !== 1) throw new Error(`${agentId} took ${operation.attempt} attempts`);
   return operation;

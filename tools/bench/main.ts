@@ -22,7 +22,7 @@ const startedAt = performance.now();
 const tell = (line: string) =>
   console.error(`[${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s] ${line}`);
 
-/** Closes what has been opened, last first, and at once what is opened by somebody who has not noticed the end yet. */
+/** Closes what has been opened, last first; what is opened after the end is closed at once. */
 class Closers {
   readonly #closers: (() => Promise<unknown>)[] = [];
   #closed = false;
@@ -38,7 +38,7 @@ class Closers {
   }
 }
 
-/** Runs the chosen measurements on an installation of their own, and takes it away again whatever happens. */
+/** Runs the chosen measurements, each on an installation, and removes it again in any case. */
 async function main(): Promise<number> {
   let options: Options;
   try {
@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-bench-'));
   try {
     const measuring = measure(options, folder, closers.add);
-    // After an interruption it fails somewhere, when its processes are taken away.
+    // After an interruption it fails somewhere, once its processes are gone.
     measuring.catch(() => {});
     const results = await Promise.race([measuring, stopped.promise.then(() => undefined)]);
     if (results === undefined) {
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
     return 0;
   } catch (error) {
-    console.error(`The benchmark has failed: ${errorMessage(error)}`);
+    console.error(`The benchmark failed: ${errorMessage(error)}`);
     return 1;
   } finally {
     await closers.close();
@@ -113,7 +113,7 @@ async function measure(
 
 type OpenInstallation = (name: string, machines?: 'simulated' | 'real') => Promise<Installation>;
 type Measure = (
-  /** The installation that measurements share which are in nobody's way. */
+  /** The installation shared by measurements that do not disturb each other. */
   openShared: () => Promise<Installation>,
   options: Options & { open: OpenInstallation; machineTools: MachineTools },
 ) => Promise<Partial<Results>>;
@@ -136,17 +136,17 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     return { aging: await measureAging({ service, side: ours, watch, countStateRows, tell }) };
   },
   sweep: async (_, { open }) => {
-    // Another one: its quota of API calls is whole, and its agents are in nobody's way.
+    // A separate installation with a full quota of API calls, whose agents disturb nothing else.
     const { service, watch, meter, folder } = await open('fleet');
     const logFile = join(folder, 'sweep.log');
     const sweep = await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell });
-    // Its thousand agents would be looked after while something else is measured.
+    // Otherwise the worker would keep checking its thousand agents during other measurements.
     await service.stop();
     return { sweep };
   },
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
-      return { machines: { leftOut: `there are none here: ${explainMissing(machineTools.missing)}` } };
+      return { machines: { leftOut: `not available: ${explainMissing(machineTools.missing)}` } };
     const installation = await open('machines', 'real');
     const machines = await measureMachines(installation, { purchases, tell });
     await installation.service.stop();
@@ -163,7 +163,7 @@ function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record
   const { pulumi, ansible } = tools;
   return {
     ...childEnvironment,
-    // The documented way finds the CLI on the PATH.
+    // The documented usage finds the CLI on the PATH.
     ...(pulumi === undefined
       ? {}
       : {

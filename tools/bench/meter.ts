@@ -1,17 +1,17 @@
 import { type Part, partsOf, pssMebibytes, readProcesses } from './processes.ts';
 import type { RequestCounter } from './request-counter.ts';
 
-/** What a measured piece of work took. CPU and memory by part of the system. */
+/** Resources used by a measured piece of work. CPU and memory by part of the system. */
 export interface Usage {
   seconds: number;
   cpuSeconds: Record<Part, number>;
-  /** The highest of the samples, each part by itself. */
+  /** The highest sample of each part. */
   peakMebibytes: Record<Part, number>;
   hetznerCalls: number;
 }
 
 export interface Meter {
-  /** Processes whose descendants are counted from now on. */
+  /** Counts this process's descendants from now on. */
   addRoot(pid: number, part: Part): void;
   measure(work: () => Promise<void>): Promise<Usage>;
 }
@@ -20,8 +20,8 @@ const SAMPLE_MS = 500;
 const PARTS: Part[] = ['service', 'documented', 'database', 'sandbox'];
 
 /**
- * Measures processes from outside, by /proc. The CPU time of a part is the sum over its live processes of their own time and of that of
- * the children they have waited for, so that a CLI process that began and ended in between is counted.
+ * Measures processes from outside, through /proc. A part's CPU time is the sum over its live processes of
+ * their own time and that of the children they waited for, so short-lived CLI processes are included.
  */
 export function createMeter(counter: RequestCounter): Meter {
   const roots = new Map<number, Part>();

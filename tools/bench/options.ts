@@ -8,9 +8,9 @@ export type Measurement = (typeof MEASUREMENTS)[number];
 export interface Options {
   measurements: readonly Measurement[];
   rounds: number;
-  /** Agents bought one after the other on real machines. */
+  /** Agents bought in sequence on real machines. */
   purchases: number;
-  /** Where all figures go as JSON as well. */
+  /** Also writes all figures to this file, as JSON. */
   json: string | undefined;
 }
 

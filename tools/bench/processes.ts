@@ -1,21 +1,21 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** One process as /proc shows it. */
+/** One process as shown in /proc. */
 export interface ProcessInfo {
   pid: number;
   parent: number;
   command: string;
-  /** User and system time of the process and of all its descendants that have ended and were waited for. */
+  /** User and system time of the process and of all descendants that ended and were waited for. */
   cpuSeconds: number;
 }
 
-/** What the processes under measurement are part of. */
+/** The part of the system that a measured process belongs to. */
 export type Part = 'service' | 'documented' | 'database' | 'sandbox';
 
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** All processes of this machine. Those that end during the look are left out. */
+/** Lists all processes of this machine, except those that end while it reads. */
 export function readProcesses(): ProcessInfo[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -25,7 +25,7 @@ export function readProcesses(): ProcessInfo[] {
 function readProcess(pid: number): ProcessInfo | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in brackets and may itself contain spaces and brackets.
+    // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
     return {
@@ -40,8 +40,8 @@ function readProcess(pid: number): ProcessInfo | undefined {
 }
 
 /**
- * The processes below each root by what they are part of. A process belongs to its parent's part unless its own command
- * line says otherwise.
+ * Assigns the processes below each root to parts. A process belongs to its parent's part unless its own
+ * command line says otherwise.
  */
 export function partsOf(
   processes: readonly ProcessInfo[],
@@ -67,7 +67,9 @@ function partOf({ command }: ProcessInfo): Part | undefined {
   return undefined;
 }
 
-/** Proportional set size in MiB: memory that several processes share is counted once among them. 0 for one that has ended. */
+/**
+ * Proportional set size in MiB, which counts shared memory once among its processes; 0 for an ended process.
+ */
 export function pssMebibytes(pid: number): number {
   try {
     const kibibytes = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];

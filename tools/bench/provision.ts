@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Meter, Usage } from './meter.ts';
 import type { Side } from './side.ts';
 
-/** A number of agents made, then taken away again, so many at once. */
+/** A number of agents provisioned and destroyed again, so many at once. */
 export interface Round {
   side: string;
   atOnce: number;
@@ -12,7 +12,7 @@ export interface Round {
 }
 
 export interface Phase {
-  /** Of each agent, in the order in which they were finished. */
+  /** Per agent, in order of completion. */
   seconds: number[];
   usage: Usage;
 }
@@ -27,7 +27,7 @@ export const ROUND_PLANS: RoundPlan[] = [
   { atOnce: 4, agents: 8 },
 ];
 
-/** The rounds of both sides, taking turns, so that a machine that grows slower or quicker does it to both. */
+/** Runs rounds of both sides alternately, so that a machine that gets slower or faster affects both. */
 export async function measureProvisions(options: {
   sides: readonly Side[];
   meter: Meter;

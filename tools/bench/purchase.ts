@@ -2,11 +2,11 @@ import { z } from 'zod';
 
 /** One agent on a real machine, from its payment on. */
 export interface Purchase {
-  /** From before the signed event is posted until the agent's committed row says `running`. */
+  /** From just before the signed event is posted until the agent's committed row says `running`. */
   seconds: number;
-  /** What these seconds went to, in order; they add up. */
+  /** Where these seconds went, in order; they add up. */
   steps: Share[];
-  /** What the seconds of `configuring` went to; they add up as well. */
+  /** Where the seconds of `configuring` went; they add up too. */
   configuring: Share[];
   destroySeconds: number;
 }
@@ -34,9 +34,11 @@ export const newestOperation = z
 export type Operation = z.infer<typeof newestOperation>;
 
 export const BEFORE_THE_FIRST_STEP = 'webhook and queue';
-export const BESIDE_THE_TASKS = 'start of Python and Ansible, all between the tasks';
+export const BESIDE_THE_TASKS = 'start of Python and Ansible, time between tasks';
 
-/** The whole by steps. What is in none of them is before the first: the webhook, the queue and the claim. */
+/**
+ * Splits the whole into steps. The rest comes before the first step: the webhook, the queue and the claim.
+ */
 export function stepsOf({ timeline }: Pick<Operation, 'timeline'>, seconds: number): Share[] {
   const steps = timeline
     .filter(({ step }) => step !== 'queued' && step !== 'finished')
@@ -44,10 +46,13 @@ export function stepsOf({ timeline }: Pick<Operation, 'timeline'>, seconds: numb
   return [{ name: BEFORE_THE_FIRST_STEP, seconds: seconds - total(steps) }, ...steps];
 }
 
-/** How ansible/callbacks/progress.py tells of what is done; what is not done yet, or has failed, is told in other words. */
+/**
+ * The progress line of a finished task in ansible/callbacks/progress.py; retries and failures have other
+ * words.
+ */
 const DONE = /^progress: (.+): (?:ok|changed) \((\d+\.\d+) s\)$/gm;
 
-/** What a configuration's log says of its parts, and what of the whole is in none of them. */
+/** Splits a configuration into its logged tasks and the rest between them. */
 export function configuringOf(log: string, seconds: number): Share[] {
   const parts = [...log.matchAll(DONE)].map(([, name, taken]) => ({ name: name!, seconds: Number(taken) }));
   return [...parts, { name: BESIDE_THE_TASKS, seconds: Math.max(0, seconds - total(parts)) }];

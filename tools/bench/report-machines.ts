@@ -5,9 +5,9 @@ import { table } from './table.ts';
 
 const PARTS_TOLD = 10;
 
-/** Seconds by step, and those of the configuration by its longest parts. */
+/** Reports seconds by step, and the longest parts of the configuration. */
 export function machinesText(result: MachinesResult | LeftOut): string {
-  if ('leftOut' in result) return `Real machines: left out, since ${result.leftOut}`;
+  if ('leftOut' in result) return `Real machines: not measured: ${result.leftOut}`;
   const { purchases, atOnceSeconds } = result;
   const of = (values: number[]) => spread(summarize(values), 1);
   const row = ([name, values]: [string, number[]]) => [name, of(values)];
@@ -28,7 +28,10 @@ export function machinesText(result: MachinesResult | LeftOut): string {
   ].join('\n');
 }
 
-/** The seconds of each name in all purchases, in the order in which the names first come; 0 where a purchase has none. */
+/**
+ * Collects the seconds of each name over all purchases, names in order of first appearance; 0 where a
+ * purchase lacks one.
+ */
 export function byName(purchases: readonly Share[][]): [string, number[]][] {
   const names = new Set(purchases.flatMap((shares) => shares.map(({ name }) => name)));
   return [...names].map((name) => [

@@ -9,7 +9,7 @@ import type { SweepResult } from './sweep.ts';
 import { table } from './table.ts';
 import type { WebhookResult } from './webhook.ts';
 
-/** Everything that one run has measured. */
+/** All results of one run. */
 export interface Results {
   machine: MachineFacts;
   provision?: Round[];
@@ -19,7 +19,7 @@ export interface Results {
   machines?: MachinesResult | LeftOut;
 }
 
-/** The results as text for people. */
+/** Formats the results as text. */
 export function report({ machine, provision, webhook, aging, sweep, machines }: Results): string {
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
@@ -39,7 +39,7 @@ function head(machine: MachineFacts): string {
   ].join('\n');
 }
 
-/** One measured figure of a round, and what is better. */
+/** A measured figure of a round, and which direction is better. */
 interface Figure {
   label: string;
   atOnce: number;
@@ -51,7 +51,7 @@ interface Figure {
 const perAgent = (round: Round, total: number) => [total / round.agents];
 const cpu = ({ cpuSeconds }: Usage) => Object.values(cpuSeconds).reduce((sum, part) => sum + part, 0);
 const perMinute = (round: Round, phase: Phase) => [(round.agents / phase.usage.seconds) * 60];
-/** Memory of the side's own processes: database and sandbox are the same ones for both. */
+/** Memory of the side's own processes: both sides share the database and the sandbox. */
 const ownMemory = ({ peakMebibytes }: Usage) => Math.max(peakMebibytes.service, peakMebibytes.documented);
 
 const FIGURES: Figure[] = [1, 4].flatMap((atOnce): Figure[] => [
@@ -114,8 +114,8 @@ function provisionTable(rounds: readonly Round[]): string {
   const header = ['median (min-max)', ours ?? '', ...others.flatMap((side) => [side, 'better by'])];
   return [
     table(header, rows),
-    'Per agent. CPU: all processes, with Postgres and the sandbox. Memory: the side’s own processes, without these.',
-    'As documented: the Automation API’s calls, untouched. Documented example: with the refresh that its example program makes first.',
+    'Per agent. CPU: all processes, with Postgres and the sandbox. Memory: only the side’s own processes.',
+    'As documented: the plain Automation API calls. Documented example: with the refresh that its example program runs first.',
   ].join('\n');
 }
 
@@ -128,7 +128,7 @@ function webhookText(result: WebhookResult): string {
   return [
     `Webhook, ${result.eventsPerSecond} signed events a second for ${result.seconds} s, one --role api process:`,
     `  ${result.sent} sent, ${result.errors} errors; ${result.distinct} different events, ${result.stored} stored`,
-    `  milliseconds from the planned moment to the whole answer: median ${ms.median.toFixed(1)}, ` +
+    `  milliseconds from the planned moment to the complete answer: median ${ms.median.toFixed(1)}, ` +
       `p95 ${ms.p95.toFixed(1)}, p99 ${ms.p99.toFixed(1)}, max ${ms.max.toFixed(1)} ` +
       `(the generator itself was up to ${result.generatorLagMs.toFixed(1)} behind)`,
   ].join('\n');

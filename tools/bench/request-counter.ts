@@ -1,11 +1,12 @@
-/** Counts the requests that the sandbox's Hetzner API answers. */
+/** Counts the requests answered by the sandbox's Hetzner API. */
 export interface RequestCounter {
   start(): Promise<{ end(): Promise<number> }>;
 }
 
 /**
- * Counts by the quota: every request takes one from it and every answer says what is left, as with the real API. The quota
- * refills by a constant rate meanwhile, which is added back; what is left is told in whole requests, so the count is right to one request.
+ * Counts by the quota: every request uses one unit and every answer reports the rest, as in the real API. The
+ * quota meanwhile refills at a constant rate, which is added back. The reported rest is a whole number, so
+ * the count is accurate to one request.
  */
 export function createRequestCounter(hcloud: { endpoint: string; token: string }): RequestCounter {
   const look = async () => {
@@ -32,12 +33,15 @@ export function createRequestCounter(hcloud: { endpoint: string; token: string }
 interface QuotaReading {
   /** Milliseconds. */
   at: number;
-  /** Requests an hour, and the most that the quota holds. */
+  /** Requests an hour, and the maximum of the quota. */
   limit: number;
   remaining: number;
 }
 
-/** Requests between two looks, the second look's own included. Too few where the quota was full for a while. */
+/**
+ * Requests between two readings, including the second reading's own. Too low if the quota was full for a
+ * while.
+ */
 export function requestsBetween(before: QuotaReading, after: QuotaReading): number {
   const refilled = ((after.at - before.at) / 3_600_000) * after.limit;
   return before.remaining - after.remaining + refilled;

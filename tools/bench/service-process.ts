@@ -6,7 +6,7 @@ import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { errorMessage } from '../../src/errors.ts';
 
-/** The service as its users start it: a process of its own. */
+/** The service as its users start it, as a separate process. */
 export interface ServiceProcess {
   pid: number;
   url: string;
@@ -18,14 +18,17 @@ export interface ServiceSettings {
   dataDir: string;
   role: 'all' | 'api';
   environment: Record<string, string>;
-  /** Takes what stops the process, as soon as there is one. */
+  /** Registers how to stop the process, as soon as it exists. */
   defer: (stop: () => Promise<unknown>) => void;
 }
 
 const START_TIMEOUT_SECONDS = 120;
 const LAST_WORDS = 3_000;
 
-/** Starts src/main.ts on the folder and returns once it serves. @throws Error with what it said, where it does not start */
+/**
+ * Starts src/main.ts on the folder and returns once it serves. @throws Error with its output if it does not
+ * start
+ */
 export async function startService({
   dataDir,
   role,
@@ -35,7 +38,8 @@ export async function startService({
   const port = await freePort(null);
   const child = fork(fileURLToPath(new URL('../../src/main.ts', import.meta.url)), ['--role', role], {
     env: { ...environment, MODE: 'sandbox', DATA_DIR: dataDir, PORT: String(port) },
-    // Ctrl-C is for the benchmark, which then stops the service in its turn; the channel's end stops it in any case.
+    // Ctrl-C goes to the benchmark, which then stops the service; the end of the channel stops it in any
+    // case.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
@@ -52,7 +56,7 @@ export async function startService({
     const sandbox = await untilReady(child, { url, dataDir });
     return { pid: child.pid!, url, sandbox, stop };
   } catch (error) {
-    throw new Error(`The service did not start: ${errorMessage(error)}. It said:\n${said()}`, {
+    throw new Error(`The service did not start: ${errorMessage(error)}. Its output:\n${said()}`, {
       cause: error,
     });
   }
@@ -71,7 +75,7 @@ function collect(child: ChildProcess): () => string {
   return () => text;
 }
 
-/** HTTP is served before the sandbox is, whose addresses are the last thing to be written. */
+/** HTTP is up before the sandbox, whose addresses are written last. */
 async function untilReady(
   child: ChildProcess,
   { url, dataDir }: { url: string; dataDir: string },

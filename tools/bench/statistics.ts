@@ -1,4 +1,4 @@
-/** What is told of a row of measurements. */
+/** Summary of a series of measurements. */
 export interface Summary {
   count: number;
   median: number;
@@ -6,7 +6,7 @@ export interface Summary {
   max: number;
 }
 
-/** @throws RangeError for no values at all. */
+/** @throws RangeError for an empty series. */
 export function summarize(values: readonly number[]): Summary {
   return {
     count: values.length,
@@ -16,7 +16,7 @@ export function summarize(values: readonly number[]): Summary {
   };
 }
 
-/** As text: median (min-max). */
+/** Formats as text: median (min-max). */
 export function spread({ median, min, max }: Summary, digits: number): string {
   return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
 }
@@ -26,11 +26,12 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The value below which the given share (0 to 1) of the values lies, interpolated between the two nearest ones.
- * @throws RangeError for no values at all, or a share outside 0 to 1.
+ * Returns the value below which the given share (0 to 1) of the values lies, interpolated between its two
+ * neighbours.
+ * @throws RangeError for an empty series, or a share outside 0 to 1.
  */
 export function quantile(values: readonly number[], share: number): number {
-  if (values.length === 0) throw new RangeError('There is nothing to take a quantile of');
+  if (values.length === 0) throw new RangeError('A quantile needs at least one value');
   if (!(share >= 0 && share <= 1)) throw new RangeError(`A quantile's share is from 0 to 1, not ${share}`);
   const sorted = values.toSorted((a, b) => a - b);
   const position = (sorted.length - 1) * share;

@@ -6,7 +6,7 @@ export interface SignedEvent {
   signature: string;
 }
 
-/** Signs as Stripe's documentation says. The service accepts it for five minutes. */
+/** Signs an event as Stripe documents it. The service accepts it for five minutes. */
 export function signEvent(event: { id: string; type: string; object: object }, secret: string): SignedEvent {
   const time = Math.floor(Date.now() / 1000);
   const body = JSON.stringify({
@@ -22,7 +22,7 @@ export function signEvent(event: { id: string; type: string; object: object }, s
   return { body, signature: `t=${time},v1=${hmac}` };
 }
 
-/** A paid checkout session that orders an agent, or whatever else the metadata says. */
+/** A paid checkout session that orders an agent, or whatever the metadata says. */
 export function paidSession(metadata: Record<string, string>): { id: string; type: string; object: object } {
   const unique = randomUUID();
   return {
@@ -40,7 +40,7 @@ export function paidSession(metadata: Record<string, string>): { id: string; typ
   };
 }
 
-/** An event of a type that the service stores and does not act on. */
+/** An event of a type that the service stores and ignores. */
 export function customerUpdated(): { id: string; type: string; object: object } {
   const unique = randomUUID();
   return {

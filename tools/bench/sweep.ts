@@ -13,17 +13,20 @@ import type { Meter } from './meter.ts';
 export interface SweepResult {
   agents: number;
   seconds: number[];
-  /** API calls of one sweep, to both clouds, as it counts them itself; and those to Hetzner alone, as the quota shows them. */
+  /** API calls of one sweep to both clouds, by its own count; and those to Hetzner alone, by the quota. */
   calls: number;
   hetznerCalls: number;
-  /** Resources that were compared. */
+  /** Number of compared resources. */
   compared: number;
 }
 
 const AGENTS = 1_000;
 const SWEEPS = 5;
 
-/** Sweeps over an installation with a thousand agents, in this process and by the worker's own function. */
+/**
+ * Measures sweeps over an installation with a thousand agents, run in this process by the worker's own
+ * function.
+ */
 export async function measureSweep(
   deps: FleetDeps & { meter: Meter; logFile: string },
 ): Promise<SweepResult> {
@@ -53,14 +56,13 @@ export async function measureSweep(
   return { agents: AGENTS, seconds, calls: last.calls, hetznerCalls, compared: last.listed };
 }
 
-/** A sweep that was cut short, or found something wrong with the fleet, is not what is to be measured. */
+/** A sweep that was cut short or found a problem with the fleet must not be measured. */
 function checked(report: SweepReport | undefined): SweepReport {
-  if (report === undefined) throw new Error('A worker was at a sweep of its own at the same moment');
+  if (report === undefined) throw new Error('A worker was sweeping at the same time');
   const complaints = [...report.findings, ...(report.note === null ? [] : [report.note])];
   if (complaints.length > 0)
-    throw new Error(`The sweep had something to say: ${complaints.slice(0, 3).join('; ')}`);
-  if (report.listed < 2 * AGENTS)
-    throw new Error(`The sweep compared no more than ${report.listed} resources`);
+    throw new Error(`The sweep found problems: ${complaints.slice(0, 3).join('; ')}`);
+  if (report.listed < 2 * AGENTS) throw new Error(`The sweep compared only ${report.listed} resources`);
   return report;
 }
 

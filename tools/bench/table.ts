@@ -1,4 +1,4 @@
-/** Rows of cells as text, columns aligned: the first to the left, the others to the right. */
+/** Formats rows of cells as aligned text: the first column to the left, the others to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

@@ -4,8 +4,9 @@ import type { Side } from './side.ts';
 import { paidSession, signEvent } from './stripe-events.ts';
 
 /**
- * This service end to end. A provision begins before the signed event is posted and ends when the agent's committed row says `running`, which
- * it does after the agent's health address has answered; a destroy begins before the request and ends with `destroyed`.
+ * This service end to end. A provision begins before the signed event is posted and ends when the agent's
+ * committed row says `running`, which requires a healthy answer; a destroy begins before the request and ends
+ * with `destroyed`.
  */
 export function thisService(service: ServiceProcess, watch: AgentWatch, region: string): Side {
   return {
@@ -37,7 +38,7 @@ async function postStripeEvent(
   await response.body?.cancel();
 }
 
-/** Asks for an operation as the operator's clients do. @throws Error where it is not accepted */
+/** Requests an operation as the operator's clients do. @throws Error if it is not accepted */
 export async function askForOperation(
   { url, sandbox }: ServiceProcess,
   agentId: string,
@@ -49,5 +50,5 @@ export async function askForOperation(
   });
   const text = await response.text();
   if (response.status !== 202)
-    throw new Error(`The ${kind} of ${agentId} was answered ${response.status}: ${text}`);
+    throw new Error(`Requesting the ${kind} of ${agentId} failed with ${response.status}: ${text}`);
 }

@@ -9,13 +9,13 @@ export interface WebhookResult {
   eventsPerSecond: number;
   seconds: number;
   sent: number;
-  /** Answers other than 200, and connections that broke. */
+  /** Answers other than 200, and broken connections. */
   errors: number;
-  /** Different events among those sent, and how many of them are in the database afterwards. */
+  /** Distinct events among those sent, and how many of them are in the database afterwards. */
   distinct: number;
   stored: number;
   milliseconds: { median: number; p95: number; p99: number; max: number };
-  /** The furthest that the load generator itself was behind its plan: part of every figure above. */
+  /** The largest delay of the load generator itself, which is part of every figure above. */
   generatorLagMs: number;
 }
 
@@ -23,8 +23,8 @@ const EVENTS_PER_SECOND = 200;
 const SECONDS = 20;
 
 /**
- * Sends at fixed moments whether or not the earlier ones are answered, and counts from the planned moment: a service that stalls is
- * charged for everything that would have arrived meanwhile.
+ * Sends at fixed moments, whether or not earlier events are answered, and measures from the planned moment.
+ * So a stall of the service counts against everything due meanwhile.
  */
 export async function measureWebhook(
   service: ServiceProcess,
@@ -66,8 +66,8 @@ export async function measureWebhook(
 }
 
 /**
- * Half of a type that is not acted on, a quarter paid sessions that end as orders in need of attention (their region is unknown, so no agent is
- * made), a quarter repeats of events sent before.
+ * Half are of an ignored type, a quarter are paid sessions whose orders need attention (unknown region, so no
+ * agent is created), a quarter repeat earlier events.
  */
 function prepareEvents(secret: string): { events: SignedEvent[]; distinct: number } {
   const events: SignedEvent[] = [];

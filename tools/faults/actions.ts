@@ -6,137 +6,141 @@ import type { ChildKind } from './processes.ts';
 import { pick, pickWeighted, type Random } from './random.ts';
 import { type Order, ServiceClient } from './service-client.ts';
 
-/** What a round works on, and what it counts. */
-export interface Bed {
+/** The installation under test, and what the suite counts. */
+export interface SuiteContext {
   installation: Installation;
   client: ServiceClient;
   clouds: Clouds;
   leaseSeconds: number;
   /** Paid orders, the newest last. */
   orders: Order[];
-  /** Agents that were asked to be destroyed. */
+  /** Agents whose destroy was requested. */
   gone: Set<string>;
   /** Agents whose server was deleted by hand. */
-  bereft: Set<string>;
-  /** Work that goes on beside the rounds: a stopped worker that is continued later. */
+  serverDeleted: Set<string>;
+  /** Work that continues beside the rounds, such as resuming a stopped worker later. */
   later: Set<Promise<void>>;
   counts: Record<string, number>;
   say(line: string): void;
 }
 
 /**
- * One decision: the action is chosen, and every number it will need is drawn, before anything is done. So the seed determines the
- * sequence, whatever the installation is doing.
+ * One decision. The action is chosen and all its random numbers are drawn before anything runs, so the seed
+ * determines the sequence whatever the installation does.
  */
 export interface Decision {
   action: string;
-  /** Pause before it, in milliseconds. */
+  /** Pause before the action, in milliseconds. */
   waitMs: number;
-  /** Numbers in [0, 1) for the choices that the action makes. */
+  /** Numbers in [0, 1) for the action's choices. */
   draws: number[];
 }
 
-type Act = (bed: Bed, draws: number[]) => Promise<string>;
+type Act = (context: SuiteContext, draws: number[]) => Promise<string>;
 
 const DRAWS = 6;
 
-export function decide(random: Random): Decision {
+export function drawDecision(random: Random): Decision {
   const chosen = pickWeighted(ACTIONS, random());
   const waitMs = Math.floor(random() * 2_500);
   return { action: chosen.name, waitMs, draws: Array.from({ length: DRAWS }, random) };
 }
 
-/** Carries a decision out. @returns what was done, in a line. */
-export async function carryOut(bed: Bed, decision: Decision): Promise<string> {
+/** Performs a decision. @returns a line that says what was done. */
+export async function perform(context: SuiteContext, decision: Decision): Promise<string> {
   await sleep(decision.waitMs);
-  const done = await ACTIONS.find(({ name }) => name === decision.action)!.act(bed, decision.draws);
-  bed.counts[decision.action] = (bed.counts[decision.action] ?? 0) + 1;
+  const done = await ACTIONS.find(({ name }) => name === decision.action)!.act(context, decision.draws);
+  context.counts[decision.action] = (context.counts[decision.action] ?? 0) + 1;
   return done;
 }
 
 const REGIONS = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-southeast'];
-/** More agents cost time and show nothing new. */
+/** More agents take time and show nothing new. */
 const MOST_AGENTS = 12;
 
-/** A new order, with what Stripe may do to its events: sent twice at once, under another id, again much later. */
-const order: Act = async (bed, [region, doubled, second, late]) => {
-  if (living(bed).length >= MOST_AGENTS) return destroy(bed, [late!]);
-  const placed = ServiceClient.newOrder(`f${bed.orders.length + 1}`, pick(REGIONS, region!)!);
-  bed.orders.push(placed);
-  const deliveries = [bed.client.deliver(placed, `evt_${placed.agentId}_a`)];
-  if (doubled! < 0.4) deliveries.push(bed.client.deliver(placed, `evt_${placed.agentId}_a`));
-  if (second! < 0.4) deliveries.unshift(bed.client.deliver(placed, `evt_${placed.agentId}_b`));
+/**
+ * A new order, with what Stripe may do to its events: sent twice at once, with another id, again much later.
+ */
+const order: Act = async (context, [region, doubled, second, late]) => {
+  if (living(context).length >= MOST_AGENTS) return destroy(context, [late!]);
+  const placed = ServiceClient.newOrder(`f${context.orders.length + 1}`, pick(REGIONS, region!)!);
+  context.orders.push(placed);
+  const deliveries = [context.client.deliver(placed, `evt_${placed.agentId}_a`)];
+  if (doubled! < 0.4) deliveries.push(context.client.deliver(placed, `evt_${placed.agentId}_a`));
+  if (second! < 0.4) deliveries.unshift(context.client.deliver(placed, `evt_${placed.agentId}_b`));
   const answers = await Promise.all(deliveries);
-  const old = pick(bed.orders, late!);
-  if (late! < 0.5 && old !== undefined) await bed.client.deliver(old, `evt_${old.agentId}_a`);
+  const old = pick(context.orders, late!);
+  if (late! < 0.5 && old !== undefined) await context.client.deliver(old, `evt_${old.agentId}_a`);
   return `order ${placed.agentId}: ${answers.join(', ')}`;
 };
 
-const living = ({ orders, gone }: Bed) => orders.filter(({ agentId }) => !gone.has(agentId));
+const living = ({ orders, gone }: SuiteContext) => orders.filter(({ agentId }) => !gone.has(agentId));
 
-const destroy: Act = async (bed, [which]) => {
-  const agent = pick(living(bed), which!);
+const destroy: Act = async (context, [which]) => {
+  const agent = pick(living(context), which!);
   if (agent === undefined) return 'destroy: no agent';
-  const { status } = await bed.client.requestOperation(agent.agentId, 'destroy');
-  if (status === 202) bed.gone.add(agent.agentId);
+  const { status } = await context.client.requestOperation(agent.agentId, 'destroy');
+  if (status === 202) context.gone.add(agent.agentId);
   return `destroy ${agent.agentId}: ${status}`;
 };
 
-const refresh: Act = async (bed, [which]) => {
-  const agent = pick(living(bed), which!);
+const refresh: Act = async (context, [which]) => {
+  const agent = pick(living(context), which!);
   if (agent === undefined) return 'refresh: no agent';
-  return `refresh ${agent.agentId}: ${(await bed.client.requestOperation(agent.agentId, 'refresh')).status}`;
+  return `refresh ${agent.agentId}: ${(await context.client.requestOperation(agent.agentId, 'refresh')).status}`;
 };
 
-/** Asks for the newest operation of an agent to end, or to be tried again; mostly of a young one, where something goes on. */
+/** Cancels or retries an agent's newest operation, mostly of a young agent, which is likely to be busy. */
 const onOperation =
   (verb: 'cancel' | 'retry'): Act =>
-  async (bed, [which]) => {
-    const agent = pick(living(bed).slice(-4), which!);
+  async (context, [which]) => {
+    const agent = pick(living(context).slice(-4), which!);
     if (agent === undefined) return `${verb}: no agent`;
-    const { body } = await bed.client.ask('GET', `/api/agents/${agent.agentId}/operations`);
+    const { body } = await context.client.ask('GET', `/api/agents/${agent.agentId}/operations`);
     const operations = (body.items ?? []) as { operationId: string; kind: string; status: string }[];
     const wanted = verb === 'cancel' ? ['queued', 'active'] : ['failed', 'cancelled'];
     const found = operations.find(({ status, kind }) => wanted.includes(status) && kind !== 'rollback');
     if (found === undefined) return `${verb} of ${agent.agentId}: nothing to ${verb}`;
-    const { status } = await bed.client.ask('POST', `/api/operations/${found.operationId}/${verb}`);
+    const { status } = await context.client.ask('POST', `/api/operations/${found.operationId}/${verb}`);
     return `${verb} ${found.kind} of ${agent.agentId}: ${status}`;
   };
 
-/** kill -9 of a worker; another takes its place, at once or after its leases have run out. */
-const killWorker: Act = async (bed, [which, pause]) => {
-  const worker = pick(bed.installation.workers, which!);
+/** kill -9 of a worker. Another one replaces it, at once or after its leases have expired. */
+const killWorker: Act = async (context, [which, pause]) => {
+  const worker = pick(context.installation.workers, which!);
   if (worker === undefined) return 'kill worker: none';
   await worker.kill();
-  if (pause! < 0.3) await sleep(bed.leaseSeconds * 1000 * pause! * 4);
-  await bed.installation.startWorker();
+  if (pause! < 0.3) await sleep(context.leaseSeconds * 1000 * pause! * 4);
+  await context.installation.startWorker();
   return `killed ${worker.name}`;
 };
 
-/** kill -9 of one process below a worker, as soon as there is one of the kind. */
+/** kill -9 of a worker's descendant, as soon as there is one of the kind. */
 const killChild =
   (kind: ChildKind): Act =>
-  async (bed, [which, pause, ...draws]) => {
-    // Where nothing is under way there is nothing to kill.
+  async (context, [which, pause, ...draws]) => {
+    // Without running work there is nothing to kill.
     const prelude =
-      bed.installation.children({ kind: 'cli' }).length > 0 ? '' : `${await order(bed, draws)}, then `;
+      context.installation.children({ kind: 'cli' }).length > 0
+        ? ''
+        : `${await order(context, draws)}, then `;
     const deadline = Date.now() + 6_000;
     for (;;) {
       const busy = new Set(
-        bed.installation
+        context.installation
           .children()
           .filter((one) => one.kind === 'cli')
           .map((one) => one.worker),
       );
-      // A runner at rest shows nothing: one whose worker has a CLI at work is chosen where there is one.
-      const found = bed.installation
+      // Killing an idle engine process shows nothing: prefer one whose worker has a CLI at work.
+      const found = context.installation
         .children({ kind })
         .filter((one) => kind !== 'runner' || busy.has(one.worker));
       const child = pick(found, which!);
       if (child !== undefined) {
         await sleep(pause! * 400);
         signal(child.pid, 'SIGKILL');
-        bed.counts[`${kind} hit`] = (bed.counts[`${kind} hit`] ?? 0) + 1;
+        context.counts[`${kind} hit`] = (context.counts[`${kind} hit`] ?? 0) + 1;
         return `${prelude}killed ${kind} ${child.pid} of ${child.attempt ?? 'a runner'}`;
       }
       if (Date.now() > deadline) return `${prelude}kill ${kind}: none at work`;
@@ -145,44 +149,44 @@ const killChild =
   };
 
 /** SIGSTOP, and SIGCONT later: within the lease, or after another worker may have taken over. */
-const stopWorker: Act = async (bed, [which, length, long]) => {
+const stopWorker: Act = async (context, [which, length, long]) => {
   const worker = pick(
-    bed.installation.workers.filter((one) => !one.isStopped),
+    context.installation.workers.filter((one) => !one.isStopped),
     which!,
   );
-  if (worker === undefined || bed.installation.workers.filter((one) => !one.isStopped).length < 2)
+  if (worker === undefined || context.installation.workers.filter((one) => !one.isStopped).length < 2)
     return 'stop worker: the other must go on';
-  const seconds = long! < 0.6 ? bed.leaseSeconds * (1.1 + length!) : 0.5 + 4 * length!;
+  const seconds = long! < 0.6 ? context.leaseSeconds * (1.1 + length!) : 0.5 + 4 * length!;
   worker.pause();
   const continued = sleep(seconds * 1000).then(() => {
     if (worker.isAlive && worker.isStopped) worker.resume();
-    bed.say(`  continued ${worker.name} after ${seconds.toFixed(1)} s`);
+    context.say(`  continued ${worker.name} after ${seconds.toFixed(1)} s`);
   });
-  bed.later.add(continued);
-  void continued.finally(() => bed.later.delete(continued));
+  context.later.add(continued);
+  void continued.finally(() => context.later.delete(continued));
   return `stopped ${worker.name} for ${seconds.toFixed(1)} s`;
 };
 
-const restartPostgres: Act = async (bed) => {
-  await bed.installation.restartPostgres();
+const restartPostgres: Act = async (context) => {
+  await context.installation.restartPostgres();
   return 'restarted Postgres';
 };
 
-const killSandbox: Act = async (bed) => {
-  bed.installation.killSandbox();
+const killSandbox: Act = async (context) => {
+  context.installation.killSandbox();
   return 'killed the sandbox';
 };
 
-const restartHost: Act = async (bed) => {
-  await bed.installation.restartHost();
+const restartHost: Act = async (context) => {
+  await context.installation.restartHost();
   return 'killed the host, its sandbox and Postgres, and started it again';
 };
 
-const killEverything: Act = async (bed) => {
-  const workers = bed.installation.workers.length;
-  await bed.installation.killEverything();
-  await bed.installation.startHost('api');
-  for (let count = 0; count < workers; count += 1) await bed.installation.startWorker();
+const killEverything: Act = async (context) => {
+  const workers = context.installation.workers.length;
+  await context.installation.killEverything();
+  await context.installation.startHost('api');
+  for (let count = 0; count < workers; count += 1) await context.installation.startWorker();
   return 'killed everything, and started it again';
 };
 
@@ -213,19 +217,19 @@ const HETZNER_EFFECTS: FaultOrder['effect'][] = [
   { kind: 'action-error', code: 'server_error', message: 'the host of this server has failed' },
 ];
 
-const orderFault: Act = async (bed, [call, effect, times]) => {
+const orderFault: Act = async (context, [call, effect, times]) => {
   const wanted = pick(CALLS, call!)!;
   const chosen = pick(wanted.area === 'hetzner' ? HETZNER_EFFECTS : EFFECTS, effect!)!;
   const fault = { ...wanted, effect: chosen, times: 1 + Math.floor(times! * 3) };
-  await bed.clouds.orderFault(fault);
+  await context.clouds.orderFault(fault);
   return `ordered ${JSON.stringify(fault)}`;
 };
 
-const deleteServer: Act = async (bed, [which]) => {
-  const server = pick(await bed.clouds.servers(), which!);
+const deleteServer: Act = async (context, [which]) => {
+  const server = pick(await context.clouds.servers(), which!);
   if (server === undefined) return 'delete a server by hand: none';
-  bed.bereft.add(server.name.replace(/^agent-/, ''));
-  await bed.clouds.deleteServer(server.id);
+  context.serverDeleted.add(server.name.replace(/^agent-/, ''));
+  await context.clouds.deleteServer(server.id);
   return `deleted ${server.name} by hand`;
 };
 

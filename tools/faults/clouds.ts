@@ -7,7 +7,7 @@ export interface CloudServer {
   labels: Record<string, string>;
 }
 
-/** What the sandbox's clouds say themselves, through the APIs that the service uses. */
+/** The contents of the sandbox's clouds, read through the APIs that the service uses. */
 export interface CloudContents {
   servers: CloudServer[];
   sshKeys: { id: number; name: string; labels: Record<string, string> }[];
@@ -16,7 +16,7 @@ export interface CloudContents {
   keys: { id: string; description: string; invalid: boolean }[];
 }
 
-/** A fault as `POST /sandbox/faults` takes it. */
+/** A fault as accepted by `POST /sandbox/faults`. */
 export interface FaultOrder {
   area: 'hetzner' | 'tailscale' | 'machines';
   method: string;
@@ -47,7 +47,7 @@ export class Clouds {
     return this.#hetzner<CloudServer>('servers');
   }
 
-  /** As a person in Hetzner's console would. */
+  /** Deletes a server as a person in Hetzner's console would. */
   async deleteServer(id: number): Promise<void> {
     const { hcloudEndpoint, hcloudToken } = this.#installation.file;
     await fetch(`${hcloudEndpoint}/servers/${id}`, {
@@ -65,7 +65,7 @@ export class Clouds {
     await this.#control('DELETE');
   }
 
-  /** How often the ordered faults still wait to happen. */
+  /** How many of the injected faults have not occurred yet. */
   async faultsLeft(): Promise<number> {
     const { faults } = (await (await this.#control('GET')).json()) as { faults: { remaining: number }[] };
     return faults.reduce((sum, fault) => sum + fault.remaining, 0);

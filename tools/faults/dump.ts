@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Installation } from './installation.ts';
 import { withClient } from './snapshot.ts';
 
-/** Keeps what is needed to understand a failure. @returns the folder. */
+/** Saves what is needed to understand a failure. @returns the folder. */
 export async function dump(installation: Installation, parts: Record<string, unknown>): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-faults-dump-'));
   for (const [name, content] of Object.entries(parts))
@@ -17,7 +17,7 @@ export async function dump(installation: Installation, parts: Record<string, unk
     try {
       cpSync(from, join(folder, to), { recursive: true });
     } catch {
-      // Not there yet.
+      // Does not exist yet.
     }
   }
   await withClient(installation.file.databaseUrl, async (client) => {

@@ -19,12 +19,13 @@ export interface InstallationOptions {
   workerConcurrency: number;
 }
 
-/** The shortest that the configuration takes. */
+/** The minimum that the configuration accepts. */
 export const SUITE_LEASE_SECONDS = 10;
 
 /**
- * A real installation in a folder of its own, driven from outside: a host process (database, sandbox, HTTP, with role `all` a
- * worker too) and worker processes that join it. Everything about it is done as a person or a power cut would do it.
+ * A real installation in a temporary folder, driven from outside: a host process (database, sandbox, HTTP,
+ * with role `all` also a worker) and worker processes that join it. Everything is done to it as a person or a
+ * power cut would do it.
  */
 export class Installation {
   readonly folder: string;
@@ -53,7 +54,7 @@ export class Installation {
       RETRY_SECONDS: '2',
       WORKER_CONCURRENCY: String(options.workerConcurrency),
     });
-    // Everything is started outside this process's group: a Ctrl-C reaches nothing of it.
+    // All processes are outside this process group, so Ctrl-C does not reach them.
     for (const name of ['SIGINT', 'SIGTERM'] as const)
       process.once(name, () => void installation.killEverything().finally(() => process.exit(130)));
     return installation;
@@ -63,7 +64,7 @@ export class Installation {
     return `http://127.0.0.1:${this.#environment.PORT}`;
   }
 
-  /** Where everything is, from the last start that became ready. */
+  /** The addresses from the last successful start. */
   #sandboxFile: SandboxFile | undefined;
   get file(): SandboxFile {
     this.#sandboxFile = readSandboxFile(this.dataDir) ?? this.#sandboxFile;
@@ -76,7 +77,7 @@ export class Installation {
     return this.#host;
   }
 
-  /** Worker processes that live, stopped ones among them. */
+  /** Live worker processes, including stopped ones. */
   get workers(): readonly ServiceProcess[] {
     this.#workers = this.#workers.filter((worker) => worker.isAlive);
     return this.#workers;
@@ -105,7 +106,7 @@ export class Installation {
     return fingerprint(this.file.databaseUrl);
   }
 
-  /** What workers have started, of one kind or all; of one worker or all. */
+  /** Descendants of workers, of one kind or all, of one worker or all. */
   children(only: { kind?: ChildKind; worker?: number } = {}): Child[] {
     return findChildren(this.installationMark).filter(
       (child) =>
@@ -138,7 +139,9 @@ export class Installation {
     if (pid !== undefined) signal(pid, 'SIGKILL');
   }
 
-  /** kill -9 of everything at once: service, workers, runners and what they started, sandbox, Postgres. */
+  /**
+   * kill -9 of everything at once: service, workers, engine processes and their children, sandbox, Postgres.
+   */
   async killEverything(): Promise<void> {
     const postmaster = this.postmaster();
     const postgres = postmaster === undefined ? [] : childrenOf(postmaster).map(({ pid }) => pid);
@@ -153,7 +156,7 @@ export class Installation {
     );
   }
 
-  /** kill -9 of what hosts everything (service, sandbox, Postgres), the workers staying; then a new start. */
+  /** kill -9 of the host (service, sandbox, Postgres) while the workers stay; then starts it again. */
   async restartHost(): Promise<void> {
     const pids = [this.host.pid, this.sandboxPid(), this.postmaster()];
     const { role } = this.host;
@@ -162,7 +165,7 @@ export class Installation {
     await this.startHost(role === 'all' ? 'all' : 'api');
   }
 
-  /** Ends all of it in order, and what is left by force. */
+  /** Stops everything in order, and kills what is left. */
   async stop(): Promise<void> {
     for (const worker of this.workers) await worker.stop().catch(() => worker.kill());
     if (this.#host?.isAlive) await this.#host.stop().catch(() => this.#host?.kill());

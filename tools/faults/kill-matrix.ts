@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/processes/find.ts';
-import {
-  checkStage,
-  destroyAgent,
-  openStage,
-  orderAgent,
-  readAgent,
-  readOperations,
-  type Stage,
-} from './agent-run.ts';
 import { dump } from './dump.ts';
 import type { Violation } from './model.ts';
 import { CHILD_KINDS, type ChildKind } from './processes.ts';
+import {
+  checkWhenQuiet,
+  createContext,
+  destroyAgent,
+  orderAgent,
+  readAgent,
+  readOperations,
+  type ScenarioContext,
+} from './scenario-context.ts';
 import { takeSnapshot } from './snapshot.ts';
 
 export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
@@ -31,9 +31,9 @@ export interface Strike {
   phase: 'provision' | 'destroy';
   /** Milliseconds after the request. */
   atMs: number;
-  /** Whether there was such a process to kill before the operation had ended. */
+  /** Whether such a process existed before the operation ended. */
   hit: boolean;
-  /** From the kill until all is quiet, restart included. */
+  /** From the kill until all is quiet, including the restart. */
   recoverySeconds: number;
   attempts: number;
   violations: Violation[];
@@ -41,9 +41,12 @@ export interface Strike {
 
 export interface MatrixReport {
   seconds: number;
-  /** Undisturbed lengths on this machine. */
+  /** Durations without a fault on this machine. */
   measured: Record<string, { provisionMs: number; destroyMs: number }>;
-  /** Of each target and phase: how many moments, how many of them in the middle of an attempt, and how long it took to be quiet again. */
+  /**
+   * Per target and phase: how many moments, how many hit the middle of an attempt, and how long until all was
+   * quiet.
+   */
   summary: {
     what: string;
     moments: number;
@@ -57,31 +60,34 @@ export interface MatrixReport {
 
 const LIMIT_SECONDS = 240;
 
-/** kill -9 at moments spread evenly over a provision and a destroy; afterwards all must be as if nothing had happened. */
+/**
+ * kill -9 at moments spread evenly over a provision and a destroy; afterwards everything must be as if
+ * nothing had happened.
+ */
 export async function runKillMatrix(options: MatrixOptions): Promise<MatrixReport> {
   const startedAt = Date.now();
   const report: MatrixReport = { seconds: 0, measured: {}, summary: [], strikes: [], dumps: [] };
-  // One installation for what takes the host with it, one for what leaves it standing.
+  // One installation for targets that take the host down, one for those that do not.
   for (const [role, targets] of [
     ['all', options.targets.filter((target) => target === 'everything')],
     ['api', options.targets.filter((target) => target !== 'everything')],
   ] as const) {
     if (targets.length === 0) continue;
-    const stage = await openStage(options.tools);
+    const context = await createContext(options.tools);
     try {
-      await stage.installation.startHost(role);
-      if (role === 'api') await stage.installation.startWorker();
-      await strikeAll(stage, { ...options, targets, workers: role === 'api' ? 1 : 0 }, report);
+      await context.installation.startHost(role);
+      if (role === 'api') await context.installation.startWorker();
+      await strikeAll(context, { ...options, targets, workers: role === 'api' ? 1 : 0 }, report);
     } finally {
       if (report.strikes.some(({ violations }) => violations.length > 0))
         report.dumps.push(
-          await dump(stage.installation, {
+          await dump(context.installation, {
             report,
-            snapshot: await takeSnapshot(stage.installation, stage.clouds).catch(() => null),
+            snapshot: await takeSnapshot(context.installation, context.clouds).catch(() => null),
           }),
         );
-      await stage.installation.stop();
-      await stage.installation.remove();
+      await context.installation.stop();
+      await context.installation.remove();
     }
   }
   report.seconds = Math.round((Date.now() - startedAt) / 1000);
@@ -105,8 +111,12 @@ function summarize(strikes: Strike[]): MatrixReport['summary'] {
 
 type StrikeOptions = MatrixOptions & { workers: number };
 
-async function strikeAll(stage: Stage, options: StrikeOptions, report: MatrixReport): Promise<void> {
-  const measured = await measure(stage, options);
+async function strikeAll(
+  context: ScenarioContext,
+  options: StrikeOptions,
+  report: MatrixReport,
+): Promise<void> {
+  const measured = await measure(context, options);
   report.measured[options.targets.join(' ')] = {
     provisionMs: measured.provision.lengthMs,
     destroyMs: measured.destroy.lengthMs,
@@ -120,64 +130,64 @@ async function strikeAll(stage: Stage, options: StrikeOptions, report: MatrixRep
       const provisionAt = momentOf(measured.provision, target, index, options.provisions);
       if (provisionAt === undefined) continue;
       report.strikes.push(
-        await strike(stage, options, { target, phase: 'provision', agentId, atMs: provisionAt }),
+        await strike(context, options, { target, phase: 'provision', agentId, atMs: provisionAt }),
       );
       const ordinal = destroyOrdinal(index, options);
       const destroyAt =
         ordinal === undefined ? undefined : momentOf(measured.destroy, target, ordinal, options.destroys);
-      if (destroyAt === undefined) await undisturbedDestroy(stage, options, agentId);
+      if (destroyAt === undefined) await undisturbedDestroy(context, options, agentId);
       else
         report.strikes.push(
-          await strike(stage, options, { target, phase: 'destroy', agentId, atMs: destroyAt }),
+          await strike(context, options, { target, phase: 'destroy', agentId, atMs: destroyAt }),
         );
       if (report.strikes.some(({ violations }) => violations.length > 0)) return;
     }
   }
 }
 
-/** Spreads the destroys over the provisions: which destroy follows provision `index`, if any. */
+/** Spreads the destroys over the provisions: returns which destroy follows provision `index`, if any. */
 function destroyOrdinal(index: number, { provisions, destroys }: MatrixOptions): number | undefined {
   const before = Math.floor((index * destroys) / provisions);
   return Math.floor(((index + 1) * destroys) / provisions) > before ? before : undefined;
 }
 
-/** An undisturbed operation: its length, and when which kinds of process were first and last seen. */
+/** An operation without a fault: its duration, and when each kind of process was first and last seen. */
 interface Measured {
   lengthMs: number;
   seen: Partial<Record<ChildKind, { firstMs: number; lastMs: number }>>;
 }
 
-/** Of two runs the quicker one: on a busy machine the other would put the last moments behind the end. */
+/** The faster of two runs: on a busy machine the slower one would put the last moments after the end. */
 async function measure(
-  stage: Stage,
+  context: ScenarioContext,
   options: StrikeOptions,
 ): Promise<{ provision: Measured; destroy: Measured }> {
-  // The demo order of a new installation makes the foundation and warms everything up.
-  await checked(stage, options);
+  // A new installation's demo order creates the foundation and warms everything up.
+  await checked(context, options);
   const runs: { provision: Measured; destroy: Measured }[] = [];
   for (const agentId of ['measured-1', 'measured-2']) {
-    await orderAgent(stage, agentId);
-    const provision = await watch(stage, agentId, 'running');
-    await checked(stage, options);
-    await destroyAgent(stage, agentId);
-    runs.push({ provision, destroy: await watch(stage, agentId, 'destroyed') });
-    await checked(stage, options);
+    await orderAgent(context, agentId);
+    const provision = await watch(context, agentId, 'running');
+    await checked(context, options);
+    await destroyAgent(context, agentId);
+    runs.push({ provision, destroy: await watch(context, agentId, 'destroyed') });
+    await checked(context, options);
   }
   const quicker = (phase: Strike['phase']) =>
     runs.map((run) => run[phase]).reduce((one, other) => (one.lengthMs < other.lengthMs ? one : other));
   return { provision: quicker('provision'), destroy: quicker('destroy') };
 }
 
-async function watch(stage: Stage, agentId: string, status: string): Promise<Measured> {
+async function watch(context: ScenarioContext, agentId: string, status: string): Promise<Measured> {
   const startedAt = performance.now();
   const seen: Measured['seen'] = {};
   for (let lookedAt = 0; ; ) {
     const now = performance.now() - startedAt;
-    for (const { kind } of stage.installation.children())
+    for (const { kind } of context.installation.children())
       seen[kind] = { firstMs: seen[kind]?.firstMs ?? now, lastMs: now };
     if (now - lookedAt > 150) {
       lookedAt = now;
-      const agent = await readAgent(stage, agentId);
+      const agent = await readAgent(context, agentId);
       if (agent.status === status) return { lengthMs: Math.round(now), seen };
       if (now > LIMIT_SECONDS * 1000)
         throw new Error(`${agentId} is ${agent.status}, not ${status}: ${agent.error}`);
@@ -186,7 +196,10 @@ async function watch(stage: Stage, agentId: string, status: string): Promise<Mea
   }
 }
 
-/** Moment `index` of `count`, evenly over the time in which there is something to kill; undefined where there never is. */
+/**
+ * Moment `index` of `count`, evenly over the time in which there is something to kill; undefined if there
+ * never is.
+ */
 function momentOf(measured: Measured, target: Target, index: number, count: number): number | undefined {
   const isChild = (CHILD_KINDS as readonly string[]).includes(target);
   const seen =
@@ -205,26 +218,26 @@ interface Aim {
 }
 
 async function strike(
-  stage: Stage,
+  context: ScenarioContext,
   options: StrikeOptions,
   { target, phase, agentId, atMs }: Aim,
 ): Promise<Strike> {
-  if (phase === 'provision') await orderAgent(stage, agentId);
-  else await destroyAgent(stage, agentId);
+  if (phase === 'provision') await orderAgent(context, agentId);
+  else await destroyAgent(context, agentId);
   await sleep(atMs);
-  const hit = await kill(stage, target);
+  const hit = await kill(context, target);
   const killedAt = performance.now();
-  if (target === 'everything') await stage.installation.startHost('all');
-  if (target === 'worker') await stage.installation.startWorker();
-  const violations = await checked(stage, options);
-  const agent = await readAgent(stage, agentId);
+  if (target === 'everything') await context.installation.startHost('all');
+  if (target === 'worker') await context.installation.startWorker();
+  const violations = await checked(context, options);
+  const agent = await readAgent(context, agentId);
   const wanted = phase === 'provision' ? 'running' : 'destroyed';
   if (agent.status !== wanted)
     violations.push({
       invariant: `the ${phase} comes to its end`,
       detail: `${agentId} is ${agent.status}: ${agent.error}`,
     });
-  const operation = (await readOperations(stage, agentId)).findLast(({ kind }) => kind === phase);
+  const operation = (await readOperations(context, agentId)).findLast(({ kind }) => kind === phase);
   const recoverySeconds = Math.round((performance.now() - killedAt) / 100) / 10;
   options.say(
     `${target} ${phase} at ${atMs} ms${hit ? '' : ' (not there any more)'}: attempt ${operation?.attempt}, quiet after ${recoverySeconds} s${violations.map(({ invariant, detail }) => `; VIOLATED ${invariant}: ${detail}`).join('')}`,
@@ -232,18 +245,18 @@ async function strike(
   return { target, phase, atMs, hit, recoverySeconds, attempts: operation?.attempt ?? 0, violations };
 }
 
-/** A child is killed as soon as there is one; of those that come and go quickly there may be none just at the moment. */
-async function kill(stage: Stage, target: Target): Promise<boolean> {
+/** Kills a child as soon as there is one; of short-lived kinds there may be none at the moment. */
+async function kill(context: ScenarioContext, target: Target): Promise<boolean> {
   if (target === 'everything') {
-    await stage.installation.killEverything();
+    await context.installation.killEverything();
     return true;
   }
   if (target === 'worker') {
-    await stage.installation.workers[0]!.kill();
+    await context.installation.workers[0]!.kill();
     return true;
   }
   for (const deadline = Date.now() + 3_000; Date.now() < deadline; await sleep(10)) {
-    const [child] = stage.installation.children({ kind: target });
+    const [child] = context.installation.children({ kind: target });
     if (child === undefined) continue;
     signal(child.pid, 'SIGKILL');
     return true;
@@ -251,11 +264,15 @@ async function kill(stage: Stage, target: Target): Promise<boolean> {
   return false;
 }
 
-function checked(stage: Stage, { workers }: StrikeOptions): Promise<Violation[]> {
-  return checkStage(stage, { workers, timeoutSeconds: LIMIT_SECONDS });
+function checked(context: ScenarioContext, { workers }: StrikeOptions): Promise<Violation[]> {
+  return checkWhenQuiet(context, { workers, timeoutSeconds: LIMIT_SECONDS });
 }
 
-async function undisturbedDestroy(stage: Stage, options: StrikeOptions, agentId: string): Promise<void> {
-  await destroyAgent(stage, agentId);
-  await checked(stage, options);
+async function undisturbedDestroy(
+  context: ScenarioContext,
+  options: StrikeOptions,
+  agentId: string,
+): Promise<void> {
+  await destroyAgent(context, agentId);
+  await checked(context, options);
 }

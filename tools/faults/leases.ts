@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Stage } from './agent-run.ts';
+import type { ScenarioContext } from './scenario-context.ts';
 import { withClient } from './snapshot.ts';
 
-/** The leases that stood at one moment, and how many operations waited. */
+/** The leases held at one moment, and the number of queued operations. */
 export interface Look {
   waiting: number;
   leases: { operation_id: string; agent_id: string; attempt: number; worker_id: string }[];
@@ -13,10 +13,10 @@ export interface WatchedLeases {
 }
 
 /** Reads all leases several times a second until it is stopped. */
-export function watchLeases(stage: Stage): WatchedLeases {
+export function watchLeases(context: ScenarioContext): WatchedLeases {
   const looks: Look[] = [];
   let over = false;
-  const watching = withClient(stage.installation.file.databaseUrl, async (client) => {
+  const watching = withClient(context.installation.file.databaseUrl, async (client) => {
     while (!over) {
       const { rows } = await client.query<Look['leases'][number] & { status: string }>(
         `select operation_id, agent_id, attempt, worker_id, status from operations where status in ('queued', 'active')`,
@@ -35,7 +35,7 @@ export function watchLeases(stage: Stage): WatchedLeases {
   };
 }
 
-/** Whether one attempt was ever seen with two workers, or one agent with two leases at once. */
+/** Finds attempts that were held by two workers, and agents with two leases at once. */
 export function leasesOf(looks: Look[]): { doubled: string[] } {
   const workers = new Map<string, Set<string>>();
   const doubled: string[] = [];
@@ -52,7 +52,7 @@ export function leasesOf(looks: Look[]): { doubled: string[] } {
   return { doubled };
 }
 
-/** How many attempts each worker had, and in what share of the looks with operations waiting it was at work. */
+/** Counts each worker's attempts, and in what share of the readings with queued operations it was at work. */
 export function busiest(looks: Look[]): { worker: string; attempts: number; share: number }[] {
   const whileWaiting = looks.filter(({ waiting }) => waiting > 0);
   const workers = new Set(looks.flatMap(({ leases }) => leases.map(({ worker_id }) => worker_id)));

@@ -5,7 +5,7 @@ import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../../src/config/process-environment.ts';
 import { runKillMatrix, TARGETS } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
-import { playScenarios } from './play-scenarios.ts';
+import { runScenarios } from './run-scenarios.ts';
 import { runSuite } from './suite.ts';
 
 const { values } = parseArgs({
@@ -33,19 +33,19 @@ const reader = new EnvironmentReader(process.env);
 const environment = childEnvironment(reader, []);
 if (reader.problems.length > 0) throw new ConfigError(reader.problems.join('\n'));
 useOwnEnvironment(process.env, environment);
-/** What the set-up has found, and the environment of whatever is started. */
+/** The tools that the set-up found, and the environment of all child processes. */
 const tools = { ...environment, ...reader.pick(FOUND) };
 const say = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
 
-/** What each way of running this comes to. */
+/** The result of any mode of this program. */
 interface Outcome {
   report: object;
   violations: Violation[];
-  /** What a person needs to look into it. */
+  /** Where to start looking into it. */
   hint: string;
 }
 
-async function playRandomly(): Promise<Outcome> {
+async function runRandomly(): Promise<Outcome> {
   const report = await runSuite({
     rounds: Number(values.rounds),
     seed: Number(values.seed),
@@ -57,9 +57,9 @@ async function playRandomly(): Promise<Outcome> {
   return { report, violations: report.violations, hint };
 }
 
-async function playAllScenarios(): Promise<Outcome> {
+async function runChosenScenarios(): Promise<Outcome> {
   const only = values.only?.split(',');
-  const report = await playScenarios({ only, long: !values.short, tools, say });
+  const report = await runScenarios({ only, long: !values.short, tools, say });
   const dumps = report.flatMap((one) => (one.dump === undefined ? [] : [one.dump]));
   return {
     report,
@@ -68,7 +68,7 @@ async function playAllScenarios(): Promise<Outcome> {
   };
 }
 
-async function playMatrix(): Promise<Outcome> {
+async function runMatrix(): Promise<Outcome> {
   const targets = TARGETS.filter(
     (target) => values.only === undefined || values.only.split(',').includes(target),
   );
@@ -85,10 +85,10 @@ async function playMatrix(): Promise<Outcome> {
 }
 
 const { report, violations, hint } = await (values.matrix
-  ? playMatrix()
+  ? runMatrix()
   : values.scenarios
-    ? playAllScenarios()
-    : playRandomly());
+    ? runChosenScenarios()
+    : runRandomly());
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
 console.log(JSON.stringify(report, null, 2));
 for (const { invariant, detail } of violations) console.error(`Violated: ${invariant}: ${detail}`);

@@ -1,26 +1,26 @@
 import type { AgentRecord, OperationRecord, Snapshot } from './snapshot.ts';
 
-/** A broken promise: which, and what shows it. */
+/** A violated invariant and the evidence. */
 export interface Violation {
   invariant: string;
   detail: string;
 }
 
-/** What the suite knows that the installation does not have to say itself. */
+/** What the suite knows from its own actions. */
 export interface Expectations {
   /** Events that were answered 200. */
   answeredEvents: ReadonlySet<string>;
-  /** Paid sessions that were answered 200, with the agent that each is to have. */
+  /** Paid sessions that were answered 200, with the agent that each must get. */
   paid: ReadonlyMap<string, string>;
-  /** Agents whose server somebody deleted by hand: running, they may be without one. */
-  bereft: ReadonlySet<string>;
+  /** Agents whose server was deleted by hand; they may be running without one. */
+  serverDeleted: ReadonlySet<string>;
 }
 
 const nameOf = (agentId: string) => `agent-${agentId}`;
 const violated = (invariant: string, details: string[]): Violation[] =>
   details.map((detail) => ({ invariant, detail }));
 
-/** What holds at any moment, whatever is going on. */
+/** Checks what must hold at any moment. */
 export function checkAlways(snapshot: Snapshot): Violation[] {
   return [
     ...violated('at most one server per agent', doubled(snapshot.clouds.servers.map(serverOwner))),
@@ -31,7 +31,7 @@ export function checkAlways(snapshot: Snapshot): Violation[] {
   ];
 }
 
-/** What holds once nothing is under way, faults are over and every process that should run runs. */
+/** Checks what must hold once nothing is in progress, faults are over and every required process runs. */
 export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violation[] {
   const resting = new Set(snapshot.operations.filter(isUnfinished).map((operation) => operation.agent_id));
   const settled = snapshot.agents.filter((agent) => !resting.has(agent.agent_id));
@@ -68,11 +68,13 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
   ];
 }
 
-/** A runner at rest is kept for the next run; a new one asks the CLI for its version, on no stack. */
+/**
+ * An idle engine process is kept for the next operation; a new one asks the CLI for its version, on no stack.
+ */
 const isAtWork = ({ kind, attempt }: Snapshot['children'][number]) =>
   kind !== 'runner' && !(kind === 'cli' && attempt === undefined);
 
-/** Queued for later, so that a rest of it may still be in the clouds: visible, and not forgotten. */
+/** Queued for later, so parts of it may still be in the clouds: visible, and not forgotten. */
 function isUnfinished(operation: OperationRecord): boolean {
   return operation.status === 'queued' || operation.status === 'active';
 }
@@ -128,24 +130,24 @@ function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
   };
 }
 
-function faultsOfRunning(agent: AgentRecord, found: Belongings, { bereft }: Expectations): string[] {
+function faultsOfRunning(agent: AgentRecord, found: Belongings, { serverDeleted }: Expectations): string[] {
   const id = agent.agent_id;
   const [server] = found.servers;
   const faults: string[] = [];
-  const least = bereft.has(id) ? 0 : 1;
+  const least = serverDeleted.has(id) ? 0 : 1;
   for (const [what, count] of [
     ['servers', found.servers.length],
     ['devices', found.devices.length],
   ] as const)
     if (count > 1 || count < least) faults.push(`${id} has ${count} ${what}`);
   if (found.sshKeys.length !== 1) faults.push(`${id} has ${found.sshKeys.length} SSH keys`);
-  // The one it joined with is used up, and a list shows none that is: any other would still let a machine in.
+  // The key it joined with is used up and no longer listed; any other could still let a machine in.
   if (found.keys.length > 0)
     faults.push(`${id} has ${found.keys.length} tailnet keys that can still be used`);
   if (server !== undefined && String(server.id) !== agent.server_id)
     faults.push(`${id} says server ${agent.server_id}, Hetzner has ${server.id}`);
-  // One that was deleted by hand a moment ago may still be on its way out.
-  const going = bereft.has(id) && server?.status === 'deleting';
+  // A server that was just deleted by hand may still be shutting down.
+  const going = serverDeleted.has(id) && server?.status === 'deleting';
   if (server !== undefined && server.status !== 'running' && !going)
     faults.push(`server of ${id} is ${server.status}`);
   const [device] = found.devices;
@@ -172,7 +174,7 @@ function serversWithoutRow({ clouds, agents }: Snapshot): string[] {
   return clouds.servers.filter((server) => !known.has(serverOwner(server))).map((server) => server.name);
 }
 
-/** From the recorded beginnings and endings: while an attempt is open, no other of the same agent begins. */
+/** From the recorded begin and end events: no two attempts at the same agent are open at once. */
 function overlappingAttempts({ statusEvents }: Snapshot): string[] {
   const open = new Map<string, { operation: string; attempt: number }>();
   const problems: string[] = [];
@@ -189,7 +191,7 @@ function overlappingAttempts({ statusEvents }: Snapshot): string[] {
   return problems;
 }
 
-/** From the processes: every CLI carries the login of its attempt. */
+/** From the processes: every CLI carries its attempt's login. */
 function overlappingProcesses({ children }: Snapshot): string[] {
   const attempts = new Map<string, Set<string>>();
   for (const { kind, attempt } of children) {

@@ -4,19 +4,19 @@ import { INSTALLATION_TAG, isWorkerAlive, WORKER_TAG } from '../../src/processes
 export const CHILD_KINDS = ['runner', 'cli', 'configure', 'ansible', 'other'] as const;
 export type ChildKind = (typeof CHILD_KINDS)[number];
 
-/** A process below a worker, found by the marks in its environment. */
+/** A worker's descendant, found by the process tags in its environment. */
 export interface Child {
   pid: number;
   kind: ChildKind;
   /** Process id of its worker. */
   worker: number;
   workerAlive: boolean;
-  /** `agentId:operation:attempt`, from the login that this process has for Pulumi's state. */
+  /** `agentId:operation:attempt`, from the process's login to Pulumi's state. */
   attempt: string | undefined;
   command: string;
 }
 
-/** Everything that workers of this installation have started on this machine and that still runs. */
+/** Finds all running processes that this installation's workers started on this machine. */
 export function findChildren(installation: string): Child[] {
   const children: Child[] = [];
   for (const name of readdirSync('/proc')) {
@@ -63,7 +63,7 @@ function kindOf(command: string): ChildKind {
   return 'other';
 }
 
-/** The login `a:<database>:<agentId>:<operation>:<attempt>`. */
+/** Parses the login `a:<database>:<agentId>:<operation>:<attempt>`. */
 function attemptOf(backendUrl: string | undefined): string | undefined {
   if (backendUrl === undefined || !URL.canParse(backendUrl)) return undefined;
   const login = decodeURIComponent(new URL(backendUrl).username).split(':');
@@ -75,7 +75,7 @@ function isZombie(pid: number): boolean {
   return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
-/** Process ids of the direct children of a process. */
+/** Process ids of a process's direct children. */
 export function childrenOf(parent: number): { pid: number; command: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];

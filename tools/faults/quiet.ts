@@ -4,12 +4,15 @@ import type { ServiceClient } from './service-client.ts';
 import { withClient } from './snapshot.ts';
 import { until } from './until.ts';
 
-/** An operation that waits longer than this is at rest: a delete that has failed three times is tried again ten minutes later. */
+/**
+ * An operation that waits longer than this is at rest: a delete that failed three times is retried ten
+ * minutes later.
+ */
 const RESTING_SECONDS = 330;
 
 /**
- * Ends what disturbs (faults, stopped processes), sees to it that `workers` workers run, and waits until every event is
- * delivered and nothing is under way or due soon.
+ * Ends faults and stopped processes, ensures that `workers` workers run, and waits until every event is
+ * delivered and nothing is in progress or due soon.
  */
 export async function becomeQuiet(
   { installation, client, clouds }: { installation: Installation; client: ServiceClient; clouds: Clouds },
@@ -38,7 +41,7 @@ export async function becomeQuiet(
     },
     400,
   );
-  // A runner ends a moment after the last word of its run.
+  // An engine process ends shortly after the last message of its run.
   await until(
     'the last processes are gone',
     30,

@@ -1,4 +1,7 @@
-/** Numbers in [0, 1) that a seed determines (mulberry32). @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+/**
+ * Generates numbers in [0, 1) from a seed (mulberry32). @see
+ * https://gist.github.com/tommyettinger/46a874533244883189143505d203312c
+ */
 export type Random = () => number;
 
 export function randomFrom(seed: number): Random {
@@ -11,12 +14,12 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** One of several, by a number in [0, 1); undefined where there is none. */
+/** Picks an element by a number in [0, 1); undefined from an empty list. */
 export function pick<T>(from: readonly T[], fraction: number): T | undefined {
   return from[Math.floor(fraction * from.length)];
 }
 
-/** One of several, each as often as its weight says. */
+/** Picks an element with a probability in proportion to its weight. */
 export function pickWeighted<T extends { weight: number }>(from: readonly T[], fraction: number): T {
   let left = fraction * from.reduce((sum, { weight }) => sum + weight, 0);
   for (const choice of from) {

@@ -1,19 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkStage, orderAgent, readOperations, type Stage, untilStatus } from './agent-run.ts';
 import type { Violation } from './model.ts';
+import {
+  checkWhenQuiet,
+  orderAgent,
+  readOperations,
+  type ScenarioContext,
+  untilStatus,
+} from './scenario-context.ts';
 
-/** What a scenario came to. */
+/** The result of a scenario. */
 export interface Finding {
   violations: Violation[];
-  /** What the service told people about it: errors of operations as they stood, lines of the log. */
+  /** What the service reported: errors of operations at the time, and log lines. */
   told: string[];
   figures: Record<string, number | string>;
 }
 
-/** The longest that an agent may take to come to its end. */
+/** The longest that an agent may take to settle. */
 export const LIMIT_SECONDS = 420;
 
-/** A fault for the next calls to Hetzner. */
+/** Describes a fault in the next calls to Hetzner. */
 export function call(
   method: string,
   path: string,
@@ -23,28 +29,28 @@ export function call(
   return { area: 'hetzner' as const, method, path, times, effect };
 }
 
-/** Orders an agent and sees it through to `running`, with what was said on the way. */
-export async function provisionThrough(stage: Stage, agentId: string): Promise<Finding> {
-  const told = tellingErrors(stage, agentId);
-  await orderAgent(stage, agentId);
-  await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-  return conclude(stage, { workers: 1, told: await told.stop(), agentId });
+/** Orders an agent, waits for `running`, and collects reported errors on the way. */
+export async function provisionThrough(context: ScenarioContext, agentId: string): Promise<Finding> {
+  const told = tellingErrors(context, agentId);
+  await orderAgent(context, agentId);
+  await untilStatus(context, agentId, 'running', LIMIT_SECONDS);
+  return conclude(context, { workers: 1, told: await told.stop(), agentId });
 }
 
-/** A fault that nothing has met proves nothing. */
+/** A fault that never occurred proves nothing. */
 export function afterFailure(finding: Finding): Finding {
   if (finding.figures.failed === 0)
     finding.violations.push({ invariant: 'the fault is met', detail: 'no attempt failed' });
   return finding;
 }
 
-/** Collects every error that operations of the agent show while it goes on. */
-export function tellingErrors(stage: Stage, agentId: string): { stop(): Promise<string[]> } {
+/** Collects every error that the agent's operations show meanwhile. */
+export function tellingErrors(context: ScenarioContext, agentId: string): { stop(): Promise<string[]> } {
   const seen = new Set<string>();
   let over = false;
   const watching = (async () => {
     while (!over) {
-      for (const { kind, error, failed_step } of await readOperations(stage, agentId).catch(() => []))
+      for (const { kind, error, failed_step } of await readOperations(context, agentId).catch(() => []))
         if (error !== null) seen.add(`${kind}, ${failed_step}: ${error}`);
       await sleep(250);
     }
@@ -59,11 +65,11 @@ export function tellingErrors(stage: Stage, agentId: string): { stop(): Promise<
 }
 
 export async function conclude(
-  stage: Stage,
+  context: ScenarioContext,
   { workers, told, agentId }: { workers: number; told: string[]; agentId: string },
 ): Promise<Finding> {
-  const violations = await checkStage(stage, { workers, timeoutSeconds: LIMIT_SECONDS });
-  const operations = await readOperations(stage, agentId);
+  const violations = await checkWhenQuiet(context, { workers, timeoutSeconds: LIMIT_SECONDS });
+  const operations = await readOperations(context, agentId);
   return {
     violations,
     told,

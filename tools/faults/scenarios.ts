@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { failThreeTimes, orderTwenty, stallWorker } from './longer-scenarios.ts';
 import {
   destroyAgent,
   orderAgent,
   readAgent,
   readLog,
-  type Stage,
+  type ScenarioContext,
   untilStatus,
   untilStep,
-} from './agent-run.ts';
-import { playStall, playThreeFailures, playTwentyOrders } from './scenario-plays.ts';
+} from './scenario-context.ts';
 import {
   afterFailure,
   call,
@@ -24,9 +24,9 @@ import { until } from './until.ts';
 export interface Scenario {
   name: string;
   title: string;
-  /** Worker processes while it runs. */
+  /** Number of worker processes. */
   workers: number;
-  play(stage: Stage, options: { agentId: string; long: boolean }): Promise<Finding>;
+  run(context: ScenarioContext, options: { agentId: string; long: boolean }): Promise<Finding>;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -34,19 +34,19 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'dropped-answer',
     title: 'the answer to POST /servers is dropped after the server was made',
     workers: 1,
-    play: async (stage, { agentId }) => {
-      await stage.clouds.orderFault(call('POST', '/servers', { kind: 'drop-answer' }));
-      return afterFailure(await provisionThrough(stage, agentId));
+    run: async (context, { agentId }) => {
+      await context.clouds.orderFault(call('POST', '/servers', { kind: 'drop-answer' }));
+      return afterFailure(await provisionThrough(context, agentId));
     },
   },
   {
     name: 'rate-limit',
     title: 'Hetzner answers 429 to everything for a while',
     workers: 1,
-    play: async (stage, { agentId, long }) => {
-      await stage.clouds.orderFault(call('*', '**', { kind: 'status', status: 429 }, 1_000_000));
-      const over = sleep((long ? 120 : 12) * 1000).then(() => stage.clouds.clearFaults());
-      const finding = await provisionThrough(stage, agentId);
+    run: async (context, { agentId, long }) => {
+      await context.clouds.orderFault(call('*', '**', { kind: 'status', status: 429 }, 1_000_000));
+      const over = sleep((long ? 120 : 12) * 1000).then(() => context.clouds.clearFaults());
+      const finding = await provisionThrough(context, agentId);
       await over;
       return finding;
     },
@@ -55,33 +55,33 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'action-error',
     title: 'the action that creates the server ends in an error',
     workers: 1,
-    play: async (stage, { agentId }) => {
+    run: async (context, { agentId }) => {
       const effect = { kind: 'action-error', code: 'server_error', message: 'the host has failed' };
-      await stage.clouds.orderFault(call('POST', '/servers', effect));
-      return afterFailure(await provisionThrough(stage, agentId));
+      await context.clouds.orderFault(call('POST', '/servers', effect));
+      return afterFailure(await provisionThrough(context, agentId));
     },
   },
   {
     name: 'delete-fails',
     title: 'Hetzner answers 500 to deletes',
     workers: 1,
-    play: async (stage, { agentId }) => {
-      await provisionThrough(stage, agentId);
-      await stage.clouds.orderFault(call('DELETE', '**', { kind: 'status', status: 500 }, 2));
-      const told = tellingErrors(stage, agentId);
-      await destroyAgent(stage, agentId);
-      await untilStatus(stage, agentId, 'destroyed', LIMIT_SECONDS);
-      return conclude(stage, { workers: 1, told: await told.stop(), agentId });
+    run: async (context, { agentId }) => {
+      await provisionThrough(context, agentId);
+      await context.clouds.orderFault(call('DELETE', '**', { kind: 'status', status: 500 }, 2));
+      const told = tellingErrors(context, agentId);
+      await destroyAgent(context, agentId);
+      await untilStatus(context, agentId, 'destroyed', LIMIT_SECONDS);
+      return conclude(context, { workers: 1, told: await told.stop(), agentId });
     },
   },
   {
     name: 'postgres-restarted',
     title: 'Postgres is killed in every step of a provision',
     workers: 1,
-    play: async (stage, { agentId }) => {
+    run: async (context, { agentId }) => {
       const findings: Finding[] = [];
-      // Simulated machines are healthy at once: nobody would meet the last step.
-      await stage.clouds.orderFault({
+      // Simulated machines are healthy at once, and the last step would be too short to interrupt.
+      await context.clouds.orderFault({
         area: 'machines',
         method: 'GET',
         path: '**',
@@ -90,13 +90,13 @@ export const SCENARIOS: readonly Scenario[] = [
       });
       for (const step of ['creating_server', 'joining_network', 'configuring', 'verifying']) {
         const id = `${agentId}-${step.split('_')[0]}`;
-        await orderAgent(stage, id);
-        await untilStep(stage, id, step, 60);
-        await stage.installation.restartPostgres();
-        await untilStatus(stage, id, 'running', LIMIT_SECONDS);
-        findings.push(await conclude(stage, { workers: 1, told: [], agentId: id }));
+        await orderAgent(context, id);
+        await untilStep(context, id, step, 60);
+        await context.installation.restartPostgres();
+        await untilStatus(context, id, 'running', LIMIT_SECONDS);
+        findings.push(await conclude(context, { workers: 1, told: [], agentId: id }));
       }
-      await stage.clouds.clearFaults();
+      await context.clouds.clearFaults();
       return together(findings);
     },
   },
@@ -104,22 +104,22 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'server-deleted',
     title: 'the server is deleted by hand while it is being configured',
     workers: 1,
-    play: async (stage, { agentId }) => {
-      const told = tellingErrors(stage, agentId);
-      await orderAgent(stage, agentId);
+    run: async (context, { agentId }) => {
+      const told = tellingErrors(context, agentId);
+      await orderAgent(context, agentId);
       const first = await until(
         'the server is being configured',
         60,
         async () => {
-          if ((await readAgent(stage, agentId)).step !== 'configuring') return undefined;
-          return (await stage.clouds.servers()).find(({ name }) => name === `agent-${agentId}`);
+          if ((await readAgent(context, agentId)).step !== 'configuring') return undefined;
+          return (await context.clouds.servers()).find(({ name }) => name === `agent-${agentId}`);
         },
         20,
       );
-      await stage.clouds.deleteServer(first.id);
-      await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-      const finding = await conclude(stage, { workers: 1, told: await told.stop(), agentId });
-      const { server_id } = await readAgent(stage, agentId);
+      await context.clouds.deleteServer(first.id);
+      await untilStatus(context, agentId, 'running', LIMIT_SECONDS);
+      const finding = await conclude(context, { workers: 1, told: await told.stop(), agentId });
+      const { server_id } = await readAgent(context, agentId);
       if (server_id === String(first.id))
         finding.violations.push({ invariant: 'a deleted server is replaced', detail: server_id });
       return finding;
@@ -130,36 +130,36 @@ export const SCENARIOS: readonly Scenario[] = [
       name: withChildren ? 'host-stalls' : 'worker-stalls',
       title: `SIGSTOP for a worker ${withChildren ? 'and all its children ' : ''}in the middle of a create, SIGCONT when another has finished`,
       workers: 2,
-      play: (stage, { agentId }) => playStall(stage, agentId, withChildren),
+      run: (context, { agentId }) => stallWorker(context, agentId, withChildren),
     }),
   ),
   {
     name: 'twenty-orders',
     title: 'two workers and 20 orders',
     workers: 2,
-    play: playTwentyOrders,
+    run: orderTwenty,
   },
   {
     name: 'three-failures',
     title: 'three failed tries: everything billed is gone, a retry brings the agent to running',
     workers: 1,
-    play: playThreeFailures,
+    run: failThreeTimes,
   },
   {
     name: 'no-worker',
     title: 'no worker at all',
     workers: 0,
-    play: async (stage, { agentId }) => {
-      await orderAgent(stage, agentId);
+    run: async (context, { agentId }) => {
+      await orderAgent(context, agentId);
       const line = await until(
         'the log says why nothing happens',
         120,
-        async () => (await readLog(stage, agentId)).find((one) => one.includes('No worker')),
+        async () => (await readLog(context, agentId)).find((one) => one.includes('No worker')),
         1_000,
       );
-      await stage.installation.startWorker();
-      await untilStatus(stage, agentId, 'running', LIMIT_SECONDS);
-      return conclude(stage, { workers: 1, told: [line], agentId });
+      await context.installation.startWorker();
+      await untilStatus(context, agentId, 'running', LIMIT_SECONDS);
+      return conclude(context, { workers: 1, told: [line], agentId });
     },
   },
 ];

@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import type { Installation } from './installation.ts';
 
-/** An order as Stripe tells of it: a completed, paid checkout. */
+/** An order as Stripe reports it: a completed, paid checkout. */
 export interface Order {
   sessionId: string;
   agentId: string;
@@ -9,12 +9,12 @@ export interface Order {
   subscriptionId: string;
 }
 
-/** Speaks to the service as Stripe and as the operator do, and remembers what Stripe was promised. */
+/** Talks to the service as Stripe and as the operator, and records which events were accepted. */
 export class ServiceClient {
   readonly #installation: Installation;
   /** Events that were answered 200: they must be stored whatever happens. */
   readonly answeredEvents = new Set<string>();
-  /** Bodies that were not answered 200: Stripe sends them again. */
+  /** Bodies that were not answered 200; Stripe sends them again. */
   readonly #unanswered = new Map<string, string>();
 
   constructor(installation: Installation) {
@@ -25,7 +25,10 @@ export class ServiceClient {
     return { agentId, region, sessionId: `cs_test_${agentId}`, subscriptionId: `sub_${agentId}` };
   }
 
-  /** Sends a signed event about the order. The same `eventId` again is the same event; another is a second event for the same session. */
+  /**
+   * Sends a signed event about the order. The same `eventId` repeats the event; another one is a second event
+   * for the same session.
+   */
   async deliver(
     order: Order,
     eventId = `evt_${randomUUID().replaceAll('-', '')}`,
@@ -57,13 +60,13 @@ export class ServiceClient {
     }
   }
 
-  /** As Stripe does: what was not answered is sent again. @returns how many are still unanswered. */
+  /** Sends unanswered events again, as Stripe does. @returns how many are still unanswered. */
   async redeliver(): Promise<number> {
     for (const [eventId, body] of this.#unanswered) await this.#send(eventId, body);
     return this.#unanswered.size;
   }
 
-  /** An operator's request. @returns the status and the body; status 0 where no answer came. */
+  /** Sends an operator's request. @returns the status and the body; status 0 without an answer. */
   async ask(
     method: 'GET' | 'POST',
     path: string,

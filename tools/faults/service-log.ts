@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Installation } from './installation.ts';
 
-/** The service's log of all its processes, parsed. */
+/** Reads and parses the log of all the service's processes. */
 export function readServiceLog(installation: Installation): Record<string, unknown>[] {
   const text = readFileSync(join(installation.dataDir, 'logs', 'service.log'), 'utf8');
   return text.split('\n').flatMap((line) => {

@@ -11,7 +11,7 @@ const START_TIMEOUT_SECONDS = 90;
 
 export type ServiceRole = 'all' | 'api' | 'worker';
 
-/** One process of the service, started as `npm start` does, with its output in a file. */
+/** One process of the service, started like `npm start`, with its output in a file. */
 export class ServiceProcess {
   readonly role: ServiceRole;
   readonly name: string;
@@ -53,7 +53,7 @@ export class ServiceProcess {
     return this.#stopped;
   }
 
-  /** Resolves once it says that it is ready. @throws Error with its output where it ends before that. */
+  /** Resolves once it reports ready. @throws Error with its output if it ends first */
   async untilReady(): Promise<void> {
     await until(
       `${this.name} is ready`,
@@ -86,7 +86,7 @@ export class ServiceProcess {
     signal(this.pid, 'SIGCONT');
   }
 
-  /** As Ctrl-C would, in order. */
+  /** Stops it cleanly, as Ctrl-C would. */
   async stop(): Promise<void> {
     this.resume();
     signal(this.pid, 'SIGTERM');

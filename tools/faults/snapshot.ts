@@ -24,11 +24,11 @@ export interface OperationRecord {
   error: string | null;
   failed_step: string | null;
   worker_id: string | null;
-  /** Seconds until it may run; negative when it may. */
+  /** Seconds until it may run; negative if it may run now. */
   due_in: number;
 }
 
-/** A `status` event: the recorded beginnings and endings of attempts. */
+/** A `status` event, which records the begin or end of an attempt. */
 export interface StatusEvent {
   id: number;
   operation_id: string;
@@ -38,26 +38,26 @@ export interface StatusEvent {
   status: string;
 }
 
-/** Everything that the model looks at, read within a moment. */
+/** Everything that the model checks, read at one moment. */
 export interface Snapshot {
   agents: AgentRecord[];
-  /** Hostnames under which servers were to join the tailnet. */
+  /** Hostnames under which servers were meant to join the tailnet. */
   joinNames: { name: string; agent_id: string }[];
   operations: OperationRecord[];
   statusEvents: StatusEvent[];
-  /** Of each operation: how many events it has and the highest sequence number. */
+  /** Per operation: the number of events and the highest sequence number. */
   sequences: { operation_id: string; count: number; last: number }[];
   orders: { session_id: string; agent_id: string | null; attention: string | null }[];
   storedEvents: string[];
-  /** Keys of Pulumi's table; for a stack's own row the number of its pending operations. */
+  /** Keys in Pulumi's table, with the number of pending operations for a stack's own row. */
   state: { key: string; pending: number }[];
-  /** Logins of attempts that are still there. */
+  /** Remaining logins of attempts. */
   logins: string[];
   clouds: CloudContents;
   children: Child[];
 }
 
-/** Reads all of it. The clouds are asked through their APIs, so nothing should be ordered to fail. */
+/** Reads all of it. The clouds are read through their APIs, so no fault should be active. */
 export async function takeSnapshot(installation: Installation, clouds: Clouds): Promise<Snapshot> {
   const { databaseUrl, pulumiBackendUrl } = installation.file;
   const [rows, state, contents] = await Promise.all([
@@ -84,7 +84,7 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
 }
 
 async function readRows(client: pg.Client) {
-  // One transaction sees one moment.
+  // One transaction, for a consistent view.
   await client.query('begin isolation level repeatable read read only');
   const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
   return {

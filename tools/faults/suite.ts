@@ -1,4 +1,4 @@
-import { type Bed, carryOut, decide } from './actions.ts';
+import { drawDecision, perform, type SuiteContext } from './actions.ts';
 import { Clouds } from './clouds.ts';
 import { dump } from './dump.ts';
 import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
@@ -32,14 +32,14 @@ export interface SuiteReport {
   retries: number;
   rollbacks: number;
   violations: Violation[];
-  /** Where what was seen is kept, if something was wrong. */
+  /** Where the evidence is saved, if something was wrong. */
   dump?: string;
 }
 
 const QUIET_TIMEOUT_SECONDS = 420;
 const FINAL_TIMEOUT_SECONDS = 1_200;
 
-/** Rounds of random events on a real installation, with looks at what must be true. */
+/** Runs rounds of random actions on a real installation and checks its invariants. */
 export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   const startedAt = Date.now();
   const { say, seed } = options;
@@ -48,14 +48,14 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
     leaseSeconds: SUITE_LEASE_SECONDS,
     workerConcurrency: 2,
   });
-  const bed: Bed = {
+  const context: SuiteContext = {
     installation,
     client: new ServiceClient(installation),
     clouds: new Clouds(installation),
     leaseSeconds: SUITE_LEASE_SECONDS,
     orders: [],
     gone: new Set(),
-    bereft: new Set(),
+    serverDeleted: new Set(),
     later: new Set(),
     counts: {},
     say,
@@ -65,9 +65,9 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   try {
     await installation.startHost('api');
     for (let count = 0; count < options.workers; count += 1) await installation.startWorker();
-    await playRounds(bed, options, progress);
+    await runRounds(context, options, progress);
     if (progress.violations.length === 0) {
-      await checkAtQuiet(bed, options, progress, {
+      await checkAtQuiet(context, options, progress, {
         timeoutSeconds: FINAL_TIMEOUT_SECONDS,
         restingSeconds: 1e6,
       });
@@ -75,12 +75,12 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   } catch (error) {
     problem = error;
     progress.violations.push({
-      invariant: 'the suite can go on',
+      invariant: 'the suite can continue',
       detail: error instanceof Error ? error.message : String(error),
     });
   }
-  const snapshot = await takeSnapshot(installation, bed.clouds).catch(() => undefined);
-  const report = summarize({ seed, bed, progress, snapshot, startedAt });
+  const snapshot = await takeSnapshot(installation, context.clouds).catch(() => undefined);
+  const report = summarize({ seed, context, progress, snapshot, startedAt });
   if (progress.violations.length > 0)
     report.dump = await dump(installation, { snapshot, report, problem: String(problem ?? '') });
   await installation.stop();
@@ -94,66 +94,66 @@ interface Progress {
   rounds: number;
 }
 
-async function playRounds(bed: Bed, options: SuiteOptions, progress: Progress): Promise<void> {
+async function runRounds(context: SuiteContext, options: SuiteOptions, progress: Progress): Promise<void> {
   for (let round = 1; round <= options.rounds && progress.violations.length === 0; round += 1) {
-    // Every round has a generator of its own, so that it can be looked at alone.
+    // Every round has its own generator, so that it can be examined alone.
     const random = randomFrom(options.seed * 100_003 + round);
     const count = 1 + Math.floor(random() * 3);
-    for (const decision of Array.from({ length: count }, () => decide(random))) {
-      const done = await carryOut(bed, decision).catch(
-        (error: unknown) => `${decision.action} was not possible: ${error}`,
+    for (const decision of Array.from({ length: count }, () => drawDecision(random))) {
+      const done = await perform(context, decision).catch(
+        (error: unknown) => `${decision.action} failed: ${error}`,
       );
-      bed.say(`${round}/${options.rounds} ${done}`);
+      context.say(`${round}/${options.rounds} ${done}`);
     }
     progress.rounds = round;
     if (random() < 0.28 || round === options.rounds) {
-      await checkAtQuiet(bed, options, progress, { timeoutSeconds: QUIET_TIMEOUT_SECONDS });
-    } else await checkAtAnyMoment(bed, progress);
+      await checkAtQuiet(context, options, progress, { timeoutSeconds: QUIET_TIMEOUT_SECONDS });
+    } else await checkAtAnyMoment(context, progress);
   }
 }
 
-/** Where the sandbox or the database is away just now, there is nothing to see. */
-async function checkAtAnyMoment(bed: Bed, progress: Progress): Promise<void> {
-  const snapshot = await takeSnapshot(bed.installation, bed.clouds).catch(() => undefined);
+/** While the sandbox or the database is away, there is nothing to check. */
+async function checkAtAnyMoment(context: SuiteContext, progress: Progress): Promise<void> {
+  const snapshot = await takeSnapshot(context.installation, context.clouds).catch(() => undefined);
   if (snapshot === undefined) return;
   progress.checks += 1;
   progress.violations.push(...checkAlways(snapshot));
 }
 
 async function checkAtQuiet(
-  bed: Bed,
+  context: SuiteContext,
   { workers, say }: SuiteOptions,
   progress: Progress,
   limits: { timeoutSeconds: number; restingSeconds?: number },
 ): Promise<void> {
   const since = Date.now();
-  await Promise.all(bed.later);
-  await becomeQuiet(bed, { workers, ...limits });
-  const snapshot = await takeSnapshot(bed.installation, bed.clouds);
+  await Promise.all(context.later);
+  await becomeQuiet(context, { workers, ...limits });
+  const snapshot = await takeSnapshot(context.installation, context.clouds);
   progress.checks += 1;
-  progress.violations.push(...checkQuiet(snapshot, expectations(bed)));
+  progress.violations.push(...checkQuiet(snapshot, expectations(context)));
   say(
     `  quiet after ${((Date.now() - since) / 1000).toFixed(0)} s: ${JSON.stringify(countBy(snapshot.agents.map(({ status }) => status)))}`,
   );
 }
 
-function expectations({ client, orders, bereft }: Bed): Expectations {
+function expectations({ client, orders, serverDeleted }: SuiteContext): Expectations {
   return {
     answeredEvents: client.answeredEvents,
     paid: new Map(orders.map((order) => [order.sessionId, order.agentId])),
-    bereft,
+    serverDeleted,
   };
 }
 
 function summarize({
   seed,
-  bed,
+  context,
   progress,
   snapshot,
   startedAt,
 }: {
   seed: number;
-  bed: Bed;
+  context: SuiteContext;
   progress: Progress;
   snapshot: Snapshot | undefined;
   startedAt: number;
@@ -165,9 +165,9 @@ function summarize({
     seed,
     rounds: progress.rounds,
     seconds: Math.round((Date.now() - startedAt) / 1000),
-    counts: bed.counts,
-    orders: bed.orders.length,
-    events: bed.client.answeredEvents.size,
+    counts: context.counts,
+    orders: context.orders.length,
+    events: context.client.answeredEvents.size,
     checks: progress.checks,
     agents: countBy(snapshot?.agents.map(({ status }) => status) ?? []),
     operations: operations.length,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Waits for a condition. @throws Error that names it, with what was last seen, when `timeoutSeconds` have passed. */
+/** Waits for a condition. @throws Error with its name and the last problem after `timeoutSeconds` */
 export async function until<T>(
   what: string,
   timeoutSeconds: number,

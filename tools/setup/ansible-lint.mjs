@@ -4,7 +4,7 @@ import { tryPythonEnvironment } from './python-environment.mjs';
 const version = '26.10.1';
 
 /**
- * For the tests: the folder with `ansible-lint`, or `null` where that cannot be had, which is said.
+ * For the tests: the folder with `ansible-lint`, or `null` with a message if it cannot be installed.
  * @param {import('./set-up.mjs').Context} context
  * @returns {Promise<string | null>}
  */
@@ -14,7 +14,7 @@ export async function ensureAnsibleLint(context) {
     folder: `ansible-lint-${version}`,
     requirements: 'ansible-lint.txt',
     title: `Installing ansible-lint ${version}`,
-    why: 'the tests look at the playbook with it',
+    why: 'the tests lint the playbook with it',
   });
   return home && join(home, 'bin');
 }

@@ -13,7 +13,7 @@ const ansible = {
 };
 
 /**
- * The folder with `ansible-playbook`, in a Python environment of its own.
+ * Returns the folder with `ansible-playbook`, in its own Python environment.
  * @param {import('./set-up.mjs').Context} context
  * @returns {Promise<string>}
  */
@@ -22,7 +22,7 @@ export async function ensureAnsible(context) {
 }
 
 /**
- * The same where it was set up before, or `null`.
+ * The folder of an earlier set-up, or `null`.
  * @param {{ cacheDir: string }} context
  */
 export function findAnsible(context) {

@@ -5,7 +5,8 @@ import { realPath } from '../../src/processes/real-path.mjs';
 import { SetupError } from './run.mjs';
 
 /**
- * The folder for tools that are set up once per user and version, by its real path; made with mode 0700 if absent.
+ * Returns the real path of the folder for tools, which are set up once per user and version; creates it with
+ * mode 0700 if absent.
  * @param {string} root  what a relative CACHE_DIR is relative to
  * @param {NodeJS.ProcessEnv} env
  * @returns {string}
@@ -17,8 +18,8 @@ export function prepareCacheDir(root, env) {
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new SetupError(
-      `The folder for tools, ${folder}, cannot be written: ${/** @type {Error} */ (error).message}\n` +
-        'Set CACHE_DIR to a folder that can.',
+      `Cannot write to the folder for tools, ${folder}: ${/** @type {Error} */ (error).message}\n` +
+        'Set CACHE_DIR to a writable folder.',
     );
   }
   return realPath(folder);
@@ -31,10 +32,10 @@ export function prepareCacheDir(root, env) {
  */
 export function cacheDirPath(root, env, platform) {
   if (env.CACHE_DIR) return resolve(root, env.CACHE_DIR);
-  // The specification of these folders says to ignore a relative one.
+  // The XDG specification says to ignore relative paths.
   if (env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME)) return join(env.XDG_CACHE_HOME, 'agent-stacks');
   const home = env.HOME || accountHome();
-  if (!home) throw new SetupError('There is no home folder to keep tools in. Set HOME or CACHE_DIR.');
+  if (!home) throw new SetupError('No home folder to keep tools in. Set HOME or CACHE_DIR.');
   return platform === 'darwin'
     ? join(home, 'Library', 'Caches', 'agent-stacks')
     : join(home, '.cache', 'agent-stacks');

@@ -1,11 +1,11 @@
 import { findProgram, isProgram, lastLines } from './run.mjs';
 
-/** Where Debian's package puts it, and where the tests look. */
+/** Where Debian's package installs it and the tests look for it. */
 const program = '/usr/bin/chromium';
 
 /**
- * For the tests: installs Debian's Chromium where it is missing and this may be done (root, apt-get). Where it cannot, that is
- * said, and the tests that need it are skipped.
+ * For the tests: installs Debian's Chromium if it is missing and can be installed (root, apt-get). Otherwise
+ * it says so, and the tests that need it are skipped.
  * @param {import('./set-up.mjs').Context} context
  * @param {{ installed: boolean, isRoot: boolean }} machine
  */
@@ -19,7 +19,7 @@ export async function ensureChromium(
   const complaint = await progress.step('Installing Chromium', 'for the tests of the pages', async (step) => {
     for (const words of [['update'], ['install', '-y', '--no-install-recommends', 'chromium']]) {
       step.note(`apt-get ${words[0]}`);
-      // Another run of apt-get is waited for.
+      // Waits for another run of apt-get.
       const { code, output } = await run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...words], options);
       if (code === 0) continue;
       step.outcome('not possible here');

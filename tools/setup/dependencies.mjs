@@ -8,8 +8,8 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * The packages of package-lock.json in node_modules, with a Node 24 among them. Packages that somebody has installed
- * by hand are taken as they are if they are the right ones.
+ * Installs the packages of package-lock.json in node_modules, including a Node 24. Packages installed by hand
+ * are kept if they are the right ones.
  * @param {Context} context
  * @param {Parameters<typeof installNode>[2]} machine
  */
@@ -27,7 +27,7 @@ export async function ensureDependencies(context, machine = undefined) {
         await runNeededScripts(context, machine);
       });
     } else if (!(await hasRightNode(context))) {
-      await progress.step('Finishing the installed packages', 'their Node is missing', () =>
+      await progress.step('Completing the installed packages', 'their Node is missing', () =>
         runNeededScripts(context, machine),
       );
     }
@@ -36,8 +36,8 @@ export async function ensureDependencies(context, machine = undefined) {
 }
 
 /**
- * Of all packages that want to run something when installed only Postgres may: it makes its libraries' links. @pulumi/command and node would
- * download programs.
+ * Of all packages with install scripts only Postgres may run them, to link its libraries. @pulumi/command and
+ * node would download programs.
  * @param {Context} context
  * @param {Parameters<typeof installNode>[2]} machine
  */
@@ -61,11 +61,11 @@ async function hasRightNode({ root, run, signal }) {
 /**
  * @param {Context} context
  * @param {string[]} args
- * @returns {Promise<string>} the end of what it said
+ * @returns {Promise<string>} the end of its output
  */
 async function npm({ root, env, run, signal }, args) {
-  // Under npm, the same npm with its own Node (ours may lie among the packages that it removes first); a package
-  // manager of another name is not asked.
+  // Under npm, use the same npm with its own Node (ours may be among the packages that it removes first).
+  // Other package managers are not used.
   const own = env.npm_execpath && basename(env.npm_execpath) === 'npm-cli.js' ? env.npm_execpath : null;
   const command =
     own === null ? (findProgram('npm', env) ?? 'npm') : (env.npm_node_execpath ?? process.execPath);
@@ -76,7 +76,7 @@ async function npm({ root, env, run, signal }, args) {
 }
 
 /**
- * npm takes an entry without a hash as it comes.
+ * npm installs an entry without a hash unchecked.
  * @param {string} root
  */
 function checkLock(root) {
@@ -85,7 +85,7 @@ function checkLock(root) {
   );
   if (unpinned.length === 0) return;
   const names = unpinned.map(([path]) => path.replace(/^.*node_modules\//, '')).join(', ');
-  throw new SetupError(`package-lock.json has no hash of ${names}. Nothing is installed.`);
+  throw new SetupError(`package-lock.json has no hash of ${names}. Nothing was installed.`);
 }
 
 /** @param {string} root */
@@ -104,7 +104,8 @@ function isStamped(root) {
 }
 
 /**
- * Whether node_modules holds what package-lock.json says; npm notes at the end of an installation what it installed.
+ * Whether node_modules matches package-lock.json; npm records at the end of an installation what it
+ * installed.
  * @param {string} root
  */
 export function isInstalled(root) {
@@ -119,7 +120,7 @@ export function isInstalled(root) {
 }
 
 /**
- * Optional packages are those for one platform; where the C library decides, npm knows better.
+ * Optional packages are for one platform. Where the C library decides, trust npm.
  * @param {Entry} entry
  */
 function isForThisMachine({ optional, os, cpu, libc }) {
@@ -130,7 +131,10 @@ function isForThisMachine({ optional, os, cpu, libc }) {
 }
 
 /**
- * @typedef {{ version?: string, integrity?: string, link?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Entry
+ * @typedef {{
+ *   version?: string, integrity?: string, link?: boolean, optional?: boolean,
+ *   os?: string[], cpu?: string[], libc?: string[],
+ * }} Entry
  * @param {string} path
  * @returns {Record<string, Entry>}
  */

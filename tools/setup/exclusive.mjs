@@ -3,8 +3,8 @@ import { claimFolder } from '../../src/processes/claims.mjs';
 import { Interrupted } from './run.mjs';
 
 /**
- * Does work that only one process may do at a time, after waiting for another that does it now. A process that was
- * killed while it did is not waited for.
+ * Runs work that only one process may do at a time. Waits for another process doing it now, unless that one
+ * was killed.
  * @template T
  * @param {string} folder  where the claim is kept
  * @param {{ onWait: (pid: number) => void, signal?: AbortSignal | undefined }} options

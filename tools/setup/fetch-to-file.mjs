@@ -1,4 +1,5 @@
-// fetch-to-file.mjs URL FILE: fetches, saying how far it is; on failure the last line says why.
+// fetch-to-file.mjs URL FILE: downloads a file and prints its progress; on failure the last line is the
+// reason.
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -14,7 +15,7 @@ const stop = new AbortController();
 let timer;
 const expectWithin = (/** @type {number} */ seconds) => {
   clearTimeout(timer);
-  timer = setTimeout(() => stop.abort(new Error(`nothing came for ${seconds} s`)), seconds * 1000);
+  timer = setTimeout(() => stop.abort(new Error(`no data for ${seconds} s`)), seconds * 1000);
 };
 
 try {
@@ -35,12 +36,13 @@ try {
   await pipeline(Readable.fromWeb(/** @type {any} */ (response.body)), counted, createWriteStream(file), {
     signal: stop.signal,
   });
-  if (total !== 0 && received !== total) throw new Error(`it broke off at ${megabytes(received, total)}`);
+  if (total !== 0 && received !== total)
+    throw new Error(`the download broke off at ${megabytes(received, total)}`);
   process.exit(0);
 } catch (error) {
   const reason = stop.signal.aborted ? stop.signal.reason : error;
   const cause = reason.cause?.code ?? reason.cause?.message;
-  say(`${new URL(url).host} is out of reach: ${cause ?? reason.message}`);
+  say(`could not reach ${new URL(url).host}: ${cause ?? reason.message}`);
   process.exit(1);
 }
 

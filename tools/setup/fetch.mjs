@@ -3,7 +3,7 @@ import { join } from 'node:path';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * Fetches with the Node among the packages, which obeys the proxy variables. Returns why it failed, or `null`.
+ * Fetches with the Node of the packages, which honours the proxy variables. Returns why it failed, or `null`.
  * @param {Context} context
  * @param {string} url
  * @param {string} file

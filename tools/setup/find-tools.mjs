@@ -9,7 +9,8 @@ import { isProgram, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * Adds to the environment, for each tool that this command has not set up itself, where an earlier one has put it. Nothing is made.
+ * Adds the tools of earlier set-ups to the environment, where this command has not set them up itself.
+ * Installs nothing.
  * @param {Context} context
  * @returns {Promise<NodeJS.ProcessEnv>}
  */

@@ -10,7 +10,8 @@ import { lastLines, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * A program that is published on GitHub as an archive for each platform, and as a Go module, which the folder of its name in github-tools pins.
+ * A program published on GitHub as an archive for each platform and as a Go module, which the folder of its
+ * name in github-tools pins.
  * @typedef {{
  *   name: string, version: string, why: string, module: string, buildTime: string,
  *   site: string, checksums: string, archive: (platform: string, architecture: string) => string | null,
@@ -37,7 +38,7 @@ export const act = {
 export const actionlint = {
   name: 'actionlint',
   version: '1.7.12',
-  why: 'the tests look at the workflow with it',
+  why: 'the tests lint the workflow with it',
   module: 'github.com/rhysd/actionlint/cmd/actionlint',
   buildTime: 'some seconds',
   site: 'https://github.com/rhysd/actionlint/releases/download/v1.7.12',
@@ -51,7 +52,7 @@ export const actionlint = {
 };
 
 /**
- * The path of the program in exactly that version: made before, downloaded, or built from the Go module proxy.
+ * Returns the path of exactly that version: set up before, downloaded, or built from the Go module proxy.
  * @param {Context} context
  * @param {Published} tool
  * @returns {Promise<string>}
@@ -73,7 +74,7 @@ export async function ensurePublished(context, tool) {
 }
 
 /**
- * For the tests: as above, or `null` where it cannot be had, which is said.
+ * For the tests: as above, or `null` with a message if it cannot be installed.
  * @param {Context} context
  * @param {Published} tool
  * @returns {Promise<string | null>}
@@ -89,7 +90,8 @@ export async function tryPublished(context, tool) {
 }
 
 /**
- * Fetches the official archive and unpacks the program into `folder`/bin. One that has no checksum at hand is not used.
+ * Downloads the official archive and unpacks the program into `folder`/bin. Without a checksum it is not
+ * used.
  * @param {Context} context
  * @param {string} folder
  * @param {Published} tool
@@ -97,7 +99,7 @@ export async function tryPublished(context, tool) {
  */
 export async function downloadPublished(context, folder, { name, version, why, site, checksums, archive }) {
   const file = archive(process.platform, process.arch);
-  if (file === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  if (file === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
   return context.progress.step(`Downloading ${name} ${version}`, why, async (step) => {
     for (const wanted of [checksums, file]) {
       const failure = await fetchTo(context, `${site}/${wanted}`, join(folder, wanted), step.note);
@@ -108,7 +110,7 @@ export async function downloadPublished(context, folder, { name, version, why, s
     const path = join(folder, file);
     const sum = createHash('sha256').update(readFileSync(path)).digest('hex');
     if (sum !== listedChecksum(readFileSync(join(folder, checksums), 'utf8'), file))
-      throw new SetupError(`${file} is not what its official checksum says. Not used.`);
+      throw new SetupError(`${file} does not match its official checksum. Not used.`);
     const unpack = ['-xzf', path, '-C', join(folder, 'bin'), name];
     const { code, output } = await context.run('tar', unpack, { signal: context.signal });
     if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };

@@ -4,7 +4,8 @@ import { tryPythonEnvironment } from './python-environment.mjs';
 const version = '2.27.0';
 
 /**
- * For the tests: the Python that has Hetzner's official client, or `null` where that cannot be had, which is said.
+ * For the tests: the Python with Hetzner's official client, or `null` with a message if it cannot be
+ * installed.
  * @param {import('./set-up.mjs').Context} context
  * @returns {Promise<string | null>}
  */
@@ -14,7 +15,7 @@ export async function ensureHetznerClient(context) {
     folder: `hcloud-python-${version}`,
     requirements: 'hcloud.txt',
     title: `Installing Hetzner's Python client ${version}`,
-    why: 'the tests look at the sandbox with it',
+    why: 'the tests check the sandbox with it',
   });
   return home && join(home, 'bin', 'python3');
 }

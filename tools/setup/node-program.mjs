@@ -8,8 +8,8 @@ import { lastLines, SetupError } from './run.mjs';
 const version = '24.21.0';
 
 /**
- * The packages that hold the program for each platform, with their hashes as npm lists them. The package `node` would fetch them itself when it is
- * installed, past package-lock.json and whatever they are by then.
+ * The packages with the program for each platform, with their hashes as listed by npm. The package `node`
+ * would download one of them during its installation, bypassing package-lock.json.
  * @type {Record<string, string>}
  */
 export const nodeIntegrity = {
@@ -20,10 +20,10 @@ export const nodeIntegrity = {
 };
 
 /**
- * Puts Node 24 where `node_modules/.bin/node` leads: the pinned package of this platform, or where none is pinned the Node that runs this, if it
- * is one.
+ * Installs Node 24 as `node_modules/.bin/node`: the pinned package of this platform, or if none is pinned the
+ * running Node, if it is a Node 24.
  * @param {Context} context
- * @param {(args: string[]) => Promise<string>} npm  runs npm and returns what it said
+ * @param {(args: string[]) => Promise<string>} npm  runs npm and returns its output
  * @param {{ platform: string, running: string, integrity: Record<string, string> }} machine
  */
 export async function installNode(
@@ -39,7 +39,7 @@ export async function installNode(
   if (integrity !== undefined) return installPinned(context, npm, `node-${machine.platform}`, integrity);
   if (!machine.running.startsWith('v24.')) {
     throw new SetupError(
-      `There is no pinned Node ${version} for ${machine.platform}. Start this with a Node 24 of your own (https://nodejs.org): it is used then.`,
+      `No Node ${version} is pinned for ${machine.platform}. Run this with your own Node 24 (https://nodejs.org) instead.`,
     );
   }
   place(context.root, process.execPath);
@@ -58,7 +58,7 @@ async function installPinned(context, npm, name, integrity) {
     const archive = join(folder, `${name}-${version}.tgz`);
     const hash = createHash('sha512').update(readFileSync(archive)).digest('base64');
     if (`sha512-${hash}` !== integrity)
-      throw new SetupError(`${name} ${version} is not what it was when it was pinned. Not used.`);
+      throw new SetupError(`${name} ${version} does not match its pinned hash. Not used.`);
     const unpack = ['-xzf', archive, '-C', folder, 'package/bin/node'];
     const { code, output } = await context.run('tar', unpack, { signal: context.signal });
     if (code !== 0) throw new SetupError(`${name} could not be unpacked:\n${lastLines(output)}`);
@@ -76,7 +76,7 @@ function place(root, program) {
   const bin = join(root, 'node_modules', 'node', 'bin');
   mkdirSync(bin, { recursive: true });
   mkdirSync(join(root, 'node_modules', '.bin'), { recursive: true });
-  // Removed first: a process that runs from it keeps its own.
+  // Removed first: a process running from the old file keeps it.
   rmSync(join(bin, 'node'), { force: true });
   copyFileSync(program, join(bin, 'node'));
   chmodSync(join(bin, 'node'), 0o755);

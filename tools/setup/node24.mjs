@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { root } from './set-up.mjs';
 
 /**
- * Runs a script of this project under its own Node 24, from the top folder, on this terminal, and then ends as it did.
- * Signals: the terminal sends Ctrl-C to the whole foreground group, so the child has it already, and npm repeats it to
- * this process; passing it on would be a second one. SIGTERM comes to this process alone and is passed on.
+ * Runs a script of this project under its own Node 24, from the top folder, on this terminal, and exits with
+ * its exit code. Signals: the terminal sends Ctrl-C to the whole foreground group, so the child already has
+ * it, and npm repeats it to this process; passing it on would deliver it twice. SIGTERM reaches this process
+ * alone and is passed on.
  * @param {string} script  relative to the top folder
  * @param {string[]} args
  * @param {{ env: NodeJS.ProcessEnv, channel?: boolean }} options
- *   `channel`: an IPC channel, whose closing tells the child that this process is gone, even when it was killed
+ *   `channel`: an IPC channel that closes when this process ends, even when killed, and so tells the child
  * @returns {Promise<never>}
  */
 export async function runNode24(script, args, { env, channel = false }) {
@@ -18,14 +19,14 @@ export async function runNode24(script, args, { env, channel = false }) {
     env,
     stdio: channel ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
   });
-  // A Ctrl-C that was meant for this process alone (`kill -INT`) must stop the child too: closing the channel asks
-  // it to, and is nothing new to a child that is stopping already.
+  // A Ctrl-C for this process alone (`kill -INT`) must stop the child too. Closing the channel asks it to
+  // stop; a child that is already stopping ignores it.
   const closeChannel = () => {
     if (child.connected) child.disconnect();
   };
   process.on('SIGINT', closeChannel).on('SIGHUP', closeChannel);
   process.on('SIGTERM', () => child.kill('SIGTERM'));
-  // A SIGTERM or SIGKILL for npm alone ends npm and its shell, and leaves this process behind with another parent.
+  // A SIGTERM or SIGKILL for npm alone ends npm and its shell and leaves this process with another parent.
   const parent = process.ppid;
   if (channel && process.env.npm_lifecycle_event !== undefined)
     setInterval(() => process.ppid !== parent && closeChannel(), 500).unref();

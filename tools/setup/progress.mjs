@@ -2,8 +2,8 @@ import { printable, printableLines } from '../../src/processes/terminal-text.mjs
 import { Interrupted } from './run.mjs';
 
 /**
- * Says what is being done, why, and for how long: in place on a terminal, in plain lines elsewhere.
- * `note` adds how far it is; `outcome` says at the end something else than `ok`.
+ * Shows what is being done, why, and for how long: in place on a terminal, otherwise in plain lines.
+ * `note` adds the progress; `outcome` replaces the final `ok`.
  * @typedef {{ note(detail: string): void, outcome(word: string): void }} Step
  * @typedef {{
  *   step<T>(title: string, why: string, work: (step: Step) => Promise<T>): Promise<T>,
@@ -11,7 +11,7 @@ import { Interrupted } from './run.mjs';
  * }} Progress
  */
 
-/** Elsewhere than on a terminal a sign of life this often; on a terminal the seconds count up. */
+/** How often a heartbeat is printed when not on a terminal; a terminal shows the seconds count up. */
 const plainIntervalMs = 10_000;
 const quietMs = 2_000;
 
@@ -63,7 +63,7 @@ function terminalLine(stream, title, elapsedMs) {
   const draw = (/** @type {string} */ rest) => {
     const text = `${title} ${rest}`;
     const width = (stream.columns || 80) - 1;
-    // A line that wraps could not be drawn over: its beginning matters less than where it stands.
+    // A wrapped line could not be redrawn in place, so its beginning is cut.
     const shown =
       text.length > width ? `${title.slice(0, Math.max(0, width - rest.length - 2))}… ${rest}` : text;
     stream.write(`\r\x1b[K${shown}`);

@@ -5,7 +5,8 @@ import { findProgram, lastLines } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * Builds the CLI from the Go module proxy into `folder`/bin. It has no language hosts; nothing here needs them.
+ * Builds the CLI from the Go module proxy into `folder`/bin, without language hosts, which are not needed
+ * here.
  * @param {Context} context
  * @param {string} folder
  * @returns {Promise<{ unavailable: string } | null>}
@@ -20,7 +21,8 @@ export async function buildPulumi(context, folder) {
         `or from https://go.dev/dl), or put a Pulumi CLI ${pulumiVersion} on PATH`,
     };
   }
-  const estimate = 'from source, because no download is at hand; about 6 minutes on two cores the first time';
+  const estimate =
+    'from source, because no download is available; about 6 minutes on two cores the first time';
   return progress.step(`Building Pulumi ${pulumiVersion}`, estimate, async (step) => {
     let packages = 0;
     const { code, output } = await run(go, buildArguments(join(folder, 'bin', 'pulumi')), {
@@ -56,7 +58,7 @@ export function buildArguments(target) {
 }
 
 /**
- * The user's own settings (proxy, tool chain, caches) stay; only what would turn this into another build goes.
+ * Keeps the user's own settings (proxy, tool chain, caches) except those that would change the build.
  * @param {NodeJS.ProcessEnv} env
  * @param {string} cacheDir
  */
@@ -66,7 +68,7 @@ export function buildEnvironment(env, cacheDir) {
   delete result.GOOS;
   delete result.GOARCH;
   if (!env.HOME) {
-    // Go has nowhere to put its caches without a home.
+    // Without a home folder Go has nowhere to put its caches.
     result.GOCACHE ||= join(cacheDir, 'go-build');
     result.GOPATH ||= join(cacheDir, 'go');
   }

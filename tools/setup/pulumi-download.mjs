@@ -14,7 +14,7 @@ const officialSites = {
 };
 
 /**
- * Fetches the official archive and unpacks it into `folder`/bin.
+ * Downloads the official archive and unpacks it into `folder`/bin.
  * @param {Context} context
  * @param {string} folder
  * @param {{ archives: string, checksums: string }} sites
@@ -22,7 +22,7 @@ const officialSites = {
  */
 export async function downloadPulumi(context, folder, sites = officialSites) {
   const platform = platformName(process.platform, process.arch);
-  if (platform === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  if (platform === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
   const name = `pulumi-v${pulumiVersion}-${platform}.tar.gz`;
   const archive = join(folder, name);
   const why = 'the engine behind every stack';
@@ -47,7 +47,8 @@ export async function downloadPulumi(context, folder, sites = officialSites) {
 }
 
 /**
- * The official list is on another site, which may be out of reach; then there is the build from source, whose modules are pinned here.
+ * The official checksums are on another site. If that is unreachable, the CLI is built from source, whose
+ * modules are pinned here.
  * @param {Context} context
  * @param {string} archive
  * @param {string} name
@@ -63,11 +64,11 @@ async function checkArchive(context, archive, name, listUrl) {
     .map((line) => line.trim().split(/\s+\*?/))
     .find(([, file]) => file === name)?.[0];
   rmSync(list);
-  if (wanted === undefined) return 'the official list has no checksum of it';
+  if (wanted === undefined) return 'the official list has no checksum for it';
   const hash = createHash('sha256');
   await pipeline(createReadStream(archive), hash);
   if (hash.digest('hex') !== wanted)
-    throw new SetupError(`${name} is not what its official checksum says. Not used.`);
+    throw new SetupError(`${name} does not match its official checksum. Not used.`);
   return null;
 }
 

@@ -1,2 +1,2 @@
-/** The same as the npm package's: they are one interface. */
+/** Same version as the npm package: they form one interface. */
 export const pulumiVersion = '3.259.0';

@@ -9,9 +9,11 @@ import { findProgram, Interrupted, isProgram, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * A way to get the Pulumi CLI: makes `bin/pulumi` in `folder`. `unavailable` says, in half a sentence, why it cannot
- * be gone here.
- * @typedef {{ name: string, obtain: (context: Context, folder: string) => Promise<{ unavailable: string } | null> }} Way
+ * A way to get the Pulumi CLI: makes `bin/pulumi` in `folder`. `unavailable`: briefly, why not here.
+ * @typedef {{
+ *   name: string,
+ *   obtain: (context: Context, folder: string) => Promise<{ unavailable: string } | null>,
+ * }} Way
  */
 
 /** @type {Way[]} */
@@ -21,7 +23,7 @@ const waysInOrder = [
 ];
 
 /**
- * The path of a Pulumi CLI of exactly the version above: the one on PATH, the one set up before, or a new one.
+ * Returns the path of a Pulumi CLI of exactly this version: from PATH, an earlier set-up, or a new one.
  * @param {Context} context
  * @param {Way[]} ways
  * @returns {Promise<string>}
@@ -43,7 +45,7 @@ export async function ensurePulumi(context, ways = waysInOrder) {
 }
 
 /**
- * Goes the ways in order, each in a folder of its own that gets its name only when it is complete.
+ * Tries the ways in order, each in a temporary folder that is renamed once it is complete.
  * @param {Context} context
  * @param {Way[]} ways
  * @param {string} home

@@ -9,13 +9,13 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * Something from PyPI: `name` for people, `folder` in the cache (with the version), `requirements` the file beside this one that pins it and all
- * that it needs, with the hashes of every file that may be installed.
+ * A package from PyPI: `name` for people, `folder` in the cache (with the version), `requirements` the file
+ * beside this one that pins it and its dependencies, with the hashes of every file that may be installed.
  * @typedef {{ name: string, folder: string, requirements: string, title: string, why: string }} PythonPackage
  */
 
 /**
- * The folder of a Python environment of its own that has the package; made where there is none.
+ * Returns the folder of a Python environment with the package; creates it if there is none.
  * @param {Context} context
  * @param {PythonPackage} wanted
  * @returns {Promise<string>}
@@ -67,7 +67,7 @@ const requirementsPath = ({ requirements }) =>
   fileURLToPath(new URL(`python/${requirements}`, import.meta.url));
 
 /**
- * Other pins make another environment: one that is there may be in use, and is never changed.
+ * Other pins make another environment: an existing one may be in use and is never changed.
  * @param {PythonPackage} wanted
  */
 function folderOf(wanted) {
@@ -76,11 +76,12 @@ function folderOf(wanted) {
 }
 
 /**
- * An environment names its own path in its programs. The same cache may be reached by several paths, or from several systems that
- * share it, so there may be more than one: one that was finished for somebody else is neither used nor touched.
+ * An environment's programs contain its own path. A cache may be reached by several paths or shared by
+ * several systems, so there may be more than one environment. One finished under another path is neither used
+ * nor changed.
  * @param {string} cacheDir
  * @param {string} folder
- * @returns {{ usable: string | null, free: string }} `free`: where the next one is to be made
+ * @returns {{ usable: string | null, free: string }} `free`: where to make the next one
  */
 function findEnvironment(cacheDir, folder) {
   for (let number = 1; ; number += 1) {
@@ -103,7 +104,7 @@ function isSameFolder(one, other) {
 }
 
 /**
- * Made in its place, and marked when it is complete; what lies there without the mark is what a killed set-up has left.
+ * Created in place and marked when complete. A folder without the mark is a leftover of a killed set-up.
  * @param {Context} context
  * @param {PythonPackage} wanted
  * @param {string} home
@@ -129,7 +130,7 @@ async function install(context, wanted, home, note) {
 }
 
 /**
- * Nothing is installed whose hash is not in the file, wherever pip gets it from.
+ * Installs only files whose hash is listed, wherever pip gets them from.
  * @param {PythonPackage} wanted
  */
 function pipArguments(wanted) {
@@ -189,14 +190,14 @@ async function fittingPythons({ env, run, signal }) {
 }
 
 /**
- * Without what would make Python install elsewhere or import from elsewhere.
+ * Removes what would make Python install or import from elsewhere.
  * @param {NodeJS.ProcessEnv} env
  */
 function pythonEnvironment(env) {
   /** @type {NodeJS.ProcessEnv} */
   const result = { ...env, PIP_USER: '0' };
   delete result.PYTHONHOME;
-  // A user's own of pip could name further files to install.
+  // The user's pip settings could name further files to install.
   delete result.PIP_REQUIREMENT;
   delete result.PIP_CONSTRAINT;
   delete result.PYTHONPATH;

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Something the user can mend; its message says how. Shown without a stack. */
+/** A problem that the user can fix; the message says how. Shown without a stack. */
 export class SetupError extends Error {}
 
-/** The user ended the set-up. */
+/** The user interrupted the set-up. */
 export class Interrupted extends Error {}
 
 /**
@@ -17,8 +17,9 @@ export class Interrupted extends Error {}
  */
 
 /**
- * Runs a program to its end and returns its exit code and the end of what it said (both streams). A program that
- * cannot be started gives code 127. When the signal aborts, it and all its children are ended before this throws.
+ * Runs a program to its end and returns its exit code and the tail of its output (both streams). A program
+ * that cannot be started gives code 127. If the signal aborts, the program and all its children are ended
+ * before this throws.
  * @type {Run}
  */
 export async function run(command, args, options = {}) {
@@ -28,7 +29,7 @@ export async function run(command, args, options = {}) {
     cwd: options.cwd,
     env: options.env ?? process.env,
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that it can be ended with its children: npm and go start many.
+    // Its own process group, to end it with its children: npm and go start many.
     detached: true,
   });
   const end = () => endGroup(child.pid);
@@ -59,7 +60,7 @@ function endGroup(pid) {
     try {
       if (pid !== undefined) process.kill(-pid, signal);
     } catch {
-      // It is gone already.
+      // It is already gone.
     }
   };
   kill('SIGTERM');

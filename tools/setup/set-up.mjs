@@ -18,7 +18,7 @@ import { Interrupted, run, SetupError } from './run.mjs';
 import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
- * What each step is given.
+ * The context of every step.
  * @typedef {{
  *   root: string,
  *   cacheDir: string,
@@ -30,14 +30,15 @@ import { ensureShellcheck } from './shellcheck.mjs';
  */
 
 /**
- * What can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck` and
- * `github-tools` are for the tests, which go on without them, as everything does without `machines`.
+ * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck` and
+ * `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint'
  *   | 'shellcheck' | 'github-tools' | 'machines'} Tool
  */
 
 /**
- * `tools`: beside the packages. `readsConfiguration`: what is run next does, and says all that is wrong with it in one message.
+ * `tools`: beside the packages. `readsConfiguration`: the next program reads the configuration and reports all
+ * its problems in one message.
  * @typedef {{ tools: Tool[], readsConfiguration?: boolean }} Wanted
  */
 
@@ -45,9 +46,10 @@ import { ensureShellcheck } from './shellcheck.mjs';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Sets up what is asked for, says what takes time, and returns the environment for what is run next. Where all is
- * there already it says nothing. What other commands have set up is found for every command, so that all of them see the same machine. Ends the process with a message where something is lacking, and with the usual exit
- * code on Ctrl-C, after ending what it had started.
+ * Sets up the requested tools, reports what takes time, and returns the environment for the next program.
+ * Quiet if everything is there. Every command also finds the tools that other commands have set up, so that
+ * all see the same machine. If something is lacking it ends the process with a message; on Ctrl-C it ends
+ * what it started and exits with the usual code.
  * @param {Wanted} wanted
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
@@ -75,7 +77,7 @@ export async function setUp(wanted) {
 const TEMPORARY_FOLDERS = ['TMPDIR', 'TMP', 'TEMP'];
 
 /**
- * A folder that is not there ends whatever needs it in another way, and each of them later.
+ * Checked here, because a missing folder makes each program that needs it fail later and in its own way.
  * @param {NodeJS.ProcessEnv} env
  */
 export function checkTemporaryFolder(env) {
@@ -85,7 +87,7 @@ export function checkTemporaryFolder(env) {
     accessSync(join(/** @type {string} */ (env[name]), '.'), constants.W_OK | constants.X_OK);
   } catch {
     throw new SetupError(
-      `${name} names ${env[name]}, which is not a folder that can be written to. Make it, or leave ${name} out.`,
+      `${name} names ${env[name]}, which is not a writable folder. Create it, or unset ${name}.`,
     );
   }
 }
@@ -121,7 +123,7 @@ async function setUpTools(wanted, env, signal) {
   const progress = createProgress();
   const context = { root, env, progress, run, signal, cacheDir: '' };
   if (Number(process.versions.node.split('.')[0]) < 20) {
-    throw new SetupError(`Node 20 or newer is needed; this is ${process.version}.`);
+    throw new SetupError(`Node 20 or newer is required; this is ${process.version}.`);
   }
   await ensureDependencies(context);
   env.PATH = [join(root, 'node_modules', '.bin'), env.PATH].filter(Boolean).join(delimiter);
@@ -146,7 +148,8 @@ async function setUpTools(wanted, env, signal) {
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('machines')) {
     const machines = await ensureMachines(context);
-    if ('missing' in machines) progress.say(`Real machines cannot be here: ${machines.missing.join('; ')}`);
+    if ('missing' in machines)
+      progress.say(`Real machines are not available: ${machines.missing.join('; ')}`);
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
   }
   return findTools(context);

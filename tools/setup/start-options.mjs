@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 
 /**
- * What is wrong with the options of `npm start`, or `null`. Looked at before the set-up, which may take minutes.
+ * Returns what is wrong with the options of `npm start`, or `null`. Checked before the set-up, which may take
+ * minutes.
  * @param {string[]} args
  * @returns {string | null}
  */
@@ -11,7 +12,7 @@ export function startOptionsProblem(args) {
     const { values } = parseArgs({ args, options: { role: { type: 'string' }, help: { type: 'boolean' } } });
     if (values.help) return usage;
     if (values.role === undefined || ['all', 'api', 'worker'].includes(values.role)) return null;
-    return `There is no role ${values.role}.\n${usage}`;
+    return `Unknown role: ${values.role}\n${usage}`;
   } catch (error) {
     return `${/** @type {Error} */ (error).message}\n${usage}`;
   }

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
 
 /**
- * On a GitHub runner a line of output can be a command (`::add-mask::…`, `##[…]`). What this process and its children print quotes
- * machines and registries, so the runner is told to obey nothing until the process ends. Nobody who could make us print the token
- * that ends it can know it: it is another one each time, and only in the runner's own log.
+ * On a GitHub runner an output line can be a command (`::add-mask::…`, `##[…]`). This process and its
+ * children print text from machines and registries, so the runner is told to ignore commands until the
+ * process ends. The token that ends this is random and appears only in the runner's own log, so foreign text
+ * cannot contain it.
  * @param {NodeJS.ProcessEnv} env
  * @param {(text: string) => unknown} [write]
  */

@@ -1,19 +1,20 @@
 import { type AgentStatus, isLive } from '../../agents/states.ts';
 
-/** Who administers an agent's server: cloud-init makes this user (stacks/user-data.ts). */
+/** The administrator of an agent's server, created by cloud-init (stacks/user-data.ts). */
 const USER = 'ops';
 
 export interface SshTarget {
   address: string;
   knownHostsFile: string;
   proxyCommand: string | undefined;
-  /** What is run there; none: a shell. */
+  /** The remote command; empty for a shell. */
   command: readonly string[];
 }
 
 /**
- * OpenSSH's arguments. Nothing of the caller's own configuration counts: the only key is the one that the private agent holds, the only host keys are
- * the ones we know, and nothing is asked for. After `--` nothing is an option, neither an address nor what is run there.
+ * Builds OpenSSH's arguments. They ignore the caller's configuration: the private agent holds the only key,
+ * only host keys known to the service count, and ssh never prompts. After `--` neither the address nor the
+ * command can be read as an option.
  */
 export function sshArguments({ address, knownHostsFile, proxyCommand, command }: SshTarget): string[] {
   const options = [
@@ -35,7 +36,8 @@ export function sshArguments({ address, knownHostsFile, proxyCommand, command }:
 }
 
 /**
- * Runs OpenSSH with a key agent of its own, which ends with it. The key comes by file descriptor 3: it is in no file, no argument and no environment.
+ * Wraps OpenSSH in a private key agent that ends with it. The key arrives on file descriptor 3, so it is in
+ * no file, argument or environment variable.
  */
 export function withPrivateAgent(args: readonly string[]): [command: string, args: string[]] {
   const script = 'ssh-add -q - <&3 && exec 3<&- && exec ssh "$@"';
@@ -43,8 +45,8 @@ export function withPrivateAgent(args: readonly string[]): [command: string, arg
 }
 
 /**
- * The host keys that an agent's server may show. Its first one was in the user data, for whoever could read that; it counts only until a configuration
- * has replaced it.
+ * Builds the known_hosts lines for an agent's server. The first host key was readable in the user data, so it
+ * counts only until a configuration has replaced it.
  */
 export function knownHosts(
   address: string,

@@ -10,7 +10,7 @@ import { findHostNode, isRunning, proxyCommand } from '../../tailnet/node.ts';
 import { locateInSandbox, locateOnHost } from '../../tailnet/tailscaled-location.ts';
 import { CommandError } from '../connection.ts';
 
-/** How OpenSSH comes to an agent. */
+/** How OpenSSH reaches an agent. */
 export interface SshRoute {
   proxyCommand: string | undefined;
   close(): Promise<void>;
@@ -18,15 +18,18 @@ export interface SshRoute {
 
 const JOIN_TIMEOUT_SECONDS = 30;
 
-/** Through the tailnet node of this DATA_DIR's service; where none is running, through a temporary one. */
-export async function findRoute(config: Config, connections: Connections): Promise<SshRoute> {
+/**
+ * Uses the tailnet node of a running service on this DATA_DIR. Without one, it opens its own node until
+ * `close`.
+ */
+export async function findSshRoute(config: Config, connections: Connections): Promise<SshRoute> {
   const tailscale = await findTailscale(config, connections);
   const host = connections.networkUrl === undefined ? await findHostNode(tailscale) : undefined;
   if (host !== undefined) return { proxyCommand: host.proxyCommand, close: host.stop };
   const socket = await findRunning(config.dataDir);
   if (socket !== undefined && tailscale !== undefined)
     return { proxyCommand: proxyCommand(tailscale, socket), close: async () => {} };
-  return openRoute(config, connections);
+  return openSshRoute(config, connections);
 }
 
 async function findTailscale(
@@ -53,7 +56,7 @@ function numbersIn(folder: string): string[] {
   }
 }
 
-async function openRoute(config: Config, connections: Connections): Promise<SshRoute> {
+async function openSshRoute(config: Config, connections: Connections): Promise<SshRoute> {
   const node = await openControllerNode({
     config,
     connections,

@@ -17,11 +17,11 @@ import { openConnections } from '../../connections/rehearsal.ts';
 import { createDatabase, createPool } from '../../database/connect.ts';
 import { CommandError, ServiceAway } from '../connection.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from './command.ts';
-import { findRoute } from './route.ts';
+import { findSshRoute } from './route.ts';
 
 /**
- * A shell on an agent's server, or one command there, over the tailnet. It needs what the service itself has, its database and its passphrase: keys of
- * agents are not given out over HTTP.
+ * Opens a shell on an agent's server over the tailnet, or runs one command. It needs the service's own
+ * database and passphrase, because agents' keys are not handed out over HTTP.
  * @returns ssh's exit code. @throws CommandError
  */
 export async function ssh(
@@ -30,9 +30,9 @@ export async function ssh(
 ): Promise<number> {
   const connections = await findConnections(config);
   if (connections.machines === 'simulated')
-    throw new CommandError('Machines are simulated here: there is nothing to log in to');
+    throw new CommandError('The machines of this sandbox are simulated: there is nothing to log in to');
   const { agent, keys } = await readAgent(agentId, connections);
-  const route = await findRoute(config, connections);
+  const route = await findSshRoute(config, connections);
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-ssh-'));
   try {
     const knownHostsFile = join(folder, 'known_hosts');
@@ -51,7 +51,7 @@ async function findConnections(config: Config): Promise<Connections> {
   if (config.mode !== 'sandbox') return openConnections(config);
   const file = readSandboxFile(config.dataDir);
   if (file === undefined)
-    throw new ServiceAway(`Nothing runs on ${config.dataDir}: start the service with \`npm start\``);
+    throw new ServiceAway(`No service is running on ${config.dataDir}: start it with \`npm start\``);
   const secrets = loadInstallationSecrets(config.dataDir);
   return sandboxConnections(config, file, secrets, readMachineKind(config.dataDir) ?? 'simulated');
 }
@@ -88,7 +88,7 @@ async function runSsh(
     env: environment,
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
   });
-  // The terminal sends Ctrl-C to ssh as well.
+  // The terminal sends Ctrl-C to ssh too.
   const ignore = () => {};
   const end = () => child.kill('SIGTERM');
   process.on('SIGINT', ignore).on('SIGTERM', end).on('SIGHUP', end);
@@ -99,9 +99,9 @@ async function runSsh(
     const [code] = (await once(child, 'exit')) as [number | null];
     return code ?? 255;
   } catch (error) {
-    throw new CommandError('OpenSSH (ssh, ssh-agent, ssh-add) is needed for this', { cause: error });
+    throw new CommandError('This command needs OpenSSH (ssh, ssh-agent, ssh-add)', { cause: error });
   } finally {
-    // The key agent lives some seconds longer than ssh, and would keep this process waiting for its end of the pipe.
+    // The key agent outlives ssh by some seconds and would keep this process waiting for its end of the pipe.
     key.destroy();
     process.off('SIGINT', ignore).off('SIGTERM', end).off('SIGHUP', end);
   }

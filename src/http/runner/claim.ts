@@ -4,7 +4,7 @@ import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 
-/** `POST /api/runner/claim`: what the runner is to do. Signed as callbacks are. */
+/** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
 export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {
@@ -15,8 +15,8 @@ export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler 
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
       log.info(
-        { event: 'runner.claims', operationId: sender.jobId, agentId, kind, attempt },
-        `a runner takes up the ${kind} of ${agentId}`,
+        { event: 'runner.claimed', operationId: sender.jobId, agentId, kind, attempt },
+        `a runner claimed the ${kind} of ${agentId}`,
       );
     } catch (error) {
       refuse(response, log, error);

@@ -4,7 +4,7 @@ import { recordForRunner, recordSchema } from '../../executors/github-actions/re
 import type { HttpDeps } from '../deps.ts';
 import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
 
-/** `POST /api/runner/record`: what the runner has written down while it works, or asks of the rows. Signed as callbacks are. */
+/** `POST /api/runner/record`: takes a runner's records and answers its reads. Signed like callbacks. */
 export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {

@@ -34,6 +34,6 @@ function logReceived(log: Log, kind: string, { changed, operation }: Received): 
       attempt: operation.attempt,
       workflowRunId: operation.workflow_run_id,
     },
-    changed ? 'a runner reported' : 'a runner repeated what is recorded',
+    changed ? 'a runner reported' : 'a runner repeated its report',
   );
 }

@@ -7,7 +7,7 @@ import { verifyStripeSignature } from '../../stripe/signature.ts';
 import type { HttpDeps } from '../deps.ts';
 import { refusalOf } from '../problem.ts';
 
-/** Several times the largest event that Stripe sends. */
+/** Several times the size of Stripe's largest event. */
 const LIMIT = '512kb';
 
 type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'webhookSecrets' | 'mode'>;
@@ -23,7 +23,7 @@ export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHa
     response.json({ received: true });
     logRecorded(log, event, outcome);
   };
-  // Inflating is off: what is signed is what was sent, and Stripe compresses nothing.
+  // Inflating is off: the signature covers the bytes as sent, and Stripe does not compress.
   return [express.raw({ type: () => true, limit: LIMIT, inflate: false }), receive, refuse(log)];
 }
 
@@ -33,14 +33,14 @@ function refuse(log: Log): ErrorRequestHandler {
     const level = status >= 500 ? 'error' : 'warn';
     log[level](
       { event: 'stripe.refused', status, reason: detail, error: errorMessage(error) },
-      'a Stripe event was not accepted',
+      'refused a Stripe event',
     );
     response.status(status).set(headers).json({ error: detail });
   };
 }
 
 function logRecorded(log: Log, event: StripeEvent, outcome: Outcome): void {
-  // An endpoint that sends the wrong kind of event is for a person to mend.
+  // An endpoint that delivers the wrong kind of event needs a person to fix it.
   const isOdd = outcome.outcome === 'attention' || event.object === undefined || event.connected;
   const level = isOdd ? 'warn' : 'info';
   log[level](

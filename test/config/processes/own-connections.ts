@@ -1,5 +1,5 @@
-// Connects to a server of its own by fetch, http and gRPC, to a Postgres, and to the outside, as a process of the service does, in whatever
-// environment it was started with. Prints what came of each.
+// Connects to servers of its own by fetch, http and gRPC, to a Postgres, and to the outside, as a process of
+// the service does, in the environment it was started with. Prints each result.
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';

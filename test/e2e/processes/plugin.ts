@@ -1,6 +1,6 @@
 /**
- * Stands for an official provider plugin, which the engine starts and asks over gRPC: its first line is the port. It serves what
- * the builtin providers do, from the environment that the engine gave it.
+ * Acts as an official provider plugin, which the engine starts and calls over gRPC: its first line of output
+ * is the port. It serves the built-in providers, from the environment that the engine passed.
  */
 import { startProviderHost } from '../../../sandbox/providers/host.ts';
 

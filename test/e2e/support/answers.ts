@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 
 /**
- * Before an installation stops: every answer that its sandbox's Hetzner API has given must have fitted the official document.
- * The count is kept for the run's last lines.
- * @throws Error that shows those that did not.
+ * Checks, before an installation stops, that every answer of its sandbox's Hetzner API matched the official
+ * document. Keeps the count for the test run's summary.
+ * @throws Error that shows the answers that did not
  */
 export async function recordAnswers(sandboxUrl: string, dataDir: string): Promise<void> {
   const response = await fetch(`${sandboxUrl}/sandbox/hetzner/violations`);
   const { checked, violations } = (await response.json()) as { checked: number; violations: unknown[] };
-  // Counts go on over restarts on one DATA_DIR: the last record of it has all.
+  // Counts continue over restarts on one DATA_DIR: its last record has the total.
   const name = createHash('sha256').update(dataDir).digest('hex');
   await writeFile(join(inject('answerRecords'), name), JSON.stringify({ checked, violations }));
   if (violations.length > 0)

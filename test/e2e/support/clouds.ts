@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
 
-/** What the clouds have of one agent, by name and labels, asked for over their APIs as any third party would. */
+/** One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. */
 export interface Holdings {
   servers: string[];
   sshKeys: string[];
@@ -35,7 +35,7 @@ export async function holdingsOf(connection: SandboxFile, agentId: string): Prom
 
 const labelOf = ({ name }: Named) => String(name).split('.')[0]!;
 
-/** Names under which its servers were to join: until it has been verified, a device has no other. */
+/** Names under which its servers were meant to join: until it is verified, a device has no other name. */
 async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: connection.databaseUrl });
   await client.connect();
@@ -47,7 +47,7 @@ async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<st
   }
 }
 
-/** Orders the next calls to fail, or to be answered in another way, as sandbox/fault-order.ts describes. */
+/** Makes the next calls fail or be answered differently, as described in sandbox/fault-order.ts. */
 export async function orderFault(connection: SandboxFile, order: Record<string, unknown>): Promise<void> {
   const response = await fetch(`${connection.stripeApiUrl}/sandbox/faults`, {
     method: 'POST',

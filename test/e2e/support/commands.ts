@@ -6,17 +6,20 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Variables that would make another installation of the one under test, or tell a command that it runs under a test. */
+/**
+ * Variables that would select another installation than the one under test, or reveal to a command that it
+ * runs in a test.
+ */
 const NOT_INHERITED =
   /^(MODE|HOST|PORT|PUBLIC_URL|DATA_DIR|DATABASE_URL|API_TOKEN|EXECUTOR|WORKER_CONCURRENCY|PROVIDERS|NODE_ENV|TEST|DEV|PROD|NODE_OPTIONS|AGENT_STACKS_TEST_RECORD|(SANDBOX|STRIPE|HCLOUD|TAILSCALE|PULUMI|GITHUB|VITEST)_?.*)$/;
 
-/** The environment of a person who sets these variables, with the caches and certificates of this machine. */
+/** The environment of a person who sets these variables, with this machine's caches and certificates. */
 export function environmentOf(variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !NOT_INHERITED.test(name));
   return { ...Object.fromEntries(inherited), ...variables };
 }
 
-/** Runs a command to its end. */
+/** Runs a command and waits for its end. */
 export async function runToEnd(
   command: string,
   args: string[],

@@ -8,8 +8,8 @@ export interface Relative {
 }
 
 /**
- * The processes that belong to an installation: its DATA_DIR stands in their environment (as TMPDIR at least), their arguments, or is
- * where they work (Postgres is handed no environment).
+ * Finds the processes of an installation by its DATA_DIR: in their environment (at least as TMPDIR), in their
+ * arguments, or as their working folder (Postgres gets no environment).
  */
 export function familyOf(dataDir: string): Relative[] {
   return readdirSync('/proc')
@@ -34,9 +34,9 @@ function belongs(pid: number, dataDir: string): boolean {
   });
 }
 
-/** Waits until nobody of the family is left. @throws Error that names who is. */
+/** Waits until none of these processes is left. @throws Error that names the remaining ones. */
 export async function untilNobody(dataDir: string, withinSeconds: number): Promise<void> {
-  await eventually(`no process of ${dataDir} is left`, () => familyOf(dataDir).length === 0, {
+  await eventually(`all processes of ${dataDir} have ended`, () => familyOf(dataDir).length === 0, {
     withinSeconds,
     describe: () =>
       familyOf(dataDir)

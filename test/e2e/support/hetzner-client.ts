@@ -1,6 +1,6 @@
 import { runToEnd } from './commands.ts';
 
-/** A server as Hetzner's official Python client shows it. */
+/** A server as Hetzner's official Python client reports it. */
 export interface ClientServer {
   id: number;
   name: string;
@@ -21,10 +21,10 @@ print(json.dumps([
 ]))
 `;
 
-/** The Python with the client, as \`npm test\` sets it up; undefined where that could not be had. */
+/** The Python with the client, set up by \`npm test\`; undefined if it could not be installed. */
 export const hetznerPython = process.env.AGENT_STACKS_HETZNER_PYTHON || undefined;
 
-/** The project's servers with these labels, asked for with Hetzner's official client. */
+/** Lists the project's servers with these labels, with Hetzner's official client. */
 export async function listWithOfficialClient(
   account: { hcloudToken: string; hcloudEndpoint: string },
   selector: string,

@@ -15,14 +15,17 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const START_SECONDS = 120;
 const STOP_SECONDS = 60;
 
-/** A DATA_DIR for one test file; what runs on it is ended and the folder removed by `remove`. */
+/** A DATA_DIR for one test file; `remove` ends what runs on it and deletes the folder. */
 export interface Site {
   dataDir: string;
   environment: NodeJS.ProcessEnv;
   remove(): Promise<void>;
 }
 
-/** A folder of its own, also for temporary files: every process of the installation carries its path in its environment. */
+/**
+ * Creates the folder, also for temporary files: every process of the installation carries its path in its
+ * environment.
+ */
 export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site> {
   const dataDir = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
   await chmod(dataDir, 0o700);
@@ -33,10 +36,10 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     TMPDIR: temporary,
     PORT: '0',
     SANDBOX_VALIDATE_ANSWERS: '1',
-    // Most of what is tried here is the same with either; tests of real machines say so.
+    // Most tests behave the same with either kind; tests of real machines set their own.
     SANDBOX_MACHINES: 'simulated',
     RETRY_SECONDS: '2',
-    // The suites that both executors must pass are run with each: see github-main-path.test.ts.
+    // Suites that both executors must pass run with each: see github-main-path.test.ts.
     EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',
     ...variables,
   });
@@ -50,25 +53,25 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
   };
 }
 
-/** A service that `npm start` runs, as a person has it in a terminal. */
+/** A service started by `npm start`, as a person has it in a terminal. */
 export interface Installation {
   site: Site;
-  /** Seconds from the command until the service said that it was ready. */
+  /** Seconds from the command until the service reported ready. */
   readySeconds: number;
-  /** All it has said, on both streams. */
+  /** Its whole output, on both streams. */
   terminal(): string;
   connection: SandboxFile;
-  /** Asks the service's API with the operator's token. */
+  /** Calls the service's API with the operator's token. */
   // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
   ask(path: string, init?: RequestInit & { json?: unknown }): Promise<{ status: number; body: any }>;
-  /** Delivers an event to the webhook, signed with the sandbox's secret unless options say otherwise. */
+  /** Delivers an event to the webhook, by default signed with the sandbox's secret. */
   deliver(event: unknown, options?: SignOptions): ReturnType<typeof deliver>;
-  /** Rows of one of its databases. */
+  /** Returns rows of one of its databases. */
   // biome-ignore lint/suspicious/noExplicitAny: rows are judged by the tests' expectations.
   query(sql: string, parameters?: unknown[], database?: 'agents' | 'pulumi' | 'sandbox'): Promise<any[]>;
-  /** `npm run --silent <words>` on this installation, to its end. */
+  /** Runs `npm run --silent <words>` on this installation and waits for its end. */
   npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
-  /** The agent once it has that status. Throws at once where it has failed instead. */
+  /** Returns the agent once it has that status. Throws at once if it has failed instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
   /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */
@@ -80,7 +83,7 @@ export interface StartOptions {
   variables?: NodeJS.ProcessEnv;
 }
 
-/** Starts `npm start` and waits until it is ready. @throws Error with what it said where it ended instead. */
+/** Runs `npm start` and waits until it is ready. @throws Error with its output if it ends instead. */
 export async function startInstallation(site: Site, options: StartOptions = {}): Promise<Installation> {
   const begun = Date.now();
   const command = startCommand(site, options);
@@ -115,7 +118,7 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
         command.signalGroup('SIGINT');
         await command.ended(STOP_SECONDS);
       }
-      // npm's shell ends by the signal that it got, so npm has no exit code to tell.
+      // npm's shell ends by the signal itself, so npm has no exit code to report.
       if (!command.said().includes('Stopped.'))
         throw new Error(`npm start did not stop in order:\n${command.said().slice(-3000)}`);
     };
@@ -142,7 +145,7 @@ export function startCommand(site: Site, { args = [], variables = {} }: StartOpt
     cwd: ROOT,
     env: { ...site.environment, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, as a terminal's foreground job has.
+    // A process group, like a terminal's foreground job.
     detached: true,
   });
   let text = '';

@@ -11,13 +11,16 @@ const START_SECONDS = 120;
 export const API_TOKEN = 'operator-token-of-the-rehearsal';
 const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 
-/** A second installation in all that live mode has, with another one's sandbox as its clouds and a database of its own. */
+/**
+ * A second installation in live mode's configuration, with another one's sandbox as its clouds and its own
+ * database.
+ */
 export interface Rehearsal {
   site: Site;
   databaseUrl: string;
-  /** Starts it with these variables over the right ones. */
+  /** Starts it with these variables in place of the right ones. */
   start(variables?: NodeJS.ProcessEnv): Promise<RunningRehearsal>;
-  /** Starts it where it is to refuse. @returns what it said, and how it ended. */
+  /** Starts it when it must refuse. @returns its output and exit code */
   startRefused(variables?: NodeJS.ProcessEnv): Promise<{ code: number | null; said: string }>;
   query(sql: string): Promise<Record<string, unknown>[]>;
   remove(): Promise<void>;
@@ -27,11 +30,11 @@ export interface RunningRehearsal {
   said(): string;
   // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
   ask(path: string, init?: RequestInit): Promise<{ status: number; body: any }>;
-  /** Asks without the operator's token. */
+  /** Calls the API without the operator's token. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   askOpenly(path: string): Promise<{ status: number; body: any }>;
   deliver(event: unknown): ReturnType<typeof deliver>;
-  /** The newest operation of an agent once it is as wanted. */
+  /** Returns an agent's newest operation once it satisfies `isSo`. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilOperation(agentId: string, isSo: (operation: any) => boolean, withinSeconds?: number): Promise<any>;
   stop(): Promise<void>;

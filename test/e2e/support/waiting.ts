@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_MS = 100;
 
-/** Waits for a condition; what it throws ends the waiting. @throws Error with `describe` where it does not come in time. */
+/**
+ * Waits for a condition; an error that it throws ends the wait. @throws Error with `describe` after the time
+ * limit.
+ */
 export async function eventually(
   what: string,
   holds: () => boolean | Promise<boolean>,

@@ -77,7 +77,7 @@ describe('what a runner records as outputs', () => {
     const column = field
       .replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
       .replace('tailnet_Ip', 'tailnet_ip');
-    // The letters of an IPv6 address are all that the table looks at.
+    // The table only checks the characters of an IPv6 address.
     if (value === '::/0' || value === '2001:db8::7') return;
     const update = service.database
       .updateTable('agents')

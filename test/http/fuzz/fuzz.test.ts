@@ -6,12 +6,15 @@ import { agentOutputsSchema } from '../../../src/agents/outputs.ts';
 import { type Plan, plan, requestOf, routeOf, type Sent, send } from './requests.ts';
 import { openWorld, type World } from './world.ts';
 
-/** `FUZZ_REQUESTS=100000 FUZZ_SEED=7 npx vitest run test/http/fuzz`: as many as are asked for, the same again for the same seed. */
+/**
+ * `FUZZ_REQUESTS=100000 FUZZ_SEED=7 npx vitest run test/http/fuzz`: any number of requests, repeatable by
+ * seed.
+ */
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 1_500);
 const SEED = Number(process.env.FUZZ_SEED ?? 20_261_129);
-/** One after the other, so that each meets what the same seed has made; several at once to be done sooner, and to race. */
+/** One at a time, so that a seed reproduces the same state; several at once to be faster, and to race. */
 const AT_ONCE = Number(process.env.FUZZ_AT_ONCE ?? 1);
-/** Often enough that most operations come to be carried out. */
+/** Often enough that most operations are executed. */
 const DISPATCH_EVERY = 15;
 
 let world: World;
@@ -39,12 +42,12 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
     });
     count(seen, wanted, status);
     if (status >= 500 || status < 200) throw new Error(tell(request, status, logged.slice(-5)));
-    // What it logged is looked at only where something is wrong with it.
+    // The log is only read after a failure.
     if (logged.length > 100) logged.splice(0, 50);
   };
   const batch = fc.array(plan, { minLength: AT_ONCE, maxLength: AT_ONCE });
   const property = fc.asyncProperty(batch, async (wanted) => void (await Promise.all(wanted.map(one))));
-  // Without shrinking: what a request meets depends on those before it, and the seed brings all of them again.
+  // Without shrinking: a request's result depends on those before it, and the seed reproduces them all.
   await fc.assert(property, { numRuns: Math.ceil(REQUESTS / AT_ONCE), seed: SEED, endOnFailure: true });
   console.log(`seed ${SEED}, ${sent} requests: ${summary(seen)}`);
   expect(untouched(seen)).toEqual([]);
@@ -80,7 +83,7 @@ const summary = (seen: Map<string, number>) =>
 const untouched = (seen: Map<string, number>) =>
   world.routes.map(({ method, path }) => `${method} ${path}`).filter((route) => !seen.has(route));
 
-/** What must hold of the rows, whatever was sent. */
+/** What must hold for the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
   const { database } = world.service;
   const { rows: wrong } = await sql`

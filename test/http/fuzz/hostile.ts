@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 
-/** JSON as text, since much of what is hostile is lost once it is a value: a number beyond all limits, a key twice, half a character. */
+/**
+ * JSON as text, because much hostile input is lost in a parsed value: a number beyond all limits, a duplicate
+ * key, half a character.
+ */
 export const hostileJson: fc.Arbitrary<string> = fc.oneof(
   { weight: 120, arbitrary: fc.constantFrom(...odd()) },
   { weight: 40, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }).map((text) => JSON.stringify(text)) },
   { weight: 40, arbitrary: fc.json({ maxDepth: 3 }) },
   { weight: 20, arbitrary: fc.constantFrom(64, 1_000, 30_000).map(levels) },
-  // As much as the largest body may hold; not often, since it is half a megabyte.
+  // As large as a body may be; rare, because it is half a megabyte.
   { weight: 1, arbitrary: fc.constantFrom(levels(200_000), levels(80_000, '{"a":', '}')) },
 );
 
@@ -61,7 +64,7 @@ function odd(): string[] {
   return [...texts.map((text) => JSON.stringify(text)), ...raw];
 }
 
-/** One change of a message: at some place of it, by number, that is taken away, is another value, or has a key more. */
+/** One change of a message: the part at a numbered position is removed, replaced, or given another key. */
 export interface Mutation {
   at: number;
   how: 'replace' | 'remove' | 'add';
@@ -76,7 +79,7 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
   json: hostileJson,
 });
 
-/** The message as JSON text, with every mutation done to it. */
+/** Returns the message as JSON text, with every mutation applied. */
 export function mutated(message: unknown, mutations: readonly Mutation[]): string {
   const copy = structuredClone({ message });
   const raw: string[] = [];

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { World } from './world.ts';
 
-/** Messages as they should be, of every kind; `n` numbers the agent and the job that they are about. */
+/** Valid messages of every kind; `n` numbers their agent and job. */
 export type Message = (world: World, n: number) => unknown;
 
 export const agentOf = ({ agents }: World, n: number): string => agents[n % agents.length] ?? 'nobody';
@@ -59,7 +59,7 @@ const outputs = (world: World, n: number) => ({
   tailnetName: `agent-${agentOf(world, n)}.tail.example`,
 });
 
-/** Of a job's agent, whichever it is: the row says. */
+/** Their agent is the job's, according to the row. */
 export const CALLBACKS: readonly Message[] = [
   (world, n) => ({ job_id: jobOf(world, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
   (world, n) => ({
@@ -132,7 +132,7 @@ export const RECORD_MESSAGES: readonly Message[] = RECORDS.map(
     (world, n) => ({ job_id: jobOf(world, n), workflow_run_id: '1', record: record(world, n) }),
 );
 
-/** What the operator's routes take, by path; the others take nothing. */
+/** Bodies of the operator's routes, by path; other routes take none. */
 export const BODIES: Record<string, readonly Message[]> = {
   '/api/agents': [
     (_, n) => ({ agentId: `f${n % 400}`, userId: `u${n}`, region: 'eu-central', plan: 'starter' }),

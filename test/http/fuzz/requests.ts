@@ -9,19 +9,19 @@ import { hostileJson, type Mutation, mutated, mutation } from './hostile.ts';
 import * as messages from './messages.ts';
 import type { Route, World } from './world.ts';
 
-/** One request, as far as it can be told before it is sent: plain data, the same for the same seed. */
+/** A request as plain data, before it is sent: the same for the same seed. */
 export interface Plan {
   route: number;
   n: number;
   message: number;
   mutations: Mutation[];
-  /** How it shows who sends it; mostly as it should. */
+  /** How it authenticates; mostly correctly. */
   proof: 'right' | 'none' | 'wrong' | 'cookie';
   method: string | undefined;
-  /** In the place of a parameter of the path, and of the query. */
+  /** Replaces a parameter of the path, or the query. */
   path: string | undefined;
   query: [string, string][];
-  /** Cut off in the middle, or no JSON at all. */
+  /** Where the body is cut off; the rest is not valid JSON. */
   cut: number | undefined;
   header: string;
 }
@@ -89,7 +89,7 @@ export const plan: fc.Arbitrary<Plan> = fc.record({
   ),
 });
 
-/** Signed routes get as many requests as all others together: strangers reach them. */
+/** Signed routes get as many requests as all others together, because strangers can reach them. */
 export function routeOf({ routes }: World, { route }: Plan): Route {
   const signed = routes.filter(({ path }) => SIGNED[path] !== undefined);
   return route % 2 === 0 ? signed[(route >> 1) % signed.length]! : routes[(route >> 1) % routes.length]!;
@@ -109,7 +109,10 @@ export interface Sent {
   body: string | undefined;
 }
 
-/** What goes over the wire. Signatures and tokens are made over what is sent, so that what is hostile gets past them. */
+/**
+ * Returns the request on the wire. Signatures and tokens cover what is sent, so that hostile input gets past
+ * them.
+ */
 export function requestOf(world: World, wanted: Plan): Sent {
   const route = routeOf(world, wanted);
   const kinds = SIGNED[route.path] ?? messages.BODIES[route.path] ?? messages.NOTHING;
@@ -158,11 +161,12 @@ function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<st
   };
 }
 
-/** @returns the status; where the answer would go on, the head alone is waited for. */
+/** @returns the status; for an endless answer it waits only for the head. */
 export function send(url: string, { method, path, headers, body }: Sent, agent: Agent): Promise<number> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  // Node frames no body of a DELETE or an OPTIONS by itself: the server would read it as the next request.
+  // Node does not frame the body of a DELETE or an OPTIONS by itself: the server would read it as the next
+  // request.
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
   const options = { hostname, port, method, path, headers: { ...headers, ...length }, agent };
   const outgoing = httpRequest(options, (response) => {

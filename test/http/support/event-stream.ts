@@ -4,7 +4,10 @@ export interface ReceivedEvent {
   data: Record<string, unknown>;
 }
 
-/** Reads server-sent events until the stream ends, or until `enough` says so. Only whole events count, as in a browser. */
+/**
+ * Reads server-sent events until the stream ends or `enough` is satisfied. Only complete events count, as in
+ * a browser.
+ */
 export async function readEventStream(
   response: Response,
   enough: (events: ReceivedEvent[]) => boolean = () => false,

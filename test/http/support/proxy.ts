@@ -1,9 +1,9 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 
-/** A way to the database that can be cut. */
+/** A connection to the database that can be cut. */
 export interface DatabaseProxy {
   url: string;
-  /** Cuts every connection and takes no more. */
+  /** Cuts every connection and accepts no more. */
   cut(): Promise<void>;
   restore(): Promise<void>;
 }

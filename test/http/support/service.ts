@@ -17,17 +17,17 @@ export const API_TOKEN = 'operator-token-for-tests';
 export const WEBHOOK_SECRET = 'whsec_current';
 export const OLD_WEBHOOK_SECRET = 'whsec_rolling_out';
 
-/** The service's HTTP side on a port of its own, with a database and a queue of its own. */
+/** The service's HTTP side on its own port, with its own database and queue. */
 export interface TestService {
   url: string;
   database: Database;
   deps: HttpDeps;
   /** Every line that the service logged, parsed. */
   logged: Record<string, unknown>[];
-  /** Asks with the operator's token, unless headers say otherwise. */
+  /** Calls a route with the operator's token, unless headers say otherwise. */
   ask(path: string, init?: RequestInit & { json?: unknown }): Promise<Response>;
   databaseUrl: string;
-  /** Cuts every connection of clients, as a restart would. */
+  /** Cuts every client connection, as a restart would. */
   hangUp(): void;
   stop(): Promise<void>;
 }

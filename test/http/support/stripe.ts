@@ -7,7 +7,10 @@ export interface SignOptions {
   ageSeconds?: number;
 }
 
-/** A `Stripe-Signature` header, computed as Stripe's documentation says and by no code of the service or its library. */
+/**
+ * Computes a `Stripe-Signature` header from Stripe's documentation, without code of the service or its
+ * library.
+ */
 export function sign(
   body: string | Buffer,
   { secret = WEBHOOK_SECRET, ageSeconds = 0 }: SignOptions = {},
@@ -29,7 +32,7 @@ export interface CheckoutEvent {
 
 let count = 0;
 
-/** A paid checkout. Ids are fresh; what is handed in goes over the session's own fields. */
+/** A paid checkout with fresh ids; arguments override the session's own fields. */
 export function paidCheckout(
   metadata: unknown = {},
   { session = {}, ...event }: Partial<CheckoutEvent> & { session?: Record<string, unknown> } = {},
@@ -61,7 +64,7 @@ export function paidCheckout(
   };
 }
 
-/** Delivers as Stripe does; `signature` null leaves the header out. */
+/** Delivers as Stripe does; a null `signature` omits the header. */
 export async function deliver(
   url: string,
   event: unknown,

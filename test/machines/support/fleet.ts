@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { processArguments } from '../../../src/processes/alive.mjs';
 import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
 import type { Installation } from '../../e2e/support/installation.ts';
-import { filesBelow } from '../../e2e/support/needles.ts';
+import { filesBelow } from '../../e2e/support/secret-probes.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { paidCheckout } from '../../http/support/stripe.ts';
 import { type Screen, screenOf } from './machine.ts';
@@ -19,10 +19,10 @@ const prepared: Tools | { missing: string[] } = JSON.parse(
     '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
 );
 
-/** Tests on real machines; where there can be none, one test is skipped for all of them, with the reason. */
+/** Declares tests on real machines; if there can be none, one skipped test with the reason replaces them. */
 export function describeWithMachines(name: string, tests: () => void): void {
   if (!('missing' in prepared)) describe(name, tests);
-  else it(name, ({ skip }) => skip(`real machines cannot be here: ${prepared.missing.join('; ')}`));
+  else it(name, ({ skip }) => skip(`real machines are not available: ${prepared.missing.join('; ')}`));
 }
 
 export interface Agent {
@@ -49,7 +49,7 @@ export interface Operation {
   timeline: { step: string; seconds: number }[];
 }
 
-/** What the tests do with an installation of real machines, through its own doors and those of its clouds. */
+/** What the tests do with an installation of real machines, through its own interfaces and its clouds'. */
 export function fleetOf(installation: Installation) {
   const { connection, site } = installation;
 
@@ -72,7 +72,7 @@ export function fleetOf(installation: Installation) {
     return (answer === '' ? {} : JSON.parse(answer)) as T;
   }
 
-  /** Policies are HuJSON, which is answered as it was sent. */
+  /** Policies are HuJSON, which is returned as it was sent. */
   async function tailscale(method: string, path: string, body?: string): Promise<string> {
     const response = await fetch(`${connection.tailscaleBaseUrl}/api/v2${path}`, {
       method,
@@ -84,7 +84,7 @@ export function fleetOf(installation: Installation) {
     return answer;
   }
 
-  /** Waits for what its newest operation comes to. */
+  /** Waits for its newest operation to end. */
   async function finished(agentId: string, withinSeconds = 120): Promise<Operation> {
     let last: Operation | undefined;
     await eventually(
@@ -98,7 +98,7 @@ export function fleetOf(installation: Installation) {
     return last as Operation;
   }
 
-  /** Asks for an operation. @returns its id */
+  /** Requests an operation. @returns its id */
   async function request(agentId: string, kind: string): Promise<string> {
     const { status, body } = await installation.ask(`/api/agents/${agentId}/${kind}`, { method: 'POST' });
     expect({ kind, status }, JSON.stringify(body)).toEqual({ kind, status: 202 });
@@ -112,7 +112,7 @@ export function fleetOf(installation: Installation) {
     tailscale,
     finished,
     request,
-    /** A purchase, as Stripe tells of it. */
+    /** Buys an agent, as Stripe reports it. */
     buy: async (agentId = `real-${randomUUID().slice(0, 8)}`): Promise<string> => {
       const { status } = await installation.deliver(
         paidCheckout({ agentId, userId: 'user-1', region: 'eu-west' }),
@@ -120,7 +120,7 @@ export function fleetOf(installation: Installation) {
       expect(status).toBe(200);
       return agentId;
     },
-    /** Asks for an operation and waits until it has succeeded. */
+    /** Requests an operation and waits until it has succeeded. */
     succeed: async (agentId: string, kind: string, withinSeconds = 120): Promise<Operation> => {
       await request(agentId, kind);
       const ended = await finished(agentId, withinSeconds);
@@ -129,7 +129,7 @@ export function fleetOf(installation: Installation) {
     },
     screen: (serverId: string): Screen => screenOf(site.dataDir, serverId),
     devices: async (): Promise<Device[]> => JSON.parse(await tailscale('GET', '/tailnet/-/devices')).devices,
-    /** Its devices, by the name that they were given, and by the names under which its servers were to join. */
+    /** Its devices, by their given name and by the names under which its servers were meant to join. */
     devicesOf: async (agentId: string): Promise<Device[]> => {
       const rows = await installation.query('select name from tailnet_join_names where agent_id = $1', [
         agentId,
@@ -140,13 +140,13 @@ export function fleetOf(installation: Installation) {
         ({ name, hostname }) => name.split('.')[0] === `agent-${agentId}` || joinNames.includes(hostname),
       );
     },
-    /** What its newest configuration has logged so far. */
+    /** The log of its newest configuration so far. */
     configureLog: async (agentId: string): Promise<string> => {
       const { operationId, attempt } = await operation(agentId);
       const path = join(site.dataDir, 'logs', 'configure', `${operationId}-${attempt}.log`);
       return existsSync(path) ? readFileSync(path, 'utf8') : '';
     },
-    /** Ids of the servers that Hetzner has for it. */
+    /** Ids of its servers at Hetzner. */
     serversOf: async (agentId: string): Promise<string[]> => {
       const path = `/servers?label_selector=agent-id==${agentId}`;
       const { servers } = await hetzner<{ servers: { id: number }[] }>('GET', path);
@@ -155,7 +155,7 @@ export function fleetOf(installation: Installation) {
     /** The folders of a server's disk. */
     disks: async (serverId: string): Promise<string[]> =>
       readdirSync(join(site.dataDir, 'machines')).filter((name) => name.startsWith(`${serverId}-`)),
-    /** What is said at the health address over the tailnet, asked from the controller's place; '' for no answer. */
+    /** The health endpoint's answer over the tailnet, from the controller's node; '' for no answer. */
     health: async (tailnetIp: string): Promise<string> => {
       const words = [`--socket=${controllerSocket(site.dataDir)}`, 'nc', tailnetIp, '8088'];
       const child = spawn((prepared as Tools).tailscale, words, {
@@ -168,7 +168,7 @@ export function fleetOf(installation: Installation) {
       clearTimeout(late);
       return said;
     },
-    /** Logs of the installation and argument lists of this host in which one of the secrets stands. */
+    /** The installation's logs and this host's argument lists that contain one of the secrets. */
     whereIs: async (secrets: string[]): Promise<string[]> => {
       const logs = filesBelow(join(site.dataDir, 'logs'), /^$/);
       const lists = readdirSync('/proc')
@@ -178,7 +178,7 @@ export function fleetOf(installation: Installation) {
         .filter(({ text: content }) => secrets.some((secret) => content.includes(secret)))
         .map(({ path }) => path);
     },
-    /** What SSH says, over the tailnet from the controller's place. */
+    /** Runs SSH over the tailnet from the controller's node. */
     ssh: (address: string, options: string[], command: string): Promise<Outcome> => {
       const socket = controllerSocket(site.dataDir);
       const common = [
@@ -207,7 +207,7 @@ export interface Device {
   tags: string[];
 }
 
-/** The controller's place: the worker's own tailscaled. */
+/** The controller's node: the worker's own tailscaled. */
 function controllerSocket(dataDir: string): string {
   const [folder] = readdirSync(join(dataDir, 'tailnet'));
   return join(dataDir, 'tailnet', folder as string, 'tailscaled.sock');

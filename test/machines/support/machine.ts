@@ -3,18 +3,18 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
 
-/** A machine as whoever stands before its screen has it: no network is in between. */
+/** A machine's console, without a network in between. */
 export interface Screen {
   /** Runs a command as root. */
   run(command: string): Promise<Outcome>;
-  /** What a command of root's prints. @throws Error where it fails */
+  /** Runs a command as root and returns its output. @throws Error if it fails */
   say(command: string): Promise<string>;
-  /** Stops every process of it where it is, as a host that hangs does, or lets them go on. */
+  /** Freezes every process of the machine, as a hanging host does, or lets them continue. */
   freeze(): void;
   thaw(): void;
 }
 
-/** By this, processes of a machine are known on the host: the name of its root mount. */
+/** The name of the root mount, by which a machine's processes are recognised on the host. */
 function mountOf(dataDir: string, serverId: string): string {
   const mark = createHash('sha256')
     .update(realpathSync(join(dataDir, 'machines')))
@@ -23,7 +23,7 @@ function mountOf(dataDir: string, serverId: string): string {
   return ` agent-stacks-${mark}-${serverId} `;
 }
 
-/** Every process of a machine on this host, systemd-nspawn included. */
+/** Every process of a machine on this host, including systemd-nspawn. */
 export function processesOf(dataDir: string, serverId: string): number[] {
   const mount = mountOf(dataDir, serverId);
   return readdirSync('/proc')
@@ -31,7 +31,7 @@ export function processesOf(dataDir: string, serverId: string): number[] {
     .map(Number);
 }
 
-/** The first process of the machine itself: of those that are the first of a namespace, the innermost. */
+/** The machine's init: the innermost of the processes that are the first of a namespace. */
 function initOf(dataDir: string, serverId: string): number | undefined {
   const depthOf = (pid: number) =>
     /^NSpid:((?:\s+\d+)*\s+1)$/m
@@ -53,7 +53,7 @@ export function screenOf(dataDir: string, serverId: string): Screen {
     if (init === undefined) throw new Error(`The machine of server ${serverId} does not run`);
     const enter = `--target=${init} --mount --uts --ipc --net --pid --cgroup`.split(' ');
     const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
-    // Of the folder that it comes from, nothing is left there.
+    // The caller's folder does not exist there.
     return runToEnd('nsenter', [...enter, '--', 'sh', '-c', `cd /; ${command}`], { cwd: '/', env });
   };
   const signal = (name: NodeJS.Signals) => {
@@ -71,7 +71,7 @@ export function screenOf(dataDir: string, serverId: string): Screen {
   };
 }
 
-/** As root on the machine, tries TCP connections; gives those of the addresses, each `host port`, that were accepted. */
+/** Tries TCP connections as root on the machine. Returns those addresses, each `host port`, that accepted. */
 export async function reachable(screen: Screen, addresses: string[], as = 'root'): Promise<string[]> {
   const script = `
 import asyncio, sys
@@ -95,7 +95,7 @@ function read(pid: string, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
-    // It has ended, or is none of ours.
+    // It has ended, or belongs to another user.
     return '';
   }
 }

@@ -7,7 +7,7 @@ import type { SweepReport } from '../../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../../src/secret.ts';
 import { createTailscaleClient } from '../../../src/tailscale/tailscale.ts';
 
-/** A sweep of a running installation, now rather than within ten minutes. */
+/** Sweeps a running installation now instead of within ten minutes. */
 export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {
   const pool = createPool(new Secret(connection.databaseUrl), 2, 'sweep of a test');
   const hetzner = { token: new Secret(connection.hcloudToken), endpoint: connection.hcloudEndpoint };

@@ -1,4 +1,4 @@
-// Claims and releases a folder many times over; fails if another is ever host at the same moment.
+// Claims and releases a folder many times; fails if two processes are ever host at the same moment.
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { claimDataDir } from '../../../src/processes/folder-lock.ts';

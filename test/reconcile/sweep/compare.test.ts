@@ -55,7 +55,7 @@ const tailnetKey = (generation: number, agentId = 'a1'): Resource => ({
   agentId,
   generation,
 });
-/** As it is once it is known whose it is. */
+/** A device as it is once its agent is known. */
 const device = (id: string, agentId: string | null = 'a1'): Resource => ({
   kind: 'device',
   id,
@@ -149,7 +149,7 @@ describe('what is reported and not touched', () => {
     const copies = [
       server({ id: '2', operationId: 'by-hand' }),
       sshKey({ id: '12', name: 'copy', operationId: null }),
-      // All labels copied: the service would have given it the agent's name.
+      // All labels were copied: the service would have named it after the agent.
       server({ id: '3', name: 'copy' }),
       sshKey({ id: '13', name: 'copy' }),
     ];

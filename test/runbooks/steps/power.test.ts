@@ -26,7 +26,7 @@ beforeEach(async () => {
   });
 });
 
-/** The agent's device is known by what its row says. */
+/** Records in the agent's row the device by which it is recognised. */
 async function recordDevice() {
   const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
   await at.database.updateTable('agents').set(device).execute();

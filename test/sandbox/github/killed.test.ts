@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { RUN_TAG } from '../../../sandbox/github/act.ts';
 import type { SandboxAnswer, SandboxStartMessage } from '../../../sandbox/main.ts';
 import { findTagged } from '../../../sandbox/processes.ts';
-import { filesBelow } from '../../e2e/support/needles.ts';
+import { filesBelow } from '../../e2e/support/secret-probes.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { createDatabase } from '../../support/postgres.ts';
 import { tokens } from '../stripe/setup.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { RUN_TAG } from '../../../sandbox/github/act.ts';
 import { findTagged } from '../../../sandbox/processes.ts';
-import { filesBelow } from '../../e2e/support/needles.ts';
+import { filesBelow } from '../../e2e/support/secret-probes.ts';
 import { eventually } from '../../e2e/support/waiting.ts';
 import { act, makeCheckout, makeFolder, makeWorkflow, noAct, optionsFor, startGithub } from './setup.ts';
 

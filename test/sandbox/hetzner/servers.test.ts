@@ -221,7 +221,7 @@ describe('a server with a real machine behind it', () => {
     const { body } = await cloud.call('POST', `/servers/${id}/actions/shutdown`);
     await cloud.finish(body.action);
     expect((await cloud.call('GET', `/servers/${id}`)).body.server.status).toBe('stopping');
-    // It can be hurried.
+    // Delays can be shortened.
     const { body: hurried } = await cloud.call('POST', `/servers/${id}/actions/poweroff`);
     await cloud.finish(hurried.action);
     expect((await cloud.call('GET', `/servers/${id}`)).body.server.status).toBe('off');

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { publicKeyFingerprint } from '../../../sandbox/hetzner/ssh-keys/public-key.ts';
 import { publicKey, startCloud } from './setup.ts';
 
-/** An ed25519 public key in OpenSSH's form. */
+/** An ed25519 public key in OpenSSH's format. */
 function anotherKey(): string {
   const raw = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
   const type = Buffer.from('ssh-ed25519');

@@ -17,7 +17,7 @@ it('a DATA_DIR that was recorded by another path is the same one', async () => {
     rmSync(dataDir, { recursive: true });
   });
   const accounts = { sandbox: 'x' };
-  // An earlier version recorded the path that it was given.
+  // An earlier version recorded the path as it was given.
   expect(await claimDatabase(database.url, { dataDir: link, accounts })).toBe(link);
   // This process holds the folder, as a starting host does.
   claimFolder(join(dataDir, 'host'));

@@ -26,7 +26,7 @@ test('secrets are made once, are the owner’s alone, and stay', () => {
   expect(mode(join(data, 'secrets.json'))).toBe(0o600);
   expect(mode(data)).toBe(0o700);
   expect(readdirSync(data)).toEqual(['secrets.json']);
-  // Hetzner's own clients refuse a token of another length.
+  // Hetzner's own clients reject a token of another length.
   expect(made.sandboxTokens.hcloudToken).toHaveLength(64);
   const other = loadInstallationSecrets(join(folder, 'other'));
   const texts = [made, other].flatMap(({ sandboxTokens, ...rest }) => [
@@ -74,7 +74,7 @@ test('sandbox.json is there whole or not at all, for its owner alone', () => {
   ) as SandboxFile;
   writeSandboxFile(folder, content);
   expect(mode(join(folder, 'sandbox.json'))).toBe(0o600);
-  // Exactly the contract's fields: other tools read it.
+  // Exactly the contract's fields, because other tools read the file.
   expect(JSON.parse(readFileSync(join(folder, 'sandbox.json'), 'utf8'))).toEqual(content);
   expect(readSandboxFile(folder)).toEqual(content);
   expect(readdirSync(folder)).toEqual(['sandbox.json']);

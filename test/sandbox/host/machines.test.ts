@@ -38,7 +38,7 @@ test('it keeps what it was begun with, and says what else there is', () => {
 
 test('one with real machines does not start where they are gone', () => {
   choose(prepared);
-  expect(() => choose(lacking)).toThrow('they need root. Prepare them once with: npm run machines');
+  expect(() => choose(lacking)).toThrow('they need root. Set them up once with: npm run machines');
   expect(() => choose(prepared, 'simulated')).toThrow('created with real machines');
 });
 

@@ -132,7 +132,7 @@ test('a server that dies is noticed; its pid file may name a stranger by the nex
   process.kill(first.pid, 'SIGKILL');
   expect(await first.exited).toMatchObject({ signal: 'SIGKILL', expected: false });
 
-  // After a reboot the number belongs to anything: here to this very process, which must survive.
+  // After a reboot the pid may belong to any process: here to this one, which must survive.
   const pidFile = join(dataDir, 'postgres', 'cluster', 'postmaster.pid');
   const lines = (await readFile(pidFile, 'utf8')).split('\n');
   await writeFile(pidFile, [process.pid, ...lines.slice(1)].join('\n'));
@@ -195,7 +195,7 @@ test('a server that is killed under its clients comes back at the same address',
   const databases = await openDatabases(config, () => {});
   cleanUp.push(() => databases.stop());
   for (let round = 0; round < 3; round += 1) {
-    // Sessions that are slow to notice keep the shared memory of the dead server for a moment.
+    // Slow sessions keep the dead server's shared memory for a moment.
     const clients = Array.from({ length: 20 }, () => new pg.Client({ connectionString: databases.agents }));
     for (const client of clients) client.on('error', () => {});
     await Promise.all(clients.map((client) => client.connect()));

@@ -13,7 +13,7 @@ import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
 import type { ProviderHost } from '../../../sandbox/providers/host.ts';
 
-/** The CLI that the set-up found or made, else the one on the PATH. */
+/** The CLI from the set-up, otherwise the one on the PATH. */
 export function findPulumi(): string | undefined {
   const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'pulumi'));
   return [process.env.AGENT_STACKS_PULUMI ?? '', ...onPath].find((path) => path !== '' && existsSync(path));
@@ -25,11 +25,11 @@ export interface AgentInputs {
   userData: string;
   canary: string;
   command: string;
-  /** The id of a server that exists already and is to be taken over. */
+  /** The id of an existing server to import. */
   importServer?: string;
 }
 
-/** A stack of the shape that our agents have, at the mercy of the two services. */
+/** Opens a stack shaped like our agents' stacks, on the two fake services. */
 export async function openAgentStack(
   host: ProviderHost,
   services: { environment: Record<string, string>; pulumi: string },
@@ -62,7 +62,7 @@ export async function openAgentStack(
       inputs = given;
       return stack.up(quiet);
     },
-    /** Takes resources out of the state, as if a crash had come before they were recorded. */
+    /** Removes resources from the state, as if a crash had come before they were recorded. */
     async forget(names: string[]) {
       const exported = await stack.exportStack();
       const isKept = ({ urn }: { urn: string }) => !names.some((name) => urn.endsWith(`::${name}`));

@@ -8,7 +8,9 @@ import type { Resource } from '../../../sandbox/providers/resource.ts';
 import { tailnetKey } from '../../../sandbox/providers/tailscale/tailnet-key.ts';
 import { type Properties, UNKNOWN_VALUE } from '../../../sandbox/providers/values.ts';
 
-/** `~path` for what changes in place, `+-path` for what replaces, `delete first` where a replacement must. */
+/**
+ * `~path` for a change in place, `+-path` for a replacement, `delete first` where the old one must go first.
+ */
 function difference(
   resource: Pick<Resource<never>, 'diff'>,
   state: Properties,

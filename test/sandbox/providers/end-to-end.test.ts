@@ -32,7 +32,7 @@ beforeEach(({ skip }) => {
   skip(pulumi === undefined, 'no Pulumi CLI in AGENT_STACKS_PULUMI or on the PATH');
 });
 
-/** A stack of the real CLI on the builtin providers, which speak to the sandbox. */
+/** A stack of the real CLI on the built-in providers, which call the sandbox. */
 async function setup() {
   await using parts = new AsyncDisposableStack();
   const host = await startProviderHost();

@@ -9,14 +9,14 @@ interface Thing {
   [property: string]: any;
 }
 
-/** As much of Hetzner's API as the hcloud provider speaks. Actions need one look to succeed. */
+/** The part of Hetzner's API that the hcloud provider uses. Actions succeed after one poll. */
 export async function startFakeHetzner() {
   let lastId = 1000;
   const servers = new Map<number, Thing>();
   const sshKeys = new Map<number, Thing>();
   const firewalls = new Map<number, Thing>();
   const actions = new Map<number, { id: number; status: string; looks: number; error: unknown }>();
-  /** Answers to give instead of the real one, by `METHOD /path`; each is used once. */
+  /** Answers in place of the real one, by `METHOD /path`; each is used once. */
   const ordered: { call: string; answer: Answer }[] = [];
   const collections: Record<string, [string, Map<number, Thing>]> = {
     servers: ['server', servers],

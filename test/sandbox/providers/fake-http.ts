@@ -13,11 +13,11 @@ export interface Received {
 export interface Answer {
   status?: number;
   headers?: Record<string, string>;
-  /** Sent as JSON; a string is sent as it is. */
+  /** Sent as JSON; a string is sent unchanged. */
   body?: unknown;
 }
 
-/** A small HTTP service on loopback: `answer` says what it does, `received` what it was asked. */
+/** A small HTTP service on loopback: `answer` decides its answers, `received` records its requests. */
 export async function startFakeHttp(answer: (request: Received) => Answer | Promise<Answer>) {
   const received: Received[] = [];
   const server = createServer(async (message, response) => {

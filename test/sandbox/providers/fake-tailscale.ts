@@ -1,6 +1,6 @@
 import { startFakeHttp } from './fake-http.ts';
 
-/** As much of Tailscale's API as the tailscale provider speaks. */
+/** The part of Tailscale's API that the tailscale provider uses. */
 export async function startFakeTailscale() {
   const keys = new Map<string, Record<string, unknown> & { id: string }>();
   const devices: Record<string, unknown>[] = [];

@@ -10,7 +10,7 @@ import { type Answer, startFakeHttp } from './fake-http.ts';
 const token = 't'.repeat(64);
 const signal = new AbortController().signal;
 
-/** A client of a service that gives these answers in turn, and `{}` from then on. */
+/** A client of a service that gives these answers in turn, and `{}` afterwards. */
 async function setup(answers: Answer[], settings: { pollIntervalMs?: number } = {}) {
   const http = await startFakeHttp(() => answers.shift() ?? { body: {} });
   return { http, client: createHcloudClient({ token, endpoint: http.url, retryBaseMs: 1, ...settings }) };

@@ -216,7 +216,7 @@ test('a caller that dies takes its commands with it', async () => {
   await expect.poll(() => processIdentity(pid)).toBeNull();
 });
 
-/** A line to a port that can be cut, as it is when the process at its other end is killed. */
+/** A connection to a port that can be cut, as when the process at its other end is killed. */
 async function startLine(port: number) {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {

@@ -84,7 +84,7 @@ test('a create sends the order, waits for its actions and reads the server', asy
     backupWindow: '22-02',
     firewallIds: [9],
     primaryDiskSize: 40,
-    // sha1 of '#cloud-config' in base64: the user data itself is not kept.
+    // sha1 of '#cloud-config' in base64: the user data itself is not stored.
     userData: '9sPmzwZu7u8+strUGnJb//9LpaU=',
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Does as another local user what it is asked over its channel. It becomes that user only after it has loaded all it needs, since
- * the checkout may lie where nobody else can read.
+ * Performs requests from its channel as another local user. It changes to that user only after loading
+ * everything it needs, because the checkout may be unreadable to others.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,7 +10,7 @@ import type { Answer, Knock } from '../other-user.ts';
 
 const WAIT_MS = 5_000;
 
-/** A gRPC call: OK or the status that the server gave. `UNAVAILABLE`: nobody spoke gRPC with us. */
+/** Makes a gRPC call: returns OK or the server's status. `UNAVAILABLE`: no gRPC server answered. */
 function call({ port, method, message = '' }: Extract<Knock, { kind: 'grpc' }>): Promise<string> {
   const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
     'grpc.use_local_subchannel_pool': 1,
@@ -30,7 +30,7 @@ function call({ port, method, message = '' }: Extract<Knock, { kind: 'grpc' }>):
   });
 }
 
-/** What a server says first to bytes; empty where it closes without a word. */
+/** Returns a server's first answer to bytes; empty if it closes without one. */
 function talk({ port, bytes }: Extract<Knock, { kind: 'bytes' }>): Promise<string> {
   return new Promise((resolve) => {
     let said = '';
@@ -102,7 +102,7 @@ process.on('message', ({ id, what }: { id: number; what: Knock }) => {
 });
 process.on('disconnect', () => process.exit());
 
-// What is loaded when it is first used is loaded now.
+// Loads now what would be loaded at the first use.
 await call({ kind: 'grpc', port: 1, method: '/none/none' });
 await fetch('http://127.0.0.1:1').catch(() => {});
 const user = Number(process.argv[2]);

@@ -34,7 +34,7 @@ describe('a purchase', () => {
       'progress: base : Create the account: changed (0.5 s)',
       'progress: agent : Wait until the agent is healthy: not yet, try 10 (9.0 s)',
       'progress: agent : Wait until the agent is healthy: ok (12.5 s)',
-      'progress: agent : Look at its service: failed, ignored (1.0 s)',
+      'progress: agent : Read the state of its service: failed, ignored (1.0 s)',
     ].join('\n');
     expect(configuringOf(log, 15)).toEqual([
       { name: 'base : Create the account', seconds: 0.5 },
@@ -79,6 +79,6 @@ describe('the table of purchases', () => {
   });
 
   test('where there are no real machines it says why', () => {
-    expect(machinesText({ leftOut: 'they need root' })).toBe('Real machines: left out, since they need root');
+    expect(machinesText({ leftOut: 'they need root' })).toBe('Real machines: not measured: they need root');
   });
 });

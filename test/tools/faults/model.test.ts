@@ -4,7 +4,7 @@ import type { OperationRecord, Snapshot } from '../../../tools/faults/snapshot.t
 
 const labels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
 
-/** One agent that runs, one that is destroyed, one that failed and was rolled back. */
+/** One running agent, one destroyed, and one that failed and was rolled back. */
 function healthy(): Snapshot {
   return {
     agents: [
@@ -43,7 +43,7 @@ function healthy(): Snapshot {
 const expected: Expectations = {
   answeredEvents: new Set(['evt_1']),
   paid: new Map([['cs_1', 'a1']]),
-  bereft: new Set(),
+  serverDeleted: new Set(),
 };
 
 function agent(agent_id: string, status: string, more: Partial<Snapshot['agents'][number]> = {}) {
@@ -188,7 +188,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   ['a pending create', 'no pending operation is left in a state', ({ state }) => (state[0]!.pending = 1)],
   ['a login', 'no login of an attempt is left', ({ logins }) => logins.push('a:1234:a1:o1:1')],
   [
-    'a survivor',
+    'an orphan',
     'no process of a killed worker is left',
     ({ children }) => (children[0]!.workerAlive = false),
   ],
@@ -227,8 +227,8 @@ test('a running agent whose server was deleted by hand may be without one, but n
   const snapshot = healthy();
   snapshot.clouds.servers = [];
   snapshot.clouds.devices = [];
-  const bereft = { ...expected, bereft: new Set(['a1']) };
-  expect(checkQuiet(snapshot, bereft)).toEqual([]);
+  const serverDeleted = { ...expected, serverDeleted: new Set(['a1']) };
+  expect(checkQuiet(snapshot, serverDeleted)).toEqual([]);
   snapshot.clouds.servers.push(server(1, 'a1'), server(2, 'a1'));
-  expect(checkQuiet(snapshot, bereft)).not.toEqual([]);
+  expect(checkQuiet(snapshot, serverDeleted)).not.toEqual([]);
 });

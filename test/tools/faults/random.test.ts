@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { decide } from '../../../tools/faults/actions.ts';
+import { drawDecision } from '../../../tools/faults/actions.ts';
 import { pickWeighted, randomFrom } from '../../../tools/faults/random.ts';
 
 test('a seed determines the sequence of decisions, and another seed another', () => {
   const decisions = (seed: number) => {
     const random = randomFrom(seed);
-    return Array.from({ length: 50 }, () => decide(random));
+    return Array.from({ length: 50 }, () => drawDecision(random));
   };
   expect(decisions(7)).toEqual(decisions(7));
   expect(decisions(7)).not.toEqual(decisions(8));

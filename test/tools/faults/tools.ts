@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 
-/** What the set-up of `npm test` found: the programs that a real installation needs. */
+/** The programs that a real installation needs, as set up by `npm test`. */
 export function toolEnvironment(): Record<string, string> {
   const names = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'AGENT_STACKS_PULUMI', 'AGENT_STACKS_ANSIBLE'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]!]] : [])));
 }
 
-/** Why these tests cannot run here; undefined where they can. */
+/** Why these tests cannot run here, or undefined. */
 export function lacking(): string | undefined {
   if (!existsSync('/proc/self/environ')) return 'processes are found through /proc, which is Linux’s';
   if (!process.env.AGENT_STACKS_PULUMI || !process.env.AGENT_STACKS_ANSIBLE)

@@ -1,4 +1,4 @@
-// Stands where src/main.ts does: writes down what reaches it, and stops in its own time, not when it is told.
+// Replaces src/main.ts: records what reaches it, and stops in its own time instead of when told.
 import { appendFileSync } from 'node:fs';
 
 const [, , logFile, exitCode] = process.argv;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { killProcesses } from '../../../src/processes/find.ts';
 import type { DocumentedSettings, FromDocumented, ToDocumented } from './messages.ts';
 
-/** The documented way's process, seen from the benchmark. */
+/** The benchmark's client of the process with the documented usage. */
 export interface DocumentedClient {
   pid: number;
   run(message: WithoutId<ToDocumented>): Promise<Record<string, unknown>>;
@@ -12,8 +12,8 @@ export interface DocumentedClient {
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 
-/** Marks the process and everything below it, so that nothing of it is left when the benchmark is interrupted. */
-const MARK = 'AGENT_STACKS_BENCH';
+/** Tags the process and its descendants, so that an interrupted benchmark can end them all. */
+const PROCESS_TAG = 'AGENT_STACKS_BENCH';
 
 export async function startDocumented(
   settings: DocumentedSettings,
@@ -22,13 +22,13 @@ export async function startDocumented(
 ): Promise<DocumentedClient> {
   const mark = `${process.pid} ${Date.now()}`;
   const child = fork(fileURLToPath(new URL('process.ts', import.meta.url)), [JSON.stringify(settings)], {
-    env: { ...environment, [MARK]: mark },
+    env: { ...environment, [PROCESS_TAG]: mark },
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
   const stop = async () => {
-    await killProcesses((variables) => variables.get(MARK) === mark);
+    await killProcesses((variables) => variables.get(PROCESS_TAG) === mark);
   };
   defer(stop);
   const pending = answers(child);
@@ -57,10 +57,11 @@ function answers(child: ChildProcess): Map<number, Pending> {
     const waiting = pending.get(message.id);
     pending.delete(message.id);
     if (message.type === 'done') waiting?.resolve(message.outputs);
-    else waiting?.reject(new Error(`The documented way has failed: ${message.message}`));
+    else waiting?.reject(new Error(`The documented usage failed: ${message.message}`));
   });
   child.on('exit', () => {
-    for (const { reject } of pending.values()) reject(new Error('The documented way’s process has ended'));
+    for (const { reject } of pending.values())
+      reject(new Error('The process with the documented usage has ended'));
   });
   return pending;
 }

@@ -1,14 +1,16 @@
 import type { StackProgram } from '../../../stacks/program.ts';
 
-/** Handed to the process at its start. */
+/** Passed to the process at its start. */
 export interface DocumentedSettings {
-  /** Whose sandbox it works with; set as configuration of the stack, where the documentation's example sets the region. */
+  /**
+   * The sandbox's endpoint, set as stack configuration, where the documentation's example sets the region.
+   */
   hcloudEndpoint: string;
 }
 
 /**
- * `calls`: what it takes to have a stack. `example`: what the example program for inline programs does, which looks at the clouds with `refresh` before each
- * `up` and `destroy`.
+ * `calls`: the minimal calls for a stack. `example`: those of the example program for inline programs, which
+ * calls `refresh` before each `up` and `destroy`.
  */
 export type Manner = 'calls' | 'example';
 

@@ -4,14 +4,14 @@ import { createProgram } from '../../../stacks/program.ts';
 import type { DocumentedSettings, FromDocumented, ToDocumented } from './messages.ts';
 
 /**
- * The Automation API as its documentation shows it for inline programs (https://www.pulumi.com/docs/iac/automation-api/): one long-lived
- * Node process, the calls in the documentation's order, none of them replaced or given options that it does not show.
+ * The Automation API as documented for inline programs (https://www.pulumi.com/docs/iac/automation-api/): one
+ * long-lived Node process, the calls in the documented order, with no options beyond the documented ones.
  */
 
 const settings = JSON.parse(process.argv[2]!) as DocumentedSettings;
 const send = (message: FromDocumented) => process.connected && process.send?.(message);
 
-/** Builtin providers serve one operation at a time, so each stack that is worked on has a set of them. */
+/** Built-in providers serve one operation at a time, so each active stack has its own set. */
 const hosts = new Map<string, ProviderHost>();
 const idleHosts: ProviderHost[] = [];
 const stacks = new Map<string, Stack>();
@@ -41,7 +41,7 @@ async function destroy({
   manner,
 }: Extract<ToDocumented, { verb: 'destroy' }>): Promise<Record<string, unknown>> {
   const stack = stacks.get(stackName);
-  if (stack === undefined) throw new Error(`There is no stack ${stackName}`);
+  if (stack === undefined) throw new Error(`Unknown stack: ${stackName}`);
   if (manner === 'example') await stack.refresh();
   await stack.destroy();
   await stack.workspace.removeStack(stackName);

@@ -22,7 +22,10 @@ import { tailscaleVersion } from './versions.mjs';
 
 const suite = 'bookworm';
 
-/** As on a provider's image of Debian 12, as far as it matters here. Machines have no way out to fetch more. */
+/**
+ * Matches a provider's image of Debian 12 as far as it matters here. Machines have no internet access to
+ * fetch more.
+ */
 const packages = [
   ...[
     'systemd',
@@ -44,13 +47,13 @@ const packages = [
     'ca-certificates',
   ],
   ...['curl', 'gnupg', 'locales', 'procps', 'acl'],
-  // debootstrap does not see by itself that it stands behind a name that others ask for.
+  // debootstrap does not notice that this package provides a name that others depend on.
   'python3-cffi-backend',
 ];
 
 const files = fileURLToPath(new URL('base-files', import.meta.url));
 
-/** Another list of packages, or other files of ours, make another base. */
+/** Other packages or files of ours make another base. */
 const version = createHash('sha256')
   .update(JSON.stringify([suite, packages, tailscaleVersion]))
   .update(
@@ -68,7 +71,7 @@ export const basePath = (cacheDir) => join(cacheDir, `machine-base-12-${version}
 export const isBaseComplete = (home) => existsSync(join(home, '.complete'));
 
 /**
- * The system that every machine starts from: Debian 12 with Tailscale, without keys or an identity of its own.
+ * Builds the system that every machine starts from: Debian 12 with Tailscale, without keys or an identity.
  * @param {Context} context
  * @param {{ tailscale: string, tailscaled: string }} programs
  * @returns {Promise<string>} its root folder
@@ -77,12 +80,12 @@ export async function ensureBase(context, programs) {
   const home = basePath(context.cacheDir);
   const wanted = { title: 'the base of the machines', home, isComplete: isBaseComplete };
   await ensureFolder(context, wanted, async (folder) => {
-    const why = 'the system that real machines start from; about a minute';
+    const why = 'the base system of real machines; about a minute';
     await context.progress.step('Installing Debian 12', why, async (step) => {
       const root = join(folder, 'root');
       await bootstrap(context, root, step.note);
       finish(root, programs);
-      // Machines' own accounts look into it.
+      // Readable by the machines' own accounts.
       chmodSync(folder, 0o755);
       writeFileSync(join(folder, '.complete'), '');
     });
@@ -110,7 +113,7 @@ async function bootstrap(context, root, note) {
 }
 
 /**
- * A mirror is trusted for nothing: what it gives must be signed by Debian, with a key that this host has had before.
+ * Mirrors are not trusted: everything must be signed by Debian with a key that this host already had.
  * @param {string} root
  * @param {string} url
  */
@@ -120,7 +123,7 @@ export function debootstrapArguments(root, url) {
 }
 
 /**
- * Takes away what must differ between machines or came from this host, and adds our own files.
+ * Removes what must differ between machines or came from this host, and adds our own files.
  * @param {string} root
  * @param {{ tailscale: string, tailscaled: string }} programs
  */
@@ -147,7 +150,7 @@ function finish(root, { tailscale, tailscaled }) {
     '/lib/systemd/system/tailscaled.service',
     at(`${units}/multi-user.target.wants/tailscaled.service`),
   );
-  // There is no disk of its own to look after, and no console to sign in at.
+  // A machine has no disk of its own to maintain, and no console to log in at.
   for (const unit of ['fstrim.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'systemd-pstore.service'])
     symlinkSync('/dev/null', at(`${units}/${unit}`));
 }

@@ -3,8 +3,8 @@
 const official = 'http://deb.debian.org/debian';
 
 /**
- * Where this host's own apt gets Debian from, and the environment with the proxy that apt uses for it; without an apt
- * that knows a mirror of Debian, the official one.
+ * Finds the Debian mirror of this host's own apt, and the environment with the proxy that apt uses for it.
+ * Falls back to the official mirror.
  * @param {Context} context
  * @returns {Promise<{ url: string, env: NodeJS.ProcessEnv }>}
  */
@@ -20,7 +20,7 @@ export async function findMirror({ env, run, signal }) {
   };
 }
 
-/** @param {string} targets  a line each: address, origin, label */
+/** @param {string} targets  one per line: address, origin, label */
 export function mirrorIn(targets) {
   const line = targets.split('\n').find((text) => /^https?:\S+ Debian Debian$/.test(text.trim()));
   return line?.split(' ')[0] ?? null;

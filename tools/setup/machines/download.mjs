@@ -7,15 +7,18 @@ import { SetupError } from '../run.mjs';
 
 /** @typedef {import('../set-up.mjs').Context} Context */
 
-/** The part of Go's name for this machine that official downloads are named by, or `null` where there is none. */
+/**
+ * Returns Go's name of this machine's architecture, as in the names of official downloads, or `null` if there
+ * is none.
+ */
 export function goArchitecture(platform = process.platform, architecture = process.arch) {
   if (platform !== 'linux') return null;
   return { x64: 'amd64', arm64: 'arm64' }[/** @type {string} */ (architecture)] ?? null;
 }
 
 /**
- * Fetches an official file into `folder` and compares it with its official checksum. One that has no checksum at hand
- * is not used: what it becomes runs as root.
+ * Downloads an official file into `folder` and compares its official checksum. Without a checksum it is not
+ * used: it will run as root.
  * @param {Context} context
  * @param {{ title: string, url: string, checksumUrl: string, folder: string }} wanted
  * @returns {Promise<{ unavailable: string } | { file: string }>}
@@ -38,13 +41,13 @@ export async function download(context, { title, url, checksumUrl, folder }) {
     const hash = createHash('sha256');
     await pipeline(createReadStream(file), hash);
     if (hash.digest('hex') !== wanted)
-      throw new SetupError(`${name} is not what its official checksum says. Not used.`);
+      throw new SetupError(`${name} does not match its official checksum. Not used.`);
     return { file };
   });
 }
 
 /**
- * In a list as `sha256sum` writes it, or in the file that holds nothing but one checksum.
+ * Finds a checksum in a list written by `sha256sum`, or in a file with nothing but one checksum.
  * @param {string} list
  * @param {string} name
  */

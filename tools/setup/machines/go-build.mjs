@@ -3,11 +3,12 @@ import { buildEnvironment } from '../pulumi-build.mjs';
 import { findProgram, lastLines } from '../run.mjs';
 
 /**
- * Builds programs from the Go module proxy into `folder`/bin, as a go.mod and go.sum of ours pin them.
+ * Builds programs from the Go module proxy into `folder`/bin, pinned by a go.mod and go.sum of ours.
  * @param {import('../set-up.mjs').Context} context
  * @param {string} folder
  * @param {{ title: string, module: string, packages: string[], flags: string[], about: string }} build
- *   `module`: the folder with go.mod, below tools/setup; `about`: how long it takes, and how many packages there are
+ *   `module`: the folder with go.mod, below tools/setup; `about`: how long it takes, and how many packages
+ *   there are
  * @returns {Promise<{ unavailable: string } | null>}
  */
 export async function buildWithGo(context, folder, { title, module, packages, flags, about }) {
@@ -21,15 +22,15 @@ export async function buildWithGo(context, folder, { title, module, packages, fl
   }
   return progress.step(
     `Building ${title}`,
-    `from source, because no download is at hand; ${about}`,
+    `from source, because no download is available; ${about}`,
     async (step) => {
       let compiled = 0;
-      // A folder as the target takes any number of programs, each under its package's name.
+      // With a folder as its target, go install accepts any number of programs, each named after its package.
       const target = `${join(folder, 'bin')}/`;
       const args = ['build', '-v', '-mod=readonly', '-buildvcs=false', ...flags, '-o', target, ...packages];
       const { code, output } = await run(go, args, {
         cwd: join(root, 'tools', 'setup', module),
-        // Static programs, which run in every Debian.
+        // Static programs run on every Debian.
         env: { ...buildEnvironment(env, context.cacheDir), CGO_ENABLED: '0' },
         signal,
         onLine: (line) => {

@@ -11,7 +11,7 @@ const title = `headscale ${headscaleVersion}`;
 const site = `https://github.com/juanfont/headscale/releases/download/v${headscaleVersion}`;
 
 /**
- * The tailnet's control server of the sandbox.
+ * The sandbox's control server of the tailnet.
  * @param {Context} context
  * @returns {Promise<string>} its path
  */
@@ -31,7 +31,7 @@ export async function ensureHeadscale(context) {
 /** @type {import('./tool.mjs').Way['obtain']} */
 async function downloadHeadscale(context, folder) {
   const architecture = goArchitecture();
-  if (architecture === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  if (architecture === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
   const url = `${site}/headscale_${headscaleVersion}_linux_${architecture}`;
   const got = await download(context, { title, url, checksumUrl: `${site}/checksums.txt`, folder });
   if ('unavailable' in got) return got;

@@ -3,7 +3,7 @@ import { findProgram, lastLines } from '../run.mjs';
 
 /** @typedef {import('../set-up.mjs').Context} Context */
 
-/** What machines are made of on this host, and the Debian package that has it. */
+/** Programs that machines need on this host, with their Debian packages. */
 const programs = {
   'systemd-nspawn': 'systemd-container',
   debootstrap: 'debootstrap',
@@ -15,11 +15,11 @@ const programs = {
   setpriv: 'util-linux',
 };
 
-/** The keys that Debian signs with. Hosts of other kinds do not have them, but have the package. */
+/** The keys that Debian signs with. Other distributions lack them but have the package. */
 export const debianKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
- * The Debian packages that are missing on this host, to prepare machines.
+ * Returns the Debian packages that this host lacks to set up machines.
  * @param {NodeJS.ProcessEnv} env
  * @param {(path: string) => boolean} exists
  * @returns {string[]}
@@ -30,7 +30,7 @@ export function missingForPreparing(env, exists = existsSync) {
 }
 
 /**
- * The Debian packages that are missing on this host, to use machines that are prepared.
+ * Returns the Debian packages that this host lacks to use machines that are set up.
  * @param {NodeJS.ProcessEnv} env
  * @returns {string[]}
  */
@@ -40,10 +40,10 @@ export function missingPackages(env) {
 }
 
 /**
- * Installs what is missing, where apt-get is.
+ * Installs missing packages if apt-get exists.
  * @param {Context} context
  * @param {(path: string) => boolean} exists
- * @returns {Promise<string[]>} what is missing still
+ * @returns {Promise<string[]>} what is still missing
  */
 export async function installPackages(context, exists = existsSync) {
   const { env, progress, run, signal } = context;
@@ -54,11 +54,11 @@ export async function installPackages(context, exists = existsSync) {
     `Installing ${missing.join(', ')}`,
     'for real machines',
     async (step) => {
-      // Another run of apt-get is waited for.
+      // Waits for another run of apt-get.
       const aptGet = (/** @type {string[]} */ ...words) =>
         run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...words], options);
       step.note('apt-get update');
-      // A list that cannot be had, somebody else's perhaps, is no reason to give up.
+      // A failing package list, perhaps a third party's, is no reason to give up.
       await aptGet('update');
       step.note('apt-get install');
       const { code, output } = await aptGet('install', '-y', '--no-install-recommends', ...missing);

@@ -8,15 +8,16 @@ import { hostProblem, trialProblem } from './usable.mjs';
 import { headscaleVersion, tailscaleVersion } from './versions.mjs';
 
 /**
- * Where everything is that real machines need, or what of it is missing, each in half a sentence.
- * @typedef {{ base: string, headscale: string, tailscale: string, tailscaled: string } | { missing: string[] }} Machines
+ * The paths of everything that real machines need, or a list of what is missing.
+ * @typedef {{ base: string, headscale: string, tailscale: string, tailscaled: string }
+ *   | { missing: string[] }} Machines
  * @typedef {import('../set-up.mjs').Context} Context
  */
 
 /**
- * Prepares real machines on this host: once per user and version.
+ * Sets up real machines on this host, once per user and version.
  * @param {Context} given
- * @returns {Promise<Machines>} what is missing, where this host cannot have them
+ * @returns {Promise<Machines>} what is missing if this host cannot have them
  */
 export async function ensureMachines(given) {
   const context = withSystemPrograms(given);
@@ -42,7 +43,7 @@ async function packagesProblem(context) {
 }
 
 /**
- * What was prepared before, without preparing anything.
+ * Finds an earlier set-up without preparing anything.
  * @param {Context} given
  * @returns {Promise<Machines>}
  */
@@ -60,13 +61,13 @@ export async function findMachines(given) {
   const base = basePath(context.cacheDir);
   const isPrepared = isBaseComplete(base) && Object.values(programs).every((path) => isProgram(path));
   if (!isPrepared || missingPackages(context.env).length > 0)
-    return { missing: ['they have not been prepared on this machine'] };
+    return { missing: ['they are not set up on this machine'] };
   const refusal = await trialProblem(context);
   return refusal === null ? { base: join(base, 'root'), ...programs } : { missing: [refusal] };
 }
 
 /**
- * Administrators' programs are not on everybody's PATH.
+ * Adds the administrators' programs, which are not on every user's PATH.
  * @param {Context} context
  * @returns {Context}
  */

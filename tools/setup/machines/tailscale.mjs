@@ -12,7 +12,7 @@ const title = `Tailscale ${tailscaleVersion}`;
 const site = 'https://pkgs.tailscale.com/stable';
 
 /**
- * What machines join the tailnet with, and the controller too.
+ * The programs with which machines, and the controller too, join the tailnet.
  * @param {Context} context
  * @returns {Promise<{ tailscale: string, tailscaled: string }>} their paths
  */
@@ -32,7 +32,7 @@ export async function ensureTailscale(context) {
 /** @type {import('./tool.mjs').Way['obtain']} */
 async function downloadTailscale(context, folder) {
   const architecture = goArchitecture();
-  if (architecture === null) return { unavailable: `there is none for ${process.platform} ${process.arch}` };
+  if (architecture === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
   const name = `tailscale_${tailscaleVersion}_${architecture}`;
   const url = `${site}/${name}.tgz`;
   const got = await download(context, { title, url, checksumUrl: `${url}.sha256`, folder });
@@ -52,7 +52,7 @@ function buildTailscale(context, folder) {
     title,
     module: 'machines/tailscale',
     packages: ['tailscale.com/cmd/tailscale', 'tailscale.com/cmd/tailscaled'],
-    // What only Amazon's cloud and desktops have is a good part of the time it takes to compile.
+    // Features only for Amazon's cloud and desktops take a good part of the compile time.
     flags: [
       '-tags=ts_omit_aws,ts_omit_kube,ts_omit_systray,ts_omit_desktop_sessions',
       `-ldflags=-s -w ${stamp('longStamp')} ${stamp('shortStamp')}`,

@@ -6,8 +6,11 @@ import { isProgram, SetupError } from '../run.mjs';
 /** @typedef {import('../set-up.mjs').Context} Context */
 
 /**
- * A way to get programs: puts them into `folder`/bin, or says in half a sentence why it cannot be gone here.
- * @typedef {{ name: string, obtain: (context: Context, folder: string) => Promise<{ unavailable: string } | null> }} Way
+ * A way to get programs: puts them into `folder`/bin, or returns briefly why it does not work here.
+ * @typedef {{
+ *   name: string,
+ *   obtain: (context: Context, folder: string) => Promise<{ unavailable: string } | null>,
+ * }} Way
  */
 
 /**
@@ -16,7 +19,7 @@ import { isProgram, SetupError } from '../run.mjs';
  */
 
 /**
- * The folder that holds a tool's programs: made before, or now, by the first way that works.
+ * Returns the folder of a tool's programs: from an earlier set-up, or made by the first way that works.
  * @param {Context} context
  * @param {Tool} tool
  * @returns {Promise<string>}
@@ -32,7 +35,7 @@ export async function ensureTool(context, tool) {
     for (const { name, obtain } of tool.ways) {
       const refusal = await obtain(context, folder);
       if (refusal === null && isComplete(folder)) return;
-      refusals.push(`  ${name}: ${refusal?.unavailable ?? 'gave something else'}`);
+      refusals.push(`  ${name}: ${refusal?.unavailable ?? 'made other programs'}`);
     }
     throw new SetupError(`${tool.title} could not be set up.\n${refusals.join('\n')}`);
   });
@@ -40,7 +43,8 @@ export async function ensureTool(context, tool) {
 }
 
 /**
- * Makes a folder of the cache unless it is complete: beside its place, moved there in one step, by one process at a time.
+ * Makes a folder of the cache unless it is complete. It is built beside its destination and moved there in
+ * one step, by one process at a time.
  * @param {Context} context
  * @param {{ title: string, home: string, isComplete: (folder: string) => boolean }} wanted
  * @param {(folder: string) => Promise<void>} make

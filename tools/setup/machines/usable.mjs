@@ -5,7 +5,9 @@ import { lastLines } from '../run.mjs';
 
 /** @typedef {import('../set-up.mjs').Context} Context */
 
-/** What is needed of the kernel, tried out in namespaces that go with the process. The words name what fails. */
+/**
+ * Tries out what is needed of the kernel, in namespaces that end with the process. The words name what fails.
+ */
 const trial = `
 set -e
 cd "$1"
@@ -19,7 +21,8 @@ what=""
 `;
 
 /**
- * Why real machines cannot be on a host, whatever is installed, as far as can be told without a trial; else `null`.
+ * Returns why a host can never have real machines, whatever is installed, as far as this is known without a
+ * trial; otherwise `null`.
  * @param {{ platform: NodeJS.Platform, isRoot: boolean }} host
  */
 export function hostProblem(host = { platform: process.platform, isRoot: process.getuid?.() === 0 }) {
@@ -28,7 +31,7 @@ export function hostProblem(host = { platform: process.platform, isRoot: process
 }
 
 /**
- * Why this host's kernel, or what this host runs in, does not let real machines be; `null` where it does.
+ * Returns why this host's kernel or container does not permit real machines; `null` if it does.
  * @param {Context} context
  * @returns {Promise<string | null>}
  */

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The default agent: answers GET /health at the server's tailnet address, and nothing else.
 
-It stands where the customer's own agent will stand, and shows what is expected of that one. AGENT_ID, AGENT_HOST
-and AGENT_HEALTH_PORT come by environment.
+It stands in for the customer's own agent and shows what that one must do. It reads AGENT_ID, AGENT_HOST and
+AGENT_HEALTH_PORT from the environment.
 """
 
 import json
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Health(BaseHTTPRequestHandler):
-    """Answers one connection; a client that says nothing for 10 s is let go."""
+    """Serves one connection; a client silent for 10 s is disconnected."""
 
     timeout = 10
     server_version = "agent"
@@ -30,13 +30,13 @@ class Health(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent: a health check every few seconds is no news."""
+        """Silent: a health check every few seconds is not worth a log line."""
 
 
 class Server(ThreadingHTTPServer):
     """Listens at an IPv4 or an IPv6 address."""
 
-    # HTTPServer's own looks its name up in the DNS, which may take long or hang.
+    # HTTPServer's own version looks its name up in the DNS, which may be slow or hang.
     server_bind = socketserver.TCPServer.server_bind
 
 

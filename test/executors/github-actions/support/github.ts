@@ -15,13 +15,13 @@ export interface Reply {
   body?: unknown;
 }
 
-/** GitHub's API as the service meets it: what it is asked, and what the test has it answer. */
+/** A fake of GitHub's API: records requests and answers as the test says. */
 export interface FakeGithub {
   client: GithubClient;
   asked: Asked[];
-  /** Answers to dispatches, the first of them first; afterwards 204. */
+  /** Answers to dispatches, in order; afterwards 204. */
   dispatches: (Reply | (() => Promise<Reply>))[];
-  /** Runs by id, as `GET …/runs/{id}` tells of them. */
+  /** Runs by id, as in `GET …/runs/{id}`. */
   runs: Map<string, { status: string; conclusion?: string; display_title?: string; created_at?: string }>;
   /** Answers to cancellations; afterwards 202. */
   cancels: Reply[];

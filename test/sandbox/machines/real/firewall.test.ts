@@ -26,7 +26,7 @@ test('what comes in is dropped but for what the rules say; what goes out goes', 
     'drop',
   ]);
   expect(chain(ruleset, 'out-7')).toEqual(['']);
-  // What leaves one machine is judged before what arrives at another: either may refuse.
+  // Traffic between machines passes the sender's rules before the receiver's: either may refuse it.
   expect(chain(ruleset, 'forward').slice(-2)).toEqual(['iifname "m7" jump out-7', 'oifname "m7" jump in-7']);
   expect(chain(ruleset, 'output')).toContain('oifname "m7" jump in-7');
   expect(chain(ruleset, 'input').slice(-2)).toEqual([

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 export const machinesTag = (dir: string) =>
   createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 12);
 
-/** What an installation's network and machines have on this host besides their folder. */
+/** Lists what remains of an installation's network and machines on this host, apart from its folder. */
 export function leftovers(dir: string) {
   const tag = machinesTag(dir);
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));

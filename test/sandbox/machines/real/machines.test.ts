@@ -7,18 +7,18 @@ import { eventually, install, type Sandbox, until, whyNot } from './setup.ts';
 const limitMs = 300_000;
 const bootId = 'cat /proc/sys/kernel/random/boot_id';
 
-/** Waits for a start that is another one than before. */
+/** Waits for another boot than `before`. */
 const otherBoot = (sandbox: Sandbox, ip: string, before: string) =>
   until(async () => {
     const now = await sandbox.ssh(ip, bootId).catch(() => before);
     return now === before ? undefined : now;
   });
 
-/** Waits until the API gives a server this status. */
+/** Waits until the API reports this status for a server. */
 const status = (sandbox: Sandbox, id: number, wanted: string) =>
   until(async () => ((await sandbox.statusOf(id)) === wanted ? true : undefined));
 
-/** Whether a port is open, seen from the controller's place. */
+/** Whether a port is open, seen from the controller's node. */
 const isOpen = (sandbox: Sandbox, ip: string, port: number) =>
   sandbox.beside('timeout', '1', 'bash', '-c', `</dev/tcp/${ip}/${port}`).then(
     () => true,
@@ -57,7 +57,7 @@ test.skipIf(whyNot !== null)(
     await until(async () => ((await isOpen(sandbox, ip, 22)) ? undefined : true));
     const mine = { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['198.18.0.2/32'] };
     await call('POST', `/firewalls/${firewall.id}/actions/set_rules`, { rules: [rule, mine] });
-    // Cloud-init has done its work; further boots are quicker without it.
+    // Cloud-init has finished; later boots are faster without it.
     const touch = 'touch /root/kept /etc/cloud/cloud-init.disabled';
     const first = await eventually(() => ssh(ip, `${touch}; ${bootId}`));
 

@@ -13,13 +13,13 @@ import { tokens } from '../../stripe/setup.ts';
 
 type Tools = { base: string; headscale: string; tailscale: string; tailscaled: string };
 
-/** What `npm test` has prepared, or why it could not. */
+/** What `npm test` has set up, or why it could not. */
 const prepared: Tools | { missing: string[] } = JSON.parse(
   process.env.AGENT_STACKS_MACHINE_TOOLS ??
     '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
 );
 
-/** Why real machines cannot be tried here, as the end of a test's name, or `null`. */
+/** Why real machines cannot be tested here, as a suffix of test names, or `null`. */
 export const whyNot = 'missing' in prepared ? ` (cannot be here: ${prepared.missing.join('; ')})` : null;
 
 const main = fileURLToPath(new URL('../../../../sandbox/main.ts', import.meta.url));
@@ -29,7 +29,7 @@ type Json = any;
 
 export type Installation = Awaited<ReturnType<typeof install>>;
 
-/** A folder, a database and an SSH key; the sandbox on them can be started, ended and started again. */
+/** A folder, a database and an SSH key; the sandbox on them can be started, stopped and started again. */
 export async function install() {
   const folder = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
   const database = await createDatabase();
@@ -72,11 +72,11 @@ async function startSandbox(
     url,
     network,
     call,
-    /** Runs a command as root on the server, signed in over SSH from the controller's place beside it. */
+    /** Runs a command as root on the server, over SSH from the controller's node. */
     ssh: (ip: string, command: string) => ssh(network.enter, keyFile, ip, command),
-    /** Runs a command at the controller's place. */
+    /** Runs a command at the controller's node. */
     beside: (...command: string[]) => output([...network.enter, ...command]),
-    /** Orders a server and gives its id and address. */
+    /** Orders a server and returns its id and address. */
     order: async (order: Record<string, unknown>): Promise<{ id: number; ip: string }> => {
       const { server } = await call('POST', '/servers', { ...cheapest, ...order });
       return { id: server.id, ip: server.public_net.ipv4.ip };
@@ -88,7 +88,7 @@ async function startSandbox(
 
 const cheapest = { server_type: 'cx23', image: 'debian-12', location: 'nbg1' };
 
-/** Tries again while another action locks the server, as clients do. */
+/** Retries while another action locks the server, as clients do. */
 async function callHetzner(url: string, method: string, path: string, body?: unknown): Promise<Json> {
   return until(async () => {
     const response = await fetch(`${url}/hetzner/v1${path}`, {
@@ -127,7 +127,7 @@ async function ssh(enter: string[], keyFile: string, ip: string, command: string
   ]);
 }
 
-/** What a command prints. @throws Error where it fails. */
+/** Returns a command's output. @throws Error if it fails. */
 export async function output([program, ...args]: string[]): Promise<string> {
   const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, complaint, [code]] = await Promise.all([
@@ -139,7 +139,7 @@ export async function output([program, ...args]: string[]): Promise<string> {
   return out.trim();
 }
 
-/** Asks again and again until there is an answer. */
+/** Polls until there is an answer. */
 export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds = 60): Promise<T> {
   for (const deadline = Date.now() + timeoutSeconds * 1000; ; ) {
     const answer = await ask();
@@ -149,7 +149,7 @@ export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds
   }
 }
 
-/** What a command prints, once it succeeds. */
+/** Returns a command's output once it succeeds. */
 export function eventually(ask: () => Promise<string>, timeoutSeconds = 60): Promise<string> {
   return until(() => ask().catch(() => undefined), timeoutSeconds);
 }

@@ -1,8 +1,7 @@
-import { openStage, type Stage } from './agent-run.ts';
 import { dump } from './dump.ts';
-
 import type { Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
+import { createContext, type ScenarioContext } from './scenario-context.ts';
 import type { Finding } from './scenario-steps.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -14,8 +13,8 @@ export interface ScenarioReport extends Finding {
   dump?: string;
 }
 
-/** Plays scenarios one after the other on an installation of their own. */
-export async function playScenarios(options: {
+/** Runs scenarios one after the other on one installation. */
+export async function runScenarios(options: {
   only: readonly string[] | undefined;
   long: boolean;
   tools: Record<string, string>;
@@ -23,11 +22,11 @@ export async function playScenarios(options: {
 }): Promise<ScenarioReport[]> {
   const chosen = SCENARIOS.filter(({ name }) => options.only?.includes(name) ?? true);
   const reports: ScenarioReport[] = [];
-  const stage = await openStage(options.tools, 2);
+  const context = await createContext(options.tools, 2);
   try {
-    await stage.installation.startHost('api');
+    await context.installation.startHost('api');
     for (const scenario of chosen) {
-      const report = await playScenario(stage, scenario, options.long);
+      const report = await runScenario(context, scenario, options.long);
       reports.push(report);
       options.say(
         `${scenario.name}: ${report.violations.length === 0 ? 'holds' : 'VIOLATED'} in ${report.seconds} s, ${JSON.stringify(report.figures)}`,
@@ -39,22 +38,26 @@ export async function playScenarios(options: {
         options.say(`    ${line}`);
     }
   } finally {
-    await stage.installation.stop();
-    await stage.installation.remove();
+    await context.installation.stop();
+    await context.installation.remove();
   }
   return reports;
 }
 
-export async function playScenario(stage: Stage, scenario: Scenario, long: boolean): Promise<ScenarioReport> {
+export async function runScenario(
+  context: ScenarioContext,
+  scenario: Scenario,
+  long: boolean,
+): Promise<ScenarioReport> {
   const startedAt = Date.now();
-  // What went on before, the demo order of a new installation among it, must not meet the faults that are ordered now.
-  await becomeQuiet(stage, { workers: 1, timeoutSeconds: 120 });
-  await setWorkers(stage, scenario.workers);
+  // Earlier work, such as a new installation's demo order, must not run into the faults injected now.
+  await becomeQuiet(context, { workers: 1, timeoutSeconds: 120 });
+  await setWorkers(context, scenario.workers);
   const { name, title } = scenario;
   const seconds = () => Math.round((Date.now() - startedAt) / 1000);
   let finding: Finding;
   try {
-    finding = await scenario.play(stage, { agentId: name, long });
+    finding = await scenario.run(context, { agentId: name, long });
   } catch (error) {
     const violations: Violation[] = [
       { invariant: title, detail: error instanceof Error ? error.message : String(error) },
@@ -63,15 +66,15 @@ export async function playScenario(stage: Stage, scenario: Scenario, long: boole
   }
   const report: ScenarioReport = { name, title, seconds: seconds(), ...finding };
   if (finding.violations.length > 0)
-    report.dump = await dump(stage.installation, {
+    report.dump = await dump(context.installation, {
       report,
-      snapshot: await takeSnapshot(stage.installation, stage.clouds).catch(() => null),
+      snapshot: await takeSnapshot(context.installation, context.clouds).catch(() => null),
     });
-  await stage.clouds.clearFaults().catch(() => {});
+  await context.clouds.clearFaults().catch(() => {});
   return report;
 }
 
-async function setWorkers({ installation }: Stage, count: number): Promise<void> {
+async function setWorkers({ installation }: ScenarioContext, count: number): Promise<void> {
   while (installation.workers.length < count) await installation.startWorker();
   for (const worker of installation.workers.slice(count)) await worker.stop();
 }

@@ -1,20 +1,20 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
-/** Secrets by what they are. A secret of several lines has a needle for each line that is its own. */
-export type Needles = Map<string, string>;
+/** Secrets to search for, by name. A multi-line secret has a probe for each line that is unique to it. */
+export type SecretProbes = Map<string, string>;
 
-export function addNeedles(needles: Needles, what: string, text: string): void {
+export function addSecretProbes(probes: SecretProbes, what: string, text: string): void {
   const lines = text.split('\n').filter((line) => line.length >= 8 && !line.startsWith('-----'));
   lines.forEach((line, index) => {
-    // The first two lines of an OpenSSH private key say what it is, and its public half.
+    // The first two lines of an OpenSSH private key hold its type and its public half.
     if (lines.length > 1 && index < 2) return;
-    needles.set(lines.length === 1 ? what : `${what}, line ${index + 1}`, line);
+    probes.set(lines.length === 1 ? what : `${what}, line ${index + 1}`, line);
   });
 }
 
-/** Which of the secrets stand in the text, also as the forms in which they are sent, and where the text is from. */
-export function findNeedles(needles: Needles, where: string, text: string): string[] {
-  return [...needles].flatMap(([what, secret]) =>
+/** Returns which secrets the text contains, in plain or in the encodings in which they are sent. */
+export function findSecretProbes(probes: SecretProbes, where: string, text: string): string[] {
+  return [...probes].flatMap(([what, secret]) =>
     [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64').replace(/=+$/, '')].some(
       (form) => text.includes(form),
     )
@@ -23,7 +23,7 @@ export function findNeedles(needles: Needles, where: string, text: string): stri
   );
 }
 
-/** Every file below a folder but those that `leftOut` names, with what is in it. */
+/** Reads every file below a folder, except those matching `leftOut`. */
 export function filesBelow(folder: string, leftOut: RegExp): { path: string; text: string }[] {
   return entriesBelow(folder)
     .filter((entry) => entry.isFile())
@@ -33,16 +33,16 @@ export function filesBelow(folder: string, leftOut: RegExp): { path: string; tex
 }
 
 export interface ProcessWatch {
-  /** Every argument list that was seen. */
+  /** Every argument list seen. */
   arguments: Set<string>;
-  /** Every value of these variables that was seen in an environment. */
+  /** Every value of these variables seen in an environment. */
   environments: Map<string, Set<string>>;
   stop(): void;
 }
 
 const LOOK_MS = 30;
 
-/** Looks at all processes of this machine again and again. */
+/** Polls all processes of this machine. */
 export function watchProcesses(variables: string[]): ProcessWatch {
   const seen: ProcessWatch = {
     arguments: new Set(),
@@ -73,7 +73,7 @@ function read(pid: string, file: 'cmdline' | 'environ'): string {
   }
 }
 
-/** A folder that goes while it is read, as a run's does at its end, is read once more. */
+/** Retries if a folder disappears while it is read, as a run's folder does at its end. */
 function entriesBelow(folder: string) {
   for (let tries = 1; ; tries++) {
     try {

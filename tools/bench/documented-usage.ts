@@ -14,18 +14,18 @@ import type { Side } from './side.ts';
 export interface DocumentedDeps {
   client: DocumentedClient;
   sandbox: SandboxFile;
-  /** What the service has found out and its own agents are given too. */
+  /** Facts that the service discovered and also gives its own agents. */
   shared: { firewallId: number; location: string; plan: string; configurationVersion: string };
   configure: { path: string; ansibleBin: string | undefined; logDir: string };
-  /** Folder for the CLI's own files, so that the user's stay as they are. */
+  /** Folder for the CLI's own files, to leave the user's alone. */
   pulumiHome: string;
 }
 
 /**
- * The documented way on the service's own sandbox, state database and passphrase, with the inputs that the service would give the agent. A provision
- * ends when `up` has returned the outputs; nobody asks whether the agent is healthy, and no row is written.
+ * The documented usage, on the service's own sandbox, state database and passphrase, with the inputs that the
+ * service would use. A provision ends when `up` returns the outputs; it checks no health and writes no rows.
  */
-export function documentedWay(deps: DocumentedDeps, manner: Manner): Side {
+export function documentedUsage(deps: DocumentedDeps, manner: Manner): Side {
   const { client } = deps;
   const names = new Set<string>();
   return {
@@ -41,7 +41,7 @@ export function documentedWay(deps: DocumentedDeps, manner: Manner): Side {
         environment: environmentFor(deps, agentId, keys),
       });
       if (!String(outputs.tailnetIp).startsWith('100.'))
-        throw new Error(`The documented way gave no tailnet address: ${JSON.stringify(outputs)}`);
+        throw new Error(`The documented usage returned no tailnet address: ${JSON.stringify(outputs)}`);
     },
     destroy: async (agentId) => {
       await client.run({ verb: 'destroy', manner, stackName: agentName(agentId) });
@@ -71,7 +71,10 @@ function programFor({ shared }: DocumentedDeps, agentId: string, keys: AgentKeys
   };
 }
 
-/** Backend and credentials by environment, as the documentation has them; nothing that makes the CLI quicker, but for the two that keep it off the network. */
+/**
+ * Backend and credentials in the environment, as documented. No setting makes the CLI faster, apart from two
+ * that keep it off the network.
+ */
 function environmentFor(
   { sandbox, configure, pulumiHome }: DocumentedDeps,
   agentId: string,
@@ -96,7 +99,7 @@ function environmentFor(
   };
 }
 
-/** Devices are in no stack: a destroy leaves them, and they would make every later list longer. */
+/** Devices belong to no stack, so a destroy leaves them, and they would make every later list longer. */
 async function removeDevices(sandbox: SandboxFile, names: Set<string>): Promise<void> {
   const tailscale = createTailscaleClient({
     credential: { kind: 'api-key', key: new Secret(sandbox.tailscaleApiKey) },

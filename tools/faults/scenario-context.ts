@@ -7,17 +7,20 @@ import { type Order, ServiceClient } from './service-client.ts';
 import { type OperationRecord, takeSnapshot, withClient } from './snapshot.ts';
 import { until } from './until.ts';
 
-/** What a scenario works with: one installation, those who speak to it, and the orders placed so far. */
-export interface Stage {
+/** The context of a scenario: one installation, its clients, and the orders placed so far. */
+export interface ScenarioContext {
   installation: Installation;
   client: ServiceClient;
   clouds: Clouds;
   orders: Order[];
-  bereft: Set<string>;
+  serverDeleted: Set<string>;
 }
 
-/** A new installation, with nothing of it started yet. */
-export async function openStage(tools: Record<string, string>, workerConcurrency = 2): Promise<Stage> {
+/** Creates an installation; starts nothing yet. */
+export async function createContext(
+  tools: Record<string, string>,
+  workerConcurrency = 2,
+): Promise<ScenarioContext> {
   const installation = await Installation.create({
     tools,
     leaseSeconds: SUITE_LEASE_SECONDS,
@@ -28,30 +31,30 @@ export async function openStage(tools: Record<string, string>, workerConcurrency
     client: new ServiceClient(installation),
     clouds: new Clouds(installation),
     orders: [],
-    bereft: new Set(),
+    serverDeleted: new Set(),
   };
 }
 
-/** Orders an agent and has the event answered. */
-export async function orderAgent(stage: Stage, agentId: string): Promise<Order> {
+/** Orders an agent and waits until the event is accepted. */
+export async function orderAgent(context: ScenarioContext, agentId: string): Promise<Order> {
   const order = ServiceClient.newOrder(agentId, 'eu-central');
-  stage.orders.push(order);
+  context.orders.push(order);
   await until(
     `the order of ${agentId} is answered`,
     30,
-    async () => (await stage.client.deliver(order, `evt_${agentId}`)) === 200,
+    async () => (await context.client.deliver(order, `evt_${agentId}`)) === 200,
   );
   return order;
 }
 
-export async function destroyAgent(stage: Stage, agentId: string): Promise<void> {
-  const { status, body } = await stage.client.requestOperation(agentId, 'destroy');
+export async function destroyAgent(context: ScenarioContext, agentId: string): Promise<void> {
+  const { status, body } = await context.client.requestOperation(agentId, 'destroy');
   if (status !== 202) throw new Error(`destroy of ${agentId}: ${status} ${JSON.stringify(body)}`);
 }
 
-/** An agent's row, straight from the database: a question that works while the service is away. */
+/** Reads an agent's row straight from the database, which works while the service is away. */
 export async function readAgent(
-  stage: Stage,
+  context: ScenarioContext,
   agentId: string,
 ): Promise<{
   status: string;
@@ -60,7 +63,7 @@ export async function readAgent(
   error: string | null;
   server_id: string | null;
 }> {
-  return withClient(stage.installation.file.databaseUrl, async (client) => {
+  return withClient(context.installation.file.databaseUrl, async (client) => {
     const { rows } = await client.query(
       'select status, step, health, error, server_id from agents where agent_id = $1',
       [agentId],
@@ -69,8 +72,8 @@ export async function readAgent(
   });
 }
 
-export async function readOperations(stage: Stage, agentId: string): Promise<OperationRecord[]> {
-  return withClient(stage.installation.file.databaseUrl, async (client) => {
+export async function readOperations(context: ScenarioContext, agentId: string): Promise<OperationRecord[]> {
+  return withClient(context.installation.file.databaseUrl, async (client) => {
     const { rows } = await client.query(
       'select *, extract(epoch from run_after - now())::float as due_in from operations where agent_id = $1 order by sequence',
       [agentId],
@@ -79,8 +82,8 @@ export async function readOperations(stage: Stage, agentId: string): Promise<Ope
   });
 }
 
-export async function readLog(stage: Stage, agentId: string): Promise<string[]> {
-  return withClient(stage.installation.file.databaseUrl, async (client) => {
+export async function readLog(context: ScenarioContext, agentId: string): Promise<string[]> {
+  return withClient(context.installation.file.databaseUrl, async (client) => {
     const { rows } = await client.query(
       `select e.data->>'line' as line from operation_events e join operations o using (operation_id)
        where o.agent_id = $1 and e.type = 'log' order by e.id`,
@@ -91,22 +94,22 @@ export async function readLog(stage: Stage, agentId: string): Promise<string[]> 
 }
 
 export function untilStatus(
-  stage: Stage,
+  context: ScenarioContext,
   agentId: string,
   status: string,
   timeoutSeconds: number,
 ): Promise<unknown> {
   return until(`${agentId} is ${status}`, timeoutSeconds, async () => {
-    const agent = await readAgent(stage, agentId);
+    const agent = await readAgent(context, agentId);
     if (agent.status !== status)
       throw new Error(`it is ${agent.status} ${agent.step ?? ''} ${agent.error ?? ''}`);
     return true;
   });
 }
 
-/** Waits until the agent is in a step or past it: some are over within a moment. */
+/** Waits until the agent has reached a step or passed it: some steps are over in a moment. */
 export function untilStep(
-  stage: Stage,
+  context: ScenarioContext,
   agentId: string,
   step: string,
   timeoutSeconds: number,
@@ -115,21 +118,21 @@ export function untilStep(
     `${agentId} is ${step}`,
     timeoutSeconds,
     async () =>
-      AGENT_STEPS.indexOf((await readAgent(stage, agentId)).step as never) >=
+      AGENT_STEPS.indexOf((await readAgent(context, agentId)).step as never) >=
       AGENT_STEPS.indexOf(step as never),
     25,
   );
 }
 
-/** Waits for quiet and looks at everything. */
-export async function checkStage(
-  stage: Stage,
+/** Waits for quiet and checks all invariants. */
+export async function checkWhenQuiet(
+  context: ScenarioContext,
   options: { workers: number; timeoutSeconds: number },
 ): Promise<Violation[]> {
-  await becomeQuiet(stage, options);
-  return checkQuiet(await takeSnapshot(stage.installation, stage.clouds), {
-    answeredEvents: stage.client.answeredEvents,
-    paid: new Map(stage.orders.map((order) => [order.sessionId, order.agentId])),
-    bereft: stage.bereft,
+  await becomeQuiet(context, options);
+  return checkQuiet(await takeSnapshot(context.installation, context.clouds), {
+    answeredEvents: context.client.answeredEvents,
+    paid: new Map(context.orders.map((order) => [order.sessionId, order.agentId])),
+    serverDeleted: context.serverDeleted,
   });
 }
