@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseCommand } from '../../src/cli/arguments.ts';
-import { finishProvision, log, step, tell } from '../http/support/progress.ts';
-import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
-import { deliver, paidCheckout } from '../http/support/stripe.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
 let dataDir: string;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { ConfigError, readConfig } from '../../src/config/config.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment } from '../../src/config/process-environment.ts';
-import { type RecordingProxy, startProxy } from '../support/proxy.ts';
+import { type RecordingProxy, startProxy } from '../support/http-proxy.ts';
 
 const childOf = (environment: Record<string, string>, ownHosts: string[] = []) =>
   childEnvironment(new EnvironmentReader(environment), ownHosts);

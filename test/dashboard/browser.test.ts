@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
-import { finishProvision, log, step, tell } from '../http/support/progress.ts';
-import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const FLAGS = [

@@ -4,9 +4,9 @@ import { html } from '../../src/dashboard/html.ts';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
 import { requestableOperations } from '../../src/operations/registry.ts';
 import { Secret } from '../../src/secret.ts';
-import { finishProvision } from '../http/support/progress.ts';
-import { API_TOKEN, startService, type TestService } from '../http/support/service.ts';
-import { deliver, paidCheckout } from '../http/support/stripe.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { finishProvision } from '../support/operation-progress.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clearFaults, holdingsOf, orderFault } from './support/clouds.ts';
-import type { Installation } from './support/installation.ts';
-import { useInstallation } from './support/use-installation.ts';
-import { eventually } from './support/waiting.ts';
+import { clearFaults, holdingsOf, orderFault } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Installation } from '../support/installation.ts';
+import { useInstallation } from '../support/use-installation.ts';
 
 let installation: Installation;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type RecordingProxy, startProxy } from '../support/proxy.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
-import { eventually } from './support/waiting.ts';
+import { eventually } from '../support/eventually.ts';
+import { type RecordingProxy, startProxy } from '../support/http-proxy.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 
 let proxy: RecordingProxy;
 let site: Site;

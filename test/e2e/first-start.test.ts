@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import Stripe from 'stripe';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { familyOf, untilNobody } from './support/family.ts';
+import { eventually } from '../support/eventually.ts';
 import {
   type Installation,
   makeSite,
@@ -13,8 +13,8 @@ import {
   type Site,
   startCommand,
   startInstallation,
-} from './support/installation.ts';
-import { eventually } from './support/waiting.ts';
+} from '../support/installation.ts';
+import { familyOf, untilNobody } from '../support/installation-processes.ts';
 
 let site: Site;
 let installation: Installation;

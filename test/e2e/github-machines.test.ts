@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeWithMachines, type Fleet, fleetOf } from '../machines/support/fleet.ts';
-import { act, noAct } from '../sandbox/github/setup.ts';
-import { holdingsOf } from './support/clouds.ts';
-import { latestOperation, runLog, workflowRun } from './support/github.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
-import { eventually } from './support/waiting.ts';
+import { holdingsOf } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import { describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { act, noAct } from '../support/sandbox-github.ts';
+import { latestOperation, runLog, workflowRun } from '../support/workflow-runs.ts';
 
 const REASON = 'There is no licence for this agent';
 const agentId = `real-${randomUUID().slice(0, 8)}`;

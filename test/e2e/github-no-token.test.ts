@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { paidCheckout } from '../http/support/stripe.ts';
-import { latestOperation, serviceLog } from './support/github.ts';
-import type { Installation } from './support/installation.ts';
-import { useInstallation } from './support/use-installation.ts';
-import { eventually } from './support/waiting.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Installation } from '../support/installation.ts';
+import { paidCheckout } from '../support/stripe-events.ts';
+import { useInstallation } from '../support/use-installation.ts';
+import { latestOperation, serviceLog } from '../support/workflow-runs.ts';
 
 const clientPath = fileURLToPath(new URL('processes/contract-client.sh', import.meta.url));
 

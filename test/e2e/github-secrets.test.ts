@@ -1,5 +1,5 @@
 import { test, vi } from 'vitest';
-import { act, noAct } from '../sandbox/github/setup.ts';
+import { act, noAct } from '../support/sandbox-github.ts';
 
 // The same suite as for the local executor: no secret in arguments, logs, rows or answers, including the
 // workflow runs'.

@@ -1,11 +1,11 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { paidCheckout } from '../http/support/stripe.ts';
-import { act, noAct } from '../sandbox/github/setup.ts';
-import { clearFaults, holdingsOf, orderFault } from './support/clouds.ts';
-import { killRun, latestOperation, runLog, serviceLog, workflowRun } from './support/github.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
-import { eventually } from './support/waiting.ts';
+import { clearFaults, holdingsOf, orderFault } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { act, noAct } from '../support/sandbox-github.ts';
+import { paidCheckout } from '../support/stripe-events.ts';
+import { killRun, latestOperation, runLog, serviceLog, workflowRun } from '../support/workflow-runs.ts';
 
 const agentId = `github-${randomUUID().slice(0, 8)}`;
 const event = paidCheckout({ agentId, userId: 'user-1', region: 'eu-central' });

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { holdingsOf } from './support/clouds.ts';
-import type { Installation } from './support/installation.ts';
-import { useInstallation } from './support/use-installation.ts';
+import { holdingsOf } from '../support/clouds.ts';
+import type { Installation } from '../support/installation.ts';
+import { useInstallation } from '../support/use-installation.ts';
 
 const agentId = `life-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;

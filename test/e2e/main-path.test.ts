@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { paidCheckout } from '../http/support/stripe.ts';
-import { holdingsOf } from './support/clouds.ts';
-import { hetznerPython, listWithOfficialClient } from './support/hetzner-client.ts';
-import type { Installation } from './support/installation.ts';
-import { useInstallation } from './support/use-installation.ts';
+import { holdingsOf } from '../support/clouds.ts';
+import { hetznerPython, listWithOfficialClient } from '../support/hetzner-client.ts';
+import type { Installation } from '../support/installation.ts';
+import { paidCheckout } from '../support/stripe-events.ts';
+import { useInstallation } from '../support/use-installation.ts';
 
 const agentId = `main-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;

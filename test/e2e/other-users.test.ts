@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import resourceProto from '@pulumi/pulumi/proto/resource_pb.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toStruct } from '../../sandbox/providers/grpc.ts';
+import { orderFault } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { familyOf } from '../support/installation-processes.ts';
 import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
 import { becomeOtherUser, needsRoot, type OtherUser } from '../support/other-user.ts';
-import { orderFault } from './support/clouds.ts';
-import { familyOf } from './support/family.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
-import { eventually } from './support/waiting.ts';
 
 /** The client preface of HTTP/2, and so of gRPC: every such server answers it. */
 const PREFACE = Buffer.concat([

@@ -1,15 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import {
   installedPath,
   placePlugin,
   pluginNames,
   pluginStarts,
   sdkVersion,
-} from './support/official-plugins.ts';
-import { eventually } from './support/waiting.ts';
+} from '../support/official-plugins.ts';
 
 const agentId = 'official-1';
 

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { locateOnHost } from '../../src/tailnet/tailscaled-location.ts';
-import { paidCheckout } from '../http/support/stripe.ts';
-import { holdingsOf, orderFault } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
-import { installedPath, placePlugin, pluginNames } from './support/official-plugins.ts';
-import { makeRehearsal, type Rehearsal, type RunningRehearsal } from './support/rehearsal.ts';
-import { eventually } from './support/waiting.ts';
+import { holdingsOf, orderFault } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { installedPath, placePlugin, pluginNames } from '../support/official-plugins.ts';
+import { makeRehearsal, type Rehearsal, type RunningRehearsal } from '../support/rehearsal.ts';
+import { paidCheckout } from '../support/stripe-events.ts';
 
 let site: Site;
 let sandbox: Installation;

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { Secret } from '../../src/secret.ts';
-import { paidCheckout } from '../http/support/stripe.ts';
-import { orderFault } from './support/clouds.ts';
-import { type Installation, makeSite, type Site, startInstallation } from './support/installation.ts';
+import { orderFault } from '../support/clouds.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import {
   addSecretProbes,
   filesBelow,
@@ -14,7 +13,8 @@ import {
   type ProcessWatch,
   type SecretProbes,
   watchProcesses,
-} from './support/secret-probes.ts';
+} from '../support/secret-probes.ts';
+import { paidCheckout } from '../support/stripe-events.ts';
 
 const agentId = `canary-${randomUUID().slice(0, 8)}`;
 const failingId = `broken-${randomUUID().slice(0, 8)}`;

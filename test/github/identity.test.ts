@@ -6,7 +6,7 @@ import { RetryableError } from '../../src/errors.ts';
 import { createIdentityCheck, type IdentityCheck } from '../../src/github/identity.ts';
 import { createIdentitySource } from '../../src/github/identity-token.ts';
 import { Secret } from '../../src/secret.ts';
-import { dispatched, order, startRemoteService, tell } from '../http/support/runner.ts';
+import { dispatched, order, startRemoteService, tell } from '../support/github-callbacks.ts';
 
 const ours = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const another = generateKeyPairSync('rsa', { modulusLength: 2048 });

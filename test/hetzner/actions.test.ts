@@ -3,7 +3,7 @@ import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
 import { wasRefused } from '../../src/hetzner/refusals.ts';
 import { Secret } from '../../src/secret.ts';
-import { type Cloud, hcloudToken, runningServer, startCloud } from '../sandbox/hetzner/setup.ts';
+import { type Cloud, hcloudToken, runningServer, startCloud } from '../support/sandbox-hetzner.ts';
 
 const never = new AbortController().signal;
 const waiting = { wait: true, signal: never } as const;

@@ -1,7 +1,7 @@
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startRemoteService } from './support/runner.ts';
-import type { TestService } from './support/service.ts';
+import { startRemoteService } from '../support/github-callbacks.ts';
+import type { TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeAll(async () => {

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { finishProvision } from './support/progress.ts';
-import { API_TOKEN, startService, type TestService } from './support/service.ts';
-import { deliver, paidCheckout } from './support/stripe.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { finishProvision } from '../support/operation-progress.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
 beforeAll(async () => {

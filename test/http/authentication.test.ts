@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createApp } from '../../src/app/api.ts';
 import { Secret } from '../../src/secret.ts';
-import { API_TOKEN, startService, type TestService } from './support/service.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type DatabaseProxy, startProxy } from './support/proxy.ts';
-import { startService, type TestService } from './support/service.ts';
-import { deliver, paidCheckout } from './support/stripe.ts';
+import { type DatabaseProxy, startProxy } from '../support/database-proxy.ts';
+import { startService, type TestService } from '../support/http-service.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
 let proxy: DatabaseProxy;

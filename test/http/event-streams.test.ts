@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readEventStream } from './support/event-stream.ts';
-import { log, step, tell } from './support/progress.ts';
-import { startService, type TestService } from './support/service.ts';
+import { readEventStream } from '../support/event-stream.ts';
+import { startService, type TestService } from '../support/http-service.ts';
+import { log, step, tell } from '../support/operation-progress.ts';
 
 let service: TestService;
 beforeAll(async () => {

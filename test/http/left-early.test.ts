@@ -4,7 +4,7 @@ import express, { type RequestHandler } from 'express';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createAuthentication } from '../../src/http/authentication.ts';
 import { openEventStream } from '../../src/http/event-stream.ts';
-import { API_TOKEN, startService, type TestService } from './support/service.ts';
+import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeEach(async () => {

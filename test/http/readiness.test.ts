@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { registerWorker } from '../../src/executors/worker/workers.ts';
 import { recordChecks } from '../../src/reconcile/checks/store.ts';
-import { startService, type TestService } from './support/service.ts';
+import { startService, type TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeAll(async () => {

@@ -12,8 +12,8 @@ import {
   rowOf,
   startRemoteService,
   tell,
-} from './support/runner.ts';
-import type { TestService } from './support/service.ts';
+} from '../support/github-callbacks.ts';
+import type { TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeAll(async () => {

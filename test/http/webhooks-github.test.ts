@@ -13,8 +13,8 @@ import {
   rowOf,
   startRemoteService,
   tell,
-} from './support/runner.ts';
-import { startService, type TestService } from './support/service.ts';
+} from '../support/github-callbacks.ts';
+import { startService, type TestService } from '../support/http-service.ts';
 
 let service: TestService;
 beforeAll(async () => {

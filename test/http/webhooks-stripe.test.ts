@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { serverIdOf } from './support/progress.ts';
-import { OLD_WEBHOOK_SECRET, startService, type TestService } from './support/service.ts';
-import { deliver, paidCheckout, sign } from './support/stripe.ts';
+import { OLD_WEBHOOK_SECRET, startService, type TestService } from '../support/http-service.ts';
+import { serverIdOf } from '../support/operation-progress.ts';
+import { deliver, paidCheckout, sign } from '../support/stripe-events.ts';
 
 let service: TestService;
 beforeAll(async () => {

@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { holdingsOf } from '../e2e/support/clouds.ts';
-import { familyOf } from '../e2e/support/family.ts';
-import { type Installation, makeSite, type Site, startInstallation } from '../e2e/support/installation.ts';
-import { eventually } from '../e2e/support/waiting.ts';
-import { type Agent, describeWithMachines, type Fleet, fleetOf } from './support/fleet.ts';
+import { holdingsOf } from '../support/clouds.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Agent, describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { familyOf } from '../support/installation-processes.ts';
 
 const REASON = 'The licence of this agent is not known';
 

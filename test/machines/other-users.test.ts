@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { familyOf } from '../e2e/support/family.ts';
-import { type Installation, makeSite, type Site, startInstallation } from '../e2e/support/installation.ts';
-import { eventually } from '../e2e/support/waiting.ts';
+import { eventually } from '../support/eventually.ts';
+import { describeWithMachines } from '../support/fleet.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { familyOf } from '../support/installation-processes.ts';
 import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
 import { becomeOtherUser } from '../support/other-user.ts';
-import { describeWithMachines } from './support/fleet.ts';
 
 let site: Site;
 let installation: Installation;

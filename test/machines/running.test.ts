@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Installation, makeSite, type Site, startInstallation } from '../e2e/support/installation.ts';
-import { eventually } from '../e2e/support/waiting.ts';
-import { type Agent, describeWithMachines, type Fleet, fleetOf } from './support/fleet.ts';
-import { processesOf, reachable, type Screen } from './support/machine.ts';
-import { sweepOf } from './support/sweep.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Agent, describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { processesOf, reachable, type Screen } from '../support/machine.ts';
+import { sweepOf } from '../support/sweep-now.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps a silent ephemeral device. */

@@ -9,16 +9,16 @@ import { LEASE_SECONDS } from '../../src/operations/states.ts';
 import {
   announcements,
   claim,
-  type Installation,
-  openInstallation,
+  type OperationsFixture,
+  openOperations,
   operation,
   order,
   waitOver,
-} from '../support/installation.ts';
+} from '../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());

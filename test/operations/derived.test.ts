@@ -27,8 +27,8 @@ defineOperation({
   },
 });
 
-const { API_TOKEN, startService } = await import('../http/support/service.ts');
-const { finishProvision } = await import('../http/support/progress.ts');
+const { API_TOKEN, startService } = await import('../support/http-service.ts');
+const { finishProvision } = await import('../support/operation-progress.ts');
 const { parseCommand, USAGE } = await import('../../src/cli/arguments.ts');
 const { run } = await import('../../src/cli/commands.ts');
 const { createClient } = await import('../../src/cli/client.ts');

@@ -10,17 +10,17 @@ import type { OperationKind } from '../../src/operations/states.ts';
 import {
   ask,
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   operationsOf,
   order,
   waitOver,
-} from '../support/installation.ts';
+} from '../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());

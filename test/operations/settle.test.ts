@@ -16,23 +16,23 @@ import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
-import { serverIdOf } from '../http/support/progress.ts';
+import { serverIdOf } from '../support/operation-progress.ts';
 import {
   announcements,
   ask,
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   operation,
   operationsOf,
   order,
   waitOver,
-} from '../support/installation.ts';
+} from '../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());
@@ -457,7 +457,7 @@ test('every status that an operation takes is told, with the attempt and what co
   expect(Date.parse(String(told[2]!.data.retryAt))).toBeGreaterThan(told[2]!.at.getTime() + 1_000);
 });
 
-async function untilSomebodyWaits({ database }: Installation): Promise<void> {
+async function untilSomebodyWaits({ database }: OperationsFixture): Promise<void> {
   const deadline = Date.now() + 5_000;
   while (Date.now() < deadline) {
     const { rows } = await sql`

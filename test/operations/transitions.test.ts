@@ -4,7 +4,7 @@ import type { Transaction } from '../../src/database/connect.ts';
 import { ConflictError } from '../../src/errors.ts';
 import { OPERATION_STATUSES } from '../../src/operations/states.ts';
 import * as transitions from '../../src/operations/transitions.ts';
-import { type Installation, openInstallation, operation, order } from '../support/installation.ts';
+import { type OperationsFixture, openOperations, operation, order } from '../support/operations-fixture.ts';
 
 const { TRANSITIONS } = transitions;
 
@@ -28,9 +28,9 @@ test('every status can be reached, and all but success can be left', () => {
 });
 
 describe('in the rows', () => {
-  let at: Installation;
+  let at: OperationsFixture;
   beforeAll(async () => {
-    at = await openInstallation();
+    at = await openOperations();
   });
   afterAll(() => at.close());
   beforeEach(() => at.empty());

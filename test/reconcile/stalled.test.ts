@@ -4,11 +4,11 @@ import { readEvents } from '../../src/operations/events/events.ts';
 import { handBack } from '../../src/operations/settle.ts';
 import { explainWait, tellStalled, watchStalled } from '../../src/reconcile/stalled.ts';
 import { removeStaleWorkers } from '../../src/reconcile/workforce.ts';
-import { claim, type Installation, openInstallation, order } from '../support/installation.ts';
+import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {

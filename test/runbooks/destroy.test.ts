@@ -10,25 +10,31 @@ import { destroy } from '../../src/runbooks/destroy.ts';
 import { refresh } from '../../src/runbooks/refresh.ts';
 import { rollback } from '../../src/runbooks/rollback.ts';
 import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
-import { ask, claim, type Installation, openInstallation, order } from '../support/installation.ts';
-import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+import { ask, claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  type RunbookFixture,
+  runOf,
+  server,
+  sshKey,
+} from '../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
+  fixture = createRunbookFixture(at);
 });
 
 async function destroying() {
   await order(at, 'a1');
   await ask(at, 'a1', 'destroy');
   const { row } = await claim(at);
-  return runOf(at, row, world);
+  return runOf(at, row, fixture);
 }
 
 test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
@@ -39,14 +45,14 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     .set({ inputs: jsonText(inputs) })
     .execute();
   await ask(at, 'a1', 'destroy');
-  const { run } = await runOf(at, (await claim(at)).row, world);
-  world.servers.push(server('a1', 42), server('a10', 43));
-  world.sshKeys.push(sshKey('a1', 7));
-  const hostname = world.vault.joinName('a1', 2);
-  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
-  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
-  const effect = await destroy.run(world.deps)(run);
-  expect(world.calls).toEqual([
+  const { run } = await runOf(at, (await claim(at)).row, fixture);
+  fixture.servers.push(server('a1', 42), server('a10', 43));
+  fixture.sshKeys.push(sshKey('a1', 7));
+  const hostname = fixture.vault.joinName('a1', 2);
+  fixture.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
+  fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 3' });
+  const effect = await destroy.run(fixture.deps)(run);
+  expect(fixture.calls).toEqual([
     'step deleting_resources',
     'destroy agent',
     'step removing_device',
@@ -58,7 +64,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     'forget agent-a1',
     'step verifying',
   ]);
-  expect(world.servers.map((one) => one.id)).toEqual(['43']);
+  expect(fixture.servers.map((one) => one.id)).toEqual(['43']);
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'destroy', agent_id: 'a1' }, effect));
@@ -71,27 +77,29 @@ test('a row that names generations without end keeps no worker busy with them', 
   let asked = 0;
   const joinName = (id: string, generation: number) => {
     asked += 1;
-    return world.vault.joinName(id, generation);
+    return fixture.vault.joinName(id, generation);
   };
-  const hostname = world.vault.joinName('a1', 5_000);
-  world.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
-  await removeDevices({ ...world.deps, vault: { joinName } }, { ...run, agent });
-  expect(world.devices).toEqual([]);
+  const hostname = fixture.vault.joinName('a1', 5_000);
+  fixture.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
+  await removeDevices({ ...fixture.deps, vault: { joinName } }, { ...run, agent });
+  expect(fixture.devices).toEqual([]);
   expect(asked).toBe(1_000);
 });
 
 test('a server that somebody else made under another’s label is not touched', async () => {
   const { run } = await destroying();
-  world.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
-  await destroy.run(world.deps)(run);
-  expect(world.servers).toHaveLength(1);
+  fixture.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
+  await destroy.run(fixture.deps)(run);
+  expect(fixture.servers).toHaveLength(1);
 });
 
 test('what is still there after the delete is a failure that names it', async () => {
   const { run } = await destroying();
-  world.servers.push(server('a1', 42));
-  world.deps.hetzner.deleteServer = async () => {};
-  await expect(destroy.run(world.deps)(run)).rejects.toThrow('Still there after the delete: server agent-a1');
+  fixture.servers.push(server('a1', 42));
+  fixture.deps.hetzner.deleteServer = async () => {};
+  await expect(destroy.run(fixture.deps)(run)).rejects.toThrow(
+    'Still there after the delete: server agent-a1',
+  );
 });
 
 test.each([
@@ -108,24 +116,24 @@ test.each([
   ],
 ] as const)('a failure of %s ends it there: nothing that is billed is forgotten', async (where, calls) => {
   const error = new RetryableError('500');
-  world.answers[where] = [error];
+  fixture.answers[where] = [error];
   const { run } = await destroying();
-  await expect(destroy.run(world.deps)(run)).rejects.toBe(error);
-  expect(world.calls).toEqual(calls);
+  await expect(destroy.run(fixture.deps)(run)).rejects.toBe(error);
+  expect(fixture.calls).toEqual(calls);
 });
 
 test('a lock left behind is taken away', async () => {
-  world.answers['destroy agent'] = [new StackLockedError('locked')];
+  fixture.answers['destroy agent'] = [new StackLockedError('locked')];
   const { run } = await destroying();
-  await destroy.run(world.deps)(run);
-  expect(world.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
+  await destroy.run(fixture.deps)(run);
+  expect(fixture.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
 });
 
 test('a destroy of an agent that was never provisioned has all it needs', async () => {
   const { run } = await destroying();
   expect(run.agent.inputs).toBeNull();
-  await destroy.run(world.deps)(run);
-  expect(world.calls).toContain('destroy agent');
+  await destroy.run(fixture.deps)(run);
+  expect(fixture.calls).toContain('destroy agent');
 });
 
 async function rollingBack() {
@@ -140,8 +148,8 @@ async function rollingBack() {
 test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
   const row = await rollingBack();
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
-  const effect = await rollback.run(world.deps)((await runOf(at, row, world)).run);
-  expect(world.calls).toContain('destroy agent');
+  const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
+  expect(fixture.calls).toContain('destroy agent');
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
@@ -157,11 +165,11 @@ test.each(['provisioning', 'destroying'] as const)(
   async (status) => {
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
-    const effect = await rollback.run(world.deps)((await runOf(at, row, world)).run);
+    const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
     await at.database
       .transaction()
       .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
-    expect(world.calls).toEqual([]);
+    expect(fixture.calls).toEqual([]);
     expect((await getAgent(at.database, 'a1')).status).toBe(status);
   },
 );
@@ -183,8 +191,8 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   await at.database.updateTable('operations').set({ status: 'cancelled', finished_at: new Date() }).execute();
   await ask(at, 'a1', 'refresh');
   const { row } = await claim(at);
-  const deps = { ...world.deps, health: { ...world.deps.health, isHealthy: async () => health } };
-  const effect = await refresh.run(deps)((await runOf(at, row, world)).run);
+  const deps = { ...fixture.deps, health: { ...fixture.deps.health, isHealthy: async () => health } };
+  const effect = await refresh.run(deps)((await runOf(at, row, fixture)).run);
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
@@ -192,9 +200,9 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
 }
 
 test('a refresh records the addresses as they are and whether the agent answers', async () => {
-  world.servers.push(server('a1', 42));
+  fixture.servers.push(server('a1', 42));
   const addresses = ['fd7a::1', '100.64.0.9'];
-  world.devices.push({
+  fixture.devices.push({
     nodeId: 'd1',
     name: 'new.tail.ts.net',
     hostname: 'agent-a1',
@@ -214,20 +222,20 @@ test('a refresh records the addresses as they are and whether the agent answers'
 test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
   const made = server('a1', 42);
   made.ipv4 = null;
-  world.servers.push(made);
-  world.devices.push(device);
+  fixture.servers.push(made);
+  fixture.devices.push(device);
   expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
 });
 
 test('a refresh that gets no healthy answer says unhealthy', async () => {
-  world.servers.push(server('a1', 42));
-  world.devices.push(device);
+  fixture.servers.push(server('a1', 42));
+  fixture.devices.push(device);
   expect((await refreshing(false)).health).toBe('unhealthy');
 });
 
 test('a refresh expects no answer of an agent that is switched off', async () => {
-  world.servers.push({ ...server('a1', 42), status: 'off' });
-  world.devices.push(device);
+  fixture.servers.push({ ...server('a1', 42), status: 'off' });
+  fixture.devices.push(device);
   expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });
 });
 
@@ -238,7 +246,7 @@ test('a refresh finds a server that was deleted by hand, and one that left the t
     error: 'The server is no longer at Hetzner',
   });
   await at.empty();
-  world.servers.push(server('a1', 42));
+  fixture.servers.push(server('a1', 42));
   expect(await refreshing()).toMatchObject({
     health: 'unhealthy',
     error: 'The server is no longer on the tailnet; a rebuild lets it in again',

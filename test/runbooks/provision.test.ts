@@ -8,53 +8,59 @@ import { NotJoinedError, StackLockedError, StackNotFoundError } from '../../src/
 import { provision as operation } from '../../src/runbooks/provision.ts';
 import {
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   order,
   waitOver,
-} from '../support/installation.ts';
-import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+} from '../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  type RunbookFixture,
+  runOf,
+  server,
+  sshKey,
+} from '../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
+  fixture = createRunbookFixture(at);
 });
 
 /** The first attempt, which ends with this error if there is one; then the row of the next. */
 async function secondAttempt(error: unknown, step: string) {
   await order(at, 'a1');
   const { claim: first, row } = await claim(at);
-  await operation.run(world.deps)((await runOf(at, row, world)).run);
+  await operation.run(fixture.deps)((await runOf(at, row, fixture)).run);
   await settleFailure(at, first, { error, step });
   await waitOver(at);
   const { row: next } = await claim(at);
-  world.calls.length = 0;
-  world.programs.length = 0;
-  world.devices.length = 0;
+  fixture.calls.length = 0;
+  fixture.programs.length = 0;
+  fixture.devices.length = 0;
   return next;
 }
 
 async function provision(row: Awaited<ReturnType<typeof order>>) {
-  const made = await runOf(at, row, world);
-  return { ...made, effect: await operation.run(world.deps)(made.run) };
+  const made = await runOf(at, row, fixture);
+  return { ...made, effect: await operation.run(fixture.deps)(made.run) };
 }
 const inputsOf = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
-  world.programs.at(-1) as Extract<(typeof world.programs)[number], { stack: 'agent' }>;
+  fixture.programs.at(-1) as Extract<(typeof fixture.programs)[number], { stack: 'agent' }>;
 
 describe('the first attempt', () => {
   test('foundation, stack, health: in this order, and the success makes the agent run', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     const { effect, steps } = await provision(row);
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step creating_server',
       'up foundation new',
       'up agent new',
@@ -74,8 +80,8 @@ describe('the first attempt', () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     let before: Awaited<ReturnType<typeof getAgent>> | undefined;
-    const up = world.executor.up;
-    world.executor.up = async (...args) => {
+    const up = fixture.executor.up;
+    fixture.executor.up = async (...args) => {
       if (args[1].stack === 'agent') before = await getAgent(at.database, 'a1');
       return up(...args);
     };
@@ -94,8 +100,8 @@ describe('the first attempt', () => {
   test('the engine’s progress becomes steps', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
-    const up = world.executor.up;
-    world.executor.up = async (run, program, options) => {
+    const up = fixture.executor.up;
+    fixture.executor.up = async (run, program, options) => {
       const tell = (part: 'server' | 'configuration', phase: 'begins' | 'done') =>
         options.onProgress?.({ kind: 'resource', phase, operation: 'create', part, type: 'x', name: 'x' });
       tell('server', 'begins');
@@ -118,17 +124,17 @@ describe('the first attempt', () => {
     ],
   ] as const)('a failure of %s ends it there', async (_, where, calls) => {
     const error = new RetryableError('not now');
-    world.answers[where] = [error];
+    fixture.answers[where] = [error];
     await order(at, 'a1');
     const { row } = await claim(at);
     await expect(provision(row)).rejects.toBe(error);
-    expect(world.calls).toEqual(calls);
+    expect(fixture.calls).toEqual(calls);
   });
 
   test('a stack that succeeds without an output has not succeeded', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
-    world.executor.up = async (_, program) => ({
+    fixture.executor.up = async (_, program) => ({
       outputs: program.stack === 'foundation' ? { firewallId: '1' } : { ...OUTPUTS, tailnetIp: '' },
       changes: {},
       processes: 1,
@@ -137,15 +143,15 @@ describe('the first attempt', () => {
   });
 
   test('a lock that a dead process left is taken away, once', async () => {
-    world.answers['up agent'] = [new StackLockedError('locked')];
+    fixture.answers['up agent'] = [new StackLockedError('locked')];
     await order(at, 'a1');
     const { row } = await claim(at);
     await provision(row);
-    expect(world.calls.slice(2, 5)).toEqual(['up agent new', 'unlock agent', 'up agent new']);
+    expect(fixture.calls.slice(2, 5)).toEqual(['up agent new', 'unlock agent', 'up agent new']);
   });
 
   test('a stack that is locked again at once is not fought over', async () => {
-    world.answers['up agent'] = [new StackLockedError('locked'), new StackLockedError('locked again')];
+    fixture.answers['up agent'] = [new StackLockedError('locked'), new StackLockedError('locked again')];
     await order(at, 'a1');
     const { row } = await claim(at);
     await expect(provision(row)).rejects.toThrow('locked again');
@@ -156,10 +162,10 @@ describe('an attempt after a lost one', () => {
   test('a server that was made is taken over: same keys, same generation, its id handed in', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     const before = { inputs: await inputsOf(), secrets: (await getAgent(at.database, 'a1')).secrets };
-    world.servers.push(server('a1', 42), server('a2', 43));
-    world.sshKeys.push(sshKey('a1', 7));
+    fixture.servers.push(server('a1', 42), server('a2', 43));
+    fixture.sshKeys.push(sshKey('a1', 7));
     await provision(row);
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step creating_server',
       'refresh agent',
       'step joining_network',
@@ -175,23 +181,23 @@ describe('an attempt after a lost one', () => {
 
   test('a stack that is not there is made, and a server without state is taken over into it', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
-    world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
-    world.servers.push(server('a1', 42));
+    fixture.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+    fixture.servers.push(server('a1', 42));
     await provision(row);
-    expect(world.calls.slice(2, 4)).toEqual(['step joining_network', 'up agent new']);
+    expect(fixture.calls.slice(2, 4)).toEqual(['step joining_network', 'up agent new']);
     expect(lastProgram().found?.serverId).toBe('42');
   });
 
   test('without a server there is a new tailnet key, and what the old one was for is gone', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
-    world.tailnetKeys.push(
+    fixture.tailnetKeys.push(
       { id: 'k1', description: 'agent-a1 1' },
       { id: 'k2', description: 'agent-a10 1' },
       { id: 'k3', description: 'somebody’s own' },
       { id: 'k4' },
     );
-    const { joinName } = world.vault;
-    world.devices.push(
+    const { joinName } = fixture.vault;
+    fixture.devices.push(
       { nodeId: 'd1', name: 'x', hostname: joinName('a1', 1), addresses: [], tags: ['tag:agent'] },
       { nodeId: 'd2', name: 'x', hostname: joinName('a1', 1), addresses: [] },
       { nodeId: 'd3', name: 'x', hostname: joinName('a10', 1), addresses: [], tags: ['tag:agent'] },
@@ -199,8 +205,8 @@ describe('an attempt after a lost one', () => {
       { nodeId: 'd4', name: 'agent-a1.ts.net', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
     );
     await provision(row);
-    expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
-    expect(world.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
+    expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
+    expect(fixture.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
     expect(lastProgram().inputs.keyGeneration).toBe(2);
     expect(await inputsOf()).toMatchObject({ keyGeneration: 2 });
   });
@@ -208,7 +214,7 @@ describe('an attempt after a lost one', () => {
   test('the new generation is in the row before it is used', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     let recorded = 0;
-    world.executor.up = async () => {
+    fixture.executor.up = async () => {
       recorded = (await inputsOf()).keyGeneration;
       throw new LostError('died');
     };
@@ -218,22 +224,22 @@ describe('an attempt after a lost one', () => {
 
   test('a refresh that fails ends the attempt before anything is made', async () => {
     const row = await secondAttempt(new RetryableError('x'), 'creating_server');
-    world.answers['refresh agent'] = [new RetryableError('the state cannot be read')];
+    fixture.answers['refresh agent'] = [new RetryableError('the state cannot be read')];
     await expect(provision(row)).rejects.toThrow('the state cannot be read');
-    expect(world.calls).toEqual(['step creating_server', 'refresh agent']);
+    expect(fixture.calls).toEqual(['step creating_server', 'refresh agent']);
   });
 });
 
 test('a server that did not join the tailnet in time is replaced', async () => {
   const row = await secondAttempt(new NotJoinedError('there is no device'), 'joining_network');
-  world.servers.push(server('a1', 42));
-  const destroy = world.executor.destroy;
-  world.executor.destroy = async (run, program) => {
-    world.servers.length = 0;
+  fixture.servers.push(server('a1', 42));
+  const destroy = fixture.executor.destroy;
+  fixture.executor.destroy = async (run, program) => {
+    fixture.servers.length = 0;
     return destroy(run, program);
   };
   await provision(row);
-  expect(world.calls.slice(0, 4)).toEqual([
+  expect(fixture.calls.slice(0, 4)).toEqual([
     'step creating_server',
     'refresh agent',
     'destroy agent',
@@ -244,11 +250,11 @@ test('a server that did not join the tailnet in time is replaced', async () => {
 
 test('a server whose creation failed at Hetzner is replaced, whether or not a stack knows it', async () => {
   const row = await secondAttempt(new RetryableError('the host has failed'), 'creating_server');
-  world.servers.push(server('a1', 42));
-  world.failedServers.add('42');
-  world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+  fixture.servers.push(server('a1', 42));
+  fixture.failedServers.add('42');
+  fixture.answers['refresh agent'] = [new StackNotFoundError('no stack')];
   await provision(row);
-  expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
+  expect(fixture.calls.filter((call) => !call.startsWith('step'))).toEqual([
     'refresh agent',
     'delete server 42',
     'up agent new',
@@ -259,9 +265,9 @@ test('a server whose creation failed at Hetzner is replaced, whether or not a st
 
 test('a server whose attempt was lost while it joined is taken over, not replaced', async () => {
   const row = await secondAttempt(new LostError('the worker died'), 'joining_network');
-  world.servers.push(server('a1', 42));
+  fixture.servers.push(server('a1', 42));
   await provision(row);
-  expect(world.calls.some((call) => call.startsWith('delete') || call.startsWith('destroy'))).toBe(false);
+  expect(fixture.calls.some((call) => call.startsWith('delete') || call.startsWith('destroy'))).toBe(false);
   expect(lastProgram().found).toEqual({ serverId: '42' });
 });
 
@@ -271,9 +277,9 @@ describe('the foundation', () => {
     for (const agentId of ['a1', 'a2', 'a3', 'a4']) await order(at, agentId);
     for (let index = 0; index < 4; index += 1) rows.push((await claim(at, `w${index}`)).row);
     const held = Promise.withResolvers<void>();
-    const up = world.executor.up;
+    const up = fixture.executor.up;
     let making = 0;
-    world.executor.up = async (run, program, options) => {
+    fixture.executor.up = async (run, program, options) => {
       if (program.stack === 'foundation' && ++making === 1) await held.promise;
       return up(run, program, options);
     };
@@ -282,8 +288,8 @@ describe('the foundation', () => {
     while (making === 0) await new Promise(setImmediate);
     held.resolve();
     await others;
-    expect(world.calls.filter((call) => call === 'up foundation new')).toHaveLength(1);
-    expect(world.calls.filter((call) => call === 'up agent new')).toHaveLength(4);
+    expect(fixture.calls.filter((call) => call === 'up foundation new')).toHaveLength(1);
+    expect(fixture.calls.filter((call) => call === 'up agent new')).toHaveLength(4);
   });
 
   test('one that its maker could not finish is made by the next, and a firewall that is there is taken over', async () => {
@@ -291,14 +297,16 @@ describe('the foundation', () => {
     await order(at, 'a2');
     const first = await claim(at, 'w1');
     const second = await claim(at, 'w2');
-    world.answers['up foundation'] = [new LostError('died')];
+    fixture.answers['up foundation'] = [new LostError('died')];
     await expect(provision(first.row)).rejects.toThrow(LostError);
     await settleFailure(at, first.claim, { error: new LostError('died'), step: 'creating_server' });
-    world.firewalls.push({ id: 5, name: 'agents-default' });
+    fixture.firewalls.push({ id: 5, name: 'agents-default' });
     await provision(second.row);
-    expect(world.programs.find((program) => program.stack === 'foundation' && program.found)).toMatchObject({
-      found: { firewallId: '5' },
-    });
+    expect(fixture.programs.find((program) => program.stack === 'foundation' && program.found)).toMatchObject(
+      {
+        found: { firewallId: '5' },
+      },
+    );
     const row = await at.database.selectFrom('foundations').selectAll().executeTakeFirstOrThrow();
     expect(row).toMatchObject({ firewall_id: '77', holder_operation: null });
   });
@@ -307,11 +315,11 @@ describe('the foundation', () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     await provision(row);
-    world.firewalls.length = 0;
-    world.calls.length = 0;
+    fixture.firewalls.length = 0;
+    fixture.calls.length = 0;
     await provision({ ...row, attempt: 2 });
-    expect(world.calls).toContain('refresh foundation');
-    expect(world.calls).toContain('up foundation');
+    expect(fixture.calls).toContain('refresh foundation');
+    expect(fixture.calls).toContain('up foundation');
   });
 
   test('a waiting attempt that is ended does not wait on', async () => {
@@ -321,14 +329,14 @@ describe('the foundation', () => {
     const waiter = await claim(at, 'w2');
     const held = Promise.withResolvers<never>();
     const begun = Promise.withResolvers<void>();
-    world.executor.up = () => {
+    fixture.executor.up = () => {
       begun.resolve();
       return held.promise;
     };
     const making = provision(holder.row).catch(() => {});
     await begun.promise;
     const made = await runOf(at, waiter.row);
-    const waiting = operation.run(world.deps)(made.run);
+    const waiting = operation.run(fixture.deps)(made.run);
     made.controller.abort(new LostError('lost'));
     await expect(waiting).rejects.toThrow();
     held.reject(new Error('over'));

@@ -16,23 +16,29 @@ import type { AgentProgram } from '../../stacks/program.ts';
 import {
   ask,
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   order,
   waitOver,
-} from '../support/installation.ts';
-import { createWorld, runOf, server, sshKey, type World } from '../support/runbook.ts';
+} from '../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  type RunbookFixture,
+  runOf,
+  server,
+  sshKey,
+} from '../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
+  fixture = createRunbookFixture(at);
   await provisioned();
 });
 
@@ -48,31 +54,31 @@ const device = {
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
-  await provision.run(world.deps)((await runOf(at, row)).run);
+  await provision.run(fixture.deps)((await runOf(at, row)).run);
   const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
   await succeed(at.database, mine, { kind: 'running', outputs });
-  world.devices.length = 0;
+  fixture.devices.length = 0;
   const made = server('a1', 4711);
   made.labels['operation-id'] = row.operation_id;
-  world.servers.push(made);
-  world.sshKeys.push(sshKey('a1', 8));
-  world.devices.push({ ...device });
-  world.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+  fixture.servers.push(made);
+  fixture.sshKeys.push(sshKey('a1', 8));
+  fixture.devices.push({ ...device });
+  fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
   clear();
 }
 
 function clear(): void {
-  world.calls.length = 0;
-  world.programs.length = 0;
+  fixture.calls.length = 0;
+  fixture.programs.length = 0;
 }
 
 type Kind = 'reconfigure' | 'resize' | 'rebuild';
 
 async function attempt(kind: Kind) {
   const { row, claim: mine } = await claim(at);
-  const made = await runOf(at, row, world);
+  const made = await runOf(at, row, fixture);
   const create = { reconfigure: reconfigure.run, resize: resize.run, rebuild: rebuild.run }[kind];
-  return { ...made, mine, row, work: () => create(world.deps)(made.run) };
+  return { ...made, mine, row, work: () => create(fixture.deps)(made.run) };
 }
 const first = async (kind: Kind, parameters?: { plan: string }) => {
   await ask(at, 'a1', kind, parameters);
@@ -88,15 +94,15 @@ async function next(kind: Kind, { mine }: Awaited<ReturnType<typeof attempt>>) {
 const inputs = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const keys = async () =>
   createVault(new Secret('passphrase')).open('a1', (await getAgent(at.database, 'a1')).secrets!);
-const programs = () => world.programs as AgentProgram[];
+const programs = () => fixture.programs as AgentProgram[];
 
 describe('reconfigure', () => {
   test('is an up of what was bought, with the playbook of now, and a healthy answer', async () => {
     const before = await inputs();
-    world.deps.settings.configurationVersion = 'v2';
+    fixture.deps.settings.configurationVersion = 'v2';
     const { work, row } = await first('reconfigure');
     expect(await work()).toEqual({ kind: 'reconfigured', outputs: { ...OUTPUTS, tailnetNodeId: 'd1' } });
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step preparing',
       'step configuring',
       'up agent',
@@ -114,7 +120,7 @@ describe('reconfigure', () => {
     const applied = await inputs();
     await (await next('reconfigure', one)).work();
     expect(await inputs()).toEqual(applied);
-    expect(world.calls.slice(0, 4)).toEqual([
+    expect(fixture.calls.slice(0, 4)).toEqual([
       'step preparing',
       'refresh agent',
       'step configuring',
@@ -123,9 +129,9 @@ describe('reconfigure', () => {
   });
 
   test('never makes a server: where there is none it is given up', async () => {
-    world.servers.length = 0;
+    fixture.servers.length = 0;
     await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild makes another');
-    expect(world.calls).toEqual(['step preparing']);
+    expect(fixture.calls).toEqual(['step preparing']);
   });
 });
 
@@ -138,7 +144,7 @@ describe('resize', () => {
       outputs: { ...OUTPUTS, tailnetNodeId: 'd1' },
       plan: 'pro',
     });
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step preparing',
       'step stopping_server',
       'shut down 4711',
@@ -155,17 +161,17 @@ describe('resize', () => {
 
   test('a server whose type could not be changed goes on as it was', async () => {
     const before = await inputs();
-    world.answers['up agent'] = [new RetryableError('resource_unavailable')];
+    fixture.answers['up agent'] = [new RetryableError('resource_unavailable')];
     await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('resource_unavailable');
-    expect(world.calls.at(-1)).toBe('power on 4711');
-    expect(world.servers[0]!.status).toBe('running');
+    expect(fixture.calls.at(-1)).toBe('power on 4711');
+    expect(fixture.servers[0]!.status).toBe('running');
     expect(await inputs()).toEqual(before);
   });
 
   test('a disk that would have to shrink is found out before the agent is switched off', async () => {
-    world.servers[0]!.diskGb = 160;
+    fixture.servers[0]!.diskGb = 160;
     await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('a disk cannot shrink');
-    expect(world.calls).toEqual(['step preparing']);
+    expect(fixture.calls).toEqual(['step preparing']);
   });
 });
 
@@ -174,7 +180,7 @@ describe('rebuild', () => {
     const before = { inputs: await inputs(), keys: await keys() };
     const { work, row, lines } = await first('rebuild');
     expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step preparing',
       'step renewing_key',
       'renew-key agent',
@@ -187,12 +193,12 @@ describe('rebuild', () => {
       'step verifying',
       'healthy 100.64.0.1',
     ]);
-    expect(world.installed).toEqual([{ image: 'debian-12', userData: 'user data' }]);
+    expect(fixture.installed).toEqual([{ image: 'debian-12', userData: 'user data' }]);
     expect(lines.join()).not.toContain('user data');
     const after = { inputs: await inputs(), keys: await keys() };
     expect(after.inputs).toEqual({
       ...before.inputs,
-      joinName: world.vault.joinName('a1', 2),
+      joinName: fixture.vault.joinName('a1', 2),
       hostPublicKey: after.keys.hostPublicKey,
       keyGeneration: before.inputs.keyGeneration + 1,
       configuredBy: `${row.operation_id} 1`,
@@ -210,16 +216,16 @@ describe('rebuild', () => {
     const one = await first('rebuild');
     await one.work();
     const before = await inputs();
-    world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
+    fixture.devices.push({ ...device, nodeId: 'd2', hostname: fixture.vault.joinName('a1', 2) });
     const two = await next('rebuild', one);
     await two.work();
-    expect(world.calls.slice(0, 4)).toEqual([
+    expect(fixture.calls.slice(0, 4)).toEqual([
       'step preparing',
       'refresh agent',
       'step renewing_key',
       'renew-key agent',
     ]);
-    expect(world.calls).toContain('delete device d2');
+    expect(fixture.calls).toContain('delete device d2');
     expect(await inputs()).toMatchObject({
       keyGeneration: before.keyGeneration + 1,
       configuredBy: `${two.row.operation_id} 2`,
@@ -227,22 +233,25 @@ describe('rebuild', () => {
   });
 
   test('the key just made is kept, those of lost creates are revoked', async () => {
-    world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' }, { id: 'k9', description: 'agent-a12 1' });
+    fixture.tailnetKeys.push(
+      { id: 'k2', description: 'agent-a1 2' },
+      { id: 'k9', description: 'agent-a12 1' },
+    );
     await (await first('rebuild')).work();
-    expect(world.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k9']);
+    expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k9']);
   });
 
   test('nothing happens to the server where its key cannot be made', async () => {
-    world.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
+    fixture.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
     const before = { inputs: await inputs(), keys: await keys() };
     await expect((await first('rebuild')).work()).rejects.toThrow('Tailscale answered 500');
-    expect(world.servers[0]!.status).toBe('running');
-    expect(world.calls).not.toContain('delete device d1');
+    expect(fixture.servers[0]!.status).toBe('running');
+    expect(fixture.calls).not.toContain('delete device d1');
     // It still shows its host key, and can be configured again.
     expect(await keys()).toEqual(before.keys);
     expect(await inputs()).toEqual({
       ...before.inputs,
-      joinName: world.vault.joinName('a1', 2),
+      joinName: fixture.vault.joinName('a1', 2),
       keyGeneration: 2,
     });
   });
@@ -251,33 +260,33 @@ describe('rebuild', () => {
     const all = async () => ({
       inputs: await inputs(),
       keys: await keys(),
-      server: { ...world.servers[0]! },
+      server: { ...fixture.servers[0]! },
     });
 
     test('is refused before anything is touched where the server is protected', async () => {
-      world.servers[0]!.isProtected = true;
+      fixture.servers[0]!.isProtected = true;
       const before = await all();
       const refused = (await first('rebuild')).work();
       await expect(refused).rejects.toThrow(/protected at Hetzner .* nothing has been touched/);
       await expect(refused).rejects.toBeInstanceOf(PermanentError);
-      expect(world.calls).toEqual(['step preparing']);
+      expect(fixture.calls).toEqual(['step preparing']);
       expect(await all()).toEqual(before);
-      expect(world.devices).toHaveLength(1);
+      expect(fixture.devices).toHaveLength(1);
     });
 
     test('waits for what holds the server', async () => {
-      world.servers[0]!.isLocked = true;
-      const { getServer } = world.deps.hetzner;
+      fixture.servers[0]!.isLocked = true;
+      const { getServer } = fixture.deps.hetzner;
       let looks = 0;
-      world.deps.hetzner.getServer = async (id) => {
+      fixture.deps.hetzner.getServer = async (id) => {
         looks += 1;
-        if (looks > 1) world.servers[0]!.isLocked = false;
+        if (looks > 1) fixture.servers[0]!.isLocked = false;
         return structuredClone(await getServer(id));
       };
       const work = (await first('rebuild')).work();
       await work;
       expect(looks).toBeGreaterThan(1);
-      expect(world.calls).toContain('rebuild 4711');
+      expect(fixture.calls).toContain('rebuild 4711');
     });
 
     test.each([
@@ -286,68 +295,68 @@ describe('rebuild', () => {
       ['invalid', new HttpError(422, 'invalid input in field image', 'invalid_input')],
       ['an action that failed', new ActionFailedError('ended in an error')],
     ])('at the last moment leaves an agent that goes on as it was: %s', async (_, error) => {
-      world.answers.rebuild = [error];
+      fixture.answers.rebuild = [error];
       const before = await all();
-      world.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });
+      fixture.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });
       await expect((await first('rebuild')).work()).rejects.toBe(error);
-      expect(world.calls).not.toContain('power off 4711');
-      expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d1']);
-      expect(world.servers[0]).toEqual(before.server);
+      expect(fixture.calls).not.toContain('power off 4711');
+      expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['d1']);
+      expect(fixture.servers[0]).toEqual(before.server);
       // It can still be configured: it shows the keys that it showed before.
       expect(await keys()).toEqual(before.keys);
-      const joinName = world.vault.joinName('a1', 2);
+      const joinName = fixture.vault.joinName('a1', 2);
       expect(await inputs()).toEqual({ ...before.inputs, joinName, keyGeneration: 2 });
       // The key that was made for it lets nothing in.
-      expect(world.tailnetKeys).toEqual([]);
+      expect(fixture.tailnetKeys).toEqual([]);
     });
 
     test('is switched on again where the failed action has switched it off', async () => {
       const error = new ActionFailedError('the host is on fire');
-      world.deps.hetzner.rebuild = async () => {
-        world.servers[0]!.status = 'off';
+      fixture.deps.hetzner.rebuild = async () => {
+        fixture.servers[0]!.status = 'off';
         throw error;
       };
-      world.deps.hetzner.getServer = async (id) =>
-        structuredClone(world.servers.find((one) => String(one.id) === id));
+      fixture.deps.hetzner.getServer = async (id) =>
+        structuredClone(fixture.servers.find((one) => String(one.id) === id));
       await expect((await first('rebuild')).work()).rejects.toBe(error);
-      expect(world.calls).toContain('power on 4711');
+      expect(fixture.calls).toContain('power on 4711');
     });
 
     test('perhaps: without an answer nobody knows which keys it shows, and the next attempt decides', async () => {
-      world.answers.rebuild = [new RetryableError('no answer')];
+      fixture.answers.rebuild = [new RetryableError('no answer')];
       const before = await keys();
       await expect((await first('rebuild')).work()).rejects.toThrow('no answer');
       expect((await keys()).hostPrivateKey).not.toBe(before.hostPrivateKey);
-      expect(world.devices).toHaveLength(1);
+      expect(fixture.devices).toHaveLength(1);
     });
   });
 
   test('of a server that has lost its labels is of that server, and a namesake of somebody else’s is never touched', async () => {
-    world.servers[0]!.labels = { backup: 'nightly' };
+    fixture.servers[0]!.labels = { backup: 'nightly' };
     await (await first('rebuild')).work();
-    expect(world.calls).toContain('rebuild 4711');
+    expect(fixture.calls).toContain('rebuild 4711');
     await at.empty();
-    world = createWorld(at);
+    fixture = createRunbookFixture(at);
     await provisioned();
-    world.servers.splice(0, 1, { ...server('a1', 99), labels: { owner: 'somebody' } });
+    fixture.servers.splice(0, 1, { ...server('a1', 99), labels: { owner: 'somebody' } });
     await expect((await first('rebuild')).work()).rejects.toThrow('Server agent-a1 (99)');
-    expect(world.calls).toEqual(['step preparing']);
+    expect(fixture.calls).toEqual(['step preparing']);
   });
 
   test('a device that joins while the disk is installed is the new one, and stays', async () => {
-    const { rebuild } = world.deps.hetzner;
-    world.deps.hetzner.rebuild = async (...args) => {
+    const { rebuild } = fixture.deps.hetzner;
+    fixture.deps.hetzner.rebuild = async (...args) => {
       await rebuild(...args);
-      world.devices.push({ ...device, nodeId: 'd2', hostname: world.vault.joinName('a1', 2) });
+      fixture.devices.push({ ...device, nodeId: 'd2', hostname: fixture.vault.joinName('a1', 2) });
     };
     await (await first('rebuild')).work();
-    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['d2']);
+    expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['d2']);
   });
 
   test('a server that is gone is made again, the state having forgotten it', async () => {
-    world.servers.length = 0;
+    fixture.servers.length = 0;
     await (await first('rebuild')).work();
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step preparing',
       'refresh agent',
       'delete device d1',
@@ -356,11 +365,11 @@ describe('rebuild', () => {
       'step verifying',
       'healthy 100.64.0.1',
     ]);
-    world.answers['refresh agent'] = [new StackNotFoundError('no stack')];
+    fixture.answers['refresh agent'] = [new StackNotFoundError('no stack')];
     await at.empty();
     await provisioned();
-    world.servers.length = 0;
+    fixture.servers.length = 0;
     await (await first('rebuild')).work();
-    expect(world.calls).toContain('up agent new');
+    expect(fixture.calls).toContain('up agent new');
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { toWorkflowOutputs, writeOutputs } from '../../src/runner/outputs.ts';
-import { OUTPUTS } from '../support/installation.ts';
+import { OUTPUTS } from '../support/operations-fixture.ts';
 
 test('a provision reports its server, other successes nothing, a failure its reason and step', () => {
   expect(toWorkflowOutputs({ status: 'succeeded', effect: { kind: 'running', outputs: OUTPUTS } })).toEqual({

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
 import { type DueHandler, scheduleDue, startDueLoop } from '../../sandbox/due.ts';
 import { createDatabase } from '../support/postgres.ts';
-import { eventually } from './hetzner/setup.ts';
+import { eventually } from '../support/sandbox-hetzner.ts';
 
 async function openDatabase(): Promise<SandboxDatabase> {
   const created = await createDatabase();

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type Cloud, orderServer, restartCloud, runningServer, startCloud } from './hetzner/setup.ts';
+import {
+  type Cloud,
+  orderServer,
+  restartCloud,
+  runningServer,
+  startCloud,
+} from '../support/sandbox-hetzner.ts';
 
 function order(cloud: Cloud, fault: Record<string, unknown>) {
   return cloud.control('POST', '/faults', {

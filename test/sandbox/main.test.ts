@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SandboxAnswer, SandboxStartMessage } from '../../sandbox/main.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
-import { createClient, startReceiver, subscriptionSession, tokens, until } from './stripe/setup.ts';
+import { createClient, startReceiver, subscriptionSession, tokens, until } from '../support/sandbox.ts';
 
 const main = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { faultOrderSchema } from '../../sandbox/fault-order.ts';
 import { PatternTooSlow, pathMatches } from '../../sandbox/path-pattern.ts';
-import { orderServer, startCloud } from './hetzner/setup.ts';
+import { orderServer, startCloud } from '../support/sandbox-hetzner.ts';
 
 test.each([
   ['/servers', '/servers', true],

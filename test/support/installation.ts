@@ -1,133 +1,246 @@
-import { sql } from 'kysely';
-import { type Logger, pino } from 'pino';
-import { createDatabase as createConnection, createPool, type Database } from '../../src/database/connect.ts';
-import { migrate } from '../../src/database/migrations.ts';
-import { type Claim, claimNext, type OperationRow } from '../../src/operations/claims.ts';
-import '../../src/runbooks/all.ts';
-import { requestAgent, requestOperation } from '../../src/operations/requests.ts';
-import type { OperationKind } from '../../src/operations/states.ts';
-import { type Queue, startQueue } from '../../src/queue/queue.ts';
-import { Secret } from '../../src/secret.ts';
-import { createDatabase } from './postgres.ts';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { recordAnswers } from './answer-records.ts';
+import { environmentOf, type Outcome, runToEnd } from './commands.ts';
+import { eventually } from './eventually.ts';
+import { untilNobody } from './installation-processes.ts';
+import { deliver, type SignOptions } from './stripe-events.ts';
 
-/** A service's rows and queue without its processes: everything an operation needs. */
-export interface Installation {
-  url: string;
-  database: Database;
-  queue: Queue;
-  log: Logger;
-  /** Every log line, parsed. */
-  logged: Record<string, unknown>[];
-  /** Removes all agents and operations of earlier tests. */
-  empty(): Promise<void>;
-  close(): Promise<void>;
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const START_SECONDS = 120;
+const STOP_SECONDS = 60;
+
+/** A DATA_DIR for one test file; `remove` ends what runs on it and deletes the folder. */
+export interface Site {
+  dataDir: string;
+  environment: NodeJS.ProcessEnv;
+  remove(): Promise<void>;
 }
 
-export async function openInstallation(): Promise<Installation> {
-  const testDatabase = await createDatabase();
-  const url = new Secret(testDatabase.url);
-  const database = createConnection(createPool(url, 12, 'operations test'));
-  await migrate(database);
-  const logged: Record<string, unknown>[] = [];
-  const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(JSON.parse(line)) });
-  const queue = await startQueue({ url, log });
+/**
+ * Creates the folder, also for temporary files: every process of the installation carries its path in its
+ * environment.
+ */
+export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site> {
+  const dataDir = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
+  await chmod(dataDir, 0o700);
+  const temporary = join(dataDir, 'tmp');
+  await mkdir(temporary);
+  const environment = environmentOf({
+    DATA_DIR: dataDir,
+    TMPDIR: temporary,
+    PORT: '0',
+    SANDBOX_VALIDATE_ANSWERS: '1',
+    // Most tests behave the same with either kind; tests of real machines set their own.
+    SANDBOX_MACHINES: 'simulated',
+    RETRY_SECONDS: '2',
+    // Suites that both executors must pass run with each: see github-main-path.test.ts.
+    EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',
+    ...variables,
+  });
   return {
-    url: testDatabase.url,
-    database,
-    queue,
-    log,
-    logged,
-    empty: async () => {
-      await sql`delete from pgboss.job`.execute(database);
-      for (const table of [
-        'idempotency_keys',
-        'audit_log',
-        'foundations',
-        'operation_events',
-        'orders',
-        'operations',
-        'stripe_events',
-        'agents',
-        'workers',
-        'installation',
-      ] as const)
-        await database.deleteFrom(table).execute();
-    },
-    close: async () => {
-      await queue.stop();
-      await database.destroy();
-      await testDatabase.drop();
+    dataDir,
+    environment,
+    remove: async () => {
+      await untilNobody(dataDir, 5).catch(() => {});
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
 
-export const OUTPUTS = {
-  serverId: '1',
-  serverName: 'agent-a1',
-  ipv4: '192.0.2.1',
-  ipv6: '2001:db8::1',
-  tailnetIp: '100.64.0.1',
-  tailnetName: 'agent-a1.tail.ts.net',
-};
-
-/** Creates an agent with its queued provision. */
-export function order({ database, queue }: Installation, agentId: string): Promise<OperationRow> {
-  const agent = { agentId, userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
-  return database.transaction().execute((trx) => requestAgent(trx, queue, { agent, actor: 'test' }));
+/** A service started by `npm start`, as a person has it in a terminal. */
+export interface Installation {
+  site: Site;
+  /** Seconds from the command until the service reported ready. */
+  readySeconds: number;
+  /** Its whole output, on both streams. */
+  terminal(): string;
+  connection: SandboxFile;
+  /** Calls the service's API with the operator's token. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
+  ask(path: string, init?: RequestInit & { json?: unknown }): Promise<{ status: number; body: any }>;
+  /** Delivers an event to the webhook, by default signed with the sandbox's secret. */
+  deliver(event: unknown, options?: SignOptions): ReturnType<typeof deliver>;
+  /** Returns rows of one of its databases. */
+  // biome-ignore lint/suspicious/noExplicitAny: rows are judged by the tests' expectations.
+  query(sql: string, parameters?: unknown[], database?: 'agents' | 'pulumi' | 'sandbox'): Promise<any[]>;
+  /** Runs `npm run --silent <words>` on this installation and waits for its end. */
+  npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
+  /** Returns the agent once it has that status. Throws at once if it has failed instead. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
+  /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */
+  stop(): Promise<void>;
 }
 
-export function ask(
-  { database, queue }: Installation,
-  agentId: string,
-  kind: OperationKind,
-  parameters?: { plan: string },
-): Promise<OperationRow> {
-  const request = { agentId, kind, actor: 'test', ...(parameters && { parameters }) };
-  return database.transaction().execute((trx) => requestOperation(trx, queue, request));
+export interface StartOptions {
+  args?: string[];
+  variables?: NodeJS.ProcessEnv;
 }
 
-/** Claims the next operation, which must exist. */
-export async function claim(
-  { database }: Installation,
-  workerId = 'w1',
-): Promise<{ row: OperationRow; claim: Claim }> {
-  const row = await claimNext(database, workerId);
-  if (row === undefined) throw new Error('There is nothing to claim');
-  return { row, claim: { operationId: row.operation_id, attempt: row.attempt, workerId } };
+/** Runs `npm start` and waits until it is ready. @throws Error with its output if it ends instead. */
+export async function startInstallation(site: Site, options: StartOptions = {}): Promise<Installation> {
+  const begun = Date.now();
+  const command = startCommand(site, options);
+  await eventually(
+    'the service is ready',
+    () => {
+      if (command.exitCode() !== undefined)
+        throw new Error(`npm start ended with ${command.exitCode()}:\n${command.said()}`);
+      return /^ *Ready \(/m.test(command.said());
+    },
+    { withinSeconds: START_SECONDS, describe: command.said },
+  );
+  const readySeconds = (Date.now() - begun) / 1000;
+  const hostDir = /Credentials\s+(\S+)\/sandbox\.json/.exec(command.said())?.[1] ?? site.dataDir;
+  const connection = JSON.parse(await readFile(join(hostDir, 'sandbox.json'), 'utf8')) as SandboxFile;
+  const url = /Dashboard\s+(\S+)/.exec(command.said())?.[1] ?? connection.url;
+  return {
+    site,
+    readySeconds,
+    terminal: command.said,
+    connection,
+    ...doors(site, connection, url),
+    ...stopping(),
+  };
+
+  function stopping() {
+    let stopped: Promise<void> | undefined;
+    const stop = async () => {
+      try {
+        await recordAnswers(connection.stripeApiUrl, hostDir);
+      } finally {
+        command.signalGroup('SIGINT');
+        await command.ended(STOP_SECONDS);
+      }
+      // npm's shell ends by the signal itself, so npm has no exit code to report.
+      if (!command.said().includes('Stopped.'))
+        throw new Error(`npm start did not stop in order:\n${command.said().slice(-3000)}`);
+    };
+    return {
+      stop: () => {
+        stopped ??= stop();
+        return stopped;
+      },
+    };
+  }
 }
 
-/** Makes everything that waits for its time due now. */
-export async function waitOver({ database }: Installation): Promise<void> {
-  await database
-    .updateTable('operations')
-    .set({ run_after: new Date(0) })
-    .where('status', '=', 'queued')
-    .execute();
+/** A started `npm start`, which may end by itself. */
+export interface StartCommand {
+  child: ChildProcess;
+  said(): string;
+  exitCode(): number | null | undefined;
+  signalGroup(signal: NodeJS.Signals): void;
+  ended(withinSeconds: number): Promise<number | null>;
 }
 
-export function operation({ database }: Installation, operationId: string): Promise<OperationRow> {
-  return database
-    .selectFrom('operations')
-    .selectAll()
-    .where('operation_id', '=', operationId)
-    .executeTakeFirstOrThrow();
+export function startCommand(site: Site, { args = [], variables = {} }: StartOptions = {}): StartCommand {
+  const child = spawn('npm', ['start', ...(args.length > 0 ? ['--', ...args] : [])], {
+    cwd: ROOT,
+    env: { ...site.environment, ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A process group, like a terminal's foreground job.
+    detached: true,
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+  let code: number | null | undefined;
+  const closed = new Promise<void>((resolve) => {
+    child.once('close', (exitCode) => {
+      code = exitCode;
+      resolve();
+    });
+  });
+  const signalGroup = (signal: NodeJS.Signals) => {
+    if (code === undefined && child.pid !== undefined) process.kill(-child.pid, signal);
+  };
+  process.once('exit', () => signalGroup('SIGTERM'));
+  return {
+    child,
+    said: () => text,
+    exitCode: () => code,
+    signalGroup,
+    ended: async (withinSeconds) => {
+      const late = AbortSignal.timeout(withinSeconds * 1000);
+      await Promise.race([
+        closed,
+        new Promise((_resolve, reject) =>
+          late.addEventListener('abort', () => {
+            signalGroup('SIGKILL');
+            reject(new Error(`npm start did not end within ${withinSeconds} s:\n${text.slice(-3000)}`));
+          }),
+        ),
+      ]);
+      return code ?? null;
+    },
+  };
 }
 
-export function operationsOf({ database }: Installation, agentId: string): Promise<OperationRow[]> {
-  return database
-    .selectFrom('operations')
-    .selectAll()
-    .where('agent_id', '=', agentId)
-    .orderBy('sequence')
-    .execute();
+function doors(site: Site, connection: SandboxFile, url: string) {
+  const ask: Installation['ask'] = async (path, { json, ...init } = {}) => {
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${connection.apiToken}`);
+    if (json !== undefined) headers.set('content-type', 'application/json');
+    const response = await fetch(`${url}${path}`, {
+      ...(json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }),
+      ...init,
+      headers,
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    return { status: response.status, body: isJson ? JSON.parse(text) : text };
+  };
+  return {
+    ask,
+    deliver: (event: unknown, options: SignOptions = {}) =>
+      deliver(url, event, { secret: connection.stripeWebhookSecret, ...options }),
+    query: (sql: string, parameters: unknown[] = [], database: 'agents' | 'pulumi' | 'sandbox' = 'agents') =>
+      query(databaseUrl(connection, database), sql, parameters),
+    npm: (words: string[], variables: NodeJS.ProcessEnv = {}) =>
+      runToEnd('npm', ['run', '--silent', ...words], {
+        cwd: ROOT,
+        env: { ...site.environment, ...variables },
+      }),
+    untilAgent: async (agentId: string, status: string, withinSeconds = 90) => {
+      let last: { status: number; body: Record<string, unknown> } | undefined;
+      await eventually(
+        `agent ${agentId} is ${status}`,
+        async () => {
+          last = await ask(`/api/agents/${agentId}`);
+          if (last.body.status === 'failed' && status !== 'failed')
+            throw new Error(`Agent ${agentId} failed: ${last.body.error}`);
+          return last.body.status === status;
+        },
+        { withinSeconds, describe: () => JSON.stringify(last?.body) },
+      );
+      return last?.body;
+    },
+  };
 }
 
-/** The operations announced by jobs in the queue, earliest first. */
-export async function announcements({
-  database,
-}: Installation): Promise<{ operationId: string; at: Date }[]> {
-  const { rows } = await sql<{ operationId: string; at: Date }>`
-    select data->>'operationId' as "operationId", start_after as at from pgboss.job
-    where state = 'created' order by start_after`.execute(database);
-  return rows;
+function databaseUrl(connection: SandboxFile, database: 'agents' | 'pulumi' | 'sandbox'): string {
+  if (database === 'agents') return connection.databaseUrl;
+  const url = new URL(connection.pulumiBackendUrl);
+  url.search = '';
+  if (database === 'sandbox') url.pathname = url.pathname.replace(/pulumi$/, 'sandbox');
+  return url.href;
+}
+
+async function query(connectionString: string, sql: string, parameters: unknown[]): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return (await client.query(sql, parameters)).rows;
+  } finally {
+    await client.end();
+  }
 }

@@ -12,14 +12,8 @@ import { createHealthCheck } from '../../src/tailnet/agent-health.ts';
 import { openOwnNode } from '../../src/tailnet/own-node.ts';
 import { makeControllerKey } from '../../src/tailscale/controller-key.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import {
-  eventually,
-  openRealTailnet,
-  type RealTailnet,
-  tools,
-  whyNot,
-} from '../sandbox/tailscale/real-tailnet.ts';
-import { makeKey, tokens } from '../sandbox/tailscale/setup.ts';
+import { eventually, openRealTailnet, type RealTailnet, tools, whyNot } from '../support/headscale.ts';
+import { makeKey, tokens } from '../support/sandbox-tailnet.ts';
 
 const limit = { timeout: 60_000 };
 const hostname = 'controller-test-1';

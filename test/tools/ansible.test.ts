@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ensureAnsible, findAnsible } from '../../tools/setup/ansible.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 /** Sets up which programs are on the PATH, and what some of them cannot do. */
 async function setup(programs: string[], unable: Record<string, 'venv' | 'old'> = {}, pipCode = 0) {

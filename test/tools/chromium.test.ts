@@ -2,7 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { ensureChromium } from '../../tools/setup/chromium.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 async function setup({ code = 0, aptGet = true } = {}) {
   const run = vi.fn(async (_command: string, _args: string[]) => ({ code, output: 'E: no network' }));

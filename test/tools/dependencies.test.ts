@@ -7,7 +7,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { ensureDependencies } from '../../tools/setup/dependencies.mjs';
 import { nodeIntegrity } from '../../tools/setup/node-program.mjs';
 import { run as runReally } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 const lock = (version: string) =>
   JSON.stringify({

@@ -9,7 +9,7 @@ import { basePath } from '../../tools/setup/machines/base.mjs';
 import { hostProblem } from '../../tools/setup/machines/usable.mjs';
 import { run } from '../../tools/setup/run.mjs';
 import { checkTemporaryFolder, root } from '../../tools/setup/set-up.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 async function program(path: string) {
   await mkdir(dirname(path), { recursive: true });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { act, actionlint, buildPublished, downloadPublished } from '../../tools/setup/github-tools.mjs';
 import { type Run, run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 const file = act.archive(process.platform, process.arch)!;
 

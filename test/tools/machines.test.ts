@@ -19,7 +19,7 @@ import { findMachines } from '../../tools/setup/machines/machines.mjs';
 import { ensureTool } from '../../tools/setup/machines/tool.mjs';
 import { hostProblem } from '../../tools/setup/machines/usable.mjs';
 import { Interrupted, run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 const noRun = vi.fn(async () => ({ code: 0, output: '' }));
 

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 const script = (name: string) => join(import.meta.dirname, 'processes', name);
 

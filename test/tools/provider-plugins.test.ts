@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ensureProviderPlugins } from '../../tools/setup/provider-plugins.mjs';
 import type { Run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 async function install(env: NodeJS.ProcessEnv, code = 0) {
   const calls: string[] = [];

@@ -10,7 +10,7 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { buildArguments, buildEnvironment, buildPulumi } from '../../tools/setup/pulumi-build.mjs';
 import { downloadPulumi, platformName } from '../../tools/setup/pulumi-download.mjs';
 import { run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 const archiveName = `pulumi-v3.259.0-${platformName(process.platform, process.arch)}.tar.gz`;
 let folder: string;

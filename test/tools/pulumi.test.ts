@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { ensurePulumi } from '../../tools/setup/pulumi.mjs';
 import { Interrupted, run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 async function writeCli(folder: string, version: string): Promise<string> {
   await mkdir(folder, { recursive: true });

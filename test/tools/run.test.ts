@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { processIdentity } from '../../src/processes/alive.mjs';
 import { findProgram, Interrupted, run } from '../../tools/setup/run.mjs';
-import { createContext } from './context.ts';
+import { createContext } from '../support/set-up-context.ts';
 
 test('gives the exit code and what was said on both streams, line by line', async () => {
   const onLine = vi.fn();

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { environmentOf, runToEnd } from '../e2e/support/commands.ts';
+import { environmentOf, runToEnd } from '../support/commands.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 

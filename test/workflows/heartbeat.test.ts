@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { prepareAct, RUN_TAG } from '../../sandbox/github/act.ts';
 import { handOver } from '../../sandbox/github/hand-over.ts';
 import { findTagged, killTagged } from '../../sandbox/processes.ts';
-import { eventually } from '../e2e/support/waiting.ts';
-import { act, noAct } from '../sandbox/github/setup.ts';
-import { inputs, secret, startReceiver, workflowOptions } from './setup.ts';
+import { eventually } from '../support/eventually.ts';
+import { act, noAct } from '../support/sandbox-github.ts';
+import { inputs, secret, startReceiver, workflowOptions } from '../support/workflow.ts';
 
 test('the heartbeat of a killed runner ends by itself', async ({ skip, onTestFinished }) => {
   skip(act === undefined, noAct);

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { workflowUrl } from './setup.ts';
+import { workflowUrl } from '../support/workflow.ts';
 
 const folder = fileURLToPath(new URL('.', workflowUrl));
 const files = readdirSync(folder);

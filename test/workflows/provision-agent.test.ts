@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { act, noAct } from '../sandbox/github/setup.ts';
-import { inputs, makeFolder, runWorkflow, secret, startReceiver } from './setup.ts';
+import { act, noAct } from '../support/sandbox-github.ts';
+import { inputs, makeFolder, runWorkflow, secret, startReceiver } from '../support/workflow.ts';
 
 beforeEach(({ skip }) => {
   skip(act === undefined, noAct);

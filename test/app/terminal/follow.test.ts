@@ -7,19 +7,19 @@ import { settleFailure, succeed } from '../../../src/operations/settle.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   order,
   waitOver,
-} from '../../support/installation.ts';
+} from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 let events: EventHub;
 let said: string[];
 let stop = () => {};
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
   events = createEventHub({ url: new Secret(at.url), log: at.log });
   await new Promise<void>((resolve) => {
     const off = events.subscribe('*', () => {

@@ -21,24 +21,24 @@ import { readClaim } from '../../../src/runner/claimed.ts';
 import { Secret } from '../../../src/secret.ts';
 import type { AgentInputs } from '../../../stacks/inputs.ts';
 import {
-  type Installation,
-  openInstallation,
+  type OperationsFixture,
+  openOperations,
   operation,
   order,
   waitOver,
-} from '../../support/installation.ts';
+} from '../../support/operations-fixture.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
 const passphrase = new Secret('the installation’s passphrase');
-let at: Installation;
+let at: OperationsFixture;
 let stateDatabase: TestDatabase;
 let statePool: pg.Pool;
 let stateUrl: Secret;
 let fence: Fence;
 
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
   stateDatabase = await createDatabase();
   stateUrl = new Secret(stateDatabase.url);
   statePool = createPool(stateUrl, 2, 'state test');

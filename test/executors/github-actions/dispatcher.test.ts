@@ -23,24 +23,24 @@ import { Secret } from '../../../src/secret.ts';
 import {
   ask,
   claim as claimLocally,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   operation,
   operationsOf,
   order,
   waitOver,
-} from '../../support/installation.ts';
+} from '../../support/operations-fixture.ts';
 import { type FakeGithub, startGithub } from './support/github.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
 const fence = noFence(new Secret('postgres://state'));
-let at: Installation;
+let at: OperationsFixture;
 let github: FakeGithub;
 let deps: DispatcherDeps;
 
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {

@@ -11,8 +11,8 @@ import {
   rowOf,
   startRemoteService,
   tell,
-} from '../../http/support/runner.ts';
-import type { TestService } from '../../http/support/service.ts';
+} from '../../support/github-callbacks.ts';
+import type { TestService } from '../../support/http-service.ts';
 
 let service: TestService;
 beforeAll(async () => {

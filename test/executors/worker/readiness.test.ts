@@ -13,17 +13,17 @@ import { startQueue } from '../../../src/queue/queue.ts';
 import { tellStalled } from '../../../src/reconcile/stalled.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   operation,
   order,
-} from '../../support/installation.ts';
+} from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 let ends: (() => Promise<void>)[];
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {

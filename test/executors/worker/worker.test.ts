@@ -13,21 +13,21 @@ import { workerTag } from '../../../src/processes/orphans.ts';
 import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
-import { serverIdOf } from '../../http/support/progress.ts';
-import { startProxy } from '../../http/support/proxy.ts';
+import { startProxy } from '../../support/database-proxy.ts';
+import { serverIdOf } from '../../support/operation-progress.ts';
 import {
   ask,
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   operation,
   order,
-} from '../../support/installation.ts';
+} from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { agentOutputsSchema } from '../../../src/agents/outputs.ts';
+import { type FuzzFixture, openFuzzFixture } from './fixture.ts';
 import { type Plan, plan, requestOf, routeOf, type Sent, send } from './requests.ts';
-import { openWorld, type World } from './world.ts';
 
 /**
  * `FUZZ_REQUESTS=100000 FUZZ_SEED=7 npx vitest run test/http/fuzz`: any number of requests, repeatable by
@@ -17,14 +17,14 @@ const AT_ONCE = Number(process.env.FUZZ_AT_ONCE ?? 1);
 /** Often enough that most operations are executed. */
 const DISPATCH_EVERY = 15;
 
-let world: World;
+let fixture: FuzzFixture;
 const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
 beforeAll(async () => {
-  world = await openWorld();
+  fixture = await openFuzzFixture();
 });
 afterAll(async () => {
   agent.destroy();
-  await world.close();
+  await fixture.close();
 });
 
 it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (seed ${SEED})`, {
@@ -33,11 +33,11 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
   const seen = new Map<string, number>();
   let sent = 0;
   const one = async (wanted: Plan) => {
-    if (sent++ % DISPATCH_EVERY === 0) await world.dispatch();
+    if (sent++ % DISPATCH_EVERY === 0) await fixture.dispatch();
     if (sent % 10_000 === 0) console.log(`seed ${SEED}: ${sent} sent`);
-    const request = requestOf(world, wanted);
-    const { logged } = world.service;
-    const status = await send(world.service.url, request, agent).catch((error: unknown) => {
+    const request = requestOf(fixture, wanted);
+    const { logged } = fixture.service;
+    const status = await send(fixture.service.url, request, agent).catch((error: unknown) => {
       throw new Error(tell(request, String(error), logged.slice(-5)));
     });
     count(seen, wanted, status);
@@ -57,14 +57,14 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
 
 it('the same seed makes the same requests', () => {
   const sample = (seed: number) =>
-    fc.sample(plan, { seed, numRuns: 200 }).map((one) => requestOf(world, one));
+    fc.sample(plan, { seed, numRuns: 200 }).map((one) => requestOf(fixture, one));
   const timeless = (requests: Sent[]) => JSON.stringify(requests).replace(/t=\d+,v1=[0-9a-f]+/g, 'signed');
   expect(timeless(sample(SEED))).toBe(timeless(sample(SEED)));
   expect(timeless(sample(SEED))).not.toBe(timeless(sample(SEED + 1)));
 });
 
 function count(seen: Map<string, number>, wanted: Plan, status: number): void {
-  const { method, path } = routeOf(world, wanted);
+  const { method, path } = routeOf(fixture, wanted);
   for (const key of [`${method} ${path}`, String(status)]) seen.set(key, (seen.get(key) ?? 0) + 1);
 }
 
@@ -81,11 +81,11 @@ const summary = (seen: Map<string, number>) =>
     .join(', ');
 
 const untouched = (seen: Map<string, number>) =>
-  world.routes.map(({ method, path }) => `${method} ${path}`).filter((route) => !seen.has(route));
+  fixture.routes.map(({ method, path }) => `${method} ${path}`).filter((route) => !seen.has(route));
 
 /** What must hold for the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
-  const { database } = world.service;
+  const { database } = fixture.service;
   const { rows: wrong } = await sql`
     select o.operation_id, o.kind, o.status, o.attempt, o.retry_count, a.status as agent
     from operations o join agents a using (agent_id)

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
-import type { World } from './world.ts';
+import type { FuzzFixture } from './fixture.ts';
 
 /** Valid messages of every kind; `n` numbers their agent and job. */
-export type Message = (world: World, n: number) => unknown;
+export type Message = (fixture: FuzzFixture, n: number) => unknown;
 
-export const agentOf = ({ agents }: World, n: number): string => agents[n % agents.length] ?? 'nobody';
-export const jobOf = ({ jobs }: World, n: number): string =>
+export const agentOf = ({ agents }: FuzzFixture, n: number): string => agents[n % agents.length] ?? 'nobody';
+export const jobOf = ({ jobs }: FuzzFixture, n: number): string =>
   jobs[n % jobs.length] ?? '00000000-0000-4000-8000-000000000000';
 
 const session = (type: string, more: object = {}): Message => {
@@ -50,49 +50,56 @@ export const STRIPE: readonly Message[] = [
 
 const addressOf = (n: number) => `100.64.${n >> 8}.${n & 255}`;
 
-const outputs = (world: World, n: number) => ({
+const outputs = (fixture: FuzzFixture, n: number) => ({
   serverId: String(n + 1),
-  serverName: `agent-${agentOf(world, n)}`,
+  serverName: `agent-${agentOf(fixture, n)}`,
   ipv4: '192.0.2.7',
   ipv6: '2001:db8::7',
   tailnetIp: addressOf(n),
-  tailnetName: `agent-${agentOf(world, n)}.tail.example`,
+  tailnetName: `agent-${agentOf(fixture, n)}.tail.example`,
 });
 
 /** Their agent is the job's, according to the row. */
 export const CALLBACKS: readonly Message[] = [
-  (world, n) => ({ job_id: jobOf(world, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
-  (world, n) => ({
-    job_id: jobOf(world, n),
+  (fixture, n) => ({ job_id: jobOf(fixture, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
+  (fixture, n) => ({
+    job_id: jobOf(fixture, n),
     status: 'provisioning',
     step: 'configuring',
     workflow_run_id: '1',
   }),
-  (world, n) => ({
-    job_id: jobOf(world, n),
+  (fixture, n) => ({
+    job_id: jobOf(fixture, n),
     status: 'running',
     server_id: String(n + 1),
     server_ip: '192.0.2.7',
     tailscale_ip: addressOf(n),
   }),
-  (world, n) => ({ job_id: jobOf(world, n), status: 'failed', error: 'It broke', failed_step: 'verifying' }),
+  (fixture, n) => ({
+    job_id: jobOf(fixture, n),
+    status: 'failed',
+    error: 'It broke',
+    failed_step: 'verifying',
+  }),
 ];
 
-export const CLAIMS: readonly Message[] = [(world, n) => ({ job_id: jobOf(world, n), workflow_run_id: '1' })];
+export const CLAIMS: readonly Message[] = [
+  (fixture, n) => ({ job_id: jobOf(fixture, n), workflow_run_id: '1' }),
+];
 
 const RECORDS: readonly Message[] = [
   () => ({ kind: 'alive' }),
   () => ({ kind: 'log', lines: ['one', 'two'] }),
-  (world, n) => ({ kind: 'inputs', inputs: inputs(world, n), sealedKeys: 'AAAA' }),
-  (world, n) => ({
+  (fixture, n) => ({ kind: 'inputs', inputs: inputs(fixture, n), sealedKeys: 'AAAA' }),
+  (fixture, n) => ({
     kind: 'result',
-    result: { status: 'succeeded', effect: { kind: 'running', outputs: outputs(world, n) } },
+    result: { status: 'succeeded', effect: { kind: 'running', outputs: outputs(fixture, n) } },
   }),
-  (world, n) => ({
+  (fixture, n) => ({
     kind: 'result',
     result: {
       status: 'succeeded',
-      effect: { kind: 'refreshed', outputs: outputs(world, n), health: 'healthy' },
+      effect: { kind: 'refreshed', outputs: outputs(fixture, n), health: 'healthy' },
     },
   }),
   () => ({ kind: 'result', result: { status: 'succeeded', effect: { kind: 'unhealthy', error: 'silent' } } }),
@@ -105,10 +112,10 @@ const RECORDS: readonly Message[] = [
   () => ({ kind: 'foundation-made', inputs: { project: 'default' }, firewallId: 7 }),
 ];
 
-function inputs(world: World, n: number) {
+function inputs(fixture: FuzzFixture, n: number) {
   return {
-    agentId: agentOf(world, n),
-    operationId: jobOf(world, n),
+    agentId: agentOf(fixture, n),
+    operationId: jobOf(fixture, n),
     project: 'default',
     location: 'nbg1',
     serverType: 'cx23',
@@ -129,7 +136,7 @@ function inputs(world: World, n: number) {
 
 export const RECORD_MESSAGES: readonly Message[] = RECORDS.map(
   (record): Message =>
-    (world, n) => ({ job_id: jobOf(world, n), workflow_run_id: '1', record: record(world, n) }),
+    (fixture, n) => ({ job_id: jobOf(fixture, n), workflow_run_id: '1', record: record(fixture, n) }),
 );
 
 /** Bodies of the operator's routes, by path; other routes take none. */

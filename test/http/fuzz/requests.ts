@@ -2,12 +2,12 @@ import { type Agent, request as httpRequest } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
-import { CALLBACK_SECRET } from '../support/runner.ts';
-import { API_TOKEN } from '../support/service.ts';
-import { sign } from '../support/stripe.ts';
+import { CALLBACK_SECRET } from '../../support/github-callbacks.ts';
+import { API_TOKEN } from '../../support/http-service.ts';
+import { sign } from '../../support/stripe-events.ts';
+import type { FuzzFixture, Route } from './fixture.ts';
 import { hostileJson, type Mutation, mutated, mutation } from './hostile.ts';
 import * as messages from './messages.ts';
-import type { Route, World } from './world.ts';
 
 /** A request as plain data, before it is sent: the same for the same seed. */
 export interface Plan {
@@ -90,7 +90,7 @@ export const plan: fc.Arbitrary<Plan> = fc.record({
 });
 
 /** Signed routes get as many requests as all others together, because strangers can reach them. */
-export function routeOf({ routes }: World, { route }: Plan): Route {
+export function routeOf({ routes }: FuzzFixture, { route }: Plan): Route {
   const signed = routes.filter(({ path }) => SIGNED[path] !== undefined);
   return route % 2 === 0 ? signed[(route >> 1) % signed.length]! : routes[(route >> 1) % routes.length]!;
 }
@@ -113,13 +113,13 @@ export interface Sent {
  * Returns the request on the wire. Signatures and tokens cover what is sent, so that hostile input gets past
  * them.
  */
-export function requestOf(world: World, wanted: Plan): Sent {
-  const route = routeOf(world, wanted);
+export function requestOf(fixture: FuzzFixture, wanted: Plan): Sent {
+  const route = routeOf(fixture, wanted);
   const kinds = SIGNED[route.path] ?? messages.BODIES[route.path] ?? messages.NOTHING;
   const method = wanted.method ?? route.method;
-  const whole = mutated(kinds[wanted.message % kinds.length]!(world, wanted.n), wanted.mutations);
+  const whole = mutated(kinds[wanted.message % kinds.length]!(fixture, wanted.n), wanted.mutations);
   const body = method === 'GET' || method === 'HEAD' ? undefined : whole.slice(0, wanted.cut);
-  const { path, headers } = addressed(world, route, wanted, body ?? '');
+  const { path, headers } = addressed(fixture, route, wanted, body ?? '');
   return { method, path, headers: { ...headers, ...extra(wanted, route) }, body };
 }
 
@@ -128,15 +128,15 @@ function extra({ header }: Plan, { path }: Route): Record<string, string> {
   return path === '/api/agents' ? { 'idempotency-key': header } : { 'last-event-id': header };
 }
 
-function addressed(world: World, route: Route, wanted: Plan, body: string) {
+function addressed(fixture: FuzzFixture, route: Route, wanted: Plan, body: string) {
   const { n, proof } = wanted;
-  const agentId = messages.agentOf(world, n);
-  const jobId = messages.jobOf(world, n);
+  const agentId = messages.agentOf(fixture, n);
+  const jobId = messages.jobOf(fixture, n);
   const known: Record<string, string> = { agentId, operationId: jobId, kind: ['stop', 'rebuild'][n % 2]! };
   const path = route.path.replace(/[:*](\w+)/g, (_, name) => wanted.path ?? known[name] ?? 'x');
   const query = wanted.query.map(([key, value]) => `${key}=${value}`);
   if (route.path.startsWith('/status') && proof === 'right')
-    query.push(`token=${world.buyersToken(agentId)}`);
+    query.push(`token=${fixture.buyersToken(agentId)}`);
   if (route.path in SIGNED && n % 4 === 0)
     query.push(`token=${attemptToken(CALLBACK_SECRET, { operationId: jobId, attempt: 1 + (n % 2) })}`);
   const address = `${path.startsWith('/') ? path : `/${path}`}${query.length > 0 ? `?${query.join('&')}` : ''}`;

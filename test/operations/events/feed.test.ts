@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
 import { openFeed } from '../../../src/operations/events/feed.ts';
-import { type Installation, openInstallation, order } from '../../support/installation.ts';
+import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());

@@ -4,12 +4,12 @@ import { unregisterWorker } from '../../../src/executors/worker/workers.ts';
 import { type CheckMonitor, explainProblems, startChecks } from '../../../src/reconcile/checks/monitor.ts';
 import type { Probe } from '../../../src/reconcile/checks/probe.ts';
 import { readChecks } from '../../../src/reconcile/checks/store.ts';
-import { type Installation, openInstallation } from '../../support/installation.ts';
+import { type OperationsFixture, openOperations } from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 let monitors: CheckMonitor[];
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {

@@ -12,11 +12,11 @@ import {
 } from '../../../src/reconcile/checks/probes.ts';
 import { Secret } from '../../../src/secret.ts';
 import { UnknownTailnetError } from '../../../src/tailscale/tailscale.ts';
-import { type Installation, openInstallation } from '../../support/installation.ts';
+import { type OperationsFixture, openOperations } from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());

@@ -2,25 +2,25 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createBudget } from '../../../src/reconcile/sweep/budget.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
-import { type Bed, openBed } from '../../support/sweep.ts';
+import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
 /** Agents that run, with all that belongs to them, written straight into both databases. */
-async function insertAgents(bed: Bed, count: number): Promise<void> {
-  await bed.cloud.query(
+async function insertAgents(fixture: SweepFixture, count: number): Promise<void> {
+  await fixture.cloud.query(
     `INSERT INTO hetzner_servers (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, created_at)
      SELECT 'agent-b' || n, jsonb_build_object('agent-id', 'b' || n, 'operation-id', 'op', 'managed-by', 'agents'),
        t.server_type_id, t.image_id, t.location_id, t.primary_disk_gb, '[{"status":"running","fromMs":0}]', now(), now()
      FROM generate_series(1, $1) n, (SELECT * FROM hetzner_servers LIMIT 1) t`,
     [count],
   );
-  await bed.cloud.query(
+  await fixture.cloud.query(
     `INSERT INTO hetzner_ssh_keys (name, fingerprint, public_key, labels, created_at)
      SELECT 'agent-b' || n, md5(n::text), 'ssh-ed25519 AAAA',
        jsonb_build_object('agent-id', 'b' || n, 'operation-id', 'op', 'managed-by', 'agents'), now()
      FROM generate_series(1, $1) n`,
     [count],
   );
-  await bed.cloud.query(
+  await fixture.cloud.query(
     `INSERT INTO tailscale_devices (id, node_id, number, hostname, label, ipv4, ipv6, tags, registered_by, authorized, ephemeral,
        key_expiry_disabled, machine_key, node_key, machine_id, key_id, created_at, expires_at)
      SELECT 'b' || n, 'node' || n, 100000 + n, 'agent-b' || n, 'agent-b' || n, host('100.70.0.0'::inet + n), 'fd7a::' || to_hex(n),
@@ -28,7 +28,7 @@ async function insertAgents(bed: Bed, count: number): Promise<void> {
      FROM generate_series(1, $1) n, (SELECT * FROM tailscale_devices LIMIT 1) t`,
     [count],
   );
-  const { rows } = await bed.cloud.query<{ id: number; name: string }>(
+  const { rows } = await fixture.cloud.query<{ id: number; name: string }>(
     `SELECT id, name FROM hetzner_servers WHERE name LIKE 'agent-b%'`,
   );
   await sql`
@@ -37,56 +37,59 @@ async function insertAgents(bed: Bed, count: number): Promise<void> {
     select 'b' || n, 'u', 'eu-central', 'nbg1', 'starter', 'running', 'healthy', s->>'id', host('100.70.0.0'::inet + n), 'node' || n,
       '{"operationId": "op", "keyGeneration": 1}'
     from jsonb_array_elements(${JSON.stringify(rows)}::jsonb) s, lateral (select substr(s->>'name', 8)::int as n) t`.execute(
-    bed.database,
+    fixture.database,
   );
   await sql`insert into operations (agent_id, kind, status, executor, finished_at)
     select agent_id, 'provision', 'succeeded', 'local', now() from agents where agent_id like 'b%'`.execute(
-    bed.database,
+    fixture.database,
   );
 }
 
 /** A destroyed agent with a server and a device, the first of all on the lists, or the last. */
-async function insertOrphan(bed: Bed, agentId: string): Promise<number> {
-  const server = await bed.server(agentId);
-  await bed.device(agentId);
-  await bed.agent(agentId, { status: 'destroyed' });
+async function insertOrphan(fixture: SweepFixture, agentId: string): Promise<number> {
+  const server = await fixture.server(agentId);
+  await fixture.device(agentId);
+  await fixture.agent(agentId, { status: 'destroyed' });
   return server;
 }
 
 /** What really goes out to the clouds. */
-function countCalls(bed: Bed): () => number {
+function countCalls(fixture: SweepFixture): () => number {
   const calls = vi.spyOn(globalThis, 'fetch');
-  return () => calls.mock.calls.filter(([url]) => String(url).startsWith(bed.sandbox.url)).length;
+  return () => calls.mock.calls.filter(([url]) => String(url).startsWith(fixture.sandbox.url)).length;
 }
 
 afterEach(() => vi.restoreAllMocks());
 
 describe('1,000 agents', () => {
-  let bed: Bed;
+  let fixture: SweepFixture;
   beforeAll(async () => {
-    bed = await openBed();
-    await insertOrphan(bed, 'first');
-    await insertAgents(bed, 1000);
+    fixture = await openSweepFixture();
+    await insertOrphan(fixture, 'first');
+    await insertAgents(fixture, 1000);
   });
-  afterAll(() => bed.close());
+  afterAll(() => fixture.close());
 
   test('are compared by some forty calls; what is superfluous among them is removed', async () => {
-    const server = await insertOrphan(bed, 'last');
-    const calls = countCalls(bed);
-    const report = await bed.sweep();
+    const server = await insertOrphan(fixture, 'last');
+    const calls = countCalls(fixture);
+    const report = await fixture.sweep();
     expect(report).toMatchObject({ listed: 3004, removed: 4, note: null, next: null });
     // 21 pages of servers, 20 of keys, 2 lists of the tailnet; the removals.
     expect(report.calls).toBeLessThan(21 + 20 + 2 + 2 * 6 + 1);
     expect(calls()).toBe(report.calls);
     expect(
-      (await bed.cloud.query('SELECT 1 FROM hetzner_servers WHERE id = $1 AND deleted_at IS NULL', [server]))
-        .rows,
+      (
+        await fixture.cloud.query('SELECT 1 FROM hetzner_servers WHERE id = $1 AND deleted_at IS NULL', [
+          server,
+        ])
+      ).rows,
     ).toEqual([]);
   });
 
   test('with a small budget are compared bit by bit, and nobody is missed or wrongly missed', async () => {
-    const server = await insertOrphan(bed, 'at-the-end');
-    await bed.database
+    const server = await insertOrphan(fixture, 'at-the-end');
+    await fixture.database
       .updateTable('agents')
       .set({ server_id: '999999' })
       .where('agent_id', '=', 'b7')
@@ -94,8 +97,8 @@ describe('1,000 agents', () => {
     const findings: string[] = [];
     let sweeps = 0;
     do {
-      const calls = countCalls(bed);
-      const report = await bed.sweep({ maxCalls: 24 });
+      const calls = countCalls(fixture);
+      const report = await fixture.sweep({ maxCalls: 24 });
       sweeps += 1;
       expect(calls()).toBe(report.calls);
       expect(report.calls).toBeLessThanOrEqual(24);
@@ -111,29 +114,29 @@ describe('1,000 agents', () => {
     );
     expect(findings).toContain('Server 999999 of agent b7 is no longer at Hetzner');
     expect(findings.filter((text) => text.includes('no longer at Hetzner'))).toHaveLength(1);
-    expect(await lastSweep(bed.database)).toMatchObject({ next: null, note: null });
+    expect(await lastSweep(fixture.database)).toMatchObject({ next: null, note: null });
   });
 });
 
 test('of Hetzner’s quota never more than half is used', async () => {
-  const bed = await openBed({ requestsPerHour: 60 });
+  const fixture = await openSweepFixture({ requestsPerHour: 60 });
   try {
-    await insertOrphan(bed, 'first');
-    await insertAgents(bed, 1000);
-    const before = await remaining(bed);
-    const report = await bed.sweep();
-    const after = await remaining(bed);
+    await insertOrphan(fixture, 'first');
+    await insertAgents(fixture, 1000);
+    const before = await remaining(fixture);
+    const report = await fixture.sweep();
+    const after = await remaining(fixture);
     expect(report.note).toContain('The budget');
     expect(report.calls).toBeGreaterThan(10);
     // A look at the quota is a call too; tailnet calls are not Hetzner's.
     expect(before - after - 1).toBeLessThanOrEqual(before / 2);
   } finally {
-    await bed.close();
+    await fixture.close();
   }
 });
 
-async function remaining(bed: Bed): Promise<number> {
-  const response = await fetch(`${bed.sandbox.url}/hetzner/v1/locations`);
+async function remaining(fixture: SweepFixture): Promise<number> {
+  const response = await fetch(`${fixture.sandbox.url}/hetzner/v1/locations`);
   await response.body?.cancel();
   return Number(response.headers.get('ratelimit-remaining'));
 }

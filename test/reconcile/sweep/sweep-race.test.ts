@@ -2,28 +2,30 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { retryOperation } from '../../../src/operations/retry.ts';
-import { type Bed, openBed } from '../../support/sweep.ts';
+import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
-let bed: Bed;
+let fixture: SweepFixture;
 beforeAll(async () => {
-  bed = await openBed();
+  fixture = await openSweepFixture();
 });
-afterAll(() => bed.close());
-beforeEach(() => bed.empty());
+afterAll(() => fixture.close());
+beforeEach(() => fixture.empty());
 
 /** A failed agent with a server that its rollback has left, and the provision that a person may try again. */
 async function failedAgent(): Promise<{ server: number; operationId: string }> {
-  const server = await bed.server('a1');
-  return { server, ...(await bed.agent('a1', { status: 'failed' })) };
+  const server = await fixture.server('a1');
+  return { server, ...(await fixture.agent('a1', { status: 'failed' })) };
 }
 
 const retry = (operationId: string) =>
-  bed.database.transaction().execute((trx) => retryOperation(trx, bed.queue, { operationId, actor: 'test' }));
+  fixture.database
+    .transaction()
+    .execute((trx) => retryOperation(trx, fixture.queue, { operationId, actor: 'test' }));
 
 test('a retry between the look and the removal keeps its server', async () => {
   const { server, operationId } = await failedAgent();
-  const openClouds: Bed['openClouds'] = (watches) => {
-    const clouds = bed.openClouds(watches);
+  const openClouds: SweepFixture['openClouds'] = (watches) => {
+    const clouds = fixture.openClouds(watches);
     // The last list that is read: from here on, the sweep works with what it has seen.
     const sshKeyPage: typeof clouds.hetzner.sshKeyPage = async (page) => {
       const found = await clouds.hetzner.sshKeyPage(page);
@@ -32,50 +34,50 @@ test('a retry between the look and the removal keeps its server', async () => {
     };
     return { ...clouds, hetzner: { ...clouds.hetzner, sshKeyPage } };
   };
-  expect(await bed.sweep({ openClouds })).toMatchObject({ removed: 0 });
-  expect((await bed.left()).servers).toEqual([server]);
+  expect(await fixture.sweep({ openClouds })).toMatchObject({ removed: 0 });
+  expect((await fixture.left()).servers).toEqual([server]);
 });
 
 test('a retry between the comparison and the lock keeps its server', async () => {
   const { server, operationId } = await failedAgent();
   // The agent's row is held while the sweep compares; when it gets the lock, the operation is there.
-  const sweeping = await bed.database.transaction().execute(async (trx) => {
-    await retryOperation(trx, bed.queue, { operationId, actor: 'test' });
-    const begun = bed.sweep();
+  const sweeping = await fixture.database.transaction().execute(async (trx) => {
+    await retryOperation(trx, fixture.queue, { operationId, actor: 'test' });
+    const begun = fixture.sweep();
     await expect.poll(waitingForLock).toBe(true);
     return { begun };
   });
   expect(await sweeping.begun).toMatchObject({ removed: 0 });
-  expect((await bed.left()).servers).toEqual([server]);
+  expect((await fixture.left()).servers).toEqual([server]);
 });
 
 test('a retry during the removal waits for its end, and finds the server gone', async () => {
   const { operationId } = await failedAgent();
   let serversAtRetry: Promise<number[]> | undefined;
-  const openClouds: Bed['openClouds'] = (watches) => {
-    const clouds = bed.openClouds(watches);
+  const openClouds: SweepFixture['openClouds'] = (watches) => {
+    const clouds = fixture.openClouds(watches);
     const deleteServer: typeof clouds.hetzner.deleteServer = async (id, options) => {
-      serversAtRetry = retry(operationId).then(async () => (await bed.left()).servers);
+      serversAtRetry = retry(operationId).then(async () => (await fixture.left()).servers);
       await expect.poll(waitingForLock).toBe(true);
       await clouds.hetzner.deleteServer(id, options);
     };
     return { ...clouds, hetzner: { ...clouds.hetzner, deleteServer } };
   };
-  expect(await bed.sweep({ openClouds })).toMatchObject({ removed: 1 });
+  expect(await fixture.sweep({ openClouds })).toMatchObject({ removed: 1 });
   expect(await serversAtRetry).toEqual([]);
 });
 
 test('whenever a retry comes: a server that is there when it is accepted is there when the sweep ends', async () => {
   const seen = { kept: 0, removed: 0 };
   for (let round = 0; round < 20; round += 1) {
-    await bed.empty();
+    await fixture.empty();
     const { server, operationId } = await failedAgent();
-    const sweeping = bed.sweep();
+    const sweeping = fixture.sweep();
     await pause(round * 4);
     await retry(operationId);
-    const { servers } = await bed.left();
+    const { servers } = await fixture.left();
     await sweeping;
-    expect((await bed.left()).servers).toEqual(servers);
+    expect((await fixture.left()).servers).toEqual(servers);
     seen[servers.includes(server) ? 'kept' : 'removed'] += 1;
   }
   expect(seen.kept + seen.removed).toBe(20);
@@ -85,6 +87,6 @@ test('whenever a retry comes: a server that is there when it is accepted is ther
 async function waitingForLock(): Promise<boolean> {
   const { rows } = await sql`
     select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-      and query ilike '%from "agents"%for update%'`.execute(bed.database);
+      and query ilike '%from "agents"%for update%'`.execute(fixture.database);
   return rows.length > 0;
 }

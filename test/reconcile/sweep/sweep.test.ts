@@ -4,36 +4,36 @@ import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
-import { type Bed, joinNameOf, openBed } from '../../support/sweep.ts';
+import { joinNameOf, openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
-let bed: Bed;
+let fixture: SweepFixture;
 beforeAll(async () => {
-  bed = await openBed();
+  fixture = await openSweepFixture();
 });
-afterAll(() => bed.close());
-beforeEach(() => bed.empty());
+afterAll(() => fixture.close());
+beforeEach(() => fixture.empty());
 
 /** Everything that an agent can have, left behind. */
 async function orphans(agentId: string) {
   return {
-    server: await bed.server(agentId),
-    sshKey: await bed.sshKey(agentId),
-    tailnetKey: await bed.tailnetKey(agentId),
-    device: await bed.device(agentId),
+    server: await fixture.server(agentId),
+    sshKey: await fixture.sshKey(agentId),
+    tailnetKey: await fixture.tailnetKey(agentId),
+    device: await fixture.device(agentId),
   };
 }
 
 /** A running agent with all that belongs to it. */
 async function runningAgent(agentId: string) {
-  const server = await bed.server(agentId);
-  const sshKey = await bed.sshKey(agentId);
-  const device = await bed.device(agentId);
-  await bed.agent(agentId, { status: 'running', serverId: server, tailnetIp: device });
+  const server = await fixture.server(agentId);
+  const sshKey = await fixture.sshKey(agentId);
+  const device = await fixture.device(agentId);
+  await fixture.agent(agentId, { status: 'running', serverId: server, tailnetIp: device });
   return { server, sshKey, device };
 }
 
 const audited = () =>
-  bed.database
+  fixture.database
     .selectFrom('audit_log')
     .select(['actor', 'action', 'agent_id', 'details'])
     .where('action', 'like', 'sweep.%')
@@ -48,12 +48,12 @@ describe('what nobody needs', () => {
     'of a %s agent is removed: server, keys, device, in this order, each written down',
     async (status, reason) => {
       const { server, sshKey, tailnetKey } = await orphans('gone');
-      await bed.agent('gone', { status });
+      await fixture.agent('gone', { status });
       const healthy = await runningAgent('healthy');
 
-      const report = await bed.sweep();
+      const report = await fixture.sweep();
 
-      expect(await bed.left()).toEqual({
+      expect(await fixture.left()).toEqual({
         servers: [healthy.server],
         sshKeys: [healthy.sshKey],
         tailnetKeys: [],
@@ -74,7 +74,7 @@ describe('what nobody needs', () => {
         tailnetKey.id,
       ]);
       const why = status === 'failed' ? 'which has failed and is rolled back' : 'which is destroyed';
-      expect(bed.logged).toContainEqual(
+      expect(fixture.logged).toContainEqual(
         expect.objectContaining({
           event: 'sweep.finding',
           agentId: 'gone',
@@ -82,32 +82,32 @@ describe('what nobody needs', () => {
         }),
       );
       // There is nothing left to do.
-      expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+      expect(await fixture.sweep()).toMatchObject({ removed: 0, findings: [] });
     },
   );
 
   test('a key generation that is no number stops no sweep', async () => {
     await runningAgent('a1');
-    await bed.agent('odd', { status: 'failed' });
-    await sql`alter table agents drop constraint if exists agents_key_generation`.execute(bed.database);
+    await fixture.agent('odd', { status: 'failed' });
+    await sql`alter table agents drop constraint if exists agents_key_generation`.execute(fixture.database);
     await sql`update agents set inputs = '{"keyGeneration": "abc"}' where agent_id = 'odd'`.execute(
-      bed.database,
+      fixture.database,
     );
-    await bed.tailnetKey('odd', 1);
-    expect(await bed.sweep()).toMatchObject({ removed: 1, note: null });
+    await fixture.tailnetKey('odd', 1);
+    expect(await fixture.sweep()).toMatchObject({ removed: 1, note: null });
   });
 
   test('of a running agent is removed: a second device that joined for it, an unused key of an older generation', async () => {
     const { server, sshKey, device } = await runningAgent('a1');
-    await bed.database
+    await fixture.database
       .updateTable('agents')
       .set({ inputs: jsonText({ keyGeneration: 2 }) })
       .execute();
-    await bed.device('a1');
-    await bed.tailnetKey('a1', 1);
-    await bed.tailnetKey('a1', 2);
-    await bed.sweep();
-    expect(await bed.left()).toEqual({
+    await fixture.device('a1');
+    await fixture.tailnetKey('a1', 1);
+    await fixture.tailnetKey('a1', 2);
+    await fixture.sweep();
+    expect(await fixture.left()).toEqual({
       servers: [server],
       sshKeys: [sshKey],
       tailnetKeys: ['agent-a1 2'],
@@ -118,20 +118,20 @@ describe('what nobody needs', () => {
 
 test('what has no known owner is reported and never touched', async () => {
   await orphans('stranger');
-  await bed.server('x', { name: 'by-hand', labels: { 'managed-by': 'agents' } });
-  await bed.server('x', {
+  await fixture.server('x', { name: 'by-hand', labels: { 'managed-by': 'agents' } });
+  await fixture.server('x', {
     name: 'somebody-elses',
     labels: { 'agent-id': 'gone', 'managed-by': 'terraform' },
   });
-  await bed.device('x', 'laptop');
-  await bed.agent('gone', { status: 'destroyed' });
-  const before = await bed.left();
-  const report = await bed.sweep();
-  expect(await bed.left()).toEqual(before);
+  await fixture.device('x', 'laptop');
+  await fixture.agent('gone', { status: 'destroyed' });
+  const before = await fixture.left();
+  const report = await fixture.sweep();
+  expect(await fixture.left()).toEqual(before);
   expect(report.removed).toBe(0);
   expect(report.findings).toHaveLength(6);
   expect(report.findings.every((text) => text.includes('is unknown'))).toBe(true);
-  expect((await lastSweep(bed.database))?.findings).toEqual(report.findings);
+  expect((await lastSweep(fixture.database))?.findings).toEqual(report.findings);
   expect(await audited()).toEqual([]);
 });
 
@@ -139,53 +139,53 @@ test.each(['queued', 'active'] as const)(
   'an agent with a %s operation is left alone, whatever it has',
   async (status) => {
     await orphans('failed-before');
-    await bed.agent('failed-before', { status: 'failed' });
-    await bed.operation('failed-before', 'rollback', status);
+    await fixture.agent('failed-before', { status: 'failed' });
+    await fixture.operation('failed-before', 'rollback', status);
     await runningAgent('rebuilt');
-    await bed.device('rebuilt');
-    await bed.operation('rebuilt', 'rebuild', status);
-    const before = await bed.left();
-    expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
-    expect(await bed.left()).toEqual(before);
+    await fixture.device('rebuilt');
+    await fixture.operation('rebuilt', 'rebuild', status);
+    const before = await fixture.left();
+    expect(await fixture.sweep()).toMatchObject({ removed: 0, findings: [] });
+    expect(await fixture.left()).toEqual(before);
   },
 );
 
 describe('a removal that does not work', () => {
   test('leaves the keys and the device until the server is gone, and is tried again', async () => {
     const { server } = await orphans('gone');
-    await bed.agent('gone', { status: 'destroyed' });
-    const before = await bed.left();
-    await bed.fault({
+    await fixture.agent('gone', { status: 'destroyed' });
+    const before = await fixture.left();
+    await fixture.fault({
       area: 'hetzner',
       method: 'DELETE',
       path: '/servers/*',
       effect: { kind: 'action-error', code: 'action_failed', message: 'host is on fire' },
     });
-    const report = await bed.sweep();
+    const report = await fixture.sweep();
     expect(report).toMatchObject({ removed: 0 });
     expect(report.findings).toEqual([
       expect.stringMatching(/^Could not be removed: Server .* host is on fire/),
     ]);
-    expect(await bed.left()).toEqual(before);
+    expect(await fixture.left()).toEqual(before);
     expect(await audited()).toMatchObject([
       { action: 'sweep.remove-failed', agent_id: 'gone', details: { kind: 'server', id: String(server) } },
     ]);
-    expect(await bed.sweep()).toMatchObject({ removed: 4 });
-    expect((await bed.left()).servers).not.toContain(server);
+    expect(await fixture.sweep()).toMatchObject({ removed: 4 });
+    expect((await fixture.left()).servers).not.toContain(server);
   });
 
   test('of one agent keeps no other from being swept', async () => {
     await orphans('one');
     await orphans('two');
-    await bed.agent('one', { status: 'destroyed' });
-    await bed.agent('two', { status: 'destroyed' });
-    await bed.fault({
+    await fixture.agent('one', { status: 'destroyed' });
+    await fixture.agent('two', { status: 'destroyed' });
+    await fixture.fault({
       area: 'hetzner',
       method: 'DELETE',
       path: '/servers/*',
       effect: { kind: 'status', status: 500 },
     });
-    expect(await bed.sweep()).toMatchObject({ removed: 4 });
+    expect(await fixture.sweep()).toMatchObject({ removed: 4 });
   });
 });
 
@@ -193,55 +193,55 @@ describe('a server that is gone', () => {
   test('makes its agent unhealthy, with the reason, and is not made again', async () => {
     const { server, device } = await runningAgent('a1');
     await runningAgent('a2');
-    await bed.hcloud('DELETE', `/servers/${server}`);
-    await expect.poll(async () => (await bed.left()).servers).not.toContain(server);
-    const report = await bed.sweep();
+    await fixture.hcloud('DELETE', `/servers/${server}`);
+    await expect.poll(async () => (await fixture.left()).servers).not.toContain(server);
+    const report = await fixture.sweep();
     const text = `Server ${server} of agent a1 is no longer at Hetzner`;
     expect(report).toMatchObject({ removed: 0, findings: [text] });
-    const agents = await bed.database.selectFrom('agents').selectAll().orderBy('agent_id').execute();
+    const agents = await fixture.database.selectFrom('agents').selectAll().orderBy('agent_id').execute();
     expect(agents).toMatchObject([
       { agent_id: 'a1', status: 'running', health: 'unhealthy', error: text },
       { agent_id: 'a2', status: 'running', health: 'healthy', error: null },
     ]);
-    expect((await bed.left()).devices).toContain(device);
+    expect((await fixture.left()).devices).toContain(device);
     // It is said once in the audit log, and in every report.
-    expect((await bed.sweep()).findings).toEqual([text]);
+    expect((await fixture.sweep()).findings).toEqual([text]);
     expect(await audited()).toHaveLength(1);
     expect(
-      await bed.database.selectFrom('operations').selectAll().where('kind', '<>', 'provision').execute(),
+      await fixture.database.selectFrom('operations').selectAll().where('kind', '<>', 'provision').execute(),
     ).toEqual([]);
   });
 
   test('is not believed of one that has only lost its labels: they are put back beside what is there now', async () => {
     const { server } = await runningAgent('a1');
     const { operationId } = (
-      await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow()
+      await fixture.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow()
     ).inputs as { operationId: string };
-    await bed.hcloud('PUT', `/servers/${server}`, { labels: { backup: 'nightly' } });
-    expect((await bed.sweep()).findings).toEqual([
+    await fixture.hcloud('PUT', `/servers/${server}`, { labels: { backup: 'nightly' } });
+    expect((await fixture.sweep()).findings).toEqual([
       `Server agent-a1 (${server}) of agent a1 had lost its labels: put back`,
     ]);
-    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({
+    expect((await fixture.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({
       backup: 'nightly',
       'agent-id': 'a1',
       'managed-by': 'agents',
       'operation-id': operationId,
     });
-    const agent = await bed.database
+    const agent = await fixture.database
       .selectFrom('agents')
       .select(['health', 'error'])
       .executeTakeFirstOrThrow();
     expect(agent).toEqual({ health: 'healthy', error: null });
     expect(await audited()).toMatchObject([{ action: 'sweep.server-mended', agent_id: 'a1' }]);
-    expect(await bed.sweep()).toMatchObject({ removed: 0, findings: [] });
+    expect(await fixture.sweep()).toMatchObject({ removed: 0, findings: [] });
   });
 
   test('labels are not put back while an operation is under way', async () => {
     const { server } = await runningAgent('a1');
-    await bed.hcloud('PUT', `/servers/${server}`, { labels: {} });
-    await bed.operation('a1', 'restart', 'queued');
-    expect((await bed.sweep()).findings).toEqual([]);
-    expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({});
+    await fixture.hcloud('PUT', `/servers/${server}`, { labels: {} });
+    await fixture.operation('a1', 'restart', 'queued');
+    expect((await fixture.sweep()).findings).toEqual([]);
+    expect((await fixture.hcloud('GET', `/servers/${server}`)).server.labels).toEqual({});
   });
 });
 
@@ -251,91 +251,95 @@ describe('a label that was changed to another agent’s id', () => {
     async (status) => {
       const { server } = await runningAgent('a1');
       if (status === 'running') await runningAgent('a2');
-      else await bed.agent('a2', { status });
+      else await fixture.agent('a2', { status });
       const labels = { 'agent-id': 'a2', 'operation-id': 'earlier', 'managed-by': 'agents' };
-      await bed.hcloud('PUT', `/servers/${server}`, { labels });
-      const before = await bed.left();
-      const report = await bed.sweep();
-      expect(await bed.left()).toEqual(before);
+      await fixture.hcloud('PUT', `/servers/${server}`, { labels });
+      const before = await fixture.left();
+      const report = await fixture.sweep();
+      expect(await fixture.left()).toEqual(before);
       expect(report).toMatchObject({
         removed: 0,
         findings: [`Server agent-a1 (${server}) of agent a1 had lost its labels: put back`],
       });
-      expect((await bed.hcloud('GET', `/servers/${server}`)).server.labels['agent-id']).toBe('a1');
+      expect((await fixture.hcloud('GET', `/servers/${server}`)).server.labels['agent-id']).toBe('a1');
     },
   );
 
   test('makes no server of somebody’s an orphan to be removed', async () => {
-    await bed.agent('a2', { status: 'destroyed' });
-    await bed.server('a2', { name: 'database-of-the-shop' });
-    const before = await bed.left();
-    expect(await bed.sweep()).toMatchObject({
+    await fixture.agent('a2', { status: 'destroyed' });
+    await fixture.server('a2', { name: 'database-of-the-shop' });
+    const before = await fixture.left();
+    expect(await fixture.sweep()).toMatchObject({
       removed: 0,
       findings: [expect.stringContaining('its provision did not make it')],
     });
-    expect(await bed.left()).toEqual(before);
+    expect(await fixture.left()).toEqual(before);
   });
 });
 
 describe('a firewall that was taken off by hand', () => {
   async function firewalled() {
     const { server } = await runningAgent('a1');
-    const { firewall } = await bed.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
-    const agent = await bed.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow();
+    const { firewall } = await fixture.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
+    const agent = await fixture.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow();
     const inputs = jsonText({ ...(agent.inputs as object), firewallId: firewall.id });
-    await bed.database.updateTable('agents').set({ inputs }).execute();
+    await fixture.database.updateTable('agents').set({ inputs }).execute();
     return { server, firewall: firewall.id as number };
   }
 
   test('is seen, put back and reported', async () => {
     const { server, firewall } = await firewalled();
-    expect((await bed.sweep()).findings).toEqual([
+    expect((await fixture.sweep()).findings).toEqual([
       `Server agent-a1 (${server}) of agent a1 had lost the firewall ${firewall}: put back`,
     ]);
-    const { firewalls } = (await bed.hcloud('GET', `/servers/${server}`)).server.public_net;
+    const { firewalls } = (await fixture.hcloud('GET', `/servers/${server}`)).server.public_net;
     expect(firewalls).toEqual([{ id: firewall, status: 'applied' }]);
-    expect((await bed.sweep()).findings).toEqual([]);
+    expect((await fixture.sweep()).findings).toEqual([]);
   });
 
   test('and deleted is reported at every sweep', async () => {
     const { server, firewall } = await firewalled();
-    await bed.hcloud('DELETE', `/firewalls/${firewall}`);
+    await fixture.hcloud('DELETE', `/firewalls/${firewall}`);
     const text = `Server agent-a1 (${server}) of agent a1 is without the firewall ${firewall}, which is no longer at Hetzner`;
-    expect((await bed.sweep()).findings).toEqual([text]);
-    expect((await bed.sweep()).findings).toEqual([text]);
+    expect((await fixture.sweep()).findings).toEqual([text]);
+    expect((await fixture.sweep()).findings).toEqual([text]);
   });
 });
 
 describe('a device is what the control server says, not what it calls itself', () => {
   const setHostnameAt = (tailnetIp: string, hostname: string) =>
-    setHostname(bed.sandboxDatabase, { tailnetIp, hostname });
+    setHostname(fixture.sandboxDatabase, { tailnetIp, hostname });
   const row = (agentId: string) =>
-    bed.database.selectFrom('agents').selectAll().where('agent_id', '=', agentId).executeTakeFirstOrThrow();
+    fixture.database
+      .selectFrom('agents')
+      .selectAll()
+      .where('agent_id', '=', agentId)
+      .executeTakeFirstOrThrow();
 
   test('an agent whose machine calls itself after another keeps its device, as does the other; it is reported', async () => {
     const a = await runningAgent('a');
     const b = await runningAgent('b');
     await setHostnameAt(a.device, 'agent-b');
-    const report = await bed.sweep();
-    expect((await bed.left()).devices.sort()).toEqual([a.device, b.device].sort());
+    const report = await fixture.sweep();
+    expect((await fixture.left()).devices.sort()).toEqual([a.device, b.device].sort());
     expect(report.removed).toBe(0);
     expect(report.findings).toEqual([
       expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
     ]);
     // Nor does the name under which the other's server joined make it the other's, should it have become known.
     await setHostnameAt(a.device, joinNameOf('b'));
-    expect(await bed.sweep()).toMatchObject({ removed: 0 });
-    expect((await bed.left()).devices).toHaveLength(2);
+    expect(await fixture.sweep()).toMatchObject({ removed: 0 });
+    expect((await fixture.left()).devices).toHaveLength(2);
   });
 
   test.each(['destroyed', 'failed', 'running'] as const)(
     'what calls itself after a %s agent is nobody’s, and stays',
     async (status) => {
       const own = status === 'running' ? [(await runningAgent('a1')).device] : [];
-      if (status !== 'running') await bed.agent('a1', { status });
-      const stranger = await bed.device('x', 'agent-a1');
-      const report = await bed.sweep();
-      expect((await bed.left()).devices.sort()).toEqual([...own, stranger].sort());
+      if (status !== 'running') await fixture.agent('a1', { status });
+      const stranger = await fixture.device('x', 'agent-a1');
+      const report = await fixture.sweep();
+      expect((await fixture.left()).devices.sort()).toEqual([...own, stranger].sort());
       expect(report.findings).toContainEqual(
         expect.stringMatching(/^Tailnet device .* its owner is unknown/),
       );
@@ -343,11 +347,11 @@ describe('a device is what the control server says, not what it calls itself', (
   );
 
   test('an agent made before is moved over, by its address: its device is recorded and given its name for good', async () => {
-    const server = await bed.server('old');
-    await bed.sshKey('old');
-    const device = await bed.device('old', 'agent-old');
-    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
-    expect((await bed.sweep()).findings).toEqual([
+    const server = await fixture.server('old');
+    await fixture.sshKey('old');
+    const device = await fixture.device('old', 'agent-old');
+    await fixture.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    expect((await fixture.sweep()).findings).toEqual([
       expect.stringContaining('is recorded as the device of agent old'),
     ]);
     expect(await row('old')).toMatchObject({
@@ -355,19 +359,19 @@ describe('a device is what the control server says, not what it calls itself', (
       tailnet_name: 'agent-old.tail5a4db0.ts.net',
     });
     await setHostnameAt(device, 'agent-other');
-    const { rows } = await bed.cloud.query('select label from tailscale_devices');
+    const { rows } = await fixture.cloud.query('select label from tailscale_devices');
     expect(rows).toEqual([{ label: 'agent-old' }]);
-    expect((await bed.sweep()).findings).toEqual([expect.stringContaining('calls itself "agent-other"')]);
-    expect((await bed.left()).devices).toEqual([device]);
+    expect((await fixture.sweep()).findings).toEqual([expect.stringContaining('calls itself "agent-other"')]);
+    expect((await fixture.left()).devices).toEqual([device]);
   });
 
   test('one that is called so already keeps its name; the agent’s gets a longer one', async () => {
-    await bed.device('x', 'agent-old');
-    const server = await bed.server('old');
-    await bed.sshKey('old');
-    const device = await bed.device('old', 'agent-old');
-    await bed.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
-    await bed.sweep();
+    await fixture.device('x', 'agent-old');
+    const server = await fixture.server('old');
+    await fixture.sshKey('old');
+    const device = await fixture.device('old', 'agent-old');
+    await fixture.agent('old', { status: 'running', serverId: server, tailnetIp: device, isLegacy: true });
+    await fixture.sweep();
     expect((await row('old')).tailnet_name).toMatch(/^agent-old-n[a-z0-9]{11}\.tail5a4db0\.ts\.net$/);
   });
 });
@@ -380,43 +384,44 @@ describe('several workers', () => {
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const openClouds: Bed['openClouds'] = (watches) => {
-      const clouds = bed.openClouds(watches);
+    const openClouds: SweepFixture['openClouds'] = (watches) => {
+      const clouds = fixture.openClouds(watches);
       return {
         ...clouds,
         tailscale: { ...clouds.tailscale, listKeys: () => held.then(() => clouds.tailscale.listKeys()) },
       };
     };
-    const first = sweepAlone({ ...bed, openClouds }, { pauseSeconds: 0, ...quiet });
-    await expect.poll(() => lastSweep(bed.database)).toMatchObject({ finishedAt: null });
-    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toBeUndefined();
+    const first = sweepAlone({ ...fixture, openClouds }, { pauseSeconds: 0, ...quiet });
+    await expect.poll(() => lastSweep(fixture.database)).toMatchObject({ finishedAt: null });
+    expect(await sweepAlone(fixture, { pauseSeconds: 0, ...quiet })).toBeUndefined();
     release();
     expect(await first).toMatchObject({ note: null });
-    expect(await sweepAlone(bed, { pauseSeconds: 600, ...quiet })).toBeUndefined();
-    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
+    expect(await sweepAlone(fixture, { pauseSeconds: 600, ...quiet })).toBeUndefined();
+    expect(await sweepAlone(fixture, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
   });
 
   test('sweep at their start and again when it is time, until they stop', async () => {
-    const count = async () => (await bed.database.selectFrom('sweeps').select('sweep_id').execute()).length;
-    const sweeping = startSweeping(bed, 0.2);
+    const count = async () =>
+      (await fixture.database.selectFrom('sweeps').select('sweep_id').execute()).length;
+    const sweeping = startSweeping(fixture, 0.2);
     await expect.poll(count, { timeout: 10_000 }).toBeGreaterThanOrEqual(3);
     await sweeping.stop();
-    expect(await lastSweep(bed.database)).toMatchObject({ finishedAt: expect.any(Date) });
+    expect(await lastSweep(fixture.database)).toMatchObject({ finishedAt: expect.any(Date) });
   });
 
   test('end a sweep when they stop, and write down that it ended early', async () => {
     const stopping = new AbortController();
-    const openClouds: Bed['openClouds'] = (watches) => {
+    const openClouds: SweepFixture['openClouds'] = (watches) => {
       stopping.abort(new Error('The worker is stopping'));
-      return bed.openClouds(watches);
+      return fixture.openClouds(watches);
     };
-    const ended = sweepAlone({ ...bed, openClouds }, { pauseSeconds: 0, signal: stopping.signal });
+    const ended = sweepAlone({ ...fixture, openClouds }, { pauseSeconds: 0, signal: stopping.signal });
     await expect(ended).rejects.toThrow('The worker is stopping');
-    expect(await lastSweep(bed.database)).toMatchObject({
+    expect(await lastSweep(fixture.database)).toMatchObject({
       finishedAt: expect.any(Date),
       note: 'It ended early: The worker is stopping',
     });
     // The lock is free again.
-    expect(await sweepAlone(bed, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
+    expect(await sweepAlone(fixture, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
   });
 });

@@ -7,11 +7,17 @@ import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { noFence } from '../../../src/pulumi/fence.ts';
 import { Secret } from '../../../src/secret.ts';
-import { claim, type Installation, openInstallation, operation, order } from '../../support/installation.ts';
+import {
+  claim,
+  type OperationsFixture,
+  openOperations,
+  operation,
+  order,
+} from '../../support/operations-fixture.ts';
 
-let at: Installation;
+let at: OperationsFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(() => at.empty());

@@ -10,22 +10,22 @@ import { start } from '../../../src/runbooks/start.ts';
 import {
   ask,
   claim,
-  type Installation,
+  type OperationsFixture,
   OUTPUTS,
-  openInstallation,
+  openOperations,
   order,
-} from '../../support/installation.ts';
-import { createWorld, runOf, server, type World } from '../../support/runbook.ts';
+} from '../../support/operations-fixture.ts';
+import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
+  fixture = createRunbookFixture(at);
 });
 
 const row = (agentId = 'a1') =>
@@ -34,17 +34,17 @@ const row = (agentId = 'a1') =>
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row: operation, claim: mine } = await claim(at);
-  const effect = await provision.run(world.deps)((await runOf(at, operation, world)).run);
+  const effect = await provision.run(fixture.deps)((await runOf(at, operation, fixture)).run);
   await succeed(at.database, mine, effect);
-  world.servers.push(server('a1', 42));
+  fixture.servers.push(server('a1', 42));
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
-  world.calls.length = 0;
+  fixture.calls.length = 0;
 }
 
 async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
   await ask(at, 'a1', kind);
-  const made = await runOf(at, (await claim(at)).row, world);
-  const deps = { ...world.deps, shutdownSeconds: 0 };
+  const made = await runOf(at, (await claim(at)).row, fixture);
+  const deps = { ...fixture.deps, shutdownSeconds: 0 };
   const create = {
     destroy: destroy.run,
     start: start.run,
@@ -56,33 +56,33 @@ async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
 
 /** Whoever is root on a server can do this to its device. */
 const callItself = (nodeId: string, hostname: string) => {
-  world.devices.find((device) => device.nodeId === nodeId)!.hostname = hostname;
+  fixture.devices.find((device) => device.nodeId === nodeId)!.hostname = hostname;
 };
 const squatter = { nodeId: 'n0', name: 'x.tail.ts.net', hostname: 'agent-a1', addresses: ['100.64.9.9'] };
 
 describe('the device of a new agent', () => {
   test('joins under a name that nobody can guess, of which the row and its table know before it is made', async () => {
     let before: Awaited<ReturnType<typeof row>> | undefined;
-    const up = world.executor.up;
-    world.executor.up = async (...args) => {
+    const up = fixture.executor.up;
+    fixture.executor.up = async (...args) => {
       if (args[1].stack === 'agent') before = await row();
       return up(...args);
     };
     await provisioned();
     const { joinName } = before!.inputs as { joinName: string };
     expect(joinName).toMatch(/^join-[0-9a-f]{32}$/);
-    expect(joinName).toBe(world.vault.joinName('a1', 1));
-    expect(joinName).not.toBe(world.vault.joinName('a1', 2));
-    expect(joinName).not.toBe(world.vault.joinName('a2', 1));
+    expect(joinName).toBe(fixture.vault.joinName('a1', 1));
+    expect(joinName).not.toBe(fixture.vault.joinName('a1', 2));
+    expect(joinName).not.toBe(fixture.vault.joinName('a2', 1));
     const names = await at.database.selectFrom('tailnet_join_names').selectAll().execute();
     expect(names).toMatchObject([{ name: joinName, agent_id: 'a1', key_generation: 1 }]);
   });
 
   test('is recorded by its id once it is verified, under a name that its machine cannot change', async () => {
     // First on the list, and under the agent's name: it is not taken for it.
-    world.devices.push({ ...squatter, tags: ['tag:agent'] });
+    fixture.devices.push({ ...squatter, tags: ['tag:agent'] });
     await provisioned();
-    expect(world.names).toEqual(['n1 agent-a1']);
+    expect(fixture.names).toEqual(['n1 agent-a1']);
     expect(await row()).toMatchObject({
       tailnet_node_id: 'n1',
       tailnet_ip: OUTPUTS.tailnetIp,
@@ -91,7 +91,7 @@ describe('the device of a new agent', () => {
   });
 
   test('gets a longer name where another device holds the agent’s', async () => {
-    world.takenNames.add('agent-a1');
+    fixture.takenNames.add('agent-a1');
     await provisioned();
     expect(await row()).toMatchObject({ tailnet_node_id: 'n1', tailnet_name: 'agent-a1-n1.tail.ts.net' });
   });
@@ -99,7 +99,7 @@ describe('the device of a new agent', () => {
 
 describe('a device that calls itself after another agent', () => {
   beforeEach(async () => {
-    world.devices.push({ ...squatter, tags: ['tag:agent'] });
+    fixture.devices.push({ ...squatter, tags: ['tag:agent'] });
     await provisioned();
     callItself('n1', 'something-else');
   });
@@ -113,25 +113,25 @@ describe('a device that calls itself after another agent', () => {
 
   test('is not what a reconfigure works on, nor looked for by the stack', async () => {
     await runNext('reconfigure');
-    const program = world.programs.at(-1)!;
+    const program = fixture.programs.at(-1)!;
     expect(program).toMatchObject({ device: { tailnetIp: OUTPUTS.tailnetIp } });
   });
 
   test('is not what a start waits for', async () => {
     await at.database.updateTable('agents').set({ status: 'stopped' }).execute();
     await runNext('start');
-    expect(world.calls).toContain(`healthy ${OUTPUTS.tailnetIp}`);
+    expect(fixture.calls).toContain(`healthy ${OUTPUTS.tailnetIp}`);
   });
 
   test('is not what a destroy removes; the agent’s own goes, renamed or not', async () => {
     await runNext('destroy');
-    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['n0']);
+    expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n0']);
   });
 
   test.each([undefined, ['tag:other'], ['tag:agent']])(
     'keeps no destroy from its end (tags %s)',
     async (tags) => {
-      world.devices[0] = { ...squatter, ...(tags === undefined ? {} : { tags }) };
+      fixture.devices[0] = { ...squatter, ...(tags === undefined ? {} : { tags }) };
       expect((await runNext('destroy')).effect).toEqual({ kind: 'destroyed' });
     },
   );
@@ -139,7 +139,7 @@ describe('a device that calls itself after another agent', () => {
 
 test('a device whose tag was taken away is reported: the policy does not let the controller to it', async () => {
   await provisioned();
-  world.devices[0]!.tags = [];
+  fixture.devices[0]!.tags = [];
   expect((await runNext('refresh')).effect).toMatchObject({
     kind: 'unhealthy',
     error: expect.stringContaining('no longer has tag:agent'),
@@ -188,15 +188,15 @@ describe('where an earlier version has recorded the address of one agent for ano
   test('neither takes the device off the tailnet with itself', async () => {
     callItself('n1', 'agent-a1');
     expect((await runNext('destroy')).effect).toEqual({ kind: 'destroyed' });
-    expect(world.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
+    expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
   });
 
   test('a refresh says so, gives the device no name, and advises nothing that costs a disk', async () => {
-    world.names.length = 0;
+    fixture.names.length = 0;
     expect((await runNext('refresh')).effect).toMatchObject({
       kind: 'unhealthy',
       error: expect.stringContaining('names the same address'),
     });
-    expect(world.names).toEqual([]);
+    expect(fixture.names).toEqual([]);
   });
 });

@@ -9,24 +9,30 @@ import { restart } from '../../../src/runbooks/restart.ts';
 import { start } from '../../../src/runbooks/start.ts';
 import { findResources } from '../../../src/runbooks/steps/own-server.ts';
 import { stop } from '../../../src/runbooks/stop.ts';
-import { type Installation, openInstallation, order } from '../../support/installation.ts';
-import { createWorld, runOf, server, sshKey, type World } from '../../support/runbook.ts';
+import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  type RunbookFixture,
+  runOf,
+  server,
+  sshKey,
+} from '../../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 let operationId: string;
 let made: Awaited<ReturnType<typeof runOf>>;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
-  world.servers.push(server('a1', 4711));
-  world.sshKeys.push(sshKey('a1', 8));
-  world.firewalls.push({ id: 77, name: 'agents-default' });
-  world.devices.push({
+  fixture = createRunbookFixture(at);
+  fixture.servers.push(server('a1', 4711));
+  fixture.sshKeys.push(sshKey('a1', 8));
+  fixture.firewalls.push({ id: 77, name: 'agents-default' });
+  fixture.devices.push({
     nodeId: 'd1',
     name: 'agent-a1.tail.ts.net',
     hostname: 'agent-a1',
@@ -37,7 +43,7 @@ beforeEach(async () => {
   operationId = operation.operation_id;
   await record('4711');
   await at.database.updateTable('agents').set({ status: 'running', tailnet_ip: '100.64.0.1' }).execute();
-  made = await runOf(at, operation, world);
+  made = await runOf(at, operation, fixture);
 });
 
 /** What the row says of its server. */
@@ -46,7 +52,7 @@ async function record(serverId: string | null) {
   await at.database.updateTable('agents').set({ server_id: serverId, inputs }).execute();
 }
 
-const deps = () => ({ ...world.deps, shutdownSeconds: 0 });
+const deps = () => ({ ...fixture.deps, shutdownSeconds: 0 });
 const runbooks: Record<string, () => Runbook> = {
   start: () => start.run(deps()),
   stop: () => stop.run(deps()),
@@ -63,54 +69,54 @@ describe('a server whose labels were replaced', () => {
     ]),
   )('is found by its id at a %s, and gets them back (%s)', async (kind, whose) => {
     const other = whose === 'no agent’s' ? {} : { 'agent-id': 'a2', 'managed-by': 'agents' };
-    world.servers[0]!.labels = { backup: 'nightly', ...other };
+    fixture.servers[0]!.labels = { backup: 'nightly', ...other };
     await runbooks[kind]!()(made.run);
-    expect(world.servers[0]!.labels).toEqual({ backup: 'nightly', ...all() });
+    expect(fixture.servers[0]!.labels).toEqual({ backup: 'nightly', ...all() });
     expect(made.lines).toContain('agent-a1 (4711) had lost its labels: put back');
   });
 
   test('and which was renamed is found by its id', async () => {
-    Object.assign(world.servers[0]!, { name: 'renamed-by-hand', labels: {} });
+    Object.assign(fixture.servers[0]!, { name: 'renamed-by-hand', labels: {} });
     await runbooks.stop!()(made.run);
-    expect(world.servers[0]!.status).toBe('off');
+    expect(fixture.servers[0]!.status).toBe('off');
   });
 
   test('is destroyed with its agent, and its key by its public part', async () => {
-    world.servers[0]!.labels = {};
-    world.sshKeys[0] = { id: '8', name: 'agent-a1', labels: {}, publicKey: 'ssh-ed25519 MINE' };
-    await destroy.run(world.deps)(made.run);
-    expect([world.servers, world.sshKeys]).toEqual([[], []]);
+    fixture.servers[0]!.labels = {};
+    fixture.sshKeys[0] = { id: '8', name: 'agent-a1', labels: {}, publicKey: 'ssh-ed25519 MINE' };
+    await destroy.run(fixture.deps)(made.run);
+    expect([fixture.servers, fixture.sshKeys]).toEqual([[], []]);
   });
 });
 
 describe('a server that is not the agent’s own', () => {
   test('by its name alone is neither switched nor taken for the agent’s, and no rebuild is advised', async () => {
     made.run.agent.server_id = null;
-    world.servers[0]!.labels = { owner: 'somebody' };
+    fixture.servers[0]!.labels = { owner: 'somebody' };
     const refused = runbooks.stop!()(made.run);
     await expect(refused).rejects.toBeInstanceOf(PermanentError);
     await expect(refused).rejects.toThrow(/^Server agent-a1 \(4711\) has the name .* it is left alone/);
     await expect(refused).rejects.not.toThrow('rebuild');
-    await destroy.run(world.deps)(made.run);
-    expect(world.servers).toHaveLength(1);
+    await destroy.run(fixture.deps)(made.run);
+    expect(fixture.servers).toHaveLength(1);
     expect(made.lines.join()).toContain('agent-a1 (4711) has the name or the labels of this agent');
   });
 
   test('by its labels alone outlives the agent’s destroy', async () => {
     const shop = { ...server('a1', 50), name: 'shop', labels: all() };
     const b = { ...server('b', 51), labels: { ...all(), 'operation-id': 'of b' } };
-    world.servers.push(shop, b);
-    await destroy.run(world.deps)(made.run);
-    expect(world.servers).toEqual([shop, b]);
+    fixture.servers.push(shop, b);
+    await destroy.run(fixture.deps)(made.run);
+    expect(fixture.servers).toEqual([shop, b]);
   });
 
   test('by name and label is left alone, though the row has its id', async () => {
-    world.servers.splice(0, 1, server('b', 4711));
+    fixture.servers.splice(0, 1, server('b', 4711));
     for (const kind of Object.keys(runbooks))
       await expect(runbooks[kind]!()(made.run)).rejects.toThrow('recorded as agent a1');
-    await destroy.run(world.deps)(made.run);
-    expect(world.servers).toHaveLength(1);
-    expect(world.servers[0]).toMatchObject({ status: 'running', labels: { 'agent-id': 'b' } });
+    await destroy.run(fixture.deps)(made.run);
+    expect(fixture.servers).toHaveLength(1);
+    expect(fixture.servers[0]).toMatchObject({ status: 'running', labels: { 'agent-id': 'b' } });
   });
 });
 
@@ -118,36 +124,36 @@ test.each([
   ['its labels', () => ({ 'agent-id': 'a1', 'managed-by': 'agents' })],
   ['its provision', () => ({ 'operation-id': operationId, backup: 'nightly' })],
 ])('before its id is recorded a server is known by its name and %s', async (_, labels) => {
-  world.servers[0]!.labels = labels();
+  fixture.servers[0]!.labels = labels();
   const agent = { ...made.run.agent, server_id: null };
-  expect(await findResources(world.deps.hetzner, agent)).toEqual({ serverId: '4711', sshKeyId: '8' });
-  world.servers[0]!.name = 'another';
-  expect(await findResources(world.deps.hetzner, agent)).toEqual({ sshKeyId: '8' });
+  expect(await findResources(fixture.deps.hetzner, agent)).toEqual({ serverId: '4711', sshKeyId: '8' });
+  fixture.servers[0]!.name = 'another';
+  expect(await findResources(fixture.deps.hetzner, agent)).toEqual({ sshKeyId: '8' });
 });
 
 test('an SSH key without labels is known by its public part, and gets them back before it is imported', async () => {
-  world.sshKeys[0] = { id: '8', name: 'agent-a1', labels: { team: 'x' }, publicKey: 'ssh-ed25519 MINE' };
-  expect(await findResources(world.deps.hetzner, made.run.agent)).toMatchObject({ sshKeyId: '8' });
-  expect(world.sshKeys[0]!.labels).toEqual({ team: 'x', ...all() });
-  world.sshKeys[0] = { ...world.sshKeys[0]!, labels: {}, publicKey: 'ssh-ed25519 OTHER' };
-  expect(await findResources(world.deps.hetzner, made.run.agent)).toEqual({ serverId: '4711' });
+  fixture.sshKeys[0] = { id: '8', name: 'agent-a1', labels: { team: 'x' }, publicKey: 'ssh-ed25519 MINE' };
+  expect(await findResources(fixture.deps.hetzner, made.run.agent)).toMatchObject({ sshKeyId: '8' });
+  expect(fixture.sshKeys[0]!.labels).toEqual({ team: 'x', ...all() });
+  fixture.sshKeys[0] = { ...fixture.sshKeys[0]!, labels: {}, publicKey: 'ssh-ed25519 OTHER' };
+  expect(await findResources(fixture.deps.hetzner, made.run.agent)).toEqual({ serverId: '4711' });
 });
 
 describe('a firewall that was taken off by hand', () => {
   beforeEach(() => {
-    world.servers[0]!.firewallIds = [];
+    fixture.servers[0]!.firewallIds = [];
   });
 
   test.each(Object.keys(runbooks))('is put back by a %s, which says so', async (kind) => {
     const effect = await runbooks[kind]!()(made.run);
-    expect(world.servers[0]!.firewallIds).toEqual([77]);
+    expect(fixture.servers[0]!.firewallIds).toEqual([77]);
     expect(made.lines).toContain('agent-a1 (4711) was not under the firewall 77: put back');
     if (kind === 'refresh') expect(effect).toMatchObject({ kind: 'refreshed', health: 'healthy' });
   });
 
   test('comes before the state is brought up to date', async () => {
     await runbooks.refresh!()(made.run);
-    expect(world.calls.filter((call) => !call.startsWith('step'))).toEqual([
+    expect(fixture.calls.filter((call) => !call.startsWith('step'))).toEqual([
       'label server 4711',
       'firewall 77 4711',
       'refresh agent',
@@ -155,7 +161,7 @@ describe('a firewall that was taken off by hand', () => {
   });
 
   test('and deleted leaves an agent that a refresh does not call healthy', async () => {
-    world.firewalls.length = 0;
+    fixture.firewalls.length = 0;
     const effect = await runbooks.refresh!()(made.run);
     const error = 'The firewall 77 is no longer at Hetzner: agent-a1 is without it';
     expect(effect).toEqual({ kind: 'unhealthy', error });

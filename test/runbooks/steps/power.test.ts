@@ -4,20 +4,20 @@ import type { Runbook } from '../../../src/operations/attempt.ts';
 import { restart } from '../../../src/runbooks/restart.ts';
 import { start } from '../../../src/runbooks/start.ts';
 import { stop } from '../../../src/runbooks/stop.ts';
-import { type Installation, openInstallation, order } from '../../support/installation.ts';
-import { createWorld, runOf, server, type World } from '../../support/runbook.ts';
+import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
+import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
 
-let at: Installation;
-let world: World;
+let at: OperationsFixture;
+let fixture: RunbookFixture;
 beforeAll(async () => {
-  at = await openInstallation();
+  at = await openOperations();
 });
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  world = createWorld(at);
-  world.servers.push(server('a1', 4711));
-  world.devices.push({
+  fixture = createRunbookFixture(at);
+  fixture.servers.push(server('a1', 4711));
+  fixture.devices.push({
     nodeId: 'd1',
     name: 'agent-a1.tail.ts.net',
     hostname: 'agent-a1',
@@ -35,18 +35,18 @@ async function recordDevice() {
 async function follow(runbook: Runbook) {
   const operation = await order(at, 'a1');
   await recordDevice();
-  const made = await runOf(at, operation, world);
+  const made = await runOf(at, operation, fixture);
   return { ...made, effect: await runbook(made.run) };
 }
-const deps = () => ({ ...world.deps, shutdownSeconds: 0 });
+const deps = () => ({ ...fixture.deps, shutdownSeconds: 0 });
 const off = () => {
-  world.servers[0]!.status = 'off';
+  fixture.servers[0]!.status = 'off';
 };
 
 describe('stop', () => {
   test('asks the system to shut down, and brings Pulumi’s state up to date', async () => {
     const { effect } = await follow(stop.run(deps()));
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step stopping_server',
       'shut down 4711',
       'step refreshing',
@@ -56,24 +56,24 @@ describe('stop', () => {
   });
 
   test('cuts the power of a system that does not obey', async () => {
-    world.deaf.add('4711');
+    fixture.deaf.add('4711');
     const { lines } = await follow(stop.run(deps()));
-    expect(world.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
+    expect(fixture.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
     expect(lines.join()).toContain('has not shut down within 0 s: cutting its power');
-    expect(world.servers[0]!.status).toBe('off');
+    expect(fixture.servers[0]!.status).toBe('off');
   });
 
   test('of a server that is off already asks for nothing', async () => {
     off();
     await follow(stop.run(deps()));
-    expect(world.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
+    expect(fixture.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
   });
 
   test('does nothing to a server once the lease is over: another attempt may have begun', async () => {
-    const { run } = await runOf(at, await order(at, 'a1'), world);
+    const { run } = await runOf(at, await order(at, 'a1'), fixture);
     run.lease.renew(Date.now() - 1);
     await expect(stop.run(deps())(run)).rejects.toThrow('The lease ran out');
-    expect(world.calls).toEqual(['step stopping_server']);
+    expect(fixture.calls).toEqual(['step stopping_server']);
   });
 });
 
@@ -81,7 +81,7 @@ describe('start', () => {
   test('switches on, waits for an answer where it was before, and brings Pulumi’s state up to date', async () => {
     off();
     const { effect } = await follow(start.run(deps()));
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step starting_server',
       'power on 4711',
       'step verifying',
@@ -94,30 +94,30 @@ describe('start', () => {
 
   test('after a kill finds the server on and waits for its answer', async () => {
     await follow(start.run(deps()));
-    expect(world.calls).not.toContain('power on 4711');
-    expect(world.calls).toContain('healthy 100.64.0.1');
+    expect(fixture.calls).not.toContain('power on 4711');
+    expect(fixture.calls).toContain('healthy 100.64.0.1');
   });
 
   test('without a healthy answer has failed', async () => {
     off();
-    world.answers.healthy = [new RetryableError('No healthy answer')];
+    fixture.answers.healthy = [new RetryableError('No healthy answer')];
     await expect(follow(start.run(deps()))).rejects.toThrow('No healthy answer');
   });
 
   test('is given up at once where only a rebuild can help', async () => {
-    world.devices.length = 0;
+    fixture.devices.length = 0;
     await expect(follow(start.run(deps()))).rejects.toThrow(PermanentError);
     await at.empty();
-    world.servers.length = 0;
+    fixture.servers.length = 0;
     await expect(follow(start.run(deps()))).rejects.toThrow('The server is no longer at Hetzner');
-    expect(world.calls).not.toContain('power on 4711');
+    expect(fixture.calls).not.toContain('power on 4711');
   });
 });
 
 describe('restart', () => {
   test('is off, on again, and a healthy answer', async () => {
     const { effect } = await follow(restart.run(deps()));
-    expect(world.calls).toEqual([
+    expect(fixture.calls).toEqual([
       'step stopping_server',
       'shut down 4711',
       'step starting_server',
@@ -131,7 +131,7 @@ describe('restart', () => {
   test('after a kill between off and on goes on', async () => {
     off();
     await follow(restart.run(deps()));
-    expect(world.calls).toContain('power on 4711');
-    expect(world.calls).not.toContain('shut down 4711');
+    expect(fixture.calls).toContain('power on 4711');
+    expect(fixture.calls).not.toContain('shut down 4711');
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { startGithub } from './setup.ts';
+import { startGithub } from '../../support/sandbox-github.ts';
 
 test('a dispatch is answered 204, or with the run’s id on request', async () => {
   const github = await startGithub();

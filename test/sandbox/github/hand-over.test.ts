@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { handOver, makePipe } from '../../../sandbox/github/hand-over.ts';
-import { makeFolder } from './setup.ts';
+import { makeFolder } from '../../support/sandbox-github.ts';
 
 async function pipe() {
   const path = join(await makeFolder(), 'secrets.yml');

@@ -5,11 +5,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import { RUN_TAG } from '../../../sandbox/github/act.ts';
 import type { SandboxAnswer, SandboxStartMessage } from '../../../sandbox/main.ts';
 import { findTagged } from '../../../sandbox/processes.ts';
-import { filesBelow } from '../../e2e/support/secret-probes.ts';
-import { eventually } from '../../e2e/support/waiting.ts';
+import { eventually } from '../../support/eventually.ts';
 import { createDatabase } from '../../support/postgres.ts';
-import { tokens } from '../stripe/setup.ts';
-import { act, callsTo, makeWorkflow, noAct, optionsFor } from './setup.ts';
+import { tokens } from '../../support/sandbox.ts';
+import { act, callsTo, makeWorkflow, noAct, optionsFor } from '../../support/sandbox-github.ts';
+import { filesBelow } from '../../support/secret-probes.ts';
 
 const main = fileURLToPath(new URL('../../../sandbox/main.ts', import.meta.url));
 

@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { plainPath, removePlainPath } from '../../../sandbox/github/plain-path.ts';
-import { makeFolder } from './setup.ts';
+import { makeFolder } from '../../support/sandbox-github.ts';
 
 test('a path with blanks gets a plain one through a link, which can be removed', async () => {
   const [folder, links] = [await makeFolder(), await makeFolder()];

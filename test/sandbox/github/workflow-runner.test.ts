@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { RUN_TAG } from '../../../sandbox/github/act.ts';
 import { findTagged } from '../../../sandbox/processes.ts';
-import { filesBelow } from '../../e2e/support/secret-probes.ts';
-import { eventually } from '../../e2e/support/waiting.ts';
-import { act, makeCheckout, makeFolder, makeWorkflow, noAct, optionsFor, startGithub } from './setup.ts';
+import { eventually } from '../../support/eventually.ts';
+import {
+  act,
+  makeCheckout,
+  makeFolder,
+  makeWorkflow,
+  noAct,
+  optionsFor,
+  startGithub,
+} from '../../support/sandbox-github.ts';
+import { filesBelow } from '../../support/secret-probes.ts';
 
 beforeEach(({ skip }) => {
   skip(act === undefined, noAct);

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import { describe, expect, test } from 'vitest';
 import { limitRequests } from '../../../sandbox/hetzner/access.ts';
-import { hcloudToken, startCloud } from './setup.ts';
+import { hcloudToken, startCloud } from '../../support/sandbox-hetzner.ts';
 
 test.each([
   ['no token', ''],

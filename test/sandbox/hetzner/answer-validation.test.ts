@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { faultBody } from '../../../sandbox/fault-answers.ts';
 import { openAnswerSchemas } from '../../../sandbox/hetzner/answer-schemas.ts';
 import { validateAnswers } from '../../../sandbox/hetzner/answer-validation.ts';
-import { request, startCloud } from './setup.ts';
+import { request, startCloud } from '../../support/sandbox-hetzner.ts';
 
 const { check } = await openAnswerSchemas();
 

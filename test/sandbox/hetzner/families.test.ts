@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runningServer, startCloud } from './setup.ts';
+import { runningServer, startCloud } from '../../support/sandbox-hetzner.ts';
 
 test('prices say what each server type costs where, as the client libraries read them', async () => {
   const cloud = await startCloud();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { orderServer, runningServer, startCloud } from './setup.ts';
+import { orderServer, runningServer, startCloud } from '../../support/sandbox-hetzner.ts';
 
 const wireguard = {
   direction: 'in',

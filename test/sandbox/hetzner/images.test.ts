@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { type Cloud, eventually, orderServer, restartCloud, runningServer, startCloud } from './setup.ts';
+import {
+  type Cloud,
+  eventually,
+  orderServer,
+  restartCloud,
+  runningServer,
+  startCloud,
+} from '../../support/sandbox-hetzner.ts';
 
 async function snapshotOf(cloud: Cloud, serverId: number, body: object = {}) {
   const answer = await cloud.call('POST', `/servers/${serverId}/actions/create_image`, body);

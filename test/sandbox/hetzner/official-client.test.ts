@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { runToEnd } from '../../e2e/support/commands.ts';
-import { hetznerPython } from '../../e2e/support/hetzner-client.ts';
-import { hcloudToken, startCloud } from './setup.ts';
+import { runToEnd } from '../../support/commands.ts';
+import { hetznerPython } from '../../support/hetzner-client.ts';
+import { hcloudToken, startCloud } from '../../support/sandbox-hetzner.ts';
 
 const SCRIPT = `
 import json, os

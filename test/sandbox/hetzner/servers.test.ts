@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { orderServer, publicKey, restartCloud, runningServer, startCloud } from './setup.ts';
+import {
+  orderServer,
+  publicKey,
+  restartCloud,
+  runningServer,
+  startCloud,
+} from '../../support/sandbox-hetzner.ts';
 
 describe('a server', () => {
   test('goes from its order through its actions to its end', async () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { publicKeyFingerprint } from '../../../sandbox/hetzner/ssh-keys/public-key.ts';
-import { publicKey, startCloud } from './setup.ts';
+import { publicKey, startCloud } from '../../support/sandbox-hetzner.ts';
 
 /** An ed25519 public key in OpenSSH's format. */
 function anotherKey(): string {

@@ -1,7 +1,13 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { startDueLoop } from '../../../sandbox/due.ts';
 import { createMachineHandlers, type JoinTailnet } from '../../../sandbox/machines/simulated.ts';
-import { type Cloud, eventually, orderServer, runningServer, startCloud } from '../hetzner/setup.ts';
+import {
+  type Cloud,
+  eventually,
+  orderServer,
+  runningServer,
+  startCloud,
+} from '../../support/sandbox-hetzner.ts';
 
 function userData(key: string): string {
   return `#cloud-config\nhostname: agent-1\nwrite_files:\n  - path: /etc/agent/tailnet-key\n    content: ${key}\n`;

@@ -32,36 +32,36 @@ async function setup() {
 }
 
 test('each package answers with the version that the SDKs ask for', async () => {
-  await using bed = await setup();
-  expect(bed.host.debugProviders).toMatch(/^hcloud:\d+,tailscale:\d+,command:\d+$/);
+  await using fixture = await setup();
+  expect(fixture.host.debugProviders).toMatch(/^hcloud:\d+,tailscale:\d+,command:\d+$/);
   const versions = await Promise.all(
-    ['hcloud', 'tailscale', 'command'].map((name) => bed.engine(name).version()),
+    ['hcloud', 'tailscale', 'command'].map((name) => fixture.engine(name).version()),
   );
   expect(versions).toEqual(['1.41.0', '0.29.1', '1.2.1']);
 });
 
 test('settings that cannot be right are refused when the engine configures', async () => {
-  await using bed = await setup();
-  bed.host.use({ ...bed.environment, HCLOUD_TOKEN: 'short' });
-  await expect(bed.engine('hcloud').configure()).rejects.toThrow('must be exactly 64 characters long');
-  await expect(bed.engine('tailscale').configure()).rejects.toThrow('credentials are empty');
+  await using fixture = await setup();
+  fixture.host.use({ ...fixture.environment, HCLOUD_TOKEN: 'short' });
+  await expect(fixture.engine('hcloud').configure()).rejects.toThrow('must be exactly 64 characters long');
+  await expect(fixture.engine('tailscale').configure()).rejects.toThrow('credentials are empty');
 });
 
 test('two instances of a provider keep their settings apart', async () => {
-  await using bed = await setup();
-  const [first, second] = [bed.engine('hcloud'), bed.engine('hcloud')];
+  await using fixture = await setup();
+  const [first, second] = [fixture.engine('hcloud'), fixture.engine('hcloud')];
   await first.configure({ token: secret('1'.repeat(64)) });
   await second.configure({ token: secret('2'.repeat(64)) });
   const sshKey = { name: 'k', publicKey: 'ssh-ed25519 AAAA x' };
   await first.create('hcloud:index/sshKey:SshKey', sshKey);
-  expect(bed.hetzner.received[0]!.headers.authorization).toBe(`Bearer ${'1'.repeat(64)}`);
+  expect(fixture.hetzner.received[0]!.headers.authorization).toBe(`Bearer ${'1'.repeat(64)}`);
 });
 
 test('each operation has the environment that was handed in for it', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('command');
+  await using fixture = await setup();
+  const engine = fixture.engine('command');
   for (const said of ['first', 'second']) {
-    bed.host.use({ SAID: said });
+    fixture.host.use({ SAID: said });
     await engine.configure();
     expect((await engine.create(commandType, { create: 'echo $SAID' })).properties).toMatchObject({
       stdout: said,
@@ -71,8 +71,8 @@ test('each operation has the environment that was handed in for it', async () =>
 });
 
 test('secrets stay secret, and the outputs that may hold them too', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('command');
+  await using fixture = await setup();
+  const engine = fixture.engine('command');
   await engine.configure();
   const inputs = { create: 'echo "$A"', environment: { A: secret('canary') } };
   expect((await engine.check(commandType, inputs)).inputs).toEqual(inputs);
@@ -83,8 +83,8 @@ test('secrets stay secret, and the outputs that may hold them too', async () => 
 });
 
 test('a secret compares by what it says, not by being one', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('command');
+  await using fixture = await setup();
+  const engine = fixture.engine('command');
   await engine.configure();
   const before = { create: 'true', environment: { A: 'a' } };
   const same = await engine.diff(commandType, before, { ...before, environment: secret({ A: 'a' }) });
@@ -93,8 +93,8 @@ test('a secret compares by what it says, not by being one', async () => {
 });
 
 test('a diff tells the engine paths, replacements and what to ignore', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('hcloud');
+  await using fixture = await setup();
+  const engine = fixture.engine('hcloud');
   await engine.configure();
   const wanted = { ...serverInputs, serverType: 'cx33', image: 'debian-13' };
   expect(await engine.diff(serverType, serverInputs, wanted)).toEqual({
@@ -112,32 +112,32 @@ test('a diff tells the engine paths, replacements and what to ignore', async () 
 });
 
 test('a preview does nothing, and says what it cannot know', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('hcloud');
+  await using fixture = await setup();
+  const engine = fixture.engine('hcloud');
   await engine.configure();
   const inputs = { ...serverInputs, userData: UNKNOWN_VALUE };
   const { id, properties } = await engine.create(serverType, inputs, { preview: true });
   expect(id).toBe('');
   expect(properties).toMatchObject({ name: 'agent-a1', ipv4Address: UNKNOWN_VALUE, userData: UNKNOWN_VALUE });
-  expect(bed.hetzner.received).toEqual([]);
+  expect(fixture.hetzner.received).toEqual([]);
 });
 
 test('a server whose creation fails after the order is reported with its id', async () => {
-  await using bed = await setup();
-  bed.hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
-  const engine = bed.engine('hcloud');
+  await using fixture = await setup();
+  fixture.hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
+  const engine = fixture.engine('hcloud');
   await engine.configure();
   const failure = await engine.create(serverType, serverInputs).catch((error) => error);
   expect(failure.message).toContain('action_failed');
   expect(failure.initialization).toMatchObject({
-    id: String([...bed.hetzner.servers.keys()][0]),
+    id: String([...fixture.hetzner.servers.keys()][0]),
     properties: { name: 'agent-a1' },
   });
 });
 
 test('a resource type that is not built in is named in the error', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('hcloud');
+  await using fixture = await setup();
+  const engine = fixture.engine('hcloud');
   await engine.configure();
   await expect(engine.check('hcloud:index/volume:Volume', {})).rejects.toThrow(
     /hcloud:index\/volume:Volume.*official/,
@@ -145,8 +145,8 @@ test('a resource type that is not built in is named in the error', async () => {
 });
 
 test('an error too long for its frame is cut in the middle', async () => {
-  await using bed = await setup();
-  const engine = bed.engine('command');
+  await using fixture = await setup();
+  const engine = fixture.engine('command');
   await engine.configure();
   const failing = engine.create(commandType, {
     create: 'head -c 200000 /dev/zero | tr "\\0" x; echo; echo END; exit 1',
@@ -170,14 +170,14 @@ async function endlessCommand() {
 }
 
 test('abort ends what is under way, and the host serves on', async () => {
-  await using bed = await setup();
+  await using fixture = await setup();
   await using endless = await endlessCommand();
-  const engine = bed.engine('command');
+  const engine = fixture.engine('command');
   await engine.configure();
   const running = engine.create(commandType, endless.inputs);
   const refused = expect(running).rejects.toThrow('context canceled');
   const pid = await endless.pid();
-  await bed.host.abort();
+  await fixture.host.abort();
   expect(processIdentity(pid)).toBeNull();
   await refused;
   expect((await engine.create(commandType, { create: 'echo on' })).properties).toMatchObject({
@@ -186,9 +186,9 @@ test('abort ends what is under way, and the host serves on', async () => {
 });
 
 test("the engine's cancel ends what is under way; one at the end of a run changes nothing", async () => {
-  await using bed = await setup();
+  await using fixture = await setup();
   await using endless = await endlessCommand();
-  const engine = bed.engine('command');
+  const engine = fixture.engine('command');
   await engine.configure();
   const running = engine.create(commandType, endless.inputs);
   const refused = expect(running).rejects.toThrow('context canceled');
@@ -204,9 +204,9 @@ test("the engine's cancel ends what is under way; one at the end of a run change
 });
 
 test('a caller that dies takes its commands with it', async () => {
-  await using bed = await setup();
+  await using fixture = await setup();
   await using endless = await endlessCommand();
-  await using line = await startLine(Number(/command:(\d+)/.exec(bed.host.debugProviders)![1]));
+  await using line = await startLine(Number(/command:(\d+)/.exec(fixture.host.debugProviders)![1]));
   const engine = connectEngine(`command:${line.port}`, 'command');
   await engine.configure();
   const lost = expect(engine.create(commandType, endless.inputs)).rejects.toThrow();
@@ -240,9 +240,9 @@ async function startLine(port: number) {
 }
 
 test('a custom timeout ends a command', async () => {
-  await using bed = await setup();
+  await using fixture = await setup();
   await using endless = await endlessCommand();
-  const engine = bed.engine('command');
+  const engine = fixture.engine('command');
   await engine.configure();
   await expect(engine.create(commandType, endless.inputs, { timeoutSeconds: 0.2 })).rejects.toThrow(
     'context deadline exceeded: running',

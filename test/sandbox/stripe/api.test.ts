@@ -9,7 +9,7 @@ import {
   setup,
   subscriptionSession,
   tokens,
-} from './setup.ts';
+} from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type SandboxFixture, setup, subscriptionSession } from './setup.ts';
+import { type SandboxFixture, setup, subscriptionSession } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { buy, type SandboxFixture, setup, startReceiver, until } from './setup.ts';
+import { buy, type SandboxFixture, setup, startReceiver, until } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buy, type SandboxFixture, setup } from './setup.ts';
+import { buy, type SandboxFixture, setup } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 beforeAll(async () => {

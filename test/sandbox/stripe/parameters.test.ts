@@ -2,7 +2,7 @@ import type Stripe from 'stripe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { requireStrict } from '../../../sandbox/stripe/strict-schema.ts';
-import { buy, type SandboxFixture, setup, subscriptionSession } from './setup.ts';
+import { buy, type SandboxFixture, setup, subscriptionSession } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 let subscriptionId: string;

@@ -1,6 +1,6 @@
 import type Stripe from 'stripe';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { buy, type SandboxFixture, setup } from './setup.ts';
+import { buy, type SandboxFixture, setup } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
 let subscription: Stripe.Subscription;

@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addressesFor } from '../../../sandbox/tailscale/addresses.ts';
 import { joinTailnet, setHostname } from '../../../sandbox/tailscale/devices.ts';
-import { until } from '../stripe/setup.ts';
-import { makeKey, setup, type Tailnet } from './setup.ts';
+import { until } from '../../support/sandbox.ts';
+import { makeKey, setup, type Tailnet } from '../../support/sandbox-tailnet.ts';
 
 let tailnet: Tailnet;
 beforeEach(async () => {

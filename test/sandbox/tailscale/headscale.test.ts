@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findProcesses } from '../../../src/processes/find.ts';
-import { eventually, openRealTailnet, type RealTailnet, whyNot } from './real-tailnet.ts';
-import { makeKey, tokens } from './setup.ts';
+import { eventually, openRealTailnet, type RealTailnet, whyNot } from '../../support/headscale.ts';
+import { makeKey, tokens } from '../../support/sandbox-tailnet.ts';
 
 const limit = { timeout: 60_000 };
 

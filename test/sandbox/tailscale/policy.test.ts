@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { joinTailnet } from '../../../sandbox/tailscale/devices.ts';
-import { makeKey, setup, type Tailnet, tokens } from './setup.ts';
+import { makeKey, setup, type Tailnet, tokens } from '../../support/sandbox-tailnet.ts';
 
 let tailnet: Tailnet;
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { inputs, secret, startReceiver } from '../setup.ts';
+import { inputs, secret, startReceiver } from '../../support/workflow.ts';
 import { makeJob } from './setup.ts';
 
 const job = { job_id: inputs.job_id, workflow_run_id: '900' };

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { eventually } from '../../e2e/support/waiting.ts';
-import { secret, startReceiver } from '../setup.ts';
+import { eventually } from '../../support/eventually.ts';
+import { secret, startReceiver } from '../../support/workflow.ts';
 import { makeJob } from './setup.ts';
 
 /** A job whose runner is a process that does nothing. */

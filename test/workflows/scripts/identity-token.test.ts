@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { secret, startReceiver } from '../setup.ts';
+import { secret, startReceiver } from '../../support/workflow.ts';
 import { makeJob } from './setup.ts';
 
 const grantOf = (origin: string) => ({

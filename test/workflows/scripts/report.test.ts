@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inputs, secret, startReceiver } from '../setup.ts';
+import { inputs, secret, startReceiver } from '../../support/workflow.ts';
 import { makeJob } from './setup.ts';
 
 const job = { job_id: inputs.job_id, workflow_run_id: '900' };

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { inputs, makeFolder, type Receiver, scriptsFolder, secret } from '../setup.ts';
+import { inputs, makeFolder, type Receiver, scriptsFolder, secret } from '../../support/workflow.ts';
 
 export interface ScriptRun {
   args?: string[];

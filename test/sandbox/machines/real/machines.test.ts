@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { expect, test } from 'vitest';
+import { eventually, install, type Sandbox, until, whyNot } from '../../../support/sandbox-machines.ts';
 import { leftovers, nothing } from './leftovers.ts';
-import { eventually, install, type Sandbox, until, whyNot } from './setup.ts';
 
 const limitMs = 300_000;
 const bootId = 'cat /proc/sys/kernel/random/boot_id';

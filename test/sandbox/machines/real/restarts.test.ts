@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { eventually, install, until, whyNot } from '../../../support/sandbox-machines.ts';
 import { leftovers, machinesTag, nothing } from './leftovers.ts';
-import { eventually, install, until, whyNot } from './setup.ts';
 
 const limitMs = 300_000;
 

@@ -3,15 +3,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
-import { createFaults } from '../../../sandbox/faults.ts';
-import { createValidationRouter, readViolations } from '../../../sandbox/hetzner/answer-validation.ts';
-import { createHetznerRouter } from '../../../sandbox/hetzner/router.ts';
-import { hetznerSchema } from '../../../sandbox/hetzner/schema.ts';
-import { machinesSchema } from '../../../sandbox/machines/schema.ts';
-import { createMachinesRouter } from '../../../sandbox/machines/simulated.ts';
-import { type SandboxSettings, sandboxSettingsSchema } from '../../../sandbox/settings.ts';
-import { createDatabase } from '../../support/postgres.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
+import { createFaults } from '../../sandbox/faults.ts';
+import { createValidationRouter, readViolations } from '../../sandbox/hetzner/answer-validation.ts';
+import { createHetznerRouter } from '../../sandbox/hetzner/router.ts';
+import { hetznerSchema } from '../../sandbox/hetzner/schema.ts';
+import { machinesSchema } from '../../sandbox/machines/schema.ts';
+import { createMachinesRouter } from '../../sandbox/machines/simulated.ts';
+import { type SandboxSettings, sandboxSettingsSchema } from '../../sandbox/settings.ts';
+import { createDatabase } from './postgres.ts';
 
 export const hcloudToken = 'h'.repeat(64);
 

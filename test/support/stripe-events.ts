@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { WEBHOOK_SECRET } from './service.ts';
+import { WEBHOOK_SECRET } from './http-service.ts';
 
 export interface SignOptions {
   secret?: string;

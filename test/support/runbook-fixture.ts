@@ -15,12 +15,12 @@ import { Secret } from '../../src/secret.ts';
 import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
 import { toLabels } from '../../stacks/labels.ts';
 import type { StackProgram } from '../../stacks/program.ts';
-import { type Installation, OUTPUTS } from './installation.ts';
+import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 
 /** Fakes of everything that a runbook uses. They record calls in order and answer as configured. */
-export function createWorld(at: Installation) {
+export function createRunbookFixture(at: OperationsFixture) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
   const answers: Partial<
@@ -207,10 +207,10 @@ export function createWorld(at: Installation) {
   };
 }
 
-export type World = ReturnType<typeof createWorld>;
+export type RunbookFixture = ReturnType<typeof createRunbookFixture>;
 
 /** Prepares an attempt at an operation as a worker would, recording its steps and lines. */
-export async function runOf(at: Installation, operation: OperationRow, world?: World) {
+export async function runOf(at: OperationsFixture, operation: OperationRow, fixture?: RunbookFixture) {
   const steps: string[] = [];
   const lines: string[] = [];
   const controller = new AbortController();
@@ -223,7 +223,7 @@ export async function runOf(at: Installation, operation: OperationRow, world?: W
     step: (name) => {
       if (steps.at(-1) !== name) {
         steps.push(name);
-        world?.calls.push(`step ${name}`);
+        fixture?.calls.push(`step ${name}`);
       }
     },
     log: (line) => lines.push(line),

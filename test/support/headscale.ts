@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openInternet } from '../../../sandbox/machines/real/internet.ts';
-import { createHeadscaleControl } from '../../../sandbox/tailscale/headscale/control.ts';
-import { RELAY_OVER_HTTP, startHeadscale } from '../../../sandbox/tailscale/headscale/headscale.ts';
-import { enforceRecordedPolicy } from '../../../sandbox/tailscale/policy.ts';
-import { createLocalApi } from '../../../src/tailnet/local-api.ts';
-import { setup } from './setup.ts';
+import { openInternet } from '../../sandbox/machines/real/internet.ts';
+import { createHeadscaleControl } from '../../sandbox/tailscale/headscale/control.ts';
+import { RELAY_OVER_HTTP, startHeadscale } from '../../sandbox/tailscale/headscale/headscale.ts';
+import { enforceRecordedPolicy } from '../../sandbox/tailscale/policy.ts';
+import { createLocalApi } from '../../src/tailnet/local-api.ts';
+import { setup } from './sandbox-tailnet.ts';
 
 interface Tools {
   headscale: string;

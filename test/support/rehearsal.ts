@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { deliver } from '../../http/support/stripe.ts';
 import { environmentOf } from './commands.ts';
+import { eventually } from './eventually.ts';
 import { type Installation, makeSite, type Site, type StartCommand, startCommand } from './installation.ts';
-import { eventually } from './waiting.ts';
+import { deliver } from './stripe-events.ts';
 
 const START_SECONDS = 120;
 export const API_TOKEN = 'operator-token-of-the-rehearsal';

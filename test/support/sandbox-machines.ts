@@ -7,9 +7,9 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { SandboxAnswer, SandboxStartMessage } from '../../../../sandbox/main.ts';
-import { createDatabase } from '../../../support/postgres.ts';
-import { tokens } from '../../stripe/setup.ts';
+import type { SandboxAnswer, SandboxStartMessage } from '../../sandbox/main.ts';
+import { createDatabase } from './postgres.ts';
+import { tokens } from './sandbox.ts';
 
 type Tools = { base: string; headscale: string; tailscale: string; tailscaled: string };
 
@@ -22,7 +22,7 @@ const prepared: Tools | { missing: string[] } = JSON.parse(
 /** Why real machines cannot be tested here, as a suffix of test names, or `null`. */
 export const whyNot = 'missing' in prepared ? ` (cannot be here: ${prepared.missing.join('; ')})` : null;
 
-const main = fileURLToPath(new URL('../../../../sandbox/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of an API that other tests hold against its document.
 type Json = any;

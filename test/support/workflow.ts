@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { GithubOptions } from '../../sandbox/github/options.ts';
-import { inputs, makeCheckout, makeFolder, optionsFor, startGithub } from '../sandbox/github/setup.ts';
+import { inputs, makeCheckout, makeFolder, optionsFor, startGithub } from './sandbox-github.ts';
 
 export const workflowUrl = new URL('../../.github/workflows/provision-agent.yml', import.meta.url);
 export const scriptsFolder = fileURLToPath(new URL('../scripts/', workflowUrl));

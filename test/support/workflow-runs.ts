@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RUN_TAG } from '../../../sandbox/github/act.ts';
-import { killTagged } from '../../../sandbox/processes.ts';
+import { RUN_TAG } from '../../sandbox/github/act.ts';
+import { killTagged } from '../../sandbox/processes.ts';
 import type { Installation } from './installation.ts';
 
 /** A workflow run as the sandbox's GitHub shows it to anyone. */

@@ -2,8 +2,8 @@ import type { Express } from 'express';
 import { createApp } from '../../../src/app/api.ts';
 import { createStatusLinks } from '../../../src/dashboard/status-links.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
-import { startRemoteService } from '../support/runner.ts';
-import type { TestService } from '../support/service.ts';
+import { startRemoteService } from '../../support/github-callbacks.ts';
+import type { TestService } from '../../support/http-service.ts';
 
 export interface Route {
   method: string;
@@ -12,7 +12,7 @@ export interface Route {
 }
 
 /** What the requests are sent to, and what is known of it: jobs and agents are named by number, so that a seed means the same again. */
-export interface World {
+export interface FuzzFixture {
   service: TestService;
   routes: readonly Route[];
   /** The newest operations and, at the same places, their agents. */
@@ -26,7 +26,7 @@ export interface World {
 
 const KNOWN = 60;
 
-export async function openWorld(): Promise<World> {
+export async function openFuzzFixture(): Promise<FuzzFixture> {
   const service = await startRemoteService();
   const links = createStatusLinks(service.deps);
   const [jobs, agents]: [string[], string[]] = [[], []];

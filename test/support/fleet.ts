@@ -4,13 +4,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { processArguments } from '../../../src/processes/alive.mjs';
-import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
-import type { Installation } from '../../e2e/support/installation.ts';
-import { filesBelow } from '../../e2e/support/secret-probes.ts';
-import { eventually } from '../../e2e/support/waiting.ts';
-import { paidCheckout } from '../../http/support/stripe.ts';
+import { processArguments } from '../../src/processes/alive.mjs';
+import { type Outcome, runToEnd } from './commands.ts';
+import { eventually } from './eventually.ts';
+import type { Installation } from './installation.ts';
 import { type Screen, screenOf } from './machine.ts';
+import { filesBelow } from './secret-probes.ts';
+import { paidCheckout } from './stripe-events.ts';
 
 type Tools = { tailscale: string; tailscaled: string };
 

@@ -14,10 +14,10 @@ import { type SweepDeps, sweep } from '../../src/reconcile/sweep/sweep.ts';
 import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
 import { Secret } from '../../src/secret.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
-import { type Answer, request } from '../sandbox/hetzner/setup.ts';
-import { tokens } from '../sandbox/stripe/setup.ts';
-import { openInstallation } from './installation.ts';
+import { openOperations } from './operations-fixture.ts';
 import { createDatabase } from './postgres.ts';
+import { tokens } from './sandbox.ts';
+import { type Answer, request } from './sandbox-hetzner.ts';
 
 export interface AgentSeed {
   status: AgentStatus;
@@ -35,8 +35,8 @@ export const joinNameOf = (agentId: string): string =>
 const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
 
 /** The service's rows, a whole sandbox, and a sweep over both. */
-export async function openBed(settings: Partial<SandboxSettings> = {}) {
-  const installation = await openInstallation();
+export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) {
+  const installation = await openOperations();
   const cloudDatabase = await createDatabase();
   const sandbox = await startSandbox(
     sandboxOptionsSchema.parse({
@@ -224,4 +224,4 @@ export async function openBed(settings: Partial<SandboxSettings> = {}) {
   };
 }
 
-export type Bed = Awaited<ReturnType<typeof openBed>>;
+export type SweepFixture = Awaited<ReturnType<typeof openSweepFixture>>;

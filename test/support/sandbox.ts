@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import Stripe from 'stripe';
-import type { SandboxSettings } from '../../../sandbox/settings.ts';
-import { type RunningSandbox, sandboxOptionsSchema, startSandbox } from '../../../sandbox/start.ts';
-import { createDatabase } from '../../support/postgres.ts';
+import type { SandboxSettings } from '../../sandbox/settings.ts';
+import { type RunningSandbox, sandboxOptionsSchema, startSandbox } from '../../sandbox/start.ts';
+import { createDatabase } from './postgres.ts';
 
 export const tokens = {
   hcloudToken: 'h'.repeat(64),

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { processArguments, processIdentity } from '../../../src/processes/alive.mjs';
-import { eventually } from './waiting.ts';
+import { processArguments, processIdentity } from '../../src/processes/alive.mjs';
+import { eventually } from './eventually.ts';
 
 export interface Relative {
   pid: number;

@@ -1,11 +1,11 @@
-import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
-import { createDatabase, createPool } from '../../../src/database/connect.ts';
-import { createHetznerClient } from '../../../src/hetzner/hetzner.ts';
-import { createLog } from '../../../src/log.ts';
-import { sweep } from '../../../src/reconcile/sweep/sweep.ts';
-import type { SweepReport } from '../../../src/reconcile/sweep/sweeps.ts';
-import { Secret } from '../../../src/secret.ts';
-import { createTailscaleClient } from '../../../src/tailscale/tailscale.ts';
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { createDatabase, createPool } from '../../src/database/connect.ts';
+import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
+import { createLog } from '../../src/log.ts';
+import { sweep } from '../../src/reconcile/sweep/sweep.ts';
+import type { SweepReport } from '../../src/reconcile/sweep/sweeps.ts';
+import { Secret } from '../../src/secret.ts';
+import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 
 /** Sweeps a running installation now instead of within ten minutes. */
 export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PLUGIN = fileURLToPath(new URL('../processes/plugin.ts', import.meta.url));
+const PLUGIN = fileURLToPath(new URL('../e2e/processes/plugin.ts', import.meta.url));
 
 export type PluginName = 'hcloud' | 'tailscale' | 'command';
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { SandboxFile } from '../../../sandbox/host/sandbox-file.ts';
+import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 
 /** One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. */
 export interface Holdings {

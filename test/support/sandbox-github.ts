@@ -6,16 +6,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import express from 'express';
 import { onTestFinished } from 'vitest';
-import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
-import { createFaults } from '../../../sandbox/faults.ts';
-import { type GithubOptions, githubOptionsSchema } from '../../../sandbox/github/options.ts';
-import { removePlainPath } from '../../../sandbox/github/plain-path.ts';
-import { createGithubRouter } from '../../../sandbox/github/router.ts';
-import { githubSchema } from '../../../sandbox/github/schema.ts';
-import { startRunner } from '../../../sandbox/github/workflow-runner.ts';
-import { type SandboxSettings, sandboxSettingsSchema } from '../../../sandbox/settings.ts';
-import { eventually } from '../../e2e/support/waiting.ts';
-import { createDatabase } from '../../support/postgres.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
+import { createFaults } from '../../sandbox/faults.ts';
+import { type GithubOptions, githubOptionsSchema } from '../../sandbox/github/options.ts';
+import { removePlainPath } from '../../sandbox/github/plain-path.ts';
+import { createGithubRouter } from '../../sandbox/github/router.ts';
+import { githubSchema } from '../../sandbox/github/schema.ts';
+import { startRunner } from '../../sandbox/github/workflow-runner.ts';
+import { type SandboxSettings, sandboxSettingsSchema } from '../../sandbox/settings.ts';
+import { eventually } from './eventually.ts';
+import { createDatabase } from './postgres.ts';
 
 /** Set up by `npm test`. Tests that need it are skipped if it could not be set up. */
 export const act = process.env.AGENT_STACKS_ACT || undefined;

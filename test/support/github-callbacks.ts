@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { HttpDeps } from '../../../src/app/api.ts';
-import type { Database } from '../../../src/database/connect.ts';
-import { checkStamp } from '../../../src/database/stamp.ts';
-import { attemptToken, signBody } from '../../../src/executors/github-actions/callback-signature.ts';
-import type { OperationRow } from '../../../src/operations/claims.ts';
-import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
-import { noFence } from '../../../src/pulumi/fence.ts';
-import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
-import { Secret } from '../../../src/secret.ts';
-import { startService, type TestService } from './service.ts';
+import type { HttpDeps } from '../../src/app/api.ts';
+import type { Database } from '../../src/database/connect.ts';
+import { checkStamp } from '../../src/database/stamp.ts';
+import { attemptToken, signBody } from '../../src/executors/github-actions/callback-signature.ts';
+import type { OperationRow } from '../../src/operations/claims.ts';
+import { chooseExecutor } from '../../src/operations/executor-choice.ts';
+import { noFence } from '../../src/pulumi/fence.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
+import { Secret } from '../../src/secret.ts';
+import { startService, type TestService } from './http-service.ts';
 
 export const CALLBACK_SECRET = new Secret('callback secret of the tests');
 const STATE = new Secret('postgres://state');

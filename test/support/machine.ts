@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Outcome, runToEnd } from '../../e2e/support/commands.ts';
+import { type Outcome, runToEnd } from './commands.ts';
 
 /** A machine's console, without a network in between. */
 export interface Screen {

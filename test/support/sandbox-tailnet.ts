@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { openSandboxDatabase, type SandboxDatabase } from '../../../sandbox/database.ts';
-import type { ControlServer } from '../../../sandbox/tailscale/control-server.ts';
-import { createTailscaleRouter } from '../../../sandbox/tailscale/router.ts';
-import { tailscaleSchema } from '../../../sandbox/tailscale/schema.ts';
-import { createSimulatedControl } from '../../../sandbox/tailscale/simulated.ts';
-import { createDatabase } from '../../support/postgres.ts';
+import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
+import type { ControlServer } from '../../sandbox/tailscale/control-server.ts';
+import { createTailscaleRouter } from '../../sandbox/tailscale/router.ts';
+import { tailscaleSchema } from '../../sandbox/tailscale/schema.ts';
+import { createSimulatedControl } from '../../sandbox/tailscale/simulated.ts';
+import { createDatabase } from './postgres.ts';
 
 export const tokens = {
   hcloudToken: 'h'.repeat(64),

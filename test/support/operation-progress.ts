@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { AgentOutputs } from '../../../src/agents/outputs.ts';
-import { beginProvision, markRunning } from '../../../src/agents/store.ts';
-import type { Database } from '../../../src/database/connect.ts';
-import { appendEvents, type OperationEvent } from '../../../src/operations/events/events.ts';
+import type { AgentOutputs } from '../../src/agents/outputs.ts';
+import { beginProvision, markRunning } from '../../src/agents/store.ts';
+import type { Database } from '../../src/database/connect.ts';
+import { appendEvents, type OperationEvent } from '../../src/operations/events/events.ts';
 
 /** As an attempt tells what it does: with the operation's row locked. */
 export async function tell(

@@ -1,17 +1,13 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { createApp, type HttpDeps } from '../../../src/app/api.ts';
-import {
-  createDatabase as createConnection,
-  createPool,
-  type Database,
-} from '../../../src/database/connect.ts';
-import { migrate } from '../../../src/database/migrations.ts';
-import { createEventHub } from '../../../src/operations/events/event-hub.ts';
-import { startQueue } from '../../../src/queue/queue.ts';
-import { Secret } from '../../../src/secret.ts';
-import { createDatabase } from '../../support/postgres.ts';
+import { createApp, type HttpDeps } from '../../src/app/api.ts';
+import { createDatabase as createConnection, createPool, type Database } from '../../src/database/connect.ts';
+import { migrate } from '../../src/database/migrations.ts';
+import { createEventHub } from '../../src/operations/events/event-hub.ts';
+import { startQueue } from '../../src/queue/queue.ts';
+import { Secret } from '../../src/secret.ts';
+import { createDatabase } from './postgres.ts';
 
 export const API_TOKEN = 'operator-token-for-tests';
 export const WEBHOOK_SECRET = 'whsec_current';
