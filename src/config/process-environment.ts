@@ -85,7 +85,7 @@ export function useOwnEnvironment(
   for (const name of Object.keys(environment)) {
     if (MISLEADING.test(name) || [...PROXIES, ...DIRECT].includes(name)) delete environment[name];
   }
-  const proxied = Object.fromEntries([...PROXIES, ...DIRECT].flatMap((name) => pairOf(own, name)));
+  const proxied = Object.fromEntries([...PROXIES, ...DIRECT].flatMap((name) => pairFor(own, name)));
   Object.assign(environment, proxied);
   // Node supports no other kind of proxy.
   const understood = Object.entries(proxied).filter(
@@ -95,7 +95,7 @@ export function useOwnEnvironment(
     http.setGlobalProxyFromEnv(Object.fromEntries(understood));
 }
 
-const pairOf = (own: Record<string, string>, name: string): [string, string][] =>
+const pairFor = (own: Record<string, string>, name: string): [string, string][] =>
   own[name] === undefined ? [] : [[name, own[name]]];
 const isHttp = (proxy: string) => /^https?:\/\//i.test(proxy) && URL.canParse(proxy);
 

@@ -11,7 +11,7 @@ import type { HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
-import { logRefusal, refusalOf } from '../http/problem.ts';
+import { logRefusal, toRefusal } from '../http/problem.ts';
 import { readLogTail } from '../operations/events/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
@@ -171,7 +171,7 @@ function parseAgentId(text: unknown): string {
 function showError(deps: HttpDeps): ErrorRequestHandler {
   return (error, request, response, next) => {
     if (response.headersSent) return next(error);
-    const refusal = refusalOf(error);
+    const refusal = toRefusal(error);
     logRefusal(deps.log, request, refusal, error);
     const main = html`<div class="narrow"><h1>That did not work</h1><p class="problem" role="alert">${refusal.detail}</p>
 <p><a href="/">All agents</a></p></div>`;

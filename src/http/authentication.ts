@@ -65,7 +65,7 @@ export function createAuthentication({
       : { right: false, waitSeconds: await failedTokens.add(request, response) };
 
   const findVoucher = async (request: Request, response: Response): Promise<Voucher> => {
-    const token = bearerOf(request);
+    const token = readBearer(request);
     if (token !== undefined) {
       const check = await checkToken(request, response, token);
       if (check.right) return { kind: 'token' };
@@ -77,7 +77,7 @@ export function createAuthentication({
   };
   // Cached per request, so that a second call neither repeats the lookup nor counts a wrong token twice.
   const found = new WeakMap<Request, Promise<Voucher>>();
-  const voucherOf = (request: Request, response: Response) => {
+  const getVoucher = (request: Request, response: Response) => {
     const voucher = found.get(request) ?? findVoucher(request, response);
     found.set(request, voucher);
     return voucher;
@@ -92,9 +92,9 @@ export function createAuthentication({
   };
   return {
     checkToken,
-    isOperator: async (request, response) => (await voucherOf(request, response)) !== undefined,
+    isOperator: async (request, response) => (await getVoucher(request, response)) !== undefined,
     requireOperator: async (request, response, next) => {
-      const voucher = await voucherOf(request, response);
+      const voucher = await getVoucher(request, response);
       if (voucher === undefined) {
         throw new HttpError(401, 'The operator’s token is required: Authorization: Bearer API_TOKEN', {
           'www-authenticate': 'Bearer',
@@ -140,7 +140,7 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-function bearerOf(request: Request): string | undefined {
+function readBearer(request: Request): string | undefined {
   return /^Bearer +([^\s]+) *$/i.exec(request.get('authorization') ?? '')?.[1];
 }
 

@@ -33,7 +33,7 @@ export function createFailedTokens(log: Log): FailedTokens {
     windowMs: WINDOW_SECONDS * 1000,
     limit: ALLOWED,
     store: new BoundedStore(),
-    keyGenerator: addressOf,
+    keyGenerator: networkAddress,
     legacyHeaders: false,
     // The operator chooses which headers to trust (TRUSTED_PROXIES), not the library.
     validate: { trustProxy: false, xForwardedForHeader: false, forwardedHeader: false },
@@ -53,14 +53,14 @@ export function createFailedTokens(log: Log): FailedTokens {
       const waitSeconds = waits.get(request) ?? 0;
       // Logs up to the block only, so that guessing cannot flood the log.
       if (waitSeconds === 0)
-        log.warn({ event: 'token.refused', address: addressOf(request) }, 'refused a wrong token');
+        log.warn({ event: 'token.refused', address: networkAddress(request) }, 'refused a wrong token');
       return waitSeconds;
     },
   };
 }
 
 /** An IPv6 network counts as one address, because a client with one of its addresses usually has all. */
-function addressOf(request: Request): string {
+function networkAddress(request: Request): string {
   const address = request.ip ?? '';
   return isIP(address) === 0 ? 'unknown' : ipKeyGenerator(address);
 }

@@ -53,12 +53,12 @@ function formatNamed(name: string, type: string, help: string, samples: readonly
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }
 
-async function rowsOf<T>(database: Database, query: RawBuilder<T>): Promise<T[]> {
+async function queryRows<T>(database: Database, query: RawBuilder<T>): Promise<T[]> {
   return (await query.execute(database)).rows;
 }
 
 async function agents(database: Database): Promise<string> {
-  const rows = await rowsOf(
+  const rows = await queryRows(
     database,
     sql<{ status: string; count: number }>`select status, count(*) from agents group by status`,
   );
@@ -70,7 +70,7 @@ async function agents(database: Database): Promise<string> {
 }
 
 async function operations(database: Database): Promise<string> {
-  const rows = await rowsOf(
+  const rows = await queryRows(
     database,
     sql<{ kind: string; status: string; count: number }>`
       select kind, status, count(*) from operations group by kind, status order by kind, status`,
@@ -80,7 +80,7 @@ async function operations(database: Database): Promise<string> {
 }
 
 async function queueDepth(database: Database): Promise<string> {
-  const [row] = await rowsOf(
+  const [row] = await queryRows(
     database,
     sql<{ depth: number; age: number }>`
       select count(*) as depth, coalesce(extract(epoch from now() - min(run_after)), 0)::float8 as age
@@ -96,7 +96,7 @@ async function queueDepth(database: Database): Promise<string> {
 }
 
 async function stripeEvents(database: Database): Promise<string> {
-  const rows = await rowsOf(
+  const rows = await queryRows(
     database,
     sql<{ outcome: string; count: number }>`
       select outcome, count(*) from stripe_events group by outcome order by outcome`,
@@ -106,7 +106,7 @@ async function stripeEvents(database: Database): Promise<string> {
 }
 
 async function attention(database: Database): Promise<string> {
-  const [row] = await rowsOf(
+  const [row] = await queryRows(
     database,
     sql<{ count: number }>`select count(*) from orders where attention is not null`,
   );
@@ -116,7 +116,7 @@ async function attention(database: Database): Promise<string> {
 }
 
 async function workers(database: Database): Promise<string> {
-  const [row] = await rowsOf(
+  const [row] = await queryRows(
     database,
     sql<{ count: number }>`select count(*) from workers where seen_at > now() - interval '1 minute'`,
   );
@@ -131,7 +131,7 @@ function cloudsWatched(missingKeys: readonly string[]): string {
 }
 
 async function provisionSeconds(database: Database): Promise<string> {
-  const rows = await rowsOf(
+  const rows = await queryRows(
     database,
     sql<{ le: number; count: number; total: number; sum: number }>`
       with seconds as (

@@ -38,7 +38,7 @@ const DATABASE_RETRY_SECONDS = 5;
 const LONGEST_PATH = 200;
 
 /** Maps an error to a public answer; the text of an unexpected error stays in the log. */
-export function refusalOf(error: unknown): Refusal {
+export function toRefusal(error: unknown): Refusal {
   if (error instanceof HttpError)
     return { status: error.status, detail: error.message, headers: error.headers };
   if (error instanceof InvalidInputError) return { status: 400, detail: error.message, headers: {} };
@@ -48,11 +48,11 @@ export function refusalOf(error: unknown): Refusal {
     const headers = { 'retry-after': String(DATABASE_RETRY_SECONDS) };
     return { status: 503, detail: 'The database is unavailable; try again in a moment', headers };
   }
-  return ofExpress(error) ?? { status: 500, detail: 'Internal error; see the log', headers: {} };
+  return fromExpress(error) ?? { status: 500, detail: 'Internal error; see the log', headers: {} };
 }
 
 /** Express and its body parsers give client errors a status of 400 to 499. */
-function ofExpress(error: unknown): Refusal | undefined {
+function fromExpress(error: unknown): Refusal | undefined {
   const { status, type } = (error ?? {}) as { status?: unknown; type?: unknown };
   if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
   const detail =
@@ -97,7 +97,7 @@ export const notFound: RequestHandler = (request) => {
 /** The last handler: turns every error into a problem document. */
 export function problemHandler(log: Log): ErrorRequestHandler {
   return (error, request, response, _next) => {
-    const refusal = refusalOf(error);
+    const refusal = toRefusal(error);
     logRefusal(log, request, refusal, error);
     // An event stream has already sent its headers: close it, and the client reconnects.
     if (response.headersSent) response.destroy();

@@ -5,7 +5,7 @@ import { isDigest } from '../executors/github-actions/callback-signature.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import type { HttpDeps } from './deps.ts';
-import { HttpError, refusalOf } from './problem.ts';
+import { HttpError, toRefusal } from './problem.ts';
 
 /**
  * How much of a body is kept. A larger one is still read, so that its signature can be checked before it is
@@ -72,7 +72,7 @@ export async function requireIdentity(
 }
 
 /** Returns the attempt's token from a callback's address; an empty one counts as none. */
-export function tokenOf(request: Request): string | undefined {
+export function readAttemptToken(request: Request): string | undefined {
   const { token } = request.query;
   if (token === undefined || token === '') return undefined;
   // A repeated or non-text token matches no attempt.
@@ -81,7 +81,7 @@ export function tokenOf(request: Request): string | undefined {
 
 /** Errors here are one sentence, for a shell to print. */
 export function refuse(response: Response, log: Log, error: unknown): void {
-  const { status, detail, headers } = refusalOf(error);
+  const { status, detail, headers } = toRefusal(error);
   log[status >= 500 ? 'error' : 'warn'](
     { event: 'callback.refused', status, reason: detail, error: errorMessage(error) },
     'refused a message of a runner',

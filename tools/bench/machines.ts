@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Installation } from './installation.ts';
-import { configuringOf, newestOperation, type Operation, type Purchase, stepsOf } from './purchase.ts';
+import { newestOperation, type Operation, type Purchase, splitConfiguring, splitSteps } from './purchase.ts';
 
 /** Agents on real machines: some bought in sequence, some at the same moment. */
 export interface MachinesResult {
@@ -43,8 +43,8 @@ async function buyAndDestroy(installation: Installation): Promise<Purchase> {
   const agentId = newAgentId();
   const seconds = await timed(() => ours.provision(agentId));
   const operation = await readOperation(installation, agentId);
-  const steps = stepsOf(operation, seconds);
-  const configuring = configuringOf(
+  const steps = splitSteps(operation, seconds);
+  const configuring = splitConfiguring(
     readConfigureLog(installation, operation),
     steps.find(({ name }) => name === 'configuring')?.seconds ?? 0,
   );

@@ -1,4 +1,4 @@
-import { type Part, partsOf, pssMebibytes, readProcesses } from './processes.ts';
+import { assignParts, type Part, pssMebibytes, readProcesses } from './processes.ts';
 import type { RequestCounter } from './request-counter.ts';
 
 /** Resources used by a measured piece of work. CPU and memory by part of the system. */
@@ -26,11 +26,11 @@ const PARTS: Part[] = ['service', 'documented', 'database', 'sandbox'];
 export function createMeter(counter: RequestCounter): Meter {
   const roots = new Map<number, Part>();
   const cpuSeconds = () => {
-    const parts = partsOf(readProcesses(), roots);
+    const parts = assignParts(readProcesses(), roots);
     return byPart((part) => sum((parts.get(part) ?? []).map((process) => process.cpuSeconds)));
   };
   const memory = () => {
-    const parts = partsOf(readProcesses(), roots);
+    const parts = assignParts(readProcesses(), roots);
     return byPart((part) => sum((parts.get(part) ?? []).map(({ pid }) => pssMebibytes(pid))));
   };
   return {

@@ -43,14 +43,14 @@ function readProcess(pid: number): ProcessInfo | undefined {
  * Assigns the processes below each root to parts. A process belongs to its parent's part unless its own
  * command line says otherwise.
  */
-export function partsOf(
+export function assignParts(
   processes: readonly ProcessInfo[],
   roots: ReadonlyMap<number, Part>,
 ): Map<Part, ProcessInfo[]> {
   const children = Map.groupBy(processes, ({ parent }) => parent);
   const parts = new Map<Part, ProcessInfo[]>();
   const visit = (process: ProcessInfo, inherited: Part) => {
-    const part = partOf(process) ?? inherited;
+    const part = findPart(process) ?? inherited;
     parts.set(part, [...(parts.get(part) ?? []), process]);
     for (const child of children.get(process.pid) ?? []) visit(child, part);
   };
@@ -61,7 +61,7 @@ export function partsOf(
   return parts;
 }
 
-function partOf({ command }: ProcessInfo): Part | undefined {
+function findPart({ command }: ProcessInfo): Part | undefined {
   if (/\/postgres\b.* -D |^postgres: /.test(command)) return 'database';
   if (command.includes('sandbox/main.ts')) return 'sandbox';
   return undefined;

@@ -39,7 +39,7 @@ export const BESIDE_THE_TASKS = 'start of Python and Ansible, time between tasks
 /**
  * Splits the whole into steps. The rest comes before the first step: the webhook, the queue and the claim.
  */
-export function stepsOf({ timeline }: Pick<Operation, 'timeline'>, seconds: number): Share[] {
+export function splitSteps({ timeline }: Pick<Operation, 'timeline'>, seconds: number): Share[] {
   const steps = timeline
     .filter(({ step }) => step !== 'queued' && step !== 'finished')
     .map((entry) => ({ name: entry.step, seconds: entry.seconds ?? 0 }));
@@ -53,7 +53,7 @@ export function stepsOf({ timeline }: Pick<Operation, 'timeline'>, seconds: numb
 const DONE = /^progress: (.+): (?:ok|changed) \((\d+\.\d+) s\)$/gm;
 
 /** Splits a configuration into its logged tasks and the rest between them. */
-export function configuringOf(log: string, seconds: number): Share[] {
+export function splitConfiguring(log: string, seconds: number): Share[] {
   const parts = [...log.matchAll(DONE)].map(([, name, taken]) => ({ name: name!, seconds: Number(taken) }));
   return [...parts, { name: BESIDE_THE_TASKS, seconds: Math.max(0, seconds - total(parts)) }];
 }

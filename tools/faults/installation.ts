@@ -8,7 +8,7 @@ import { findPostmaster } from '../../sandbox/host/postmaster.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { fingerprint } from '../../src/connections/connections.ts';
 import { signal } from '../../src/processes/find.ts';
-import { type Child, type ChildKind, childrenOf, findChildren } from './processes.ts';
+import { type Child, type ChildKind, findChildren, listChildren } from './processes.ts';
 import { ServiceProcess } from './service-process.ts';
 import { until } from './until.ts';
 
@@ -120,7 +120,7 @@ export class Installation {
   }
 
   sandboxPid(): number | undefined {
-    return childrenOf(this.host.pid).find(({ command }) => command.includes('sandbox/main.ts'))?.pid;
+    return listChildren(this.host.pid).find(({ command }) => command.includes('sandbox/main.ts'))?.pid;
   }
 
   /** kill -9 of the postmaster; its sessions end with it, and the host starts it again. */
@@ -144,7 +144,7 @@ export class Installation {
    */
   async killEverything(): Promise<void> {
     const postmaster = this.postmaster();
-    const postgres = postmaster === undefined ? [] : childrenOf(postmaster).map(({ pid }) => pid);
+    const postgres = postmaster === undefined ? [] : listChildren(postmaster).map(({ pid }) => pid);
     const below = [this.sandboxPid(), postmaster, ...postgres, ...this.children().map(({ pid }) => pid)];
     const services = [this.#host, ...this.#workers].filter((one) => one?.isAlive).map((one) => one!.pid);
     for (const pid of [...services, ...below]) if (pid !== undefined) signal(pid, 'SIGKILL');

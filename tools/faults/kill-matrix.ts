@@ -127,14 +127,14 @@ async function strikeAll(
   for (const target of options.targets) {
     for (let index = 0; index < options.provisions; index += 1) {
       const agentId = `${target}-${index}`;
-      const provisionAt = momentOf(measured.provision, target, index, options.provisions);
+      const provisionAt = chooseMoment(measured.provision, target, index, options.provisions);
       if (provisionAt === undefined) continue;
       report.strikes.push(
         await strike(context, options, { target, phase: 'provision', agentId, atMs: provisionAt }),
       );
       const ordinal = destroyOrdinal(index, options);
       const destroyAt =
-        ordinal === undefined ? undefined : momentOf(measured.destroy, target, ordinal, options.destroys);
+        ordinal === undefined ? undefined : chooseMoment(measured.destroy, target, ordinal, options.destroys);
       if (destroyAt === undefined) await undisturbedDestroy(context, options, agentId);
       else
         report.strikes.push(
@@ -200,7 +200,7 @@ async function watch(context: ScenarioContext, agentId: string, status: string):
  * Moment `index` of `count`, evenly over the time in which there is something to kill; undefined if there
  * never is.
  */
-function momentOf(measured: Measured, target: Target, index: number, count: number): number | undefined {
+function chooseMoment(measured: Measured, target: Target, index: number, count: number): number | undefined {
   const isChild = (CHILD_KINDS as readonly string[]).includes(target);
   const seen =
     isChild && target !== 'runner'

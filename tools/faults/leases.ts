@@ -36,7 +36,7 @@ export function watchLeases(context: ScenarioContext): WatchedLeases {
 }
 
 /** Finds attempts that were held by two workers, and agents with two leases at once. */
-export function leasesOf(looks: Look[]): { doubled: string[] } {
+export function checkLeases(looks: Look[]): { doubled: string[] } {
   const workers = new Map<string, Set<string>>();
   const doubled: string[] = [];
   for (const { leases } of looks) {

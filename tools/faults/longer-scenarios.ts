@@ -1,5 +1,5 @@
 import { signal } from '../../src/processes/find.ts';
-import { busiest, leasesOf, type WatchedLeases, watchLeases } from './leases.ts';
+import { busiest, checkLeases, type WatchedLeases, watchLeases } from './leases.ts';
 import {
   orderAgent,
   readAgent,
@@ -74,7 +74,7 @@ export async function orderTwenty(
   for (const id of ids) await untilStatus(context, id, 'running', LIMIT_SECONDS);
   const seconds = (Date.now() - startedAt) / 1000;
   const looks = await watched.stop();
-  const leases = leasesOf(looks);
+  const leases = checkLeases(looks);
   const finding = await conclude(context, { workers: 2, told: [], agentId: ids[0]! });
   finding.violations.push(...leases.doubled.map((detail) => ({ invariant: 'one worker per stack', detail })));
   const shares = busiest(looks);

@@ -16,7 +16,7 @@ export interface Expectations {
   serverDeleted: ReadonlySet<string>;
 }
 
-const nameOf = (agentId: string) => `agent-${agentId}`;
+const serverName = (agentId: string) => `agent-${agentId}`;
 const violated = (invariant: string, details: string[]): Violation[] =>
   details.map((detail) => ({ invariant, detail }));
 
@@ -106,7 +106,7 @@ type Belongings = ReturnType<typeof belongings>;
 
 /** Everything of one agent in the clouds and in Pulumi's table. */
 function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
-  const name = nameOf(agentId);
+  const name = serverName(agentId);
   const servers = clouds.servers.filter((server) => serverOwner(server) === agentId || server.name === name);
   const sshKeys = clouds.sshKeys.filter((key) => key.name === name || key.labels['agent-id'] === agentId);
   const hostnames = new Set(joinNames.filter((row) => row.agent_id === agentId).map((row) => row.name));
@@ -114,7 +114,7 @@ function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
     (device) => device.name.split('.')[0] === name || hostnames.has(device.hostname),
   );
   const keys = clouds.keys.filter((key) => key.description.replace(/ \d+$/, '') === name);
-  const stateOf = new RegExp(`/${name}(/|\\.|$)`);
+  const statePattern = new RegExp(`/${name}(/|\\.|$)`);
   return {
     servers,
     sshKeys,
@@ -126,7 +126,7 @@ function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
       ...devices.map((device) => `device ${device.name}`),
       ...keys.map((key) => `tailnet key ${key.description}`),
     ],
-    state: state.filter(({ key }) => stateOf.test(key)).map(({ key }) => `state row ${key}`),
+    state: state.filter(({ key }) => statePattern.test(key)).map(({ key }) => `state row ${key}`),
   };
 }
 
@@ -239,6 +239,8 @@ function stateKeys({ state }: Snapshot, part: string): string[] {
 
 function pendingStates({ state }: Snapshot, resting: ReadonlySet<string>): string[] {
   return state
-    .filter(({ key, pending }) => pending > 0 && ![...resting].some((id) => key.includes(`/${nameOf(id)}`)))
+    .filter(
+      ({ key, pending }) => pending > 0 && ![...resting].some((id) => key.includes(`/${serverName(id)}`)),
+    )
     .map(({ key, pending }) => `${key}: ${pending}`);
 }

@@ -43,10 +43,10 @@ function readChild(pid: number, installation: string): Child | undefined {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
     return {
       pid,
-      kind: kindOf(command),
+      kind: findKind(command),
       worker: Number.parseInt(worker, 10),
       workerAlive: isWorkerAlive(worker),
-      attempt: attemptOf(environment.get('PULUMI_BACKEND_URL')),
+      attempt: parseAttempt(environment.get('PULUMI_BACKEND_URL')),
       command: command.slice(0, 200),
     };
   } catch {
@@ -55,7 +55,7 @@ function readChild(pid: number, installation: string): Child | undefined {
   }
 }
 
-function kindOf(command: string): ChildKind {
+function findKind(command: string): ChildKind {
   if (command.includes('pulumi/engine/child.ts')) return 'runner';
   if (command.includes('ansible-playbook')) return 'ansible';
   if (command.includes('ansible/configur')) return 'configure';
@@ -64,7 +64,7 @@ function kindOf(command: string): ChildKind {
 }
 
 /** Parses the login `a:<database>:<agentId>:<operation>:<attempt>`. */
-function attemptOf(backendUrl: string | undefined): string | undefined {
+function parseAttempt(backendUrl: string | undefined): string | undefined {
   if (backendUrl === undefined || !URL.canParse(backendUrl)) return undefined;
   const login = decodeURIComponent(new URL(backendUrl).username).split(':');
   return login[0] === 'a' ? login.slice(2).join(':') : undefined;
@@ -76,7 +76,7 @@ function isZombie(pid: number): boolean {
 }
 
 /** Process ids of a process's direct children. */
-export function childrenOf(parent: number): { pid: number; command: string }[] {
+export function listChildren(parent: number): { pid: number; command: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {

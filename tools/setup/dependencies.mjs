@@ -80,7 +80,7 @@ async function npm({ root, env, run, signal }, args) {
  * @param {string} root
  */
 function checkLock(root) {
-  const unpinned = Object.entries(packagesOf(join(root, 'package-lock.json'))).filter(
+  const unpinned = Object.entries(readPackages(join(root, 'package-lock.json'))).filter(
     ([path, { integrity, link }]) => path !== '' && link !== true && integrity === undefined,
   );
   if (unpinned.length === 0) return;
@@ -111,8 +111,8 @@ function isStamped(root) {
 export function isInstalled(root) {
   const noted = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(noted)) return false;
-  const wanted = packagesOf(join(root, 'package-lock.json'));
-  const installed = packagesOf(noted);
+  const wanted = readPackages(join(root, 'package-lock.json'));
+  const installed = readPackages(noted);
   return Object.entries(wanted).every(([path, entry]) => {
     const found = installed[path];
     return path === '' || (found === undefined ? !isForThisMachine(entry) : found.version === entry.version);
@@ -138,6 +138,6 @@ function isForThisMachine({ optional, os, cpu, libc }) {
  * @param {string} path
  * @returns {Record<string, Entry>}
  */
-function packagesOf(path) {
+function readPackages(path) {
   return JSON.parse(readFileSync(path, 'utf8')).packages ?? {};
 }

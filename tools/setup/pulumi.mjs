@@ -31,7 +31,7 @@ const waysInOrder = [
 export async function ensurePulumi(context, ways = waysInOrder) {
   const { cacheDir, env, progress, signal } = context;
   const onPath = findProgram('pulumi', env);
-  if (onPath !== null && (await versionOf(context, onPath)) === pulumiVersion) return onPath;
+  if (onPath !== null && (await readVersion(context, onPath)) === pulumiVersion) return onPath;
   const home = join(cacheDir, `pulumi-${pulumiVersion}`);
   const cached = join(home, 'bin', 'pulumi');
   if (isProgram(cached)) return cached;
@@ -58,7 +58,7 @@ async function obtain(context, ways, home) {
     try {
       mkdirSync(join(unfinished, 'bin'));
       const refusal = await obtain(context, unfinished);
-      const made = refusal === null ? await versionOf(context, join(unfinished, 'bin', 'pulumi')) : null;
+      const made = refusal === null ? await readVersion(context, join(unfinished, 'bin', 'pulumi')) : null;
       if (made === pulumiVersion) {
         rmSync(home, { recursive: true, force: true });
         renameSync(unfinished, home);
@@ -87,7 +87,7 @@ function clearUnfinished(home) {
  * @param {Context} context
  * @param {string} program
  */
-async function versionOf({ run, env, signal }, program) {
+async function readVersion({ run, env, signal }, program) {
   try {
     const { code, output } = await run(program, ['version'], {
       env: { ...env, PULUMI_SKIP_UPDATE_CHECK: 'true' },

@@ -22,7 +22,7 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
  */
 export async function ensurePythonEnvironment(context, wanted) {
   const { cacheDir, progress, signal } = context;
-  const folder = folderOf(wanted);
+  const folder = folderName(wanted);
   const found = findEnvironment(cacheDir, folder).usable;
   if (found !== null) return found;
   const onWait = (/** @type {number} */ pid) =>
@@ -59,7 +59,7 @@ export async function tryPythonEnvironment(context, wanted) {
  * @param {PythonPackage} wanted
  */
 export function findPythonEnvironment(context, wanted) {
-  return findEnvironment(context.cacheDir, folderOf(wanted)).usable;
+  return findEnvironment(context.cacheDir, folderName(wanted)).usable;
 }
 
 /** @param {PythonPackage} wanted */
@@ -70,7 +70,7 @@ const requirementsPath = ({ requirements }) =>
  * Other pins make another environment: an existing one may be in use and is never changed.
  * @param {PythonPackage} wanted
  */
-function folderOf(wanted) {
+function folderName(wanted) {
   const hash = createHash('sha256').update(readFileSync(requirementsPath(wanted)));
   return `${wanted.folder}-${hash.digest('hex').slice(0, 8)}`;
 }

@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { check, senderSchema } from '../../executors/github-actions/callback.ts';
 import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
+import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
 export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler {
@@ -10,7 +10,11 @@ export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler 
     try {
       const body = check(senderSchema, await readSignedJson(request, remote?.callbackSecret));
       await requireIdentity(request, remote, body.workflow_run_id);
-      const sender = { jobId: body.job_id, workflowRunId: body.workflow_run_id, token: tokenOf(request) };
+      const sender = {
+        jobId: body.job_id,
+        workflowRunId: body.workflow_run_id,
+        token: readAttemptToken(request),
+      };
       const claim = await claimForRunner({ database, ...remote! }, sender);
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;

@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { check, senderSchema } from '../../executors/github-actions/callback.ts';
 import { recordForRunner, recordSchema } from '../../executors/github-actions/record.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
+import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 
 /** `POST /api/runner/record`: takes a runner's records and answers its reads. Signed like callbacks. */
 export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler {
@@ -12,7 +12,7 @@ export function recordRoute({ database, log, remote }: HttpDeps): RequestHandler
       const { job_id: jobId, workflow_run_id: workflowRunId } = check(senderSchema, body);
       await requireIdentity(request, remote, workflowRunId);
       const record = check(recordSchema, (body as { record?: unknown }).record);
-      const sender = { jobId, workflowRunId, token: tokenOf(request) };
+      const sender = { jobId, workflowRunId, token: readAttemptToken(request) };
       const answer = await recordForRunner({ database, ...remote! }, sender, record);
       response.set('cache-control', 'no-store').json(answer);
     } catch (error) {

@@ -3,7 +3,7 @@ import { parseCallback } from '../../executors/github-actions/callback.ts';
 import { type Received, receiveCallback } from '../../executors/github-actions/receive.ts';
 import type { Log } from '../../log.ts';
 import type { HttpDeps } from '../deps.ts';
-import { readSignedJson, refuse, requireIdentity, tokenOf } from '../signed-message.ts';
+import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 
 type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'remote'>;
 
@@ -14,7 +14,11 @@ export function receiveGithubCallback(deps: Deps): RequestHandler {
       const body = await readSignedJson(request, deps.remote?.callbackSecret);
       const callback = parseCallback(body);
       await requireIdentity(request, deps.remote, callback.workflowRunId);
-      const received = await receiveCallback({ ...deps, ...deps.remote! }, callback, tokenOf(request));
+      const received = await receiveCallback(
+        { ...deps, ...deps.remote! },
+        callback,
+        readAttemptToken(request),
+      );
       response.json({ received: true });
       logReceived(deps.log, callback.kind, received);
     } catch (error) {

@@ -5,7 +5,7 @@ import type { Log } from '../../log.ts';
 import { parseStripeEvent, type StripeEvent } from '../../stripe/event.ts';
 import { verifyStripeSignature } from '../../stripe/signature.ts';
 import type { HttpDeps } from '../deps.ts';
-import { refusalOf } from '../problem.ts';
+import { toRefusal } from '../problem.ts';
 
 /** Several times the size of Stripe's largest event. */
 const LIMIT = '512kb';
@@ -29,7 +29,7 @@ export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHa
 
 function refuse(log: Log): ErrorRequestHandler {
   return (error, _request, response, _next) => {
-    const { status, detail, headers } = refusalOf(error);
+    const { status, detail, headers } = toRefusal(error);
     const level = status >= 500 ? 'error' : 'warn';
     log[level](
       { event: 'stripe.refused', status, reason: detail, error: errorMessage(error) },

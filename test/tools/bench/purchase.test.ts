@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { BESIDE_THE_TASKS, configuringOf, newestOperation, stepsOf } from '../../../tools/bench/purchase.ts';
+import {
+  BESIDE_THE_TASKS,
+  newestOperation,
+  splitConfiguring,
+  splitSteps,
+} from '../../../tools/bench/purchase.ts';
 import { byName, machinesText } from '../../../tools/bench/report-machines.ts';
 
 describe('a purchase', () => {
@@ -20,7 +25,7 @@ describe('a purchase', () => {
   });
 
   test('its seconds are shared out among its steps, with what was before the first', () => {
-    expect(stepsOf(operation, 9.75)).toEqual([
+    expect(splitSteps(operation, 9.75)).toEqual([
       { name: 'webhook and queue', seconds: 0.25 },
       { name: 'creating_server', seconds: 1.5 },
       { name: 'configuring', seconds: 8 },
@@ -36,12 +41,12 @@ describe('a purchase', () => {
       'progress: agent : Wait until the agent is healthy: ok (12.5 s)',
       'progress: agent : Read the state of its service: failed, ignored (1.0 s)',
     ].join('\n');
-    expect(configuringOf(log, 15)).toEqual([
+    expect(splitConfiguring(log, 15)).toEqual([
       { name: 'base : Create the account', seconds: 0.5 },
       { name: 'agent : Wait until the agent is healthy', seconds: 12.5 },
       { name: BESIDE_THE_TASKS, seconds: 2 },
     ]);
-    expect(configuringOf('', 3)).toEqual([{ name: BESIDE_THE_TASKS, seconds: 3 }]);
+    expect(splitConfiguring('', 3)).toEqual([{ name: BESIDE_THE_TASKS, seconds: 3 }]);
   });
 });
 
