@@ -18,7 +18,7 @@ ${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]        
   orders [--attention]              all orders; --attention: only those that need a person
 
   --json     machine-readable output
-  --wait     until the operation has finished; exits 1 if it failed
+  --wait     wait until the operation has finished; exit 1 if it failed
 
 The service is found through DATA_DIR/sandbox.json, or through PUBLIC_URL and API_TOKEN.
 ssh needs the service's own DATA_DIR, or in live mode its environment.

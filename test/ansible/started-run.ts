@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { ansibleFolder } from './ansible-folder.ts';
 
 const script = join(import.meta.dirname, '../../ansible/configure');
@@ -75,14 +75,8 @@ function startRun(command: string, args: string[], env: Record<string, string>):
 }
 
 /** Waits until the condition returns something, for at most 15 s. */
-export async function until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const found = condition();
-    if (found !== undefined && found !== false) return found;
-    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
-    await delay(25);
-  }
+export function until<T>(what: string, condition: () => T | undefined | false) {
+  return eventually(what, condition, { withinSeconds: 15, pollMs: 25 });
 }
 
 /** All processes of this machine, with their argument lists. */

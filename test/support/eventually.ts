@@ -1,20 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LOOK_MS = 100;
+const POLL_MS = 100;
 
 /**
- * Waits for a condition; an error that it throws ends the wait. @throws Error with `describe` after the time
- * limit.
+ * Polls until `probe` returns something other than false or undefined, and returns that; an error that it
+ * throws ends the wait. @throws Error with `describe` after the time limit.
  */
-export async function eventually(
+export async function eventually<T>(
   what: string,
-  holds: () => boolean | Promise<boolean>,
-  { withinSeconds, describe }: { withinSeconds: number; describe?: () => string },
-): Promise<void> {
+  probe: () => T | Promise<T>,
+  { withinSeconds, describe, pollMs = POLL_MS }: EventuallyOptions,
+): Promise<Exclude<T, false | undefined>> {
   const deadline = Date.now() + withinSeconds * 1000;
-  while (!(await holds())) {
+  for (;;) {
+    const found = await probe();
+    if (found !== false && found !== undefined) return found as Exclude<T, false | undefined>;
     if (Date.now() > deadline)
       throw new Error(`Not within ${withinSeconds} s: ${what}\n${describe?.().slice(-4000) ?? ''}`);
-    await sleep(LOOK_MS);
+    await sleep(pollMs);
   }
+}
+
+export interface EventuallyOptions {
+  withinSeconds: number;
+  /** What the error shows beside `what`. */
+  describe?: () => string;
+  pollMs?: number;
 }
