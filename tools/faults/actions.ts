@@ -36,7 +36,7 @@ export interface Decision {
   draws: number[];
 }
 
-type Act = (context: SuiteContext, draws: number[]) => Promise<string>;
+type Act = (suite: SuiteContext, draws: number[]) => Promise<string>;
 
 const DRAWS = 6;
 
@@ -47,10 +47,10 @@ export function drawDecision(random: Random): Decision {
 }
 
 /** Performs a decision. @returns a line that says what was done. */
-export async function perform(context: SuiteContext, decision: Decision): Promise<string> {
+export async function perform(suite: SuiteContext, decision: Decision): Promise<string> {
   await sleep(decision.waitMs);
-  const done = await ACTIONS.find(({ name }) => name === decision.action)!.act(context, decision.draws);
-  context.counts[decision.action] = (context.counts[decision.action] ?? 0) + 1;
+  const done = await ACTIONS.find(({ name }) => name === decision.action)!.act(suite, decision.draws);
+  suite.counts[decision.action] = (suite.counts[decision.action] ?? 0) + 1;
   return done;
 }
 
@@ -58,89 +58,85 @@ const REGIONS = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-
 /** More agents take time and show nothing new. */
 const MOST_AGENTS = 12;
 
-/**
- * A new order, with what Stripe may do to its events: sent twice at once, with another id, again much later.
- */
-const order: Act = async (context, [region, doubled, second, late]) => {
-  if (living(context).length >= MOST_AGENTS) return destroy(context, [late!]);
-  const placed = ServiceClient.newOrder(`f${context.orders.length + 1}`, pick(REGIONS, region!)!);
-  context.orders.push(placed);
-  const deliveries = [context.client.deliver(placed, `evt_${placed.agentId}_a`)];
-  if (doubled! < 0.4) deliveries.push(context.client.deliver(placed, `evt_${placed.agentId}_a`));
-  if (second! < 0.4) deliveries.unshift(context.client.deliver(placed, `evt_${placed.agentId}_b`));
+/** A new order. Stripe may send its events twice at once, with another id, or again much later. */
+const order: Act = async (suite, [region, doubled, second, late]) => {
+  if (living(suite).length >= MOST_AGENTS) return destroy(suite, [late!]);
+  const placed = ServiceClient.newOrder(`f${suite.orders.length + 1}`, pick(REGIONS, region!)!);
+  suite.orders.push(placed);
+  const deliveries = [suite.client.deliver(placed, `evt_${placed.agentId}_a`)];
+  if (doubled! < 0.4) deliveries.push(suite.client.deliver(placed, `evt_${placed.agentId}_a`));
+  if (second! < 0.4) deliveries.unshift(suite.client.deliver(placed, `evt_${placed.agentId}_b`));
   const answers = await Promise.all(deliveries);
-  const old = pick(context.orders, late!);
-  if (late! < 0.5 && old !== undefined) await context.client.deliver(old, `evt_${old.agentId}_a`);
+  const old = pick(suite.orders, late!);
+  if (late! < 0.5 && old !== undefined) await suite.client.deliver(old, `evt_${old.agentId}_a`);
   return `order ${placed.agentId}: ${answers.join(', ')}`;
 };
 
 const living = ({ orders, gone }: SuiteContext) => orders.filter(({ agentId }) => !gone.has(agentId));
 
-const destroy: Act = async (context, [which]) => {
-  const agent = pick(living(context), which!);
+const destroy: Act = async (suite, [which]) => {
+  const agent = pick(living(suite), which!);
   if (agent === undefined) return 'destroy: no agent';
-  const { status } = await context.client.requestOperation(agent.agentId, 'destroy');
-  if (status === 202) context.gone.add(agent.agentId);
+  const { status } = await suite.client.requestOperation(agent.agentId, 'destroy');
+  if (status === 202) suite.gone.add(agent.agentId);
   return `destroy ${agent.agentId}: ${status}`;
 };
 
-const refresh: Act = async (context, [which]) => {
-  const agent = pick(living(context), which!);
+const refresh: Act = async (suite, [which]) => {
+  const agent = pick(living(suite), which!);
   if (agent === undefined) return 'refresh: no agent';
-  return `refresh ${agent.agentId}: ${(await context.client.requestOperation(agent.agentId, 'refresh')).status}`;
+  return `refresh ${agent.agentId}: ${(await suite.client.requestOperation(agent.agentId, 'refresh')).status}`;
 };
 
 /** Cancels or retries an agent's newest operation, mostly of a young agent, which is likely to be busy. */
 const onOperation =
   (verb: 'cancel' | 'retry'): Act =>
-  async (context, [which]) => {
-    const agent = pick(living(context).slice(-4), which!);
+  async (suite, [which]) => {
+    const agent = pick(living(suite).slice(-4), which!);
     if (agent === undefined) return `${verb}: no agent`;
-    const { body } = await context.client.ask('GET', `/api/agents/${agent.agentId}/operations`);
+    const { body } = await suite.client.ask('GET', `/api/agents/${agent.agentId}/operations`);
     const operations = (body.items ?? []) as { operationId: string; kind: string; status: string }[];
     const wanted = verb === 'cancel' ? ['queued', 'active'] : ['failed', 'cancelled'];
     const found = operations.find(({ status, kind }) => wanted.includes(status) && kind !== 'rollback');
     if (found === undefined) return `${verb} of ${agent.agentId}: nothing to ${verb}`;
-    const { status } = await context.client.ask('POST', `/api/operations/${found.operationId}/${verb}`);
+    const { status } = await suite.client.ask('POST', `/api/operations/${found.operationId}/${verb}`);
     return `${verb} ${found.kind} of ${agent.agentId}: ${status}`;
   };
 
 /** kill -9 of a worker. Another one replaces it, at once or after its leases have expired. */
-const killWorker: Act = async (context, [which, pause]) => {
-  const worker = pick(context.installation.workers, which!);
+const killWorker: Act = async (suite, [which, pause]) => {
+  const worker = pick(suite.installation.workers, which!);
   if (worker === undefined) return 'kill worker: none';
   await worker.kill();
-  if (pause! < 0.3) await sleep(context.leaseSeconds * 1000 * pause! * 4);
-  await context.installation.startWorker();
+  if (pause! < 0.3) await sleep(suite.leaseSeconds * 1000 * pause! * 4);
+  await suite.installation.startWorker();
   return `killed ${worker.name}`;
 };
 
 /** kill -9 of a worker's descendant, as soon as there is one of the kind. */
 const killChild =
   (kind: ChildKind): Act =>
-  async (context, [which, pause, ...draws]) => {
+  async (suite, [which, pause, ...draws]) => {
     // Without running work there is nothing to kill.
     const prelude =
-      context.installation.children({ kind: 'cli' }).length > 0
-        ? ''
-        : `${await order(context, draws)}, then `;
+      suite.installation.children({ kind: 'cli' }).length > 0 ? '' : `${await order(suite, draws)}, then `;
     const deadline = Date.now() + 6_000;
     for (;;) {
       const busy = new Set(
-        context.installation
+        suite.installation
           .children()
           .filter((one) => one.kind === 'cli')
           .map((one) => one.worker),
       );
       // Killing an idle engine process shows nothing: prefer one whose worker has a CLI at work.
-      const found = context.installation
+      const found = suite.installation
         .children({ kind })
         .filter((one) => kind !== 'runner' || busy.has(one.worker));
       const child = pick(found, which!);
       if (child !== undefined) {
         await sleep(pause! * 400);
         signal(child.pid, 'SIGKILL');
-        context.counts[`${kind} hit`] = (context.counts[`${kind} hit`] ?? 0) + 1;
+        suite.counts[`${kind} hit`] = (suite.counts[`${kind} hit`] ?? 0) + 1;
         return `${prelude}killed ${kind} ${child.pid} of ${child.attempt ?? 'a runner'}`;
       }
       if (Date.now() > deadline) return `${prelude}kill ${kind}: none at work`;
@@ -149,44 +145,44 @@ const killChild =
   };
 
 /** SIGSTOP, and SIGCONT later: within the lease, or after another worker may have taken over. */
-const stopWorker: Act = async (context, [which, length, long]) => {
+const stopWorker: Act = async (suite, [which, length, long]) => {
   const worker = pick(
-    context.installation.workers.filter((one) => !one.isStopped),
+    suite.installation.workers.filter((one) => !one.isStopped),
     which!,
   );
-  if (worker === undefined || context.installation.workers.filter((one) => !one.isStopped).length < 2)
+  if (worker === undefined || suite.installation.workers.filter((one) => !one.isStopped).length < 2)
     return 'stop worker: the other must go on';
-  const seconds = long! < 0.6 ? context.leaseSeconds * (1.1 + length!) : 0.5 + 4 * length!;
+  const seconds = long! < 0.6 ? suite.leaseSeconds * (1.1 + length!) : 0.5 + 4 * length!;
   worker.pause();
   const continued = sleep(seconds * 1000).then(() => {
     if (worker.isAlive && worker.isStopped) worker.resume();
-    context.say(`  continued ${worker.name} after ${seconds.toFixed(1)} s`);
+    suite.say(`  continued ${worker.name} after ${seconds.toFixed(1)} s`);
   });
-  context.later.add(continued);
-  void continued.finally(() => context.later.delete(continued));
+  suite.later.add(continued);
+  void continued.finally(() => suite.later.delete(continued));
   return `stopped ${worker.name} for ${seconds.toFixed(1)} s`;
 };
 
-const restartPostgres: Act = async (context) => {
-  await context.installation.restartPostgres();
+const restartPostgres: Act = async (suite) => {
+  await suite.installation.restartPostgres();
   return 'restarted Postgres';
 };
 
-const killSandbox: Act = async (context) => {
-  context.installation.killSandbox();
+const killSandbox: Act = async (suite) => {
+  suite.installation.killSandbox();
   return 'killed the sandbox';
 };
 
-const restartHost: Act = async (context) => {
-  await context.installation.restartHost();
+const restartHost: Act = async (suite) => {
+  await suite.installation.restartHost();
   return 'killed the host, its sandbox and Postgres, and started it again';
 };
 
-const killEverything: Act = async (context) => {
-  const workers = context.installation.workers.length;
-  await context.installation.killEverything();
-  await context.installation.startHost('api');
-  for (let count = 0; count < workers; count += 1) await context.installation.startWorker();
+const killEverything: Act = async (suite) => {
+  const workers = suite.installation.workers.length;
+  await suite.installation.killEverything();
+  await suite.installation.startHost('api');
+  for (let count = 0; count < workers; count += 1) await suite.installation.startWorker();
   return 'killed everything, and started it again';
 };
 
@@ -217,19 +213,19 @@ const HETZNER_EFFECTS: FaultOrder['effect'][] = [
   { kind: 'action-error', code: 'server_error', message: 'the host of this server has failed' },
 ];
 
-const orderFault: Act = async (context, [call, effect, times]) => {
+const orderFault: Act = async (suite, [call, effect, times]) => {
   const wanted = pick(CALLS, call!)!;
   const chosen = pick(wanted.area === 'hetzner' ? HETZNER_EFFECTS : EFFECTS, effect!)!;
   const fault = { ...wanted, effect: chosen, times: 1 + Math.floor(times! * 3) };
-  await context.clouds.orderFault(fault);
+  await suite.clouds.orderFault(fault);
   return `ordered ${JSON.stringify(fault)}`;
 };
 
-const deleteServer: Act = async (context, [which]) => {
-  const server = pick(await context.clouds.servers(), which!);
+const deleteServer: Act = async (suite, [which]) => {
+  const server = pick(await suite.clouds.servers(), which!);
   if (server === undefined) return 'delete a server by hand: none';
-  context.serverDeleted.add(server.name.replace(/^agent-/, ''));
-  await context.clouds.deleteServer(server.id);
+  suite.serverDeleted.add(server.name.replace(/^agent-/, ''));
+  await suite.clouds.deleteServer(server.id);
   return `deleted ${server.name} by hand`;
 };
 
