@@ -75,7 +75,6 @@ const STARTS_SANDBOX = /^(sandbox\/|src\/(app|cli|runner)\/|src\/config\/builtin
  * environment reaches.
  */
 const READS_ENVIRONMENT = [
-  /^src\/config\/config\.ts$/,
   /^src\/main\.ts$/,
   /^src\/app\/runner\.ts$/,
   /^src\/cli\/[\w-]+\.ts$/,
@@ -203,7 +202,7 @@ test('configuration is the only reader of the environment', () => {
 test('the linter says the same of the environment', () => {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-lint-'));
   const planted = {
-    'src/config/config.ts': 'export const token = process.env.TOKEN;\n',
+    'src/main.ts': 'export const token = process.env.TOKEN;\n',
     'src/http/environment.ts': 'export const token = process.env.TOKEN;\n',
     'sandbox/environment.ts': 'export const token = process.env.TOKEN;\n',
     'stacks/environment.ts': 'export const token = process.env.TOKEN;\n',

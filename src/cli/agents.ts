@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
-import { ConfigError, readClientConfig, readConfig } from '../config/config.ts';
+import { readClientConfig } from '../config/client.ts';
+import { ConfigError, readConfig } from '../config/config.ts';
 import { EnvironmentReader } from '../config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
       useOwnEnvironment(process.env, config.childEnvironment);
       return await ssh(command, { config, terminal: process.env.TERM });
     }
-    const config = readClientConfig();
+    const config = readClientConfig(process.env);
     // A remote service may be behind the proxy, so only this host is exempt from it.
     useOwnEnvironment(process.env, childEnvironment(new EnvironmentReader(process.env), []));
     const client = createClient(() => findConnection(config));

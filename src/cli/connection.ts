@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import type { ClientConfig } from '../config/config.ts';
+import type { ClientConfig } from '../config/client.ts';
 import { Secret } from '../secret.ts';
 
 /** The service's address and the operator's token. */

@@ -88,32 +88,11 @@ interface PreparedRun {
   proxyCommand: string | undefined;
 }
 
-async function runPrepared(
-  config: Config,
-  connections: Connections,
-  { args, parsed, prepared, proxyCommand }: PreparedRun,
-): Promise<number> {
-  const environment = {
-    ...config.childEnvironment,
-    ...pulumiEnvironment(connections.pulumi),
-    ...providerEnvironment(connections),
-    ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
-    ...configureEnvironment(
-      {
-        path: join(ROOT, 'ansible', 'configure'),
-        connection: connections.machines,
-        proxyCommand,
-        ansibleBin: config.tools.ansible,
-        timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
-        logDir: join(config.dataDir, 'logs', 'configure'),
-        software: config.software.variables,
-      },
-      { operation: { operation_id: `cli-${randomUUID()}`, attempt: 0 } },
-      prepared?.keys,
-    ),
-  };
+async function runPrepared(config: Config, connections: Connections, run: PreparedRun): Promise<number> {
+  const { args, parsed, prepared } = run;
+  const environment = cliEnvironment(config, connections, run);
   const settingsFile = join(ROOT, `Pulumi.${parsed.stackName}.yaml`);
-  // The CLI leaves the stack's settings here. Those of another installation would hide the salt in the state.
+  // The CLI leaves the stack's settings here; those of another installation would hide the state's own salt.
   rmSync(settingsFile, { force: true });
   const providers = await startProviders(connections, environment);
   const served =
@@ -134,6 +113,30 @@ async function runPrepared(
     served?.stop();
     await providers?.stop();
   }
+}
+
+function cliEnvironment(
+  config: Config,
+  connections: Connections,
+  { prepared, proxyCommand }: PreparedRun,
+): Record<string, string> {
+  const configure = {
+    path: join(ROOT, 'ansible', 'configure'),
+    connection: connections.machines,
+    proxyCommand,
+    ansibleBin: config.tools.ansible,
+    timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
+    logDir: join(config.dataDir, 'logs', 'configure'),
+    software: config.software.variables,
+  };
+  const operation = { operation_id: `cli-${randomUUID()}`, attempt: 0 };
+  return {
+    ...config.childEnvironment,
+    ...pulumiEnvironment(connections.pulumi),
+    ...providerEnvironment(connections),
+    ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
+    ...configureEnvironment(configure, { operation }, prepared?.keys),
+  };
 }
 
 async function withDatabase<T>(

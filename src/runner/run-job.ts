@@ -44,21 +44,18 @@ export type Outcome =
 const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
-/**
- * Claims the job, follows its runbook as a worker would, and records the result. The workflow reports the
- * end. `ending` aborts when the run is ended from outside.
- */
-export async function runJob({
-  config,
-  openEngine,
-  ending,
-  say,
-}: {
+export interface Job {
   config: RunnerConfig;
   openEngine: OpenEngine;
   ending: AbortSignal;
   say: (line: string) => void;
-}): Promise<Outcome> {
+}
+
+/**
+ * Claims the job, follows its runbook as a worker would, and records the result. The workflow reports the
+ * end. `ending` aborts when the run is ended from outside.
+ */
+export async function runJob({ config, openEngine, ending, say }: Job): Promise<Outcome> {
   const installation = `runner ${fingerprint(new URL(config.callbackUrl).origin)}`;
   await killOrphans(installation);
   const controller = new AbortController();
@@ -79,30 +76,27 @@ export async function runJob({
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-    const effect = await followRunbook({
-      config,
-      openEngine,
-      claimed,
-      controller,
-      lease,
-      reporter,
-      processTags,
-    });
+    const following = { config, openEngine, claimed, controller, lease, reporter, processTags };
+    const effect = await followRunbook(following);
     controller.signal.throwIfAborted();
     await reporter.record({ kind: 'result', result: { status: 'succeeded', effect } });
     return { status: 'succeeded', effect };
   } catch (thrown) {
-    const error = controller.signal.aborted ? controller.signal.reason : thrown;
-    const failure = { ...describeFailure(error), step: reporter.currentStep };
-    await Promise.race([
-      reporter.record({ kind: 'result', result: { status: 'failed', ...failure } }).catch(() => {}),
-      new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref()),
-    ]);
-    return { status: 'failed', error: failure.message, failedStep: failure.step };
+    return await recordFailure(reporter, controller.signal.aborted ? controller.signal.reason : thrown);
   } finally {
     stopGuarding();
     await reporter.close(LAST_WORD_MS);
   }
+}
+
+/** The workflow reports the end even when the service does not hear of the failure in time. */
+async function recordFailure(reporter: Reporter, error: unknown): Promise<Outcome> {
+  const failure = { ...describeFailure(error), step: reporter.currentStep };
+  await Promise.race([
+    reporter.record({ kind: 'result', result: { status: 'failed', ...failure } }).catch(() => {}),
+    new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS).unref()),
+  ]);
+  return { status: 'failed', error: failure.message, failedStep: failure.step };
 }
 
 interface Following {

@@ -1,7 +1,8 @@
 import express from 'express';
 import { describe, expect, it, test } from 'vitest';
 import { readAccounts } from '../../src/config/accounts.ts';
-import { ConfigError, readClientConfig, readConfig } from '../../src/config/config.ts';
+import { readClientConfig } from '../../src/config/client.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 
 const live = {

@@ -48,18 +48,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
     leaseSeconds: SUITE_LEASE_SECONDS,
     workerConcurrency: 2,
   });
-  const context: SuiteContext = {
-    installation,
-    client: new ServiceClient(installation),
-    clouds: new Clouds(installation),
-    leaseSeconds: SUITE_LEASE_SECONDS,
-    orders: [],
-    gone: new Set(),
-    serverDeleted: new Set(),
-    later: new Set(),
-    counts: {},
-    say,
-  };
+  const context = newContext(installation, say);
   const progress: Progress = { checks: 0, violations: [], rounds: 0 };
   let problem: unknown;
   try {
@@ -86,6 +75,21 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   await installation.stop();
   await installation.remove();
   return report;
+}
+
+function newContext(installation: Installation, say: SuiteContext['say']): SuiteContext {
+  return {
+    installation,
+    client: new ServiceClient(installation),
+    clouds: new Clouds(installation),
+    leaseSeconds: SUITE_LEASE_SECONDS,
+    orders: [],
+    gone: new Set(),
+    serverDeleted: new Set(),
+    later: new Set(),
+    counts: {},
+    say,
+  };
 }
 
 interface Progress {

@@ -1,0 +1,106 @@
+import { availableParallelism, homedir, platform, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { realPath } from '../processes/real-path.mjs';
+import type { Secret } from '../secret.ts';
+import type { EnvironmentReader } from './environment-reader.ts';
+import { EXECUTORS, type ExecutorName } from './executor-name.ts';
+import {
+  backendUrl,
+  concurrency,
+  hostName,
+  httpUrl,
+  passphrase,
+  port,
+  sandboxBackendUrl,
+  type TrustedProxies,
+  trustedProxies,
+} from './fields.ts';
+import { type MachineTools, readMachineTools } from './machine-tools.ts';
+import { childEnvironment } from './process-environment.ts';
+import { type AgentSoftware, readAgentSoftware } from './software.ts';
+import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
+
+/** What every mode has. */
+export interface CommonConfig {
+  host: string;
+  port: number;
+  publicUrl: string;
+  /** The proxies whose `X-Forwarded-For` is trusted. */
+  trustedProxies: TrustedProxies;
+  dataDir: string;
+  cacheDir: string;
+  executor: ExecutorName;
+  workerConcurrency: number;
+  /** How long an attempt's lease lasts after its last renewal; configurable only in sandbox mode. */
+  leaseSeconds: number;
+  /**
+   * Pause after an operation's first failed try. Sandbox mode and a rehearsal may shorten it to try failures
+   * out.
+   */
+  retrySeconds: number;
+  pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
+  /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
+  tools: {
+    pulumi: string | undefined;
+    ansible: string | undefined;
+    act: string | undefined;
+    machines: MachineTools;
+  };
+  /** The operator's choice of the agents' software. */
+  software: AgentSoftware;
+  providers: 'builtin' | 'official';
+  /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
+  childEnvironment: Record<string, string>;
+  /** Notices for the start, such as variables that this mode ignores. */
+  notices: string[];
+}
+
+/** Reads what every mode has. Problems are collected in the reader. */
+export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' | 'notices'> {
+  const host = reader.read('HOST', hostName) ?? '127.0.0.1';
+  const listenPort = reader.read('PORT', port) ?? 8080;
+  const urlHost = host.includes(':') ? `[${host}]` : host;
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`;
+  return {
+    host,
+    port: listenPort,
+    publicUrl: publicUrl.replace(/\/+$/, ''),
+    trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
+    dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
+    cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
+    executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
+    workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
+    leaseSeconds: LEASE_SECONDS,
+    retrySeconds: RETRY_SECONDS,
+    pulumi: {
+      backendUrl: reader.secret(
+        'PULUMI_BACKEND_URL',
+        (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
+      ),
+      passphrase: reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase),
+    },
+    tools: {
+      pulumi: reader.text('AGENT_STACKS_PULUMI'),
+      ansible: reader.text('AGENT_STACKS_ANSIBLE'),
+      act: reader.text('AGENT_STACKS_ACT'),
+      machines: readMachineTools(reader),
+    },
+    software: readAgentSoftware(reader),
+    childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
+  };
+}
+
+function defaultCacheDir(reader: EnvironmentReader): string {
+  const home = reader.text('HOME') ?? homedir();
+  if (platform() === 'darwin') return join(home, 'Library', 'Caches', 'agent-stacks');
+  return join(reader.text('XDG_CACHE_HOME') ?? join(home, '.cache'), 'agent-stacks');
+}
+
+/**
+ * A running operation takes about 300 MB with its engine process, and half a core while it is not waiting.
+ */
+function defaultConcurrency(): number {
+  const byCores = availableParallelism() * 2;
+  const byMemory = Math.floor(totalmem() / 2 / 300e6);
+  return Math.max(1, Math.min(byCores, byMemory, 16));
+}
