@@ -24,8 +24,8 @@ let sockets: (ListeningSocket & { program: string })[];
 
 const PROGRAMS: [RegExp, string][] = [
   [/src\/main\.ts/, 'service'],
-  [/src\/sandbox\/main\.ts/, 'sandbox'],
-  [/local\/runner\.ts/, 'runner'],
+  [/\/sandbox\/main\.ts/, 'sandbox'],
+  [/engine\/child\.ts/, 'engine'],
   [/^\S*pulumi /, 'cli'],
   [/bin\/postgres /, 'postgres'],
 ];
@@ -89,8 +89,8 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
   it('finds only the sockets that are examined here', () => {
     expect([...new Set(sockets.map(({ program }) => program))].sort()).toEqual([
       'cli',
+      'engine',
       'postgres',
-      'runner',
       'sandbox',
       'service',
     ]);
@@ -102,7 +102,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
     expect(portsOf('sandbox')).toEqual([Number(new URL(installation.connection.stripeApiUrl).port)]);
     expect(portsOf('postgres')).toEqual([Number(new URL(installation.connection.databaseUrl).port)]);
     // Three providers and the SDK's server.
-    expect(portsOf('runner').length).toBeGreaterThanOrEqual(4);
+    expect(portsOf('engine').length).toBeGreaterThanOrEqual(4);
   });
 
   it('reads nothing in DATA_DIR and no process’s environment', async () => {
@@ -122,7 +122,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
 
   it('gets no answer from an engine process, which answers its own user', async () => {
     await using own = await becomeOtherUser(0);
-    for (const port of portsOf('runner')) {
+    for (const port of portsOf('engine')) {
       expect(await own.try({ kind: 'bytes', port, bytes: PREFACE })).not.toBe('');
       expect(await nobody.try({ kind: 'bytes', port, bytes: PREFACE })).toBe('');
       for (const method of ['ResourceProvider/GetPluginInfo', 'LanguageRuntime/GetPluginInfo'])
