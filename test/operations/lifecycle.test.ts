@@ -150,7 +150,7 @@ test('an operation whose agent has changed meanwhile moves nothing and is given 
   const runbooks = { stop: async () => ({ kind: 'stopped' as const }) };
   const begin = () => runbookFor(runbooks, row, now);
   expect(begin).toThrow(PermanentError);
-  expect(begin).toThrow('The agent is suspended now: a stop is not possible any more');
+  expect(begin).toThrow('The agent is now suspended: a stop is no longer possible');
   await settleFailure(at, mine, { error: new PermanentError('not possible'), step: 'queued' });
   expect(await agent()).toEqual(now);
   await at.database.updateTable('agents').set({ status: 'stopping' }).execute();

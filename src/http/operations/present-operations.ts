@@ -1,7 +1,7 @@
 import type { Database } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { timeline } from '../../operations/events/events.ts';
-import { readStepsOf } from '../../operations/listing.ts';
+import { readStepsByOperation } from '../../operations/listing.ts';
 import type { OperationJson } from './operation-json.ts';
 
 /** Operations as the outside sees them, in the order given, with their timelines. */
@@ -9,7 +9,7 @@ export async function presentOperations(
   database: Database,
   rows: readonly OperationRow[],
 ): Promise<OperationJson[]> {
-  const steps = await readStepsOf(
+  const steps = await readStepsByOperation(
     database,
     rows.map((row) => row.operation_id),
   );
