@@ -81,7 +81,9 @@ test('stopped, started, restarted, reconfigured, resized, rebuilt: the states of
   expect((await agent()).health).toBe('healthy');
   await succeed(at.database, reconfigure, { kind: 'reconfigured', outputs: OUTPUTS });
 
-  await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow('Agent a1 has the plan starter');
+  await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow(
+    'Agent a1 already has the plan starter',
+  );
   await ask(at, 'a1', 'resize', { plan: 'pro' });
   const { claim: resize, row } = await claim(at);
   expect(row.parameters).toEqual({ plan: 'pro' });
