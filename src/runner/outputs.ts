@@ -2,12 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import type { Outcome } from './run-job.ts';
 
-/** Outputs reach the next step in environment variables, which are limited in length. */
+/** The next step gets outputs as environment variables, whose length is limited. */
 const LONGEST_ERROR = 4_000;
 
 /**
- * What the workflow's last steps report: the server's addresses where it was a provision, or what went wrong
- * and where.
+ * The outputs that the workflow's last steps report: the server's addresses if there are any, or the failure.
  */
 export function toWorkflowOutputs(outcome: Outcome): Record<string, string> {
   if (outcome.status === 'failed')
