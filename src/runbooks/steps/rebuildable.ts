@@ -28,7 +28,7 @@ export async function untilRebuildable(
       throw new RetryableError(`Server ${server.id} disappeared during the wait for other actions`);
     if (now.isProtected)
       throw new PermanentError(
-        `${now.name} is protected at Hetzner from being rebuilt or deleted, and nothing has been touched: take the protection away there, then ask again`,
+        `${now.name} is protected at Hetzner against rebuild and delete; nothing has been touched. Remove the protection there, then request it again`,
       );
     why = now.isLocked ? 'is locked by another action' : `is ${now.status}`;
     return (!now.isLocked && AT_REST.has(now.status)) || undefined;
