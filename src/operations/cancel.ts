@@ -26,7 +26,7 @@ export async function cancelOperation(
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);
-    // An earlier attempt may have left something half done; an agent that was never created has failed.
+    // An earlier attempt may have left something half done, and a cancelled create leaves a failed agent.
     if (operation.attempt > 0 || definition?.createsAgent) await afterCancel(trx, queue, operation);
   }
   await audit(trx, {

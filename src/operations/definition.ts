@@ -24,10 +24,7 @@ export interface Ending {
   step?: string | undefined;
 }
 
-/**
- * Everything about one kind of operation. Lists, routes, commands, buttons and their texts are derived from
- * it.
- */
+/** Everything about one kind of operation. Lists, routes, commands, buttons and texts are derived from it. */
 export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** Its name in rows, routes, commands and pages: lower-case letters and hyphens. */
   kind: string;

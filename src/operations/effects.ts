@@ -18,9 +18,7 @@ export const errorText = z
   .min(1)
   .transform((value) => cutText(value, LONGEST_ERROR));
 
-/**
- * The effect of an operation that had nothing to do. Any kind may have it; the agent's row stays as it is.
- */
+/** The effect of an operation that had nothing to do. Any kind may have it; the agent's row is unchanged. */
 export const noEffect = z.object({ kind: z.literal('none') });
 
 /**

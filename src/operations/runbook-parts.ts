@@ -15,9 +15,7 @@ export interface ProvisionSettings {
   joinTimeoutSeconds: number;
   healthTimeoutSeconds: number;
   loginServer: string | undefined;
-  /**
-   * How often the provider polls an action at Hetzner, as a Go duration; undefined: the provider's default.
-   */
+  /** How often the provider polls an action at Hetzner, as a Go duration; default: the provider's own. */
   pollInterval: string | undefined;
 }
 
@@ -27,9 +25,7 @@ export type RecordInputs = (
   prepared: { inputs: AgentInputs; secrets: Buffer },
 ) => Promise<void>;
 
-/**
- * The dependencies of runbooks, in a worker with a database or on a runner that uses the service over HTTP.
- */
+/** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
   /** Only the sweep reads whole lists, page by page. */
   hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;

@@ -46,8 +46,7 @@ const WORKER_STOPS = 'The worker is stopping; the operation is queued again.';
 
 /**
  * active → queued without counting the try: the worker is shutting down, or its configuration is unusable.
- * `why` goes to the operation's log. If cancellation was requested, the operation is cancelled instead of
- * queued.
+ * `why` goes to the operation's log. If cancellation was requested, cancels the operation instead.
  * @throws LostError
  */
 export async function handBack(

@@ -44,8 +44,7 @@ const REFUSALS = ['error_before_dispatch', 'dispatch_failures'] as const;
 
 /**
  * All legal changes of an operation's status, and of its attempt while it is queued. docs/states.md shows the
- * same diagram. A queued operation can fail if its attempt was dispatched to GitHub and no runner has begun
- * it.
+ * same diagram. A queued operation can fail if its attempt was dispatched and no runner has begun it.
  */
 export const TRANSITIONS = [
   edge(['queued'], 'active', 'a worker claims it', CLAIM),

@@ -159,10 +159,7 @@ async function install(
   }
 }
 
-/**
- * Undoes the preparations as far as possible. Errors are ignored, because the refusal is what people must
- * see.
- */
+/** Undoes the preparations as far as possible. Ignores errors, so that people see Hetzner's refusal. */
 async function keepOldDisk(
   parts: RunbookParts,
   attempt: Attempt,

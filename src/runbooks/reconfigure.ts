@@ -62,9 +62,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
   },
 });
 
-/**
- * Records the inputs before they are applied, so that each attempt uses the same. The server's type stays.
- */
+/** Records the inputs before applying them, so that each attempt uses the same. The server's type stays. */
 async function prepare(
   parts: RunbookParts,
   attempt: Attempt,

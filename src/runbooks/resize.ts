@@ -87,9 +87,7 @@ async function refuseSmallDisk(
     );
 }
 
-/**
- * Changes the server's type. If that fails, e.g. because the type is sold out, switches the server on again.
- */
+/** Changes the server's type. On failure, e.g. because the type is sold out, switches the server on again. */
 async function changeType(
   parts: RunbookParts,
   attempt: Attempt,

@@ -25,10 +25,7 @@ export interface RunnerConfig {
   /** GitHub's endpoint for identity tokens and their audience; undefined if the service requires none. */
   identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
-  /**
-   * Whether only this run uses `dataDir`: created for it, or in the folder that GitHub empties after each
-   * job.
-   */
+  /** Whether only this run uses `dataDir`: created for it, or in the folder that GitHub empties after it. */
   isTemporary: boolean;
   tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
   childEnvironment: Record<string, string>;

@@ -5,9 +5,7 @@ import type { Outcome } from './run-job.ts';
 /** The next step gets outputs as environment variables, whose length is limited. */
 const LONGEST_ERROR = 4_000;
 
-/**
- * The outputs that the workflow's last steps report: the server's addresses if there are any, or the failure.
- */
+/** The outputs that the workflow's last steps report: the server's addresses, if any, or the failure. */
 export function toWorkflowOutputs(outcome: Outcome): Record<string, string> {
   if (outcome.status === 'failed')
     return { error: outcome.error.slice(0, LONGEST_ERROR), failed_step: outcome.failedStep };

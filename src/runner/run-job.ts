@@ -158,9 +158,7 @@ async function followRunbook({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/**
- * Asks the sandbox for its kind of machines. Simulated ones answer health checks at the sandbox's address.
- */
+/** Asks the sandbox for its machines' kind. Simulated ones answer health checks at the sandbox's address. */
 async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };

@@ -59,8 +59,8 @@ const isOther = (given: string | undefined, known: string | null) =>
 
 /**
  * Begins the sender's attempt unless it is already active. The first message of any kind begins a dispatched
- * attempt. Without a dispatch, any message may begin the first attempt, and `provisioning` or a claim a later
- * one.
+ * attempt. Without a dispatch, any message may begin the first attempt, but only `provisioning` or a claim
+ * may begin a later one.
  * @throws ConflictError if the attempt is over, or the agent's status does not allow it to begin
  */
 export async function ensureBegun(
@@ -114,8 +114,7 @@ async function begin(
 }
 
 /**
- * An agent's operations run one at a time, in order. The agent's row is locked, so no other can begin
- * meanwhile.
+ * Keeps an agent's operations in order, one at a time. The agent's row is locked, so none can begin now.
  * @throws ConflictError if another operation comes first
  */
 async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {

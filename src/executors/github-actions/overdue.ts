@@ -113,8 +113,7 @@ async function settleByRecord(
 
 /**
  * Ends cancelled attempts whose end GitHub has not confirmed, because no run is known or GitHub does not
- * answer. Later reports of such a run are refused, and the agent's next operation evicts it from the Pulumi
- * state.
+ * answer. Later reports are refused, and the agent's next operation evicts the run from the Pulumi state.
  * @returns their operations
  */
 export async function settleCancelled(database: Database, queue: Queue): Promise<OperationRow[]> {

@@ -117,8 +117,7 @@ const MOST_UNCOUNTED = 20;
 
 /**
  * Checks whether a wrong configuration caused a failure. If so, the operation has not failed but waits until
- * the configuration is fixed. A rate limit says that the credentials work, and a check would use more of the
- * quota.
+ * the configuration is fixed. A rate limit proves that the credentials work; a check would cost more quota.
  * @returns what to fix; undefined if the configuration is not the cause
  */
 async function findWaitReason(

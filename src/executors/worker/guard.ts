@@ -27,8 +27,7 @@ export interface Guarded {
 }
 
 /**
- * Renews the lease, and aborts the attempt if it is lost, cancelled or over its time limit, or the worker
- * stops.
+ * Renews the lease. Aborts the attempt if it is lost, cancelled or over its limit, or the worker stops.
  * @returns a function that stops guarding
  */
 export function guardAttempt(database: Database, guarded: Guarded): () => void {

@@ -55,9 +55,7 @@ async function tellKind(database: Database, kind: OperationKind, reason: string)
   });
 }
 
-/**
- * Workers with different problems overwrite each other's reasons. Each is logged once in this many minutes.
- */
+/** Workers with different problems overwrite each other's reasons. Each is logged once in this time. */
 const AGAIN_MINUTES = 10;
 
 async function findRecentlyLogged(

@@ -60,10 +60,7 @@ export async function presentServer(hetzner: ServerLookup, agent: Owner): Promis
 
 type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
 
-/**
- * Finds the agent's resources at Hetzner, even those missing from the stack's state. Restores its key's
- * labels.
- */
+/** Finds the agent's resources at Hetzner, even those missing from the state. Restores its key's labels. */
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([
     lookUpServer(hetzner, agent),

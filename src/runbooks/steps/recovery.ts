@@ -11,7 +11,7 @@ import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
 
 /**
  * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
- * lease, so the lock is a dead process's.
+ * lease, so the process that locked it is dead.
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
@@ -30,7 +30,7 @@ export async function withLockRecovery<T>(
 }
 
 /**
- * Clears what a killed attempt had begun to create from the state.
+ * Removes from the state what a killed attempt had begun to create.
  * @returns whether the stack exists
  */
 export async function clearPending(
@@ -126,10 +126,7 @@ export async function removeKeys(
   }
 }
 
-/**
- * Removes the agent's resources at Hetzner that no stack contains. Logs and keeps those that may not be its
- * own.
- */
+/** Removes the agent's resources at Hetzner that no stack contains. Keeps and logs doubtful ones. */
 export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
