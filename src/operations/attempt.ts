@@ -8,26 +8,23 @@ import type { OperationRow } from './rows.ts';
 export interface Attempt {
   operation: OperationRow;
   agent: AgentRow;
-  /** Aborts with the reason as one of our errors: cancelled, lost, beyond its limit. */
+  /** Aborts when the attempt is cancelled, lost or over its time limit; the reason is one of our errors. */
   signal: AbortSignal;
   lease: Lease;
-  /** This attempt's own login to Pulumi's state; it is closed when another attempt begins. */
+  /** This attempt's own login to the Pulumi state. It stops working once another attempt begins. */
   backendUrl: Secret;
-  /** Enters a step; repeating the present one does nothing. */
+  /** Enters a step. Entering the current one again does nothing. */
   step(name: string): void;
   log(line: string): void;
 }
 
-/**
- * What an operation's success means for its agent's row. It is data: a runner may report it from another
- * machine.
- */
+/** The change that a success makes to the agent's row. Plain data, because a runner may send it over HTTP. */
 export type AgentEffect = { kind: string; outputs?: AgentOutputs; [more: string]: unknown };
 
-/** There was nothing to do, and the agent's row stays as it is. */
+/** There was nothing to do: the agent's row stays as it is. */
 export type NoEffect = { kind: 'none' };
 
-/** What an operation does, told top to bottom. It returns what its success means for the agent's row. */
+/** Carries out an operation from top to bottom and returns its effect on the agent's row. */
 export type Runbook<Effect extends AgentEffect = AgentEffect> = (run: Attempt) => Promise<Effect | NoEffect>;
 
 /** Runbooks by kind of operation. */

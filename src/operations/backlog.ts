@@ -1,6 +1,6 @@
 /**
- * What waits to be told while more comes than can be told: the newest of it. Of what `mayBeLeftOut` at most
- * so many are kept; the rest is never lost.
+ * Buffers items that arrive faster than they can be recorded. Of the items that `mayBeLeftOut`, it keeps
+ * about the newest `most` and drops older ones. It never drops any other item.
  */
 export class Backlog<T> {
   readonly #most: number;
@@ -22,11 +22,11 @@ export class Backlog<T> {
     this.#items.push(item);
     if (!this.#mayBeLeftOut(item)) return;
     this.#optional += 1;
-    // Not at every item: making room costs as much as there is.
+    // Not on every push: dropping items scans the whole backlog.
     if (this.#optional >= 2 * this.#most) this.#makeRoom();
   }
 
-  /** Everything, oldest first, and how many older ones were left out since the last time. */
+  /** Removes and returns all items, oldest first, and how many were dropped since the last call. */
   take(): { leftOut: number; items: T[] } {
     this.#makeRoom();
     const taken = { leftOut: this.#leftOut, items: this.#items };
@@ -49,7 +49,7 @@ export class Backlog<T> {
   }
 }
 
-/** Says in a log that it has a gap. */
+/** The log line that marks a gap. */
 export function gapLine(leftOut: number): string {
-  return `… ${leftOut} lines are left out here: more came than could be told`;
+  return `… ${leftOut} lines omitted: output came faster than it could be recorded`;
 }

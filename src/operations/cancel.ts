@@ -8,7 +8,7 @@ import { askToEnd, cancelQueued } from './endings.ts';
 import { findOperation } from './registry.ts';
 import { getOperation, lockOperation } from './requests.ts';
 
-/** Asks for an unfinished operation to end. @throws NotFoundError, ConflictError where it has ended. */
+/** Cancels an unfinished operation. @throws NotFoundError, ConflictError if it is over or frees resources */
 export async function cancelOperation(
   trx: Transaction,
   queue: Queue,
@@ -17,16 +17,16 @@ export async function cancelOperation(
   const { agent, operation } = await lockOperation(trx, request.operationId);
   const agentId = agent.agent_id;
   if (operation.status !== 'queued' && operation.status !== 'active') {
-    throw new ConflictError(`Operation ${operation.operation_id} is ${operation.status} already`);
+    throw new ConflictError(`Operation ${operation.operation_id} is already ${operation.status}`);
   }
   const definition = findOperation(operation.kind);
   if (definition?.freesResources) {
-    throw new ConflictError(`A ${operation.kind} cannot be cancelled: what is billed has to go`);
+    throw new ConflictError(`A ${operation.kind} cannot be cancelled: it frees billed resources`);
   }
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);
-    // One that has begun, or whose agent exists for it alone, may have left something half done.
+    // An earlier attempt may have left something half done, and a cancelled create leaves a failed agent.
     if (operation.attempt > 0 || definition?.createsAgent) await afterCancel(trx, queue, operation);
   }
   await audit(trx, {

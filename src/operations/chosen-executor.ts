@@ -1,7 +1,5 @@
 import { sql } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 
-/**
- * The executor of the installation's next attempts: every operation gets it that is queued, or queued again.
- */
+/** The installation's executor. An operation gets it whenever it is queued, the first time or again. */
 export const chosenExecutor = sql<ExecutorName>`coalesce((select executor from installation), 'local')`;

@@ -10,7 +10,7 @@ import { beginOnWorker } from './transitions.ts';
 
 export type { OperationRow } from './rows.ts';
 
-/** Which attempt of which operation a worker holds: every write of its names all three. */
+/** The attempt that a worker holds. Each of its writes is conditional on all three fields. */
 export interface Claim {
   operationId: string;
   attempt: number;
@@ -18,9 +18,9 @@ export interface Claim {
 }
 
 /**
- * Takes the next operation that may run: the most urgent, then the oldest, whose agent has no active and no
- * older queued one. Raises its attempt number and gives it a lease. Concurrent callers get different
- * operations; those of the kinds in `waiting` are left.
+ * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
+ * while its agent has an active one or an older queued one. A claim increments the attempt and starts a
+ * lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
  */
 export async function claimNext(
   database: Database,
@@ -39,14 +39,14 @@ export async function claimNext(
       return claimed;
     });
   } catch (error) {
-    // Another worker was quicker with another operation of the same agent: nothing to do now.
+    // Another worker has just claimed an operation of the same agent.
     if (violatedConstraint(error) === 'operations_one_active_per_agent') return undefined;
     throw error;
   }
 }
 
 /**
- * What the beginning of an attempt, wherever it is carried out, means for the agent's row.
+ * Updates the agent's row when an attempt begins, on a worker or a runner.
  * @throws ConflictError
  */
 export async function beginOperation(
@@ -54,15 +54,12 @@ export async function beginOperation(
   operation: Pick<OperationRow, 'kind' | 'agent_id'>,
 ): Promise<void> {
   const { kind, agent_id: agentId } = operation;
-  // One that may not begin any more is refused where its work begins (attempt.ts).
+  // runbookFor() refuses an operation that may no longer begin.
   if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
   await findOperation(kind)?.begin?.(trx, agentId);
 }
 
-/**
- * The next operation of an executor that may run, locked with its agent. Concurrent callers get different
- * ones.
- */
+/** The executor's next operation, locked together with its agent. Concurrent callers get different ones. */
 export function nextDue(
   trx: Transaction,
   executor: OperationRow['executor'],
@@ -83,8 +80,8 @@ export function nextDue(
       .orderBy('o.priority', 'desc')
       .orderBy('o.sequence')
       .limit(1)
-      // The agent as well, and neither is waited for: a request that holds the agent may want this very
-      // operation's row.
+      // Lock the agent too, and skip instead of waiting: a request that holds the agent may be about to lock
+      // this operation's row.
       .forNoKeyUpdate(['o', 'a'])
       .skipLocked()
       .executeTakeFirst()
@@ -107,8 +104,9 @@ function leaseEnd(leaseSeconds: number) {
 }
 
 /**
- * Makes the lease longer. @returns whether a person asked for the operation to end.
- * @throws LostError where the claim is gone.
+ * Extends the lease.
+ * @returns whether cancellation was requested
+ * @throws LostError if the claim no longer holds
  */
 export async function renewLease(
   database: Database,
@@ -129,11 +127,11 @@ export async function renewLease(
 }
 
 /**
- * The operation's row, locked, if the claim still holds. Every write of an attempt goes through here.
- * @throws LostError
+ * Locks and returns the operation's row. All writes of an attempt go through this check.
+ * @throws LostError if the claim no longer holds
  */
 export async function lockClaim(trx: Transaction, claim: Claim): Promise<OperationRow> {
-  // The agent before its operations, as requests lock them: one order, no deadlock.
+  // The agent first, then its operation: the same lock order as requests, so they cannot deadlock.
   await trx
     .selectFrom('agents')
     .select('agent_id')
@@ -155,7 +153,7 @@ export async function lockClaim(trx: Transaction, claim: Claim): Promise<Operati
   return row;
 }
 
-/** Appends what an attempt has to tell. @throws LostError where the claim is gone. */
+/** Appends an attempt's events. @throws LostError if the claim no longer holds */
 export async function recordEvents(
   database: Database,
   claim: Claim,

@@ -6,19 +6,19 @@ import { findOperation } from './registry.ts';
 import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
-/** While a runbook is at this step it has changed nothing at the clouds. */
+/** A runbook at this step has not changed anything at a cloud yet. */
 const UNTOUCHED = 'preparing';
 
-/** What it means for an agent that a person has cancelled an operation that may have begun. */
+/** Updates the agent after the cancellation of an operation that may have begun. */
 export async function afterCancel(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
   const ending = { trx, queue, agentId: row.agent_id, error: `The ${row.kind} was cancelled` };
   const operation = findOperation(row.kind);
   if (operation?.cancel !== undefined) await operation.cancel(ending);
-  // How far it came is unknown until the next health check.
+  // Nothing is known about the agent's health until the next check.
   else await recordFailure(trx, row.agent_id, { error: ending.error, health: 'unknown' });
 }
 
-/** What the last failure of an operation means for its agent. */
+/** Updates the agent after an operation's last failure. */
 export async function afterLastFailure(
   trx: Transaction,
   queue: Queue,
@@ -28,17 +28,15 @@ export async function afterLastFailure(
   const operation = findOperation(row.kind);
   if (operation?.lastFailure !== undefined)
     await operation.lastFailure({ trx, queue, agentId: row.agent_id, error, step });
-  // Refused before anything was touched: that says nothing against the agent.
+  // If nothing was touched yet, the failure is no evidence that the agent is unhealthy.
   else
     await recordFailure(trx, row.agent_id, { error, health: step === UNTOUCHED ? 'unknown' : 'unhealthy' });
 }
 
-/**
- * How long the service waits before it repeats what frees billed resources and has failed for the last time.
- */
+/** The delay before an operation that frees billed resources runs again after its last failure. */
 const REPEAT_SECONDS = 600;
 
-/** Queues the same again for later: something may still be billed. */
+/** Queues another operation of this kind for later, because something may still be billed. */
 export async function repeatLater({ trx, queue, agentId }: Ending, kind: string): Promise<void> {
   await insertOperation(trx, queue, { agentId, kind, delaySeconds: REPEAT_SECONDS });
 }

@@ -7,14 +7,14 @@ import type { Queue } from '../queue/queue.ts';
 import type { AgentEffect, NoEffect, Runbook } from './attempt.ts';
 import type { RunbookParts } from './runbook-parts.ts';
 
-/** The report of success of a runner that implements the contract alone. */
+/** What a runner reports on success if it implements only the callback contract. */
 export interface SuccessReport {
   serverId?: string | undefined;
   serverIp?: string | undefined;
   tailscaleIp?: string | undefined;
 }
 
-/** How an operation ended without success, in the transaction that settles it. */
+/** An operation that ended without success, and the transaction that settles it. */
 export interface Ending {
   trx: Transaction;
   queue: Queue;
@@ -24,70 +24,68 @@ export interface Ending {
   step?: string | undefined;
 }
 
-/**
- * Everything known of one kind of operation. Lists, routes, commands, buttons and words are derived from it.
- */
+/** Everything about one kind of operation. Lists, routes, commands, buttons and texts are derived from it. */
 export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
-  /** Its name in rows, routes, commands and on pages: lower-case letters and hyphens. */
+  /** Its name in rows, routes, commands and pages: lower-case letters and hyphens. */
   kind: string;
   /** Its position in every list of kinds. */
   rank: number;
-  /** The states of its agent in which a person may ask for it. Absent: only the service itself does. */
+  /** The agent statuses in which a person may request it. Absent: only the service queues it. */
   from?: readonly AgentStatus[];
-  /** Further states in which an attempt may begin, because an earlier attempt has moved the agent there. */
+  /** More statuses in which an attempt may begin, because an earlier attempt moved the agent there. */
   resumesFrom?: readonly AgentStatus[];
-  /** The states in which a failed or cancelled one may be retried; default: `from`. */
+  /** The agent statuses in which a failed or cancelled one may be retried; default: `from`. */
   retryFrom?: readonly AgentStatus[];
-  /** It changes how the agent runs, so only one exclusive operation of an agent is unfinished at a time. */
+  /** It changes how the agent runs: an agent has at most one unfinished exclusive operation. */
   exclusive?: boolean;
-  /** Higher ones are claimed first; default 0, what a person asks for. */
+  /** Higher priorities are claimed first; default 0, the priority of requests by people. */
   priority?: number;
-  /** An attempt that takes longer is ended and counts as failed. */
+  /** An attempt that takes longer is aborted and counts as failed. */
   limitSeconds: number;
-  /** Its agent exists for it alone: cancelling it before it began is the agent's failure too. */
+  /** It creates its agent: if it is cancelled before it begins, the agent has failed too. */
   createsAgent?: boolean;
-  /** It frees what is billed, so a person cannot cancel it. */
+  /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
-  /** What a person has to say besides: fields that become the route's body, options and form fields. */
+  /** Its parameters: the route's body, the command's options and the form's fields. */
   parameters?: z.ZodObject;
 
-  /** Why these parameters cannot be asked of this agent; undefined where they can. */
+  /** Why this agent cannot have these parameters; undefined if it can. */
   refusal?(agent: AgentRow, parameters: OperationParameters): string | undefined;
-  /** What asking for it means for its agent, before its row is inserted. */
+  /** Updates the agent when the operation is requested, before the operation's row is inserted. */
   request?(trx: Transaction, agentId: string): Promise<void>;
-  /** What a retry does before the operation is queued again. */
+  /** Runs before a retry queues the operation again. */
   beforeRetry?(trx: Transaction, agentId: string): Promise<void>;
-  /** In this state the service has queued a successor of a failed one: a retry makes that one due now. */
+  /** In this status the service has already queued a successor: a retry makes the successor due now. */
   hastenedIn?: AgentStatus;
 
-  /** What the beginning of an attempt means for its agent. */
+  /** Updates the agent when an attempt begins. */
   begin?(trx: Transaction, agentId: string): Promise<void>;
   effect: z.ZodType<Effect>;
-  /** Writes the effect on the agent's row. @throws ConflictError where the agent's state does not allow it */
+  /** Writes the effect to the agent's row. @throws ConflictError if the agent's status does not allow it */
   succeed(trx: Transaction, agentId: string, effect: Effect): Promise<void>;
   /**
-   * The effect of a success whose runner recorded none.
-   * @throws InvalidInputError where the report lacks something
+   * Derives the effect from a runner's report if the runner recorded none.
+   * @throws InvalidInputError if the report is incomplete
    */
   reported(agentId: string, report: SuccessReport): Effect | NoEffect;
-  /** What its last failure means for its agent; default: the error is recorded and the agent is unhealthy. */
+  /** Updates the agent after the last failure; default: records the error and marks the agent unhealthy. */
   lastFailure?(ending: Ending): Promise<void>;
-  /** What a cancellation after it began means; default: it is recorded and the agent's health is unknown. */
+  /** Updates the agent after a cancellation; default: records it and sets the agent's health to unknown. */
   cancel?(ending: Ending): Promise<void>;
 
-  /** What the command line's help says it does. */
+  /** Its description in the CLI's help. */
   cli?: string;
-  /** What the API's document says of its route; default: "Ask for a …". */
+  /** The summary of its route in the OpenAPI document; default: "Ask for a …". */
   summary?: string;
-  /** Whether the list of agents has its button too, or only the agent's own page. */
+  /** Whether its button is in the list of agents too, not only on the agent's page. */
   isOnList?: boolean;
-  /** It cannot be undone, so a person is asked once more. */
+  /** Set if it cannot be undone: the CLI and the dashboard ask for confirmation. */
   confirm?: {
-    /** Completes the command line's question, "Destroy agent a1 … ?". */
+    /** Completes the CLI's question "Destroy agent a1 … ?". */
     loses: string;
-    /** What the dashboard's page says will happen. */
+    /** The dashboard's explanation of what will happen. */
     explain(agentId: string): string;
   };
 

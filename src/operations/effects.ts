@@ -18,14 +18,12 @@ export const errorText = z
   .min(1)
   .transform((value) => cutText(value, LONGEST_ERROR));
 
-/**
- * The effect of an operation that had nothing to do: any kind may have it, and the agent's row stays as it
- * is.
- */
+/** The effect of an operation that had nothing to do. Any kind may have it; the agent's row is unchanged. */
 export const noEffect = z.object({ kind: z.literal('none') });
 
 /**
- * Writes the effect on the agent's row, in the transaction that settles the operation. @throws ConflictError
+ * Writes the effect to the agent's row, in the transaction that settles the operation.
+ * @throws ConflictError
  */
 export async function applyEffect(
   trx: Transaction,
@@ -41,7 +39,7 @@ export async function applyEffect(
   await operation.succeed(trx, agentId, data);
 }
 
-/** The effect of a success that a runner reported and did not record. @throws InvalidInputError */
+/** Derives the effect from a report of a runner that recorded none. @throws InvalidInputError */
 export function reportedEffect(
   { kind, agent_id: agentId }: Pick<OperationRow, 'kind' | 'agent_id'>,
   report: SuccessReport,
@@ -49,13 +47,13 @@ export function reportedEffect(
   return findOperation(kind)?.reported(agentId, report) ?? { kind: 'none' };
 }
 
-/** The outputs in a runner's report. @throws InvalidInputError where it lacks what the agent's row needs */
+/** The outputs in a runner's report. @throws InvalidInputError if it is incomplete */
 export function reportedOutputs(agentId: string, report: SuccessReport): AgentOutputs {
   const { serverId, serverIp, tailscaleIp } = report;
   if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
-    throw new InvalidInputError('server_id, server_ip and tailscale_ip are needed with status running');
+    throw new InvalidInputError('server_id, server_ip and tailscale_ip are required with status running');
   }
-  // The names follow from the agent's id; one of the server's two addresses is in the report.
+  // The report has no names, which follow from the agent's id, and only one of the server's two addresses.
   const name = agentName(agentId);
   return {
     serverId,

@@ -19,8 +19,8 @@ export async function cancelQueued(
 }
 
 /**
- * An active operation is asked to end; its worker hears of it with the next heartbeat, a workflow run is
- * cancelled at GitHub.
+ * Requests the cancellation of an active operation. A worker sees the request with its next heartbeat; a
+ * workflow run is cancelled at GitHub.
  */
 export async function askToEnd(trx: Transaction, operationId: string): Promise<void> {
   await endWorkflowRun(trx, operationId);
@@ -31,7 +31,7 @@ export async function askToEnd(trx: Transaction, operationId: string): Promise<v
     .execute();
 }
 
-/** Ends everything unfinished of an agent that goes: what waits is cancelled, what runs is asked to end. */
+/** Cancels an agent's queued operations and requests the cancellation of its active one. */
 export async function endUnfinished(trx: Transaction, agentId: string): Promise<void> {
   const unfinished = await trx
     .selectFrom('operations')
@@ -46,7 +46,7 @@ export async function endUnfinished(trx: Transaction, agentId: string): Promise<
   }
 }
 
-/** Cancels the operations of one kind that have not begun. */
+/** Cancels an agent's queued operations of one kind. */
 export async function cancelWaiting(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
   const waiting = await trx
     .selectFrom('operations')

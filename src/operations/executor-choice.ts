@@ -4,8 +4,9 @@ import type { Database } from '../database/connect.ts';
 import { changeExecutor } from './transitions.ts';
 
 /**
- * Records the choice that the configuration makes. What is queued goes with it, also what was dispatched and
- * has not begun: its run is cancelled, and refused if it begins. What a runner has begun, it finishes.
+ * Records the configured executor and moves all queued operations to it, including dispatched ones that have
+ * not begun: their workflow runs are cancelled, and refused if they begin anyway. A runner finishes what it
+ * has begun.
  */
 export async function chooseExecutor(database: Database, executor: ExecutorName): Promise<void> {
   await database.transaction().execute(async (trx) => {

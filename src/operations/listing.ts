@@ -1,10 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import type { OperationRow } from './claims.ts';
 
-/**
- * A page of an agent's operations, newest first. `before` is the `sequence` of the last one of the page
- * before.
- */
+/** A page of an agent's operations, newest first. `before`: the last `sequence` of the previous page. */
 export async function listOperations(
   database: Database,
   page: { agentId: string; before?: number | undefined; limit: number },
@@ -19,8 +16,8 @@ export async function listOperations(
   return query.execute();
 }
 
-/** The step events of several operations by operation id, each in order: what their timelines are made of. */
-export async function readStepsOf(
+/** The step events of several operations by operation id, each in order, for their timelines. */
+export async function readStepsByOperation(
   database: Database,
   operationIds: readonly string[],
 ): Promise<Map<string, { step: string; at: Date }[]>> {

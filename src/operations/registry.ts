@@ -3,28 +3,28 @@ import { OPERATION_KIND, type OperationKind } from '../database/vocabulary.ts';
 import type { AgentEffect } from './attempt.ts';
 import type { OperationDefinition } from './definition.ts';
 
-/** Every kind of operation that this version knows; src/runbooks/all.ts loads them. */
+/** All kinds of operation that this version knows; src/runbooks/all.ts loads them. */
 const definitions = new Map<OperationKind, OperationDefinition>();
 
 /**
- * Makes a kind of operation known to everything that is derived from it.
- * @throws Error where the definition is not sound
+ * Registers a kind of operation.
+ * @throws Error if the definition is invalid
  */
 export function defineOperation<Effect extends AgentEffect>(
   definition: OperationDefinition<Effect>,
 ): OperationDefinition<Effect> {
   const { kind, from, cli } = definition;
-  if (!OPERATION_KIND.test(kind)) throw new Error(`${kind} cannot be the name of a kind of operation`);
-  if (definitions.has(kind)) throw new Error(`The kind of operation ${kind} is defined twice`);
+  if (!OPERATION_KIND.test(kind)) throw new Error(`Invalid operation kind: ${kind}`);
+  if (definitions.has(kind)) throw new Error(`Operation kind defined twice: ${kind}`);
   if (from !== undefined && cli === undefined)
-    throw new Error(`A person may ask for a ${kind}, and its definition lacks words for the command line`);
+    throw new Error(`The definition of ${kind} has "from" but no "cli"`);
   definitions.set(kind, definition);
   return definition;
 }
 
-/** All definitions by rank. @throws Error in a process that has not loaded src/runbooks/all.ts */
+/** All definitions by rank. @throws Error if src/runbooks/all.ts was not imported */
 export function operationDefinitions(): OperationDefinition[] {
-  if (definitions.size === 0) throw new Error('No kind of operation is loaded: import runbooks/all.ts');
+  if (definitions.size === 0) throw new Error('No operations are defined: import runbooks/all.ts first');
   return [...definitions.values()].sort((a, b) => a.rank - b.rank || (a.kind < b.kind ? -1 : 1));
 }
 
@@ -32,7 +32,7 @@ export function operationKinds(): OperationKind[] {
   return operationDefinitions().map(({ kind }) => kind);
 }
 
-/** What a person may ask for, by rank. */
+/** The operations that a person may request, by rank. */
 export function requestableOperations(): Requestable[] {
   return operationDefinitions().filter(isRequestable);
 }
@@ -43,12 +43,12 @@ function isRequestable(definition: OperationDefinition): definition is Requestab
   return definition.from !== undefined;
 }
 
-/** Undefined for a kind that this version does not know: another version may have written its row. */
+/** Returns undefined for an unknown kind: another version may have written the row. */
 export function findOperation(kind: OperationKind): OperationDefinition | undefined {
   return operationDefinitions().find((definition) => definition.kind === kind);
 }
 
-/** The same for what a person may ask for. */
+/** Like findOperation, but only for kinds that a person may request. */
 export function findRequestable(kind: OperationKind): Requestable | undefined {
   return requestableOperations().find((definition) => definition.kind === kind);
 }
@@ -60,14 +60,15 @@ export function exclusiveKinds(): OperationKind[] {
 }
 
 /**
- * Whether an attempt may begin: an exclusive one finds its agent as it was when it was asked for, or resumes.
+ * Whether an attempt may begin. For an exclusive operation, the agent must still be in a status that allows
+ * the request, or in one that an earlier attempt left.
  */
 export function mayBegin(kind: OperationKind, status: AgentStatus): boolean {
   const { exclusive = false, from = [], resumesFrom = [] } = findOperation(kind) ?? {};
   return !exclusive || from.includes(status) || resumesFrom.includes(status);
 }
 
-/** How long an attempt at a kind that this version does not know may take; it fails at once. */
+/** The time limit for unknown kinds. Their attempts fail at once anyway. */
 const UNKNOWN_LIMIT_SECONDS = 10 * 60;
 
 export function limitSeconds(kind: OperationKind): number {

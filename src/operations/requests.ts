@@ -21,8 +21,8 @@ export interface NewOperation {
 }
 
 /**
- * Writes a queued operation and announces it, in the caller's transaction: both happen or neither.
- * @throws Error for a kind that this version does not know
+ * Inserts a queued operation and announces it, both in the caller's transaction.
+ * @throws Error if this version does not know the kind
  */
 export async function insertOperation(
   trx: Transaction,
@@ -31,7 +31,7 @@ export async function insertOperation(
 ): Promise<OperationRow> {
   const delaySeconds = operation.delaySeconds ?? 0;
   const definition = findOperation(operation.kind);
-  if (definition === undefined) throw new Error(`There is no operation ${operation.kind}`);
+  if (definition === undefined) throw new Error(`Unknown operation kind: ${operation.kind}`);
   const row = await trx
     .insertInto('operations')
     .values({
@@ -55,8 +55,8 @@ export async function insertOperation(
 }
 
 /**
- * A new agent with its provision, in the caller's transaction.
- * @throws ConflictError where the id was ever used.
+ * Inserts a new agent and queues its provision, in the caller's transaction.
+ * @throws ConflictError if the id was ever used
  */
 export async function requestAgent(
   trx: Transaction,
@@ -81,9 +81,9 @@ export async function requestAgent(
 }
 
 /**
- * An operation that a person asks for on an agent that exists.
- * @throws NotFoundError, ConflictError where the agent's state does not allow it or the same is already under
- * way.
+ * Queues an operation that a person requests on an existing agent.
+ * @throws NotFoundError
+ * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
  */
 export async function requestOperation(
   trx: Transaction,
@@ -98,7 +98,7 @@ export async function requestOperation(
   const { agentId, kind, actor, parameters } = request;
   const agent = await lockAgent(trx, agentId);
   const definition = findRequestable(kind);
-  if (definition === undefined) throw new ConflictError(`${kind} is not in this version`);
+  if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
   if (!definition.from.includes(agent.status)) {
     throw new ConflictError(
       `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${definition.from.join(', ')}`,
@@ -119,7 +119,7 @@ export async function requestOperation(
   return operation;
 }
 
-/** The same again, or another change of how the agent runs, before the first has ended. */
+/** @throws ConflictError if an operation of this kind, or another exclusive one, is unfinished */
 export async function refuseDouble(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
   const exclusive = exclusiveKinds();
   const other = await trx
@@ -147,8 +147,8 @@ export async function getOperation(database: Database, operationId: string): Pro
 }
 
 /**
- * An operation and its agent, both locked until the transaction ends. The agent comes first, here as
- * everywhere: one order, no deadlock.
+ * Locks an operation and its agent until the transaction ends. Everything locks the agent first, so that
+ * locks cannot deadlock.
  * @throws NotFoundError
  */
 export async function lockOperation(

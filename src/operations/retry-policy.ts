@@ -15,13 +15,13 @@ export type Decision =
   | { kind: 'give-up' }
   | { kind: 'cancelled' };
 
-/** A lost try says nothing against the clouds, so it is repeated soon. */
+/** A lost try is no sign of a problem at a cloud, so it is repeated soon. */
 const LOST_DELAY_SECONDS = 2;
 const LONGEST_DELAY_SECONDS = 300;
 
 /**
- * What follows a try that did not succeed. A failed one is retried with doubling delays until `maxRetries`
- * have failed; a lost one is repeated without counting; what a person must change first is given up at once.
+ * Decides what follows an unsuccessful try. A failed one is retried with growing delays until `maxRetries`
+ * have failed. A lost one is repeated without counting as failed. A permanent error is not retried.
  */
 export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_SECONDS): Decision {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
@@ -36,7 +36,7 @@ export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_S
     : { kind: 'retry', delaySeconds: Math.max(delay(retrySeconds, tries.retryCount), patience(error)) };
 }
 
-/** How long the other side has asked to be left alone. */
+/** The delay that a rate-limiting API asked for. */
 function patience(error: unknown): number {
   return error instanceof RateLimitedError ? error.seconds : 0;
 }

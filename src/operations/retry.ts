@@ -10,9 +10,9 @@ import type { OperationKind } from './states.ts';
 import { hasten, queueAgain } from './transitions.ts';
 
 /**
- * Next attempt of an operation that has failed or was cancelled; its tries are counted afresh.
- * @throws NotFoundError, ConflictError where it is not the agent's latest of its kind, or the agent's state
- * does not allow it.
+ * Queues another attempt of a failed or cancelled operation and resets its counts of tries.
+ * @throws NotFoundError
+ * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
  */
 export async function retryOperation(
   trx: Transaction,
@@ -23,7 +23,7 @@ export async function retryOperation(
   const agentId = agent.agent_id;
   if (operation.status !== 'failed' && operation.status !== 'cancelled') {
     throw new ConflictError(
-      `Operation ${operation.operation_id} is ${operation.status}; only a failed or cancelled one can be tried again`,
+      `Operation ${operation.operation_id} is ${operation.status}; only a failed or cancelled one can be retried`,
     );
   }
   const definition = findOperation(operation.kind);
@@ -33,7 +33,7 @@ export async function retryOperation(
   const allowed = definition?.retryFrom ?? definition?.from;
   if (!allowed?.includes(agent.status)) {
     throw new ConflictError(
-      `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be tried again now`,
+      `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be retried now`,
     );
   }
   if (definition?.exclusive) await refuseDouble(trx, agentId, operation.kind);
@@ -41,7 +41,7 @@ export async function retryOperation(
   return queueNextAttempt(trx, queue, operation, request.actor);
 }
 
-/** The service repeats it later by itself; a person who has fixed the cause need not wait for that. */
+/** The service has queued a successor for later. Makes it due now, since the cause may be fixed. */
 async function hastenSuccessor(
   trx: Transaction,
   queue: Queue,

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
 import type { OperationTable } from '../database/tables.ts';
 
-/** An operation as the database has it. */
+/** A row of the table of operations. */
 export type OperationRow = Selectable<OperationTable>;

@@ -1,10 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 
-/**
- * Notes that the run of an operation's open attempt is to be cancelled at GitHub, once this transaction is
- * committed.
- */
+/** Requests that the open attempt's workflow run be cancelled at GitHub after this transaction commits. */
 export async function endWorkflowRun(trx: Transaction, operationId: string): Promise<void> {
   await sql`
     insert into run_cancellations (workflow_run_id, operation_id)
@@ -14,7 +11,7 @@ export async function endWorkflowRun(trx: Transaction, operationId: string): Pro
     on conflict do nothing`.execute(trx);
 }
 
-/** The same for a run that turned out to belong to nothing that is under way. */
+/** Requests the cancellation of a workflow run that belongs to no open attempt. */
 export async function endUnwantedRun(
   trx: Transaction,
   run: { runId: string; operationId: string },
@@ -30,10 +27,7 @@ const MAX_TRIES = 12;
 const PAUSE_SECONDS = 10;
 const LONGEST_PAUSE_SECONDS = 600;
 
-/**
- * Cancellations that are due, each taken by one process; one that is not confirmed comes again, later each
- * time.
- */
+/** Takes due cancellations, each in one process. An unconfirmed one becomes due again with growing delays. */
 export async function takeDueCancellations(database: Database, limit = 10): Promise<string[]> {
   const { rows } = await sql<{ workflow_run_id: string }>`
     update run_cancellations set tries = tries + 1,

@@ -7,29 +7,27 @@ import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';
 import type { Attempt } from './attempt.ts';
 
-/** What every agent of this installation is given. */
+/** Settings that are the same for all agents of this installation. */
 export interface ProvisionSettings {
   healthPort: number;
-  /** Identifies the playbook. */
+  /** The version of the playbook. */
   configurationVersion: string;
   joinTimeoutSeconds: number;
   healthTimeoutSeconds: number;
   loginServer: string | undefined;
-  /** How often the provider polls an action at Hetzner, as a Go duration; undefined: its own interval. */
+  /** How often the provider polls an action at Hetzner, as a Go duration; default: the provider's own. */
   pollInterval: string | undefined;
 }
 
-/** Records on the agent's row what is about to be made. `secrets` are sealed by the vault. */
+/** Records in the agent's row what is about to be created. The vault has sealed `secrets`. */
 export type RecordInputs = (
   run: Attempt,
   prepared: { inputs: AgentInputs; secrets: Buffer },
 ) => Promise<void>;
 
-/**
- * What runbooks work with, in a worker beside the database or on a runner that reaches the service over HTTP.
- */
+/** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
-  /** Lists by the page are for the sweep alone. */
+  /** Only the sweep reads whole lists, page by page. */
   hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;
   tailscale: TailscaleClient;
   executor: StackEngine;
@@ -37,11 +35,11 @@ export interface RunbookParts {
   health: HealthCheck;
   vault: Vault;
   settings: ProvisionSettings;
-  /** Makes what the project's agents share if it is missing. @returns the firewall's id */
+  /** Creates the resources that a project's agents share, if missing. @returns the firewall's id */
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
-  /** How long the clouds may take to get rid of what was deleted; default a minute. */
+  /** How long deleted resources may take to disappear at a cloud; default a minute. */
   goneWithinSeconds?: number;
 }

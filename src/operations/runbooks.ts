@@ -10,15 +10,18 @@ export function createRunbooks(parts: RunbookParts): Runbooks {
   return Object.fromEntries(operationDefinitions().map(({ kind, run }) => [kind, run(parts)]));
 }
 
-/** @throws PermanentError where the agent is no longer as it was when the operation was asked for. */
+/**
+ * @throws RetryableError if this version does not know the kind
+ * @throws PermanentError if the agent's status no longer allows the operation
+ */
 export function runbookFor(
   runbooks: Runbooks,
   { kind }: Pick<OperationRow, 'kind'>,
   { status }: Pick<AgentRow, 'status'>,
 ): Runbook {
   const runbook = Object.hasOwn(runbooks, kind) ? runbooks[kind] : undefined;
-  if (runbook === undefined) throw new RetryableError(`This version cannot carry out a ${kind}`);
+  if (runbook === undefined) throw new RetryableError(`This version does not support ${kind}`);
   if (!mayBegin(kind, status))
-    throw new PermanentError(`The agent is ${status} now: a ${kind} is not possible any more`);
+    throw new PermanentError(`The agent is now ${status}: a ${kind} is no longer possible`);
   return runbook;
 }

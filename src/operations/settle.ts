@@ -25,7 +25,7 @@ interface SettleDeps {
   retrySeconds?: number;
 }
 
-/** active → succeeded, together with what it means for the agent. @throws LostError */
+/** active → succeeded, with the effect on the agent. @throws LostError */
 export async function succeed(database: Database, claim: Claim, effect: AgentEffect): Promise<void> {
   await database.transaction().execute(async (trx) => {
     await succeedLocked(trx, await lockClaim(trx, claim), effect);
@@ -33,8 +33,8 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
 }
 
 /**
- * The same for an operation whose row is already locked.
- * @throws ConflictError where the agent's state does not allow the effect
+ * Like succeed, for a row that the caller has locked.
+ * @throws ConflictError if the agent's status does not allow the effect
  */
 export async function succeedLocked(trx: Transaction, row: OperationRow, effect: AgentEffect): Promise<void> {
   await applyEffect(trx, row, effect);
@@ -42,12 +42,11 @@ export async function succeedLocked(trx: Transaction, row: OperationRow, effect:
   await tellStatus(trx, row, { status: 'succeeded', attempt: row.attempt });
 }
 
-const WORKER_STOPS = 'The worker is stopping; the operation will be taken up again.';
+const WORKER_STOPS = 'The worker is stopping; the operation is queued again.';
 
 /**
- * active → queued without counting: the worker is going away in good order, or cannot work as it is
- * configured, and hands the operation back; `why` is for its log. One that a person has asked to end is
- * cancelled instead: nobody should take it up again.
+ * active → queued without counting the try: the worker is shutting down, or its configuration is unusable.
+ * `why` goes to the operation's log. If cancellation was requested, cancels the operation instead.
  * @throws LostError
  */
 export async function handBack(
@@ -76,9 +75,7 @@ export async function handBack(
   });
 }
 
-/**
- * What a try that did not succeed leads to: another try later, or the end of the operation. @throws LostError
- */
+/** Queues another try after a failure, or ends the operation. @throws LostError */
 export async function settleFailure(
   { database, queue, retrySeconds }: SettleDeps,
   claim: Claim,
@@ -91,7 +88,8 @@ export async function settleFailure(
 }
 
 /**
- * The same for an operation whose row is already locked, by its own worker or by whoever finds that one gone.
+ * Like settleFailure, for a row that the caller has locked: the operation's worker, or a process that found
+ * that worker gone.
  */
 export async function settleLocked(
   trx: Transaction,
@@ -102,7 +100,7 @@ export async function settleLocked(
 ): Promise<'queued' | 'failed' | 'cancelled'> {
   const failure = toFailure(row, error, step);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
-  // Once a person has asked for the end, whatever the attempt says is the end.
+  // After a cancellation request, any failure of the attempt ends the operation.
   const decision = row.cancel_requested
     ? ({ kind: 'cancelled' } as const)
     : retryPolicy(error, tries, retrySeconds);
@@ -117,11 +115,11 @@ export async function settleLocked(
   }
 }
 
-type SaidFailure = Failure & { error: string; failed_step: string };
+type DescribedFailure = Failure & { error: string; failed_step: string };
 
-/** Cut to what the columns hold, whatever a vendor, a machine or a runner said. */
-function toFailure(row: OperationRow, error: unknown, step: string): SaidFailure {
-  // A lost try is not a failed one, not even the last.
+/** Cuts texts from vendors, machines and runners to the lengths of the columns. */
+function toFailure(row: OperationRow, error: unknown, step: string): DescribedFailure {
+  // A lost try never counts as failed, not even the last one.
   const isLost = error instanceof LostError;
   return {
     error: cutText(errorMessage(error), LONGEST_ERROR),
@@ -148,7 +146,7 @@ async function endFailed(
   trx: Transaction,
   queue: Queue,
   row: OperationRow,
-  failure: SaidFailure,
+  failure: DescribedFailure,
 ): Promise<'failed'> {
   const { error, failed_step: failedStep } = failure;
   await markFailed(trx, row, failure);
@@ -161,7 +159,7 @@ async function tryAgain(
   trx: Transaction,
   queue: Queue,
   row: OperationRow,
-  { failure, delaySeconds }: { failure: SaidFailure; delaySeconds: number },
+  { failure, delaySeconds }: { failure: DescribedFailure; delaySeconds: number },
 ): Promise<'queued'> {
   const { error, failed_step: failedStep } = failure;
   await queueNextTry(trx, row, { failure, delaySeconds });
@@ -175,8 +173,7 @@ async function tryAgain(
 type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
 
 async function tellStatus(trx: Transaction, row: OperationRow, data: StatusEvent['data']): Promise<void> {
-  // Every ending ends the step that was under way: the time until somebody asks for a retry is not that
-  // step's.
+  // Ends the current step, so that the time until a retry does not count towards it.
   const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';
   await appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'step', data: { step } },

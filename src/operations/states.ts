@@ -1,9 +1,9 @@
 export { LEASE_SECONDS, RETRY_SECONDS } from '../config/timing.ts';
 export { OPERATION_STATUSES, type OperationKind, type OperationStatus } from '../database/vocabulary.ts';
 
-/** A try that failed counts, at most this many; the last failure is final. */
+/** The number of failed tries after which an operation has failed. */
 export const MAX_RETRIES = 3;
-/** A try that was lost (its process died) is repeated without counting, at most this many times. */
+/** How often a lost try (its process died) is repeated. Lost tries do not count as failed. */
 export const MAX_LOST = 10;
-/** An attempt on a GitHub runner beats every 60 s; after this long without a beat it has timed out. */
+/** A GitHub runner sends a heartbeat every 60 s. After this long without one, its attempt has timed out. */
 export const RUNNER_SILENT_SECONDS = 15 * 60;

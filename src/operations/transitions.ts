@@ -11,7 +11,7 @@ interface Transition<By extends string = string, Column extends keyof OperationR
   from: readonly OperationStatus[];
   to: OperationStatus;
   by: By;
-  /** What it sets beside the status. */
+  /** The columns that it sets besides the status. */
   columns: readonly Column[];
 }
 
@@ -43,9 +43,8 @@ const DISPATCH = ['attempt', 'dispatched_at', 'run_after', 'polled_at', ...RUN] 
 const REFUSALS = ['error_before_dispatch', 'dispatch_failures'] as const;
 
 /**
- * Every legal change of an operation's status, and of its attempt while it is queued; docs/states.md shows
- * the same picture. A queued operation whose attempt was dispatched to GitHub can fail before any runner
- * begins it.
+ * All legal changes of an operation's status, and of its attempt while it is queued. docs/states.md shows the
+ * same diagram. A queued operation can fail if its attempt was dispatched and no runner has begun it.
  */
 export const TRANSITIONS = [
   edge(['queued'], 'active', 'a worker claims it', CLAIM),
@@ -67,7 +66,7 @@ type Name = (typeof TRANSITIONS)[number]['by'];
 type ColumnOf<N extends Name> = Extract<(typeof TRANSITIONS)[number], { by: N }>['columns'][number];
 type Columns<N extends Name> = Required<Pick<UpdateObject<Tables, 'operations', 'operations'>, ColumnOf<N>>>;
 
-/** Which attempt of which operation the caller has locked. */
+/** The attempt whose operation the caller has locked. */
 type Locked = Pick<OperationRow, 'operation_id' | 'attempt'>;
 
 function transition(by: Name): Transition {
@@ -75,7 +74,8 @@ function transition(by: Name): Transition {
 }
 
 /**
- * Takes a transition of the table with exactly its columns. @throws ConflictError where the row is elsewhere
+ * Makes a transition from the table; the types require exactly its columns.
+ * @throws ConflictError if the row has another attempt or status
  */
 async function move<N extends Name>(
   trx: Transaction,
@@ -115,7 +115,7 @@ export function beginOnWorker(
   return move(trx, 'a worker claims it', row, { attempt, worker_id: workerId, ...begun(leaseSeconds) });
 }
 
-/** `attempt`: the dispatched one, or the next where nothing was dispatched. */
+/** `attempt`: the dispatched one, or the next one if none was dispatched. */
 export function beginOnRunner(
   trx: Transaction,
   row: OperationRow,
@@ -127,7 +127,7 @@ export function beginOnRunner(
     worker_id: `github:${workflowRunId ?? attempt}`,
     workflow_run_id: workflowRunId,
     ...begun(leaseSeconds),
-    // Recovery needs to know why an earlier try failed, not why dispatches did.
+    // Recovery depends on why an earlier try failed, so restore that error in place of the dispatch error.
     error: row.dispatch_failures > 0 ? row.error_before_dispatch : row.error,
     error_before_dispatch: null,
     dispatch_failures: 0,
@@ -137,8 +137,8 @@ export function beginOnRunner(
 }
 
 /**
- * Opens the next attempt to callbacks; it comes again unless the dispatch is confirmed within so many
- * seconds.
+ * Opens the next attempt, so that callbacks for it are accepted. The operation becomes due again after
+ * `seconds` unless the dispatch is confirmed before.
  */
 export function openDispatch(trx: Transaction, row: OperationRow, seconds: number): Promise<OperationRow> {
   return move(trx, 'its next attempt is dispatched', row, {
@@ -167,7 +167,8 @@ export function refuseDispatch(
 }
 
 /**
- * Hands everything that is queued to another executor; a dispatched attempt that has not begun is given up.
+ * Moves all queued operations to another executor. Dispatched attempts that have not begun are abandoned and
+ * due at once.
  */
 export async function changeExecutor(trx: Transaction, executor: ExecutorName): Promise<void> {
   const columns: Columns<'another executor is chosen'> = {
@@ -203,7 +204,7 @@ const requeued = (seconds: number) => ({
   run_after: secondsFromNow(seconds),
 });
 
-/** Why a try did not succeed, and how many have failed and were lost with it. */
+/** Why a try did not succeed, and the numbers of failed and lost tries including it. */
 export type Failure = Pick<OperationRow, (typeof FAILURE)[number] | (typeof COUNTS)[number]>;
 
 export function markSucceeded(trx: Transaction, row: Locked): Promise<OperationRow> {

@@ -3,7 +3,7 @@ import type { Transaction } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 
-/** A hint that work may be waiting. The operation's row is the authority; this only wakes a worker. */
+/** A hint that work may be waiting. It only wakes a worker; the operation's row is authoritative. */
 export interface Announcement {
   operationId: string;
   agentId: string;
@@ -12,11 +12,11 @@ export interface Announcement {
 
 /** pg-boss behind three verbs: announce, work, stop. */
 export interface Queue {
-  /** Queues a job in the caller's transaction. @throws Error where pg-boss did not take it. */
+  /** Queues a job in the caller's transaction. @throws Error if pg-boss did not accept it */
   announce(trx: Transaction, announcement: Announcement): Promise<void>;
-  /** Calls `wake` for every job, at most `concurrency` at once; a job is done when `wake` resolves, whatever came of it. */
+  /** Calls `wake` for each job, at most `concurrency` at a time. A job is done when `wake` resolves. */
   work(concurrency: number, wake: () => Promise<void>): Promise<void>;
-  /** Whether pg-boss is up. */
+  /** Whether pg-boss is running. */
   isReady(): boolean;
   /** Takes no more jobs, waits for running `wake` calls, then closes the connections. */
   stop(): Promise<void>;
@@ -25,7 +25,7 @@ export interface Queue {
 const QUEUE = 'operations';
 const HOUR_SECONDS = 3600;
 
-/** Starts pg-boss (its tables are in schema `pgboss`) and creates the queue. */
+/** Starts pg-boss, whose tables are in schema `pgboss`, and creates the queue. */
 export async function startQueue({ url, log }: { url: Secret; log: Log }): Promise<Queue> {
   const boss = new PgBoss({
     connectionString: url.reveal(),

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 
 /**
- * Loads every kind of operation: each file of this folder defines one. A process that lists, requests or runs
- * operations imports this module first.
+ * Loads all kinds of operation: each file in this folder defines one. A process that lists, requests or runs
+ * operations must import this module first.
  */
 const folder = new URL('./', import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'all.ts');

@@ -8,7 +8,7 @@ import { removeEverything } from './steps/remove-everything.ts';
 
 const effect = z.object({ kind: z.literal('destroyed') });
 
-/** Everything of an agent goes, for good: server, keys, device, stack, history and locks. */
+/** Removes everything an agent has, for good: server, keys, device, stack, history and locks. */
 export const destroy = defineOperation<z.infer<typeof effect>>({
   kind: 'destroy',
   rank: 90,
@@ -17,7 +17,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   freesResources: true,
   limitSeconds: 20 * 60,
   needsRoute: false,
-  // It makes everything else on the agent pointless.
+  // The agent's other operations have become pointless.
   request: async (trx, agentId) => {
     await endUnfinished(trx, agentId);
     await markDestroying(trx, agentId);
@@ -32,8 +32,8 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   confirm: {
     loses: 'with everything on its server',
     explain: (agentId) =>
-      'Its server, its keys, its device on the tailnet and its stack will be gone, with everything on them. An id is ' +
-      `never used again: an order for ${agentId} that comes later will need attention.`,
+      'This deletes its server with all data, its keys, its device on the tailnet and its stack. An id is never used ' +
+      `again: a later order for ${agentId} will need attention.`,
   },
   run: (parts) => async (attempt) => {
     await removeEverything(parts, attempt);

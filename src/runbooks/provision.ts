@@ -22,14 +22,14 @@ import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } 
 
 const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
-/** From nothing to a running agent: its keys, its stack, its first healthy answer. */
+/** Creates an agent: its keys, its stack and a first healthy answer. */
 export const provision = defineOperation<z.infer<typeof effect>>({
   kind: 'provision',
   rank: 0,
   retryFrom: ['failed'],
   createsAgent: true,
   limitSeconds: 30 * 60,
-  // It takes over what a rollback would free; run after it, the rollback would free a running agent.
+  // The retry reuses what a rollback would delete. A rollback after it would delete a running agent.
   beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),
   begin: beginProvision,
   effect,
@@ -57,7 +57,7 @@ export const provision = defineOperation<z.infer<typeof effect>>({
 });
 
 async function rollBack({ trx, queue, agentId, error }: Ending): Promise<void> {
-  // A destroy that was asked for meanwhile frees everything itself.
+  // A destroy was requested meanwhile, which deletes everything itself.
   if ((await getAgent(trx, agentId)).status === 'destroying') return;
   await markFailed(trx, agentId, error);
   await insertOperation(trx, queue, { agentId, kind: 'rollback' });
@@ -68,10 +68,7 @@ interface Prepared {
   keys: AgentKeys;
 }
 
-/**
- * Writes down what is about to be created, before it is: names, keys and inputs are the same at every
- * repetition.
- */
+/** Records names, keys and inputs before anything is created, so that each attempt uses the same ones. */
 async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared> {
   const { agent, operation } = attempt;
   const firewallId = await parts.ensureFoundation(attempt, agent.project);
@@ -106,23 +103,23 @@ function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepare
 }
 
 /**
- * Before every attempt but the first: what a killed or failed one has left is cleared or taken over, never
- * made twice. A server that did not join the tailnet is replaced, not repaired; it has nothing to lose yet.
+ * After the first attempt: clears or reuses what a killed or failed attempt left, so that nothing is created
+ * twice. A server that did not join the tailnet is replaced, because it has no data yet.
  */
 async function recover(
   parts: RunbookParts,
   attempt: Attempt,
   { inputs, keys }: Prepared,
 ): Promise<{ program: StackProgram; mayBeNew: boolean }> {
-  const program = programOf(inputs, keys);
+  const program = toProgram(inputs, keys);
   if (attempt.operation.attempt === 1) return { program, mayBeNew: true };
   let exists = await clearPending(parts.executor, attempt);
   let found = await findResources(parts.hetzner, attempt.agent);
-  const flaw = await flawOf(parts, attempt, found);
+  const flaw = await findFlaw(parts, attempt, found);
   if (flaw !== undefined) {
     attempt.log(`${flaw}: replacing it`);
     if (exists) await parts.executor.destroy(attempt, attempt.agent.stack_name);
-    // One that was made and never got into the state is in no stack.
+    // A server that never got into the state belongs to no stack.
     await removeFromHetzner(parts.hetzner, attempt);
     exists = false;
     found = {};
@@ -131,45 +128,42 @@ async function recover(
     attempt.step('joining_network');
     return { program: { ...program, found }, mayBeNew: !exists };
   }
-  // Without a server, whatever key was made is of no use: its secret may be lost. The next one has another
+  // Without a server, an existing tailnet key is useless, because its secret may be lost. Use the next
   // generation.
   await removeFromTailnet(parts, attempt);
   const renewed = renewedKey(parts.vault, inputs);
   await record(parts, attempt, { inputs: renewed, keys });
-  return { program: { ...programOf(renewed, keys), found }, mayBeNew: !exists };
+  return { program: { ...toProgram(renewed, keys), found }, mayBeNew: !exists };
 }
 
-/**
- * Why the server of an earlier attempt is not worth waiting for; undefined where there is none, or it may yet
- * become an agent.
- */
-async function flawOf(
+/** Why an earlier attempt's server must be replaced; undefined if there is none or it may still join. */
+async function findFlaw(
   parts: RunbookParts,
   attempt: Attempt,
   found: FoundResources,
 ): Promise<string | undefined> {
   if (found.serverId === undefined) return undefined;
-  // By the failure, not by the step alone: an attempt that was lost while it waited says nothing against the
+  // Check the failure code, not the step: an attempt that was lost while it waited is no evidence against the
   // server.
-  if (attempt.operation.failure_code === NOT_JOINED) return 'The server had not joined the tailnet in time';
+  if (attempt.operation.failure_code === NOT_JOINED) return 'The server did not join the tailnet in time';
   const { inputs } = attempt.agent;
   if (inputs !== null && inputs.joinName === undefined)
-    return 'The server is to join under a name that any machine can take';
+    return 'The server would join under a hostname that any machine can claim';
   if (await parts.hetzner.failedToStart(found.serverId)) return 'Hetzner could not start the server';
   return undefined;
 }
 
-/** The next tailnet key, and the name under which a server joins with it. */
+/** Inputs with the next generation of the tailnet key, and the hostname that belongs to it. */
 export function renewedKey(vault: Vault, inputs: AgentInputs): AgentInputs {
   const keyGeneration = inputs.keyGeneration + 1;
   return { ...inputs, keyGeneration, joinName: vault.joinName(inputs.agentId, keyGeneration) };
 }
 
-function programOf(inputs: AgentInputs, keys: AgentKeys) {
+function toProgram(inputs: AgentInputs, keys: AgentKeys) {
   return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } };
 }
 
-/** The engine's progress as the steps that a person knows. */
+/** Translates the engine's progress into the steps that people see. */
 export function followSteps(attempt: Attempt, progress: Progress): void {
   if (progress.kind !== 'resource') return;
   if (progress.part === 'server' && progress.phase === 'done') attempt.step('joining_network');

@@ -10,7 +10,7 @@ import { reportedOutputs } from '../operations/effects.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps, renewedKey } from './provision.ts';
-import { programOf, recorded } from './reconfigure.ts';
+import { recorded, toProgram } from './reconfigure.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -23,18 +23,18 @@ import { restoreAttributes } from './steps/server-attributes.ts';
 interface Prepared {
   inputs: AgentInputs;
   keys: AgentKeys;
-  /** What the server shows as long as it has not been installed anew. */
+  /** The inputs and keys that are valid until the disk is reinstalled. */
   before: { inputs: AgentInputs; keys: AgentKeys };
 }
 
 const effect = z.object({ kind: z.literal('rebuilt'), outputs: agentOutputsSchema });
 
 /**
- * The server's disk is installed anew, by Hetzner: server, name and public addresses stay, everything on the
- * disk is lost, and the agent joins the tailnet as a new device with a new key and new host keys. Where there
- * is no server any more, one is made. An agent that Hetzner refuses to install anew goes on as it was. Every
- * attempt begins with a generation of its own and installs once more: a disk that an earlier attempt may have
- * installed has nothing to lose, so nobody has to find out how far that attempt came.
+ * Reinstalls the server's disk at Hetzner. The server, its name and its public addresses stay; all data on
+ * the disk is lost. The agent joins the tailnet as a new device, with a new key and new host keys. A missing
+ * server is replaced. If Hetzner refuses the rebuild, the agent keeps running as before. Each attempt uses a
+ * new generation and reinstalls again: a freshly installed disk has no data, so it does not matter how far an
+ * earlier attempt came.
  */
 export const rebuild = defineOperation<z.infer<typeof effect>>({
   kind: 'rebuild',
@@ -50,7 +50,7 @@ export const rebuild = defineOperation<z.infer<typeof effect>>({
   confirm: {
     loses: 'and lose everything on its disk',
     explain: () =>
-      'Its disk is installed anew, and everything on it is lost. The server and its public addresses stay; its tailnet ' +
+      'This reinstalls its disk; everything on it is lost. The server and its public addresses stay, but its tailnet ' +
       'address may change.',
   },
   run: (parts) => async (attempt) => {
@@ -63,12 +63,12 @@ export const rebuild = defineOperation<z.infer<typeof effect>>({
     const prepared = await prepare(parts, attempt);
     const exists = await recover(parts, attempt, server);
     if (server === undefined) {
-      attempt.log('The server is no longer at Hetzner: making another');
+      attempt.log('The server is no longer at Hetzner: creating a new one');
       await record(parts, attempt, prepared);
     } else await reinstall(parts, attempt, { ...prepared, server });
     attempt.step('joining_network');
     const found = await findResources(parts.hetzner, attempt.agent);
-    const program = programOf(prepared.inputs, prepared.keys, found);
+    const program = toProgram(prepared.inputs, prepared.keys, found);
     const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
       parts.executor.up(attempt, program, {
         mayBeNew: !exists,
@@ -84,9 +84,9 @@ export const rebuild = defineOperation<z.infer<typeof effect>>({
 });
 
 /**
- * The next generation: another tailnet key, other host keys, a configuration from the start. Its number is
- * written down before anything of it is made; the host keys only when the disk is about to go, since a
- * rebuild that fails before leaves a server that shows the old ones.
+ * Prepares the next generation: a new tailnet key, new host keys and a full configuration. Its number is
+ * recorded before anything is created. The host keys are recorded just before the disk is reinstalled,
+ * because a rebuild that fails earlier leaves a server with the old ones.
  */
 async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared> {
   const { operation_id: operationId, attempt: number } = attempt.operation;
@@ -110,8 +110,8 @@ function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepare
 }
 
 /**
- * The state forgets what a killed attempt had begun to create, and a server that is gone.
- * @returns whether there is a stack.
+ * Removes from the state what a killed attempt had begun to create, and a server that no longer exists.
+ * @returns whether the stack exists
  */
 async function recover(parts: RunbookParts, attempt: Attempt, server: Server | undefined): Promise<boolean> {
   if (server !== undefined && attempt.operation.attempt === 1) return true;
@@ -121,22 +121,21 @@ async function recover(parts: RunbookParts, attempt: Attempt, server: Server | u
 }
 
 /**
- * Hetzner itself cuts the power of what it installs anew. Nothing that the agent lives by is taken from it
- * before the new disk is there: its device goes as the one of before, so that the new one, which may have
- * joined by then, stays.
+ * Reinstalls the disk; Hetzner cuts the power itself. The old device and keys are removed only afterwards, so
+ * that a refused rebuild leaves the agent working. The new device may have joined by then and is kept.
  */
 async function reinstall(parts: RunbookParts, attempt: Attempt, prepared: Reinstalled): Promise<void> {
   const { inputs, keys, server } = prepared;
   attempt.step('renewing_key');
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = attempt.agent;
   const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
-  const program = { ...programOf(inputs, keys, {}), device };
+  const program = { ...toProgram(inputs, keys, {}), device };
   const userData = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
     parts.executor.renewKey(attempt, program),
   );
   attempt.step('reinstalling_server');
   await install(parts, attempt, { ...prepared, userData: userData.reveal() });
-  attempt.log(`${server.name} is installed anew`);
+  attempt.log(`${server.name} was reinstalled`);
   await removeDevices(parts, attempt);
   await removeKeys(parts.tailscale, attempt, { keep: inputs.keyGeneration });
   await switchOn(parts, attempt, server);
@@ -144,10 +143,7 @@ async function reinstall(parts: RunbookParts, attempt: Attempt, prepared: Reinst
 
 type Reinstalled = Prepared & { server: Server };
 
-/**
- * The keys are written down before the disk shows them, and what was written before is put back where Hetzner
- * says that it did nothing.
- */
+/** Records the new keys before the disk has them. If Hetzner refuses the rebuild, restores the old record. */
 async function install(
   parts: RunbookParts,
   attempt: Attempt,
@@ -158,18 +154,18 @@ async function install(
   try {
     await parts.hetzner.rebuild(server.id, { image: inputs.image, userData }, attempt.signal);
   } catch (error) {
-    if (wasRefused(error)) await goOnAsBefore(parts, attempt, { before, server });
+    if (wasRefused(error)) await keepOldDisk(parts, attempt, { before, server });
     throw error;
   }
 }
 
-/** What cannot be undone now is left to the next attempt: the refusal is what a person has to read. */
-async function goOnAsBefore(
+/** Undoes the preparations as far as possible. Ignores errors, so that people see Hetzner's refusal. */
+async function keepOldDisk(
   parts: RunbookParts,
   attempt: Attempt,
   { before, server }: Pick<Reinstalled, 'before' | 'server'>,
 ): Promise<void> {
-  attempt.log(`Hetzner has not installed ${server.name} anew: it goes on as it was`);
+  attempt.log(`Hetzner refused to rebuild ${server.name}: it keeps its old disk`);
   await record(parts, attempt, before).catch(() => {});
   await removeKeys(parts.tailscale, attempt).catch(() => {});
   if (server.status !== 'off') await switchOn(parts, attempt, server).catch(() => {});

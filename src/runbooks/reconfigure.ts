@@ -21,10 +21,9 @@ const effect = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * The playbook is run again on the server that is there, in the version of this installation. What asks for
- * that is the operation's id among the stack's inputs: an attempt that follows a kill finds the playbook
- * begun (its resource is not in the state, and it is run from the start) or finished (the resource is there,
- * and nothing is done), never forgotten.
+ * Runs this installation's version of the playbook again on the existing server. The operation's id is one of
+ * the stack's inputs and triggers the run. So an attempt after a kill runs the playbook from the start if its
+ * resource is not in the state, and does nothing if the playbook had finished.
  */
 export const reconfigure = defineOperation<z.infer<typeof effect>>({
   kind: 'reconfigure',
@@ -37,7 +36,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
     effect.kind === 'restarted'
       ? markRestarted(trx, agentId)
       : markReconfigured(trx, agentId, effect.outputs),
-  // A runner reports success only after a healthy answer, and this changes no address.
+  // A runner reports success only after a healthy answer, and a reconfigure changes no address.
   reported: () => ({ kind: 'restarted' }),
   cli: "run this installation's version of the playbook again",
   run: (parts) => async (attempt) => {
@@ -46,7 +45,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
     const device = await presentDevice(parts.tailscale, attempt);
     const { inputs, keys } = await prepare(parts, attempt);
     const found = await findResources(parts.hetzner, attempt.agent);
-    const program = { ...programOf(inputs, keys, found), device };
+    const program = { ...toProgram(inputs, keys, found), device };
     if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt);
     attempt.step('configuring');
     const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
@@ -63,10 +62,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
   },
 });
 
-/**
- * Writes down what is about to be applied; the same at every repetition. What the server consists of stays as
- * it was bought.
- */
+/** Records the inputs before applying them, so that each attempt uses the same. The server's type stays. */
 async function prepare(
   parts: RunbookParts,
   attempt: Attempt,
@@ -82,16 +78,16 @@ async function prepare(
   return { inputs, keys };
 }
 
-/** What was written down of an agent before its server was made. */
+/** The inputs and keys that were recorded before the agent's server was created. */
 export function recorded(vault: Vault, { agent }: Attempt): { known: AgentInputs; keys: AgentKeys } {
   if (agent.inputs === null || agent.secrets === null)
-    throw new Error(`Nothing is recorded of agent ${agent.agent_id}, though it has a server`);
+    throw new Error(`Agent ${agent.agent_id} has a server, but no recorded inputs or keys`);
   return {
     known: completeInputs(agent.agent_id, agent.inputs),
     keys: vault.open(agent.agent_id, agent.secrets),
   };
 }
 
-export function programOf(inputs: AgentInputs, keys: AgentKeys, found: FoundResources) {
+export function toProgram(inputs: AgentInputs, keys: AgentKeys, found: FoundResources) {
   return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey }, found };
 }

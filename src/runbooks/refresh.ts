@@ -16,10 +16,7 @@ const effect = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unhealthy'), error: errorText }),
 ]);
 
-/**
- * Looks at what really is: the stack's state is brought up to date, the addresses and the health are
- * recorded.
- */
+/** Updates the stack's state from the clouds and records the agent's addresses and health. */
 export const refresh = defineOperation<z.infer<typeof effect>>({
   kind: 'refresh',
   rank: 60,
@@ -33,16 +30,16 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
       : recordUnhealthy(trx, agentId, effect.error),
   reported: () => ({ kind: 'none' }),
   lastFailure: ({ trx, agentId, error }) => recordUnhealthy(trx, agentId, error),
-  // It has found out nothing.
+  // A cancelled refresh has found nothing to record.
   cancel: async () => {},
   cli: 'check its resources and its health',
   isOnList: true,
   run: (parts) => async (attempt) => {
     const { agent } = attempt;
     attempt.step('refreshing');
-    // Before the state is brought up to date: it is to know the server as it should be.
+    // Restore first, so that the refreshed state has the correct attributes.
     const found = await recordedServer(parts.hetzner, agent);
-    const unmended = found && (await restoreAttributes(parts, attempt, found));
+    const notRestored = found && (await restoreAttributes(parts, attempt, found));
     await bringUpToDate(parts.executor, attempt);
     const server = await recordedServer(parts.hetzner, agent);
     if (server === undefined) return { kind: 'unhealthy', error: 'The server is no longer at Hetzner' };
@@ -50,7 +47,7 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
     if ('missing' in device) return { kind: 'unhealthy', error: device.missing };
     const { tailnetIp, tailnetName, nodeId: tailnetNodeId } = device;
     attempt.step('verifying');
-    const health = await healthOf(parts, attempt, { tailnetIp, serverStatus: server.status });
+    const health = await checkHealth(parts, attempt, { tailnetIp, serverStatus: server.status });
     const outputs = {
       serverId: server.id,
       serverName: server.name,
@@ -60,12 +57,12 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
       tailnetName,
       tailnetNodeId,
     };
-    if (unmended !== undefined) return { kind: 'unhealthy', error: unmended };
+    if (notRestored !== undefined) return { kind: 'unhealthy', error: notRestored };
     return { kind: 'refreshed', outputs, health };
   },
 });
 
-/** A device that is gone, or no longer tagged as ours, is a finding, not a failure of the refresh. */
+/** A missing or untagged device is a result of the refresh, not a failure. */
 async function lookUpDevice(
   { tailscale }: RunbookParts,
   attempt: Attempt,
@@ -78,8 +75,8 @@ async function lookUpDevice(
   }
 }
 
-/** Nobody expects an answer of an agent that is switched off. */
-async function healthOf(
+/** Only a running agent is expected to answer. */
+async function checkHealth(
   { health }: RunbookParts,
   attempt: Attempt,
   { tailnetIp, serverStatus }: { tailnetIp: string; serverStatus: string },

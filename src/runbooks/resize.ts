@@ -9,7 +9,7 @@ import type { Server } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { programOf, recorded } from './reconfigure.ts';
+import { recorded, toProgram } from './reconfigure.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -24,9 +24,9 @@ const effect = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * The agent's server becomes one of another plan; its disk stays as it was bought, with everything on it. Row
- * and inputs name the new plan only when it is done: a killed attempt is repeated, and one that was ended
- * leaves a server that the next `up` brings back to what the row says.
+ * Changes the server to another plan's type; the disk keeps its size and its data. Row and inputs get the new
+ * plan only at the end. A killed attempt is repeated. After a cancelled one, the next `up` changes the server
+ * back to the recorded plan.
  */
 export const resize = defineOperation<z.infer<typeof effect>>({
   kind: 'resize',
@@ -36,19 +36,19 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   limitSeconds: 20 * 60,
   parameters: z.object({ plan: planSchema }),
   refusal: (agent, { plan }) =>
-    plan === agent.plan ? `Agent ${agent.agent_id} has the plan ${agent.plan}` : undefined,
+    plan === agent.plan ? `Agent ${agent.agent_id} already has the plan ${agent.plan}` : undefined,
   begin: forgetHealth,
   effect,
   succeed: (trx, agentId, effect) =>
     effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
-  // A runner reports success only after a healthy answer, and this changes no address.
+  // A runner reports success only after a healthy answer, and a resize changes no address.
   reported: () => ({ kind: 'restarted' }),
   cli: 'change its plan: a server of that size with the same disk',
-  summary: 'Ask for another plan: the server becomes one of that plan, its disk stays',
+  summary: 'Change the plan: the server gets that plan’s size and keeps its disk',
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     const server = await findServer(parts, attempt);
-    const { plan, inputs } = wanted(parts, attempt);
+    const { plan, inputs } = prepareInputs(parts, attempt);
     await refuseSmallDisk(parts, server, inputs);
     const device = await presentDevice(parts.tailscale, attempt);
     attempt.step('stopping_server');
@@ -66,28 +66,28 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   },
 });
 
-function wanted(parts: RunbookParts, attempt: Attempt) {
+function prepareInputs(parts: RunbookParts, attempt: Attempt) {
   const { known } = recorded(parts.vault, attempt);
   const plan = planSchema.parse(attempt.operation.parameters.plan);
   const { serverType } = serverFor(plan, known.location);
   return { plan, inputs: { ...known, serverType, keepDisk: true } satisfies AgentInputs };
 }
 
-/** Found out before the agent is switched off for nothing. */
+/** Checked first, so that the agent is not switched off for an impossible resize. */
 async function refuseSmallDisk(
   { hetzner }: RunbookParts,
   server: Server,
   { serverType }: AgentInputs,
 ): Promise<void> {
   const type = await hetzner.findServerType(serverType);
-  if (type === undefined) throw new PermanentError(`Hetzner sells no server of type ${serverType}`);
+  if (type === undefined) throw new PermanentError(`Hetzner has no server type ${serverType}`);
   if (type.diskGb < server.diskGb)
     throw new PermanentError(
-      `The disk of ${serverType} has ${type.diskGb} GB, the server's own ${server.diskGb} GB: a disk cannot shrink`,
+      `${serverType} has a disk of ${type.diskGb} GB, but the server's has ${server.diskGb} GB: a disk cannot shrink`,
     );
 }
 
-/** A server whose type could not be changed, e.g. since none is to be had, goes on as it was. */
+/** Changes the server's type. On failure, e.g. because the type is sold out, switches the server on again. */
 async function changeType(
   parts: RunbookParts,
   attempt: Attempt,
@@ -95,7 +95,7 @@ async function changeType(
 ) {
   const { keys } = recorded(parts.vault, attempt);
   const found = await findResources(parts.hetzner, attempt.agent);
-  const program = { ...programOf(inputs, keys, found), device };
+  const program = { ...toProgram(inputs, keys, found), device };
   try {
     if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt);
     return await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>

@@ -9,9 +9,9 @@ import { findServer } from './steps/server-attributes.ts';
 const effect = z.object({ kind: z.literal('restarted') });
 
 /**
- * The server goes off and on again: Hetzner says of a server that it is off, but of a reboot only that it was
- * asked for, and an agent that answers may not have gone down yet. A kill between the two leaves it off; the
- * next attempt finds it off and switches it on.
+ * Switches the server off and on again instead of rebooting it: Hetzner confirms only that a reboot was
+ * requested, and an agent that answers may not have gone down yet. After a kill in between, the next attempt
+ * finds the server off and switches it on.
  */
 export const restart = defineOperation<z.infer<typeof effect>>({
   kind: 'restart',

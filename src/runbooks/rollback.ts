@@ -8,8 +8,8 @@ import { removeEverything } from './steps/remove-everything.ts';
 const effect = z.object({ kind: z.literal('rolled-back') });
 
 /**
- * After the last failed try of a provision: everything billed goes, the failed agent stays and can be
- * provisioned again.
+ * Deletes everything billed after a provision has failed for the last time. The agent stays as `failed` and
+ * can be provisioned again.
  */
 export const rollback = defineOperation<z.infer<typeof effect>>({
   kind: 'rollback',
@@ -24,7 +24,7 @@ export const rollback = defineOperation<z.infer<typeof effect>>({
   lastFailure: failed,
   cancel: failed,
   run: (parts) => async (attempt) => {
-    // Asked to be provisioned again, or destroyed, since: what there is belongs to that operation.
+    // A retry or a destroy was requested since: the resources belong to that operation.
     if (attempt.agent.status !== 'failed') return { kind: 'none' };
     await removeEverything(parts, attempt);
     return { kind: 'rolled-back' };
@@ -33,7 +33,7 @@ export const rollback = defineOperation<z.infer<typeof effect>>({
 
 async function failed(ending: Ending): Promise<void> {
   const { trx, agentId, error } = ending;
-  // Asked to be destroyed, or provisioned again, since: that operation frees or uses what there is.
+  // A retry or a destroy was requested since, which uses or deletes the resources.
   if ((await getAgent(trx, agentId)).status !== 'failed') return;
   await recordRollbackFailure(trx, agentId, error);
   await repeatLater(ending, 'rollback');

@@ -10,8 +10,8 @@ import { findServer } from './steps/server-attributes.ts';
 const effect = z.object({ kind: z.literal('started') });
 
 /**
- * A stopped agent's server is switched on and answers where it did before. A kill leaves at most a server
- * that is on under a row that says `stopped`; the next attempt finds it on and waits for its answer.
+ * Switches a stopped agent's server on and waits until it answers at its old address. After a kill, the
+ * server may be on while the row says `stopped`; the next attempt then waits for its answer.
  */
 export const start = defineOperation<z.infer<typeof effect>>({
   kind: 'start',

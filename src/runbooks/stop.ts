@@ -10,9 +10,8 @@ import { findServer } from './steps/server-attributes.ts';
 const effect = z.object({ kind: z.literal('stopped') });
 
 /**
- * The server is switched off, and everything of the agent is kept: disk, addresses, its place on the tailnet.
- * Hetzner bills it in full. Each line does nothing where it has been done, so that a kill anywhere is mended
- * by the next attempt beginning at the top.
+ * Switches the server off. The disk, the addresses and the tailnet device stay, and Hetzner keeps billing in
+ * full. Each step is idempotent, so the attempt after a kill starts from the top.
  */
 export const stop = defineOperation<z.infer<typeof effect>>({
   kind: 'stop',
@@ -40,6 +39,6 @@ export const stop = defineOperation<z.infer<typeof effect>>({
 });
 
 async function staysOn({ trx, agentId, error }: Ending): Promise<void> {
-  // Refused before it began, or a destroy was asked for meanwhile: the agent is not stopping.
+  // Any other status: the stop never began, or a destroy was requested meanwhile.
   if ((await getAgent(trx, agentId)).status === 'stopping') await markStopFailed(trx, agentId, error);
 }

@@ -17,7 +17,7 @@ const claimSchema = z.object({
   }),
 });
 
-/** The claimed work: the service's rows, and the attempt's own login to Pulumi's state. */
+/** The claimed work: the service's rows, and the attempt's own login to the Pulumi state. */
 export interface Claimed {
   operation: OperationRow;
   agent: AgentRow;
@@ -27,12 +27,11 @@ export interface Claimed {
 /** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
 export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
   const { inputs } = claimSchema.parse(answer);
-  // The service sends its rows as they are; both sides run the same version, so their columns are not checked
-  // again.
+  // The service sends its rows unchanged. Both sides run the same version, so the columns need no validation.
   const operation = withDates(inputs.operation) as unknown as OperationRow;
   const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
   const known = parseRecordedInputs(inputs.agent.inputs);
-  // As above.
+  // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
   return { operation, agent, backendUrl: inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url };
 }
@@ -51,7 +50,7 @@ function attemptLogin(
 
 const TIME = /(_at|_until|_since|^run_after)$/;
 
-/** Times are strings on the wire. */
+/** Parses times, which JSON carries as strings. */
 function withDates(values: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [

@@ -13,23 +13,19 @@ import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../conn
 import { Secret } from '../secret.ts';
 
 /**
- * A runner's configuration from its workflow: the job, where to report, and keys that the web server does not
- * have.
+ * A runner's configuration from its workflow: the job, the callback URL, and keys that the web server lacks.
  */
 export interface RunnerConfig {
   jobId: string;
   callbackUrl: string;
   callbackSecret: Secret;
   workflowRunId: string | undefined;
-  /** The file in which GitHub collects a step's outputs. */
+  /** The file for the step's outputs. */
   outputFile: string | undefined;
-  /** Where GitHub issues identity tokens, and their audience; undefined if the service asks for none. */
+  /** GitHub's endpoint for identity tokens and their audience; undefined if the service requires none. */
   identity: { requestUrl: string; requestToken: Secret; audience: string } | undefined;
   dataDir: string;
-  /**
-   * Whether `dataDir` serves this run alone: created for it, or inside the folder that GitHub empties after
-   * each job.
-   */
+  /** Whether only this run uses `dataDir`: created for it, or in the folder that GitHub empties after it. */
   isTemporary: boolean;
   tools: Pick<Config['tools'], 'pulumi' | 'ansible'>;
   childEnvironment: Record<string, string>;
@@ -39,7 +35,7 @@ export interface RunnerConfig {
   connections: EngineConnections;
 }
 
-/** @throws ConfigError with all problems in one message. */
+/** @throws ConfigError that lists all problems */
 export function readRunnerConfig(environment: Environment): RunnerConfig {
   const reader = new EnvironmentReader(environment);
   const sandboxUrl = reader.read('SANDBOX_URL', endpointUrl);
@@ -81,7 +77,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
 const isBelow = (folder: string | undefined, path: string): boolean =>
   folder !== undefined && resolve(path).startsWith(join(resolve(folder), '/'));
 
-/** GitHub sets the first two if the workflow may request identity tokens. */
+/** GitHub sets both `ACTIONS_` variables if the workflow may request identity tokens. */
 function readIdentity(reader: EnvironmentReader): RunnerConfig['identity'] {
   const audience = reader.text('OIDC_AUDIENCE');
   const requestUrl = reader.read('ACTIONS_ID_TOKEN_REQUEST_URL', httpUrl);

@@ -2,13 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import type { Outcome } from './run-job.ts';
 
-/** Outputs reach the next step in environment variables, which are limited in length. */
+/** The next step gets outputs as environment variables, whose length is limited. */
 const LONGEST_ERROR = 4_000;
 
-/**
- * What the workflow's last steps report: the server's addresses where it was a provision, or what went wrong
- * and where.
- */
+/** The outputs that the workflow's last steps report: the server's addresses, if any, or the failure. */
 export function toWorkflowOutputs(outcome: Outcome): Record<string, string> {
   if (outcome.status === 'failed')
     return { error: outcome.error.slice(0, LONGEST_ERROR), failed_step: outcome.failedStep };

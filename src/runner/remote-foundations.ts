@@ -5,10 +5,7 @@ import type { Reporter } from './reporter.ts';
 const found = z.object({ firewallId: z.number().optional() });
 const taken = z.object({ taken: z.boolean() });
 
-/**
- * The projects' foundations, read and written through the service. The holder is the attempt that the runner
- * reports for.
- */
+/** Reads and writes foundations through the service. The holder is always the attempt of this runner. */
 export function createRemoteFoundations(reporter: Pick<Reporter, 'record'>): FoundationStore {
   return {
     find: async (inputs) =>

@@ -3,42 +3,42 @@ import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { ServiceLink } from './service-link.ts';
 
-/** Reports progress to the service in order, without making the work wait. */
+/** Reports progress to the service in order, without blocking the work. */
 export interface Reporter {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
-  /** Waits for earlier messages and for the answer. */
+  /** Sends a record after all earlier messages and waits for the answer. */
   record(record: RunnerRecord): Promise<unknown>;
-  /** Waits until everything is sent, for at most `patienceMs`. */
+  /** Sends everything that is buffered; waits at most `patienceMs`. */
   close(patienceMs: number): Promise<void>;
 }
 
 const BATCH_MS = 300;
 const BATCH_LINES = 200;
 const LONGEST_LINE = 4_000;
-/** Keeps the newest lines of a flood, so that the last ones arrive in time. */
+/** Of a flood, only the newest lines are kept, so that the last ones arrive in time. */
 const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
 
-type Told = { line: string } | { step: string };
+type Item = { line: string } | { step: string };
 type Message = [route: 'status' | 'record', body: object];
 
 /** Groups the backlog into as few messages as possible, in order. */
-function batches({ leftOut, items }: { leftOut: number; items: Told[] }): Message[] {
+function batches({ leftOut, items }: { leftOut: number; items: Item[] }): Message[] {
   const messages: Message[] = [];
   let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];
   const endBatch = () => {
     if (lines.length > 0) messages.push(['record', { record: { kind: 'log', lines } }]);
     lines = [];
   };
-  for (const told of items) {
-    if ('line' in told) {
+  for (const item of items) {
+    if ('line' in item) {
       if (lines.length === BATCH_LINES) endBatch();
-      lines.push(told.line);
+      lines.push(item.line);
     } else {
       endBatch();
-      messages.push(['status', { status: 'provisioning', step: told.step }]);
+      messages.push(['status', { status: 'provisioning', step: item.step }]);
     }
   }
   endBatch();
@@ -50,18 +50,18 @@ export interface ReporterDeps {
   lease: Lease;
   leaseMs: number;
   say: (line: string) => void;
-  /** Receives what could not be reported; a LostError among that means that the attempt is no longer ours. */
+  /** Receives the errors of failed reports; a LostError means that the attempt is no longer ours. */
   onError: (error: unknown) => void;
 }
 
-/** Every answer renews the lease: an attempt that reports holds it. */
+/** Each answer of the service renews the lease. */
 export function createReporter(deps: ReporterDeps): Reporter {
   return new ServiceReporter(deps);
 }
 
 class ServiceReporter implements Reporter {
   readonly #deps: ReporterDeps;
-  readonly #held = new Backlog<Told>(MOST_LINES, (told) => 'line' in told);
+  readonly #held = new Backlog<Item>(MOST_LINES, (item) => 'line' in item);
   readonly #alive: NodeJS.Timeout;
   #currentStep = 'queued';
   #isWaiting = false;
@@ -79,7 +79,7 @@ class ServiceReporter implements Reporter {
     return this.#currentStep;
   }
 
-  // Arrow functions: a runbook gets these two without the reporter.
+  // Arrow functions, because runbooks call these two detached from the reporter.
   readonly step = (name: string): void => {
     if (name === this.#currentStep) return;
     this.#currentStep = name;
@@ -127,9 +127,7 @@ class ServiceReporter implements Reporter {
     void this.#inTurn(() => this.#sendHeld());
   }
 
-  /**
-   * Takes what is held only when its turn comes: until then the newest lines of a flood push out the oldest.
-   */
+  /** Takes the buffer only when its turn comes: until then, new lines of a flood push out old ones. */
   async #sendHeld(): Promise<void> {
     this.#isWaiting = false;
     for (const batch of batches(this.#held.take())) await this.#send(...batch).catch(this.#deps.onError);

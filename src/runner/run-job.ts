@@ -23,7 +23,7 @@ import { createRemoteFoundations } from './remote-foundations.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
-/** Opens the engine of this process and the runbooks that use it. */
+/** Starts this process's engine and creates the runbooks that use it. */
 export type OpenEngine = (parts: {
   config: RunnerConfig;
   connections: EngineConnections;
@@ -40,7 +40,7 @@ export type Outcome =
   | { status: 'succeeded'; effect: AgentEffect }
   | { status: 'failed'; error: string; failedStep: string };
 
-/** Work ends a minute before the service considers the attempt lost. */
+/** The work stops a minute before the service considers the attempt lost. */
 const LEASE_MS = (RUNNER_SILENT_SECONDS - 60) * 1000;
 const LAST_WORD_MS = 20_000;
 
@@ -152,7 +152,7 @@ async function followRunbook({
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });
 
-/** Asks the sandbox what its machines are. Simulated ones answer health checks at the sandbox's own address. */
+/** Asks the sandbox for its machines' kind. Simulated ones answer health checks at the sandbox's address. */
 async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promise<EngineConnections> {
   if (sandboxUrl === undefined || connections.networkUrl === undefined) return connections;
   const request = { method: 'GET' as const, url: connections.networkUrl, headers: {} };
@@ -164,7 +164,7 @@ async function locateMachines({ connections, sandboxUrl }: RunnerConfig): Promis
   };
 }
 
-/** Aborts the work when the lease expires or the run is ended from outside. */
+/** Aborts the work when the lease expires or the workflow run is cancelled or killed. */
 function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSignal): () => void {
   const deadline = setInterval(
     () => Date.now() > lease.until && controller.abort(new LostError('The service stopped answering')),

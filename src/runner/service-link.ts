@@ -6,19 +6,18 @@ import { HttpError, requestJson } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
 /**
- * A runner's connection to the service: signed messages about one job, under the attempt in the callback's
- * address.
+ * A runner's connection to the service. It signs messages about one job; the callback URL names the attempt.
  */
 export interface ServiceLink {
   /**
-   * `status`: a callback; `claim`, `record`: the runner's own routes. @throws LostError if the attempt is no
-   * longer ours.
+   * `status`: a callback; `claim` and `record`: the runner's own routes.
+   * @throws LostError if the attempt is no longer ours
    */
   send(route: 'status' | 'claim' | 'record', body: object, options?: SendOptions): Promise<unknown>;
 }
 
 export interface SendOptions {
-  /** How long to retry without an answer; five minutes by default. */
+  /** How long to retry without an answer; default five minutes. */
   patienceSeconds?: number;
   signal?: AbortSignal;
 }
@@ -37,7 +36,7 @@ export interface Job extends CallLimits {
   callbackSecret: Secret;
   jobId: string;
   workflowRunId: string | undefined;
-  /** Fetches the identity token if the service requires one. */
+  /** Fetches an identity token, if the service requires one. */
   identify?: (() => Promise<string>) | undefined;
 }
 
@@ -67,12 +66,12 @@ export function createServiceLink(job: Job): ServiceLink {
           timeoutSeconds: job.timeoutSeconds,
         });
       };
-      return insist(post, Date.now() + patienceSeconds * 1000, signal);
+      return retryUntil(post, Date.now() + patienceSeconds * 1000, signal);
     },
   };
 }
 
-async function insist<T>(post: () => Promise<T>, deadline: number, signal?: AbortSignal): Promise<T> {
+async function retryUntil<T>(post: () => Promise<T>, deadline: number, signal?: AbortSignal): Promise<T> {
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       return await post();
@@ -90,7 +89,7 @@ async function insist<T>(post: () => Promise<T>, deadline: number, signal?: Abor
 /** Returns the error if a retry cannot help. */
 function finalError(error: unknown): Error | undefined {
   if (error instanceof PermanentError)
-    return new PermanentError(`The service refuses the signature: ${error.message}`, { cause: error });
+    return new PermanentError(`The service rejected the signature: ${error.message}`, { cause: error });
   if (!(error instanceof HttpError)) return undefined;
   if (error.status === 409 || error.status === 404)
     return new LostError(`The attempt is no longer ours: ${error.message}`, { cause: error });

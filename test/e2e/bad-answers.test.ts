@@ -121,7 +121,7 @@ function loggedErrors(operationId: string): string[] {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, string>)
-    .filter((line) => line.event === 'attempt.ends' && line.operationId === operationId)
+    .filter((line) => line.event === 'attempt.ended' && line.operationId === operationId)
     .flatMap(({ error }) => error ?? []);
 }
 

@@ -182,7 +182,10 @@ describe('a client written against the contract alone', () => {
     expect(
       (await tell(service, { job_id: jobId, status: 'failed', error: '', failed_step: '' })).status,
     ).toBe(200);
-    expect(await jobOf(jobId)).toMatchObject({ status: 'queued', error: expect.stringMatching(/no reason/) });
+    expect(await jobOf(jobId)).toMatchObject({
+      status: 'queued',
+      error: expect.stringMatching(/without a reason/),
+    });
   });
 
   it('begins the next try itself, and after the last the agent has failed and is rolled back', async () => {

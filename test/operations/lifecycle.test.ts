@@ -81,7 +81,9 @@ test('stopped, started, restarted, reconfigured, resized, rebuilt: the states of
   expect((await agent()).health).toBe('healthy');
   await succeed(at.database, reconfigure, { kind: 'reconfigured', outputs: OUTPUTS });
 
-  await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow('Agent a1 has the plan starter');
+  await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow(
+    'Agent a1 already has the plan starter',
+  );
   await ask(at, 'a1', 'resize', { plan: 'pro' });
   const { claim: resize, row } = await claim(at);
   expect(row.parameters).toEqual({ plan: 'pro' });
@@ -150,7 +152,7 @@ test('an operation whose agent has changed meanwhile moves nothing and is given 
   const runbooks = { stop: async () => ({ kind: 'stopped' as const }) };
   const begin = () => runbookFor(runbooks, row, now);
   expect(begin).toThrow(PermanentError);
-  expect(begin).toThrow('The agent is suspended now: a stop is not possible any more');
+  expect(begin).toThrow('The agent is now suspended: a stop is no longer possible');
   await settleFailure(at, mine, { error: new PermanentError('not possible'), step: 'queued' });
   expect(await agent()).toEqual(now);
   await at.database.updateTable('agents').set({ status: 'stopping' }).execute();

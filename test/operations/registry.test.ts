@@ -46,12 +46,14 @@ test('what no definition or no person can ask for is not requestable', () => {
 });
 
 test.each(['Touch', 'touch it', '-touch', '', 'x'.repeat(32), 'touch\n'])('%j names no kind', (kind) => {
-  expect(() => defineOperation(definition(kind))).toThrow('cannot be the name');
+  expect(() => defineOperation(definition(kind))).toThrow('Invalid operation kind');
 });
 
 test('a kind is defined once, and with words where a person may ask for it', () => {
   expect(() => defineOperation(definition('stop'))).toThrow('defined twice');
-  expect(() => defineOperation({ ...definition('unworded'), from: ['running'] })).toThrow('lacks words');
+  expect(() => defineOperation({ ...definition('unworded'), from: ['running'] })).toThrow(
+    'has "from" but no "cli"',
+  );
 });
 
 test('an exclusive operation begins where it may be asked for, and a stop resumes while stopping', () => {

@@ -171,7 +171,7 @@ describe('failure', () => {
     expect(await shown()).toBe('Hetzner answered 500');
     await failForGood(new PermanentError('unable to authenticate'), 'deleting_resources');
     expect(await shown()).toMatch(
-      /^Hetzner answered 500\n.*may be billed: unable to authenticate\. .*tried again/,
+      /^Hetzner answered 500\n.*may be billed: unable to authenticate\. .*retried/,
     );
     await waitOver(at);
     const { claim: rollback } = await claim(at);

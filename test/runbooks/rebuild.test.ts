@@ -130,7 +130,7 @@ describe('reconfigure', () => {
 
   test('never makes a server: where there is none it is given up', async () => {
     fixture.servers.length = 0;
-    await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild makes another');
+    await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild creates a new one');
     expect(fixture.calls).toEqual(['step preparing']);
   });
 });

@@ -39,7 +39,7 @@ test('of a flood that the service cannot take, the last lines and the gap are re
   answer();
   await reporter.close(20_000);
   expect(lines().at(-1)).toBe('the last word');
-  expect(lines().filter((line) => /^… \d+ lines are left out/.test(line))).not.toEqual([]);
+  expect(lines().filter((line) => /^… \d+ lines omitted/.test(line))).not.toEqual([]);
   expect(lines().length).toBeLessThan(2_100);
   expect(sent.filter(({ step }) => step === 'configuring')).toHaveLength(1);
 });

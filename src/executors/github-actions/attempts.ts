@@ -9,21 +9,21 @@ import { beginOnRunner } from '../../operations/transitions.ts';
 import type { Secret } from '../../secret.ts';
 import { isAttemptToken } from './callback-signature.ts';
 
-/** Who a message says it is from. */
+/** The sender that a message names. */
 export interface Sender {
   jobId: string;
   workflowRunId?: string | undefined;
-  /** Names the attempt; a runner that has none speaks for the current one. */
+  /** Identifies the attempt; without it, the message counts for the current one. */
   token?: string | undefined;
 }
 
 /**
- * Where an operation stands for a runner: its attempt may report (`open`: under way, or dispatched); it waits
- * for one to be made (`waiting`); it has ended (`over`).
+ * An operation's standing for runners. `open`: its attempt is active or dispatched and may report. `waiting`:
+ * its next attempt has not been dispatched. `over`: the operation has ended.
  */
 export type Standing = 'open' | 'waiting' | 'over';
 
-export function standingOf(row: OperationRow): Standing {
+export function getStanding(row: OperationRow): Standing {
   if (row.status === 'active') return 'open';
   if (row.status !== 'queued') return 'over';
   return row.dispatched_at === null ? 'waiting' : 'open';
@@ -32,25 +32,25 @@ export function standingOf(row: OperationRow): Standing {
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /**
- * The operation that a message is about, locked with its agent.
- * @throws NotFoundError; ConflictError where this service carries it out itself, or the sender is of another
- * attempt.
+ * Locks a message's operation and its agent.
+ * @throws NotFoundError
+ * @throws ConflictError if a local worker runs the operation, or the sender belongs to another attempt
  */
 export async function lockFor(
   trx: Transaction,
   callbackSecret: Secret,
   sender: Sender,
 ): Promise<OperationRow> {
-  if (!UUID.test(sender.jobId)) throw new NotFoundError('There is no such job');
+  if (!UUID.test(sender.jobId)) throw new NotFoundError('No such job');
   const { operation } = await lockOperation(trx, sender.jobId);
   if (operation.executor !== 'github-actions')
-    throw new ConflictError(`Job ${sender.jobId} is carried out by this service itself`);
+    throw new ConflictError(`Job ${sender.jobId} is run by this service itself`);
   const name = { operationId: operation.operation_id, attempt: operation.attempt };
   if (sender.token !== undefined && !isAttemptToken(callbackSecret, name, sender.token))
-    throw new ConflictError('The callback is of another attempt');
+    throw new ConflictError('The callback belongs to another attempt');
   const known = operation.workflow_run_id;
-  if (standingOf(operation) !== 'waiting' && isOther(sender.workflowRunId, known))
-    throw new ConflictError(`Workflow run ${known} carries this job out`);
+  if (getStanding(operation) !== 'waiting' && isOther(sender.workflowRunId, known))
+    throw new ConflictError(`This job belongs to workflow run ${known}`);
   return operation;
 }
 
@@ -58,32 +58,32 @@ const isOther = (given: string | undefined, known: string | null) =>
   given !== undefined && known !== null && given !== known;
 
 /**
- * Makes the attempt that a runner speaks for the active one, unless it is. A dispatched attempt begins with
- * whatever is heard of it first. Without a dispatch a runner may begin the first attempt, and with
- * `provisioning` a further one.
- * @throws ConflictError where the attempt is over, or the agent's state does not allow it to begin.
+ * Begins the sender's attempt unless it is already active. The first message of any kind begins a dispatched
+ * attempt. Without a dispatch, any message may begin the first attempt, but only `provisioning` or a claim
+ * may begin a later one.
+ * @throws ConflictError if the attempt is over, or the agent's status does not allow it to begin
  */
 export async function ensureBegun(
   trx: Transaction,
   row: OperationRow,
   sender: Sender,
-  { mayBeginAnew }: { mayBeginAnew: boolean },
+  { mayBeginNext }: { mayBeginNext: boolean },
 ): Promise<OperationRow> {
-  const standing = standingOf(row);
+  const standing = getStanding(row);
   if (standing === 'over') throw new ConflictError(`Job ${row.operation_id} has ended: ${row.status}`);
-  if (row.status === 'active') return sender.workflowRunId ? noteRun(trx, row, sender.workflowRunId) : row;
-  if (standing === 'waiting') refuseLate(row, sender, mayBeginAnew);
+  if (row.status === 'active') return sender.workflowRunId ? recordRun(trx, row, sender.workflowRunId) : row;
+  if (standing === 'waiting') refuseLate(row, sender, mayBeginNext);
   return begin(trx, row, sender, standing === 'waiting' ? row.attempt + 1 : row.attempt);
 }
 
-/** A run whose attempt is over does not begin the next one. */
-function refuseLate(row: OperationRow, { token, workflowRunId }: Sender, mayBeginAnew: boolean): void {
+/** @throws ConflictError if the sender's attempt is over: its run must not begin the next one */
+function refuseLate(row: OperationRow, { token, workflowRunId }: Sender, mayBeginNext: boolean): void {
   const isEndedRun = workflowRunId !== undefined && workflowRunId === row.workflow_run_id;
-  const mayBegin = token === undefined && (row.attempt === 0 || (mayBeginAnew && !isEndedRun));
+  const mayBegin = token === undefined && (row.attempt === 0 || (mayBeginNext && !isEndedRun));
   if (!mayBegin) throw new ConflictError(`Attempt ${row.attempt} of job ${row.operation_id} is over`);
 }
 
-async function noteRun(trx: Transaction, row: OperationRow, runId: string): Promise<OperationRow> {
+async function recordRun(trx: Transaction, row: OperationRow, runId: string): Promise<OperationRow> {
   if (row.workflow_run_id !== null) return row;
   return trx
     .updateTable('operations')
@@ -114,7 +114,8 @@ async function begin(
 }
 
 /**
- * One operation per agent at a time, in order; the agent's row is locked, so nothing changes under this look.
+ * Keeps an agent's operations in order, one at a time. The agent's row is locked, so none can begin now.
+ * @throws ConflictError if another operation comes first
  */
 async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {
   const before = await trx
@@ -135,7 +136,7 @@ async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<voi
 
 const leaseEnd = sql<Date>`now() + make_interval(secs => ${RUNNER_SILENT_SECONDS})`;
 
-/** A sign of life of the active attempt. */
+/** Records a heartbeat of the active attempt and extends its lease. */
 export async function beat(trx: Transaction, row: OperationRow): Promise<void> {
   await trx
     .updateTable('operations')

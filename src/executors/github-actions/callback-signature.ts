@@ -1,17 +1,14 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../../secret.ts';
 
-/**
- * What a runner and the service know of each other: the secret under which callbacks are signed, and a token
- * for each attempt.
- */
+/** Authenticates runners: a shared secret signs callbacks, and a token identifies each attempt. */
 
-/** Hex HMAC-SHA256 of a body, as the header `X-Signature` carries it. */
+/** The value of the header `X-Signature`: the body's HMAC-SHA256 in hex. */
 export function signBody(secret: Secret, body: string | Buffer): string {
   return createHmac('sha256', secret.reveal()).update(body).digest('hex');
 }
 
-/** Whether a text is this digest in hex. How long it takes says nothing about how much of it is right. */
+/** Compares a hex text with a digest, in constant time. */
 export function isDigest(given: string | undefined, digest: Buffer): boolean {
   if (given === undefined || !/^[0-9a-f]{64}$/i.test(given)) return false;
   return timingSafeEqual(Buffer.from(given, 'hex'), digest);
@@ -23,8 +20,8 @@ export interface AttemptName {
 }
 
 /**
- * Names one attempt in a callback's address, so that an earlier attempt's cannot pass for it. Signed with a
- * key of its own.
+ * Creates the token that identifies an attempt in its callback URL, so that earlier attempts cannot report
+ * for it. Uses a separate key, derived from the secret.
  */
 export function attemptToken(secret: Secret, attempt: AttemptName): string {
   return attemptDigest(secret, attempt).toString('hex');

@@ -4,7 +4,7 @@ import { cutText } from '../../database/storable.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from '../../operations/lengths.ts';
 
-/** What a runner reports of an attempt. Fields that it left empty are absent. */
+/** A runner's report on an attempt. Empty fields are absent. */
 export type Callback = { jobId: string; workflowRunId?: string | undefined } & Report;
 
 export type Report =
@@ -23,7 +23,7 @@ const ID_LENGTH = 100;
 const absent = <T>(schema: z.ZodType<T>) =>
   z.preprocess((value) => (value === '' || value === null ? undefined : value), schema.optional());
 const text = (length: number) => absent(z.string().transform((value) => cutText(value, length)));
-/** GitHub's and Hetzner's ids are numbers; shells send them as text. */
+/** GitHub's and Hetzner's ids are numbers, but shells send them as text. */
 const id = (schema: z.ZodType<string, string>) =>
   absent(
     z.union([z.string(), z.int().nonnegative()], { error: 'is not an id' }).transform(String).pipe(schema),
@@ -37,7 +37,7 @@ const runId = id(
 const address = absent(addressSchema);
 
 const sender = {
-  job_id: z.string({ error: 'is missing, or no text' }).min(1, 'is missing'),
+  job_id: z.string({ error: 'is missing or not a string' }).min(1, 'is missing'),
   workflow_run_id: runId,
 };
 const heartbeat = z.object({ ...sender, type: z.literal('heartbeat') });
@@ -56,26 +56,26 @@ const failed = z.object({
   failed_step: text(LONGEST_STEP),
 });
 
-/** Who sends, which every message of a runner says. */
+/** The sender's fields, which all messages of a runner have. */
 export const senderSchema = z.object(sender);
 
-/** @throws InvalidInputError that says which field is wrong. */
+/** @throws InvalidInputError that names the invalid fields */
 export function parseCallback(body: unknown): Callback {
   const { type, status } = (body ?? {}) as { type?: unknown; status?: unknown };
-  if (type === 'heartbeat') return { ...senderOf(check(heartbeat, body)), kind: 'heartbeat' };
+  if (type === 'heartbeat') return { ...toSender(check(heartbeat, body)), kind: 'heartbeat' };
   switch (status) {
     case 'provisioning': {
       const found = check(provisioning, body);
-      return { ...senderOf(found), kind: 'provisioning', step: found.step };
+      return { ...toSender(found), kind: 'provisioning', step: found.step };
     }
     case 'running': {
       const found = check(running, body);
       const { server_id: serverId, server_ip: serverIp, tailscale_ip: tailscaleIp } = found;
-      return { ...senderOf(found), kind: 'running', serverId, serverIp, tailscaleIp };
+      return { ...toSender(found), kind: 'running', serverId, serverIp, tailscaleIp };
     }
     case 'failed': {
       const found = check(failed, body);
-      return { ...senderOf(found), kind: 'failed', error: found.error, failedStep: found.failed_step };
+      return { ...toSender(found), kind: 'failed', error: found.error, failedStep: found.failed_step };
     }
     default:
       check(senderSchema, body);
@@ -83,14 +83,14 @@ export function parseCallback(body: unknown): Callback {
   }
 }
 
-function senderOf(found: z.infer<typeof senderSchema>): {
+function toSender(found: z.infer<typeof senderSchema>): {
   jobId: string;
   workflowRunId: string | undefined;
 } {
   return { jobId: found.job_id, workflowRunId: found.workflow_run_id };
 }
 
-/** @throws InvalidInputError that names every field that is wrong. */
+/** @throws InvalidInputError that names the invalid fields */
 export function check<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;

@@ -9,16 +9,13 @@ import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 export interface ClaimDeps {
   database: Database;
   callbackSecret: Secret;
-  /** The way into Pulumi's state. */
+  /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
-  /** Of Pulumi's state: the attempt's login is derived from both, here and on the runner. */
+  /** The Pulumi state's URL and passphrase. Service and runner both derive the attempt's login from them. */
   pulumi: { url: Secret; passphrase: Secret };
 }
 
-/**
- * What a runner is to do. The agent's own keys are in it as the row keeps them: sealed with a passphrase that
- * the runner has.
- */
+/** A runner's work. It contains the agent's keys as stored: sealed with a passphrase that the runner has. */
 export interface RemoteClaim {
   kind: OperationRow['kind'];
   attempt: number;
@@ -29,25 +26,26 @@ export interface RemoteClaim {
   inputs: {
     operation: OperationRow;
     agent: Omit<AgentRow, 'secrets'>;
-    /** base64; null until the first provision has prepared them. */
+    /** base64; null until the first provision has recorded them. */
     sealedKeys: string | null;
-    /** Whether the attempt has a login of its own to Pulumi's state. */
+    /** Whether the attempt has its own login to the Pulumi state. */
     ownLogin: boolean;
   };
 }
 
 /**
- * A runner takes up what was dispatched to it: the attempt begins, earlier ones are put out of Pulumi's
- * state, and it is let in. The same runner may ask again. @throws NotFoundError, ConflictError
+ * Begins a dispatched attempt for its runner: evicts earlier attempts from the Pulumi state and creates this
+ * one's login. The same runner may claim again.
+ * @throws NotFoundError, ConflictError
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
   return deps.database.transaction().execute(async (trx) => {
     const row = await lockFor(trx, deps.callbackSecret, sender);
-    const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: true });
+    const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
     await beat(trx, begun);
     const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
-    // Under the lock: no other attempt of this agent begins meanwhile.
-    const ownLogin = await letIn(deps, begun);
+    // The agent is locked, so that no other attempt of it begins meanwhile.
+    const ownLogin = await enterFence(deps, begun);
     return {
       kind: begun.kind,
       attempt: begun.attempt,
@@ -65,8 +63,8 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
   });
 }
 
-/** @returns whether the attempt has got a login of its own. */
-async function letIn({ getFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
+/** @returns whether the attempt has its own login */
+async function enterFence({ getFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
   const fence = await getFence();
   const attempt = { agentId: row.agent_id, operationId: row.operation_id, attempt: row.attempt };
   const password = fence.isHard

@@ -3,8 +3,8 @@ import type { ClaimDeps } from './claim.ts';
 import type { ReceiveDeps } from './receive.ts';
 import type { RecordDeps } from './record.ts';
 
-/** What it takes to serve runners, beside database and queue. */
+/** The dependencies of the runners' routes, besides database and queue. */
 export interface RemoteDeps extends Omit<ClaimDeps & ReceiveDeps & RecordDeps, 'database' | 'queue'> {
-  /** A second proof that every message must carry beside its signature; undefined: the signature suffices. */
+  /** Checks a second proof besides the signature; undefined if the signature suffices. */
   checkIdentity?: IdentityCheck | undefined;
 }

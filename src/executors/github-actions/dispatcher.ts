@@ -17,41 +17,41 @@ export interface DispatcherDeps {
   database: Database;
   queue: Queue;
   log: Log;
-  /** How GitHub is reached, or why it cannot be. */
+  /** The client, or why there is none. */
   github: { client: GithubClient } | { missing: string };
-  /** How callbacks reach this service. */
+  /** The service's URL for callbacks. */
   publicUrl: string;
   callbackSecret: Secret | undefined;
   workerId: string;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
   /**
-   * Nothing is sent: another executor has been chosen, and runs that had begun before are only seen to their
-   * end. Default false.
+   * Dispatches nothing and only follows runs that have already begun, because another executor was chosen.
+   * Default false.
    */
   watchesOnly?: boolean;
 }
 
 export interface Dispatcher {
-  /** Looks for what is to be done now. */
+  /** Polls now. */
   wake(): void;
   stop(): Promise<void>;
 }
 
-const LOOK_SECONDS = 2;
-/** Mostly there is nothing to watch. */
+const POLL_SECONDS = 2;
+/** With `watchesOnly` there is usually nothing to do. */
 const WATCH_SECONDS = 15;
 const AT_ONCE = 8;
 
 /**
- * Sends operations to GitHub as workflow runs, cancels runs that nobody needs any more, and asks after those
- * that are silent. Any number of processes may do this: each step is taken by one of them, in the rows.
+ * Dispatches operations to GitHub as workflow runs, cancels runs that are no longer needed, and checks runs
+ * that are silent. Any number of processes may do this: row locks give each task to one of them.
  */
 export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   let stopping = false;
   let again = false;
   let looking: Promise<void> | undefined;
-  // Nobody has listened for a while: runs that have ended since are asked after at once.
+  // The service was down: the first poll checks all runs at once, because some may have ended meanwhile.
   let silentSeconds: number | undefined = 0;
   const once = async () => {
     if (!deps.watchesOnly)
@@ -64,7 +64,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
       await once().catch((error: unknown) =>
         deps.log.warn(
           { event: 'dispatcher.poll_failed', error: errorMessage(error) },
-          'could not look at the rows',
+          'could not poll the operations',
         ),
       );
       silentSeconds = undefined;
@@ -75,7 +75,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
     again = true;
     if (!stopping) looking ??= look();
   };
-  const timer = setInterval(wake, (deps.watchesOnly ? WATCH_SECONDS : LOOK_SECONDS) * 1000);
+  const timer = setInterval(wake, (deps.watchesOnly ? WATCH_SECONDS : POLL_SECONDS) * 1000);
   wake();
   return {
     wake,
@@ -88,7 +88,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
   };
 }
 
-/** One look: everything that is due now. */
+/** Polls once and does everything that is due. */
 export async function lookOnce(
   deps: DispatcherDeps,
   {
@@ -99,16 +99,19 @@ export async function lookOnce(
   await settleExpired(deps.database, deps.queue, deps.log);
   if (!deps.watchesOnly) await dispatchDue(deps, isStopping);
   for (const row of await settleCancelled(deps.database, deps.queue))
-    deps.log.info({ event: 'attempt.cancelled', ...idsOf(row) }, `${row.kind} of ${row.agent_id}: cancelled`);
+    deps.log.info(
+      { event: 'attempt.cancelled', ...toLogIds(row) },
+      `${row.kind} of ${row.agent_id}: cancelled`,
+    );
   if ('missing' in deps.github) return;
   const { client } = deps.github;
   const runs = await takeDueCancellations(deps.database);
   await Promise.all(runs.map((runId) => cancelRun(deps, client, runId)));
   const silent = await takeSilentRuns(deps.database, silentSeconds);
-  await Promise.all(silent.map((watched) => askAfter(deps, client, watched)));
+  await Promise.all(silent.map((watched) => checkRun(deps, client, watched)));
 }
 
-/** As many at once as are due, up to a limit, until none is left. */
+/** Dispatches all due operations, several at once up to a limit. */
 async function dispatchDue(deps: DispatcherDeps, isStopping: () => boolean): Promise<void> {
   const one = async (): Promise<void> => {
     while (!isStopping() && (await dispatchNext(deps)));
@@ -116,9 +119,9 @@ async function dispatchDue(deps: DispatcherDeps, isStopping: () => boolean): Pro
   if (await dispatchNext(deps)) await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
-/** @returns whether there was one. */
+/** @returns whether an operation was due */
 async function dispatchNext(deps: DispatcherDeps): Promise<boolean> {
-  const refusal = refusalOf(deps);
+  const refusal = findRefusal(deps);
   const taken = await takeDispatch(deps, refusal);
   switch (taken?.kind) {
     case undefined:
@@ -127,7 +130,7 @@ async function dispatchNext(deps: DispatcherDeps): Promise<boolean> {
       logRefused(deps.log, taken.operation, refusal ?? '');
       return true;
     case 'given-up':
-      deps.log.warn({ event: 'attempt.expired', ...idsOf(taken.operation) }, taken.reason);
+      deps.log.warn({ event: 'attempt.expired', ...toLogIds(taken.operation) }, taken.reason);
       return true;
     case 'dispatch':
       await dispatch(deps, taken.operation);
@@ -135,11 +138,11 @@ async function dispatchNext(deps: DispatcherDeps): Promise<boolean> {
   }
 }
 
-/** Why nothing can be dispatched, as the configuration is. */
-function refusalOf({ github, callbackSecret }: DispatcherDeps): string | undefined {
+/** Returns what the configuration lacks for dispatches; undefined if it is complete. */
+function findRefusal({ github, callbackSecret }: DispatcherDeps): string | undefined {
   if ('missing' in github) return github.missing;
   return callbackSecret === undefined
-    ? 'GITHUB_CALLBACK_SECRET is missing: no callback could be trusted'
+    ? 'GITHUB_CALLBACK_SECRET is missing: callbacks cannot be verified'
     : undefined;
 }
 
@@ -161,7 +164,7 @@ async function dispatch(deps: DispatcherDeps, operation: OperationRow): Promise<
   }
   await confirmDispatch(database, operation, runId);
   log.info(
-    { event: 'operation.dispatched', ...idsOf(operation), workflowRunId: runId },
+    { event: 'operation.dispatched', ...toLogIds(operation), workflowRunId: runId },
     `${operation.kind} of ${agentId} dispatched to GitHub`,
   );
 }
@@ -177,20 +180,20 @@ async function cancelRun(
     log.info({ event: 'run.cancelled', workflowRunId: runId }, `workflow run ${runId} was cancelled`);
   } catch (error) {
     const text = `workflow run ${runId} could not be cancelled`;
-    log.warn({ event: 'run.cancel-failed', workflowRunId: runId, error: errorMessage(error) }, text);
+    log.warn({ event: 'run.cancel_failed', workflowRunId: runId, error: errorMessage(error) }, text);
   }
 }
 
-async function askAfter(deps: DispatcherDeps, client: GithubClient, watched: Watched): Promise<void> {
+async function checkRun(deps: DispatcherDeps, client: GithubClient, watched: Watched): Promise<void> {
   try {
     const runId = watched.runId ?? (await findRun(deps, client, watched));
     if (runId === undefined) return;
     const run = await client.getRun(runId);
-    const said = run === undefined ? undefined : await settleEndedRun(deps, { ...watched, runId }, run);
-    if (said !== undefined) deps.log.warn({ event: 'run.ended', ...watched }, said);
+    const reason = run === undefined ? undefined : await settleEndedRun(deps, { ...watched, runId }, run);
+    if (reason !== undefined) deps.log.warn({ event: 'run.ended', ...watched }, reason);
   } catch (error) {
-    const text = `could not ask GitHub after the workflow run of operation ${watched.operationId}`;
-    deps.log.warn({ event: 'run.unknown', ...watched, error: errorMessage(error) }, text);
+    const text = `could not check the workflow run of operation ${watched.operationId}`;
+    deps.log.warn({ event: 'run.check_failed', ...watched, error: errorMessage(error) }, text);
   }
 }
 
@@ -209,10 +212,10 @@ async function findRun(
 }
 
 function logRefused(log: Log, operation: OperationRow, reason: string): void {
-  log.error({ event: 'dispatch.failed', ...idsOf(operation), reason }, reason);
+  log.error({ event: 'dispatch.failed', ...toLogIds(operation), reason }, reason);
 }
 
-function idsOf(row: OperationRow) {
+function toLogIds(row: OperationRow) {
   const { operation_id: operationId, agent_id: agentId, kind, attempt } = row;
   return { operationId, agentId, kind, attempt };
 }

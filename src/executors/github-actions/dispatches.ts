@@ -10,7 +10,7 @@ import { settleLocked } from '../../operations/settle.ts';
 import { refuseDispatch as moveRefused, openDispatch } from '../../operations/transitions.ts';
 import type { Queue } from '../../queue/queue.ts';
 
-/** A dispatch that says nothing within this time is made again, under the next attempt: its process died. */
+/** An unconfirmed dispatch is repeated after this time, as the next attempt: its process has died. */
 const DISPATCH_SECONDS = 90;
 /** How long a dispatched run may wait for a runner before its attempt is lost. */
 export const START_LIMIT_SECONDS = 30 * 60;
@@ -19,17 +19,16 @@ const BACKOFF_SECONDS = [5, 15, 60, 180];
 const LONGEST_BACKOFF_SECONDS = 300;
 
 export type Taken =
-  /** Its next attempt is open to callbacks, and is to be dispatched. */
+  /** Its next attempt accepts callbacks and must now be dispatched. */
   | { kind: 'dispatch'; operation: OperationRow }
-  /** Its dispatched attempt was given up; it will come again. */
+  /** Its dispatched attempt was given up as lost. */
   | { kind: 'given-up'; operation: OperationRow; reason: string }
-  /** It cannot be dispatched at all now. */
+  /** Nothing can be dispatched at the moment. */
   | { kind: 'refused'; operation: OperationRow };
 
 /**
- * Takes the next operation that is to be dispatched, under the same rules as a worker claims one: the most
- * urgent, then the oldest, whose agent has no active and no older queued one. `refusal`: why nothing can be
- * dispatched now; then no attempt is begun.
+ * Takes the next operation to dispatch, by the same rules as a worker's claim. `refusal`: why nothing can be
+ * dispatched now; the operation's next attempt is then not opened.
  */
 export async function takeDispatch(
   { database, queue }: { database: Database; queue: Queue },
@@ -48,10 +47,7 @@ export async function takeDispatch(
   });
 }
 
-/**
- * Nothing was ever heard of the dispatched attempt: it is lost, and its run, where it is known, no longer
- * wanted.
- */
+/** Settles a dispatched attempt that never reported as lost, and cancels its run if it is known. */
 async function giveUp(trx: Transaction, queue: Queue, row: OperationRow): Promise<Taken> {
   const run = row.workflow_run_id === null ? '' : ` (workflow run ${row.workflow_run_id})`;
   const minutes = Math.round((Date.now() - row.dispatched_at!.getTime()) / 60_000);
@@ -65,8 +61,8 @@ async function giveUp(trx: Transaction, queue: Queue, row: OperationRow): Promis
 }
 
 /**
- * GitHub has taken it. `runId`: where its answer says so. A callback may have been quicker, and a person may
- * have cancelled it.
+ * Records that GitHub accepted the dispatch. `runId`: if GitHub's answer contains it. By now, a callback may
+ * have begun the attempt, or the operation may have been cancelled.
  */
 export async function confirmDispatch(
   database: Database,
@@ -90,12 +86,12 @@ export async function confirmDispatch(
       .returning('operation_id')
       .executeTakeFirst();
     if (confirmed !== undefined)
-      await tell(trx, operation, `Dispatched to GitHub${runId ? `: workflow run ${runId}` : ''}`);
+      await appendLog(trx, operation, `Dispatched to GitHub${runId ? `: workflow run ${runId}` : ''}`);
     else if (runId !== undefined) await endUnwantedRun(trx, { runId, operationId: operation.operation_id });
   });
 }
 
-/** GitHub has not taken it, or not said so: it stays queued with the reason, and comes again. */
+/** Records that GitHub refused the dispatch or did not answer. The operation stays queued and is retried. */
 export async function refuseDispatch(
   database: Database,
   operation: OperationRow,
@@ -111,14 +107,14 @@ export async function refuseDispatch(
       .where('dispatched_at', 'is not', null)
       .forNoKeyUpdate()
       .executeTakeFirst();
-    // Where a runner has begun after all, there is nothing to refuse.
+    // No row: a runner has begun the attempt after all.
     if (row !== undefined) await refuse(trx, row, refusal);
   });
 }
 
 export interface Refusal {
   reason: string;
-  /** How long GitHub wants to be left alone. */
+  /** The shortest delay that GitHub asked for. */
   leastSeconds: number;
 }
 
@@ -136,7 +132,7 @@ async function refuse(trx: Transaction, row: OperationRow, { leastSeconds, ...wh
   ]);
 }
 
-function tell(trx: Transaction, row: OperationRow, line: string): Promise<void> {
+function appendLog(trx: Transaction, row: OperationRow, line: string): Promise<void> {
   return appendEvents(trx, row.operation_id, row.attempt, [
     { type: 'log', data: { line, stream: 'service' } },
   ]);

@@ -5,12 +5,12 @@ import { InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { findOperation } from '../../operations/registry.ts';
 
-/** A stack's inputs as a runner sends them: all of them, each checked, and nothing besides. */
+/** A stack's inputs as a runner sends them: all fields are required, and no others allowed. */
 export const reportedInputsSchema = z.strictObject(agentInputsSchema.shape);
 
 /**
- * What a stack is told is of the agent whose row it is written into.
- * @throws InvalidInputError that names what is another's
+ * Checks that a stack's inputs belong to the agent whose row will contain them.
+ * @throws InvalidInputError that names the wrong field
  */
 export function refuseForeignInputs(inputs: AgentInputs, operation: OperationRow, agent: AgentRow): void {
   const known = agent.inputs;
@@ -24,11 +24,11 @@ export function refuseForeignInputs(inputs: AgentInputs, operation: OperationRow
   };
   for (const [field, value] of Object.entries(own))
     if (inputs[field as keyof typeof inputs] !== value)
-      throw new InvalidInputError(`inputs.${field} is not the agent's of this job`);
+      throw new InvalidInputError(`inputs.${field} does not match this job's agent`);
   const generation = known?.keyGeneration ?? 1;
   if (inputs.keyGeneration < generation)
     throw new InvalidInputError('inputs.keyGeneration is lower than the recorded one');
-  // Whatever is left of an agent is looked for by each of its generations.
+  // Clean-up checks each generation up to the recorded one, so the number must not jump.
   if (inputs.keyGeneration > generation + 1)
     throw new InvalidInputError('inputs.keyGeneration is not the next one');
 }

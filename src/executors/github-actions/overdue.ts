@@ -7,29 +7,26 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { settleLocked, succeedLocked } from '../../operations/settle.ts';
 import type { Queue } from '../../queue/queue.ts';
-import { standingOf } from './attempts.ts';
-import { resultOf } from './result.ts';
+import { getStanding } from './attempts.ts';
+import { readResult } from './result.ts';
 
-/** Two beats and a half. */
+/** Two and a half heartbeats. */
 const SILENT_SECONDS = 150;
 const POLL_SECONDS = 60;
-/** A cancelled run is asked after more often: a person waits. */
+/** A cancelled run is checked more often, because someone is waiting. */
 const POLL_CANCELLED_SECONDS = 5;
-/** After this long a cancelled attempt is over, whether or not GitHub has said so. */
+/** A cancelled attempt is over after this long, even if GitHub has not confirmed it. */
 const CANCEL_LIMIT_SECONDS = 120;
 
 export interface Watched {
   operationId: string;
   attempt: number;
   dispatchedAt: Date;
-  /** Null where neither the dispatch's answer nor a callback has told it. */
+  /** Null if neither GitHub's answer to the dispatch nor a callback contained it. */
   runId: string | null;
 }
 
-/**
- * Attempts whose runs should be asked after, each taken by one process at a time. `silentSeconds`: default
- * two beats and a half.
- */
+/** Takes attempts whose runs should be checked, each in one process at a time. */
 export async function takeSilentRuns(
   database: Database,
   silentSeconds = SILENT_SECONDS,
@@ -51,7 +48,7 @@ export async function takeSilentRuns(
   return rows;
 }
 
-/** A run that was found by its title is the attempt's, unless a callback has told another since. */
+/** Records a run that was found by its title, unless a callback has named another meanwhile. */
 export async function recordFoundRun(
   database: Database,
   { operationId, attempt }: Watched,
@@ -68,9 +65,9 @@ export async function recordFoundRun(
 }
 
 /**
- * Settles an attempt whose run has ended, while its callbacks never came: by what the runner has recorded, or
+ * Settles an attempt whose run has ended without a last callback: by the result that the runner recorded, or
  * else as failed.
- * @returns what was said of it; undefined where there was nothing to settle.
+ * @returns the reason; undefined if there was nothing to settle
  */
 export async function settleEndedRun(
   deps: { database: Database; queue: Queue; retrySeconds?: number | undefined },
@@ -81,8 +78,8 @@ export async function settleEndedRun(
   return deps.database.transaction().execute(async (trx) => {
     const { operation: row } = await lockOperation(trx, watched.operationId);
     const isSame = row.attempt === watched.attempt && row.workflow_run_id === watched.runId;
-    if (!isSame || standingOf(row) !== 'open') return undefined;
-    const line = `Workflow run ${watched.runId} has ended (${run.conclusion ?? 'no conclusion'}) and its last callback never came`;
+    if (!isSame || getStanding(row) !== 'open') return undefined;
+    const line = `Workflow run ${watched.runId} has ended (${run.conclusion ?? 'no conclusion'}) without its last callback`;
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'log', data: { line, stream: 'service' } },
     ]);
@@ -98,7 +95,7 @@ async function settleByRecord(
   row: OperationRow,
   ended: Error,
 ): Promise<void> {
-  const result = resultOf(row);
+  const result = readResult(row);
   const fail = (error: unknown, step = row.step ?? 'queued') =>
     settleLocked(trx, queue, row, { error, step }, retrySeconds);
   if (row.cancel_requested) await fail(new CancelledError('Cancelled'));
@@ -115,10 +112,9 @@ async function settleByRecord(
 }
 
 /**
- * Ends cancelled attempts of which GitHub has not said that they are over: where no run is known, or GitHub
- * does not answer. What such a run reports later is refused, and the agent's next operation puts it out of
- * Pulumi's state.
- * @returns their operations.
+ * Ends cancelled attempts whose end GitHub has not confirmed, because no run is known or GitHub does not
+ * answer. Later reports are refused, and the agent's next operation evicts the run from the Pulumi state.
+ * @returns their operations
  */
 export async function settleCancelled(database: Database, queue: Queue): Promise<OperationRow[]> {
   const settled: OperationRow[] = [];

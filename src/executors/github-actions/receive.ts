@@ -13,9 +13,9 @@ import { settleLocked, succeedLocked } from '../../operations/settle.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
-import { beat, ensureBegun, lockFor, type Sender, standingOf } from './attempts.ts';
+import { beat, ensureBegun, getStanding, lockFor, type Sender } from './attempts.ts';
 import type { Callback, Report } from './callback.ts';
-import { resultOf } from './result.ts';
+import { readResult } from './result.ts';
 
 export interface ReceiveDeps {
   database: Database;
@@ -26,16 +26,17 @@ export interface ReceiveDeps {
   retrySeconds?: number | undefined;
 }
 
-/** What a callback led to: a change, or nothing, being a repeat of what is recorded. */
+/** The result of a callback. `changed` is false if it repeated what is already recorded. */
 export interface Received {
   changed: boolean;
   operation: OperationRow;
 }
 
 /**
- * Takes up what a runner reports, in one transaction. A repeat of what is recorded changes nothing.
- * @throws NotFoundError for an unknown job, ConflictError for what comes too late or from another attempt,
- * InvalidInputError.
+ * Processes a runner's report in one transaction. A repeat of what is recorded changes nothing.
+ * @throws InvalidInputError
+ * @throws NotFoundError if the job is unknown
+ * @throws ConflictError if the report is too late or from another attempt
  */
 export async function receiveCallback(
   deps: ReceiveDeps,
@@ -45,12 +46,12 @@ export async function receiveCallback(
   const { received, ended } = await take(deps, callback, token).catch((error: unknown) => {
     const constraint = violatedConstraint(error);
     if (constraint === undefined) throw error;
-    // The rows refuse it: a server that is another agent's, for one.
-    throw new ConflictError(`What is reported contradicts what is recorded (${constraint})`, {
+    // The database rejects it, e.g. because the server is recorded as another agent's.
+    throw new ConflictError(`The report conflicts with recorded data (${constraint})`, {
       cause: error,
     });
   });
-  if (ended) void leave(deps, received.operation).catch(() => {});
+  if (ended) void leaveFence(deps, received.operation).catch(() => {});
   return received;
 }
 
@@ -70,7 +71,7 @@ async function take(
         return { received: await takeStep(trx, row, sender, report.step), ended: false };
       default: {
         if (isRepeat(row, report)) return { received: { changed: false, operation: row }, ended: false };
-        const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: false });
+        const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false });
         await keepReport(trx, begun, report);
         await (report.kind === 'running'
           ? succeed(trx, deps, begun, report)
@@ -81,18 +82,16 @@ async function take(
   });
 }
 
-/**
- * The attempt's way into Pulumi's state is closed. One that stays open is closed by the agent's next attempt.
- */
-async function leave({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
+/** Closes the attempt's login to the Pulumi state. If that fails, the agent's next attempt closes it. */
+async function leaveFence({ getFence }: ReceiveDeps, row: OperationRow): Promise<void> {
   const fence = await getFence();
   await fence.evict({ operationId: row.operation_id, attempt: row.attempt });
 }
 
 async function takeHeartbeat(trx: Transaction, row: OperationRow, sender: Sender): Promise<Received> {
-  // The loop that beats may outlive the report of the end by a moment.
-  if (standingOf(row) === 'over') return { changed: false, operation: row };
-  const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: false });
+  // The runner's heartbeat loop may outlive its last report by a moment.
+  if (getStanding(row) === 'over') return { changed: false, operation: row };
+  const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false });
   await beat(trx, begun);
   return { changed: true, operation: begun };
 }
@@ -103,10 +102,10 @@ async function takeStep(
   sender: Sender,
   step: string | undefined,
 ): Promise<Received> {
-  const begun = await ensureBegun(trx, row, sender, { mayBeginAnew: true });
-  const isNews = step !== undefined && step !== begun.step;
-  if (isNews) await recordStep(trx, begun, step);
-  return { changed: isNews || begun !== row, operation: begun };
+  const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
+  const isNew = step !== undefined && step !== begun.step;
+  if (isNew) await recordStep(trx, begun, step);
+  return { changed: isNew || begun !== row, operation: begun };
 }
 
 async function recordStep(trx: Transaction, row: OperationRow, step: string): Promise<void> {
@@ -117,9 +116,9 @@ async function recordStep(trx: Transaction, row: OperationRow, step: string): Pr
   await beat(trx, row);
 }
 
-/** What ended the attempt, said once more. */
+/** Whether the report repeats the one that ended the attempt. */
 function isRepeat(row: OperationRow, report: Report): boolean {
-  return standingOf(row) !== 'open' && row.report !== null && isDeepStrictEqual(row.report, plain(report));
+  return getStanding(row) !== 'open' && row.report !== null && isDeepStrictEqual(row.report, plain(report));
 }
 
 async function keepReport(trx: Transaction, row: OperationRow, report: Report): Promise<void> {
@@ -130,7 +129,7 @@ async function keepReport(trx: Transaction, row: OperationRow, report: Report): 
     .execute();
 }
 
-/** As it comes back from the database: without what is undefined. */
+/** The report as the database returns it, without undefined fields. */
 const plain = (report: Report): unknown => JSON.parse(jsonText(report));
 
 async function succeed(
@@ -139,14 +138,14 @@ async function succeed(
   row: OperationRow,
   report: Extract<Report, { kind: 'running' }>,
 ): Promise<void> {
-  const result = resultOf(row);
+  const result = readResult(row);
   if (result?.status === 'failed')
-    throw new ConflictError(`The runner has recorded that it failed: ${result.message}`);
+    throw new ConflictError(`The runner has recorded a failure: ${result.message}`);
   const effect = result?.effect ?? reportedEffect(row, report);
   try {
     await succeedLocked(trx, row, effect);
   } catch (error) {
-    // A destroy that was asked for meanwhile has moved the agent on, and frees what was made.
+    // A destroy was requested meanwhile. It changed the agent's status and will delete what was created.
     if (!(error instanceof ConflictError && row.cancel_requested)) throw error;
     const failure = { error: new CancelledError('Cancelled'), step: row.step ?? 'queued' };
     await settleLocked(trx, queue, row, failure, retrySeconds);
@@ -159,11 +158,11 @@ async function fail(
   row: OperationRow,
   report: Extract<Report, { kind: 'failed' }>,
 ): Promise<void> {
-  const result = resultOf(row);
+  const result = readResult(row);
   const recorded = result?.status === 'failed' ? result : undefined;
   const error =
     recorded === undefined
-      ? new RetryableError(report.error ?? 'The runner reported a failure and no reason')
+      ? new RetryableError(report.error ?? 'The runner reported a failure without a reason')
       : reportedError(recorded);
   const step = report.failedStep ?? recorded?.step ?? row.step ?? 'queued';
   await settleLocked(trx, queue, row, { error, step }, retrySeconds);

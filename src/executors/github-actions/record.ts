@@ -9,13 +9,13 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
-import { beat, lockFor, type Sender, standingOf } from './attempts.ts';
+import { beat, getStanding, lockFor, type Sender } from './attempts.ts';
 import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
-import { resultSchema, resultSchemaOf } from './result.ts';
+import { resultSchema, resultSchemaFor } from './result.ts';
 
 const MAX_LINES = 500;
-/** Several times what the vault makes of an agent's keys. */
+/** Several times the length of an agent's sealed keys. */
 const LONGEST_SEALED = 20_000;
 
 const foundationInputs = z.object({
@@ -26,14 +26,12 @@ const foundationInputs = z.object({
 });
 const firewallId = z.int().positive();
 
-/** What a runner has the service write down while it works, or asks of the rows. */
+/** Data that a runner records with the service, or requests from it, while it works. */
 export const recordSchema = z.discriminatedUnion('kind', [
-  /** A sign of life; refused once the attempt is over. */
+  /** A heartbeat; refused once the attempt is over. */
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
-  /**
-   * Before anything is made: the stack's inputs, and the agent's keys as the vault has sealed them (base64).
-   */
+  /** Sent before anything is created: the stack's inputs and the agent's sealed keys (base64). */
   z.object({
     kind: z.literal('inputs'),
     inputs: reportedInputsSchema,
@@ -46,7 +44,7 @@ export const recordSchema = z.discriminatedUnion('kind', [
 ]);
 export type RunnerRecord = z.infer<typeof recordSchema>;
 
-/** What the runner learns: for most records nothing. */
+/** The answer to a runner; most records have no result. */
 export interface RecordAnswer {
   received: true;
   firewallId?: number;
@@ -61,9 +59,7 @@ export interface RecordDeps {
   opensKeys?(agentId: string, sealed: Buffer): boolean;
 }
 
-/**
- * @throws NotFoundError; ConflictError where the attempt is not the active one (any more); InvalidInputError
- */
+/** @throws NotFoundError, InvalidInputError, or ConflictError if the attempt is not active */
 export async function recordForRunner(
   deps: RecordDeps,
   sender: Sender,
@@ -73,7 +69,9 @@ export async function recordForRunner(
     const found = await lockFor(trx, deps.callbackSecret, sender);
     if (found.status !== 'active')
       throw new ConflictError(
-        standingOf(found) === 'over' ? `Job ${sender.jobId} has ended: ${found.status}` : 'Claim it first',
+        getStanding(found) === 'over'
+          ? `Job ${sender.jobId} has ended: ${found.status}`
+          : 'Claim the job first',
       );
     refuseUnreadableKeys(deps, found, record);
     await write(trx, found, record);
@@ -97,15 +95,13 @@ export async function recordForRunner(
 }
 
 /**
- * A runner with another passphrase must not make what nobody could open afterwards: nothing is made before
- * this is answered.
+ * Refuses keys that the service cannot open, because the runner has another passphrase. The runner waits for
+ * the answer before it creates anything.
  */
 function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: RunnerRecord): void {
   if (record.kind !== 'inputs' || deps.opensKeys === undefined) return;
   if (!deps.opensKeys(row.agent_id, Buffer.from(record.sealedKeys, 'base64')))
-    throw new InvalidInputError(
-      'sealedKeys are sealed under another PULUMI_CONFIG_PASSPHRASE than the service’s',
-    );
+    throw new InvalidInputError('sealedKeys cannot be opened with the service’s PULUMI_CONFIG_PASSPHRASE');
 }
 
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
@@ -126,7 +122,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
     case 'result': {
-      const { result } = check(z.object({ result: resultSchemaOf(row, record.result) }), record);
+      const { result } = check(z.object({ result: resultSchemaFor(row, record.result) }), record);
       await trx
         .updateTable('operations')
         .set({ result: jsonText(result), updated_at: sql`now()` })

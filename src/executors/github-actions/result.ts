@@ -10,25 +10,25 @@ import { findOperation } from '../../operations/registry.ts';
 
 const failed = z.object({
   status: z.literal('failed'),
-  /** One of our errors, by name: it decides whether trying again can help. */
+  /** The name of one of our errors, which decides whether a retry can help. */
   name: z.string().max(60),
   message: z.string().transform((text) => cutText(text, LONGEST_ERROR)),
   step: z.string().transform((text) => cutText(text, LONGEST_STEP)),
-  /** Of a RateLimitedError: for how long a cloud has asked to be left alone. */
+  /** A RateLimitedError's delay. */
   seconds: z.number().min(0).max(3600).optional(),
-  /** What the next attempt acts on; runners of earlier versions send none. */
+  /** The failure code for the next attempt; runners of earlier versions send none. */
   code: z.string().regex(FAILURE_CODE).optional(),
 });
 
-/** The outcome of an attempt at any operation, as the runner records it before its run reports the end. */
+/** The result of an attempt, which the runner records before its workflow reports the end. */
 export const resultSchema = z.discriminatedUnion('status', [
   z.object({ status: z.literal('succeeded'), effect: z.looseObject({ kind: z.string() }) }),
   failed,
 ]);
 export type AttemptResult = { status: 'succeeded'; effect: AgentEffect } | z.infer<typeof failed>;
 
-/** The same with an effect that the operation's kind can have. `result` says which one is to be checked. */
-export function resultSchemaOf(
+/** The schema for results of this kind of operation. `result` selects the effect's schema. */
+export function resultSchemaFor(
   { kind }: Pick<OperationRow, 'kind'>,
   result: { status?: unknown; effect?: { kind?: unknown } },
 ): z.ZodType<AttemptResult> {
@@ -37,19 +37,19 @@ export function resultSchemaOf(
   return z.discriminatedUnion('status', [z.object({ status: z.literal('succeeded'), effect }), failed]);
 }
 
-const UNREADABLE = 'The runner has recorded a result that cannot be read';
+const UNREADABLE = 'The runner recorded an invalid result';
 
-/** undefined where the runner has recorded nothing. */
-export function resultOf(row: OperationRow): AttemptResult | undefined {
+/** Returns the recorded result; undefined if there is none. */
+export function readResult(row: OperationRow): AttemptResult | undefined {
   if (row.result === null) return undefined;
-  const { data } = resultSchemaOf(row, row.result).safeParse(row.result);
-  // Recorded before this version checked it: nothing of it is believed, and the attempt can still be settled.
+  const { data } = resultSchemaFor(row, row.result).safeParse(row.result);
+  // An earlier version stored it unchecked. Treat it as a failure, so that the attempt can be settled.
   return (
     data ?? { status: 'failed', name: 'RetryableError', message: UNREADABLE, step: row.step ?? 'queued' }
   );
 }
 
-/** How a runner tells its failure. */
+/** A failure as a runner reports it. */
 export function describeFailure(error: unknown): ReportedError {
   const reported = reportError(error);
   return { ...reported, message: cutText(reported.message, LONGEST_ERROR) };

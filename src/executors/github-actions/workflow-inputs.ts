@@ -1,7 +1,7 @@
 import type { Secret } from '../../secret.ts';
 import { attemptToken } from './callback-signature.ts';
 
-/** The workflow's four inputs. What the runner is to do it learns by its claim, so they never change. */
+/** The workflow's four inputs. They never change, because a runner gets its work by its claim. */
 export function workflowInputs(
   operation: { operationId: string; attempt: number; agentId: string; region: string },
   service: { publicUrl: string; callbackSecret: Secret },

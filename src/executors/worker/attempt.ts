@@ -27,16 +27,16 @@ export interface AttemptDeps {
   leaseSeconds?: number;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number;
-  /** How long an operation may take; default: what its definition says. */
+  /** Time limits by kind; default: those of the definitions. */
   limitSeconds?: Partial<Record<OperationKind, number>>;
-  /** Whether what is configured works; undefined where that cannot be wrong. */
+  /** Checks whether the configuration works; undefined if it cannot be wrong. */
   readiness?: Readiness | undefined;
   log: Log;
 }
 
 /**
- * Carries out one attempt: heartbeats keep the lease, the runbook does the work, and whatever comes of it is
- * settled under the attempt's number. Never throws; an attempt that was lost has nothing left to write.
+ * Runs one attempt: heartbeats keep the lease, the runbook does the work, and the result is settled under the
+ * attempt's number. Never throws. A lost attempt writes nothing.
  */
 export async function runAttempt(
   deps: AttemptDeps,
@@ -55,12 +55,12 @@ export async function runAttempt(
   const seconds = deps.limitSeconds?.[kind] ?? limitSeconds(kind);
   const guarded = { claim, kind, limitSeconds: seconds, controller, lease, times, recorder, stopping };
   const stopGuarding = guardAttempt(deps.database, guarded);
-  deps.log.info({ event: 'attempt.begins', ...ids }, `${kind} of ${agentId} begins`);
+  deps.log.info({ event: 'attempt.started', ...ids }, `${kind} of ${agentId} started`);
   try {
     const { signal } = controller;
     const outcome = await workAndSettle(deps, { operation, lease, recorder, signal, claim });
     deps.log.info(
-      { event: 'attempt.ends', ...ids, outcome: outcome.status, error: outcome.error },
+      { event: 'attempt.ended', ...ids, outcome: outcome.status, error: outcome.error },
       `${kind} of ${agentId}: ${outcome.status}`,
     );
   } catch (error) {
@@ -99,7 +99,7 @@ async function workAndSettle(
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep));
       return { status: status === 'queued' ? 'handed back' : status };
     }
-    const waitsFor = await blameOf(deps, operation, error);
+    const waitsFor = await findWaitReason(deps, operation, error);
     if (waitsFor !== undefined) {
       const why = `${cutText(errorMessage(error), LONGEST_LINE)}\n${waitsFor}`;
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep, why));
@@ -112,41 +112,32 @@ async function workAndSettle(
   }
 }
 
-/**
- * Tries that counted neither as failed nor as lost: beyond this many, it is not the configuration alone that
- * is to blame.
- */
+/** After this many tries that counted neither as failed nor as lost, the next failure counts in any case. */
 const MOST_UNCOUNTED = 20;
 
 /**
- * Where the configuration is to blame for a failure, the operation has not failed: it waits until that is
- * mended. A cloud that asks to be left alone knows its caller; asking it at once whether all is well would
- * only spend more of the quota.
+ * Checks whether a wrong configuration caused a failure. If so, the operation has not failed but waits until
+ * the configuration is fixed. A rate limit proves that the credentials work; a check would cost more quota.
+ * @returns what to fix; undefined if the configuration is not the cause
  */
-async function blameOf(
+async function findWaitReason(
   { readiness }: AttemptDeps,
   { kind, attempt, retry_count: failed, lost_count: lost }: OperationRow,
   error: unknown,
 ): Promise<string | undefined> {
-  const saysNothing = [CancelledError, LostError, RateLimitedError].some((Class) => error instanceof Class);
-  if (readiness === undefined || saysNothing || attempt - failed - lost > MOST_UNCOUNTED) return undefined;
+  const isUnrelated = [CancelledError, LostError, RateLimitedError].some((Class) => error instanceof Class);
+  if (readiness === undefined || isUnrelated || attempt - failed - lost > MOST_UNCOUNTED) return undefined;
   await readiness.recheck();
   return readiness.waitReason(kind);
 }
 
-/**
- * A database that went away under the runbook says nothing against the operation: the try is lost, not
- * failed.
- */
+/** If the runbook failed because the database became unavailable, the try is lost, not failed. */
 function lossOrError(thrown: unknown): unknown {
   if (!isDatabaseUnavailable(thrown)) return thrown;
-  return new LostError(`The database went away: ${errorMessage(thrown)}`, { cause: thrown });
+  return new LostError(`The database became unavailable: ${errorMessage(thrown)}`, { cause: thrown });
 }
 
-/**
- * Lets the attempt into Pulumi's state, earlier ones being put out, and does what the operation's runbook
- * says.
- */
+/** Gives the attempt its login to the Pulumi state, which evicts earlier attempts, and runs the runbook. */
 async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
@@ -155,24 +146,22 @@ async function followRunbook(
   const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });
   try {
-    // Ended meanwhile: an abort that is past wakes nobody who waits for one.
+    // Already aborted: a listener added now would never fire.
     signal.throwIfAborted();
     const { step, log } = recorder;
     return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
   } finally {
-    // Of a destroyed agent there will be no other attempt to close it.
+    // Usually the agent's next attempt closes the login, but a destroyed agent has none.
     await persist(lease, () => entry.leave()).catch((error: unknown) =>
       deps.log.warn(
-        { event: 'fence.leave', error: errorMessage(error) },
-        'a login of Pulumi’s state stays until the next attempt',
+        { event: 'fence.leave_failed', error: errorMessage(error) },
+        'could not close the attempt’s login to the Pulumi state',
       ),
     );
   }
 }
 
-/**
- * What has been done must be written down: while the database is away and the lease holds, it is tried again.
- */
+/** Retries a write while the database is unavailable and the lease holds: finished work must be recorded. */
 async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

@@ -12,14 +12,14 @@ import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
 import { isWorkerAlive } from '../../processes/orphans.ts';
 import type { Queue } from '../../queue/queue.ts';
 
-/** What a worker of this host held whose process is gone; there is no lease to wait for. */
+/** The lease of a dead worker's attempts: they have expired, whatever the original lease was. */
 const PROCESS_GONE = new Date(0);
 
 /**
- * Settles attempts that nobody was heard of for too long: a local one when its lease has run out, since its
- * worker died or was cut off and has ended its children by now; one on a GitHub runner when it was silent for
- * a quarter of an hour. They are repeated without counting as failed.
- * @returns how many there were.
+ * Settles attempts without a heartbeat as lost. A local one expires with its lease: its worker has died, or
+ * was cut off and has killed its child processes by now. One on a GitHub runner expires after a quarter of an
+ * hour. They are repeated without counting as failed.
+ * @returns the number of settled attempts
  */
 export async function settleExpired(database: Database, queue: Queue, log: Log): Promise<number> {
   let count = 0;
@@ -33,7 +33,7 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
         .where(hasExpired)
         .orderBy('o.sequence')
         .limit(1)
-        // Neither is waited for: a request that holds the agent may want this very operation's row.
+        // Skip instead of waiting: a request that holds the agent may be about to lock this operation's row.
         .forNoKeyUpdate(['o', 'a'])
         .skipLocked()
         .executeTakeFirst();
@@ -62,9 +62,9 @@ export async function settleExpired(database: Database, queue: Queue, log: Log):
 }
 
 interface Expiry {
-  /** Of a row `o` of `operations` whose attempt is active. */
+  /** A condition on an active row `o` of `operations`. */
   hasExpired: RawBuilder<boolean>;
-  /** Who was lost, and since when. */
+  /** Says who was lost, and since when. */
   explain(row: OperationRow): string;
 }
 
@@ -102,8 +102,8 @@ function since(row: OperationRow): string {
 }
 
 /**
- * At the start of a worker: settles at once what workers of this very host held whose processes are gone.
- * Their children have been ended too, so there is no lease to wait for.
+ * Settles the attempts of dead workers on this host when a worker starts. Their child processes have been
+ * killed too, so there is no need to wait for the leases to expire.
  */
 export async function settleDeadWorkers(database: Database, queue: Queue, log: Log): Promise<void> {
   const workers = await database.selectFrom('workers').selectAll().where('host', '=', hostname()).execute();

@@ -5,12 +5,12 @@ import type { OperationKind } from '../../operations/states.ts';
 import type { Lease, LeaseTimes } from '../../processes/lease.ts';
 import type { Recorder } from './recorder.ts';
 
-/** The worker stops: attempts under way are handed back. */
+/** The worker is stopping: running attempts are handed back. */
 export class StoppingError extends Error {
   override name = 'StoppingError';
 }
 
-/** When everything of an attempt must have ended that renews its lease now and cannot renew it again. */
+/** The time by which an attempt that renews its lease now must have stopped if it cannot renew it again. */
 export function leaseEnd({ leaseSeconds, safetySeconds }: LeaseTimes): number {
   return Date.now() + (leaseSeconds - safetySeconds) * 1000;
 }
@@ -27,8 +27,8 @@ export interface Guarded {
 }
 
 /**
- * Keeps the lease, and aborts the attempt when it is lost, cancelled, too long, or the worker stops.
- * @returns what ends the guard
+ * Renews the lease. Aborts the attempt if it is lost, cancelled or over its limit, or the worker stops.
+ * @returns a function that stops guarding
  */
 export function guardAttempt(database: Database, guarded: Guarded): () => void {
   const { kind, limitSeconds, controller, lease, recorder, stopping } = guarded;
@@ -63,6 +63,6 @@ async function beat(database: Database, { claim, controller, lease, times }: Gua
     if (cancelRequested) controller.abort(new CancelledError('Cancelled'));
   } catch (error) {
     if (error instanceof LostError) controller.abort(error);
-    // Otherwise the database is away: the lease decides how long that may last.
+    // Otherwise the database is unavailable: keep trying until the lease expires.
   }
 }

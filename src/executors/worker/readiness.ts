@@ -4,11 +4,11 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { operationKinds } from '../../operations/registry.ts';
 import type { OperationKind } from '../../operations/states.ts';
 
-/** Whether a worker can carry operations out as it is configured, and what they wait for where it cannot. */
+/** Whether a worker's configuration lets it run operations, and if not, why they wait. */
 export interface Readiness {
-  /** Why operations of this kind wait; undefined where nothing is wrong. */
+  /** Why operations of this kind wait; undefined if they can run. */
   waitReason(kind: OperationKind): string | undefined;
-  /** Looks again now: a try has failed, and the configuration may be why. */
+  /** Repeats the checks now: a try has failed, and the configuration may be the cause. */
   recheck(): Promise<void>;
 }
 
@@ -16,12 +16,12 @@ export function waitingKinds(readiness: Readiness | undefined): OperationKind[] 
   return operationKinds().filter((kind) => readiness?.waitReason(kind) !== undefined);
 }
 
-/** A worker is taken for alive for so long after it was last seen. */
+/** A worker counts as alive for this long after it was last seen. */
 const SILENT_SECONDS = 10;
 
 /**
- * Writes on every queued operation that could run why no worker takes it, once for each reason, and takes
- * that back where it is mended. While another worker could take it, nothing is written.
+ * Records on each due operation why no worker claims it, once per reason, and clears the reason once it is
+ * fixed. Records nothing while another worker could claim the operation.
  */
 export async function tellWaiting(database: Database, readiness: Readiness): Promise<void> {
   const kinds = waitingKinds(readiness);
@@ -36,18 +36,18 @@ export async function tellWaiting(database: Database, readiness: Readiness): Pro
 
 async function tellKind(database: Database, kind: OperationKind, reason: string): Promise<void> {
   await database.transaction().execute(async (trx) => {
-    const told = await trx
+    const updated = await trx
       .updateTable('operations as o')
       .set({ waits_for: reason, updated_at: sql`now()` })
       .where('o.status', '=', 'queued')
       .where('o.executor', '=', 'local')
       .where('o.kind', '=', kind)
       .where(sql<boolean>`o.run_after <= now() and o.waits_for is distinct from ${reason}`)
-      .where(nobodyElse)
+      .where(noReadyWorker)
       .returning(['o.operation_id', 'o.attempt'])
       .execute();
-    const lately = await toldLately(trx, told, reason);
-    for (const row of told.filter(({ operation_id: id }) => !lately.has(id)))
+    const logged = await findRecentlyLogged(trx, updated, reason);
+    for (const row of updated.filter(({ operation_id: id }) => !logged.has(id)))
       await appendEvents(trx, row.operation_id, row.attempt, [
         { type: 'log', data: { line: reason, stream: 'service' } },
         { type: 'status', data: { status: 'queued', attempt: row.attempt, error: reason } },
@@ -55,10 +55,10 @@ async function tellKind(database: Database, kind: OperationKind, reason: string)
   });
 }
 
-/** Workers that miss different things take turns in saying so; each says it once in so many minutes. */
+/** Workers with different problems overwrite each other's reasons. Each is logged once in this time. */
 const AGAIN_MINUTES = 10;
 
-async function toldLately(
+async function findRecentlyLogged(
   trx: Transaction,
   operations: readonly { operation_id: string }[],
   reason: string,
@@ -77,12 +77,12 @@ async function toldLately(
   return new Set(rows.map(({ operation_id: id }) => id));
 }
 
-/** No live worker whose own checks are all well. */
-const nobodyElse = sql<boolean>`not exists (
+/** True if no live worker passes all its checks. */
+const noReadyWorker = sql<boolean>`not exists (
   select 1 from workers w where w.seen_at > now() - make_interval(secs => ${SILENT_SECONDS})
     and not exists (select 1 from checks c where c.worker_id = w.worker_id and not c.ok and c.blocks))`;
 
-/** The worker stops: what operations wait for from now on is another one. */
+/** Clears all reasons when the worker stops. Other workers record theirs again. */
 export async function stopTelling(database: Database): Promise<void> {
   await database
     .updateTable('operations')

@@ -11,24 +11,24 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { findOperation } from '../../operations/registry.ts';
 import { LEASE_SECONDS } from '../../operations/states.ts';
 
-/** Tells an attempt's steps and log lines to the database while it runs. */
+/** Records an attempt's steps and log lines in the database while it runs. */
 export interface Recorder {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
-  /** Writes what is still held back. */
+  /** Writes everything that is still buffered. */
   close(): Promise<void>;
 }
 
 const BATCH_MS = 150;
 const RETRY_MS = 500;
-/** Of a flood, which one statement could not hold, the newest lines are kept. */
+/** Keeps only the newest lines of a flood, which would not fit into one statement. */
 const MOST_LINES = 1_000;
 
 /**
- * Steps are written at once, log lines in batches: a notification takes a database-wide lock at commit.
- * Writes follow each other in order. `onError` hears of a write that failed; a LostError among them means
- * that the attempt is no longer ours.
+ * Writes steps at once and log lines in batches, because a notification takes a database-wide lock at commit.
+ * Writes stay in order. `onError` receives the errors of failed writes; a LostError means that the attempt is
+ * no longer ours.
  */
 export function createRecorder(
   database: Database,
@@ -46,7 +46,7 @@ export function createRecorder(
     timer = undefined;
     if (held.isEmpty || isWaiting) return;
     isWaiting = true;
-    // Taken when their turn comes: until then the newest of a flood push the oldest out.
+    // Takes the buffer only when its turn comes: until then, new lines of a flood push out old ones.
     const writeHeld = () => {
       isWaiting = false;
       return persist(database, operation, withGap(held.take()));
@@ -81,9 +81,7 @@ function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] 
   return leftOut === 0 ? items : [{ type: 'log', data: { line: gapLine(leftOut) } }, ...items];
 }
 
-/**
- * While the database is away, what there is to tell waits for it, for as long as the lease can outlast that.
- */
+/** Retries while the database is unavailable, at most for the length of a lease. */
 async function persist(
   database: Database,
   operation: { claim: Claim; agentId: string; kind: string },

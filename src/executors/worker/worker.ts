@@ -7,17 +7,17 @@ import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
   readonly workerId: string;
-  /** Attempts under way. */
+  /** The number of running attempts. */
   active(): number;
-  /** Takes nothing further; what is under way is handed back once its resource under work is finished. */
+  /** Stops claiming. Running attempts are handed back once they have finished their current resource. */
   stop(): Promise<void>;
 }
 
-const LOOK_SECONDS = 2;
+const POLL_SECONDS = 2;
 
 /**
- * Takes operations and carries them out, `concurrency` at once. pg-boss wakes it; a regular look at the rows
- * finds what no job announced, and what other workers left behind.
+ * Claims and runs operations, up to `concurrency` at once. pg-boss wakes it. It also polls the rows, for
+ * operations that no job announced and attempts that other workers lost.
  */
 export async function startWorker(
   deps: AttemptDeps & { concurrency: number; workerId: string },
@@ -48,23 +48,23 @@ export async function startWorker(
   };
   const wake = () =>
     takeOne().catch((error: unknown) =>
-      log.warn({ event: 'worker.wake_failed', error: errorMessage(error) }, 'could not look for work'),
+      log.warn({ event: 'worker.wake_failed', error: errorMessage(error) }, 'could not claim an operation'),
     );
-  const look = async () => {
+  const pollRows = async () => {
     await registerWorker(database, { workerId, concurrency });
     await settleExpired(database, queue, log);
     if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
     void wake();
   };
-  const lookSafely = () =>
-    look().catch((error: unknown) =>
-      log.warn({ event: 'worker.poll_failed', error: errorMessage(error) }, 'could not look at the rows'),
+  const pollSafely = () =>
+    pollRows().catch((error: unknown) =>
+      log.warn({ event: 'worker.poll_failed', error: errorMessage(error) }, 'could not poll the operations'),
     );
 
   await registerWorker(database, { workerId, concurrency });
   await queue.work(concurrency, wake);
-  const timer = setInterval(() => void lookSafely(), LOOK_SECONDS * 1000);
-  void lookSafely();
+  const timer = setInterval(() => void pollSafely(), POLL_SECONDS * 1000);
+  void pollSafely();
   return {
     workerId,
     active: () => underWay.size,

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { workerTag } from '../../processes/orphans.ts';
 
-/** Says that this process works, for those who look whether anybody does; said again every few seconds. */
+/** Registers this worker and refreshes its heartbeat. */
 export async function registerWorker(
   database: Database,
   { workerId, concurrency }: { workerId: string; concurrency: number },
@@ -15,7 +15,7 @@ export async function registerWorker(
     .execute();
 }
 
-/** It works no longer. Where the database is away, its silence says so. */
+/** Removes the worker's registration. If the database is unavailable, the missing heartbeat has to do. */
 export async function unregisterWorker(database: Database, workerId: string): Promise<void> {
   await database
     .deleteFrom('workers')

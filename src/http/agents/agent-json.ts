@@ -11,7 +11,7 @@ export const agentJson = z
   .object({
     agentId: z.string(),
     userId: z.string(),
-    project: z.string().meta({ description: 'The Hetzner project that its server belongs to' }),
+    project: z.string().meta({ description: 'The Hetzner project of its server' }),
     region: z.string(),
     location: z.string(),
     plan: z.string(),
@@ -21,7 +21,7 @@ export const agentJson = z
     unhealthySince: z.iso
       .datetime()
       .nullable()
-      .meta({ description: 'Since when it has not answered; null unless it is unhealthy' }),
+      .meta({ description: 'When it stopped answering; null unless it is unhealthy' }),
     stackName: z.string(),
     serverId: text,
     serverName: text,
@@ -38,13 +38,13 @@ export const agentJson = z
 
 export type AgentJson = z.input<typeof agentJson>;
 
-/** Why it failed, and what may be billed as long as its rollback fails too. */
-function errorOf({ status, error, rollback_error: rollbackError }: AgentRow): string | null {
+/** The error to show: if the rollback failed too, resources may still be billed. */
+function toErrorText({ status, error, rollback_error: rollbackError }: AgentRow): string | null {
   if (status !== 'failed' || rollbackError === null) return error;
-  return `${error}\nNot everything that was made could be removed, and it may be billed: ${rollbackError}. This is tried again every ten minutes.`;
+  return `${error}\nSome of its resources could not be removed and may be billed: ${rollbackError}. The rollback is retried every ten minutes.`;
 }
 
-/** An agent as the outside sees it: neither its secrets nor its stack's inputs. */
+/** An agent as API clients see it, without its secrets and its stack's inputs. */
 export function presentAgent(row: AgentRow): AgentJson {
   return {
     agentId: row.agent_id,
@@ -65,7 +65,7 @@ export function presentAgent(row: AgentRow): AgentJson {
     tailnetIp: row.tailnet_ip,
     tailnetName: row.tailnet_name,
     subscriptionId: row.subscription_id,
-    error: errorOf(row),
+    error: toErrorText(row),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
   };

@@ -23,13 +23,13 @@ const headers = z.object({ 'idempotency-key': idempotencyKeySchema.optional() })
 export const createAgent = endpoint({
   method: 'post',
   path: '/api/agents',
-  summary: 'An agent without an order',
+  summary: 'Create an agent without an order',
   access: 'operator',
   headers,
   body,
   answers: {
     202: acceptedAnswer,
-    409: { description: 'The id is in use, or was used by an agent that is destroyed' },
+    409: { description: 'The id belongs to an agent, possibly a destroyed one' },
     422: { description: 'The Idempotency-Key was used with another body' },
   },
   handle: async ({ body: wanted, request, response, deps }) => {

@@ -9,11 +9,12 @@ import { HttpError } from '../problem.ts';
 export const idempotencyKeySchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 printable characters without spaces')
-  .meta({ description: 'The same key with the same body again is answered with the same operation' });
+  .meta({ description: 'Requests with the same key and the same body get the same operation' });
 
 /**
- * Runs `request` once per key, in the caller's transaction: the same key and body again gives the same
- * operation, also where both come at once. @throws HttpError 422 where the key was used for another body.
+ * Calls `run` once per key, in the caller's transaction. The same key and body get the same operation, even
+ * for concurrent requests.
+ * @throws HttpError 422 if the key was used with another body
  */
 export async function once(
   trx: Transaction,

@@ -8,10 +8,7 @@ import { agentParams } from './agent-json.ts';
 
 type Operation = ReturnType<typeof requestableOperations>[number];
 
-/**
- * One route for each kind that a person may ask for; whether the agent's state allows it is decided under its
- * lock.
- */
+/** A route for each requestable kind of operation. The agent's status is checked later, under its lock. */
 export const operationRequests: readonly Endpoint[] = requestableOperations().map((operation) =>
   endpoint({
     method: 'post',
@@ -19,8 +16,8 @@ export const operationRequests: readonly Endpoint[] = requestableOperations().ma
     summary: operation.summary ?? `Ask for a ${operation.kind}`,
     access: 'operator',
     params: agentParams,
-    body: bodyOf(operation),
-    answers: { 202: acceptedAnswer, 409: { description: conflictOf(operation) } },
+    body: toBodySchema(operation),
+    answers: { 202: acceptedAnswer, 409: { description: describeConflict(operation) } },
     handle: async ({ params, body: parameters, response, deps: { database, queue } }) => {
       const wanted = {
         agentId: params.agentId,
@@ -34,8 +31,8 @@ export const operationRequests: readonly Endpoint[] = requestableOperations().ma
   }),
 );
 
-/** Without parameters, no body is the same as an empty one. */
-function bodyOf({ kind, parameters }: Operation): z.ZodType<Record<string, unknown> | undefined> {
+/** If the operation has no parameters, the body is optional. */
+function toBodySchema({ kind, parameters }: Operation): z.ZodType<Record<string, unknown> | undefined> {
   const body = z.strictObject(parameters?.shape ?? {}, {
     error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined),
   });
@@ -44,7 +41,7 @@ function bodyOf({ kind, parameters }: Operation): z.ZodType<Record<string, unkno
     : body.meta({ id: kind[0]!.toUpperCase() + kind.slice(1) });
 }
 
-function conflictOf({ refusal }: Operation): string {
-  const already = refusal === undefined ? '' : ' it has what was asked for already,';
-  return `The agent’s state does not allow it,${already} or something of the kind is under way`;
+function describeConflict({ refusal }: Operation): string {
+  const already = refusal === undefined ? '' : ' it already has the requested parameters,';
+  return `The agent’s status does not allow it,${already} or a conflicting operation is unfinished`;
 }

@@ -5,11 +5,11 @@ import { operationJson } from './operation-json.ts';
 import { presentOperations } from './present-operations.ts';
 
 export const acceptedAnswer = {
-  description: 'Accepted; the operation that carries it out',
+  description: 'Accepted; the operation that does it',
   schema: operationJson,
 };
 
-/** 202 with the operation, and where to look for what becomes of it. */
+/** Answers 202 with the operation and its URL. */
 export async function answerAccepted(
   response: Response,
   database: Database,

@@ -6,10 +6,13 @@ import { operationParams } from './operation-json.ts';
 export const cancelOperation = endpoint({
   method: 'post',
   path: '/api/operations/{operationId}/cancel',
-  summary: 'Ask an unfinished operation to end',
+  summary: 'Cancel an unfinished operation',
   access: 'operator',
   params: operationParams,
-  answers: { 202: acceptedAnswer, 409: { description: 'The operation has ended, or frees what is billed' } },
+  answers: {
+    202: acceptedAnswer,
+    409: { description: 'The operation has ended, or frees billed resources' },
+  },
   handle: async ({ params, response, deps: { database, queue } }) => {
     const operation = await database
       .transaction()

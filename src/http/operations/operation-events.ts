@@ -7,8 +7,8 @@ import { answersHead, type EventStream, openEventStream, type ServerSentEvent } 
 import { createWakeUp } from '../wake-up.ts';
 import { operationParams } from './operation-json.ts';
 
-/** Notifications wake at once; this is for one that got lost with a connection. */
-const LOOK_ANYWAY_MS = 5_000;
+/** Notifications wake the loop at once; polling covers those lost with a connection. */
+const POLL_MS = 5_000;
 const BATCH = 500;
 const LARGEST_SEQUENCE = 2_147_483_647;
 
@@ -19,26 +19,27 @@ const sequence = z.coerce
   .max(LARGEST_SEQUENCE, 'must be the id of an event');
 
 const query = z.object({
-  lastEventId: sequence.optional().meta({ description: 'As Last-Event-ID, which goes before it' }),
+  lastEventId: sequence
+    .optional()
+    .meta({ description: 'Like the header Last-Event-ID, which takes precedence' }),
   follow: z
     .stringbool({ error: 'must be true or false' })
     .default(true)
-    .meta({ description: 'false: only what there is now' }),
+    .meta({ description: 'false: only the events so far' }),
 });
 const headers = z.object({ 'last-event-id': sequence.optional() });
 
 export const operationEvents = endpoint({
   method: 'get',
   path: '/api/operations/{operationId}/events',
-  summary: 'What an operation tells while it runs, as server-sent events; `end` follows its last one',
+  summary: 'The events of an operation as server-sent events, followed by `end`',
   access: 'operator',
   params: operationParams,
   query,
   headers,
   answers: {
     200: {
-      description:
-        '`status`, `step` and `log`, their ids counting from 1 without a gap; `end` once it is finished',
+      description: '`status`, `step` and `log`, with ids from 1 without gaps; `end` once it has finished',
       contentType: 'text/event-stream',
       schema: z.string(),
     },
@@ -53,22 +54,19 @@ export const operationEvents = endpoint({
   },
 });
 
-/**
- * Sends everything after a sequence number, then what comes, until the operation has finished and all is
- * sent.
- */
+/** Sends all events after a sequence number, and new ones until the operation has finished. */
 async function send(
   { database, events }: HttpDeps,
   stream: EventStream,
   { operationId, after, follow }: { operationId: string; after: number; follow: boolean },
 ): Promise<void> {
   const wakeUp = createWakeUp();
-  // Before the first look: what is appended between the two wakes us again.
+  // Subscribe before the first read, so that events appended in between wake the loop.
   const unsubscribe = events.subscribe(operationId, wakeUp.wake);
   try {
     let last = after;
     while (!stream.signal.aborted) {
-      // The status is read first: what belongs to an end that it tells of was committed with it.
+      // Read the status before the events: a final status was committed together with the last events.
       const { status } = await getOperation(database, operationId);
       const found = await readEvents(database, operationId, last, BATCH);
       await stream.send(found.map(toServerSentEvent));
@@ -79,7 +77,7 @@ async function send(
         return;
       }
       if (!follow) return;
-      await wakeUp.sleep(LOOK_ANYWAY_MS, stream.signal);
+      await wakeUp.sleep(POLL_MS, stream.signal);
     }
   } finally {
     unsubscribe();

@@ -15,8 +15,8 @@ export const operationJson = z
     kind: z.enum(operationKinds()),
     status: z.enum(OPERATION_STATUSES),
     step: z.string().nullable(),
-    attempt: z.int().meta({ description: 'Counts tries; 0 before the first' }),
-    retryCount: z.int().meta({ description: 'Counts tries that failed' }),
+    attempt: z.int().meta({ description: 'The number of tries so far' }),
+    retryCount: z.int().meta({ description: 'The number of failed tries' }),
     executor: z.enum(EXECUTORS),
     stripeEventId: z.string().nullable(),
     workflowRunId: z.string().nullable(),
@@ -29,7 +29,7 @@ export const operationJson = z
       z.object({
         step: z.string(),
         startedAt: time,
-        seconds: z.number().nullable().meta({ description: 'Null while the step is under way' }),
+        seconds: z.number().nullable().meta({ description: 'Null while the step is in progress' }),
       }),
     ),
   })

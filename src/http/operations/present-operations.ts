@@ -1,15 +1,15 @@
 import type { Database } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { timeline } from '../../operations/events/events.ts';
-import { readStepsOf } from '../../operations/listing.ts';
+import { readStepsByOperation } from '../../operations/listing.ts';
 import type { OperationJson } from './operation-json.ts';
 
-/** Operations as the outside sees them, in the order given, with their timelines. */
+/** Operations as API clients see them, in the given order, with their timelines. */
 export async function presentOperations(
   database: Database,
   rows: readonly OperationRow[],
 ): Promise<OperationJson[]> {
-  const steps = await readStepsOf(
+  const steps = await readStepsByOperation(
     database,
     rows.map((row) => row.operation_id),
   );
@@ -28,7 +28,7 @@ function presentOperation(row: OperationRow, steps: { step: string; at: Date }[]
     executor: row.executor,
     stripeEventId: row.stripe_event_id,
     workflowRunId: row.workflow_run_id,
-    // What it waits for now says more than why an earlier try failed.
+    // The current reason to wait is more useful than the error of an earlier try.
     error: row.waits_for ?? row.error,
     failedStep: row.failed_step,
     createdAt: row.created_at.toISOString(),

@@ -6,12 +6,12 @@ import { operationParams } from './operation-json.ts';
 export const retryOperation = endpoint({
   method: 'post',
   path: '/api/operations/{operationId}/retry',
-  summary: 'The next attempt of an operation that failed or was cancelled',
+  summary: 'Retry a failed or cancelled operation',
   access: 'operator',
   params: operationParams,
   answers: {
     202: acceptedAnswer,
-    409: { description: 'The operation has not failed, or the agent’s state does not allow it' },
+    409: { description: 'The operation has not failed, or the agent’s status does not allow it' },
   },
   handle: async ({ params, response, deps: { database, queue } }) => {
     const operation = await database

@@ -5,12 +5,12 @@ import type { Log } from '../../log.ts';
 import type { Secret } from '../../secret.ts';
 import { EVENTS_CHANNEL } from './events.ts';
 
-/** Called when an operation may have new events; `undefined` says that any of them may. */
+/** Called when an operation may have new events; with `undefined` if any operation may have. */
 export type Wake = (operationId: string | undefined) => void;
 
-/** Wakes those who follow operations. What there is to tell they read from the table, by sequence. */
+/** Wakes subscribers when there may be new events. They read the events themselves from the table. */
 export interface EventHub {
-  /** @returns the end of the subscription. `*` follows all operations. */
+  /** `*` subscribes to all operations. @returns a function that unsubscribes */
   subscribe(operationId: string | '*', wake: Wake): () => void;
   close(): Promise<void>;
 }
@@ -19,13 +19,13 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
 /**
- * One connection per process that listens for new events. Where it breaks it is made anew, and everybody is
- * woken once: a notification may have been missed meanwhile. Starting does not wait for the database.
+ * Listens for new events on one connection per process. After each reconnect it wakes all subscribers,
+ * because notifications may have been missed. Starting does not wait for the database.
  */
 export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHub {
   const subscribers = new Map<string, Set<Wake>>();
   const stopping = new AbortController();
-  const tell = (key: string, operationId: string | undefined) => {
+  const wakeAll = (key: string, operationId: string | undefined) => {
     for (const wake of subscribers.get(key) ?? []) wake(operationId);
   };
   const listening = keepListening({
@@ -33,11 +33,11 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     log,
     signal: stopping.signal,
     onEvent: (operationId) => {
-      tell(operationId, operationId);
-      tell('*', operationId);
+      wakeAll(operationId, operationId);
+      wakeAll('*', operationId);
     },
     onConnected: () => {
-      for (const key of [...subscribers.keys()]) tell(key, undefined);
+      for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
   });
   return {
@@ -76,7 +76,7 @@ async function keepListening(options: Listening): Promise<void> {
       if (signal.aborted) return;
       log.warn(
         { event: 'events.disconnected', error: errorMessage(error), retryInMs: delayMs },
-        'not listening for events',
+        'lost the connection that listens for events',
       );
     }
     await wait(delayMs, undefined, { signal }).catch(() => {});
@@ -95,7 +95,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     keepAlive: true,
   });
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
-  // Awaited below; without this an error that comes before would end the process.
+  // An error may come before the await below; unhandled, it would end the process.
   ended.catch(() => {});
   client.once('end', end);
   client.on('error', fail);
@@ -111,7 +111,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await ended;
   } finally {
     over.abort();
-    // A connection that is half dead never says that it has ended.
+    // On a half-open connection, end() may never resolve.
     await Promise.race([client.end().catch(() => {}), wait(1_000, undefined, { ref: false })]);
   }
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
 
-/** What is told about an operation while it runs, in order, and kept for those who come later. */
+/** What happened to an operation. Events are stored in order, so that subscribers can replay them. */
 export type OperationEvent =
   | {
       type: 'status';
@@ -20,9 +20,8 @@ export type OperationEvent =
 export const EVENTS_CHANNEL = 'operation_events';
 
 /**
- * Appends events with the next sequence numbers and wakes listeners at commit. The caller holds the
- * operation's row locked (it has just updated or selected it for update), which makes the numbers gapless and
- * their order the order of commits.
+ * Appends events with the next sequence numbers and wakes listeners at commit. The caller must have locked
+ * the operation's row, so that the numbers have no gaps and follow the order of commits.
  */
 export async function appendEvents(
   trx: Transaction,
@@ -105,22 +104,22 @@ export async function readLogTail(
 export interface TimelineEntry {
   step: string;
   startedAt: Date;
-  /** Null while the step is under way. */
+  /** Null while the step is in progress. */
   seconds: number | null;
 }
 
 /**
- * The steps of an operation with their lengths. They start where the operation was made and end where it
- * finished, so their lengths add up to the whole.
+ * The steps of an operation with their durations. They span the time from its creation to its end, so the
+ * durations add up to the total.
  */
 export function timeline(
   operation: { created_at: Date; finished_at: Date | null },
   steps: { step: string; at: Date }[],
 ): TimelineEntry[] {
-  // The last step is written a moment after the ending that it belongs to.
+  // The last step event is written just after `finished_at`.
   const end = operation.finished_at?.getTime() ?? Number.POSITIVE_INFINITY;
-  const told = steps.map(({ step, at }) => ({ step, at: at.getTime() > end ? new Date(end) : at }));
-  const starts = [{ step: 'queued', at: operation.created_at }, ...told];
+  const recorded = steps.map(({ step, at }) => ({ step, at: at.getTime() > end ? new Date(end) : at }));
+  const starts = [{ step: 'queued', at: operation.created_at }, ...recorded];
   const merged = starts.filter(({ step }, index) => index === 0 || step !== starts[index - 1]?.step);
   return merged.map((start, index) => {
     const next = merged[index + 1]?.at ?? operation.finished_at;

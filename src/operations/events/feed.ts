@@ -13,26 +13,23 @@ export interface FeedEvent {
   at: Date;
 }
 
-/** A reader of what all operations tell, from about now on. */
+/** Reads the events of all operations, starting about now. */
 export interface Feed {
-  /**
-   * What these operations have told since the last look, without log lines; `any` looks at all that may have
-   * told something.
-   */
+  /** New events of these operations since the last call, without log lines. `any`: of all operations. */
   next(operationIds: readonly string[] | 'any'): Promise<FeedEvent[]>;
 }
 
 /**
- * Transactions commit in another order than they take ids, so an id alone is no place in the feed: an event
- * may appear below it. Each operation's own numbers have no such gaps. This many ids are looked back over to
- * find operations that were missed.
+ * Transactions do not commit in the order of their ids, so an event may appear with an id below the newest.
+ * The feed therefore tracks each operation's sequence numbers, which have no gaps, and rereads this many ids
+ * to find operations that it missed.
  */
 const LOOK_BACK_IDS = 1_000;
 
 export async function openFeed(database: Database): Promise<Feed> {
   const opened = await newestId(database);
   const floor = opened - LOOK_BACK_IDS;
-  const seen = await toldAbove(database, floor);
+  const seen = await latestSequences(database, floor);
   let looked = opened;
 
   const touchedSince = async (id: number) => {
@@ -60,11 +57,8 @@ export async function openFeed(database: Database): Promise<Feed> {
   };
 }
 
-/**
- * How far each operation had come among the ids that are looked back over: that was told before, and is no
- * news.
- */
-async function toldAbove(database: Database, id: number): Promise<Map<string, number>> {
+/** Each operation's latest sequence number above `id`. Events up to it predate the feed and are not sent. */
+async function latestSequences(database: Database, id: number): Promise<Map<string, number>> {
   const rows = await database
     .selectFrom('operation_events')
     .select(({ fn }) => ['operation_id', fn.max('sequence').as('sequence')])
@@ -84,13 +78,13 @@ async function newestId(database: Database): Promise<number> {
 
 async function readAfter(
   database: Database,
-  places: (readonly [operationId: string, afterSequence: number])[],
+  positions: (readonly [operationId: string, afterSequence: number])[],
   floor: number,
 ): Promise<FeedEvent[]> {
-  if (places.length === 0) return [];
+  if (positions.length === 0) return [];
   const { rows } = await sql<FeedEvent>`
     select e.type, e.data, e.operation_id as "operationId", o.agent_id as "agentId", o.kind, e.sequence, e.attempt, e.at
-    from unnest(${places.map(([id]) => id)}::uuid[], ${places.map(([, after]) => after)}::int[]) as p (operation_id, after)
+    from unnest(${positions.map(([id]) => id)}::uuid[], ${positions.map(([, after]) => after)}::int[]) as p (operation_id, after)
       join operation_events e on e.operation_id = p.operation_id and e.sequence > p.after
       join operations o on o.operation_id = e.operation_id
     where e.id > ${floor} and e.type <> 'log'

@@ -12,9 +12,8 @@ export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.include
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
- * The agent's device as the control server has it now: by the recorded id, or by the recorded address of an
- * agent from before ids were recorded. Never by name: a machine can claim any hostname, including another
- * agent's.
+ * Finds the agent's device by its recorded id. Older agents have no recorded id and are found by their
+ * address. Never matches by name: a machine can claim any hostname, including another agent's.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
@@ -36,23 +35,23 @@ function deviceAt(devices: readonly TailnetDevice[], address: string): TailnetDe
   return devices.find((device) => isAgentDevice(device) && device.addresses.includes(address));
 }
 
-/** A live agent's device as it is now. */
+/** A live agent's current device. */
 export interface PresentDevice {
   nodeId: string;
   tailnetIp: string;
   tailnetName: string;
 }
 
-/** The control server has no device that certainly is the agent's. */
+/** The control server has no device that is known to be the agent's. */
 export class DeviceMissingError extends PermanentError {
   override name = 'DeviceMissingError';
 }
 
-/** @throws DeviceMissingError where the device was deleted, or has lost its tag. */
+/** @throws DeviceMissingError if the device is unknown, was deleted or has lost its tag */
 export async function presentDevice(tailscale: TailscaleClient, run: Attempt): Promise<PresentDevice> {
   if (run.agent.tailnet_node_id === null && run.agent.tailnet_ip === null)
     throw new DeviceMissingError(
-      "Which tailnet device is the agent's is not certain: another agent's row names the same address, as the sweep reports",
+      "The agent's tailnet device is unknown: another agent's row has the same address (see the sweep's reports)",
     );
   const device = await findDevice(tailscale, run.agent);
   const tailnetIp = device === undefined ? undefined : chooseAddress(device.addresses);
@@ -60,15 +59,14 @@ export async function presentDevice(tailscale: TailscaleClient, run: Attempt): P
     throw new DeviceMissingError('The server is no longer on the tailnet; a rebuild lets it in again');
   if (!isAgentDevice(device))
     throw new DeviceMissingError(
-      `The tailnet device ${device.name} no longer has ${AGENT_TAG}: give it the tag back in Tailscale's console`,
+      `The tailnet device ${device.name} no longer has ${AGENT_TAG}: restore the tag in Tailscale's console`,
     );
   return { nodeId: device.nodeId, tailnetIp, tailnetName: await ensureName(tailscale, run, device) };
 }
 
 /**
- * Finds the device that the stack has just configured. The Ansible run has proven, by the host key, that the
- * agent's own server has this address, and an address belongs to one device. From now on its id identifies
- * it.
+ * Finds the device that the stack has just configured. Ansible has verified by the host key that this address
+ * is the agent's own server, and an address belongs to one device. Its id identifies the device from now on.
  */
 export async function identify(
   tailscale: TailscaleClient,
@@ -77,12 +75,12 @@ export async function identify(
 ): Promise<AgentOutputs> {
   const device = deviceAt(await tailscale.listDevices(), outputs.tailnetIp);
   if (device === undefined)
-    throw new RetryableError(`No agent's device has the address ${outputs.tailnetIp} any more`);
+    throw new RetryableError(`No tagged device has the address ${outputs.tailnetIp} any more`);
   const tailnetName = await giveNameAndLog(tailscale, run, device);
   return { ...outputs, tailnetName, tailnetNodeId: device.nodeId };
 }
 
-/** A recorded device was given its name before and keeps it, whatever hostname its machine claims. */
+/** A recorded device already has its name and keeps it, even if its machine claims another hostname. */
 async function ensureName(tailscale: TailscaleClient, run: Attempt, device: TailnetDevice): Promise<string> {
   const { agent_id: agentId, tailnet_node_id: recorded } = run.agent;
   const label = device.name.split('.')[0] ?? '';
@@ -98,15 +96,15 @@ async function giveNameAndLog(
   const { agent_id: agentId } = run.agent;
   const { name, isTaken } = await giveName(tailscale, agentId, device);
   if (isTaken)
-    run.log(`another device on the tailnet is called ${agentName(agentId)}: this one is called ${name}`);
+    run.log(`another device on the tailnet has the name ${agentName(agentId)}: using ${name} instead`);
   return name;
 }
 
 type Nameable = Pick<TailnetDevice, 'nodeId' | 'name'>;
 
 /**
- * Gives a device the agent's name, which its machine cannot change; a longer name where a foreign device has
- * that one.
+ * Gives a device the agent's name, which its machine cannot change, or a longer one if another device has
+ * that name.
  * @returns the full name, and whether the shorter one was taken
  */
 export async function giveName(

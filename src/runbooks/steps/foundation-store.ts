@@ -4,31 +4,31 @@ import type { FoundationInputs } from '../../../stacks/inputs.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 
-/** An attempt that works on a foundation, or wants to. */
+/** An attempt that holds a foundation, or tries to. */
 export interface Holder {
   operationId: string;
   attempt: number;
 }
 
-/** The projects' foundations, and which attempt works on each. */
+/** The projects' foundations, and the attempt that holds each. */
 export interface FoundationStore {
-  /** The firewall's id, if the foundation was made with exactly these inputs. */
+  /** The firewall's id, if the foundation was created with exactly these inputs. */
   find(inputs: FoundationInputs): Promise<number | undefined>;
   /**
    * Claims the foundation for this attempt, unless another with a valid lease has it. `stale`: a recorded
    * firewall that no longer exists.
    */
   take(holder: Holder, found: { inputs: FoundationInputs; stale?: number | undefined }): Promise<boolean>;
-  /** The holder has made it, and releases it. */
+  /** Records that the holder has created the foundation, and releases it. */
   made(holder: Holder, result: { inputs: FoundationInputs; firewallId: number }): Promise<void>;
 }
 
-/** Raised when the foundation's program changes, so that every project is updated before its next agent. */
+/** Increase this when the foundation's program changes: each project is updated before its next agent. */
 const FOUNDATION_VERSION = 1;
 
 /**
- * In the service's database. The sessions of a holder without a lease are ended before another attempt
- * begins.
+ * Stores foundations in the service's database. Before an attempt takes over a foundation, the database
+ * sessions of a holder that is no longer active are closed.
  */
 export function createFoundationStore(database: Database, fence: Pick<Fence, 'evict'>): FoundationStore {
   return {
@@ -79,7 +79,7 @@ async function take(
     .where('project', '=', inputs.project)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  // Another attempt has finished it in the meantime.
+  // Another attempt has created it in the meantime.
   if (row.inputs_hash === hash(inputs) && Number(row.firewall_id) !== stale) return false;
   if (row.holder_operation !== null && row.holder_attempt !== null) {
     const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };

@@ -15,9 +15,9 @@ export interface FoundationDeps {
 const INTERVAL_MS = 200;
 
 /**
- * Makes the firewall that the project's agents share, unless it exists. One attempt at a time works on a
- * project's foundation; the others wait, and take over if it is lost.
- * @returns the firewall's id at Hetzner.
+ * Creates the firewall that the project's agents share, unless it exists. One attempt at a time works on a
+ * project's foundation; the others wait, and one of them takes over if it is lost.
+ * @returns the firewall's id at Hetzner
  */
 export async function ensureFoundation(deps: FoundationDeps, run: Attempt, project: string): Promise<number> {
   const inputs = { project };
@@ -28,7 +28,7 @@ export async function ensureFoundation(deps: FoundationDeps, run: Attempt, proje
     return isOurs ? makeFoundation(deps, run, inputs) : undefined;
   };
   const firewallId = await poll(ask, { intervalMs: INTERVAL_MS, signal: run.signal });
-  // Without a time limit, polling ends with an answer or an error.
+  // Without a time limit, poll() returns an answer or throws.
   return firewallId!;
 }
 
@@ -48,8 +48,8 @@ async function makeFoundation(
   run: Attempt,
   inputs: FoundationInputs,
 ): Promise<number> {
-  run.log(`The project ${inputs.project} has no firewall yet: making its foundation`);
-  // Adopt a firewall that an earlier attempt made and could not record.
+  run.log(`The project ${inputs.project} has no firewall yet: creating its foundation`);
+  // Adopt a firewall that an earlier attempt created but did not record.
   const firewall = await hetzner.findFirewall(firewallName(inputs.project));
   const program = {
     stack: 'foundation' as const,
@@ -57,7 +57,7 @@ async function makeFoundation(
     ...(firewall === undefined ? {} : { found: { firewallId: String(firewall.id) } }),
   };
   const stackName = foundationName(inputs.project);
-  // Tells the state of a deleted firewall, and clears what a killed attempt had begun to create.
+  // Removes a deleted firewall, and what a killed attempt had begun to create, from the state.
   const exists = run.operation.attempt > 1 && (await clearPending(executor, run, stackName));
   const result = await withLockRecovery(executor, run, stackName, () =>
     executor.up(run, program, { mayBeNew: !exists }),

@@ -2,12 +2,12 @@ import { type StackOutputs, stackOutputsSchema } from '../../../stacks/outputs.t
 import { RetryableError } from '../../errors.ts';
 
 /**
- * Checks a stack's outputs: a run that succeeded without one of them has not made what it should.
- * @throws RetryableError that says which are wrong
+ * Validates a stack's outputs: a run may succeed without creating everything.
+ * @throws RetryableError that lists the problems
  */
 export function agentOutputs(values: Record<string, unknown>): StackOutputs {
   const parsed = stackOutputsSchema.safeParse(values);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
-  throw new RetryableError(`The stack's outputs cannot be used: ${problems.join('; ')}`);
+  throw new RetryableError(`Invalid outputs of the stack: ${problems.join('; ')}`);
 }

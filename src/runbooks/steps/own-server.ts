@@ -10,10 +10,10 @@ export type ServerLookup = Pick<HetznerClient, 'getServer' | 'findServer'>;
 export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
 
 /**
- * The agent's server: the one with the recorded id, whatever its name and labels are now. Where there is
- * none, the server with the agent's name (unique in a project), if its labels are of this agent's provision:
- * a crash may have come between its creation and its record.
- * @throws PermanentError where that is not certain, so that nobody else's server is touched.
+ * Finds the agent's server by its recorded id, even if name and labels have changed. Otherwise by the agent's
+ * name, which is unique in a project, and this agent's labels: a crash may have prevented the recording of
+ * the id.
+ * @throws PermanentError if the server may be someone else's
  */
 export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<Server | undefined> {
   const recorded = await recordedServer(hetzner, agent);
@@ -21,15 +21,14 @@ export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise
   const namesake = await hetzner.findServer(agentName(agent.agent_id));
   if (namesake === undefined || hasOwnLabels(namesake, agent)) return namesake;
   throw new PermanentError(
-    `Server ${namesake.name} (${namesake.id}) has the name of this agent's server, but neither the recorded id nor the labels: ` +
-      `it is left alone. If it is the agent's, give it the label ${labelText(agent.agent_id)}; if not, another name`,
+    `Server ${namesake.name} (${namesake.id}) has the name of this agent's server, but neither its recorded id nor its labels: ` +
+      `it is left alone. If it is the agent's, add the labels ${labelText(agent.agent_id)}; if not, rename it`,
   );
 }
 
 /**
- * The server with the recorded id.
- * @throws PermanentError where name and labels are another agent's: the row has a wrong id, e.g. from a
- * mistaken runner.
+ * Returns the server with the recorded id.
+ * @throws PermanentError if its name and labels are another agent's: a runner may have reported a wrong id
  */
 export async function recordedServer(
   hetzner: Pick<HetznerClient, 'getServer'>,
@@ -50,21 +49,18 @@ export function isAnothers({ name, labels }: Pick<Server, 'name' | 'labels'>, ag
   return other !== null && other !== agent.agent_id && name === agentName(other);
 }
 
-/** The agent's server. @throws PermanentError where it does not exist */
+/** Returns the agent's server. @throws PermanentError if it does not exist */
 export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<Server> {
   const server = await lookUpServer(hetzner, agent);
-  // Neither its id nor its name exists at Hetzner, so a rebuild destroys no disk.
+  // No server has its id or its name, so a rebuild cannot destroy a disk.
   if (server === undefined)
-    throw new PermanentError('The server is no longer at Hetzner; a rebuild makes another');
+    throw new PermanentError('The server is no longer at Hetzner; a rebuild creates a new one');
   return server;
 }
 
 type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
 
-/**
- * What exists of an agent at Hetzner, whether or not the stack's state knows it. Restores the labels of its
- * key.
- */
+/** Finds the agent's resources at Hetzner, even those missing from the state. Restores its key's labels. */
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([
     lookUpServer(hetzner, agent),
@@ -79,7 +75,7 @@ export async function findResources(hetzner: Lookup, agent: Owner): Promise<Foun
   };
 }
 
-/** Whether a server or key with the agent's name is the agent's by its labels. */
+/** Whether a server or key has the agent's name and labels. */
 export function hasOwnLabels({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
   if (name !== agentName(agent.agent_id)) return false;
   const operationId = agent.inputs?.operationId;
@@ -89,7 +85,7 @@ export function hasOwnLabels({ name, labels }: Pick<Server, 'name' | 'labels'>, 
   );
 }
 
-/** The public key was made for this agent alone, so it is better evidence than any label. */
+/** Checks labels or public key: the key was generated for this agent only, so it is proof without labels. */
 export function isOwnKey(key: SshKey, agent: Owner): boolean {
   const sshPublicKey = agent.inputs?.sshPublicKey;
   return (
@@ -103,17 +99,17 @@ function samePublicKey(one: string, other: string): boolean {
   return essence(one) === essence(other);
 }
 
-/** Whether it has the two labels by which lists find it. */
+/** Whether it has the labels by which lists find it. */
 export function isLabelled({ labels }: Pick<Server, 'labels'>, agentId: string): boolean {
   return Object.entries(toLabels({ agentId })).every(([key, value]) => labels[key] === value);
 }
 
-/** The labels that all resources of the agent have. */
+/** The labels of all the agent's resources. */
 export function ownLabels(agent: Owner): Record<string, string> {
   return toLabels({ agentId: agent.agent_id, operationId: agent.inputs?.operationId });
 }
 
-/** The labels as a person types them. */
+/** The labels as people enter them in Hetzner's console. */
 function labelText(agentId: string): string {
   const labels = Object.entries(toLabels({ agentId }));
   return labels.map(([key, value]) => `${key}=${value}`).join(', ');

@@ -15,9 +15,9 @@ const SHUTDOWN_SECONDS = 60;
 const POWER_CUT_SECONDS = 30;
 const PAUSES = { intervalMs: 250, longestIntervalMs: 2_000 };
 
-/** Shuts a server down, and cuts its power where it has not shut down in time. */
+/** Shuts a server down, and cuts its power if it does not shut down in time. */
 export async function switchOff(deps: PowerDeps, run: Attempt, { id, name, status }: Server): Promise<void> {
-  if (status === 'off') return run.log(`${name} is switched off already`);
+  if (status === 'off') return run.log(`${name} is already off`);
   const seconds = deps.shutdownSeconds ?? SHUTDOWN_SECONDS;
   assertHeld(run);
   await deps.hetzner.shutDown(id, run.signal);
@@ -26,7 +26,6 @@ export async function switchOff(deps: PowerDeps, run: Attempt, { id, name, statu
   await cutPower(deps, run, { id, name });
 }
 
-/** Cuts a server's power. */
 export async function cutPower(
   deps: PowerDeps,
   run: Attempt,
@@ -35,14 +34,13 @@ export async function cutPower(
   assertHeld(run);
   await deps.hetzner.powerOff(id, run.signal);
   if (await isOffWithin(deps, run, { serverId: id, seconds: POWER_CUT_SECONDS })) return;
-  throw new RetryableError(`${name} is still on, though its power was cut ${POWER_CUT_SECONDS} s ago`);
+  throw new RetryableError(`${name} is still on ${POWER_CUT_SECONDS} s after its power was cut`);
 }
 
 /** Switches a server on, unless it is running or booting. */
 export async function switchOn(deps: PowerDeps, run: Attempt, { id, name }: Server): Promise<void> {
   const server = await deps.hetzner.getServer(id);
-  if (server?.status === 'running' || server?.status === 'starting')
-    return run.log(`${name} is switched on already`);
+  if (server?.status === 'running' || server?.status === 'starting') return run.log(`${name} is already on`);
   assertHeld(run);
   await deps.hetzner.powerOn(id, run.signal);
   run.log(`${name} is switched on`);

@@ -5,13 +5,14 @@ import { poll } from '../../processes/poll.ts';
 
 const WAIT_SECONDS = 60;
 const INTERVAL_MS = 1_000;
-/** In any other status, Hetzner is working on the server. */
+/** In any other status, Hetzner is changing the server. */
 const AT_REST = new Set(['running', 'off']);
 
 /**
- * Makes sure that Hetzner would reinstall the server, before its key, its device or its power is touched: a
- * refusal must not cost the agent any of them. Waits for other actions on the server to end.
- * @throws PermanentError where it is protected, RetryableError where it does not come to rest.
+ * Waits until Hetzner would accept a rebuild, i.e. until other actions on the server have ended. Called
+ * before its key, device or power is touched, so that a refusal leaves the agent working.
+ * @throws PermanentError if the server is protected
+ * @throws RetryableError if it stays busy
  */
 export async function untilRebuildable(
   { hetzner }: { hetzner: Pick<HetznerClient, 'getServer'> },
@@ -23,10 +24,11 @@ export async function untilRebuildable(
   const isReady = async () => {
     const now = known ?? (await hetzner.getServer(server.id));
     known = undefined;
-    if (now === undefined) throw new RetryableError(`Server ${server.id} has gone while it was waited for`);
+    if (now === undefined)
+      throw new RetryableError(`Server ${server.id} disappeared during the wait for other actions`);
     if (now.isProtected)
       throw new PermanentError(
-        `${now.name} is protected at Hetzner from being rebuilt or deleted, and nothing has been touched: take the protection away there, then ask again`,
+        `${now.name} is protected at Hetzner against rebuild and delete; nothing has been touched. Remove the protection there, then request it again`,
       );
     why = now.isLocked ? 'is locked by another action' : `is ${now.status}`;
     return (!now.isLocked && AT_REST.has(now.status)) || undefined;

@@ -10,8 +10,8 @@ import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
 
 /**
- * Runs something on a stack. Where the stack is locked, removes the lock and runs it again: since this
- * attempt holds the lease, the lock is that of a dead process.
+ * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
+ * lease, so the process that locked it is dead.
  */
 export async function withLockRecovery<T>(
   executor: StackEngine,
@@ -30,8 +30,8 @@ export async function withLockRecovery<T>(
 }
 
 /**
- * Clears from the state what a killed attempt had begun to create.
- * @returns whether the stack exists.
+ * Removes from the state what a killed attempt had begun to create.
+ * @returns whether the stack exists
  */
 export async function clearPending(
   executor: StackEngine,
@@ -62,9 +62,9 @@ export interface Clouds {
 }
 
 /**
- * Called before each change that the worker itself makes at a cloud: a worker that was paused and resumed
- * must not delete or switch off what a later attempt has made.
- * @throws LostError
+ * Called before each change that the worker itself makes at a cloud: a paused and resumed worker must not
+ * delete or switch off what a later attempt has created.
+ * @throws LostError if the lease has expired
  */
 export function assertHeld(run: Attempt): void {
   run.signal.throwIfAborted();
@@ -76,13 +76,13 @@ export interface TailnetDeps {
   vault: Pick<Vault, 'joinName'>;
 }
 
-/** Removes the agent's tailnet keys and devices: no stack has devices, and no state a half-made key. */
+/** Removes the agent's tailnet devices, which no stack contains, and its keys, which a state may lack. */
 export async function removeFromTailnet(deps: TailnetDeps, run: Attempt): Promise<void> {
   await removeDevices(deps, run);
   await removeKeys(deps.tailscale, run);
 }
 
-/** Removes the agent's devices from the tailnet; a machine that still runs cannot rejoin. */
+/** Removes the agent's devices from the tailnet. A machine that still runs cannot rejoin. */
 export async function removeDevices(deps: TailnetDeps, run: Attempt): Promise<void> {
   for (const device of await listOwnDevices(deps, run.agent)) {
     assertHeld(run);
@@ -91,13 +91,12 @@ export async function removeDevices(deps: TailnetDeps, run: Attempt): Promise<vo
   }
 }
 
-/** Every attempt of a rebuild makes one. A row that claims more is wrong, and must not keep a worker busy. */
+/** Each attempt of a rebuild adds one. A wrong row with a huge number must not keep a worker busy. */
 const MOST_GENERATIONS = 1_000;
 
 /**
- * The agent's own devices: the recorded one, whatever its name is now, and those of failed or killed
- * attempts, which joined under names that cannot be guessed. A device that only has the agent's readable name
- * may be anyone's.
+ * Lists the agent's own devices: the recorded one, even if renamed, and those of failed or killed attempts,
+ * which joined under unguessable names. A device with just the agent's readable name may be anyone's.
  */
 export async function listOwnDevices(
   { tailscale, vault }: TailnetDeps,
@@ -112,7 +111,7 @@ export async function listOwnDevices(
   );
 }
 
-/** Revokes the agent's tailnet keys, except that of the generation to keep. */
+/** Revokes the agent's tailnet keys, except the one of generation `keep`. */
 export async function removeKeys(
   tailscale: TailscaleClient,
   run: Attempt,
@@ -127,10 +126,7 @@ export async function removeKeys(
   }
 }
 
-/**
- * Removes the agent's resources at Hetzner that no stack knows. What only has its labels is left alone and
- * logged.
- */
+/** Removes the agent's resources at Hetzner that no stack contains. Keeps and logs doubtful ones. */
 export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt): Promise<void> {
   const { servers, sshKeys, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
@@ -144,12 +140,12 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
   for (const { name, id } of strange)
-    run.log(`${name} (${id}) has the name or the labels of this agent's, but is not its own: left alone`);
+    run.log(`${name} (${id}) has this agent's name or labels, but is not its own: left alone`);
 }
 
 /**
- * The agent's own servers and keys, with or without labels; and as `strange` those that have its name or its
- * labels and are not its own.
+ * Finds the agent's own servers and keys, with or without labels. `strange` are those that have its name or
+ * labels but are not its own.
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
   const name = agentName(agent.agent_id);

@@ -10,7 +10,10 @@ import {
   withLockRecovery,
 } from './recovery.ts';
 
-/** Removes everything of an agent: server, keys, device, stack, history and locks. @throws RetryableError */
+/**
+ * Removes everything an agent has: server, keys, device, stack, history and locks.
+ * @throws RetryableError if something is still there at the end
+ */
 export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<void> {
   attempt.step('deleting_resources');
   const { stack_name: stackName } = attempt.agent;
@@ -27,19 +30,16 @@ export async function removeEverything(parts: RunbookParts, attempt: Attempt): P
 }
 
 const GONE_WITHIN_SECONDS = 60;
-const LOOK_MS = 1_000;
+const INTERVAL_MS = 1_000;
 
-/**
- * The clouds are asked once more: what was deleted must be gone, or the operation has not succeeded. Hetzner
- * deletes in its own time, so it is given some.
- */
+/** Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously. */
 async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number): Promise<void> {
   let left: string[] = [];
   const isGone = async () => {
     left = await findLeft(clouds, attempt);
     return left.length === 0 || undefined;
   };
-  const polling = { intervalMs: LOOK_MS, timeoutMs: seconds * 1000, signal: attempt.signal };
+  const polling = { intervalMs: INTERVAL_MS, timeoutMs: seconds * 1000, signal: attempt.signal };
   if ((await poll(isGone, polling)) === undefined)
     throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
 }

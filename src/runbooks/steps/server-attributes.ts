@@ -5,17 +5,15 @@ import { assertHeld } from './recovery.ts';
 
 export type AttributesClient = ServerLookup & Pick<HetznerClient, 'setServerLabels' | 'applyFirewall'>;
 
-/**
- * What an agent's own server lacks, e.g. because somebody has changed it in Hetzner's console.
- */
+/** Attributes that an agent's server lacks, e.g. because someone changed it in Hetzner's console. */
 export interface MissingAttributes {
-  /** All labels that it should have, foreign ones included; undefined where ours are complete. */
+  /** All labels that it should have, including foreign ones; undefined if ours are complete. */
   labels: Record<string, string> | undefined;
-  /** The shared firewall, where it is not applied to the server. */
+  /** The shared firewall, if it is not applied to the server. */
   firewallId: number | undefined;
 }
 
-/** Undefined where nothing is missing. */
+/** Returns undefined if nothing is missing. */
 export function missingAttributes(server: Server, agent: Owner): MissingAttributes | undefined {
   const own = ownLabels(agent);
   const wrong = !isLabelled(server, agent.agent_id) || Object.keys(own).some((key) => !server.labels[key]);
@@ -27,8 +25,8 @@ export function missingAttributes(server: Server, agent: Owner): MissingAttribut
 }
 
 /**
- * Finds the agent's server, and restores its labels and its firewall.
- * @throws PermanentError where there is none.
+ * Finds the agent's server and restores its labels and firewall.
+ * @throws PermanentError if it does not exist
  */
 export async function findServer(deps: { hetzner: AttributesClient }, run: Attempt): Promise<Server> {
   const server = await presentServer(deps.hetzner, run.agent);
@@ -37,8 +35,8 @@ export async function findServer(deps: { hetzner: AttributesClient }, run: Attem
 }
 
 /**
- * Restores and logs what the agent's own server has lost; foreign labels stay.
- * @returns a sentence for a person about what could not be restored.
+ * Restores missing attributes of the agent's own server and logs them. Foreign labels stay.
+ * @returns a message for people if something could not be restored
  */
 export async function restoreAttributes(
   { hetzner }: { hetzner: AttributesClient },

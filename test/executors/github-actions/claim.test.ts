@@ -206,7 +206,7 @@ describe('what a runner records', () => {
       inputs: inputsOf(jobId),
       sealedKeys: sealed.toString('base64'),
     };
-    await expect(record(jobId, 1, message)).rejects.toThrow(/another PULUMI_CONFIG_PASSPHRASE/);
+    await expect(record(jobId, 1, message)).rejects.toThrow(/service’s PULUMI_CONFIG_PASSPHRASE/);
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
   });
 

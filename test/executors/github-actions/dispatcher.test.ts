@@ -465,7 +465,7 @@ describe('two runners on one job', () => {
     const outcomes = await Promise.allSettled([claim('1'), claim('2'), claim('3')]);
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     const [, refused] = outcomes.toSorted((one, other) => one.status.localeCompare(other.status));
-    expect(String((refused as PromiseRejectedResult).reason)).toMatch(/carries this job out/);
+    expect(String((refused as PromiseRejectedResult).reason)).toMatch(/belongs to workflow run/);
   });
 });
 

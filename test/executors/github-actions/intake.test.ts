@@ -100,7 +100,7 @@ describe('what a runner records as outputs', () => {
     expect(await rowOf(service.database, jobId)).toMatchObject({
       status: 'queued',
       retry_count: 1,
-      error: expect.stringContaining('cannot be read'),
+      error: expect.stringContaining('invalid result'),
     });
     expect((await getAgent(service.database, agentId)).tailnet_ip).toBeNull();
   });

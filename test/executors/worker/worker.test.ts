@@ -248,7 +248,7 @@ test('an operation that this version has no runbook for is not lost', async () =
     const found = await operation(at, operation_id);
     return found.retry_count === 1 && found;
   }, 'the failed try');
-  expect(row).toMatchObject({ status: 'queued', error: 'This version cannot carry out a provision' });
+  expect(row).toMatchObject({ status: 'queued', error: 'This version does not support provision' });
 });
 
 test('what fails for good fails the agent, and the rollback behind it is carried out', async () => {

@@ -195,7 +195,7 @@ describe('where an earlier version has recorded the address of one agent for ano
     fixture.names.length = 0;
     expect((await runNext('refresh')).effect).toMatchObject({
       kind: 'unhealthy',
-      error: expect.stringContaining('names the same address'),
+      error: expect.stringContaining('has the same address'),
     });
     expect(fixture.names).toEqual([]);
   });
