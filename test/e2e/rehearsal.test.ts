@@ -124,7 +124,7 @@ it('waits for missing plugins, and continues by itself when they are installed',
   expect(waiting.error).toContain('plugins are missing: hcloud 1.41.0, tailscale 0.29.1, command 1.2.1');
   for (const name of pluginNames)
     placePlugin(installedPath(home, name), name, join(rehearsal.site.dataDir, 'starts'), 'serves');
-  await running.untilOperation('plugins-1', ({ status }) => status === 'succeeded', 90);
+  await running.untilOperation('plugins-1', ({ status }) => status === 'succeeded', 180);
 }, 240_000);
 
 it('creates no unreachable server without a node on the tailnet', async ({ skip }) => {
@@ -164,7 +164,7 @@ it('a token revoked during an order costs no try: the order waits, and succeeds 
     withinSeconds: 30,
   });
   await fetch(`${sandbox.connection.stripeApiUrl}/sandbox/faults`, { method: 'DELETE' });
-  const done = await running.untilOperation('taken-1', ({ status }) => status === 'succeeded', 90);
+  const done = await running.untilOperation('taken-1', ({ status }) => status === 'succeeded', 180);
   expect(done).toMatchObject({ retryCount: 0, error: null });
 }, 240_000);
 
