@@ -93,7 +93,7 @@ it('reports all problems with the credentials in one message; the order waits, a
   expect(waiting.error).toContain('HCLOUD_TOKEN');
   const page = await running.ask('/agents/wait-1', { headers: { accept: 'text/html' } });
   expect(page.body).toContain('Set HCLOUD_TOKEN');
-  expect((await running.ask('/')).body).toContain('Orders wait until this is mended');
+  expect((await running.ask('/')).body).toContain('Orders are on hold until this is fixed');
   const open = await running.askOpenly('/readyz');
   expect(open).toMatchObject({
     status: 503,
