@@ -29,7 +29,7 @@ export function agentsPage({
 ${checkoutUrl !== undefined && html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
 ${
   missingKeys.length > 0 &&
-  html`<p class="notice"><strong>The clouds are not monitored.</strong> ${missingKeys.join(' and ')} missing: orphaned
+  html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
     resources are not removed, and agents’ health is not checked between operations.</p>`
 }
 <div id="problems" data-live>${problems.length > 0 && problemList(problems)}</div>

@@ -16,8 +16,8 @@ export function agentState(agent: AgentJson): Html {
 }
 
 /**
- * Renders a button for each operation that the agent's state allows. An operation that needs input links to its
- * own page.
+ * Renders a button for each operation that the agent's state allows. An operation that needs input links to
+ * its own page.
  */
 export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
   const shown = requestableOperations().filter(

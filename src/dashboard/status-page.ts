@@ -23,7 +23,7 @@ const SENTENCES: Record<AgentJson['status'], string> = {
   destroyed: 'Your agent has been removed.',
 };
 
-/** Renders `/status/{agentId}`, the buyer's page. It shows only progress: no address, internal id or error. */
+/** Renders `/status/{agentId}`, the buyer's page. Shows only progress: no address, internal id or error. */
 export function statusPage(agent: AgentJson, provision: OperationJson | undefined): Html {
   const showSteps = ['requested', 'provisioning', 'running'].includes(agent.status);
   return html`<div class="narrow">
