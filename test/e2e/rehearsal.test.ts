@@ -37,7 +37,7 @@ const problemsIn = (body: { checks: { name: string; ok: boolean }[] }) =>
 
 it('takes a payment to a running agent as live mode does, and refuses another passphrase', async () => {
   running = await rehearsal.start();
-  expect(running.said()).not.toContain('orders wait');
+  expect(running.said()).not.toContain('on hold');
   expect((await running.deliver(order('right-1'))).status).toBe(200);
   await running.untilOperation('right-1', ({ status }) => status === 'succeeded');
   expect((await running.askOpenly('/readyz')).status).toBe(200);
@@ -63,7 +63,7 @@ it('takes a payment to a running agent as live mode does, and refuses another pa
     TAILSCALE_BASE_URL: `${tailscaleBaseUrl}/`,
     TAILSCALE_TAILNET: 'sandbox',
   });
-  expect(running.said()).not.toContain('orders wait');
+  expect(running.said()).not.toContain('on hold');
 }, 240_000);
 
 it('refuses endpoints outside this machine', async () => {
