@@ -170,7 +170,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
   return { url: publicUrl, port };
 }
 
-/** Live mode logs to standard error for a log collector; sandbox mode to a file, to keep the terminal clear. */
+/** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */
 function openLog(config: Config): Log {
   if (config.mode !== 'sandbox') return createLog();
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
