@@ -18,7 +18,7 @@ type Names = Record<string, string>;
 /**
  * Stamps an empty database with its mode and accounts; later starts must match. The vendor's identity of an
  * account decides, because one account can have several keys and names. The configured texts count only if
- * the vendor has never been asked or cannot be asked now. A new account is added; a different one is rejected.
+ * the vendor has never been asked or cannot be asked now. Adds a new account and rejects a different one.
  * @throws Error that says which account differs, and what to do
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Results of live mode's checks, so that problems show before an order fails: the vendors' ids of the accounts,
- * a canary for the passphrase, and each worker's configuration, for which operations wait.
+ * What live mode checks, so that problems show before an order fails: the vendors' ids of the accounts, the
+ * passphrase, and each worker's configuration, for which operations wait.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
