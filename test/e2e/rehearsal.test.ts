@@ -51,7 +51,7 @@ it('takes a payment to a running agent as live mode does, and refuses another pa
 
   const before = await rehearsal.query("select secrets from agents where agent_id = 'right-1'");
   const wrong = await rehearsal.startRefused({ PULUMI_CONFIG_PASSPHRASE: 'another passphrase' });
-  expect(wrong.said).toContain('PULUMI_CONFIG_PASSPHRASE is not the one');
+  expect(wrong.said).toContain('sealed with another PULUMI_CONFIG_PASSPHRASE');
   expect(wrong.said).not.toContain('Ready (');
   expect(wrong.code).toBe(1);
   expect(await rehearsal.query("select secrets from agents where agent_id = 'right-1'")).toEqual(before);
