@@ -1,12 +1,12 @@
 /**
- * Errors named by what the caller does about them. Each vendor's client translates its errors into these once
- * and keeps the original as `cause`.
+ * Errors named by how the caller handles them. Each vendor's client translates its errors into these and
+ * keeps the original as `cause`.
  */
 
-/** Retrying may help: a time-out, a temporary refusal, a fault on the other side. */
+/** Retrying may help, for example after a timeout, a temporary refusal or a fault on the other side. */
 export class RetryableError extends Error {
   override name = 'RetryableError';
-  /** Names the failure where the next attempt acts on it: `operations.failure_code`. */
+  /** Names a failure that the next attempt handles; stored in `operations.failure_code`. */
   readonly failureCode: string | undefined;
 
   constructor(message: string, { failureCode, ...options }: FailureOptions = {}) {
@@ -17,21 +17,21 @@ export class RetryableError extends Error {
 
 type FailureOptions = ErrorOptions & { failureCode?: string | undefined };
 
-/** The code of a failure; undefined where nothing acts on it. */
-export function failureCodeOf(error: unknown): string | undefined {
+/** Returns a failure's code; undefined if no attempt handles it specially. */
+export function getFailureCode(error: unknown): string | undefined {
   return error instanceof RetryableError ? error.failureCode : undefined;
 }
 
-/** Default pause if the other side asks for patience without a duration. */
+/** Default pause if the other side sends a rate limit without a duration. */
 const RATE_LIMIT_SECONDS = 60;
 
 /**
- * The other side asks for patience, usually because a request quota is spent. An immediate retry would waste
- * the tries.
+ * The other side asks us to back off, usually because a request quota is spent. Retrying at once would waste
+ * the remaining tries.
  */
 export class RateLimitedError extends RetryableError {
   override name = 'RateLimitedError';
-  /** How long to wait from now on. */
+  /** How long to wait, from now. */
   readonly seconds: number;
 
   constructor(message: string, { seconds = RATE_LIMIT_SECONDS, ...options }: PatienceOptions = {}) {
@@ -43,7 +43,7 @@ export class RateLimitedError extends RetryableError {
 type PatienceOptions = ErrorOptions & { seconds?: number | undefined };
 
 /**
- * Retrying cannot help until a person changes something: an invalid token, a request refused for its content.
+ * Retrying cannot help until a person changes something, for example an invalid token or a rejected request.
  */
 export class PermanentError extends Error {
   override name = 'PermanentError';
@@ -65,16 +65,16 @@ const REPORTED = { PermanentError, LostError, CancelledError, RateLimitedError }
 export interface ReportedError {
   name: string;
   message: string;
-  /** Of a RateLimitedError: for how long it wants to be left alone. */
+  /** The seconds of a RateLimitedError. */
   seconds?: number | undefined;
-  /** Of a RetryableError: what the next attempt acts on. */
+  /** The failure code of a RetryableError. */
   code?: string | undefined;
 }
 
-/** How an error is reported to another process: by the name of our class, whatever class of a vendor's error it is. */
+/** Converts an error for another process. It carries our class's name, never that of a vendor's class. */
 export function reportError(error: unknown): ReportedError {
   const known = Object.entries(REPORTED).find(([, Known]) => error instanceof Known);
-  const code = failureCodeOf(error);
+  const code = getFailureCode(error);
   return {
     name: known?.[0] ?? 'RetryableError',
     message: errorMessage(error),
@@ -83,14 +83,14 @@ export function reportError(error: unknown): ReportedError {
   };
 }
 
-/** The error that another process reported; one without a name of ours may be tried again. */
+/** Restores the error that another process reported. An unknown name becomes a RetryableError. */
 export function reportedError({ name, message, seconds, code }: ReportedError): Error {
   if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
   const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : undefined;
   return Known === undefined ? new RetryableError(message, { failureCode: code }) : new Known(message);
 }
 
-/** What was asked for does not fit the present state (HTTP 409). */
+/** The request conflicts with the current state (HTTP 409). */
 export class ConflictError extends Error {
   override name = 'ConflictError';
 }

@@ -5,7 +5,7 @@ import { useOwnEnvironment } from './config/process-environment.ts';
 import { errorMessage } from './errors.ts';
 import { complain } from './processes/terminal-text.mjs';
 
-/** The process: reads its arguments and environment, runs until it is told to stop, and says in one message what is wrong. */
+/** Reads the arguments and the environment, then runs until a signal. Reports all problems in one message. */
 async function main(): Promise<number> {
   try {
     const { values } = parseArgs({ options: { role: { type: 'string', default: 'all' } } });
@@ -19,12 +19,12 @@ async function main(): Promise<number> {
   } catch (error) {
     const isOurs =
       error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-    complain(isOurs ? errorMessage(error) : `agent-stacks cannot go on: ${errorMessage(error)}`);
+    complain(isOurs ? errorMessage(error) : `agent-stacks failed: ${errorMessage(error)}`);
     return isOurs ? 2 : 1;
   }
 }
 
-// `npm start | head` must not end the service in disorder: who no longer reads is told nothing more.
+// With `npm start | head`, a closed pipe must not crash the service: drop the output instead.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 process.exit(await main());

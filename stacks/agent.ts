@@ -18,10 +18,10 @@ import type { StackOutputs } from './outputs.ts';
 import { AGENT_TAG, chooseAddress } from './tailnet.ts';
 import { renderUserData } from './user-data.ts';
 
-/** The outputs while the program runs, before their values are known. */
+/** The outputs as promises, while the program runs and their values are unknown. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
-/** An agent: its own server, which joins the tailnet by itself and is configured over it. */
+/** Declares an agent: a server of its own that joins the tailnet and is configured over it. */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
@@ -46,27 +46,27 @@ export function agentStack(
 
 export interface AgentStackOptions {
   found?: FoundResources | undefined;
-  /** The recorded device; unset: the server joins, or has joined, under the inputs' `joinName`. */
+  /** The recorded device. If unset, the device is looked up by the inputs' `joinName`. */
   device?: KnownDevice | undefined;
   /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
 
 /**
- * The stack's own provider, where the default one polls too often for the quota; the environment has its
- * token.
+ * Declares an explicit provider if a poll interval is set, because the default provider polls too often for
+ * the API quota. Its token comes from the environment.
  */
 function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOptions {
   return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
 
 const KEY_EXPIRY_SECONDS = 3600;
-/** The providers' defaults for single calls are twenty minutes or unlimited. */
+/** Limits resources that take a single API call. The providers' defaults are twenty minutes or no limit. */
 const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
 /**
- * Not ephemeral: an ephemeral device is removed while its server is stopped. A used key is invalid, which
- * must not make the provider create another.
+ * Declares a single-use key. It is not ephemeral, because an ephemeral device is removed while its server is
+ * stopped. A used key is invalid, but the provider must not replace it.
  */
 function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
   return new TailnetKey(
@@ -128,7 +128,7 @@ function agentServer(
   return new Server(
     'server',
     {
-      // Names are unique in a project, so Hetzner refuses a second server for this agent.
+      // Names are unique in a project, so Hetzner rejects a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
       image: inputs.image,
@@ -141,9 +141,9 @@ function agentServer(
     },
     {
       ...hetzner,
-      // User data, keys and image matter only at creation; a newer one must not replace a customer's server.
-      // The service itself restores its labels and keeps foreign ones. Backups and protection are switched on
-      // by people: a refresh records them, and an update must not switch them off.
+      // User data, keys and image matter only at creation; a change must not replace a customer's server. The
+      // service restores its own labels and keeps foreign ones. People enable backups and protection: a
+      // refresh records them, and an update must not disable them.
       ignoreChanges: [
         'userData',
         'sshKeys',
@@ -169,8 +169,8 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
 const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
- * The name is the one that the device will be given. Its machine's hostname, which the machine can change,
- * does not count.
+ * Waits for the device to join, and returns its address and its future name. The device will be renamed after
+ * the agent; until then its name follows the hostname, which the machine can change.
  */
 function joinedDevice(inputs: AgentInputs, server: Server): Device {
   const device = getDeviceOutput(
@@ -186,8 +186,8 @@ function joinedDevice(inputs: AgentInputs, server: Server): Device {
 }
 
 /**
- * The Ansible run. The script's path, the private key, the log file and the time limit come from the
- * process's environment, so that the state contains neither secrets nor this host's paths.
+ * Declares the Ansible run. The script's path, the private key, the log file and the time limit come from the
+ * environment, so that the state contains neither secrets nor this host's paths.
  */
 function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
   return new Command(
@@ -204,7 +204,7 @@ function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Ou
         inputs.configurationVersion,
         ...(inputs.configuredBy === undefined ? [] : [inputs.configuredBy]),
       ],
-      // With logging, one very long output line hangs the provider; the script writes its own log file.
+      // With logging, a very long output line hangs the provider. The script writes its own log file.
       logging: 'none',
       addPreviousOutputInEnv: false,
     },

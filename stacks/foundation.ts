@@ -10,7 +10,7 @@ export interface FoundationOutputs {
   firewallId: pulumi.Output<string>;
 }
 
-/** What the agents of a Hetzner project share: a firewall that admits only WireGuard. */
+/** Declares what the agents of a Hetzner project share: a firewall that admits only WireGuard. */
 export function foundationStack(
   { project }: FoundationInputs,
   found: { firewallId?: string } = {},

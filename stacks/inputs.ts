@@ -1,7 +1,7 @@
 export type { AgentInputs } from './agent-inputs.ts';
 
 export interface AgentSecrets {
-  /** OpenSSH private part of the server's first host key, which the first Ansible run replaces. */
+  /** The OpenSSH private part of the server's first host key, which the first Ansible run replaces. */
   hostPrivateKey: string;
 }
 
@@ -12,7 +12,7 @@ export interface FoundResources {
 }
 
 /**
- * The agent's recorded device on the tailnet; once it is recorded, it is never looked up by a name again.
+ * The agent's recorded device on the tailnet. A recorded device is never looked up by name again.
  */
 export interface KnownDevice {
   tailnetIp: string;

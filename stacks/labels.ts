@@ -1,13 +1,13 @@
-/** The label that everything carries that this service makes in a Hetzner project. */
+/** The label of everything that this service creates in a Hetzner project. */
 export const MANAGED = { 'managed-by': 'agents' } as const;
 
 export interface Owner {
   agentId: string;
-  /** The provision that made the resource; unset where it is not known. */
+  /** The provision that created the resource; unset if unknown. */
   operationId?: string | undefined;
 }
 
-/** The labels of what belongs to one agent. */
+/** Returns the labels of an agent's resources. */
 export function toLabels({ agentId, operationId }: Owner): Record<string, string> {
   return {
     'agent-id': agentId,
@@ -16,7 +16,7 @@ export function toLabels({ agentId, operationId }: Owner): Record<string, string
   };
 }
 
-/** Whose resource it is by its labels, which anybody can change. */
+/** Reads a resource's owner from its labels. Anyone with access to the project can change labels. */
 export function readLabels(labels: Record<string, string>): {
   agentId: string | null;
   operationId: string | null;

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
 /**
- * What comes back from a cloud or a runner about an agent's server. It ends up in command lines, addresses
- * and pages, so each value must be what its name says. The columns hold the same rules (migration 0007).
+ * What a cloud or a runner reports about an agent's server. These values end up in command lines, URLs and
+ * pages, so each is validated strictly. The columns enforce the same rules (migration 0007).
  */
 
-/** Hetzner's ids are numbers, kept as text. */
-export const serverIdSchema = z.string().regex(/^[0-9]{1,19}$/, 'is not a server’s id');
+/** Hetzner's ids are numbers, stored as text. */
+export const serverIdSchema = z.string().regex(/^[0-9]{1,19}$/, 'is not a server id');
 export const addressSchema = z.union([z.ipv4(), z.ipv6()], { error: 'is not an address' });
 /** Letters, digits, hyphens and dots, as in DNS; never a leading hyphen. */
 const hostNameSchema = z

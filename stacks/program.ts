@@ -3,8 +3,8 @@ import { foundationStack } from './foundation.ts';
 import type { AgentInputs, AgentSecrets, FoundationInputs, FoundResources, KnownDevice } from './inputs.ts';
 
 /**
- * All input of a stack's program as one value: the worker passes it, the plain CLI reads it from the
- * environment.
+ * All inputs of a stack's program as one value. The worker passes it directly; the plain CLI reads it from
+ * the environment.
  */
 export type StackProgram =
   | AgentProgram
@@ -15,13 +15,13 @@ export interface AgentProgram {
   inputs: AgentInputs;
   secrets: AgentSecrets;
   found?: FoundResources;
-  /** The recorded device; unset while there is none, or where the server is about to join as another. */
+  /** The recorded device; unset if there is none yet, or if the server is about to join as a new device. */
   device?: KnownDevice | undefined;
 }
 
 /**
- * The Pulumi program of a stack. `tellUserData` receives the server's user data, which is no output, since it
- * holds secrets.
+ * Creates the Pulumi program of a stack. `tellUserData` receives the server's user data, which contains
+ * secrets and is therefore not an output.
  */
 export function createProgram(
   program: StackProgram,

@@ -9,13 +9,13 @@ export interface UserData {
   loginServer?: string | undefined;
 }
 
-/** Fingerprint of the key that signs the vendor's packages; the key itself is downloaded with them. */
+/** The fingerprint of the key that signs Tailscale's packages. The key itself is downloaded with them. */
 const TAILSCALE_SIGNING_KEY = '2596A99EAAB33821893C0A79458CA832957F5868';
 const KEY_FILE = '/etc/agent/tailnet-key';
 
 /**
- * Cloud-init for a new server: its host key, the administrator `ops`, and the tailnet key with which it joins
- * by itself. All of it is worthless afterwards: the tailnet key is single-use, and the first Ansible run
+ * Renders cloud-init for a new server: its host key, the administrator `ops`, and the tailnet key with which
+ * it joins. These secrets are worthless afterwards: the tailnet key is single-use, and the first Ansible run
  * replaces the host key.
  * @see https://cloudinit.readthedocs.io/en/latest/reference/modules.html
  */
@@ -52,9 +52,9 @@ ${indent(joinScript(data), 4)}
 }
 
 /**
- * Installs Tailscale where the image lacks it, and joins. The first update accepts only the signing key that
- * we know; from then on the vendor's package maintains the keyring. An agent may reach nothing on the
- * tailnet, so it needs no tailnet DNS.
+ * Installs Tailscale unless the image has it, and joins. The first update accepts only the known signing key;
+ * afterwards the vendor's package maintains the keyring. An agent may not reach anything on the tailnet, so
+ * it needs no tailnet DNS.
  */
 function joinScript({ joinName, loginServer }: UserData): string {
   const login = loginServer === undefined ? '' : ` --login-server=${loginServer}`;

@@ -2,9 +2,9 @@ import type { Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 
 export interface AuditEntry {
-  /** Who: `operator`, `stripe`, `service`. */
+  /** `operator`, `stripe` or `service`. */
   actor: string;
-  /** What, as noun.verb. */
+  /** As noun.verb. */
   action: string;
   agentId?: string;
   operationId?: string;

@@ -1,16 +1,16 @@
 import type { Database } from '../database/connect.ts';
 import type { Vault } from './secrets.ts';
 
-/** An agent's id has no spaces, so this is never one. */
+/** Cannot clash with an agent's id, which has no spaces. */
 const CANARY_ID = 'the canary';
 const CANARY_TEXT = 'The passphrase is the right one.';
-/** How many agents' keys are tried where there is no canary yet. */
+/** How many agents' keys to try if there is no canary yet. */
 const TRIED_AGENTS = 20;
 
 /**
- * Checks that the passphrase is the one that sealed this database's secrets: it must open a canary that the
- * first start sealed. Where an older version has left no canary, it must open one of the agents' keys.
- * @throws Error that says what to do.
+ * Checks that this passphrase sealed the database's secrets. It must open the canary, which the first start
+ * sealed. If an older version left no canary, it must open one of the agents' keys.
+ * @throws Error that says what to do
  */
 export async function checkPassphrase(database: Database, vault: Vault): Promise<void> {
   await database.transaction().execute(async (trx) => {
@@ -22,8 +22,8 @@ export async function checkPassphrase(database: Database, vault: Vault): Promise
     const fits = canary === null ? await opensAnAgent(trx, vault) : opensCanary(vault, canary);
     if (!fits) {
       throw new Error(
-        'PULUMI_CONFIG_PASSPHRASE is not the one that the secrets in this database are sealed under. ' +
-          'Nothing was changed. Start with the passphrase of before; for another one, use another database.',
+        'The secrets in this database are sealed with another PULUMI_CONFIG_PASSPHRASE. Nothing was changed. ' +
+          'Start with the previous passphrase, or use another database for a new one.',
       );
     }
     if (canary === null)
@@ -43,7 +43,8 @@ function opensCanary(vault: Vault, canary: Buffer): boolean {
 }
 
 /**
- * One success is enough: an older version did not check, so some keys may be sealed under a wrong passphrase.
+ * Opening one agent's keys is enough. An older version did not check the passphrase, so some keys may be
+ * sealed with a wrong one.
  */
 async function opensAnAgent(database: Database, vault: Vault): Promise<boolean> {
   const agents = await database

@@ -4,8 +4,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 
 /**
- * Reserves a join name for the agent for good, so that a device that joins under it can be attributed at any
- * time.
+ * Reserves a join name for the agent forever, so that a device that joins under it can always be attributed.
  * @throws ConflictError
  */
 export async function recordJoinName(
@@ -24,12 +23,12 @@ export async function recordJoinName(
     .select('agent_id')
     .where('name', '=', joinName)
     .executeTakeFirstOrThrow();
-  if (owner !== agentId) throw new ConflictError(`The join name ${joinName} is another agent's`);
+  if (owner !== agentId) throw new ConflictError(`The join name ${joinName} belongs to another agent`);
 }
 
 /**
- * An address belongs to one device, so two agents that claim the same one are a mistake, or an attack.
- * @throws ConflictError where another agent's row names the address or the device
+ * Rejects a device that another agent has recorded. Two agents that claim one address are a bug or an attack.
+ * @throws ConflictError if another agent's row has the address or the device
  */
 export async function refuseForeignDevice(
   trx: Transaction,
@@ -45,12 +44,10 @@ export async function refuseForeignDevice(
     )
     .executeTakeFirst();
   if (other !== undefined)
-    throw new ConflictError(
-      `The tailnet device at ${tailnetIp} is recorded as that of agent ${other.agent_id}`,
-    );
+    throw new ConflictError(`The tailnet device at ${tailnetIp} already belongs to agent ${other.agent_id}`);
 }
 
-/** Records the device of an agent that was made before devices were recorded. */
+/** Records the device of an agent that was created before devices were recorded. */
 export async function recordDevice(
   trx: Transaction,
   agentId: string,

@@ -2,9 +2,9 @@ import type { Database } from '../database/connect.ts';
 import { type AgentRow, getAgent } from './store.ts';
 
 /**
- * The row that an operation works from. An earlier version could record one address in two rows. Such an
- * address does not prove whose the device is, so the operation gets none and cannot touch another agent's
- * device.
+ * Returns the row that an operation works from. An earlier version could record one address in two rows. Such
+ * an address does not prove whose device it is, so it is left out: the operation must not touch another
+ * agent's device.
  * @throws NotFoundError
  */
 export async function getAgentForOperation(database: Database, agentId: string): Promise<AgentRow> {

@@ -3,27 +3,26 @@ import type { Database } from '../database/connect.ts';
 import type { Health } from './states.ts';
 
 export interface HealthCheckTimes {
-  /** Between two checks of a healthy agent; jittered by 10 %. */
+  /** Time between two checks of a healthy agent; jittered by 10 %. */
   intervalSeconds: number;
-  /** After an unanswered check, until the agent counts as unhealthy. */
+  /** Time between checks after an unanswered one, until the agent counts as unhealthy. */
   recheckSeconds: number;
-  /** An agent that is silent for this long is unhealthy. */
+  /** An agent that does not answer for this long is unhealthy. */
   unhealthyAfterSeconds: number;
 }
 
-/** An agent whose check this worker has claimed. */
+/** An agent whose health check this worker has claimed. */
 export interface ClaimedCheck {
   agentId: string;
   tailnetIp: string;
   health: Health;
-  /** Whether it did not answer the last time. */
+  /** Whether the last check went unanswered. */
   silent: boolean;
 }
 
 /**
- * Claims agents whose check is due: only running ones without an active operation. The claim sets the time of
- * the next check, so that only one of several workers asks an agent; a worker that dies in between costs one
- * check.
+ * Claims the agents whose check is due. Only running agents without an active operation are checked. The
+ * claim schedules the next check, so only one worker asks each agent; a worker that crashes loses one check.
  */
 export async function claimHealthChecks(
   database: Database,
@@ -40,7 +39,7 @@ export async function claimHealthChecks(
       insert into health_checks as h (agent_id, due_at)
         select agent_id, now() + make_interval(secs => ${intervalSeconds} * (0.9 + random() * 0.2)) from due
       on conflict (agent_id) do update set due_at = excluded.due_at,
-        -- No worker has asked for a while: the agent was not silent then.
+        -- No worker has asked for a while, so nothing proves that the agent was silent.
         silent_since = case when h.due_at > now() - make_interval(secs => ${intervalSeconds}) then h.silent_since end
         where h.due_at <= now()
       returning agent_id, silent_since)
@@ -49,7 +48,7 @@ export async function claimHealthChecks(
   return rows;
 }
 
-/** Records that the agent has answered. */
+/** Records that the agent answered. */
 export async function recordAnswer(
   database: Database,
   { agentId, health, silent }: ClaimedCheck,
@@ -71,9 +70,9 @@ export async function recordAnswer(
 }
 
 /**
- * Records that the agent has not answered for `elapsedSeconds`. One lost answer proves little, so it is asked
- * again soon; it is unhealthy once it stays silent.
- * @returns whether it has become unhealthy now.
+ * Records that the agent has not answered for `elapsedSeconds`. One lost answer proves little, so the agent
+ * is checked again soon and becomes unhealthy only if it stays silent.
+ * @returns whether it has just become unhealthy
  */
 export async function recordSilence(
   database: Database,

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { type AgentInputs, agentInputsSchema } from '../../stacks/agent-inputs.ts';
 
-/** What an agent's row knows of its stack's inputs. */
+/** The stack inputs that an agent's row holds. */
 export type RecordedInputs = Partial<AgentInputs>;
 
 /**
- * A field that does not hold what it should counts as absent: one odd row must not keep its agent from being
- * destroyed.
+ * Treats an invalid field as absent, so that a corrupt row cannot block the destroy of its agent.
  */
 const recordedSchema = z.object(
   Object.fromEntries(
@@ -17,14 +16,14 @@ const recordedSchema = z.object(
   ),
 );
 
-/** The `inputs` of a row; null where nothing has been recorded. */
+/** Parses a row's `inputs`; null if nothing has been recorded. */
 export function parseRecordedInputs(value: unknown): RecordedInputs | null {
   if (value === null) return null;
   const fields = Object.entries(recordedSchema.parse(value)).filter(([, field]) => field !== undefined);
   return Object.fromEntries(fields);
 }
 
-/** All of a stack's inputs. @throws Error that names what the row lacks */
+/** Returns the complete inputs of a stack. @throws Error that names the missing fields */
 export function completeInputs(agentId: string, recorded: RecordedInputs | null): AgentInputs {
   const parsed = agentInputsSchema.safeParse(recorded ?? {});
   if (parsed.success) return parsed.data;

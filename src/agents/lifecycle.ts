@@ -3,19 +3,19 @@ import { move, stay, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
 import type { Health } from './states.ts';
 
-/** What happens to an agent between its provision and its destroy. */
+/** The transitions of an agent between its provision and its destroy. */
 
 /** A stop or its next attempt begins: `running` or `stopping` → `stopping`. @throws ConflictError */
 export async function beginStop(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'stop begins', orStays: true }, { health: 'unknown' });
 }
 
-/** The server is off, everything is kept: `stopping` → `stopped`. @throws ConflictError */
+/** The server is off and everything is kept: `stopping` → `stopped`. @throws ConflictError */
 export async function markStopped(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'stop succeeds' }, { health: 'unknown', error: null });
 }
 
-/** A stop has failed for the last time, or was cancelled: `stopping` → `running`, with unknown health. */
+/** A stop failed for the last time or was cancelled: `stopping` → `running`, with unknown health. */
 export async function markStopFailed(trx: Transaction, agentId: string, error: string): Promise<void> {
   await move(trx, agentId, { by: 'stop fails for the last time' }, { health: 'unknown', error });
 }
@@ -25,12 +25,12 @@ export async function markStarted(trx: Transaction, agentId: string): Promise<vo
   await move(trx, agentId, { by: 'start succeeds' }, { health: 'healthy', error: null });
 }
 
-/** The agent answers after a restart; it stays `running`. @throws ConflictError */
+/** The agent answers again after a restart and stays `running`. @throws ConflictError */
 export async function markRestarted(trx: Transaction, agentId: string): Promise<void> {
   await stay(trx, agentId, 'running', { health: 'healthy', error: null });
 }
 
-/** Configured again and healthy: it stays `running`. @throws ConflictError */
+/** The agent was reconfigured, is healthy and stays `running`. @throws ConflictError */
 export async function markReconfigured(
   trx: Transaction,
   agentId: string,
@@ -39,7 +39,7 @@ export async function markReconfigured(
   await stay(trx, agentId, 'running', { ...outputColumns(outputs), health: 'healthy', error: null });
 }
 
-/** On another plan and healthy: it stays `running`. @throws ConflictError */
+/** The agent has changed its plan, is healthy and stays `running`. @throws ConflictError */
 export async function markResized(
   trx: Transaction,
   agentId: string,
@@ -54,7 +54,7 @@ export async function markResized(
 }
 
 /**
- * Reinstalled and healthy: `running` or `stopped` → `running`, with its present addresses.
+ * The agent was reinstalled and is healthy: `running` or `stopped` → `running`, with its current addresses.
  * @throws ConflictError
  */
 export async function markRebuilt(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
@@ -62,13 +62,14 @@ export async function markRebuilt(trx: Transaction, agentId: string, outputs: Ag
   await move(trx, agentId, { by: 'rebuild succeeds', orStays: true }, columns);
 }
 
-/** The health is unknown while the server restarts or is reinstalled. No effect in other states. */
+/** Sets the health to unknown while the server restarts or is reinstalled. No effect in other states. */
 export async function forgetHealth(trx: Transaction, agentId: string): Promise<void> {
   await write(trx, agentId, { health: 'unknown' }, ['running', 'stopped']);
 }
 
 /**
- * Records why an operation has failed; the state stays. `health`: of a running agent, until its next check.
+ * Records why an operation failed, without changing the state. `health` applies to a running agent until its
+ * next check.
  */
 export async function recordFailure(
   trx: Transaction,

@@ -7,9 +7,9 @@ import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
 type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
- * Takes the edges of this name in the table of states.ts, and no others. With `orStays`, an agent that is
- * already in the target state stays there, and the columns are written.
- * @throws ConflictError where the agent is in another state.
+ * Moves the agent along the edges of this name in states.ts. With `orStays`, an agent that is already in the
+ * target state stays there, and the columns are still written.
+ * @throws ConflictError if the agent is in any other state
  */
 export async function move(
   trx: Transaction,
@@ -24,7 +24,7 @@ export async function move(
   if (!(await write(trx, agentId, { ...columns, status: to }, from))) await refuse(trx, agentId, to);
 }
 
-/** Writes columns of an agent that keeps its state. @throws ConflictError where it is in another state. */
+/** Writes columns without changing the state. @throws ConflictError if the agent is not in `status` */
 export async function stay(
   trx: Transaction,
   agentId: string,
@@ -34,7 +34,7 @@ export async function stay(
   if (!(await write(trx, agentId, columns, [status]))) await refuse(trx, agentId, status);
 }
 
-/** Writes columns of an agent that is in one of these states. @returns whether it was. */
+/** Writes columns if the agent is in one of the states `from`. @returns whether it was */
 export async function write(
   trx: Transaction,
   agentId: string,

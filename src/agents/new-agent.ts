@@ -13,34 +13,31 @@ export const agentIdSchema = text
   .meta({ id: 'AgentId', example: 'agent-7' });
 
 /**
- * Control characters (Postgres refuses NUL), line breaks, and marks that change the text direction of a page.
+ * Control characters (Postgres rejects NUL), line breaks, and marks that change a page's text direction.
  */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 export const userIdSchema = text
   .min(1, 'must not be empty')
   .max(200, 'must have at most 200 characters')
-  .refine(
-    (value) => value.isWellFormed() && !UNPRINTABLE.test(value),
-    'contains characters that cannot be printed',
-  )
-  .refine((value) => value.trim() === value, 'must not begin or end with white space');
+  .refine((value) => value.isWellFormed() && !UNPRINTABLE.test(value), 'contains unprintable characters')
+  .refine((value) => value.trim() === value, 'must not begin or end with whitespace');
 
 export const regionSchema = text
   .max(40, { error: 'must have at most 40 characters', abort: true })
   .refine((value) => toLocation(value) !== undefined, {
-    error: ({ input }) => `is unknown: ${JSON.stringify(input)}; known are ${REGIONS.join(', ')}`,
+    error: ({ input }) => `is unknown: ${JSON.stringify(input)}; use one of ${REGIONS.join(', ')}`,
   })
   .meta({ description: `${REGIONS.join(', ')}, or a Hetzner location's own name`, example: 'eu-central' });
 
 export const planSchema = z.enum(PLANS, {
   error: ({ input }) =>
     typeof input === 'string'
-      ? `is unknown: ${JSON.stringify(input.slice(0, 40))}; known are ${PLANS.join(', ')}`
+      ? `is unknown: ${JSON.stringify(input.slice(0, 40))}; use one of ${PLANS.join(', ')}`
       : 'must be a string',
 });
 
-/** Adds the region's location and the default plan to a request whose values have been validated. */
+/** Adds the region's location and the default plan to a validated request. */
 export function newAgent(request: {
   agentId: string;
   userId: string;
@@ -49,6 +46,6 @@ export function newAgent(request: {
   subscriptionId?: string | undefined;
 }): NewAgent {
   const location = toLocation(request.region);
-  if (location === undefined) throw new Error(`There is no region ${request.region}`);
+  if (location === undefined) throw new Error(`Unknown region: ${request.region}`);
   return { ...request, location, plan: request.plan ?? DEFAULT_PLAN };
 }

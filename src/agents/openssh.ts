@@ -14,14 +14,14 @@ function publicBlob(publicKey: Buffer): Buffer {
   return Buffer.concat([field(KEY_TYPE), field(publicKey)]);
 }
 
-/** `ssh-ed25519 AAAA…` for a raw 32-byte public key. */
+/** Encodes a raw 32-byte public key as `ssh-ed25519 AAAA…`. */
 export function encodeOpensshPublicKey(publicKey: Buffer): string {
   return `${KEY_TYPE} ${publicBlob(publicKey).toString('base64')}`;
 }
 
 /**
- * An unencrypted private key file in OpenSSH's format: Node writes ed25519 keys in no format that OpenSSH
- * reads.
+ * Encodes an unencrypted private key file in OpenSSH's format. Node cannot export ed25519 keys in any format
+ * that OpenSSH reads.
  * @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
  */
 export function encodeOpensshPrivateKey(

@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { stackOutputsSchema } from '../../stacks/outputs.ts';
 import type { AgentTable } from '../database/tables.ts';
 
-/** What a running agent has: the outputs of its stack, and which device it is. */
+/** The outputs of a running agent's stack, with the id of its tailnet device. */
 export const agentOutputsSchema = stackOutputsSchema.extend({
-  /** Null where a runner has reported an IPv6 address alone. */
+  /** Null if a runner reported only an IPv6 address. */
   ipv4: stackOutputsSchema.shape.ipv4.nullable(),
-  /** Tailscale's `nodeId`; none where a runner that knows no such id has reported. */
+  /** Tailscale's `nodeId`; absent if a runner that does not know it reported. */
   tailnetNodeId: z
     .string()
-    .regex(/^[A-Za-z0-9]{1,64}$/, 'is not the id of a device')
+    .regex(/^[A-Za-z0-9]{1,64}$/, 'is not a device id')
     .nullish(),
 });
 export type AgentOutputs = z.infer<typeof agentOutputsSchema>;
@@ -26,7 +26,7 @@ const COLUMNS = {
 
 type OutputColumns = Record<(typeof COLUMNS)[keyof typeof COLUMNS], string | null>;
 
-/** The outputs as columns of the agent's row; no outputs clear them. */
+/** Returns the outputs as columns of the agent's row; null clears them. */
 export function outputColumns(outputs: AgentOutputs | null): OutputColumns {
   const entries = Object.entries(COLUMNS) as [keyof AgentOutputs, keyof OutputColumns][];
   return Object.fromEntries(

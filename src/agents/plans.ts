@@ -1,19 +1,19 @@
-/** What can be bought, smallest first. */
+/** The plans on sale, smallest first. */
 export const PLANS = ['starter', 'pro', 'max'] as const;
 export type Plan = (typeof PLANS)[number];
 
 export const DEFAULT_PLAN: Plan = 'starter';
 
-/** A plan in Hetzner's terms. */
+/** What a plan means at Hetzner. */
 export interface ServerSpecification {
   serverType: string;
-  /** An image's name, never its id: ids differ by architecture and change. */
+  /** An image's name. Ids would differ by architecture and change over time. */
   image: string;
 }
 
 const IMAGE = 'debian-12';
 
-/** The cost-optimized types are sold only in Europe; elsewhere the nearest shared type replaces them. */
+/** Hetzner sells the cost-optimized types only in Europe. Elsewhere the closest shared type replaces them. */
 const SERVER_TYPES: Record<Plan, { europe: string; elsewhere: string }> = {
   starter: { europe: 'cx23', elsewhere: 'cpx11' },
   pro: { europe: 'cx33', elsewhere: 'cpx21' },
@@ -23,11 +23,11 @@ const SERVER_TYPES: Record<Plan, { europe: string; elsewhere: string }> = {
 const EUROPE = new Set(['fsn1', 'nbg1', 'hel1']);
 
 /**
- * The server of a plan in a Hetzner location (`nbg1`, `ash`, …).
- * @throws Error for an unknown plan, which never gets into a row.
+ * Returns the server of a plan in a Hetzner location (`nbg1`, `ash`, …).
+ * @throws Error for an unknown plan; rows never hold one
  */
 export function serverFor(plan: string, location: string): ServerSpecification {
   const known = PLANS.find((name) => name === plan);
-  if (known === undefined) throw new Error(`There is no plan ${plan}`);
+  if (known === undefined) throw new Error(`Unknown plan: ${plan}`);
   return { serverType: SERVER_TYPES[known][EUROPE.has(location) ? 'europe' : 'elsewhere'], image: IMAGE };
 }

@@ -1,4 +1,4 @@
-/** What a buyer calls a region, and the Hetzner location behind it. */
+/** The regions that a buyer can choose, and the Hetzner location behind each. */
 const LOCATION_BY_REGION = new Map([
   ['us-east', 'ash'],
   ['us-west', 'hil'],
@@ -12,7 +12,7 @@ const LOCATIONS = new Set(LOCATION_BY_REGION.values());
 
 export const REGIONS: readonly string[] = [...LOCATION_BY_REGION.keys()];
 
-/** The Hetzner location of a region, or of a location's own name. Undefined for anything else. */
+/** Returns the Hetzner location of a region. Accepts a location's own name; undefined for anything else. */
 export function toLocation(region: string): string | undefined {
   return LOCATION_BY_REGION.get(region) ?? (LOCATIONS.has(region) ? region : undefined);
 }

@@ -10,22 +10,21 @@ import { z } from 'zod';
 import type { Secret } from '../secret.ts';
 import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 
-/** An agent's own key pairs: made before anything is created, the same for every attempt. */
+/** An agent's own key pairs. Generated before any resource is created and shared by every attempt. */
 const keysSchema = z.object({
   sshPrivateKey: z.string(),
   sshPublicKey: z.string(),
-  /** The host key in the user data, which the server shows at first. */
+  /** The host key in the user data, which the server presents at first. */
   hostPrivateKey: z.string(),
   hostPublicKey: z.string(),
-  /** The host key from the first Ansible run on: whoever can ask the metadata service can read user data. */
+  /** The host key after the first Ansible run, since any process there can read the user data. */
   nextHostPrivateKey: z.string(),
   nextHostPublicKey: z.string(),
 });
 export type AgentKeys = z.infer<typeof keysSchema>;
 
 /**
- * Generates ed25519 pairs for the administration of an agent's server and for its host keys, in OpenSSH's
- * formats.
+ * Generates ed25519 pairs in OpenSSH's formats: one to administer an agent's server, and its two host keys.
  */
 export function generateAgentKeys(agentId: string): AgentKeys {
   const ssh = generatePair(`agents ${agentId}`);
@@ -54,18 +53,18 @@ function generatePair(comment: string): { privateKey: string; publicKey: string 
 /** Encrypts and decrypts an agent's secrets. */
 export interface Vault {
   seal(agentId: string, keys: AgentKeys): Buffer;
-  /** @throws Error where the passphrase is another one, or the text belongs to another agent. */
+  /** @throws Error if the passphrase differs or the text belongs to another agent */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
-   * The hostname under which a server with the tailnet key of this generation joins: the same for every
-   * attempt, and not to be guessed without the passphrase. A DNS label of 37 characters.
+   * Returns the hostname under which a server with the tailnet key of this generation joins: a DNS label of
+   * 37 characters. It is the same for every attempt and cannot be guessed without the passphrase.
    */
   joinName(agentId: string, keyGeneration: number): string;
   /** Whether `open` would succeed. */
   canOpen(agentId: string, sealed: Buffer): boolean;
-  /** The same for any text, bound to any id. */
+  /** Seals any text, bound to any id. */
   sealText(id: string, text: string): Buffer;
-  /** @throws Error where the passphrase is another one, or the text belongs to another id. */
+  /** @throws Error if the passphrase differs or the text belongs to another id */
   openText(id: string, sealed: Buffer): string;
 }
 
@@ -76,8 +75,8 @@ const SALT = 'agent-stacks agent secrets v1';
 const JOIN_NAME_BYTES = 16;
 
 /**
- * AES-256-GCM under a key from the installation's passphrase, bound to the agent's id. Layout: format, nonce,
- * tag, ciphertext.
+ * Creates a vault that uses AES-256-GCM with a key derived from the installation's passphrase and binds each
+ * text to the agent's id. Layout: format, nonce, tag, ciphertext.
  */
 export function createVault(passphrase: Secret): Vault {
   const key = scryptSync(passphrase.reveal(), SALT, 32);
@@ -88,7 +87,7 @@ export function createVault(passphrase: Secret): Vault {
       return keysSchema.parse(JSON.parse(openText(key, agentId, sealed)));
     } catch (cause) {
       throw new Error(
-        `The secrets of agent ${agentId} cannot be opened: is PULUMI_CONFIG_PASSPHRASE another one?`,
+        `The secrets of agent ${agentId} cannot be opened. Has PULUMI_CONFIG_PASSPHRASE changed?`,
         { cause },
       );
     }

@@ -9,14 +9,14 @@ export {
   type Health,
 } from '../database/vocabulary.ts';
 
-/** `by`: what moves the agent, e.g. the start, the success or the last failure of a kind of operation. */
+/** `by` names the cause, e.g. the start, the success or the last failure of a kind of operation. */
 export interface Edge {
   from: AgentStatus;
   to: AgentStatus;
   by: string;
 }
 
-/** Every legal change of an agent's status, and its cause. `agents/move.ts` refuses any other. */
+/** Every legal transition of an agent's status, with its cause. `agents/move.ts` rejects any other. */
 export const EDGES = [
   { from: 'requested', to: 'provisioning', by: 'provision begins' },
   { from: 'provisioning', to: 'running', by: 'provision succeeds' },
@@ -49,7 +49,7 @@ export function isLive(status: AgentStatus): boolean {
   return LIVE_STATUSES.some((live) => live === status);
 }
 
-/** The states from which `to` may be reached. */
+/** Returns the states from which `to` can be reached. */
 export function statusesBefore(to: AgentStatus): AgentStatus[] {
   return EDGES.filter((edge) => edge.to === to).map((edge) => edge.from);
 }

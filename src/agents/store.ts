@@ -27,8 +27,8 @@ type StoredAgent = Selectable<AgentTable>;
 const toAgentRow = (row: StoredAgent): AgentRow => ({ ...row, inputs: parseRecordedInputs(row.inputs) });
 
 /**
- * Writes a new agent in state `requested`.
- * @throws ConflictError where the id exists; an id is never reused, not even after its agent is destroyed.
+ * Inserts a new agent in state `requested`.
+ * @throws ConflictError if the id is taken; ids are never reused, even after their agent is destroyed
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
   const result = await database
@@ -42,7 +42,7 @@ export async function insertAgent(database: Database, agent: NewAgent): Promise<
       subscription_id: agent.subscriptionId ?? null,
       step: 'queued',
     })
-    // A violated constraint would abort the caller's transaction, which has to record why there is no agent.
+    // A violated constraint would abort the caller's transaction, which still has to record the conflict.
     .onConflict((conflict) => conflict.column('agent_id').doNothing())
     .executeTakeFirst();
   if (result.numInsertedOrUpdatedRows === 0n)
@@ -72,7 +72,7 @@ export async function getAgent(database: Database, agentId: string): Promise<Age
   return agent;
 }
 
-/** The agent's row, locked until the transaction ends. @throws NotFoundError */
+/** Returns the agent's row, locked until the transaction ends. @throws NotFoundError */
 export async function lockAgent(trx: Transaction, agentId: string): Promise<AgentRow> {
   const agent = await trx
     .selectFrom('agents')
@@ -84,7 +84,7 @@ export async function lockAgent(trx: Transaction, agentId: string): Promise<Agen
   return toAgentRow(agent);
 }
 
-/** A page of agents, newest first. `cursor` is the `nextCursor` of the previous page. */
+/** Returns a page of agents, newest first. `cursor` is the `nextCursor` of the previous page. */
 export async function listAgents(
   database: Database,
   page: { status?: AgentStatus | undefined; cursor?: AgentCursor | undefined; limit: number },
@@ -97,7 +97,7 @@ export async function listAgents(
     .limit(page.limit);
   if (page.status !== undefined) query = query.where('status', '=', page.status);
   if (page.cursor !== undefined) {
-    // Compared with the row's own time: a JavaScript date would lose Postgres's microseconds.
+    // Compare with the row's own time: a JavaScript date would lose Postgres's microseconds.
     const { agentId } = page.cursor;
     query = query.where(
       sql<boolean>`exists (select 1 from agents last where last.agent_id = ${agentId}
@@ -128,26 +128,26 @@ export async function setAgentStep(trx: Transaction, agentId: string, step: Agen
     .execute();
 }
 
-/** A provision has succeeded: `provisioning` → `running`, with its outputs. @throws ConflictError */
+/** A provision succeeded: `provisioning` → `running`, with its outputs. @throws ConflictError */
 export async function markRunning(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
   await move(trx, agentId, { by: 'provision succeeds' }, columns);
 }
 
-/** A provision has failed for the last time, or was cancelled before it began. @throws ConflictError */
+/** A provision failed for the last time or was cancelled before it began. @throws ConflictError */
 export async function markFailed(trx: Transaction, agentId: string, error: string): Promise<void> {
   const by = ['provision fails for the last time', 'provision is cancelled'] as const;
   await move(trx, agentId, { by }, { error, rollback_error: null, health: 'unknown' });
 }
 
-/** Records why a failed provision's resources still exist, and may be billed. No effect in other states. */
+/** Records why a failed provision's resources may still exist and be billed. No effect in other states. */
 export async function recordRollbackFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await write(trx, agentId, { rollback_error: error }, ['failed']);
 }
 
 /**
- * Everything billed of a failed agent is gone. Its addresses and keys are cleared, since they belong to
- * nothing; the next provision makes new ones.
+ * Everything billed of a failed agent is gone. Clears its addresses and keys, which no longer belong to
+ * anything; the next provision creates new ones.
  */
 export async function markRolledBack(trx: Transaction, agentId: string): Promise<void> {
   await trx
@@ -158,7 +158,7 @@ export async function markRolledBack(trx: Transaction, agentId: string): Promise
     .execute();
 }
 
-/** Records the outputs and the health that a refresh found. The status stays. */
+/** Records the outputs and the health that a refresh found, without changing the status. */
 export async function recordRefresh(
   trx: Transaction,
   agentId: string,
@@ -171,7 +171,7 @@ export async function recordRefresh(
     .execute();
 }
 
-/** Records that the server is gone or silent, and why. The status stays. */
+/** Records that the server is gone or does not answer, and why, without changing the status. */
 export async function recordUnhealthy(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
     .updateTable('agents')
@@ -186,7 +186,7 @@ export async function markDestroying(trx: Transaction, agentId: string): Promise
 }
 
 /**
- * Records why a destroy has not succeeded yet; the agent stays `destroying`, and the operation is retried.
+ * Records why a destroy has not succeeded yet. The agent stays `destroying`, and the operation is retried.
  */
 export async function recordDestroyFailure(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
@@ -198,8 +198,7 @@ export async function recordDestroyFailure(trx: Transaction, agentId: string, er
 }
 
 /**
- * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Its secrets and inputs are
- * deleted.
+ * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Deletes secrets and inputs.
  * @throws ConflictError
  */
 export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
@@ -208,7 +207,7 @@ export async function markDestroyed(trx: Transaction, agentId: string): Promise<
 }
 
 /**
- * Records the stack's inputs before the stack is touched: nothing is created that no row names.
+ * Records the stack's inputs before the stack is touched, so that every created resource is named in a row.
  * @throws ConflictError for a join name that belongs to another agent
  */
 export async function recordInputs(

@@ -29,7 +29,7 @@ export type { HttpDeps } from '../http/deps.ts';
 
 const OPEN_ROUTES = [liveness, readiness];
 
-/** Not the operator's: their senders sign what they send. */
+/** Routes for machines: their senders sign the body instead of using the operator's token. */
 const SIGNED_ROUTES = [
   '/api/webhooks/stripe',
   '/api/webhooks/github',
@@ -52,7 +52,7 @@ const OPERATOR_ROUTES = [
   metrics,
 ];
 
-/** The service's HTTP side. Routes are mounted in the order in which they are tried, the error handler last. */
+/** Creates the service's HTTP app. Express tries the routes in the order in which they are mounted here. */
 export function createApp(deps: HttpDeps): Express {
   const app = express();
   const authentication = createAuthentication(deps);
@@ -66,7 +66,7 @@ export function createApp(deps: HttpDeps): Express {
   app.post('/api/runner/claim', claimRoute(deps));
   app.post('/api/runner/record', recordRoute(deps));
   app.all(SIGNED_ROUTES, (_request, response) => {
-    response.status(405).set('allow', 'POST').json({ error: 'Only POST is possible here' });
+    response.status(405).set('allow', 'POST').json({ error: 'Only POST is allowed' });
   });
 
   app.get('/readyz', (request, response, next) =>
@@ -83,7 +83,7 @@ export function createApp(deps: HttpDeps): Express {
   return app;
 }
 
-/** Pages load nothing but this service's own style, module and events; no page of others may show them in a frame. */
+/** Pages load only this service's own style sheet, script and events. No other site can frame them. */
 function securityHeaders(publicUrl: string) {
   return helmet({
     contentSecurityPolicy: {
@@ -99,7 +99,7 @@ function securityHeaders(publicUrl: string) {
         frameAncestors: ["'none'"],
       },
     },
-    // Not `no-referrer`: with that, browsers hide the origin of this site's own forms too.
+    // With `no-referrer`, browsers would also hide the origin of this site's own forms.
     referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: publicUrl.startsWith('https:'),
   });

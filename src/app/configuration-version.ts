@@ -4,9 +4,9 @@ import { join, relative } from 'node:path';
 import type { Secret } from '../secret.ts';
 
 /**
- * Identifies what the playbook does, by the content of its files and of what the operator says an agent is: an agent that was configured
- * by another version is configured again at its next `up`. Under a key, because the operator's part may hold secrets and the version is
- * kept in plain.
+ * Identifies what the playbook does, by a hash over its files and the operator's software settings. An agent
+ * that was configured by another version is configured again at its next `up`. The hash is keyed, because the
+ * operator's settings may hold secrets and the version is stored in plain text.
  */
 export function configurationVersion(
   folder: string,

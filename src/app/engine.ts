@@ -35,18 +35,18 @@ export interface EngineParts {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
-  /** Tags of this process, for whatever it starts. */
+  /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;
-  /** Engine processes that stay for the next run. */
+  /** How many idle engine processes to keep for the next attempt. */
   idle: number;
   log: Log;
 }
 
-/** What carries operations out, in a worker or on a GitHub runner. */
+/** Executes operations, in a worker or on a GitHub runner. */
 export interface Engine {
   runbooks: Runbooks;
   health: HealthCheck;
-  /** The node through which agents are reached; undefined where this host's own network reaches them. */
+  /** The node through which agents are reached; undefined if this host's own network reaches them. */
   node: TailnetNode | undefined;
   stop(): Promise<void>;
 }
@@ -93,7 +93,7 @@ function provisionSettings({ config, connections }: EngineParts): ProvisionSetti
   };
 }
 
-/** Where each run has a work folder. */
+/** Returns the folder in which each run has its work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
 function openStackEngine(

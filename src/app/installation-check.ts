@@ -9,10 +9,9 @@ import { checkStamp } from '../database/stamp.ts';
 import { askIdentities } from './live-identities.ts';
 
 /**
- * Before anything is done with a database: it is this installation's, of this mode, with these accounts and
- * this passphrase. Only then is Pulumi's database made beside it, unless that is somewhere of the operator's
- * choice.
- * @returns whether Tailscale has still to say which tailnet this is (`untilTailnetKnown`).
+ * Checks, before anything uses the database, that it belongs to this installation: its mode, its accounts and
+ * its passphrase. Then creates Pulumi's database next to it, unless the operator has configured another one.
+ * @returns whether Tailscale has not confirmed the tailnet yet (see `untilTailnetKnown`)
  * @throws Error that says what differs
  */
 export async function checkInstallation(
@@ -35,9 +34,9 @@ export async function checkInstallation(
 const PAUSE_MS = 2_000;
 
 /**
- * Returns once Tailscale has said that this is the database's tailnet. What works on it begins only then: on
- * another one the sweep would remove what is not ours.
- * @throws Error where it is another one; the signal's reason
+ * Waits until Tailscale has confirmed that this is the database's tailnet. Nothing may work on the tailnet
+ * before that: on another one the sweep would remove devices that are not ours.
+ * @throws Error if it is another tailnet; the signal's reason
  */
 export async function untilTailnetKnown(
   database: Database,
@@ -48,7 +47,7 @@ export async function untilTailnetKnown(
   while (await checkAccounts(database, config, connections)) await sleep(PAUSE_MS, undefined, { signal });
 }
 
-/** @returns whether the database's tailnet is known and Tailscale gives no answer now. */
+/** @returns whether the database's tailnet is recorded but Tailscale does not answer now */
 async function checkAccounts(database: Database, config: Config, connections: Connections): Promise<boolean> {
   const { identities, unknown, isTailnetSilent, isTailnetEmpty } = await askIdentities(config, connections);
   if (isTailnetEmpty) await refuseEmptyTailnet(database);
@@ -62,8 +61,9 @@ async function stampedTailnet(database: Database): Promise<string | undefined> {
 }
 
 /**
- * A tailnet without devices has no name to compare. Where this database's tailnet was told before and agents
- * are on it, this is another one: the controller would take itself for removed, and forget who it is.
+ * Rejects an empty tailnet if the database has recorded one with agents on it. A tailnet without devices has
+ * no name to compare, but it cannot be the recorded one. The controller would believe that its own device was
+ * removed and discard its identity.
  */
 async function refuseEmptyTailnet(database: Database): Promise<void> {
   const tailnet = await stampedTailnet(database);
@@ -76,8 +76,8 @@ async function refuseEmptyTailnet(database: Database): Promise<void> {
     .executeTakeFirst();
   if (agent === undefined) return;
   throw new Error(
-    `This database was made for another tailscale account: its agents are on ${tailnet}, and on this tailnet there is no device at all. ` +
-      'Start it with a credential of that tailnet. If it is that one, and all devices were removed by hand, ' +
-      "first: update installation set identities = identities - 'tailscale'.",
+    `This database was created for another tailscale account: its agents are on ${tailnet}, but this tailnet has no devices. ` +
+      'Start it with a credential for that tailnet. If this is that tailnet and all devices were removed by hand, ' +
+      "first run: update installation set identities = identities - 'tailscale'.",
   );
 }

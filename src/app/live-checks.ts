@@ -13,7 +13,10 @@ import {
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 
-/** What a worker of live mode, or of a rehearsal, must find well before it takes an operation. Sandbox mode made all of it itself. */
+/**
+ * Returns the checks that must pass before a worker in live mode or in a rehearsal claims an operation.
+ * Sandbox mode needs none, because it has set everything up itself.
+ */
 export function liveProbes(deps: {
   config: Config;
   connections: Connections;
@@ -23,14 +26,14 @@ export function liveProbes(deps: {
   const { config, connections, database, node } = deps;
   const { stripe, machines, providerHost } = connections;
   const { PULUMI_HOME, HOME, PATH } = config.childEnvironment;
-  const places = { pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: config.tools.pulumi };
-  // Elsewhere than at Stripe's own address a key is known to nobody but a sandbox that has told where it is.
+  const locations = { pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: config.tools.pulumi };
+  // A rehearsal's key is known only to its sandbox, so it can be checked only if the sandbox's URL is known.
   const isStripeKnown = config.mode === 'live' || stripe.apiUrl !== undefined;
   return [
     hetznerProbe({ database, hetzner: createHetznerClient(connections.hcloud) }),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
     ...(machines === 'simulated' ? [] : [tailnetProbe(node)]),
-    ...(providerHost === undefined ? [pluginsProbe(places)] : []),
+    ...(providerHost === undefined ? [pluginsProbe(locations)] : []),
     ...(isStripeKnown ? [stripeProbe(stripe)] : []),
   ];
 }

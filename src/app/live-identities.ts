@@ -8,24 +8,25 @@ import { readStripeAccount } from '../stripe/account.ts';
 import { CONTROLLER_TAG } from '../tailscale/controller-key.ts';
 import { createTailscaleClient, type TailnetDevice } from '../tailscale/tailscale.ts';
 
-/** A start waits for a vendor that hangs, but not for long. */
+/** How long a start waits for a vendor that hangs. */
 const PATIENCE_MS = 5_000;
 const OUR_TAGS = [AGENT_TAG, CONTROLLER_TAG];
 
-/** What vendors say an installation's accounts are; without those that refuse, do not answer or cannot tell. */
+/** The identities of an installation's accounts according to their vendors. */
 export interface Identities {
+  /** Without the vendors that refuse, do not answer or cannot tell. */
   identities: Record<string, string>;
-  /** Why the others are not known, by name. */
+  /** Why the other identities are not known, by name. */
   unknown: Record<string, string>;
-  /** Tailscale has given no answer, and may do so later. */
+  /** Tailscale has not answered and may do so later. */
   isTailnetSilent: boolean;
-  /** Tailscale has answered, and there is no device by which the tailnet could be told. */
+  /** Tailscale has answered, but the tailnet has no device whose name would identify it. */
   isTailnetEmpty: boolean;
 }
 
 /**
- * Asks the vendors whose accounts these are. Hetzner's project has no name to be asked for: reconcile/project.ts tells it by what is in
- * it.
+ * Asks the vendors which accounts the credentials belong to. A Hetzner project has no name that its API could
+ * return; reconcile/project.ts identifies it by its contents.
  */
 export async function askIdentities(config: Config, connections: Connections): Promise<Identities> {
   const { stripe, tailscale, missingKeys } = connections;
@@ -39,7 +40,7 @@ export async function askIdentities(config: Config, connections: Connections): P
   return {
     identities: {
       ...(account.answer === undefined ? {} : { stripe: account.answer }),
-      // Another control server may have a tailnet of the same name.
+      // Another control server may have a tailnet with the same name.
       ...(tailnet === undefined ? {} : { tailscale: `${tailnet} at ${tailscale.baseUrl}` }),
     },
     unknown: {
@@ -51,7 +52,7 @@ export async function askIdentities(config: Config, connections: Connections): P
   };
 }
 
-/** `why` there is no answer; `isSilent`: nobody answered, which is no refusal. */
+/** `why` explains a missing answer. `isSilent`: there was no response at all, as opposed to a refusal. */
 interface Asked<T> {
   answer?: T;
   why?: string;
@@ -60,7 +61,7 @@ interface Asked<T> {
 
 const NOT_ASKED: Asked<never> = {};
 
-/** That a credential is refused, or nobody answers, is for the checks to say. */
+/** Never throws: the live checks report refused credentials and vendors that do not answer. */
 async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Asked<T>>((resolve) => {
@@ -80,8 +81,9 @@ const isAnswer = (error: unknown) =>
   error instanceof PermanentError || (error instanceof HttpError && error.status < 500);
 
 /**
- * A tailnet's name as it stands behind every device's own (`agent-a.tail1234.ts.net`): the API has no other that a key for devices may
- * read. Devices that others have shared into the tailnet have their own tailnet's, so ours decide, then the most.
+ * Returns the tailnet's name, which is the suffix of its devices' names (`agent-a.tail1234.ts.net`). A key
+ * that may only read devices cannot get it anywhere else in the API. Devices shared from other tailnets carry
+ * those tailnets' suffixes, so our own devices count first, and then the most frequent suffix.
  */
 export function tailnetName(devices: readonly TailnetDevice[]): string | undefined {
   const ours = devices.filter(({ tags }) => tags?.some((tag) => OUR_TAGS.includes(tag)));

@@ -37,7 +37,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
     try {
       await open({ config, role, log, shutdown, stopping: stopped.signal });
       await stopped.promise;
-      say('\nStopping: handing back what is under way …');
+      say('\nStopping: releasing the operations in progress …');
     } catch (error) {
       shutdown.limitEach(CLOSE_LIMIT_MS);
       if (!(error instanceof StoppedError)) throw error;
@@ -55,7 +55,7 @@ interface ProcessParts {
   stopping: AbortSignal;
 }
 
-/** Takes the port, finds or starts the sandbox, and starts the roles of this process. */
+/** Binds the port, finds or starts the sandbox, and starts the roles of this process. */
 async function open(parts: ProcessParts): Promise<void> {
   const { config, role, shutdown, stopping } = parts;
   for (const notice of config.notices) say(notice);
@@ -72,7 +72,7 @@ async function open(parts: ProcessParts): Promise<void> {
 }
 
 interface StartParts extends ProcessParts {
-  /** Has the port already; undefined for a worker. */
+  /** Has already bound the port; undefined for a worker. */
   server: WebServer | undefined;
   connections: Connections;
   installation: SandboxInstallation | undefined;
@@ -101,40 +101,40 @@ interface Backend {
   database: Database;
   queue: Queue;
   events: EventHub;
-  /** Tailscale has not answered yet, so it is not certain that this is the tailnet of the database. */
+  /** Tailscale has not answered yet, so this may not be the database's tailnet. */
   isTailnetSilent: boolean;
 }
 
-/** The database with its checks, the queue and the listener for events. */
+/** Opens and checks the database, and starts the queue and the event listener. */
 async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> {
   const { config, role, connections, installation, shutdown, log } = parts;
   const pool = createPool(connections.databaseUrl, 12, `agent-stacks ${role}`);
-  shutdown.add('the connections', () => pool.end());
+  shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
-  await waitFor('the database, to bring its tables up to date', migrate(database), waiter);
+  await waitFor('the database migrations', migrate(database), waiter);
   const checked = checkInstallation(database, config, connections);
-  const isTailnetSilent = await waitFor('the checks of this installation', checked, waiter);
-  // A worker that joins leaves the choice to those who take orders.
+  const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
+  // The processes that accept orders choose the executor, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });
   shutdown.add('the event listener', events.close);
   shutdown.add('the queue', queue.stop);
-  shutdown.add('the watch over waiting operations', watchStalled({ database, log }).stop);
+  shutdown.add('the monitor of stalled operations', watchStalled({ database, log }).stop);
   return { database, queue, events, isTailnetSilent };
 }
 
-/** @returns what is wrong with the configuration, as far as the worker has found out. */
+/** @returns the configuration problems that the worker has found so far */
 async function startWork(
   parts: StartParts & Backend & { publicUrl: string },
   waiter: Waiter,
 ): Promise<InstallationCheck[]> {
   const { config, connections, database, shutdown, stopping } = parts;
-  // The API has begun: orders are taken meanwhile.
+  // The API is already serving, so orders are accepted meanwhile.
   const known = parts.isTailnetSilent && untilTailnetKnown(database, config, connections, stopping);
-  if (known) await waitFor('Tailscale to say which tailnet this is; orders wait', known, waiter);
+  if (known) await waitFor('Tailscale to confirm the tailnet; orders are on hold', known, waiter);
   const starting = startWorkerRole(parts);
-  // Also when the wait for it is over: it hands back what it has claimed.
+  // Registered before the wait: even if that is aborted, the worker must release its claims.
   shutdown.add('the worker', async () => (await starting).stop());
   const worker = await waitFor('the worker', starting, waiter);
   return worker.problems?.() ?? [];
@@ -143,13 +143,13 @@ async function startWork(
 function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: string; port: number } {
   const { config, server, connections, installation, shutdown, log, stopping } = parts;
   const { database, queue, events } = parts;
-  // Registered last, so that it closes before everything it serves from.
+  // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
   const { port } = server;
-  // With PORT=0 the port is known only now.
+  // With PORT=0, the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
   const { remote, close } = openRemote({ config, connections, database, log });
-  shutdown.add("the runners' connection to Pulumi's state", close);
+  shutdown.add('the Pulumi state connection', close);
   const app = createApp({
     database,
     queue,
@@ -170,7 +170,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
   return { url: publicUrl, port };
 }
 
-/** Live mode logs to standard error, for whatever collects it; in the sandbox the terminal is the newcomer's. */
+/** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */
 function openLog(config: Config): Log {
   if (config.mode !== 'sandbox') return createLog();
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });

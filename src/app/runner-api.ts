@@ -10,8 +10,8 @@ import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 
 /**
- * What the web server needs to serve runners at GitHub. Pulumi's state is opened when the first of them needs it: most installations
- * have none. Undefined where no callback could be trusted.
+ * Opens what the web server needs to serve GitHub runners; `remote` is undefined without a callback secret.
+ * Pulumi's state is opened only when the first runner needs it, because most installations have no runners.
  */
 export function openRemote(deps: {
   config: Config;

@@ -9,8 +9,8 @@ import { runJob } from '../runner/run-job.ts';
 import { openEngine } from './engine.ts';
 
 /**
- * `npm run runner`: carries one operation out on a GitHub runner, by the same runbooks and the same stacks as a worker. Exits 0 where
- * it succeeded, 1 where it did not, 2 where its environment cannot be used.
+ * `npm run runner`: executes one operation on a GitHub runner, with the same runbooks and stacks as a worker.
+ * Exits with 0 on success, 1 on failure and 2 if its environment is invalid.
  */
 async function main(): Promise<number> {
   const config = readRunnerConfig(process.env);

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 
 type Close = () => Promise<void> | void;
 
-/** Closes whatever the process has opened, last opened first. A part that fails to close does not stop the others. */
+/** Closes everything the process has opened, in reverse order, even if some parts fail to close. */
 export class Shutdown implements AsyncDisposable {
   readonly #log: Log;
   readonly #stack = new AsyncDisposableStack();
@@ -18,7 +18,7 @@ export class Shutdown implements AsyncDisposable {
     this.#stack.defer(() => this.#close(name, close));
   }
 
-  /** Gives each part this many milliseconds: a part that never finished starting may be unable to close. */
+  /** Limits the time to close each part, since a part that never finished starting may hang. */
   limitEach(limitMs: number): void {
     this.#limitMs = limitMs;
   }

@@ -36,12 +36,12 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
-  /** How callbacks reach the service. */
+  /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }
 
 export interface RunningWorker {
-  /** What is wrong with the configuration; said at the start. */
+  /** Problems with the configuration, printed at the start. */
   problems?(): InstallationCheck[];
   stop(): Promise<void>;
 }
@@ -50,7 +50,7 @@ const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 
 
 type ProcessTags = Record<string, string>;
 
-/** What carries operations out, by the executor that the configuration chooses. */
+/** Starts the executor that the configuration chooses. */
 const EXECUTORS: Record<
   ExecutorName,
   (deps: ServiceDeps, processTags: ProcessTags) => Promise<RunningWorker>
@@ -60,17 +60,17 @@ const EXECUTORS: Record<
 };
 
 /**
- * Starts what works on operations: here, or by runs of a workflow at GitHub; and what looks after the clouds.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, and the sweep of the clouds.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const installation = fingerprint(connections.databaseUrl.reveal());
   const orphans = await killOrphans(installation);
   if (orphans.length > 0)
-    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed what a killed worker left running');
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed processes left by a dead worker');
   await removeOrphanedWork(runsDir(config));
   await settleDeadWorkers(database, queue, log);
-  const sweeping = await startCloudWatch(deps);
+  const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await EXECUTORS[config.executor](deps, processTags);
   return {
@@ -82,10 +82,10 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
 }
 
 /**
- * The check of the project and the sweep, for which it takes keys; where GitHub's runners alone have them,
- * nobody does this.
+ * Checks the Hetzner project and starts the sweep. Both need the clouds' API keys, so they are disabled if
+ * only the GitHub runners have the keys.
  */
-async function startCloudWatch({
+async function startCloudSweep({
   connections,
   database,
   log,
@@ -94,7 +94,7 @@ async function startCloudWatch({
   if (missingKeys.length > 0) {
     log.warn(
       { event: 'sweep.disabled', missingKeys },
-      `no sweep: ${missingKeys.join(' and ')} not configured`,
+      `sweep disabled: ${missingKeys.join(' and ')} not configured`,
     );
     return undefined;
   }
@@ -102,7 +102,7 @@ async function startCloudWatch({
   return startSweeping({ database, log, openClouds: sweptClouds(connections) });
 }
 
-/** The clouds as a sweep uses them: every call is counted. */
+/** Returns a factory of cloud clients for a sweep, which counts every call. */
 function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
   return (watches) => ({
     hetzner: createHetznerClient(hcloud, watches.hetzner),
@@ -110,7 +110,7 @@ function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'
   });
 }
 
-/** A worker: engine, fence, and the loop that takes operations. */
+/** Starts a local worker: engine, fence, and the loop that claims operations. */
 async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
@@ -140,20 +140,20 @@ async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Prom
     workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.node);
-  // Runs that had begun before this executor was chosen: one that died with its callbacks unsaid would hold
-  // its agent for minutes.
-  const watch = watchRuns(deps);
+  // Workflow runs may still be active from before this executor was chosen. A run that dies without a
+  // callback would block its agent for minutes.
+  const runWatch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),
     stop: async () => {
-      await Promise.all([monitor.stop(), watch?.stop(), worker.stop(), checks?.stop()]);
+      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), checks?.stop()]);
       await engine.stop();
       await pulumi.close();
     },
   };
 }
 
-/** Sandbox mode has nothing to find out: it has made everything itself. */
+/** Starts the live checks. Sandbox mode needs none, because it has set everything up itself. */
 async function startLiveChecks(
   { config, connections, database, log }: ServiceDeps,
   workerId: string,
@@ -169,7 +169,7 @@ async function startLiveChecks(
   });
 }
 
-/** Operations go to GitHub; the health of agents is watched from here where there is a way to them. */
+/** Dispatches operations to GitHub, and monitors agents' health from here if there is a route to them. */
 async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
@@ -178,7 +178,7 @@ async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Pro
     connections.missingKeys.length === 0
       ? await openControllerNode({ config, connections, processTags, log })
       : undefined;
-  // Without a node on the tailnet nothing is known here of an agent's silence.
+  // Without a node on the tailnet, a silent agent proves nothing.
   const hasRoute = node !== undefined || connections.machines === 'simulated';
   const health = createHealthCheck(connections.healthAddress, node?.dial);
   const monitor = hasRoute ? startMonitor(deps, health, node) : undefined;
@@ -200,7 +200,7 @@ function dispatcherDeps(deps: ServiceDeps): DispatcherDeps {
   };
 }
 
-/** Where GitHub is configured, also while operations are carried out here. */
+/** Watches workflow runs if GitHub is configured, even while operations run locally. */
 function watchRuns(deps: ServiceDeps): RunningWorker | undefined {
   if (missingForDispatch(deps.connections.github) !== undefined) return undefined;
   return startDispatcher({ ...dispatcherDeps(deps), watchesOnly: true });

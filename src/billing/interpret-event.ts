@@ -5,8 +5,7 @@ import { type Order, readCheckout } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 
 /**
- * What an event means: an agent to provision, a paid order that a person must look at, or nothing for this
- * service.
+ * What an event means for this service: an agent to provision, a paid order that needs a person, or nothing.
  */
 export type BillingDecision =
   | { kind: 'provision'; order: Order; agent: NewAgent }
@@ -18,16 +17,16 @@ const metadataSchema = z.object(
     agentId: agentIdSchema,
     userId: userIdSchema,
     region: regionSchema,
-    // A form field that was left empty.
+    // Stripe sends an empty string for a form field that was left empty.
     plan: z.preprocess((value) => (value === '' ? undefined : value), planSchema.optional()),
   },
   { error: 'must be an object of strings' },
 );
 
 /**
- * What a signed Stripe event means for this service. Whether the agent's id is free is decided by the
- * transaction that writes it (record.ts).
- * @throws InvalidInputError for a checkout event whose object is no session.
+ * Interprets a signed Stripe event. Whether the agent's id is free is decided later, in the transaction that
+ * inserts the agent (record.ts).
+ * @throws InvalidInputError for a checkout event whose object is not a session
  */
 export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDecision {
   if (mode === 'live' && !event.livemode)

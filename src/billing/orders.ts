@@ -5,8 +5,8 @@ import type { OrderTable } from '../database/tables.ts';
 export type OrderRow = Selectable<OrderTable>;
 
 /**
- * A page of orders, newest first. `cursor` names the last order of the previous page; orders are never
- * deleted.
+ * Returns a page of orders, newest first. `cursor` names the last order of the previous page, which always
+ * exists because orders are never deleted.
  */
 export async function listOrders(
   database: Database,

@@ -15,7 +15,7 @@ const LONGEST_REASON = 4_000;
 
 type StoredOutcome = StripeEventTable['outcome'];
 
-/** What became of an event. `known`: it was recorded before, and nothing was written now. */
+/** The outcome of an event. `known`: it had already been recorded, and nothing was written. */
 export interface Outcome {
   outcome: StoredOutcome | 'known';
   reason?: string;
@@ -23,7 +23,7 @@ export interface Outcome {
   operationId?: string;
 }
 
-const OUTCOME_OF: Record<BillingDecision['kind'], StoredOutcome> = {
+const OUTCOMES: Record<BillingDecision['kind'], StoredOutcome> = {
   provision: 'acted',
   attention: 'attention',
   ignore: 'ignored',
@@ -31,9 +31,8 @@ const OUTCOME_OF: Record<BillingDecision['kind'], StoredOutcome> = {
 
 /**
  * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
- * none of them. Copies of the event, and other events for the same checkout session, may arrive at the same
- * time.
- * @throws InvalidInputError for a malformed event, and whatever the database throws.
+ * none of them. Copies of the event and other events for the same checkout session may arrive concurrently.
+ * @throws InvalidInputError for a malformed event, and any error of the database
  */
 export async function recordStripeEvent(
   { database, queue }: { database: Database; queue: Queue },
@@ -43,7 +42,7 @@ export async function recordStripeEvent(
   const decision = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
-    // A copy of the same event blocks here until the first one's transaction has ended.
+    // A concurrent copy of the event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
       .values({
@@ -52,7 +51,7 @@ export async function recordStripeEvent(
         livemode: event.livemode,
         object_id: event.objectId ?? null,
         payload,
-        outcome: OUTCOME_OF[decision.kind],
+        outcome: OUTCOMES[decision.kind],
         reason: 'reason' in decision ? cutText(decision.reason, LONGEST_REASON) : null,
         created_at: event.createdAt,
       })
@@ -71,7 +70,7 @@ async function recordOrder(
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
   const { sessionId } = decision.order;
-  // Serializes the events of one session before any of them writes.
+  // Serialize the events of one session before any of them writes.
   await sql`select pg_advisory_xact_lock(hashtextextended(${sessionId}, 0))`.execute(trx);
   const earlier = await trx
     .selectFrom('orders')

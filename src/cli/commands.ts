@@ -11,17 +11,17 @@ import { CommandError } from './connection.ts';
 import { operationEvents } from './event-source.ts';
 import { table } from './table.ts';
 
-/** What the commands work with. */
+/** What the commands need from their caller. */
 export interface Terminal {
   client: Client;
   print(line: string): void;
-  /** Asks a person; undefined where nobody is there to answer. */
+  /** Asks a person to confirm; undefined without an interactive terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined;
 }
 
 type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
 
-/** Carries a command out. @returns whether what it asked for succeeded. @throws CommandError */
+/** Executes a command. @returns whether the requested operation succeeded. @throws CommandError */
 export async function run(
   command: OperationCommand | Exclude<BuiltinCommand, { name: 'help' | 'ssh' }>,
   terminal: Terminal,
@@ -118,18 +118,18 @@ async function show({ agentId, json }: Of<'show'>, terminal: Terminal): Promise<
 async function logs({ agentId, follow, json }: Of<'logs'>, terminal: Terminal): Promise<boolean> {
   const page = await terminal.client.get(`${agentPath(agentId)}/operations?limit=1`, pageOf(operationJson));
   const [latest] = page.items;
-  if (latest === undefined) throw new CommandError(`Agent ${agentId} has no operation yet`);
-  const ended = await tell(terminal, latest, { follow, json });
+  if (latest === undefined) throw new CommandError(`Agent ${agentId} has no operations yet`);
+  const ended = await printEvents(terminal, latest, { follow, json });
   return !follow || ended.status === 'succeeded';
 }
 
-/** Asks for an operation; where there is no way back, a person is asked first. */
+/** Requests an operation. An irreversible one needs a person's confirmation first. */
 async function requestOperation(command: OperationCommand, terminal: Terminal): Promise<boolean> {
   const { name, agentId, yes, parameters } = command;
   const { confirm } = findRequestable(name) ?? {};
   if (confirm !== undefined && !yes) {
     if (terminal.confirm === undefined) {
-      throw new CommandError(`Without a terminal to ask, ${name} needs --yes`);
+      throw new CommandError(`Without a terminal to confirm, ${name} needs --yes`);
     }
     const agent = await terminal.client.get(agentPath(agentId), agentJson);
     const verb = name.charAt(0).toUpperCase() + name.slice(1);
@@ -142,7 +142,7 @@ async function requestOperation(command: OperationCommand, terminal: Terminal): 
   return request(command, terminal, `${agentPath(agentId)}/${name}`, parameters);
 }
 
-/** Asks for an operation, and with `--wait` follows it to its end. */
+/** Requests an operation. With `--wait`, follows it until it finishes. */
 async function request(
   { json, wait }: { json: boolean; wait: boolean },
   terminal: Terminal,
@@ -157,15 +157,15 @@ async function request(
     );
     return true;
   }
-  const ended = await tell(terminal, operation, { follow: true, json });
+  const ended = await printEvents(terminal, operation, { follow: true, json });
   return ended.status === 'succeeded';
 }
 
 /**
- * Prints what an operation tells, and at its end the steps with their times.
- * @returns the operation as it is then.
+ * Prints an operation's events, and finally its steps with their durations.
+ * @returns the operation as it is at the end
  */
-async function tell(
+async function printEvents(
   terminal: Terminal,
   operation: OperationJson,
   { follow, json }: { follow: boolean; json: boolean },
@@ -173,7 +173,7 @@ async function tell(
   const { client, print } = terminal;
   if (!json) print(`${operation.kind} of agent ${operation.agentId}, operation ${operation.operationId}`);
   for await (const { event, data } of operationEvents(client, operation.operationId, follow)) {
-    // The timeline's own end mark; `succeeded` or what else follows says more.
+    // Skip the timeline's end marker: the final status that follows says more.
     if (!json && event === 'step' && data.step === 'finished') continue;
     if (json) print(JSON.stringify({ event, ...data }));
     else print(`${seconds(operation.createdAt, String(data.at)).padStart(8)} s  ${describe(event, data)}`);
@@ -201,7 +201,7 @@ function printTimeline({ print }: Terminal, operation: OperationJson): void {
   print('');
   const rows = operation.timeline
     .filter((entry) => entry.step !== 'finished')
-    .map((entry) => [entry.step, entry.seconds === null ? 'under way' : `${entry.seconds.toFixed(1)} s`]);
+    .map((entry) => [entry.step, entry.seconds === null ? 'in progress' : `${entry.seconds.toFixed(1)} s`]);
   const total = operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`;
   print(table(['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]));
   if (operation.error !== null && operation.status !== 'succeeded')
@@ -212,7 +212,7 @@ function seconds(from: string, to: string): string {
   return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
 }
 
-/** Every page of a list. */
+/** Fetches all pages of a list. */
 async function all<T extends z.ZodType>(
   client: Client,
   path: string,

@@ -6,7 +6,7 @@ import type { GithubAccount } from '../config/github-account.ts';
 import { Secret } from '../secret.ts';
 import { accountInKey } from '../stripe/account.ts';
 
-/** Everything that a service process connects to, in any mode: nothing downstream depends on the mode. */
+/** Everything that a service process connects to, so that nothing downstream depends on the mode. */
 export interface Connections {
   databaseUrl: Secret;
   pulumi: { url: Secret; passphrase: Secret; home: string | undefined };
@@ -16,15 +16,15 @@ export interface Connections {
   hcloud: { token: Secret; endpoint: string; pollInterval: string | undefined };
   tailscale: TailscaleAccount;
   github: GithubAccount;
-  /** Keys to the clouds that are not configured; if any is missing, the clouds are not watched. */
+  /** The clouds' API keys that are not configured. If any is missing, the clouds are not monitored. */
   missingKeys: readonly MissingKey[];
-  /** The health address of the agent with this tailnet address. */
+  /** Returns the health URL of the agent at this tailnet address. */
   healthAddress(tailnetIp: string): string;
-  /** How the configuration reaches a server. */
+  /** How Ansible reaches a server. */
   machines: 'ssh' | 'simulated';
-  /** Where the sandbox describes its machines' network; undefined outside the sandbox. */
+  /** The URL that describes the sandbox machines' network; undefined outside the sandbox. */
   networkUrl: string | undefined;
-  /** The module that serves the builtin providers; undefined: the official plugins. */
+  /** The module that serves the builtin providers; undefined for the official plugins. */
   providerHost: string | undefined;
   /** The page on which a newcomer buys an agent from the sandbox. */
   checkoutUrl: string | undefined;
@@ -33,7 +33,7 @@ export interface Connections {
 }
 
 /**
- * What it takes to carry operations out: the clouds, the state and the agents, without the service's
+ * The connections needed to execute operations: the clouds, the state and the agents, but not the service's
  * database.
  */
 export type EngineConnections = Pick<
@@ -44,10 +44,10 @@ export type EngineConnections = Pick<
 export const HEALTH_PORT = 8088;
 export const HETZNER_ENDPOINT = 'https://api.hetzner.cloud/v1';
 
-/** The health address of an agent on a machine of its own. */
+/** Returns the health URL of an agent on a real machine. */
 export const healthAddress = (tailnetIp: string) => `http://${tailnetIp}:${HEALTH_PORT}/health`;
 
-/** The connections of live mode: the real services. */
+/** Returns the connections of live mode, to the real services. */
 export function liveConnections(config: LiveConfig): Connections {
   const { stripe, hcloud, tailscale, github, missingKeys } = config.accounts;
   const { mode, text } = accountInKey(stripe.secretKey);
@@ -70,12 +70,12 @@ export function liveConnections(config: LiveConfig): Connections {
     providerHost: undefined,
     checkoutUrl: undefined,
     accounts: {
-      // The first characters of a Stripe key identify the account and its mode. They stay when a key is
-      // rolled, and are the same for secret and restricted keys. (The prefix is that of secret keys, as in
-      // the first version.)
+      // The first characters of a Stripe key identify the account and its mode. They are the same for secret
+      // and restricted keys and survive a key roll. The prefix is always that of secret keys, for
+      // compatibility with stamps of the first version.
       stripe: fingerprint(`sk_${mode}_${text}`),
       hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
-      // Without a key the tailnet is not recorded; it is added once there is one.
+      // Without a key the tailnet is unknown; it is recorded once a key is configured.
       ...(missingKeys.includes(TAILSCALE_KEY)
         ? {}
         : { tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}` }),

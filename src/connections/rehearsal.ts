@@ -10,8 +10,8 @@ import { accountInKey } from '../stripe/account.ts';
 import { type Connections, healthAddress, liveConnections } from './connections.ts';
 
 /**
- * Whether events of Stripe's test mode buy agents. Never in live mode; in a rehearsal where its key is a test
- * key, as a sandbox's is.
+ * Whether events from Stripe's test mode buy agents: always in sandbox mode, never in live mode, and in a
+ * rehearsal only if its key is a test key.
  */
 export function actsOnTestEvents(config: Config): boolean {
   if (config.mode === 'sandbox') return true;
@@ -24,9 +24,9 @@ const network = z.discriminatedUnion('machines', [
 ]);
 
 /**
- * The connections of live mode, or of a rehearsal of it.
- * @param waiter where the rehearsal's sandbox is waited for.
- * @throws SandboxAwayError where nobody waits and it cannot be reached
+ * Opens the connections of live mode or of a rehearsal.
+ * @param waiter if given, waits for the rehearsal's sandbox
+ * @throws SandboxAwayError without a waiter, if the sandbox cannot be reached
  */
 export async function openConnections(config: LiveConfig, waiter?: Waiter): Promise<Connections> {
   const connections = liveConnections(config);
@@ -44,8 +44,7 @@ export async function openConnections(config: LiveConfig, waiter?: Waiter): Prom
   const { tailscale } = connections;
   const { loginServer } = tailscale;
   if (sandbox === undefined) {
-    // Whoever is there: the default is Tailscale's own, and a rehearsal joins nothing outside
-    // this machine.
+    // Never fall back to Tailscale's own login server: a rehearsal joins nothing outside this machine.
     return { ...rehearsed, tailscale: { ...tailscale, loginServer: loginServer ?? tailscale.baseUrl } };
   }
   const { url, machines } = sandbox;
@@ -63,7 +62,7 @@ export async function openConnections(config: LiveConfig, waiter?: Waiter): Prom
   };
 }
 
-/** Nobody answers at the endpoints, so what the sandbox's machines are is not known. */
+/** The endpoints do not answer, so it is unknown which kind of machines the sandbox uses. */
 class SandboxAwayError extends Error {
   override name = 'SandboxAwayError';
 }
@@ -71,10 +70,13 @@ class SandboxAwayError extends Error {
 const PAUSE_MS = 500;
 const ANSWER_SECONDS = 5;
 
-/** Taken for machines of their own, simulated ones could not be reached until the next start. */
+/**
+ * Waits for the sandbox. Without it, the connections would assume real machines, and simulated ones would
+ * stay unreachable until the next start.
+ */
 async function untilFound(connections: Connections, waiter: Waiter): Promise<Sandbox | undefined> {
   let why: string | undefined;
-  const look = async (): Promise<Sandbox | undefined> => {
+  const poll = async (): Promise<Sandbox | undefined> => {
     for (;;) {
       try {
         return await findSandbox(connections);
@@ -85,7 +87,7 @@ async function untilFound(connections: Connections, waiter: Waiter): Promise<San
       }
     }
   };
-  return waitFor('the sandbox of this rehearsal', look(), waiter, () => why);
+  return waitFor('the sandbox of this rehearsal', poll(), waiter, () => why);
 }
 
 interface Sandbox {
@@ -94,8 +96,8 @@ interface Sandbox {
 }
 
 /**
- * The sandbox behind the endpoints, which says what its machines are. Undefined where others answer there:
- * then agents are reached as live mode reaches them.
+ * Finds the sandbox behind the endpoints and the kind of its machines. Undefined if something else answers
+ * there: then agents are reached as in live mode.
  * @throws SandboxAwayError
  */
 async function findSandbox({ stripe, hcloud, tailscale }: Connections): Promise<Sandbox | undefined> {
@@ -114,7 +116,7 @@ async function findSandbox({ stripe, hcloud, tailscale }: Connections): Promise<
     };
     try {
       const { text } = await exchange(call);
-      const machines = network.safeParse(parseOrNothing(text));
+      const machines = network.safeParse(parseJson(text));
       if (machines.success) return { url, machines: machines.data };
     } catch (error) {
       silent.push(errorMessage(error));
@@ -122,11 +124,11 @@ async function findSandbox({ stripe, hcloud, tailscale }: Connections): Promise<
   }
   if (silent.length === 0) return undefined;
   throw new SandboxAwayError(
-    `${silent.join('; ')}: start the sandbox, or set HCLOUD_ENDPOINT and TAILSCALE_BASE_URL to where it is`,
+    `${silent.join('; ')}: start the sandbox, or set HCLOUD_ENDPOINT and TAILSCALE_BASE_URL to its address`,
   );
 }
 
-function parseOrNothing(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

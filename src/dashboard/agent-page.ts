@@ -10,13 +10,14 @@ export interface AgentPage {
   /** Newest first. */
   operations: OperationJson[];
   /**
-   * The newest operation's last log lines, oldest first, and the sequence number from which the page follows.
+   * The newest operation's last log lines, oldest first, and the sequence number after which the page streams
+   * further lines.
    */
   log: { lines: StoredEvent[]; lastSequence: number };
   buyersPage: string;
 }
 
-/** `/agents/{agentId}`: everything about one agent. */
+/** Renders `/agents/{agentId}`: everything about one agent. */
 export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Html {
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
@@ -28,7 +29,7 @@ export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Ht
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
 ${facts(agent)}
 </div>
-<p><a href="${buyersPage}">The buyer’s page</a></p>
+<p><a href="${buyersPage}">Buyer’s status page</a></p>
 ${latest !== undefined && operationSection(latest, log)}
 <div id="earlier" data-live>${earlier.length > 0 && earlierTable(earlier)}</div>`;
 }
@@ -54,7 +55,7 @@ function operationSection(operation: OperationJson, log: AgentPage['log']): Html
   return html`<section aria-labelledby="operation-title">
 <div id="operation" data-live data-operation="${operation.operationId}">
 <h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>
-<p class="muted">${duration(totalSeconds(operation))} in all, attempt ${operation.attempt}${
+<p class="muted">${duration(totalSeconds(operation))} in total, attempt ${operation.attempt}${
     operation.retryCount > 0 && `, ${operation.retryCount} failed`
   }</p>
 ${
@@ -72,14 +73,14 @@ ${timelineList(operation)}
 function earlierTable(operations: OperationJson[]): Html {
   return html`<h2>Earlier operations</h2>
 <table>
-<thead><tr><th scope="col">Operation</th><th scope="col">State</th><th scope="col">Asked for</th>
-<th scope="col">Took</th><th scope="col">Error</th></tr></thead>
+<thead><tr><th scope="col">Operation</th><th scope="col">State</th><th scope="col">Requested</th>
+<th scope="col">Duration</th><th scope="col">Error</th></tr></thead>
 <tbody>${operations.map(
     (operation) => html`<tr>
 <th scope="row">${capitalized(operation.kind)}</th>
 <td data-label="State">${badge(operation.status)}</td>
-<td data-label="Asked for"><time datetime="${operation.createdAt}">${operation.createdAt}</time></td>
-<td data-label="Took">${duration(totalSeconds(operation))}</td>
+<td data-label="Requested"><time datetime="${operation.createdAt}">${operation.createdAt}</time></td>
+<td data-label="Duration">${duration(totalSeconds(operation))}</td>
 <td data-label="Error">${operation.error ?? '–'}</td>
 </tr>`,
   )}</tbody></table>`;

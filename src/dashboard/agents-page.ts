@@ -10,13 +10,13 @@ export interface AgentsPage {
   nextCursor: string | null;
   attention: OrderRow[];
   checkoutUrl?: string | undefined;
-  /** Missing keys, without which the clouds are not watched. */
+  /** Missing API keys. Without them the service neither sweeps the clouds nor checks the agents' health. */
   missingKeys?: readonly string[] | undefined;
-  /** Problems with the configuration of workers. */
+  /** Failed checks of the workers' configuration. */
   problems: readonly InstallationCheck[];
 }
 
-/** `/`: all agents, newest first, and what a person must look at. */
+/** Renders `/`: all agents, newest first, and everything that needs a person. */
 export function agentsPage({
   agents,
   nextCursor,
@@ -29,13 +29,13 @@ export function agentsPage({
 ${checkoutUrl !== undefined && html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
 ${
   missingKeys.length > 0 &&
-  html`<p class="notice"><strong>The clouds are not watched.</strong> This service is without ${missingKeys.join(' and ')}: nothing is
-    swept up, and the health of agents is not checked between operations.</p>`
+  html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
+    resources are not removed, and agents’ health is not checked between operations.</p>`
 }
 <div id="problems" data-live>${problems.length > 0 && problemList(problems)}</div>
 <div id="attention" data-live>${attention.length > 0 && attentionList(attention)}</div>
 <div id="agents" data-live>
-${agents.length === 0 ? html`<p>There is no agent yet.</p>` : agentsTable(agents)}
+${agents.length === 0 ? html`<p>No agents yet.</p>` : agentsTable(agents)}
 </div>
 ${nextCursor !== null && html`<p><a href="/?cursor=${nextCursor}">Older agents</a></p>`}`;
 }
@@ -66,8 +66,8 @@ function agentRow(agent: AgentJson): Html {
 
 function problemList(problems: readonly InstallationCheck[]): Html {
   const title = problems.some(({ blocks }) => blocks)
-    ? 'Orders wait until this is mended'
-    : 'Something is wrong with the configuration';
+    ? 'Orders are on hold until this is fixed'
+    : 'Configuration problems';
   return html`<section class="problem" aria-labelledby="problems-title">
 <h2 id="problems-title">${title}</h2>
 <ul>${problems.map(

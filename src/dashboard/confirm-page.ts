@@ -5,7 +5,7 @@ import { type Html, html } from './html.ts';
 import { agentState } from './parts.ts';
 import { capitalized } from './words.ts';
 
-/** `/agents/{agentId}/{kind}`: says what will happen, and asks for what else the operation needs. */
+/** Renders `/agents/{agentId}/{kind}`: says what will happen, with a form for the operation's parameters. */
 export function confirmPage(agent: AgentJson, { kind, confirm, cli, parameters }: Requestable): Html {
   const verb = capitalized(kind);
   const { agentId } = agent;
@@ -16,11 +16,11 @@ export function confirmPage(agent: AgentJson, { kind, confirm, cli, parameters }
 <form class="actions" method="post" action="/agents/${agentId}/${kind}">
 ${Object.entries(parameters?.shape ?? {}).map(([name, schema]) => field(name, schema))}
 <button${isFinal && html` class="danger"`}>${verb} ${agentId}</button>
-<a class="button" href="/agents/${agentId}">Keep it</a>
+<a class="button" href="/agents/${agentId}">Cancel</a>
 </form>`;
 }
 
-/** A choice where the values are known, or else a text. */
+/** Renders a select for an enum, and a text input for anything else. */
 function field(name: string, schema: z.core.$ZodType): Html {
   const input =
     schema instanceof z.ZodEnum

@@ -1,4 +1,4 @@
-/** Markup that is safe to send: all foreign text in it is escaped. */
+/** Markup that is safe to send: every interpolated text has been escaped. */
 export class Html {
   readonly #markup: string;
 
@@ -13,7 +13,7 @@ export class Html {
 
 export type Renderable = Html | string | number | null | undefined | false | readonly Renderable[];
 
-/** A template that escapes its values unless they are markup, joins lists, and omits null and false. */
+/** Template tag: escapes values unless they are `Html`, joins lists, and omits null, undefined and false. */
 export function html(parts: TemplateStringsArray, ...values: Renderable[]): Html {
   return new Html(
     parts.map((part, index) => part + (index < values.length ? render(values[index]) : '')).join(''),

@@ -3,17 +3,17 @@ import { type Html, html, type Renderable } from './html.ts';
 export interface Page {
   title: string;
   main: Renderable;
-  /** The kind of the sandbox's machines, shown on every page; undefined for a real cloud. */
+  /** The kind of machines the sandbox uses, shown on every page; undefined for a real cloud. */
   machines?: 'simulated' | 'real' | undefined;
-  /** Whether the operator is signed in: navigation and live updates. */
+  /** Whether the operator is signed in, which adds navigation and live updates. */
   operator?: boolean;
-  /** Reloads the page after this time, without JavaScript. */
+  /** Reloads the page after this many seconds, without JavaScript. */
   reloadSeconds?: number | undefined;
 }
 
 const NOTICES = {
   simulated: html`<p class="notice"><strong>Sandbox, simulated machines.</strong> No cloud is called and nothing is
-    billed. The servers exist in the sandbox’s API only; their health is simulated too.</p>`,
+    billed. The servers exist only in the sandbox’s API, and their health is simulated too.</p>`,
   real: html`<p class="notice"><strong>Sandbox.</strong> No cloud is called and nothing is billed. The servers are
     machines on this host.</p>`,
 };
@@ -32,7 +32,7 @@ ${reloadSeconds !== undefined && html`<meta http-equiv="refresh" content="${relo
 ${operator && html`<script type="module" src="/assets/live.js"></script>`}
 </head>
 <body>
-<a class="skip" href="#main">Skip to the content</a>
+<a class="skip" href="#main">Skip to content</a>
 ${operator && header}
 <main id="main">
 ${machines !== undefined && NOTICES[machines]}

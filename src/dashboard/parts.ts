@@ -4,18 +4,21 @@ import { type Requestable, requestableOperations } from '../operations/registry.
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
 
-/** A state as a coloured word. */
+/** Renders a state as a coloured badge. */
 export function badge(state: string): Html {
   return html`<span class="badge ${state}">${capitalized(state)}</span>`;
 }
 
-/** The agent's state, with the step of a provision under way. */
+/** Renders the agent's state, with the current step while it is being provisioned. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}`;
 }
 
-/** A button for each operation that the agent's state allows; one that needs an answer first leads to a page. */
+/**
+ * Renders a button for each operation that the agent's state allows. An operation that needs input links to
+ * its own page.
+ */
 export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
   const shown = requestableOperations().filter(
     ({ from, isOnList }) => from.includes(agent.status) && (where === 'page' || isOnList),
@@ -23,8 +26,8 @@ export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
   return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}</div>`;
 }
 
-/** Whether a person has to answer something before it is asked for. */
-export function needsAnswer({ confirm, parameters }: Requestable): boolean {
+/** Whether the operator must confirm the operation or fill in its parameters first. */
+export function needsInput({ confirm, parameters }: Requestable): boolean {
   return confirm !== undefined || parameters !== undefined;
 }
 
@@ -33,14 +36,14 @@ function actionButton(agentId: string, operation: Requestable): Html {
   const id = `${kind}-${agentId}`;
   const path = `/agents/${agentId}/${kind}`;
   const text = html`${capitalized(kind)}<span class="visually-hidden"> ${agentId}</span>`;
-  if (needsAnswer(operation))
+  if (needsInput(operation))
     return html`<a class="button${confirm !== undefined && ' danger'}" id="${id}" href="${path}">${text}</a>
 `;
   return html`<form method="post" action="${path}"><button id="${id}">${text}</button></form>
 `;
 }
 
-/** The steps with their durations; the last step of an unfinished operation is still running. */
+/** Renders the steps with their durations. The last step of an unfinished operation is still running. */
 export function timelineList(operation: OperationJson, now = Date.now()): Html {
   const entries = operation.timeline.filter((entry) => entry.step !== 'finished');
   return html`<ol class="timeline">${entries.map((entry) => {
@@ -52,7 +55,7 @@ export function timelineList(operation: OperationJson, now = Date.now()): Html {
   })}</ol>`;
 }
 
-/** From the request to the end, or to now. */
+/** Returns the seconds from the request to the end, or until now. */
 export function totalSeconds(operation: OperationJson, now = Date.now()): number {
   const end = operation.finishedAt === null ? now : Date.parse(operation.finishedAt);
   return Math.max(0, (end - Date.parse(operation.createdAt)) / 1000);

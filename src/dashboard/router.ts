@@ -22,7 +22,7 @@ import { agentsPage } from './agents-page.ts';
 import { confirmPage } from './confirm-page.ts';
 import { html } from './html.ts';
 import { layout, type Page } from './layout.ts';
-import { needsAnswer } from './parts.ts';
+import { needsInput } from './parts.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
@@ -36,7 +36,7 @@ const form = express.urlencoded({ extended: false, limit: '8kb' });
 
 const cursors = cursorKind('agent', z.string().max(40));
 
-/** The pages: the operator's dashboard, signing in, and the buyer's progress page. */
+/** Routes every page: the operator's dashboard, the sign-in page, and the buyer's progress page. */
 export function createDashboard(deps: HttpDeps, authentication: Authentication): Router {
   const router = Router();
   const assets = fileURLToPath(new URL('./assets', import.meta.url));
@@ -110,8 +110,8 @@ function showAgent(deps: HttpDeps): RequestHandler {
 
 function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const operation = operationOf(request.params.kind);
-    if (!needsAnswer(operation)) throw new NotFoundError('There is no such page');
+    const operation = parseKind(request.params.kind);
+    if (!needsInput(operation)) throw new NotFoundError('Page not found');
     const agent = presentAgent(await getAgent(deps.database, parseAgentId(request.params.agentId)));
     const title = `${capitalized(operation.kind)} ${agent.agentId}?`;
     sendPage(response, deps, { title, main: confirmPage(agent, operation), operator: true });
@@ -121,7 +121,7 @@ function confirm(deps: HttpDeps): RequestHandler {
 function ask({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const agentId = parseAgentId(request.params.agentId);
-    const { kind, parameters } = operationOf(request.params.kind);
+    const { kind, parameters } = parseKind(request.params.kind);
     const wanted = {
       agentId,
       kind,
@@ -133,10 +133,10 @@ function ask({ database, queue }: HttpDeps): RequestHandler {
   };
 }
 
-/** @throws NotFoundError for what nobody can ask for */
-function operationOf(kind: unknown): Requestable {
+/** @throws NotFoundError unless it is a kind of operation that can be requested */
+function parseKind(kind: unknown): Requestable {
   const operation = typeof kind === 'string' ? findRequestable(kind) : undefined;
-  if (operation === undefined) throw new NotFoundError('There is no such page');
+  if (operation === undefined) throw new NotFoundError('Page not found');
   return operation;
 }
 
@@ -150,7 +150,7 @@ function showStatus(deps: HttpDeps): RequestHandler {
     const agentId = parseAgentId(request.params.agentId);
     if (typeof token !== 'string' || !links.isValid(agentId, token)) {
       response.status(403);
-      sendPage(response, {}, { title: 'Not valid', main: statusRefusedPage() });
+      sendPage(response, {}, { title: 'Invalid link', main: statusRefusedPage() });
       return;
     }
     const agent = presentAgent(await getAgent(database, agentId));
@@ -164,7 +164,7 @@ function showStatus(deps: HttpDeps): RequestHandler {
 
 function parseAgentId(text: unknown): string {
   const parsed = agentIdSchema.safeParse(text);
-  if (!parsed.success) throw new NotFoundError('There is no such agent');
+  if (!parsed.success) throw new NotFoundError('Agent not found');
   return parsed.data;
 }
 
@@ -173,9 +173,9 @@ function showError(deps: HttpDeps): ErrorRequestHandler {
     if (response.headersSent) return next(error);
     const refusal = toRefusal(error);
     logRefusal(deps.log, request, refusal, error);
-    const main = html`<div class="narrow"><h1>That did not work</h1><p class="problem" role="alert">${refusal.detail}</p>
+    const main = html`<div class="narrow"><h1>Something went wrong</h1><p class="problem" role="alert">${refusal.detail}</p>
 <p><a href="/">All agents</a></p></div>`;
     response.status(refusal.status).set(refusal.headers);
-    sendPage(response, deps, { title: 'That did not work', main });
+    sendPage(response, deps, { title: 'Something went wrong', main });
   };
 }

@@ -5,7 +5,7 @@ import type { HttpDeps } from '../http/deps.ts';
 import { layout } from './layout.ts';
 import { signInPage } from './sign-in-page.ts';
 
-/** A path on this site: a second slash or a backslash after the first would name another site. */
+/** A path on this site. A slash or a backslash right after the first slash would lead to another site. */
 const ownPath = z
   .string()
   .max(500)
@@ -15,14 +15,14 @@ const ownPath = z
 const formSchema = z.object({ token: z.string().max(1000).catch(''), next: ownPath });
 
 interface SignIn {
-  /** Redirects a browser that is not signed in to the sign-in page, and back afterwards. */
+  /** Sends a browser without a session to the sign-in page, which redirects back afterwards. */
   redirectStrangers: RequestHandler;
   show: RequestHandler;
   submit: RequestHandler[];
   signOut: RequestHandler;
 }
 
-/** The page that exchanges the operator's token for a cookie. */
+/** Creates the handlers of the sign-in page, which exchanges the operator's token for a session cookie. */
 export function createSignIn({ machines }: HttpDeps, authentication: Authentication): SignIn {
   const page = (content: { next: string; problem?: string }) =>
     layout({ title: 'Sign in', main: signInPage(content), machines }).toString();
@@ -38,7 +38,7 @@ export function createSignIn({ machines }: HttpDeps, authentication: Authenticat
     const { waitSeconds } = check;
     if (waitSeconds > 0) response.set('retry-after', String(waitSeconds));
     const problem =
-      waitSeconds > 0 ? `Too many attempts. Try again in ${waitSeconds} seconds.` : 'This is not the token.';
+      waitSeconds > 0 ? `Too many attempts. Try again in ${waitSeconds} seconds.` : 'Wrong token.';
     response
       .status(waitSeconds > 0 ? 429 : 401)
       .type('html')

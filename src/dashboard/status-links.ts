@@ -3,7 +3,7 @@ import type { Secret } from '../secret.ts';
 
 const VALID_SECONDS = 7 * 24 * 3600;
 
-/** Links to buyers' pages: each opens one agent's page until it expires. */
+/** Links to the buyers' status pages. Each link opens one agent's page until it expires. */
 export interface StatusLinks {
   statusUrl(agentId: string): string;
   isValid(agentId: string, token: string): boolean;

@@ -6,7 +6,7 @@ import { duration, stepWords } from './words.ts';
 
 export const RELOAD_SECONDS = 3;
 
-/** Whether there is progress to wait for. */
+/** Whether the agent's status will change soon, so that the page should reload. */
 export function isUnderWay(agent: AgentJson): boolean {
   return ['requested', 'provisioning', 'stopping', 'destroying'].includes(agent.status);
 }
@@ -23,14 +23,14 @@ const SENTENCES: Record<AgentJson['status'], string> = {
   destroyed: 'Your agent has been removed.',
 };
 
-/** `/status/{agentId}`: the buyer's page. Progress only: no address, no internal id, no error text. */
+/** Renders `/status/{agentId}`, the buyer's page. Shows only progress: no address, internal id or error. */
 export function statusPage(agent: AgentJson, provision: OperationJson | undefined): Html {
   const showSteps = ['requested', 'provisioning', 'running'].includes(agent.status);
   return html`<div class="narrow">
 <h1>${agent.status === 'running' ? 'Ready' : 'Your agent'}</h1>
 <p role="status">${SENTENCES[agent.status]}</p>
 ${showSteps && steps(agent, provision)}
-${isUnderWay(agent) && html`<p class="muted">This page looks again by itself every ${RELOAD_SECONDS} seconds.</p>`}
+${isUnderWay(agent) && html`<p class="muted">This page updates every ${RELOAD_SECONDS} seconds.</p>`}
 </div>`;
 }
 
@@ -49,5 +49,5 @@ class="visually-hidden">, ${state}</span></span>
 
 export function statusRefusedPage(): Html {
   return html`<div class="narrow"><h1>This link is not valid</h1>
-<p>It may have expired, or a part of it is missing. Please use the link that you were sent, or ask for a new one.</p></div>`;
+<p>It may have expired or be incomplete. Please use the link you were sent, or ask for a new one.</p></div>`;
 }

@@ -5,17 +5,17 @@ const STEPS: Record<string, string> = {
   configuring: 'Configuring',
   verifying: 'Verifying',
   running: 'Running',
-  stopping_server: 'Switching the server off',
-  starting_server: 'Switching the server on',
-  resizing_server: 'Changing the server’s size',
-  refreshing: 'Bringing the stack’s state up to date',
+  stopping_server: 'Shutting down the server',
+  starting_server: 'Starting the server',
+  resizing_server: 'Resizing the server',
+  refreshing: 'Refreshing the stack’s state',
   preparing: 'Preparing',
-  renewing_key: 'Making a new key for the private network',
+  renewing_key: 'Renewing the key for the private network',
   reinstalling_server: 'Reinstalling the server',
-  waiting_to_retry: 'Waiting to try again',
+  waiting_to_retry: 'Waiting to retry',
 };
 
-/** A step for people; a runner's own step in its own words. */
+/** Returns the display text of a step. A step that a runner made up is shown in its own words. */
 export function stepWords(step: string): string {
   return (Object.hasOwn(STEPS, step) ? STEPS[step] : undefined) ?? capitalized(step.replaceAll('_', ' '));
 }
@@ -24,7 +24,7 @@ export function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** `4.2 s`, `38 s`, `2 min 05 s`. */
+/** Formats a duration: `4.2 s`, `38 s`, `2 min 05 s`. */
 export function duration(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
@@ -32,7 +32,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
 }
 
-/** How long ago, in the largest unit that says something. */
+/** Formats the time since `isoTime` in the largest unit that fits. */
 export function age(isoTime: string, now = Date.now()): string {
   const seconds = Math.max(0, (now - Date.parse(isoTime)) / 1000);
   if (seconds < 60) return `${Math.floor(seconds)} s`;

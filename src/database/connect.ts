@@ -7,22 +7,22 @@ import type { Tables } from './tables.ts';
 export { isDatabaseUnavailable } from './guarded-pool.ts';
 
 export type Database = Kysely<Tables>;
-/** For what must be written together, or reads rows that it has locked. */
+/** For functions that must run inside a transaction: to write atomically, or because they lock rows. */
 export type Transaction = KyselyTransaction<Tables>;
 
-// bigint columns here are sequence numbers and counts, far below 2^53.
+// The bigint columns here hold sequence numbers and counts, far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /**
- * A process that is stopped, or whose host is cut off, in the middle of a transaction keeps rows locked that
- * others need to take its work over: Postgres ends its session. Half of a lease; transactions here take
- * milliseconds.
+ * A process that is paused or cut off in the middle of a transaction keeps its rows locked, and others need
+ * them to take over its work. Postgres ends its session after this time, which is half a lease. Transactions
+ * here take milliseconds.
  */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
 /**
- * A pool of connections. `connectionTimeoutMillis` makes a database that is away an error within seconds
- * instead of a hang.
+ * Creates a connection pool. With `connectionTimeoutMillis`, an unavailable database causes an error within
+ * seconds instead of a hang.
  */
 export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
   const pool = new GuardedPool({
@@ -34,10 +34,10 @@ export function createPool(url: Secret, maxConnections: number, applicationName:
     keepAlive: true,
     application_name: applicationName,
   });
-  // Without a listener a connection that the server closes while idle would end the process.
+  // Without a listener, an idle connection that the server closes would crash the process.
   pool.on('error', () => {});
-  // The pool listens to its idle clients alone; one that is lost inside a transaction says so again at the
-  // next statement.
+  // The pool listens only to idle clients. If a connection is lost inside a transaction, the next statement
+  // reports the error again.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
@@ -46,7 +46,7 @@ export function createDatabase(pool: pg.Pool): Database {
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 
-/** The name of the constraint that a statement broke, or undefined for any other error. */
+/** Returns the name of the constraint that a statement violated; undefined for any other error. */
 export function violatedConstraint(error: unknown): string | undefined {
   const { code, constraint } = (error ?? {}) as { code?: string; constraint?: string };
   return code === '23505' || code === '23514' || code === '23503' ? constraint : undefined;

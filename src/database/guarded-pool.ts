@@ -24,36 +24,36 @@ const UNAVAILABLE_TEXT =
   /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
 
 /**
- * Errors that came out of a database's connection and say that it is away. Whatever else was reset or refused
- * is not among them.
+ * Errors of database connections that mean the database is unavailable. Errors of other connections can have
+ * the same codes but are never in this set.
  */
-const away = new WeakSet<Error>();
+const unavailable = new WeakSet<Error>();
 
 /**
- * Whether an error says that the database is away (as opposed to having refused a statement, or to another
- * connection that broke).
+ * Whether an error means that the database is unavailable, as opposed to a rejected statement or a failure of
+ * some other connection.
  */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return away.has(error) || (error.cause !== undefined && isDatabaseUnavailable(error.cause));
+  return unavailable.has(error) || (error.cause !== undefined && isDatabaseUnavailable(error.cause));
 }
 
 function mark<T>(error: T): T {
-  if (error instanceof Error && saysAway(error)) away.add(error);
+  if (error instanceof Error && meansUnavailable(error)) unavailable.add(error);
   return error;
 }
 
-function saysAway(error: Error): boolean {
+function meansUnavailable(error: Error): boolean {
   const { code = '' } = error as { code?: string };
   if (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_TEXT.test(error.message)) return true;
-  return error instanceof AggregateError && error.errors.some(saysAway);
+  return error instanceof AggregateError && error.errors.some(meansUnavailable);
 }
 
 type Done = (error: Error | undefined, ...rest: never[]) => void;
 
 /**
- * The database's boundary: every parameter of every statement is text that Postgres takes, and an error that
- * says that the database is away is known as the database's.
+ * The boundary to the database. Cleans every parameter so that Postgres accepts it, and marks the errors that
+ * mean the database is unavailable.
  */
 export class GuardedPool extends pg.Pool {
   constructor(config: pg.PoolConfig) {
@@ -79,7 +79,7 @@ function guard(client: pg.PoolClient): void {
   client.query = guarded as typeof client.query;
 }
 
-/** A statement with its parameters in itself. */
+/** Cleans the parameters of a statement object that carries its own. */
 function checked(statement: unknown): unknown {
   if (typeof statement !== 'object' || statement === null || !('values' in statement)) return statement;
   return Object.assign(statement, { values: storableParameter(statement.values) });

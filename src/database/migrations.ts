@@ -11,7 +11,7 @@ import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 import * as operationKinds from './migrations/0011-operation-kinds.ts';
 
-/** Every migration by name, oldest first; never edited once released. */
+/** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-first': first,
   '0002-github-actions': githubActions,
@@ -29,7 +29,7 @@ const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
 /** The newest migration this code knows. */
 export const SCHEMA_VERSION = Object.keys(MIGRATIONS).sort().at(-1)!;
 
-/** The name of the newest migration in the database; undefined for an empty one. */
+/** Returns the name of the newest migration in the database; undefined if it is empty. */
 export async function databaseVersion(database: Database): Promise<string | undefined> {
   const exists = await sql<{
     found: boolean;
@@ -42,15 +42,15 @@ export async function databaseVersion(database: Database): Promise<string | unde
 }
 
 /**
- * Brings the database to this code's schema. Concurrent starters wait for each other (Kysely holds a lock).
- * @throws Error where the database is newer than the code: an old program must not write into it.
+ * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
+ * @throws Error if the database is newer than the code, because an old program must not write to it
  */
 export async function migrate(database: Database): Promise<void> {
   const version = await databaseVersion(database);
   if (version !== undefined && version > SCHEMA_VERSION) {
     throw new Error(
       `The database has schema ${version}, which is newer than this program's ${SCHEMA_VERSION}. ` +
-        'Start the version of agent-stacks that made it, or a later one.',
+        'Start the version of agent-stacks that created it, or a later one.',
     );
   }
   const migrator = new Migrator({ db: database as Kysely<unknown>, provider });

@@ -4,23 +4,22 @@ import { jsonText } from './storable.ts';
 export interface Stamp {
   mode: 'sandbox' | 'live' | 'rehearsal';
   /**
-   * Which accounts this installation works with, as its configuration names them: non-secret texts by name.
+   * The installation's accounts as its configuration identifies them: non-secret texts by name.
    */
   accounts: Record<string, string>;
-  /** The same as their vendors name them; without those that could not be asked now. */
+  /** The accounts as their vendors identify them, without vendors that could not be asked now. */
   identities?: Record<string, string>;
-  /** Why those could not be asked, by name. */
+  /** Why the missing identities are unknown, by name. */
   unknown?: Record<string, string>;
 }
 
 type Names = Record<string, string>;
 
 /**
- * Stamps an empty database with its mode and accounts; later starts must bring the same. What a vendor says
- * an account is decides, since one account has several keys and names; the configured texts count only where
- * the vendor was never asked, or cannot be now. An account that is new (a provider not configured before) is
- * added; one that differs is refused.
- * @throws Error that says which of them differs, and what to do.
+ * Stamps an empty database with its mode and accounts; later starts must match. The vendor's identity of an
+ * account decides, because one account can have several keys and names. The configured texts count only if
+ * the vendor has never been asked or cannot be asked now. Adds a new account and rejects a different one.
+ * @throws Error that says which account differs, and what to do
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {
   const { mode, accounts, identities = {}, unknown = {} } = stamp;
@@ -61,7 +60,7 @@ function differs(name: string, found: Known, now: Known): boolean {
   return text !== undefined && textNow !== undefined && text !== textNow;
 }
 
-/** What names an account in the environment. Of a sandbox it is its DATA_DIR. */
+/** The variables that select an account. A sandbox's accounts depend on its DATA_DIR instead. */
 const VARIABLES: Names = {
   stripe: 'STRIPE_SECRET_KEY',
   hcloud: 'HCLOUD_ENDPOINT and HCLOUD_TOKEN',
@@ -78,16 +77,16 @@ function refusal(
     const why = unknown[name] === undefined ? '' : ` (${unknown[name]})`;
     const now =
       identities[name] === undefined
-        ? `; which one this is could not be found out now${why}`
-        : `, this one is ${identities[name]}`;
-    return [`${name}: this database’s is ${before[name]}${now}.`];
+        ? `; the current one could not be determined${why}`
+        : `, the current one is ${identities[name]}`;
+    return [`${name}: the database belongs to ${before[name]}${now}.`];
   });
   const variables = differing.flatMap((name) => VARIABLES[name] ?? []);
   return [
-    `This database was made for another ${differing.join(' and ')} account.`,
+    `This database was created for another ${differing.join(' and ')} account.`,
     ...details,
     variables.length === 0
-      ? 'Its agents live there: start it with the credentials of that account, or use another database.'
+      ? 'Its agents live there: use the credentials of that account, or another database.'
       : `Its agents live there: set ${variables.join(', ')} to that account’s, or use another database.`,
   ].join(' ');
 }

@@ -11,7 +11,7 @@ import type {
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
-/** The tables as Kysely sees them; `migrations/` makes them. All times are `timestamptz`. */
+/** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
 export interface Tables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
@@ -31,7 +31,7 @@ export interface Tables {
   sessions: SessionTable;
 }
 
-/** Hostnames under which servers were, or are, to join the tailnet. */
+/** The hostnames under which servers join the tailnet, past and present. */
 export interface TailnetJoinNameTable {
   name: string;
   agent_id: string;
@@ -42,18 +42,18 @@ export interface TailnetJoinNameTable {
 export interface InstallationTable {
   singleton: Generated<boolean>;
   mode: 'sandbox' | 'live' | 'rehearsal';
-  /** Accounts as the configuration names them. */
+  /** Accounts as the configuration identifies them. */
   accounts: Json<Record<string, string>>;
-  /** Accounts as their vendors name them, where they have been asked. */
+  /** Accounts as their vendors identify them, for vendors that have been asked. */
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
-  /** A known text, sealed under the installation's passphrase. */
+  /** A known text, sealed with the installation's passphrase. */
   canary: Buffer | null;
   /**
-   * Sandbox mode: the DATA_DIR of the process that hosts the sandbox, where those that join find its
-   * addresses.
+   * Sandbox mode: the DATA_DIR of the process that hosts the sandbox. Processes that join read its addresses
+   * there.
    */
   data_dir: string | null;
-  /** What carries new attempts out. */
+  /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
   created_at: DefaultTimestamp;
 }
@@ -64,7 +64,7 @@ export interface StripeEventTable {
   livemode: boolean;
   object_id: string | null;
   payload: Json<Record<string, unknown>>;
-  /** What came of it: acted on, of no concern, a repeat of what is known, or in need of a person. */
+  /** Acted on, irrelevant, a repeat of a known order, or in need of a person. */
   outcome: 'acted' | 'ignored' | 'duplicate' | 'attention';
   reason: string | null;
   created_at: Timestamp;
@@ -92,7 +92,7 @@ export interface AgentTable {
   status: Defaulted<AgentStatus>;
   step: AgentStep | null;
   health: Defaulted<Health>;
-  /** Not null exactly while `health` is unhealthy: the database sees to that. */
+  /** Not null exactly while `health` is unhealthy; the database ensures it. */
   unhealthy_since: Timestamp | null;
   stack_name: Generated<string>;
   server_id: string | null;
@@ -100,12 +100,12 @@ export interface AgentTable {
   ipv4: string | null;
   ipv6: string | null;
   tailnet_ip: string | null;
-  /** The control server's id of its device; null until it is known. */
+  /** The control server's id of the agent's device; null until it is known. */
   tailnet_node_id: string | null;
   tailnet_name: string | null;
   subscription_id: string | null;
   error: string | null;
-  /** Why the rollback of a failed provision has failed; null once it has succeeded. */
+  /** Why the rollback of a failed provision failed; null once it has succeeded. */
   rollback_error: string | null;
   /**
    * The stack's inputs as last applied, without secrets; null until the first provision has prepared them.
@@ -117,7 +117,7 @@ export interface AgentTable {
   updated_at: DefaultTimestamp;
 }
 
-/** As the schema of the operation's kind has let them in. */
+/** Validated by the schema of the operation's kind. */
 export type OperationParameters = Record<string, unknown>;
 
 export interface OperationTable {
@@ -126,7 +126,7 @@ export interface OperationTable {
   agent_id: string;
   kind: OperationKind;
   status: Defaulted<OperationStatus>;
-  /** What was asked for beyond the kind: the plan of a resize. */
+  /** What the request specified beyond the kind, e.g. the plan of a resize. */
   parameters: DefaultedJson<OperationParameters>;
   step: string | null;
   attempt: Defaulted<number>;
@@ -138,10 +138,10 @@ export interface OperationTable {
   stripe_event_id: string | null;
   workflow_run_id: string | null;
   error: string | null;
-  /** Why no worker takes it, while it is queued: what is wrong with their configuration. */
+  /** Why no worker claims the queued operation: the problems with their configuration. */
   waits_for: string | null;
   failed_step: string | null;
-  /** Names the failure behind `error` where the next attempt acts on it. */
+  /** Names the failure behind `error` if the next attempt handles it specially. */
   failure_code: string | null;
   cancel_requested: Defaulted<boolean>;
   /** The worker that holds the lease while `status` is active. */
@@ -150,19 +150,19 @@ export interface OperationTable {
   run_after: DefaultTimestamp;
   claimed_at: Timestamp | null;
   last_heartbeat_at: Timestamp | null;
-  /** When its present attempt was dispatched to GitHub; null where none is, or was. */
+  /** When the current attempt was dispatched to GitHub; null if it was not. */
   dispatched_at: Timestamp | null;
-  /** Dispatches in a row that failed, and what `error` said before the first of them. */
+  /** Consecutive failed dispatches; `error_before_dispatch` keeps the `error` from before them. */
   dispatch_failures: Defaulted<number>;
   error_before_dispatch: string | null;
-  /** When GitHub was last asked for its workflow run. */
+  /** When GitHub was last asked about the workflow run. */
   polled_at: Timestamp | null;
   /**
-   * What the runner has recorded as the outcome (operations/remote/result.ts); it counts when the run reports
-   * its end.
+   * The outcome that the runner has recorded (executors/github-actions/result.ts). It takes effect when the
+   * run reports its end.
    */
   result: NullableJson<Record<string, unknown>> | null;
-  /** The callback that ended the last attempt, to know a repeat of it. */
+  /** The callback that ended the last attempt, to recognize a repeat of it. */
   report: NullableJson<Record<string, unknown>> | null;
   created_at: DefaultTimestamp;
   started_at: Timestamp | null;
@@ -192,10 +192,10 @@ export interface AuditLogTable {
 
 export interface FoundationTable {
   project: string;
-  /** Null until it has been made for the first time. */
+  /** Null until the firewall has been created. */
   firewall_id: string | null;
   inputs_hash: string | null;
-  /** The attempt that works on the foundation's stack; it holds as long as that attempt does. */
+  /** The attempt that holds the foundation's stack, for as long as the attempt is active. */
   holder_operation: string | null;
   holder_attempt: number | null;
   updated_at: DefaultTimestamp;
@@ -208,7 +208,7 @@ export interface IdempotencyKeyTable {
   created_at: DefaultTimestamp;
 }
 
-/** A workflow run at GitHub that nobody needs any more. */
+/** A workflow run at GitHub that is no longer needed and must be cancelled. */
 export interface RunCancellationTable {
   workflow_run_id: string;
   operation_id: string;
@@ -219,7 +219,7 @@ export interface RunCancellationTable {
 }
 
 export interface SessionTable {
-  /** A keyed hash of what the cookie holds (src/http/sessions.ts). */
+  /** A keyed hash of the cookie's value (src/http/sessions.ts). */
   id_hash: Buffer;
   created_at: DefaultTimestamp;
   expires_at: Timestamp;

@@ -1,5 +1,5 @@
 /**
- * The states of an agent, in lifecycle order. docs/states.md shows the same picture; a test compares them.
+ * The states of an agent, in lifecycle order. docs/states.md lists the same states; a test compares them.
  */
 export const AGENT_STATUSES = [
   'requested',
@@ -17,7 +17,7 @@ export type AgentStatus = (typeof AGENT_STATUSES)[number];
 export const HEALTHS = ['unknown', 'healthy', 'unhealthy'] as const;
 export type Health = (typeof HEALTHS)[number];
 
-/** Where a provision stands, in order. */
+/** The steps of a provision, in order. */
 export const AGENT_STEPS = [
   'queued',
   'creating_server',
@@ -29,13 +29,13 @@ export const AGENT_STEPS = [
 export type AgentStep = (typeof AGENT_STEPS)[number];
 
 /**
- * The kinds that exist are those defined in src/runbooks; the database holds their shape alone (migration
- * 0011).
+ * The form of a kind's name. src/runbooks defines which kinds exist; the database checks only their form
+ * (migration 0011).
  */
 export const OPERATION_KIND = /^[a-z][a-z-]{0,30}$/;
 export type OperationKind = string;
 
-/** The names of failures, as `operations.failure_code` holds them. */
+/** The form of a failure's name, as in `operations.failure_code`. */
 export const FAILURE_CODE = /^[a-z][a-z-]{0,59}$/;
 
 /**

@@ -5,7 +5,7 @@ import { HttpError, requestJson } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 import { createPatience } from './patience.ts';
 
-/** The repository whose workflow carries operations out. */
+/** The repository whose workflow executes operations. */
 export interface GithubRepository extends CallLimits {
   apiUrl: string;
   owner: string;
@@ -23,18 +23,18 @@ export interface WorkflowRun {
   conclusion: string | null;
 }
 
-/** What the service asks GitHub. @see https://docs.github.com/en/rest/actions */
+/** The calls of GitHub's API that the service needs. @see https://docs.github.com/en/rest/actions */
 export interface GithubClient {
-  /** Starts the workflow. @returns the run's id where the server tells it. */
+  /** Starts the workflow. @returns the run's id, if the server sends it */
   dispatch(inputs: Record<string, string>): Promise<string | undefined>;
   /**
-   * The newest run since a moment whose title contains a text: how a run is found whose id the server did not tell. The workflow's
-   * `run-name` puts the job's id there.
+   * Finds the newest run since a point in time whose title contains a text, for servers that do not return
+   * the run's id on dispatch. The workflow's `run-name` puts the job's id into the title.
    */
   findRun(title: string, since: Date): Promise<string | undefined>;
-  /** undefined where there is no such run. */
+  /** Returns undefined if there is no such run. */
   getRun(runId: string): Promise<WorkflowRun | undefined>;
-  /** One that has ended, or is not there, is fine. */
+  /** Cancels a run. Succeeds if the run has already ended or does not exist. */
   cancelRun(runId: string): Promise<void>;
 }
 
@@ -100,7 +100,7 @@ export function createGithubClient(repository: GithubRepository): GithubClient {
   };
 }
 
-/** Servers from before 2026 refuse the field that asks for the run's id. */
+/** Retries without the field that requests the run's id, because servers from before 2026 reject it. */
 async function withoutUnknownField<T>(first: () => Promise<T>, without: () => Promise<T>): Promise<T> {
   try {
     return await first();
@@ -112,7 +112,7 @@ async function withoutUnknownField<T>(first: () => Promise<T>, without: () => Pr
   }
 }
 
-/** undefined where the API answers with one of these. */
+/** Returns undefined if the API answers with one of these statuses. */
 async function unless<T>(statuses: number[], answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;

@@ -3,10 +3,10 @@ import type { CallLimits } from '../http-client/exchange.ts';
 import { requestAs } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
-/** A token lives for five minutes at least. */
+/** GitHub's tokens are valid for at least five minutes. */
 const KEPT_MS = 3 * 60_000;
 
-/** Asks GitHub, from inside a workflow run, for tokens that say which run it is; each is used for a few minutes. */
+/** Requests tokens that identify the current workflow run from GitHub. Each is reused for a few minutes. */
 export function createIdentitySource(
   grant: { requestUrl: string; requestToken: Secret; audience: string } & CallLimits,
 ): () => Promise<string> {

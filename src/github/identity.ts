@@ -5,35 +5,38 @@ import type { CallLimits } from '../http-client/exchange.ts';
 import { requestAs } from '../http-client/request.ts';
 import { WORKFLOW_FILE } from './github.ts';
 
-/** Whose identity tokens are accepted. @see https://docs.github.com/en/actions/concepts/security/openid-connect */
+/**
+ * Which identity tokens are accepted.
+ * @see https://docs.github.com/en/actions/concepts/security/openid-connect
+ */
 export interface IdentityRules extends CallLimits {
   issuer: string;
   audience: string;
   owner: string;
   repo: string;
-  /** The repository's number, which a new one of the same name does not have. */
+  /** The repository's numeric id, which a new repository of the same name does not have. */
   repositoryId?: string | undefined;
 }
 
 /**
  * Checks that a run of the workflow sent the token.
- * @returns why the token is refused; undefined where it is accepted.
- * @throws RetryableError where the issuer's keys cannot be fetched or used.
+ * @returns why the token is rejected; undefined if it is accepted
+ * @throws RetryableError if the issuer's keys cannot be fetched or used
  */
 export type IdentityCheck = (token: string, runId: string | undefined) => Promise<string | undefined>;
 
-/** The only algorithm that GitHub signs with: no other is accepted, whatever a token or a key says. */
+/** The only algorithm that GitHub uses. No other is accepted, even if a token or a key names it. */
 const ALGORITHM = 'RS256';
 const CLOCK_SKEW_SECONDS = 60;
 /** GitHub's tokens have about 2,000 characters. */
 const MAX_TOKEN_LENGTH = 10_000;
 const KEYS_KEPT_MS = 10 * 60_000;
-/** A key that was added since the last fetch is looked for, but not for every token that names one. */
+/** An unknown key id triggers a fetch, since the key may be new, but at most once in this time. */
 const MISSING_KEY_PAUSE_MS = 10_000;
 
-const NOT_A_TOKEN = 'is no token signed with RS256';
+const NOT_A_TOKEN = 'is not a token signed with RS256';
 const UNKNOWN_KEY = 'is signed with a key that the issuer does not publish';
-const KEYS_UNAVAILABLE = 'The issuer’s keys cannot be had now';
+const KEYS_UNAVAILABLE = 'The issuer’s keys are not available now';
 
 const compactForm = z
   .string()
@@ -48,7 +51,7 @@ const claims = z.object({
 });
 type Claims = z.infer<typeof claims>;
 
-/** Checks GitHub's OIDC tokens: signature, audience and time, then repository, workflow and run. */
+/** Checks GitHub's OIDC tokens: first signature, audience and time, then repository, workflow and run. */
 export function createIdentityCheck(rules: IdentityRules): IdentityCheck {
   const findKey = createKeyring(rules);
   const { issuer, audience } = rules;
@@ -57,7 +60,7 @@ export function createIdentityCheck(rules: IdentityRules): IdentityCheck {
     clockTolerance: CLOCK_SKEW_SECONDS,
   };
   return async (token, runId) => {
-    // Before any key is fetched: garbage from anybody must not cost a call.
+    // Before fetching any key, so that garbage from strangers costs no call.
     if (!isCandidate(token)) return NOT_A_TOKEN;
     try {
       const { payload } = await jwtVerify(token, findKey, expected);
@@ -66,13 +69,13 @@ export function createIdentityCheck(rules: IdentityRules): IdentityCheck {
     } catch (error) {
       if (error instanceof RetryableError) throw error;
       if (error instanceof errors.JOSEError) return toRefusal(error);
-      // The issuer's key cannot be used, as one that is too short: that says nothing about the token.
+      // The issuer's key is unusable, e.g. too short. That says nothing about the token.
       throw new RetryableError(KEYS_UNAVAILABLE, { cause: error });
     }
   };
 }
 
-/** Whether it has the form of a token whose signature is worth checking. */
+/** Whether the text looks like a token whose signature is worth checking. */
 function isCandidate(token: string): boolean {
   if (!compactForm.safeParse(token).success) return false;
   try {
@@ -83,7 +86,7 @@ function isCandidate(token: string): boolean {
 }
 
 const CLAIM_REFUSALS: Record<string, string> = {
-  iss: 'is of another issuer',
+  iss: 'comes from another issuer',
   aud: 'is for another audience',
   exp: 'has expired',
   nbf: 'is not valid yet',
@@ -100,22 +103,22 @@ function toRefusal(error: errors.JOSEError): string {
 function findMismatch(found: Claims, rules: IdentityRules, runId: string | undefined): string | undefined {
   const repository = `${rules.owner}/${rules.repo}`;
   const workflow = `${repository}/.github/workflows/${WORKFLOW_FILE}@`;
-  if (!sameName(found.repository, repository)) return 'is of another repository';
+  if (!sameName(found.repository, repository)) return 'belongs to another repository';
   if (rules.repositoryId !== undefined && found.repository_id !== rules.repositoryId)
-    return 'is of another repository of that name';
-  if (!sameName(found.workflow_ref.slice(0, workflow.length), workflow)) return 'is of another workflow';
-  return runId === found.run_id ? undefined : 'is of another workflow run';
+    return 'belongs to another repository of that name';
+  if (!sameName(found.workflow_ref.slice(0, workflow.length), workflow)) return 'belongs to another workflow';
+  return runId === found.run_id ? undefined : 'belongs to another workflow run';
 }
 
-/** GitHub's names of owners and repositories do not tell upper from lower case. */
+/** GitHub's names of owners and repositories are case-insensitive. */
 const sameName = (one: string, other: string) => one.toLowerCase() === other.toLowerCase();
 
 const discovery = z.object({ jwks_uri: z.url() });
 const keySet = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) });
 
 /**
- * The issuer's keys, fetched again when they are old or one is missing. Not jose's `createRemoteJWKSet`: it reads
- * an answer of any size, and cannot go on with known keys while the issuer is away.
+ * Caches the issuer's keys and fetches them again when they are old or one is missing. jose's
+ * `createRemoteJWKSet` would read an answer of any size, and could not use cached keys during an outage.
  */
 function createKeyring(rules: IdentityRules): JWTVerifyGetKey {
   let keys = createLocalJWKSet({ keys: [] });

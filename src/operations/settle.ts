@@ -1,6 +1,6 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, failureCodeOf, LostError } from '../errors.ts';
+import { CancelledError, errorMessage, getFailureCode, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
@@ -124,7 +124,7 @@ function toFailure(row: OperationRow, error: unknown, step: string): DescribedFa
   return {
     error: cutText(errorMessage(error), LONGEST_ERROR),
     failed_step: cutText(step, LONGEST_STEP),
-    failure_code: failureCodeOf(error) ?? null,
+    failure_code: getFailureCode(error) ?? null,
     retry_count: isLost ? row.retry_count : Math.min(row.retry_count + 1, row.max_retries),
     lost_count: isLost ? row.lost_count + 1 : row.lost_count,
   };

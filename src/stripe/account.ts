@@ -4,7 +4,8 @@ import { RefusedError, requestAs } from '../http-client/request.ts';
 import type { Secret } from '../secret.ts';
 
 const STRIPE_API = 'https://api.stripe.com';
-/** The key is accepted, and may not read its account: a restricted key need not. */
+
+/** Stripe accepts the key, but it may not read its account, as restricted keys often may not. */
 export class AccountHiddenError extends PermanentError {
   override name = 'AccountHiddenError';
 }
@@ -12,9 +13,8 @@ export class AccountHiddenError extends PermanentError {
 const account = z.object({ id: z.string().regex(/^acct_\w{1,100}$/) });
 
 /**
- * The id of the account that a key belongs to, `acct_…`; the same for secret and restricted keys.
- * @throws AccountHiddenError; PermanentError where Stripe refuses the key; RetryableError where no usable
- * answer came
+ * Returns the id (`acct_…`) of the account that a key belongs to. Secret and restricted keys have the same.
+ * @throws AccountHiddenError; PermanentError if Stripe rejects the key; RetryableError for an unusable answer
  * @see https://docs.stripe.com/api/accounts
  */
 export async function readStripeAccount({
@@ -38,8 +38,8 @@ export async function readStripeAccount({
 }
 
 /**
- * What a key itself says of its account, for when Stripe cannot be asked: `live` or `test`, and the
- * characters after the prefix that all keys of an account share.
+ * Reads what a key itself reveals about its account, for when Stripe cannot be asked: `live` or `test`, and
+ * the characters after the prefix, which all keys of an account share.
  */
 export function accountInKey(secretKey: Secret): { mode: 'live' | 'test'; text: string } {
   const [, mode, rest] = /^[rs]k_(live|test)_(.*)$/s.exec(secretKey.reveal()) ?? [];

@@ -11,11 +11,11 @@ export interface Order {
   metadata: Record<string, unknown>;
 }
 
-/** What an event says of an order. `metadata` is as it was sent, whatever it is. */
+/** What an event says about an order. `metadata` is unvalidated, exactly as sent. */
 export type CheckoutNews =
   | { kind: 'none'; reason: string }
   | { kind: 'paid'; order: Order; metadata: unknown }
-  /** Paid, but not in a way that is known to buy something. */
+  /** Paid, but in a mode that is not known to buy an agent. */
   | { kind: 'unclear'; order: Order; reason: string };
 
 const PAID_SESSION_TYPES = ['checkout.session.completed', 'checkout.session.async_payment_succeeded'];
@@ -26,7 +26,7 @@ const reference = z
   .optional()
   .catch(undefined);
 
-/** Nothing in it is wrong enough to lose the order: odd values are judged below. */
+/** Accepts any values, so that no order is lost; the code below interprets odd ones. */
 const sessionSchema = z.object({
   mode: z.unknown().optional(),
   payment_status: z.unknown().optional(),
@@ -36,22 +36,22 @@ const sessionSchema = z.object({
 });
 type Session = z.infer<typeof sessionSchema>;
 
-/** `no_payment_required`: a trial, or a discount of everything. */
+/** `no_payment_required` means a trial or a full discount. */
 const PAID: readonly unknown[] = ['paid', 'no_payment_required'];
-/** This event itself says that the money has arrived; the session in it may still say `unpaid`. */
+/** This event means that the money has arrived, even if its session still says `unpaid`. */
 const PAID_BY_TYPE = 'checkout.session.async_payment_succeeded';
-/** A session without a mode is not from Stripe's API but from one's own client, as in docs/api.md. */
+/** A session without a mode comes from a custom client, as in docs/api.md, and not from Stripe's API. */
 const BUYS: readonly unknown[] = ['subscription', 'payment', undefined];
 
 const THIN =
-  'A thin event (API v2), which has no data.object, is not acted on: ' +
-  'let the endpoint at Stripe send snapshot events (payload style "Snapshot")';
+  'A thin event (API v2) has no data.object and is not acted on: ' +
+  'configure the endpoint at Stripe to send snapshot events (payload style "Snapshot")';
 const CONNECTED =
-  'An event of a connected account is not acted on: only what this account itself sells is provisioned';
+  'An event of a connected account is not acted on: only orders of this account itself are provisioned';
 
 /**
- * Reads what a signed event says of an order.
- * @throws InvalidInputError for a checkout event whose object is no session.
+ * Reads what a signed event says about an order.
+ * @throws InvalidInputError for a checkout event whose object is not a session
  */
 export function readCheckout(event: StripeEvent): CheckoutNews {
   if (event.connected) return { kind: 'none', reason: CONNECTED };
@@ -70,16 +70,16 @@ export function readCheckout(event: StripeEvent): CheckoutNews {
     metadata: isRecord(session.metadata) ? session.metadata : {},
   };
   if (BUYS.includes(session.mode)) return { kind: 'paid', order, metadata: session.metadata ?? {} };
-  return { kind: 'unclear', order, reason: `mode ${describe(session.mode)} is not one that is known to buy` };
+  return { kind: 'unclear', order, reason: `mode ${describe(session.mode)} is not known to buy an agent` };
 }
 
 function whyUnpaid(type: string, { mode, payment_status: status }: Session): string | undefined {
-  if (mode === 'setup') return 'The checkout session buys nothing: it saves a way to pay (mode setup)';
+  if (mode === 'setup') return 'The checkout session buys nothing: it saves a payment method (mode setup)';
   if (PAID.includes(status) || (type === PAID_BY_TYPE && status === 'unpaid')) return undefined;
   return `The checkout session is not paid: payment_status ${describe(status)}`;
 }
 
-/** A foreign value for a person to read, in a few words. */
+/** Describes an unexpected value briefly, for people. */
 function describe(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'is a list' : 'is an object';
   return value === undefined ? 'is missing' : cutText(JSON.stringify(value), 60);

@@ -4,7 +4,7 @@ import { InvalidInputError } from '../errors.ts';
 const id = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an id');
 
 const LATEST_SECONDS = 253_402_300_799;
-/** Seconds since 1970; API v2 sends an ISO date. */
+/** API v1 sends seconds since 1970, API v2 an ISO date. */
 const created = z.union([
   z
     .int()
@@ -15,7 +15,7 @@ const created = z.union([
 ]);
 
 /**
- * What identifies an event and says what it is about. Other fields that are missing, null or of another type
+ * Requires only the fields that identify an event. Other fields that are missing, null or of another type
  * count as absent, so that no event is lost. A thin event (API v2) has no `data.object`.
  */
 const eventSchema = z.object({
@@ -24,29 +24,29 @@ const eventSchema = z.object({
   type: z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not an event type'),
   created: created.optional().catch(undefined),
   livemode: z.boolean().optional().catch(undefined),
-  /** Set where it happened in a connected account, not in the endpoint's own. */
+  /** Set if the event happened in a connected account instead of the endpoint's own. */
   account: z.unknown().optional(),
   data: z.object({ object: z.record(z.string(), z.unknown()).nullish() }).nullish(),
 });
 
 const withId = z.object({ id });
 
-/** A signed event as it was sent. `payload` is all of it, unchanged. */
+/** A signed event. `payload` is the complete event, unchanged. */
 export interface StripeEvent {
   id: string;
   type: string;
   livemode: boolean;
   createdAt: Date;
-  /** Whether it is of a connected account (Stripe Connect). */
+  /** Whether it belongs to a connected account (Stripe Connect). */
   connected: boolean;
-  /** Id of the object that the event is about, if that has one. */
+  /** The id of the object that the event is about, if it has one. */
   objectId: string | undefined;
   /** Undefined for a thin event, which only names its object. */
   object: Record<string, unknown> | undefined;
   payload: Record<string, unknown>;
 }
 
-/** @throws InvalidInputError for text that is not JSON, or JSON that is not an event. */
+/** @throws InvalidInputError for text that is not JSON, or JSON that is not an event */
 export function parseStripeEvent(text: string): StripeEvent {
   let payload: unknown;
   try {

@@ -5,10 +5,10 @@ import type { Secret } from '../secret.ts';
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Verifies a `Stripe-Signature` header against the raw body with each of the secrets (several while one is
- * rolled).
- * @returns the body's text, exactly as it was signed.
- * @throws InvalidInputError that says what is wrong with the signature.
+ * Verifies a `Stripe-Signature` header against the raw body with each of the secrets. There are several while
+ * a secret is being rolled.
+ * @returns the body's text, exactly as it was signed
+ * @throws InvalidInputError that says what is wrong with the signature
  */
 export function verifyStripeSignature(
   rawBody: Buffer,
@@ -24,7 +24,7 @@ export function verifyStripeSignature(
       refuseFuture(header);
       return text;
     } catch (error) {
-      // The library's first line has the reason; advice on debugging follows.
+      // The first sentence of the library's message is the reason; debugging advice follows.
       refusals.push(errorMessage(error).split(/[\n.]/)[0] ?? '');
     }
   }
@@ -33,7 +33,7 @@ export function verifyStripeSignature(
   throw new InvalidInputError(`Stripe-Signature: ${refusal ?? 'no webhook secret is configured'}`);
 }
 
-/** The library only refuses old timestamps; a future one would keep a signature valid indefinitely. */
+/** Rejects future timestamps, which the library accepts: one would keep a signature valid indefinitely. */
 function refuseFuture(header: string): void {
   const [, time] = /(?:^|,)\s*t=(\d+)/.exec(header) ?? [];
   if (Number(time) - Date.now() / 1000 > TOLERANCE_SECONDS)
@@ -41,8 +41,8 @@ function refuseFuture(header: string): void {
 }
 
 /**
- * Accepts one header with one time and no signature twice. Stripe sends several signatures while a secret is
- * rolled.
+ * Accepts a single header with one timestamp and distinct signatures. Stripe sends several signatures while a
+ * secret is being rolled.
  */
 function wellFormedHeader(headers: readonly string[]): string {
   const [header] = headers;
@@ -65,7 +65,7 @@ function wellFormedHeader(headers: readonly string[]): string {
   return header;
 }
 
-/** Decodes exactly: the library would drop a byte order mark and replace invalid UTF-8. */
+/** Decodes the exact bytes: the library would drop a byte order mark and replace invalid UTF-8. */
 function decode(rawBody: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(rawBody);

@@ -7,13 +7,13 @@ import type { Secret } from '../secret.ts';
 
 export interface StripeAccount extends CallLimits {
   secretKey: Secret;
-  /** Unset: Stripe's own. */
+  /** Undefined for Stripe's own API. */
   apiUrl: string | undefined;
 }
 
 /**
- * Stripe's library over calls that are bounded in time and size. It retries nothing: the caller knows what a
- * failure costs. `askStripe` translates its errors to ours.
+ * Creates Stripe's client on top of calls that are bounded in time and size. It never retries, because only
+ * the caller knows what a failure costs. `askStripe` translates its errors to ours.
  */
 export function createStripe({ secretKey, apiUrl, timeoutSeconds }: StripeAccount): Stripe {
   const api = apiUrl === undefined ? undefined : new URL(apiUrl);
@@ -39,7 +39,7 @@ function boundedFetch({ timeoutSeconds }: CallLimits): typeof fetch {
   };
 }
 
-/** Awaits a call of the library. @throws one of our errors */
+/** Awaits a call of Stripe's library. @throws one of our own errors */
 export async function askStripe<T extends { object: string }>(call: Promise<T>): Promise<T> {
   let answer: T;
   try {
@@ -47,7 +47,7 @@ export async function askStripe<T extends { object: string }>(call: Promise<T>):
   } catch (error) {
     throw stripeError(error);
   }
-  if (typeof answer?.object !== 'string') throw new RetryableError('Stripe answered something unexpected');
+  if (typeof answer?.object !== 'string') throw new RetryableError('Stripe sent an unexpected answer');
   return answer;
 }
 

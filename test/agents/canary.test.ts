@@ -39,7 +39,7 @@ test('the first start seals a canary; another passphrase is refused, and the can
   const sealed = await canary();
   expect(sealed?.toString('latin1')).not.toContain('passphrase');
   await expect(checkPassphrase(at.database, wrong)).rejects.toThrow(
-    /PULUMI_CONFIG_PASSPHRASE is not the one/,
+    /sealed with another PULUMI_CONFIG_PASSPHRASE/,
   );
   await checkPassphrase(at.database, right);
   expect(await canary()).toEqual(sealed);

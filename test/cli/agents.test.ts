@@ -136,7 +136,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     const { code, out } = await agents('logs', agentId);
     expect(code).toBe(0);
     expect(out).toContain('a\\u001b[2Jb\\u009bc\\u202ed');
-    expect(out).toContain('under way');
+    expect(out).toContain('in progress');
   });
 
   it('shows no control characters or forged lines from an error, not as JSON either', async () => {

@@ -59,9 +59,9 @@ describe('the dashboard in a browser', () => {
   it('signs in, follows an agent to running without a reload, and destroys it after asking', async () => {
     const page = await browser.newPage();
     await page.goto(service.url);
-    await page.getByLabel('Operator’s token').fill(API_TOKEN);
+    await page.getByLabel('Operator token').fill(API_TOKEN);
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('There is no agent yet.').waitFor();
+    await page.getByText('No agents yet.').waitFor();
     await page.getByText('Live', { exact: true }).waitFor();
 
     const agent = await create('browser-1');

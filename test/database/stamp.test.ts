@@ -86,7 +86,7 @@ describe('what a vendor says an account is', () => {
     await expect(start('two', 'acct_1')).rejects.toThrow(/another stripe account/);
     await start('one', 'acct_1');
     await start('one');
-    await expect(start('two')).rejects.toThrow(/acct_1; which one this is could not be found out/);
+    await expect(start('two')).rejects.toThrow(/acct_1; the current one could not be determined/);
     await start('two', 'acct_1');
   });
 });

@@ -37,7 +37,7 @@ const problemsIn = (body: { checks: { name: string; ok: boolean }[] }) =>
 
 it('takes a payment to a running agent as live mode does, and refuses another passphrase', async () => {
   running = await rehearsal.start();
-  expect(running.said()).not.toContain('orders wait');
+  expect(running.said()).not.toContain('on hold');
   expect((await running.deliver(order('right-1'))).status).toBe(200);
   await running.untilOperation('right-1', ({ status }) => status === 'succeeded');
   expect((await running.askOpenly('/readyz')).status).toBe(200);
@@ -51,7 +51,7 @@ it('takes a payment to a running agent as live mode does, and refuses another pa
 
   const before = await rehearsal.query("select secrets from agents where agent_id = 'right-1'");
   const wrong = await rehearsal.startRefused({ PULUMI_CONFIG_PASSPHRASE: 'another passphrase' });
-  expect(wrong.said).toContain('PULUMI_CONFIG_PASSPHRASE is not the one');
+  expect(wrong.said).toContain('sealed with another PULUMI_CONFIG_PASSPHRASE');
   expect(wrong.said).not.toContain('Ready (');
   expect(wrong.code).toBe(1);
   expect(await rehearsal.query("select secrets from agents where agent_id = 'right-1'")).toEqual(before);
@@ -63,7 +63,7 @@ it('takes a payment to a running agent as live mode does, and refuses another pa
     TAILSCALE_BASE_URL: `${tailscaleBaseUrl}/`,
     TAILSCALE_TAILNET: 'sandbox',
   });
-  expect(running.said()).not.toContain('orders wait');
+  expect(running.said()).not.toContain('on hold');
 }, 240_000);
 
 it('refuses endpoints outside this machine', async () => {
@@ -93,7 +93,7 @@ it('reports all problems with the credentials in one message; the order waits, a
   expect(waiting.error).toContain('HCLOUD_TOKEN');
   const page = await running.ask('/agents/wait-1', { headers: { accept: 'text/html' } });
   expect(page.body).toContain('Set HCLOUD_TOKEN');
-  expect((await running.ask('/')).body).toContain('Orders wait until this is mended');
+  expect((await running.ask('/')).body).toContain('Orders are on hold until this is fixed');
   const open = await running.askOpenly('/readyz');
   expect(open).toMatchObject({
     status: 503,

@@ -99,16 +99,16 @@ describe('an identity token', () => {
     expect(await check(token({}, { head: { alg: 'HS256' } }), '900')).toMatch(/RS256/);
     expect(await check(token({}, { head: { kid: 'k9' } }), '900')).toMatch(/does not publish/);
     for (const garbage of ['', 'a.b', 'a.b.c', `${token()}.x`, 'x'.repeat(20_000)])
-      expect(await check(garbage, '900')).toMatch(/no token/);
+      expect(await check(garbage, '900')).toMatch(/not a token/);
     const [head, body] = token().split('.');
-    expect(await check(`${head}.${body}.`, '900')).toMatch(/no token/);
+    expect(await check(`${head}.${body}.`, '900')).toMatch(/not a token/);
   });
 
   test('must say all that is looked at, though the issuer has signed it', async () => {
     for (const missing of ['iss', 'aud', 'exp', 'repository', 'repository_id', 'workflow_ref', 'run_id'])
-      expect(await check(token({ [missing]: undefined }), '900'), missing).toMatch(/no token/);
+      expect(await check(token({ [missing]: undefined }), '900'), missing).toMatch(/not a token/);
     for (const claims of [{ exp: 'soon' }, { nbf: 'now' }, { run_id: 900 }])
-      expect(await check(token(claims), '900')).toMatch(/no token/);
+      expect(await check(token(claims), '900')).toMatch(/not a token/);
   });
 
   test('must be signed with RS256 though the key would do for another algorithm', async () => {

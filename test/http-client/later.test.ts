@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { failureCodeOf, PermanentError, RateLimitedError, reportedError } from '../../src/errors.ts';
+import { getFailureCode, PermanentError, RateLimitedError, reportedError } from '../../src/errors.ts';
 import { describeFailure } from '../../src/executors/github-actions/result.ts';
 import { createGithubClient } from '../../src/github/github.ts';
 import { createHetznerClient } from '../../src/hetzner/hetzner.ts';
@@ -71,7 +71,7 @@ test('an operation waits for as long as it was asked to, also where a runner tel
 });
 
 test('the code of a failure is kept where a runner tells of it', () => {
-  expect(failureCodeOf(reportedError(describeFailure(new NotJoinedError('too late'))))).toBe('not-joined');
+  expect(getFailureCode(reportedError(describeFailure(new NotJoinedError('too late'))))).toBe('not-joined');
   expect(describeFailure(new Error('x'))).toEqual({ name: 'RetryableError', message: 'x' });
 });
 

@@ -8,8 +8,8 @@ import { explainProblems } from '../../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../../reconcile/checks/store.ts';
 
 /**
- * Prints that the process is ready, where to find it, and what is wrong with its configuration.
- * `installation`: undefined in live mode; `url`: undefined for a worker, which serves nothing.
+ * Prints that the process is ready, its URL, and the problems with its configuration. `installation` is
+ * undefined in live mode, and `url` for a worker, which has no web server.
  */
 export function announceStart(started: {
   installation: SandboxInstallation | undefined;
@@ -25,7 +25,7 @@ export function announceStart(started: {
     say(`  Credentials   ${join(installation.dataDir, 'sandbox.json')}`);
     say(`  Machines      ${installation.machines}`);
   }
-  const waiting = problems.some(({ blocks }) => blocks) ? ', but orders wait' : '';
+  const waiting = problems.some(({ blocks }) => blocks) ? ', but orders are on hold' : '';
   say(`  Ready (${role})${waiting}. Ctrl-C stops everything.\n`);
 }
 

@@ -5,8 +5,8 @@ import { exchange } from '../../http-client/exchange.ts';
 import { openCheckoutSession } from '../../stripe/open-session.ts';
 
 /**
- * Buys one agent for an empty database, as a customer would: a checkout session at the sandbox's Stripe,
- * completed on its page. The signed event that follows does the rest.
+ * Buys one agent if the database is empty, as a customer would: opens a checkout session at the sandbox's
+ * Stripe and completes it on the checkout page. The signed event that follows does the rest.
  */
 export async function placeDemoOrder(deps: {
   database: Database;

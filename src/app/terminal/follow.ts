@@ -4,8 +4,8 @@ import { readEvents } from '../../operations/events/events.ts';
 import { printable, printableLines } from '../../processes/terminal-text.mjs';
 
 /**
- * Prints what operations do while they do it: every step with the time it took, and how they end.
- * @returns what ends the printing.
+ * Prints the progress of every operation: each step with its duration, and the outcome.
+ * @returns a function that stops the printing
  */
 export function followOnTerminal(deps: {
   database: Database;
@@ -24,7 +24,7 @@ export function followOnTerminal(deps: {
   });
 }
 
-/** What an error says stands apart from what we say. */
+/** Sets an error's text apart from our own output. */
 const ERROR_INDENT = '      | ';
 const END_STATES = new Set(['succeeded', 'failed', 'cancelled']);
 
@@ -44,9 +44,9 @@ class Follower {
     this.#say = say;
   }
 
-  /** Prints what is new. @returns whether the operation has finished. */
+  /** Prints the new events. @returns whether the operation has finished */
   catchUp(): Promise<boolean> {
-    // The database may be away; the next event brings what was missed.
+    // If the database is unavailable, the next event catches up on the missed ones.
     this.#reading = this.#reading.then(() => this.#read()).catch(() => false);
     return this.#reading;
   }
@@ -88,11 +88,11 @@ class Follower {
         ? ''
         : ` (${printable(String(data.failedStep))}): ${printableLines(String(data.error), ERROR_INDENT)}`;
     if (status === 'active')
-      this.#say(`  ${this.#label}  taken up${Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : ''}`);
+      this.#say(`  ${this.#label}  started${Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : ''}`);
     if (status === 'queued' && data.error !== undefined && data.failedStep === undefined)
-      this.#say(`  ${this.#label}  waits: ${printableLines(String(data.error), ERROR_INDENT)}`);
+      this.#say(`  ${this.#label}  waiting: ${printableLines(String(data.error), ERROR_INDENT)}`);
     else if (status === 'queued' && data.error !== undefined)
-      this.#say(`  ${this.#label}  failed, to be tried again${why}`);
+      this.#say(`  ${this.#label}  failed, will retry${why}`);
     if (!END_STATES.has(status)) return false;
     this.#say(
       `  ${this.#label}  ${printable(status.toUpperCase())} after ${seconds(this.#begun ?? at, at)}${why}`,

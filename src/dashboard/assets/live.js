@@ -1,7 +1,7 @@
-// @ts-nocheck: it runs in the browser, whose types this project's other files must not see.
+// @ts-nocheck: this file runs in the browser, and the DOM's types must stay out of the rest of the project.
 
-// Keeps the operator's pages up to date. Everything is rendered by the server: this fetches the page again when something
-// has happened and swaps the parts marked data-live; the log alone is appended to line by line.
+// Keeps the operator's pages up to date. The server renders everything. After an event this script fetches
+// the page again and swaps the parts marked data-live. Only the log is appended to, line by line.
 
 const REFRESH_EVERY_MS = 10_000;
 const GATHER_MS = 250;
@@ -10,7 +10,7 @@ const connection = document.getElementById('connection');
 const announcement = document.getElementById('announcement');
 
 let pending;
-/** Several events in a row make one refresh. */
+/** Coalesces a burst of events into one refresh. */
 function refreshSoon() {
   if (pending === undefined) pending = setTimeout(refresh, GATHER_MS);
 }
@@ -18,11 +18,11 @@ function refreshSoon() {
 async function refresh() {
   try {
     const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
-    // Signed out meanwhile, or the agent is gone: let the browser show what the server says.
+    // The session has expired or the agent is gone: reload so that the browser shows the server's answer.
     if (response.type === 'opaqueredirect' || response.status === 404) location.reload();
     if (response.ok) swap(new DOMParser().parseFromString(await response.text(), 'text/html'));
   } catch {
-    // The service is away; the event stream comes back by itself and refreshes then.
+    // The service is unreachable. The event stream reconnects on its own and refreshes then.
   } finally {
     pending = undefined;
   }
@@ -39,7 +39,7 @@ function swap(fresh) {
   const log = document.getElementById('log');
   const freshLog = fresh.getElementById('log');
   if (freshLog === null || log?.dataset.operation === freshLog.dataset.operation) return;
-  // Another operation has begun: its log takes the place of the one before.
+  // A new operation has begun: show its log instead of the previous one's.
   if (log === null) location.reload();
   else {
     log.replaceWith(document.adoptNode(freshLog));
@@ -61,7 +61,7 @@ function followLog() {
     log.append(`${JSON.parse(event.data).line}\n`);
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
-  // The operation has finished: without this the browser would come again and again.
+  // The operation has finished. An open EventSource would reconnect forever.
   source.addEventListener('end', () => source.close());
 }
 
@@ -71,7 +71,7 @@ feed.addEventListener('open', () => {
   refreshSoon();
 });
 feed.addEventListener('error', () => {
-  connection.textContent = 'Not connected, trying again';
+  connection.textContent = 'Disconnected, reconnecting…';
 });
 feed.addEventListener('step', refreshSoon);
 feed.addEventListener('status', (event) => {
@@ -79,7 +79,7 @@ feed.addEventListener('status', (event) => {
   announcement.textContent = `${agentId}: ${kind} ${status}`;
   refreshSoon();
 });
-// Ages and lengths go on where nothing happens.
+// Ages and durations change even without events.
 setInterval(() => {
   if (document.visibilityState === 'visible') refreshSoon();
 }, REFRESH_EVERY_MS);

@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The first schema. Constraints hold what the code promises: one order per checkout session, one order per agent, one active
- * operation per agent, one unfinished provision per agent, a running agent has its outputs, ids and names are well-formed.
+ * The first schema. Constraints enforce what the code promises: one order per checkout session, one order per
+ * agent, one active operation per agent, one unfinished provision per agent, outputs for every running agent,
+ * and well-formed ids and names.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);

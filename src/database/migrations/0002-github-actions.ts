@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Attempts that are carried out by a workflow run at GitHub: which executor new operations get, what is known of a dispatch, what the
- * runner has reported, and the runs that are to be cancelled there.
+ * Attempts that run as workflow runs at GitHub: the executor of new operations, the state of a dispatch, what
+ * the runner has reported, and the runs that must be cancelled there.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
@@ -12,7 +12,7 @@ const STATEMENTS = [
   `alter table installation add column executor text not null default 'local'
      check (executor in ('local', 'github-actions'))`,
 
-  // While it is queued and `dispatched_at` is set, its present attempt may report, and `run_after` says for how long that is waited for.
+  // While an operation is queued with `dispatched_at` set, its current attempt may report until `run_after`.
   `alter table operations
      add column dispatched_at timestamptz,
      add column dispatch_failures int not null default 0 check (dispatch_failures >= 0),

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Since when an agent is unhealthy, and when each is looked at next. */
+/** Since when an agent has been unhealthy, and when each agent's next check is due. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
 }
@@ -9,7 +9,7 @@ const STATEMENTS = [
   `alter table agents add column unhealthy_since timestamptz`,
   `update agents set unhealthy_since = updated_at where health = 'unhealthy'`,
 
-  // Whoever writes the health need not think of it.
+  // A trigger, so that code that writes the health cannot forget the time.
   `create function keep_unhealthy_since() returns trigger language plpgsql as $$
    begin
      if new.health = 'unhealthy' then
@@ -24,7 +24,7 @@ const STATEMENTS = [
   `alter table agents add check ((health = 'unhealthy') = (unhealthy_since is not null))`,
   `create index agents_running on agents (agent_id) where status = 'running'`,
 
-  // A table of its own: it is written at every look, and an agent's row is wide.
+  // A separate table, because every check writes to it and an agent's row is wide.
   `create table health_checks (
      agent_id text primary key references agents on delete cascade,
      due_at timestamptz not null,

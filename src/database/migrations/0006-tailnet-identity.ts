@@ -1,9 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Whose device is whose: by the id that the control server gave it, not by a hostname, which its machine can
- * change. Agents made before have no id yet; the sweep and every operation on them look it up by their
- * address.
+ * Identifies each agent's device by the id that the control server gave it, because a machine can change its
+ * hostname. Existing agents have no id yet; the sweep and every operation on them look it up by address.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
@@ -15,7 +14,7 @@ const STATEMENTS = [
      check (tailnet_node_id is null or (tailnet_node_id ~ '^[A-Za-z0-9]{1,64}$' and tailnet_ip is not null))`,
   `create unique index agents_tailnet_node_id on agents (tailnet_node_id)`,
 
-  // Kept when the agent is destroyed: a device that joins late is still known for what it is.
+  // Kept after the agent is destroyed, so that a device that joins late can still be attributed.
   `create table tailnet_join_names (
      name text primary key check (name ~ '^join-[0-9a-f]{32}$'),
      agent_id text not null references agents on delete cascade,
@@ -24,8 +23,8 @@ const STATEMENTS = [
 ];
 
 /**
- * An earlier version could record one agent's address for another. Such rows are left to a person, so they
- * cannot be in the index; the sweep reports them.
+ * An earlier version could record one agent's address for another. A person must resolve such rows, so they
+ * stay out of the index, and the sweep reports them.
  */
 async function uniqueAddresses(db: Kysely<unknown>): Promise<void> {
   const shared = await sql<{ agentId: string }>`

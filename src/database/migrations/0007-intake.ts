@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What comes from clouds, machines, runners and Stripe is what its column's name says, whatever program
- * writes it. Rows from before are mended first, since a row that breaks a check could not be changed at all
- * any more, not even to destroy its agent.
+ * Checks that values from clouds, machines, runners and Stripe have the form that their column requires,
+ * whatever program writes them. Existing rows are repaired first: a row that violates a check could not be
+ * updated at all, not even to destroy its agent.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [...MEND, ...CHECKS]) await sql.raw(statement).execute(db);
@@ -11,7 +11,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 const OCTET = '(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])';
 const IPV4 = `'^${OCTET}(\\.${OCTET}){3}$'`;
-/** Its letters alone; which of them are an address the schemas say. */
+/** Checks only the characters. The schemas in the code decide whether they form an address. */
 const IPV6 = `'^[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,41}$'`;
 const HOST_NAME = `'^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$'`;
 const SERVER_ID = `'^[0-9]{1,19}$'`;
@@ -32,8 +32,8 @@ const WRONG: Record<string, string> = {
 };
 
 /**
- * In the place of what such an agent cannot be without: no server's id, and an address that leads nowhere.
- * Each is another's.
+ * Replacements for columns that a running agent must have: an id that no server has and an address that leads
+ * nowhere, both unique to the agent.
  */
 const STAND_IN: Record<string, string> = {
   server_id: `'0' || (hashtextextended(agent_id, 0) & 72057594037927935)::text`,
@@ -42,7 +42,7 @@ const STAND_IN: Record<string, string> = {
 
 const MEND = [
   `alter table agents add column rollback_error text`,
-  // An earlier refresh wrote an empty text for an address that there is not.
+  // An earlier refresh wrote an empty text for a missing address.
   `update agents set ipv4 = nullif(ipv4, ''), ipv6 = nullif(ipv6, '') where ipv4 = '' or ipv6 = ''`,
   ...Object.entries(WRONG).flatMap(([column, wrong]) => [
     `insert into audit_log (actor, action, agent_id, details)
@@ -53,7 +53,7 @@ const MEND = [
        ${column} = ${STAND_IN[column] === undefined ? 'null' : `case when ${HAS_SERVER} then ${STAND_IN[column]} end`}
        where ${wrong}`,
   ]),
-  // No lower one was ever handed out: of this agent no key is taken for one that is left over.
+  // The lowest generation, so that the sweep takes no key of this agent for a leftover one.
   `update agents set inputs = jsonb_set(inputs, '{keyGeneration}', '1') where not ${GENERATION}`,
   `update agents set error = left(error, 8000) where length(error) > 8000`,
   `update operations set error = left(error, 8000), failed_step = left(failed_step, 200), step = left(step, 200)

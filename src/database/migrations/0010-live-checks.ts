@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * What live mode finds out before an order does: what vendors call its accounts, whether the passphrase is
- * the right one, and what is wrong with a worker's configuration, for which operations wait.
+ * What live mode checks, so that problems show before an order fails: the vendors' ids of the accounts, the
+ * passphrase, and each worker's configuration, for which operations wait.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
@@ -15,14 +15,14 @@ const STATEMENTS = [
      add column identities jsonb not null default '{}' check (jsonb_typeof(identities) = 'object'),
      add column canary bytea check (length(canary) between 30 and 1000)`,
 
-  // A slash at an address's end is no other account.
+  // A trailing slash does not make it another account.
   `update installation set accounts = (
      select coalesce(jsonb_object_agg(key, regexp_replace(value, '/+( |$)', '\\1')), '{}') from jsonb_each_text(accounts))`,
 
-  // Why a queued operation is taken by no worker; what the last try failed with stays in \`error\`.
+  // Why no worker claims a queued operation; the last try's failure stays in \`error\`.
   `alter table operations add column waits_for text
      check (waits_for is null or (status = 'queued' and length(waits_for) between 1 and 4000))`,
-  // Whoever takes it, cancels it or hands it on need not think of it.
+  // A trigger, so that code that claims, cancels or dispatches an operation cannot forget to clear it.
   `create function forget_wait() returns trigger language plpgsql as $$
    begin
      new.waits_for := null;
@@ -43,8 +43,7 @@ const STATEMENTS = [
      primary key (worker_id, name),
      check (ok or cure is not null))`,
 
-  // Keys that were sealed under a wrong passphrase would keep a rolled-back agent from ever being provisioned
-  // again.
+  // Keys sealed with a wrong passphrase would prevent a rolled-back agent from ever being provisioned again.
   `update agents a set secrets = null
      where status = 'failed' and server_id is null and exists (
        select 1 from operations o where o.agent_id = a.agent_id and o.kind = 'rollback' and o.status = 'succeeded'

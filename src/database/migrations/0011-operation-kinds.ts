@@ -1,14 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * The program knows which kinds of operation exist; a new kind needs no migration. Failures that the next
- * attempt acts on have a code, so that nothing reads an error's text.
+ * Leaves the list of operation kinds to the program, so that a new kind needs no migration. Gives a code to
+ * failures that the next attempt handles, so that nothing parses an error's text.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
 }
 
-/** What `error` said before dispatches failed; the failure of the last attempt. */
+/** The failure of the last attempt: the `error` from before any failed dispatches. */
 const ATTEMPT_ERROR = 'case when dispatch_failures > 0 then error_before_dispatch else error end';
 
 const STATEMENTS = [

@@ -57,7 +57,7 @@ test('every step is printed with its time, and the end', async () => {
   await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
   await untilSaid(/SUCCEEDED/);
   expect(said.map((line) => line.replace(/\d+\.\d s/, 'T'))).toEqual([
-    '  a1  provision  taken up',
+    '  a1  provision  started',
     '  a1  provision  creating_server T',
     '  a1  provision  configuring T',
     '  a1  provision  SUCCEEDED after T',
@@ -72,8 +72,8 @@ test('a failed try, the next attempt and the end say why and where', async () =>
   const second = await claim(at);
   await settleFailure(at, second.claim, { error: new PermanentError('401'), step: 'creating_server' });
   await untilSaid(/FAILED/);
-  expect(said).toContain('  a1  provision  failed, to be tried again (creating_server): no answer');
-  expect(said).toContain('  a1  provision  taken up, attempt 2');
+  expect(said).toContain('  a1  provision  failed, will retry (creating_server): no answer');
+  expect(said).toContain('  a1  provision  started, attempt 2');
   expect(said.find((line) => line.includes('FAILED'))).toMatch(/\(creating_server\): 401$/);
 });
 
