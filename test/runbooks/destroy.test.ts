@@ -37,7 +37,7 @@ async function destroying() {
   return runOf(at, row, fixture);
 }
 
-test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
+test('deletes the stack, resources missing from it, the device and the state, then verifies', async () => {
   await order(at, 'a1');
   const inputs = { agentId: 'a1', keyGeneration: 3 };
   await at.database
@@ -71,7 +71,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
-test('a row that names generations without end keeps no worker busy with them', async () => {
+test('a row with an endless number of key generations does not keep a worker busy', async () => {
   const { run } = await destroying();
   const agent = { ...run.agent, inputs: { agentId: 'a1', keyGeneration: 5_000 } };
   let asked = 0;
@@ -86,14 +86,14 @@ test('a row that names generations without end keeps no worker busy with them', 
   expect(asked).toBe(1_000);
 });
 
-test('a server that somebody else made under another’s label is not touched', async () => {
+test('someone else’s server with another agent’s label is not touched', async () => {
   const { run } = await destroying();
   fixture.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
   await destroy.run(fixture.deps)(run);
   expect(fixture.servers).toHaveLength(1);
 });
 
-test('what is still there after the delete is a failure that names it', async () => {
+test('a resource that still exists after the delete is a failure that names it', async () => {
   const { run } = await destroying();
   fixture.servers.push(server('a1', 42));
   fixture.deps.hetzner.deleteServer = async () => {};
@@ -122,14 +122,14 @@ test.each([
   expect(fixture.calls).toEqual(calls);
 });
 
-test('a lock left behind is taken away', async () => {
+test('a stale lock is removed', async () => {
   fixture.answers['destroy agent'] = [new StackLockedError('locked')];
   const { run } = await destroying();
   await destroy.run(fixture.deps)(run);
   expect(fixture.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
 });
 
-test('a destroy of an agent that was never provisioned has all it needs', async () => {
+test('a destroy works for an agent that was never provisioned', async () => {
   const { run } = await destroying();
   expect(run.agent.inputs).toBeNull();
   await destroy.run(fixture.deps)(run);
@@ -145,7 +145,7 @@ async function rollingBack() {
   return row;
 }
 
-test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
+test('a rollback frees everything and leaves the agent failed with the reason', async () => {
   const row = await rollingBack();
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
   const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
@@ -161,7 +161,7 @@ test('a rollback frees everything and leaves the agent failed, with the reason',
 });
 
 test.each(['provisioning', 'destroying'] as const)(
-  'a rollback that comes when the agent is %s touches nothing',
+  'a rollback of a %s agent touches nothing',
   async (status) => {
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
@@ -199,7 +199,7 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   return getAgent(at.database, 'a1');
 }
 
-test('a refresh records the addresses as they are and whether the agent answers', async () => {
+test('a refresh records the current addresses and whether the agent answers', async () => {
   fixture.servers.push(server('a1', 42));
   const addresses = ['fd7a::1', '100.64.0.9'];
   fixture.devices.push({
@@ -219,7 +219,7 @@ test('a refresh records the addresses as they are and whether the agent answers'
   });
 });
 
-test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
+test('a refresh of an agent with one public address records no empty second one', async () => {
   const made = server('a1', 42);
   made.ipv4 = null;
   fixture.servers.push(made);
@@ -227,13 +227,13 @@ test('a refresh of an agent that has one public address alone writes down no emp
   expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
 });
 
-test('a refresh that gets no healthy answer says unhealthy', async () => {
+test('a refresh without a healthy answer records unhealthy', async () => {
   fixture.servers.push(server('a1', 42));
   fixture.devices.push(device);
   expect((await refreshing(false)).health).toBe('unhealthy');
 });
 
-test('a refresh expects no answer of an agent that is switched off', async () => {
+test('a refresh expects no answer from an agent that is switched off', async () => {
   fixture.servers.push({ ...server('a1', 42), status: 'off' });
   fixture.devices.push(device);
   expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });

@@ -26,7 +26,7 @@ beforeEach(async () => {
   });
 });
 
-/** Records in the agent's row the device by which it is recognised. */
+/** Records the agent’s device in its row. */
 async function recordDevice() {
   const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
   await at.database.updateTable('agents').set(device).execute();
@@ -44,7 +44,7 @@ const off = () => {
 };
 
 describe('stop', () => {
-  test('asks the system to shut down, and brings Pulumi’s state up to date', async () => {
+  test('shuts the system down and refreshes Pulumi’s state', async () => {
     const { effect } = await follow(stop.run(deps()));
     expect(fixture.calls).toEqual([
       'step stopping_server',
@@ -55,7 +55,7 @@ describe('stop', () => {
     expect(effect).toEqual({ kind: 'stopped' });
   });
 
-  test('cuts the power of a system that does not obey', async () => {
+  test('cuts the power of a system that ignores the shutdown', async () => {
     fixture.deaf.add('4711');
     const { lines } = await follow(stop.run(deps()));
     expect(fixture.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
@@ -63,13 +63,13 @@ describe('stop', () => {
     expect(fixture.servers[0]!.status).toBe('off');
   });
 
-  test('of a server that is off already asks for nothing', async () => {
+  test('of a server that is off requests nothing', async () => {
     off();
     await follow(stop.run(deps()));
     expect(fixture.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
   });
 
-  test('does nothing to a server once the lease is over: another attempt may have begun', async () => {
+  test('leaves a server alone once the lease has expired: another attempt may have begun', async () => {
     const { run } = await runOf(at, await order(at, 'a1'), fixture);
     run.lease.renew(Date.now() - 1);
     await expect(stop.run(deps())(run)).rejects.toThrow('The lease ran out');
@@ -78,7 +78,7 @@ describe('stop', () => {
 });
 
 describe('start', () => {
-  test('switches on, waits for an answer where it was before, and brings Pulumi’s state up to date', async () => {
+  test('switches on, waits for an answer at the known address, and refreshes Pulumi’s state', async () => {
     off();
     const { effect } = await follow(start.run(deps()));
     expect(fixture.calls).toEqual([
@@ -98,13 +98,13 @@ describe('start', () => {
     expect(fixture.calls).toContain('healthy 100.64.0.1');
   });
 
-  test('without a healthy answer has failed', async () => {
+  test('fails without a healthy answer', async () => {
     off();
     fixture.answers.healthy = [new RetryableError('No healthy answer')];
     await expect(follow(start.run(deps()))).rejects.toThrow('No healthy answer');
   });
 
-  test('is given up at once where only a rebuild can help', async () => {
+  test('gives up at once if only a rebuild can help', async () => {
     fixture.devices.length = 0;
     await expect(follow(start.run(deps()))).rejects.toThrow(PermanentError);
     await at.empty();
@@ -115,7 +115,7 @@ describe('start', () => {
 });
 
 describe('restart', () => {
-  test('is off, on again, and a healthy answer', async () => {
+  test('switches off, on again, and waits for a healthy answer', async () => {
     const { effect } = await follow(restart.run(deps()));
     expect(fixture.calls).toEqual([
       'step stopping_server',
@@ -128,7 +128,7 @@ describe('restart', () => {
     expect(effect).toEqual({ kind: 'restarted' });
   });
 
-  test('after a kill between off and on goes on', async () => {
+  test('continues after a kill between off and on', async () => {
     off();
     await follow(restart.run(deps()));
     expect(fixture.calls).toContain('power on 4711');
