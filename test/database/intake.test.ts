@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => at.close());
 
-test('rows that an earlier version let in are mended, and can be changed and destroyed afterwards', async () => {
+test('rows that an earlier version accepted are repaired, and can be changed and destroyed afterwards', async () => {
   await sql`insert into agents (agent_id, user_id, region, location, plan, status, server_id, server_name, ipv4, ipv6,
       tailnet_ip, tailnet_name, inputs) values
     ('good', 'u', 'r', 'l', 'p', 'running', '42', 'agent-good', '192.0.2.1', '2001:db8::1', '100.64.0.1', 'agent-good.t.ts.net',
