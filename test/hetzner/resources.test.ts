@@ -12,7 +12,7 @@ const json = {
   public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: null, firewalls: [{ id: 7 }, {}] },
 };
 
-test('a server in the service’s own words', () => {
+test('a server maps to the service’s own fields', () => {
   expect(serverSchema.parse(json)).toEqual({
     id: '4711',
     name: 'agent-a1',
@@ -26,7 +26,7 @@ test('a server in the service’s own words', () => {
   });
 });
 
-test('a server without public addresses or firewalls', () => {
+test('a server may lack public addresses and firewalls', () => {
   const public_net = { ipv4: null, ipv6: null };
   expect(serverSchema.parse({ ...json, public_net })).toMatchObject({ ipv4: null, firewallIds: [] });
 });

@@ -59,7 +59,7 @@ test.each<[what: string, number, Record<string, string>, string, number | undefi
   expect(laterSeconds({ status, headers: new Headers(headers), message }, now)).toBe(seconds);
 });
 
-test('an operation waits for as long as it was asked to, also where a runner tells of it', () => {
+test('an operation waits for as long as the server asked, even if a runner reports it', () => {
   const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
   const error = new RateLimitedError('later', { seconds: 700 });
   expect(retryPolicy(error, tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
@@ -70,12 +70,12 @@ test('an operation waits for as long as it was asked to, also where a runner tel
   expect(retryPolicy(new RateLimitedError('later'), tries)).toEqual({ kind: 'retry', delaySeconds: 60 });
 });
 
-test('the code of a failure is kept where a runner tells of it', () => {
+test('a failure keeps its code when a runner reports it', () => {
   expect(failureCodeOf(reportedError(describeFailure(new NotJoinedError('too late'))))).toBe('not-joined');
   expect(describeFailure(new Error('x'))).toEqual({ name: 'RetryableError', message: 'x' });
 });
 
-/** Answers everything with this. */
+/** Answers every request with this response. */
 async function answering(status: number, headers: Record<string, string>, body: object) {
   let asked = 0;
   const server = createServer((_request, response) => {
@@ -97,7 +97,7 @@ const thrown = (call: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-test('GitHub’s 403 for its secondary limit is no refusal, and GitHub is left alone meanwhile', async () => {
+test('GitHub’s 403 for its secondary limit is not a refusal, and no call is made until it has passed', async () => {
   const server = await answering(403, { 'retry-after': '90' }, { message: SECONDARY });
   const github = createGithubClient({
     apiUrl: server.url,

@@ -30,14 +30,14 @@ const failureOf = (work: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-test('an error’s code is one short line, whatever it was', async () => {
+test('an error’s code is one short line, whatever the answer contains', async () => {
   answer = { status: 422, body: { error: { code: `a\nb${'c'.repeat(10_000)}`, message: 'x' } } };
   const error = await failureOf(requestJson({ method: 'GET', url, headers: {} }));
   expect(error).toBeInstanceOf(HttpError);
   expect((error as HttpError).code).toMatch(/^a bc{400,500}$/);
 });
 
-test('what says where an answer differs is one line, though the answer chose the name of the place', () => {
+test('a mismatch is described in one line, even with a hostile key in the answer', () => {
   const named = () => parseAnswer(z.record(z.string(), z.number()), { 'a\u001b[2J\nb': 'x' }, 'Somebody');
   expect(named).toThrow(/^Somebody answered something unexpected: a \[2J b: /);
 });
@@ -57,7 +57,7 @@ test.each([
   expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
 });
 
-test('a key that may not read its account is accepted all the same', async () => {
+test('a key that may not read its account is still accepted', async () => {
   const ask = (status: number) => {
     answer = { status, body: {} };
     return failureOf(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));

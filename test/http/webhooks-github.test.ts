@@ -43,7 +43,7 @@ describe('the signature', () => {
     ['of another length', 'abcdef'],
     ['no hex', 'z'.repeat(64)],
     ['with a prefix', `sha256=${'0'.repeat(64)}`],
-  ])('%s → 401, and nothing is looked at', async (_, sign) => {
+  ])('%s → 401, and nothing is read', async (_, sign) => {
     const answer = await tell(service, '{"job_id":"x"}', { sign });
     expect(answer).toEqual({ status: 401, body: { error: 'Invalid signature' } });
     expect((await tell(service, 'not json at all', { sign })).status).toBe(401);
@@ -56,20 +56,20 @@ describe('the signature', () => {
     expect(answer.status).toBe(401);
   });
 
-  it('is of the bytes as they are sent: spaces, unicode and fields that nobody knows keep it', async () => {
+  it('covers the sent bytes: spaces, unicode and unknown fields keep it valid', async () => {
     const { jobId } = await order(service);
     const body = `  {\n "status" : "provisioning" , "job_id": "${jobId}", "schritt": "Gerät 😀", "deep": {"a": [1, null]} }\n`;
     expect(await tell(service, body)).toEqual({ status: 200, body: { received: true } });
     expect((await rowOf(service.database, jobId)).status).toBe('active');
   });
 
-  it('comes before the size: a signed body that is too large is 413, any other 401', async () => {
+  it('is checked before the size: a signed body that is too large is 413, any other 401', async () => {
     const body = JSON.stringify({ job_id: 'x', padding: 'x'.repeat(1_100_000) });
     expect((await tell(service, body)).status).toBe(413);
     expect((await tell(service, body, { sign: '0'.repeat(64) })).status).toBe(401);
   });
 
-  it('is worth nothing where no secret is configured', async () => {
+  it('is refused if no secret is configured', async () => {
     const bare = await startService();
     try {
       expect((await tell(bare, '{}', { sign: signBody(new Secret(''), '{}') })).status).toBe(401);
@@ -79,7 +79,7 @@ describe('the signature', () => {
   });
 });
 
-it('while the database is away a callback is answered 503, so that the runner says it again', async () => {
+it('while the database is away a callback is answered 503, so that the runner repeats it', async () => {
   const nowhere = createConnection(createPool(new Secret('postgres://127.0.0.1:1/nowhere'), 1, 'test'));
   const away = await startService({ remote: service.deps.remote, database: nowhere });
   try {
@@ -94,7 +94,7 @@ it('while the database is away a callback is answered 503, so that the runner sa
   }
 });
 
-describe('signed, and not to be understood', () => {
+describe('signed but invalid', () => {
   it.each([
     ['no JSON', '{'],
     ['no object', '[]'],
@@ -125,8 +125,8 @@ describe('signed, and not to be understood', () => {
   });
 });
 
-describe('a client written against the contract alone', () => {
-  it('drives a job that nobody has dispatched to the running agent', async () => {
+describe('a client written only from the contract', () => {
+  it('takes an undispatched job to a running agent', async () => {
     const { jobId, agentId } = await order(service);
     const say = async (message: object) =>
       expect(await tell(service, { job_id: jobId, ...message })).toEqual({
@@ -148,7 +148,7 @@ describe('a client written against the contract alone', () => {
     });
   });
 
-  it('is a shell script with curl and openssl', async () => {
+  it('can be a shell script with curl and openssl', async () => {
     const { jobId } = await order(service);
     const script = `
       say() { signature=$(printf '%s' "$1" | openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //')
@@ -173,7 +173,7 @@ describe('a client written against the contract alone', () => {
     });
   });
 
-  it('sends empty strings for what it does not have', async () => {
+  it('sends empty strings for missing values', async () => {
     const { jobId } = await order(service);
     await tell(service, { job_id: jobId, status: 'provisioning', step: '', workflow_run_id: '' });
     expect(await jobOf(jobId)).toMatchObject({ status: 'active', step: null, workflowRunId: null });
@@ -185,7 +185,7 @@ describe('a client written against the contract alone', () => {
     expect(await jobOf(jobId)).toMatchObject({ status: 'queued', error: expect.stringMatching(/no reason/) });
   });
 
-  it('begins the next try itself, and after the last the agent has failed and is rolled back', async () => {
+  it('begins the next try itself, and after the last one the agent has failed and is rolled back', async () => {
     const { jobId, agentId } = await order(service);
     for (const run of ['1', '2', '3']) {
       const begun = await tell(service, { job_id: jobId, status: 'provisioning', workflow_run_id: run });
@@ -208,15 +208,15 @@ describe('a client written against the contract alone', () => {
   });
 });
 
-describe('a repeat of what is recorded → 200, nothing changes', () => {
-  it('of a beginning and of a step', async () => {
+describe('a repeated report → 200, nothing changes', () => {
+  it('of a start and of a step', async () => {
     const { jobId } = await order(service);
     const begun = { job_id: jobId, status: 'provisioning', workflow_run_id: '5', step: 'configuring' };
     await tell(service, begun);
     await unchanged(jobId, async () => expect((await tell(service, begun)).status).toBe(200));
   });
 
-  it('of a success, also with a late beat behind it', async () => {
+  it('of a success, even with a late heartbeat after it', async () => {
     const { jobId } = await order(service);
     const report = { job_id: jobId, status: 'running', ...addresses() };
     await tell(service, report);
@@ -226,7 +226,7 @@ describe('a repeat of what is recorded → 200, nothing changes', () => {
     });
   });
 
-  it('of a failure: it counts once, while it waits for the next try and after the last', async () => {
+  it('of a failure, which counts once, both before the retry and after the last try', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId);
     const report = { job_id: jobId, status: 'failed', error: 'broken', failed_step: 'configuring' };
@@ -239,7 +239,7 @@ describe('a repeat of what is recorded → 200, nothing changes', () => {
   });
 });
 
-describe('too late, or not its business → 409, nothing changes', () => {
+describe('too late, or for another runner → 409, nothing changes', () => {
   const refused = async (
     jobId: string,
     message: object,
@@ -250,7 +250,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
       expect(answer).toMatchObject({ status: 409, body: { error: expect.any(String) } });
     });
 
-  it('what would move a finished operation', async () => {
+  it('a report that would change a finished operation', async () => {
     const { jobId, agentId } = await order(service);
     const report = addresses();
     await tell(service, { job_id: jobId, status: 'running', ...report });
@@ -260,7 +260,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     expect(await agentOf(agentId)).toMatchObject({ status: 'running', ipv4: ADDRESSES.server_ip });
   });
 
-  it('another attempt, named by its token; garbage names none', async () => {
+  it('another attempt’s token, or an invalid one', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId, '300');
     await refused(jobId, { status: 'provisioning' }, { attempt: attempt + 1 });
@@ -284,7 +284,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(jobId, { type: 'heartbeat', workflow_run_id: '401' });
   });
 
-  it('a runner whose try has failed already', async () => {
+  it('a runner whose try has already failed', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId, '410');
     await tell(service, { job_id: jobId, status: 'failed', error: 'broken' }, { attempt });
@@ -306,7 +306,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(other.jobId, { status: 'running', ...report });
   });
 
-  it('a job that the service carries out itself', async () => {
+  it('a job that the service runs itself', async () => {
     const { jobId } = await order(service);
     await service.database
       .updateTable('operations')
@@ -324,7 +324,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(operationId, { status: 'provisioning' });
   });
 
-  /** The attempt has timed out and the next one is dispatched. */
+  /** Lets the attempt time out and dispatches the next one. */
   async function dispatchAgain(jobId: string): Promise<void> {
     const { attempt } = await rowOf(service.database, jobId);
     await service.database

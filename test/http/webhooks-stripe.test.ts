@@ -19,7 +19,7 @@ async function counts() {
   return rows[0]!;
 }
 
-/** Returns the rows that one or several deliveries added. */
+/** Returns the number of rows that one or several deliveries added. */
 async function added(run: () => Promise<unknown>) {
   const before = await counts();
   await run();
@@ -36,7 +36,7 @@ const orderOf = (eventId: string) =>
   service.database.selectFrom('orders').selectAll().where('stripe_event_id', '=', eventId).executeTakeFirst();
 
 describe('a paid checkout', () => {
-  it('makes event, order, agent, operation and job, and is answered received', async () => {
+  it('creates event, order, agent, operation and job, and is acknowledged', async () => {
     const event = paidCheckout({ region: 'us-west', plan: 'pro' });
     const { agentId } = event.data.object.metadata as { agentId: string };
     const result = await added(async () => {
@@ -60,7 +60,7 @@ describe('a paid checkout', () => {
     expect(job.rows).toMatchObject([{ stripe_event_id: event.id, status: 'queued', region: 'us-west' }]);
   });
 
-  it('is accepted under any of the secrets while one rolls, and with the signatures of both', async () => {
+  it('is accepted under either secret during a rotation, and with both signatures', async () => {
     const event = paidCheckout();
     const body = JSON.stringify(event);
     expect(await deliver(service.url, event, { secret: OLD_WEBHOOK_SECRET })).toMatchObject({ status: 200 });
@@ -68,14 +68,14 @@ describe('a paid checkout', () => {
     expect(await deliver(service.url, event, { signature: both })).toMatchObject({ status: 200 });
   });
 
-  it('waits for its money where it is unpaid, and provisions when that arrives', async () => {
+  it('waits for the payment if unpaid, and provisions when it arrives', async () => {
     const unpaid = paidCheckout({}, { session: { payment_status: 'unpaid' } });
     expect(await added(() => deliver(service.url, unpaid))).toEqual({ ...NOTHING, events: 1 });
     const paid = { ...unpaid, id: `${unpaid.id}_paid`, type: 'checkout.session.async_payment_succeeded' };
     expect(await added(() => deliver(service.url, paid))).toEqual(ONE_OF_EACH);
   });
 
-  it('takes a Hetzner location as a region', async () => {
+  it('accepts a Hetzner location as a region', async () => {
     const event = paidCheckout({ region: 'hel1' });
     await deliver(service.url, event);
     const order = await orderOf(event.id);
@@ -85,7 +85,7 @@ describe('a paid checkout', () => {
 });
 
 describe('repeats', () => {
-  it('makes one agent of 100 copies at once, and answers each of them 200', async () => {
+  it('100 concurrent copies create one agent, and each is answered 200', async () => {
     const event = paidCheckout();
     const result = await added(async () => {
       const answers = await Promise.all(Array.from({ length: 100 }, () => deliver(service.url, event)));
@@ -95,7 +95,7 @@ describe('repeats', () => {
     expect(result).toEqual(ONE_OF_EACH);
   });
 
-  it('makes one agent of many events for one session, also where they come at once', async () => {
+  it('many events for one session create one agent, even if they arrive at once', async () => {
     const first = paidCheckout();
     const others = Array.from({ length: 20 }, (_, index) => ({ ...first, id: `${first.id}_${index}` }));
     const result = await added(async () => {
@@ -112,7 +112,7 @@ describe('repeats', () => {
     expect(outcomes.filter((row) => row.outcome === 'duplicate')).toHaveLength(20);
   });
 
-  it('makes one agent of many sessions that want the same id at once; the others need attention', async () => {
+  it('many sessions for the same id at once create one agent; the others need attention', async () => {
     const metadata = { agentId: `contended-${Date.now()}` };
     const events = Array.from({ length: 20 }, () => paidCheckout(metadata));
     const result = await added(async () => {
@@ -170,7 +170,7 @@ describe('orders that need a person', () => {
     );
   });
 
-  it('an order for an agent that exists', async () => {
+  it('an order for an existing agent', async () => {
     const first = paidCheckout();
     await deliver(service.url, first);
     const second = paidCheckout(first.data.object.metadata);
@@ -203,16 +203,16 @@ describe('orders that need a person', () => {
     expect(await added(() => deliver(service.url, again))).toEqual({ ...NOTHING, events: 1 });
   });
 
-  it('text that Postgres cannot keep, anywhere in the event, loses no event', async () => {
+  it('text that Postgres cannot store, anywhere in the event, loses no event', async () => {
     const event = paidCheckout({}, { note: 'a\u0000b\udfff', 'key\u0000': { deep: ['\ud800'] } });
     expect(await added(() => deliver(service.url, event))).toEqual(ONE_OF_EACH);
     expect((await eventRow(event.id))?.payload).toMatchObject({ note: 'a\ufffdb\ufffd' });
   });
 });
 
-describe('objects that are not as they should be', () => {
+describe('malformed objects', () => {
   it.each(['metadata', 'payment_status', 'mode', 'subscription', 'customer'])(
-    'a session without the key %s is answered 200 and leaves its trace',
+    'a session without the key %s is answered 200 and leaves a trace',
     async (key) => {
       const event = paidCheckout({}, { session: { mode: 'subscription' } });
       delete event.data.object[key];
@@ -229,7 +229,7 @@ describe('objects that are not as they should be', () => {
     expect(await added(() => deliver(service.url, event))).toEqual({ ...NOTHING, events: 1 });
   });
 
-  it('a thin event is answered 200, stored, and told of with the cure', async () => {
+  it('a thin event is answered 200, stored, and reported with its fix', async () => {
     const event = {
       id: `evt_thin_${Date.now()}`,
       object: 'v2.core.event',
@@ -263,7 +263,7 @@ describe('objects that are not as they should be', () => {
   });
 });
 
-describe('events without consequence', () => {
+describe('events without effect', () => {
   it.each([
     'customer.subscription.deleted',
     'invoice.payment_failed',
@@ -278,7 +278,7 @@ describe('events without consequence', () => {
     expect(await eventRow(event.id)).toMatchObject({ outcome: 'ignored', type });
   });
 
-  it('a test event in live mode is stored and not acted on; a live one is', async () => {
+  it('a test event in live mode is stored and ignored; a live one is not ignored', async () => {
     const live = await startService({ mode: 'live', machines: undefined });
     try {
       const test = paidCheckout();
@@ -325,18 +325,18 @@ describe('bad signatures are refused, and nothing is stored', () => {
     expect(service.logged.at(-1)).toMatchObject({ event: 'stripe.refused', status: 400 });
   });
 
-  it('less than 300 seconds ahead is a clock that goes a little fast', async () => {
+  it('a timestamp less than 300 seconds ahead is accepted as a fast clock', async () => {
     const event = JSON.stringify(paidCheckout());
     const answer = await deliver(service.url, event, { signature: sign(event, { ageSeconds: -280 }) });
     expect(answer.status).toBe(200);
   });
 
-  it('there twice', async () => {
+  it('a duplicate header', async () => {
     const response = await fetchWithTwoSignatures(service.url, body, good);
     expect(response).toMatchObject({ status: 400, text: expect.stringContaining('more than once') });
   });
 
-  it('of a body that another decoding would take for the signed one', async () => {
+  it('a signature of a body that another decoding would match', async () => {
     const result = await added(async () => {
       for (const bytes of [
         Buffer.from(`\ufeff${body}`),
@@ -381,13 +381,13 @@ describe('bad bodies are refused, and nothing is stored', () => {
     expect(result).toEqual(NOTHING);
   });
 
-  it('one that is nested far too deeply', async () => {
+  it('a body that is nested too deeply', async () => {
     const deep = `${'['.repeat(90_000)}${']'.repeat(90_000)}`;
     const answer = await deliver(service.url, `{"id":"evt_1","type":"x","data":{"object":{"a":${deep}}}}`);
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining('nested') } });
   });
 
-  it('a body of 1 MB, however it is signed', async () => {
+  it('a body of 1 MB, whatever its signature', async () => {
     const event = paidCheckout({}, { padding: 'x'.repeat(1_000_000) });
     const result = await added(async () => {
       const answer = await deliver(service.url, event);

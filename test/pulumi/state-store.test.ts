@@ -37,7 +37,7 @@ const rowsOf = (stack: string) => [
   `pulumi/.pulumi/locks/organization/agents/${stack}/2b0d0bb8.json`,
 ];
 
-test('a stack is forgotten with history, locks and backups, and none but it', async () => {
+test('a stack is removed with history, locks and backups, and no other stack is touched', async () => {
   const others = [
     ...rowsOf('agent-a10'),
     ...rowsOf('agent-a1-b'),
@@ -51,7 +51,7 @@ test('a stack is forgotten with history, locks and backups, and none but it', as
   await store.forget('agent-a1');
 });
 
-test('of a long history the newest twenty updates stay, and other stacks’ is left', async () => {
+test('pruning keeps the newest twenty updates, and other stacks’ history', async () => {
   const history = (stack: string, count: number) =>
     Array.from(
       { length: count },
@@ -90,7 +90,7 @@ const foundation = (latest: object) => ({
   checkpoint: { stack: 'organization/agents/foundation-default', latest },
 });
 
-test('an empty stack has another’s salt and nothing else of it', async () => {
+test('an empty stack has the other stack’s salt and nothing else of it', async () => {
   await putState(
     'foundation-default',
     foundation({ manifest, secrets_providers, resources: [{ urn: 'urn:x' }] }),
@@ -105,7 +105,7 @@ test('an empty stack has another’s salt and nothing else of it', async () => {
   });
 });
 
-test('a stack that is there already stays as it is', async () => {
+test('an existing stack stays as it is', async () => {
   await putState('foundation-default', foundation({ manifest, secrets_providers }));
   await putState('agent-a1', { precious: true });
   expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(true);

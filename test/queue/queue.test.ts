@@ -25,7 +25,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test('wakes once for each committed announcement, at once, and never for one that was rolled back', async () => {
+test('wakes at once and once per committed announcement, and never for one that was rolled back', async () => {
   let wakes = 0;
   let fails = true;
   await queue.work(2, async () => {

@@ -177,7 +177,7 @@ test.each([
   'is silent',
   'closes at once',
 ] as const)(
-  'an agent that %s keeps no other from being asked, nor the monitor from its end',
+  'an agent that %s blocks neither checks of others nor a stop',
   {
     timeout: 60_000,
   },

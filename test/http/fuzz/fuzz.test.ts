@@ -12,7 +12,7 @@ import { type Plan, plan, requestOf, routeOf, type Sent, send } from './requests
  */
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 1_500);
 const SEED = Number(process.env.FUZZ_SEED ?? 20_261_129);
-/** One at a time, so that a seed reproduces the same state; several at once to be faster, and to race. */
+/** One at a time, so that a seed reproduces the same state, or several at once for speed and races. */
 const AT_ONCE = Number(process.env.FUZZ_AT_ONCE ?? 1);
 /** Often enough that most operations are executed. */
 const DISPATCH_EVERY = 15;
@@ -47,7 +47,7 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
   };
   const batch = fc.array(plan, { minLength: AT_ONCE, maxLength: AT_ONCE });
   const property = fc.asyncProperty(batch, async (wanted) => void (await Promise.all(wanted.map(one))));
-  // Without shrinking: a request's result depends on those before it, and the seed reproduces them all.
+  // Without shrinking: a request’s result depends on those before it, and the seed reproduces them all.
   await fc.assert(property, { numRuns: Math.ceil(REQUESTS / AT_ONCE), seed: SEED, endOnFailure: true });
   console.log(`seed ${SEED}, ${sent} requests: ${summary(seen)}`);
   expect(untouched(seen)).toEqual([]);
@@ -83,7 +83,7 @@ const summary = (seen: Map<string, number>) =>
 const untouched = (seen: Map<string, number>) =>
   fixture.routes.map(({ method, path }) => `${method} ${path}`).filter((route) => !seen.has(route));
 
-/** What must hold for the rows, whatever was sent. */
+/** Invariants of the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
   const { database } = fixture.service;
   const { rows: wrong } = await sql`

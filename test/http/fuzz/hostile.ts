@@ -9,7 +9,7 @@ export const hostileJson: fc.Arbitrary<string> = fc.oneof(
   { weight: 40, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }).map((text) => JSON.stringify(text)) },
   { weight: 40, arbitrary: fc.json({ maxDepth: 3 }) },
   { weight: 20, arbitrary: fc.constantFrom(64, 1_000, 30_000).map(levels) },
-  // As large as a body may be; rare, because it is half a megabyte.
+  // As large as a body may be. Rare, because it is half a megabyte.
   { weight: 1, arbitrary: fc.constantFrom(levels(200_000), levels(80_000, '{"a":', '}')) },
 );
 
@@ -64,7 +64,7 @@ function odd(): string[] {
   return [...texts.map((text) => JSON.stringify(text)), ...raw];
 }
 
-/** One change of a message: the part at a numbered position is removed, replaced, or given another key. */
+/** One change of a message: the part at this index is removed, replaced, or given another key. */
 export interface Mutation {
   at: number;
   how: 'replace' | 'remove' | 'add';

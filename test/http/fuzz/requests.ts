@@ -9,7 +9,7 @@ import type { FuzzFixture, Route } from './fixture.ts';
 import { hostileJson, type Mutation, mutated, mutation } from './hostile.ts';
 import * as messages from './messages.ts';
 
-/** A request as plain data, before it is sent: the same for the same seed. */
+/** A request as plain data, before it is sent. The same for the same seed. */
 export interface Plan {
   route: number;
   n: number;
@@ -21,7 +21,7 @@ export interface Plan {
   /** Replaces a parameter of the path, or the query. */
   path: string | undefined;
   query: [string, string][];
-  /** Where the body is cut off; the rest is not valid JSON. */
+  /** Where the body is cut off, which makes it invalid JSON. */
   cut: number | undefined;
   header: string;
 }
@@ -161,7 +161,7 @@ function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<st
   };
 }
 
-/** @returns the status; for an endless answer it waits only for the head. */
+/** @returns the status; of an endless answer it reads only the head. */
 export function send(url: string, { method, path, headers, body }: Sent, agent: Agent): Promise<number> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
