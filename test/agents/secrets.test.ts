@@ -15,7 +15,7 @@ const hasSshKeygen = existsSync('/usr/bin/ssh-keygen');
 test('OpenSSH reads the private keys and derives the same public keys', ({ skip }) => {
   skip(!hasSshKeygen, 'no ssh-keygen on this machine');
   for (const agentId of ['a', 'agent-7', 'a'.repeat(40)]) {
-    // The comment’s length determines the padding. Repeated runs cover several leading bytes.
+    // The comment's length determines the padding. Repeated runs cover several leading bytes.
     const made = generateAgentKeys(agentId);
     const pairs = [
       [made.sshPrivateKey, made.sshPublicKey],

@@ -9,7 +9,7 @@ import { liveConnections } from '../../src/connections/connections.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { openEmpty } from '../database/support.ts';
 
-/** Stripe and Tailscale on loopback: accounts by key, and the devices of the credential’s tailnet. */
+/** Stripe and Tailscale on loopback: accounts by key, and the devices of the credential's tailnet. */
 let accounts: Record<string, string>;
 let devices: string[] | undefined;
 let refusal: number;

@@ -25,7 +25,7 @@ const read = (more: Record<string, string> = {}) => {
   return config;
 };
 
-/** A server’s address on loopback. */
+/** A server's address on loopback. */
 async function answering(answer: RequestListener): Promise<string> {
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');

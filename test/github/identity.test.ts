@@ -11,7 +11,7 @@ import { dispatched, order, startRemoteService, tell } from '../support/github-c
 const ours = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const another = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
-/** A local issuer like GitHub’s: discovery, keys, and tokens for callers with the request token. */
+/** A local issuer like GitHub's: discovery, keys, and tokens for callers with the request token. */
 const issuer = { url: '', keys: [] as object[], asked: 0, away: false };
 const server = createServer((request, response) => {
   issuer.asked += 1;

@@ -159,7 +159,7 @@ describe('agents', () => {
 });
 
 describe('Idempotency-Key', () => {
-  /** With the lock’s holder and the observer, this uses all of the pool’s connections. */
+  /** With the lock's holder and the observer, this uses all of the pool's connections. */
   const WAITING = 6;
   const waitingForLocks = async () => {
     const { rows } = await sql<{ count: number }>`select count(*) from pg_stat_activity

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** Inserts the result of a worker’s only check. */
+/** Inserts the result of a worker's only check. */
 const registered = async (checks: { name: string; ok: boolean; blocks: boolean }[]) => {
   await service.database.deleteFrom('workers').execute();
   await registerWorker(service.database, { workerId: 'w1', concurrency: 1 });

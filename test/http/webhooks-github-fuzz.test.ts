@@ -88,7 +88,7 @@ function mangled(jobId: string): string {
   return random.below(5) === 0 ? text.slice(0, random.below(text.length)) : text;
 }
 
-/** One request of the fuzz: mostly signed, to the callbacks’ route or the runners’ own. */
+/** One request of the fuzz: mostly signed, to the callbacks' route or the runners' own. */
 function fuzz(jobs: readonly string[]): Promise<Answer> {
   const jobId = random.one(jobs);
   const roll = random.below(100);

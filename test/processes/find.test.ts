@@ -43,7 +43,7 @@ test('a process is found by its environment in any session, and killed with all 
   const pids = await startFamily({ TAG: tag });
   const other = await startFamily({ TAG: 'another' });
   const mine = (environment: ReadonlyMap<string, string>) => environment.get('TAG') === tag;
-  // A forked child has the shell’s environment until it executes its program.
+  // A forked child has the shell's environment until it executes its program.
   await expect.poll(() => findProcesses(mine), { interval: 5 }).toEqual(expect.arrayContaining(pids));
   const ended = await killProcesses(mine);
   expect(ended).toEqual(expect.arrayContaining(pids));

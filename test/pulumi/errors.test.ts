@@ -44,7 +44,7 @@ describe('the CLI’s own errors', () => {
 
   /** Runs the CLI as the Automation API does, with its kind of error. */
   async function run(args: string[], overrides: Record<string, string> = {}): Promise<unknown> {
-    // The SDK’s types hide `run`.
+    // The SDK's types hide `run`.
     const command = (await PulumiCommand.get({
       root: dirname(dirname(pulumi!)),
       skipVersionCheck: true,
@@ -81,7 +81,7 @@ describe('the CLI’s own errors', () => {
     const away = await errorOf(refresh, {
       PULUMI_BACKEND_URL: 'postgres://postgres:canary-4711@127.0.0.1:1/pulumi?sslmode=disable',
     });
-    // A state that is unavailable for a moment is not the operation’s fault.
+    // A state that is unavailable for a moment is not the operation's fault.
     expect(away.constructor).toBe(LostError);
     expect(away.message).toContain('postgres://[redacted]@127.0.0.1:1/pulumi');
     expect(away.message).not.toContain('canary');
@@ -146,7 +146,7 @@ test.each([
   ],
   ['    error: rate limit exceeded (429)', RateLimitedError],
   ['    error: internal error (500)', RetryableError],
-  // The machine’s output does not decide the class.
+  // The machine's output does not decide the class.
   [
     '    error: exit status 1: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":\nconfigure: task "x": failed\nForbidden (403)',
     RetryableError,

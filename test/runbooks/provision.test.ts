@@ -201,7 +201,7 @@ describe('an attempt after a lost one', () => {
       { nodeId: 'd1', name: 'x', hostname: joinName('a1', 1), addresses: [], tags: ['tag:agent'] },
       { nodeId: 'd2', name: 'x', hostname: joinName('a1', 1), addresses: [] },
       { nodeId: 'd3', name: 'x', hostname: joinName('a10', 1), addresses: [], tags: ['tag:agent'] },
-      // A device with the agent’s hostname need not be the agent’s.
+      // A device with the agent's hostname need not be the agent's.
       { nodeId: 'd4', name: 'agent-a1.ts.net', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
     );
     await provision(row);

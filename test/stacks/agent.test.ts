@@ -50,9 +50,9 @@ beforeEach(async () => {
   recordRequests();
 });
 
-/** Records the program’s complete requests to the engine. Mocks only see the inputs. */
+/** Records the program's complete requests to the engine. Mocks only see the inputs. */
 function recordRequests(): void {
-  // The SDK’s type of a mocked monitor has no methods.
+  // The SDK's type of a mocked monitor has no methods.
   const monitor = engine.getMonitor() as unknown as {
     registerResource(request: Request, done: unknown): unknown;
   };

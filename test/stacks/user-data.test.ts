@@ -17,7 +17,7 @@ const data = {
   hostPublicKey: keys.hostPublicKey,
 };
 
-/** Parsed with Python’s YAML, as cloud-init does. */
+/** Parsed with Python's YAML, as cloud-init does. */
 function parsed(text: string): Record<string, unknown> {
   const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))';
   for (const python of [`${process.env.AGENT_STACKS_ANSIBLE ?? ''}/python3`, 'python3']) {
@@ -99,7 +99,7 @@ test('Tailscale comes from the vendor’s repository, signed by the key we know,
   );
   const keyring = `${folder}/usr/share/keyrings/tailscale-archive-keyring.gpg`;
   const source = 'https://pkgs.tailscale.com/stable/debian trixie main\n';
-  // During the installation any one key is enough. Afterwards the vendor’s package decides.
+  // During the installation any one key is enough. Afterwards the vendor's package decides.
   expect(readFileSync(join(folder, '6'), 'utf8')).toBe(
     `deb [signed-by=${keyring},2596A99EAAB33821893C0A79458CA832957F5868] ${source}`,
   );

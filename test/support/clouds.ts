@@ -35,7 +35,9 @@ export async function holdingsOf(connection: SandboxFile, agentId: string): Prom
 
 const labelOf = ({ name }: Named) => String(name).split('.')[0]!;
 
-/** Names under which its servers were meant to join: until it is verified, a device has no other name. */
+/**
+ * The hostnames under which its servers were meant to join. Until it is verified, a device has no other name.
+ */
 async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: connection.databaseUrl });
   await client.connect();

@@ -19,7 +19,7 @@ const prepared: Tools | { missing: string[] } = JSON.parse(
     '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
 );
 
-/** Declares tests on real machines; if there can be none, one skipped test with the reason replaces them. */
+/** Declares tests on real machines. If there can be none, one skipped test with the reason replaces them. */
 export function describeWithMachines(name: string, tests: () => void): void {
   if (!('missing' in prepared)) describe(name, tests);
   else it(name, ({ skip }) => skip(`real machines are not available: ${prepared.missing.join('; ')}`));
@@ -37,7 +37,7 @@ export interface Agent {
   error: string | null;
 }
 
-/** An operation as the API shows it. */
+/** An operation as the API returns it. */
 export interface Operation {
   operationId: string;
   kind: string;
@@ -49,7 +49,7 @@ export interface Operation {
   timeline: { step: string; seconds: number }[];
 }
 
-/** What the tests do with an installation of real machines, through its own interfaces and its clouds'. */
+/** Drives an installation with real machines through its own interfaces and those of its clouds. */
 export function fleetOf(installation: Installation) {
   const { connection, site } = installation;
 

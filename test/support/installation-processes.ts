@@ -34,7 +34,7 @@ function belongs(pid: number, dataDir: string): boolean {
   });
 }
 
-/** Waits until none of these processes is left. @throws Error that names the remaining ones. */
+/** Waits until none of these processes is left. @throws Error that names those that are */
 export async function untilNobody(dataDir: string, withinSeconds: number): Promise<void> {
   await eventually(`all processes of ${dataDir} have ended`, () => familyOf(dataDir).length === 0, {
     withinSeconds,

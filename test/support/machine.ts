@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, runToEnd } from './commands.ts';
 
-/** A machine's console, without a network in between. */
+/** A machine's console, without a network between. */
 export interface Screen {
   /** Runs a command as root. */
   run(command: string): Promise<Outcome>;
@@ -14,7 +14,7 @@ export interface Screen {
   thaw(): void;
 }
 
-/** The name of the root mount, by which a machine's processes are recognised on the host. */
+/** The name of the root mount, by which the host recognises a machine's processes. */
 function mountOf(dataDir: string, serverId: string): string {
   const mark = createHash('sha256')
     .update(realpathSync(join(dataDir, 'machines')))
@@ -31,7 +31,7 @@ export function processesOf(dataDir: string, serverId: string): number[] {
     .map(Number);
 }
 
-/** The machine's init: the innermost of the processes that are the first of a namespace. */
+/** The machine's init: the innermost process that is the first of a namespace. */
 function initOf(dataDir: string, serverId: string): number | undefined {
   const depthOf = (pid: number) =>
     /^NSpid:((?:\s+\d+)*\s+1)$/m

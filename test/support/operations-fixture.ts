@@ -10,7 +10,7 @@ import { type Queue, startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
 import { createDatabase } from './postgres.ts';
 
-/** A service's rows and queue without its processes: everything an operation needs. */
+/** The rows and the queue of a service without its processes: all that an operation needs. */
 export interface OperationsFixture {
   url: string;
   database: Database;
@@ -96,7 +96,7 @@ export async function claim(
   return { row, claim: { operationId: row.operation_id, attempt: row.attempt, workerId } };
 }
 
-/** Makes everything that waits for its time due now. */
+/** Makes every waiting operation due now. */
 export async function waitOver({ database }: OperationsFixture): Promise<void> {
   await database
     .updateTable('operations')
@@ -122,7 +122,7 @@ export function operationsOf({ database }: OperationsFixture, agentId: string): 
     .execute();
 }
 
-/** The operations announced by jobs in the queue, earliest first. */
+/** The operations announced in the queue, earliest first. */
 export async function announcements({
   database,
 }: OperationsFixture): Promise<{ operationId: string; at: Date }[]> {

@@ -18,9 +18,9 @@ const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 export interface Rehearsal {
   site: Site;
   databaseUrl: string;
-  /** Starts it with these variables in place of the right ones. */
+  /** Starts it with these variables instead of the right ones. */
   start(variables?: NodeJS.ProcessEnv): Promise<RunningRehearsal>;
-  /** Starts it when it must refuse. @returns its output and exit code */
+  /** Starts it with variables that it must refuse. @returns its output and exit code */
   startRefused(variables?: NodeJS.ProcessEnv): Promise<{ code: number | null; said: string }>;
   query(sql: string): Promise<Record<string, unknown>[]>;
   remove(): Promise<void>;

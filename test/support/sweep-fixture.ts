@@ -92,7 +92,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
     /** Injects a fault in the sandbox. */
     fault: (order: object) => request(`${sandbox.url}/sandbox/faults`, 'POST', order, {}),
 
-    /** Creates an agent whose provision has ended, as its status says; returns the provision's id. */
+    /** Creates an agent with a finished provision that fits its status. @returns the provision's id */
     async agent(agentId: string, seed: AgentSeed): Promise<{ operationId: string }> {
       const { status, serverId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
       await database
@@ -146,7 +146,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       return row.operation_id;
     },
 
-    /** Creates a running server, labelled as the stacks do unless told otherwise. @returns its id. */
+    /** Creates a running server, with the stacks' labels by default. @returns its id */
     async server(agentId: string, options: { name?: string; operationId?: string; labels?: object } = {}) {
       const { name = `agent-${agentId}`, operationId = 'earlier', labels } = options;
       const { server, action } = await hcloud('POST', '/servers', {
@@ -177,7 +177,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       });
     },
 
-    /** Creates a machine that joined with its own key. @returns its address. */
+    /** Creates a machine that joined with its own key. @returns its address */
     async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
       const joined = await joinTailnet(sandboxDatabase, {

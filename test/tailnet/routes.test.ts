@@ -7,7 +7,7 @@ import { routesToTailnet } from '../../src/tailnet/routes.ts';
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-routes-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Linux’s routing table: addresses in host byte order, here little-endian. */
+/** Linux's routing table: addresses in host byte order, here little-endian. */
 function table(...rows: [destination: string, mask: string][]): string {
   const file = join(folder, 'route');
   const head = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT';

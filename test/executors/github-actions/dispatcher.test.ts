@@ -68,7 +68,7 @@ const record = (jobId: string, message: Parameters<typeof recordForRunner>[2]) =
 const dispatches = () => github.asked.filter(({ path }) => path.endsWith('/dispatches'));
 const cancels = () => github.asked.filter(({ path }) => path.endsWith('/cancel')).map(({ path }) => path);
 
-/** Moves all of an operation’s times into the past, as if that much time had passed. */
+/** Moves all of an operation's times into the past, as if that much time had passed. */
 async function pass(jobId: string, seconds: number): Promise<void> {
   await sql`update operations set
       run_after = run_after - make_interval(secs => ${seconds}),
@@ -80,7 +80,7 @@ async function pass(jobId: string, seconds: number): Promise<void> {
     try_at = try_at - make_interval(secs => ${seconds})`.execute(at.database);
 }
 
-/** An order whose dispatch GitHub answered with a run’s id. */
+/** An order whose dispatch GitHub answered with a run's id. */
 async function dispatched(agentId = 'a1', runId = '900'): Promise<string> {
   const { operation_id } = await order(at, agentId);
   github.dispatches.push({ status: 200, body: { workflow_run_id: Number(runId) } });

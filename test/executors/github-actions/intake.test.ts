@@ -77,7 +77,7 @@ describe('outputs that a runner records', () => {
     const column = field
       .replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
       .replace('tailnet_Ip', 'tailnet_ip');
-    // The table only checks an IPv6 address’s characters.
+    // The table only checks an IPv6 address's characters.
     if (value === '::/0' || value === '2001:db8::7') return;
     const update = service.database
       .updateTable('agents')

@@ -186,7 +186,7 @@ test('heartbeats keep the lease for as long as the work takes', async () => {
   const row = await operation(at, operation_id);
   expect(row.lease_until!.getTime()).toBeGreaterThan(Date.now() + 3_000);
   expect(row.last_heartbeat_at!.getTime()).toBeGreaterThan(row.claimed_at!.getTime());
-  // The attempt’s own deadline comes before the row’s lease expires.
+  // The attempt's own deadline comes before the row's lease expires.
   expect(leases.at(-1)).toBeLessThan(row.lease_until!.getTime());
   end();
   await untilStatus(operation_id, 'succeeded');

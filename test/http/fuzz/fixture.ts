@@ -61,7 +61,7 @@ interface Layer {
   handle?: { stack?: Layer[] };
 }
 
-/** The application’s own routing table, so that every mounted route is tested. */
+/** The application's own routing table, so that every mounted route is tested. */
 function routesOf(app: Express): Route[] {
   const walk = (layers: readonly Layer[]): Route[] =>
     layers.flatMap(({ route, handle }) => {

@@ -47,7 +47,7 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
   };
   const batch = fc.array(plan, { minLength: AT_ONCE, maxLength: AT_ONCE });
   const property = fc.asyncProperty(batch, async (wanted) => void (await Promise.all(wanted.map(one))));
-  // Without shrinking: a request’s result depends on those before it, and the seed reproduces them all.
+  // Without shrinking: a request's result depends on those before it, and the seed reproduces them all.
   await fc.assert(property, { numRuns: Math.ceil(REQUESTS / AT_ONCE), seed: SEED, endOnFailure: true });
   console.log(`seed ${SEED}, ${sent} requests: ${summary(seen)}`);
   expect(untouched(seen)).toEqual([]);

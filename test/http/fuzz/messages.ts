@@ -59,7 +59,7 @@ const outputs = (fixture: FuzzFixture, n: number) => ({
   tailnetName: `agent-${agentOf(fixture, n)}.tail.example`,
 });
 
-/** Their agent is that of the job’s row. */
+/** Their agent is that of the job's row. */
 export const CALLBACKS: readonly Message[] = [
   (fixture, n) => ({ job_id: jobOf(fixture, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
   (fixture, n) => ({

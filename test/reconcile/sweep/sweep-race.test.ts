@@ -40,7 +40,7 @@ test('a retry between reading and removal keeps its server', async () => {
 
 test('a retry between comparison and lock keeps its server', async () => {
   const { server, operationId } = await failedAgent();
-  // The agent’s row is locked while the sweep compares. Once the sweep gets the lock, the operation exists.
+  // The agent's row is locked while the sweep compares. Once the sweep gets the lock, the operation exists.
   const sweeping = await fixture.database.transaction().execute(async (trx) => {
     await retryOperation(trx, fixture.queue, { operationId, actor: 'test' });
     const begun = fixture.sweep();
@@ -83,7 +83,7 @@ test('at any time: a server that exists when the retry is accepted still exists 
   expect(seen.kept + seen.removed).toBe(20);
 });
 
-/** Whether a session waits for a lock on an agent’s row. */
+/** Whether a session waits for a lock on an agent's row. */
 async function waitingForLock(): Promise<boolean> {
   const { rows } = await sql`
     select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'

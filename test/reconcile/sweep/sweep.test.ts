@@ -326,7 +326,7 @@ describe('a device is identified by the control server, not by its hostname', ()
     expect(report.findings).toEqual([
       expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
     ]);
-    // The other server’s join name, if it became known, does not help it either.
+    // The other server's join name, if it became known, does not help it either.
     await setHostnameAt(a.device, joinNameOf('b'));
     expect(await fixture.sweep()).toMatchObject({ removed: 0 });
     expect((await fixture.left()).devices).toHaveLength(2);

@@ -79,7 +79,7 @@ describe('the device of a new agent', () => {
   });
 
   test('is recorded by its id once verified, under a name that its machine cannot change', async () => {
-    // First in the list and under the agent’s name, but not taken for it.
+    // First in the list and under the agent's name, but not taken for it.
     fixture.devices.push({ ...squatter, tags: ['tag:agent'] });
     await provisioned();
     expect(fixture.names).toEqual(['n1 agent-a1']);

@@ -46,7 +46,7 @@ beforeEach(async () => {
   made = await runOf(at, operation, fixture);
 });
 
-/** The row’s data about its server. */
+/** The row's data about its server. */
 async function record(serverId: string | null) {
   const inputs = jsonText({ operationId, firewallId: 77, sshPublicKey: 'ssh-ed25519 MINE agent' });
   await at.database.updateTable('agents').set({ server_id: serverId, inputs }).execute();

@@ -26,7 +26,7 @@ beforeEach(async () => {
   });
 });
 
-/** Records the agent’s device in its row. */
+/** Records the agent's device in its row. */
 async function recordDevice() {
   const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
   await at.database.updateTable('agents').set(device).execute();

@@ -10,7 +10,7 @@ import { request, startCloud } from '../../support/sandbox-hetzner.ts';
 
 const { check } = await openAnswerSchemas();
 
-test('answers are counted, and the sandbox shows that all of them fit', async () => {
+test('answers are counted, and the sandbox shows that all of them match', async () => {
   const cloud = await startCloud();
   await cloud.call('GET', '/servers');
   await cloud.call('GET', '/servers/1');
@@ -18,7 +18,7 @@ test('answers are counted, and the sandbox shows that all of them fit', async ()
   expect(shown.body).toEqual({ checked: 2, violations: [] });
 });
 
-test('an answer that does not fit is sent as it is, and kept', async () => {
+test('an answer that does not match is sent unchanged, and recorded', async () => {
   const cloud = await startCloud({}, { expectViolations: true });
   const app = express();
   app.use(validateAnswers(cloud.database));

@@ -17,7 +17,7 @@ async function snapshotOf(cloud: Cloud, serverId: number, body: object = {}) {
 
 const read = async (cloud: Cloud, path: string) => (await cloud.call('GET', path)).body;
 
-test('a snapshot is made of a server, is listed, and outlives it', async () => {
+test('a snapshot is created from a server, is listed, and outlives it', async () => {
   const cloud = await startCloud();
   const server = await runningServer(cloud, { name: 'one' });
   const made = await cloud.call('POST', `/servers/${server.id}/actions/create_image`, {
@@ -53,12 +53,12 @@ test('a snapshot is made of a server, is listed, and outlives it', async () => {
   expect((await read(cloud, '/images?type=system&architecture=x86')).images).not.toContainEqual(
     expect.objectContaining({ id }),
   );
-  // A process that begins later knows it too.
+  // A process that starts later knows it too.
   const later = await restartCloud(cloud);
   expect((await read(later, `/images/${id}`)).image).toMatchObject({ id, status: 'available' });
 });
 
-test('a server is created and rebuilt from a snapshot, and still shows it once it is deleted', async () => {
+test('a server is created and rebuilt from a snapshot, and still shows it after the snapshot is deleted', async () => {
   const cloud = await startCloud();
   const origin = await runningServer(cloud, { name: 'origin' });
   const { id } = await snapshotOf(cloud, origin.id);
@@ -77,7 +77,7 @@ test('a server is created and rebuilt from a snapshot, and still shows it once i
   });
 });
 
-test('what an image does not fit, or that is not finished, is refused', async () => {
+test('an image that does not fit, or is not finished, is refused', async () => {
   const cloud = await startCloud({ serverActionMs: 40 });
   const big = await runningServer(cloud, { name: 'big', server_type: 'cx33' });
   const { id } = await snapshotOf(cloud, big.id);
@@ -99,7 +99,7 @@ test('what an image does not fit, or that is not finished, is refused', async ()
   expect((await order({ image: failed.id })).body.error.message).toContain('is unavailable');
 });
 
-test('a protected image is not deleted; system images are nobody’s to change', async () => {
+test('a protected image cannot be deleted, and system images cannot be changed', async () => {
   const cloud = await startCloud();
   const { id } = await snapshotOf(cloud, (await runningServer(cloud, { name: 'one' })).id);
   const protect = async (value: boolean) => {
@@ -130,7 +130,7 @@ test('a protected image is not deleted; system images are nobody’s to change',
     expect((await cloud.call(method, `/images/${system.id}${path}`, body)).body.error.code).toBe('forbidden');
 });
 
-test('a backup needs backups, is bound to its server and goes with it, unless it became a snapshot', async () => {
+test('a backup needs backups enabled, and is deleted with its server unless it became a snapshot', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'one' });
   const refused = await cloud.call('POST', `/servers/${id}/actions/create_image`, { type: 'backup' });
@@ -151,7 +151,7 @@ test('a backup needs backups, is bound to its server and goes with it, unless it
   expect((await cloud.call('GET', `/images/${kept.id}`)).status).toBe(200);
 });
 
-test('a database that was made before there were snapshots gets them, and keeps its servers', async () => {
+test('a database from before snapshots is migrated and keeps its servers', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'old' });
   await cloud.database.schema.dropTable('hetzner_images').execute();

@@ -79,13 +79,13 @@ test.each<[string, Properties, string[]]>([
   expect(difference(server, serverRecorded, { ...serverWanted, ...change })).toEqual(expected);
 });
 
-test('server: a generated name lets the replacement come first', () => {
+test('server: with a generated name, the replacement can be created first', () => {
   const named = { name: 'server-1234567', __defaults: ['name'] };
   const state = { ...serverRecorded, name: named.name };
   expect(difference(server, state, { ...serverWanted, ...named, image: 'debian-13' })).toEqual(['+-image']);
 });
 
-test('server: an imported one, of which the API tells no user data and no keys', () => {
+test('server: an imported one, whose user data and keys the API does not return', () => {
   const { userData: _userData, sshKeys: _sshKeys, ...imported } = serverRecorded;
   const { userData: _wantedUserData, sshKeys: _wantedKeys, ...wanted } = serverWanted;
   expect(difference(server, imported, wanted)).toEqual([]);

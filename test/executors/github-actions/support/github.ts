@@ -15,7 +15,7 @@ export interface Reply {
   body?: unknown;
 }
 
-/** A fake of GitHub’s API: records requests and answers as the test sets it. */
+/** A fake of GitHub's API: records requests and answers as the test sets it. */
 export interface FakeGithub {
   client: GithubClient;
   asked: Asked[];

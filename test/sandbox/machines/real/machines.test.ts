@@ -7,7 +7,7 @@ import { leftovers, nothing } from './leftovers.ts';
 const limitMs = 300_000;
 const bootId = 'cat /proc/sys/kernel/random/boot_id';
 
-/** Waits for another boot than `before`. */
+/** Waits for a boot other than `before`. */
 const otherBoot = (sandbox: Sandbox, ip: string, before: string) =>
   until(async () => {
     const now = await sandbox.ssh(ip, bootId).catch(() => before);
@@ -57,7 +57,7 @@ test.skipIf(whyNot !== null)(
     await until(async () => ((await isOpen(sandbox, ip, 22)) ? undefined : true));
     const mine = { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['198.18.0.2/32'] };
     await call('POST', `/firewalls/${firewall.id}/actions/set_rules`, { rules: [rule, mine] });
-    // Cloud-init has finished; later boots are faster without it.
+    // Cloud-init has finished. Later boots are faster without it.
     const touch = 'touch /root/kept /etc/cloud/cloud-init.disabled';
     const first = await eventually(() => ssh(ip, `${touch}; ${bootId}`));
 

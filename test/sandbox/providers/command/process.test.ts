@@ -23,7 +23,7 @@ test.each([
   expect(error.message.length).toBeLessThan(20_000);
 });
 
-test('what it may print is there to the last character', async () => {
+test('output up to the limit is complete to the last character', async () => {
   const { stdout } = await runScript(
     script('head -c 4000000 /dev/zero | tr "\\0" x'),
     AbortSignal.timeout(50_000),
