@@ -116,10 +116,10 @@ describe('requests from other sites', () => {
   it.each([
     ['another site', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }],
     ['another port of this host', { origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' }],
-    ['another site, by an old browser', { origin: 'https://evil.example', 'sec-fetch-site': '' }],
+    ['another site in an old browser', { origin: 'https://evil.example', 'sec-fetch-site': '' }],
     ['a hidden origin', { origin: 'null', 'sec-fetch-site': '' }],
     ['nowhere', { origin: '', 'sec-fetch-site': '' }],
-  ])('%s changes nothing, though the browser sends the cookie', async (_name, given) => {
+  ])('from %s change nothing, although the browser sends the cookie', async (_name, given) => {
     const agentId = await create();
     const headers = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
     const cookie = await signIn();

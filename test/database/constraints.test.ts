@@ -80,9 +80,9 @@ describe('an operation’s columns fit its status', () => {
     ['more failed tries than allowed', sql`update operations set retry_count = 4`],
     ['a negative attempt', sql`update operations set attempt = -1`],
     ['an unknown status', sql`update operations set status = 'done', finished_at = now()`],
-    ['what names no kind', sql`update operations set kind = 'Explode!'`],
-    ['what names no kind, for its length', sql`update operations set kind = repeat('x', 32)`],
-    ['a failure that is no name', sql`update operations set failure_code = 'It failed.'`],
+    ['an invalid kind', sql`update operations set kind = 'Explode!'`],
+    ['a kind that is too long', sql`update operations set kind = repeat('x', 32)`],
+    ['an invalid failure code', sql`update operations set failure_code = 'It failed.'`],
     ['an unknown executor', sql`update operations set executor = 'cron'`],
   ])('%s', async (_, statement) => {
     await run(operation('a1', 'provision', 'queued'));

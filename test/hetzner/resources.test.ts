@@ -34,6 +34,6 @@ test('a server may lack public addresses and firewalls', () => {
 test.each([
   ['delete', { delete: true, rebuild: false }],
   ['rebuild', { delete: false, rebuild: true }],
-])('protection from %s alone is protection', (_, protection) => {
+])('protection from %s counts as protection', (_, protection) => {
   expect(serverSchema.parse({ ...json, protection }).isProtected).toBe(true);
 });

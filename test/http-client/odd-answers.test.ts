@@ -52,7 +52,7 @@ test.each([
         signal: AbortSignal.timeout(30_000),
       }),
   ],
-])('an answer of another shape is to be asked for again: %s', async (_name, ask) => {
+])('an answer of another shape is retried: %s', async (_name, ask) => {
   answer = { status: 200, body: { id: 7, actions: 'none' } };
   expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
 });
@@ -70,7 +70,7 @@ test.each([
   [404, true],
   [400, true],
   [500, false],
-])('a %i for the tailnet says that there is none: %s', async (status, isUnknown) => {
+])('a %i for the tailnet means that it does not exist: %s', async (status, isUnknown) => {
   answer = { status, body: { message: 'no such tailnet' } };
   const client = createTailscaleClient({
     credential: { kind: 'api-key', key: new Secret('k') },

@@ -182,8 +182,8 @@ describe('failure', () => {
   test.each([
     ['NUL', 'broken\u0000pipe', 'broken\ufffdpipe'],
     ['half a surrogate pair', 'broken\ud800pipe', 'broken\ufffdpipe'],
-    ['no end', '😀'.repeat(9_000), '😀'.repeat(8_000)],
-  ])('a failure with %s is settled as what it is, with its reason', async (_, message, kept) => {
+    ['an endless text', '😀'.repeat(9_000), '😀'.repeat(8_000)],
+  ])('a failure with %s in its message is settled, with its reason', async (_, message, kept) => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     expect(await settleFailure(at, mine, { error: new RetryableError(message), step: message })).toBe(
@@ -311,7 +311,7 @@ describe('destroy against a provision', () => {
     });
     await locked.promise;
     const succeeding = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
-    await untilSomebodyWaits(at);
+    await untilLockWaited(at);
     goOn.resolve();
     await destroying;
     await succeeding;
@@ -457,7 +457,7 @@ test('every status change emits an event, with the attempt and what comes next',
   expect(Date.parse(String(told[2]!.data.retryAt))).toBeGreaterThan(told[2]!.at.getTime() + 1_000);
 });
 
-async function untilSomebodyWaits({ database }: OperationsFixture): Promise<void> {
+async function untilLockWaited({ database }: OperationsFixture): Promise<void> {
   const deadline = Date.now() + 5_000;
   while (Date.now() < deadline) {
     const { rows } = await sql`
@@ -466,7 +466,7 @@ async function untilSomebodyWaits({ database }: OperationsFixture): Promise<void
     );
     if (rows.length > 0) return;
   }
-  throw new Error('Nobody waits for a lock');
+  throw new Error('No session waits for a lock');
 }
 
 test('requests respect the agent’s state', async () => {

@@ -9,7 +9,7 @@ test.each([
   ['\u202egnp.exe\u2066x\u200f', '\\u202egnp.exe\\u2066x\\u200f'],
   ['a\u2028b', 'a\\u2028b'],
   ['a\tb, ümläut, 日本, 🙂, 👩‍💻', 'a\tb, ümläut, 日本, 🙂, 👩‍💻'],
-])('%j is shown, not obeyed', (text, shown) => {
+])('%j is escaped', (text, shown) => {
   expect(printable(text)).toBe(shown);
 });
 

@@ -61,7 +61,7 @@ test('a server that did not join is reported as such, without the engine’s ter
 test.each([
   'failed to ping PostgreSQL: pq: the database system is starting up (57P03)',
   'failed to ping PostgreSQL: dial tcp 127.0.0.1:37773: connect: connection refused',
-])('a state that is away for a moment is nobody’s failed try: %s', (why) => {
+])('an unavailable state is a loss, not a failed try: %s', (why) => {
   const text = `error: unable to open state database "postgres://user:secret@127.0.0.1:1/pulumi": ${why}`;
   const error = pulumiError(new Error(text));
   expect(error).toBeInstanceOf(LostError);

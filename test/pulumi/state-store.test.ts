@@ -116,7 +116,7 @@ test.each([
   ['is not there', undefined],
   ['has another version', { ...foundation({ manifest, secrets_providers }), version: 4 }],
   ['has its secrets elsewhere', foundation({ manifest, secrets_providers: { type: 'awskms', state: {} } })],
-])('a model that %s leaves it to the CLI', async (_, state) => {
+])('a template stack that %s leaves the creation to the CLI', async (_, state) => {
   if (state !== undefined) await putState('foundation-default', state);
   expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(false);
   expect(await stateOf('agent-a1')).toBeUndefined();

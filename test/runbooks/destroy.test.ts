@@ -114,7 +114,7 @@ test.each([
       'forget agent-a1',
     ],
   ],
-] as const)('a failure of %s ends it there: nothing that is billed is forgotten', async (where, calls) => {
+] as const)('a failure of %s stops there: no billed resource is forgotten', async (where, calls) => {
   const error = new RetryableError('500');
   fixture.answers[where] = [error];
   const { run } = await destroying();

@@ -122,7 +122,7 @@ describe('the first attempt', () => {
       'healthy',
       ['step creating_server', 'up foundation new', 'up agent new', 'step verifying', 'healthy 100.64.0.1'],
     ],
-  ] as const)('a failure of %s ends it there', async (_, where, calls) => {
+  ] as const)('stops at a failure of %s', async (_, where, calls) => {
     const error = new RetryableError('not now');
     fixture.answers[where] = [error];
     await order(at, 'a1');
@@ -193,7 +193,7 @@ describe('an attempt after a lost one', () => {
     fixture.tailnetKeys.push(
       { id: 'k1', description: 'agent-a1 1' },
       { id: 'k2', description: 'agent-a10 1' },
-      { id: 'k3', description: 'somebody’s own' },
+      { id: 'k3', description: 'someone else’s' },
       { id: 'k4' },
     );
     const { joinName } = fixture.vault;

@@ -291,10 +291,10 @@ describe('rebuild', () => {
 
     test.each([
       ['protected', new ProtectedError('rebuild is protected for this server (protected)')],
-      ['locked for good', new LockedError('server is locked (locked)')],
+      ['a lock that stays', new LockedError('server is locked (locked)')],
       ['invalid', new HttpError(422, 'invalid input in field image', 'invalid_input')],
-      ['an action that failed', new ActionFailedError('ended in an error')],
-    ])('at the last moment leaves an agent that goes on as it was: %s', async (_, error) => {
+      ['a failed action', new ActionFailedError('ended in an error')],
+    ])('at the last moment leaves the agent running unchanged: %s', async (_, error) => {
       fixture.answers.rebuild = [error];
       const before = await all();
       fixture.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });

@@ -156,7 +156,7 @@ test.each([
   ['a broken pattern', { path: '^/(' }, 'regular expression'],
   ['an effect of another area', { area: 'stripe', effect: { kind: 'stock-out' } }, 'hetzner only'],
   ['an unknown field', { count: 3 }, 'count'],
-])('an order with %s is refused, and says why', async (_what, part, reason) => {
+])('an order with %s is refused with the reason', async (_what, part, reason) => {
   const cloud = await startCloud({}, { expectViolations: true });
   const answer = await order(cloud, { effect: { kind: 'limit' }, ...part });
   expect(answer.status).toBe(400);

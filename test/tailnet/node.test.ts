@@ -93,9 +93,9 @@ test "$(wc -l <'${log}')" -gt ${pings}
 
 test.each([
   ['there is a path', 0, 1],
-  ['there is one a moment later', 2, 3],
+  ['there is a path a moment later', 2, 3],
   ['nothing answers', 1000, 11],
-])('SSH is led to an agent when %s', (_, pings, asked) => {
+])('SSH reaches an agent when %s', (_, pings, asked) => {
   const { tailscale, said } = pathAfter(pings);
   const command = proxyCommand(tailscale, '/s').replace('%h', '100.64.0.7').replace('%p', '22');
   expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(

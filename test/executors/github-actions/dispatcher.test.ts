@@ -140,8 +140,8 @@ describe('a dispatch', () => {
 
   test.each([
     ['a wrong token', 401, /401 Bad credentials/],
-    ['a repository that is not there', 404, /404 Not Found/],
-    ['a branch that is not there', 422, /422 No ref found/],
+    ['a missing repository', 404, /404 Not Found/],
+    ['a missing branch', 422, /422 No ref found/],
     ['a fault at GitHub', 502, /502/],
   ])(
     '%s: it stays queued with the reason, and is retried with a growing delay',
@@ -176,7 +176,7 @@ describe('a dispatch', () => {
     },
   );
 
-  test('without a token: no attempt is made, the job stays queued with the reason, an error is logged', async () => {
+  test('without a token starts no attempt, leaves the job queued with the reason, and logs an error', async () => {
     deps = { ...deps, github: { missing: 'GITHUB_PAT is missing' } };
     const { operation_id } = await order(at, 'a1');
     await look();
@@ -233,7 +233,7 @@ describe('a dispatch', () => {
     expect(await operation(at, jobId)).toMatchObject({ status: 'active', workflow_run_id: '77' });
   });
 
-  test('of an operation that was cancelled meanwhile: its run is cancelled too', async () => {
+  test('of an operation that is cancelled meanwhile cancels its run too', async () => {
     const { operation_id: operationId } = await order(at, 'a1');
     github.dispatches.push(async () => {
       await cancel(operationId);
@@ -277,7 +277,7 @@ describe('time-outs', () => {
     expect(cancels()).toEqual(['/repos/acme/agents/actions/runs/900/cancel']);
   });
 
-  test('15 minutes without a heartbeat: closed once, the run cancelled, the late runner refused, the next attempt dispatched', async () => {
+  test('an attempt without a heartbeat for 15 minutes is lost once, its run cancelled, and the next dispatched', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning', step: 'creating_server' }, 1);
     github.runs.set('900', { status: 'in_progress' });

@@ -75,10 +75,10 @@ describe('tailscale', () => {
   const well = { listKeys: async () => [], hasDevice: async () => false };
 
   test.each([
-    ['a credential that is refused', { listKeys: throwing(new PermanentError('401')) }, 'TAILSCALE_OAUTH'],
-    ['one that may not see devices', { hasDevice: throwing(new PermanentError('403')) }, 'devices:core'],
+    ['a refused credential', { listKeys: throwing(new PermanentError('401')) }, 'TAILSCALE_OAUTH'],
+    ['a credential without access to devices', { hasDevice: throwing(new PermanentError('403')) }, 'devices:core'],
     [
-      'a tailnet that is not there',
+      'a missing tailnet',
       { listKeys: throwing(new UnknownTailnetError('not found')) },
       'TAILSCALE_TAILNET',
     ],

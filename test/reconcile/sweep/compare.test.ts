@@ -99,7 +99,7 @@ describe('removed', () => {
   test.each<[string, Resource, string]>([
     ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
     ['a second device that joined for it', device('n9'), 'device n9'],
-    ['a second server of its own provision', server({ id: '2' }), 'server 2'],
+    ['a second server from its provision', server({ id: '2' }), 'server 2'],
   ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
     for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
       expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
@@ -190,10 +190,10 @@ describe('a live agent’s own server, found by the recorded id', () => {
 
   test.each<[string, Change]>([
     ['a destroyed agent’s id', { agentId: 'a2' }],
-    ['an id that nobody has', { agentId: 'x' }],
+    ['an unknown id', { agentId: 'x' }],
     ['no id', { agentId: null }],
     ['no operation', { operationId: null }],
-  ])('that is labelled with %s is mended, never removed and nobody’s orphan', (_, change) => {
+  ])('that is labelled with %s is repaired, never removed', (_, change) => {
     expect(foundByRow([server(change), ...others], [agent(), gone])).toEqual([
       'mend server-incomplete server 1',
     ]);

@@ -45,7 +45,7 @@ describe('orphans', () => {
     ['destroyed', 'destroyed'],
     ['failed', 'rolled-back'],
   ] as const)(
-    'of a %s agent is removed: server, keys, device, in this order, each written down',
+    'of a %s agent are removed: server, keys, device, in this order, each with an audit entry',
     async (status, reason) => {
       const { server, sshKey, tailnetKey } = await orphans('gone');
       await fixture.agent('gone', { status });

@@ -123,7 +123,7 @@ describe('a server that is not the agent’s', () => {
 test.each([
   ['its labels', () => ({ 'agent-id': 'a1', 'managed-by': 'agents' })],
   ['its provision', () => ({ 'operation-id': operationId, backup: 'nightly' })],
-])('before its id is recorded a server is known by its name and %s', async (_, labels) => {
+])('before its id is recorded, a server is found by its name and %s', async (_, labels) => {
   fixture.servers[0]!.labels = labels();
   const agent = { ...made.run.agent, server_id: null };
   expect(await findResources(fixture.deps.hetzner, agent)).toEqual({ serverId: '4711', sshKeyId: '8' });

@@ -43,14 +43,14 @@ test('an answer that does not match is sent unchanged, and recorded', async () =
 });
 
 test.each([
-  ['a field too little', 'GET', '/ssh_keys/1', 200, '{"ssh_key":{"id":1}}'],
-  ['a status that is not described', 'GET', '/ssh_keys/1', 201, '{}'],
-  ['a body where there is none', 'DELETE', '/ssh_keys/1', 204, '{}'],
+  ['a missing field', 'GET', '/ssh_keys/1', 200, '{"ssh_key":{"id":1}}'],
+  ['an undocumented status', 'GET', '/ssh_keys/1', 201, '{}'],
+  ['an unexpected body', 'DELETE', '/ssh_keys/1', 204, '{}'],
   ['no JSON', 'GET', '/servers', 200, 'hello'],
   ['an error without a code', 'GET', '/servers', 404, '{"error":{"message":"gone"}}'],
   ['a call that does not exist', 'GET', '/nothing', 200, '{}'],
   ['an unknown status of a server', 'GET', '/actions/1', 200, '{"action":{"id":1,"status":"done"}}'],
-])('%s is found', (_what, method, path, status, body) => {
+])('%s is detected', (_what, method, path, status, body) => {
   expect(check(method, path, status, body).problems).not.toEqual([]);
 });
 

@@ -23,7 +23,7 @@ test.each([
   'placement_groups',
   'certificates',
   'zones',
-])('a project has none of what the sandbox does not sell: %s', async (family) => {
+])('the lists of resources that the sandbox does not offer are empty: %s', async (family) => {
   const cloud = await startCloud();
   const { status, body } = await cloud.call('GET', `/${family}?per_page=10`);
   expect(status).toBe(200);

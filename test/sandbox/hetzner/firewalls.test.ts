@@ -37,8 +37,8 @@ test('a firewall is created with rules, changed, and given other rules', async (
 test.each([
   ['no source', { direction: 'in', protocol: 'tcp', port: '22' }, 'rules.0.source_ips'],
   ['no port', { direction: 'in', protocol: 'tcp', source_ips: ['::/0'] }, 'rules.0.port'],
-  ['a port that is none', { ...wireguard, port: '70000' }, 'rules.0.port'],
-  ['a range that is none', { ...wireguard, source_ips: ['10.0.0.1'] }, 'rules.0.source_ips.0'],
+  ['an invalid port', { ...wireguard, port: '70000' }, 'rules.0.port'],
+  ['an invalid range', { ...wireguard, source_ips: ['10.0.0.1'] }, 'rules.0.source_ips.0'],
   ['an unknown field', { ...wireguard, ports: [] }, 'ports'],
 ])('a rule with %s is refused', async (_what, rule, field) => {
   const cloud = await startCloud();

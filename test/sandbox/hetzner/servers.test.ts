@@ -181,16 +181,16 @@ describe('a server order', () => {
   });
 
   test.each([
-    ['no hostname', { name: 'not_a_host' }, 'name'],
+    ['an invalid hostname', { name: 'not_a_host' }, 'name'],
     ['an unknown type', { name: 'x', server_type: 'cx99' }, 'server_type'],
     ['an unknown image', { name: 'x', image: 'windows' }, 'image'],
     ['an image for another processor', { name: 'x', server_type: 'cax11', image: 114690387 }, 'image'],
     ['an unknown location', { name: 'x', location: 'moon' }, 'location'],
     ['an unknown SSH key', { name: 'x', ssh_keys: ['nobody'] }, 'ssh_keys'],
     ['an unknown firewall', { name: 'x', firewalls: [{ firewall: 1 }] }, 'firewalls'],
-    ['a label that is none', { name: 'x', labels: { 'hetzner.cloud/a': 'b' } }, 'labels.hetzner.cloud/a'],
+    ['an invalid label', { name: 'x', labels: { 'hetzner.cloud/a': 'b' } }, 'labels.hetzner.cloud/a'],
     ['too much user data', { name: 'x', user_data: 'x'.repeat(32 * 1024 + 1) }, 'user_data'],
-  ])('with %s names the field', async (_what, order, field) => {
+  ])('with %s is refused with the field’s name', async (_what, order, field) => {
     const cloud = await startCloud();
     const answer = await orderServer(cloud, order);
     expect(answer.status).toBe(422);

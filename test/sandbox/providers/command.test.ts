@@ -79,7 +79,7 @@ test.each([
   ['stdout', ['out']],
   ['stderr', ['err']],
   ['none', []],
-])('logging %s shows what it should', async (logging, shown) => {
+])('logging %s shows the right output', async (logging, shown) => {
   const context = contextWith();
   await command.create(client, { create: 'echo out; echo err >&2', logging }, context);
   expect(context.lines.sort()).toEqual([...shown].sort());

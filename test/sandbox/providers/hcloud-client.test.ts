@@ -26,7 +26,7 @@ test.each([
   ['timeout', refusal(504, 'timeout')],
   ['502 of a proxy', { status: 502, body: '<html>' }],
   ['504 of a proxy', { status: 504, body: '<html>' }],
-])('repeats a request after: %s', async (_what, answer) => {
+])('retries a request after: %s', async (_what, answer) => {
   const { http, client } = await setup([answer, answer]);
   await using _ = http;
   await client.request('POST', '/servers', { name: 'a' }, signal);
@@ -40,7 +40,7 @@ test.each([
   ['server error', refusal(500, 'server_error')],
   ['500 of a proxy', { status: 500, body: '<html>' }],
   ['503 of a proxy', { status: 503, body: '<html>' }],
-])('does not repeat a request after: %s', async (_what, answer) => {
+])('does not retry a request after: %s', async (_what, answer) => {
   const { http, client } = await setup([answer]);
   await using _ = http;
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow();
@@ -66,7 +66,7 @@ test.each([
     }),
     'invalid input (invalid_input, c0ffee): [name => [too long bad]]',
   ],
-])('says errors as the official client does: %#', async (answer, message) => {
+])('words errors like the official client: %#', async (answer, message) => {
   const { http, client } = await setup([answer]);
   await using _ = http;
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow(

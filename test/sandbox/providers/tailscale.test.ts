@@ -155,7 +155,7 @@ test.each([
   [{ name: 'a', hostname: 'b' }, 'exactly one of'],
   [{ name: 'a', waitFor: 'soon' }, 'not a duration'],
   [{ name: 'a', waitFor: '1s' }, 'greater than 1 second'],
-])('refuses to look for %o', async (args, message) => {
+])('refuses the lookup %o', async (args, message) => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   await expect(getDevice(client, args, context)).rejects.toThrow(message);

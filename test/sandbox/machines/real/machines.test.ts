@@ -76,8 +76,8 @@ test.skipIf(whyNot !== null)(
     await ssh(ip, 'systemctl --no-block poweroff').catch(() => undefined);
     await status(sandbox, id, 'off');
 
-    const anew = { image: 'debian-12', user_data: userData('second') };
-    await call('POST', `/servers/${id}/actions/rebuild`, anew);
+    const image = { image: 'debian-12', user_data: userData('second') };
+    await call('POST', `/servers/${id}/actions/rebuild`, image);
     expect(await eventually(() => ssh(ip, 'cat /etc/from-user-data; ls /root'))).toBe('second');
 
     await call('DELETE', `/servers/${id}`);

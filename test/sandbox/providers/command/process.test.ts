@@ -14,7 +14,7 @@ test.each([
   ['lines on standard output', 'yes', 'stdout'],
   ['one line on standard output', 'cat /dev/zero', 'stdout'],
   ['lines on standard error', 'yes >&2', 'stderr'],
-])('a script that prints without end is ended: %s', { timeout: 60_000 }, async (_, command, stream) => {
+])('a script with endless output is killed: %s', { timeout: 60_000 }, async (_, command, stream) => {
   const error = (await runScript(script(command), AbortSignal.timeout(50_000)).then(
     () => expect.unreachable('it has ended by itself'),
     (thrown: unknown) => thrown,
