@@ -142,7 +142,9 @@ test('trailing slashes of an endpoint change neither its paths nor the account',
 });
 
 test('a restricted key has the same stamp as its account, and a different one from another account', () => {
-  const stripeOf = (key: string) => liveConnections(read({ STRIPE_SECRET_KEY: key })).accounts.stripe;
-  expect(stripeOf('rk_live_51HexampleAccountONE')).toBe(stripeOf('sk_live_51HexampleAccountTWO'));
-  expect(stripeOf('rk_live_51HexampleAccountONE')).not.toBe(stripeOf('rk_live_51AnotherAccountHere'));
+  const toStripeStamp = (key: string) => liveConnections(read({ STRIPE_SECRET_KEY: key })).accounts.stripe;
+  expect(toStripeStamp('rk_live_51HexampleAccountONE')).toBe(toStripeStamp('sk_live_51HexampleAccountTWO'));
+  expect(toStripeStamp('rk_live_51HexampleAccountONE')).not.toBe(
+    toStripeStamp('rk_live_51AnotherAccountHere'),
+  );
 });

@@ -120,7 +120,7 @@ async function exposeTo(behaviour: BehaviourName, clients: typeof CLIENTS): Prom
     const server = await startHostileServer(behaviour);
     const end = await call(server.url).then(
       (answer) => `answer: ${JSON.stringify(answer)}`,
-      (error: unknown) => nameOf(error),
+      (error: unknown) => toErrorKind(error),
     );
     await untilClosed(server);
     expect(server.sent(), `${name}: bytes taken`).toBeLessThan(MOST_BYTES);
@@ -129,7 +129,7 @@ async function exposeTo(behaviour: BehaviourName, clients: typeof CLIENTS): Prom
   return Object.fromEntries(await Promise.all(ends));
 }
 
-function nameOf(error: unknown): string {
+function toErrorKind(error: unknown): string {
   const text = String(error);
   expect(text).not.toContain(secret.reveal());
   expect(text.length).toBeLessThan(1_000);

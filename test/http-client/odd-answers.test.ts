@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => close());
 
-const failureOf = (work: Promise<unknown>) =>
+const getError = (work: Promise<unknown>) =>
   work.then(
     () => undefined,
     (error: unknown) => error,
@@ -32,7 +32,7 @@ const failureOf = (work: Promise<unknown>) =>
 
 test('an error’s code is one short line, whatever the answer contains', async () => {
   answer = { status: 422, body: { error: { code: `a\nb${'c'.repeat(10_000)}`, message: 'x' } } };
-  const error = await failureOf(requestJson({ method: 'GET', url, headers: {} }));
+  const error = await getError(requestJson({ method: 'GET', url, headers: {} }));
   expect(error).toBeInstanceOf(HttpError);
   expect((error as HttpError).code).toMatch(/^a bc{400,500}$/);
 });
@@ -54,13 +54,13 @@ test.each([
   ],
 ])('an answer of another shape is retried: %s', async (_name, ask) => {
   answer = { status: 200, body: { id: 7, actions: 'none' } };
-  expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
+  expect(await getError(ask())).toBeInstanceOf(RetryableError);
 });
 
 test('a key that may not read its account is still accepted', async () => {
   const ask = (status: number) => {
     answer = { status, body: {} };
-    return failureOf(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));
+    return getError(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));
   };
   expect(await ask(403)).toBeInstanceOf(AccountHiddenError);
   expect(await ask(401)).not.toBeInstanceOf(AccountHiddenError);
@@ -78,5 +78,5 @@ test.each([
     baseUrl: url,
     loginServer: undefined,
   });
-  expect((await failureOf(client.listKeys())) instanceof UnknownTailnetError).toBe(isUnknown);
+  expect((await getError(client.listKeys())) instanceof UnknownTailnetError).toBe(isUnknown);
 });

@@ -7,9 +7,9 @@ import {
   CALLBACK_SECRET,
   claim,
   dispatched,
+  getRow,
   order,
   record,
-  rowOf,
   startRemoteService,
   tell,
 } from '../support/github-callbacks.ts';
@@ -167,12 +167,12 @@ it('a complete sequence, replayed and reordered, ends in the same state', async 
   ];
   await claim(service, { job_id: jobId, workflow_run_id: '7' }, { attempt });
   for (const message of course) expect((await tell(service, message, { attempt })).status).toBe(200);
-  const ended = await rowOf(service.database, jobId);
+  const ended = await getRow(service.database, jobId);
   for (let round = 0; round < 20; round += 1) {
     const { status } = await tell(service, random.one(course), { attempt });
     expect([200, 409]).toContain(status);
   }
-  expect(await rowOf(service.database, jobId)).toEqual(ended);
+  expect(await getRow(service.database, jobId)).toEqual(ended);
 });
 
 it('the time to refuse a wrong signature does not depend on how much of it is right', {

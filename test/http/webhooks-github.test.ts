@@ -9,8 +9,8 @@ import {
   addresses,
   CALLBACK_SECRET,
   dispatched,
+  getRow,
   order,
-  rowOf,
   startRemoteService,
   tell,
 } from '../support/github-callbacks.ts';
@@ -22,16 +22,16 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-const jobOf = async (jobId: string) =>
+const fetchJob = async (jobId: string) =>
   (await service.ask(`/api/operations/${jobId}`)).json() as Promise<Record<string, unknown>>;
-const agentOf = async (agentId: string) =>
+const fetchAgent = async (agentId: string) =>
   (await service.ask(`/api/agents/${agentId}`)).json() as Promise<Record<string, unknown>>;
 
 /** Asserts that a repeat changes nothing. */
 const unchanged = async (jobId: string, work: () => Promise<unknown>) => {
-  const before = await rowOf(service.database, jobId);
+  const before = await getRow(service.database, jobId);
   await work();
-  expect(await rowOf(service.database, jobId)).toEqual(before);
+  expect(await getRow(service.database, jobId)).toEqual(before);
 };
 
 describe('the signature', () => {
@@ -60,7 +60,7 @@ describe('the signature', () => {
     const { jobId } = await order(service);
     const body = `  {\n "status" : "provisioning" , "job_id": "${jobId}", "schritt": "Gerät 😀", "deep": {"a": [1, null]} }\n`;
     expect(await tell(service, body)).toEqual({ status: 200, body: { received: true } });
-    expect((await rowOf(service.database, jobId)).status).toBe('active');
+    expect((await getRow(service.database, jobId)).status).toBe('active');
   });
 
   it('is checked before the size: a signed body that is too large is 413, any other 401', async () => {
@@ -134,14 +134,14 @@ describe('a client written only from the contract', () => {
         body: { received: true },
       });
     await say({ status: 'provisioning', workflow_run_id: '991' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'active', attempt: 1, workflowRunId: '991' });
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'active', attempt: 1, workflowRunId: '991' });
     await say({ type: 'heartbeat' });
     await say({ status: 'provisioning', step: 'creating_server' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'provisioning', step: 'creating_server' });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'provisioning', step: 'creating_server' });
     const own = addresses();
     await say({ status: 'running', ...own, server_name: 'unheard of' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'succeeded', error: null });
-    expect(await agentOf(agentId)).toMatchObject({
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'succeeded', error: null });
+    expect(await fetchAgent(agentId)).toMatchObject({
       status: 'running',
       ipv4: ADDRESSES.server_ip,
       tailnetIp: own.tailscale_ip,
@@ -165,7 +165,7 @@ describe('a client written only from the contract', () => {
       },
     });
     expect(stdout).toBe('200 200 200 401');
-    expect(await jobOf(jobId)).toMatchObject({
+    expect(await fetchJob(jobId)).toMatchObject({
       status: 'queued',
       retryCount: 1,
       error: 'it "broke" – früh',
@@ -176,13 +176,16 @@ describe('a client written only from the contract', () => {
   it('sends empty strings for missing values', async () => {
     const { jobId } = await order(service);
     await tell(service, { job_id: jobId, status: 'provisioning', step: '', workflow_run_id: '' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'active', step: null, workflowRunId: null });
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'active', step: null, workflowRunId: null });
     const answer = await tell(service, { job_id: jobId, status: 'running', server_id: '', server_ip: '' });
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining('server_id') } });
     expect(
       (await tell(service, { job_id: jobId, status: 'failed', error: '', failed_step: '' })).status,
     ).toBe(200);
-    expect(await jobOf(jobId)).toMatchObject({ status: 'queued', error: expect.stringMatching(/no reason/) });
+    expect(await fetchJob(jobId)).toMatchObject({
+      status: 'queued',
+      error: expect.stringMatching(/no reason/),
+    });
   });
 
   it('begins the next try itself, and after the last one the agent has failed and is rolled back', async () => {
@@ -197,8 +200,13 @@ describe('a client written only from the contract', () => {
         failed_step: 'configuring',
       });
     }
-    expect(await jobOf(jobId)).toMatchObject({ status: 'failed', attempt: 3, retryCount: 3, error: 'no 3' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'failed', error: 'no 3' });
+    expect(await fetchJob(jobId)).toMatchObject({
+      status: 'failed',
+      attempt: 3,
+      retryCount: 3,
+      error: 'no 3',
+    });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'failed', error: 'no 3' });
     const { items } = (await (await service.ask(`/api/agents/${agentId}/operations`)).json()) as {
       items: Record<string, unknown>[];
     };
@@ -231,7 +239,7 @@ describe('a repeated report → 200, nothing changes', () => {
     const attempt = await dispatched(service, jobId);
     const report = { job_id: jobId, status: 'failed', error: 'broken', failed_step: 'configuring' };
     await tell(service, report, { attempt });
-    expect((await rowOf(service.database, jobId)).retry_count).toBe(1);
+    expect((await getRow(service.database, jobId)).retry_count).toBe(1);
     await unchanged(jobId, async () => {
       expect((await tell(service, report, { attempt })).status).toBe(200);
       expect((await tell(service, report)).status).toBe(200);
@@ -257,7 +265,7 @@ describe('too late, or for another runner → 409, nothing changes', () => {
     await refused(jobId, { status: 'provisioning' });
     await refused(jobId, { status: 'failed', error: 'after all' });
     await refused(jobId, { status: 'running', ...report, server_ip: '192.0.2.99' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'running', ipv4: ADDRESSES.server_ip });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'running', ipv4: ADDRESSES.server_ip });
   });
 
   it('another attempt’s token, or an invalid one', async () => {
@@ -326,7 +334,7 @@ describe('too late, or for another runner → 409, nothing changes', () => {
 
   /** Lets the attempt time out and dispatches the next one. */
   async function dispatchAgain(jobId: string): Promise<void> {
-    const { attempt } = await rowOf(service.database, jobId);
+    const { attempt } = await getRow(service.database, jobId);
     await service.database
       .updateTable('operations')
       .set({

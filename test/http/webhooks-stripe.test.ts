@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OLD_WEBHOOK_SECRET, startService, type TestService } from '../support/http-service.ts';
-import { serverIdOf } from '../support/operation-progress.ts';
+import { toServerId } from '../support/operation-progress.ts';
 import { deliver, paidCheckout, sign } from '../support/stripe-events.ts';
 
 let service: TestService;
@@ -32,7 +32,7 @@ const NOTHING = { events: 0, orders: 0, agents: 0, operations: 0, jobs: 0, audit
 
 const eventRow = (id: string) =>
   service.database.selectFrom('stripe_events').selectAll().where('id', '=', id).executeTakeFirst();
-const orderOf = (eventId: string) =>
+const getOrder = (eventId: string) =>
   service.database.selectFrom('orders').selectAll().where('stripe_event_id', '=', eventId).executeTakeFirst();
 
 describe('a paid checkout', () => {
@@ -78,7 +78,7 @@ describe('a paid checkout', () => {
   it('accepts a Hetzner location as a region', async () => {
     const event = paidCheckout({ region: 'hel1' });
     await deliver(service.url, event);
-    const order = await orderOf(event.id);
+    const order = await getOrder(event.id);
     const agent = await (await service.ask(`/api/agents/${order?.agent_id}`)).json();
     expect(agent).toMatchObject({ region: 'hel1', location: 'hel1' });
   });
@@ -156,7 +156,7 @@ describe('orders that need a person', () => {
       expect(await deliver(service.url, event)).toMatchObject({ status: 200, body: { received: true } });
     });
     expect(result).toEqual({ ...NOTHING, events: 1, orders: 1 });
-    expect(await orderOf(event.id)).toMatchObject({
+    expect(await getOrder(event.id)).toMatchObject({
       agent_id: null,
       session_id: event.data.object.id,
       attention: expect.stringContaining(reason),
@@ -175,7 +175,7 @@ describe('orders that need a person', () => {
     await deliver(service.url, first);
     const second = paidCheckout(first.data.object.metadata);
     expect(await added(() => deliver(service.url, second))).toEqual({ ...NOTHING, events: 1, orders: 1 });
-    expect(await orderOf(second.id)).toMatchObject({ attention: expect.stringContaining('exists already') });
+    expect(await getOrder(second.id)).toMatchObject({ attention: expect.stringContaining('exists already') });
     const listed = await (await service.ask('/api/orders?attention=true&limit=1')).json();
     expect(listed).toMatchObject({ items: [{ sessionId: second.data.object.id, agentId: null }] });
   });
@@ -191,14 +191,14 @@ describe('orders that need a person', () => {
       .updateTable('agents')
       .set(
         status === 'running'
-          ? { server_id: serverIdOf(agentId), tailnet_ip: '100.64.0.1', status }
+          ? { server_id: toServerId(agentId), tailnet_ip: '100.64.0.1', status }
           : { status: 'destroyed' },
       )
       .where('agent_id', '=', agentId)
       .execute();
     const second = paidCheckout(first.data.object.metadata);
     expect(await added(() => deliver(service.url, second))).toEqual({ ...NOTHING, events: 1, orders: 1 });
-    expect(await orderOf(second.id)).toMatchObject({ attention: expect.stringContaining(reason) });
+    expect(await getOrder(second.id)).toMatchObject({ attention: expect.stringContaining(reason) });
     const again = { ...first, id: `${first.id}_again` };
     expect(await added(() => deliver(service.url, again))).toEqual({ ...NOTHING, events: 1 });
   });
@@ -219,8 +219,8 @@ describe('malformed objects', () => {
       expect(await deliver(service.url, event)).toMatchObject({ status: 200, body: { received: true } });
       expect(await eventRow(event.id)).toMatchObject({ outcome: expect.any(String) });
       if (key === 'metadata')
-        expect(await orderOf(event.id)).toMatchObject({ attention: expect.stringContaining('is missing') });
-      if (key === 'payment_status') expect(await orderOf(event.id)).toBeUndefined();
+        expect(await getOrder(event.id)).toMatchObject({ attention: expect.stringContaining('is missing') });
+      if (key === 'payment_status') expect(await getOrder(event.id)).toBeUndefined();
     },
   );
 

@@ -10,10 +10,10 @@ import type { OperationKind } from '../../src/operations/states.ts';
 import {
   ask,
   claim,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
-  operationsOf,
   order,
   waitOver,
 } from '../support/operations-fixture.ts';
@@ -169,7 +169,7 @@ describe('failure', () => {
         health: 'unhealthy',
         error: 'Hetzner answered 500',
       });
-      expect((await operationsOf(at, 'a1')).map((one) => one.kind)).toEqual(['provision', kind]);
+      expect((await listOperations(at, 'a1')).map((one) => one.kind)).toEqual(['provision', kind]);
     },
   );
 

@@ -16,16 +16,16 @@ import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
-import { serverIdOf } from '../support/operation-progress.ts';
+import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,
   ask,
   claim,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
   operation,
-  operationsOf,
   order,
   waitOver,
 } from '../support/operations-fixture.ts';
@@ -42,7 +42,7 @@ const failed = new RetryableError('Hetzner answered 500');
 async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
-  const outputs = { ...OUTPUTS, serverId: serverIdOf(agentId) };
+  const outputs = { ...OUTPUTS, serverId: toServerId(agentId) };
   await succeed(at.database, mine, { kind: 'running', outputs });
 }
 
@@ -62,7 +62,7 @@ const cancel = (operationId: string) =>
 const retry = (operationId: string) =>
   request((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
 const kinds = async (agentId: string) =>
-  (await operationsOf(at, agentId)).map(({ kind, status }) => `${kind} ${status}`);
+  (await listOperations(at, agentId)).map(({ kind, status }) => `${kind} ${status}`);
 
 describe('success', () => {
   test('the operation and its agent change together, and the lease ends', async () => {
@@ -133,7 +133,7 @@ describe('failure', () => {
       error: 'Hetzner answered 500',
     });
     expect(await kinds('a1')).toEqual(['provision failed', 'rollback queued']);
-    const [, rollback] = await operationsOf(at, 'a1');
+    const [, rollback] = await listOperations(at, 'a1');
     expect((await announcements(at)).map((job) => job.operationId)).toContain(rollback!.operation_id);
   });
 

@@ -53,7 +53,7 @@ describe('the CLI’s own errors', () => {
     };
     return command.run(args, join(folder, 'project'), { ...environment, ...overrides });
   }
-  const errorOf = async (args: string[], overrides: Record<string, string> = {}) => {
+  const getError = async (args: string[], overrides: Record<string, string> = {}) => {
     const thrown = await run(args, overrides).then(
       () => expect.unreachable('the CLI was content'),
       (error: unknown) => error,
@@ -64,21 +64,21 @@ describe('the CLI’s own errors', () => {
 
   test('a missing stack', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    const error = await errorOf(['destroy', '--yes', '--skip-preview', '--stack', 'agent-zz']);
+    const error = await getError(['destroy', '--yes', '--skip-preview', '--stack', 'agent-zz']);
     expect(error).toBeInstanceOf(StackNotFoundError);
     expect(error.message).toBe("no stack named 'agent-zz' found");
   });
 
   test('an existing stack', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    expect(await errorOf(['stack', 'init', 'agent-a'])).toBeInstanceOf(StackExistsError);
+    expect(await getError(['stack', 'init', 'agent-a'])).toBeInstanceOf(StackExistsError);
   });
 
   test('a lock, an unreachable state, another passphrase', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    const wrong = await errorOf(refresh, { PULUMI_CONFIG_PASSPHRASE: 'wrong' });
+    const wrong = await getError(refresh, { PULUMI_CONFIG_PASSPHRASE: 'wrong' });
     expect(wrong).toBeInstanceOf(PermanentError);
-    const away = await errorOf(refresh, {
+    const away = await getError(refresh, {
       PULUMI_BACKEND_URL: 'postgres://postgres:canary-4711@127.0.0.1:1/pulumi?sslmode=disable',
     });
     // A state that is unavailable for a moment is not the operation's fault.
@@ -91,7 +91,7 @@ describe('the CLI’s own errors', () => {
       join(locks, 'x.json'),
       '{"pid":1,"username":"u","hostname":"h","timestamp":"2026-01-01T00:00:00Z"}',
     );
-    expect(await errorOf(refresh)).toBeInstanceOf(StackLockedError);
+    expect(await getError(refresh)).toBeInstanceOf(StackLockedError);
   });
 
   test('a CLI killed from outside is lost, whatever the signal; only our own abort cancels', async ({
@@ -104,7 +104,7 @@ describe('the CLI’s own errors', () => {
       await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
       const port = (silent.address() as { port: number }).port;
       const connected = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
-      const failing = errorOf(refresh, {
+      const failing = getError(refresh, {
         PULUMI_BACKEND_URL: `postgres://u@127.0.0.1:${port}/x?sslmode=disable`,
         MARK: `mark-${port}`,
       });

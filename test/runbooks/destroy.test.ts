@@ -13,8 +13,8 @@ import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
 import { ask, claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -34,7 +34,7 @@ async function destroying() {
   await order(at, 'a1');
   await ask(at, 'a1', 'destroy');
   const { row } = await claim(at);
-  return runOf(at, row, fixture);
+  return prepareAttempt(at, row, fixture);
 }
 
 test('deletes the stack, resources missing from it, the device and the state, then verifies', async () => {
@@ -45,7 +45,7 @@ test('deletes the stack, resources missing from it, the device and the state, th
     .set({ inputs: jsonText(inputs) })
     .execute();
   await ask(at, 'a1', 'destroy');
-  const { run } = await runOf(at, (await claim(at)).row, fixture);
+  const { run } = await prepareAttempt(at, (await claim(at)).row, fixture);
   fixture.servers.push(server('a1', 42), server('a10', 43));
   fixture.sshKeys.push(sshKey('a1', 7));
   const hostname = fixture.vault.joinName('a1', 2);
@@ -148,7 +148,7 @@ async function rollingBack() {
 test('a rollback frees everything and leaves the agent failed with the reason', async () => {
   const row = await rollingBack();
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
-  const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
+  const effect = await rollback.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
   expect(fixture.calls).toContain('destroy agent');
   await at.database
     .transaction()
@@ -165,7 +165,7 @@ test.each(['provisioning', 'destroying'] as const)(
   async (status) => {
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
-    const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
+    const effect = await rollback.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
     await at.database
       .transaction()
       .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
@@ -192,7 +192,7 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   await ask(at, 'a1', 'refresh');
   const { row } = await claim(at);
   const deps = { ...fixture.deps, health: { ...fixture.deps.health, isHealthy: async () => health } };
-  const effect = await refresh.run(deps)((await runOf(at, row, fixture)).run);
+  const effect = await refresh.run(deps)((await prepareAttempt(at, row, fixture)).run);
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));

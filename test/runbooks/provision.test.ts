@@ -16,8 +16,8 @@ import {
 } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -37,7 +37,7 @@ beforeEach(async () => {
 async function secondAttempt(error: unknown, step: string) {
   await order(at, 'a1');
   const { claim: first, row } = await claim(at);
-  await operation.run(fixture.deps)((await runOf(at, row, fixture)).run);
+  await operation.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
   await settleFailure(at, first, { error, step });
   await waitOver(at);
   const { row: next } = await claim(at);
@@ -48,10 +48,10 @@ async function secondAttempt(error: unknown, step: string) {
 }
 
 async function provision(row: Awaited<ReturnType<typeof order>>) {
-  const made = await runOf(at, row, fixture);
+  const made = await prepareAttempt(at, row, fixture);
   return { ...made, effect: await operation.run(fixture.deps)(made.run) };
 }
-const inputsOf = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
+const getInputs = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
   fixture.programs.at(-1) as Extract<(typeof fixture.programs)[number], { stack: 'agent' }>;
 
@@ -161,7 +161,7 @@ describe('the first attempt', () => {
 describe('an attempt after a lost one', () => {
   test('adopts an existing server: same keys, same generation, imported by id', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
-    const before = { inputs: await inputsOf(), secrets: (await getAgent(at.database, 'a1')).secrets };
+    const before = { inputs: await getInputs(), secrets: (await getAgent(at.database, 'a1')).secrets };
     fixture.servers.push(server('a1', 42), server('a2', 43));
     fixture.sshKeys.push(sshKey('a1', 7));
     await provision(row);
@@ -176,7 +176,7 @@ describe('an attempt after a lost one', () => {
     ]);
     expect(lastProgram().found).toEqual({ serverId: '42', sshKeyId: '7' });
     expect(lastProgram().inputs).toEqual(before.inputs);
-    expect(await inputsOf()).toEqual(before.inputs);
+    expect(await getInputs()).toEqual(before.inputs);
   });
 
   test('creates a missing stack, and imports a server that has no state', async () => {
@@ -208,14 +208,14 @@ describe('an attempt after a lost one', () => {
     expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
     expect(fixture.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
     expect(lastProgram().inputs.keyGeneration).toBe(2);
-    expect(await inputsOf()).toMatchObject({ keyGeneration: 2 });
+    expect(await getInputs()).toMatchObject({ keyGeneration: 2 });
   });
 
   test('records the new generation before it is used', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     let recorded = 0;
     fixture.executor.up = async () => {
-      recorded = (await inputsOf()).keyGeneration;
+      recorded = (await getInputs()).keyGeneration;
       throw new LostError('died');
     };
     await expect(provision(row)).rejects.toThrow(LostError);
@@ -335,7 +335,7 @@ describe('the foundation', () => {
     };
     const making = provision(holder.row).catch(() => {});
     await begun.promise;
-    const made = await runOf(at, waiter.row);
+    const made = await prepareAttempt(at, waiter.row);
     const waiting = operation.run(fixture.deps)(made.run);
     made.controller.abort(new LostError('lost'));
     await expect(waiting).rejects.toThrow();

@@ -24,8 +24,8 @@ import {
 } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -54,7 +54,7 @@ const device = {
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
-  await provision.run(fixture.deps)((await runOf(at, row)).run);
+  await provision.run(fixture.deps)((await prepareAttempt(at, row)).run);
   const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
   await succeed(at.database, mine, { kind: 'running', outputs });
   fixture.devices.length = 0;
@@ -76,7 +76,7 @@ type Kind = 'reconfigure' | 'resize' | 'rebuild';
 
 async function attempt(kind: Kind) {
   const { row, claim: mine } = await claim(at);
-  const made = await runOf(at, row, fixture);
+  const made = await prepareAttempt(at, row, fixture);
   const create = { reconfigure: reconfigure.run, resize: resize.run, rebuild: rebuild.run }[kind];
   return { ...made, mine, row, work: () => create(fixture.deps)(made.run) };
 }

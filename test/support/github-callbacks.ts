@@ -82,7 +82,7 @@ export async function order(service: TestService): Promise<{ jobId: string; agen
   return { jobId: operationId, agentId };
 }
 
-export function rowOf(database: Database, jobId: string): Promise<OperationRow> {
+export function getRow(database: Database, jobId: string): Promise<OperationRow> {
   return database
     .selectFrom('operations')
     .selectAll()
@@ -92,7 +92,7 @@ export function rowOf(database: Database, jobId: string): Promise<OperationRow> 
 
 /** Leaves the row as a dispatch does: the next attempt is open to its runner. */
 export async function dispatched(service: TestService, jobId: string, runId?: string): Promise<number> {
-  const row = await rowOf(service.database, jobId);
+  const row = await getRow(service.database, jobId);
   await service.database
     .updateTable('operations')
     .set({

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { recordAnswers } from './answer-records.ts';
-import { environmentOf, type Outcome, runToEnd } from './commands.ts';
+import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
-import { untilNobody } from './installation-processes.ts';
+import { untilAllExited } from './installation-processes.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -31,7 +31,7 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
   await chmod(dataDir, 0o700);
   const temporary = join(dataDir, 'tmp');
   await mkdir(temporary);
-  const environment = environmentOf({
+  const environment = createEnvironment({
     DATA_DIR: dataDir,
     TMPDIR: temporary,
     PORT: '0',
@@ -47,7 +47,7 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     dataDir,
     environment,
     remove: async () => {
-      await untilNobody(dataDir, 5).catch(() => {});
+      await untilAllExited(dataDir, 5).catch(() => {});
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -27,7 +27,7 @@ export async function tell(
 
 let finished = 0;
 /** A server id that no other agent of a test has. */
-export function serverIdOf(agentId: string): string {
+export function toServerId(agentId: string): string {
   return String(BigInt(`0x${createHash('sha256').update(agentId).digest('hex').slice(0, 12)}`));
 }
 
@@ -38,7 +38,7 @@ export async function finishProvision(
 ): Promise<AgentOutputs> {
   finished += 1;
   const outputs = {
-    serverId: serverIdOf(agentId),
+    serverId: toServerId(agentId),
     serverName: `agent-${agentId}`,
     ipv4: '192.0.2.7',
     ipv6: '2001:db8::7',

@@ -113,7 +113,7 @@ export function operation({ database }: OperationsFixture, operationId: string):
     .executeTakeFirstOrThrow();
 }
 
-export function operationsOf({ database }: OperationsFixture, agentId: string): Promise<OperationRow[]> {
+export function listOperations({ database }: OperationsFixture, agentId: string): Promise<OperationRow[]> {
   return database
     .selectFrom('operations')
     .selectAll()

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { environmentOf } from './commands.ts';
+import { createEnvironment } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { type Installation, makeSite, type Site, type StartCommand, startCommand } from './installation.ts';
 import { deliver } from './stripe-events.ts';
@@ -67,7 +67,7 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
     RETRY_SECONDS: '1',
   };
   const command = (variables: NodeJS.ProcessEnv = {}) =>
-    startCommand({ ...site, environment: environmentOf({ ...right, ...variables }) });
+    startCommand({ ...site, environment: createEnvironment({ ...right, ...variables }) });
   return {
     site,
     databaseUrl: url.href,

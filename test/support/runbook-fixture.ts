@@ -210,7 +210,11 @@ export function createRunbookFixture(at: OperationsFixture) {
 export type RunbookFixture = ReturnType<typeof createRunbookFixture>;
 
 /** Prepares an attempt at an operation as a worker would, recording its steps and lines. */
-export async function runOf(at: OperationsFixture, operation: OperationRow, fixture?: RunbookFixture) {
+export async function prepareAttempt(
+  at: OperationsFixture,
+  operation: OperationRow,
+  fixture?: RunbookFixture,
+) {
   const steps: string[] = [];
   const lines: string[] = [];
   const controller = new AbortController();

@@ -125,7 +125,7 @@ export async function startGithub({
     url,
     ...callsTo(url),
     stopRunner: async () => runner?.stop(),
-    logOf: logsIn(options?.logDir ?? ''),
+    getLog: logsIn(options?.logDir ?? ''),
   };
 }
 

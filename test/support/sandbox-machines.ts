@@ -81,7 +81,7 @@ async function startSandbox(
       const { server } = await call('POST', '/servers', { ...cheapest, ...order });
       return { id: server.id, ip: server.public_net.ipv4.ip };
     },
-    statusOf: async (id: number): Promise<string> => (await call('GET', `/servers/${id}`)).server.status,
+    getStatus: async (id: number): Promise<string> => (await call('GET', `/servers/${id}`)).server.status,
     end: (signal: NodeJS.Signals) => end(child, signal),
   };
 }

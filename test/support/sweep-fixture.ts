@@ -29,7 +29,7 @@ export interface AgentSeed {
 }
 
 /** The name under which an agent's server joins, here without a passphrase. */
-export const joinNameOf = (agentId: string): string =>
+export const toJoinName = (agentId: string): string =>
   `join-${createHash('sha256').update(agentId).digest('hex').slice(0, 32)}`;
 
 const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
@@ -116,7 +116,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       if (!isLegacy)
         await database
           .insertInto('tailnet_join_names')
-          .values({ name: joinNameOf(agentId), agent_id: agentId, key_generation: 1 })
+          .values({ name: toJoinName(agentId), agent_id: agentId, key_generation: 1 })
           .execute();
       const operationId = await this.operation(
         agentId,
@@ -178,7 +178,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
     },
 
     /** Creates a machine that joined with its own key. @returns its address */
-    async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
+    async device(agentId: string, hostname = toJoinName(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
       const joined = await joinTailnet(sandboxDatabase, {
         authKey,

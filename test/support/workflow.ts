@@ -101,7 +101,7 @@ export async function runWorkflow(receiver: Receiver, options: RunOptions = {}) 
   const github = await startGithub({ options: await workflowOptions(receiver, options) });
   const id = await github.run({ callback_url: receiver.url, ...options.inputs });
   const run = await github.until(id, 'completed');
-  return { id: String(id), conclusion: run.conclusion as string, log: await github.logOf(id) };
+  return { id: String(id), conclusion: run.conclusion as string, log: await github.getLog(id) };
 }
 
 export { inputs, makeFolder };

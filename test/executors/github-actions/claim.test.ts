@@ -58,12 +58,12 @@ beforeEach(async () => {
 });
 const NOBODY = { operationId: '00000000-0000-4000-8000-000000000000', attempt: 0 };
 
-const tokenOf = (jobId: string, attempt: number) =>
+const toToken = (jobId: string, attempt: number) =>
   attemptToken(callbackSecret, { operationId: jobId, attempt });
 const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
   claimForRunner(
     { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
-    { jobId, token: tokenOf(jobId, attempt) },
+    { jobId, token: toToken(jobId, attempt) },
   );
 const record = (jobId: string, attempt: number, message: RunnerRecord) =>
   recordForRunner(
@@ -73,14 +73,14 @@ const record = (jobId: string, attempt: number, message: RunnerRecord) =>
       foundations: createFoundationStore(at.database, fence),
       opensKeys: createVault(passphrase).canOpen,
     },
-    { jobId, token: tokenOf(jobId, attempt) },
+    { jobId, token: toToken(jobId, attempt) },
     message,
   );
 const report = (jobId: string, attempt: number, message: object) =>
   receiveCallback(
     { ...at, callbackSecret, getFence: async () => fence },
     parseCallback({ job_id: jobId, ...message }),
-    tokenOf(jobId, attempt),
+    toToken(jobId, attempt),
   );
 async function dispatch(agentId = 'a1'): Promise<string> {
   const { operation_id } = await order(at, agentId);
@@ -88,7 +88,7 @@ async function dispatch(agentId = 'a1'): Promise<string> {
   return operation_id;
 }
 /** The inputs that a runner records before it creates anything. */
-const inputsOf = (jobId: string): AgentInputs => ({
+const createInputs = (jobId: string): AgentInputs => ({
   agentId: 'a1',
   operationId: jobId,
   project: 'default',
@@ -182,7 +182,7 @@ describe('what a runner records', () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const sealed = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
-    const inputs = inputsOf(jobId);
+    const inputs = createInputs(jobId);
     await record(jobId, 1, { kind: 'inputs', inputs, sealedKeys: sealed.toString('base64') });
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs, secrets: sealed });
     for (const foreign of [
@@ -203,7 +203,7 @@ describe('what a runner records', () => {
     const sealed = createVault(new Secret('another passphrase')).seal('a1', generateAgentKeys('a1'));
     const message = {
       kind: 'inputs' as const,
-      inputs: inputsOf(jobId),
+      inputs: createInputs(jobId),
       sealedKeys: sealed.toString('base64'),
     };
     await expect(record(jobId, 1, message)).rejects.toThrow(/another PULUMI_CONFIG_PASSPHRASE/);

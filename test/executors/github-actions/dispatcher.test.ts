@@ -23,11 +23,11 @@ import { Secret } from '../../../src/secret.ts';
 import {
   ask,
   claim as claimLocally,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
   operation,
-  operationsOf,
   order,
   waitOver,
 } from '../../support/operations-fixture.ts';
@@ -252,7 +252,7 @@ describe('a dispatch', () => {
     const [first, ...others] = rows.map((row) => row.operation_id);
     // A destroy cancels the queued provision and is dispatched instead.
     expect(asked).not.toContain(first);
-    expect(asked.sort()).toEqual([...others, (await operationsOf(at, 'a1')).at(-1)!.operation_id].sort());
+    expect(asked.sort()).toEqual([...others, (await listOperations(at, 'a1')).at(-1)!.operation_id].sort());
   });
 });
 
@@ -406,7 +406,7 @@ describe('a person’s cancellation', () => {
     await look();
     expect((await operation(at, jobId)).status).toBe('cancelled');
     await look();
-    const rollback = (await operationsOf(at, 'a1')).at(-1)!;
+    const rollback = (await listOperations(at, 'a1')).at(-1)!;
     expect(rollback).toMatchObject({ kind: 'rollback', executor: 'github-actions', attempt: 1 });
   });
 
@@ -442,7 +442,7 @@ describe('a person’s cancellation', () => {
     expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'destroying', server_id: null });
     await look();
     expect(dispatches().at(-1)?.body.inputs).toMatchObject({
-      job_id: (await operationsOf(at, 'a1')).at(-1)!.operation_id,
+      job_id: (await listOperations(at, 'a1')).at(-1)!.operation_id,
     });
   });
 });

@@ -6,9 +6,9 @@ import {
   addresses,
   claim,
   dispatched,
+  getRow,
   order,
   record,
-  rowOf,
   startRemoteService,
   tell,
 } from '../../support/github-callbacks.ts';
@@ -68,7 +68,7 @@ describe('outputs that a runner records', () => {
       record: { kind: 'result', result: { status: 'succeeded', effect } },
     });
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining(field) } });
-    expect((await rowOf(service.database, jobId)).result).toBeNull();
+    expect((await getRow(service.database, jobId)).result).toBeNull();
   });
 
   it.each(HOSTILE)('%s %j is refused by the table too', async (field, value) => {
@@ -97,7 +97,7 @@ describe('outputs that a runner records', () => {
       .execute();
     expect((await tell(service, { job_id: jobId, status: 'running', ...addresses() })).status).toBe(409);
     expect((await tell(service, { job_id: jobId, status: 'failed', error: 'x' })).status).toBe(200);
-    expect(await rowOf(service.database, jobId)).toMatchObject({
+    expect(await getRow(service.database, jobId)).toMatchObject({
       status: 'queued',
       retry_count: 1,
       error: expect.stringContaining('cannot be read'),
@@ -177,7 +177,7 @@ describe('texts and JSON that a database cannot store', () => {
     const report = { job_id: jobId, status: 'failed', error: bad, failed_step: bad };
     expect((await tell(service, report)).status).toBe(200);
     expect((await tell(service, report)).body).toEqual({ received: true });
-    expect(await rowOf(service.database, jobId)).toMatchObject({
+    expect(await getRow(service.database, jobId)).toMatchObject({
       status: 'queued',
       retry_count: 1,
       error: kept,

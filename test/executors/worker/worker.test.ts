@@ -14,7 +14,7 @@ import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { startProxy } from '../../support/database-proxy.ts';
-import { serverIdOf } from '../../support/operation-progress.ts';
+import { toServerId } from '../../support/operation-progress.ts';
 import {
   ask,
   claim,
@@ -160,7 +160,7 @@ test('runs no more than its concurrency at once, and every order in the end', as
       now -= 1;
       return {
         kind: 'running',
-        outputs: { ...OUTPUTS, serverId: serverIdOf(run.agent.agent_id), tailnetIp: nextAddress() },
+        outputs: { ...OUTPUTS, serverId: toServerId(run.agent.agent_id), tailnetIp: nextAddress() },
       };
     },
     { concurrency: 2 },

@@ -44,7 +44,7 @@ export async function openFuzzFixture(): Promise<FuzzFixture> {
     await service.ask('/api/agents', { json: { agentId: `f${made}`, userId: 'u', region: 'eu-central' } });
   return {
     service,
-    routes: routesOf(createApp(service.deps)),
+    routes: listRoutes(createApp(service.deps)),
     jobs,
     agents,
     dispatch: async () => {
@@ -62,7 +62,7 @@ interface Layer {
 }
 
 /** The application's own routing table, so that every mounted route is tested. */
-function routesOf(app: Express): Route[] {
+function listRoutes(app: Express): Route[] {
   const walk = (layers: readonly Layer[]): Route[] =>
     layers.flatMap(({ route, handle }) => {
       if (route === undefined) return walk(handle?.stack ?? []);

@@ -76,12 +76,12 @@ describe('tailscale', () => {
 
   test.each([
     ['a refused credential', { listKeys: throwing(new PermanentError('401')) }, 'TAILSCALE_OAUTH'],
-    ['a credential without access to devices', { hasDevice: throwing(new PermanentError('403')) }, 'devices:core'],
     [
-      'a missing tailnet',
-      { listKeys: throwing(new UnknownTailnetError('not found')) },
-      'TAILSCALE_TAILNET',
+      'a credential without access to devices',
+      { hasDevice: throwing(new PermanentError('403')) },
+      'devices:core',
     ],
+    ['a missing tailnet', { listKeys: throwing(new UnknownTailnetError('not found')) }, 'TAILSCALE_TAILNET'],
   ])('%s', async (_name, broken, cure) => {
     const check = await runProbe(tailscaleProbe({ ...well, ...broken }));
     expect(check).toMatchObject({ name: 'tailscale', ok: false, cure: expect.stringContaining(cure) });

@@ -4,7 +4,7 @@ import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
-import { joinNameOf, openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
+import { openSweepFixture, type SweepFixture, toJoinName } from '../../support/sweep-fixture.ts';
 
 let fixture: SweepFixture;
 beforeAll(async () => {
@@ -327,7 +327,7 @@ describe('a device is identified by the control server, not by its hostname', ()
       expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
     ]);
     // The other server's join name, if it became known, does not help it either.
-    await setHostnameAt(a.device, joinNameOf('b'));
+    await setHostnameAt(a.device, toJoinName('b'));
     expect(await fixture.sweep()).toMatchObject({ removed: 0 });
     expect((await fixture.left()).devices).toHaveLength(2);
   });

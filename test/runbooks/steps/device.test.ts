@@ -15,7 +15,12 @@ import {
   openOperations,
   order,
 } from '../../support/operations-fixture.ts';
-import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -34,7 +39,7 @@ const row = (agentId = 'a1') =>
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row: operation, claim: mine } = await claim(at);
-  const effect = await provision.run(fixture.deps)((await runOf(at, operation, fixture)).run);
+  const effect = await provision.run(fixture.deps)((await prepareAttempt(at, operation, fixture)).run);
   await succeed(at.database, mine, effect);
   fixture.servers.push(server('a1', 42));
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
@@ -43,7 +48,7 @@ async function provisioned(): Promise<void> {
 
 async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
   await ask(at, 'a1', kind);
-  const made = await runOf(at, (await claim(at)).row, fixture);
+  const made = await prepareAttempt(at, (await claim(at)).row, fixture);
   const deps = { ...fixture.deps, shutdownSeconds: 0 };
   const create = {
     destroy: destroy.run,

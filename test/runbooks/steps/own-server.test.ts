@@ -12,8 +12,8 @@ import { stop } from '../../../src/runbooks/stop.ts';
 import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../../support/runbook-fixture.ts';
@@ -21,7 +21,7 @@ import {
 let at: OperationsFixture;
 let fixture: RunbookFixture;
 let operationId: string;
-let made: Awaited<ReturnType<typeof runOf>>;
+let made: Awaited<ReturnType<typeof prepareAttempt>>;
 beforeAll(async () => {
   at = await openOperations();
 });
@@ -43,7 +43,7 @@ beforeEach(async () => {
   operationId = operation.operation_id;
   await record('4711');
   await at.database.updateTable('agents').set({ status: 'running', tailnet_ip: '100.64.0.1' }).execute();
-  made = await runOf(at, operation, fixture);
+  made = await prepareAttempt(at, operation, fixture);
 });
 
 /** The row's data about its server. */

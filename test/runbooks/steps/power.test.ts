@@ -5,7 +5,12 @@ import { restart } from '../../../src/runbooks/restart.ts';
 import { start } from '../../../src/runbooks/start.ts';
 import { stop } from '../../../src/runbooks/stop.ts';
 import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
-import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -35,7 +40,7 @@ async function recordDevice() {
 async function follow(runbook: Runbook) {
   const operation = await order(at, 'a1');
   await recordDevice();
-  const made = await runOf(at, operation, fixture);
+  const made = await prepareAttempt(at, operation, fixture);
   return { ...made, effect: await runbook(made.run) };
 }
 const deps = () => ({ ...fixture.deps, shutdownSeconds: 0 });
@@ -70,7 +75,7 @@ describe('stop', () => {
   });
 
   test('leaves a server alone once the lease has expired: another attempt may have begun', async () => {
-    const { run } = await runOf(at, await order(at, 'a1'), fixture);
+    const { run } = await prepareAttempt(at, await order(at, 'a1'), fixture);
     run.lease.renew(Date.now() - 1);
     await expect(stop.run(deps())(run)).rejects.toThrow('The lease ran out');
     expect(fixture.calls).toEqual(['step stopping_server']);

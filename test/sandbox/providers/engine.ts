@@ -18,7 +18,7 @@ export function secret(value: unknown): Properties {
 }
 
 /** The value of a secret; undefined for anything else. */
-export function secretOf(value: unknown): unknown {
+export function revealSecret(value: unknown): unknown {
   const tagged = value as Properties | undefined;
   return tagged?.[signature] === secretTag ? tagged.value : undefined;
 }

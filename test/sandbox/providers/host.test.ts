@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { startProviderHost } from '../../../sandbox/providers/host.ts';
 import { UNKNOWN_VALUE } from '../../../sandbox/providers/values.ts';
 import { processIdentity } from '../../../src/processes/alive.mjs';
-import { connectEngine, secret, secretOf } from './engine.ts';
+import { connectEngine, revealSecret, secret } from './engine.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';
 
 const commandType = 'command:local:Command';
@@ -78,8 +78,8 @@ test('secret inputs stay secret, and so do outputs that may contain them', async
   expect((await engine.check(commandType, inputs)).inputs).toEqual(inputs);
   const { properties } = await engine.create(commandType, inputs);
   expect(properties).toMatchObject({ create: 'echo "$A"' });
-  expect(secretOf(properties.environment)).toEqual({ A: 'canary' });
-  expect(secretOf(properties.stdout)).toBe('canary');
+  expect(revealSecret(properties.environment)).toEqual({ A: 'canary' });
+  expect(revealSecret(properties.stdout)).toBe('canary');
 });
 
 test('a secret is compared by its value', async () => {

@@ -16,7 +16,7 @@ const otherBoot = (sandbox: Sandbox, ip: string, before: string) =>
 
 /** Waits until the API reports this status for a server. */
 const status = (sandbox: Sandbox, id: number, wanted: string) =>
-  until(async () => ((await sandbox.statusOf(id)) === wanted ? true : undefined));
+  until(async () => ((await sandbox.getStatus(id)) === wanted ? true : undefined));
 
 /** Whether a port is open, seen from the controller's node. */
 const isOpen = (sandbox: Sandbox, ip: string, port: number) =>

@@ -47,19 +47,9 @@ test.each<[string, DesiredServer | undefined, RunningBoot | undefined, Step]>([
     { ...same, generation: 1 },
     'cut-power',
   ],
-  [
-    'nothing boots during a rebuild',
-    desired([before('rebuilding'), later('running')]),
-    undefined,
-    'nothing',
-  ],
+  ['nothing boots during a rebuild', desired([before('rebuilding'), later('running')]), undefined, 'nothing'],
   ['a shutdown asks the machine to power off', desired([before('stopping')]), same, 'shut-down'],
-  [
-    'a machine that has powered off is recorded',
-    desired([before('stopping')]),
-    undefined,
-    'record-off',
-  ],
+  ['a machine that has powered off is recorded', desired([before('stopping')]), undefined, 'record-off'],
   ['a poweroff cuts the power', desired([before('off')], { stopsSoftly: false }), same, 'cut-power'],
   ['a server that is off stays off', desired([before('off')]), undefined, 'nothing'],
   [
@@ -69,7 +59,12 @@ test.each<[string, DesiredServer | undefined, RunningBoot | undefined, Step]>([
     'nothing',
   ],
   ['the power of a deleted server is cut', desired(running, { deleted: true }), same, 'cut-power'],
-  ['the disks of a deleted server are removed', desired(running, { deleted: true }), undefined, 'remove-disks'],
+  [
+    'the disks of a deleted server are removed',
+    desired(running, { deleted: true }),
+    undefined,
+    'remove-disks',
+  ],
   ['disks without a server are removed', undefined, undefined, 'remove-disks'],
 ])('%s', (_name, server, runs, step) => {
   expect(nextStep(server, runs, now)).toBe(step);

@@ -39,7 +39,7 @@ test.skipIf(whyNot !== null)(
     const next = await own.installation.start();
     expect(await ended).toEqual([null, 'SIGKILL']);
     expect(await eventually(() => next.ssh(own.ip, 'cat /root/whose'))).toBe('own');
-    expect(await next.statusOf(own.id)).toBe('running');
+    expect(await next.getStatus(own.id)).toBe('running');
 
     await next.end('SIGTERM');
     expect(leftovers(machinesDir)).toEqual(nothing);
