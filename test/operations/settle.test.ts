@@ -272,7 +272,7 @@ describe('loss', () => {
   });
 });
 
-describe('destroy against a provision', () => {
+describe('a destroy during a provision or rollback', () => {
   test('cancels a queued provision', async () => {
     await order(at, 'a1');
     await ask(at, 'a1', 'destroy');

@@ -38,12 +38,12 @@ const onLinux = process.platform === 'linux';
 test('a process is found by its environment in any session, and killed with all its descendants', async ({
   skip,
 }) => {
-  skip(!onLinux, 'processes are found on Linux alone');
+  skip(!onLinux, 'processes can only be found on Linux');
   const tag = randomUUID();
   const pids = await startFamily({ TAG: tag });
   const other = await startFamily({ TAG: 'another' });
   const mine = (environment: ReadonlyMap<string, string>) => environment.get('TAG') === tag;
-  // A forked child has the shell's environment until it executes its program.
+  // The shell prints a child's pid before the child has executed its program.
   await expect.poll(() => findProcesses(mine), { interval: 5 }).toEqual(expect.arrayContaining(pids));
   const ended = await killProcesses(mine);
   expect(ended).toEqual(expect.arrayContaining(pids));
@@ -62,7 +62,7 @@ test('a signal to a dead process is not an error', () => {
 });
 
 test('only orphans of this installation’s dead workers are killed', async ({ skip }) => {
-  skip(!onLinux, 'processes are found on Linux alone');
+  skip(!onLinux, 'processes can only be found on Linux');
   const installation = randomUUID();
   const dead = `${process.pid} another boot`;
   const tagged = (worker: string, of: string = installation) => ({

@@ -6,7 +6,7 @@ import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 
 beforeEach(({ skip }) => {
-  skip(process.platform !== 'linux', 'the kernel’s table of connections is Linux’s');
+  skip(process.platform !== 'linux', 'only Linux has this table of connections');
 });
 
 /** A server that keeps its connections open. */

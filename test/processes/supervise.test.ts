@@ -28,7 +28,7 @@ function createThing() {
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 5_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise(setImmediate);
   }
 }

@@ -55,7 +55,7 @@ describe('the CLI’s own errors', () => {
   }
   const getError = async (args: string[], overrides: Record<string, string> = {}) => {
     const thrown = await run(args, overrides).then(
-      () => expect.unreachable('the CLI was content'),
+      () => expect.unreachable('the CLI did not fail'),
       (error: unknown) => error,
     );
     return pulumiError(thrown);
@@ -106,10 +106,10 @@ describe('the CLI’s own errors', () => {
       const connected = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
       const failing = getError(refresh, {
         PULUMI_BACKEND_URL: `postgres://u@127.0.0.1:${port}/x?sslmode=disable`,
-        MARK: `mark-${port}`,
+        TAG: `tag-${port}`,
       });
       await connected;
-      const mine = (found: ReadonlyMap<string, string>) => found.get('MARK') === `mark-${port}`;
+      const mine = (found: ReadonlyMap<string, string>) => found.get('TAG') === `tag-${port}`;
       if (signal === 'SIGKILL') await killProcesses(mine);
       else for (const pid of findProcesses(mine)) process.kill(pid, signal);
       const error = await failing;

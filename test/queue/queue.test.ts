@@ -20,7 +20,7 @@ const job = { operationId: '1ecffc42-ebb5-44b8-a1b7-320d24939b5d', agentId: 'a1'
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -22,7 +22,7 @@ interface Request {
   getCustomtimeouts(): { getCreate(): string } | undefined;
 }
 
-const SECRET_MARK = '1b47061264138c4ac30d75fd1eb44270';
+const SECRET_SIGNATURE = '1b47061264138c4ac30d75fd1eb44270';
 let registered: Registered[];
 let lookups: Record<string, unknown>[];
 
@@ -77,7 +77,8 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
-  if (entries.some(([, part]) => part === SECRET_MARK)) return plain((value as { value: unknown }).value);
+  if (entries.some(([, part]) => part === SECRET_SIGNATURE))
+    return plain((value as { value: unknown }).value);
   return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
 }
 
@@ -177,7 +178,7 @@ describe('an agent’s stack', () => {
 
   test('sends user data to the engine as a secret, with the key and the hostname in it', async () => {
     const { of } = await make();
-    expect(JSON.stringify(of(':Server').sent.userData)).toContain(SECRET_MARK);
+    expect(JSON.stringify(of(':Server').sent.userData)).toContain(SECRET_SIGNATURE);
     expect(of(':Server').inputs.userData).toContain('tskey-auth-canary');
     expect(of(':Server').inputs.userData).toContain('hostname: agent-a1');
   });
@@ -187,7 +188,7 @@ describe('an agent’s stack', () => {
     for (const { type, sent } of registered) {
       for (const [name, value] of Object.entries(sent)) {
         const text = JSON.stringify(value) ?? '';
-        if (text.includes('canary')) expect(text, `${type} ${name}`).toContain(SECRET_MARK);
+        if (text.includes('canary')) expect(text, `${type} ${name}`).toContain(SECRET_SIGNATURE);
       }
     }
   });

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { processArguments, processIdentity } from '../../src/processes/alive.mjs';
 import { eventually } from './eventually.ts';
 
-export interface Relative {
+export interface InstallationProcess {
   pid: number;
   command: string;
 }
@@ -11,7 +11,7 @@ export interface Relative {
  * Finds the processes of an installation by its DATA_DIR: in their environment (at least as TMPDIR), in their
  * arguments, or as their working folder (Postgres gets no environment).
  */
-export function findInstallationProcesses(dataDir: string): Relative[] {
+export function findInstallationProcesses(dataDir: string): InstallationProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

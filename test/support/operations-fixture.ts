@@ -92,7 +92,7 @@ export async function claim(
   workerId = 'w1',
 ): Promise<{ row: OperationRow; claim: Claim }> {
   const row = await claimNext(database, workerId);
-  if (row === undefined) throw new Error('There is nothing to claim');
+  if (row === undefined) throw new Error('No operation to claim');
   return { row, claim: { operationId: row.operation_id, attempt: row.attempt, workerId } };
 }
 

@@ -52,7 +52,8 @@ export async function startCloud(
   onTestFinished(async () => {
     if (options.expectViolations) return;
     const { checked, violations } = await readViolations(cloud.database);
-    if (violations.length > 0) throw new Error(`Answers against the document: ${JSON.stringify(violations)}`);
+    if (violations.length > 0)
+      throw new Error(`Answers that do not match the document: ${JSON.stringify(violations)}`);
     if (checked === 0) throw new Error('No answer was checked against the document');
   });
   return cloud;
@@ -131,7 +132,7 @@ export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<
     if (answer !== undefined) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error('It did not happen within 5 seconds');
+  throw new Error('No answer within 5 seconds');
 }
 
 /** Orders a server, with defaults for everything a test does not care about. */

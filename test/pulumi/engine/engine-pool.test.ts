@@ -39,18 +39,18 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await pool.stop();
-  expect(marked()).toEqual([]);
+  expect(tagged()).toEqual([]);
   expect(existsSync(join(folder, 'runs')) ? readdirSync(join(folder, 'runs')) : []).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 
-const marked = () =>
+const tagged = () =>
   findProcesses((environment) => environment.get('POOL_TEST') === mark).filter(
     (pid) => processIdentity(pid) !== null,
   );
 const runners = () => [
   ...new Set(
-    marked().flatMap((pid) => {
+    tagged().flatMap((pid) => {
       const found = new RegExp(`${ENGINE_TAG}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
       return found?.[1] ?? [];
     }),
@@ -64,7 +64,7 @@ const pids = () =>
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 15_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -85,7 +85,7 @@ function run(behaviour: string, { leaseMs = 60_000, signal = new AbortController
 }
 
 test('a runner is reused after a success and replaced after a failure', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   expect(await run('succeed')).toMatchObject({ processes: 1 });
   const [first, ...more] = runners();
   expect(more).toEqual([]);
@@ -101,7 +101,7 @@ test('a runner is reused after a success and replaced after a failure', async ({
 test('the end of the lease kills the runner and all its descendants, whatever they ignore', async ({
   skip,
 }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await run('succeed');
   // It would run for five minutes.
   await expect(run('hang', { leaseMs: 1_500 })).rejects.toBeInstanceOf(LostError);
@@ -110,7 +110,7 @@ test('the end of the lease kills the runner and all its descendants, whatever th
 });
 
 test('a lost attempt is killed at once, with the abort’s reason as its error', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   const controller = new AbortController();
   const running = run('hang', { signal: controller.signal });
   running.catch(() => {});
@@ -122,9 +122,9 @@ test('a lost attempt is killed at once, with the abort’s reason as its error',
 });
 
 test('a runner that dies during a run is a lost try, and its processes are killed', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await expect(run('die')).rejects.toBeInstanceOf(LostError);
-  expect(marked()).toEqual([]);
+  expect(tagged()).toEqual([]);
   expect(await run('succeed')).toMatchObject({ processes: 1 });
 });
 

@@ -15,7 +15,7 @@ const COMMAND = 'command:local:Command';
 const VERSION = '/pulumirpc.ResourceProvider/GetPluginInfo';
 
 beforeEach(({ skip }) => {
-  skip(process.platform !== 'linux', 'processes and their sockets are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes and their sockets can only be found on Linux');
 });
 
 /**
@@ -47,7 +47,7 @@ async function runTask() {
       },
       { signal: new AbortController().signal, lease: new Lease(Date.now() + 60_000), onProgress: () => {} },
     );
-  const marked = () => findProcesses((environment) => environment.get('POOL_TEST') === folder);
+  const tagged = () => findProcesses((environment) => environment.get('POOL_TEST') === folder);
   const hanging = run('hang').catch(() => {});
   onTestFinished(async () => {
     await pool.stop();
@@ -55,7 +55,7 @@ async function runTask() {
     rmSync(folder, { recursive: true });
   });
   await expect.poll(() => existsSync(join(folder, 'pids')), { timeout: 15_000 }).toBe(true);
-  return { run, ports: () => listeningSockets(marked()) };
+  return { run, ports: () => listeningSockets(tagged()) };
 }
 
 test('while a task runs, its ports answer only this user', async ({ skip }) => {

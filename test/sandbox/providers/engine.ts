@@ -11,16 +11,16 @@ import {
 import type { Properties } from '../../../sandbox/providers/values.ts';
 
 const signature = '4dabf18193072939515e22adb298388d';
-const secretTag = '1b47061264138c4ac30d75fd1eb44270';
+const secretSignature = '1b47061264138c4ac30d75fd1eb44270';
 
 export function secret(value: unknown): Properties {
-  return { [signature]: secretTag, value };
+  return { [signature]: secretSignature, value };
 }
 
 /** The value of a secret; undefined for anything else. */
 export function revealSecret(value: unknown): unknown {
   const tagged = value as Properties | undefined;
-  return tagged?.[signature] === secretTag ? tagged.value : undefined;
+  return tagged?.[signature] === secretSignature ? tagged.value : undefined;
 }
 
 const { Kind } = providerProto.PropertyDiff;

@@ -16,7 +16,7 @@ test.each([
   ['lines on standard error', 'yes >&2', 'stderr'],
 ])('a script with endless output is killed: %s', { timeout: 60_000 }, async (_, command, stream) => {
   const error = (await runScript(script(command), AbortSignal.timeout(50_000)).then(
-    () => expect.unreachable('it has ended by itself'),
+    () => expect.unreachable('the script was not killed'),
     (thrown: unknown) => thrown,
   )) as Error;
   expect(error.message).toMatch(`more than 4194304 characters on ${stream}: running "${command}"`);
