@@ -45,7 +45,7 @@ test('the first start seals a canary; another passphrase is refused, and the can
   expect(await canary()).toEqual(sealed);
 });
 
-test('a database from before there was a canary is judged by its agents’ keys', async () => {
+test('a database without a canary is checked by its agents’ keys', async () => {
   await agentWithKeys('a1');
   await expect(checkPassphrase(at.database, wrong)).rejects.toThrow(/PULUMI_CONFIG_PASSPHRASE/);
   expect(await canary()).toBeNull();
@@ -53,7 +53,7 @@ test('a database from before there was a canary is judged by its agents’ keys'
   expect(await canary()).not.toBeNull();
 });
 
-test('keys that a start with a wrong passphrase has sealed do not keep the right one out', async () => {
+test('keys that were sealed under a wrong passphrase do not lock out the right one', async () => {
   await agentWithKeys('a1');
   await agentWithKeys('a2', wrong);
   await checkPassphrase(at.database, right);

@@ -6,19 +6,19 @@ test('a row without inputs has none', () => {
   expect(parseRecordedInputs(null)).toBeNull();
 });
 
-test('what a provision has recorded is read as it was written', () => {
+test('recorded inputs are read back unchanged', () => {
   const inputs = agentInputs('a1');
   expect(parseRecordedInputs({ ...inputs })).toEqual(inputs);
   expect(completeInputs('a1', inputs)).toEqual(inputs);
 });
 
-test('a field that does not hold what it should counts as absent, and takes no other with it', () => {
+test('an invalid field counts as absent and leaves the others alone', () => {
   const { firewallId: _, ...rest } = agentInputs('a1');
   const odd = { ...rest, firewallId: 'seven', keyGeneration: 2, someday: true };
   expect(parseRecordedInputs(odd)).toEqual({ ...rest, keyGeneration: 2 });
 });
 
-test('inputs that are not complete are named', () => {
+test('missing inputs are named', () => {
   const { image: _, ...rest } = agentInputs('a1');
   expect(() => completeInputs('a1', rest)).toThrow('The recorded inputs of agent a1 lack image');
   expect(() => completeInputs('a1', null)).toThrow('firewallId');

@@ -4,7 +4,7 @@ import { SERVER_TYPES } from '../../sandbox/hetzner/catalogue/server-types.ts';
 import { PLANS, serverFor } from '../../src/agents/plans.ts';
 import { REGIONS, toLocation } from '../../src/agents/regions.ts';
 
-it('sells each plan in each region as a server that Hetzner has there', () => {
+it('maps each plan and region to a server type that Hetzner offers there', () => {
   expect(REGIONS.map(toLocation)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);
   for (const location of REGIONS.map((region) => toLocation(region)!)) {
     expect(toLocation(location)).toBe(location);

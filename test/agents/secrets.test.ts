@@ -12,10 +12,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const keys = generateAgentKeys('a1');
 const hasSshKeygen = existsSync('/usr/bin/ssh-keygen');
 
-test('OpenSSH reads the private keys, and finds the public ones in them', ({ skip }) => {
+test('OpenSSH reads the private keys and derives the same public keys', ({ skip }) => {
   skip(!hasSshKeygen, 'no ssh-keygen on this machine');
   for (const agentId of ['a', 'agent-7', 'a'.repeat(40)]) {
-    // The comment's length determines the padding; repeated runs cover several leading bytes.
+    // The comment's length determines the padding. Repeated runs cover several leading bytes.
     const made = generateAgentKeys(agentId);
     const pairs = [
       [made.sshPrivateKey, made.sshPublicKey],
@@ -33,7 +33,7 @@ test('OpenSSH reads the private keys, and finds the public ones in them', ({ ski
   }
 });
 
-test('a signature by the private half is accepted by the public half', () => {
+test('a signature of the private key verifies with the public key', () => {
   const body = keys.sshPrivateKey.split('\n').slice(1, -2).join('');
   const blob = Buffer.from(body, 'base64');
   const publicKey = Buffer.from(keys.sshPublicKey.split(' ')[1]!, 'base64').subarray(-32);
@@ -46,13 +46,13 @@ test('a signature by the private half is accepted by the public half', () => {
   );
 });
 
-test('every pair is another', () => {
+test('every pair is unique', () => {
   const other = generateAgentKeys('a1');
   const all = [keys, other].flatMap((made) => Object.values(made));
   expect(new Set(all).size).toBe(12);
 });
 
-test('what is sealed can be opened with the passphrase, for the agent it was sealed for', () => {
+test('sealed keys open with the passphrase, for the same agent only', () => {
   const vault = createVault(new Secret('passphrase'));
   const sealed = vault.seal('a1', keys);
   expect(createVault(new Secret('passphrase')).open('a1', sealed)).toEqual(keys);
@@ -60,14 +60,14 @@ test('what is sealed can be opened with the passphrase, for the agent it was sea
   expect(() => createVault(new Secret('another')).open('a1', sealed)).toThrow(/PULUMI_CONFIG_PASSPHRASE/);
 });
 
-test('nothing of the keys shows in what is sealed, and no two sealings are the same', () => {
+test('sealed data shows nothing of the keys, and no two sealings are the same', () => {
   const vault = createVault(new Secret('passphrase'));
   const sealed = vault.seal('a1', keys);
   for (const text of Object.values(keys)) expect(sealed.includes(text.slice(0, 30))).toBe(false);
   expect(vault.seal('a1', keys).equals(sealed)).toBe(false);
 });
 
-test('a changed byte anywhere is noticed', () => {
+test('a changed byte anywhere is detected', () => {
   const vault = createVault(new Secret('passphrase'));
   const sealed = vault.seal('a1', keys);
   for (const index of [0, 1, 13, 29, sealed.length - 1]) {
@@ -78,7 +78,7 @@ test('a changed byte anywhere is noticed', () => {
   expect(() => vault.open('a1', Buffer.alloc(0))).toThrow();
 });
 
-test('an error of the vault shows neither keys nor passphrase', () => {
+test('errors of the vault show neither keys nor passphrase', () => {
   const vault = createVault(new Secret('passphrase-canary'));
   const sealed = vault.seal('a1', keys);
   try {

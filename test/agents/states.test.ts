@@ -6,7 +6,7 @@ import { OPERATION_STATUSES } from '../../src/operations/states.ts';
 const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
 const [agentPart, operationPart] = page.split('## An operation') as [string, string];
 
-test('the picture in docs/states.md has exactly the edges of the table', () => {
+test('the diagram in docs/states.md has exactly the edges of the table', () => {
   const drawn = [...agentPart.matchAll(/^ +(\w+) --> (\w+): (.+)$/gm)].map(([, from, to, by]) => ({
     from,
     to,
@@ -33,7 +33,7 @@ test('every status can be reached, and every status but the last can be left', (
   }
 });
 
-test('whatever lives can be destroyed', () => {
+test('every live agent can be destroyed', () => {
   const live = AGENT_STATUSES.filter((status) => !['destroying', 'destroyed'].includes(status));
   expect(statusesBefore('destroying')).toEqual(live);
 });

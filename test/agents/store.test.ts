@@ -55,7 +55,7 @@ const outputs = {
 };
 const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
 
-/** The agent in a state, as if it had come there. */
+/** Puts the agent into a status, as if it had reached it. */
 async function agentIn(status: AgentStatus): Promise<void> {
   await at.database.deleteFrom('agents').execute();
   await insertAgent(at.database, agent);
@@ -82,14 +82,14 @@ const moves: Partial<Record<EdgeName, (trx: Transaction) => Promise<void>>> = {
   'destroy is requested': (trx) => markDestroying(trx, 'a1'),
   'destroy succeeds': (trx) => markDestroyed(trx, 'a1'),
 };
-/** An operation that begins its next try, or whose agent needs no move, finds it where it is to be. */
+/** Moves that find the agent in its target status already, such as the next try of an operation. */
 const STAYS: Partial<Record<EdgeName, AgentStatus>> = {
   'provision begins': 'provisioning',
   'stop begins': 'stopping',
   'rebuild succeeds': 'running',
 };
 
-test.each(Object.entries(moves))('“%s” takes its edges of the table alone', async (by, move) => {
+test.each(Object.entries(moves))('“%s” follows only its edges of the table', async (by, move) => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     const edge = EDGES.find((one) => one.from === from && one.by === by);
@@ -99,7 +99,7 @@ test.each(Object.entries(moves))('“%s” takes its edges of the table alone', 
   }
 });
 
-test('a provision that failed or was cancelled, and nothing else, makes an agent failed', async () => {
+test('only a failed or cancelled provision makes an agent failed', async () => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     const isEdge = EDGES.some((edge) => edge.from === from && edge.to === 'failed');
@@ -113,7 +113,7 @@ test('a provision that failed or was cancelled, and nothing else, makes an agent
   }
 });
 
-test('a restart or a new configuration leaves a running agent running, and touches no other', async () => {
+test('a restart or reconfigure keeps a running agent running, and is refused for any other', async () => {
   for (const from of AGENT_STATUSES) {
     for (const change of [markRestarted, markReconfigured]) {
       await agentIn(from);
@@ -128,7 +128,7 @@ test('a restart or a new configuration leaves a running agent running, and touch
   }
 });
 
-test('what has failed is written on a running or stopped agent, and on no other', async () => {
+test('a failure is recorded on a running or stopped agent only', async () => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     await inTransaction((trx) => recordFailure(trx, 'a1', { error: 'no answer', health: 'unhealthy' }));
@@ -138,7 +138,7 @@ test('what has failed is written on a running or stopped agent, and on no other'
   }
 });
 
-test('an id is never used twice, and the refusal leaves the caller’s transaction usable', async () => {
+test('an id is never reused, and the refusal leaves the caller’s transaction usable', async () => {
   await agentIn('destroyed');
   const count = await at.database.transaction().execute(async (trx) => {
     await expect(insertAgent(trx, agent)).rejects.toThrow(ConflictError);
@@ -147,7 +147,7 @@ test('an id is never used twice, and the refusal leaves the caller’s transacti
   expect(count).toBe(1);
 });
 
-test('a destroyed agent keeps neither secrets nor inputs nor addresses', async () => {
+test('a destroyed agent keeps no secrets, inputs or addresses', async () => {
   await agentIn('destroying');
   await recordInputs(at.database, 'a1', { inputs: agentInputs('a1'), secrets: Buffer.from('sealed') });
   await inTransaction((trx) => markDestroyed(trx, 'a1'));
@@ -171,7 +171,7 @@ test('a step is shown only while the agent is being provisioned', async () => {
   expect((await getAgent(at.database, 'a1')).step).toBe('verifying');
 });
 
-test('a rollback takes addresses and keys off a failed agent, and off no other', async () => {
+test('a rollback clears addresses and keys of a failed agent only', async () => {
   await agentIn('running');
   await inTransaction((trx) => markRolledBack(trx, 'a1'));
   expect((await getAgent(at.database, 'a1')).server_id).toBe('1');
@@ -183,14 +183,14 @@ test('a rollback takes addresses and keys off a failed agent, and off no other',
   await inTransaction((trx) => markRolledBack(trx, 'a1'));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     server_id: null,
-    // They fit nothing any more; sealed under a wrong passphrase they would keep it from ever being provisioned again.
+    // They belong to nothing any more, and keys under a wrong passphrase would block every later provision.
     secrets: null,
     status: 'failed',
     error: 'why',
   });
 });
 
-test('a refresh changes what it found and not the status', async () => {
+test('a refresh updates its findings and not the status', async () => {
   await agentIn('stopped');
   await inTransaction((trx) =>
     recordRefresh(trx, 'a1', { outputs: { ...outputs, ipv4: '192.0.2.9' }, health: 'unhealthy' }),
@@ -203,7 +203,7 @@ test('a refresh changes what it found and not the status', async () => {
   });
 });
 
-test('pages go through all agents once, newest first, also where times are the same', async () => {
+test('pages list every agent once, newest first, even with equal times', async () => {
   const ids = ['b1', 'b2', 'b3', 'b4', 'b5'];
   for (const agentId of ids) await insertAgent(at.database, { ...agent, agentId });
   await at.database.updateTable('agents').set({ created_at: '2026-01-01T00:00:00.123456Z' }).execute();
@@ -217,7 +217,7 @@ test('pages go through all agents once, newest first, also where times are the s
   expect(seen).toEqual(ids);
 });
 
-test('an agent that is not there is said so', async () => {
+test('an unknown agent is reported as such', async () => {
   await expect(getAgent(at.database, 'nobody')).rejects.toThrow(NotFoundError);
   await expect(inTransaction((trx) => markRunning(trx, 'nobody', outputs))).rejects.toThrow(ConflictError);
 });

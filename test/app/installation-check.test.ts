@@ -9,7 +9,7 @@ import { liveConnections } from '../../src/connections/connections.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { openEmpty } from '../database/support.ts';
 
-/** What Stripe and Tailscale say, on loopback: accounts by key, devices of the tailnet behind the credential. */
+/** Stripe and Tailscale on loopback: accounts by key, and the devices of the credential's tailnet. */
 let accounts: Record<string, string>;
 let devices: string[] | undefined;
 let refusal: number;
@@ -78,12 +78,12 @@ function configured(changes: Record<string, string> = {}) {
 const start = (changes?: Record<string, string>) => checkInstallation(...configured(changes));
 
 const agentOnTailnet = async () => {
-  const place = { userId: 'u', region: 'eu-west', location: 'fsn1', plan: 'starter' };
-  await insertAgent(at.database, { agentId: 'a1', ...place });
+  const data = { userId: 'u', region: 'eu-west', location: 'fsn1', plan: 'starter' };
+  await insertAgent(at.database, { agentId: 'a1', ...data });
   await at.database.updateTable('agents').set({ tailnet_ip: '100.64.0.1' }).execute();
 };
 
-test('the state’s database is made once all is found right, and not before', async () => {
+test('Pulumi’s state database is created only after all checks have passed', async () => {
   await start();
   expect(await stateDatabases()).toHaveLength(1);
   await execute(`drop database "${new URL(at.url).pathname.slice(1)}-pulumi"`);
@@ -94,7 +94,7 @@ test('the state’s database is made once all is found right, and not before', a
   expect(await stateDatabases()).toEqual([]);
 });
 
-test('another key of the same Stripe account is the same account, whatever it looks like', async () => {
+test('any key of the same Stripe account is accepted', async () => {
   await start();
   await start({ STRIPE_SECRET_KEY: 'rk_live_other' });
   await expect(start({ STRIPE_SECRET_KEY: 'sk_live_foreign' })).rejects.toThrow(
@@ -102,18 +102,18 @@ test('another key of the same Stripe account is the same account, whatever it lo
   );
 });
 
-test('the tailnet by its name, or by `-`, is the same tailnet', async () => {
+test('the tailnet’s name and `-` mean the same tailnet', async () => {
   await start();
   await start({ TAILSCALE_TAILNET: 'example.com' });
 });
 
-test('another tailnet’s credential under `-` is refused', async () => {
+test('a credential of another tailnet is refused under `-`', async () => {
   await start();
   devices = ['laptop.tail-other.ts.net'];
   await expect(start()).rejects.toThrow(/another tailscale account.*tail-ours\.ts\.net.*tail-other\.ts\.net/);
 });
 
-test('so is an empty tailnet, where agents are on the one of before; without any it is no matter', async () => {
+test('an empty tailnet is refused if agents have been on another one, otherwise accepted', async () => {
   await start();
   devices = [];
   await start();
@@ -123,7 +123,7 @@ test('so is an empty tailnet, where agents are on the one of before; without any
   await start();
 });
 
-test('a credential that is refused is left to the checks: it names no account, and none is forgotten', async () => {
+test('a refused credential is left to the checks: it names no account, and the stamp stays', async () => {
   await start();
   devices = undefined;
   await start({ STRIPE_SECRET_KEY: 'sk_live_one' });
@@ -131,10 +131,10 @@ test('a credential that is refused is left to the checks: it names no account, a
   await expect(start()).rejects.toThrow(/another tailscale account/);
 });
 
-test('a tailnet that is silent at the start is asked until it answers, and another one is refused then', async () => {
+test('a tailnet that does not answer at the start is asked until it does, and refused if it is another one', async () => {
   expect(await start()).toBe(false);
   devices = undefined;
-  // A refusal is no silence.
+  // A refusal is an answer.
   for (refusal of [401, 404]) expect(await start()).toBe(false);
   refusal = 500;
   expect(await start()).toBe(true);
@@ -147,13 +147,13 @@ test('a tailnet that is silent at the start is asked until it answers, and anoth
   await untilKnown();
 });
 
-test('one that is silent at the very first start keeps nobody waiting: there is nothing to compare', async () => {
+test('a tailnet that does not answer at the very first start delays nothing: there is nothing to compare', async () => {
   devices = undefined;
   refusal = 500;
   expect(await start()).toBe(false);
 });
 
-test('a wrong key of Stripe’s is told by its variable, with what Stripe says', async () => {
+test('a wrong Stripe key is reported with its variable and Stripe’s answer', async () => {
   await start();
   await expect(start({ STRIPE_SECRET_KEY: 'sk_live_wrong' })).rejects.toThrow(
     /acct_1.*401 API token invalid.*set STRIPE_SECRET_KEY to that account’s/,

@@ -9,7 +9,7 @@ const device = (name: string, tags: string[] = []) => ({
   tags,
 });
 
-test('a tailnet is called as its devices are behind their own names; ours decide, then the most', () => {
+test('a tailnet’s name is its devices’ domain: that of our devices first, otherwise the most common one', () => {
   expect(tailnetName([])).toBeUndefined();
   expect(tailnetName([device('bare')])).toBeUndefined();
   const shared = [device('x.other.ts.net'), device('y.other.ts.net')];

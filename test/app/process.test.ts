@@ -12,7 +12,7 @@ async function takenPort(): Promise<string> {
   return String(taken.port);
 }
 
-test('a port in use is found before a database is made', async () => {
+test('a port in use is found before a database is created', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'taken-port-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const PORT = await takenPort();
@@ -21,12 +21,12 @@ test('a port in use is found before a database is made', async () => {
   expect(readdirSync(folder)).toEqual(['logs']);
 });
 
-test('and before one of the operator’s is asked', async () => {
+test('a port in use is found before the operator’s database is contacted', async () => {
   const PORT = await takenPort();
   const config = readConfig({
     MODE: 'live',
     PORT,
-    // Nobody answers there.
+    // Nothing listens there.
     DATABASE_URL: 'postgres://127.0.0.1:1/agents',
     API_TOKEN: 'operator-token-1234',
     PULUMI_CONFIG_PASSPHRASE: 'a passphrase',

@@ -19,7 +19,7 @@ function event(session: object = {}, more: object = {}): StripeEvent {
 }
 
 describe('interpretEvent', () => {
-  it('provisions what was paid, in the plan that was bought or the smallest', () => {
+  it('provisions a paid order in the purchased plan, or the smallest', () => {
     expect(interpretEvent(event({ subscription: 'sub_1', customer: 'cus_1' }), 'sandbox')).toEqual({
       kind: 'provision',
       order: { sessionId: 'cs_1', subscriptionId: 'sub_1', customerId: 'cus_1', metadata },
@@ -33,7 +33,7 @@ describe('interpretEvent', () => {
     });
   });
 
-  it('reads expanded references, and does without malformed ones', () => {
+  it('reads expanded references, and ignores malformed ones', () => {
     const decision = interpretEvent(
       event({ subscription: { id: 'sub_2', object: 'subscription' }, customer: 7 }),
       'sandbox',
@@ -77,7 +77,7 @@ describe('interpretEvent', () => {
     expect(interpretEvent(event({ mode, payment_status }), 'sandbox').kind).toBe(kind);
   });
 
-  it('leaves what happened in a connected account alone, whatever names it', () => {
+  it('ignores events of connected accounts, whatever they name', () => {
     for (const account of ['acct_1', 7, {}, ''])
       expect(interpretEvent(event({}, { account }), 'sandbox')).toMatchObject({
         kind: 'ignore',
@@ -86,7 +86,7 @@ describe('interpretEvent', () => {
     expect(interpretEvent(event({}, { account: null }), 'sandbox').kind).toBe('provision');
   });
 
-  it('says of a thin event how to get the other kind', () => {
+  it('explains how to get snapshot events instead of a thin event', () => {
     const thin = event({}, { object: 'v2.core.event', data: undefined, created: '2026-09-17T06:20:52.246Z' });
     expect(thin).toMatchObject({ object: undefined, createdAt: new Date('2026-09-17T06:20:52.246Z') });
     expect(interpretEvent(thin, 'sandbox')).toMatchObject({
@@ -96,7 +96,7 @@ describe('interpretEvent', () => {
   });
 
   it.each([undefined, null, 7, 'x', [], {}, true, '\u0000', 1e308])(
-    'every field of a paid session that is %j loses no order and breaks nothing',
+    'a paid session with %j in any field loses no order and breaks nothing',
     (odd) => {
       const whole = { mode: 'payment', subscription: 'sub_1', customer: 'cus_1', metadata };
       for (const field of Object.keys(whole)) {
@@ -112,13 +112,13 @@ describe('interpretEvent', () => {
     },
   );
 
-  it('acts in live mode on live events alone', () => {
+  it('acts only on live events in live mode', () => {
     expect(interpretEvent(event({}, { livemode: false }), 'live').kind).toBe('ignore');
     expect(interpretEvent(event(), 'live').kind).toBe('ignore');
     expect(interpretEvent(event({}, { livemode: true }), 'live').kind).toBe('provision');
   });
 
-  it('names every field that is wrong', () => {
+  it('names every invalid field', () => {
     expect(interpretEvent(event({ metadata: { agentId: 'A', region: 'x' } }), 'sandbox')).toMatchObject({
       kind: 'attention',
       reason: expect.stringMatching(

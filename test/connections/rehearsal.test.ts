@@ -37,7 +37,7 @@ async function answering(answer: RequestListener): Promise<string> {
 }
 
 describe('a rehearsal', () => {
-  it('reads all that live mode does, and takes the builtin providers', () => {
+  it('reads all that live mode does, and uses the builtin providers', () => {
     expect(read()).toMatchObject({ mode: 'rehearsal', providers: 'official' });
     expect(read({ PROVIDERS: 'builtin' }).providers).toBe('builtin');
     expect(() => read({ PULUMI_CONFIG_PASSPHRASE: '', API_TOKEN: '' })).toThrow(
@@ -67,13 +67,13 @@ describe('a rehearsal', () => {
   );
 
   it.each(['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'])(
-    'refuses to do without %s, whose default is the real one',
+    'refuses to start without %s, whose default is the real one',
     (name) => {
       expect(() => read({ [name]: '' })).toThrow(new RegExp(`^  - ${name} is missing`, 'm'));
     },
   );
 
-  it('refuses runners’ identities by GitHub’s own keys, which are outside', () => {
+  it('refuses runners’ identities under GitHub’s own keys, which need the internet', () => {
     expect(() => read({ GITHUB_OIDC_AUDIENCE: 'agents' })).toThrow(/^ {2}- GITHUB_OIDC_ISSUER is missing/m);
     const issuer = 'http://127.0.0.1:4000/github/oidc';
     expect(read({ GITHUB_OIDC_AUDIENCE: 'agents', GITHUB_OIDC_ISSUER: issuer })).toMatchObject({
@@ -81,7 +81,7 @@ describe('a rehearsal', () => {
     });
   });
 
-  it('joins no tailnet outside this machine where others than a sandbox answer', async () => {
+  it('joins no tailnet outside this machine if its endpoints are not a sandbox', async () => {
     const root = await answering((_request, response) => response.writeHead(404).end('nothing here'));
     const endpoints = { HCLOUD_ENDPOINT: `${root}/hetzner/v1`, TAILSCALE_BASE_URL: `${root}/tailscale` };
     const loginServer = async (more: Record<string, string> = {}) =>
@@ -90,7 +90,7 @@ describe('a rehearsal', () => {
     expect(await loginServer({ TAILSCALE_LOGIN_SERVER: 'http://10.0.0.1:80' })).toBe('http://10.0.0.1:80');
   });
 
-  it('waits for its sandbox, whose machines are taken for nothing else meanwhile', async () => {
+  it('waits for its sandbox, and fails at once if it may not wait', async () => {
     let looks = 0;
     const root = await answering((request, response) => {
       looks += 1;
@@ -109,7 +109,7 @@ describe('a rehearsal', () => {
     expect(looks).toBe(3);
   });
 
-  it('waits no longer than until it is told to stop', async () => {
+  it('stops waiting when told to stop', async () => {
     const root = await answering((request) => request.socket.destroy());
     const config = read({ HCLOUD_ENDPOINT: `${root}/hetzner/v1` });
     const stopping = new AbortController();
@@ -119,14 +119,14 @@ describe('a rehearsal', () => {
     );
   });
 
-  it('acts on Stripe’s test events where its key is a test key; live mode never does', () => {
+  it('acts on Stripe’s test events with a test key; live mode never does', () => {
     expect(actsOnTestEvents(read())).toBe(true);
     expect(actsOnTestEvents(read({ STRIPE_SECRET_KEY: 'sk_live_abcdefgh' }))).toBe(false);
     expect(actsOnTestEvents(read({ MODE: 'live' }))).toBe(false);
   });
 });
 
-test('slashes at the end of an endpoint neither reach its paths nor make another account', () => {
+test('trailing slashes of an endpoint change neither its paths nor the account', () => {
   const slashes = {
     HCLOUD_ENDPOINT: `${rehearsal.HCLOUD_ENDPOINT}//`,
     TAILSCALE_BASE_URL: `${rehearsal.TAILSCALE_BASE_URL}/`,
@@ -141,8 +141,10 @@ test('slashes at the end of an endpoint neither reach its paths nor make another
   expect(connections.accounts).toEqual(liveConnections(read()).accounts);
 });
 
-test('a restricted key of the account is the same account in the stamp, one of another account is not', () => {
-  const stripeOf = (key: string) => liveConnections(read({ STRIPE_SECRET_KEY: key })).accounts.stripe;
-  expect(stripeOf('rk_live_51HexampleAccountONE')).toBe(stripeOf('sk_live_51HexampleAccountTWO'));
-  expect(stripeOf('rk_live_51HexampleAccountONE')).not.toBe(stripeOf('rk_live_51AnotherAccountHere'));
+test('a restricted key has the same stamp as its account, and a different one from another account', () => {
+  const toStripeStamp = (key: string) => liveConnections(read({ STRIPE_SECRET_KEY: key })).accounts.stripe;
+  expect(toStripeStamp('rk_live_51HexampleAccountONE')).toBe(toStripeStamp('sk_live_51HexampleAccountTWO'));
+  expect(toStripeStamp('rk_live_51HexampleAccountONE')).not.toBe(
+    toStripeStamp('rk_live_51AnotherAccountHere'),
+  );
 });

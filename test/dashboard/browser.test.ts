@@ -23,7 +23,7 @@ describe('the dashboard in a browser', () => {
   let service: TestService;
   let profile: string;
   let browser: BrowserContext;
-  /** The browser's complaints: scripts or styles blocked by the policy, errors in the module. */
+  /** Errors in the browser: scripts or styles blocked by the policy, exceptions in the module. */
   const complaints: string[] = [];
 
   const installed = existsSync(CHROMIUM);
@@ -56,7 +56,7 @@ describe('the dashboard in a browser', () => {
     return (await response.json()) as { agentId: string; operationId: string };
   }
 
-  it('signs in, follows an agent to running without a reload, and destroys it after asking', async () => {
+  it('signs in, follows an agent to running without a reload, and destroys it after a confirmation', async () => {
     const page = await browser.newPage();
     await page.goto(service.url);
     await page.getByLabel('Operator token').fill(API_TOKEN);
@@ -89,7 +89,7 @@ describe('the dashboard in a browser', () => {
     await page.close();
   });
 
-  it('fits a phone, for the operator and for the buyer', async () => {
+  it('fits a phone, for the operator and the buyer', async () => {
     const agent = await create('a-rather-long-agent-id-of-forty-letters0');
     await finishProvision(service.database, agent);
     const page = await browser.newPage();

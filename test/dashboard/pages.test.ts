@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** Submits a form as a browser does on this site's own page. */
+/** Submits a form as a browser does on the same site. */
 function submit(
   path: string,
   fields: Record<string, string>,
@@ -46,7 +46,7 @@ async function order(more: object = {}): Promise<{ agentId: string; operationId:
 }
 
 describe('signing in', () => {
-  it('sends strangers to the sign-in page and back to where they wanted to go', async () => {
+  it('redirects to the sign-in page, and back to the requested page afterwards', async () => {
     const response = await fetch(`${service.url}/agents/agent-1?x=1`, { redirect: 'manual' });
     expect(response.status).toBe(303);
     expect(response.headers.get('location')).toBe('/sign-in?next=%2Fagents%2Fagent-1%3Fx%3D1');
@@ -56,7 +56,7 @@ describe('signing in', () => {
     expect(signedIn.headers.get('location')).toBe('/agents/agent-1?x=1');
   });
 
-  it('exchanges the token for a cookie that scripts cannot read, that is not the token, and that the API takes', async () => {
+  it('exchanges the token for an HttpOnly cookie that is not the token and that the API accepts', async () => {
     const response = await submit('/sign-in', { token: API_TOKEN, next: '/' });
     const cookie = response.headers.get('set-cookie')!;
     expect(cookie).toMatch(/; HttpOnly/);
@@ -67,7 +67,7 @@ describe('signing in', () => {
     );
   });
 
-  it('makes the cookie secure where the service is reached by https', async () => {
+  it('makes the cookie secure if the service is reached by https', async () => {
     const secure = await startService({ publicUrl: 'https://agents.example' });
     const response = await fetch(`${secure.url}/sign-in`, {
       method: 'POST',
@@ -80,7 +80,7 @@ describe('signing in', () => {
     expect(response.headers.get('strict-transport-security')).not.toBeNull();
   });
 
-  it('refuses cookies that were made up or changed', async () => {
+  it('refuses forged and changed cookies', async () => {
     const cookie = await signIn();
     const { createTokenSigner } = await import('../../src/http/signed-token.ts');
     const name = cookie.split('=')[0];
@@ -98,7 +98,7 @@ describe('signing in', () => {
   });
 
   it.each(['//evil.example', '/\\evil.example', 'https://evil.example', 'javascript:alert(1)', '/\r\nx: y'])(
-    'does not go on to %j',
+    'does not redirect to %j',
     async (next) => {
       const response = await submit('/sign-in', { token: API_TOKEN, next });
       expect(response.headers.get('location')).toBe('/');
@@ -112,14 +112,14 @@ describe('signing in', () => {
   });
 });
 
-describe('requests of other sites', () => {
+describe('requests from other sites', () => {
   it.each([
     ['another site', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }],
     ['another port of this host', { origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' }],
-    ['another site, by an old browser', { origin: 'https://evil.example', 'sec-fetch-site': '' }],
+    ['another site in an old browser', { origin: 'https://evil.example', 'sec-fetch-site': '' }],
     ['a hidden origin', { origin: 'null', 'sec-fetch-site': '' }],
     ['nowhere', { origin: '', 'sec-fetch-site': '' }],
-  ])('%s changes nothing, though the browser sends the cookie', async (_name, given) => {
+  ])('from %s change nothing, although the browser sends the cookie', async (_name, given) => {
     const agentId = await create();
     const headers = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
     const cookie = await signIn();
@@ -133,7 +133,7 @@ describe('requests of other sites', () => {
     expect(await (await service.ask(`/api/agents/${agentId}`)).json()).toMatchObject({ status: 'requested' });
   });
 
-  it('by another name of this host get no answer in sandbox mode', async () => {
+  it('to another name of this host get no answer in sandbox mode', async () => {
     const { request } = await import('node:http');
     const answer = (host: string) =>
       new Promise<number | undefined>((resolve, reject) => {
@@ -171,7 +171,7 @@ describe('the pages', () => {
     expect(page).not.toContain('<b>mars');
   });
 
-  it('carry a strict policy and no script or style of their own', async () => {
+  it('have a strict policy and no inline scripts or styles', async () => {
     for (const path of ['/', `/agents/${await create()}`, '/sign-in']) {
       const response = await service.ask(path);
       expect(response.headers.get('content-security-policy')).toContain(
@@ -182,7 +182,7 @@ describe('the pages', () => {
     }
   });
 
-  it('offer what the state of an agent allows, and ask before a rebuild', async () => {
+  it('offer the operations that the agent’s state allows, and confirm a rebuild', async () => {
     const { agentId, operationId } = await order();
     const buttons = async () => {
       const page = await (await service.ask(`/agents/${agentId}`)).text();
@@ -212,7 +212,7 @@ describe('the pages', () => {
     expect(stopped).not.toContain('stop');
   });
 
-  it('ask for the plan of a resize, and refuse one that there is not', async () => {
+  it('ask for the plan of a resize, and refuse an unknown one', async () => {
     const { agentId, operationId } = await order();
     await finishProvision(service.database, { agentId, operationId });
     const cookie = await signIn();
@@ -231,7 +231,7 @@ describe('the pages', () => {
     expect(row.parameters).toEqual({ plan: 'pro' });
   });
 
-  it('ask before an agent is destroyed, then destroy it', async () => {
+  it('confirm a destroy before they request it', async () => {
     const { agentId, operationId } = await order();
     await finishProvision(service.database, { agentId, operationId });
     const cookie = await signIn();
@@ -269,7 +269,7 @@ describe('the buyer’s page', () => {
     expect(response.headers.get('referrer-policy')).toBe('no-referrer');
   });
 
-  it('tells of a failure without its text', async () => {
+  it('reports a failure without its text', async () => {
     const agentId = await create();
     await service.database
       .updateTable('agents')
@@ -281,7 +281,7 @@ describe('the buyer’s page', () => {
     expect(page).not.toContain('hcloud');
   });
 
-  it('opens for nobody without its own, unexpired token', async () => {
+  it('needs its own, unexpired token', async () => {
     const [agentId, other] = [await create(), await create()];
     const foreign = new URL(links().statusUrl(other)).search;
     const status = async (query: string) => (await fetch(`${service.url}/status/${agentId}${query}`)).status;
@@ -295,7 +295,7 @@ describe('the buyer’s page', () => {
   });
 });
 
-it('escapes what it is given', () => {
+it('escapes its content', () => {
   expect(html`<a title="${'"><script>'}">${['a', null, false, 0, html`<b>${"'&"}</b>`]}</a>`.toString()).toBe(
     '<a title="&quot;&gt;&lt;script&gt;">a0<b>&#39;&amp;</b></a>',
   );

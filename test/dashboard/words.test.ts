@@ -7,6 +7,6 @@ test.each([
   ['constructor', 'Constructor'],
   ['toString', 'ToString'],
   ['__proto__', '  proto  '],
-])('the step %s is %s, whatever JavaScript knows by that name', (step, words) => {
+])('the step %s is %s, even if objects inherit a property of that name', (step, words) => {
   expect(stepWords(step)).toBe(words);
 });

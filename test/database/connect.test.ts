@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-test('another connection that is refused or broken is not the database', async () => {
+test('another connection that is refused or broken is not a database outage', async () => {
   const refused = await requestJson({ method: 'GET', url: 'http://127.0.0.1:9', headers: {} }).catch(
     (thrown: unknown) => thrown,
   );
@@ -21,7 +21,7 @@ test('another connection that is refused or broken is not the database', async (
   expect(isDatabaseUnavailable(reset)).toBe(false);
 });
 
-test('one that does not listen is, by a pool’s query, a client, and what was made of their errors', async () => {
+test('a database that does not listen is an outage, for pools, clients and wrapped errors', async () => {
   const pool = createPool(new Secret('postgres://127.0.0.1:9/none'), 1, 'test');
   for (const ask of [() => pool.query('select 1'), () => pool.connect()]) {
     const error = await ask().catch((thrown: unknown) => thrown);
@@ -31,19 +31,19 @@ test('one that does not listen is, by a pool’s query, a client, and what was m
   await pool.end();
 });
 
-test('a process that stops in the middle of a transaction does not keep its locks', async () => {
+test('a process that is paused in a transaction does not keep its locks', async () => {
   const pool = createPool(new Secret(database.url), 2, 'test');
   await pool.query('create table taken (id int primary key)');
   await pool.query('insert into taken values (1)');
   const stopped = await pool.connect();
   const { rows } = await stopped.query('show idle_in_transaction_session_timeout');
   expect(rows).toEqual([{ idle_in_transaction_session_timeout: '15s' }]);
-  // The real limit would only make this slower.
+  // The real limit would only slow the test down.
   await stopped.query('set idle_in_transaction_session_timeout = 100');
   await stopped.query('begin');
   await stopped.query('select * from taken for update');
   await pool.query('update taken set id = 2');
-  // On its return it learns that the database was away: its attempt is lost, not failed.
+  // It learns that the database was away, so its attempt is lost, not failed.
   const error = await stopped.query('commit').catch((thrown: unknown) => thrown);
   expect(isDatabaseUnavailable(error)).toBe(true);
   stopped.release(true);

@@ -4,7 +4,7 @@ import { violatedConstraint } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { openEmpty } from './support.ts';
 
-/** The tables themselves enforce the rules, whatever program writes. */
+/** The tables enforce these rules themselves, whatever program writes. */
 let at: Awaited<ReturnType<typeof openEmpty>>;
 beforeAll(async () => {
   at = await openEmpty();
@@ -22,7 +22,7 @@ beforeEach(async () => {
 
 const run = (statement: RawBuilder<unknown>) => statement.execute(at.database);
 
-/** Returns the SQL state with which a statement is refused. */
+/** Returns the SQL state of a refused statement. */
 async function refusal(statement: RawBuilder<unknown>): Promise<string> {
   try {
     await run(statement);
@@ -39,14 +39,14 @@ const operation = (agentId: string, kind: string, status: string) => {
     values (${agentId}, ${kind}, ${status}, 'local', ${lease}, ${finished}, 'why')`;
 };
 
-describe('one operation per agent at a time', () => {
+describe('one active operation per agent', () => {
   test('a second active operation of an agent', async () => {
     await run(operation('a1', 'provision', 'active'));
     expect(await refusal(operation('a1', 'destroy', 'active'))).toBe('23505 operations_one_active_per_agent');
     expect(await refusal(operation('a2', 'provision', 'active'))).toBe('accepted');
   });
 
-  test.each(['queued', 'active'])('a second unfinished provision beside one that is %s', async (status) => {
+  test.each(['queued', 'active'])('a second unfinished provision beside a %s one', async (status) => {
     await run(operation('a1', 'provision', status));
     expect(await refusal(operation('a1', 'provision', 'queued'))).toBe(
       '23505 operations_one_unfinished_provision',
@@ -80,9 +80,9 @@ describe('an operation’s columns fit its status', () => {
     ['more failed tries than allowed', sql`update operations set retry_count = 4`],
     ['a negative attempt', sql`update operations set attempt = -1`],
     ['an unknown status', sql`update operations set status = 'done', finished_at = now()`],
-    ['what names no kind', sql`update operations set kind = 'Explode!'`],
-    ['what names no kind, for its length', sql`update operations set kind = repeat('x', 32)`],
-    ['a failure that is no name', sql`update operations set failure_code = 'It failed.'`],
+    ['an invalid kind', sql`update operations set kind = 'Explode!'`],
+    ['a kind that is too long', sql`update operations set kind = repeat('x', 32)`],
+    ['an invalid failure code', sql`update operations set failure_code = 'It failed.'`],
     ['an unknown executor', sql`update operations set executor = 'cron'`],
   ])('%s', async (_, statement) => {
     await run(operation('a1', 'provision', 'queued'));
@@ -138,7 +138,7 @@ describe('an agent’s columns fit its status', () => {
     },
   );
 
-  test('an id that is used already, and the longest allowed', async () => {
+  test('a used id is refused, and the longest valid one accepted', async () => {
     const insert = (agentId: string) => sql`insert into agents (agent_id, user_id, region, location, plan)
       values (${agentId}, 'u', 'r', 'l', 'p')`;
     expect(await refusal(insert('a1'))).toMatch(/^23505/);
@@ -155,7 +155,7 @@ describe('an agent’s columns fit its status', () => {
     expect(row!.stack_name).toBe('agent-a1');
   });
 
-  test('one that has operations cannot be deleted', async () => {
+  test('an agent with operations cannot be deleted', async () => {
     await run(operation('a1', 'provision', 'queued'));
     expect(await refusal(sql`delete from agents`)).toMatch(/^23503/);
   });
@@ -195,7 +195,7 @@ describe('orders and events', () => {
   });
 });
 
-test('an installation is one row', async () => {
+test('an installation has one row', async () => {
   const insert = (singleton: boolean) =>
     sql`insert into installation (singleton, mode, accounts) values (${singleton}, 'live', '{}')`;
   await run(insert(true));
@@ -203,14 +203,14 @@ test('an installation is one row', async () => {
   expect(await refusal(insert(false))).toMatch(/^23514/);
 });
 
-test('a foundation has both its firewall and what it was made of, or neither; a holder has an attempt', async () => {
+test('a foundation has both firewall and inputs or neither; its holder has an attempt', async () => {
   const insert = (columns: RawBuilder<unknown>) => sql`insert into foundations (project, ${columns}`;
   expect(await refusal(insert(sql`firewall_id) values ('p', '1')`))).toMatch(/^23514/);
   expect(await refusal(insert(sql`holder_attempt) values ('p', 1)`))).toMatch(/^23514/);
   expect(await refusal(insert(sql`firewall_id, inputs_hash) values ('p', '1', 'h')`))).toBe('accepted');
 });
 
-test('the name of what was broken is known to those who ask', async () => {
+test('a violated constraint’s name is available to callers', async () => {
   await run(operation('a1', 'provision', 'active'));
   const error = await run(operation('a1', 'destroy', 'active')).catch((thrown: unknown) => thrown);
   expect(violatedConstraint(error)).toBe('operations_one_active_per_agent');
@@ -250,7 +250,7 @@ describe('the view provisioning_jobs', () => {
     expect(labels.rows.map((row) => row.label)).toEqual(['queued', 'provisioning', 'running', 'failed']);
   });
 
-  test('has one row per provision and no other operation, with the status in the first version’s words', async () => {
+  test('has one row per provision and for no other operation, with the statuses of the first version', async () => {
     for (const status of ['failed', 'cancelled', 'succeeded'])
       await run(operation('a1', 'provision', status));
     await run(operation('a1', 'provision', 'queued'));

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => at.close());
 
-test('rows that an earlier version let in are mended, and can be changed and destroyed afterwards', async () => {
+test('rows that an earlier version accepted are repaired, and can be changed and destroyed afterwards', async () => {
   await sql`insert into agents (agent_id, user_id, region, location, plan, status, server_id, server_name, ipv4, ipv6,
       tailnet_ip, tailnet_name, inputs) values
     ('good', 'u', 'r', 'l', 'p', 'running', '42', 'agent-good', '192.0.2.1', '2001:db8::1', '100.64.0.1', 'agent-good.t.ts.net',
@@ -27,11 +27,11 @@ test('rows that an earlier version let in are mended, and can be changed and des
     values ('bad', 'provision', 'failed', 'local', repeat('e', 9000), repeat('s', 300), '..', now())`.execute(
     at.database,
   );
-  const good = await rowOf('good');
+  const good = await getRow('good');
   await intake.up(at.database as Kysely<unknown>);
-  expect(await rowOf('good')).toEqual({ ...good, rollback_error: null });
-  expect(await rowOf('single')).toMatchObject({ ipv6: null, health: 'unknown', error: null });
-  expect(await rowOf('bad')).toMatchObject({
+  expect(await getRow('good')).toEqual({ ...good, rollback_error: null });
+  expect(await getRow('single')).toMatchObject({ ipv6: null, health: 'unknown', error: null });
+  expect(await getRow('bad')).toMatchObject({
     server_name: null,
     ipv4: null,
     ipv6: null,
@@ -45,14 +45,14 @@ test('rows that an earlier version let in are mended, and can be changed and des
     at.database,
   );
   expect(rows.map(({ was }) => was)).toContain('-oKnownHostsCommand=x');
-  const [bad, worse] = [await rowOf('bad'), await rowOf('worse')];
+  const [bad, worse] = [await getRow('bad'), await getRow('worse')];
   expect(bad!.tailnet_ip).toMatch(/^2001:db8::/);
   expect(new Set([bad!.tailnet_ip, worse!.tailnet_ip, bad!.server_id, worse!.server_id]).size).toBe(4);
   await sql`update agents set status = 'destroying'`.execute(at.database);
   await sql`update operations set retry_count = 1`.execute(at.database);
 });
 
-const rowOf = async (agentId: string) =>
+const getRow = async (agentId: string) =>
   (await sql<Record<string, unknown>>`select * from agents where agent_id = ${agentId}`.execute(at.database))
     .rows[0];
 

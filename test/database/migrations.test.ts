@@ -9,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => at.close());
 
-test('an empty database is brought to the newest schema, and a second time nothing changes', async () => {
+test('an empty database gets the newest schema, and a second run changes nothing', async () => {
   expect(await databaseVersion(at.database)).toBeUndefined();
   await migrate(at.database);
   expect(await databaseVersion(at.database)).toBe(SCHEMA_VERSION);
@@ -21,7 +21,7 @@ test('an empty database is brought to the newest schema, and a second time nothi
   expect(await at.database.selectFrom('workers').selectAll().execute()).toHaveLength(1);
 });
 
-test('processes that start at once on an empty database do not meet', async () => {
+test('processes that migrate an empty database at once do not conflict', async () => {
   const others = await Promise.all(
     Array.from({ length: 5 }, async () => {
       const { createDatabase, createPool } = await import('../../src/database/connect.ts');
@@ -37,7 +37,7 @@ test('processes that start at once on an empty database do not meet', async () =
   }
 });
 
-test('a database that is newer than the program is refused and left as it is', async () => {
+test('a database newer than the program is refused and left unchanged', async () => {
   await migrate(at.database);
   await sql`insert into kysely_migration (name, timestamp) values ('9999-later', now()::text)`.execute(
     at.database,

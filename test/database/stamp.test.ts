@@ -13,7 +13,7 @@ afterEach(() => at.close());
 const accountsNow = async () =>
   (await at.database.selectFrom('installation').selectAll().executeTakeFirstOrThrow()).accounts;
 
-test('the first start stamps the database; the same again is fine', async () => {
+test('the first start stamps the database, and the same configuration is accepted again', async () => {
   await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
   await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
   expect(await accountsNow()).toEqual({ hcloud: 'one' });
@@ -39,7 +39,7 @@ test('another account is refused by name, and the stamp stays', async () => {
   expect(await accountsNow()).toEqual({ hcloud: 'one', stripe: 'one', tailscale: 'one' });
 });
 
-test('an account that was not configured before is added, and holds from then on', async () => {
+test('an account that was not configured before is added and holds from then on', async () => {
   await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
   await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one', github: 'one' } });
   const other = checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one', github: 'two' } });
@@ -53,7 +53,7 @@ test('of two first starts with different accounts, one is refused', async () => 
   expect(answers.map((answer) => answer.status).sort()).toEqual(['fulfilled', 'rejected']);
 });
 
-describe('what a vendor says an account is', () => {
+describe('the account that a vendor reports', () => {
   const start = (text: string, identity?: string, unknown: Record<string, string> = {}) =>
     checkStamp(at.database, {
       mode: 'live',
@@ -62,26 +62,26 @@ describe('what a vendor says an account is', () => {
       ...(identity === undefined ? {} : { identities: { stripe: identity } }),
     });
 
-  test('decides: another key of the same account is fine, and its text holds from then on', async () => {
+  test('decides: another key of the same account is accepted, and its text holds from then on', async () => {
     await start('one', 'acct_1');
     await start('two', 'acct_1');
     expect(await accountsNow()).toEqual({ stripe: 'two' });
   });
 
-  test('refuses another account under the same text, and both are named', async () => {
+  test('refuses another account under the same text, and names both', async () => {
     await start('-', 'acct_1');
     await expect(start('-', 'acct_2')).rejects.toThrow(/another stripe account.*acct_1.*acct_2/);
     await start('-', 'acct_1');
   });
 
-  test('where it refuses the key, the variable is named, and what it said', async () => {
+  test('names the variable and the vendor’s message if the key is refused', async () => {
     await start('one', 'acct_1');
     await expect(start('two', undefined, { stripe: 'GET /v1/account: 401 Invalid API Key' })).rejects.toThrow(
       /acct_1; .*\(GET \/v1\/account: 401 Invalid API Key\)\. .*set STRIPE_SECRET_KEY to that account’s/,
     );
   });
 
-  test('is noted when it is first known; until then, and while it cannot be asked, the text decides', async () => {
+  test('is stored once known; until then, and while the vendor does not answer, the text decides', async () => {
     await start('one');
     await expect(start('two', 'acct_1')).rejects.toThrow(/another stripe account/);
     await start('one', 'acct_1');
@@ -91,7 +91,7 @@ describe('what a vendor says an account is', () => {
   });
 });
 
-test('a rehearsal’s database is not live mode’s', async () => {
+test('the database of a rehearsal is refused in live mode', async () => {
   await checkStamp(at.database, { mode: 'rehearsal', accounts: {} });
   await expect(checkStamp(at.database, { mode: 'live', accounts: {} })).rejects.toThrow(
     /belongs to rehearsal mode and MODE is live/,

@@ -22,7 +22,7 @@ describe('jsonText', () => {
     });
   });
 
-  it('keeps a key by which JavaScript would change the prototype, and one that names a method of its own', () => {
+  it('keeps keys such as __proto__ and toJSON', () => {
     const value = JSON.parse('{"__proto__":{"polluted":true},"toJSON":{"a":"\\u0000"},"a":1}');
     expect(jsonText(value)).toBe('{"__proto__":{"polluted":true},"toJSON":{"a":"\ufffd"},"a":1}');
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
@@ -55,7 +55,7 @@ describe('the database’s boundary', () => {
   });
   afterAll(() => at.close());
 
-  it('takes any text as a parameter: alone, in a list, by the query builder or by hand', async () => {
+  it('accepts any text as a parameter: alone, in a list, by the query builder or in raw SQL', async () => {
     const { rows } = await sql<Record<string, unknown>>`
       select ${HOSTILE}::text as one, ${[HOSTILE, 'x']}::text[] as list, ${7}::int as number,
         ${Buffer.from([0])}::bytea as bytes`.execute(at.database);

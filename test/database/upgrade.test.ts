@@ -27,7 +27,7 @@ const CONTENTS = [
   { ip: (n: number) => `fd7a:115c:a1e0::${n}`, id: (n: number) => String(200 + n), inputs: [] },
 ];
 
-test('rows of every status, however odd, are brought along and can be changed afterwards', async () => {
+test('rows of every status, however odd, are migrated and can be changed afterwards', async () => {
   let n = 0;
   for (const status of AGENT_STATUSES)
     for (const { ip, id, inputs } of CONTENTS) {

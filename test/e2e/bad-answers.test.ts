@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clearFaults, holdingsOf, orderFault } from '../support/clouds.ts';
+import { clearFaults, getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Installation } from '../support/installation.ts';
 import { useInstallation } from '../support/use-installation.ts';
@@ -70,7 +70,7 @@ describe('Hetzner answers every order of a server with', () => {
       expect(row).toEqual({ status: 'failed', error: operation.error });
       await rolledBack(agentId);
       const nothing = { servers: [], sshKeys: [], tailnetKeys: [], devices: [] };
-      expect(await holdingsOf(installation.connection, agentId)).toEqual(nothing);
+      expect(await getHoldings(installation.connection, agentId)).toEqual(nothing);
     },
     150_000,
   );
@@ -91,7 +91,7 @@ describe('Hetzner answers once with', () => {
       expect(errors.length).toBe(operation.retryCount);
       expect(operation).toMatchObject({ status: 'succeeded', error: null, failedStep: null });
       const name = `agent-${agentId}`;
-      expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+      expect(await getHoldings(installation.connection, agentId)).toMatchObject({
         servers: [name],
         sshKeys: [name],
         devices: [name],
@@ -112,7 +112,7 @@ it('after a failure for good, can be provisioned again', async () => {
     async () => (await installation.ask(`/api/agents/${agentId}`)).body.status === 'running',
     { withinSeconds: 60, describe: installation.terminal },
   );
-  expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
+  expect((await getHoldings(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
 }, 120_000);
 
 /** Returns the errors that ended the tries of an operation, from the log. */

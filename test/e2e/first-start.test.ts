@@ -14,7 +14,7 @@ import {
   startCommand,
   startInstallation,
 } from '../support/installation.ts';
-import { familyOf, untilNobody } from '../support/installation-processes.ts';
+import { findInstallationProcesses, untilAllExited } from '../support/installation-processes.ts';
 
 let site: Site;
 let installation: Installation;
@@ -121,7 +121,7 @@ describe('npm start, for the first time', () => {
   }, 60_000);
 
   it('leaves no process behind after Ctrl-C, and no credentials', async () => {
-    expect(familyOf(site.dataDir).map(({ command }) => command)).toEqual(
+    expect(findInstallationProcesses(site.dataDir).map(({ command }) => command)).toEqual(
       expect.arrayContaining([
         expect.stringContaining('src/main.ts'),
         expect.stringContaining('sandbox/main.ts'),
@@ -130,7 +130,7 @@ describe('npm start, for the first time', () => {
       ]),
     );
     await installation.stop();
-    await untilNobody(site.dataDir, 10);
+    await untilAllExited(site.dataDir, 10);
     expect(existsSync(join(site.dataDir, 'sandbox.json'))).toBe(false);
   }, 60_000);
 });
@@ -163,7 +163,7 @@ describe('npm start, again', () => {
         describe: worker.terminal,
       });
       await worker.stop();
-      await untilNobody(elsewhere.dataDir, 10);
+      await untilAllExited(elsewhere.dataDir, 10);
     } finally {
       await elsewhere.remove();
     }
@@ -172,7 +172,7 @@ describe('npm start, again', () => {
 
 /** What a DATA_DIR's processes host: Postgres servers (not their sessions) and sandboxes. */
 function hosted({ dataDir }: Site): { databases: number; sandboxes: number } {
-  const commands = familyOf(dataDir).map(({ command }) => command);
+  const commands = findInstallationProcesses(dataDir).map(({ command }) => command);
   return {
     databases: commands.filter((command) => /^\S*bin\/postgres /.test(command)).length,
     sandboxes: commands.filter((command) => command.includes(join(ROOT, 'sandbox/main.ts'))).length,

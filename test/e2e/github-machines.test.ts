@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { holdingsOf } from '../support/clouds.ts';
+import { getHoldings } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
-import { describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { act, noAct } from '../support/sandbox-github.ts';
 import { latestOperation, runLog, workflowRun } from '../support/workflow-runs.ts';
@@ -28,7 +28,7 @@ function tests(): void {
     // The agents' software reaches the runner through repository variables.
     const variables = { AGENT_ROLE: role, AGENT_COMMAND: '/usr/bin/python3 -I /usr/local/lib/assistant.py' };
     installation = await startInstallation(site, { variables });
-    fleet = fleetOf(installation);
+    fleet = createFleet(installation);
     for (const id of [agentId, failingId]) await fleet.buy(id);
   }, 180_000);
 
@@ -63,12 +63,12 @@ function tests(): void {
     expect(job).toMatchObject({ status: 'failed', failed_step: 'configuring', retry_count: 3 });
     expect(job.error).toContain(REASON);
     expect(await fleet.finished(failingId, 180)).toMatchObject({ kind: 'rollback', status: 'succeeded' });
-    expect(await holdingsOf(installation.connection, failingId)).toEqual(nothing);
+    expect(await getHoldings(installation.connection, failingId)).toEqual(nothing);
   }, 600_000);
 
   it('delete a machine again', async () => {
     await fleet.succeed(agentId, 'destroy', 240);
-    expect(await holdingsOf(installation.connection, agentId)).toEqual(nothing);
+    expect(await getHoldings(installation.connection, agentId)).toEqual(nothing);
   }, 260_000);
 
   it('leave no node on the tailnet', async () => {

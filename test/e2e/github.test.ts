@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { clearFaults, holdingsOf, orderFault } from '../support/clouds.ts';
+import { clearFaults, getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { act, noAct } from '../support/sandbox-github.ts';
@@ -52,7 +52,7 @@ describe('an order executed by a runner', () => {
       status: 'succeeded',
       attempt: 1,
     });
-    expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
+    expect((await getHoldings(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
   }, 180_000);
 
   it('had one workflow run, whose heartbeat arrived and ended', async () => {
@@ -113,7 +113,7 @@ describe('an order executed by a runner', () => {
     await installation.deliver(paidCheckout({ agentId: killed, userId: 'user-1', region: 'eu-central' }));
     await eventually(
       'its server is there',
-      async () => (await holdingsOf(installation.connection, killed)).servers.length === 1,
+      async () => (await getHoldings(installation.connection, killed)).servers.length === 1,
       { withinSeconds: 60 },
     );
     const { workflowRunId } = await latestOperation(installation, killed);
@@ -130,7 +130,7 @@ describe('an order executed by a runner', () => {
     const operation = await latestOperation(installation, killed);
     expect(operation.attempt).toBeGreaterThan(1);
     expect(operation.workflowRunId).not.toBe(workflowRunId);
-    expect((await holdingsOf(installation.connection, killed)).servers).toEqual([`agent-${killed}`]);
+    expect((await getHoldings(installation.connection, killed)).servers).toEqual([`agent-${killed}`]);
     // A late callback is told that its attempt is over, with the attempt's token or without one.
     const late = {
       job_id: operation.operationId,
@@ -173,7 +173,7 @@ describe('an order executed by a runner', () => {
       'github-actions',
       'workflow_dispatch',
     ]);
-    expect(await holdingsOf(installation.connection, failing)).toEqual({
+    expect(await getHoldings(installation.connection, failing)).toEqual({
       servers: [],
       sshKeys: [],
       tailnetKeys: [],

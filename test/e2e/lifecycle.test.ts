@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { holdingsOf } from '../support/clouds.ts';
+import { getHoldings } from '../support/clouds.ts';
 import type { Installation } from '../support/installation.ts';
 import { useInstallation } from '../support/use-installation.ts';
 
@@ -72,7 +72,7 @@ describe('an agent between its provision and its end', () => {
     const { serverId, ipv4, tailnetIp } = first;
     expect(await agent()).toMatchObject({ status: 'stopped', health: 'unknown', serverId, ipv4, tailnetIp });
     expect((await serverOf(first.serverId!)).status).toBe('off');
-    expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+    expect(await getHoldings(installation.connection, agentId)).toMatchObject({
       servers: [stack],
       devices: [stack],
     });
@@ -117,7 +117,7 @@ describe('an agent between its provision and its end', () => {
     await agents('rebuild', agentId, '--yes');
     const after = await agent();
     expect(after).toMatchObject({ status: 'running', serverId: first.serverId, ipv4: first.ipv4 });
-    expect(await holdingsOf(installation.connection, agentId)).toMatchObject({
+    expect(await getHoldings(installation.connection, agentId)).toMatchObject({
       servers: [stack],
       devices: [stack],
     });
@@ -167,7 +167,7 @@ describe('an agent between its provision and its end', () => {
 
   it('is gone without a trace in the end', async () => {
     await agents('destroy', agentId, '--yes');
-    expect(await holdingsOf(installation.connection, agentId)).toEqual({
+    expect(await getHoldings(installation.connection, agentId)).toEqual({
       servers: [],
       sshKeys: [],
       tailnetKeys: [],

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { holdingsOf } from '../support/clouds.ts';
+import { getHoldings } from '../support/clouds.ts';
 import { hetznerPython, listWithOfficialClient } from '../support/hetzner-client.ts';
 import type { Installation } from '../support/installation.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
@@ -46,7 +46,7 @@ describe('from a paid checkout to a running agent', () => {
       [agentId],
     );
     expect([agents, operations, orders].map(Number)).toEqual([1, 1, 1]);
-    expect(await holdingsOf(installation.connection, agentId)).toEqual({
+    expect(await getHoldings(installation.connection, agentId)).toEqual({
       servers: [stack],
       sshKeys: [stack],
       // Used up by its one device, and so no longer listed.
@@ -149,7 +149,7 @@ describe('and back', () => {
     const destroyed = await installation.npm(['agents', '--', 'destroy', agentId, '--yes', '--wait']);
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(destroyed.code).toBe(0);
-    expect(await holdingsOf(installation.connection, agentId)).toEqual({
+    expect(await getHoldings(installation.connection, agentId)).toEqual({
       servers: [],
       sshKeys: [],
       tailnetKeys: [],
@@ -187,7 +187,7 @@ describe('and back', () => {
       attention: expect.stringContaining(agentId),
     });
     expect((await installation.ask(`/api/agents/${agentId}`)).body.status).toBe('destroyed');
-    expect((await holdingsOf(installation.connection, agentId)).servers).toEqual([]);
+    expect((await getHoldings(installation.connection, agentId)).servers).toEqual([]);
   });
 });
 

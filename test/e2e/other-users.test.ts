@@ -6,7 +6,7 @@ import { toStruct } from '../../sandbox/providers/grpc.ts';
 import { orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { familyOf } from '../support/installation-processes.ts';
+import { findInstallationProcesses } from '../support/installation-processes.ts';
 import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
 import { becomeOtherUser, needsRoot, type OtherUser } from '../support/other-user.ts';
 
@@ -31,7 +31,7 @@ const PROGRAMS: [RegExp, string][] = [
 ];
 
 function listening(): typeof sockets {
-  return familyOf(site.dataDir).flatMap(({ pid, command }) => {
+  return findInstallationProcesses(site.dataDir).flatMap(({ pid, command }) => {
     const program = PROGRAMS.find(([pattern]) => pattern.test(command))?.[1] ?? command;
     return listeningSockets([pid]).map((socket) => ({ ...socket, program }));
   });
@@ -112,7 +112,7 @@ describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsR
       ...['', 'sandbox.json', 'secrets.json', 'logs', 'logs/service.log', 'postgres', 'tmp'].map((name) =>
         join(site.dataDir, name),
       ),
-      ...familyOf(site.dataDir).map(({ pid }) => `/proc/${pid}/environ`),
+      ...findInstallationProcesses(site.dataDir).map(({ pid }) => `/proc/${pid}/environ`),
     ];
     for (const path of paths)
       expect(`${path} ${await nobody.try({ kind: 'read', path })}`).toMatch(

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { locateOnHost } from '../../src/tailnet/tailscaled-location.ts';
-import { holdingsOf, orderFault } from '../support/clouds.ts';
+import { getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { installedPath, placePlugin, pluginNames } from '../support/official-plugins.ts';
@@ -140,7 +140,7 @@ it('creates no unreachable server without a node on the tailnet', async ({ skip 
   const waiting = await running.untilOperation('no-place-1', ({ error }) => error !== null);
   expect(waiting).toMatchObject({ status: 'queued', attempt: 0 });
   expect(waiting.error).toContain('tailnet');
-  expect(await holdingsOf(sandbox.connection, 'no-place-1')).toMatchObject({ servers: [], tailnetKeys: [] });
+  expect(await getHoldings(sandbox.connection, 'no-place-1')).toMatchObject({ servers: [], tailnetKeys: [] });
   // An operation that needs no route to the machine does not wait.
   const destroy = await running.ask('/api/agents/no-place-1/destroy', { method: 'POST' });
   expect(destroy.status).toBe(202);

@@ -11,7 +11,7 @@ import { dispatched, order, startRemoteService, tell } from '../support/github-c
 const ours = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const another = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
-/** A local issuer like GitHub's: discovery, keys, and tokens for callers with the grant. */
+/** A local issuer like GitHub's: discovery, keys, and tokens for callers with the request token. */
 const issuer = { url: '', keys: [] as object[], asked: 0, away: false };
 const server = createServer((request, response) => {
   issuer.asked += 1;
@@ -67,7 +67,7 @@ function token(
 }
 
 describe('an identity token', () => {
-  test('of a run of the workflow proves that run', async () => {
+  test('from a run of the workflow proves that run', async () => {
     expect(await check(token(), '900')).toBeUndefined();
     expect(await check(token({ aud: ['others', 'agents'] }), '900')).toBeUndefined();
   });
@@ -89,7 +89,7 @@ describe('an identity token', () => {
     expect(await check(token(claims), '900')).toMatch(reason);
   });
 
-  test('proves nothing where the message names no run', async () => {
+  test('proves nothing if the message names no run', async () => {
     expect(await check(token(), undefined)).toMatch(/another workflow run/);
   });
 
@@ -104,14 +104,14 @@ describe('an identity token', () => {
     expect(await check(`${head}.${body}.`, '900')).toMatch(/not a token/);
   });
 
-  test('must say all that is looked at, though the issuer has signed it', async () => {
+  test('must have every checked claim, even with a valid signature', async () => {
     for (const missing of ['iss', 'aud', 'exp', 'repository', 'repository_id', 'workflow_ref', 'run_id'])
       expect(await check(token({ [missing]: undefined }), '900'), missing).toMatch(/not a token/);
     for (const claims of [{ exp: 'soon' }, { nbf: 'now' }, { run_id: 900 }])
       expect(await check(token(claims), '900')).toMatch(/not a token/);
   });
 
-  test('must be signed with RS256 though the key would do for another algorithm', async () => {
+  test('must be signed with RS256, even if the key fits another algorithm', async () => {
     const { alg, ...key } = issuer.keys[0] as { alg: string };
     issuer.keys = [key];
     expect(await check(token(), '900')).toBeUndefined();
@@ -119,7 +119,7 @@ describe('an identity token', () => {
       expect(await check(token({}, { head: { alg: other } }), '900')).toMatch(/RS256/);
   });
 
-  test('is no worse for a key of the issuer that cannot be used', async () => {
+  test('is accepted despite other unusable keys of the issuer', async () => {
     const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
     issuer.keys = [
       { ...short.publicKey.export({ format: 'jwk' }), kid: 'k1' },
@@ -131,14 +131,14 @@ describe('an identity token', () => {
     expect(await check(token({}, { head: { kid: 'k3' } }), '900')).toBeUndefined();
   });
 
-  test('that is garbage costs no call to the issuer', async () => {
+  test('that is garbage causes no call to the issuer', async () => {
     const before = issuer.asked;
     for (const garbage of ['a.b.c', token({}, { head: { alg: 'HS256' } }), 'x'.repeat(20_000)])
       await check(garbage, '900');
     expect(issuer.asked).toBe(before);
   });
 
-  test('keys are asked for once, and what is out of reach is no refusal', async () => {
+  test('is checked with cached keys, and an unreachable issuer is not a refusal', async () => {
     const before = issuer.asked;
     await check(token(), '900');
     await check(token(), '900');
@@ -155,7 +155,7 @@ describe('an identity token', () => {
   });
 });
 
-test('a run gets its token for the audience, and uses it for a while', async () => {
+test('a run requests its token for the audience and reuses it for a while', async () => {
   const identify = createIdentitySource({
     requestUrl: `${issuer.url}/token?api-version=2`,
     requestToken: new Secret('grant'),
@@ -167,7 +167,7 @@ test('a run gets its token for the audience, and uses it for a while', async () 
   expect(issuer.asked - before).toBe(3);
 });
 
-test('where it is asked for, a signed callback without it, or with another run’s, is refused and changes nothing', async () => {
+test('if required, a signed callback without it, or with another run’s, is refused and changes nothing', async () => {
   const service = await startRemoteService({ checkIdentity: check });
   try {
     const { jobId } = await order(service);

@@ -22,7 +22,7 @@ async function setup(settings: Parameters<typeof startCloud>[0] = {}) {
 const fault = (cloud: Cloud, path: string, effect: object) =>
   cloud.control('POST', '/faults', { area: 'hetzner', method: 'POST', path, times: 1, effect });
 
-test('each call returns when Hetzner says that it is done', async () => {
+test('each call returns once Hetzner reports its action as done', async () => {
   const { hetzner, serverId, status } = await setup();
   await hetzner.shutDown(serverId, never);
   expect(await status()).toBe('off');
@@ -32,7 +32,7 @@ test('each call returns when Hetzner says that it is done', async () => {
   expect(await status()).toBe('off');
 });
 
-test('a rebuild hands in the image and the user data, and the server is the same', async () => {
+test('a rebuild passes image and user data, and keeps the server', async () => {
   const { cloud, hetzner, serverId, status } = await setup();
   await hetzner.rebuild(
     serverId,
@@ -48,7 +48,7 @@ test('a rebuild hands in the image and the user data, and the server is the same
   expect(rows).toEqual([{ user_data: '#cloud-config\nhostname: again\n', generation: 2 }]);
 });
 
-test('a server that another action has locked is waited for', async () => {
+test('a server locked by another action is waited for', async () => {
   const { cloud, hetzner, serverId, status } = await setup({ serverActionMs: 300 });
   await cloud.call('POST', `/servers/${serverId}/actions/reboot`);
   await hetzner.powerOff(serverId, never);
@@ -56,7 +56,7 @@ test('a server that another action has locked is waited for', async () => {
 });
 
 test.each(['rebuild', 'delete'] as const)(
-  'a server that is protected from %s is no locked one: it is refused at once, for good',
+  'a server protected from %s is not a locked one: it is refused at once and for good',
   async (what) => {
     const { cloud, hetzner, serverId, status } = await setup();
     const protection = { delete: true, rebuild: true };
@@ -73,7 +73,7 @@ test.each(['rebuild', 'delete'] as const)(
   },
 );
 
-test('a server is found by its name, labelled, and put under a firewall, once or twice', async () => {
+test('a server is found by name, labelled, and attached to a firewall, once or twice', async () => {
   const { cloud, hetzner, serverId } = await setup();
   expect((await hetzner.findServer('agent-a1'))?.id).toBe(serverId);
   expect(await hetzner.findServer('agent-a')).toBeUndefined();
@@ -89,7 +89,7 @@ test('a server is found by its name, labelled, and put under a firewall, once or
   });
 });
 
-test('an action that ends in an error is one to try again, and says why', async () => {
+test('a failed action can be retried and says why', async () => {
   const { cloud, hetzner, serverId } = await setup();
   const effect = { kind: 'action-error', code: 'server_error', message: 'the host is on fire' };
   await fault(cloud, `/servers/${serverId}/actions/poweroff`, effect);
@@ -99,7 +99,7 @@ test('an action that ends in an error is one to try again, and says why', async 
 });
 
 test.each([429, 401, 404])(
-  'a %i while an action is looked at is no refusal of the action',
+  'a %i while an action is polled does not mean that the action was refused',
   async (status) => {
     const { cloud, hetzner, serverId } = await setup({ serverActionMs: 1_000 });
     const effect = { kind: 'status', status };
@@ -112,13 +112,13 @@ test.each([429, 401, 404])(
   },
 );
 
-test('the wait ends with the attempt', async () => {
+test('the wait ends when the attempt is aborted', async () => {
   const { hetzner, serverId } = await setup({ serverActionMs: 2_000 });
   const attempt = new AbortController();
   const powerOff = hetzner.powerOff(serverId, attempt.signal);
   const beganAt = Date.now();
   attempt.abort(new Error('the lease ran out'));
   await expect(powerOff).rejects.toThrow();
-  // Sooner than the action does.
+  // Before the action does.
   expect(Date.now() - beganAt).toBeLessThan(1_900);
 });

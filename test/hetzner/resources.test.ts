@@ -12,7 +12,7 @@ const json = {
   public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: null, firewalls: [{ id: 7 }, {}] },
 };
 
-test('a server in the service’s own words', () => {
+test('a server maps to the service’s own fields', () => {
   expect(serverSchema.parse(json)).toEqual({
     id: '4711',
     name: 'agent-a1',
@@ -26,7 +26,7 @@ test('a server in the service’s own words', () => {
   });
 });
 
-test('a server without public addresses or firewalls', () => {
+test('a server may lack public addresses and firewalls', () => {
   const public_net = { ipv4: null, ipv6: null };
   expect(serverSchema.parse({ ...json, public_net })).toMatchObject({ ipv4: null, firewallIds: [] });
 });
@@ -34,6 +34,6 @@ test('a server without public addresses or firewalls', () => {
 test.each([
   ['delete', { delete: true, rebuild: false }],
   ['rebuild', { delete: false, rebuild: true }],
-])('protection from %s alone is protection', (_, protection) => {
+])('protection from %s counts as protection', (_, protection) => {
   expect(serverSchema.parse({ ...json, protection }).isProtected).toBe(true);
 });

@@ -23,7 +23,7 @@ import {
   untilClosed,
 } from '../support/hostile-server.ts';
 
-// What a client that has no end would take for its end.
+// A call without a time limit fails by this timeout.
 vi.setConfig({ testTimeout: 60_000 });
 
 const timeoutSeconds = 0.3;
@@ -48,7 +48,7 @@ function identityClaims() {
   return { ...texts, exp: 1 };
 }
 
-/** Every client of the service that calls out, with a call of it. None of these has an answer that a behaviour could give. */
+/** Every client that calls out, with a call whose expected answer no behaviour can produce. */
 const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
   'Hetzner, a list': (url) => createHetznerClient(hetzner(url)).listServers('a1'),
   'Hetzner, one server': (url) => createHetznerClient(hetzner(url)).getServer('1'),
@@ -84,7 +84,7 @@ const CLIENTS: Record<string, (url: string) => Promise<unknown>> = {
   'the sandbox’s network': (url) => locateInSandbox(url, { timeoutSeconds }),
 };
 
-/** Those whose answer may be anything: what counts is that they end. */
+/** Calls that may accept any answer. They only have to end. */
 const LENIENT: Record<string, (url: string) => Promise<unknown>> = {
   'GitHub, a dispatch': (url) => createGithubClient({ ...github, apiUrl: url }).dispatch({ job_id: 'x' }),
   'the service, a callback': (url) =>
@@ -108,16 +108,19 @@ const LENIENT: Record<string, (url: string) => Promise<unknown>> = {
     exchange('GET', url, { headers: {} }, AbortSignal.timeout(timeoutSeconds * 1000)).catch(String),
 };
 
-/** What a behaviour may make a server send to a client: what is read of an answer, and what lies in sockets' buffers. */
+/** The most bytes that a server may send to one client: what it reads of an answer plus socket buffers. */
 const MOST_BYTES = FLOOD_BYTES / 8;
 
-/** Calls every client at once, each its own server. @returns what each ended with: the name of one of our errors, or what it took for an answer */
+/**
+ * Calls every client at once, each with its own server. @returns how each call ended: as one of our errors,
+ * or the answer
+ */
 async function exposeTo(behaviour: BehaviourName, clients: typeof CLIENTS): Promise<Record<string, string>> {
   const ends = Object.entries(clients).map(async ([name, call]) => {
     const server = await startHostileServer(behaviour);
     const end = await call(server.url).then(
       (answer) => `answer: ${JSON.stringify(answer)}`,
-      (error: unknown) => nameOf(error),
+      (error: unknown) => toErrorKind(error),
     );
     await untilClosed(server);
     expect(server.sent(), `${name}: bytes taken`).toBeLessThan(MOST_BYTES);
@@ -126,7 +129,7 @@ async function exposeTo(behaviour: BehaviourName, clients: typeof CLIENTS): Prom
   return Object.fromEntries(await Promise.all(ends));
 }
 
-function nameOf(error: unknown): string {
+function toErrorKind(error: unknown): string {
   const text = String(error);
   expect(text).not.toContain(secret.reveal());
   expect(text.length).toBeLessThan(1_000);
@@ -137,16 +140,16 @@ const all = (clients: typeof CLIENTS, end: unknown) =>
   Object.fromEntries(Object.keys(clients).map((name) => [name, end]));
 
 describe.each(Object.keys(BEHAVIOURS) as BehaviourName[])('a server that %s', (behaviour) => {
-  test('every call ends in its time, with an error of ours, and takes no more than it can hold', async () => {
+  test('every call ends in time with one of our errors, and takes a limited number of bytes', async () => {
     expect(await exposeTo(behaviour, CLIENTS)).toEqual(all(CLIENTS, 'ours'));
   });
 
-  test('so does what takes any answer', async () => {
+  test('calls that accept any answer end too', async () => {
     const anyEnd = expect.stringMatching(/^(ours|answer: .*)$/);
     expect(await exposeTo(behaviour, LENIENT)).toEqual(all(LENIENT, anyEnd));
   });
 
-  test('so do tailscaled’s answers, and what is dialled through it', async () => {
+  test('calls to tailscaled and connections through it end too', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'as-hostile-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const server = await startHostileServer(behaviour, join(folder, 's'));

@@ -17,12 +17,12 @@ const at = (seconds: number) => String(now / 1000 + seconds);
 const SECONDARY = 'You have exceeded a secondary rate limit. Please wait a few minutes before you try again.';
 
 test.each<[what: string, number, Record<string, string>, string, number | undefined]>([
-  ['GitHub’s secondary limit, by its words alone', 403, {}, SECONDARY, 60],
-  ['its older words', 403, {}, 'You have triggered an abuse detection mechanism', 60],
+  ['GitHub’s secondary limit, by its message only', 403, {}, SECONDARY, 60],
+  ['its older message', 403, {}, 'You have triggered an abuse detection mechanism', 60],
   ['its secondary limit, with a time', 403, { 'retry-after': '120' }, SECONDARY, 120],
   ['never less than a minute', 403, { 'retry-after': '5' }, SECONDARY, 60],
   [
-    'its quota, spent',
+    'its spent quota',
     403,
     { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': at(700) },
     'API rate limit exceeded',
@@ -37,7 +37,7 @@ test.each<[what: string, number, Record<string, string>, string, number | undefi
     60,
   ],
   [
-    'a token without the right',
+    'a token without permission',
     403,
     { 'x-ratelimit-remaining': '4999' },
     'Resource not accessible',
@@ -52,14 +52,14 @@ test.each<[what: string, number, Record<string, string>, string, number | undefi
   ['503 with a date', 503, { 'retry-after': 'Sun, 29 Nov 2026 12:00:30 GMT' }, '', 30],
   ['503 that says nothing', 503, {}, '', undefined],
   ['503 with nonsense', 503, { 'retry-after': 'soon' }, '', undefined],
-  ['more than anybody may ask', 429, { 'retry-after': '99999999999999999999' }, '', 3600],
+  ['more than the limit', 429, { 'retry-after': '99999999999999999999' }, '', 3600],
   ['a year', 503, { 'retry-after': 'Mon, 29 Nov 2027 12:00:00 GMT' }, '', 3600],
   ['another failure', 500, { 'retry-after': '7' }, '', undefined],
 ])('%s', (_, status, headers, message, seconds) => {
   expect(laterSeconds({ status, headers: new Headers(headers), message }, now)).toBe(seconds);
 });
 
-test('an operation waits for as long as it was asked to, also where a runner tells of it', () => {
+test('an operation waits for as long as the server asked, even if a runner reports it', () => {
   const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
   const error = new RateLimitedError('later', { seconds: 700 });
   expect(retryPolicy(error, tries)).toEqual({ kind: 'retry', delaySeconds: 700 });
@@ -70,12 +70,12 @@ test('an operation waits for as long as it was asked to, also where a runner tel
   expect(retryPolicy(new RateLimitedError('later'), tries)).toEqual({ kind: 'retry', delaySeconds: 60 });
 });
 
-test('the code of a failure is kept where a runner tells of it', () => {
+test('a failure keeps its code when a runner reports it', () => {
   expect(getFailureCode(reportedError(describeFailure(new NotJoinedError('too late'))))).toBe('not-joined');
   expect(describeFailure(new Error('x'))).toEqual({ name: 'RetryableError', message: 'x' });
 });
 
-/** Answers everything with this. */
+/** Answers every request with this response. */
 async function answering(status: number, headers: Record<string, string>, body: object) {
   let asked = 0;
   const server = createServer((_request, response) => {
@@ -97,7 +97,7 @@ const thrown = (call: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-test('GitHub’s 403 for its secondary limit is no refusal, and GitHub is left alone meanwhile', async () => {
+test('GitHub’s 403 for its secondary limit is not a refusal, and no call is made until it has passed', async () => {
   const server = await answering(403, { 'retry-after': '90' }, { message: SECONDARY });
   const github = createGithubClient({
     apiUrl: server.url,
@@ -127,7 +127,7 @@ test.each<[string, (url: string) => Promise<unknown>]>([
       }).listDevices(),
   ],
   ['Stripe', (url) => askStripe(createStripe({ secretKey: secret, apiUrl: url }).customers.retrieve('c'))],
-])('%s: 429 and 503 ask for patience, 401 is final', async (_, call) => {
+])('%s: 429 and 503 are retried later, 401 is final', async (_, call) => {
   const limited = await answering(429, { 'retry-after': '75' }, { error: { message: 'slow down' } });
   expect(await thrown(call(limited.url))).toMatchObject({ name: 'RateLimitedError', seconds: 75 });
   const away = await answering(503, { 'retry-after': '9' }, { error: { message: 'not now' } });

@@ -24,20 +24,20 @@ beforeEach(async () => {
 });
 afterEach(() => close());
 
-const failureOf = (work: Promise<unknown>) =>
+const getError = (work: Promise<unknown>) =>
   work.then(
     () => undefined,
     (error: unknown) => error,
   );
 
-test('an error’s code is one short line, whatever it was', async () => {
+test('an error’s code is one short line, whatever the answer contains', async () => {
   answer = { status: 422, body: { error: { code: `a\nb${'c'.repeat(10_000)}`, message: 'x' } } };
-  const error = await failureOf(requestJson({ method: 'GET', url, headers: {} }));
+  const error = await getError(requestJson({ method: 'GET', url, headers: {} }));
   expect(error).toBeInstanceOf(HttpError);
   expect((error as HttpError).code).toMatch(/^a bc{400,500}$/);
 });
 
-test('what says where an answer differs is one line, though the answer chose the name of the place', () => {
+test('a mismatch is described in one line, even with a hostile key in the answer', () => {
   const named = () => parseAnswer(z.record(z.string(), z.number()), { 'a\u001b[2J\nb': 'x' }, 'Somebody');
   expect(named).toThrow(/^Somebody answered something unexpected: a \[2J b: /);
 });
@@ -52,15 +52,15 @@ test.each([
         signal: AbortSignal.timeout(30_000),
       }),
   ],
-])('an answer of another shape is to be asked for again: %s', async (_name, ask) => {
+])('an answer of another shape is retried: %s', async (_name, ask) => {
   answer = { status: 200, body: { id: 7, actions: 'none' } };
-  expect(await failureOf(ask())).toBeInstanceOf(RetryableError);
+  expect(await getError(ask())).toBeInstanceOf(RetryableError);
 });
 
-test('a key that may not read its account is accepted all the same', async () => {
+test('a key that may not read its account is still accepted', async () => {
   const ask = (status: number) => {
     answer = { status, body: {} };
-    return failureOf(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));
+    return getError(readStripeAccount({ secretKey: new Secret('k'), apiUrl: url }));
   };
   expect(await ask(403)).toBeInstanceOf(AccountHiddenError);
   expect(await ask(401)).not.toBeInstanceOf(AccountHiddenError);
@@ -70,7 +70,7 @@ test.each([
   [404, true],
   [400, true],
   [500, false],
-])('a %i for the tailnet says that there is none: %s', async (status, isUnknown) => {
+])('a %i for the tailnet means that it does not exist: %s', async (status, isUnknown) => {
   answer = { status, body: { message: 'no such tailnet' } };
   const client = createTailscaleClient({
     credential: { kind: 'api-key', key: new Secret('k') },
@@ -78,5 +78,5 @@ test.each([
     baseUrl: url,
     loginServer: undefined,
   });
-  expect((await failureOf(client.listKeys())) instanceof UnknownTailnetError).toBe(isUnknown);
+  expect((await getError(client.listKeys())) instanceof UnknownTailnetError).toBe(isUnknown);
 });

@@ -28,7 +28,7 @@ it.each([
   ['/api/webhooks/github', 'callback.refused'],
   ['/api/runner/claim', 'callback.refused'],
   ['/api/runner/record', 'callback.refused'],
-])('%s: a sender that goes away in the middle says nothing of the database', async (path, event) => {
+])('%s: a sender that disconnects half way does not count as a database outage', async (path, event) => {
   service.logged.length = 0;
   abort(path);
   await expect.poll(() => service.logged.filter((line) => line.event === event)).toHaveLength(1);

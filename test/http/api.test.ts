@@ -25,7 +25,7 @@ async function body(response: Response | Promise<Response>): Promise<Record<stri
 }
 
 describe('agents', () => {
-  it('creates one without an order, with a generated id where none is given', async () => {
+  it('creates one without an order, and generates an id if none is given', async () => {
     const response = await service.ask('/api/agents', { json: agent({ plan: 'max' }) });
     expect(response.status).toBe(202);
     const operation = await body(response);
@@ -49,7 +49,7 @@ describe('agents', () => {
     });
   });
 
-  it('refuses an id that was used', async () => {
+  it('refuses a used id', async () => {
     const { agentId } = await create();
     const response = await service.ask('/api/agents', { json: agent({ agentId }) });
     expect(response.status).toBe(409);
@@ -60,7 +60,7 @@ describe('agents', () => {
     });
   });
 
-  it('says of a destroyed agent’s id that it is never used again', async () => {
+  it('says that a destroyed agent’s id is never reused', async () => {
     const { agentId } = await create();
     await sql`update agents set status = 'destroyed' where agent_id = ${agentId}`.execute(service.database);
     const response = await service.ask('/api/agents', { json: agent({ agentId }) });
@@ -70,7 +70,7 @@ describe('agents', () => {
     });
   });
 
-  it('names every query parameter that it does not know', async () => {
+  it('names every unknown query parameter', async () => {
     const response = await service.ask('/api/agents?state=running&page=2');
     expect(await body(response)).toMatchObject({
       status: 400,
@@ -97,7 +97,7 @@ describe('agents', () => {
     expect(await body(response)).toMatchObject({ detail: expect.stringContaining(detail) });
   });
 
-  it('refuses what is not JSON, and says so', async () => {
+  it('refuses bodies that are not JSON, and says so', async () => {
     const headers = { 'content-type': 'application/json' };
     expect((await service.ask('/api/agents', { method: 'POST', body: '{', headers })).status).toBe(400);
     expect((await service.ask('/api/agents', { method: 'POST', headers })).status).toBe(400);
@@ -148,15 +148,18 @@ describe('agents', () => {
     expect((await service.ask(`/api/agents?${query}`)).status).toBe(400);
   });
 
-  it.each(['none-such', 'UPPER', '%00', 'a%2fb', '%zz', 'a'.repeat(41)])('knows no agent %s', async (id) => {
-    const response = await service.ask(`/api/agents/${id}`);
-    expect([400, 404]).toContain(response.status);
-    expect(response.headers.get('content-type')).toContain('application/problem+json');
-  });
+  it.each(['none-such', 'UPPER', '%00', 'a%2fb', '%zz', 'a'.repeat(41)])(
+    'does not find agent %s',
+    async (id) => {
+      const response = await service.ask(`/api/agents/${id}`);
+      expect([400, 404]).toContain(response.status);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+    },
+  );
 });
 
 describe('Idempotency-Key', () => {
-  /** Together with the lock's holder and the observer, this uses all of the pool's connections. */
+  /** With the lock's holder and the observer, this uses all of the pool's connections. */
   const WAITING = 6;
   const waitingForLocks = async () => {
     const { rows } = await sql<{ count: number }>`select count(*) from pg_stat_activity
@@ -166,7 +169,7 @@ describe('Idempotency-Key', () => {
   const post = (key: string, json: object) =>
     service.ask('/api/agents', { json, headers: { 'idempotency-key': key } });
 
-  it('answers the same request with the same operation, also where copies come at once', async () => {
+  it('returns the same operation for the same request, even for concurrent copies', async () => {
     const key = randomUUID();
     const requests: Promise<Response>[] = [];
     // The lock is held until several requests wait for it.
@@ -222,13 +225,13 @@ describe('operations', () => {
   });
 
   it.each(['start', 'stop', 'restart', 'reconfigure', 'rebuild', 'destroy', 'refresh'])(
-    '%s of an agent that does not exist is a 404',
+    '%s of an unknown agent is a 404',
     async (verb) => {
       expect((await service.ask(`/api/agents/none-such/${verb}`, { method: 'POST' })).status).toBe(404);
     },
   );
 
-  it('takes an empty body for none, and refuses one that says something', async () => {
+  it('accepts an empty body where none is expected, and refuses any other', async () => {
     const { agentId, operationId } = await create();
     await finishProvision(service.database, { agentId, operationId });
     const refused = await service.ask(`/api/agents/${agentId}/restart`, { json: { hard: true } });
@@ -243,7 +246,7 @@ describe('operations', () => {
     expect((await service.ask(`/api/agents/${agentId}/start`, { method: 'POST' })).status).toBe(409);
   });
 
-  it('resizes to a plan that is sold and is another', async () => {
+  it('resizes only to another plan that is sold', async () => {
     const { agentId, operationId } = await create();
     await finishProvision(service.database, { agentId, operationId });
     const resize = (json: object) => service.ask(`/api/agents/${agentId}/resize`, { json });
@@ -257,7 +260,7 @@ describe('operations', () => {
     expect(await body(service.ask(`/api/agents/${agentId}`))).toMatchObject({ plan: 'starter' });
   });
 
-  it('cancels a waiting operation and takes a cancelled one up again', async () => {
+  it('cancels a waiting operation and retries a cancelled one', async () => {
     const { agentId, operationId } = await create();
     const cancel = await service.ask(`/api/operations/${operationId}/cancel`, { method: 'POST' });
     expect(cancel.status).toBe(202);
@@ -270,7 +273,7 @@ describe('operations', () => {
     expect((await service.ask(`/api/operations/${operationId}/retry`, { method: 'POST' })).status).toBe(409);
   });
 
-  it.each(['7', 'not-a-uuid', randomUUID()])('knows no operation %s', async (id) => {
+  it.each(['7', 'not-a-uuid', randomUUID()])('does not find operation %s', async (id) => {
     expect((await service.ask(`/api/operations/${id}`)).status).toBe(404);
     expect((await service.ask(`/api/operations/${id}/cancel`, { method: 'POST' })).status).toBe(404);
     expect((await service.ask(`/api/operations/${id}/events`)).status).toBe(404);
@@ -278,7 +281,7 @@ describe('operations', () => {
 });
 
 describe('orders', () => {
-  it('lists each with its agent or with the reason why it has none', async () => {
+  it('lists each with its agent, or with the reason why it has none', async () => {
     const good = paidCheckout();
     const bad = paidCheckout({ region: 'nowhere' });
     await deliver(service.url, good);
@@ -327,13 +330,13 @@ describe('access', () => {
     }
   });
 
-  it('leaves health, readiness and the document open', async () => {
+  it('leaves health, readiness and the API document open', async () => {
     for (const path of ['/healthz', '/readyz', '/openapi.json']) {
       expect((await fetch(`${service.url}${path}`)).status).toBe(200);
     }
   });
 
-  it('answers unknown addresses and methods as such', async () => {
+  it('answers unknown paths with 404 and wrong methods with 405', async () => {
     expect((await service.ask('/api/nothing')).status).toBe(404);
     const wrong = await service.ask('/api/agents', { method: 'DELETE' });
     expect(wrong.status).toBe(405);
@@ -341,7 +344,7 @@ describe('access', () => {
     expect((await service.ask('/api/webhooks/stripe')).status).toBe(405);
   });
 
-  it('says that the schema is another one', async () => {
+  it('reports that the schema is another version', async () => {
     await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '2099')`.execute(
       service.database,
     );
@@ -355,7 +358,7 @@ describe('access', () => {
 });
 
 describe('documents', () => {
-  it('describes every route, and the answers are as described', async () => {
+  it('describes every route, and the answers match', async () => {
     const document = await body(service.ask('/openapi.json'));
     expect(document.openapi).toBe('3.1.0');
     const paths = Object.keys(document.paths as object);
@@ -386,7 +389,7 @@ describe('documents', () => {
     expect(validate('Agent')({ agentId })).toBe(false);
   });
 
-  it('says with which credentials a route is asked, and every refusal', async () => {
+  it('describes each route’s credentials and every refusal', async () => {
     const document = (await body(service.ask('/openapi.json'))) as {
       paths: Record<string, Record<string, { security?: object[]; responses: object; requestBody?: object }>>;
       components: { securitySchemes: object };
@@ -405,7 +408,7 @@ describe('documents', () => {
     expect(document.paths['/healthz']!.get!.security).toBeUndefined();
   });
 
-  it('logs no more than the beginning of a long path', async () => {
+  it('logs only the beginning of a long path', async () => {
     const path = `/api/${'x'.repeat(15_000)}`;
     expect((await service.ask(path)).status).toBe(404);
     const line = service.logged.findLast(({ event }) => event === 'http.refused');
@@ -416,7 +419,7 @@ describe('documents', () => {
     expect(JSON.stringify(line).length).toBeLessThan(1_000);
   });
 
-  it('counts in Prometheus’ format', async () => {
+  it('exports counters in Prometheus’ format', async () => {
     const { agentId, operationId } = await create();
     await finishProvision(service.database, { agentId, operationId });
     const response = await service.ask('/metrics');

@@ -46,7 +46,7 @@ async function anotherProcess(overrides: { apiToken?: Secret } = {}) {
   return { url: `http://127.0.0.1:${port}`, close: () => server.close() };
 }
 
-test('ten wrong tokens are answered, the next is told to wait, and the right one is taken at once', async () => {
+test('after ten wrong tokens the next one has to wait, but the right one is accepted at once', async () => {
   expect(await statuses(() => signIn('a-wrong-guess-of-it'), 11)).toEqual([...Array(10).fill(401), 429]);
   const refused = await signIn('a-wrong-guess-of-it');
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
@@ -62,7 +62,7 @@ test('right tokens do not count', async () => {
   expect((await bearer('wrong')).status).toBe(401);
 });
 
-test('wrong bearer tokens are limited alike, by whichever route they are tried, and the right one is not', async () => {
+test('wrong bearer tokens share one limit across all routes, and the right one is not limited', async () => {
   const paths = ['/api/agents', '/metrics', '/', '/api/nothing-there'];
   const answers: number[] = [];
   for (let time = 0; time < 12; time += 1)
@@ -76,13 +76,13 @@ test('wrong bearer tokens are limited alike, by whichever route they are tried, 
   expect(Number(problem.headers.get('retry-after'))).toBeGreaterThan(0);
 });
 
-test('no answer of sign-out tells a right bearer token from a wrong one', async () => {
+test('sign-out answers right and wrong bearer tokens alike', async () => {
   const signOut = (token: string) =>
     service.ask('/sign-out', { method: 'POST', headers: { authorization: `Bearer ${token}` } });
   expect((await signOut('wrong')).status).toBe((await signOut(API_TOKEN)).status);
 });
 
-test('behind a trusted proxy everybody has an address of his own; an IPv6 network is one', async () => {
+test('behind a trusted proxy each client has its own limit, and an IPv6 network shares one', async () => {
   await statuses(() => signIn('wrong', '203.0.113.1'), 11);
   expect((await signIn('wrong', '203.0.113.1')).status).toBe(429);
   expect((await signIn('wrong', '203.0.113.2')).status).toBe(401);
@@ -91,7 +91,7 @@ test('behind a trusted proxy everybody has an address of his own; an IPv6 networ
   expect((await signIn('wrong', '2001:db8:ffff::1')).status).toBe(401);
 });
 
-test('without trusted proxies nobody chooses an address', async () => {
+test('without trusted proxies clients cannot choose their address', async () => {
   const plain = await startService();
   try {
     const answers: number[] = [];
@@ -121,7 +121,7 @@ test('signing out ends the session, for a copied cookie and in every process', a
   }
 });
 
-test('an event stream that was opened with a copied cookie ends after the session', async () => {
+test('an event stream opened with a copied cookie ends after the session', async () => {
   const cookie = await newCookie();
   const stream = await withCookie(cookie, '/api/events');
   expect(stream.status).toBe(200);
@@ -130,7 +130,7 @@ test('an event stream that was opened with a copied cookie ends after the sessio
   await ended;
 });
 
-test('a session ends when its time is over, and with another API_TOKEN', async () => {
+test('a session ends at its expiry, and with another API_TOKEN', async () => {
   const cookie = await newCookie();
   const other = await anotherProcess({ apiToken: new Secret('the-next-operators-token') });
   const there = await fetch(`${other.url}/api/agents`, { headers: { cookie } });
@@ -143,7 +143,7 @@ test('a session ends when its time is over, and with another API_TOKEN', async (
   expect((await withCookie(cookie)).status).toBe(401);
 });
 
-test('the table holds nothing that a cookie could be made of', async () => {
+test('the sessions table holds nothing from which a cookie could be made', async () => {
   const [, id] = (await newCookie()).split('=');
   const rows = await sql<{ row: string }>`select sessions::text as row from sessions`.execute(
     service.database,

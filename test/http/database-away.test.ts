@@ -17,7 +17,7 @@ afterAll(async () => {
   await proxy.cut();
 });
 
-it('answers 503 while the database is away, and accepts the same event after its return', async () => {
+it('answers 503 while the database is away, and accepts the same event afterwards', async () => {
   const event = paidCheckout();
   await proxy.cut();
   try {
@@ -42,7 +42,7 @@ it('answers 503 while the database is away, and accepts the same event after its
   expect(rows).toMatchObject([{ kind: 'provision', stripe_event_id: event.id, status: 'queued' }]);
 });
 
-it('keeps nothing of an event where the database goes away in the middle, and all of it at the next try', async () => {
+it('stores nothing of an event if the database fails half way, and all of it at the next try', async () => {
   const events = Array.from({ length: 12 }, () => paidCheckout());
   const deliveries = events.map((event) => deliver(service.url, event));
   await Promise.race(deliveries);

@@ -20,7 +20,7 @@ const ids = (events: { id: string | undefined }[]) =>
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 describe('the events of an operation', () => {
-  it('come in order, then `end`, with their types and data', async () => {
+  it('arrive in order, then `end`, with their types and data', async () => {
     const { operationId } = await create();
     const response = await service.ask(`/api/operations/${operationId}/events`);
     expect(response.headers.get('content-type')).toContain('text/event-stream');
@@ -42,7 +42,7 @@ describe('the events of an operation', () => {
     ]);
   });
 
-  it('come without a gap or a double over many broken connections, while they are being appended', async () => {
+  it('arrive without gaps or duplicates over many broken connections, while more are appended', async () => {
     const { operationId } = await create();
     const total = 1_500;
     const appending = (async () => {
@@ -80,7 +80,7 @@ describe('the events of an operation', () => {
     expect(received).toEqual(upTo(total));
   });
 
-  it('end at once for one that has finished, from where the client stands', async () => {
+  it('end at once for a finished operation, from the client’s position', async () => {
     const { operationId } = await create();
     await tell(service.database, operationId, [log('last')], 'succeeded');
     const from = async (id: number) =>
@@ -95,7 +95,7 @@ describe('the events of an operation', () => {
     expect(await from(2_000_000_000)).toMatchObject([{ event: 'end' }]);
   });
 
-  it('come without pauses where there are many, and with follow=false up to now', async () => {
+  it('arrive without pauses if there are many, and up to now with follow=false', async () => {
     const { operationId } = await create();
     const lines = Array.from({ length: 1_299 }, (_, index) => log(`line ${index}`));
     await tell(service.database, operationId, lines);
@@ -144,7 +144,7 @@ describe('the events of an operation', () => {
 });
 
 describe('the feed of all agents', () => {
-  it('tells steps and states of every operation once, with ids, and no log lines', async () => {
+  it('has steps and states of every operation once, with ids, and no log lines', async () => {
     const response = await service.ask('/api/events');
     const wanted = new Set<string>();
     const reading = readEventStream(

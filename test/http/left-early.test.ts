@@ -15,7 +15,7 @@ afterEach(async () => {
   await service.stop();
 });
 
-/** Lets `handle` answer a request whose sender has already left. */
+/** Calls `handle` with a request whose client has already disconnected. */
 async function answerTheGone(headers: Record<string, string>, handle: RequestHandler): Promise<void> {
   const app = express();
   const left = Promise.withResolvers<Parameters<RequestHandler>>();
@@ -35,7 +35,7 @@ async function answerTheGone(headers: Record<string, string>, handle: RequestHan
   }
 }
 
-test('a stream for a client that has left is over at once', async () => {
+test('a stream for a disconnected client ends at once', async () => {
   await answerTheGone({}, (request, response) => {
     const clear = vi.spyOn(globalThis, 'clearInterval');
     expect(openEventStream(request, response, undefined).signal.aborted).toBe(true);
@@ -43,7 +43,7 @@ test('a stream for a client that has left is over at once', async () => {
   });
 });
 
-test('the session of a client that has left is not looked up again and again', async () => {
+test('the session of a disconnected client is not polled', async () => {
   const signedIn = await fetch(`${service.url}/sign-in`, {
     method: 'POST',
     redirect: 'manual',

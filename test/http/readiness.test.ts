@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** What a worker has found, alone. */
+/** Inserts the result of a worker's only check. */
 const registered = async (checks: { name: string; ok: boolean; blocks: boolean }[]) => {
   await service.database.deleteFrom('workers').execute();
   await registerWorker(service.database, { workerId: 'w1', concurrency: 1 });
@@ -20,7 +20,7 @@ const registered = async (checks: { name: string; ok: boolean; blocks: boolean }
     checks.map((check) => ({ ...found, ...check })),
   );
 };
-/** Both answers, which must say the same. */
+/** Returns both answers, which must agree. */
 const both = async () => {
   const [open, verbose] = [await service.ask('/readyz'), await service.ask('/readyz?verbose=1')];
   expect(verbose.status).toBe(open.status);
@@ -32,7 +32,7 @@ const both = async () => {
   return answer;
 };
 
-test('says with and without details the same of a check, also where no order waits for it', async () => {
+test('with and without details say the same of a check, even if no operation waits for it', async () => {
   await registered([
     { name: 'hetzner', ok: true, blocks: false },
     { name: 'stripe', ok: false, blocks: false },

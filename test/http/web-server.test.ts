@@ -3,7 +3,7 @@ import { openWebServer } from '../../src/http/web-server.ts';
 
 const loopback = { host: '127.0.0.1', port: 0 };
 
-test('until there is an app every request is told to come again, and then the app has them all', async () => {
+test('requests are told to retry until there is an app, which then answers all of them', async () => {
   const server = await openWebServer(loopback, false);
   onTestFinished(server.close);
   const ask = (init?: RequestInit) => fetch(`http://127.0.0.1:${server.port}/healthz`, init);
@@ -20,7 +20,7 @@ test('until there is an app every request is told to come again, and then the ap
   expect(await (await ask()).text()).toBe('served');
 });
 
-test('a port in use is told with what to do, and by whom it most likely is', async () => {
+test('a port in use is reported with its fix and its likely holder', async () => {
   const first = await openWebServer(loopback, false);
   onTestFinished(first.close);
   const again = { ...loopback, port: first.port };

@@ -7,9 +7,9 @@ import {
   CALLBACK_SECRET,
   claim,
   dispatched,
+  getRow,
   order,
   record,
-  rowOf,
   startRemoteService,
   tell,
 } from '../support/github-callbacks.ts';
@@ -69,7 +69,7 @@ const FIELDS = [
   '__proto__',
 ];
 
-/** A message that a runner could send about this job, in or out of turn. */
+/** A message that a runner could send about this job, in or out of order. */
 function sensible(jobId: string): Record<string, unknown> {
   const workflow_run_id = random.one(['1', '2', undefined]);
   return random.one<() => Record<string, unknown>>([
@@ -138,7 +138,7 @@ it(`${REQUESTS} requests of every kind: no 5xx, nothing that the table forbids`,
   await expectSoundRows();
 });
 
-/** What must hold for the rows, whatever was sent. */
+/** Invariants of the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
   const { rows: wrong } = await sql<Record<string, unknown>>`
     select o.operation_id, o.kind, o.status, o.attempt, o.retry_count, a.status as agent
@@ -156,7 +156,7 @@ async function expectSoundRows(): Promise<void> {
   expect(moved).toEqual([]);
 }
 
-it('replayed and reordered, a whole course ends as it ended first', async () => {
+it('a complete sequence, replayed and reordered, ends in the same state', async () => {
   const { jobId } = await order(service);
   const attempt = await dispatched(service, jobId, '7');
   const course = [
@@ -167,15 +167,15 @@ it('replayed and reordered, a whole course ends as it ended first', async () => 
   ];
   await claim(service, { job_id: jobId, workflow_run_id: '7' }, { attempt });
   for (const message of course) expect((await tell(service, message, { attempt })).status).toBe(200);
-  const ended = await rowOf(service.database, jobId);
+  const ended = await getRow(service.database, jobId);
   for (let round = 0; round < 20; round += 1) {
     const { status } = await tell(service, random.one(course), { attempt });
     expect([200, 409]).toContain(status);
   }
-  expect(await rowOf(service.database, jobId)).toEqual(ended);
+  expect(await getRow(service.database, jobId)).toEqual(ended);
 });
 
-it('how long a wrong signature takes does not tell how much of it is right', {
+it('the time to refuse a wrong signature does not depend on how much of it is right', {
   timeout: 60_000,
 }, async () => {
   const body = '{"job_id":"x","type":"heartbeat"}';

@@ -9,8 +9,8 @@ import {
   addresses,
   CALLBACK_SECRET,
   dispatched,
+  getRow,
   order,
-  rowOf,
   startRemoteService,
   tell,
 } from '../support/github-callbacks.ts';
@@ -22,16 +22,16 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-const jobOf = async (jobId: string) =>
+const fetchJob = async (jobId: string) =>
   (await service.ask(`/api/operations/${jobId}`)).json() as Promise<Record<string, unknown>>;
-const agentOf = async (agentId: string) =>
+const fetchAgent = async (agentId: string) =>
   (await service.ask(`/api/agents/${agentId}`)).json() as Promise<Record<string, unknown>>;
 
 /** Asserts that a repeat changes nothing. */
 const unchanged = async (jobId: string, work: () => Promise<unknown>) => {
-  const before = await rowOf(service.database, jobId);
+  const before = await getRow(service.database, jobId);
   await work();
-  expect(await rowOf(service.database, jobId)).toEqual(before);
+  expect(await getRow(service.database, jobId)).toEqual(before);
 };
 
 describe('the signature', () => {
@@ -43,7 +43,7 @@ describe('the signature', () => {
     ['of another length', 'abcdef'],
     ['no hex', 'z'.repeat(64)],
     ['with a prefix', `sha256=${'0'.repeat(64)}`],
-  ])('%s → 401, and nothing is looked at', async (_, sign) => {
+  ])('%s → 401, and nothing is read', async (_, sign) => {
     const answer = await tell(service, '{"job_id":"x"}', { sign });
     expect(answer).toEqual({ status: 401, body: { error: 'Invalid signature' } });
     expect((await tell(service, 'not json at all', { sign })).status).toBe(401);
@@ -56,20 +56,20 @@ describe('the signature', () => {
     expect(answer.status).toBe(401);
   });
 
-  it('is of the bytes as they are sent: spaces, unicode and fields that nobody knows keep it', async () => {
+  it('covers the sent bytes: spaces, unicode and unknown fields keep it valid', async () => {
     const { jobId } = await order(service);
     const body = `  {\n "status" : "provisioning" , "job_id": "${jobId}", "schritt": "Gerät 😀", "deep": {"a": [1, null]} }\n`;
     expect(await tell(service, body)).toEqual({ status: 200, body: { received: true } });
-    expect((await rowOf(service.database, jobId)).status).toBe('active');
+    expect((await getRow(service.database, jobId)).status).toBe('active');
   });
 
-  it('comes before the size: a signed body that is too large is 413, any other 401', async () => {
+  it('is checked before the size: a signed body that is too large is 413, any other 401', async () => {
     const body = JSON.stringify({ job_id: 'x', padding: 'x'.repeat(1_100_000) });
     expect((await tell(service, body)).status).toBe(413);
     expect((await tell(service, body, { sign: '0'.repeat(64) })).status).toBe(401);
   });
 
-  it('is worth nothing where no secret is configured', async () => {
+  it('is refused if no secret is configured', async () => {
     const bare = await startService();
     try {
       expect((await tell(bare, '{}', { sign: signBody(new Secret(''), '{}') })).status).toBe(401);
@@ -79,7 +79,7 @@ describe('the signature', () => {
   });
 });
 
-it('while the database is away a callback is answered 503, so that the runner says it again', async () => {
+it('while the database is away a callback is answered 503, so that the runner repeats it', async () => {
   const nowhere = createConnection(createPool(new Secret('postgres://127.0.0.1:1/nowhere'), 1, 'test'));
   const away = await startService({ remote: service.deps.remote, database: nowhere });
   try {
@@ -94,7 +94,7 @@ it('while the database is away a callback is answered 503, so that the runner sa
   }
 });
 
-describe('signed, and not to be understood', () => {
+describe('signed but invalid', () => {
   it.each([
     ['no JSON', '{'],
     ['no object', '[]'],
@@ -125,8 +125,8 @@ describe('signed, and not to be understood', () => {
   });
 });
 
-describe('a client written against the contract alone', () => {
-  it('drives a job that nobody has dispatched to the running agent', async () => {
+describe('a client written only from the contract', () => {
+  it('takes an undispatched job to a running agent', async () => {
     const { jobId, agentId } = await order(service);
     const say = async (message: object) =>
       expect(await tell(service, { job_id: jobId, ...message })).toEqual({
@@ -134,21 +134,21 @@ describe('a client written against the contract alone', () => {
         body: { received: true },
       });
     await say({ status: 'provisioning', workflow_run_id: '991' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'active', attempt: 1, workflowRunId: '991' });
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'active', attempt: 1, workflowRunId: '991' });
     await say({ type: 'heartbeat' });
     await say({ status: 'provisioning', step: 'creating_server' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'provisioning', step: 'creating_server' });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'provisioning', step: 'creating_server' });
     const own = addresses();
     await say({ status: 'running', ...own, server_name: 'unheard of' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'succeeded', error: null });
-    expect(await agentOf(agentId)).toMatchObject({
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'succeeded', error: null });
+    expect(await fetchAgent(agentId)).toMatchObject({
       status: 'running',
       ipv4: ADDRESSES.server_ip,
       tailnetIp: own.tailscale_ip,
     });
   });
 
-  it('is a shell script with curl and openssl', async () => {
+  it('can be a shell script with curl and openssl', async () => {
     const { jobId } = await order(service);
     const script = `
       say() { signature=$(printf '%s' "$1" | openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //')
@@ -165,7 +165,7 @@ describe('a client written against the contract alone', () => {
       },
     });
     expect(stdout).toBe('200 200 200 401');
-    expect(await jobOf(jobId)).toMatchObject({
+    expect(await fetchJob(jobId)).toMatchObject({
       status: 'queued',
       retryCount: 1,
       error: 'it "broke" – früh',
@@ -173,22 +173,22 @@ describe('a client written against the contract alone', () => {
     });
   });
 
-  it('sends empty strings for what it does not have', async () => {
+  it('sends empty strings for missing values', async () => {
     const { jobId } = await order(service);
     await tell(service, { job_id: jobId, status: 'provisioning', step: '', workflow_run_id: '' });
-    expect(await jobOf(jobId)).toMatchObject({ status: 'active', step: null, workflowRunId: null });
+    expect(await fetchJob(jobId)).toMatchObject({ status: 'active', step: null, workflowRunId: null });
     const answer = await tell(service, { job_id: jobId, status: 'running', server_id: '', server_ip: '' });
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining('server_id') } });
     expect(
       (await tell(service, { job_id: jobId, status: 'failed', error: '', failed_step: '' })).status,
     ).toBe(200);
-    expect(await jobOf(jobId)).toMatchObject({
+    expect(await fetchJob(jobId)).toMatchObject({
       status: 'queued',
       error: expect.stringMatching(/without a reason/),
     });
   });
 
-  it('begins the next try itself, and after the last the agent has failed and is rolled back', async () => {
+  it('begins the next try itself, and after the last one the agent has failed and is rolled back', async () => {
     const { jobId, agentId } = await order(service);
     for (const run of ['1', '2', '3']) {
       const begun = await tell(service, { job_id: jobId, status: 'provisioning', workflow_run_id: run });
@@ -200,8 +200,13 @@ describe('a client written against the contract alone', () => {
         failed_step: 'configuring',
       });
     }
-    expect(await jobOf(jobId)).toMatchObject({ status: 'failed', attempt: 3, retryCount: 3, error: 'no 3' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'failed', error: 'no 3' });
+    expect(await fetchJob(jobId)).toMatchObject({
+      status: 'failed',
+      attempt: 3,
+      retryCount: 3,
+      error: 'no 3',
+    });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'failed', error: 'no 3' });
     const { items } = (await (await service.ask(`/api/agents/${agentId}/operations`)).json()) as {
       items: Record<string, unknown>[];
     };
@@ -211,15 +216,15 @@ describe('a client written against the contract alone', () => {
   });
 });
 
-describe('a repeat of what is recorded → 200, nothing changes', () => {
-  it('of a beginning and of a step', async () => {
+describe('a repeated report → 200, nothing changes', () => {
+  it('of a start and of a step', async () => {
     const { jobId } = await order(service);
     const begun = { job_id: jobId, status: 'provisioning', workflow_run_id: '5', step: 'configuring' };
     await tell(service, begun);
     await unchanged(jobId, async () => expect((await tell(service, begun)).status).toBe(200));
   });
 
-  it('of a success, also with a late beat behind it', async () => {
+  it('of a success, even with a late heartbeat after it', async () => {
     const { jobId } = await order(service);
     const report = { job_id: jobId, status: 'running', ...addresses() };
     await tell(service, report);
@@ -229,12 +234,12 @@ describe('a repeat of what is recorded → 200, nothing changes', () => {
     });
   });
 
-  it('of a failure: it counts once, while it waits for the next try and after the last', async () => {
+  it('of a failure, which counts once, both before the retry and after the last try', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId);
     const report = { job_id: jobId, status: 'failed', error: 'broken', failed_step: 'configuring' };
     await tell(service, report, { attempt });
-    expect((await rowOf(service.database, jobId)).retry_count).toBe(1);
+    expect((await getRow(service.database, jobId)).retry_count).toBe(1);
     await unchanged(jobId, async () => {
       expect((await tell(service, report, { attempt })).status).toBe(200);
       expect((await tell(service, report)).status).toBe(200);
@@ -242,7 +247,7 @@ describe('a repeat of what is recorded → 200, nothing changes', () => {
   });
 });
 
-describe('too late, or not its business → 409, nothing changes', () => {
+describe('too late, or for another runner → 409, nothing changes', () => {
   const refused = async (
     jobId: string,
     message: object,
@@ -253,17 +258,17 @@ describe('too late, or not its business → 409, nothing changes', () => {
       expect(answer).toMatchObject({ status: 409, body: { error: expect.any(String) } });
     });
 
-  it('what would move a finished operation', async () => {
+  it('a report that would change a finished operation', async () => {
     const { jobId, agentId } = await order(service);
     const report = addresses();
     await tell(service, { job_id: jobId, status: 'running', ...report });
     await refused(jobId, { status: 'provisioning' });
     await refused(jobId, { status: 'failed', error: 'after all' });
     await refused(jobId, { status: 'running', ...report, server_ip: '192.0.2.99' });
-    expect(await agentOf(agentId)).toMatchObject({ status: 'running', ipv4: ADDRESSES.server_ip });
+    expect(await fetchAgent(agentId)).toMatchObject({ status: 'running', ipv4: ADDRESSES.server_ip });
   });
 
-  it('another attempt, named by its token; garbage names none', async () => {
+  it('another attempt’s token, or an invalid one', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId, '300');
     await refused(jobId, { status: 'provisioning' }, { attempt: attempt + 1 });
@@ -287,7 +292,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(jobId, { type: 'heartbeat', workflow_run_id: '401' });
   });
 
-  it('a runner whose try has failed already', async () => {
+  it('a runner whose try has already failed', async () => {
     const { jobId } = await order(service);
     const attempt = await dispatched(service, jobId, '410');
     await tell(service, { job_id: jobId, status: 'failed', error: 'broken' }, { attempt });
@@ -309,7 +314,7 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(other.jobId, { status: 'running', ...report });
   });
 
-  it('a job that the service carries out itself', async () => {
+  it('a job that the service runs itself', async () => {
     const { jobId } = await order(service);
     await service.database
       .updateTable('operations')
@@ -327,9 +332,9 @@ describe('too late, or not its business → 409, nothing changes', () => {
     await refused(operationId, { status: 'provisioning' });
   });
 
-  /** The attempt has timed out and the next one is dispatched. */
+  /** Lets the attempt time out and dispatches the next one. */
   async function dispatchAgain(jobId: string): Promise<void> {
-    const { attempt } = await rowOf(service.database, jobId);
+    const { attempt } = await getRow(service.database, jobId);
     await service.database
       .updateTable('operations')
       .set({

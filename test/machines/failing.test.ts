@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { holdingsOf } from '../support/clouds.ts';
+import { getHoldings } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Agent, describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { familyOf } from '../support/installation-processes.ts';
+import { findInstallationProcesses } from '../support/installation-processes.ts';
 
 const REASON = 'The licence of this agent is not known';
 
@@ -40,7 +40,7 @@ describeWithMachines('a configuration that fails', () => {
     installation = await startInstallation(site, {
       variables: { ...variables, AGENT_ENVIRONMENT_FILE: join(site.dataDir, 'settings') },
     });
-    fleet = fleetOf(installation);
+    fleet = createFleet(installation);
     for (const agentId of ['mended', 'hopeless']) await fleet.buy(agentId);
   }, 180_000);
 
@@ -83,7 +83,7 @@ describeWithMachines('a configuration that fails', () => {
       },
     );
     expect(await fleet.operation('hopeless')).toMatchObject({ kind: 'rollback' });
-    expect(await holdingsOf(installation.connection, 'hopeless')).toEqual({
+    expect(await getHoldings(installation.connection, 'hopeless')).toEqual({
       servers: [],
       sshKeys: [],
       tailnetKeys: [],
@@ -113,7 +113,9 @@ describeWithMachines('a configuration that fails', () => {
     }
     const { error } = await fleet.operation('mended');
     expect(error).toContain('the server cannot be reached');
-    const left = familyOf(site.dataDir).filter(({ command }) => command.includes(operationId));
+    const left = findInstallationProcesses(site.dataDir).filter(({ command }) =>
+      command.includes(operationId),
+    );
     expect(left).toEqual([]);
     const ended = await fleet.finished('mended', 150);
     expect(ended, ended.error ?? '').toMatchObject({ kind: 'reconfigure', status: 'succeeded' });
@@ -127,7 +129,7 @@ describeWithMachines('a configuration that fails', () => {
     installation = await startInstallation(site, {
       variables: { ...variables, AGENT_ENVIRONMENT_FILE: join(site.dataDir, 'settings') },
     });
-    fleet = fleetOf(installation);
+    fleet = createFleet(installation);
     await eventually(
       'the machine has booted again, and answers',
       async () => (await fleet.health(before.tailnetIp)).includes('mended says good day'),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { describeWithMachines } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { familyOf } from '../support/installation-processes.ts';
+import { findInstallationProcesses } from '../support/installation-processes.ts';
 import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
 import { becomeOtherUser } from '../support/other-user.ts';
 
@@ -13,7 +13,7 @@ let installation: Installation;
 
 /** The installation's processes and all their descendants, including those in machines. */
 function everyProcess(): number[] {
-  const found = new Set(familyOf(site.dataDir).map(({ pid }) => pid));
+  const found = new Set(findInstallationProcesses(site.dataDir).map(({ pid }) => pid));
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => [Number(name), parentOf(name)] as const);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { type Agent, describeWithMachines, type Fleet, fleetOf } from '../support/fleet.ts';
+import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { processesOf, reachable, type Screen } from '../support/machine.ts';
-import { sweepOf } from '../support/sweep-now.ts';
+import { findMachineProcesses, reachable, type Screen } from '../support/machine.ts';
+import { sweepInstallation } from '../support/sweep-now.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps a silent ephemeral device. */
@@ -21,7 +21,7 @@ describeWithMachines('agents on real machines', () => {
   beforeAll(async () => {
     site = await makeSite({ SANDBOX_MACHINES: 'real', WORKER_CONCURRENCY: String(BOUGHT + 1) });
     installation = await startInstallation(site);
-    fleet = fleetOf(installation);
+    fleet = createFleet(installation);
   }, 180_000);
 
   afterAll(async () => {
@@ -363,7 +363,7 @@ describeWithMachines('agents on real machines', () => {
     await fleet.succeed(other.agentId, 'refresh');
     const { tailnetIp, tailnetName } = other;
     expect(await fleet.agent(other.agentId)).toMatchObject({ health: 'healthy', tailnetIp, tailnetName });
-    const { findings, removed } = await sweepOf(installation.connection);
+    const { findings, removed } = await sweepInstallation(installation.connection);
     expect(removed).toBe(0);
     expect(findings).toContainEqual(
       expect.stringMatching(
@@ -386,7 +386,7 @@ describeWithMachines('agents on real machines', () => {
     expect(await fleet.devicesOf(agentId)).toEqual([]);
     await eventually(
       'no process is left of the machine',
-      () => processesOf(site.dataDir, serverId).length === 0,
+      () => findMachineProcesses(site.dataDir, serverId).length === 0,
       {
         withinSeconds: 10,
       },

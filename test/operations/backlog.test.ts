@@ -3,7 +3,7 @@ import { Backlog } from '../../src/operations/backlog.ts';
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
 
-test('what is within bounds comes out as it went in', () => {
+test('keeps entries within the limits unchanged', () => {
   const backlog = new Backlog<number>(10, () => true);
   for (const number of numbers(0, 10)) backlog.push(number);
   expect(backlog.take()).toEqual({ leftOut: 0, items: numbers(0, 10) });
@@ -11,7 +11,7 @@ test('what is within bounds comes out as it went in', () => {
   expect(backlog.take()).toEqual({ leftOut: 0, items: [] });
 });
 
-test('of a flood the newest are kept, and all that must not be left out, in order', () => {
+test('keeps the newest entries of a flood, and all that must not be dropped, in order', () => {
   const backlog = new Backlog<number>(10, (number) => number % 1_000 !== 0);
   for (const number of numbers(0, 100_001)) backlog.push(number);
   const { leftOut, items } = backlog.take();

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => at.close());
 beforeEach(() => at.empty());
 
-test('a claim raises the attempt, takes a lease, begins the agent, and says so', async () => {
+test('a claim increments the attempt, takes a lease, starts the agent’s transition, and emits an event', async () => {
   const queued = await order(at, 'a1');
   const { row } = await claim(at);
   expect(row).toMatchObject({
@@ -43,7 +43,7 @@ test('a claim raises the attempt, takes a lease, begins the agent, and says so',
   ]);
 });
 
-test('fifty claims at once: every operation once, and one at a time for each agent', async () => {
+test('fifty concurrent claims take every operation once, and one at a time per agent', async () => {
   for (const agentId of ['a1', 'a2', 'a3', 'a4', 'a5']) {
     await order(at, agentId);
     await at.database
@@ -56,7 +56,8 @@ test('fifty claims at once: every operation once, and one at a time for each age
   const rows = taken.filter((row) => row !== undefined);
   expect(rows.map((row) => row.kind)).toEqual(rows.map(() => 'provision'));
   expect(new Set(rows.map((row) => row.operation_id)).size).toBe(rows.length);
-  // Concurrent claimers skip what another is claiming; one more poll finds the rest, and nothing beyond it.
+  // Concurrent claimers skip rows that another one is claiming. One more poll finds the rest, and nothing
+  // else.
   for (let more = await claimNext(at.database, 'late'); more; more = await claimNext(at.database, 'late'))
     rows.push(more);
   expect(rows.map((row) => row.agent_id).sort()).toEqual(['a1', 'a2', 'a3', 'a4', 'a5']);
@@ -68,7 +69,7 @@ test('fifty claims at once: every operation once, and one at a time for each age
   expect(active).toHaveLength(5);
 });
 
-test('an agent’s operations are taken in the order in which they were asked for, also when the first waits to be tried again', async () => {
+test('an agent’s operations are claimed in request order, even while the first one waits for its retry', async () => {
   await order(at, 'a1');
   await at.database
     .transaction()
@@ -77,13 +78,13 @@ test('an agent’s operations are taken in the order in which they were asked fo
   expect(first.row.kind).toBe('provision');
   expect(await claimNext(at.database, 'w2')).toBeUndefined();
   await settleFailure(at, first.claim, { error: new Error('failed'), step: 'creating_server' });
-  // The provision waits for its pause to end, and so must the more urgent rollback behind it.
+  // The provision waits for its backoff, and so must the more urgent rollback behind it.
   expect(await claimNext(at.database, 'w2')).toBeUndefined();
   await waitOver(at);
   expect((await claim(at)).row.kind).toBe('provision');
 });
 
-test('what is not due yet, and what another executor takes, is left', async () => {
+test('operations that are not due, or that belong to another executor, are not claimed', async () => {
   const { operation_id } = await order(at, 'a1');
   const change = (columns: object) =>
     at.database.updateTable('operations').set(columns).where('operation_id', '=', operation_id).execute();
@@ -95,14 +96,14 @@ test('what is not due yet, and what another executor takes, is left', async () =
   expect((await claimNext(at.database, 'w1'))?.operation_id).toBe(operation_id);
 });
 
-test('more urgent operations of other agents go first, then the older', async () => {
+test('urgent operations of other agents go first, then older ones', async () => {
   for (const agentId of ['a1', 'a2', 'a3']) await order(at, agentId);
   await at.database.updateTable('operations').set({ priority: 1 }).where('agent_id', '=', 'a2').execute();
   const taken = [await claim(at), await claim(at), await claim(at)].map(({ row }) => row.agent_id);
   expect(taken).toEqual(['a2', 'a1', 'a3']);
 });
 
-test('a renewal makes the lease longer and brings word of a cancellation', async () => {
+test('a renewal extends the lease and reports a cancellation', async () => {
   await order(at, 'a1');
   const { claim: mine, row } = await claim(at);
   await at.database
@@ -115,7 +116,7 @@ test('a renewal makes the lease longer and brings word of a cancellation', async
   expect(await renewLease(at.database, mine)).toEqual({ cancelRequested: true });
 });
 
-test('what an earlier attempt says late changes nothing, through every door', async () => {
+test('late reports of an earlier attempt change nothing, through any function', async () => {
   await order(at, 'a1');
   const { claim: earlier, row } = await claim(at, 'w1');
   await handBack(at, earlier, 'queued');
@@ -154,7 +155,7 @@ test('what an earlier attempt says late changes nothing, through every door', as
   );
 });
 
-test('of a flood of lines the last ones are kept with every step, and the gap is told', async () => {
+test('a flood of log lines keeps every step and the last lines, and reports the gap', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   const errors: unknown[] = [];
@@ -173,7 +174,7 @@ test('of a flood of lines the last ones are kept with every step, and the gap is
   expect(events.length).toBeLessThan(2_500);
 });
 
-test('a finished operation takes no further word', async () => {
+test('a finished operation accepts no more reports', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   await settleFailure(at, mine, { error: new LostError('x'), step: 'queued' });
@@ -182,7 +183,7 @@ test('a finished operation takes no further word', async () => {
   );
 });
 
-test('events are numbered without a gap, however many write at once', async () => {
+test('events are numbered without gaps under concurrent writers', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   await Promise.all(
@@ -201,7 +202,7 @@ test('events are numbered without a gap, however many write at once', async () =
   }
 });
 
-test('a rolled back transaction leaves neither operation nor events nor a number', async () => {
+test('a rolled back transaction leaves no operation, no events and no used number', async () => {
   const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
   const failing = at.database.transaction().execute(async (trx) => {
     await requestAgent(trx, at.queue, { agent, actor: 'test' });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { noEffect } from '../../src/operations/effects.ts';
 import { defineOperation, findOperation } from '../../src/operations/registry.ts';
 
-/** Two kinds that no file defines. What lists kinds is loaded after them, as it is after the files of runbooks/. */
+/** Two kinds that no file defines. Modules that list kinds load after them, as they do after runbooks/. */
 const definition = {
   limitSeconds: 60,
   effect: noEffect,
@@ -50,11 +50,11 @@ interface Document {
   components: { schemas: { Operation: { properties: { kind: { enum: string[] } } } } };
 }
 
-test('the files of runbooks/ are loaded beside them', () => {
+test('the kinds of runbooks/ are loaded too', () => {
   expect(findOperation('provision')).toBeDefined();
 });
 
-test('the API’s document has a route for each, with its body, and their kinds', async () => {
+test('the API document has a route for each, with its body and its kind', async () => {
   const document = (await (await service.ask('/openapi.json')).json()) as Document;
   const look = document.paths['/api/agents/{agentId}/look']!.post;
   const paint = document.paths['/api/agents/{agentId}/paint']!.post;
@@ -65,7 +65,7 @@ test('the API’s document has a route for each, with its body, and their kinds'
   expect(Object.keys(document.components.schemas)).toContain('Paint');
 });
 
-test('the API refuses what the parameters’ schema refuses', async () => {
+test('the API refuses bodies that do not match the parameters’ schema', async () => {
   const paint = (json: unknown) => service.ask(`/api/agents/${agentId}/paint`, { json });
   expect((await paint({ colour: 'green' })).status).toBe(400);
   expect((await paint({ colour: 'red', size: 1 })).status).toBe(400);
@@ -73,7 +73,7 @@ test('the API refuses what the parameters’ schema refuses', async () => {
   expect((await service.ask(`/api/agents/${agentId}/provision`, { json: {} })).status).toBe(404);
 });
 
-test('the dashboard has their buttons, and a page for what needs an answer', async () => {
+test('the dashboard has their buttons, and a page for those with parameters', async () => {
   const page = await (await service.ask(`/agents/${agentId}`)).text();
   expect(page).toMatch(new RegExp(`<form method="post" action="/agents/${agentId}/look"><button`));
   expect(page).toMatch(new RegExp(`<a class="button danger" id="paint-${agentId}"`));
@@ -86,7 +86,7 @@ test('the dashboard has their buttons, and a page for what needs an answer', asy
   expect(question).toContain('<select name="colour"><option>red</option><option>blue</option></select>');
 });
 
-test('the help has their lines, and the command line asks for them', async () => {
+test('the CLI’s help lists them, and the CLI requests them', async () => {
   expect(USAGE).toMatch(/^ {2}look AGENT \[--wait\] {15}look at it$/m);
   expect(USAGE).toMatch(/^ {2}paint AGENT --colour COLOUR \[--yes\] \[--wait\] give it a colour$/m);
   expect(() => parseCommand(['paint', agentId])).toThrow('paint needs --colour');

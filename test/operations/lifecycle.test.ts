@@ -10,10 +10,10 @@ import type { OperationKind } from '../../src/operations/states.ts';
 import {
   ask,
   claim,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
-  operationsOf,
   order,
   waitOver,
 } from '../support/operations-fixture.ts';
@@ -56,7 +56,7 @@ const cancel = (operationId: string) =>
 const retry = (operationId: string) =>
   request((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
 
-test('stopped, started, restarted, reconfigured, resized, rebuilt: the states of the table, and the addresses follow', async () => {
+test('stop, start, restart, reconfigure, resize and rebuild follow the state table and update the addresses', async () => {
   await running();
   await ask(at, 'a1', 'stop');
   const { claim: stop } = await claim(at);
@@ -98,7 +98,7 @@ test('stopped, started, restarted, reconfigured, resized, rebuilt: the states of
   expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', tailnet_ip: '100.64.0.2' });
 });
 
-test('a rebuild is a way out of stopped', async () => {
+test('a rebuild can start from stopped', async () => {
   await stopped();
   await ask(at, 'a1', 'rebuild');
   const { claim: mine } = await claim(at);
@@ -128,7 +128,7 @@ describe('requests', () => {
     expect(accepted).toEqual(allowed);
   });
 
-  test('one change of how an agent runs at a time; a look at it may wait beside it', async () => {
+  test('one change of the running state at a time; a refresh may queue beside it', async () => {
     await running();
     const { operation_id } = await ask(at, 'a1', 'restart');
     await expect(ask(at, 'a1', 'stop')).rejects.toThrow(`A restart of agent a1 is already under way`);
@@ -142,7 +142,7 @@ describe('requests', () => {
   });
 });
 
-test('an operation whose agent has changed meanwhile moves nothing and is given up', async () => {
+test('an operation whose agent has changed state meanwhile moves nothing and gives up', async () => {
   await running();
   await ask(at, 'a1', 'stop');
   await at.database.updateTable('agents').set({ status: 'suspended' }).execute();
@@ -161,7 +161,7 @@ test('an operation whose agent has changed meanwhile moves nothing and is given 
 
 describe('failure', () => {
   test.each(['restart', 'reconfigure', 'rebuild'] as const)(
-    'a failed %s leaves the agent running, says why, and takes it to be unhealthy until somebody has looked',
+    'a failed %s leaves the agent running with the reason, and unhealthy until the next check',
     async (kind) => {
       await running();
       await ask(at, 'a1', kind);
@@ -171,11 +171,11 @@ describe('failure', () => {
         health: 'unhealthy',
         error: 'Hetzner answered 500',
       });
-      expect((await operationsOf(at, 'a1')).map((one) => one.kind)).toEqual(['provision', kind]);
+      expect((await listOperations(at, 'a1')).map((one) => one.kind)).toEqual(['provision', kind]);
     },
   );
 
-  test('one that was refused before anything was touched says nothing against the agent', async () => {
+  test('a failure before any change leaves the agent’s health alone', async () => {
     await running();
     await ask(at, 'a1', 'rebuild');
     const { claim: mine } = await claim(at);
@@ -188,7 +188,7 @@ describe('failure', () => {
     });
   });
 
-  test('a stop is stopping between its tries, and leaves the agent running when the last has failed', async () => {
+  test('a stop stays stopping between tries, and leaves the agent running after the last failure', async () => {
     await running();
     await ask(at, 'a1', 'stop');
     const { claim: mine } = await claim(at);
@@ -202,14 +202,14 @@ describe('failure', () => {
     expect((await agent()).status).toBe('stopping');
   });
 
-  test('a failed start leaves the agent stopped and says why', async () => {
+  test('a failed start leaves the agent stopped with the reason', async () => {
     await stopped();
     await ask(at, 'a1', 'start');
     await failForGood();
     expect(await agent()).toMatchObject({ status: 'stopped', health: 'unknown', error: failed.message });
   });
 
-  test('a destroy that was asked for meanwhile stays', async () => {
+  test('a destroy requested meanwhile is kept', async () => {
     await running();
     await ask(at, 'a1', 'stop');
     const { claim: mine } = await claim(at);
@@ -221,7 +221,7 @@ describe('failure', () => {
 });
 
 describe('cancel', () => {
-  test('before it began nothing has happened', async () => {
+  test('before the first attempt leaves the agent unchanged', async () => {
     await running();
     const before = await agent();
     for (const kind of ['stop', 'restart', 'reconfigure', 'rebuild'] as const) {
@@ -230,7 +230,7 @@ describe('cancel', () => {
     }
   });
 
-  test('a stop between two tries leaves the agent running', async () => {
+  test('of a stop between two tries leaves the agent running', async () => {
     await running();
     const { operation_id } = await ask(at, 'a1', 'stop');
     const { claim: mine } = await claim(at);
@@ -239,7 +239,7 @@ describe('cancel', () => {
     expect(await agent()).toMatchObject({ status: 'running', error: 'The stop was cancelled' });
   });
 
-  test('a restart that runs leaves an agent of which nobody knows how it is', async () => {
+  test('of an active restart leaves the agent running with unknown health', async () => {
     await running();
     const { operation_id } = await ask(at, 'a1', 'restart');
     const { claim: mine } = await claim(at);

@@ -23,7 +23,7 @@ const definition = (kind: string) => ({
   run: () => async () => ({ kind: 'none' as const }),
 });
 
-test('every file beside the loader defines the kind of its name, and each kind has a rank of its own', () => {
+test('each file beside the loader defines the kind of its name, with a unique rank', () => {
   const files = readdirSync(new URL('../../src/runbooks/', import.meta.url))
     .filter((name) => name.endsWith('.ts') && name !== 'all.ts')
     .map((name) => name.replace(/\.ts$/, ''));
@@ -37,7 +37,7 @@ test('every file beside the loader defines the kind of its name, and each kind h
   expect(new Set(ranks).size).toBe(ranks.length);
 });
 
-test('what no definition or no person can ask for is not requestable', () => {
+test('unknown kinds and internal kinds are not requestable', () => {
   const kinds = requestableOperations().map(({ kind }) => kind);
   expect(kinds).not.toContain('provision');
   expect(kinds).not.toContain('rollback');
@@ -45,18 +45,21 @@ test('what no definition or no person can ask for is not requestable', () => {
   expect(findOperation('explode')).toBeUndefined();
 });
 
-test.each(['Touch', 'touch it', '-touch', '', 'x'.repeat(32), 'touch\n'])('%j names no kind', (kind) => {
-  expect(() => defineOperation(definition(kind))).toThrow('Invalid operation kind');
-});
+test.each(['Touch', 'touch it', '-touch', '', 'x'.repeat(32), 'touch\n'])(
+  '%j is not a valid kind',
+  (kind) => {
+    expect(() => defineOperation(definition(kind))).toThrow('Invalid operation kind');
+  },
+);
 
-test('a kind is defined once, and with words where a person may ask for it', () => {
+test('a kind is defined once, and needs its texts if people can request it', () => {
   expect(() => defineOperation(definition('stop'))).toThrow('defined twice');
   expect(() => defineOperation({ ...definition('unworded'), from: ['running'] })).toThrow(
     'has "from" but no "cli"',
   );
 });
 
-test('an exclusive operation begins where it may be asked for, and a stop resumes while stopping', () => {
+test('an exclusive operation begins in the states that allow its request, and a stop resumes while stopping', () => {
   expect(mayBegin('stop', 'running')).toBe(true);
   expect(mayBegin('stop', 'stopping')).toBe(true);
   expect(mayBegin('stop', 'stopped')).toBe(false);
@@ -65,12 +68,12 @@ test('an exclusive operation begins where it may be asked for, and a stop resume
   expect(mayBegin('unknown', 'failed')).toBe(true);
 });
 
-test('every edge of the agent table that an operation takes names one that exists', () => {
+test('every operation named in the agent table is defined', () => {
   const named = EDGES.map(({ by }) => by.split(' ')[0]!).filter((word) => word !== 'payment');
   for (const kind of named) expect(operationKinds()).toContain(kind);
 });
 
-test('docs/states.md explains nothing that cannot be asked for', () => {
+test('docs/states.md only explains operations that can be requested', () => {
   const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
   const [, table] = page.split('## What can be asked of an agent') as [string, string];
   const explained = [...table.matchAll(/^\| `([a-z-]+)` +\|/gm)].map(([, kind]) => kind);
@@ -78,7 +81,7 @@ test('docs/states.md explains nothing that cannot be asked for', () => {
   expect(requestableOperations().map(({ kind }) => kind)).toEqual(expect.arrayContaining(explained));
 });
 
-test('no kind has the name of a command that the command line has anyway', () => {
+test('no kind has the name of a built-in CLI command', () => {
   const commands = ['help', 'list', 'show', 'create', 'ssh', 'logs', 'cancel', 'retry', 'orders'];
   expect(operationKinds().filter((kind) => commands.includes(kind))).toEqual([]);
 });

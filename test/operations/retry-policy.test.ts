@@ -13,7 +13,7 @@ import { StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts
 
 const tries = { retryCount: 0, maxRetries: 3, lostCount: 0 };
 
-test('a failed try is tried again with growing pauses, and the third failure is the last', () => {
+test('a failed try is retried with growing delays, and the third failure is final', () => {
   const error = new RetryableError('no answer');
   const decisions = [0, 1, 2].map((retryCount) => retryPolicy(error, { ...tries, retryCount }));
   expect(decisions).toEqual([
@@ -23,7 +23,7 @@ test('a failed try is tried again with growing pauses, and the third failure is 
   ]);
 });
 
-test('a lost try is repeated ten times, whatever has failed before', () => {
+test('a lost try is repeated ten times, regardless of earlier failures', () => {
   const kinds = Array.from(
     { length: 11 },
     (_, lostCount) => retryPolicy(new LostError('died'), { ...tries, retryCount: 2, lostCount }).kind,
@@ -31,7 +31,7 @@ test('a lost try is repeated ten times, whatever has failed before', () => {
   expect(kinds).toEqual([...Array<string>(10).fill('repeat'), 'give-up']);
 });
 
-test('pauses never grow beyond five minutes', () => {
+test('delays never exceed five minutes', () => {
   for (const lostCount of [4, 9]) {
     expect(retryPolicy(new LostError('died'), { ...tries, lostCount })).toEqual({
       kind: 'repeat',
@@ -40,7 +40,7 @@ test('pauses never grow beyond five minutes', () => {
   }
 });
 
-test('losses do not use up the failures', () => {
+test('losses do not count as failures', () => {
   expect(retryPolicy(new RetryableError('x'), { ...tries, lostCount: 9 }).kind).toBe('retry');
 });
 

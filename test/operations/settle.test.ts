@@ -16,16 +16,16 @@ import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
-import { serverIdOf } from '../support/operation-progress.ts';
+import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,
   ask,
   claim,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
   operation,
-  operationsOf,
   order,
   waitOver,
 } from '../support/operations-fixture.ts';
@@ -42,11 +42,11 @@ const failed = new RetryableError('Hetzner answered 500');
 async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
-  const outputs = { ...OUTPUTS, serverId: serverIdOf(agentId) };
+  const outputs = { ...OUTPUTS, serverId: toServerId(agentId) };
   await succeed(at.database, mine, { kind: 'running', outputs });
 }
 
-/** Lets every try of the next operation fail. */
+/** Fails every try of the next operation. */
 async function failForGood(error: unknown = failed, step = 'creating_server'): Promise<string> {
   for (;;) {
     const { claim: mine } = await claim(at);
@@ -62,7 +62,7 @@ const cancel = (operationId: string) =>
 const retry = (operationId: string) =>
   request((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
 const kinds = async (agentId: string) =>
-  (await operationsOf(at, agentId)).map(({ kind, status }) => `${kind} ${status}`);
+  (await listOperations(at, agentId)).map(({ kind, status }) => `${kind} ${status}`);
 
 describe('success', () => {
   test('the operation and its agent change together, and the lease ends', async () => {
@@ -86,7 +86,7 @@ describe('success', () => {
     });
   });
 
-  test('where the agent cannot change, the operation does not either', async () => {
+  test('if the agent cannot change, neither does the operation', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     const failing = succeed(at.database, mine, { kind: 'destroyed' });
@@ -96,7 +96,7 @@ describe('success', () => {
 });
 
 describe('failure', () => {
-  test('a failed try leaves why and where on the queued operation, and is announced for later', async () => {
+  test('a failed try stores reason and step on the queued operation, and announces the retry', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     const before = Date.now();
@@ -118,7 +118,7 @@ describe('failure', () => {
     expect(last.at.getTime()).toBeGreaterThan(before + 1_000);
   });
 
-  test('the third failure of a provision fails the agent and frees everything billed', async () => {
+  test('the third failure of a provision fails the agent and frees all billed resources', async () => {
     await order(at, 'a1');
     const operationId = await failForGood();
     expect(await operation(at, operationId)).toMatchObject({
@@ -133,17 +133,17 @@ describe('failure', () => {
       error: 'Hetzner answered 500',
     });
     expect(await kinds('a1')).toEqual(['provision failed', 'rollback queued']);
-    const [, rollback] = await operationsOf(at, 'a1');
+    const [, rollback] = await listOperations(at, 'a1');
     expect((await announcements(at)).map((job) => job.operationId)).toContain(rollback!.operation_id);
   });
 
-  test('what a person must mend first is not tried again', async () => {
+  test('an error that needs a person is not retried', async () => {
     await order(at, 'a1');
     const operationId = await failForGood(new PermanentError('401: the token is wrong'));
     expect(await operation(at, operationId)).toMatchObject({ status: 'failed', attempt: 1, retry_count: 1 });
   });
 
-  test('a failed destroy leaves the agent destroying, with the reason, and is asked for again later', async () => {
+  test('a failed destroy leaves the agent destroying with the reason, and is requested again later', async () => {
     await running('a1');
     await ask(at, 'a1', 'destroy');
     await failForGood(failed, 'deleting_resources');
@@ -157,14 +157,14 @@ describe('failure', () => {
     expect((await claim(at)).row.kind).toBe('destroy');
   });
 
-  test('a failed rollback is asked for again later', async () => {
+  test('a failed rollback is requested again later', async () => {
     await order(at, 'a1');
     await failForGood();
     await failForGood(failed, 'deleting_resources');
     expect(await kinds('a1')).toEqual(['provision failed', 'rollback failed', 'rollback queued']);
   });
 
-  test('a failed rollback says on the agent what may be billed, until one has succeeded', async () => {
+  test('a failed rollback notes on the agent what may still be billed, until one succeeds', async () => {
     await order(at, 'a1');
     await failForGood();
     const shown = async () => presentAgent(await getAgent(at.database, 'a1')).error;
@@ -182,8 +182,8 @@ describe('failure', () => {
   test.each([
     ['NUL', 'broken\u0000pipe', 'broken\ufffdpipe'],
     ['half a surrogate pair', 'broken\ud800pipe', 'broken\ufffdpipe'],
-    ['no end', '😀'.repeat(9_000), '😀'.repeat(8_000)],
-  ])('a failure with %s is settled as what it is, with its reason', async (_, message, kept) => {
+    ['an endless text', '😀'.repeat(9_000), '😀'.repeat(8_000)],
+  ])('a failure with %s in its message is settled, with its reason', async (_, message, kept) => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     expect(await settleFailure(at, mine, { error: new RetryableError(message), step: message })).toBe(
@@ -196,7 +196,7 @@ describe('failure', () => {
     expect(told.at(-1)?.data).toMatchObject({ error: kept });
   });
 
-  test('a failed refresh leaves the status', async () => {
+  test('a failed refresh leaves the status unchanged', async () => {
     await running('a1');
     await ask(at, 'a1', 'refresh');
     await failForGood(failed, 'refreshing');
@@ -205,7 +205,7 @@ describe('failure', () => {
 });
 
 describe('loss', () => {
-  test('a lost try is repeated without counting, ten times; the eleventh loss is the end', async () => {
+  test('a lost try is repeated ten times without counting; the eleventh loss is final', async () => {
     const { operation_id } = await order(at, 'a1');
     for (let losses = 1; losses <= 10; losses += 1) {
       const { claim: mine } = await claim(at);
@@ -222,7 +222,7 @@ describe('loss', () => {
     expect(await kinds('a1')).toEqual(['provision failed', 'rollback queued']);
   });
 
-  test('leases that ran out are settled by whoever looks, once each, and those that hold are left', async () => {
+  test('expired leases are settled once each by any process, and valid ones are left alone', async () => {
     for (const agentId of ['a1', 'a2', 'a3']) {
       await order(at, agentId);
       await claim(at, `worker of ${agentId}`);
@@ -246,7 +246,7 @@ describe('loss', () => {
     );
   });
 
-  test('an operation that is handed back counts as nothing and is taken up at once', async () => {
+  test('an operation that is handed back does not count as a try and is taken up at once', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     await handBack(at, mine, 'queued');
@@ -258,7 +258,7 @@ describe('loss', () => {
     expect((await claim(at)).row).toMatchObject({ operation_id, attempt: 2 });
   });
 
-  test('one that a person has asked to end is cancelled when its worker stops, not handed back', async () => {
+  test('an operation with a requested cancellation is cancelled when its worker stops, not handed back', async () => {
     const { operation_id: operationId } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     await at.database
@@ -272,8 +272,8 @@ describe('loss', () => {
   });
 });
 
-describe('destroy against a provision', () => {
-  test('one that waits is cancelled', async () => {
+describe('a destroy during a provision or rollback', () => {
+  test('cancels a queued provision', async () => {
     await order(at, 'a1');
     await ask(at, 'a1', 'destroy');
     expect(await kinds('a1')).toEqual(['provision cancelled', 'destroy queued']);
@@ -281,7 +281,7 @@ describe('destroy against a provision', () => {
     expect((await claim(at)).row.kind).toBe('destroy');
   });
 
-  test('one that runs is asked to end; its late success changes nothing and what it made is destroyed', async () => {
+  test('cancels an active provision, ignores its late success and destroys what it made', async () => {
     await order(at, 'a1');
     const { claim: mine } = await claim(at);
     await ask(at, 'a1', 'destroy');
@@ -296,13 +296,13 @@ describe('destroy against a provision', () => {
     expect((await claim(at)).row.kind).toBe('destroy');
   });
 
-  test('asked for in the very moment in which the provision succeeds, neither waits for the other for ever', async () => {
+  test('requested in the moment the provision succeeds, does not deadlock with it', async () => {
     await order(at, 'a1');
     const { claim: mine } = await claim(at);
     const locked = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
     const destroying = request(async (trx) => {
-      // As requestOperation does: the agent first …
+      // As requestOperation does: first the agent …
       await trx.selectFrom('agents').selectAll().where('agent_id', '=', 'a1').forUpdate().execute();
       locked.resolve();
       await goOn.promise;
@@ -311,14 +311,14 @@ describe('destroy against a provision', () => {
     });
     await locked.promise;
     const succeeding = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
-    await untilSomebodyWaits(at);
+    await untilLockWaited(at);
     goOn.resolve();
     await destroying;
     await succeeding;
     expect((await operation(at, mine.operationId)).status).toBe('succeeded');
   });
 
-  test('an active rollback is asked to end and not asked for again: the destroy frees everything', async () => {
+  test('cancels an active rollback and does not request it again: the destroy frees everything', async () => {
     await order(at, 'a1');
     await failForGood();
     const { claim: rollback } = await claim(at);
@@ -329,7 +329,7 @@ describe('destroy against a provision', () => {
 });
 
 describe('cancel', () => {
-  test('a provision that waits fails its agent, and what it may have left is freed', async () => {
+  test('of a queued provision fails its agent and frees what it may have left', async () => {
     const { operation_id } = await order(at, 'a1');
     expect((await cancel(operation_id)).status).toBe('cancelled');
     expect((await getAgent(at.database, 'a1')).status).toBe('failed');
@@ -337,7 +337,7 @@ describe('cancel', () => {
     await expect(cancel(operation_id)).rejects.toThrow(ConflictError);
   });
 
-  test('one that runs is asked to end, and whatever it says then is the end', async () => {
+  test('of an active one requests its end, and any later report of it is final', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
     expect(await cancel(operation_id)).toMatchObject({ status: 'active', cancel_requested: true });
@@ -345,7 +345,7 @@ describe('cancel', () => {
     expect(await kinds('a1')).toEqual(['provision cancelled', 'rollback queued']);
   });
 
-  test('a refresh that a person ended has found out nothing about the agent', async () => {
+  test('of a refresh leaves the agent’s health unknown', async () => {
     await running('a1');
     const { operation_id } = await ask(at, 'a1', 'refresh');
     const { claim: mine } = await claim(at);
@@ -358,7 +358,7 @@ describe('cancel', () => {
     });
   });
 
-  test('what frees something billed cannot be cancelled', async () => {
+  test('is refused for operations that free billed resources', async () => {
     await running('a1');
     const { operation_id } = await ask(at, 'a1', 'destroy');
     await expect(cancel(operation_id)).rejects.toThrow(ConflictError);
@@ -366,7 +366,7 @@ describe('cancel', () => {
 });
 
 describe('retry', () => {
-  test('the next attempt of the same operation, its tries counted afresh', async () => {
+  test('is the next attempt of the same operation, with its tries reset', async () => {
     await order(at, 'a1');
     const operationId = await failForGood();
     expect(await retry(operationId)).toMatchObject({
@@ -381,7 +381,7 @@ describe('retry', () => {
     expect((await getAgent(at.database, 'a1')).status).toBe('provisioning');
   });
 
-  test('a rollback that has not begun does not run behind it: it would free the running agent’s server', async () => {
+  test('drops a queued rollback, which would delete the running agent’s server', async () => {
     await order(at, 'a1');
     const operationId = await failForGood();
     await retry(operationId);
@@ -391,7 +391,7 @@ describe('retry', () => {
     expect(await kinds('a1')).toEqual(['provision succeeded', 'rollback cancelled']);
   });
 
-  test('a rollback under way is waited for, and its failure asks for no other once the provision has begun', async () => {
+  test('waits for an active rollback, whose failure requests no other once the provision has begun', async () => {
     await order(at, 'a1');
     const operationId = await failForGood();
     const { claim: rollback } = await claim(at);
@@ -401,7 +401,7 @@ describe('retry', () => {
     expect((await claim(at)).row.kind).toBe('provision');
   });
 
-  test('what runs, what succeeded, and what another has taken the place of is refused', async () => {
+  test('is refused for active, succeeded and superseded operations', async () => {
     const { operation_id } = await order(at, 'a1');
     await expect(retry(operation_id)).rejects.toThrow(/is queued/);
     const { claim: mine } = await claim(at);
@@ -410,7 +410,7 @@ describe('retry', () => {
     await expect(retry(operation_id)).rejects.toThrow(/is succeeded/);
   });
 
-  test('a provision of an agent that is going cannot be tried again', async () => {
+  test('is refused for a provision of an agent that is being destroyed', async () => {
     await order(at, 'a1');
     const operationId = await failForGood();
     await ask(at, 'a1', 'destroy');
@@ -418,7 +418,7 @@ describe('retry', () => {
   });
 });
 
-test('the timeline of an operation with failures, a retry and a hand-back adds up to its whole length', async () => {
+test('a timeline with failures, a retry and a hand-back adds up to its whole length', async () => {
   await order(at, 'a1');
   const { claim: first } = await claim(at);
   await handBack(at, first, 'queued');
@@ -440,7 +440,7 @@ test('the timeline of an operation with failures, a retry and a hand-back adds u
   expect(Math.round(parts)).toBe(whole);
 });
 
-test('every status that an operation takes is told, with the attempt and what comes next', async () => {
+test('every status change emits an event, with the attempt and what comes next', async () => {
   await order(at, 'a1');
   const operationId = await failForGood();
   const told = (await readEvents(at.database, operationId, 0)).filter((event) => event.type === 'status');
@@ -457,7 +457,7 @@ test('every status that an operation takes is told, with the attempt and what co
   expect(Date.parse(String(told[2]!.data.retryAt))).toBeGreaterThan(told[2]!.at.getTime() + 1_000);
 });
 
-async function untilSomebodyWaits({ database }: OperationsFixture): Promise<void> {
+async function untilLockWaited({ database }: OperationsFixture): Promise<void> {
   const deadline = Date.now() + 5_000;
   while (Date.now() < deadline) {
     const { rows } = await sql`
@@ -466,10 +466,10 @@ async function untilSomebodyWaits({ database }: OperationsFixture): Promise<void
     );
     if (rows.length > 0) return;
   }
-  throw new Error('Nobody waits for a lock');
+  throw new Error('No session waits for a lock');
 }
 
-test('requests know what an agent’s state allows', async () => {
+test('requests respect the agent’s state', async () => {
   await order(at, 'a1');
   await expect(ask(at, 'a1', 'refresh')).rejects.toThrow(/is requested; refresh is possible while/);
   await expect(ask(at, 'a1', 'provision')).rejects.toThrow(ConflictError);
@@ -477,7 +477,7 @@ test('requests know what an agent’s state allows', async () => {
   await expect(ask(at, 'nobody', 'destroy')).rejects.toThrow(/no agent nobody/);
 });
 
-test('the same request twice at once is one operation and one refusal', async () => {
+test('two identical concurrent requests give one operation and one refusal', async () => {
   await running('a1');
   for (const kind of ['refresh', 'destroy'] as const) {
     const answers = await Promise.allSettled([ask(at, 'a1', kind), ask(at, 'a1', kind), ask(at, 'a1', kind)]);

@@ -18,7 +18,7 @@ test('the parts add up to the whole, to the millisecond', () => {
   expect(entries.reduce((sum, { seconds }) => sum + seconds! * 1000, 0)).toBeCloseTo(9_876, 6);
 });
 
-test('a step under way has no length yet', () => {
+test('an active step has no length yet', () => {
   const entries = timeline({ created_at: at(0), finished_at: null }, [{ step: 'verifying', at: at(10) }]);
   expect(entries).toEqual([
     { step: 'queued', startedAt: at(0), seconds: 0.01 },
@@ -26,7 +26,7 @@ test('a step under way has no length yet', () => {
   ]);
 });
 
-test('a step that is entered twice in a row is one; entered again later it is another', () => {
+test('a step entered twice in a row is one step; entered again later, it is another', () => {
   const steps = ['configuring', 'configuring', 'verifying', 'configuring'].map((step, index) => ({
     step,
     at: at(index * 1000),
@@ -40,7 +40,7 @@ test('a step that is entered twice in a row is one; entered again later it is an
   ]);
 });
 
-test('an operation nobody has taken up consists of waiting', () => {
+test('an operation that was never claimed consists of waiting', () => {
   expect(timeline({ created_at: at(0), finished_at: null }, [])).toEqual([
     { step: 'queued', startedAt: at(0), seconds: null },
   ]);

@@ -8,7 +8,7 @@ import { type OperationsFixture, openOperations, operation, order } from '../sup
 
 const { TRANSITIONS } = transitions;
 
-test('the picture in docs/states.md has exactly the transitions of the table', () => {
+test('the diagram in docs/states.md has exactly the transitions of the table', () => {
   const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
   const [, operationPart] = page.split('## An operation') as [string, string];
   const drawn = [...operationPart.matchAll(/^ +(\w+) --> (\w+): (.+)$/gm)].map(([, from, to, by]) => ({
@@ -20,7 +20,7 @@ test('the picture in docs/states.md has exactly the transitions of the table', (
   expect(drawn).toEqual(listed);
 });
 
-test('every status can be reached, and all but success can be left', () => {
+test('every status can be reached, and every status but success can be left', () => {
   const reached = new Set(TRANSITIONS.map(({ to }) => to));
   const left = new Set(TRANSITIONS.flatMap(({ from }) => [...from]));
   expect([...reached].sort()).toEqual([...OPERATION_STATUSES].sort());
@@ -75,7 +75,7 @@ describe('in the rows', () => {
     return operation(at, id);
   }
 
-  test.each(TRANSITIONS.map(({ by }) => by))('“%s” leaves from its statuses alone', async (by) => {
+  test.each(TRANSITIONS.map(({ by }) => by))('“%s” leaves only from its own statuses', async (by) => {
     const { from, to, columns } = TRANSITIONS.find((one) => one.by === by)!;
     for (const status of OPERATION_STATUSES) {
       await at.empty();
@@ -105,7 +105,7 @@ describe('in the rows', () => {
     }
   });
 
-  test('another attempt’s row is not moved', async () => {
+  test('the row of another attempt is not moved', async () => {
     const row = await operationIn('active');
     const other = { ...row, attempt: row.attempt + 1 };
     const again = at.database.transaction().execute((trx) => functions['its work is done'](trx, other));

@@ -18,7 +18,7 @@ afterEach(() => {
     if (child.exitCode === null && child.pid) signal(child.pid, 'SIGKILL');
 });
 
-/** A shell with a child, and a grandchild in a session of its own that ignores what can be ignored. */
+/** A shell with a child, and a grandchild in its own session that ignores every signal it can. */
 async function startFamily(environment: Record<string, string>) {
   const script = `setsid sh -c 'trap "" TERM INT HUP; echo $$; while :; do sleep 0.2; done' & sleep 300 & echo $!; wait`;
   const child = spawn('sh', ['-c', script], {
@@ -35,43 +35,43 @@ async function startFamily(environment: Record<string, string>) {
 
 const onLinux = process.platform === 'linux';
 
-test('a process is found by its environment wherever it has gone, and ended with all its kin', async ({
+test('a process is found by its environment in any session, and killed with all its descendants', async ({
   skip,
 }) => {
-  skip(!onLinux, 'processes are found on Linux alone');
-  const mark = randomUUID();
-  const pids = await startFamily({ MARK: mark });
-  const other = await startFamily({ MARK: 'another' });
-  const mine = (environment: ReadonlyMap<string, string>) => environment.get('MARK') === mark;
-  // The shell names its children before they have become their programs.
+  skip(!onLinux, 'processes can only be found on Linux');
+  const tag = randomUUID();
+  const pids = await startFamily({ TAG: tag });
+  const other = await startFamily({ TAG: 'another' });
+  const mine = (environment: ReadonlyMap<string, string>) => environment.get('TAG') === tag;
+  // The shell prints a child's pid before the child has executed its program.
   await expect.poll(() => findProcesses(mine), { interval: 5 }).toEqual(expect.arrayContaining(pids));
   const ended = await killProcesses(mine);
   expect(ended).toEqual(expect.arrayContaining(pids));
   expect(findProcesses(mine).filter((pid) => processIdentity(pid) !== null)).toEqual([]);
   for (const pid of pids) expect(processIdentity(pid)).toBeNull();
   for (const pid of other) expect(processIdentity(pid)).not.toBeNull();
-  await killProcesses((environment) => environment.get('MARK') === 'another');
+  await killProcesses((environment) => environment.get('TAG') === 'another');
 });
 
-test('nothing to end is nothing', async () => {
-  expect(await killProcesses((environment) => environment.get('MARK') === randomUUID())).toEqual([]);
+test('with nothing to kill, killProcesses returns an empty list', async () => {
+  expect(await killProcesses((environment) => environment.get('TAG') === randomUUID())).toEqual([]);
 });
 
-test('a signal to who is gone is no error', () => {
+test('a signal to a dead process is not an error', () => {
   expect(() => signal(2 ** 22 - 3, 'SIGTERM')).not.toThrow();
 });
 
-test('orphans of a dead worker of this installation are killed, and no other processes', async ({ skip }) => {
-  skip(!onLinux, 'processes are found on Linux alone');
+test('only orphans of this installation’s dead workers are killed', async ({ skip }) => {
+  skip(!onLinux, 'processes can only be found on Linux');
   const installation = randomUUID();
   const dead = `${process.pid} another boot`;
-  const marked = (worker: string, of: string = installation) => ({
+  const tagged = (worker: string, of: string = installation) => ({
     [INSTALLATION_TAG]: of,
     [WORKER_TAG]: worker,
   });
-  const ofDead = await startFamily(marked(dead));
-  const ofLiving = await startFamily(marked(workerTag()));
-  const ofAnother = await startFamily(marked(dead, 'another'));
+  const ofDead = await startFamily(tagged(dead));
+  const ofLiving = await startFamily(tagged(workerTag()));
+  const ofAnother = await startFamily(tagged(dead, 'another'));
   const ended = await killOrphans(installation);
   expect(ended).toEqual(expect.arrayContaining(ofDead));
   for (const pid of ofDead) expect(processIdentity(pid)).toBeNull();
@@ -83,7 +83,7 @@ test('orphans of a dead worker of this installation are killed, and no other pro
   for (const pid of rest) expect(processIdentity(pid)).toBeNull();
 });
 
-test('a worker’s mark tells its process from a later one of the same number', () => {
+test('a worker’s tag distinguishes its process from a later one with the same pid', () => {
   expect(isWorkerAlive(workerTag())).toBe(true);
   expect(isWorkerAlive(`${process.pid} another`)).toBe(false);
   expect(isWorkerAlive('4194301 x')).toBe(false);

@@ -35,7 +35,7 @@ async function startClaimers(count: number) {
   );
 }
 
-test('of several starters one hosts and the others join it; when it is killed, one of the next succeeds it', async () => {
+test('one of several starters hosts and the others join; when it is killed, one of the next takes over', async () => {
   const first = await startClaimers(5);
   const hosts = first.filter(({ role }) => role === 'host');
   expect(hosts).toHaveLength(1);
@@ -49,7 +49,7 @@ test('of several starters one hosts and the others join it; when it is killed, o
   expect(second.filter(({ role }) => role === 'host')).toHaveLength(1);
 });
 
-test('claims and releases in a crowd never make two hosts', async () => {
+test('concurrent claims and releases never make two hosts', async () => {
   await claimDataDir(dataDir).then((claim) => claim.role === 'host' && claim.release());
   const crowd = Array.from({ length: 4 }, () =>
     spawn(process.execPath, [script('contend'), dataDir, '60'], { stdio: ['ignore', 'ignore', 'inherit'] }),
@@ -60,7 +60,7 @@ test('claims and releases in a crowd never make two hosts', async () => {
   expect(existsSync(join(dataDir, 'room'))).toBe(false);
 });
 
-test('what is released can be claimed again, and passed owners leave nothing behind', async () => {
+test('a released folder can be claimed again, and earlier owners leave nothing behind', async () => {
   for (let round = 0; round < 3; round += 1) {
     const claim = await claimDataDir(dataDir);
     expect(claim.role).toBe('host');
@@ -71,7 +71,7 @@ test('what is released can be claimed again, and passed owners leave nothing beh
   expect((await stat(dataDir)).mode & 0o777).toBe(0o700);
 });
 
-test('a later process with the number of a dead owner is not taken for it', async () => {
+test('a later process with a dead owner’s pid is not taken for it', async () => {
   await claimDataDir(dataDir);
   const [name] = await readdir(join(dataDir, 'host'));
   const path = join(dataDir, 'host', name!);
@@ -80,7 +80,7 @@ test('a later process with the number of a dead owner is not taken for it', asyn
   expect((await claimDataDir(dataDir)).role).toBe('host');
 });
 
-test('a record that a power cut left empty does not keep anybody out', async () => {
+test('a record that a power cut left empty does not block a claim', async () => {
   await claimDataDir(dataDir);
   const [name] = await readdir(join(dataDir, 'host'));
   await writeFile(join(dataDir, 'host', name!), '');

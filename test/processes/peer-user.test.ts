@@ -6,10 +6,10 @@ import { type Ends, peerUserId } from '../../src/processes/peer-user.ts';
 import { becomeOtherUser, needsRoot } from '../support/other-user.ts';
 
 beforeEach(({ skip }) => {
-  skip(process.platform !== 'linux', 'the kernel’s table of connections is Linux’s');
+  skip(process.platform !== 'linux', 'only Linux has this table of connections');
 });
 
-/** A server that holds on to what connects. */
+/** A server that keeps its connections open. */
 async function listen(address = '127.0.0.1') {
   const accepted: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -30,7 +30,7 @@ async function listen(address = '127.0.0.1') {
   };
 }
 
-test('the other end of a connection is this user’s own', async () => {
+test('the peer of a local connection is this user', async () => {
   await using server = await listen();
   const client = connect(server.port, '127.0.0.1');
   const socket = await server.accepted();
@@ -39,7 +39,7 @@ test('the other end of a connection is this user’s own', async () => {
   client.destroy();
 });
 
-test('over IPv6 too, and over IPv4 to a server of both', async ({ skip }) => {
+test('works over IPv6, and over IPv4 to a dual-stack server', async ({ skip }) => {
   const addresses = Object.values(networkInterfaces())
     .flat()
     .flatMap((one) => (one?.family === 'IPv6' && one.scopeid === 0 ? [one.address] : []));
@@ -57,7 +57,7 @@ test('over IPv6 too, and over IPv4 to a server of both', async ({ skip }) => {
   }
 });
 
-test('the other end of a connection is another user’s', async ({ skip }) => {
+test('recognises another user as the peer', async ({ skip }) => {
   skip(needsRoot !== undefined, needsRoot);
   await using server = await listen();
   await using other = await becomeOtherUser();
@@ -68,7 +68,7 @@ test('the other end of a connection is another user’s', async ({ skip }) => {
   expect(await said).toBe('');
 }, 60_000);
 
-test('an end that its process has let go of is nobody’s, though the kernel says root’s', async () => {
+test('a closed peer has no user, although the kernel reports root', async () => {
   await using server = await listen();
   const client = connect(server.port, '127.0.0.1');
   await once(client, 'connect');
@@ -80,7 +80,7 @@ test('an end that its process has let go of is nobody’s, though the kernel say
   socket.destroy();
 });
 
-test('a connection from the same port to another address is another one', async () => {
+test('a connection from the same port to another address is not mistaken for it', async () => {
   await using server = await listen();
   const client = connect(server.port, '127.0.0.1');
   const socket = await server.accepted();

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
 import { poll } from '../../src/processes/poll.ts';
 
-/** Answers with the last value once the others are used up, and counts. */
+/** Returns the values in turn, then the last one again, and counts the calls. */
 function answers<T>(...values: T[]) {
   let asked = 0;
   const ask = () => values[Math.min(asked++, values.length - 1)];
   return { ask, count: () => asked };
 }
 
-test('asks until there is an answer', async () => {
+test('polls until there is an answer', async () => {
   const { ask, count } = answers(undefined, undefined, false);
   expect(await poll(ask, { intervalMs: 1 })).toBe(false);
   expect(count()).toBe(3);
 });
 
-test('asks at least once, and gives up where the next question would be too late', async () => {
+test('polls at least once, and gives up if the next poll would be too late', async () => {
   const { ask, count } = answers(undefined);
   expect(await poll(ask, { intervalMs: 10, timeoutMs: 0 })).toBeUndefined();
   expect(count()).toBe(1);
@@ -31,7 +31,7 @@ test('backs off up to the longest interval', async () => {
   for (const pause of pauses.slice(2)) expect(pause).toBeGreaterThanOrEqual(79);
 });
 
-test('ends with the signal’s reason, during a pause and before the first question', async () => {
+test('ends with the signal’s reason, during a pause and before the first poll', async () => {
   const controller = new AbortController();
   const { ask, count } = answers(undefined);
   const polling = poll(ask, { intervalMs: 60_000, signal: controller.signal });
@@ -41,7 +41,7 @@ test('ends with the signal’s reason, during a pause and before the first quest
   expect(count()).toBe(1);
 });
 
-test('passes on what the question throws', async () => {
+test('rethrows errors of the probe', async () => {
   const ask = () => {
     throw new Error('gone');
   };

@@ -25,14 +25,14 @@ async function start() {
   return { child, says };
 }
 
-test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s asks for an end in good order', async (signal) => {
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s requests an orderly stop', async (signal) => {
   const { child, says } = await start();
   child.kill(signal);
   await says('stopping true');
   expect(child.exitCode).toBeNull();
 });
 
-test('a launcher that is gone asks for it too', async () => {
+test('the exit of the launcher requests it too', async () => {
   const { child, says } = await start();
   child.disconnect();
   await says('stopping true');
@@ -49,7 +49,7 @@ test('the same Ctrl-C twice, from the terminal and from npm, does not cut the st
   expect(code).toBe(0);
 });
 
-test('an impatient second Ctrl-C ends it at once', async () => {
+test('an impatient second Ctrl-C exits at once', async () => {
   const { child, says } = await start();
   child.kill('SIGINT');
   await says('stopping');

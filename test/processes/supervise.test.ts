@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { supervise } from '../../src/processes/supervise.ts';
 
-/** A supervised fake whose starts and ends the test controls. */
+/** A supervised fake whose starts and exits the test controls. */
 function createThing() {
   const lives: { end(): void; stopped: boolean }[] = [];
   const failures: Error[] = [];
@@ -28,12 +28,12 @@ function createThing() {
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 5_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise(setImmediate);
   }
 }
 
-test('what ends by itself is started again, and said so', async () => {
+test('a process that exits is restarted, which is logged', async () => {
   const thing = createThing();
   const said: string[] = [];
   const kept = await supervise('Postgres', thing.start, (line) => said.push(line));
@@ -45,7 +45,7 @@ test('what ends by itself is started again, and said so', async () => {
   expect(thing.lives.map((life) => life.stopped)).toEqual([false, true]);
 });
 
-test('a start that fails is tried again, but not the first', async () => {
+test('a failed start is retried, except the first', async () => {
   const thing = createThing();
   thing.failures.push(new Error('no memory'));
   const said: string[] = [];
@@ -58,14 +58,14 @@ test('a start that fails is tried again, but not the first', async () => {
   await kept.stop();
 });
 
-test('a stop ends what runs and starts nothing', async () => {
+test('a stop ends the process and starts nothing', async () => {
   const thing = createThing();
   const kept = await supervise('It', thing.start, () => {});
   await kept.stop();
   expect(thing.lives).toMatchObject([{ stopped: true }]);
 });
 
-test('a stop while it is being started again waits for it and ends it too', async () => {
+test('a stop during a restart waits for it and ends it too', async () => {
   const thing = createThing();
   const kept = await supervise('It', thing.start, () => {});
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
@@ -79,7 +79,7 @@ test('a stop while it is being started again waits for it and ends it too', asyn
   expect(thing.lives[1]!.stopped).toBe(true);
 });
 
-test('a stop does not wait out the pause between starts that fail', async () => {
+test('a stop does not wait for the backoff of failed starts', async () => {
   const thing = createThing();
   const said: string[] = [];
   const kept = await supervise('It', thing.start, (line) => said.push(line));

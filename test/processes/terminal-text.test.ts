@@ -9,22 +9,22 @@ test.each([
   ['\u202egnp.exe\u2066x\u200f', '\\u202egnp.exe\\u2066x\\u200f'],
   ['a\u2028b', 'a\\u2028b'],
   ['a\tb, ümläut, 日本, 🙂, 👩‍💻', 'a\tb, ümläut, 日本, 🙂, 👩‍💻'],
-])('%j is shown, not obeyed', (text, shown) => {
+])('%j is escaped', (text, shown) => {
   expect(printable(text)).toBe(shown);
 });
 
-test('no character that a terminal could obey is left, but tabs', () => {
+test('no control character is left except tabs', () => {
   const all = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join('');
   expect(printable(all)).not.toMatch(/(?!\t)[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u);
 });
 
-test('the lines of a text cannot pass for lines of ours', () => {
+test('the lines of a text cannot pass for ours', () => {
   expect(printableLines('no answer\n  a1  provision  SUCCEEDED\r\n\u001b[1A', '  | ')).toBe(
     'no answer\n  |   a1  provision  SUCCEEDED\n  | \\u001b[1A',
   );
 });
 
-test('JSON stays the same JSON', () => {
+test('JSON keeps its meaning', () => {
   const value = { text: 'a\u009b\u202e\u007f\u001b\n\t"\\' };
   const shown = printableLines(JSON.stringify(value, null, 2));
   expect(JSON.parse(shown)).toEqual(value);

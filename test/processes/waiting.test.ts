@@ -33,7 +33,7 @@ function startService(environment: Record<string, string>) {
   return { child, said: () => said, ended };
 }
 
-it('says for what it waits, and why, as long as that lasts', async () => {
+it('reports repeatedly what it waits for and why', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
   onTestFinished(() => void vi.useRealTimers());
   const said: string[] = [];
@@ -50,7 +50,7 @@ it('says for what it waits, and why, as long as that lasts', async () => {
   await expect(waiting).rejects.toThrow(StoppedError);
 });
 
-it('says nothing of what is quick, and hands on what came of it', async () => {
+it('reports nothing for a short wait, and passes on its result', async () => {
   const say = vi.fn();
   expect(await waitFor('x', Promise.resolve(7), { say })).toBe(7);
   await expect(waitFor('x', Promise.reject(new Error('no')), { say })).rejects.toThrow('no');
@@ -58,7 +58,7 @@ it('says nothing of what is quick, and hands on what came of it', async () => {
   expect(say).not.toHaveBeenCalled();
 });
 
-it('a Postgres that is told to stop while it starts leaves nothing running', async () => {
+it('a Postgres that is stopped while it starts leaves nothing running', async () => {
   const dataDir = folder();
   const starting = hostPostgres({ dataDir, durable: false, signal: AbortSignal.abort() });
   await expect(starting).rejects.toThrow(StoppedError);
@@ -79,7 +79,7 @@ it('a start that waits for another process says so, and ends on a signal', async
   expect(said()).toMatch(/Stopped\.\s*$/);
 }, 90_000);
 
-it('so does one that waits for its database', async () => {
+it('a start that waits for its database says so, and ends on a signal', async () => {
   const { default: pg } = await import('pg');
   const url = new URL(inject('postgresAdminUrl'));
   const name = `waiting-${process.pid}`;

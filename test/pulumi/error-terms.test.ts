@@ -23,7 +23,7 @@ Resources:
     + 4 created
 `;
 
-test('a failed configuration is told by what the script itself said', () => {
+test('a failed configuration is reported in the script’s own words', () => {
   const error = pulumiError(
     new Error(
       configurationFailed(
@@ -37,20 +37,20 @@ test('a failed configuration is told by what the script itself said', () => {
   );
 });
 
-test('one that took too long is told as that', () => {
+test('a configuration that timed out is reported as such', () => {
   expect(pulumiError(new Error(configurationFailed('exit status 124', ''))).message).toBe(
     'The configuration of the server failed (it took too long)',
   );
 });
 
 test.each(['signal: killed', 'signal: SIGKILL', 'signal: SIGTERM', 'exit status 137'])(
-  'a configuration that ended with %s was ended from outside, and is lost',
+  'a configuration that ended with %s was killed from outside, and is lost',
   (how) => {
     expect(pulumiError(new Error(configurationFailed(how, '')))).toBeInstanceOf(LostError);
   },
 );
 
-test('a server that did not join is said to have not, in no terms of the engine', () => {
+test('a server that did not join is reported as such, without the engine’s terms', () => {
   const text =
     'error: Unhandled exception: Error: error serializing property "environment": invocation of tailscale:index/getDevice:getDevice returned an error: Could not find device with hostname="agent-a1"';
   const error = pulumiError(new Error(text));
@@ -61,14 +61,14 @@ test('a server that did not join is said to have not, in no terms of the engine'
 test.each([
   'failed to ping PostgreSQL: pq: the database system is starting up (57P03)',
   'failed to ping PostgreSQL: dial tcp 127.0.0.1:37773: connect: connection refused',
-])('a state that is away for a moment is nobody’s failed try: %s', (why) => {
+])('an unavailable state is a loss, not a failed try: %s', (why) => {
   const text = `error: unable to open state database "postgres://user:secret@127.0.0.1:1/pulumi": ${why}`;
   const error = pulumiError(new Error(text));
   expect(error).toBeInstanceOf(LostError);
   expect(error.message).not.toContain('secret');
 });
 
-test('a call without an answer is called one', () => {
+test('a missing answer is reported as such', () => {
   const error = pulumiError(
     new Error('error: POST "https://api.hetzner.cloud/v1/servers": other side closed'),
   );

@@ -25,7 +25,7 @@ import { findPulumi } from '../sandbox/providers/agent-stack.ts';
 
 const pulumi = findPulumi();
 
-describe('what the CLI itself says', () => {
+describe('the CLI’s own errors', () => {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-cli-'));
   const environment = {
     PATH: process.env.PATH!,
@@ -42,7 +42,7 @@ describe('what the CLI itself says', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** As the Automation API calls it, with its way of saying what went wrong. */
+  /** Runs the CLI as the Automation API does, with its kind of error. */
   async function run(args: string[], overrides: Record<string, string> = {}): Promise<unknown> {
     // The SDK's types hide `run`.
     const command = (await PulumiCommand.get({
@@ -53,35 +53,35 @@ describe('what the CLI itself says', () => {
     };
     return command.run(args, join(folder, 'project'), { ...environment, ...overrides });
   }
-  const errorOf = async (args: string[], overrides: Record<string, string> = {}) => {
+  const getError = async (args: string[], overrides: Record<string, string> = {}) => {
     const thrown = await run(args, overrides).then(
-      () => expect.unreachable('the CLI was content'),
+      () => expect.unreachable('the CLI did not fail'),
       (error: unknown) => error,
     );
     return pulumiError(thrown);
   };
   const refresh = ['refresh', '--yes', '--skip-preview', '--stack', 'agent-a'];
 
-  test('no such stack', async ({ skip }) => {
+  test('a missing stack', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    const error = await errorOf(['destroy', '--yes', '--skip-preview', '--stack', 'agent-zz']);
+    const error = await getError(['destroy', '--yes', '--skip-preview', '--stack', 'agent-zz']);
     expect(error).toBeInstanceOf(StackNotFoundError);
     expect(error.message).toBe("no stack named 'agent-zz' found");
   });
 
-  test('a stack that is there already', async ({ skip }) => {
+  test('an existing stack', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    expect(await errorOf(['stack', 'init', 'agent-a'])).toBeInstanceOf(StackExistsError);
+    expect(await getError(['stack', 'init', 'agent-a'])).toBeInstanceOf(StackExistsError);
   });
 
-  test('a lock, the state out of reach, another passphrase', async ({ skip }) => {
+  test('a lock, an unreachable state, another passphrase', async ({ skip }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
-    const wrong = await errorOf(refresh, { PULUMI_CONFIG_PASSPHRASE: 'wrong' });
+    const wrong = await getError(refresh, { PULUMI_CONFIG_PASSPHRASE: 'wrong' });
     expect(wrong).toBeInstanceOf(PermanentError);
-    const away = await errorOf(refresh, {
+    const away = await getError(refresh, {
       PULUMI_BACKEND_URL: 'postgres://postgres:canary-4711@127.0.0.1:1/pulumi?sslmode=disable',
     });
-    // A state that is away for a moment says nothing against the operation.
+    // A state that is unavailable for a moment is not the operation's fault.
     expect(away.constructor).toBe(LostError);
     expect(away.message).toContain('postgres://[redacted]@127.0.0.1:1/pulumi');
     expect(away.message).not.toContain('canary');
@@ -91,25 +91,25 @@ describe('what the CLI itself says', () => {
       join(locks, 'x.json'),
       '{"pid":1,"username":"u","hostname":"h","timestamp":"2026-01-01T00:00:00Z"}',
     );
-    expect(await errorOf(refresh)).toBeInstanceOf(StackLockedError);
+    expect(await getError(refresh)).toBeInstanceOf(StackLockedError);
   });
 
-  test('a CLI that somebody ends is lost, by whatever signal; only our own word cancels', async ({
+  test('a CLI killed from outside is lost, whatever the signal; only our own abort cancels', async ({
     skip,
   }) => {
     skip(pulumi === undefined, 'no Pulumi CLI');
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
-      // An address that takes connections and says nothing holds the CLI until it is ended.
+      // An address that accepts connections and sends nothing keeps the CLI waiting until it is killed.
       const silent = createServer(() => {});
       await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
       const port = (silent.address() as { port: number }).port;
       const connected = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
-      const failing = errorOf(refresh, {
+      const failing = getError(refresh, {
         PULUMI_BACKEND_URL: `postgres://u@127.0.0.1:${port}/x?sslmode=disable`,
-        MARK: `mark-${port}`,
+        TAG: `tag-${port}`,
       });
       await connected;
-      const mine = (found: ReadonlyMap<string, string>) => found.get('MARK') === `mark-${port}`;
+      const mine = (found: ReadonlyMap<string, string>) => found.get('TAG') === `tag-${port}`;
       if (signal === 'SIGKILL') await killProcesses(mine);
       else for (const pid of findProcesses(mine)) process.kill(pid, signal);
       const error = await failing;
@@ -146,7 +146,7 @@ test.each([
   ],
   ['    error: rate limit exceeded (429)', RateLimitedError],
   ['    error: internal error (500)', RetryableError],
-  // What a machine says decides nothing.
+  // The machine's output does not decide the class.
   [
     '    error: exit status 1: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":\nconfigure: task "x": failed\nForbidden (403)',
     RetryableError,
@@ -155,7 +155,7 @@ test.each([
   expect(pulumiError(new Error(frame(text))).constructor).toBe(Class);
 });
 
-test('the summary is what a person needs: each cause once, without the CLI’s frame', () => {
+test('the summary has each cause once, without the CLI’s frame', () => {
   const text = frame(
     [
       'Diagnostics:',
@@ -171,7 +171,7 @@ test('the summary is what a person needs: each cause once, without the CLI’s f
   expect(summary(text)).toBe('no capacity in nbg1 (resource_unavailable)');
 });
 
-test('no credentials of an address in a summary, and no book', () => {
+test('the summary has no credentials and a limited length', () => {
   const text = 'error: cannot reach postgres://user:p%40ss@db.example:5432/x and https://me:canary@host/y';
   expect(summary(text)).toBe(
     'cannot reach postgres://[redacted]@db.example:5432/x and https://[redacted]@host/y',
@@ -179,7 +179,7 @@ test('no credentials of an address in a summary, and no book', () => {
   expect(summary(`error: ${'x'.repeat(10_000)}`).length).toBeLessThanOrEqual(2_000);
 });
 
-test('what a runner reports by name is the same error on this side', () => {
+test('an error that a runner reports by name becomes the same error here', () => {
   for (const error of [
     new StackLockedError('x'),
     new StackNotFoundError('x'),

@@ -22,7 +22,7 @@ const nowhere: PluginLocations = { pulumiHome: undefined, home: undefined, path:
 const missing = (places: Partial<PluginLocations>) =>
   findPlugins({ ...nowhere, home: folder, ...places }).missing.map(({ name }) => name);
 
-test('those in PULUMI_HOME, or in ~/.pulumi without one, are found', () => {
+test('plugins in PULUMI_HOME, or in ~/.pulumi without it, are found', () => {
   for (const name of PLUGINS) program(installed(join(folder, '.pulumi'), name));
   expect(missing({})).toEqual([]);
   expect(missing({ pulumiHome: join(folder, 'elsewhere') })).toEqual(PLUGINS);
@@ -30,7 +30,7 @@ test('those in PULUMI_HOME, or in ~/.pulumi without one, are found', () => {
   expect(missing({ pulumiHome: join(folder, 'elsewhere'), home: undefined })).toEqual([]);
 });
 
-test('those on the PATH, and beside the CLI, are found', () => {
+test('plugins on the PATH, and beside the CLI, are found', () => {
   program(join(folder, 'bin', 'pulumi-resource-hcloud'));
   program(join(folder, 'cli', 'pulumi-resource-command'));
   expect(missing({ path: `/nowhere:${join(folder, 'bin')}`, cli: join(folder, 'cli', 'pulumi') })).toEqual([
@@ -38,7 +38,7 @@ test('those on the PATH, and beside the CLI, are found', () => {
   ]);
 });
 
-test('another version, one that is not finished, and one that cannot be run are missing', () => {
+test('another version, an unfinished download and a file that is not executable count as missing', () => {
   const home = join(folder, '.pulumi');
   program(installed(home, 'hcloud', '99.0.0'));
   program(installed(home, 'tailscale'));

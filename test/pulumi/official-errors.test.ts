@@ -3,7 +3,10 @@ import { PermanentError, RateLimitedError, RetryableError } from '../../src/erro
 import { errorMessages, plainDiagnostic } from '../../src/pulumi/diagnostics.ts';
 import { engineError, pulumiError } from '../../src/pulumi/errors.ts';
 
-/** As hcloud 1.41 fails on terraform-plugin-framework, under CLI 3.259: progress first, then the whole diagnostic, in both its frames. */
+/**
+ * An error of hcloud 1.41 on terraform-plugin-framework, under CLI 3.259: first progress, then the whole
+ * diagnostic, in both its frames.
+ */
 const framework = (reason: string, code: string, status: number) => `code: 255
  stdout: Updating (agent-ada):
  +  hcloud:index:SshKey ssh-key creating (0s) error: [ERROR] An unexpected error was encountered during an API request.
@@ -37,7 +40,7 @@ Duration: 2s
  err?: Error: Command failed with exit code 255
 `;
 
-/** As it fails on SDK v2. */
+/** The same error on SDK v2. */
 const sdk2 = (reason: string) => `code: 255
 Diagnostics:
   hcloud:index:Server (server):
@@ -56,7 +59,7 @@ describe.each([
   ['limit of requests reached (rate_limit_exceeded)', 'rate_limit_exceeded', 429, RateLimitedError],
   ['server limit exceeded (resource_limit_exceeded)', 'resource_limit_exceeded', 403, RetryableError],
 ] as const)('%s', (reason, code, status, Class) => {
-  test('is told once, and its class decides, on terraform-plugin-framework', () => {
+  test('appears once, with the right class, on terraform-plugin-framework', () => {
     const error = pulumiError(new Error(framework(reason, code, status)));
     expect(error.message).toBe(reason);
     expect(error.constructor).toBe(Class);
@@ -64,20 +67,20 @@ describe.each([
     expect(engineError({ name, message }).constructor).toBe(Class);
   });
 
-  test('is told once, and its class decides, on SDK v2', () => {
+  test('appears once, with the right class, on SDK v2', () => {
     const error = pulumiError(new Error(sdk2(reason)));
     expect(error.message).toBe(reason);
     expect(error.constructor).toBe(Class);
   });
 
-  test('a reason without its code is given it', () => {
+  test('gets its code if the message lacks it', () => {
     const bare = reason.replace(/ \(\w+\)$/, '');
     const error = pulumiError(new Error(framework(bare, code, status)));
     expect(error.message).toBe(reason);
     expect(error.constructor).toBe(Class);
   });
 
-  test('the log has it as the error has, in both frames', () => {
+  test('is the same in the log as in the error, in both frames', () => {
     const [first, second] = framework(reason, code, status)
       .split('    error: ')
       .slice(1, 3)
@@ -86,7 +89,7 @@ describe.each([
   });
 });
 
-test('a reason of several lines is one sentence', () => {
+test('a reason of several lines becomes one sentence', () => {
   const error = pulumiError(
     new Error(framework("invalid input in field 'name'\n    \n    name is not unique", 'invalid_input', 422)),
   );
@@ -94,7 +97,7 @@ test('a reason of several lines is one sentence', () => {
   expect(error).toBeInstanceOf(PermanentError);
 });
 
-test('errors of several resources are each told, in their order', () => {
+test('errors of several resources all appear, in order', () => {
   const two =
     framework('unable to authenticate (unauthorized)', 'unauthorized', 401) +
     sdk2('no capacity (resource_unavailable)');
@@ -104,7 +107,7 @@ test('errors of several resources are each told, in their order', () => {
   ]);
 });
 
-test('any other diagnostic of the framework is told once as well', () => {
+test('any other diagnostic of the framework appears once as well', () => {
   const text = `Diagnostics:
   hcloud:index:SshKey (ssh-key):
     error: [ERROR] Provided label is not valid: it is too long
@@ -117,7 +120,7 @@ test('any other diagnostic of the framework is told once as well', () => {
   expect(errorMessages(text)).toEqual(['Provided label is not valid: it is too long']);
 });
 
-test('what is said without a frame stays as it is, lines and all', () => {
+test('text without a frame keeps its lines', () => {
   expect(plainDiagnostic('  the host cannot be reached\n    for 3 s\n')).toBe(
     'the host cannot be reached\n    for 3 s',
   );

@@ -27,7 +27,7 @@ async function put(...keys: string[]): Promise<void> {
 const keys = async () =>
   (await pool.query<{ key: string }>('select key from pulumi_state order by key')).rows.map((row) => row.key);
 
-const rowsOf = (stack: string) => [
+const toKeys = (stack: string) => [
   `pulumi/.pulumi/stacks/agents/${stack}.json`,
   `pulumi/.pulumi/stacks/agents/${stack}.json.bak`,
   `pulumi/.pulumi/stacks/agents/${stack}.pulumi-tags`,
@@ -37,21 +37,21 @@ const rowsOf = (stack: string) => [
   `pulumi/.pulumi/locks/organization/agents/${stack}/2b0d0bb8.json`,
 ];
 
-test('a stack is forgotten with history, locks and backups, and none but it', async () => {
+test('a stack is removed with history, locks and backups, and no other stack is touched', async () => {
   const others = [
-    ...rowsOf('agent-a10'),
-    ...rowsOf('agent-a1-b'),
-    ...rowsOf('foundation-default'),
+    ...toKeys('agent-a10'),
+    ...toKeys('agent-a1-b'),
+    ...toKeys('foundation-default'),
     'pulumi/.pulumi/meta.yaml',
     'pulumi/.pulumi/stacks/other/agent-a1.json',
   ];
-  await put(...rowsOf('agent-a1'), ...others);
+  await put(...toKeys('agent-a1'), ...others);
   await store.forget('agent-a1');
   expect(await keys()).toEqual(others.toSorted());
   await store.forget('agent-a1');
 });
 
-test('of a long history the newest twenty updates stay, and other stacks’ is left', async () => {
+test('pruning keeps the newest twenty updates, and other stacks’ history', async () => {
   const history = (stack: string, count: number) =>
     Array.from(
       { length: count },
@@ -69,7 +69,7 @@ test('of a long history the newest twenty updates stay, and other stacks’ is l
   expect(await keys()).toHaveLength(40 + others.length);
 });
 
-async function stateOf(stackName: string): Promise<unknown> {
+async function readState(stackName: string): Promise<unknown> {
   const found = await pool.query<{ data: { data: string } }>('select data from pulumi_state where key = $1', [
     `pulumi/.pulumi/stacks/agents/${stackName}.json`,
   ]);
@@ -90,13 +90,13 @@ const foundation = (latest: object) => ({
   checkpoint: { stack: 'organization/agents/foundation-default', latest },
 });
 
-test('an empty stack has another’s salt and nothing else of it', async () => {
+test('an empty stack has the other stack’s salt and nothing else of it', async () => {
   await putState(
     'foundation-default',
     foundation({ manifest, secrets_providers, resources: [{ urn: 'urn:x' }] }),
   );
   expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(true);
-  expect(await stateOf('agent-a1')).toEqual({
+  expect(await readState('agent-a1')).toEqual({
     version: 3,
     checkpoint: {
       stack: 'organization/agents/agent-a1',
@@ -105,19 +105,19 @@ test('an empty stack has another’s salt and nothing else of it', async () => {
   });
 });
 
-test('a stack that is there already stays as it is', async () => {
+test('an existing stack stays as it is', async () => {
   await putState('foundation-default', foundation({ manifest, secrets_providers }));
   await putState('agent-a1', { precious: true });
   expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(true);
-  expect(await stateOf('agent-a1')).toEqual({ precious: true });
+  expect(await readState('agent-a1')).toEqual({ precious: true });
 });
 
 test.each([
   ['is not there', undefined],
   ['has another version', { ...foundation({ manifest, secrets_providers }), version: 4 }],
   ['has its secrets elsewhere', foundation({ manifest, secrets_providers: { type: 'awskms', state: {} } })],
-])('a model that %s leaves it to the CLI', async (_, state) => {
+])('a template stack that %s leaves the creation to the CLI', async (_, state) => {
   if (state !== undefined) await putState('foundation-default', state);
   expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(false);
-  expect(await stateOf('agent-a1')).toBeUndefined();
+  expect(await readState('agent-a1')).toBeUndefined();
 });

@@ -20,12 +20,12 @@ const job = { operationId: '1ecffc42-ebb5-44b8-a1b7-320d24939b5d', agentId: 'a1'
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-test('wakes once for each committed announcement, at once, and never for one that was rolled back', async () => {
+test('wakes at once and once per committed announcement, and never for one that was rolled back', async () => {
   let wakes = 0;
   let fails = true;
   await queue.work(2, async () => {

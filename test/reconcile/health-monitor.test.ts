@@ -58,7 +58,7 @@ async function runningAgent(n: number): Promise<void> {
     .execute();
 }
 
-/** Equivalent to letting time pass. */
+/** Moves all times into the past, as if that much time had passed. */
 async function later(seconds: number): Promise<void> {
   await sql`update health_checks set due_at = due_at - make_interval(secs => ${seconds}),
     silent_since = silent_since - make_interval(secs => ${seconds})`.execute(at.database);
@@ -66,7 +66,7 @@ async function later(seconds: number): Promise<void> {
 
 const look = () => checkDue(deps, settings, new AbortController().signal);
 
-test('asks an agent that runs, and not again before its time', async () => {
+test('checks a running agent, and not again before it is due', async () => {
   await runningAgent(1);
   expect(await look()).toBe(1);
   expect(await look()).toBe(0);
@@ -76,14 +76,14 @@ test('asks an agent that runs, and not again before its time', async () => {
   expect(await look()).toBe(1);
 });
 
-test('several workers at once ask each agent once between them', async () => {
+test('several workers at once check each agent once between them', async () => {
   for (let n = 1; n <= 10; n++) await runningAgent(n);
   const looks = await Promise.all([look(), look(), look()]);
   expect(looks.reduce((sum, count) => sum + count, 0)).toBe(10);
   expect(new Set(asked).size).toBe(10);
 });
 
-test('one lost answer changes nothing; one that stays silent is unhealthy since it fell silent', async () => {
+test('one missed answer changes nothing; continued silence makes the agent unhealthy since its first miss', async () => {
   await runningAgent(1);
   silent.add('100.64.0.1');
   const begunAt = Date.now();
@@ -103,7 +103,7 @@ test('one lost answer changes nothing; one that stays silent is unhealthy since 
   expect(seconds).toBeLessThanOrEqual(12 + (endedAt - begunAt) / 1000);
 });
 
-test('a lost answer with an answer after it is forgotten', async () => {
+test('a missed answer followed by an answer is forgotten', async () => {
   await runningAgent(1);
   silent.add('100.64.0.1');
   await look();
@@ -116,7 +116,7 @@ test('a lost answer with an answer after it is forgotten', async () => {
   expect((await getAgent(at.database, 'a1')).health).toBe('healthy');
 });
 
-test('one answer makes it healthy again, and what was since is gone', async () => {
+test('one answer makes the agent healthy again and clears unhealthy_since', async () => {
   await runningAgent(1);
   await at.database.updateTable('agents').set({ health: 'unhealthy' }).execute();
   expect((await getAgent(at.database, 'a1')).unhealthy_since).toBeInstanceOf(Date);
@@ -124,7 +124,7 @@ test('one answer makes it healthy again, and what was since is gone', async () =
   expect(await getAgent(at.database, 'a1')).toMatchObject({ health: 'healthy', unhealthy_since: null });
 });
 
-test('a time in which nobody asked is no silence', async () => {
+test('time without any check does not count as silence', async () => {
   await runningAgent(1);
   silent.add('100.64.0.1');
   await look();
@@ -133,7 +133,7 @@ test('a time in which nobody asked is no silence', async () => {
   expect((await getAgent(at.database, 'a1')).health).toBe('healthy');
 });
 
-test('who is not running, or is being worked on, is not asked', async () => {
+test('agents that are not running, or have an active operation, are not checked', async () => {
   await runningAgent(1);
   await runningAgent(2);
   await runningAgent(3);
@@ -144,12 +144,12 @@ test('who is not running, or is being worked on, is not asked', async () => {
   expect(asked).toEqual(['100.64.0.3']);
 });
 
-test('who cannot reach anybody says nothing about anybody', async () => {
+test('a worker that can reach no agent records no silence', async () => {
   await runningAgent(1);
   silent.add('100.64.0.1');
   deps.canReachAgents = async () => false;
   expect(await look()).toBe(0);
-  // It went away during the check.
+  // The network fails during the check.
   const answers = [true, false];
   deps.canReachAgents = async () => answers.shift() ?? false;
   expect(await look()).toBe(1);
@@ -177,7 +177,7 @@ test.each([
   'is silent',
   'closes at once',
 ] as const)(
-  'an agent that %s keeps no other from being asked, nor the monitor from its end',
+  'an agent that %s blocks neither checks of others nor a stop',
   {
     timeout: 60_000,
   },
@@ -209,7 +209,7 @@ test.each([
 
 const never = new Promise<never>(() => {});
 
-test('a question that never ends is given up, and so is whether anybody can be reached', {
+test('a health check that never ends is aborted, and so is a connectivity check', {
   timeout: 60_000,
 }, async () => {
   await runningAgent(1);
@@ -225,7 +225,7 @@ test('a question that never ends is given up, and so is whether anybody can be r
   await monitor.stop();
 });
 
-test('a look that never ends is not the last one, and a stop does not wait for it', {
+test('a round that never ends does not block the next one, nor a stop', {
   timeout: 60_000,
 }, async () => {
   await runningAgent(1);

@@ -14,7 +14,7 @@ const cloud = (firewallId: number | undefined): Pick<HetznerClient, 'findFirewal
   listServers: async () => [],
 });
 
-describe('the Hetzner project behind the token', () => {
+describe('the Hetzner project of the token', () => {
   let database: ReturnType<typeof openDatabase>;
 
   beforeAll(async () => {
@@ -28,11 +28,11 @@ describe('the Hetzner project behind the token', () => {
     };
   });
 
-  it('is any, while nothing has been made', async () => {
+  it('can be any before anything was created', async () => {
     await checkHetznerProject({ database, hetzner: cloud(undefined), log });
   });
 
-  it('is not judged by a server alone, which may have been deleted by hand', async () => {
+  it('is not judged by a missing server alone, which may have been deleted by hand', async () => {
     await database
       .insertInto('agents')
       .values({
@@ -47,7 +47,7 @@ describe('the Hetzner project behind the token', () => {
     await checkHetznerProject({ database, hetzner: cloud(undefined), log });
   });
 
-  it('is the one that holds what the database knows, and no other', async () => {
+  it('must hold the resources that the database knows', async () => {
     await database
       .insertInto('foundations')
       .values({ project: 'default', firewall_id: '7', inputs_hash: 'x' })
@@ -58,7 +58,7 @@ describe('the Hetzner project behind the token', () => {
     );
   });
 
-  it('is not judged while Hetzner gives no answer', async () => {
+  it('is not judged while Hetzner does not answer', async () => {
     const away = { ...cloud(8), listServers: async () => Promise.reject(new Error('no answer')) };
     await checkHetznerProject({ database, hetzner: away, log });
   });

@@ -16,7 +16,7 @@ beforeEach(async () => {
   await at.empty();
 });
 
-/** Everything that was written happened so many seconds earlier than it did. */
+/** Moves everything so many seconds into the past. */
 async function letPass(seconds: number): Promise<void> {
   await sql`update operations set run_after = run_after - make_interval(secs => ${seconds}),
     finished_at = finished_at - make_interval(secs => ${seconds})`.execute(at.database);
@@ -43,8 +43,8 @@ async function logLines(operationId: string): Promise<unknown[]> {
   return events.filter(({ type }) => type === 'log').map(({ data }) => data.line);
 }
 
-describe('an operation that no worker takes', () => {
-  test('is told so after the limit, once, in its own log and the service’s', async () => {
+describe('an operation that no worker claims', () => {
+  test('is reported once after the limit, in its own log and the service’s', async () => {
     const { operation_id } = await order(at, 'a1');
     const lastSeen = await worker('w1', { seenSecondsAgo: 1200 });
     await letPass(59);
@@ -61,7 +61,7 @@ describe('an operation that no worker takes', () => {
     ]);
   });
 
-  test('is told again only when it has been taken and waits anew', async () => {
+  test('is reported again only once it was claimed and waits once more', async () => {
     const { operation_id } = await order(at, 'a1');
     await letPass(61);
     expect(await tellStalled(at, 60)).toBe(1);
@@ -74,7 +74,7 @@ describe('an operation that no worker takes', () => {
     expect(await logLines(operation_id)).toHaveLength(3);
   });
 
-  test('is told that all workers are busy, and how many are ahead', async () => {
+  test('is reported as waiting for busy workers, with the number ahead of it', async () => {
     for (const agentId of ['busy-1', 'busy-2', 'busy-3', 'before', 'last']) await order(at, agentId);
     await worker('w1', { concurrency: 2 });
     await worker('w2');
@@ -91,7 +91,7 @@ describe('an operation that no worker takes', () => {
     ]);
   });
 
-  test('is told once, however many processes look', async () => {
+  test('is reported once by many processes', async () => {
     const { operation_id } = await order(at, 'a1');
     await letPass(61);
     const told = await Promise.all(Array.from({ length: 8 }, () => tellStalled(at, 60)));
@@ -109,7 +109,7 @@ describe('an operation that no worker takes', () => {
 });
 
 describe('an operation that waits for something else', () => {
-  test('for its time, or for another one of its agent, is told nothing', async () => {
+  test('such as its retry or its agent’s other operation is not reported', async () => {
     await order(at, 'a1');
     const { claim: held } = await claim(at);
     await at.database
@@ -124,7 +124,7 @@ describe('an operation that waits for something else', () => {
       .execute();
     await letPass(61);
     expect(await tellStalled(at, 60)).toBe(0);
-    // What was ahead of it is finished now: its wait for a worker begins.
+    // The operation ahead of it has finished: its wait for a worker begins.
     await at.database
       .updateTable('operations')
       .set({ status: 'succeeded', worker_id: null, lease_until: null, finished_at: sql`now()` })
@@ -148,14 +148,14 @@ test.each([
   );
 });
 
-test('with a place free, the reason says so', () => {
+test('names a free slot in the reason', () => {
   const workforce = { workers: 1, slots: 4, active: 3, lastSeenAt: new Date() };
   expect(explainWait({ waitedSeconds: 60, ahead: 2 }, workforce)).toBe(
     'No worker has taken this for 60 s, although 1 of 4 slots is free (2 operations ahead)',
   );
 });
 
-test('workers that were silent for an hour are forgotten, but for the last one of all', async () => {
+test('workers that were silent for an hour are forgotten, except the last one', async () => {
   const left = async () => {
     await removeStaleWorkers(at.database);
     const rows = await at.database.selectFrom('workers').select('worker_id').orderBy('worker_id').execute();

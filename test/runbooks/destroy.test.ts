@@ -13,8 +13,8 @@ import { removeDevices } from '../../src/runbooks/steps/recovery.ts';
 import { ask, claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -34,10 +34,10 @@ async function destroying() {
   await order(at, 'a1');
   await ask(at, 'a1', 'destroy');
   const { row } = await claim(at);
-  return runOf(at, row, fixture);
+  return prepareAttempt(at, row, fixture);
 }
 
-test('everything goes: the stack, what it forgot, the device, the state; then it is looked for', async () => {
+test('deletes the stack, resources missing from it, the device and the state, then verifies', async () => {
   await order(at, 'a1');
   const inputs = { agentId: 'a1', keyGeneration: 3 };
   await at.database
@@ -45,7 +45,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
     .set({ inputs: jsonText(inputs) })
     .execute();
   await ask(at, 'a1', 'destroy');
-  const { run } = await runOf(at, (await claim(at)).row, fixture);
+  const { run } = await prepareAttempt(at, (await claim(at)).row, fixture);
   fixture.servers.push(server('a1', 42), server('a10', 43));
   fixture.sshKeys.push(sshKey('a1', 7));
   const hostname = fixture.vault.joinName('a1', 2);
@@ -71,7 +71,7 @@ test('everything goes: the stack, what it forgot, the device, the state; then it
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
-test('a row that names generations without end keeps no worker busy with them', async () => {
+test('a row with an endless number of key generations does not keep a worker busy', async () => {
   const { run } = await destroying();
   const agent = { ...run.agent, inputs: { agentId: 'a1', keyGeneration: 5_000 } };
   let asked = 0;
@@ -86,14 +86,14 @@ test('a row that names generations without end keeps no worker busy with them', 
   expect(asked).toBe(1_000);
 });
 
-test('a server that somebody else made under another’s label is not touched', async () => {
+test('someone else’s server with another agent’s label is not touched', async () => {
   const { run } = await destroying();
   fixture.servers.push({ ...server('a1', 42), labels: { 'agent-id': 'a1' } });
   await destroy.run(fixture.deps)(run);
   expect(fixture.servers).toHaveLength(1);
 });
 
-test('what is still there after the delete is a failure that names it', async () => {
+test('a resource that still exists after the delete is a failure that names it', async () => {
   const { run } = await destroying();
   fixture.servers.push(server('a1', 42));
   fixture.deps.hetzner.deleteServer = async () => {};
@@ -114,7 +114,7 @@ test.each([
       'forget agent-a1',
     ],
   ],
-] as const)('a failure of %s ends it there: nothing that is billed is forgotten', async (where, calls) => {
+] as const)('a failure of %s stops there: no billed resource is forgotten', async (where, calls) => {
   const error = new RetryableError('500');
   fixture.answers[where] = [error];
   const { run } = await destroying();
@@ -122,14 +122,14 @@ test.each([
   expect(fixture.calls).toEqual(calls);
 });
 
-test('a lock left behind is taken away', async () => {
+test('a stale lock is removed', async () => {
   fixture.answers['destroy agent'] = [new StackLockedError('locked')];
   const { run } = await destroying();
   await destroy.run(fixture.deps)(run);
   expect(fixture.calls.slice(1, 4)).toEqual(['destroy agent', 'unlock agent', 'destroy agent']);
 });
 
-test('a destroy of an agent that was never provisioned has all it needs', async () => {
+test('a destroy works for an agent that was never provisioned', async () => {
   const { run } = await destroying();
   expect(run.agent.inputs).toBeNull();
   await destroy.run(fixture.deps)(run);
@@ -145,10 +145,10 @@ async function rollingBack() {
   return row;
 }
 
-test('a rollback frees everything and leaves the agent failed, with the reason', async () => {
+test('a rollback frees everything and leaves the agent failed with the reason', async () => {
   const row = await rollingBack();
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
-  const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
+  const effect = await rollback.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
   expect(fixture.calls).toContain('destroy agent');
   await at.database
     .transaction()
@@ -161,11 +161,11 @@ test('a rollback frees everything and leaves the agent failed, with the reason',
 });
 
 test.each(['provisioning', 'destroying'] as const)(
-  'a rollback that comes when the agent is %s touches nothing',
+  'a rollback of a %s agent touches nothing',
   async (status) => {
     const row = await rollingBack();
     await at.database.updateTable('agents').set({ status }).execute();
-    const effect = await rollback.run(fixture.deps)((await runOf(at, row, fixture)).run);
+    const effect = await rollback.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
     await at.database
       .transaction()
       .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
@@ -192,14 +192,14 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   await ask(at, 'a1', 'refresh');
   const { row } = await claim(at);
   const deps = { ...fixture.deps, health: { ...fixture.deps.health, isHealthy: async () => health } };
-  const effect = await refresh.run(deps)((await runOf(at, row, fixture)).run);
+  const effect = await refresh.run(deps)((await prepareAttempt(at, row, fixture)).run);
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
   return getAgent(at.database, 'a1');
 }
 
-test('a refresh records the addresses as they are and whether the agent answers', async () => {
+test('a refresh records the current addresses and whether the agent answers', async () => {
   fixture.servers.push(server('a1', 42));
   const addresses = ['fd7a::1', '100.64.0.9'];
   fixture.devices.push({
@@ -219,7 +219,7 @@ test('a refresh records the addresses as they are and whether the agent answers'
   });
 });
 
-test('a refresh of an agent that has one public address alone writes down no empty one', async () => {
+test('a refresh of an agent with one public address records no empty second one', async () => {
   const made = server('a1', 42);
   made.ipv4 = null;
   fixture.servers.push(made);
@@ -227,13 +227,13 @@ test('a refresh of an agent that has one public address alone writes down no emp
   expect(await refreshing()).toMatchObject({ health: 'healthy', ipv4: null, ipv6: null });
 });
 
-test('a refresh that gets no healthy answer says unhealthy', async () => {
+test('a refresh without a healthy answer records unhealthy', async () => {
   fixture.servers.push(server('a1', 42));
   fixture.devices.push(device);
   expect((await refreshing(false)).health).toBe('unhealthy');
 });
 
-test('a refresh expects no answer of an agent that is switched off', async () => {
+test('a refresh expects no answer from an agent that is switched off', async () => {
   fixture.servers.push({ ...server('a1', 42), status: 'off' });
   fixture.devices.push(device);
   expect(await refreshing(false, 'stopped')).toMatchObject({ status: 'stopped', health: 'unknown' });

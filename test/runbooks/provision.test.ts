@@ -16,8 +16,8 @@ import {
 } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -33,11 +33,11 @@ beforeEach(async () => {
   fixture = createRunbookFixture(at);
 });
 
-/** The first attempt, which ends with this error if there is one; then the row of the next. */
+/** The first attempt; it ends with this error if one is given. Returns the row of the next attempt. */
 async function secondAttempt(error: unknown, step: string) {
   await order(at, 'a1');
   const { claim: first, row } = await claim(at);
-  await operation.run(fixture.deps)((await runOf(at, row, fixture)).run);
+  await operation.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
   await settleFailure(at, first, { error, step });
   await waitOver(at);
   const { row: next } = await claim(at);
@@ -48,15 +48,15 @@ async function secondAttempt(error: unknown, step: string) {
 }
 
 async function provision(row: Awaited<ReturnType<typeof order>>) {
-  const made = await runOf(at, row, fixture);
+  const made = await prepareAttempt(at, row, fixture);
   return { ...made, effect: await operation.run(fixture.deps)(made.run) };
 }
-const inputsOf = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
+const getInputs = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
   fixture.programs.at(-1) as Extract<(typeof fixture.programs)[number], { stack: 'agent' }>;
 
 describe('the first attempt', () => {
-  test('foundation, stack, health: in this order, and the success makes the agent run', async () => {
+  test('runs foundation, stack and health in this order, and its success makes the agent running', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     const { effect, steps } = await provision(row);
@@ -76,7 +76,7 @@ describe('the first attempt', () => {
     });
   });
 
-  test('names and keys are in the row before anything is made', async () => {
+  test('records names and keys before it creates anything', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     let before: Awaited<ReturnType<typeof getAgent>> | undefined;
@@ -97,7 +97,7 @@ describe('the first attempt', () => {
     expect(JSON.stringify(before!.inputs)).not.toContain('PRIVATE');
   });
 
-  test('the engine’s progress becomes steps', async () => {
+  test('turns the engine’s progress into steps', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     const up = fixture.executor.up;
@@ -122,7 +122,7 @@ describe('the first attempt', () => {
       'healthy',
       ['step creating_server', 'up foundation new', 'up agent new', 'step verifying', 'healthy 100.64.0.1'],
     ],
-  ] as const)('a failure of %s ends it there', async (_, where, calls) => {
+  ] as const)('stops at a failure of %s', async (_, where, calls) => {
     const error = new RetryableError('not now');
     fixture.answers[where] = [error];
     await order(at, 'a1');
@@ -131,7 +131,7 @@ describe('the first attempt', () => {
     expect(fixture.calls).toEqual(calls);
   });
 
-  test('a stack that succeeds without an output has not succeeded', async () => {
+  test('fails if the stack succeeds without an output', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     fixture.executor.up = async (_, program) => ({
@@ -142,7 +142,7 @@ describe('the first attempt', () => {
     await expect(provision(row)).rejects.toThrow(/tailnetIp/);
   });
 
-  test('a lock that a dead process left is taken away, once', async () => {
+  test('removes the stale lock of a dead process, once', async () => {
     fixture.answers['up agent'] = [new StackLockedError('locked')];
     await order(at, 'a1');
     const { row } = await claim(at);
@@ -150,7 +150,7 @@ describe('the first attempt', () => {
     expect(fixture.calls.slice(2, 5)).toEqual(['up agent new', 'unlock agent', 'up agent new']);
   });
 
-  test('a stack that is locked again at once is not fought over', async () => {
+  test('gives up on a stack that is locked again at once', async () => {
     fixture.answers['up agent'] = [new StackLockedError('locked'), new StackLockedError('locked again')];
     await order(at, 'a1');
     const { row } = await claim(at);
@@ -159,9 +159,9 @@ describe('the first attempt', () => {
 });
 
 describe('an attempt after a lost one', () => {
-  test('a server that was made is taken over: same keys, same generation, its id handed in', async () => {
+  test('adopts an existing server: same keys, same generation, imported by id', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
-    const before = { inputs: await inputsOf(), secrets: (await getAgent(at.database, 'a1')).secrets };
+    const before = { inputs: await getInputs(), secrets: (await getAgent(at.database, 'a1')).secrets };
     fixture.servers.push(server('a1', 42), server('a2', 43));
     fixture.sshKeys.push(sshKey('a1', 7));
     await provision(row);
@@ -176,10 +176,10 @@ describe('an attempt after a lost one', () => {
     ]);
     expect(lastProgram().found).toEqual({ serverId: '42', sshKeyId: '7' });
     expect(lastProgram().inputs).toEqual(before.inputs);
-    expect(await inputsOf()).toEqual(before.inputs);
+    expect(await getInputs()).toEqual(before.inputs);
   });
 
-  test('a stack that is not there is made, and a server without state is taken over into it', async () => {
+  test('creates a missing stack, and imports a server that has no state', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     fixture.answers['refresh agent'] = [new StackNotFoundError('no stack')];
     fixture.servers.push(server('a1', 42));
@@ -188,12 +188,12 @@ describe('an attempt after a lost one', () => {
     expect(lastProgram().found?.serverId).toBe('42');
   });
 
-  test('without a server there is a new tailnet key, and what the old one was for is gone', async () => {
+  test('without a server creates a new tailnet key and removes leftovers of the old one', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     fixture.tailnetKeys.push(
       { id: 'k1', description: 'agent-a1 1' },
       { id: 'k2', description: 'agent-a10 1' },
-      { id: 'k3', description: 'somebody’s own' },
+      { id: 'k3', description: 'someone else’s' },
       { id: 'k4' },
     );
     const { joinName } = fixture.vault;
@@ -201,28 +201,28 @@ describe('an attempt after a lost one', () => {
       { nodeId: 'd1', name: 'x', hostname: joinName('a1', 1), addresses: [], tags: ['tag:agent'] },
       { nodeId: 'd2', name: 'x', hostname: joinName('a1', 1), addresses: [] },
       { nodeId: 'd3', name: 'x', hostname: joinName('a10', 1), addresses: [], tags: ['tag:agent'] },
-      // Whoever calls itself after the agent is not the agent.
+      // A device with the agent's hostname need not be the agent's.
       { nodeId: 'd4', name: 'agent-a1.ts.net', hostname: 'agent-a1', addresses: [], tags: ['tag:agent'] },
     );
     await provision(row);
     expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
     expect(fixture.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
     expect(lastProgram().inputs.keyGeneration).toBe(2);
-    expect(await inputsOf()).toMatchObject({ keyGeneration: 2 });
+    expect(await getInputs()).toMatchObject({ keyGeneration: 2 });
   });
 
-  test('the new generation is in the row before it is used', async () => {
+  test('records the new generation before it is used', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     let recorded = 0;
     fixture.executor.up = async () => {
-      recorded = (await inputsOf()).keyGeneration;
+      recorded = (await getInputs()).keyGeneration;
       throw new LostError('died');
     };
     await expect(provision(row)).rejects.toThrow(LostError);
     expect(recorded).toBe(2);
   });
 
-  test('a refresh that fails ends the attempt before anything is made', async () => {
+  test('ends before it creates anything if the refresh fails', async () => {
     const row = await secondAttempt(new RetryableError('x'), 'creating_server');
     fixture.answers['refresh agent'] = [new RetryableError('the state cannot be read')];
     await expect(provision(row)).rejects.toThrow('the state cannot be read');
@@ -248,7 +248,7 @@ test('a server that did not join the tailnet in time is replaced', async () => {
   expect(lastProgram().inputs.keyGeneration).toBe(2);
 });
 
-test('a server whose creation failed at Hetzner is replaced, whether or not a stack knows it', async () => {
+test('a server whose creation failed at Hetzner is replaced, whether or not a stack has it', async () => {
   const row = await secondAttempt(new RetryableError('the host has failed'), 'creating_server');
   fixture.servers.push(server('a1', 42));
   fixture.failedServers.add('42');
@@ -263,7 +263,7 @@ test('a server whose creation failed at Hetzner is replaced, whether or not a st
   expect(lastProgram().found).toEqual({});
 });
 
-test('a server whose attempt was lost while it joined is taken over, not replaced', async () => {
+test('a server whose attempt was lost while it joined is adopted, not replaced', async () => {
   const row = await secondAttempt(new LostError('the worker died'), 'joining_network');
   fixture.servers.push(server('a1', 42));
   await provision(row);
@@ -272,7 +272,7 @@ test('a server whose attempt was lost while it joined is taken over, not replace
 });
 
 describe('the foundation', () => {
-  test('attempts that begin at once make it once', async () => {
+  test('is created once by concurrent attempts', async () => {
     const rows = [];
     for (const agentId of ['a1', 'a2', 'a3', 'a4']) await order(at, agentId);
     for (let index = 0; index < 4; index += 1) rows.push((await claim(at, `w${index}`)).row);
@@ -292,7 +292,7 @@ describe('the foundation', () => {
     expect(fixture.calls.filter((call) => call === 'up agent new')).toHaveLength(4);
   });
 
-  test('one that its maker could not finish is made by the next, and a firewall that is there is taken over', async () => {
+  test('is created by the next attempt after a failure, and adopts an existing firewall', async () => {
     await order(at, 'a1');
     await order(at, 'a2');
     const first = await claim(at, 'w1');
@@ -311,7 +311,7 @@ describe('the foundation', () => {
     expect(row).toMatchObject({ firewall_id: '77', holder_operation: null });
   });
 
-  test('a firewall that somebody has deleted is made anew by the next attempt', async () => {
+  test('is recreated by the next attempt after its firewall was deleted', async () => {
     await order(at, 'a1');
     const { row } = await claim(at);
     await provision(row);
@@ -322,7 +322,7 @@ describe('the foundation', () => {
     expect(fixture.calls).toContain('up foundation');
   });
 
-  test('a waiting attempt that is ended does not wait on', async () => {
+  test('stops waiting when the attempt is aborted', async () => {
     await order(at, 'a1');
     await order(at, 'a2');
     const holder = await claim(at, 'w1');
@@ -335,7 +335,7 @@ describe('the foundation', () => {
     };
     const making = provision(holder.row).catch(() => {});
     await begun.promise;
-    const made = await runOf(at, waiter.row);
+    const made = await prepareAttempt(at, waiter.row);
     const waiting = operation.run(fixture.deps)(made.run);
     made.controller.abort(new LostError('lost'));
     await expect(waiting).rejects.toThrow();

@@ -24,8 +24,8 @@ import {
 } from '../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../support/runbook-fixture.ts';
@@ -50,11 +50,11 @@ const device = {
   tags: ['tag:agent'],
 };
 
-/** A running agent, as its provision has left it. */
+/** A running agent as its provision leaves it. */
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row, claim: mine } = await claim(at);
-  await provision.run(fixture.deps)((await runOf(at, row)).run);
+  await provision.run(fixture.deps)((await prepareAttempt(at, row)).run);
   const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
   await succeed(at.database, mine, { kind: 'running', outputs });
   fixture.devices.length = 0;
@@ -76,7 +76,7 @@ type Kind = 'reconfigure' | 'resize' | 'rebuild';
 
 async function attempt(kind: Kind) {
   const { row, claim: mine } = await claim(at);
-  const made = await runOf(at, row, fixture);
+  const made = await prepareAttempt(at, row, fixture);
   const create = { reconfigure: reconfigure.run, resize: resize.run, rebuild: rebuild.run }[kind];
   return { ...made, mine, row, work: () => create(fixture.deps)(made.run) };
 }
@@ -84,7 +84,7 @@ const first = async (kind: Kind, parameters?: { plan: string }) => {
   await ask(at, 'a1', kind, parameters);
   return attempt(kind);
 };
-/** The try after one that failed. */
+/** The try after a failed one. */
 async function next(kind: Kind, { mine }: Awaited<ReturnType<typeof attempt>>) {
   await settleFailure(at, mine, { error: new RetryableError('no answer'), step: 'verifying' });
   await waitOver(at);
@@ -97,7 +97,7 @@ const keys = async () =>
 const programs = () => fixture.programs as AgentProgram[];
 
 describe('reconfigure', () => {
-  test('is an up of what was bought, with the playbook of now, and a healthy answer', async () => {
+  test('runs an up with the purchased inputs and the current playbook, and waits for a healthy answer', async () => {
     const before = await inputs();
     fixture.deps.settings.configurationVersion = 'v2';
     const { work, row } = await first('reconfigure');
@@ -114,7 +114,7 @@ describe('reconfigure', () => {
     expect(await inputs()).toEqual(expected);
   });
 
-  test('after a lost attempt asks for the same once more, the state being cleared first', async () => {
+  test('does the same again after a lost attempt, once the state is cleared', async () => {
     const one = await first('reconfigure');
     await one.work();
     const applied = await inputs();
@@ -128,7 +128,7 @@ describe('reconfigure', () => {
     ]);
   });
 
-  test('never makes a server: where there is none it is given up', async () => {
+  test('never creates a server: gives up if there is none', async () => {
     fixture.servers.length = 0;
     await expect((await first('reconfigure')).work()).rejects.toThrow('a rebuild creates a new one');
     expect(fixture.calls).toEqual(['step preparing']);
@@ -136,7 +136,7 @@ describe('reconfigure', () => {
 });
 
 describe('resize', () => {
-  test('off, another type with the same disk, on, a healthy answer; then the inputs say so', async () => {
+  test('switches off, changes the type but not the disk, switches on, checks health, then records the inputs', async () => {
     const before = await inputs();
     const { work } = await first('resize', { plan: 'pro' });
     expect(await work()).toEqual({
@@ -159,7 +159,7 @@ describe('resize', () => {
     expect(programs()[0]!.inputs).toEqual(await inputs());
   });
 
-  test('a server whose type could not be changed goes on as it was', async () => {
+  test('keeps a server running unchanged if its type could not be changed', async () => {
     const before = await inputs();
     fixture.answers['up agent'] = [new RetryableError('resource_unavailable')];
     await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('resource_unavailable');
@@ -168,7 +168,7 @@ describe('resize', () => {
     expect(await inputs()).toEqual(before);
   });
 
-  test('a disk that would have to shrink is found out before the agent is switched off', async () => {
+  test('refuses a smaller disk before it switches the agent off', async () => {
     fixture.servers[0]!.diskGb = 160;
     await expect((await first('resize', { plan: 'pro' })).work()).rejects.toThrow('a disk cannot shrink');
     expect(fixture.calls).toEqual(['step preparing']);
@@ -176,7 +176,7 @@ describe('resize', () => {
 });
 
 describe('rebuild', () => {
-  test('key, disk, device, join, configuration: in this order', async () => {
+  test('handles key, disk, device, join and configuration in this order', async () => {
     const before = { inputs: await inputs(), keys: await keys() };
     const { work, row, lines } = await first('rebuild');
     expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
@@ -212,7 +212,7 @@ describe('rebuild', () => {
     expect(whole!.secrets.hostPrivateKey).toBe(after.keys.hostPrivateKey);
   });
 
-  test('an attempt after a lost one installs once more, with another generation', async () => {
+  test('installs once more after a lost attempt, with a new generation', async () => {
     const one = await first('rebuild');
     await one.work();
     const before = await inputs();
@@ -232,7 +232,7 @@ describe('rebuild', () => {
     });
   });
 
-  test('the key just made is kept, those of lost creates are revoked', async () => {
+  test('keeps the key it has just created and revokes those of lost creates', async () => {
     fixture.tailnetKeys.push(
       { id: 'k2', description: 'agent-a1 2' },
       { id: 'k9', description: 'agent-a12 1' },
@@ -241,13 +241,13 @@ describe('rebuild', () => {
     expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k9']);
   });
 
-  test('nothing happens to the server where its key cannot be made', async () => {
+  test('leaves the server alone if its key cannot be created', async () => {
     fixture.answers['renew-key agent'] = [new RetryableError('Tailscale answered 500')];
     const before = { inputs: await inputs(), keys: await keys() };
     await expect((await first('rebuild')).work()).rejects.toThrow('Tailscale answered 500');
     expect(fixture.servers[0]!.status).toBe('running');
     expect(fixture.calls).not.toContain('delete device d1');
-    // It still shows its host key, and can be configured again.
+    // It still shows its host key, so it can be configured again.
     expect(await keys()).toEqual(before.keys);
     expect(await inputs()).toEqual({
       ...before.inputs,
@@ -263,7 +263,7 @@ describe('rebuild', () => {
       server: { ...fixture.servers[0]! },
     });
 
-    test('is refused before anything is touched where the server is protected', async () => {
+    test('changes nothing if the server is protected', async () => {
       fixture.servers[0]!.isProtected = true;
       const before = await all();
       const refused = (await first('rebuild')).work();
@@ -274,7 +274,7 @@ describe('rebuild', () => {
       expect(fixture.devices).toHaveLength(1);
     });
 
-    test('waits for what holds the server', async () => {
+    test('waits for the action that locks the server', async () => {
       fixture.servers[0]!.isLocked = true;
       const { getServer } = fixture.deps.hetzner;
       let looks = 0;
@@ -291,10 +291,10 @@ describe('rebuild', () => {
 
     test.each([
       ['protected', new ProtectedError('rebuild is protected for this server (protected)')],
-      ['locked for good', new LockedError('server is locked (locked)')],
+      ['a lock that stays', new LockedError('server is locked (locked)')],
       ['invalid', new HttpError(422, 'invalid input in field image', 'invalid_input')],
-      ['an action that failed', new ActionFailedError('ended in an error')],
-    ])('at the last moment leaves an agent that goes on as it was: %s', async (_, error) => {
+      ['a failed action', new ActionFailedError('ended in an error')],
+    ])('at the last moment leaves the agent running unchanged: %s', async (_, error) => {
       fixture.answers.rebuild = [error];
       const before = await all();
       fixture.tailnetKeys.push({ id: 'k2', description: 'agent-a1 2' });
@@ -302,15 +302,15 @@ describe('rebuild', () => {
       expect(fixture.calls).not.toContain('power off 4711');
       expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['d1']);
       expect(fixture.servers[0]).toEqual(before.server);
-      // It can still be configured: it shows the keys that it showed before.
+      // It still shows its previous keys, so it can be configured.
       expect(await keys()).toEqual(before.keys);
       const joinName = fixture.vault.joinName('a1', 2);
       expect(await inputs()).toEqual({ ...before.inputs, joinName, keyGeneration: 2 });
-      // The key that was made for it lets nothing in.
+      // The key created for it is revoked.
       expect(fixture.tailnetKeys).toEqual([]);
     });
 
-    test('is switched on again where the failed action has switched it off', async () => {
+    test('switches the server on again if the failed action switched it off', async () => {
       const error = new ActionFailedError('the host is on fire');
       fixture.deps.hetzner.rebuild = async () => {
         fixture.servers[0]!.status = 'off';
@@ -322,7 +322,7 @@ describe('rebuild', () => {
       expect(fixture.calls).toContain('power on 4711');
     });
 
-    test('perhaps: without an answer nobody knows which keys it shows, and the next attempt decides', async () => {
+    test('without an answer may have worked: the new keys stay until the next attempt', async () => {
       fixture.answers.rebuild = [new RetryableError('no answer')];
       const before = await keys();
       await expect((await first('rebuild')).work()).rejects.toThrow('no answer');
@@ -331,7 +331,7 @@ describe('rebuild', () => {
     });
   });
 
-  test('of a server that has lost its labels is of that server, and a namesake of somebody else’s is never touched', async () => {
+  test('finds a server without labels, and never touches someone else’s server of that name', async () => {
     fixture.servers[0]!.labels = { backup: 'nightly' };
     await (await first('rebuild')).work();
     expect(fixture.calls).toContain('rebuild 4711');
@@ -343,7 +343,7 @@ describe('rebuild', () => {
     expect(fixture.calls).toEqual(['step preparing']);
   });
 
-  test('a device that joins while the disk is installed is the new one, and stays', async () => {
+  test('keeps a device that joins during the installation as the new one', async () => {
     const { rebuild } = fixture.deps.hetzner;
     fixture.deps.hetzner.rebuild = async (...args) => {
       await rebuild(...args);
@@ -353,7 +353,7 @@ describe('rebuild', () => {
     expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['d2']);
   });
 
-  test('a server that is gone is made again, the state having forgotten it', async () => {
+  test('recreates a server that is gone, after it is removed from the state', async () => {
     fixture.servers.length = 0;
     await (await first('rebuild')).work();
     expect(fixture.calls).toEqual([

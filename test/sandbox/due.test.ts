@@ -34,7 +34,7 @@ const dueCount = (database: SandboxDatabase, count: number) =>
   eventually(async () => ((await dueKinds(database)).length === count ? true : undefined));
 const emptied = (database: SandboxDatabase) => dueCount(database, 0);
 
-test('work is done when its time has come, once, and in the order of times', async () => {
+test('work runs once, when it is due, in the order of due times', async () => {
   const database = await openDatabase();
   const done: [string, boolean][] = [];
   const late = inMs(120);
@@ -51,7 +51,7 @@ test('work is done when its time has come, once, and in the order of times', asy
   expect(await dueKinds(database)).toEqual(['other']);
 });
 
-test('what fails is tried again', async () => {
+test('failed work is retried', async () => {
   const database = await openDatabase();
   const attempts: number[] = [];
   await scheduleDue(database, { kind: 'test', key: 'a', at: inMs(0), payload: {} });
@@ -63,7 +63,7 @@ test('what fails is tried again', async () => {
   expect(attempts).toEqual([1, 2, 3]);
 });
 
-test('what a handler schedules under its own key is kept', async () => {
+test('work that a handler schedules under its own key is kept', async () => {
   const database = await openDatabase();
   const rounds: number[] = [];
   await scheduleDue(database, { kind: 'test', key: 'a', at: inMs(0), payload: { round: 1 } });
@@ -76,7 +76,7 @@ test('what a handler schedules under its own key is kept', async () => {
   expect(rounds).toEqual([1, 2, 3]);
 });
 
-test('a slow piece of work does not hold up others, and is not begun twice', async () => {
+test('slow work does not block other work, and does not start twice', async () => {
   const database = await openDatabase();
   const begun: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -94,7 +94,7 @@ test('a slow piece of work does not hold up others, and is not begun twice', asy
   expect(begun.sort()).toEqual(['quick', 'slow']);
 });
 
-test('work that was under way in a process that died is done by the next', async () => {
+test('work interrupted by a dead process is done by the next', async () => {
   const database = await openDatabase();
   await scheduleDue(database, { kind: 'test', key: 'a', at: inMs(0), payload: {} });
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -113,7 +113,7 @@ test('work that was under way in a process that died is done by the next', async
   expect(done).toBe(1);
 });
 
-test('work that was scheduled in a transaction that failed is not done', async () => {
+test('work scheduled in a rolled back transaction is not done', async () => {
   const database = await openDatabase();
   const failing = database.transaction().execute(async (trx) => {
     await scheduleDue(trx, { kind: 'test', key: 'a', at: inMs(0), payload: {} });

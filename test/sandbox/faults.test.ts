@@ -27,7 +27,7 @@ async function serverCount(cloud: Cloud): Promise<number> {
 }
 
 describe('an ordered fault', () => {
-  test('answers a status in the place of the call, as often as ordered', async () => {
+  test('answers with a status instead of running the call, as often as ordered', async () => {
     const cloud = await startCloud();
     const ordered = await order(cloud, { times: 2, effect: { kind: 'status', status: 503 } });
     expect(ordered).toMatchObject({ status: 201, body: { id: expect.any(Number), remaining: 2 } });
@@ -37,7 +37,7 @@ describe('an ordered fault', () => {
     expect(await remaining(cloud)).toEqual([0]);
   });
 
-  test('can have a body of its own', async () => {
+  test('can have its own body', async () => {
     const cloud = await startCloud();
     await order(cloud, { effect: { kind: 'status', status: 409, body: { error: { code: 'conflict' } } } });
     const answer = await orderServer(cloud, { name: 'a' });
@@ -56,7 +56,7 @@ describe('an ordered fault', () => {
     expect(await serverCount(cloud)).toBe(0);
   });
 
-  test('delays a call that is then carried out', async () => {
+  test('delays a call that then runs', async () => {
     const cloud = await startCloud();
     await order(cloud, { effect: { kind: 'latency', ms: 150 } });
     const beganMs = performance.now();
@@ -64,7 +64,7 @@ describe('an ordered fault', () => {
     expect(performance.now() - beganMs).toBeGreaterThan(145);
   });
 
-  test('swallows a call, which the client has to give up', async () => {
+  test('swallows a call until the client gives up', async () => {
     const cloud = await startCloud();
     await order(cloud, { effect: { kind: 'black-hole' } });
     const call = fetch(`${cloud.url}/hetzner/v1/servers`, {
@@ -75,7 +75,7 @@ describe('an ordered fault', () => {
     expect(await serverCount(cloud)).toBe(0);
   });
 
-  test('loses the answer of a call that was carried out', async () => {
+  test('loses the answer of a call that ran', async () => {
     const cloud = await startCloud();
     await order(cloud, { effect: { kind: 'drop-answer' } });
     await expect(orderServer(cloud, { name: 'lost' })).rejects.toThrow('fetch failed');
@@ -83,7 +83,7 @@ describe('an ordered fault', () => {
     expect((await orderServer(cloud, { name: 'lost' })).body.error.code).toBe('uniqueness_error');
   });
 
-  test('lets the creation of a server fail after its answer', async () => {
+  test('fails the creation of a server after its answer', async () => {
     const cloud = await startCloud();
     const effect = { kind: 'action-error', code: 'action_failed', message: 'no luck' };
     await order(cloud, { effect });
@@ -95,7 +95,7 @@ describe('an ordered fault', () => {
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('off');
   });
 
-  test('lets an action on a server fail, which changes nothing', async () => {
+  test('fails an action on a server, which changes nothing', async () => {
     const cloud = await startCloud();
     const server = await runningServer(cloud, { name: 'a' });
     const effect = { kind: 'action-error', code: 'action_failed', message: 'no luck' };
@@ -105,7 +105,7 @@ describe('an ordered fault', () => {
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('running');
   });
 
-  test('hits exactly as many of concurrent calls as ordered', async () => {
+  test('hits exactly as many concurrent calls as ordered', async () => {
     const cloud = await startCloud();
     await order(cloud, {
       method: '*',
@@ -119,7 +119,7 @@ describe('an ordered fault', () => {
     expect(statuses.filter((status) => status === 200)).toHaveLength(13);
   });
 
-  test('hits only what its pattern means, in its own area', async () => {
+  test('hits only what its pattern matches, in its own area', async () => {
     const cloud = await startCloud();
     const effect = { kind: 'status', status: 500 };
     await cloud.control('POST', '/faults', { area: 'stripe', effect });
@@ -135,7 +135,7 @@ describe('an ordered fault', () => {
     expect(await remaining(cloud)).toEqual([1, 0, 0]);
   });
 
-  test('outlives a restart, until it is taken back', async () => {
+  test('survives a restart until it is withdrawn', async () => {
     const cloud = await startCloud();
     const { id } = (await order(cloud, { times: 5, effect: { kind: 'limit' } })).body;
     const later = await restartCloud(cloud);
@@ -156,7 +156,7 @@ test.each([
   ['a broken pattern', { path: '^/(' }, 'regular expression'],
   ['an effect of another area', { area: 'stripe', effect: { kind: 'stock-out' } }, 'hetzner only'],
   ['an unknown field', { count: 3 }, 'count'],
-])('an order with %s is refused, and says why', async (_what, part, reason) => {
+])('an order with %s is refused with the reason', async (_what, part, reason) => {
   const cloud = await startCloud({}, { expectViolations: true });
   const answer = await order(cloud, { effect: { kind: 'limit' }, ...part });
   expect(answer.status).toBe(400);

@@ -55,7 +55,7 @@ async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<number
   return (await exited)[0];
 }
 
-test('serves every area, and answers what it does not know in that area’s own form', async () => {
+test('serves every area, and reports unknown paths in that area’s own form', async () => {
   const { url } = await startReady();
   const as = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } });
   const answers = await Promise.all([
@@ -80,7 +80,7 @@ test('serves every area, and answers what it does not know in that area’s own 
   expect(await body('/nothing', '')).toMatchObject({ status: 404 });
 });
 
-test('answers for loopback’s names alone, in every area', async () => {
+test('answers only to loopback’s names, in every area', async () => {
   const { url } = await startReady();
   const status = (host: string, path: string) =>
     new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ test('answers for loopback’s names alone, in every area', async () => {
     expect(`${host} ${await status(host, '/sandbox/faults')}`).toBe(`${host} 200`);
 });
 
-test('its controls are for its own user, root and who is named; machines tell everybody of their health', async ({
+test('only its own user, root and configured users reach its controls; anyone can read a machine’s health', async ({
   skip,
 }) => {
   skip(needsRoot !== undefined, needsRoot);
@@ -115,7 +115,7 @@ test('its controls are for its own user, root and who is named; machines tell ev
   expect(await asOther(`${open.url}/checkout`)).toBe('200');
 }, 60_000);
 
-test('a fault can meet the health address of a simulated machine', async () => {
+test('a fault can hit the health address of a simulated machine', async () => {
   const { url } = await startReady();
   const fault = { area: 'machines', path: '/*/health', effect: { kind: 'status', status: 500 } };
   const headers = { 'Content-Type': 'application/json' };
@@ -129,7 +129,7 @@ test('a fault can meet the health address of a simulated machine', async () => {
   expect([await health(), await health()]).toEqual([500, 503]);
 });
 
-test('ordered faults happen to the area they were ordered for', async () => {
+test('a fault only hits the area it was ordered for', async () => {
   const { url } = await startReady();
   await fetch(`${url}/sandbox/faults`, {
     method: 'POST',
@@ -141,7 +141,7 @@ test('ordered faults happen to the area they were ordered for', async () => {
   expect((await stripe.customers.list()).data).toEqual([]);
 });
 
-test('after a SIGKILL, the next one delivers what was still on its way', async () => {
+test('after a SIGKILL, the next sandbox delivers pending events', async () => {
   const first = await startReady();
   receiver.answers.push(503, 503, 503, 'hang', 'hang', 'hang');
   const { id } = await createClient(first.url).checkout.sessions.create(subscriptionSession);
@@ -163,7 +163,7 @@ test('after a SIGKILL, the next one delivers what was still on its way', async (
   expect(session).toMatchObject({ status: 'complete', payment_status: 'paid' });
 });
 
-test('ends at SIGTERM even while connections are open, and stays at SIGINT', async () => {
+test('exits on SIGTERM even with open connections, and ignores SIGINT', async () => {
   const { child, url } = await startReady();
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   socket.on('error', () => undefined);
@@ -172,18 +172,18 @@ test('ends at SIGTERM even while connections are open, and stays at SIGINT', asy
   expect((await fetch(`${url}/checkout`)).status).toBe(200);
   const before = Date.now();
   expect(await kill(child, 'SIGTERM')).toBe(0);
-  // Its last resort, for what does not end in order, comes after five seconds.
+  // Its hard exit, for a stop that hangs, comes after five seconds.
   expect(Date.now() - before).toBeLessThan(4_900);
 });
 
-test('ends when its parent is gone', async () => {
+test('exits when its parent is gone', async () => {
   const { child } = await startReady();
   const exited = once(child, 'exit');
   child.disconnect();
   expect((await exited)[0]).toBe(0);
 });
 
-test('says what is wrong with a start message without repeating its secrets, and why it cannot start', async () => {
+test('reports errors in a start message without its secrets, and why it cannot start', async () => {
   const malformed = await start({ tokens: { ...tokens, stripeSecretKey: '' }, port: 70_000 });
   expect(malformed.answer.type).toBe('failed');
   const message = JSON.stringify(malformed.answer);

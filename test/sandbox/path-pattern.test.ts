@@ -23,12 +23,12 @@ const EVIL: [string, string][] = [
   [`/${'**a'.repeat(60)}!`, `/${'a'.repeat(3_000)}`],
 ];
 
-test.each(EVIL)('%s is broken off', (pattern, path) => {
+test.each(EVIL)('%s is aborted', (pattern, path) => {
   expect(() => pathMatches(pattern, path)).toThrow(PatternTooSlow);
   expect(pathMatches('/servers', '/servers')).toBe(true);
 });
 
-test('an order that holds the sandbox up is over, and the sandbox goes on answering', async () => {
+test('a fault with such a pattern expires, and the sandbox keeps answering', async () => {
   const cloud = await startCloud();
   const effect = { kind: 'status', status: 503 };
   const order = { area: 'hetzner', method: '*', path: '^(/?s*e*)*(/?s*)*x$', times: 5, effect };
@@ -39,7 +39,7 @@ test('an order that holds the sandbox up is over, and the sandbox goes on answer
   expect((await orderServer(cloud, { name: 'a' })).status).toBe(201);
 });
 
-test('a pattern has its length', () => {
+test('a pattern has a maximum length', () => {
   const order = { area: 'hetzner', effect: { kind: 'status', status: 503 } };
   expect(faultOrderSchema.safeParse({ ...order, path: `/${'a'.repeat(299)}` }).success).toBe(true);
   expect(faultOrderSchema.safeParse({ ...order, path: `/${'a'.repeat(300)}` }).success).toBe(false);

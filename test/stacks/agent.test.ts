@@ -6,7 +6,7 @@ import { createProgram } from '../../stacks/program.ts';
 
 interface Registered {
   type: string;
-  /** As they travel to the engine: secrets are marked. */
+  /** As sent to the engine: secrets are marked. */
   sent: Record<string, unknown>;
   inputs: Record<string, unknown>;
   importId: string;
@@ -22,7 +22,7 @@ interface Request {
   getCustomtimeouts(): { getCreate(): string } | undefined;
 }
 
-const SECRET_MARK = '1b47061264138c4ac30d75fd1eb44270';
+const SECRET_SIGNATURE = '1b47061264138c4ac30d75fd1eb44270';
 let registered: Registered[];
 let lookups: Record<string, unknown>[];
 
@@ -50,7 +50,7 @@ beforeEach(async () => {
   recordRequests();
 });
 
-/** What the program asks of the engine, word by word: mocks see the inputs alone. */
+/** Records the program's complete requests to the engine. Mocks only see the inputs. */
 function recordRequests(): void {
   // The SDK's type of a mocked monitor has no methods.
   const monitor = engine.getMonitor() as unknown as {
@@ -72,12 +72,13 @@ function recordRequests(): void {
   };
 }
 
-/** Without the marks of secrets. */
+/** Without the markers of secrets. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
-  if (entries.some(([, part]) => part === SECRET_MARK)) return plain((value as { value: unknown }).value);
+  if (entries.some(([, part]) => part === SECRET_SIGNATURE))
+    return plain((value as { value: unknown }).value);
   return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
 }
 
@@ -119,7 +120,7 @@ async function resolved(values: Record<string, unknown>): Promise<Record<string,
 }
 
 describe('an agent’s stack', () => {
-  test('consists of a key, an SSH key, a server and its configuration, and tells the contract’s outputs', async () => {
+  test('has a tailnet key, an SSH key, a server and its configuration, and returns the contract’s outputs', async () => {
     const { outputs } = await make();
     expect(registered.map((one) => one.type).sort()).toEqual([
       'command:local:Command',
@@ -137,7 +138,7 @@ describe('an agent’s stack', () => {
     });
   });
 
-  test('every cloud resource has its deterministic name and the three labels', async () => {
+  test('gives every cloud resource its deterministic name and the three labels', async () => {
     const { of } = await make();
     const labels = { 'agent-id': 'a1', 'operation-id': inputs.operationId, 'managed-by': 'agents' };
     for (const type of [':Server', ':SshKey'])
@@ -148,7 +149,7 @@ describe('an agent’s stack', () => {
     ]);
   });
 
-  test('the tailnet key is single use, tagged, preauthorized, short-lived, not ephemeral, never made anew by itself', async () => {
+  test('has a tailnet key that is single-use, tagged, preauthorized, short-lived, permanent and never recreated', async () => {
     const { of } = await make();
     expect(of(':TailnetKey').inputs).toMatchObject({
       reusable: false,
@@ -160,7 +161,7 @@ describe('an agent’s stack', () => {
     });
   });
 
-  test('the server is of the plan, behind the shared firewall, and outlives newer images and keys', async () => {
+  test('has a server of the plan behind the shared firewall, which newer images and keys do not replace', async () => {
     const { of } = await make();
     const server = of(':Server');
     expect(server.inputs).toMatchObject({
@@ -175,24 +176,24 @@ describe('an agent’s stack', () => {
     expect(server.createTimeout).toBe('10m');
   });
 
-  test('user data goes to the engine as a secret, and has the key and the hostname in it', async () => {
+  test('sends user data to the engine as a secret, with the key and the hostname in it', async () => {
     const { of } = await make();
-    expect(JSON.stringify(of(':Server').sent.userData)).toContain(SECRET_MARK);
+    expect(JSON.stringify(of(':Server').sent.userData)).toContain(SECRET_SIGNATURE);
     expect(of(':Server').inputs.userData).toContain('tskey-auth-canary');
     expect(of(':Server').inputs.userData).toContain('hostname: agent-a1');
   });
 
-  test('no secret is sent to the engine without its mark, in any input of any resource', async () => {
+  test('sends no secret to the engine unmarked, in any input of any resource', async () => {
     await make();
     for (const { type, sent } of registered) {
       for (const [name, value] of Object.entries(sent)) {
         const text = JSON.stringify(value) ?? '';
-        if (text.includes('canary')) expect(text, `${type} ${name}`).toContain(SECRET_MARK);
+        if (text.includes('canary')) expect(text, `${type} ${name}`).toContain(SECRET_SIGNATURE);
       }
     }
   });
 
-  test('the configuration has nothing secret and nothing of this machine in its command and environment', async () => {
+  test('has no secret and nothing of this machine in the configuration’s command and environment', async () => {
     const { of } = await make();
     const command = of(':Command').inputs;
     expect(command).toMatchObject({
@@ -206,7 +207,7 @@ describe('an agent’s stack', () => {
     expect(command).not.toHaveProperty('delete');
   });
 
-  test('a new server or a new playbook configures again; nothing else does', async () => {
+  test('configures again only for a new server or a new playbook', async () => {
     const { of } = await make();
     expect(of(':Command').inputs.triggers).toEqual(['42', 'v1']);
     registered = [];
@@ -214,7 +215,7 @@ describe('an agent’s stack', () => {
     expect(again.of(':Command').inputs.triggers).toEqual(['42', 'v1', 'operation 1']);
   });
 
-  test('before a server is installed anew its user data is told, and its device is not looked for', async () => {
+  test('reports the user data before a rebuild, and does not look up the device', async () => {
     const told: string[] = [];
     const device = { tailnetIp: '100.64.0.9', tailnetName: 'agent-a1.tail.ts.net' };
     const program = createProgram({ stack: 'agent', inputs, secrets, device }, (text) => told.push(text));
@@ -225,7 +226,7 @@ describe('an agent’s stack', () => {
     expect(told).toEqual([expect.stringMatching(/host-private-canary[\s\S]*tskey-auth-canary/)]);
   });
 
-  test('what was found is taken over by its id, and only that', async () => {
+  test('imports only the resources that were found, by id', async () => {
     await make();
     expect(registered.map((one) => one.importId)).toEqual(['', '', '', '']);
     registered = [];
@@ -237,13 +238,13 @@ describe('an agent’s stack', () => {
     expect([one.of(':Server').importId, one.of(':SshKey').importId]).toEqual(['', '7']);
   });
 
-  test('a login server of one’s own is what the machine logs in at', async () => {
+  test('passes a custom login server to the machine', async () => {
     const { of } = await make(undefined, { loginServer: 'https://login.example' });
     expect(of(':Server').inputs.userData).toContain('--login-server=https://login.example');
   });
 });
 
-test('the foundation is one firewall that lets in WireGuard and nothing else', async () => {
+test('the foundation is one firewall that only lets in WireGuard', async () => {
   const outputs = await resolved(
     await createProgram({ stack: 'foundation', inputs: { project: 'default' } })(),
   );
@@ -263,7 +264,7 @@ test('the foundation is one firewall that lets in WireGuard and nothing else', a
   });
 });
 
-test('a firewall that is there already becomes the foundation’s', async () => {
+test('an existing firewall is adopted by the foundation', async () => {
   const program = createProgram({
     stack: 'foundation',
     inputs: { project: 'default' },

@@ -17,7 +17,7 @@ const data = {
   hostPublicKey: keys.hostPublicKey,
 };
 
-/** Parsed like cloud-init does: with Python's YAML. */
+/** Parsed with Python's YAML, as cloud-init does. */
 function parsed(text: string): Record<string, unknown> {
   const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))';
   for (const python of [`${process.env.AGENT_STACKS_ANSIBLE ?? ''}/python3`, 'python3']) {
@@ -26,7 +26,7 @@ function parsed(text: string): Record<string, unknown> {
         execFileSync(python, ['-c', script], { input: text, encoding: 'utf8', stdio: 'pipe' }),
       );
     } catch {
-      // No such Python, or one without YAML.
+      // Python or its YAML module is missing.
     }
   }
   return {};
@@ -46,7 +46,7 @@ test('it is a cloud-config, small enough for Hetzner', () => {
   expect(Buffer.byteLength(text)).toBeLessThan(32 * 1024);
 });
 
-test('as YAML it says what it should: the host key whole, the files private, no password, no root', ({
+test('parsed as YAML it has the complete host key, private files, no password and no root login', ({
   skip,
 }) => {
   const config = parsed(renderUserData({ ...data, loginServer: 'https://login.example' }));
@@ -71,14 +71,14 @@ test('as YAML it says what it should: the host key whole, the files private, no 
   );
 });
 
-test('Tailscale comes from the vendor’s repository, signed by the key we know, where the image has none', ({
+test('Tailscale comes from the vendor’s repository, signed by the key we know, if the image lacks it', ({
   skip,
 }) => {
   const config = parsed(renderUserData(data));
   skip(Object.keys(config).length === 0, 'no Python with YAML on this machine');
   const folder = mkdtempSync(join(tmpdir(), 'user-data-test-'));
   const [script] = config.runcmd as string[];
-  // The programs that the script calls record their arguments; the system's paths are inside the folder.
+  // The programs that the script calls record their arguments. System paths are inside the folder.
   const note = (name: string, body = '') =>
     `${name}() { echo "${name} $*" >>"${folder}/called"; ${body}\n}\n`;
   const local = (script as string)
@@ -99,7 +99,7 @@ test('Tailscale comes from the vendor’s repository, signed by the key we know,
   );
   const keyring = `${folder}/usr/share/keyrings/tailscale-archive-keyring.gpg`;
   const source = 'https://pkgs.tailscale.com/stable/debian trixie main\n';
-  // During the installation any one key is enough; afterwards the vendor's package says which.
+  // During the installation any one key is enough. Afterwards the vendor's package decides.
   expect(readFileSync(join(folder, '6'), 'utf8')).toBe(
     `deb [signed-by=${keyring},2596A99EAAB33821893C0A79458CA832957F5868] ${source}`,
   );

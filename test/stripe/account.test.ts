@@ -4,7 +4,7 @@ import { accountInKey } from '../../src/stripe/account.ts';
 
 const of = (key: string) => accountInKey(new Secret(key));
 
-test('secret and restricted keys of an account say the same of it, those of its test mode another thing', () => {
+test('secret and restricted keys of an account give the same identity, and test mode another one', () => {
   const body = '51HexampleAccount7REST';
   expect(of(`rk_live_${body}`)).toEqual(of(`sk_live_${body}-of-another-key`));
   expect(of(`sk_live_${body}`)).toEqual({ mode: 'live', text: '51HexampleAccoun' });

@@ -11,7 +11,7 @@ import { inject } from 'vitest';
 export async function recordAnswers(sandboxUrl: string, dataDir: string): Promise<void> {
   const response = await fetch(`${sandboxUrl}/sandbox/hetzner/violations`);
   const { checked, violations } = (await response.json()) as { checked: number; violations: unknown[] };
-  // Counts continue over restarts on one DATA_DIR: its last record has the total.
+  // Counts continue over restarts on one DATA_DIR, so the last record has the total.
   const name = createHash('sha256').update(dataDir).digest('hex');
   await writeFile(join(inject('answerRecords'), name), JSON.stringify({ checked, violations }));
   if (violations.length > 0)

@@ -9,14 +9,14 @@ export interface Holdings {
   devices: string[];
 }
 
-export async function holdingsOf(connection: SandboxFile, agentId: string): Promise<Holdings> {
+export async function getHoldings(connection: SandboxFile, agentId: string): Promise<Holdings> {
   const name = `agent-${agentId}`;
   const hetzner = (path: string) =>
     get(`${connection.hcloudEndpoint}${path}?label_selector=agent-id==${agentId}`, connection.hcloudToken);
   const tailnet = (path: string) =>
     get(`${connection.tailscaleBaseUrl}/api/v2/tailnet/-/${path}`, connection.tailscaleApiKey);
   const [joinNames, servers, sshKeys, keys, devices] = await Promise.all([
-    joinNamesOf(connection, agentId),
+    getJoinNames(connection, agentId),
     hetzner('/servers'),
     hetzner('/ssh_keys'),
     tailnet('keys?all=true'),
@@ -28,15 +28,17 @@ export async function holdingsOf(connection: SandboxFile, agentId: string): Prom
     sshKeys: names(sshKeys.ssh_keys ?? [], 'name'),
     tailnetKeys: names(keys.keys ?? [], 'description').filter((text) => text.replace(/ \d+$/, '') === name),
     devices: (devices.devices ?? [])
-      .filter((device) => labelOf(device) === name || joinNames.includes(String(device.hostname)))
-      .map(labelOf),
+      .filter((device) => toLabel(device) === name || joinNames.includes(String(device.hostname)))
+      .map(toLabel),
   };
 }
 
-const labelOf = ({ name }: Named) => String(name).split('.')[0]!;
+const toLabel = ({ name }: Named) => String(name).split('.')[0]!;
 
-/** Names under which its servers were meant to join: until it is verified, a device has no other name. */
-async function joinNamesOf(connection: SandboxFile, agentId: string): Promise<string[]> {
+/**
+ * The hostnames under which its servers were meant to join. Until it is verified, a device has no other name.
+ */
+async function getJoinNames(connection: SandboxFile, agentId: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: connection.databaseUrl });
   await client.connect();
   try {

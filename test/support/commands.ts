@@ -14,7 +14,7 @@ const NOT_INHERITED =
   /^(MODE|HOST|PORT|PUBLIC_URL|DATA_DIR|DATABASE_URL|API_TOKEN|EXECUTOR|WORKER_CONCURRENCY|PROVIDERS|NODE_ENV|TEST|DEV|PROD|NODE_OPTIONS|AGENT_STACKS_TEST_RECORD|(SANDBOX|STRIPE|HCLOUD|TAILSCALE|PULUMI|GITHUB|VITEST)_?.*)$/;
 
 /** The environment of a person who sets these variables, with this machine's caches and certificates. */
-export function environmentOf(variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function createEnvironment(variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !NOT_INHERITED.test(name));
   return { ...Object.fromEntries(inherited), ...variables };
 }

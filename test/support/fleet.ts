@@ -8,7 +8,7 @@ import { processArguments } from '../../src/processes/alive.mjs';
 import { type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
 import type { Installation } from './installation.ts';
-import { type Screen, screenOf } from './machine.ts';
+import { openScreen, type Screen } from './machine.ts';
 import { filesBelow } from './secret-probes.ts';
 import { paidCheckout } from './stripe-events.ts';
 
@@ -19,7 +19,7 @@ const prepared: Tools | { missing: string[] } = JSON.parse(
     '{"missing":["AGENT_STACKS_MACHINE_TOOLS is not set: run npm test"]}',
 );
 
-/** Declares tests on real machines; if there can be none, one skipped test with the reason replaces them. */
+/** Declares tests on real machines. If there can be none, one skipped test with the reason replaces them. */
 export function describeWithMachines(name: string, tests: () => void): void {
   if (!('missing' in prepared)) describe(name, tests);
   else it(name, ({ skip }) => skip(`real machines are not available: ${prepared.missing.join('; ')}`));
@@ -37,7 +37,7 @@ export interface Agent {
   error: string | null;
 }
 
-/** An operation as the API shows it. */
+/** An operation as the API returns it. */
 export interface Operation {
   operationId: string;
   kind: string;
@@ -49,8 +49,8 @@ export interface Operation {
   timeline: { step: string; seconds: number }[];
 }
 
-/** What the tests do with an installation of real machines, through its own interfaces and its clouds'. */
-export function fleetOf(installation: Installation) {
+/** Drives an installation with real machines through its own interfaces and those of its clouds. */
+export function createFleet(installation: Installation) {
   const { connection, site } = installation;
 
   const agent = async (agentId: string): Promise<Agent> =>
@@ -127,7 +127,7 @@ export function fleetOf(installation: Installation) {
       expect(ended, ended.error ?? '').toMatchObject({ kind, status: 'succeeded' });
       return ended;
     },
-    screen: (serverId: string): Screen => screenOf(site.dataDir, serverId),
+    screen: (serverId: string): Screen => openScreen(site.dataDir, serverId),
     devices: async (): Promise<Device[]> => JSON.parse(await tailscale('GET', '/tailnet/-/devices')).devices,
     /** Its devices, by their given name and by the names under which its servers were meant to join. */
     devicesOf: async (agentId: string): Promise<Device[]> => {
@@ -196,7 +196,7 @@ export function fleetOf(installation: Installation) {
   };
 }
 
-export type Fleet = ReturnType<typeof fleetOf>;
+export type Fleet = ReturnType<typeof createFleet>;
 
 export interface Device {
   id: string;

@@ -15,7 +15,7 @@ const STATE = new Secret('postgres://state');
 
 type Remote = NonNullable<HttpDeps['remote']>;
 
-/** A service whose operations are carried out by runners at GitHub, which the test plays. */
+/** Starts a service whose executor is GitHub. The test acts as its runners. */
 export async function startRemoteService(overrides: Partial<Remote> = {}): Promise<TestService> {
   const fence = noFence(STATE);
   const service = await startService((database) => ({
@@ -37,7 +37,10 @@ export interface Answer {
   body: Record<string, unknown>;
 }
 
-/** A signed message. `sign`: another signature, or none where it is null. `attempt`: names that attempt in the address. */
+/**
+ * Sends a signed message. `sign` replaces the signature, or omits it if null. `attempt` adds that attempt's
+ * token to the address.
+ */
 export async function tell(
   service: TestService,
   message: object | string,
@@ -68,7 +71,7 @@ export const record = (service: TestService, message: object, options: { attempt
 
 let count = 0;
 
-/** An agent with its queued provision. @returns the job's id and the agent's */
+/** Creates an agent with its queued provision. @returns the ids of the job and the agent */
 export async function order(service: TestService): Promise<{ jobId: string; agentId: string }> {
   count += 1;
   const agentId = `r${count}-${randomUUID().slice(0, 8)}`;
@@ -79,7 +82,7 @@ export async function order(service: TestService): Promise<{ jobId: string; agen
   return { jobId: operationId, agentId };
 }
 
-export function rowOf(database: Database, jobId: string): Promise<OperationRow> {
+export function getRow(database: Database, jobId: string): Promise<OperationRow> {
   return database
     .selectFrom('operations')
     .selectAll()
@@ -87,9 +90,9 @@ export function rowOf(database: Database, jobId: string): Promise<OperationRow> 
     .executeTakeFirstOrThrow();
 }
 
-/** As a dispatch leaves it: the next attempt is open to its runner. */
+/** Leaves the row as a dispatch does: the next attempt is open to its runner. */
 export async function dispatched(service: TestService, jobId: string, runId?: string): Promise<number> {
-  const row = await rowOf(service.database, jobId);
+  const row = await getRow(service.database, jobId);
   await service.database
     .updateTable('operations')
     .set({

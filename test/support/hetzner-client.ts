@@ -21,7 +21,7 @@ print(json.dumps([
 ]))
 `;
 
-/** The Python with the client, set up by \`npm test\`; undefined if it could not be installed. */
+/** The Python with the client, set up by `npm test`; undefined if it could not be installed. */
 export const hetznerPython = process.env.AGENT_STACKS_HETZNER_PYTHON || undefined;
 
 /** Lists the project's servers with these labels, with Hetzner's official client. */

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
 
-/** What a hostile, broken or dying server does to a connection after a request has begun. */
+/** What a hostile, broken or dying server does to a connection once a request has begun. */
 type Behaviour = (socket: Socket, own: { port: number }) => void;
 
 /** When a flood stops, so that a client without a limit does not take down the test machine. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 
-/** What a provision would record of an agent's stack. */
+/** The inputs that a provision would record for an agent's stack. */
 export function agentInputs(agentId: string): AgentInputs {
   return {
     agentId,

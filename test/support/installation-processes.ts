@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { processArguments, processIdentity } from '../../src/processes/alive.mjs';
 import { eventually } from './eventually.ts';
 
-export interface Relative {
+export interface InstallationProcess {
   pid: number;
   command: string;
 }
@@ -11,7 +11,7 @@ export interface Relative {
  * Finds the processes of an installation by its DATA_DIR: in their environment (at least as TMPDIR), in their
  * arguments, or as their working folder (Postgres gets no environment).
  */
-export function familyOf(dataDir: string): Relative[] {
+export function findInstallationProcesses(dataDir: string): InstallationProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -34,13 +34,17 @@ function belongs(pid: number, dataDir: string): boolean {
   });
 }
 
-/** Waits until none of these processes is left. @throws Error that names the remaining ones. */
-export async function untilNobody(dataDir: string, withinSeconds: number): Promise<void> {
-  await eventually(`all processes of ${dataDir} have ended`, () => familyOf(dataDir).length === 0, {
-    withinSeconds,
-    describe: () =>
-      familyOf(dataDir)
-        .map(({ pid, command }) => `${pid} ${command}`)
-        .join('\n'),
-  });
+/** Waits until none of these processes is left. @throws Error that names those that are */
+export async function untilAllExited(dataDir: string, withinSeconds: number): Promise<void> {
+  await eventually(
+    `all processes of ${dataDir} have ended`,
+    () => findInstallationProcesses(dataDir).length === 0,
+    {
+      withinSeconds,
+      describe: () =>
+        findInstallationProcesses(dataDir)
+          .map(({ pid, command }) => `${pid} ${command}`)
+          .join('\n'),
+    },
+  );
 }

@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { recordAnswers } from './answer-records.ts';
-import { environmentOf, type Outcome, runToEnd } from './commands.ts';
+import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
-import { untilNobody } from './installation-processes.ts';
+import { untilAllExited } from './installation-processes.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_SECONDS = 120;
 const STOP_SECONDS = 60;
 
-/** A DATA_DIR for one test file; `remove` ends what runs on it and deletes the folder. */
+/** A DATA_DIR for one test file; `remove` kills its processes and deletes the folder. */
 export interface Site {
   dataDir: string;
   environment: NodeJS.ProcessEnv;
@@ -31,12 +31,12 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
   await chmod(dataDir, 0o700);
   const temporary = join(dataDir, 'tmp');
   await mkdir(temporary);
-  const environment = environmentOf({
+  const environment = createEnvironment({
     DATA_DIR: dataDir,
     TMPDIR: temporary,
     PORT: '0',
     SANDBOX_VALIDATE_ANSWERS: '1',
-    // Most tests behave the same with either kind; tests of real machines set their own.
+    // Most tests behave the same with either kind. Tests of real machines set their own.
     SANDBOX_MACHINES: 'simulated',
     RETRY_SECONDS: '2',
     // Suites that both executors must pass run with each: see github-main-path.test.ts.
@@ -47,16 +47,16 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     dataDir,
     environment,
     remove: async () => {
-      await untilNobody(dataDir, 5).catch(() => {});
+      await untilAllExited(dataDir, 5).catch(() => {});
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
 
-/** A service started by `npm start`, as a person has it in a terminal. */
+/** A service started by `npm start`, as by a person in a terminal. */
 export interface Installation {
   site: Site;
-  /** Seconds from the command until the service reported ready. */
+  /** Seconds from the command until the service was ready. */
   readySeconds: number;
   /** Its whole output, on both streams. */
   terminal(): string;
@@ -118,7 +118,7 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
         command.signalGroup('SIGINT');
         await command.ended(STOP_SECONDS);
       }
-      // npm's shell ends by the signal itself, so npm has no exit code to report.
+      // npm's shell dies of the signal itself, so npm has no exit code to report.
       if (!command.said().includes('Stopped.'))
         throw new Error(`npm start did not stop in order:\n${command.said().slice(-3000)}`);
     };
@@ -131,7 +131,7 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
   }
 }
 
-/** A started `npm start`, which may end by itself. */
+/** A started `npm start`, which may exit by itself. */
 export interface StartCommand {
   child: ChildProcess;
   said(): string;

@@ -19,15 +19,15 @@ const UNIX_ACCEPTS = 0x10000;
 export function listeningSockets(pids: number[]): ListeningSocket[] {
   const ownNetwork = readlinkSync('/proc/self/ns/net');
   return pids.flatMap((pid) => {
-    const inodes = socketsOf(pid);
+    const inodes = readSocketInodes(pid);
     const isHere = attempt(() => readlinkSync(`/proc/${pid}/ns/net`)) === ownNetwork;
-    return tablesOf(pid)
+    return readTables(pid)
       .filter(({ inode }) => inodes.has(inode))
       .map(({ kind, address, port }) => ({ kind, address, port, pid, isHere }));
   });
 }
 
-function socketsOf(pid: number): Set<string> {
+function readSocketInodes(pid: number): Set<string> {
   const folder = `/proc/${pid}/fd`;
   const links = (attempt(() => readdirSync(folder)) ?? []).map((name) =>
     attempt(() => readlinkSync(`${folder}/${name}`)),
@@ -37,7 +37,7 @@ function socketsOf(pid: number): Set<string> {
 
 type Row = Omit<ListeningSocket, 'pid' | 'isHere'> & { inode: string };
 
-function tablesOf(pid: number): Row[] {
+function readTables(pid: number): Row[] {
   const read = (table: string) =>
     (attempt(() => readFileSync(`/proc/${pid}/net/${table}`, 'latin1')) ?? '').trim().split('\n').slice(1);
   const internet = (kind: 'tcp' | 'udp', state: string) =>
@@ -47,7 +47,7 @@ function tablesOf(pid: number): Row[] {
         const [address = '', port = ''] = local.split(':');
         const number = Number.parseInt(port, 16);
         return lineState === state
-          ? [{ kind, address: `${addressOf(address)}:${number}`, port: number, inode }]
+          ? [{ kind, address: `${formatAddress(address)}:${number}`, port: number, inode }]
           : [];
       }),
     );
@@ -60,7 +60,7 @@ function tablesOf(pid: number): Row[] {
   return [...internet('tcp', TCP_LISTEN), ...internet('udp', UDP_OPEN), ...unix];
 }
 
-const addressOf = (hex: string) =>
+const formatAddress = (hex: string) =>
   hex.length === 8
     ? Buffer.from(hex, 'hex').reverse().join('.')
     : `[${hex

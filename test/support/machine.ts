@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, runToEnd } from './commands.ts';
 
-/** A machine's console, without a network in between. */
+/** A machine's console, without a network between. */
 export interface Screen {
   /** Runs a command as root. */
   run(command: string): Promise<Outcome>;
@@ -14,32 +14,32 @@ export interface Screen {
   thaw(): void;
 }
 
-/** The name of the root mount, by which a machine's processes are recognised on the host. */
-function mountOf(dataDir: string, serverId: string): string {
-  const mark = createHash('sha256')
+/** The name of the root mount, by which the host recognises a machine's processes. */
+function toMountName(dataDir: string, serverId: string): string {
+  const hash = createHash('sha256')
     .update(realpathSync(join(dataDir, 'machines')))
     .digest('hex')
     .slice(0, 12);
-  return ` agent-stacks-${mark}-${serverId} `;
+  return ` agent-stacks-${hash}-${serverId} `;
 }
 
 /** Every process of a machine on this host, including systemd-nspawn. */
-export function processesOf(dataDir: string, serverId: string): number[] {
-  const mount = mountOf(dataDir, serverId);
+export function findMachineProcesses(dataDir: string, serverId: string): number[] {
+  const mount = toMountName(dataDir, serverId);
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && read(name, 'mountinfo').includes(mount))
     .map(Number);
 }
 
-/** The machine's init: the innermost of the processes that are the first of a namespace. */
-function initOf(dataDir: string, serverId: string): number | undefined {
-  const depthOf = (pid: number) =>
+/** The machine's init: the innermost process that is the first of a namespace. */
+function findInit(dataDir: string, serverId: string): number | undefined {
+  const getNamespaceDepth = (pid: number) =>
     /^NSpid:((?:\s+\d+)*\s+1)$/m
       .exec(read(String(pid), 'status'))?.[1]
       ?.trim()
       .split(/\s+/).length ?? 0;
-  const first = processesOf(dataDir, serverId)
-    .map((pid) => ({ pid, depth: depthOf(pid) }))
+  const first = findMachineProcesses(dataDir, serverId)
+    .map((pid) => ({ pid, depth: getNamespaceDepth(pid) }))
     .filter(
       ({ pid, depth }) =>
         depth > 1 && /^\/(usr\/)?(lib\/systemd\/systemd|sbin\/init)\0/.test(read(String(pid), 'cmdline')),
@@ -47,9 +47,9 @@ function initOf(dataDir: string, serverId: string): number | undefined {
   return first.toSorted((a, b) => b.depth - a.depth)[0]?.pid;
 }
 
-export function screenOf(dataDir: string, serverId: string): Screen {
+export function openScreen(dataDir: string, serverId: string): Screen {
   const run = (command: string) => {
-    const init = initOf(dataDir, serverId);
+    const init = findInit(dataDir, serverId);
     if (init === undefined) throw new Error(`The machine of server ${serverId} does not run`);
     const enter = `--target=${init} --mount --uts --ipc --net --pid --cgroup`.split(' ');
     const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
@@ -57,7 +57,7 @@ export function screenOf(dataDir: string, serverId: string): Screen {
     return runToEnd('nsenter', [...enter, '--', 'sh', '-c', `cd /; ${command}`], { cwd: '/', env });
   };
   const signal = (name: NodeJS.Signals) => {
-    for (const pid of processesOf(dataDir, serverId)) process.kill(pid, name);
+    for (const pid of findMachineProcesses(dataDir, serverId)) process.kill(pid, name);
   };
   return {
     run,

@@ -9,7 +9,7 @@ export type PluginName = 'hcloud' | 'tailscale' | 'command';
 
 export const pluginNames: PluginName[] = ['hcloud', 'tailscale', 'command'];
 
-/** Where the CLI keeps an installed plugin. */
+/** The folder where the CLI keeps an installed plugin. */
 export function installedPath(pulumiHome: string, name: PluginName): string {
   return join(pulumiHome, 'plugins', `resource-${name}-v${sdkVersion(name)}`, `pulumi-resource-${name}`);
 }
@@ -18,7 +18,7 @@ export function sdkVersion(name: PluginName): string {
   return createRequire(import.meta.url)(`@pulumi/${name}/package.json`).version;
 }
 
-/** Puts a program there that records its start and its environment, and then works or gives up. */
+/** Writes a plugin that records its start and its environment, and then works or fails. */
 export function placePlugin(
   path: string,
   name: PluginName,

@@ -5,7 +5,7 @@ import { beginProvision, markRunning } from '../../src/agents/store.ts';
 import type { Database } from '../../src/database/connect.ts';
 import { appendEvents, type OperationEvent } from '../../src/operations/events/events.ts';
 
-/** As an attempt tells what it does: with the operation's row locked. */
+/** Appends events as an attempt does, with the operation's row locked. */
 export async function tell(
   database: Database,
   operationId: string,
@@ -26,19 +26,19 @@ export async function tell(
 }
 
 let finished = 0;
-/** A server's id that no other agent of a test has. */
-export function serverIdOf(agentId: string): string {
+/** A server id that no other agent of a test has. */
+export function toServerId(agentId: string): string {
   return String(BigInt(`0x${createHash('sha256').update(agentId).digest('hex').slice(0, 12)}`));
 }
 
-/** As a worker leaves an agent that it has provisioned. */
+/** Finishes a provision as a worker does. */
 export async function finishProvision(
   database: Database,
   { agentId, operationId }: { agentId: string; operationId: string },
 ): Promise<AgentOutputs> {
   finished += 1;
   const outputs = {
-    serverId: serverIdOf(agentId),
+    serverId: toServerId(agentId),
     serverName: `agent-${agentId}`,
     ipv4: '192.0.2.7',
     ipv6: '2001:db8::7',

@@ -10,7 +10,7 @@ import { type Queue, startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
 import { createDatabase } from './postgres.ts';
 
-/** A service's rows and queue without its processes: everything an operation needs. */
+/** The rows and the queue of a service without its processes: all that an operation needs. */
 export interface OperationsFixture {
   url: string;
   database: Database;
@@ -92,11 +92,11 @@ export async function claim(
   workerId = 'w1',
 ): Promise<{ row: OperationRow; claim: Claim }> {
   const row = await claimNext(database, workerId);
-  if (row === undefined) throw new Error('There is nothing to claim');
+  if (row === undefined) throw new Error('No operation to claim');
   return { row, claim: { operationId: row.operation_id, attempt: row.attempt, workerId } };
 }
 
-/** Makes everything that waits for its time due now. */
+/** Makes every waiting operation due now. */
 export async function waitOver({ database }: OperationsFixture): Promise<void> {
   await database
     .updateTable('operations')
@@ -113,7 +113,7 @@ export function operation({ database }: OperationsFixture, operationId: string):
     .executeTakeFirstOrThrow();
 }
 
-export function operationsOf({ database }: OperationsFixture, agentId: string): Promise<OperationRow[]> {
+export function listOperations({ database }: OperationsFixture, agentId: string): Promise<OperationRow[]> {
   return database
     .selectFrom('operations')
     .selectAll()
@@ -122,7 +122,7 @@ export function operationsOf({ database }: OperationsFixture, agentId: string): 
     .execute();
 }
 
-/** The operations announced by jobs in the queue, earliest first. */
+/** The operations announced in the queue, earliest first. */
 export async function announcements({
   database,
 }: OperationsFixture): Promise<{ operationId: string; at: Date }[]> {

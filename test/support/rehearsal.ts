@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { environmentOf } from './commands.ts';
+import { createEnvironment } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { type Installation, makeSite, type Site, type StartCommand, startCommand } from './installation.ts';
 import { deliver } from './stripe-events.ts';
@@ -18,9 +18,9 @@ const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 export interface Rehearsal {
   site: Site;
   databaseUrl: string;
-  /** Starts it with these variables in place of the right ones. */
+  /** Starts it with these variables instead of the right ones. */
   start(variables?: NodeJS.ProcessEnv): Promise<RunningRehearsal>;
-  /** Starts it when it must refuse. @returns its output and exit code */
+  /** Starts it with variables that it must refuse. @returns its output and exit code */
   startRefused(variables?: NodeJS.ProcessEnv): Promise<{ code: number | null; said: string }>;
   query(sql: string): Promise<Record<string, unknown>[]>;
   remove(): Promise<void>;
@@ -67,7 +67,7 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
     RETRY_SECONDS: '1',
   };
   const command = (variables: NodeJS.ProcessEnv = {}) =>
-    startCommand({ ...site, environment: environmentOf({ ...right, ...variables }) });
+    startCommand({ ...site, environment: createEnvironment({ ...right, ...variables }) });
   return {
     site,
     databaseUrl: url.href,

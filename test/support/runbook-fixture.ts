@@ -19,7 +19,7 @@ import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
 
-/** Fakes of everything that a runbook uses. They record calls in order and answer as configured. */
+/** Fakes of all that a runbook uses. They record calls in order and answer as configured. */
 export function createRunbookFixture(at: OperationsFixture) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
@@ -61,7 +61,7 @@ export function createRunbookFixture(at: OperationsFixture) {
         processes: 1,
       };
     };
-  /** What needs no program. */
+  /** Verbs that need no program. */
   const onStack =
     (verb: Verb) =>
     async (_: EngineAttempt, stackName: string): Promise<StackResult> => {
@@ -69,7 +69,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await reach(`${verb} ${kind}`);
       return { outputs: {}, changes: {}, processes: 1 };
     };
-  /** A server that has joined is where the outputs say. */
+  /** Adds the device of a server that has joined, at the address in the outputs. */
   const join = (hostname: string) => {
     if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
     const name = `${hostname}.tail.ts.net`;
@@ -210,7 +210,11 @@ export function createRunbookFixture(at: OperationsFixture) {
 export type RunbookFixture = ReturnType<typeof createRunbookFixture>;
 
 /** Prepares an attempt at an operation as a worker would, recording its steps and lines. */
-export async function runOf(at: OperationsFixture, operation: OperationRow, fixture?: RunbookFixture) {
+export async function prepareAttempt(
+  at: OperationsFixture,
+  operation: OperationRow,
+  fixture?: RunbookFixture,
+) {
   const steps: string[] = [];
   const lines: string[] = [];
   const controller = new AbortController();
@@ -245,7 +249,7 @@ export function server(agentId: string, id: number): Server {
   };
 }
 
-/** An SSH key as the stacks make it; its public part is nobody's. */
+/** An SSH key as the stacks create it. Its public key belongs to no agent. */
 export function sshKey(agentId: string, id: number): SshKey {
   const labels = toLabels({ agentId });
   return { id: String(id), name: `agent-${agentId}`, labels, publicKey: 'ssh-ed25519 AAAA' };

@@ -17,7 +17,7 @@ import { type SandboxSettings, sandboxSettingsSchema } from '../../sandbox/setti
 import { eventually } from './eventually.ts';
 import { createDatabase } from './postgres.ts';
 
-/** Set up by `npm test`. Tests that need it are skipped if it could not be set up. */
+/** Set up by `npm test`. Tests that need it are skipped without it. */
 export const act = process.env.AGENT_STACKS_ACT || undefined;
 export const noAct = 'act could not be set up: no download and no Go';
 
@@ -91,7 +91,7 @@ export async function optionsFor(
 
 export type Github = Awaited<ReturnType<typeof startGithub>>;
 
-/** Starts GitHub on a new database; with `options`, with a machine that executes the dispatched runs. */
+/** Starts GitHub on a new database; with `options`, also with a machine that executes the dispatched runs. */
 export async function startGithub({
   settings = {},
   options,
@@ -125,7 +125,7 @@ export async function startGithub({
     url,
     ...callsTo(url),
     stopRunner: async () => runner?.stop(),
-    logOf: logsIn(options?.logDir ?? ''),
+    getLog: logsIn(options?.logDir ?? ''),
   };
 }
 

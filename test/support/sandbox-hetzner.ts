@@ -18,7 +18,7 @@ export const hcloudToken = 'h'.repeat(64);
 export const publicKey =
   'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJAkSvCVEitPeGFjWHY5WIg6vXL6WXodmMWmPPVKfPnQ someone@example';
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are judged by the official document and by the tests' expectations.
+// biome-ignore lint/suspicious/noExplicitAny: checked by the tests and against the official document.
 export type Answer = { status: number; headers: Headers; body: any };
 
 export interface Cloud {
@@ -28,17 +28,20 @@ export interface Cloud {
   settings: SandboxSettings;
   /** Calls the Hetzner API with the project's token, unless `headers` say otherwise. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
-  /** Calls the sandbox's own controls. */
+  /** Calls the sandbox's controls. */
   control(method: string, path: string, body?: unknown): Promise<Answer>;
-  /** Waits for actions as client libraries do, and gives their last states. */
+  /** Waits for actions as client libraries do, and returns their last states. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   finish(...actions: { id: number }[]): Promise<any[]>;
 }
 
-/** Quick enough not to hold tests up, slow enough to see what is in between. */
+/** Short enough to keep tests fast, long enough to observe intermediate states. */
 const quick = { serverCreateMs: 40, serverActionMs: 40, machineBootMs: 10, validateAnswers: true };
 
-/** A cloud on a fresh database. When the test ends, all its answers must have fitted the official document. */
+/**
+ * Starts a cloud on a new database. When the test ends, all its answers must have matched the official
+ * document.
+ */
 export async function startCloud(
   settings: Partial<SandboxSettings> = {},
   options: { expectViolations?: boolean } = {},
@@ -49,13 +52,14 @@ export async function startCloud(
   onTestFinished(async () => {
     if (options.expectViolations) return;
     const { checked, violations } = await readViolations(cloud.database);
-    if (violations.length > 0) throw new Error(`Answers against the document: ${JSON.stringify(violations)}`);
+    if (violations.length > 0)
+      throw new Error(`Answers that do not match the document: ${JSON.stringify(violations)}`);
     if (checked === 0) throw new Error('No answer was checked against the document');
   });
   return cloud;
 }
 
-/** The same cloud in a process that began later: new routers and connections on the same database. */
+/** The same cloud in a later process: new routers and connections on the same database. */
 export async function restartCloud(cloud: Cloud): Promise<Cloud> {
   return serveCloud(cloud.databaseUrl, cloud.settings);
 }
@@ -120,7 +124,7 @@ async function finishActions(call: Cloud['call'], actions: { id: number }[]) {
   });
 }
 
-/** Asks again and again until there is an answer, for 5 seconds at most. */
+/** Polls until there is an answer, for at most 5 seconds. */
 export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = Date.now() + 5000;
   while (Date.now() < deadline) {
@@ -128,10 +132,10 @@ export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<
     if (answer !== undefined) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error('It did not happen within 5 seconds');
+  throw new Error('No answer within 5 seconds');
 }
 
-/** Orders a server, with what a test does not care about filled in. */
+/** Orders a server, with defaults for everything a test does not care about. */
 export function orderServer(cloud: Cloud, order: Record<string, unknown>): Promise<Answer> {
   return cloud.call('POST', '/servers', {
     server_type: 'cx23',
@@ -141,7 +145,7 @@ export function orderServer(cloud: Cloud, order: Record<string, unknown>): Promi
   });
 }
 
-/** A server that has been created and started. */
+/** Creates a server and waits until it runs. */
 // biome-ignore lint/suspicious/noExplicitAny: as above
 export async function runningServer(cloud: Cloud, order: Record<string, unknown>): Promise<any> {
   const { body } = await orderServer(cloud, order);

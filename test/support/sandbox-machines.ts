@@ -24,12 +24,12 @@ export const whyNot = 'missing' in prepared ? ` (cannot be here: ${prepared.miss
 
 const main = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of an API that other tests hold against its document.
+// biome-ignore lint/suspicious/noExplicitAny: other tests check these answers against the official document.
 type Json = any;
 
 export type Installation = Awaited<ReturnType<typeof install>>;
 
-/** A folder, a database and an SSH key; the sandbox on them can be started, stopped and started again. */
+/** A folder, a database and an SSH key. The sandbox on them can be started, stopped and started again. */
 export async function install() {
   const folder = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
   const database = await createDatabase();
@@ -74,14 +74,14 @@ async function startSandbox(
     call,
     /** Runs a command as root on the server, over SSH from the controller's node. */
     ssh: (ip: string, command: string) => ssh(network.enter, keyFile, ip, command),
-    /** Runs a command at the controller's node. */
+    /** Runs a command on the controller's node. */
     beside: (...command: string[]) => output([...network.enter, ...command]),
     /** Orders a server and returns its id and address. */
     order: async (order: Record<string, unknown>): Promise<{ id: number; ip: string }> => {
       const { server } = await call('POST', '/servers', { ...cheapest, ...order });
       return { id: server.id, ip: server.public_net.ipv4.ip };
     },
-    statusOf: async (id: number): Promise<string> => (await call('GET', `/servers/${id}`)).server.status,
+    getStatus: async (id: number): Promise<string> => (await call('GET', `/servers/${id}`)).server.status,
     end: (signal: NodeJS.Signals) => end(child, signal),
   };
 }

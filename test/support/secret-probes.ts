@@ -12,7 +12,7 @@ export function addSecretProbes(probes: SecretProbes, what: string, text: string
   });
 }
 
-/** Returns which secrets the text contains, in plain or in the encodings in which they are sent. */
+/** Returns which secrets the text contains, in plain or in the encodings used to send them. */
 export function findSecretProbes(probes: SecretProbes, where: string, text: string): string[] {
   return [...probes].flatMap(([what, secret]) =>
     [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64').replace(/=+$/, '')].some(
@@ -23,7 +23,7 @@ export function findSecretProbes(probes: SecretProbes, where: string, text: stri
   );
 }
 
-/** Reads every file below a folder, except those matching `leftOut`. */
+/** Reads every file below a folder, except those that match `leftOut`. */
 export function filesBelow(folder: string, leftOut: RegExp): { path: string; text: string }[] {
   return entriesBelow(folder)
     .filter((entry) => entry.isFile())

@@ -29,7 +29,7 @@ export interface AgentSeed {
 }
 
 /** The name under which an agent's server joins, here without a passphrase. */
-export const joinNameOf = (agentId: string): string =>
+export const toJoinName = (agentId: string): string =>
   `join-${createHash('sha256').update(agentId).digest('hex').slice(0, 32)}`;
 
 const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
@@ -92,7 +92,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
     /** Injects a fault in the sandbox. */
     fault: (order: object) => request(`${sandbox.url}/sandbox/faults`, 'POST', order, {}),
 
-    /** Creates an agent whose provision has ended, as its status says; returns the provision's id. */
+    /** Creates an agent with a finished provision that fits its status. @returns the provision's id */
     async agent(agentId: string, seed: AgentSeed): Promise<{ operationId: string }> {
       const { status, serverId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
       await database
@@ -116,7 +116,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       if (!isLegacy)
         await database
           .insertInto('tailnet_join_names')
-          .values({ name: joinNameOf(agentId), agent_id: agentId, key_generation: 1 })
+          .values({ name: toJoinName(agentId), agent_id: agentId, key_generation: 1 })
           .execute();
       const operationId = await this.operation(
         agentId,
@@ -146,7 +146,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       return row.operation_id;
     },
 
-    /** Creates a running server, labelled as the stacks do unless told otherwise. @returns its id. */
+    /** Creates a running server, with the stacks' labels by default. @returns its id */
     async server(agentId: string, options: { name?: string; operationId?: string; labels?: object } = {}) {
       const { name = `agent-${agentId}`, operationId = 'earlier', labels } = options;
       const { server, action } = await hcloud('POST', '/servers', {
@@ -177,8 +177,8 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       });
     },
 
-    /** Creates a machine that joined with its own key. @returns its address. */
-    async device(agentId: string, hostname = joinNameOf(agentId)): Promise<string> {
+    /** Creates a machine that joined with its own key. @returns its address */
+    async device(agentId: string, hostname = toJoinName(agentId)): Promise<string> {
       const { key: authKey } = await this.tailnetKey(agentId);
       const joined = await joinTailnet(sandboxDatabase, {
         authKey,

@@ -8,7 +8,7 @@ import { Secret } from '../../src/secret.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 
 /** Sweeps a running installation now instead of within ten minutes. */
-export async function sweepOf(connection: SandboxFile): Promise<SweepReport> {
+export async function sweepInstallation(connection: SandboxFile): Promise<SweepReport> {
   const pool = createPool(new Secret(connection.databaseUrl), 2, 'sweep of a test');
   const hetzner = { token: new Secret(connection.hcloudToken), endpoint: connection.hcloudEndpoint };
   const tailscale = {

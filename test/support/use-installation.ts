@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type Installation, makeSite, type Site, startInstallation } from './installation.ts';
 
-/** Starts an installation before the file's tests and stops it after them; `ready` gets it once it serves. */
+/** Starts an installation before the file's tests and stops it after them. `ready` gets it once it serves. */
 export function useInstallation(
   ready: (started: Installation) => void | Promise<void>,
   variables: NodeJS.ProcessEnv = {},

@@ -22,7 +22,7 @@ export function serviceLog({ site }: Installation, text: string): string[] {
   return lines.filter((line) => line.includes(text));
 }
 
-/** `kill -9` of all processes of a run at once: the runner, its heartbeat, Pulumi, all. */
+/** Kills all processes of a run at once with SIGKILL: the runner, its heartbeat, Pulumi, all. */
 export function killRun({ site }: Installation, id: string): Promise<number[]> {
   return killTagged(RUN_TAG, (folder) => folder === join(site.dataDir, 'github', 'runs', id));
 }

@@ -51,7 +51,7 @@ export async function startReceiver(secret: string, answer = '{"received": true}
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
-/** GitHub's answer to a job that requests an identity token: here a token that contains the request. */
+/** GitHub's answer to a job's request for an identity token: here a token that contains the request. */
 function identityToken({ url, headers }: IncomingMessage) {
   const { searchParams } = new URL(url!, 'http://github');
   return {
@@ -60,7 +60,7 @@ function identityToken({ url, headers }: IncomingMessage) {
   };
 }
 
-/** Shell scripts in place of the project's command, with the outputs' file in $GITHUB_OUTPUT. */
+/** Shell scripts that replace the project's command, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
 /** Creates a checkout with the real workflow, whose `npm run runner` runs these scripts. */
@@ -101,7 +101,7 @@ export async function runWorkflow(receiver: Receiver, options: RunOptions = {}) 
   const github = await startGithub({ options: await workflowOptions(receiver, options) });
   const id = await github.run({ callback_url: receiver.url, ...options.inputs });
   const run = await github.until(id, 'completed');
-  return { id: String(id), conclusion: run.conclusion as string, log: await github.logOf(id) };
+  return { id: String(id), conclusion: run.conclusion as string, log: await github.getLog(id) };
 }
 
 export { inputs, makeFolder };

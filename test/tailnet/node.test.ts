@@ -14,7 +14,7 @@ import { tailscaledCommand } from '../../src/tailnet/tailscaled.ts';
 
 type Dialled = (socket: Socket, headers: Record<string, unknown>) => void;
 
-/** A socket that answers as tailscaled does. */
+/** A socket that answers like tailscaled. */
 async function tailscaled(answer: RequestListener, dialled?: Dialled): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'as-local-'));
   const path = join(folder, 's');
@@ -37,7 +37,7 @@ const status =
     response.end(JSON.stringify(fields));
   };
 
-test('the host’s own tailscaled is used where it is logged in', async () => {
+test('the host’s own tailscaled is used if it is logged in', async () => {
   const whole = await tailscaled(status({ BackendState: 'Running', TUN: true }));
   const node = await findHostNode('/usr/bin/tailscale', ['/nowhere/s', whole]);
   expect(node?.proxyCommand).toBeUndefined();
@@ -51,7 +51,7 @@ test('the host’s own tailscaled is used where it is logged in', async () => {
   expect(await findHostNode('/usr/bin/tailscale', [loggedOut, '/nowhere/s'])).toBeUndefined();
 });
 
-test('a tailscaled of our own touches nothing of the host, and runs where it is told to', () => {
+test('our own tailscaled leaves the host alone, and runs in the given location', () => {
   const location = {
     enter: ['nsenter', '--net=/proc/7/ns/net', '--'],
     tailscale: '/t/tailscale',
@@ -71,13 +71,13 @@ test('a tailscaled of our own touches nothing of the host, and runs where it is 
   ]);
 });
 
-test('paths with any letters survive OpenSSH and the shell', () => {
+test('paths with any characters survive OpenSSH and the shell', () => {
   expect(proxyCommand('/a/tailscale', '/b/s')).toMatch(/reach-agent.sh \/a\/tailscale \/b\/s %h %p$/);
   const odd = proxyCommand("/it's here/tailscale", '/100%/s');
   expect(odd.slice(odd.indexOf("'/it"))).toBe(`'/it'\\''s here/tailscale' /100%%/s %h %p`);
 });
 
-/** A tailscale command that leads to what stands in for an agent once it has been asked so often for a path. */
+/** A tailscale command that connects to a fake agent after so many pings for a path. */
 function pathAfter(pings: number): { tailscale: string; said: () => string[] } {
   const dir = mkdtempSync(join(tmpdir(), 'as-reach-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
@@ -93,9 +93,9 @@ test "$(wc -l <'${log}')" -gt ${pings}
 
 test.each([
   ['there is a path', 0, 1],
-  ['there is one a moment later', 2, 3],
+  ['there is a path a moment later', 2, 3],
   ['nothing answers', 1000, 11],
-])('SSH is led to an agent when %s', (_, pings, asked) => {
+])('SSH reaches an agent when %s', (_, pings, asked) => {
   const { tailscale, said } = pathAfter(pings);
   const command = proxyCommand(tailscale, '/s').replace('%h', '100.64.0.7').replace('%p', '22');
   expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(
@@ -107,7 +107,7 @@ test.each([
   expect(said().at(-1)).toBe('--socket=/s nc -- 100.64.0.7 22');
 });
 
-test('joining says as whom, lets nobody in and leaves the host’s names alone', async () => {
+test('joining sends the hostname, blocks incoming connections and leaves the host’s DNS alone', async () => {
   const calls: [string, object | undefined][] = [];
   const path = await tailscaled(async (request, response) => {
     let body = '';
@@ -131,7 +131,7 @@ test('joining says as whom, lets nobody in and leaves the host’s names alone',
   ]);
 });
 
-test('a health check goes through tailscaled and nowhere else', async () => {
+test('a health check goes through tailscaled only', async () => {
   const asked: string[] = [];
   const path = await tailscaled(
     (_request, response) => response.end(),
@@ -155,7 +155,7 @@ test('a health check goes through tailscaled and nowhere else', async () => {
   expect(asked).toEqual(['GET /health HTTP/1.1', 'GET /health HTTP/1.1']);
 });
 
-test('an address that is none of the tailnet’s is not dialled by other ways', async () => {
+test('an address outside the tailnet is not dialled another way', async () => {
   const path = await tailscaled((_request, response) =>
     response.writeHead(200, { 'dial-self': 'true', 'dial-addr': '127.0.0.1:1' }).end(),
   );

@@ -22,7 +22,7 @@ let tailnet: RealTailnet;
 let enter: string[];
 let agentAddress: string;
 let keys = 0;
-/** The last device of each state folder, as each keeps it for itself. */
+/** The last device of each state folder, as each records it. */
 const formers = new Map<string, string>();
 beforeAll(async () => {
   if (whyNot !== undefined) return;
@@ -35,7 +35,7 @@ beforeAll(async () => {
 beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
 afterAll(() => tailnet?.close());
 
-async function open({ isTemporary = false, name = 'place' } = {}) {
+async function open({ isTemporary = false, name = 'node' } = {}) {
   const stateDir = join(tailnet.dir, name);
   mkdirSync(stateDir, { recursive: true });
   const tailscale = createTailscaleClient({
@@ -55,7 +55,7 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
     stateDir,
     socket: join(stateDir, 's'),
     hostname,
-    environment: { ...tailnet.internet.environment, PLACE_TEST: tailnet.dir },
+    environment: { ...tailnet.internet.environment, NODE_TEST: tailnet.dir },
     makeKey: (hostname) => {
       keys += 1;
       return makeControllerKey(tailscale, { hostname, ephemeral: isTemporary, formerId: formers.get(name) });
@@ -73,18 +73,18 @@ async function open({ isTemporary = false, name = 'place' } = {}) {
 
 const controllers = async () =>
   (await tailnet.call('GET', `/tailnet/-/devices?hostname=${hostname}`)).body.devices;
-const processes = () => findProcesses((environment) => environment.get('PLACE_TEST') === tailnet.dir);
+const processes = () => findProcesses((environment) => environment.get('NODE_TEST') === tailnet.dir);
 
-test('a place of our own joins by itself, and health checks and SSH go through it', limit, async () => {
-  const place = await open();
+test('our own node joins by itself, and health checks and SSH go through it', limit, async () => {
+  const node = await open();
   try {
-    const health = createHealthCheck((ip) => `http://${ip}:8088/health`, place.dial);
+    const health = createHealthCheck((ip) => `http://${ip}:8088/health`, node.dial);
     await health.untilHealthy(agentAddress, { timeoutSeconds: 20, signal: new AbortController().signal });
-    expect(await place.isUp()).toBe(true);
+    expect(await node.isUp()).toBe(true);
     expect(await controllers()).toMatchObject([{ tags: ['tag:controller'], connectedToControl: true }]);
     expect(await health.isHealthy('100.64.99.99')).toBe(false);
 
-    const command = place.proxyCommand!.replace('%h', agentAddress).replace('%p', '22');
+    const command = node.proxyCommand!.replace('%h', agentAddress).replace('%p', '22');
     const proxy = spawn('sh', ['-c', command], { stdio: ['pipe', 'pipe', 'inherit'] });
     proxy.stdin.write('GET / HTTP/1.0\r\n\r\n');
     const [answer] = await once(proxy.stdout, 'data');
@@ -93,42 +93,42 @@ test('a place of our own joins by itself, and health checks and SSH go through i
     const { stdout: list } = await promisify(execFile)('ps', ['-ww', '-eo', 'args']);
     expect(list).not.toContain('hskey-auth');
   } finally {
-    await place.stop();
+    await node.stop();
   }
   expect(processes()).toEqual([]);
 });
 
-test('a later start is the same device, without a new key; so is a start after a kill', limit, async () => {
+test('after a restart or a kill it is the same device, without a new key', limit, async () => {
   const [before] = await controllers();
-  const place = await open();
+  const node = await open();
   try {
-    await eventually(() => place.isUp());
+    await eventually(() => node.isUp());
     const [killed] = processes();
     process.kill(killed!, 'SIGKILL');
-    await eventually(async () => processes().some((pid) => pid !== killed) && (await place.isUp()));
-    const connection = await place.dial(agentAddress, 8088, AbortSignal.timeout(10_000));
+    await eventually(async () => processes().some((pid) => pid !== killed) && (await node.isUp()));
+    const connection = await node.dial(agentAddress, 8088, AbortSignal.timeout(10_000));
     connection.destroy();
     expect(await controllers()).toMatchObject([{ id: before.id, addresses: before.addresses }]);
     expect(keys).toBe(1);
   } finally {
-    await place.stop();
+    await node.stop();
   }
 });
 
-test('a place whose device was removed takes another; what was called so before is gone', limit, async () => {
-  const place = await open();
+test('a node whose device was removed gets a new one, and the old one does not stay', limit, async () => {
+  const node = await open();
   try {
-    await eventually(() => place.isUp());
+    await eventually(() => node.isUp());
     const [before] = await controllers();
     await tailnet.call('DELETE', `/device/${before.id}`);
     await eventually(async () => {
       const [now] = await controllers();
-      return now !== undefined && now.id !== before.id && (await place.isUp());
+      return now !== undefined && now.id !== before.id && (await node.isUp());
     });
     expect(await controllers()).toHaveLength(1);
     expect(keys).toBe(2);
   } finally {
-    await place.stop();
+    await node.stop();
   }
   // The same while it is not running.
   const [removed] = await controllers();
@@ -143,10 +143,10 @@ test('a place whose device was removed takes another; what was called so before 
   }
 });
 
-test('another device of its name is left alone: it may be another installation’s', limit, async () => {
-  const place = await open();
+test('another device of its name is left alone, as it may be another installation’s', limit, async () => {
+  const node = await open();
   try {
-    await eventually(() => place.isUp());
+    await eventually(() => node.isUp());
     const [before] = await controllers();
     const other = await open({ name: 'other' });
     try {
@@ -156,15 +156,15 @@ test('another device of its name is left alone: it may be another installation�
       await other.stop();
     }
   } finally {
-    await place.stop();
+    await node.stop();
     for (const { id } of await controllers()) await tailnet.call('DELETE', `/device/${id}`);
   }
 });
 
-test('a place for a while leaves no device behind', limit, async () => {
-  const place = await open({ isTemporary: true, name: 'temporary' });
-  await eventually(() => place.isUp());
+test('a temporary node leaves no device behind', limit, async () => {
+  const node = await open({ isTemporary: true, name: 'temporary' });
+  await eventually(() => node.isUp());
   expect(await controllers()).toMatchObject([{ isEphemeral: true, connectedToControl: true }]);
-  await place.stop();
+  await node.stop();
   await eventually(async () => (await controllers()).length === 0);
 });

@@ -7,7 +7,7 @@ import { routesToTailnet } from '../../src/tailnet/routes.ts';
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-routes-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Linux's routing table: addresses in the host's byte order, here little-endian. */
+/** Linux's routing table: addresses in host byte order, here little-endian. */
 function table(...rows: [destination: string, mask: string][]): string {
   const file = join(folder, 'route');
   const head = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT';
@@ -26,6 +26,6 @@ test.each([
   expect(await routesToTailnet(table(['00000000', '00000000'], [destination, mask]))).toBe(leads);
 });
 
-test('a system that has no such table says no', async () => {
+test('a system without such a table returns false', async () => {
   expect(await routesToTailnet(join(folder, 'none'))).toBe(false);
 });

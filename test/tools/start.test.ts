@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { environmentOf, runToEnd } from '../support/commands.ts';
+import { createEnvironment, runToEnd } from '../support/commands.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 test('npm start names a wrong folder for temporary files together with all else that is wrong', async () => {
   // Under a file, where not even npm can make it.
-  const env = environmentOf({ MODE: 'live', PORT: 'eighty', TMPDIR: fileURLToPath(import.meta.url) });
+  const env = createEnvironment({ MODE: 'live', PORT: 'eighty', TMPDIR: fileURLToPath(import.meta.url) });
   const { code, stderr } = await runToEnd('npm', ['start'], { cwd: ROOT, env });
   for (const name of ['TMPDIR', 'PORT', 'DATABASE_URL', 'STRIPE_SECRET_KEY'])
     expect(stderr).toMatch(new RegExp(`^ {2}- ${name} `, 'm'));

@@ -49,7 +49,7 @@ async function untilSaid(pattern: RegExp): Promise<void> {
   }
 }
 
-test('every step is printed with its time, and the end', async () => {
+test('prints every step with its time, and the end', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   for (const step of ['creating_server', 'configuring'])
@@ -64,7 +64,7 @@ test('every step is printed with its time, and the end', async () => {
   ]);
 });
 
-test('a failed try, the next attempt and the end say why and where', async () => {
+test('prints why and where a try failed, the next attempt and the end', async () => {
   await order(at, 'a1');
   const first = await claim(at);
   await settleFailure(at, first.claim, { error: new RetryableError('no answer'), step: 'creating_server' });
@@ -77,7 +77,7 @@ test('a failed try, the next attempt and the end say why and where', async () =>
   expect(said.find((line) => line.includes('FAILED'))).toMatch(/\(creating_server\): 401$/);
 });
 
-test('no error moves the cursor or adds a line that looks like ours', async () => {
+test('no error can move the cursor or imitate one of our lines', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   const error = new PermanentError('no\u001b[2J\u009b2J\u202e\n  a1  provision  SUCCEEDED after 1.0 s');
@@ -89,7 +89,7 @@ test('no error moves the cursor or adds a line that looks like ours', async () =
   expect(text).not.toMatch(/^ {2}a1 {2}provision {2}SUCCEEDED/m);
 });
 
-test('more lines than one read gives do not hide the end', async () => {
+test('more lines than one read returns do not hide the end', async () => {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
   const lines = Array.from({ length: 1_200 }, () => ({ type: 'log' as const, data: { line: 'x' } }));

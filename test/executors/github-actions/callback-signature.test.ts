@@ -7,13 +7,13 @@ import {
 } from '../../../src/executors/github-actions/callback-signature.ts';
 import { Secret } from '../../../src/secret.ts';
 
-test('a body is signed as GitHub’s published vector says', () => {
+test('a body is signed as in GitHub’s published example', () => {
   expect(signBody(new Secret("It's a Secret to Everybody"), 'Hello, World!')).toBe(
     '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
   );
 });
 
-test('only the whole digest is the digest, in either case', () => {
+test('only the complete digest matches, in either case', () => {
   const digest = Buffer.alloc(32, 7);
   const hex = digest.toString('hex');
   expect(isDigest(hex, digest)).toBe(true);
@@ -31,7 +31,7 @@ test('only the whole digest is the digest, in either case', () => {
   expect(isDigest('0'.repeat(64), digest)).toBe(false);
 });
 
-test('an attempt’s token names that attempt of that operation under that secret, and is no signature', () => {
+test('an attempt’s token is bound to attempt, operation and secret, and is not a signature', () => {
   const secret = new Secret('s1');
   const name = { operationId: 'o1', attempt: 2 };
   const token = attemptToken(secret, name);

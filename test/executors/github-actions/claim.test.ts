@@ -45,7 +45,7 @@ beforeAll(async () => {
   fence = await createLoginFence({ pool: statePool, backendUrl: stateUrl, log: pino({ level: 'silent' }) });
 });
 afterAll(async () => {
-  // Roles belong to the whole server.
+  // Roles belong to the whole Postgres server.
   for (const agentId of ['a1', 'a2']) await (await fence.enter({ ...NOBODY, agentId })).leave();
   await statePool.end();
   await stateDatabase.drop();
@@ -58,12 +58,12 @@ beforeEach(async () => {
 });
 const NOBODY = { operationId: '00000000-0000-4000-8000-000000000000', attempt: 0 };
 
-const tokenOf = (jobId: string, attempt: number) =>
+const toToken = (jobId: string, attempt: number) =>
   attemptToken(callbackSecret, { operationId: jobId, attempt });
 const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
   claimForRunner(
     { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
-    { jobId, token: tokenOf(jobId, attempt) },
+    { jobId, token: toToken(jobId, attempt) },
   );
 const record = (jobId: string, attempt: number, message: RunnerRecord) =>
   recordForRunner(
@@ -73,22 +73,22 @@ const record = (jobId: string, attempt: number, message: RunnerRecord) =>
       foundations: createFoundationStore(at.database, fence),
       opensKeys: createVault(passphrase).canOpen,
     },
-    { jobId, token: tokenOf(jobId, attempt) },
+    { jobId, token: toToken(jobId, attempt) },
     message,
   );
 const report = (jobId: string, attempt: number, message: object) =>
   receiveCallback(
     { ...at, callbackSecret, getFence: async () => fence },
     parseCallback({ job_id: jobId, ...message }),
-    tokenOf(jobId, attempt),
+    toToken(jobId, attempt),
   );
 async function dispatch(agentId = 'a1'): Promise<string> {
   const { operation_id } = await order(at, agentId);
   await takeDispatch(at, undefined);
   return operation_id;
 }
-/** What a runner records before it makes anything. */
-const inputsOf = (jobId: string): AgentInputs => ({
+/** The inputs that a runner records before it creates anything. */
+const createInputs = (jobId: string): AgentInputs => ({
   agentId: 'a1',
   operationId: jobId,
   project: 'default',
@@ -103,7 +103,7 @@ const inputsOf = (jobId: string): AgentInputs => ({
   configurationVersion: 'v1',
   joinTimeoutSeconds: 180,
 });
-/** As JSON brings it to the runner. */
+/** As the runner gets it through JSON. */
 const received = (claimed: RemoteClaim) =>
   readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, passphrase });
 const connect = async (url: Secret) => {
@@ -114,7 +114,7 @@ const connect = async (url: Secret) => {
 };
 
 describe('a claim', () => {
-  test('begins the attempt and says what is to be done; no key of an agent is in it, and no login', async () => {
+  test('begins the attempt and returns its data, without the agent’s keys or a login', async () => {
     const jobId = await dispatch();
     const keys = generateAgentKeys('a1');
     await at.database
@@ -143,7 +143,7 @@ describe('a claim', () => {
     expect(agent).toMatchObject({ inputs: { keyGeneration: 3 }, created_at: expect.any(Date) });
   });
 
-  test('opens a login of the attempt’s own, which the next attempt closes', async () => {
+  test('creates a login for this attempt, which the next attempt closes', async () => {
     const jobId = await dispatch();
     const first = received(await claim(jobId, 1)).backendUrl;
     const session = await connect(first);
@@ -159,14 +159,14 @@ describe('a claim', () => {
     await next.end();
   });
 
-  test('an attempt that leaves while others put it out is gone once, and nobody fails of it', async () => {
+  test('concurrent leaves and evictions of an attempt do not fail', async () => {
     const attempt = { agentId: 'a1', operationId: '11111111-0000-4000-8000-000000000000', attempt: 1 };
     const entry = await fence.enter(attempt);
     await Promise.all([entry.leave(), fence.evict(attempt), fence.evict(attempt), entry.leave()]);
     await expect(connect(entry.backendUrl)).rejects.toThrow();
   });
 
-  test('by the same runner once more lets it in again; by one of another attempt nobody', async () => {
+  test('is repeated for the same runner, and refused for another attempt', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const again = received(await claim(jobId, 1)).backendUrl;
@@ -178,11 +178,11 @@ describe('a claim', () => {
 });
 
 describe('what a runner records', () => {
-  test('inputs and sealed keys are in the row before anything is made', async () => {
+  test('inputs and sealed keys are stored before anything is created', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const sealed = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
-    const inputs = inputsOf(jobId);
+    const inputs = createInputs(jobId);
     await record(jobId, 1, { kind: 'inputs', inputs, sealedKeys: sealed.toString('base64') });
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs, secrets: sealed });
     for (const foreign of [
@@ -197,20 +197,20 @@ describe('what a runner records', () => {
     }
   });
 
-  test('keys that a runner has sealed under another passphrase are refused before anything is made', async () => {
+  test('keys sealed under another passphrase are refused before anything is created', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const sealed = createVault(new Secret('another passphrase')).seal('a1', generateAgentKeys('a1'));
     const message = {
       kind: 'inputs' as const,
-      inputs: inputsOf(jobId),
+      inputs: createInputs(jobId),
       sealedKeys: sealed.toString('base64'),
     };
     await expect(record(jobId, 1, message)).rejects.toThrow(/service’s PULUMI_CONFIG_PASSPHRASE/);
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
   });
 
-  test('nothing counts of an attempt that is not the active one', async () => {
+  test('reports of an inactive attempt are refused', async () => {
     const jobId = await dispatch();
     await expect(record(jobId, 1, { kind: 'alive' })).rejects.toThrow(ConflictError);
     await claim(jobId, 1);
@@ -220,7 +220,7 @@ describe('what a runner records', () => {
     await expect(record(jobId, 1, { kind: 'log', lines: ['late'] })).rejects.toThrow(ConflictError);
   });
 
-  test('a failure that no further try can mend is the last, with its own words', async () => {
+  test('a permanent failure is final and keeps its own message', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const result = {

@@ -23,11 +23,11 @@ import { Secret } from '../../../src/secret.ts';
 import {
   ask,
   claim as claimLocally,
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
   operation,
-  operationsOf,
   order,
   waitOver,
 } from '../../support/operations-fixture.ts';
@@ -68,7 +68,7 @@ const record = (jobId: string, message: Parameters<typeof recordForRunner>[2]) =
 const dispatches = () => github.asked.filter(({ path }) => path.endsWith('/dispatches'));
 const cancels = () => github.asked.filter(({ path }) => path.endsWith('/cancel')).map(({ path }) => path);
 
-/** Lets time pass for an operation: everything that it remembers is so much longer ago. */
+/** Moves all of an operation's times into the past, as if that much time had passed. */
 async function pass(jobId: string, seconds: number): Promise<void> {
   await sql`update operations set
       run_after = run_after - make_interval(secs => ${seconds}),
@@ -80,7 +80,7 @@ async function pass(jobId: string, seconds: number): Promise<void> {
     try_at = try_at - make_interval(secs => ${seconds})`.execute(at.database);
 }
 
-/** An order whose dispatch GitHub has answered with a run's id. */
+/** An order whose dispatch GitHub answered with a run's id. */
 async function dispatched(agentId = 'a1', runId = '900'): Promise<string> {
   const { operation_id } = await order(at, agentId);
   github.dispatches.push({ status: 200, body: { workflow_run_id: Number(runId) } });
@@ -89,7 +89,7 @@ async function dispatched(agentId = 'a1', runId = '900'): Promise<string> {
 }
 
 describe('a dispatch', () => {
-  test('asks for the workflow with exactly four inputs, and records the run that the answer names', async () => {
+  test('requests the workflow with exactly four inputs, and records the run from the answer', async () => {
     const jobId = await dispatched();
     const [asked] = dispatches();
     expect(asked).toMatchObject({
@@ -119,7 +119,7 @@ describe('a dispatch', () => {
     expect(dispatches()).toHaveLength(1);
   });
 
-  test('of a server that tells no run: the first callback names it', async () => {
+  test('to a server that returns no run: the first callback names it', async () => {
     const { operation_id } = await order(at, 'a1');
     await look();
     expect((await operation(at, operation_id)).workflow_run_id).toBeNull();
@@ -127,7 +127,7 @@ describe('a dispatch', () => {
     expect(await operation(at, operation_id)).toMatchObject({ status: 'active', workflow_run_id: '901' });
   });
 
-  test('of an older server, which refuses the field that asks for the run', async () => {
+  test('to an older server, which refuses the field that requests the run’s id', async () => {
     github.dispatches.push({
       status: 422,
       body: { message: '"return_run_details" is not a permitted key.' },
@@ -140,11 +140,11 @@ describe('a dispatch', () => {
 
   test.each([
     ['a wrong token', 401, /401 Bad credentials/],
-    ['a repository that is not there', 404, /404 Not Found/],
-    ['a branch that is not there', 422, /422 No ref found/],
+    ['a missing repository', 404, /404 Not Found/],
+    ['a missing branch', 422, /422 No ref found/],
     ['a fault at GitHub', 502, /502/],
   ])(
-    '%s: it stays queued with the reason, and is tried again, later each time',
+    '%s: it stays queued with the reason, and is retried with a growing delay',
     async (_, status, reason) => {
       const message =
         { 401: 'Bad credentials', 404: 'Not Found', 422: 'No ref found for: main' }[status] ?? '';
@@ -176,7 +176,7 @@ describe('a dispatch', () => {
     },
   );
 
-  test('without a token: no attempt is made, the job stays queued with the reason, an error is logged', async () => {
+  test('without a token starts no attempt, leaves the job queued with the reason, and logs an error', async () => {
     deps = { ...deps, github: { missing: 'GITHUB_PAT is missing' } };
     const { operation_id } = await order(at, 'a1');
     await look();
@@ -191,7 +191,7 @@ describe('a dispatch', () => {
     expect(dispatches()).toEqual([]);
   });
 
-  test('what an earlier try failed of is there for the next, whatever the dispatches failed of', async () => {
+  test('the next try has the error of the try before, despite failed dispatches between', async () => {
     const jobId = await dispatched();
     await tell(
       jobId,
@@ -207,7 +207,7 @@ describe('a dispatch', () => {
     expect(await operation(at, jobId)).toMatchObject({ error: 'The server did not join', attempt: 3 });
   });
 
-  test('whose process dies before GitHub answers is made again, and the first run is refused', async () => {
+  test('is repeated if the process dies before GitHub answers, and the first run is refused', async () => {
     const { operation_id: jobId } = await order(at, 'a1');
     expect((await takeDispatch(at, undefined))?.kind).toBe('dispatch');
     await look();
@@ -223,7 +223,7 @@ describe('a dispatch', () => {
     expect((await operation(at, jobId)).status).toBe('active');
   });
 
-  test('is confirmed without harm where the run was quicker than the answer', async () => {
+  test('is confirmed without harm if the run was faster than the answer', async () => {
     const { operation_id: jobId } = await order(at, 'a1');
     github.dispatches.push(async () => {
       await tell(jobId, { status: 'provisioning', workflow_run_id: '77' }, 1);
@@ -233,7 +233,7 @@ describe('a dispatch', () => {
     expect(await operation(at, jobId)).toMatchObject({ status: 'active', workflow_run_id: '77' });
   });
 
-  test('of an operation that was cancelled meanwhile: its run is cancelled too', async () => {
+  test('of an operation that is cancelled meanwhile cancels its run too', async () => {
     const { operation_id: operationId } = await order(at, 'a1');
     github.dispatches.push(async () => {
       await cancel(operationId);
@@ -244,15 +244,15 @@ describe('a dispatch', () => {
     expect(cancels()).toEqual(['/repos/acme/agents/actions/runs/78/cancel']);
   });
 
-  test('one operation of an agent at a time, many agents at once, each once', async () => {
+  test('many agents at once, each once, and one operation per agent', async () => {
     const rows = await Promise.all(['a1', 'a2', 'a3', 'a4', 'a5'].map((agentId) => order(at, agentId)));
     await ask(at, 'a1', 'destroy');
     await Promise.all([look(), look(), look()]);
     const asked = dispatches().map(({ body }) => (body.inputs as { job_id: string }).job_id);
     const [first, ...others] = rows.map((row) => row.operation_id);
-    // A destroy cancels the provision that waits; it is dispatched in its place.
+    // A destroy cancels the queued provision and is dispatched instead.
     expect(asked).not.toContain(first);
-    expect(asked.sort()).toEqual([...others, (await operationsOf(at, 'a1')).at(-1)!.operation_id].sort());
+    expect(asked.sort()).toEqual([...others, (await listOperations(at, 'a1')).at(-1)!.operation_id].sort());
   });
 });
 
@@ -260,7 +260,7 @@ const cancel = (operationId: string) =>
   at.database.transaction().execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
 
 describe('time-outs', () => {
-  test('a dispatched run that no runner begins is not given up before half an hour', async () => {
+  test('a dispatched run that no runner begins has half an hour', async () => {
     const jobId = await dispatched();
     await pass(jobId, 29 * 60);
     github.runs.set('900', { status: 'queued' });
@@ -277,7 +277,7 @@ describe('time-outs', () => {
     expect(cancels()).toEqual(['/repos/acme/agents/actions/runs/900/cancel']);
   });
 
-  test('15 minutes without a heartbeat: closed once, the run cancelled, the late runner refused, the next attempt dispatched', async () => {
+  test('an attempt without a heartbeat for 15 minutes is lost once, its run cancelled, and the next dispatched', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning', step: 'creating_server' }, 1);
     github.runs.set('900', { status: 'in_progress' });
@@ -300,7 +300,7 @@ describe('time-outs', () => {
       await expect(tell(jobId, late, 1)).rejects.toThrow('another attempt');
   });
 
-  test('a cancellation that GitHub does not take is tried again', async () => {
+  test('a cancellation that GitHub refuses is retried', async () => {
     const jobId = await dispatched();
     github.cancels.push({ status: 502 });
     await cancel(jobId);
@@ -315,8 +315,8 @@ describe('time-outs', () => {
   });
 });
 
-describe('a run that is silent', () => {
-  test('is asked after at GitHub, not more than once a minute', async () => {
+describe('a silent run', () => {
+  test('is checked at GitHub, at most once a minute', async () => {
     const jobId = await dispatched();
     github.runs.set('900', { status: 'in_progress' });
     await look();
@@ -327,7 +327,7 @@ describe('a run that is silent', () => {
     expect((await operation(at, jobId)).status).toBe('queued');
   });
 
-  test('and has ended without a word: a failed try, with what GitHub says', async () => {
+  test('that ended without a report is a failed try, with GitHub’s conclusion', async () => {
     const jobId = await dispatched();
     github.runs.set('900', { status: 'completed', conclusion: 'failure' });
     await pass(jobId, 200);
@@ -339,7 +339,7 @@ describe('a run that is silent', () => {
     });
   });
 
-  test('and was never named: it is found by the job’s id in its title, not an earlier attempt’s', async () => {
+  test('that was never named is found by the job’s id in its title, not an earlier attempt’s', async () => {
     const { operation_id: jobId } = await order(at, 'a1');
     await look();
     const title = { display_title: `a1 ${jobId}`, status: 'completed', conclusion: 'failure' };
@@ -355,7 +355,7 @@ describe('a run that is silent', () => {
     });
   });
 
-  test('is asked after at once by a service that has just started', async () => {
+  test('is checked at once by a service that has just started', async () => {
     const jobId = await dispatched();
     github.runs.set('900', { status: 'completed', conclusion: 'cancelled' });
     const dispatcher = startDispatcher(deps);
@@ -368,7 +368,7 @@ describe('a run that is silent', () => {
     expect(await readWorkforce(at.database)).toMatchObject({ workers: 0 });
   });
 
-  test('and was cancelled at GitHub: a lost try', async () => {
+  test('that was cancelled at GitHub is a lost try', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning' }, 1);
     github.runs.set('900', { status: 'completed', conclusion: 'cancelled' });
@@ -377,7 +377,7 @@ describe('a run that is silent', () => {
     expect(await operation(at, jobId)).toMatchObject({ status: 'queued', retry_count: 0, lost_count: 1 });
   });
 
-  test('and had recorded its success: that counts', async () => {
+  test('that recorded its success before counts as success', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning' }, 1);
     await record(jobId, {
@@ -393,7 +393,7 @@ describe('a run that is silent', () => {
 });
 
 describe('a person’s cancellation', () => {
-  test('of what is under way cancels the run, and is the end when GitHub says so; the rollback is dispatched', async () => {
+  test('of an active operation cancels the run, settles when GitHub confirms it, and dispatches the rollback', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning' }, 1);
     github.runs.set('900', { status: 'in_progress' });
@@ -406,11 +406,11 @@ describe('a person’s cancellation', () => {
     await look();
     expect((await operation(at, jobId)).status).toBe('cancelled');
     await look();
-    const rollback = (await operationsOf(at, 'a1')).at(-1)!;
+    const rollback = (await listOperations(at, 'a1')).at(-1)!;
     expect(rollback).toMatchObject({ kind: 'rollback', executor: 'github-actions', attempt: 1 });
   });
 
-  test('where no run is known is the end at once, and where GitHub is silent after two minutes', async () => {
+  test('settles at once if no run is known, and after two minutes if GitHub is silent', async () => {
     const { operation_id } = await order(at, 'a1');
     await look();
     await tell(operation_id, { status: 'provisioning' }, 1);
@@ -430,7 +430,7 @@ describe('a person’s cancellation', () => {
     await expect(tell(other, { status: 'running' }, 1)).rejects.toThrow('has ended');
   });
 
-  test('a destroy ends the provision that is under way; its late success changes nothing', async () => {
+  test('a destroy ends the active provision, whose late success changes nothing', async () => {
     const jobId = await dispatched();
     await tell(jobId, { status: 'provisioning' }, 1);
     await ask(at, 'a1', 'destroy');
@@ -442,7 +442,7 @@ describe('a person’s cancellation', () => {
     expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'destroying', server_id: null });
     await look();
     expect(dispatches().at(-1)?.body.inputs).toMatchObject({
-      job_id: (await operationsOf(at, 'a1')).at(-1)!.operation_id,
+      job_id: (await listOperations(at, 'a1')).at(-1)!.operation_id,
     });
   });
 });
@@ -470,7 +470,7 @@ describe('two runners on one job', () => {
 });
 
 describe('the choice of the executor', () => {
-  test('takes along what waits, also for a runner that has not begun; what a runner has begun is its own', async () => {
+  test('applies to queued and unclaimed operations; a claimed one stays with its runner', async () => {
     const begun = await dispatched('a1', '900');
     await tell(begun, { status: 'provisioning' }, 1);
     const waiting = await dispatched('a2', '901');
@@ -486,7 +486,7 @@ describe('the choice of the executor', () => {
     expect((await operation(at, begun)).executor).toBe('local');
   });
 
-  test('leaves nobody waiting for a run that died: who works here only asks after it, and sends nothing', async () => {
+  test('to local still polls GitHub for a run that died, and dispatches nothing', async () => {
     const begun = await dispatched('a1', '900');
     await tell(begun, { status: 'provisioning' }, 1);
     const sent = dispatches().length;

@@ -6,9 +6,9 @@ import {
   addresses,
   claim,
   dispatched,
+  getRow,
   order,
   record,
-  rowOf,
   startRemoteService,
   tell,
 } from '../../support/github-callbacks.ts';
@@ -59,7 +59,7 @@ const HOSTILE: [keyof typeof OUTPUTS, unknown][] = [
   ['tailnetName', '$(id)'],
 ];
 
-describe('what a runner records as outputs', () => {
+describe('outputs that a runner records', () => {
   it.each(HOSTILE)('%s %j is refused, and nothing is written', async (field, value) => {
     const { jobId } = await claimed();
     const effect = { kind: 'running', outputs: { ...OUTPUTS, [field]: value } };
@@ -68,7 +68,7 @@ describe('what a runner records as outputs', () => {
       record: { kind: 'result', result: { status: 'succeeded', effect } },
     });
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining(field) } });
-    expect((await rowOf(service.database, jobId)).result).toBeNull();
+    expect((await getRow(service.database, jobId)).result).toBeNull();
   });
 
   it.each(HOSTILE)('%s %j is refused by the table too', async (field, value) => {
@@ -77,7 +77,7 @@ describe('what a runner records as outputs', () => {
     const column = field
       .replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
       .replace('tailnet_Ip', 'tailnet_ip');
-    // The table only checks the characters of an IPv6 address.
+    // The table only checks an IPv6 address's characters.
     if (value === '::/0' || value === '2001:db8::7') return;
     const update = service.database
       .updateTable('agents')
@@ -87,7 +87,7 @@ describe('what a runner records as outputs', () => {
     await expect(update).rejects.toMatchObject({ code: '23514', constraint: `agents_${column}_form` });
   });
 
-  it('one that was recorded before it was checked is a failure that can be settled', async () => {
+  it('an invalid value from before the check is a failure that can be settled', async () => {
     const { jobId, agentId } = await claimed();
     const outputs = { ...OUTPUTS, tailnetIp: '-oX' };
     await service.database
@@ -97,7 +97,7 @@ describe('what a runner records as outputs', () => {
       .execute();
     expect((await tell(service, { job_id: jobId, status: 'running', ...addresses() })).status).toBe(409);
     expect((await tell(service, { job_id: jobId, status: 'failed', error: 'x' })).status).toBe(200);
-    expect(await rowOf(service.database, jobId)).toMatchObject({
+    expect(await getRow(service.database, jobId)).toMatchObject({
       status: 'queued',
       retry_count: 1,
       error: expect.stringContaining('invalid result'),
@@ -106,14 +106,14 @@ describe('what a runner records as outputs', () => {
   });
 });
 
-it('a server that has an IPv6 address alone is taken as what it is', async () => {
+it('a server with only an IPv6 address is accepted', async () => {
   const { jobId, agentId } = await claimed();
   const report = { ...addresses(), server_ip: '2001:db8::9' };
   expect((await tell(service, { job_id: jobId, status: 'running', ...report })).status).toBe(200);
   expect(await getAgent(service.database, agentId)).toMatchObject({ ipv4: null, ipv6: '2001:db8::9' });
 });
 
-describe('what a runner records as inputs', () => {
+describe('inputs that a runner records', () => {
   const inputs = ({ jobId, agentId }: { jobId: string; agentId: string }) => ({
     agentId,
     operationId: jobId,
@@ -161,11 +161,11 @@ describe('what a runner records as inputs', () => {
   });
 });
 
-describe('texts and JSON that a database does not take as they are', () => {
+describe('texts and JSON that a database cannot store', () => {
   const bad = 'a\u0000b\ud800c';
   const kept = 'a\ufffdb\ufffdc';
 
-  it('in a result, a log line, a step and an error are kept but for what is bad', async () => {
+  it('in a result, a log line, a step and an error are kept without the invalid characters', async () => {
     const { jobId } = await claimed();
     const result = { status: 'failed', name: 'RetryableError', message: bad, step: bad };
     for (const one of [
@@ -177,7 +177,7 @@ describe('texts and JSON that a database does not take as they are', () => {
     const report = { job_id: jobId, status: 'failed', error: bad, failed_step: bad };
     expect((await tell(service, report)).status).toBe(200);
     expect((await tell(service, report)).body).toEqual({ received: true });
-    expect(await rowOf(service.database, jobId)).toMatchObject({
+    expect(await getRow(service.database, jobId)).toMatchObject({
       status: 'queued',
       retry_count: 1,
       error: kept,
@@ -193,7 +193,7 @@ describe('texts and JSON that a database does not take as they are', () => {
     expect(lines.map(({ data }) => data.line)).toEqual([kept, '😀'.repeat(4_000)]);
   });
 
-  it('200,000 levels are refused, wherever they are', async () => {
+  it('200,000 levels are refused everywhere', async () => {
     const { jobId } = await claimed();
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
     for (const body of [

@@ -34,7 +34,7 @@ afterEach(async () => {
   for (const end of ends) await end();
 });
 
-/** A configuration that is wrong as long as `wrong` says so. */
+/** A configuration that is wrong while `wrong` is set. */
 function configuration(wrong?: string) {
   const state = { wrong, rechecks: 0, onRecheck: () => {} };
   const readiness = {
@@ -62,7 +62,7 @@ async function start(
     workerId: 'w1',
     readiness,
   });
-  // As the monitor writes it down.
+  // As the monitor records it.
   await at.database
     .insertInto('checks')
     .values({
@@ -91,7 +91,7 @@ const until = (isSo: (row: Awaited<ReturnType<typeof operation>>) => boolean, id
     { timeout: 20_000, interval: 50 },
   );
 
-test('an order waits with the reason while the configuration is wrong, and goes on by itself once it is mended', async () => {
+test('an order waits with the reason while the configuration is wrong, and continues once it is fixed', async () => {
   const { state, readiness } = configuration('Waits until the token is right');
   await start(readiness);
   const { operation_id: id } = await order(at, 'a1');
@@ -101,7 +101,7 @@ test('an order waits with the reason while the configuration is wrong, and goes 
   expect(presented?.error).toBe('Waits until the token is right');
   const lines = (await readEvents(at.database, id, 0)).flatMap(({ data }) => data.line ?? []);
   expect(lines).toEqual(['Waits until the token is right']);
-  // Who says what nobody works on need not say it again.
+  // The stall check need not report it again.
   expect(await tellStalled(at, 0)).toBe(0);
   state.wrong = undefined;
   expect(await until((row) => row.status === 'succeeded', id)).toMatchObject({ waits_for: null, attempt: 1 });
@@ -127,7 +127,7 @@ test('a try that fails while the configuration is wrong does not count, whatever
   expect(await until((row) => row.status === 'succeeded', id)).toMatchObject({ attempt: 2, retry_count: 0 });
 });
 
-test('a try that a spent quota ends is repeated with patience, and the quota is not asked how it is', async () => {
+test('a try that fails on a spent quota is retried patiently, without another check of the quota', async () => {
   const { state, readiness } = configuration();
   state.onRecheck = () => {
     state.wrong = 'no answer';
@@ -142,7 +142,7 @@ test('a try that a spent quota ends is repeated with patience, and the quota is 
   expect(state.rechecks).toBe(0);
 });
 
-test('a configuration that is well whenever it is asked for and wrong whenever a try has failed does not repeat it for ever', async () => {
+test('a configuration that is fine at every check but wrong after every failure does not retry forever', async () => {
   const { state, readiness } = configuration();
   state.onRecheck = () => {
     state.wrong = 'Waits until the token is right';
@@ -154,13 +154,13 @@ test('a configuration that is well whenever it is asked for and wrong whenever a
     throw new PermanentError('unable to authenticate (unauthorized)');
   });
   const { operation_id: id } = await order(at, 'a1');
-  // As many as an unsteady cloud may have cost it already.
+  // As many losses as an unreliable cloud may have caused before.
   await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
   const failed = await until((row) => row.status === 'failed', id);
   expect(failed).toMatchObject({ attempt: 21, error: 'unable to authenticate (unauthorized)' });
 });
 
-test('two workers whose reasons differ do not tell them to an order again and again', async () => {
+test('two workers with different reasons do not log them to an order again and again', async () => {
   const { operation_id: id } = await order(at, 'a1');
   const [one, other] = [configuration('Waits for the plugins'), configuration('Waits for the tailnet')];
   for (let look = 0; look < 5; look++)
@@ -169,7 +169,7 @@ test('two workers whose reasons differ do not tell them to an order again and ag
   expect(lines).toEqual(['Waits for the plugins', 'Waits for the tailnet']);
 });
 
-test('a try that fails for a reason of its own fails, after the configuration was looked at', async () => {
+test('a try that fails for another reason fails, after a check of the configuration', async () => {
   const { state, readiness } = configuration();
   await start(readiness, async () => {
     throw new PermanentError('no such server type');
@@ -180,7 +180,7 @@ test('a try that fails for a reason of its own fails, after the configuration wa
   expect(state.rechecks).toBeGreaterThanOrEqual(1);
 });
 
-test('an order that waits can be cancelled', async () => {
+test('a waiting order can be cancelled', async () => {
   const { readiness } = configuration('Waits until the token is right');
   await start(readiness);
   const { operation_id: id } = await order(at, 'a1');
@@ -191,7 +191,7 @@ test('an order that waits can be cancelled', async () => {
   expect(await operation(at, id)).toMatchObject({ status: 'cancelled', waits_for: null });
 });
 
-test('while another worker is well nothing is said, since that one takes it', async () => {
+test('nothing is reported while another worker is ready, since that one takes the order', async () => {
   const { readiness } = configuration('Waits until the token is right');
   const { operation_id: id } = await order(at, 'a1');
   await registerWorker(at.database, { workerId: 'well', concurrency: 1 });

@@ -14,7 +14,7 @@ import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
 import { startProxy } from '../../support/database-proxy.ts';
-import { serverIdOf } from '../../support/operation-progress.ts';
+import { toServerId } from '../../support/operation-progress.ts';
 import {
   ask,
   claim,
@@ -42,7 +42,7 @@ interface Options extends Partial<AttemptDeps> {
   concurrency?: number;
 }
 
-/** A worker with a queue of its own, as in a process of its own. */
+/** A worker with its own queue, as in its own process. */
 async function start(
   provision: Runbook,
   { workerId = 'w1', concurrency = 2, ...deps }: Options = {},
@@ -84,13 +84,13 @@ const untilStatus = (operationId: string, status: string) =>
   }, `operation ${status}`);
 
 let addresses = 0;
-/** An address belongs to one agent. */
+/** Each agent needs its own address. */
 const nextAddress = () => {
   addresses += 1;
   return `100.64.1.${addresses}`;
 };
 
-/** Works until its signal says otherwise, as a run of the executor does. */
+/** Works until its signal aborts, as an attempt does. */
 function endless(begun: (run: Attempt) => void = () => {}): Runbook {
   return (run) =>
     new Promise((_, reject) => {
@@ -99,7 +99,7 @@ function endless(begun: (run: Attempt) => void = () => {}): Runbook {
     });
 }
 
-test('an order is taken up at once, told step by step, and ends with the agent running', async () => {
+test('an order is taken up at once, reports every step, and ends with the agent running', async () => {
   await start(async (run) => {
     expect(run.agent).toMatchObject({ agent_id: 'a1', status: 'provisioning' });
     expect(run.backendUrl.reveal()).toBe('postgres://state');
@@ -125,7 +125,7 @@ test('an order is taken up at once, told step by step, and ends with the agent r
   expect(told.map((event) => event.sequence)).toEqual(told.map((_, index) => index + 1));
 });
 
-test('the way into Pulumi’s state is closed also where the database is away for a moment just then', async () => {
+test('Pulumi’s state connection is closed even if the database is away at that moment', async () => {
   let open = 0;
   let tries = 0;
   const leave = async () => {
@@ -148,7 +148,7 @@ test('the way into Pulumi’s state is closed also where the database is away fo
   expect({ open, tries }).toEqual({ open: 0, tries: 2 });
 });
 
-test('no more than its concurrency at once, and every order in the end', async () => {
+test('runs no more than its concurrency at once, and every order in the end', async () => {
   let now = 0;
   let most = 0;
   const ids = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
@@ -160,7 +160,7 @@ test('no more than its concurrency at once, and every order in the end', async (
       now -= 1;
       return {
         kind: 'running',
-        outputs: { ...OUTPUTS, serverId: serverIdOf(run.agent.agent_id), tailnetIp: nextAddress() },
+        outputs: { ...OUTPUTS, serverId: toServerId(run.agent.agent_id), tailnetIp: nextAddress() },
       };
     },
     { concurrency: 2 },
@@ -186,13 +186,13 @@ test('heartbeats keep the lease for as long as the work takes', async () => {
   const row = await operation(at, operation_id);
   expect(row.lease_until!.getTime()).toBeGreaterThan(Date.now() + 3_000);
   expect(row.last_heartbeat_at!.getTime()).toBeGreaterThan(row.claimed_at!.getTime());
-  // What works for the attempt ends before the row's lease does.
+  // The attempt's own deadline comes before the row's lease expires.
   expect(leases.at(-1)).toBeLessThan(row.lease_until!.getTime());
   end();
   await untilStatus(operation_id, 'succeeded');
 });
 
-test('a person’s cancellation reaches the work, and is the end', async () => {
+test('a person’s cancellation reaches the work and settles the operation', async () => {
   const reasons: unknown[] = [];
   await start(
     endless((run) => run.signal.addEventListener('abort', () => reasons.push(run.signal.reason))),
@@ -208,7 +208,7 @@ test('a person’s cancellation reaches the work, and is the end', async () => {
   expect((await getAgent(at.database, 'a1')).status).toBe('failed');
 });
 
-test('a destroy ends the provision that is under way and follows it', async () => {
+test('a destroy ends the active provision and follows it', async () => {
   const destroyed: string[] = [];
   await start(endless(), {
     leaseSeconds: 5,
@@ -228,7 +228,7 @@ test('a destroy ends the provision that is under way and follows it', async () =
   expect(destroyed).toEqual(['destroying']);
 });
 
-test('work beyond its limit is ended and counts as a failed try, with the reason', async () => {
+test('work beyond its time limit is aborted and counts as a failed try, with the reason', async () => {
   await start(
     endless((run) => run.step('configuring')),
     { limitSeconds: { provision: 0.2 } },
@@ -241,7 +241,7 @@ test('work beyond its limit is ended and counts as a failed try, with the reason
   expect(row).toMatchObject({ failed_step: 'configuring', error: expect.stringMatching(/took longer than/) });
 });
 
-test('an operation that this version has no runbook for is not lost', async () => {
+test('an operation without a runbook in this version is not lost', async () => {
   await start(endless(), { runbooks: {} });
   const { operation_id } = await order(at, 'a1');
   const row = await until(async () => {
@@ -251,7 +251,7 @@ test('an operation that this version has no runbook for is not lost', async () =
   expect(row).toMatchObject({ status: 'queued', error: 'This version does not support provision' });
 });
 
-test('what fails for good fails the agent, and the rollback behind it is carried out', async () => {
+test('a permanent failure fails the agent, and the rollback behind it runs', async () => {
   const rolledBack: string[] = [];
   await start(endless(), {
     runbooks: {
@@ -270,7 +270,7 @@ test('what fails for good fails the agent, and the rollback behind it is carried
   expect(rolledBack).toEqual(['failed']);
 });
 
-test('a worker that stops hands back what it was doing, and another takes it up as the next attempt', async () => {
+test('a stopping worker hands back its work, and another takes it up as the next attempt', async () => {
   const first = await start(endless(), { workerId: 'w1' });
   const { operation_id } = await order(at, 'a1');
   await untilStatus(operation_id, 'active');
@@ -286,7 +286,7 @@ test('a worker that stops hands back what it was doing, and another takes it up 
   expect(await untilStatus(operation_id, 'succeeded')).toMatchObject({ attempt: 2 });
 });
 
-test('what another worker left behind is taken up once its lease has run out, and that worker changes nothing any more', async () => {
+test('a silent worker’s operation is taken up once its lease has expired, and that worker changes nothing any more', async () => {
   const { operation_id } = await order(at, 'a1');
   const { claim: dead } = await claim(at, 'dead');
   await at.database
@@ -299,7 +299,7 @@ test('what another worker left behind is taken up once its lease has run out, an
   expect(dead.attempt).toBe(1);
 });
 
-test('what a dead worker of this host held is taken up without waiting for its lease', async () => {
+test('the operation of a dead worker on this host is taken up before its lease expires', async () => {
   const { operation_id } = await order(at, 'a1');
   await claim(at, 'dead');
   const other = await order(at, 'a2');
@@ -331,7 +331,7 @@ async function behindProxy() {
   return { proxy, database };
 }
 
-test('a database that is away for less than the lease costs nothing: not the work, not its steps', async () => {
+test('a database outage shorter than the lease costs neither the work nor its steps', async () => {
   const { proxy, database } = await behindProxy();
   const away = Promise.withResolvers<void>();
   await start(
@@ -362,7 +362,7 @@ test('a database that is away for less than the lease costs nothing: not the wor
   expect(await readSteps()).toEqual(expect.arrayContaining(['joining_network', 'while it is away']));
 });
 
-test('a database that is away for longer ends the work before the lease does', async () => {
+test('a longer database outage ends the work before the lease expires', async () => {
   const { proxy, database } = await behindProxy();
   const ended = Promise.withResolvers<{ reason: unknown; at: number }>();
   await start(

@@ -11,14 +11,14 @@ export interface Route {
   path: string;
 }
 
-/** What the requests are sent to, and what is known of it: jobs and agents are named by number, so that a seed means the same again. */
+/** The service under test. Requests name jobs and agents by number, so that a seed is repeatable. */
 export interface FuzzFixture {
   service: TestService;
   routes: readonly Route[];
-  /** The newest operations and, at the same places, their agents. */
+  /** The newest operations and, at the same indexes, their agents. */
   jobs: string[];
   agents: string[];
-  /** As the dispatcher does: the next queued operation may report. Then what there is now is learnt. */
+  /** Lets the next queued operation report, as the dispatcher does, and rereads jobs and agents. */
   dispatch(): Promise<void>;
   buyersToken(agentId: string): string;
   close(): Promise<void>;
@@ -44,7 +44,7 @@ export async function openFuzzFixture(): Promise<FuzzFixture> {
     await service.ask('/api/agents', { json: { agentId: `f${made}`, userId: 'u', region: 'eu-central' } });
   return {
     service,
-    routes: routesOf(createApp(service.deps)),
+    routes: listRoutes(createApp(service.deps)),
     jobs,
     agents,
     dispatch: async () => {
@@ -61,13 +61,13 @@ interface Layer {
   handle?: { stack?: Layer[] };
 }
 
-/** The application's own table: what is mounted is what is tried. */
-function routesOf(app: Express): Route[] {
+/** The application's own routing table, so that every mounted route is tested. */
+function listRoutes(app: Express): Route[] {
   const walk = (layers: readonly Layer[]): Route[] =>
     layers.flatMap(({ route, handle }) => {
       if (route === undefined) return walk(handle?.stack ?? []);
       const methods = Object.keys(route.methods);
-      // What answers every method refuses it: other methods than the right one are tried on every route.
+      // Handlers of every method only refuse. Wrong methods are tried on every route anyway.
       if (methods.length > 2) return [];
       return [route.path]
         .flat()

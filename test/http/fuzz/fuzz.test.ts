@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { agentOutputsSchema } from '../../../src/agents/outputs.ts';
 import { type FuzzFixture, openFuzzFixture } from './fixture.ts';
-import { type Plan, plan, requestOf, routeOf, type Sent, send } from './requests.ts';
+import { chooseRoute, type Plan, plan, type Sent, send, toRequest } from './requests.ts';
 
 /**
  * `FUZZ_REQUESTS=100000 FUZZ_SEED=7 npx vitest run test/http/fuzz`: any number of requests, repeatable by
@@ -12,7 +12,7 @@ import { type Plan, plan, requestOf, routeOf, type Sent, send } from './requests
  */
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 1_500);
 const SEED = Number(process.env.FUZZ_SEED ?? 20_261_129);
-/** One at a time, so that a seed reproduces the same state; several at once to be faster, and to race. */
+/** One at a time, so that a seed reproduces the same state, or several at once for speed and races. */
 const AT_ONCE = Number(process.env.FUZZ_AT_ONCE ?? 1);
 /** Often enough that most operations are executed. */
 const DISPATCH_EVERY = 15;
@@ -35,7 +35,7 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
   const one = async (wanted: Plan) => {
     if (sent++ % DISPATCH_EVERY === 0) await fixture.dispatch();
     if (sent % 10_000 === 0) console.log(`seed ${SEED}: ${sent} sent`);
-    const request = requestOf(fixture, wanted);
+    const request = toRequest(fixture, wanted);
     const { logged } = fixture.service;
     const status = await send(fixture.service.url, request, agent).catch((error: unknown) => {
       throw new Error(tell(request, String(error), logged.slice(-5)));
@@ -57,14 +57,14 @@ it(`${REQUESTS} requests to every route: no 5xx, no row that the tables forbid (
 
 it('the same seed makes the same requests', () => {
   const sample = (seed: number) =>
-    fc.sample(plan, { seed, numRuns: 200 }).map((one) => requestOf(fixture, one));
+    fc.sample(plan, { seed, numRuns: 200 }).map((one) => toRequest(fixture, one));
   const timeless = (requests: Sent[]) => JSON.stringify(requests).replace(/t=\d+,v1=[0-9a-f]+/g, 'signed');
   expect(timeless(sample(SEED))).toBe(timeless(sample(SEED)));
   expect(timeless(sample(SEED))).not.toBe(timeless(sample(SEED + 1)));
 });
 
 function count(seen: Map<string, number>, wanted: Plan, status: number): void {
-  const { method, path } = routeOf(fixture, wanted);
+  const { method, path } = chooseRoute(fixture, wanted);
   for (const key of [`${method} ${path}`, String(status)]) seen.set(key, (seen.get(key) ?? 0) + 1);
 }
 
@@ -83,7 +83,7 @@ const summary = (seen: Map<string, number>) =>
 const untouched = (seen: Map<string, number>) =>
   fixture.routes.map(({ method, path }) => `${method} ${path}`).filter((route) => !seen.has(route));
 
-/** What must hold for the rows, whatever was sent. */
+/** Invariants of the rows, whatever was sent. */
 async function expectSoundRows(): Promise<void> {
   const { database } = fixture.service;
   const { rows: wrong } = await sql`

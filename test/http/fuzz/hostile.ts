@@ -9,7 +9,7 @@ export const hostileJson: fc.Arbitrary<string> = fc.oneof(
   { weight: 40, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }).map((text) => JSON.stringify(text)) },
   { weight: 40, arbitrary: fc.json({ maxDepth: 3 }) },
   { weight: 20, arbitrary: fc.constantFrom(64, 1_000, 30_000).map(levels) },
-  // As large as a body may be; rare, because it is half a megabyte.
+  // As large as a body may be. Rare, because it is half a megabyte.
   { weight: 1, arbitrary: fc.constantFrom(levels(200_000), levels(80_000, '{"a":', '}')) },
 );
 
@@ -64,7 +64,7 @@ function odd(): string[] {
   return [...texts.map((text) => JSON.stringify(text)), ...raw];
 }
 
-/** One change of a message: the part at a numbered position is removed, replaced, or given another key. */
+/** One change of a message: the part at this index is removed, replaced, or given another key. */
 export interface Mutation {
   at: number;
   how: 'replace' | 'remove' | 'add';
@@ -83,14 +83,14 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
 export function mutated(message: unknown, mutations: readonly Mutation[]): string {
   const copy = structuredClone({ message });
   const raw: string[] = [];
-  const mark = (json: string) => `@@${raw.push(json) - 1}@@`;
+  const placeholder = (json: string) => `@@${raw.push(json) - 1}@@`;
   for (const { at, how, key, json } of mutations) {
-    const places = placesOf(copy);
-    const place = places[at % places.length]!;
-    const inside = place.holder[place.key];
-    if (how === 'remove' && place.holder !== copy) delete place.holder[place.key];
-    else if (how === 'add' && isHolder(inside)) define(inside, key, mark(json));
-    else define(place.holder, place.key, mark(json));
+    const entries = listEntries(copy);
+    const entry = entries[at % entries.length]!;
+    const inside = entry.holder[entry.key];
+    if (how === 'remove' && entry.holder !== copy) delete entry.holder[entry.key];
+    else if (how === 'add' && isHolder(inside)) define(inside, key, placeholder(json));
+    else define(entry.holder, entry.key, placeholder(json));
   }
   const text = JSON.stringify(copy.message) ?? '';
   return text.replace(/"@@(\d+)@@"/g, (_, index) => raw[Number(index)]!);
@@ -104,9 +104,9 @@ function define(holder: Holder, key: string, value: unknown): void {
   Object.defineProperty(holder, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
-function placesOf(holder: Holder): { holder: Holder; key: string }[] {
+function listEntries(holder: Holder): { holder: Holder; key: string }[] {
   return Object.keys(holder).flatMap((key) => {
     const value = holder[key];
-    return [{ holder, key }, ...(isHolder(value) ? placesOf(value) : [])];
+    return [{ holder, key }, ...(isHolder(value) ? listEntries(value) : [])];
   });
 }

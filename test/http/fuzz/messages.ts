@@ -4,8 +4,9 @@ import type { FuzzFixture } from './fixture.ts';
 /** Valid messages of every kind; `n` numbers their agent and job. */
 export type Message = (fixture: FuzzFixture, n: number) => unknown;
 
-export const agentOf = ({ agents }: FuzzFixture, n: number): string => agents[n % agents.length] ?? 'nobody';
-export const jobOf = ({ jobs }: FuzzFixture, n: number): string =>
+export const getAgentId = ({ agents }: FuzzFixture, n: number): string =>
+  agents[n % agents.length] ?? 'nobody';
+export const getJobId = ({ jobs }: FuzzFixture, n: number): string =>
   jobs[n % jobs.length] ?? '00000000-0000-4000-8000-000000000000';
 
 const session = (type: string, more: object = {}): Message => {
@@ -48,35 +49,35 @@ export const STRIPE: readonly Message[] = [
   }),
 ];
 
-const addressOf = (n: number) => `100.64.${n >> 8}.${n & 255}`;
+const toTailnetIp = (n: number) => `100.64.${n >> 8}.${n & 255}`;
 
 const outputs = (fixture: FuzzFixture, n: number) => ({
   serverId: String(n + 1),
-  serverName: `agent-${agentOf(fixture, n)}`,
+  serverName: `agent-${getAgentId(fixture, n)}`,
   ipv4: '192.0.2.7',
   ipv6: '2001:db8::7',
-  tailnetIp: addressOf(n),
-  tailnetName: `agent-${agentOf(fixture, n)}.tail.example`,
+  tailnetIp: toTailnetIp(n),
+  tailnetName: `agent-${getAgentId(fixture, n)}.tail.example`,
 });
 
-/** Their agent is the job's, according to the row. */
+/** Their agent is that of the job's row. */
 export const CALLBACKS: readonly Message[] = [
-  (fixture, n) => ({ job_id: jobOf(fixture, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
+  (fixture, n) => ({ job_id: getJobId(fixture, n), type: 'heartbeat', workflow_run_id: String(n % 3) }),
   (fixture, n) => ({
-    job_id: jobOf(fixture, n),
+    job_id: getJobId(fixture, n),
     status: 'provisioning',
     step: 'configuring',
     workflow_run_id: '1',
   }),
   (fixture, n) => ({
-    job_id: jobOf(fixture, n),
+    job_id: getJobId(fixture, n),
     status: 'running',
     server_id: String(n + 1),
     server_ip: '192.0.2.7',
-    tailscale_ip: addressOf(n),
+    tailscale_ip: toTailnetIp(n),
   }),
   (fixture, n) => ({
-    job_id: jobOf(fixture, n),
+    job_id: getJobId(fixture, n),
     status: 'failed',
     error: 'It broke',
     failed_step: 'verifying',
@@ -84,7 +85,7 @@ export const CALLBACKS: readonly Message[] = [
 ];
 
 export const CLAIMS: readonly Message[] = [
-  (fixture, n) => ({ job_id: jobOf(fixture, n), workflow_run_id: '1' }),
+  (fixture, n) => ({ job_id: getJobId(fixture, n), workflow_run_id: '1' }),
 ];
 
 const RECORDS: readonly Message[] = [
@@ -114,8 +115,8 @@ const RECORDS: readonly Message[] = [
 
 function inputs(fixture: FuzzFixture, n: number) {
   return {
-    agentId: agentOf(fixture, n),
-    operationId: jobOf(fixture, n),
+    agentId: getAgentId(fixture, n),
+    operationId: getJobId(fixture, n),
     project: 'default',
     location: 'nbg1',
     serverType: 'cx23',
@@ -136,7 +137,7 @@ function inputs(fixture: FuzzFixture, n: number) {
 
 export const RECORD_MESSAGES: readonly Message[] = RECORDS.map(
   (record): Message =>
-    (fixture, n) => ({ job_id: jobOf(fixture, n), workflow_run_id: '1', record: record(fixture, n) }),
+    (fixture, n) => ({ job_id: getJobId(fixture, n), workflow_run_id: '1', record: record(fixture, n) }),
 );
 
 /** Bodies of the operator's routes, by path; other routes take none. */

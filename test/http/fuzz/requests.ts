@@ -9,7 +9,7 @@ import type { FuzzFixture, Route } from './fixture.ts';
 import { hostileJson, type Mutation, mutated, mutation } from './hostile.ts';
 import * as messages from './messages.ts';
 
-/** A request as plain data, before it is sent: the same for the same seed. */
+/** A request as plain data, before it is sent. The same for the same seed. */
 export interface Plan {
   route: number;
   n: number;
@@ -21,7 +21,7 @@ export interface Plan {
   /** Replaces a parameter of the path, or the query. */
   path: string | undefined;
   query: [string, string][];
-  /** Where the body is cut off; the rest is not valid JSON. */
+  /** Where the body is cut off, which makes it invalid JSON. */
   cut: number | undefined;
   header: string;
 }
@@ -90,7 +90,7 @@ export const plan: fc.Arbitrary<Plan> = fc.record({
 });
 
 /** Signed routes get as many requests as all others together, because strangers can reach them. */
-export function routeOf({ routes }: FuzzFixture, { route }: Plan): Route {
+export function chooseRoute({ routes }: FuzzFixture, { route }: Plan): Route {
   const signed = routes.filter(({ path }) => SIGNED[path] !== undefined);
   return route % 2 === 0 ? signed[(route >> 1) % signed.length]! : routes[(route >> 1) % routes.length]!;
 }
@@ -113,8 +113,8 @@ export interface Sent {
  * Returns the request on the wire. Signatures and tokens cover what is sent, so that hostile input gets past
  * them.
  */
-export function requestOf(fixture: FuzzFixture, wanted: Plan): Sent {
-  const route = routeOf(fixture, wanted);
+export function toRequest(fixture: FuzzFixture, wanted: Plan): Sent {
+  const route = chooseRoute(fixture, wanted);
   const kinds = SIGNED[route.path] ?? messages.BODIES[route.path] ?? messages.NOTHING;
   const method = wanted.method ?? route.method;
   const whole = mutated(kinds[wanted.message % kinds.length]!(fixture, wanted.n), wanted.mutations);
@@ -130,8 +130,8 @@ function extra({ header }: Plan, { path }: Route): Record<string, string> {
 
 function addressed(fixture: FuzzFixture, route: Route, wanted: Plan, body: string) {
   const { n, proof } = wanted;
-  const agentId = messages.agentOf(fixture, n);
-  const jobId = messages.jobOf(fixture, n);
+  const agentId = messages.getAgentId(fixture, n);
+  const jobId = messages.getJobId(fixture, n);
   const known: Record<string, string> = { agentId, operationId: jobId, kind: ['stop', 'rebuild'][n % 2]! };
   const path = route.path.replace(/[:*](\w+)/g, (_, name) => wanted.path ?? known[name] ?? 'x');
   const query = wanted.query.map(([key, value]) => `${key}=${value}`);
@@ -140,10 +140,10 @@ function addressed(fixture: FuzzFixture, route: Route, wanted: Plan, body: strin
   if (route.path in SIGNED && n % 4 === 0)
     query.push(`token=${attemptToken(CALLBACK_SECRET, { operationId: jobId, attempt: 1 + (n % 2) })}`);
   const address = `${path.startsWith('/') ? path : `/${path}`}${query.length > 0 ? `?${query.join('&')}` : ''}`;
-  return { path: address, headers: proofOf(route, proof, body) };
+  return { path: address, headers: getProofHeaders(route, proof, body) };
 }
 
-function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<string, string> {
+function getProofHeaders({ path }: Route, proof: Plan['proof'], body: string): Record<string, string> {
   const json = { 'content-type': 'application/json' };
   if (proof === 'none') return json;
   if (path === '/api/webhooks/stripe')
@@ -161,7 +161,7 @@ function proofOf({ path }: Route, proof: Plan['proof'], body: string): Record<st
   };
 }
 
-/** @returns the status; for an endless answer it waits only for the head. */
+/** @returns the status; of an endless answer it reads only the head. */
 export function send(url: string, { method, path, headers, body }: Sent, agent: Agent): Promise<number> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<number>();

@@ -14,7 +14,7 @@ const append = (operationId: string, attempt: number, events: OperationEvent[]) 
   at.database.transaction().execute((trx) => appendEvents(trx, operationId, attempt, events));
 const step = (name: string) => ({ type: 'step' as const, data: { step: name } });
 
-test('a feed tells what comes after it was opened, and nothing of what was told before', async () => {
+test('a feed emits only events from after it was opened', async () => {
   const { operation_id: before } = await order(at, 'a1');
   await append(before, 1, [step('creating_server'), step('verifying')]);
   const feed = await openFeed(at.database);

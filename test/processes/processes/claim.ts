@@ -1,4 +1,4 @@
-// Claims the given folder, reports its role, and keeps the folder until its stdin ends.
+// Claims the given folder, reports its role, and keeps the folder until stdin ends.
 import { claimDataDir } from '../../../src/processes/folder-lock.ts';
 
 const claim = await claimDataDir(process.argv[2]!);

@@ -8,24 +8,24 @@ const event = (content: object) => ({ sequence: 1, timestamp: 1, ...content }) a
 const diagnostic = (severity: string, message: string, more: object = {}) =>
   event({ diagnosticEvent: { severity, message, color: 'never', ...more } });
 
-test('a debug diagnostic tells nothing: the engine writes secrets into it', () => {
+test('debug diagnostics are dropped, because the engine writes secrets into them', () => {
   expect(toProgress(diagnostic('debug', 'tskey-auth-canary'))).toEqual([]);
 });
 
-test.each(['info', 'info#err', 'warning', 'error'])('a diagnostic of severity %s is told', (severity) => {
+test.each(['info', 'info#err', 'warning', 'error'])('a diagnostic of severity %s is reported', (severity) => {
   const [told] = toProgress(diagnostic(severity, '<{%reset%}>  something<{%reset%}>\n'));
   expect(told).toEqual({ kind: 'diagnostic', severity, message: 'something' });
   expect(logLine(told!)).toBe(`${severity}: something`);
 });
 
-test('what passes by, and what is empty, is not told', () => {
+test('ephemeral and empty events are dropped', () => {
   expect(toProgress(diagnostic('info', 'progress', { ephemeral: true }))).toEqual([]);
   expect(toProgress(diagnostic('error', '<{%reset%}>\n'))).toEqual([]);
   expect(toProgress(event({ summaryEvent: {} }))).toEqual([]);
   expect(toProgress(event({ stdoutEvent: { message: 'x' } }))).toEqual([]);
 });
 
-test('a resource begins, is done, or has failed', () => {
+test('a resource operation is reported when it begins, is done, or has failed', () => {
   const lines = [
     event({ resourcePreEvent: { metadata: metadata('create') } }),
     event({ resOutputsEvent: { metadata: metadata('create') } }),
@@ -53,7 +53,7 @@ test('the parts of an agent that an operation’s steps follow are named', () =>
   ]);
 });
 
-test('resources that stay as they are, the stack and the providers are not told', () => {
+test('unchanged resources, the stack and the providers are not reported', () => {
   for (const content of [
     metadata('same'),
     metadata('read'),
@@ -63,7 +63,7 @@ test('resources that stay as they are, the stack and the providers are not told'
     expect(toProgress(event({ resourcePreEvent: { metadata: content } }))).toEqual([]);
 });
 
-test('no line of a message stands where ours begin', () => {
+test('no line of a message can pass for one of ours', () => {
   const message = 'configure: failed\nagent : Wait: ok (0.1 s)\ncreating server (Server): done';
   expect(logLine({ kind: 'diagnostic', severity: 'error', message })).toBe(
     'error: configure: failed\n  agent : Wait: ok (0.1 s)\n  creating server (Server): done',

@@ -19,7 +19,7 @@ import { Lease } from '../../../src/processes/lease.ts';
 import { createEnginePool, type EnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
 import { ENGINE_TAG, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
 
-/** Real runner processes; in place of the Pulumi CLI a script that does what a test wants of it. */
+/** Real runner processes. A script whose behaviour the test chooses stands in for the Pulumi CLI. */
 let folder: string;
 let pool: EnginePool;
 const mark = `pool-test-${process.pid}`;
@@ -39,18 +39,18 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await pool.stop();
-  expect(marked()).toEqual([]);
+  expect(tagged()).toEqual([]);
   expect(existsSync(join(folder, 'runs')) ? readdirSync(join(folder, 'runs')) : []).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 
-const marked = () =>
+const tagged = () =>
   findProcesses((environment) => environment.get('POOL_TEST') === mark).filter(
     (pid) => processIdentity(pid) !== null,
   );
 const runners = () => [
   ...new Set(
-    marked().flatMap((pid) => {
+    tagged().flatMap((pid) => {
       const found = new RegExp(`${ENGINE_TAG}=([^\\0]+)`).exec(readFileSync(`/proc/${pid}/environ`, 'utf8'));
       return found?.[1] ?? [];
     }),
@@ -64,7 +64,7 @@ const pids = () =>
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 15_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('It did not come to that');
+    if (Date.now() > deadline) throw new Error('The condition did not hold in time');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -84,8 +84,8 @@ function run(behaviour: string, { leaseMs = 60_000, signal = new AbortController
   );
 }
 
-test('a runner is used again after a success and replaced after a failure', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+test('a runner is reused after a success and replaced after a failure', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   expect(await run('succeed')).toMatchObject({ processes: 1 });
   const [first, ...more] = runners();
   expect(more).toEqual([]);
@@ -98,17 +98,19 @@ test('a runner is used again after a success and replaced after a failure', asyn
   expect(runners()).not.toContain(first);
 });
 
-test('a lease that ends takes the runner and all below it with it, whatever it ignores', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+test('the end of the lease kills the runner and all its descendants, whatever they ignore', async ({
+  skip,
+}) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await run('succeed');
-  // By itself it would go on for five minutes.
+  // It would run for five minutes.
   await expect(run('hang', { leaseMs: 1_500 })).rejects.toBeInstanceOf(LostError);
   expect(pids()).toHaveLength(3);
   for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
 });
 
-test('an attempt that is lost is ended at once; the reason is what the run says', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+test('a lost attempt is killed at once, with the abort’s reason as its error', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   const controller = new AbortController();
   const running = run('hang', { signal: controller.signal });
   running.catch(() => {});
@@ -119,26 +121,26 @@ test('an attempt that is lost is ended at once; the reason is what the run says'
   for (const pid of pids()) expect(processIdentity(pid)).toBeNull();
 });
 
-test('a runner that dies under its run is a lost try, and its processes are ended', async ({ skip }) => {
-  skip(process.platform !== 'linux', 'processes are found on Linux alone');
+test('a runner that dies during a run is a lost try, and its processes are killed', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await expect(run('die')).rejects.toBeInstanceOf(LostError);
-  expect(marked()).toEqual([]);
+  expect(tagged()).toEqual([]);
   expect(await run('succeed')).toMatchObject({ processes: 1 });
 });
 
-test('what is aborted before it begins is not begun', async () => {
+test('nothing starts after an abort', async () => {
   const controller = new AbortController();
   controller.abort(new CancelledError('Cancelled'));
   await expect(run('hang', { signal: controller.signal })).rejects.toBeInstanceOf(CancelledError);
   expect(pids()).toEqual([]);
 });
 
-test('a pool that stops takes nothing further', async () => {
+test('a stopped pool accepts nothing more', async () => {
   await pool.stop();
   await expect(run('succeed')).rejects.toThrow(/stopping/);
 });
 
-test('work folders of runners that are gone are removed, those of living ones are not', async () => {
+test('work folders of dead runners are removed, those of live ones are kept', async () => {
   const runs = join(folder, 'runs');
   await until(() => runners().length === 1);
   const [living] = runners();

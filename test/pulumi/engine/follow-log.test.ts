@@ -8,7 +8,7 @@ const folder = mkdtempSync(join(tmpdir(), 'follow-log-'));
 const path = join(folder, 'log');
 afterEach(() => rmSync(path, { force: true }));
 
-it('tells the lines for people as they come, whole, each once; the last ones before it ends', async () => {
+it('reports complete lines as they come, each once, and the last ones before it ends', async () => {
   const told: string[] = [];
   const stop = followProgress(path, (line) => told.push(line));
   appendFileSync(path, 'base : One: ok (0.2 s)\nbase :');
@@ -18,12 +18,12 @@ it('tells the lines for people as they come, whole, each once; the last ones bef
   expect(told).toEqual(['base : One: ok (0.2 s)', 'base : Two: changed (0.1 s)']);
 });
 
-it('a log that never comes is no failure', async () => {
+it('tolerates a log that is never created', async () => {
   const stop = followProgress(join(folder, 'none'), () => expect.unreachable());
   await stop();
 });
 
-it('holds no line that is too long for anybody, and goes on after it', async () => {
+it('cuts lines that are too long, and continues after them', async () => {
   const told: string[] = [];
   const stop = followProgress(path, (line) => told.push(line));
   const long = 'x'.repeat(10_000);

@@ -15,10 +15,13 @@ const COMMAND = 'command:local:Command';
 const VERSION = '/pulumirpc.ResourceProvider/GetPluginInfo';
 
 beforeEach(({ skip }) => {
-  skip(process.platform !== 'linux', 'processes and their sockets are found on Linux alone');
+  skip(process.platform !== 'linux', 'processes and their sockets can only be found on Linux');
 });
 
-/** A real runner with the builtin providers, and a task that goes on until it is cancelled: a script stands in for the CLI. */
+/**
+ * A real runner with the builtin providers, and a task that runs until it is cancelled. A script stands in
+ * for the CLI.
+ */
 async function runTask() {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-runner-'));
   mkdirSync(join(folder, 'bin'));
@@ -44,7 +47,7 @@ async function runTask() {
       },
       { signal: new AbortController().signal, lease: new Lease(Date.now() + 60_000), onProgress: () => {} },
     );
-  const marked = () => findProcesses((environment) => environment.get('POOL_TEST') === folder);
+  const tagged = () => findProcesses((environment) => environment.get('POOL_TEST') === folder);
   const hanging = run('hang').catch(() => {});
   onTestFinished(async () => {
     await pool.stop();
@@ -52,10 +55,10 @@ async function runTask() {
     rmSync(folder, { recursive: true });
   });
   await expect.poll(() => existsSync(join(folder, 'pids')), { timeout: 15_000 }).toBe(true);
-  return { run, ports: () => listeningSockets(marked()) };
+  return { run, ports: () => listeningSockets(tagged()) };
 }
 
-test('while a task runs, its ports answer this user, and no other', async ({ skip }) => {
+test('while a task runs, its ports answer only this user', async ({ skip }) => {
   skip(needsRoot !== undefined, needsRoot);
   const { ports } = await runTask();
   const listening = ports();
@@ -67,14 +70,14 @@ test('while a task runs, its ports answer this user, and no other', async ({ ski
     expect(await connectEngine(`any:${port}`, 'any').version()).toMatch(/^\d+\.\d+\.\d+$/);
 }, 60_000);
 
-test('between tasks there is no port', async () => {
+test('no port is open between tasks', async () => {
   const { run, ports } = await runTask();
   await run('succeed');
-  // The runner of the task that hangs has its three; the one whose task is over has none.
+  // The runner of the hanging task has its three ports; the finished one has none.
   expect(new Set(ports().map(({ pid }) => pid)).size).toBe(1);
 }, 60_000);
 
-test('no command but the one of the stack’s program is run, whoever asks', async () => {
+test('only the command of the stack’s program is run, whoever asks', async () => {
   const { ports } = await runTask();
   for (const { port } of ports()) {
     const engine = connectEngine(`any:${port}`, 'any');

@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => Promise.all(monitors.map((monitor) => monitor.stop())));
 
-/** A probe of something that can be broken and mended. */
+/** A probe of something that can break and recover. */
 function fragile(name: string, blocks: Probe['blocks'] = () => true) {
   const state = { wrong: undefined as string | undefined, looks: 0 };
   const probe: Probe = {
@@ -45,7 +45,7 @@ async function start(workerId: string, probes: Probe[], patienceSeconds = 0): Pr
   return monitor;
 }
 
-test('all that is wrong is said in one message, makes operations wait, and is forgotten once it is mended', async () => {
+test('all problems are reported in one message, make operations wait, and are cleared once fixed', async () => {
   const [cloud, other] = [fragile('cloud'), fragile('other', (kind) => kind !== 'destroy')];
   cloud.state.wrong = 'refused (401)';
   other.state.wrong = 'not there';
@@ -72,7 +72,7 @@ test('all that is wrong is said in one message, makes operations wait, and is fo
   expect(events.filter((event) => event === 'check.mended')).toHaveLength(2);
 });
 
-test('what no order waits for is a warning, alone and beside what orders wait for', async () => {
+test('a problem that blocks no operation is a warning, alone or beside blocking ones', async () => {
   const [cloud, shop] = [fragile('cloud'), fragile('shop', () => false)];
   shop.state.wrong = 'refused (401)';
   const monitor = await start('w1', [cloud.probe, shop.probe]);
@@ -91,7 +91,7 @@ test('what no order waits for is a warning, alone and beside what orders wait fo
   );
 });
 
-test('nobody takes a worker for one that is well before it has looked for the first time', async () => {
+test('a worker registers only after its first check', async () => {
   const cloud = fragile('cloud');
   cloud.state.wrong = 'away';
   const registered = () => at.database.selectFrom('workers').select('worker_id').execute();
@@ -110,7 +110,7 @@ test('nobody takes a worker for one that is well before it has looked for the fi
   expect(await readChecks(at.database)).toMatchObject([{ name: 'cloud', blocks: true }]);
 });
 
-test('what breaks later is found too, at once where an attempt asks', async () => {
+test('a later problem is found too, at once if an attempt asks', async () => {
   const cloud = fragile('cloud');
   const monitor = await start('w1', [cloud.probe]);
   expect(monitor.waitReason('provision')).toBeUndefined();
@@ -119,7 +119,7 @@ test('what breaks later is found too, at once where an attempt asks', async () =
   expect(monitor.waitReason('provision')).toContain('taken away');
 });
 
-test('one answer that gets lost while all is well makes nothing wait', async () => {
+test('one lost answer of a healthy dependency makes nothing wait', async () => {
   const cloud = fragile('cloud');
   let fails = 0;
   const { look } = cloud.probe;
@@ -137,7 +137,7 @@ test('one answer that gets lost while all is well makes nothing wait', async () 
   expect(at.logged.filter(({ event }) => event === 'check.failed')).toEqual([]);
 });
 
-test('what may become well by itself is given a moment at the start', async () => {
+test('a problem that may pass gets some time at the start', async () => {
   const tailnet = fragile('tailnet');
   tailnet.state.wrong = 'not yet';
   const settling = vi
@@ -150,7 +150,7 @@ test('what may become well by itself is given a moment at the start', async () =
   expect(monitor.problems()).toEqual([]);
 });
 
-test('of several workers one that is well is enough; where the other is wrong is said; what a stopped one found is gone', async () => {
+test('one ready worker is enough; another one’s problems are reported; those of a stopped one are removed', async () => {
   const broken = fragile('plugins');
   broken.state.wrong = 'missing';
   await start('w1', [broken.probe]);

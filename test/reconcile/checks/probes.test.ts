@@ -32,11 +32,11 @@ describe('hetzner', () => {
       hetzner: { findFirewall, listServers: async () => [] } as never,
     });
 
-  test('a token that is accepted is well', async () => {
+  test('an accepted token passes', async () => {
     expect(await runProbe(probe(async () => undefined))).toMatchObject({ ok: true, cure: null });
   });
 
-  test('one that is refused is told with its cure', async () => {
+  test('a refused token is reported with its fix', async () => {
     const refused = new PermanentError('GET /v1/firewalls: 401 unable to authenticate (unauthorized)');
     expect(await runProbe(probe(throwing(refused)))).toEqual({
       name: 'hetzner',
@@ -46,12 +46,12 @@ describe('hetzner', () => {
     });
   });
 
-  test('a spent quota is no fault of the configuration: operations do not wait for it', async () => {
+  test('a spent quota is not a configuration error: operations do not wait for it', async () => {
     const limited = new RateLimitedError('GET /v1/firewalls: 429 (rate_limit_exceeded)');
     expect(await runProbe(probe(throwing(limited)))).toMatchObject({ ok: true, cure: null });
   });
 
-  test('one of another project is told as that', async () => {
+  test('a token of another project is reported as such', async () => {
     await at.database
       .insertInto('foundations')
       .values({ project: 'default', firewall_id: '7', inputs_hash: 'x' })
@@ -64,7 +64,7 @@ describe('hetzner', () => {
     expect(await runProbe(probe(async () => ({ id: 7 })))).toMatchObject({ ok: true });
   });
 
-  test('no answer is no fault of the token’s', async () => {
+  test('a missing answer is not the token’s fault', async () => {
     const { detail, cure } = await runProbe(probe(throwing(new RetryableError('no answer (ECONNREFUSED)'))));
     expect(detail).toContain('no answer');
     expect(cure).not.toContain('HCLOUD_TOKEN');
@@ -75,25 +75,25 @@ describe('tailscale', () => {
   const well = { listKeys: async () => [], hasDevice: async () => false };
 
   test.each([
-    ['a credential that is refused', { listKeys: throwing(new PermanentError('401')) }, 'TAILSCALE_OAUTH'],
-    ['one that may not see devices', { hasDevice: throwing(new PermanentError('403')) }, 'devices:core'],
+    ['a refused credential', { listKeys: throwing(new PermanentError('401')) }, 'TAILSCALE_OAUTH'],
     [
-      'a tailnet that is not there',
-      { listKeys: throwing(new UnknownTailnetError('not found')) },
-      'TAILSCALE_TAILNET',
+      'a credential without access to devices',
+      { hasDevice: throwing(new PermanentError('403')) },
+      'devices:core',
     ],
+    ['a missing tailnet', { listKeys: throwing(new UnknownTailnetError('not found')) }, 'TAILSCALE_TAILNET'],
   ])('%s', async (_name, broken, cure) => {
     const check = await runProbe(tailscaleProbe({ ...well, ...broken }));
     expect(check).toMatchObject({ name: 'tailscale', ok: false, cure: expect.stringContaining(cure) });
   });
 
-  test('one that is accepted is well', async () => {
+  test('an accepted credential passes', async () => {
     expect(await runProbe(tailscaleProbe(well))).toMatchObject({ ok: true });
   });
 });
 
 describe('a node on the tailnet', () => {
-  test('one that is up is well; one that is down, and none at all, are told with their cures', async () => {
+  test('a node that is up passes; one that is down, and a missing one, are reported with their fixes', async () => {
     expect(await runProbe(tailnetProbe({ isUp: async () => true }))).toMatchObject({ ok: true });
     expect(await runProbe(tailnetProbe({ isUp: async () => false }))).toMatchObject({
       ok: false,
@@ -107,7 +107,7 @@ describe('a node on the tailnet', () => {
     });
   });
 
-  test('what goes without a word from the machine does not wait for it', () => {
+  test('operations that need no connection to a machine do not wait for the node', () => {
     const { blocks } = tailnetProbe(undefined);
     expect((['provision', 'rebuild', 'start', 'destroy', 'rollback', 'stop'] as const).map(blocks)).toEqual([
       true,

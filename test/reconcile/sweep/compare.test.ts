@@ -55,7 +55,7 @@ const tailnetKey = (generation: number, agentId = 'a1'): Resource => ({
   agentId,
   generation,
 });
-/** A device as it is once its agent is known. */
+/** A device whose agent is known. */
 const device = (id: string, agentId: string | null = 'a1'): Resource => ({
   kind: 'device',
   id,
@@ -82,7 +82,7 @@ function short(finding: Finding): string {
   return `${finding.action} ${finding.reason} ${subject}`;
 }
 
-describe('what is removed', () => {
+describe('removed', () => {
   const orphans = [server(), sshKey(), tailnetKey(1), device('n9')];
   const ids = ['server 1', 'ssh-key 11', 'tailnet-key k1', 'device n9'];
 
@@ -91,7 +91,7 @@ describe('what is removed', () => {
     expect(found(orphans, [destroyed])).toEqual(ids.map((id) => `remove destroyed ${id}`));
   });
 
-  test('everything of a failed agent that nothing is under way for', () => {
+  test('everything of a failed agent without an unfinished operation', () => {
     const failed = agent({ status: 'failed', serverId: null, tailnetIp: null });
     expect(found(orphans, [failed])).toEqual(ids.map((id) => `remove rolled-back ${id}`));
   });
@@ -99,34 +99,34 @@ describe('what is removed', () => {
   test.each<[string, Resource, string]>([
     ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
     ['a second device that joined for it', device('n9'), 'device n9'],
-    ['a second server of its own provision', server({ id: '2' }), 'server 2'],
+    ['a second server from its provision', server({ id: '2' }), 'server 2'],
   ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
     for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
       expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
   });
 });
 
-describe('what is left alone', () => {
-  test('what a live agent has', () => {
+describe('left alone', () => {
+  test('the resources of a live agent', () => {
     expect(found([...own, tailnetKey(2), tailnetKey(3)], [agent()])).toEqual([]);
   });
 
-  test.each(AGENT_STATUSES)('whatever there is of a %s agent with an unfinished operation', (status) => {
+  test.each(AGENT_STATUSES)('all resources of a %s agent with an unfinished operation', (status) => {
     const resources = [server({ id: '2' }), sshKey(), tailnetKey(1), device('n9')];
     expect(found(resources, [agent({ status, unfinished: true })])).toEqual([]);
   });
 
-  test('a server that is being deleted already', () => {
+  test('a server that is already being deleted', () => {
     expect(found([server({ deleting: true })], [agent({ status: 'destroyed', serverId: null })])).toEqual([]);
   });
 
-  test('a device that no row names, whatever it is called', () => {
+  test('a device that no row names, whatever its name', () => {
     expect(found([...own, device('n9', null)], [agent()])).toEqual(['report unknown-agent device n9']);
   });
 });
 
-describe('what is reported and not touched', () => {
-  test('what belongs to an agent that no row knows, or to none', () => {
+describe('reported and not touched', () => {
+  test('resources of an unknown agent, or of none', () => {
     const strange = [
       server({ agentId: 'x' }),
       sshKey({ agentId: null }),
@@ -139,17 +139,17 @@ describe('what is reported and not touched', () => {
   });
 
   test.each(['requested', 'provisioning', 'destroying'] as const)(
-    'what a %s agent has while nothing is under way for it',
+    'resources of a %s agent without an unfinished operation',
     (status) => {
       expect(found([server()], [agent({ status })])).toEqual(['report nothing-under-way server 1']);
     },
   );
 
-  test('a second server or SSH key with an agent’s labels that its provision did not make', () => {
+  test('a second server or SSH key with an agent’s labels that its provision did not create', () => {
     const copies = [
       server({ id: '2', operationId: 'by-hand' }),
       sshKey({ id: '12', name: 'copy', operationId: null }),
-      // All labels were copied: the service would have named it after the agent.
+      // All labels were copied, but the service would have named it after the agent.
       server({ id: '3', name: 'copy' }),
       sshKey({ id: '13', name: 'copy' }),
     ];
@@ -166,12 +166,12 @@ describe('what is reported and not touched', () => {
       ]);
   });
 
-  test('a second resource, where the one that the row names was not seen', () => {
+  test('a second resource if the recorded one was not seen', () => {
     expect(found([server(), sshKey(), device('n9')], [agent()])).toEqual(['report own-unclear device n9']);
     expect(found([server({ id: '2' })], [agent()], null)).toEqual(['report own-unclear server 2']);
   });
 
-  test('a second device after a rebuild that did not succeed: the row may name the old one', () => {
+  test('a second device after a failed rebuild: the row may name the old one', () => {
     expect(found([...own, device('n9')], [agent({ lastBuildFailed: true })])).toEqual([
       'report own-unclear device n9',
     ]);
@@ -182,7 +182,7 @@ describe('what is reported and not touched', () => {
   });
 });
 
-describe('a live agent’s own server, by the id that its row has recorded', () => {
+describe('a live agent’s own server, found by the recorded id', () => {
   const foundByRow = (resources: Resource[], agents: AgentView[]) =>
     found(attributeServers(resources, agents), agents);
   const others = [sshKey(), device('n1')];
@@ -190,30 +190,30 @@ describe('a live agent’s own server, by the id that its row has recorded', () 
 
   test.each<[string, Change]>([
     ['a destroyed agent’s id', { agentId: 'a2' }],
-    ['an id that nobody has', { agentId: 'x' }],
+    ['an unknown id', { agentId: 'x' }],
     ['no id', { agentId: null }],
     ['no operation', { operationId: null }],
-  ])('that is labelled with %s is mended, never removed and nobody’s orphan', (_, change) => {
+  ])('that is labelled with %s is repaired, never removed', (_, change) => {
     expect(foundByRow([server(change), ...others], [agent(), gone])).toEqual([
       'mend server-incomplete server 1',
     ]);
     expect(foundByRow([server(change), ...others], [agent({ unfinished: true }), gone])).toEqual([]);
   });
 
-  test('that is labelled as another live agent’s is no second server of that one', () => {
+  test('that has another live agent’s labels is not that agent’s second server', () => {
     const other = agent({ agentId: 'a2', serverId: '2', tailnetIp: null });
     const both = [server({ agentId: 'a2' }), server({ id: '2', name: 'agent-a2', agentId: 'a2' }), ...others];
     expect(foundByRow(both, [agent(), other])).toEqual(['mend server-incomplete server 1']);
   });
 
-  test('that is not under the shared firewall is mended', () => {
+  test('that is not attached to the shared firewall is repaired', () => {
     const firewalled = agent({ firewallId: 77 });
     expect(foundByRow([server(), ...others], [firewalled])).toEqual(['mend server-incomplete server 1']);
     expect(foundByRow([server({ firewallIds: [5, 77] }), ...others], [firewalled])).toEqual([]);
   });
 });
 
-test('a server is missed within the pages that were read, and nowhere else', () => {
+test('a server is reported missing only within the pages that were read', () => {
   const agents = ['5', '10', '20'].map((serverId) =>
     agent({ agentId: `a1${serverId}`, serverId, tailnetIp: null }),
   );
@@ -221,15 +221,15 @@ test('a server is missed within the pages that were read, and nowhere else', () 
   expect(found([], agents, null)).toEqual([]);
 });
 
-describe('an address that was recorded without the id of its device', () => {
+describe('an address recorded without a device id', () => {
   const before = agent({ nodeId: null });
 
-  test('says whose the device is', () => {
+  test('identifies the agent’s device', () => {
     const alone = attributeDevices([device('n7', null)], [before], new Map());
     expect(alone.findings).toMatchObject([{ action: 'adopt', agentId: 'a1', resource: { id: 'n7' } }]);
   });
 
-  test('says nothing once a server that joined for another agent has got it', () => {
+  test('identifies nothing once a server that joined for another agent has it', () => {
     const resource = { ...device('n7', null), hostname: 'join-x' } as Resource;
     const { resources, findings } = attributeDevices([resource], [before], new Map([['join-x', 'a2']]));
     expect(resources[0]?.agentId).toBe('a2');

@@ -4,7 +4,7 @@ import { createBudget } from '../../../src/reconcile/sweep/budget.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
 import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
-/** Agents that run, with all that belongs to them, written straight into both databases. */
+/** Inserts running agents with all their resources into both databases. */
 async function insertAgents(fixture: SweepFixture, count: number): Promise<void> {
   await fixture.cloud.query(
     `INSERT INTO hetzner_servers (name, labels, server_type_id, image_id, location_id, primary_disk_gb, phases, locked_until, created_at)
@@ -45,7 +45,7 @@ async function insertAgents(fixture: SweepFixture, count: number): Promise<void>
   );
 }
 
-/** A destroyed agent with a server and a device, the first of all on the lists, or the last. */
+/** A destroyed agent with a server and a device, first or last in all lists. */
 async function insertOrphan(fixture: SweepFixture, agentId: string): Promise<number> {
   const server = await fixture.server(agentId);
   await fixture.device(agentId);
@@ -53,7 +53,7 @@ async function insertOrphan(fixture: SweepFixture, agentId: string): Promise<num
   return server;
 }
 
-/** What really goes out to the clouds. */
+/** Counts the calls that actually reach the clouds. */
 function countCalls(fixture: SweepFixture): () => number {
   const calls = vi.spyOn(globalThis, 'fetch');
   return () => calls.mock.calls.filter(([url]) => String(url).startsWith(fixture.sandbox.url)).length;
@@ -70,12 +70,12 @@ describe('1,000 agents', () => {
   });
   afterAll(() => fixture.close());
 
-  test('are compared by some forty calls; what is superfluous among them is removed', async () => {
+  test('are compared with some forty calls, and orphans among them are removed', async () => {
     const server = await insertOrphan(fixture, 'last');
     const calls = countCalls(fixture);
     const report = await fixture.sweep();
     expect(report).toMatchObject({ listed: 3004, removed: 4, note: null, next: null });
-    // 21 pages of servers, 20 of keys, 2 lists of the tailnet; the removals.
+    // 21 pages of servers, 20 of keys, 2 lists of the tailnet, and the removals.
     expect(report.calls).toBeLessThan(21 + 20 + 2 + 2 * 6 + 1);
     expect(calls()).toBe(report.calls);
     expect(
@@ -87,7 +87,7 @@ describe('1,000 agents', () => {
     ).toEqual([]);
   });
 
-  test('with a small budget are compared bit by bit, and nobody is missed or wrongly missed', async () => {
+  test('with a small budget are compared in parts, and none is skipped or wrongly reported', async () => {
     const server = await insertOrphan(fixture, 'at-the-end');
     await fixture.database
       .updateTable('agents')
@@ -107,7 +107,7 @@ describe('1,000 agents', () => {
       expect(report.note).toContain('did not reach the ends of the lists: the next sweep continues at page');
       vi.restoreAllMocks();
     } while (sweeps < 10);
-    // 41 pages, nine a sweep.
+    // 41 pages, nine per sweep.
     expect(sweeps).toBe(5);
     expect(findings).toContain(
       `Removed: Server agent-at-the-end (${server}) belongs to agent at-the-end, which is destroyed`,
@@ -118,7 +118,7 @@ describe('1,000 agents', () => {
   });
 });
 
-test('of Hetzner’s quota never more than half is used', async () => {
+test('a sweep uses at most half of Hetzner’s quota', async () => {
   const fixture = await openSweepFixture({ requestsPerHour: 60 });
   try {
     await insertOrphan(fixture, 'first');
@@ -128,7 +128,7 @@ test('of Hetzner’s quota never more than half is used', async () => {
     const after = await remaining(fixture);
     expect(report.note).toContain('The budget');
     expect(report.calls).toBeGreaterThan(10);
-    // A look at the quota is a call too; tailnet calls are not Hetzner's.
+    // Reading the quota is a call too. Tailnet calls do not count at Hetzner.
     expect(before - after - 1).toBeLessThanOrEqual(before / 2);
   } finally {
     await fixture.close();
@@ -144,7 +144,7 @@ async function remaining(fixture: SweepFixture): Promise<number> {
 describe('a budget', () => {
   const says = (remaining: number) => new Headers({ 'RateLimit-Remaining': String(remaining) });
 
-  test('is at most what it was given, whoever calls', () => {
+  test('is at most its limit, for all callers together', () => {
     const budget = createBudget(3);
     budget.tailscale.begins();
     budget.hetzner.begins();
@@ -153,7 +153,7 @@ describe('a budget', () => {
     expect(() => budget.tailscale.begins()).toThrow('All 3 calls of this sweep are made');
   });
 
-  test('is half of what Hetzner’s quota has left, and does not grow with later answers', () => {
+  test('is half of Hetzner’s remaining quota, and does not grow with later answers', () => {
     const budget = createBudget(400);
     budget.hetzner.begins();
     budget.hetzner.answered(says(100));
@@ -163,7 +163,7 @@ describe('a budget', () => {
     expect(budget.left).toBe(10);
   });
 
-  test('shrinks when others use the quota up', () => {
+  test('shrinks when others use up the quota', () => {
     const budget = createBudget(400);
     budget.hetzner.begins();
     budget.hetzner.answered(says(100));

@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => fixture.close());
 beforeEach(() => fixture.empty());
 
-/** A failed agent with a server that its rollback has left, and the provision that a person may try again. */
+/** A failed agent with a server left by its rollback, and the provision that a person may retry. */
 async function failedAgent(): Promise<{ server: number; operationId: string }> {
   const server = await fixture.server('a1');
   return { server, ...(await fixture.agent('a1', { status: 'failed' })) };
@@ -22,11 +22,11 @@ const retry = (operationId: string) =>
     .transaction()
     .execute((trx) => retryOperation(trx, fixture.queue, { operationId, actor: 'test' }));
 
-test('a retry between the look and the removal keeps its server', async () => {
+test('a retry between reading and removal keeps its server', async () => {
   const { server, operationId } = await failedAgent();
   const openClouds: SweepFixture['openClouds'] = (watches) => {
     const clouds = fixture.openClouds(watches);
-    // The last list that is read: from here on, the sweep works with what it has seen.
+    // The last list that is read. From here on, the sweep works with what it has read.
     const sshKeyPage: typeof clouds.hetzner.sshKeyPage = async (page) => {
       const found = await clouds.hetzner.sshKeyPage(page);
       await retry(operationId);
@@ -38,9 +38,9 @@ test('a retry between the look and the removal keeps its server', async () => {
   expect((await fixture.left()).servers).toEqual([server]);
 });
 
-test('a retry between the comparison and the lock keeps its server', async () => {
+test('a retry between comparison and lock keeps its server', async () => {
   const { server, operationId } = await failedAgent();
-  // The agent's row is held while the sweep compares; when it gets the lock, the operation is there.
+  // The agent's row is locked while the sweep compares. Once the sweep gets the lock, the operation exists.
   const sweeping = await fixture.database.transaction().execute(async (trx) => {
     await retryOperation(trx, fixture.queue, { operationId, actor: 'test' });
     const begun = fixture.sweep();
@@ -67,7 +67,7 @@ test('a retry during the removal waits for its end, and finds the server gone', 
   expect(await serversAtRetry).toEqual([]);
 });
 
-test('whenever a retry comes: a server that is there when it is accepted is there when the sweep ends', async () => {
+test('at any time: a server that exists when the retry is accepted still exists when the sweep ends', async () => {
   const seen = { kept: 0, removed: 0 };
   for (let round = 0; round < 20; round += 1) {
     await fixture.empty();
@@ -83,7 +83,7 @@ test('whenever a retry comes: a server that is there when it is accepted is ther
   expect(seen.kept + seen.removed).toBe(20);
 });
 
-/** Whether somebody waits for a row of an agent. */
+/** Whether a session waits for a lock on an agent's row. */
 async function waitingForLock(): Promise<boolean> {
   const { rows } = await sql`
     select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'

@@ -4,7 +4,7 @@ import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
-import { joinNameOf, openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
+import { openSweepFixture, type SweepFixture, toJoinName } from '../../support/sweep-fixture.ts';
 
 let fixture: SweepFixture;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => fixture.close());
 beforeEach(() => fixture.empty());
 
-/** Everything that an agent can have, left behind. */
+/** Every kind of resource of an agent, left behind. */
 async function orphans(agentId: string) {
   return {
     server: await fixture.server(agentId),
@@ -23,7 +23,7 @@ async function orphans(agentId: string) {
   };
 }
 
-/** A running agent with all that belongs to it. */
+/** A running agent with all its resources. */
 async function runningAgent(agentId: string) {
   const server = await fixture.server(agentId);
   const sshKey = await fixture.sshKey(agentId);
@@ -40,12 +40,12 @@ const audited = () =>
     .orderBy('id')
     .execute();
 
-describe('what nobody needs', () => {
+describe('orphans', () => {
   test.each([
     ['destroyed', 'destroyed'],
     ['failed', 'rolled-back'],
   ] as const)(
-    'of a %s agent is removed: server, keys, device, in this order, each written down',
+    'of a %s agent are removed: server, keys, device, in this order, each with an audit entry',
     async (status, reason) => {
       const { server, sshKey, tailnetKey } = await orphans('gone');
       await fixture.agent('gone', { status });
@@ -81,12 +81,12 @@ describe('what nobody needs', () => {
           msg: `Removed: Server agent-gone (${server}) belongs to agent gone, ${why}`,
         }),
       );
-      // There is nothing left to do.
+      // Nothing is left to do.
       expect(await fixture.sweep()).toMatchObject({ removed: 0, findings: [] });
     },
   );
 
-  test('a key generation that is no number stops no sweep', async () => {
+  test('a key generation that is not a number does not stop a sweep', async () => {
     await runningAgent('a1');
     await fixture.agent('odd', { status: 'failed' });
     await sql`alter table agents drop constraint if exists agents_key_generation`.execute(fixture.database);
@@ -97,7 +97,7 @@ describe('what nobody needs', () => {
     expect(await fixture.sweep()).toMatchObject({ removed: 1, note: null });
   });
 
-  test('of a running agent is removed: a second device that joined for it, an unused key of an older generation', async () => {
+  test('a running agent loses a second device that joined for it, and an unused key of an older generation', async () => {
     const { server, sshKey, device } = await runningAgent('a1');
     await fixture.database
       .updateTable('agents')
@@ -116,7 +116,7 @@ describe('what nobody needs', () => {
   });
 });
 
-test('what has no known owner is reported and never touched', async () => {
+test('resources without a known owner are reported and never touched', async () => {
   await orphans('stranger');
   await fixture.server('x', { name: 'by-hand', labels: { 'managed-by': 'agents' } });
   await fixture.server('x', {
@@ -136,7 +136,7 @@ test('what has no known owner is reported and never touched', async () => {
 });
 
 test.each(['queued', 'active'] as const)(
-  'an agent with a %s operation is left alone, whatever it has',
+  'an agent with a %s operation is left alone, whatever resources it has',
   async (status) => {
     await orphans('failed-before');
     await fixture.agent('failed-before', { status: 'failed' });
@@ -150,8 +150,8 @@ test.each(['queued', 'active'] as const)(
   },
 );
 
-describe('a removal that does not work', () => {
-  test('leaves the keys and the device until the server is gone, and is tried again', async () => {
+describe('a failed removal', () => {
+  test('keeps keys and device until the server is gone, and is retried', async () => {
     const { server } = await orphans('gone');
     await fixture.agent('gone', { status: 'destroyed' });
     const before = await fixture.left();
@@ -174,7 +174,7 @@ describe('a removal that does not work', () => {
     expect((await fixture.left()).servers).not.toContain(server);
   });
 
-  test('of one agent keeps no other from being swept', async () => {
+  test('of one agent does not stop the sweep of others', async () => {
     await orphans('one');
     await orphans('two');
     await fixture.agent('one', { status: 'destroyed' });
@@ -189,8 +189,8 @@ describe('a removal that does not work', () => {
   });
 });
 
-describe('a server that is gone', () => {
-  test('makes its agent unhealthy, with the reason, and is not made again', async () => {
+describe('a missing server', () => {
+  test('makes its agent unhealthy with the reason, and is not recreated', async () => {
     const { server, device } = await runningAgent('a1');
     await runningAgent('a2');
     await fixture.hcloud('DELETE', `/servers/${server}`);
@@ -204,7 +204,7 @@ describe('a server that is gone', () => {
       { agent_id: 'a2', status: 'running', health: 'healthy', error: null },
     ]);
     expect((await fixture.left()).devices).toContain(device);
-    // It is said once in the audit log, and in every report.
+    // It appears once in the audit log, and in every report.
     expect((await fixture.sweep()).findings).toEqual([text]);
     expect(await audited()).toHaveLength(1);
     expect(
@@ -212,7 +212,7 @@ describe('a server that is gone', () => {
     ).toEqual([]);
   });
 
-  test('is not believed of one that has only lost its labels: they are put back beside what is there now', async () => {
+  test('with only its labels lost is not missing: they are restored beside its other ones', async () => {
     const { server } = await runningAgent('a1');
     const { operationId } = (
       await fixture.database.selectFrom('agents').select('inputs').executeTakeFirstOrThrow()
@@ -236,7 +236,7 @@ describe('a server that is gone', () => {
     expect(await fixture.sweep()).toMatchObject({ removed: 0, findings: [] });
   });
 
-  test('labels are not put back while an operation is under way', async () => {
+  test('keeps its labels off while an operation is active', async () => {
     const { server } = await runningAgent('a1');
     await fixture.hcloud('PUT', `/servers/${server}`, { labels: {} });
     await fixture.operation('a1', 'restart', 'queued');
@@ -245,9 +245,9 @@ describe('a server that is gone', () => {
   });
 });
 
-describe('a label that was changed to another agent’s id', () => {
+describe('a label changed to another agent’s id', () => {
   test.each(['destroyed', 'failed', 'running'] as const)(
-    '(%s) takes no server from the agent whose row names it',
+    '(%s) does not take the server from the agent whose row names it',
     async (status) => {
       const { server } = await runningAgent('a1');
       if (status === 'running') await runningAgent('a2');
@@ -265,7 +265,7 @@ describe('a label that was changed to another agent’s id', () => {
     },
   );
 
-  test('makes no server of somebody’s an orphan to be removed', async () => {
+  test('does not make someone else’s server an orphan', async () => {
     await fixture.agent('a2', { status: 'destroyed' });
     await fixture.server('a2', { name: 'database-of-the-shop' });
     const before = await fixture.left();
@@ -277,7 +277,7 @@ describe('a label that was changed to another agent’s id', () => {
   });
 });
 
-describe('a firewall that was taken off by hand', () => {
+describe('a firewall removed by hand', () => {
   async function firewalled() {
     const { server } = await runningAgent('a1');
     const { firewall } = await fixture.hcloud('POST', '/firewalls', { name: `agents-${server}`, rules: [] });
@@ -287,7 +287,7 @@ describe('a firewall that was taken off by hand', () => {
     return { server, firewall: firewall.id as number };
   }
 
-  test('is seen, put back and reported', async () => {
+  test('is noticed, reattached and reported', async () => {
     const { server, firewall } = await firewalled();
     expect((await fixture.sweep()).findings).toEqual([
       `Server agent-a1 (${server}) of agent a1 had lost the firewall ${firewall}: put back`,
@@ -306,7 +306,7 @@ describe('a firewall that was taken off by hand', () => {
   });
 });
 
-describe('a device is what the control server says, not what it calls itself', () => {
+describe('a device is identified by the control server, not by its hostname', () => {
   const setHostnameAt = (tailnetIp: string, hostname: string) =>
     setHostname(fixture.sandboxDatabase, { tailnetIp, hostname });
   const row = (agentId: string) =>
@@ -316,7 +316,7 @@ describe('a device is what the control server says, not what it calls itself', (
       .where('agent_id', '=', agentId)
       .executeTakeFirstOrThrow();
 
-  test('an agent whose machine calls itself after another keeps its device, as does the other; it is reported', async () => {
+  test('agents keep their devices when one claims another’s hostname, which is reported', async () => {
     const a = await runningAgent('a');
     const b = await runningAgent('b');
     await setHostnameAt(a.device, 'agent-b');
@@ -326,14 +326,14 @@ describe('a device is what the control server says, not what it calls itself', (
     expect(report.findings).toEqual([
       expect.stringMatching(/^Tailnet device .* of agent a calls itself "agent-b"/),
     ]);
-    // Nor does the name under which the other's server joined make it the other's, should it have become known.
-    await setHostnameAt(a.device, joinNameOf('b'));
+    // The other server's join name, if it became known, does not help it either.
+    await setHostnameAt(a.device, toJoinName('b'));
     expect(await fixture.sweep()).toMatchObject({ removed: 0 });
     expect((await fixture.left()).devices).toHaveLength(2);
   });
 
   test.each(['destroyed', 'failed', 'running'] as const)(
-    'what calls itself after a %s agent is nobody’s, and stays',
+    'a device with the hostname of a %s agent has no owner and stays',
     async (status) => {
       const own = status === 'running' ? [(await runningAgent('a1')).device] : [];
       if (status !== 'running') await fixture.agent('a1', { status });
@@ -346,7 +346,7 @@ describe('a device is what the control server says, not what it calls itself', (
     },
   );
 
-  test('an agent made before is moved over, by its address: its device is recorded and given its name for good', async () => {
+  test('a device recorded by its address only is recorded by its id and gets its permanent name', async () => {
     const server = await fixture.server('old');
     await fixture.sshKey('old');
     const device = await fixture.device('old', 'agent-old');
@@ -365,7 +365,7 @@ describe('a device is what the control server says, not what it calls itself', (
     expect((await fixture.left()).devices).toEqual([device]);
   });
 
-  test('one that is called so already keeps its name; the agent’s gets a longer one', async () => {
+  test('a device that already has the name keeps it; the agent’s gets a longer one', async () => {
     await fixture.device('x', 'agent-old');
     const server = await fixture.server('old');
     await fixture.sshKey('old');
@@ -379,7 +379,7 @@ describe('a device is what the control server says, not what it calls itself', (
 describe('several workers', () => {
   const quiet = { signal: new AbortController().signal };
 
-  test('sweep one at a time, and not more often than one would', async () => {
+  test('sweep one at a time, and together no more often than one', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -400,7 +400,7 @@ describe('several workers', () => {
     expect(await sweepAlone(fixture, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
   });
 
-  test('sweep at their start and again when it is time, until they stop', async () => {
+  test('sweep at their start and then at intervals, until they stop', async () => {
     const count = async () =>
       (await fixture.database.selectFrom('sweeps').select('sweep_id').execute()).length;
     const sweeping = startSweeping(fixture, 0.2);
@@ -409,7 +409,7 @@ describe('several workers', () => {
     expect(await lastSweep(fixture.database)).toMatchObject({ finishedAt: expect.any(Date) });
   });
 
-  test('end a sweep when they stop, and write down that it ended early', async () => {
+  test('abort a sweep when they stop, and record that it ended early', async () => {
     const stopping = new AbortController();
     const openClouds: SweepFixture['openClouds'] = (watches) => {
       stopping.abort(new Error('The worker is stopping'));

@@ -43,8 +43,8 @@ async function attempt(executor: ExecutorName, silentSeconds: number): Promise<s
   return row.operation_id;
 }
 
-describe('an attempt that nobody is heard of', () => {
-  test('on a worker: is lost with its lease, says who and since when, and is repeated without counting', async () => {
+describe('a silent attempt', () => {
+  test('on a worker is lost with its lease, reports who and since when, and is repeated without counting', async () => {
     const operationId = await attempt('local', 31);
     const { last_heartbeat_at } = await operation(at, operationId);
     expect(await look()).toBe(1);
@@ -58,7 +58,7 @@ describe('an attempt that nobody is heard of', () => {
     expect(await logLines(operationId)).toEqual([reason]);
   });
 
-  test('on a GitHub runner: is lost after 15 minutes, and not with a lease', async () => {
+  test('on a GitHub runner is lost after 15 minutes, whatever its lease', async () => {
     const operationId = await attempt('github-actions', 14 * 60);
     expect(await look()).toBe(0);
     await sql`update operations set last_heartbeat_at = last_heartbeat_at - interval '61 seconds'`.execute(
@@ -76,7 +76,7 @@ describe('an attempt that nobody is heard of', () => {
     expect(await logLines(operationId)).toEqual([reason]);
   });
 
-  test('on a GitHub runner that was never heard of: counts from when it was taken', async () => {
+  test('on a GitHub runner without any heartbeat counts from its claim', async () => {
     const operationId = await attempt('github-actions', 0);
     await sql`update operations set last_heartbeat_at = null, claimed_at = now() - interval '16 minutes'`.execute(
       at.database,
@@ -86,7 +86,7 @@ describe('an attempt that nobody is heard of', () => {
   });
 });
 
-test('an attempt beyond its limit is ended; its log and its error say so, and it counts as a failed try', async () => {
+test('an attempt beyond its time limit is ended, says so in log and error, and counts as a failed try', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   await order(at, 'a1');
   const { row } = await claim(at);

@@ -15,7 +15,12 @@ import {
   openOperations,
   order,
 } from '../../support/operations-fixture.ts';
-import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -34,7 +39,7 @@ const row = (agentId = 'a1') =>
 async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row: operation, claim: mine } = await claim(at);
-  const effect = await provision.run(fixture.deps)((await runOf(at, operation, fixture)).run);
+  const effect = await provision.run(fixture.deps)((await prepareAttempt(at, operation, fixture)).run);
   await succeed(at.database, mine, effect);
   fixture.servers.push(server('a1', 42));
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
@@ -43,7 +48,7 @@ async function provisioned(): Promise<void> {
 
 async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
   await ask(at, 'a1', kind);
-  const made = await runOf(at, (await claim(at)).row, fixture);
+  const made = await prepareAttempt(at, (await claim(at)).row, fixture);
   const deps = { ...fixture.deps, shutdownSeconds: 0 };
   const create = {
     destroy: destroy.run,
@@ -54,14 +59,14 @@ async function runNext(kind: 'destroy' | 'start' | 'refresh' | 'reconfigure') {
   return { ...made, effect: await create[kind](deps)(made.run) };
 }
 
-/** Whoever is root on a server can do this to its device. */
+/** Root on a server can do this to its device. */
 const callItself = (nodeId: string, hostname: string) => {
   fixture.devices.find((device) => device.nodeId === nodeId)!.hostname = hostname;
 };
 const squatter = { nodeId: 'n0', name: 'x.tail.ts.net', hostname: 'agent-a1', addresses: ['100.64.9.9'] };
 
 describe('the device of a new agent', () => {
-  test('joins under a name that nobody can guess, of which the row and its table know before it is made', async () => {
+  test('joins under an unguessable name that is recorded before the device exists', async () => {
     let before: Awaited<ReturnType<typeof row>> | undefined;
     const up = fixture.executor.up;
     fixture.executor.up = async (...args) => {
@@ -78,8 +83,8 @@ describe('the device of a new agent', () => {
     expect(names).toMatchObject([{ name: joinName, agent_id: 'a1', key_generation: 1 }]);
   });
 
-  test('is recorded by its id once it is verified, under a name that its machine cannot change', async () => {
-    // First on the list, and under the agent's name: it is not taken for it.
+  test('is recorded by its id once verified, under a name that its machine cannot change', async () => {
+    // First in the list and under the agent's name, but not taken for it.
     fixture.devices.push({ ...squatter, tags: ['tag:agent'] });
     await provisioned();
     expect(fixture.names).toEqual(['n1 agent-a1']);
@@ -90,46 +95,46 @@ describe('the device of a new agent', () => {
     });
   });
 
-  test('gets a longer name where another device holds the agent’s', async () => {
+  test('gets a longer name if another device has the agent’s name', async () => {
     fixture.takenNames.add('agent-a1');
     await provisioned();
     expect(await row()).toMatchObject({ tailnet_node_id: 'n1', tailnet_name: 'agent-a1-n1.tail.ts.net' });
   });
 });
 
-describe('a device that calls itself after another agent', () => {
+describe('a device that claims another agent’s name', () => {
   beforeEach(async () => {
     fixture.devices.push({ ...squatter, tags: ['tag:agent'] });
     await provisioned();
     callItself('n1', 'something-else');
   });
 
-  test('is not what a refresh records', async () => {
+  test('is not recorded by a refresh', async () => {
     expect((await runNext('refresh')).effect).toMatchObject({
       kind: 'refreshed',
       outputs: { tailnetIp: OUTPUTS.tailnetIp, tailnetNodeId: 'n1' },
     });
   });
 
-  test('is not what a reconfigure works on, nor looked for by the stack', async () => {
+  test('is not configured by a reconfigure, nor looked up by the stack', async () => {
     await runNext('reconfigure');
     const program = fixture.programs.at(-1)!;
     expect(program).toMatchObject({ device: { tailnetIp: OUTPUTS.tailnetIp } });
   });
 
-  test('is not what a start waits for', async () => {
+  test('does not satisfy a start', async () => {
     await at.database.updateTable('agents').set({ status: 'stopped' }).execute();
     await runNext('start');
     expect(fixture.calls).toContain(`healthy ${OUTPUTS.tailnetIp}`);
   });
 
-  test('is not what a destroy removes; the agent’s own goes, renamed or not', async () => {
+  test('is not removed by a destroy, which removes the agent’s own device, renamed or not', async () => {
     await runNext('destroy');
     expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n0']);
   });
 
   test.each([undefined, ['tag:other'], ['tag:agent']])(
-    'keeps no destroy from its end (tags %s)',
+    'does not stop a destroy from completing (tags %s)',
     async (tags) => {
       fixture.devices[0] = { ...squatter, ...(tags === undefined ? {} : { tags }) };
       expect((await runNext('destroy')).effect).toEqual({ kind: 'destroyed' });
@@ -137,7 +142,7 @@ describe('a device that calls itself after another agent', () => {
   );
 });
 
-test('a device whose tag was taken away is reported: the policy does not let the controller to it', async () => {
+test('a device without its tag is reported, because the policy denies the controller access to it', async () => {
   await provisioned();
   fixture.devices[0]!.tags = [];
   expect((await runNext('refresh')).effect).toMatchObject({
@@ -146,7 +151,7 @@ test('a device whose tag was taken away is reported: the policy does not let the
   });
 });
 
-test('two live agents never have one address, nor one device', async () => {
+test('two live agents never share an address or a device', async () => {
   await provisioned();
   await order(at, 'a2');
   const columns = { server_id: '43', status: 'running' as const };
@@ -163,7 +168,7 @@ test('two live agents never have one address, nor one device', async () => {
   await write({ tailnetIp: '100.64.0.2', tailnetNodeId: 'n2' });
 });
 
-describe('where an earlier version has recorded the address of one agent for another too', () => {
+describe('if an earlier version recorded one agent’s address for another too', () => {
   beforeEach(async () => {
     await provisioned();
     await sql`drop index agents_tailnet_ip`.execute(at.database);
@@ -185,13 +190,13 @@ describe('where an earlier version has recorded the address of one agent for ano
     await sql`create unique index agents_tailnet_ip on agents (tailnet_ip)`.execute(at.database);
   });
 
-  test('neither takes the device off the tailnet with itself', async () => {
+  test('a destroy of either agent leaves the device alone', async () => {
     callItself('n1', 'agent-a1');
     expect((await runNext('destroy')).effect).toEqual({ kind: 'destroyed' });
     expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
   });
 
-  test('a refresh says so, gives the device no name, and advises nothing that costs a disk', async () => {
+  test('a refresh reports it, does not rename the device, and suggests nothing that erases a disk', async () => {
     fixture.names.length = 0;
     expect((await runNext('refresh')).effect).toMatchObject({
       kind: 'unhealthy',

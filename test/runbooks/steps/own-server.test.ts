@@ -12,8 +12,8 @@ import { stop } from '../../../src/runbooks/stop.ts';
 import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
 import {
   createRunbookFixture,
+  prepareAttempt,
   type RunbookFixture,
-  runOf,
   server,
   sshKey,
 } from '../../support/runbook-fixture.ts';
@@ -21,7 +21,7 @@ import {
 let at: OperationsFixture;
 let fixture: RunbookFixture;
 let operationId: string;
-let made: Awaited<ReturnType<typeof runOf>>;
+let made: Awaited<ReturnType<typeof prepareAttempt>>;
 beforeAll(async () => {
   at = await openOperations();
 });
@@ -43,10 +43,10 @@ beforeEach(async () => {
   operationId = operation.operation_id;
   await record('4711');
   await at.database.updateTable('agents').set({ status: 'running', tailnet_ip: '100.64.0.1' }).execute();
-  made = await runOf(at, operation, fixture);
+  made = await prepareAttempt(at, operation, fixture);
 });
 
-/** What the row says of its server. */
+/** The row's data about its server. */
 async function record(serverId: string | null) {
   const inputs = jsonText({ operationId, firewallId: 77, sshPublicKey: 'ssh-ed25519 MINE agent' });
   await at.database.updateTable('agents').set({ server_id: serverId, inputs }).execute();
@@ -75,13 +75,13 @@ describe('a server whose labels were replaced', () => {
     expect(made.lines).toContain('agent-a1 (4711) had lost its labels: put back');
   });
 
-  test('and which was renamed is found by its id', async () => {
+  test('is found by its id even if it was renamed', async () => {
     Object.assign(fixture.servers[0]!, { name: 'renamed-by-hand', labels: {} });
     await runbooks.stop!()(made.run);
     expect(fixture.servers[0]!.status).toBe('off');
   });
 
-  test('is destroyed with its agent, and its key by its public part', async () => {
+  test('is destroyed with its agent, and its key is found by its public part', async () => {
     fixture.servers[0]!.labels = {};
     fixture.sshKeys[0] = { id: '8', name: 'agent-a1', labels: {}, publicKey: 'ssh-ed25519 MINE' };
     await destroy.run(fixture.deps)(made.run);
@@ -89,8 +89,8 @@ describe('a server whose labels were replaced', () => {
   });
 });
 
-describe('a server that is not the agent’s own', () => {
-  test('by its name alone is neither switched nor taken for the agent’s, and no rebuild is advised', async () => {
+describe('a server that is not the agent’s', () => {
+  test('but has its name is neither switched nor adopted, and no rebuild is suggested', async () => {
     made.run.agent.server_id = null;
     fixture.servers[0]!.labels = { owner: 'somebody' };
     const refused = runbooks.stop!()(made.run);
@@ -102,7 +102,7 @@ describe('a server that is not the agent’s own', () => {
     expect(made.lines.join()).toContain("agent-a1 (4711) has this agent's name or labels");
   });
 
-  test('by its labels alone outlives the agent’s destroy', async () => {
+  test('but has its labels survives the agent’s destroy', async () => {
     const shop = { ...server('a1', 50), name: 'shop', labels: all() };
     const b = { ...server('b', 51), labels: { ...all(), 'operation-id': 'of b' } };
     fixture.servers.push(shop, b);
@@ -110,7 +110,7 @@ describe('a server that is not the agent’s own', () => {
     expect(fixture.servers).toEqual([shop, b]);
   });
 
-  test('by name and label is left alone, though the row has its id', async () => {
+  test('but has its name and labels is left alone, even if the row has its id', async () => {
     fixture.servers.splice(0, 1, server('b', 4711));
     for (const kind of Object.keys(runbooks))
       await expect(runbooks[kind]!()(made.run)).rejects.toThrow('recorded as agent a1');
@@ -123,7 +123,7 @@ describe('a server that is not the agent’s own', () => {
 test.each([
   ['its labels', () => ({ 'agent-id': 'a1', 'managed-by': 'agents' })],
   ['its provision', () => ({ 'operation-id': operationId, backup: 'nightly' })],
-])('before its id is recorded a server is known by its name and %s', async (_, labels) => {
+])('before its id is recorded, a server is found by its name and %s', async (_, labels) => {
   fixture.servers[0]!.labels = labels();
   const agent = { ...made.run.agent, server_id: null };
   expect(await findResources(fixture.deps.hetzner, agent)).toEqual({ serverId: '4711', sshKeyId: '8' });
@@ -131,7 +131,7 @@ test.each([
   expect(await findResources(fixture.deps.hetzner, agent)).toEqual({ sshKeyId: '8' });
 });
 
-test('an SSH key without labels is known by its public part, and gets them back before it is imported', async () => {
+test('an SSH key without labels is found by its public part, and is labelled again before its import', async () => {
   fixture.sshKeys[0] = { id: '8', name: 'agent-a1', labels: { team: 'x' }, publicKey: 'ssh-ed25519 MINE' };
   expect(await findResources(fixture.deps.hetzner, made.run.agent)).toMatchObject({ sshKeyId: '8' });
   expect(fixture.sshKeys[0]!.labels).toEqual({ team: 'x', ...all() });
@@ -139,19 +139,19 @@ test('an SSH key without labels is known by its public part, and gets them back 
   expect(await findResources(fixture.deps.hetzner, made.run.agent)).toEqual({ serverId: '4711' });
 });
 
-describe('a firewall that was taken off by hand', () => {
+describe('a firewall that was removed by hand', () => {
   beforeEach(() => {
     fixture.servers[0]!.firewallIds = [];
   });
 
-  test.each(Object.keys(runbooks))('is put back by a %s, which says so', async (kind) => {
+  test.each(Object.keys(runbooks))('is reattached by a %s, which logs it', async (kind) => {
     const effect = await runbooks[kind]!()(made.run);
     expect(fixture.servers[0]!.firewallIds).toEqual([77]);
     expect(made.lines).toContain('agent-a1 (4711) was not under the firewall 77: put back');
     if (kind === 'refresh') expect(effect).toMatchObject({ kind: 'refreshed', health: 'healthy' });
   });
 
-  test('comes before the state is brought up to date', async () => {
+  test('is reattached before the state is refreshed', async () => {
     await runbooks.refresh!()(made.run);
     expect(fixture.calls.filter((call) => !call.startsWith('step'))).toEqual([
       'label server 4711',
@@ -160,7 +160,7 @@ describe('a firewall that was taken off by hand', () => {
     ]);
   });
 
-  test('and deleted leaves an agent that a refresh does not call healthy', async () => {
+  test('and deleted keeps a refresh from calling the agent healthy', async () => {
     fixture.firewalls.length = 0;
     const effect = await runbooks.refresh!()(made.run);
     const error = 'The firewall 77 is no longer at Hetzner: agent-a1 is without it';

@@ -5,7 +5,12 @@ import { restart } from '../../../src/runbooks/restart.ts';
 import { start } from '../../../src/runbooks/start.ts';
 import { stop } from '../../../src/runbooks/stop.ts';
 import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
-import { createRunbookFixture, type RunbookFixture, runOf, server } from '../../support/runbook-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -26,7 +31,7 @@ beforeEach(async () => {
   });
 });
 
-/** Records in the agent's row the device by which it is recognised. */
+/** Records the agent's device in its row. */
 async function recordDevice() {
   const device = { tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' };
   await at.database.updateTable('agents').set(device).execute();
@@ -35,7 +40,7 @@ async function recordDevice() {
 async function follow(runbook: Runbook) {
   const operation = await order(at, 'a1');
   await recordDevice();
-  const made = await runOf(at, operation, fixture);
+  const made = await prepareAttempt(at, operation, fixture);
   return { ...made, effect: await runbook(made.run) };
 }
 const deps = () => ({ ...fixture.deps, shutdownSeconds: 0 });
@@ -44,7 +49,7 @@ const off = () => {
 };
 
 describe('stop', () => {
-  test('asks the system to shut down, and brings Pulumi’s state up to date', async () => {
+  test('shuts the system down and refreshes Pulumi’s state', async () => {
     const { effect } = await follow(stop.run(deps()));
     expect(fixture.calls).toEqual([
       'step stopping_server',
@@ -55,7 +60,7 @@ describe('stop', () => {
     expect(effect).toEqual({ kind: 'stopped' });
   });
 
-  test('cuts the power of a system that does not obey', async () => {
+  test('cuts the power of a system that ignores the shutdown', async () => {
     fixture.deaf.add('4711');
     const { lines } = await follow(stop.run(deps()));
     expect(fixture.calls.slice(0, 3)).toEqual(['step stopping_server', 'shut down 4711', 'power off 4711']);
@@ -63,14 +68,14 @@ describe('stop', () => {
     expect(fixture.servers[0]!.status).toBe('off');
   });
 
-  test('of a server that is off already asks for nothing', async () => {
+  test('of a server that is off requests nothing', async () => {
     off();
     await follow(stop.run(deps()));
     expect(fixture.calls).toEqual(['step stopping_server', 'step refreshing', 'refresh agent']);
   });
 
-  test('does nothing to a server once the lease is over: another attempt may have begun', async () => {
-    const { run } = await runOf(at, await order(at, 'a1'), fixture);
+  test('leaves a server alone once the lease has expired: another attempt may have begun', async () => {
+    const { run } = await prepareAttempt(at, await order(at, 'a1'), fixture);
     run.lease.renew(Date.now() - 1);
     await expect(stop.run(deps())(run)).rejects.toThrow('The lease ran out');
     expect(fixture.calls).toEqual(['step stopping_server']);
@@ -78,7 +83,7 @@ describe('stop', () => {
 });
 
 describe('start', () => {
-  test('switches on, waits for an answer where it was before, and brings Pulumi’s state up to date', async () => {
+  test('switches on, waits for an answer at the known address, and refreshes Pulumi’s state', async () => {
     off();
     const { effect } = await follow(start.run(deps()));
     expect(fixture.calls).toEqual([
@@ -98,13 +103,13 @@ describe('start', () => {
     expect(fixture.calls).toContain('healthy 100.64.0.1');
   });
 
-  test('without a healthy answer has failed', async () => {
+  test('fails without a healthy answer', async () => {
     off();
     fixture.answers.healthy = [new RetryableError('No healthy answer')];
     await expect(follow(start.run(deps()))).rejects.toThrow('No healthy answer');
   });
 
-  test('is given up at once where only a rebuild can help', async () => {
+  test('gives up at once if only a rebuild can help', async () => {
     fixture.devices.length = 0;
     await expect(follow(start.run(deps()))).rejects.toThrow(PermanentError);
     await at.empty();
@@ -115,7 +120,7 @@ describe('start', () => {
 });
 
 describe('restart', () => {
-  test('is off, on again, and a healthy answer', async () => {
+  test('switches off, on again, and waits for a healthy answer', async () => {
     const { effect } = await follow(restart.run(deps()));
     expect(fixture.calls).toEqual([
       'step stopping_server',
@@ -128,7 +133,7 @@ describe('restart', () => {
     expect(effect).toEqual({ kind: 'restarted' });
   });
 
-  test('after a kill between off and on goes on', async () => {
+  test('continues after a kill between off and on', async () => {
     off();
     await follow(restart.run(deps()));
     expect(fixture.calls).toContain('power on 4711');

@@ -27,7 +27,7 @@ test('a dispatched run executes the workflow of the checkout and reports its con
   const [good, bad] = [await github.run({ job_id: 'good' }), await github.run({ job_id: 'bad' })];
   expect(await github.until(good, 'completed')).toMatchObject({ conclusion: 'success' });
   expect(await github.until(bad, 'completed')).toMatchObject({ conclusion: 'failure' });
-  expect(await github.logOf(good)).toMatch(
+  expect(await github.getLog(good)).toMatch(
     /\| for good\n[\s\S]*\| cleaned up\n[\s\S]*orphan processes: none\n$/,
   );
   // Only the log of a run remains, readable by its owner.
@@ -46,7 +46,7 @@ test('secrets reach the steps, but neither the log nor an argument', async () =>
   const github = await startGithub({ options });
   const id = await github.run();
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'success' });
-  const log = await github.logOf(id);
+  const log = await github.getLog(id);
   expect(log).toContain('it is ***');
   expect(log).not.toContain('of $HOME');
   const argumentLists = await readFile(report, 'utf8');
@@ -78,7 +78,7 @@ test('a cancelled run stops its step, cleans up, and leaves no process', async (
   await eventually('its step runs', () => processesIn(options.dir).length >= 4, { withinSeconds: 20 });
   expect((await github.call('POST', `/runs/${id}/cancel`)).status).toBe(202);
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'cancelled' });
-  expect(await github.logOf(id)).toMatch(/\| cleaned up\n[\s\S]*orphan processes: \d/);
+  expect(await github.getLog(id)).toMatch(/\| cleaned up\n[\s\S]*orphan processes: \d/);
   expect(processesIn(options.dir)).toEqual([]);
 });
 
@@ -125,5 +125,5 @@ test('a workflow that uses an action without a stand-in does not start: nothing 
   const github = await startGithub({ options: await optionsFor(checkout) });
   const id = await github.run();
   expect(await github.until(id, 'completed')).toMatchObject({ conclusion: 'startup_failure' });
-  expect(await github.logOf(id)).toContain('no stand-in for the action a/b');
+  expect(await github.getLog(id)).toContain('no stand-in for the action a/b');
 });

@@ -6,15 +6,15 @@ import { hcloudToken, startCloud } from '../../support/sandbox-hetzner.ts';
 test.each([
   ['no token', ''],
   ['another token', `Bearer ${'x'.repeat(64)}`],
-  ['the beginning of the token', `Bearer ${hcloudToken.slice(1)}`],
+  ['a part of the token', `Bearer ${hcloudToken.slice(1)}`],
   ['another scheme', `Basic ${hcloudToken}`],
-])('with %s nothing is served', async (_what, authorization) => {
+])('with %s every call is refused', async (_what, authorization) => {
   const cloud = await startCloud();
   const answer = await cloud.call('GET', '/servers', undefined, { authorization });
   expect(answer).toMatchObject({ status: 401, body: { error: { code: 'unauthorized' } } });
 });
 
-test('every answer tells the quota, and beyond it there is 429', async () => {
+test('every answer has the quota’s headers, and calls beyond it get 429', async () => {
   const cloud = await startCloud({ requestsPerHour: 3 });
   const answers = [];
   for (let i = 0; i < 4; i += 1) answers.push(await cloud.call('GET', '/locations'));
@@ -26,7 +26,7 @@ test('every answer tells the quota, and beyond it there is 429', async () => {
   expect(resetMs).toBeGreaterThan(Date.now() + 3_500_000);
 });
 
-test('the quota refills bit by bit, up to its size', () => {
+test('the quota refills gradually, up to its limit', () => {
   let nowMs = 0;
   const middleware = limitRequests(3600, () => nowMs);
   // The middleware sets a header and uses nothing else of the response.
@@ -46,7 +46,7 @@ test('the quota refills bit by bit, up to its size', () => {
   expect(take).toThrow();
 });
 
-describe('what cannot be read or found', () => {
+describe('invalid or missing resources', () => {
   test.each([
     ['POST', '/servers', '{"name":', 400, 'json_error'],
     ['POST', '/servers', undefined, 422, 'invalid_input'],
@@ -59,7 +59,7 @@ describe('what cannot be read or found', () => {
     ['GET', '/servers?page=0', undefined, 422, 'invalid_input'],
   ])('%s %s %s is %d %s', async (method, path, body, status, code) => {
     const cloud = await startCloud();
-    // The document does not know certificates, so something that it knows is asked for too.
+    // Certificates are not in the document, so a known resource is requested too.
     await cloud.call('GET', '/locations');
     const answer = await cloud.call(method, path, body);
     expect(answer).toMatchObject({ status, body: { error: { code, message: expect.any(String) } } });

@@ -10,7 +10,7 @@ import { request, startCloud } from '../../support/sandbox-hetzner.ts';
 
 const { check } = await openAnswerSchemas();
 
-test('answers are counted, and the sandbox shows that all of them fit', async () => {
+test('answers are counted, and the sandbox shows that all of them match', async () => {
   const cloud = await startCloud();
   await cloud.call('GET', '/servers');
   await cloud.call('GET', '/servers/1');
@@ -18,7 +18,7 @@ test('answers are counted, and the sandbox shows that all of them fit', async ()
   expect(shown.body).toEqual({ checked: 2, violations: [] });
 });
 
-test('an answer that does not fit is sent as it is, and kept', async () => {
+test('an answer that does not match is sent unchanged, and recorded', async () => {
   const cloud = await startCloud({}, { expectViolations: true });
   const app = express();
   app.use(validateAnswers(cloud.database));
@@ -43,14 +43,14 @@ test('an answer that does not fit is sent as it is, and kept', async () => {
 });
 
 test.each([
-  ['a field too little', 'GET', '/ssh_keys/1', 200, '{"ssh_key":{"id":1}}'],
-  ['a status that is not described', 'GET', '/ssh_keys/1', 201, '{}'],
-  ['a body where there is none', 'DELETE', '/ssh_keys/1', 204, '{}'],
+  ['a missing field', 'GET', '/ssh_keys/1', 200, '{"ssh_key":{"id":1}}'],
+  ['an undocumented status', 'GET', '/ssh_keys/1', 201, '{}'],
+  ['an unexpected body', 'DELETE', '/ssh_keys/1', 204, '{}'],
   ['no JSON', 'GET', '/servers', 200, 'hello'],
   ['an error without a code', 'GET', '/servers', 404, '{"error":{"message":"gone"}}'],
   ['a call that does not exist', 'GET', '/nothing', 200, '{}'],
   ['an unknown status of a server', 'GET', '/actions/1', 200, '{"action":{"id":1,"status":"done"}}'],
-])('%s is found', (_what, method, path, status, body) => {
+])('%s is detected', (_what, method, path, status, body) => {
   expect(check(method, path, status, body).problems).not.toEqual([]);
 });
 

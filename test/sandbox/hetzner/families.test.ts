@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runningServer, startCloud } from '../../support/sandbox-hetzner.ts';
 
-test('prices say what each server type costs where, as the client libraries read them', async () => {
+test('prices list the cost of each server type by location, as the client libraries read them', async () => {
   const cloud = await startCloud();
   const { pricing } = (await cloud.call('GET', '/pricing')).body;
   expect(pricing).toMatchObject({
@@ -23,7 +23,7 @@ test.each([
   'placement_groups',
   'certificates',
   'zones',
-])('a project has none of what the sandbox does not sell: %s', async (family) => {
+])('the lists of resources that the sandbox does not offer are empty: %s', async (family) => {
   const cloud = await startCloud();
   const { status, body } = await cloud.call('GET', `/${family}?per_page=10`);
   expect(status).toBe(200);
@@ -39,7 +39,7 @@ test.each([
     });
 });
 
-test('names of addresses are set and reset, by server and by address', async () => {
+test('reverse DNS is set and reset, by server and by address', async () => {
   const cloud = await startCloud();
   const server = await runningServer(cloud, { name: 'one' });
   const { ipv4, ipv6 } = server.public_net;

@@ -9,7 +9,7 @@ const wireguard = {
   description: 'WireGuard',
 };
 
-test('a firewall is created with its rules, changed, and given others', async () => {
+test('a firewall is created with rules, changed, and given other rules', async () => {
   const cloud = await startCloud();
   const created = await cloud.call('POST', '/firewalls', {
     name: 'agents',
@@ -37,8 +37,8 @@ test('a firewall is created with its rules, changed, and given others', async ()
 test.each([
   ['no source', { direction: 'in', protocol: 'tcp', port: '22' }, 'rules.0.source_ips'],
   ['no port', { direction: 'in', protocol: 'tcp', source_ips: ['::/0'] }, 'rules.0.port'],
-  ['a port that is none', { ...wireguard, port: '70000' }, 'rules.0.port'],
-  ['a range that is none', { ...wireguard, source_ips: ['10.0.0.1'] }, 'rules.0.source_ips.0'],
+  ['an invalid port', { ...wireguard, port: '70000' }, 'rules.0.port'],
+  ['an invalid range', { ...wireguard, source_ips: ['10.0.0.1'] }, 'rules.0.source_ips.0'],
   ['an unknown field', { ...wireguard, ports: [] }, 'ports'],
 ])('a rule with %s is refused', async (_what, rule, field) => {
   const cloud = await startCloud();
@@ -47,7 +47,7 @@ test.each([
   expect(answer.body.error.details.fields[0].name).toBe(field);
 });
 
-test('a firewall that is in use stays until it is removed from what it protects', async () => {
+test('a firewall in use cannot be deleted until it is removed from its resources', async () => {
   const cloud = await startCloud();
   const server = await runningServer(cloud, { name: 'one', labels: { role: 'agent' } });
   const firewall = (await cloud.call('POST', '/firewalls', { name: 'f' })).body.firewall;
@@ -83,7 +83,7 @@ test('a firewall that is in use stays until it is removed from what it protects'
   expect((await cloud.call('DELETE', path)).status).toBe(204);
 });
 
-test('a firewall cannot be applied to a server that is not there', async () => {
+test('a firewall cannot be applied to a missing server', async () => {
   const cloud = await startCloud();
   const apply_to = [{ type: 'server', server: { id: 1 } }];
   const answer = await cloud.call('POST', '/firewalls', { name: 'f', apply_to });
@@ -91,7 +91,7 @@ test('a firewall cannot be applied to a server that is not there', async () => {
   expect((await cloud.call('GET', '/firewalls')).body.firewalls).toEqual([]);
 });
 
-test('a project has room for so many firewalls and no more', async () => {
+test('a project has a limited number of firewalls', async () => {
   const cloud = await startCloud({ maxFirewalls: 2 });
   const calls = [1, 2, 3, 4].map((i) => cloud.call('POST', '/firewalls', { name: `f${i}` }));
   const statuses = (await Promise.all(calls)).map((answer) => answer.status);

@@ -8,7 +8,7 @@ import {
   startCloud,
 } from '../../support/sandbox-hetzner.ts';
 
-async function snapshotOf(cloud: Cloud, serverId: number, body: object = {}) {
+async function createSnapshot(cloud: Cloud, serverId: number, body: object = {}) {
   const answer = await cloud.call('POST', `/servers/${serverId}/actions/create_image`, body);
   expect(answer.status).toBe(201);
   await cloud.finish(answer.body.action);
@@ -17,7 +17,7 @@ async function snapshotOf(cloud: Cloud, serverId: number, body: object = {}) {
 
 const read = async (cloud: Cloud, path: string) => (await cloud.call('GET', path)).body;
 
-test('a snapshot is made of a server, is listed, and outlives it', async () => {
+test('a snapshot is created from a server, is listed, and outlives it', async () => {
   const cloud = await startCloud();
   const server = await runningServer(cloud, { name: 'one' });
   const made = await cloud.call('POST', `/servers/${server.id}/actions/create_image`, {
@@ -53,15 +53,15 @@ test('a snapshot is made of a server, is listed, and outlives it', async () => {
   expect((await read(cloud, '/images?type=system&architecture=x86')).images).not.toContainEqual(
     expect.objectContaining({ id }),
   );
-  // A process that begins later knows it too.
+  // A process that starts later knows it too.
   const later = await restartCloud(cloud);
   expect((await read(later, `/images/${id}`)).image).toMatchObject({ id, status: 'available' });
 });
 
-test('a server is created and rebuilt from a snapshot, and still shows it once it is deleted', async () => {
+test('a server is created and rebuilt from a snapshot, and still shows it after the snapshot is deleted', async () => {
   const cloud = await startCloud();
   const origin = await runningServer(cloud, { name: 'origin' });
-  const { id } = await snapshotOf(cloud, origin.id);
+  const { id } = await createSnapshot(cloud, origin.id);
   const copy = await runningServer(cloud, { name: 'copy', image: id });
   expect(copy).toMatchObject({ status: 'running', image: { id, type: 'snapshot', os_flavor: 'debian' } });
   const rebuilt = await cloud.call('POST', `/servers/${origin.id}/actions/rebuild`, { image: String(id) });
@@ -77,10 +77,10 @@ test('a server is created and rebuilt from a snapshot, and still shows it once i
   });
 });
 
-test('what an image does not fit, or that is not finished, is refused', async () => {
+test('an image that does not fit, or is not finished, is refused', async () => {
   const cloud = await startCloud({ serverActionMs: 40 });
   const big = await runningServer(cloud, { name: 'big', server_type: 'cx33' });
-  const { id } = await snapshotOf(cloud, big.id);
+  const { id } = await createSnapshot(cloud, big.id);
   const order = (rest: object) => orderServer(cloud, { name: 'new', image: id, ...rest });
   expect((await order({ server_type: 'cx23' })).body.error.message).toContain('needs a disk of 80 GB');
   expect((await order({ server_type: 'cax21' })).body.error.message).toContain('does not run on arm');
@@ -94,14 +94,14 @@ test('what an image does not fit, or that is not finished, is refused', async ()
     times: 1,
     effect: { kind: 'action-error', code: 'action_failed', message: 'the disk could not be read' },
   });
-  const failed = await snapshotOf(cloud, small.id);
+  const failed = await createSnapshot(cloud, small.id);
   expect((await read(cloud, `/images/${failed.id}`)).image).toMatchObject({ status: 'unavailable' });
   expect((await order({ image: failed.id })).body.error.message).toContain('is unavailable');
 });
 
-test('a protected image is not deleted; system images are nobody’s to change', async () => {
+test('a protected image cannot be deleted, and system images cannot be changed', async () => {
   const cloud = await startCloud();
-  const { id } = await snapshotOf(cloud, (await runningServer(cloud, { name: 'one' })).id);
+  const { id } = await createSnapshot(cloud, (await runningServer(cloud, { name: 'one' })).id);
   const protect = async (value: boolean) => {
     const body = { delete: value };
     const answer = await cloud.call('POST', `/images/${id}/actions/change_protection`, body);
@@ -130,14 +130,14 @@ test('a protected image is not deleted; system images are nobody’s to change',
     expect((await cloud.call(method, `/images/${system.id}${path}`, body)).body.error.code).toBe('forbidden');
 });
 
-test('a backup needs backups, is bound to its server and goes with it, unless it became a snapshot', async () => {
+test('a backup needs backups enabled, and is deleted with its server unless it became a snapshot', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'one' });
   const refused = await cloud.call('POST', `/servers/${id}/actions/create_image`, { type: 'backup' });
   expect(refused.body.error.code).toBe('invalid_input');
   await cloud.finish((await cloud.call('POST', `/servers/${id}/actions/enable_backup`)).body.action);
-  const gone = await snapshotOf(cloud, id, { type: 'backup' });
-  const kept = await snapshotOf(cloud, id, { type: 'backup' });
+  const gone = await createSnapshot(cloud, id, { type: 'backup' });
+  const kept = await createSnapshot(cloud, id, { type: 'backup' });
   expect((await read(cloud, `/images?bound_to=${id}`)).images).toHaveLength(2);
   const update = { type: 'snapshot', description: 'kept', labels: { a: 'b' } };
   expect((await cloud.call('PUT', `/images/${kept.id}`, update)).body.image).toMatchObject({
@@ -151,7 +151,7 @@ test('a backup needs backups, is bound to its server and goes with it, unless it
   expect((await cloud.call('GET', `/images/${kept.id}`)).status).toBe(200);
 });
 
-test('a database that was made before there were snapshots gets them, and keeps its servers', async () => {
+test('a database from before snapshots is migrated and keeps its servers', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'old' });
   await cloud.database.schema.dropTable('hetzner_images').execute();
@@ -162,5 +162,8 @@ test('a database that was made before there were snapshots gets them, and keeps 
     .execute();
   const later = await restartCloud(cloud);
   expect((await read(later, `/servers/${id}`)).server.image).toMatchObject({ name: 'debian-12' });
-  expect(await snapshotOf(later, id)).toMatchObject({ type: 'snapshot', created_from: { id, name: 'old' } });
+  expect(await createSnapshot(later, id)).toMatchObject({
+    type: 'snapshot',
+    created_from: { id, name: 'old' },
+  });
 });

@@ -4,7 +4,7 @@ import { orderServer, runningServer, startCloud } from '../../support/sandbox-he
 type Named = { name: string };
 const names = (list: Named[]) => list.map(({ name }) => name);
 
-test('a list is cut into pages that meet without a gap', async () => {
+test('a list is split into pages without gaps', async () => {
   const cloud = await startCloud();
   for (let i = 0; i < 7; i += 1) await orderServer(cloud, { name: `s${i}` });
   const first = (await cloud.call('GET', '/servers?per_page=3&sort=name:desc')).body;
@@ -43,11 +43,11 @@ test.each([
 });
 
 test.each(['env=', 'env in prod', 'a b', '=x', 'env=a=b', 'env in ()x'])(
-  'what is no selector is refused: %s',
+  'an invalid selector is refused: %s',
   async (selector) => {
     const cloud = await startCloud();
     const answer = await cloud.call('GET', `/servers?label_selector=${encodeURIComponent(selector)}`);
-    // An empty value is a value.
+    // An empty value is valid.
     if (selector === 'env=') expect(answer.status).toBe(200);
     else expect(answer.body.error).toMatchObject({ code: 'invalid_input' });
   },
@@ -63,7 +63,7 @@ test('servers are found by name and by status', async () => {
   expect(await find('status=off')).toEqual([]);
 });
 
-test('actions are given by their ids, by kind, and by resource', async () => {
+test('actions are listed by id, by kind, and by resource', async () => {
   const cloud = await startCloud();
   const [one, two] = [
     await runningServer(cloud, { name: 'one' }),
@@ -86,7 +86,7 @@ test('actions are given by their ids, by kind, and by resource', async () => {
   expect(ofFirewalls).toMatchObject([{ id: set.body.actions[0].id, command: 'set_firewall_rules' }]);
 });
 
-test('the catalogue answers what the provider asks before it orders', async () => {
+test('the catalogue answers the provider’s queries before an order', async () => {
   const cloud = await startCloud();
   const types = (await cloud.call('GET', '/server_types?name=cx23')).body.server_types;
   expect(types).toMatchObject([{ name: 'cx23', architecture: 'x86', cores: 2 }]);

@@ -56,7 +56,7 @@ print(json.dumps(said))
 `;
 
 test.skipIf(hetznerPython === undefined)(
-  'Hetzner’s own client makes, uses and deletes snapshots, names addresses, and finds nothing else',
+  'Hetzner’s own client creates, uses and deletes snapshots, sets reverse DNS, and finds the rest empty',
   { timeout: 60_000 },
   async () => {
     const cloud = await startCloud();

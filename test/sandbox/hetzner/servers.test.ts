@@ -8,7 +8,7 @@ import {
 } from '../../support/sandbox-hetzner.ts';
 
 describe('a server', () => {
-  test('goes from its order through its actions to its end', async () => {
+  test('goes from its order through its actions to its deletion', async () => {
     const cloud = await startCloud({ serverCreateMs: 600, serverActionMs: 600 });
     const key = (await cloud.call('POST', '/ssh_keys', { name: 'one', public_key: publicKey })).body.ssh_key;
     const firewall = (await cloud.call('POST', '/firewalls', { name: 'shared' })).body.firewall;
@@ -58,7 +58,7 @@ describe('a server', () => {
     expect((await cloud.call('DELETE', `/firewalls/${firewall.id}`)).status).toBe(204);
   });
 
-  test('is locked while an action runs: of ten calls at once, one begins', async () => {
+  test('is locked while an action runs: of ten concurrent calls, one begins', async () => {
     const cloud = await startCloud({ serverActionMs: 800 });
     const server = await runningServer(cloud, { name: 'busy' });
     const calls = Array.from({ length: 10 }, () =>
@@ -70,7 +70,7 @@ describe('a server', () => {
     expect(refused.map((answer) => answer.body.error.code)).toEqual(Array(9).fill('locked'));
   });
 
-  test('changes its type only while it is off, and is started by that', async () => {
+  test('changes its type only while it is off, and is started afterwards', async () => {
     const cloud = await startCloud();
     const server = await runningServer(cloud, { name: 'grows' });
     const path = `/servers/${server.id}/actions`;
@@ -94,7 +94,7 @@ describe('a server', () => {
     ]);
   });
 
-  test('that is protected is neither deleted nor rebuilt', async () => {
+  test('cannot be deleted or rebuilt if protected', async () => {
     const cloud = await startCloud();
     const server = await runningServer(cloud, { name: 'kept' });
     const path = `/servers/${server.id}`;
@@ -152,8 +152,8 @@ describe('a server', () => {
   });
 });
 
-describe('an order of a server', () => {
-  test('is accepted once per name, whoever of twenty comes first', async () => {
+describe('a server order', () => {
+  test('is accepted once per name, whichever of twenty comes first', async () => {
     const cloud = await startCloud();
     const answers = await Promise.all(Array.from({ length: 20 }, () => orderServer(cloud, { name: 'twin' })));
     const refused = answers.filter((answer) => answer.status === 409);
@@ -162,7 +162,7 @@ describe('an order of a server', () => {
     expect((await cloud.call('GET', '/servers')).body.meta.pagination.total_entries).toBe(1);
   });
 
-  test('finds its name free again once the earlier server is gone', async () => {
+  test('can reuse its name once the earlier server is gone', async () => {
     const cloud = await startCloud({ serverActionMs: 600 });
     const server = await runningServer(cloud, { name: 'again' });
     const { action } = (await cloud.call('DELETE', `/servers/${server.id}`)).body;
@@ -171,7 +171,7 @@ describe('an order of a server', () => {
     expect((await orderServer(cloud, { name: 'again' })).status).toBe(201);
   });
 
-  test('beyond the limit is refused, also when many come at once', async () => {
+  test('beyond the limit is refused, even if many arrive at once', async () => {
     const cloud = await startCloud({ maxServers: 3 });
     const names = Array.from({ length: 8 }, (_, i) => `n${i}`);
     const answers = await Promise.all(names.map((name) => orderServer(cloud, { name })));
@@ -181,16 +181,16 @@ describe('an order of a server', () => {
   });
 
   test.each([
-    ['no hostname', { name: 'not_a_host' }, 'name'],
+    ['an invalid hostname', { name: 'not_a_host' }, 'name'],
     ['an unknown type', { name: 'x', server_type: 'cx99' }, 'server_type'],
     ['an unknown image', { name: 'x', image: 'windows' }, 'image'],
     ['an image for another processor', { name: 'x', server_type: 'cax11', image: 114690387 }, 'image'],
     ['an unknown location', { name: 'x', location: 'moon' }, 'location'],
     ['an unknown SSH key', { name: 'x', ssh_keys: ['nobody'] }, 'ssh_keys'],
     ['an unknown firewall', { name: 'x', firewalls: [{ firewall: 1 }] }, 'firewalls'],
-    ['a label that is none', { name: 'x', labels: { 'hetzner.cloud/a': 'b' } }, 'labels.hetzner.cloud/a'],
+    ['an invalid label', { name: 'x', labels: { 'hetzner.cloud/a': 'b' } }, 'labels.hetzner.cloud/a'],
     ['too much user data', { name: 'x', user_data: 'x'.repeat(32 * 1024 + 1) }, 'user_data'],
-  ])('with %s names the field', async (_what, order, field) => {
+  ])('with %s is refused with the field’s name', async (_what, order, field) => {
     const cloud = await startCloud();
     const answer = await orderServer(cloud, order);
     expect(answer.status).toBe(422);
@@ -198,7 +198,7 @@ describe('an order of a server', () => {
     expect(answer.body.error.details.fields.map((entry: { name: string }) => entry.name)).toEqual([field]);
   });
 
-  test('for a type that its location does not have is refused', async () => {
+  test('for a type that its location does not offer is refused', async () => {
     const cloud = await startCloud();
     const answer = await orderServer(cloud, { name: 'x', server_type: 'cax11', location: 'ash' });
     expect(answer.body.error).toMatchObject({
@@ -207,7 +207,7 @@ describe('an order of a server', () => {
     });
   });
 
-  test('never gives its user data back', async () => {
+  test('never returns its user data', async () => {
     const cloud = await startCloud();
     const secret = 'tskey-auth-secret';
     const ordered = await orderServer(cloud, { name: 'quiet', user_data: `#cloud-config\n# ${secret}\n` });
@@ -221,7 +221,7 @@ describe('an order of a server', () => {
 });
 
 describe('a server with a real machine behind it', () => {
-  test('is stopping until the machine has switched itself off', async () => {
+  test('is stopping until the machine has shut down', async () => {
     const cloud = await startCloud({ realMachines: true });
     const { id } = await runningServer(cloud, { name: 'one' });
     const { body } = await cloud.call('POST', `/servers/${id}/actions/shutdown`);
@@ -233,7 +233,7 @@ describe('a server with a real machine behind it', () => {
     expect((await cloud.call('GET', `/servers/${id}`)).body.server.status).toBe('off');
   });
 
-  test('is sold with the one system that there is', async () => {
+  test('offers only the one system image that exists', async () => {
     const cloud = await startCloud({ realMachines: true });
     const refused = await orderServer(cloud, { name: 'one', image: 'ubuntu-24.04' });
     expect(refused).toMatchObject({ status: 412, body: { error: { code: 'resource_unavailable' } } });

@@ -53,7 +53,7 @@ describe('a public key', () => {
     publicKey.replace('ssh-ed25519 ', 'ssh-rsa '),
     publicKey.replace('AAAAC3', 'AAAAD3'),
     publicKey.slice(0, 70),
-  ])('that is none is refused: %s', async (text) => {
+  ])('that is invalid is refused: %s', async (text) => {
     const cloud = await startCloud();
     const answer = await cloud.call('POST', '/ssh_keys', { name: 'a', public_key: text });
     expect(answer).toMatchObject({ status: 422, body: { error: { code: 'invalid_input' } } });

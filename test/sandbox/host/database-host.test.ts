@@ -6,7 +6,7 @@ import { claimDatabase } from '../../../sandbox/host/database-host.ts';
 import { claimFolder } from '../../../src/processes/claims.mjs';
 import { createDatabase } from '../../support/postgres.ts';
 
-it('a DATA_DIR that was recorded by another path is the same one', async () => {
+it('a DATA_DIR recorded by another path is the same one', async () => {
   const database = await createDatabase();
   onTestFinished(() => database.drop());
   const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'agent-stacks-host-')));
@@ -17,7 +17,7 @@ it('a DATA_DIR that was recorded by another path is the same one', async () => {
     rmSync(dataDir, { recursive: true });
   });
   const accounts = { sandbox: 'x' };
-  // An earlier version recorded the path as it was given.
+  // An earlier version recorded the path as given.
   expect(await claimDatabase(database.url, { dataDir: link, accounts })).toBe(link);
   // This process holds the folder, as a starting host does.
   claimFolder(join(dataDir, 'host'));

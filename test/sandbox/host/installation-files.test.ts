@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 const mode = (file: string) => statSync(file).mode & 0o777;
 
-test('secrets are made once, are the owner’s alone, and stay', () => {
+test('secrets are created once, readable by their owner only, and stay', () => {
   const data = join(folder, 'data');
   const made = loadInstallationSecrets(data);
   expect(loadInstallationSecrets(data)).toEqual(made);
@@ -36,7 +36,7 @@ test('secrets are made once, are the owner’s alone, and stay', () => {
   expect(new Set(texts).size).toBe(texts.length);
 });
 
-test('processes that start at once on an empty folder have the same secrets', async () => {
+test('processes that start at once on an empty folder share the same secrets', async () => {
   const module = new URL('../../../sandbox/host/installation-secrets.ts', import.meta.url).href;
   const script = `const { loadInstallationSecrets } = await import(${JSON.stringify(module)});
     console.log(JSON.stringify(loadInstallationSecrets(process.argv[1])));`;
@@ -49,7 +49,7 @@ test('processes that start at once on an empty folder have the same secrets', as
   expect(readdirSync(join(folder, 'data'))).toEqual(['secrets.json']);
 });
 
-test('sandbox.json is there whole or not at all, for its owner alone', () => {
+test('sandbox.json is complete or absent, and readable by its owner only', () => {
   expect(readSandboxFile(folder)).toBeUndefined();
   const content = Object.fromEntries(
     [

@@ -17,32 +17,32 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dataDir, { recursive: true }));
 
-function choose(tools: string, wish?: string) {
-  const environment = { DATA_DIR: dataDir, AGENT_STACKS_MACHINE_TOOLS: tools, SANDBOX_MACHINES: wish };
+function choose(tools: string, mode?: string) {
+  const environment = { DATA_DIR: dataDir, AGENT_STACKS_MACHINE_TOOLS: tools, SANDBOX_MACHINES: mode };
   return chooseMachines(readConfig(environment) as SandboxConfig, (line) => said.push(line));
 }
 
-test('an installation begins with real machines where they are prepared, and with simulated ones elsewhere', async () => {
+test('a new installation gets real machines if they are set up, and simulated ones otherwise', async () => {
   expect(choose(prepared)).toBe('real');
   expect(await readFile(join(dataDir, 'sandbox-machines'), 'utf8')).toBe('real\n');
   await rm(join(dataDir, 'sandbox-machines'));
   expect(choose(lacking)).toBe('simulated');
 });
 
-test('it keeps what it was begun with, and says what else there is', () => {
+test('an installation keeps its kind of machines, and names the other kind', () => {
   expect(choose(prepared, 'simulated')).toBe('simulated');
   expect(choose(prepared)).toBe('simulated');
   expect(said).toEqual([expect.stringContaining('stay simulated')]);
   expect(() => choose(prepared, 'real')).toThrow('created with simulated machines and keeps them');
 });
 
-test('one with real machines does not start where they are gone', () => {
+test('an installation with real machines does not start without them', () => {
   choose(prepared);
   expect(() => choose(lacking)).toThrow('they need root. Set them up once with: npm run machines');
   expect(() => choose(prepared, 'simulated')).toThrow('created with real machines');
 });
 
-test('one of a version that knew no others has simulated machines', async () => {
+test('an installation of a version without real machines has simulated ones', async () => {
   expect(readMachineKind(dataDir)).toBeUndefined();
   await writeFile(join(dataDir, 'secrets.json'), '{}');
   expect(choose(prepared)).toBe('simulated');

@@ -75,7 +75,7 @@ test('a restart keeps data, password and port', async () => {
   });
 });
 
-test('its password is needed, and readable by the owner alone', async () => {
+test('its password is required, and readable by the owner only', async () => {
   const postgres = await host();
   const stranger = new URL(postgres.adminUrl);
   stranger.password = 'guessed';
@@ -85,7 +85,7 @@ test('its password is needed, and readable by the owner alone', async () => {
   expect((await stat(join(dataDir, 'postgres'))).mode & 0o777).toBe(0o700);
 });
 
-test('two callers can make the same database at once', async () => {
+test('two concurrent callers can create the same database', async () => {
   const postgres = await host();
   await Promise.all(['a "b"', 'a "b"', 'a "b"'].map((name) => postgres.ensureDatabase(name)));
   expect(await query(postgres.url('a "b"'), 'SELECT current_database() AS name')).toEqual([
@@ -93,7 +93,7 @@ test('two callers can make the same database at once', async () => {
   ]);
 });
 
-test('what a killed host left running is found by others, and stopped by the next host', async () => {
+test('a server left by a killed host is found by others, and stopped by the next host', async () => {
   const child = startHostProcess();
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   const left = JSON.parse(line) as { pid: number; adminUrl: string };
@@ -111,7 +111,7 @@ test('what a killed host left running is found by others, and stopped by the nex
   expect(await findHostedPostgres({ dataDir })).toBeNull();
 });
 
-test('a kill while the cluster is being made leaves nothing in the way', async () => {
+test('a kill during the creation of the cluster does not block the next start', async () => {
   const child = startHostProcess();
   const folder = join(dataDir, 'postgres');
   const entries = async () => (existsSync(folder) ? await readdir(folder) : []);
@@ -126,13 +126,13 @@ test('a kill while the cluster is being made leaves nothing in the way', async (
   expect((await entries()).filter((name) => name.startsWith('unfinished-'))).toEqual([]);
 });
 
-test('a server that dies is noticed; its pid file may name a stranger by the next start', async () => {
+test('a server’s death is noticed, and a stale pid file with a stranger’s pid does not block the next start', async () => {
   const first = await host();
   await query(first.adminUrl, 'CREATE TABLE kept AS SELECT 1 AS answer');
   process.kill(first.pid, 'SIGKILL');
   expect(await first.exited).toMatchObject({ signal: 'SIGKILL', expected: false });
 
-  // After a reboot the pid may belong to any process: here to this one, which must survive.
+  // After a reboot the pid may belong to any process. Here it is this one, which must survive.
   const pidFile = join(dataDir, 'postgres', 'cluster', 'postmaster.pid');
   const lines = (await readFile(pidFile, 'utf8')).split('\n');
   await writeFile(pidFile, [process.pid, ...lines.slice(1)].join('\n'));
@@ -141,7 +141,7 @@ test('a server that dies is noticed; its pid file may name a stranger by the nex
   expect(await query(second.adminUrl, 'SELECT * FROM kept')).toEqual([{ answer: 1 }]);
 });
 
-test('a port that somebody else has by now is given up for another', async () => {
+test('a port that another program has taken is replaced', async () => {
   const first = await host();
   await first.stop();
   const squatter = createServer().listen(first.port, '127.0.0.1');
@@ -152,7 +152,7 @@ test('a port that somebody else has by now is given up for another', async () =>
   expect(await query(second.adminUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
 });
 
-test('as root it runs in a folder that only root can enter, in either way, on the same data', async ({
+test('as root it runs in a folder that only root can enter, with either method, on the same data', async ({
   skip,
 }) => {
   skip(process.getuid?.() !== 0, 'needs root');
@@ -173,7 +173,7 @@ test('as root it runs in a folder that only root can enter, in either way, on th
   expect(await query(third.adminUrl, 'SELECT * FROM kept')).toEqual([{ answer: 1 }]);
 });
 
-test('a port that clients know already is waited for, however long somebody else has it', async () => {
+test('a port that clients already know is waited for, however long another program has it', async () => {
   const { port } = await (await host()).stop().then(() => readConnectionFile());
   const other = createServer().listen(port, '127.0.0.1');
   await once(other, 'listening');
@@ -190,7 +190,7 @@ test('a port that clients know already is waited for, however long somebody else
   expect((await starting).port).toBe(port);
 });
 
-test('a server that is killed under its clients comes back at the same address', async () => {
+test('a server killed under its clients comes back at the same address', async () => {
   const config = { databaseUrl: undefined, dataDir } as SandboxConfig;
   const databases = await openDatabases(config, () => {});
   cleanUp.push(() => databases.stop());

@@ -51,7 +51,7 @@ ${JSON.stringify({ hostname: 'agent-1', write_files: [{ path: '/etc/agent/tailne
 });
 
 test.each(['', '#!/bin/sh\nhostname: agent-1\n', '#cloud-config\npackages: [git]\n'])(
-  'in %j there is neither',
+  '%j has neither',
   (userData) => {
     expect(readCloudInit(userData)).toEqual({});
   },

@@ -13,7 +13,7 @@ function userData(key: string): string {
   return `#cloud-config\nhostname: agent-1\nwrite_files:\n  - path: /etc/agent/tailnet-key\n    content: ${key}\n`;
 }
 
-/** A tailnet that lets everybody in who has a key that begins with "good", one address a machine. */
+/** A tailnet that admits machines with a key that begins with "good", one address per machine. */
 function createTailnet() {
   const machines: string[] = [];
   const joinTailnet: JoinTailnet = async (_database, { authKey, machineId, hostname }) => {
@@ -69,7 +69,7 @@ test('a machine boots, joins, and is healthy exactly while its server runs', asy
   expect((await health(cloud, '100.64.0.1')).status).toBe(503);
 });
 
-test('the user data is gone once the machine has booted', async () => {
+test('the user data is deleted once the machine has booted', async () => {
   const cloud = await startCloud();
   runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
@@ -82,7 +82,7 @@ test('the user data is gone once the machine has booted', async () => {
   expect(rows).toEqual([{ user_data: null }]);
 });
 
-test('a machine whose key is refused runs, and is not in the tailnet', async () => {
+test('a machine whose key is refused runs, but does not join', async () => {
   const cloud = await startCloud();
   runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('bad') });
@@ -90,7 +90,7 @@ test('a machine whose key is refused runs, and is not in the tailnet', async () 
   expect(machine).toMatchObject({ tailnet_ip: null, joined_at: null, refused_reason: 'the key is used up' });
 });
 
-test('a machine without user data boots and joins nothing', async () => {
+test('a machine without user data boots and does not join', async () => {
   const cloud = await startCloud();
   runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'plain' });
@@ -98,7 +98,7 @@ test('a machine without user data boots and joins nothing', async () => {
   expect(machine).toMatchObject({ hostname: 'plain', tailnet_ip: null, refused_reason: null });
 });
 
-test('a server that is off when it is created boots its machine when it is switched on', async () => {
+test('a server that is created off boots its machine when it is switched on', async () => {
   const cloud = await startCloud();
   runDueWork(cloud, createTailnet().joinTailnet);
   const order = { name: 'a', user_data: userData('good'), start_after_create: false };
@@ -109,7 +109,7 @@ test('a server that is off when it is created boots its machine when it is switc
   expect(await bootedMachine(cloud, server.id)).toMatchObject({ tailnet_ip: '100.64.0.1' });
 });
 
-test('a rebuild makes another machine, which joins with the new user data', async () => {
+test('a rebuild creates another machine, which joins with the new user data', async () => {
   const cloud = await startCloud();
   runDueWork(cloud, createTailnet().joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });

@@ -17,7 +17,7 @@ async function create(inputs: Record<string, unknown>) {
   return { id, ...state } as { id: string; stdout: string; stderr: string };
 }
 
-test('runs create with its environment, its input and its folder', async () => {
+test('runs create with its environment, input and folder', async () => {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'command-')));
   const script = 'echo "$INHERITED $OWN"; pwd; cat; echo warned >&2';
   const done = await create({ create: script, dir: folder, stdin: 'given', environment: { OWN: 'mine' } });
@@ -27,18 +27,18 @@ test('runs create with its environment, its input and its folder', async () => {
   await rm(folder, { recursive: true });
 });
 
-test('sees nothing of this process but what it is handed', async () => {
+test('inherits nothing of this process except what is passed', async () => {
   process.env.NOT_FOR_COMMANDS = 'x';
   expect((await create({ create: 'echo "[$NOT_FOR_COMMANDS]"' })).stdout).toBe('[]');
   delete process.env.NOT_FOR_COMMANDS;
 });
 
-test('another interpreter can be named', async () => {
+test('another interpreter can be set', async () => {
   const done = await create({ create: 'console.log(1 + 1)', interpreter: [process.execPath, '-e'] });
   expect(done.stdout).toBe('2');
 });
 
-test('a script that fails says how, which, and what it printed', async () => {
+test('a failed script’s error has its exit, its command and its output', async () => {
   await expect(create({ create: 'echo "out"; echo err >&2; exit 3' })).rejects.toThrow(
     /^exit status 3: running "echo \\"out\\"; echo err >&2; exit 3":\n(out\nerr|err\nout)\n$/,
   );
@@ -46,7 +46,7 @@ test('a script that fails says how, which, and what it printed', async () => {
   await expect(create({ create: 'kill -9 $$' })).rejects.toThrow('signal: SIGKILL: running');
 });
 
-test('update runs update, or create without one, and knows what was printed before', async () => {
+test('update runs update, or create without one, and gets the previous output', async () => {
   const state = { stdout: 'before', stderr: 'warned' };
   const print = 'echo "$PULUMI_COMMAND_STDOUT/$PULUMI_COMMAND_STDERR"';
   const change = (inputs: Record<string, unknown>) =>
@@ -79,18 +79,18 @@ test.each([
   ['stdout', ['out']],
   ['stderr', ['err']],
   ['none', []],
-])('logging %s shows what it should', async (logging, shown) => {
+])('logging %s shows the right output', async (logging, shown) => {
   const context = contextWith();
   await command.create(client, { create: 'echo out; echo err >&2', logging }, context);
   expect(context.lines.sort()).toEqual([...shown].sort());
 });
 
-test('a long line neither hangs the command nor is cut', async () => {
+test('a long line is complete and does not block the command', async () => {
   const done = await create({ create: 'head -c 300000 /dev/zero | tr "\\0" x' });
   expect(done.stdout).toHaveLength(300_000);
 });
 
-test('an abort ends the command and everything it started', async () => {
+test('an abort kills the command and everything it started', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'command-'));
   const pids = join(folder, 'pids');
   const aborting = new AbortController();
@@ -105,17 +105,17 @@ test('an abort ends the command and everything it started', async () => {
   await rm(folder, { recursive: true });
 });
 
-test('what a command prints is secret as soon as one of its inputs is', () => {
+test('the output is secret if one of the inputs is', () => {
   expect([...command.secretOutputs!(new Set())]).toEqual([]);
   expect([...command.secretOutputs!(new Set(['environment']))]).toEqual(['environment', 'stdout', 'stderr']);
 });
 
-test('refuses what it cannot do', () => {
+test('refuses unsupported inputs', () => {
   const { failures } = command.check({ assetPaths: ['*'], logging: 'loud' }, {}, { name: 'c', suffix: '' });
   expect(failures!.map(({ property }) => property)).toEqual(['assetPaths', 'logging']);
 });
 
-test('the run function runs a command by itself', async () => {
+test('the run function runs a command without a resource', async () => {
   expect(await runCommand(client, { command: 'echo hi' }, contextWith())).toMatchObject({
     stdout: 'hi',
     stderr: '',

@@ -54,23 +54,23 @@ test.each<[string, Properties, string[]]>([
   ['nothing', {}, []],
   ['name', { name: 'b' }, ['~name']],
   ['labels', { labels: { 'agent-id': 'a2', plan: 'x' } }, ['~labels["agent-id"]', '~labels.plan']],
-  ['labels left out', { labels: undefined }, ['~labels["agent-id"]']],
+  ['no labels', { labels: undefined }, ['~labels["agent-id"]']],
   ['server type', { serverType: 'cx33' }, ['~serverType']],
   ['firewalls', { firewallIds: [5] }, ['~firewallIds']],
-  ['firewalls left out', { firewallIds: undefined }, []],
+  ['no firewalls', { firewallIds: undefined }, []],
   ['backups', { backups: true }, ['~backups']],
-  ['backups said to be off', { backups: false }, []],
+  ['backups explicitly off', { backups: false }, []],
   [
     'protection',
     { deleteProtection: true, rebuildProtection: true },
     ['~deleteProtection', '~rebuildProtection'],
   ],
   ['image', { image: 'debian-13' }, ['+-image', 'delete first']],
-  ['image left out', { image: undefined }, []],
+  ['no image', { image: undefined }, []],
   ['location', { location: 'hel1' }, ['+-location', 'delete first']],
   ['ssh keys', { sshKeys: ['2'] }, ['+-sshKeys', 'delete first']],
   ['user data', { userData: '#!/bin/sh' }, ['+-userData', 'delete first']],
-  ['user data left out', { userData: undefined }, ['+-userData', 'delete first']],
+  ['no user data', { userData: undefined }, ['+-userData', 'delete first']],
   ['public net', { publicNets: [{ ipv4Enabled: false }] }, ['~publicNets']],
   ['an unknown firewall', { firewallIds: [UNKNOWN_VALUE] }, ['~firewallIds']],
   ['unknown user data', { userData: UNKNOWN_VALUE }, ['+-userData', 'delete first']],
@@ -79,13 +79,13 @@ test.each<[string, Properties, string[]]>([
   expect(difference(server, serverRecorded, { ...serverWanted, ...change })).toEqual(expected);
 });
 
-test('server: a generated name lets the replacement come first', () => {
+test('server: with a generated name, the replacement can be created first', () => {
   const named = { name: 'server-1234567', __defaults: ['name'] };
   const state = { ...serverRecorded, name: named.name };
   expect(difference(server, state, { ...serverWanted, ...named, image: 'debian-13' })).toEqual(['+-image']);
 });
 
-test('server: an imported one, of which the API tells no user data and no keys', () => {
+test('server: an imported one, whose user data and keys the API does not return', () => {
   const { userData: _userData, sshKeys: _sshKeys, ...imported } = serverRecorded;
   const { userData: _wantedUserData, sshKeys: _wantedKeys, ...wanted } = serverWanted;
   expect(difference(server, imported, wanted)).toEqual([]);
@@ -132,7 +132,7 @@ const firewallRecorded = {
 test.each<[string, Properties, string[]]>([
   ['nothing, in another order', { rules: [ping, { ...rule, sourceIps: ['::/0', '0.0.0.0/0'] }] }, []],
   ['a port', { rules: [ping, { ...rule, port: '22' }] }, ['~rules']],
-  ['all rules left out', { rules: undefined }, ['~rules']],
+  ['no rules', { rules: undefined }, ['~rules']],
   ['targets', { applyTos: [{ server: 8 }] }, ['~applyTos']],
   ['the same targets', { applyTos: [{ server: 7 }] }, []],
   ['name', { name: 'g' }, ['~name']],
@@ -169,12 +169,12 @@ test.each<[string, Properties, Properties, string[]]>([
   ['tags', {}, { tags: ['tag:a'] }, ['+-tags']],
   ['description', {}, { description: 'agent-a1 2' }, ['+-description']],
   ['expiry', {}, { expiry: 60 }, ['+-expiry']],
-  ['expiry left out', {}, { expiry: undefined }, []],
+  ['no expiry', {}, { expiry: undefined }, []],
   ['recreateIfInvalid', {}, { recreateIfInvalid: 'always' }, ['~recreateIfInvalid']],
-  ['invalid, never made again', { invalid: true }, {}, []],
+  ['invalid, never recreated', { invalid: true }, {}, []],
   ['invalid, single use', { invalid: true, recreateIfInvalid: '' }, { recreateIfInvalid: undefined }, []],
   [
-    'invalid, always made again',
+    'invalid, always recreated',
     { invalid: true, recreateIfInvalid: 'always' },
     { recreateIfInvalid: 'always' },
     ['+-invalid'],

@@ -32,7 +32,7 @@ beforeEach(({ skip }) => {
   skip(pulumi === undefined, 'no Pulumi CLI in AGENT_STACKS_PULUMI or on the PATH');
 });
 
-/** A stack of the real CLI on the built-in providers, which call the sandbox. */
+/** A stack of the real CLI on the builtin providers, which call the sandbox. */
 async function setup() {
   await using parts = new AsyncDisposableStack();
   const host = await startProviderHost();
@@ -73,7 +73,7 @@ async function setup() {
   };
 }
 
-test('an agent is made, kept, changed in place and taken away', async () => {
+test('an agent is created, kept, changed in place and deleted', async () => {
   await using agent = await setup();
   const made = await agent.up(inputs);
   expect(made.summary.resourceChanges).toEqual({ create: 6 });
@@ -112,7 +112,7 @@ test('an agent is made, kept, changed in place and taken away', async () => {
     expect(await agent.list(what)).toEqual([]);
 }, 90_000);
 
-test('a server that was deleted by hand is missed by a refresh', async () => {
+test('a refresh notices a server that was deleted by hand', async () => {
   await using agent = await setup();
   await agent.up(inputs);
   const [server] = await agent.list('servers');
@@ -123,7 +123,7 @@ test('a server that was deleted by hand is missed by a refresh', async () => {
   expect((await agent.preview(inputs)).changeSummary).toMatchObject({ create: 1 });
 }, 60_000);
 
-test('a server that a crash kept out of the state is taken over, not made a second time', async () => {
+test('a server that a crash kept out of the state is imported, not created again', async () => {
   await using agent = await setup();
   const { serverId } = (await agent.up(inputs)).outputs;
   await agent.forget(['server', 'configure']);
@@ -133,7 +133,7 @@ test('a server that a crash kept out of the state is taken over, not made a seco
   expect((await agent.up(inputs)).summary.resourceChanges).toEqual({ same: 6 });
 }, 60_000);
 
-test('a server whose creation fails after the order is in the state, and the next run goes on with it', async () => {
+test('a server whose creation fails after the order is in the state, and the next run continues with it', async () => {
   await using parts = new AsyncDisposableStack();
   const host = await startProviderHost();
   parts.defer(() => host.stop());

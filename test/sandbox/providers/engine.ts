@@ -11,16 +11,16 @@ import {
 import type { Properties } from '../../../sandbox/providers/values.ts';
 
 const signature = '4dabf18193072939515e22adb298388d';
-const secretMark = '1b47061264138c4ac30d75fd1eb44270';
+const secretSignature = '1b47061264138c4ac30d75fd1eb44270';
 
 export function secret(value: unknown): Properties {
-  return { [signature]: secretMark, value };
+  return { [signature]: secretSignature, value };
 }
 
-/** What a secret says; undefined for what is none. */
-export function secretOf(value: unknown): unknown {
-  const marked = value as Properties | undefined;
-  return marked?.[signature] === secretMark ? marked.value : undefined;
+/** The value of a secret; undefined for anything else. */
+export function revealSecret(value: unknown): unknown {
+  const tagged = value as Properties | undefined;
+  return tagged?.[signature] === secretSignature ? tagged.value : undefined;
 }
 
 const { Kind } = providerProto.PropertyDiff;
@@ -31,14 +31,14 @@ type Message<Name extends 'CheckResponse' | 'DiffResponse' | 'CreateResponse'> =
   (typeof providerProto)[Name]
 >;
 
-/** Speaks to one builtin provider as Pulumi's engine does. `debugProviders`: `name:port,…`. */
+/** Connects to one builtin provider as Pulumi's engine does. `debugProviders`: `name:port,…`. */
 export function connectEngine(debugProviders: string, name: string) {
   const port = new RegExp(`${name}:(\\d+)`).exec(debugProviders)![1];
   const client = new providerGrpc.ResourceProviderClient(
     `127.0.0.1:${port}`,
     grpc.credentials.createInsecure(),
     {
-      // A connection of its own, as the engine opens one for each provider instance.
+      // Its own connection, as the engine opens one for each provider instance.
       'grpc.use_local_subchannel_pool': 1,
     },
   );
@@ -49,7 +49,7 @@ export function connectEngine(debugProviders: string, name: string) {
     return new Promise((resolve, reject) => {
       const answer = (error: Error | null, response: Response) =>
         error ? reject(withInitialization(error)) : resolve(response);
-      // The generated client has these methods; its types do not index them by name.
+      // The generated client has these methods, but its types do not index them by name.
       const methods = client as unknown as Record<Method, (sent: unknown, done: typeof answer) => void>;
       methods[method](request, answer);
     });
@@ -115,7 +115,7 @@ export function connectEngine(debugProviders: string, name: string) {
   };
 }
 
-/** The error with what it says of a resource that exists although its creation failed. */
+/** Adds to the error the state of a resource that exists although its creation failed. */
 function withInitialization(error: Error): Error {
   const [details] = (error as grpc.ServiceError).metadata?.get('grpc-status-details-bin') ?? [];
   if (!(details instanceof Buffer)) return error;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Answer, type Received, startFakeHttp } from './fake-http.ts';
 
-// biome-ignore-start lint/suspicious/noExplicitAny: what the API's objects hold is the test's to know
+// biome-ignore-start lint/suspicious/noExplicitAny: each test knows the fields of its objects
 interface Thing {
   id: number;
   name: string;
@@ -16,7 +16,7 @@ export async function startFakeHetzner() {
   const sshKeys = new Map<number, Thing>();
   const firewalls = new Map<number, Thing>();
   const actions = new Map<number, { id: number; status: string; looks: number; error: unknown }>();
-  /** Answers in place of the real one, by `METHOD /path`; each is used once. */
+  /** Answers that replace the real one, by `METHOD /path`; each is used once. */
   const ordered: { call: string; answer: Answer }[] = [];
   const collections: Record<string, [string, Map<number, Thing>]> = {
     servers: ['server', servers],

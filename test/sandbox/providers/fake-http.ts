@@ -6,7 +6,7 @@ export interface Received {
   path: string;
   query: URLSearchParams;
   headers: IncomingMessage['headers'];
-  // biome-ignore lint/suspicious/noExplicitAny: what a client sends is the test's to know
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what its client sends
   body: any;
 }
 

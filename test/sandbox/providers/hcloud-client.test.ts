@@ -10,7 +10,7 @@ import { type Answer, startFakeHttp } from './fake-http.ts';
 const token = 't'.repeat(64);
 const signal = new AbortController().signal;
 
-/** A client of a service that gives these answers in turn, and `{}` afterwards. */
+/** A client of a service that gives these answers in turn, then `{}`. */
 async function setup(answers: Answer[], settings: { pollIntervalMs?: number } = {}) {
   const http = await startFakeHttp(() => answers.shift() ?? { body: {} });
   return { http, client: createHcloudClient({ token, endpoint: http.url, retryBaseMs: 1, ...settings }) };
@@ -26,7 +26,7 @@ test.each([
   ['timeout', refusal(504, 'timeout')],
   ['502 of a proxy', { status: 502, body: '<html>' }],
   ['504 of a proxy', { status: 504, body: '<html>' }],
-])('repeats a request after: %s', async (_what, answer) => {
+])('retries a request after: %s', async (_what, answer) => {
   const { http, client } = await setup([answer, answer]);
   await using _ = http;
   await client.request('POST', '/servers', { name: 'a' }, signal);
@@ -40,14 +40,14 @@ test.each([
   ['server error', refusal(500, 'server_error')],
   ['500 of a proxy', { status: 500, body: '<html>' }],
   ['503 of a proxy', { status: 503, body: '<html>' }],
-])('does not repeat a request after: %s', async (_what, answer) => {
+])('does not retry a request after: %s', async (_what, answer) => {
   const { http, client } = await setup([answer]);
   await using _ = http;
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow();
   expect(http.received).toHaveLength(1);
 });
 
-test('gives up after five repetitions', async () => {
+test('gives up after five retries', async () => {
   const { http, client } = await setup(Array.from({ length: 9 }, () => refusal(409, 'conflict')));
   await using _ = http;
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow('no (conflict, c0ffee)');
@@ -66,7 +66,7 @@ test.each([
     }),
     'invalid input (invalid_input, c0ffee): [name => [too long bad]]',
   ],
-])('says errors as the official client does: %#', async (answer, message) => {
+])('words errors like the official client: %#', async (answer, message) => {
   const { http, client } = await setup([answer]);
   await using _ = http;
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow(
@@ -74,7 +74,7 @@ test.each([
   );
 });
 
-test('names the operation before the message, and keeps code and status', async () => {
+test('puts the operation before the message, and keeps code and status', async () => {
   const failing = named('createServer', () =>
     Promise.reject(new HcloudError('sold out (resource_unavailable)', 'resource_unavailable', 412)),
   );
@@ -85,7 +85,7 @@ test('names the operation before the message, and keeps code and status', async 
   });
 });
 
-test('asks for exactly the actions that still run, until none does', async () => {
+test('polls exactly the actions that still run, until none does', async () => {
   const running = { id: 1, status: 'running' };
   const { http, client } = await setup(
     [
@@ -99,7 +99,7 @@ test('asks for exactly the actions that still run, until none does', async () =>
   expect(http.received.map(({ query }) => query.getAll('id'))).toEqual([['1', '2'], ['1']]);
 });
 
-test('an action that fails, or that nobody knows, fails the wait', async () => {
+test('a failed or unknown action fails the wait', async () => {
   const error = { code: 'action_failed', message: 'Action failed' };
   const failed = { body: { actions: [{ id: 5, status: 'error', error }] } };
   const { http, client } = await setup([failed, { body: { actions: [] } }], { pollIntervalMs: 1 });
@@ -109,7 +109,7 @@ test('an action that fails, or that nobody knows, fails the wait', async () => {
   await expect(client.wait(running, signal)).rejects.toThrow('actions not found: [5]');
 });
 
-test('an abort ends a pause between repetitions at once', async () => {
+test('an abort ends a backoff at once', async () => {
   const http = await startFakeHttp(() => refusal(429, 'rate_limit_exceeded'));
   await using _ = http;
   const client = createHcloudClient({ token, endpoint: http.url, retryBaseMs: 60_000 });
@@ -120,14 +120,14 @@ test('an abort ends a pause between repetitions at once', async () => {
   await expect(request).rejects.toThrow('context canceled');
 });
 
-test('a service that cannot be reached is named in the error', async () => {
+test('an unreachable service is named in the error', async () => {
   const client = createHcloudClient({ token, endpoint: 'http://127.0.0.1:1' });
   await expect(client.request('GET', '/servers', undefined, signal)).rejects.toThrow(
     /GET "http:\/\/127\.0\.0\.1:1\/servers": .*(ECONNREFUSED|bad port)/,
   );
 });
 
-test('settings come from the provider arguments first, then from the environment', () => {
+test('settings come from the provider’s arguments first, then from the environment', () => {
   const environment = {
     HCLOUD_TOKEN: token,
     HCLOUD_ENDPOINT: 'http://cloud/v1/',

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { startProviderHost } from '../../../sandbox/providers/host.ts';
 import { UNKNOWN_VALUE } from '../../../sandbox/providers/values.ts';
 import { processIdentity } from '../../../src/processes/alive.mjs';
-import { connectEngine, secret, secretOf } from './engine.ts';
+import { connectEngine, revealSecret, secret } from './engine.ts';
 import { startFakeHetzner } from './fake-hetzner.ts';
 
 const commandType = 'command:local:Command';
@@ -31,7 +31,7 @@ async function setup() {
   };
 }
 
-test('each package answers with the version that the SDKs ask for', async () => {
+test('each package reports the version that the SDKs require', async () => {
   await using fixture = await setup();
   expect(fixture.host.debugProviders).toMatch(/^hcloud:\d+,tailscale:\d+,command:\d+$/);
   const versions = await Promise.all(
@@ -40,7 +40,7 @@ test('each package answers with the version that the SDKs ask for', async () => 
   expect(versions).toEqual(['1.41.0', '0.29.1', '1.2.1']);
 });
 
-test('settings that cannot be right are refused when the engine configures', async () => {
+test('invalid settings are refused at configuration', async () => {
   await using fixture = await setup();
   fixture.host.use({ ...fixture.environment, HCLOUD_TOKEN: 'short' });
   await expect(fixture.engine('hcloud').configure()).rejects.toThrow('must be exactly 64 characters long');
@@ -57,7 +57,7 @@ test('two instances of a provider keep their settings apart', async () => {
   expect(fixture.hetzner.received[0]!.headers.authorization).toBe(`Bearer ${'1'.repeat(64)}`);
 });
 
-test('each operation has the environment that was handed in for it', async () => {
+test('each operation has the environment that was set for it', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('command');
   for (const said of ['first', 'second']) {
@@ -70,7 +70,7 @@ test('each operation has the environment that was handed in for it', async () =>
   }
 });
 
-test('secrets stay secret, and the outputs that may hold them too', async () => {
+test('secret inputs stay secret, and so do outputs that may contain them', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('command');
   await engine.configure();
@@ -78,11 +78,11 @@ test('secrets stay secret, and the outputs that may hold them too', async () => 
   expect((await engine.check(commandType, inputs)).inputs).toEqual(inputs);
   const { properties } = await engine.create(commandType, inputs);
   expect(properties).toMatchObject({ create: 'echo "$A"' });
-  expect(secretOf(properties.environment)).toEqual({ A: 'canary' });
-  expect(secretOf(properties.stdout)).toBe('canary');
+  expect(revealSecret(properties.environment)).toEqual({ A: 'canary' });
+  expect(revealSecret(properties.stdout)).toBe('canary');
 });
 
-test('a secret compares by what it says, not by being one', async () => {
+test('a secret is compared by its value', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('command');
   await engine.configure();
@@ -92,7 +92,7 @@ test('a secret compares by what it says, not by being one', async () => {
   expect([same.changes, other.changes]).toEqual(['none', 'some']);
 });
 
-test('a diff tells the engine paths, replacements and what to ignore', async () => {
+test('a diff gives the engine paths and replacements, and skips ignored changes', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('hcloud');
   await engine.configure();
@@ -111,7 +111,7 @@ test('a diff tells the engine paths, replacements and what to ignore', async () 
   });
 });
 
-test('a preview does nothing, and says what it cannot know', async () => {
+test('a preview calls nothing, and marks unknown outputs', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('hcloud');
   await engine.configure();
@@ -135,7 +135,7 @@ test('a server whose creation fails after the order is reported with its id', as
   });
 });
 
-test('a resource type that is not built in is named in the error', async () => {
+test('an unsupported resource type is named in the error', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('hcloud');
   await engine.configure();
@@ -144,7 +144,7 @@ test('a resource type that is not built in is named in the error', async () => {
   );
 });
 
-test('an error too long for its frame is cut in the middle', async () => {
+test('an error too long for its frame is shortened in the middle', async () => {
   await using fixture = await setup();
   const engine = fixture.engine('command');
   await engine.configure();
@@ -169,7 +169,7 @@ async function endlessCommand() {
   };
 }
 
-test('abort ends what is under way, and the host serves on', async () => {
+test('an abort ends running operations, and the host keeps serving', async () => {
   await using fixture = await setup();
   await using endless = await endlessCommand();
   const engine = fixture.engine('command');
@@ -185,7 +185,7 @@ test('abort ends what is under way, and the host serves on', async () => {
   });
 });
 
-test("the engine's cancel ends what is under way; one at the end of a run changes nothing", async () => {
+test("the engine's cancel ends running operations; at the end of a run it changes nothing", async () => {
   await using fixture = await setup();
   await using endless = await endlessCommand();
   const engine = fixture.engine('command');
@@ -203,7 +203,7 @@ test("the engine's cancel ends what is under way; one at the end of a run change
   });
 });
 
-test('a caller that dies takes its commands with it', async () => {
+test('a disconnected caller’s commands are killed', async () => {
   await using fixture = await setup();
   await using endless = await endlessCommand();
   await using line = await startLine(Number(/command:(\d+)/.exec(fixture.host.debugProviders)![1]));
@@ -216,7 +216,7 @@ test('a caller that dies takes its commands with it', async () => {
   await expect.poll(() => processIdentity(pid)).toBeNull();
 });
 
-/** A connection to a port that can be cut, as when the process at its other end is killed. */
+/** A connection to a port that can be cut, as if the process at its other end was killed. */
 async function startLine(port: number) {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {

@@ -89,7 +89,7 @@ test('a create sends the order, waits for its actions and reads the server', asy
   });
 });
 
-test('a create that fails after the order still tells the id of the billed server', async () => {
+test('a create that fails after the order still returns the id of the billed server', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   hetzner.failNextAction({ code: 'action_failed', message: 'Action failed' });
@@ -100,7 +100,7 @@ test('a create that fails after the order still tells the id of the billed serve
   expect((failure as Error).message).toMatch(/^Action failed \(action_failed, \d+\)$/);
 });
 
-test('a create that is refused tells why, and no server exists', async () => {
+test('a refused create reports why, and no server exists', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   await server.create(client, inputs, context);
@@ -113,7 +113,7 @@ test('a create that is refused tells why, and no server exists', async () => {
   expect(hetzner.servers.size).toBe(1);
 });
 
-test('another server type is changed in place, powered off and on around it', async () => {
+test('another server type is applied in place, between power off and on', async () => {
   const { hetzner, client, update } = await setup();
   await using _ = hetzner;
   const { id, state } = await server.create(client, inputs, context);
@@ -129,7 +129,7 @@ test('another server type is changed in place, powered off and on around it', as
   });
 });
 
-test('a server that was off before a change of type stays off', async () => {
+test('a server that was off before a type change stays off', async () => {
   const { hetzner, client, update } = await setup();
   await using _ = hetzner;
   const { id, state } = await server.create(client, inputs, context);
@@ -164,7 +164,7 @@ test('name, labels, firewalls, backups and protection are changed in place', asy
   expect(updated).toMatchObject({ name: 'b', labels: { a: 'b' }, backups: true, deleteProtection: true });
 });
 
-test('a read shows what changed outside, keeps what the API does not tell, and says when the server is gone', async () => {
+test('a read returns outside changes, keeps what the API does not return, and reports a missing server', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   const { id, state } = await server.create(client, inputs, context);
@@ -176,7 +176,7 @@ test('a read shows what changed outside, keeps what the API does not tell, and s
   expect(await server.read(client, id, { state, inputs }, context)).toBeUndefined();
 });
 
-test('a read without anything known, as an import does it, finds inputs that differ in nothing', async () => {
+test('a read without state, as for an import, returns inputs without a diff', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   const { id } = await server.create(client, inputs, context);
@@ -191,7 +191,7 @@ test('a read without anything known, as an import does it, finds inputs that dif
   expect(server.diff({ oldInputs: read.inputs, state: read.state, inputs: wanted }).changes).toEqual([]);
 });
 
-test('a delete waits for its action; without a server it fails, as with the official provider', async () => {
+test('a delete waits for its action; for a missing server it fails, like the official provider', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   const { id, state } = await server.create(client, { ...inputs, shutdownBeforeDeletion: true }, context);
@@ -209,7 +209,7 @@ test('a delete waits for its action; without a server it fails, as with the offi
   ).rejects.toThrow(`hcloud/deleteServer: server with ID '${id}' not found (not_found, c0ffee)`);
 });
 
-test('a firewall is taken off its servers before it is deleted, and tried again while it is in use', async () => {
+test('a firewall is detached from its servers before its deletion, which is retried while it is in use', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   const { id, state } = await firewall.create(client, { name: 'f', applyTos: [{ server: 7 }] }, context);
@@ -227,14 +227,14 @@ test('a firewall is taken off its servers before it is deleted, and tried again 
   await firewall.delete(client, id, state, context);
 });
 
-test('a key that is gone already counts as deleted', async () => {
+test('a key that is already gone counts as deleted', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
   await sshKey.delete(client, '77', {}, context);
   expect(hetzner.calls()).toEqual(['DELETE /ssh_keys/77']);
 });
 
-test('what the builtin provider cannot do is refused before anything is done', () => {
+test('unsupported inputs are refused before any call', () => {
   const { failures } = server.check({ ...inputs, networks: [] }, {}, { name: 'server', suffix: '1234567' });
   expect(failures).toMatchObject([
     { property: 'networks', reason: expect.stringContaining('PROVIDERS=official') },

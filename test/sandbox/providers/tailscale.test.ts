@@ -13,7 +13,7 @@ async function setup(environment: Record<string, string> = { TAILSCALE_API_KEY: 
   return { tailscale, client: createTailscaleClient(settings) };
 }
 
-test('a key is asked for as the official provider does, and its secret is kept', async () => {
+test('a key is requested like the official provider does, and its secret is kept', async () => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   const { id, state } = await tailnetKey.create(client, inputs, context);
@@ -41,11 +41,11 @@ test('a key is asked for as the official provider does, and its secret is kept',
   });
 });
 
-test('the secret of a key is always a secret', () => {
+test('the key itself is always secret', () => {
   expect([...tailnetKey.secretOutputs!(new Set())]).toEqual(['key']);
 });
 
-test('a read keeps the secret, and shows nothing that would replace the key', async () => {
+test('a read keeps the secret, and shows no change that would replace the key', async () => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   const { id, state } = await tailnetKey.create(client, inputs, context);
@@ -54,7 +54,7 @@ test('a read keeps the secret, and shows nothing that would replace the key', as
   expect(read.inputs).toEqual(inputs);
 });
 
-test('a key that is gone or used up is invalid; at an import it does not exist', async () => {
+test('a deleted or used key is invalid; for an import it does not exist', async () => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   const { id, state } = await tailnetKey.create(client, inputs, context);
@@ -71,14 +71,14 @@ test('a key that is gone or used up is invalid; at an import it does not exist',
   expect(await tailnetKey.read(client, id, { state: {}, inputs: {} }, context)).toBeUndefined();
 });
 
-test('deleting a key that is gone is no failure', async () => {
+test('deleting a missing key succeeds', async () => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   await tailnetKey.delete(client, 'k9', {}, context);
   expect(tailscale.calls()).toEqual(['DELETE /api/v2/tailnet/-/keys/k9']);
 });
 
-test('an OAuth client gets its token once and uses it for every request', async () => {
+test('an OAuth client fetches its token once and uses it for every request', async () => {
   const { tailscale, client } = await setup({
     TAILSCALE_OAUTH_CLIENT_ID: 'id',
     TAILSCALE_OAUTH_CLIENT_SECRET: 's',
@@ -95,7 +95,7 @@ test('an OAuth client gets its token once and uses it for every request', async 
   expect(tailscale.received[2]!.headers.authorization).toBe('Bearer tskey-token');
 });
 
-test('credentials are needed, of one kind', () => {
+test('exactly one kind of credentials is required', () => {
   expect(() => tailscaleSettings({}, {})).toThrow('credentials are empty');
   const both = { TAILSCALE_API_KEY: 'a', TAILSCALE_OAUTH_CLIENT_ID: 'b', TAILSCALE_OAUTH_CLIENT_SECRET: 'c' };
   expect(() => tailscaleSettings(both, {})).toThrow('conflicting');
@@ -155,7 +155,7 @@ test.each([
   [{ name: 'a', hostname: 'b' }, 'exactly one of'],
   [{ name: 'a', waitFor: 'soon' }, 'not a duration'],
   [{ name: 'a', waitFor: '1s' }, 'greater than 1 second'],
-])('refuses to look for %o', async (args, message) => {
+])('refuses the lookup %o', async (args, message) => {
   const { tailscale, client } = await setup();
   await using _ = tailscale;
   await expect(getDevice(client, args, context)).rejects.toThrow(message);

@@ -54,7 +54,7 @@ test.each([
   ['metadata', 'This property cannot be expanded (metadata).'],
   ['id', 'This property cannot be expanded (id).'],
   ['a.b.c.d.e', 'You cannot expand more than 4 levels of a property'],
-])('refuses what cannot be expanded, as Stripe does: %s', async (path, message) => {
+])('refuses other expansions, as Stripe does: %s', async (path, message) => {
   const refused = sandbox.stripe.checkout.sessions.retrieve(session.id, { expand: [path] });
   await expect(refused).rejects.toMatchObject({
     type: 'StripeInvalidRequestError',

@@ -15,15 +15,15 @@ export interface Reply {
   body?: unknown;
 }
 
-/** A fake of GitHub's API: records requests and answers as the test says. */
+/** A fake of GitHub's API: records requests and answers as the test sets it. */
 export interface FakeGithub {
   client: GithubClient;
   asked: Asked[];
-  /** Answers to dispatches, in order; afterwards 204. */
+  /** Answers to dispatches, in order; then 204. */
   dispatches: (Reply | (() => Promise<Reply>))[];
   /** Runs by id, as in `GET …/runs/{id}`. */
   runs: Map<string, { status: string; conclusion?: string; display_title?: string; created_at?: string }>;
-  /** Answers to cancellations; afterwards 202. */
+  /** Answers to cancellations; then 202. */
   cancels: Reply[];
   stop(): Promise<void>;
 }

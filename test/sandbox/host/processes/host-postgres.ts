@@ -1,4 +1,4 @@
-// Hosts a Postgres on the folder given, says where, and runs until it is killed.
+// Hosts a Postgres in the given folder, prints its address, and runs until it is killed.
 import { hostPostgres } from '../../../../sandbox/host/postgres.ts';
 
 const postgres = await hostPostgres({ dataDir: process.argv[2]!, durable: false });

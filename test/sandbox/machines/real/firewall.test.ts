@@ -18,7 +18,7 @@ function chain(ruleset: string, name: string): string[] {
   return body.slice(0, body.indexOf('  }')).trim().split(/\n\s*/);
 }
 
-test('what comes in is dropped but for what the rules say; what goes out goes', () => {
+test('incoming traffic is dropped unless a rule allows it; outgoing traffic is allowed', () => {
   const ruleset = toRuleset([{ id: 7, rules: [rule({ source_ips: ['0.0.0.0/0', '::/0'] })] }]);
   expect(chain(ruleset, 'in-7')).toEqual([
     'ip saddr 0.0.0.0/0 udp dport 41641 return',
@@ -26,7 +26,7 @@ test('what comes in is dropped but for what the rules say; what goes out goes', 
     'drop',
   ]);
   expect(chain(ruleset, 'out-7')).toEqual(['']);
-  // Traffic between machines passes the sender's rules before the receiver's: either may refuse it.
+  // Traffic between machines passes the sender's rules before the receiver's. Either may refuse it.
   expect(chain(ruleset, 'forward').slice(-2)).toEqual(['iifname "m7" jump out-7', 'oifname "m7" jump in-7']);
   expect(chain(ruleset, 'output')).toContain('oifname "m7" jump in-7');
   expect(chain(ruleset, 'input').slice(-2)).toEqual([
@@ -35,7 +35,7 @@ test('what comes in is dropped but for what the rules say; what goes out goes', 
   ]);
 });
 
-test('a rule for the way out closes the rest of it', () => {
+test('a rule for outgoing traffic blocks all other outgoing traffic', () => {
   const out = rule({ direction: 'out', protocol: 'tcp', port: '80-443', destination_ips: ['192.0.2.0/24'] });
   const ruleset = toRuleset([{ id: 7, rules: [out] }]);
   expect(chain(ruleset, 'out-7')).toEqual(['ip daddr 192.0.2.0/24 tcp dport 80-443 return', 'drop']);
@@ -52,7 +52,7 @@ test.each<[Partial<FirewallRule>, string]>([
   expect(chain(ruleset, 'in-7')[0]).toBe(`ip saddr 0.0.0.0/0 ${words} return`);
 });
 
-test('a server without a firewall is open, one with a firewall without rules is closed', () => {
+test('a server without a firewall is open; one with a firewall without rules is closed', () => {
   const ruleset = toRuleset([
     { id: 7, rules: undefined },
     { id: 8, rules: [] },

@@ -7,7 +7,7 @@ import { leftovers, nothing } from './leftovers.ts';
 const limitMs = 300_000;
 const bootId = 'cat /proc/sys/kernel/random/boot_id';
 
-/** Waits for another boot than `before`. */
+/** Waits for a boot other than `before`. */
 const otherBoot = (sandbox: Sandbox, ip: string, before: string) =>
   until(async () => {
     const now = await sandbox.ssh(ip, bootId).catch(() => before);
@@ -16,7 +16,7 @@ const otherBoot = (sandbox: Sandbox, ip: string, before: string) =>
 
 /** Waits until the API reports this status for a server. */
 const status = (sandbox: Sandbox, id: number, wanted: string) =>
-  until(async () => ((await sandbox.statusOf(id)) === wanted ? true : undefined));
+  until(async () => ((await sandbox.getStatus(id)) === wanted ? true : undefined));
 
 /** Whether a port is open, seen from the controller's node. */
 const isOpen = (sandbox: Sandbox, ip: string, port: number) =>
@@ -57,7 +57,7 @@ test.skipIf(whyNot !== null)(
     await until(async () => ((await isOpen(sandbox, ip, 22)) ? undefined : true));
     const mine = { direction: 'in', protocol: 'tcp', port: '22', source_ips: ['198.18.0.2/32'] };
     await call('POST', `/firewalls/${firewall.id}/actions/set_rules`, { rules: [rule, mine] });
-    // Cloud-init has finished; later boots are faster without it.
+    // Cloud-init has finished. Later boots are faster without it.
     const touch = 'touch /root/kept /etc/cloud/cloud-init.disabled';
     const first = await eventually(() => ssh(ip, `${touch}; ${bootId}`));
 
@@ -76,8 +76,8 @@ test.skipIf(whyNot !== null)(
     await ssh(ip, 'systemctl --no-block poweroff').catch(() => undefined);
     await status(sandbox, id, 'off');
 
-    const anew = { image: 'debian-12', user_data: userData('second') };
-    await call('POST', `/servers/${id}/actions/rebuild`, anew);
+    const image = { image: 'debian-12', user_data: userData('second') };
+    await call('POST', `/servers/${id}/actions/rebuild`, image);
     expect(await eventually(() => ssh(ip, 'cat /etc/from-user-data; ls /root'))).toBe('second');
 
     await call('DELETE', `/servers/${id}`);

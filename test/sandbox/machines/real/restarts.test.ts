@@ -6,7 +6,7 @@ import { leftovers, machinesTag, nothing } from './leftovers.ts';
 
 const limitMs = 300_000;
 
-/** An installation with one server, on which it has left its name. */
+/** An installation with one server, whose disk has a file with its name. */
 async function orderOne(name: string) {
   const installation = await install();
   const sandbox = await installation.start();
@@ -18,11 +18,11 @@ async function orderOne(name: string) {
 }
 
 test.skipIf(whyNot !== null)(
-  `machines outlive their sandbox on their disks, and nothing else does; the neighbour's are left alone${whyNot ?? ''}`,
+  `machines keep their disks when the sandbox stops, and nothing else; another installation’s machines keep running${whyNot ?? ''}`,
   { timeout: limitMs },
   async () => {
     const [own, neighbour] = await Promise.all([orderOne('own'), orderOne('neighbour')]);
-    // The same address on two internets: neither sees the other.
+    // The same address in two networks: neither sees the other.
     expect(neighbour.ip).toBe(own.ip);
     expect(await neighbour.sandbox.ssh(neighbour.ip, 'cat /root/whose')).toBe('neighbour');
     const { machinesDir } = own.installation;
@@ -39,7 +39,7 @@ test.skipIf(whyNot !== null)(
     const next = await own.installation.start();
     expect(await ended).toEqual([null, 'SIGKILL']);
     expect(await eventually(() => next.ssh(own.ip, 'cat /root/whose'))).toBe('own');
-    expect(await next.statusOf(own.id)).toBe('running');
+    expect(await next.getStatus(own.id)).toBe('running');
 
     await next.end('SIGTERM');
     expect(leftovers(machinesDir)).toEqual(nothing);
