@@ -51,7 +51,7 @@ test('all that is wrong is said in one message, makes operations wait, and is fo
   other.state.wrong = 'not there';
   const monitor = await start('w1', [cloud.probe, other.probe]);
   expect(explainProblems(monitor.problems())).toMatch(
-    /wait until this is mended:\n {2}- cloud: refused \(401\)\n {6}mend the cloud\n {2}- other: not there\n {6}mend the other$/,
+    /wait until this is fixed:\n {2}- cloud: refused \(401\)\n {6}mend the cloud\n {2}- other: not there\n {6}mend the other$/,
   );
   expect(monitor.waitReason('provision')).toMatch(/cloud: refused.*mend the cloud\nother: not there/s);
   expect(monitor.waitReason('destroy')).not.toContain('other');
@@ -69,7 +69,7 @@ test('all that is wrong is said in one message, makes operations wait, and is fo
   );
   const events = at.logged.map(({ event }) => event);
   expect(events.filter((event) => event === 'check.failed')).toHaveLength(2);
-  expect(events.filter((event) => event === 'check.mended')).toHaveLength(2);
+  expect(events.filter((event) => event === 'check.recovered')).toHaveLength(2);
 });
 
 test('what no order waits for is a warning, alone and beside what orders wait for', async () => {
@@ -87,7 +87,7 @@ test('what no order waits for is a warning, alone and beside what orders wait fo
     { name: 'shop', blocks: false },
   ]);
   expect(explainProblems(monitor.problems())).toMatch(
-    /wait until this is mended:\n {2}- cloud: away\n {6}mend the cloud\nWarning: .*:\n {2}- shop: /,
+    /wait until this is fixed:\n {2}- cloud: away\n {6}mend the cloud\nWarning: .*:\n {2}- shop: /,
   );
 });
 

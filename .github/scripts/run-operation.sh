@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# carry-out.sh: carries the operation out, with the agents' secret environment in a file where there is one.
+# run-operation.sh: carries the operation out, with the agents' secret environment in a file where there is one.
 set -euo pipefail
 
 if [[ -n ${AGENT_ENVIRONMENT:-} ]]; then
