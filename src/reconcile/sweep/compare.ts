@@ -112,7 +112,7 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
   });
 }
 
-/** A sentence about a finding. */
+/** Describes a finding in a sentence. */
 export function explain(finding: Finding): string {
   if (finding.reason === 'server-incomplete')
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
@@ -135,6 +135,6 @@ export function explain(finding: Finding): string {
     case 'not-ours':
       return `${name} carries the labels of ${agent}, but its provision did not make it`;
     case 'own-unclear':
-      return `${name} is not what the row of ${agent} names, and it is not certain which one is in use`;
+      return `${name} is not what the row of ${agent} names, and it is unclear which one is in use`;
   }
 }

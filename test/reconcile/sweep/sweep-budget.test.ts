@@ -150,7 +150,7 @@ describe('a budget', () => {
     budget.hetzner.begins();
     budget.hetzner.begins();
     expect(budget).toMatchObject({ used: 3, left: 0 });
-    expect(() => budget.tailscale.begins()).toThrow('All 3 calls of this sweep are made');
+    expect(() => budget.tailscale.begins()).toThrow('The sweep has used all its 3 calls');
   });
 
   test('is half of what Hetzner’s quota has left, and does not grow with later answers', () => {
