@@ -7,14 +7,14 @@ import { Secret } from '../secret.ts';
 /** An attempt's own login to Pulumi's state. */
 export interface Entry {
   backendUrl: Secret;
-  /** Closes it. The agent's next attempt closes what a crash has left open. */
+  /** Closes it. After a crash, the agent's next attempt closes it. */
   leave(): Promise<void>;
 }
 
 /**
  * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A
  * fence gives every attempt its own login. Before an agent's next attempt begins, the earlier logins are
- * dropped and their sessions terminated: what they have not written by then, they can never write.
+ * dropped and their sessions terminated, so they can write nothing after that.
  */
 export interface Fence {
   /** Whether each attempt has its own login. */
@@ -24,7 +24,7 @@ export interface Fence {
    * random.
    */
   enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
-  /** Ends the sessions of one attempt, on whatever stack. */
+  /** Ends the sessions of one attempt on any stack. */
   evict(attempt: { operationId: string; attempt: number }): Promise<void>;
 }
 
@@ -35,8 +35,8 @@ export interface AttemptOfAgent {
 }
 
 /**
- * For backends other than Postgres, and for logins that may not create others: only lease and lock protect
- * the state.
+ * For backends other than Postgres, and for logins that cannot create roles: only lease and lock protect the
+ * state.
  */
 export function noFence(backendUrl: Secret): Fence {
   return {
@@ -54,7 +54,7 @@ function roleNames(backendUrl: Secret): { owner: string; prefix: string } {
   return { owner: `agent-stacks-state-${hash}`, prefix: `a:${hash}:` };
 }
 
-/** The name of an attempt's login. Of the backend's address only the database's name counts. */
+/** Returns the name of an attempt's login. Only the database's name in the backend's address matters. */
 export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
   // An agent's id has no `:`, so the name is unambiguous.
   return `${roleNames(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
@@ -75,7 +75,7 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
 
 /**
  * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts'
- * logins are members. Where the configured login may not do that, logs a warning and returns no fence.
+ * logins are members. If the configured login may not do that, logs a warning and returns `noFence`.
  */
 export async function createLoginFence({
   pool,
@@ -149,7 +149,7 @@ async function createLogin(
   await pool.query(`create role "${role}" login password '${password}' in role "${owner}" role current_user`);
 }
 
-/** Drops logins: prevents new sessions, terminates the present ones, drops the role. */
+/** Drops logins: prevents new sessions, terminates existing ones, drops the role. */
 async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string) => boolean): Promise<void> {
   const found = await pool.query<{ rolname: string }>(
     'select rolname from pg_roles where starts_with(rolname, $1)',
