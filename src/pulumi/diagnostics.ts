@@ -1,6 +1,6 @@
 /**
- * Strips the frames that the providers' frameworks add to their diagnostics. terraform-plugin-framework reports
- * every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
+ * Strips the frames that the providers' frameworks add to their diagnostics. terraform-plugin-framework
+ * reports every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
  * <detail>`. SDK v2 begins with a location in its own source and repeats the cause in a list.
  */
 

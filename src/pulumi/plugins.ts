@@ -4,8 +4,8 @@ import { createRequire } from 'node:module';
 export const PLUGINS = ['hcloud', 'tailscale', 'command'];
 
 /**
- * If a run failed because a plugin is missing, explains how to install all of them, so that the next run lacks
- * none; else undefined.
+ * If a run failed because a plugin is missing, explains how to install all of them, so that the next run
+ * lacks none; else undefined.
  */
 export function missingPlugin(text: string): string | undefined {
   const name = /no resource plugin 'pulumi-resource-([\w-]+)' found/.exec(text)?.[1];

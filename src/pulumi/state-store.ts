@@ -10,7 +10,9 @@ export interface StateStore {
   makeEmpty(stackName: string, like: string): Promise<boolean>;
   /** Removes the remains of a deleted stack in the backend: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
-  /** Keeps only the newest entries of a stack's history, so that an old agent costs no more than a new one. */
+  /**
+   * Keeps only the newest entries of a stack's history, so that an old agent costs no more than a new one.
+   */
   prune(stackName: string): Promise<void>;
 }
 

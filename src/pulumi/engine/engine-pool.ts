@@ -17,9 +17,9 @@ export interface EnginePoolOptions {
 }
 
 /**
- * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has its
- * own, and up to `idle` of them stay for later runs. A process whose run failed is ended with everything that
- * it started.
+ * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has
+ * its own, and up to `idle` of them stay for later runs. A process whose run failed is ended with everything
+ * that it started.
  */
 export function createEnginePool(options: EnginePoolOptions): EnginePool {
   return new Pool(options);

@@ -32,7 +32,9 @@ export class EngineProcess {
   readonly #workDir: string | undefined;
   readonly #ready: Promise<void>;
 
-  /** `processTags` tag the process and, with every task, everything that it starts, so that it can be found. */
+  /**
+   * `processTags` tag the process and, with every task, everything that it starts, so that it can be found.
+   */
   constructor(
     settings: EngineSettings,
     environment: Record<string, string>,

@@ -6,8 +6,8 @@ const CHUNK_BYTES = 64 * 1024;
 const LONGEST_LINE = 4_000;
 
 /**
- * Passes on each line that ansible/callbacks/progress.py writes to its file, as soon as it is written. It is a
- * separate file, because a machine could forge or bury these lines in the log.
+ * Passes on each line that ansible/callbacks/progress.py writes to its file, as soon as it is written. It is
+ * a separate file, because a machine could forge or bury these lines in the log.
  * @returns a function that stops it, after it has passed on the lines written by then.
  */
 export function followProgress(path: string, tell: (line: string) => void): () => Promise<void> {

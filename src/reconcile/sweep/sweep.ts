@@ -28,8 +28,8 @@ export interface SweepDeps {
 const MAX_CALLS = 400;
 
 /**
- * Lists the clouds' resources with our labels and compares them with the rows. Removes those that belong to no
- * live agent, reports unclear ones, and touches no resource of an agent with an operation in progress.
+ * Lists the clouds' resources with our labels and compares them with the rows. Removes those that belong to
+ * no live agent, reports unclear ones, and touches no resource of an agent with an operation in progress.
  * @throws the error that ended it early; everything done before is recorded.
  */
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
