@@ -81,7 +81,8 @@ export interface List<T> {
 export async function readList<T>(call: Call, { kind, item }: List<T>, query: string): Promise<T[]> {
   const found: T[] = [];
   for (let page: number | null = 1; page !== null; ) {
-    if (page > MOST_PAGES) throw new RetryableError(`${HETZNER} does not stop listing ${kind}: more than ${MOST_PAGES} pages`);
+    if (page > MOST_PAGES)
+      throw new RetryableError(`${HETZNER} does not stop listing ${kind}: more than ${MOST_PAGES} pages`);
     const answer = await call('GET', `/${kind}?${query}&per_page=50&page=${page}`);
     found.push(...toItems(answer, { kind, item }));
     const { meta } = parseAnswer(pagination.partial(), answer, HETZNER);

@@ -97,8 +97,7 @@ function release(folder, number) {
  */
 function writeUnfinished(folder, released) {
   const identity = processIdentity(process.pid);
-  if (identity === null)
-    throw new Error('Could not read when this process started (is /proc mounted?)');
+  if (identity === null) throw new Error('Could not read when this process started (is /proc mounted?)');
   /** @type {OwnerRecord} */
   const record = { pid: process.pid, identity, startedAt: new Date().toISOString(), released };
   const path = join(folder, `unfinished-${process.pid}-${randomBytes(4).toString('hex')}`);

@@ -8,7 +8,11 @@ export function toProgress(event: EngineEvent): Progress[] {
   if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
-  if (diagnostic !== undefined && diagnostic.ephemeral !== true && SHOWN_SEVERITIES.has(diagnostic.severity)) {
+  if (
+    diagnostic !== undefined &&
+    diagnostic.ephemeral !== true &&
+    SHOWN_SEVERITIES.has(diagnostic.severity)
+  ) {
     const text = diagnostic.message.slice(0, LONGEST_MESSAGE);
     const message = plainDiagnostic(withoutStack(text.replace(/<\{%[^%]*%\}>/g, '')));
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
