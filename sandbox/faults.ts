@@ -21,7 +21,7 @@ export interface Faults {
   middleware(area: FaultArea): RequestHandler;
 }
 
-/** Faults on order: the next n matching calls fail as ordered. */
+/** Creates faults on order: the next n matching calls fail as ordered. */
 export function createFaults(database: SandboxDatabase): Faults {
   return {
     router: createFaultsRouter(database),
@@ -33,7 +33,9 @@ export function createFaults(database: SandboxDatabase): Faults {
   };
 }
 
-/** The action error that a fault ordered for this call, if any: the area's router ends the action with it. */
+/**
+ * Returns the action error that a fault ordered for this call, if any. The router ends the action with it.
+ */
 export function orderedActionError(response: Response): { code: string; message: string } | undefined {
   return response.locals.orderedActionError;
 }
@@ -78,8 +80,8 @@ function storeFault(
 }
 
 /**
- * Takes one of the remaining times of the oldest matching fault. Of concurrent calls, exactly as many get it
- * as remain.
+ * Takes one of the remaining times of the oldest matching fault. Concurrent calls never take more than
+ * remain.
  */
 async function takeFault(
   database: SandboxDatabase,
@@ -138,8 +140,7 @@ async function applyFault(
       await pause(effect.ms);
       return next();
     case 'black-hole':
-      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client
-      // leaves.
+      // Reads the body, so that the client can send all of it and the socket notices when the client leaves.
       request.resume();
       return;
     case 'drop-answer':

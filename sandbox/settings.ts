@@ -4,11 +4,11 @@ const milliseconds = z.number().int().min(0);
 
 /** How fast and how strict the sandbox is. Every field has a default, so `{}` is valid. */
 export const sandboxSettingsSchema = z.object({
-  /** From the answer to `POST /servers` until the create action says `success`. */
+  /** Time from the answer to `POST /servers` until the create action is `success`. */
   serverCreateMs: milliseconds.default(100),
   /** Length of every other action. */
   serverActionMs: milliseconds.default(50),
-  /** From a finished create action until the machine has booted and joins the tailnet. */
+  /** Time from a finished create action until the machine has booted and joins the tailnet. */
   machineBootMs: milliseconds.default(50),
   /** First pause before an undelivered webhook is retried; it doubles from there. */
   webhookRetryMs: milliseconds.default(1000),

@@ -3,10 +3,7 @@ import { z } from 'zod';
 
 const token = z.string().min(1);
 
-/**
- * The credentials that the sandbox's APIs accept. The launcher generates them once and keeps them over
- * restarts.
- */
+/** The credentials that the sandbox's APIs accept. The launcher generates them once and keeps them. */
 export const sandboxTokensSchema = z.object({
   hcloudToken: token,
   tailscaleApiKey: token,

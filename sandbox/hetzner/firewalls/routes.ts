@@ -27,7 +27,7 @@ interface Dependencies {
   settings: SandboxSettings;
 }
 
-/** `/firewalls`: at most `settings.maxFirewalls`; an applied one cannot be deleted. */
+/** Serves `/firewalls`: at most `settings.maxFirewalls`; an applied one cannot be deleted. */
 export function createFirewallsRouter({ database, settings }: Dependencies): express.Router {
   const router = express.Router();
   router.get('/firewalls', async (request, response) => {
