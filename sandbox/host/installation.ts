@@ -31,7 +31,7 @@ export interface SandboxInstallation {
   /** The DATA_DIR of the host, where sandbox.json is. */
   dataDir: string;
   connections: Connections;
-  /** What its servers are. */
+  /** The kind of its machines. */
   machines: MachineKind;
   /** Address of the joined service; undefined for the host. */
   publicUrl?: string;
@@ -169,7 +169,7 @@ async function joinRunning(
 function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {
   if (databaseUrl === undefined || isSameDatabase(databaseUrl.reveal(), file.databaseUrl)) return;
   throw new Error(
-    `The installation that runs on ${dataDir} uses another database than DATABASE_URL names. Leave DATABASE_URL out to join it, or set another DATA_DIR.`,
+    `The installation that runs on ${dataDir} uses another database than DATABASE_URL. Unset DATABASE_URL to join it, or set another DATA_DIR.`,
   );
 }
 

@@ -11,9 +11,9 @@ export const LOGIN_SERVER = 'http://10.254.254.1:8080';
 const recordPath = (dataDir: string) => join(dataDir, 'sandbox-machines');
 
 /**
- * Returns the kind of machines of an installation. The first start decides it, since a server's machine
+ * Returns the kind of machines of an installation. The first start decides it, because a server's machine
  * cannot change its kind. Call it before anything else is written to the folder.
- * @throws Error where the kind contradicts the configuration, or this host cannot run it.
+ * @throws Error if the kind contradicts the configuration, or this host cannot run it.
  */
 export function chooseMachines(config: SandboxConfig, say: (line: string) => void): MachineKind {
   const { dataDir, sandbox } = config;

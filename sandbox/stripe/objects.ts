@@ -3,7 +3,7 @@ import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { CreatedRange, Page } from './parameters.ts';
 
-/** What every stored object has. */
+/** The fields of every stored object. */
 export interface StripeObject {
   id: string;
   object: string;

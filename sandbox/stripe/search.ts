@@ -21,7 +21,7 @@ interface SearchInput {
 }
 
 /**
- * Returns one page of what a query finds, newest first. `page` is the `next_page` of the previous page.
+ * Returns one page of the query's matches, newest first. `page` is the `next_page` of the previous page.
  * Unlike Stripe's search, which lags about a minute behind, this one knows every object at once.
  */
 export async function searchObjects<T extends StripeObject>(

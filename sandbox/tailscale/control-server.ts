@@ -1,7 +1,7 @@
 import type { Caller } from './credentials.ts';
 import type { KeyRequest } from './key-request.ts';
 
-/** A device of the tailnet, with what the API shows of it. */
+/** A device of the tailnet, with the properties that the API shows. */
 export interface Device {
   id: string;
   nodeId: string;

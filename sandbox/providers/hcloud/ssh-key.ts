@@ -61,7 +61,7 @@ function toState(key: unknown): Properties {
   };
 }
 
-/** Keeps the program's text while it is the same key: only its comment may differ. */
+/** Keeps the program's text as long as it is the same key: only its comment may differ. */
 function publicKeyInput(inputs: Properties, state: Properties): unknown {
   const given = inputs.publicKey;
   return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;

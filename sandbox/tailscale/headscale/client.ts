@@ -54,7 +54,7 @@ interface Calls {
   setPolicy: [{ policy: string }, object];
 }
 
-/** headscale's admin API on its unix socket: access to the socket is all it requires. */
+/** headscale's admin API on its unix socket. It requires only access to the socket. */
 export interface HeadscaleClient {
   /** Waits while headscale restarts. @throws HeadscaleError */
   call<M extends keyof Calls>(method: M, request: Calls[M][0]): Promise<Calls[M][1]>;
@@ -107,7 +107,7 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
         try {
           return (await callOnce(method, request, deadline)) as never;
         } catch (error) {
-          // headscale ended during the call and restarts. Every call may be repeated: a key that was never
+          // headscale exited during the call and restarts. Every call may be repeated: a key that was never
           // returned does no harm.
           const dropped = error instanceof HeadscaleError && error.code === grpc.status.UNAVAILABLE;
           if (!dropped || Date.now() > deadline) throw error;
@@ -130,7 +130,7 @@ function connect(socket: string): grpc.Client & Record<string, unknown> {
     'HeadscaleService',
   );
   return new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
-    // Reconnects at once after a restart; gRPC's default backoff is a second and more.
+    // Reconnects at once after a restart; gRPC's default backoff is a second or more.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
     'grpc.min_reconnect_backoff_ms': 100,

@@ -13,7 +13,7 @@ export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
 /**
  * Handles a live agent whose server was not listed. If Hetzner does not have the server, the agent becomes
  * unhealthy: a person has to decide what happens to it, since its disk is lost.
- * @returns a finding for a person; undefined where the list was outdated, or an operation has begun.
+ * @returns a finding for a person; undefined if the list was outdated, or an operation has begun.
  */
 export async function reportGone(
   { hetzner, database }: { hetzner: SweptHetzner; database: Database },

@@ -56,7 +56,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   return report;
 }
 
-/** Reports a finding to people; `agentId` is null where the owner is unknown. */
+/** Reports a finding to people; `agentId` is null if the owner is unknown. */
 type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
