@@ -20,7 +20,7 @@ export interface DueLoopOptions {
   signal: AbortSignal;
   /** How often to poll for due work, 50 ms by default. */
   pollMs?: number;
-  /** Handlers at once, 16 by default: a webhook that hangs must not hold up a boot. */
+  /** Concurrent handlers, 16 by default: a webhook that hangs must not delay a boot. */
   concurrency?: number;
   /** Pause after the first failure of a handler, 500 ms by default; doubles up to a minute. */
   retryMs?: number;

@@ -110,7 +110,7 @@ async function takeFault(
   return undefined;
 }
 
-/** A fault whose pattern takes too long is used up: it would delay every later call. */
+/** Uses up a fault whose pattern takes too long, because it would delay every later call. */
 async function matches(database: SandboxDatabase, fault: FaultRow, path: string): Promise<boolean> {
   try {
     return pathMatches(fault.path, path);

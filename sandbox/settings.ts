@@ -20,7 +20,7 @@ export const sandboxSettingsSchema = z.object({
   maxFirewalls: z.number().int().min(0).default(50),
   /** Whether a dispatch may ask for the id of its run; older GitHub servers reject that. */
   githubRunDetails: z.boolean().default(true),
-  /** Workflow runs at once; the others queue, as for a runner. */
+  /** Concurrent workflow runs; further ones queue, as for a runner. */
   githubRunsAtOnce: z.number().int().positive().default(2),
   /** A longer run is cancelled, as by the workflow's `timeout-minutes`. */
   githubRunSeconds: z

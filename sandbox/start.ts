@@ -35,7 +35,7 @@ export const sandboxOptionsSchema = z.object({
   github: githubOptionsSchema.optional(),
   /** With it, servers have real machines; without it, simulated ones. */
   machines: realMachinesSchema.optional(),
-  /** Ids of users who may use the controls besides this process's user and root. */
+  /** Ids of users who may use the controls, in addition to this process's user and root. */
   users: z.array(z.number().int().min(0)).optional(),
   settings: sandboxSettingsSchema.prefault({}),
 });

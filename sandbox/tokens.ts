@@ -16,7 +16,7 @@ export const sandboxTokensSchema = z.object({
 
 export type SandboxTokens = z.infer<typeof sandboxTokensSchema>;
 
-/** Compares two secrets in constant time, whatever their lengths. */
+/** Compares two secrets in constant time, regardless of their lengths. */
 export function sameSecret(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }

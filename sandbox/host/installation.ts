@@ -28,7 +28,7 @@ import { untilReady } from './until-ready.ts';
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {
   role: 'host' | 'join';
-  /** The DATA_DIR of the host, where sandbox.json is. */
+  /** The host's DATA_DIR, which contains sandbox.json. */
   dataDir: string;
   connections: Connections;
   /** The kind of its machines. */

@@ -153,7 +153,7 @@ export interface ListOptions {
   page: Page;
 }
 
-/** An unknown cursor, or two at once, would silently return the wrong page. */
+/** Rejects an unknown cursor or two cursors, which would silently return the wrong page. */
 async function checkCursors(database: SandboxDatabase, object: string, page: Page): Promise<void> {
   refuseTwoCursors(page);
   for (const param of ['starting_after', 'ending_before'] as const) {

@@ -55,7 +55,7 @@ export interface ControlServer {
   /** No device can join with the key afterwards. */
   revokeKey(controlNumber: string | null): Promise<void>;
   listDevices(): Promise<Device[]>;
-  /** Disconnects the device at once. @returns false if no device has this id. */
+  /** Disconnects the device immediately. @returns false if no device has this id. */
   deleteDevice(id: string): Promise<boolean>;
   /**
    * @returns false if no device has this id.

@@ -15,7 +15,7 @@ export type JoinResult = { tailnetIp: string; name: string } | { refused: string
 
 /**
  * Does what `tailscale up --auth-key` does on a machine. A single-use key admits exactly one device, however
- * many machines try it at once. A machine that has joined with the key before gets its device back, as a
+ * many machines try it concurrently. A machine that has joined with the key before gets its device back, as a
  * restarted tailscaled does; with another key it becomes a new device, as after a fresh installation.
  */
 export async function joinTailnet(

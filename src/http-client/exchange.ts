@@ -4,9 +4,9 @@ import { withDeadline } from './deadline.ts';
 
 /** Observes every call of a client, e.g. to enforce a budget. */
 export interface CallWatch {
-  /** Before the call; an error thrown here prevents it. */
+  /** Called before the call; an error thrown here prevents it. */
   begins(): void;
-  /** With the answer's headers, whatever its status. */
+  /** Called with the answer's headers, regardless of its status. */
   answered(headers: Headers): void;
 }
 
@@ -36,8 +36,8 @@ const TIMEOUT_SECONDS = 20;
 const MOST_REDIRECTS = 3;
 
 /**
- * One HTTP call, bounded in time and size: it ends whatever the other side does. Follows redirects within the
- * same origin only.
+ * Makes one HTTP call, bounded in time and size, so that it ends whatever the other side does. Follows
+ * redirects within the same origin only.
  * @throws RetryableError if no answer came, or one that is too large; the signal's reason; the watch's error
  */
 export async function exchange(call: HttpCall): Promise<HttpAnswer> {

@@ -11,7 +11,8 @@ const LONGEST_SECONDS = 3600;
  * - `retry-after` in seconds or as a date, also with a 503.
  * - `x-ratelimit-reset` (GitHub): when the quota is available again. `ratelimit-reset` (Hetzner): when it is
  *   *full* again; a minute is enough.
- * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
+ * @see
+ * https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
  * @see https://docs.hetzner.cloud/reference/cloud#rate-limiting
  */
 export function laterSeconds(

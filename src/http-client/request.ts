@@ -34,7 +34,7 @@ export interface JsonRequest extends HttpCall {
 }
 
 /**
- * One HTTP call, bounded in time and size (`exchange`).
+ * Makes one HTTP call, bounded in time and size (`exchange`).
  * @returns the parsed JSON, undefined for an empty answer.
  * @throws RefusedError on 401 and 403; RateLimitedError if the answer asks to wait; HttpError on any other
  * status but 2xx; RetryableError if no answer came, or one that is too large or not JSON.

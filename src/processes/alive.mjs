@@ -1,4 +1,4 @@
-// Plain JavaScript, because the set-up uses it on whatever Node it finds.
+// Plain JavaScript, because the setup runs it with any Node version.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 

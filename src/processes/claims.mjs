@@ -1,4 +1,4 @@
-// Plain JavaScript, because the set-up uses it on whatever Node it finds.
+// Plain JavaScript, because the setup runs it with any Node version.
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

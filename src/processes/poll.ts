@@ -12,7 +12,7 @@ export interface Polling {
 /**
  * Polls until `ask` returns something other than `undefined`.
  * @returns the answer, or undefined if none came in time.
- * @throws the signal's reason, and whatever `ask` throws
+ * @throws the signal's reason, and errors of `ask`
  */
 export async function poll<T>(
   ask: () => Promise<T | undefined> | T | undefined,

@@ -158,7 +158,7 @@ async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string)
   for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) await evictRole(pool, rolname);
 }
 
-/** A leaving attempt and the next one may drop the same role at once: the second finds it gone. */
+/** A leaving attempt and the next one may drop the same role concurrently: the second finds it gone. */
 async function evictRole(pool: pg.Pool, role: string): Promise<void> {
   const client = await pool.connect();
   try {

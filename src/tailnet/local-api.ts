@@ -71,7 +71,7 @@ export function createLocalApi(
           ControlURL: loginServer ?? TAILSCALE_CONTROL,
           Hostname: hostname,
           WantRunning: true,
-          // Outgoing connections only, whatever the tailnet's policy allows.
+          // Outgoing connections only, regardless of the tailnet's policy.
           ShieldsUp: true,
           RouteAll: false,
           CorpDNS: false,

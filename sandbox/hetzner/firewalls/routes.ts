@@ -67,7 +67,7 @@ async function createFirewall(
   response: express.Response,
 ) {
   return database.transaction().execute(async (trx) => {
-    // One create at a time: two at once could both see room for the last firewall.
+    // One create at a time: two concurrent ones could both see room for the last firewall.
     await sql`select pg_advisory_xact_lock(hashtext('hetzner-firewalls'))`.execute(trx);
     const { count } = await trx
       .selectFrom('hetzner_firewalls')

@@ -27,7 +27,7 @@ export async function createServer(
   error: ActionError | undefined,
 ) {
   return database.transaction().execute(async (trx) => {
-    // One create at a time: two at once could both see room for the last server.
+    // One create at a time: two concurrent ones could both see room for the last server.
     await sql`select pg_advisory_xact_lock(hashtext('hetzner-servers'))`.execute(trx);
     const order = await resolveOrder(trx, input, settings);
     const now = new Date();

@@ -25,8 +25,8 @@ mount -t tmpfs tmpfs /tmp
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 
 # Runs in a separate process namespace, whose end kills everything in it: a killed systemd-nspawn alone would
-# leave its machine running. Also in a separate control group, in every tree in which systemd keeps its services:
-# two machines in one group would kill each other's services.
+# leave its machine running. Also in a separate control group, in every tree in which systemd keeps its
+# services: two machines in one group would kill each other's services.
 # shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --pid --fork --kill-child --mount-proc sh -euc '
   for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do

@@ -30,7 +30,7 @@ export function findInstallationProcesses(tag: string): number[] {
   return [...new Set([...tagged, ...findByMount(` ${mountSource(tag, '')}`)])];
 }
 
-/** Finds the processes of one machine: those that see its root mount. */
+/** Finds the processes of one machine, which are those that see its root mount. */
 export function findMachineProcesses(source: string): number[] {
   return findByMount(` ${source} `);
 }

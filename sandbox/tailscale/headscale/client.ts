@@ -93,7 +93,7 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
   const service = connect(socket);
   const callOnce = (method: keyof Calls, request: object, deadline: number) =>
     new Promise<object>((resolve, reject) => {
-      // The generic constructor types no methods of its own.
+      // The generic constructor does not type the service's methods.
       const call = service[method] as unknown as Unary;
       call.call(service, request, { deadline, waitForReady: true }, (error, answer) => {
         if (error === null) resolve(answer);
@@ -130,7 +130,7 @@ function connect(socket: string): grpc.Client & Record<string, unknown> {
     'HeadscaleService',
   );
   return new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
-    // Reconnects at once after a restart; gRPC's default backoff is a second or more.
+    // Reconnects immediately after a restart; gRPC's default backoff is a second or more.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
     'grpc.min_reconnect_backoff_ms': 100,

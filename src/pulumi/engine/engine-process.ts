@@ -87,7 +87,7 @@ export class EngineProcess {
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      // A lost lease kills at once; a cancellation lets the current resource finish.
+      // A lost lease kills immediately; a cancellation lets the current resource finish.
       if (abort.reason instanceof LostError) this.#kill();
       else this.#send({ type: 'cancel' });
       killTimer = setTimeout(() => this.#kill(), CANCEL_GRACE_SECONDS * 1000);

@@ -9,7 +9,7 @@ export interface Attributed {
 }
 
 /**
- * Attributes devices to agents: by the recorded id; by the recorded address where no id is recorded; else by
+ * Attributes devices to agents: by the recorded id; by the recorded address if no id is recorded; else by
  * the name under which the device joined, which only the agent's own server knew. Any other hostname is only
  * reported. `joinNames`: agents by join name.
  */

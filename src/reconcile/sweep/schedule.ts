@@ -19,7 +19,7 @@ export function startSweeping(deps: SweepDeps, intervalSeconds = INTERVAL_SECOND
   let timer: NodeJS.Timeout;
   let running = sweepSafely(deps, stopping.signal, 0);
   const later = () => {
-    // Jitter, so that the workers do not all try at once.
+    // Jitter, so that the workers do not all try simultaneously.
     const seconds = intervalSeconds * (0.9 + Math.random() * 0.2);
     timer = setTimeout(() => {
       running = sweepSafely(deps, stopping.signal, intervalSeconds * 0.8).finally(later);

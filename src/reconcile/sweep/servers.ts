@@ -15,7 +15,7 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server to the agent whose row has its id. Anybody can change a label, so labels count only
+ * Attributes each server to the agent whose row has its id. Anyone can change a label, so labels count only
  * for servers that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
