@@ -30,7 +30,7 @@ export interface SandboxAppDeps {
   users?: number[];
 }
 
-/** All clouds of the sandbox and its own controls, on one HTTP address. */
+/** Creates all clouds of the sandbox and its own controls, on one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   const { database, tokens, settings, webhookUrl } = deps;
   const control = deps.control ?? createSimulatedControl(database);

@@ -156,7 +156,7 @@ function answer(response: Response, status: number, body: unknown): void {
   response.status(status).json(body);
 }
 
-/** The handler answers once its work is committed; the connection breaks at that moment. */
+/** Breaks the connection at the moment of the answer, when the handler's work is committed. */
 function dropAnswer(request: Request, response: Response): void {
   const drop = () => {
     request.socket.destroy();

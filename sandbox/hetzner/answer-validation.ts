@@ -56,7 +56,7 @@ export async function readViolations(
   };
 }
 
-/** `GET /hetzner/violations`; mount it under `/sandbox`. */
+/** Serves `GET /hetzner/violations`. Mount it under `/sandbox`. */
 export function createValidationRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/hetzner/violations', async (_request, response) => {

@@ -30,7 +30,7 @@ export const listParameter = z
 export const idOrName = z.union([z.number().int().positive(), z.string().min(1)]);
 export type IdOrName = z.infer<typeof idOrName>;
 
-/** Whether `reference` names the thing with this id and name. */
+/** Whether `reference` names the resource with this id and name. */
 export function refersTo(reference: IdOrName, thing: { id: number; name: string | null }): boolean {
   return thing.name === reference || String(thing.id) === String(reference);
 }

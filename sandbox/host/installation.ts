@@ -177,7 +177,7 @@ const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
   sandbox: fingerprint(sandboxTokens.hcloudToken),
 });
 
-/** The sandbox's addresses in place of the real services'. */
+/** Returns connections to the sandbox instead of the real services. */
 export function sandboxConnections(
   config: SandboxConfig,
   file: SandboxFile,

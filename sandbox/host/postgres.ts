@@ -86,7 +86,7 @@ export async function findHostedPostgres(options: { dataDir: string }): Promise<
   return (await answers(running.adminUrl)) === 'yes' ? running : null;
 }
 
-/** The folder for the cluster, private to its owner. Returns the real path of DATA_DIR. */
+/** Creates the folder for the cluster, private to its owner. @returns the real path of DATA_DIR */
 async function prepareFolder(dataDir: string): Promise<string> {
   const { folder } = clusterPaths(dataDir);
   await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -94,7 +94,7 @@ export async function setHostname(
   });
 }
 
-/** Two machines with one hostname and different keys must not both find the same name free. */
+/** Locks the names: two machines with the same hostname must not both find the same name free. */
 async function lockNames(trx: SandboxTransaction): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtext('tailscale-device-name'))`.execute(trx);
 }

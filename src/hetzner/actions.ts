@@ -44,7 +44,7 @@ const ACTION_SECONDS = 300;
 /** A server is locked while another action on it runs, e.g. one that a killed attempt started. */
 const LOCKED_SECONDS = 60;
 
-/** @see https://docs.hetzner.cloud/reference/cloud#server-actions */
+/** Creates the actions on servers. @see https://docs.hetzner.cloud/reference/cloud#server-actions */
 export function createServerActions(call: Call): ServerActions {
   const act = async (serverId: string, name: string, signal: AbortSignal, body?: object): Promise<void> => {
     const path = `/servers/${serverId}/actions/${name}`;

@@ -106,7 +106,7 @@ function toItems<T>(answer: unknown, { kind, item }: List<T>): T[] {
   return parseAnswer(z.object({ [kind]: z.array(item) }), answer, HETZNER)[kind] ?? [];
 }
 
-/** Null after the last page, and if the given number would lead back. */
+/** Returns null after the last page, and if the given number would lead back. */
 function toNextPage(given: number | null | undefined, page: number): number | null {
   return typeof given === 'number' && given > page ? given : null;
 }

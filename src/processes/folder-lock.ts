@@ -19,7 +19,7 @@ export async function claimDataDir(dataDir: string): Promise<DataDirClaim> {
   return { role: 'host', release: claim.release };
 }
 
-/** The live host of a DATA_DIR, or `null`. */
+/** Finds the live host of a DATA_DIR, or `null`. */
 export function findDataDirOwner(dataDir: string): DataDirOwner | null {
   return folderOwner(join(dataDir, 'host'));
 }

@@ -26,7 +26,7 @@ export function killOrphans(installation: string): Promise<number[]> {
   });
 }
 
-/** Whether the process that a worker tag names still runs. */
+/** Whether the process that a worker tag names is still running. */
 export function isWorkerAlive(tag: string): boolean {
   const space = tag.indexOf(' ');
   return processIdentity(Number(tag.slice(0, space))) === tag.slice(space + 1);

@@ -24,7 +24,7 @@ export function pulumiEnvironment(backend: {
   };
 }
 
-/** The providers' credentials in the variables that the official plugins read. */
+/** Returns the providers' credentials in the variables that the official plugins read. */
 export function providerEnvironment(accounts: {
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;

@@ -113,7 +113,7 @@ function inOurTerms(text: string): string | undefined {
 
 const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError };
 
-/** The error that an engine process reported. */
+/** Rebuilds the error that an engine process reported. */
 export function engineError(reported: ReportedError): Error {
   if (!Object.hasOwn(OF_STACKS, reported.name)) return reportedError(reported);
   return new OF_STACKS[reported.name as keyof typeof OF_STACKS](reported.message);
@@ -135,7 +135,7 @@ export function summary(text: string): string {
   return withoutCredentials(said).slice(0, LONGEST_SUMMARY);
 }
 
-/** The CLI prints the state's whole address, password included, when it cannot reach it. */
+/** Removes passwords: the CLI prints the state's whole address when it cannot reach it. */
 function withoutCredentials(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
 }

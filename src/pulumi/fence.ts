@@ -60,12 +60,14 @@ export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt 
   return `${roleNames(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
 }
 
-/** A login's password. Service and runner derive it from their common passphrase, so it is never sent. */
+/**
+ * Returns a login's password. Service and runner derive it from their common passphrase, so it is never sent.
+ */
 export function attemptPassword(passphrase: Secret, role: string): string {
   return createHmac('sha256', passphrase.reveal()).update(`agent-stacks state login ${role}`).digest('hex');
 }
 
-/** The backend's address with an attempt's own login. */
+/** Returns the backend's address with an attempt's own login. */
 export function asLogin(backendUrl: Secret, { role, password }: { role: string; password: string }): Secret {
   const url = new URL(backendUrl.reveal());
   url.username = encodeURIComponent(role);
@@ -113,7 +115,7 @@ export async function createLoginFence({
   };
 }
 
-/** A login's name has 63 characters at most, of which an agent's id may take 40. */
+/** Shortens the id: a login's name has at most 63 characters, of which an agent's id may take 40. */
 const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
 
 /** Idempotent; concurrent workers wait for each other. */

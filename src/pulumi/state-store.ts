@@ -32,7 +32,7 @@ const checkpointSchema = z.object({
 });
 
 /**
- * For the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
+ * Opens the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
  * keys are `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so
  * `like` is exact.
  */

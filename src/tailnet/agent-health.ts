@@ -23,7 +23,7 @@ const PAUSES = { intervalMs: 100, longestIntervalMs: 3_000 };
 export type Dial = (address: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /**
- * `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connections are made with
+ * Creates the check. `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connects with
  * `dial` only: outside the tailnet the same address may be another machine.
  */
 export function createHealthCheck(
@@ -51,7 +51,7 @@ export function createHealthCheck(
   };
 }
 
-/** Only the status counts; no body is read and no redirect followed. */
+/** Requests the health address. Only the status counts: no body is read and no redirect followed. */
 async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> {
   const socket = await dial(url.hostname, Number(url.port || 80), signal);
   try {

@@ -46,7 +46,7 @@ const CALL_TIMEOUT_SECONDS = 5;
 const TAILSCALE_CONTROL = 'https://controlplane.tailscale.com';
 
 /**
- * Each call is bounded in time and size; `dial` by its signal.
+ * Opens a tailscaled's API. Each call is bounded in time and size, and `dial` by its signal.
  * @see https://pkg.go.dev/tailscale.com/client/local for the calls of `tailscale status`, `up` and `nc`.
  */
 export function createLocalApi(

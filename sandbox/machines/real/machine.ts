@@ -44,7 +44,7 @@ const POWEROFF_SIGNAL = 38;
 
 export const cgroupPrefix = (tag: string) => `agent-stacks-${tag}-`;
 
-/** The internet's end of the machine's link, which the firewall rules name. */
+/** Returns the name of the internet's end of the machine's link, which the firewall rules use. */
 export const linkName = (serverId: number) => `m${serverId}`;
 
 /** Boots a machine on its disk (a folder of `ensureDisk`). */

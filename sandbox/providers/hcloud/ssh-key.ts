@@ -67,7 +67,7 @@ function publicKeyInput(inputs: Properties, state: Properties): unknown {
   return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;
 }
 
-/** Two texts are the same key if their fingerprints are: comments may differ. */
+/** Whether two texts have the same fingerprint: their comments may differ. */
 function samePublicKey(recorded: unknown, wanted: unknown, state: Properties): boolean {
   if (String(recorded ?? '').trim() === String(wanted ?? '').trim()) return true;
   return (

@@ -144,7 +144,7 @@ export function toTimestamp(date: Date): Timestamp {
   return { seconds: String(seconds), nanos: (milliseconds - seconds * 1000) * 1_000_000 };
 }
 
-/** headscale encodes "never" as the zero time or as null. */
+/** Returns a protobuf timestamp as a date. headscale encodes "never" as the zero time or as null. */
 export function toDate(timestamp: Timestamp): Date | undefined {
   if (timestamp === null || Number(timestamp.seconds) <= 0) return undefined;
   return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1_000_000));

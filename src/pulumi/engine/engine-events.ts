@@ -23,7 +23,7 @@ export function toProgress(event: EngineEvent): Progress[] {
 /** A plugin's message may quote any output of a cloud or a server; its beginning is enough for people. */
 const LONGEST_MESSAGE = 20_000;
 
-/** Stack traces of Node and Pulumi mean nothing to readers of an operation's log. */
+/** Removes stack traces of Node and Pulumi, which mean nothing to readers of an operation's log. */
 const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
 
 /** Excludes `debug`, which the engine sends though its types lack it: it holds secrets in plain text. */

@@ -118,7 +118,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   return { ...captured, changes, processes: context.command.count() };
 }
 
-/** The official plugins report every error twice, in two frames. */
+/** Detects repeated errors: the official plugins report every error twice, in two frames. */
 function createRepetitionCheck(): (progress: Progress) => boolean {
   const errors = new Set<string>();
   return (progress) => {
@@ -134,7 +134,7 @@ type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 /** The SDK needs a program for every stack; refresh, destroy and unlock do not run it. */
 const nothing = async () => ({});
 
-/** The stack's program, which runs in this process and also captures its resolved outputs. */
+/** Wraps the stack's program, which runs in this process, to capture its resolved outputs. */
 function capturingProgram(
   task: Extract<StackTask, { program: StackProgram }>,
   captured: Captured,
@@ -209,9 +209,9 @@ type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
 /**
- * The same command, which also counts its processes. A destroy removes the emptied stack in the same process.
- * A new stack is not selected: for each temporary work folder the CLI would leave a file in its home folder
- * that holds the backend's address and password.
+ * Wraps the command to count its processes. A destroy also removes the emptied stack in the same process. A
+ * new stack is not selected: for each temporary work folder, the CLI would leave a file with the backend's
+ * address and password in its home folder.
  */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;

@@ -153,7 +153,9 @@ function toStackName(program: StackProgram): string {
     : foundationName(program.inputs.project);
 }
 
-/** The input of ansible/configure, as environment variables: no secret is an argument or in the state. */
+/**
+ * Returns the input of ansible/configure as environment variables: no secret is an argument or in the state.
+ */
 export function configureEnvironment(
   configure: StackEngineSettings['configure'],
   attempt: { operation: { operation_id: string; attempt: number } },
@@ -178,7 +180,7 @@ function logFile(
   return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
-/** The server shows its first host key until the first run replaces it, so both are known. */
+/** Returns both host keys: the server presents its first one until the first run replaces it. */
 function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
   return {
     AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,

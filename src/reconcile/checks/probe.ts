@@ -41,7 +41,7 @@ const PATIENCE_SECONDS = 10;
 const NO_ANSWER_CURE =
   'Is its address right, and can this host reach it? It is checked again every few seconds.';
 
-/** Never throws, and takes no longer than ten seconds. */
+/** Runs a probe. Never throws, and takes at most ten seconds. */
 export async function runProbe(probe: Probe): Promise<Check> {
   const { name } = probe;
   let timer: NodeJS.Timeout | undefined;

@@ -59,7 +59,7 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
-/** The live agent has another resource of this kind. */
+/** Decides about a resource of a live agent that has another one of this kind. */
 function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
   if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
   // Anyone can copy labels; the operation's id proves that this service made it for this agent.
@@ -84,7 +84,7 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
   }
 }
 
-/** The resources that live agents' rows name. */
+/** Returns the resources that live agents' rows name. */
 function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, AgentView>) {
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {

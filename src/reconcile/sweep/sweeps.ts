@@ -57,7 +57,7 @@ export async function finishSweep(database: Database, sweepId: number, report: S
     .execute();
 }
 
-/** The newest sweep. */
+/** Reads the newest sweep. */
 export async function lastSweep(database: Database): Promise<Sweep | undefined> {
   const row = await database
     .selectFrom('sweeps')
