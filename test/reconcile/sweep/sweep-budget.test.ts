@@ -104,7 +104,7 @@ describe('1,000 agents', () => {
       expect(report.calls).toBeLessThanOrEqual(24);
       findings.push(...report.findings);
       if (report.next === null) break;
-      expect(report.note).toContain('did not reach the ends of the lists: the next sweep continues at page');
+      expect(report.note).toContain('was too small for all lists: the next sweep continues at page');
       vi.restoreAllMocks();
     } while (sweeps < 10);
     // 41 pages, nine a sweep.
