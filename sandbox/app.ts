@@ -23,14 +23,14 @@ export interface SandboxAppDeps {
   settings: SandboxSettings;
   /** The service's webhook; after a payment, the sandbox's own order form leads to its origin. */
   webhookUrl: string;
-  /** Real machines: their tailnet's control server, and where the controller's node runs. */
+  /** For real machines: their tailnet's control server, and the location of the controller's node. */
   control?: ControlServer | undefined;
   network?: (() => Network) | undefined;
-  /** Ids of users who may use the controls besides this process's user and root. */
+  /** Ids of users who may use the controls, in addition to this process's user and root. */
   users?: number[];
 }
 
-/** All clouds of the sandbox and its own controls, on one HTTP address. */
+/** Creates all clouds of the sandbox and its own controls, on one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   const { database, tokens, settings, webhookUrl } = deps;
   const control = deps.control ?? createSimulatedControl(database);

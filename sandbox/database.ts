@@ -26,7 +26,7 @@ export function createSandboxDatabase(pool: pg.Pool): SandboxDatabase {
 
 /**
  * Opens the sandbox's own database and creates the missing tables: the foundation's and those of `schemas`.
- * @throws Error where the database holds a newer version of an area's tables than this code knows.
+ * @throws Error if the database holds a newer version of an area's tables than this code knows.
  */
 export async function openSandboxDatabase(
   url: string,
@@ -47,7 +47,7 @@ export async function openSandboxDatabase(
 
 async function ensureSchemas(database: SandboxDatabase, schemas: readonly SandboxSchema[]): Promise<void> {
   await database.transaction().execute(async (trx) => {
-    // `create table if not exists` still collides with itself when two processes start at the same moment.
+    // Two concurrent `create table if not exists` of the same table can collide.
     await sql`select pg_advisory_xact_lock(hashtext('sandbox-schema'))`.execute(trx);
     await sql`create table if not exists sandbox_schema (area text primary key, version int not null)`.execute(
       trx,

@@ -3,9 +3,7 @@ import { type Selectable, sql } from 'kysely';
 import type { SandboxDatabase } from './database.ts';
 import type { DueTable } from './schema.ts';
 
-/**
- * A piece of work for later. `kind` and `key` name it: scheduling the same again replaces time and payload.
- */
+/** Work for later. `kind` and `key` identify it: scheduling it again replaces the time and the payload. */
 export interface DueWork {
   kind: string;
   key: string;
@@ -13,7 +11,7 @@ export interface DueWork {
   payload: unknown;
 }
 
-/** Runs one piece of due work. Throwing means: retry later. It may run more than once for one piece. */
+/** Runs one piece of due work, possibly more than once. It is retried later if the handler throws. */
 // biome-ignore lint/suspicious/noExplicitAny: the payload is what scheduling the same kind stored.
 export type DueHandler = (payload: any, context: { attempt: number }) => Promise<void>;
 
@@ -22,7 +20,7 @@ export interface DueLoopOptions {
   signal: AbortSignal;
   /** How often to poll for due work, 50 ms by default. */
   pollMs?: number;
-  /** Handlers at once, 16 by default: a webhook that hangs must not hold up a boot. */
+  /** Concurrent handlers, 16 by default: a webhook that hangs must not delay a boot. */
   concurrency?: number;
   /** Pause after the first failure of a handler, 500 ms by default; doubles up to a minute. */
   retryMs?: number;
@@ -32,7 +30,7 @@ type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'payload' | 'revision' 
 
 const LONGEST_RETRY_MS = 60_000;
 
-/** Stores work for `work.at`. In a transaction it is stored with that transaction, or not at all. */
+/** Schedules work for `work.at`. In a transaction, it is stored only if the transaction commits. */
 export async function scheduleDue(database: SandboxDatabase, work: DueWork): Promise<void> {
   const payload = JSON.stringify(work.payload);
   await database
@@ -50,7 +48,7 @@ export async function scheduleDue(database: SandboxDatabase, work: DueWork): Pro
 }
 
 /**
- * Runs stored work when its time has come, at least once each, until the signal aborts. A row is deleted only
+ * Runs stored work once it is due, at least once each, until the signal aborts. A row is deleted only
  * after its handler succeeded, so a kill loses nothing; a handler may schedule its own kind and key again.
  * Only this process knows which work is running: one process at a time may use a sandbox's database.
  */
@@ -94,7 +92,7 @@ async function readDue(
       .limit(limit)
       .execute();
   } catch {
-    return []; // The database is down: what is due stays due, and the next poll finds it.
+    return []; // The database is down: the work stays due, and the next poll finds it.
   }
 }
 

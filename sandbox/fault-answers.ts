@@ -17,7 +17,7 @@ const HETZNER_ERRORS: Record<number, { code: string; message: string }> = {
   504: { code: 'timeout', message: 'the request could not be answered in time' },
 };
 
-/** The body that a vendor would send with an error status. */
+/** Returns the body that a vendor would send with an error status. */
 export function faultBody(area: FaultArea, status: number): unknown {
   switch (area) {
     case 'hetzner':

@@ -21,7 +21,7 @@ export interface Faults {
   middleware(area: FaultArea): RequestHandler;
 }
 
-/** Faults on order: the next n matching calls fail as ordered. */
+/** Creates faults on order: the next n matching calls fail as ordered. */
 export function createFaults(database: SandboxDatabase): Faults {
   return {
     router: createFaultsRouter(database),
@@ -33,7 +33,9 @@ export function createFaults(database: SandboxDatabase): Faults {
   };
 }
 
-/** The action error that a fault ordered for this call, if any: the area's router ends the action with it. */
+/**
+ * Returns the action error that a fault ordered for this call, if any. The router ends the action with it.
+ */
 export function orderedActionError(response: Response): { code: string; message: string } | undefined {
   return response.locals.orderedActionError;
 }
@@ -78,8 +80,8 @@ function storeFault(
 }
 
 /**
- * Takes one of the remaining times of the oldest matching fault. Of concurrent calls, exactly as many get it
- * as remain.
+ * Takes one of the remaining times of the oldest matching fault. Concurrent calls never take more than
+ * remain.
  */
 async function takeFault(
   database: SandboxDatabase,
@@ -108,7 +110,7 @@ async function takeFault(
   return undefined;
 }
 
-/** A fault whose pattern takes too long is used up: it would delay every later call. */
+/** Uses up a fault whose pattern takes too long, because it would delay every later call. */
 async function matches(database: SandboxDatabase, fault: FaultRow, path: string): Promise<boolean> {
   try {
     return pathMatches(fault.path, path);
@@ -138,8 +140,7 @@ async function applyFault(
       await pause(effect.ms);
       return next();
     case 'black-hole':
-      // Reading the body keeps the client able to send all of it, and lets the socket notice when the client
-      // leaves.
+      // Reads the body, so that the client can send all of it and the socket notices when the client leaves.
       request.resume();
       return;
     case 'drop-answer':
@@ -155,7 +156,7 @@ function answer(response: Response, status: number, body: unknown): void {
   response.status(status).json(body);
 }
 
-/** The handler answers once its work is committed; the connection breaks at that moment. */
+/** Breaks the connection at the moment of the answer, when the handler's work is committed. */
 function dropAnswer(request: Request, response: Response): void {
   const drop = () => {
     request.socket.destroy();

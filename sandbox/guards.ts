@@ -16,7 +16,7 @@ export const refuseOtherHosts: RequestHandler = (request, response, next) => {
 
 /**
  * Admits this process's own user, root, and the user ids `others`: endpoints without a token must not be open
- * to every account of the machine. Only Linux tells the user of a connection; elsewhere everyone is admitted.
+ * to every account of the machine. Only Linux reveals a connection's user; elsewhere everyone is admitted.
  */
 export function refuseOtherUsers(others: number[]): RequestHandler {
   const allowed = new Set([0, process.getuid?.(), ...others]);

@@ -37,7 +37,7 @@ function answer(message: SandboxAnswer, sent?: () => void): void {
   process.send?.(message, undefined, undefined, sent);
 }
 
-/** Exits after a short timeout: a later start does what is left. */
+/** Exits after a short timeout at the latest: a later start cleans up the rest. */
 async function stop(): Promise<void> {
   setTimeout(() => process.exit(), STOP_TIMEOUT_MS).unref();
   await sandbox?.stop().catch(() => undefined);

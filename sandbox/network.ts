@@ -16,7 +16,7 @@ export type Network =
       environment: Record<string, string>;
     };
 
-/** `GET /network`; mount it under `/sandbox`. */
+/** Serves `GET /network`. Mount it under `/sandbox`. */
 export function createNetworkRouter(network: () => Network): express.Router {
   const router = express.Router();
   router.get('/network', (_request, response) => {

@@ -1,6 +1,6 @@
 import vm from 'node:vm';
 
-/** Far longer than any useful pattern takes: a match takes microseconds. */
+/** Far longer than any useful pattern needs: a match takes microseconds. */
 const LONGEST_MATCH_MS = 500;
 
 const realm = vm.createContext({ source: '', path: '' });
@@ -8,8 +8,8 @@ const script = new vm.Script('new RegExp(source).test(path)');
 
 /**
  * Whether a path matches a pattern from a request. One that starts with ^ is a regular expression; otherwise
- * `*` is one path segment and `**` is anything. Either can be written so that a match never ends and blocks
- * the sandbox, so a match has a time limit.
+ * `*` is one path segment and `**` is anything. A malicious pattern of either kind could block the
+ * sandbox forever, so a match has a time limit.
  * @throws PatternTooSlow
  */
 export function pathMatches(pattern: string, path: string): boolean {
@@ -22,7 +22,7 @@ export function pathMatches(pattern: string, path: string): boolean {
   }
 }
 
-/** A pattern whose repetitions make the engine backtrack over a path. */
+/** The pattern's repetitions make the engine backtrack too long. */
 export class PatternTooSlow extends Error {
   override name = 'PatternTooSlow';
 }

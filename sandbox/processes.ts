@@ -4,8 +4,9 @@ import { findProcesses, signal } from '../src/processes/find.ts';
 const SCAN_INTERVAL_MS = 20;
 
 /**
- * Processes that have `variable` in their environment with a value that `matches`: every descendant inherits
- * such a tag, also those that have left their group and session. Linux only; elsewhere nothing is found.
+ * Finds processes that have `variable` in their environment with a value that `matches`. Every descendant
+ * inherits such a tag, even those that have left their group and session. Linux only; elsewhere it finds
+ * nothing.
  */
 export function findTagged(variable: string, matches: (value: string) => boolean): number[] {
   return findProcesses((environment) => {

@@ -8,7 +8,7 @@ export interface SandboxSchema {
   statements: readonly string[];
 }
 
-/** A jsonb column: read parsed, written as `JSON.stringify` makes it. */
+/** A jsonb column: the driver reads it parsed; we write it with `JSON.stringify`. */
 export type Json<T extends object | null> = JSONColumnType<T, string, string>;
 export type NullableJson<T extends object> = ColumnType<T | null, string | null, string | null>;
 export type Defaulted<T> = ColumnType<T, T | undefined, T>;
@@ -32,7 +32,7 @@ export interface DueTable {
   key: string;
   at: Date;
   payload: ColumnType<unknown, string, string>;
-  /** Counts how often the work was scheduled again. */
+  /** Counts how often the work was rescheduled. */
   revision: Generated<number>;
   attempts: Generated<number>;
   last_error: string | null;

@@ -4,11 +4,11 @@ const milliseconds = z.number().int().min(0);
 
 /** How fast and how strict the sandbox is. Every field has a default, so `{}` is valid. */
 export const sandboxSettingsSchema = z.object({
-  /** From the answer to `POST /servers` until the create action says `success`. */
+  /** Time from the answer to `POST /servers` until the create action is `success`. */
   serverCreateMs: milliseconds.default(100),
   /** Length of every other action. */
   serverActionMs: milliseconds.default(50),
-  /** From a finished create action until the machine has booted and joins the tailnet. */
+  /** Time from a finished create action until the machine has booted and joins the tailnet. */
   machineBootMs: milliseconds.default(50),
   /** First pause before an undelivered webhook is retried; it doubles from there. */
   webhookRetryMs: milliseconds.default(1000),
@@ -20,7 +20,7 @@ export const sandboxSettingsSchema = z.object({
   maxFirewalls: z.number().int().min(0).default(50),
   /** Whether a dispatch may ask for the id of its run; older GitHub servers reject that. */
   githubRunDetails: z.boolean().default(true),
-  /** Workflow runs at once; the others queue, as for a runner. */
+  /** Concurrent workflow runs; further ones queue, as for a runner. */
   githubRunsAtOnce: z.number().int().positive().default(2),
   /** A longer run is cancelled, as by the workflow's `timeout-minutes`. */
   githubRunSeconds: z

@@ -20,7 +20,9 @@ import { joinTailnet } from './tailscale/devices.ts';
 import { tailscaleSchema } from './tailscale/schema.ts';
 import { sandboxTokensSchema } from './tokens.ts';
 
-/** Due work at once: webhooks that hang for ten seconds each must not delay machines that boot. */
+/**
+ * Due work that runs concurrently: webhooks that hang for ten seconds each must not delay booting machines.
+ */
 const DUE_CONCURRENCY = 64;
 
 export const sandboxOptionsSchema = z.object({
@@ -33,7 +35,7 @@ export const sandboxOptionsSchema = z.object({
   github: githubOptionsSchema.optional(),
   /** With it, servers have real machines; without it, simulated ones. */
   machines: realMachinesSchema.optional(),
-  /** Ids of users who may use the controls besides this process's user and root. */
+  /** Ids of users who may use the controls, in addition to this process's user and root. */
   users: z.array(z.number().int().min(0)).optional(),
   settings: sandboxSettingsSchema.prefault({}),
 });
@@ -45,11 +47,11 @@ export interface RunningSandbox {
   url: string;
   /** Resolves on a failure that only a restart repairs. */
   failed: Promise<void>;
-  /** Stops all work at once; everything that was answered is in the database. */
+  /** Stops all work immediately; everything that was answered is in the database. */
   stop(): Promise<void>;
 }
 
-/** Starts the whole sandbox in this process. @throws Error where the database or the port is unavailable. */
+/** Starts the whole sandbox in this process. @throws Error if the database or the port is unavailable. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };

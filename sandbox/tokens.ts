@@ -3,10 +3,7 @@ import { z } from 'zod';
 
 const token = z.string().min(1);
 
-/**
- * The credentials that the sandbox's APIs accept. The launcher generates them once and keeps them over
- * restarts.
- */
+/** The credentials that the sandbox's APIs accept. The launcher generates them once and keeps them. */
 export const sandboxTokensSchema = z.object({
   hcloudToken: token,
   tailscaleApiKey: token,
@@ -19,7 +16,7 @@ export const sandboxTokensSchema = z.object({
 
 export type SandboxTokens = z.infer<typeof sandboxTokensSchema>;
 
-/** Compares two secrets in constant time, whatever their lengths. */
+/** Compares two secrets in constant time, regardless of their lengths. */
 export function sameSecret(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# heartbeat.sh PID: tells the service that this job lives, for as long as the process PID does.
-# A runner that was killed must not seem alive: nothing else would end this loop then.
+# heartbeat.sh PID: reports to the service that this job is alive, for as long as the process PID runs.
+# If the runner is killed, nothing else would end this loop, and the job would seem alive.
 set -euo pipefail
 
 echo "$$" > "$RUNNER_TEMP/heartbeat.pid"

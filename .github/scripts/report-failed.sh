@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# report-failed.sh: tells the service why the operation failed: what the work itself has said (ERROR,
-# FAILED_STEP), or else which step of the workflow failed (STEPS: the context `steps` as JSON).
+# report-failed.sh: reports to the service why the operation failed: with the error of the operation itself
+# (ERROR, FAILED_STEP), or else with the failed step of the workflow (STEPS: the context `steps` as JSON).
 set -euo pipefail
 
 if [[ -z $FAILED_STEP ]]; then

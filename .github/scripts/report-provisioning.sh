@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# report-provisioning.sh: tells the service that this run has begun.
+# report-provisioning.sh: reports to the service that this run has begun.
 set -euo pipefail
 
 exec bash "$(dirname "$0")/callback.sh" status=provisioning

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# report-running.sh: tells the service that the operation is done, and what it made (SERVER_ID, SERVER_IP,
-# TAILSCALE_IP; empty where the operation makes no server).
+# report-running.sh: reports to the service that the operation has succeeded, with its results (SERVER_ID,
+# SERVER_IP, TAILSCALE_IP; empty if the operation creates no server).
 set -euo pipefail
 
 exec bash "$(dirname "$0")/callback.sh" status=running \

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# sign.sh: the HMAC-SHA256 of standard input under GITHUB_CALLBACK_SECRET, in hexadecimal.
-# Not `openssl dgst -sha256 -hmac KEY`, whose argument every process of the machine can read: here the key goes
-# through pipes alone (RFC 2104, section 2).
+# sign.sh: prints the HMAC-SHA256 of standard input under GITHUB_CALLBACK_SECRET, in hexadecimal.
+# Every process of the machine could read the argument of `openssl dgst -sha256 -hmac KEY`. Here the key only
+# goes through pipes (RFC 2104, section 2).
 set -euo pipefail
 export LC_ALL=C
 
-# As hexadecimal digits, two a byte.
+# The key as hexadecimal digits, two per byte.
 key=$(printf %s "$GITHUB_CALLBACK_SECRET" | od -An -v -tx1 | tr -d ' \n')
 # A key longer than a block (64 bytes) is replaced by its hash.
 if ((${#key} > 128)); then

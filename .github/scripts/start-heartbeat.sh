@@ -5,13 +5,13 @@ set -euo pipefail
 [[ ${HEARTBEAT_SECONDS:-} =~ ^[1-9][0-9]*$ ]] || HEARTBEAT_SECONDS=60
 export HEARTBEAT_SECONDS
 
-# A session of its own and no terminal: it must outlive this step. (macOS has no setsid.)
+# It gets its own session and no terminal, because it must outlive this step. (macOS has no setsid.)
 setsid=(setsid)
 command -v setsid > /dev/null ||
   setsid=(python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])')
 "${setsid[@]}" nohup bash "$(dirname "$0")/heartbeat.sh" "$1" \
   > "$RUNNER_TEMP/heartbeat.log" 2>&1 < /dev/null &
-# Wait until it runs in its own session: before that, the end of this step would end it.
+# Waits until it runs in its own session: before that, the end of this step would kill it.
 for ((i = 0; i < 100; i += 1)); do
   [[ ! -s $RUNNER_TEMP/heartbeat.pid ]] || break
   sleep 0.1

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# stop-heartbeat.sh: ends heartbeat.sh, if it was started, and prints what it has said.
+# stop-heartbeat.sh: ends heartbeat.sh, if it was started, and prints its log.
 set -euo pipefail
 
 if [[ ! -s $RUNNER_TEMP/heartbeat.pid ]]; then exit; fi
 pid=$(< "$RUNNER_TEMP/heartbeat.pid")
-# The negative number is the whole group: the loop and what it waits for.
+# A negative number means the whole process group: the loop and its current command.
 kill -- "-$pid" 2> /dev/null || true
 for ((i = 0; i < 10; i += 1)); do
   kill -0 -- "-$pid" 2> /dev/null || break
@@ -12,7 +12,7 @@ for ((i = 0; i < 10; i += 1)); do
 done
 kill -KILL -- "-$pid" 2> /dev/null || true
 rm -f "$RUNNER_TEMP/heartbeat.pid"
-# What the service and the network answered is in it: nothing of that is a command to the runner.
+# The log quotes answers of the service and the network: the runner must not take them for commands.
 token=$(openssl rand -hex 24)
 echo "::stop-commands::$token"
 cat "$RUNNER_TEMP/heartbeat.log"

@@ -3,8 +3,8 @@ import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs
 import { join } from 'node:path';
 
 /**
- * Returns a path of the folder without blanks or other characters special to a shell, because act puts it
- * into command lines unquoted: the folder's own path, or a link to it in a folder of this user below `links`.
+ * Returns a path of the folder without blanks and shell metacharacters, because act puts it into command
+ * lines unquoted: the folder's own path, or a link to it in a folder of this user below `links`.
  */
 export function plainPath(folder: string, links = '/tmp'): string {
   if (isPlain(folder)) return folder;

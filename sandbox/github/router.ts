@@ -53,7 +53,7 @@ export function createGithubRouter({ database, tokens, settings }: GithubDepende
   return router;
 }
 
-/** The repository is public: reading needs no token, writing does. */
+/** Requires a token for writes only, because the repository is public. */
 function authenticate(githubToken: string): RequestHandler {
   return (request, _response, next) => {
     const given = /^(?:Bearer|token) +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];

@@ -83,7 +83,7 @@ export async function completeRun(
 }
 
 /**
- * Cancels a queued run at once, and requests the cancellation of one in progress.
+ * Cancels a queued run immediately, and requests the cancellation of one in progress.
  * @returns false if the run has already completed.
  */
 export async function requestCancel(database: SandboxDatabase, id: string): Promise<boolean> {

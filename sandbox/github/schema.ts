@@ -22,7 +22,7 @@ export interface RunTable {
   cancel_requested_at: Date | null;
 }
 
-/** The workflow's runs. Run numbers are never reused. */
+/** The tables of the workflow's runs. Run numbers are never reused. */
 export const githubSchema: SandboxSchema = {
   area: 'github',
   version: 1,

@@ -13,9 +13,9 @@ export function authenticate(hcloudToken: string): RequestHandler {
 }
 
 /**
- * Hetzner's quota as a token bucket: requests per hour, refilled continuously, with its state in every
- * answer's headers. `now` returns milliseconds. The bucket lives in memory: a restarted sandbox starts with a
- * full one.
+ * Enforces Hetzner's quota with a token bucket: requests per hour, refilled continuously, with its state in
+ * every answer's headers. `now` returns milliseconds. The bucket lives in memory: a restarted sandbox starts
+ * with a full one.
  */
 export function limitRequests(requestsPerHour: number, now: () => number = Date.now): RequestHandler {
   const perMs = requestsPerHour / 3_600_000;

@@ -7,7 +7,7 @@ interface Document {
   paths: Record<string, Record<string, { responses: Responses }>>;
 }
 
-/** Whether the document knows the call, and what in the answer does not fit it. */
+/** Whether the document knows the call, and how the answer violates it. */
 export interface CheckedAnswer {
   checked: boolean;
   problems: string[];
@@ -18,7 +18,7 @@ export interface AnswerSchemas {
   check(method: string, path: string, status: number, body: unknown): CheckedAnswer;
 }
 
-/** Reads Hetzner's OpenAPI document, against which it checks answers. Needs the development dependencies. */
+/** Opens Hetzner's OpenAPI document to check answers against it. Needs the development dependencies. */
 export async function openAnswerSchemas(): Promise<AnswerSchemas> {
   const text = await readFile(new URL('./openapi.json', import.meta.url), 'utf8');
   const document: Document = JSON.parse(text);
@@ -29,7 +29,7 @@ export async function openAnswerSchemas(): Promise<AnswerSchemas> {
     parameters: path.split('{').length - 1,
     operations,
   }));
-  // More literal paths first: /servers/actions is not the server named "actions".
+  // Paths with fewer parameters first: /servers/actions is not the server named "actions".
   routes.sort((a, b) => a.parameters - b.parameters);
   return {
     check(method, path, status, body) {
@@ -43,7 +43,7 @@ export async function openAnswerSchemas(): Promise<AnswerSchemas> {
   };
 }
 
-/** An unknown call may be refused in any form; any other answer to it is a violation. */
+/** An unknown call may be rejected in any form; any other answer to it is a violation. */
 function unknownCall(status: number): CheckedAnswer {
   return { checked: false, problems: status < 400 ? ['the call is not in the document'] : [] };
 }

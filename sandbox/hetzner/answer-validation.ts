@@ -13,7 +13,7 @@ export interface Violation {
 }
 
 /**
- * Checks every answer against the official document before it is sent, and records what does not fit. The
+ * Checks every answer against the official document before it is sent, and records violations. The
  * answer is sent unchanged; a client that has read it can already read the violation.
  */
 export function validateAnswers(database: SandboxDatabase): RequestHandler {
@@ -37,7 +37,7 @@ export function validateAnswers(database: SandboxDatabase): RequestHandler {
   };
 }
 
-/** How many answers were checked, and which of them did not fit the document. */
+/** Reads how many answers were checked, and the violations. */
 export async function readViolations(
   database: SandboxDatabase,
 ): Promise<{ checked: number; violations: Violation[] }> {
@@ -56,7 +56,7 @@ export async function readViolations(
   };
 }
 
-/** `GET /hetzner/violations`; mount it under `/sandbox`. */
+/** Serves `GET /hetzner/violations`. Mount it under `/sandbox`. */
 export function createValidationRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/hetzner/violations', async (_request, response) => {

@@ -19,7 +19,7 @@ interface Field {
   messages: string[];
 }
 
-/** 422 for fields that are malformed or refer to what does not exist. */
+/** Returns a 422 for fields that are malformed or refer to missing resources. */
 export function invalidInput(fields: Field[]): HetznerError {
   const names = fields.map((field) => `'${field.name}'`).join(', ');
   const first = fields[0];

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { invalidInput, notFound } from './errors.ts';
 
-/** Reads a request's body or query. @throws HetznerError 422 that names every invalid field */
+/** Parses a request's body or query. @throws HetznerError 422 that names every invalid field */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const result = schema.safeParse(input ?? {});
   if (result.success) return result.data;
@@ -13,24 +13,24 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   throw invalidInput([...messages].map(([name, list]) => ({ name, messages: list })));
 }
 
-/** The id in a path. @throws HetznerError 404 where it is not a valid id */
+/** Parses the id in a path. @throws HetznerError 404 if it is not a valid id */
 export function parseId(text: string | undefined, what: string): number {
   const id = Number(text);
   if (!Number.isSafeInteger(id) || id < 1 || id > 2_147_483_647) throw notFound(what);
   return id;
 }
 
-/** A query parameter that may repeat. */
+/** A query parameter that may be repeated. */
 export const listParameter = z
   .union([z.string(), z.array(z.string())])
   .optional()
   .transform((value) => (value === undefined ? [] : [value].flat()));
 
-/** A reference to a resource by id, as number or text, or by name. */
+/** A reference to a resource, by id (number or text) or by name. */
 export const idOrName = z.union([z.number().int().positive(), z.string().min(1)]);
 export type IdOrName = z.infer<typeof idOrName>;
 
-/** Whether `reference` names the thing with this id and name. */
+/** Whether `reference` names the resource with this id and name. */
 export function refersTo(reference: IdOrName, thing: { id: number; name: string | null }): boolean {
   return thing.name === reference || String(thing.id) === String(reference);
 }

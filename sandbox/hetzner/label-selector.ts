@@ -2,14 +2,14 @@ import { type Expression, expressionBuilder, type SqlBool, sql } from 'kysely';
 import { invalidField } from './errors.ts';
 import { isLabelKey, isLabelValue, type Labels } from './labels.ts';
 
-/** One requirement of a selector: the key exists (or not), or its value is among some (or not). */
+/** One requirement of a selector: the key exists (or not), or its value is in a set (or not). */
 export type Requirement =
   | { key: string; kind: 'exists'; wanted: boolean }
   | { key: string; kind: 'in'; values: string[]; wanted: boolean };
 
 /**
- * Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, joined by commas; else throws
- * invalid_input.
+ * Parses `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)` and `k notin (a,b)`, joined by commas.
+ * @throws HetznerError invalid_input
  */
 export function parseLabelSelector(text: string): Requirement[] {
   if (text.trim() === '') return [];
@@ -51,7 +51,7 @@ export function matchesSelector(requirements: readonly Requirement[], labels: La
   });
 }
 
-/** The same as SQL conditions on the column `labels`. */
+/** Returns the requirements as SQL conditions on the column `labels`. */
 export function selectorConditions(requirements: readonly Requirement[]): Expression<SqlBool>[] {
   const eb = expressionBuilder<{ resource: { labels: Labels } }, 'resource'>();
   return requirements.map((requirement) => {

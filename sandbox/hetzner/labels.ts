@@ -6,7 +6,7 @@ const DNS_PART = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 export type Labels = Record<string, string>;
 
 /**
- * Labels by Hetzner's rules: `[prefix/]name`, name and value up to 63 characters, `hetzner.cloud/` is
+ * Labels under Hetzner's rules: `[prefix/]name`, name and value up to 63 characters; `hetzner.cloud/` is
  * reserved.
  */
 export const labelsInput = z.record(

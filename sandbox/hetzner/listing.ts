@@ -7,7 +7,7 @@ import type { Labels } from './labels.ts';
 
 const positive = z.coerce.number().int().min(1);
 
-/** Query parameters that every list call takes. More than 50 a page is 50, as with Hetzner. */
+/** Query parameters of every list call. More than 50 per page counts as 50, as at Hetzner. */
 export const listQuery = z.object({
   page: positive.default(1),
   per_page: positive.default(25).transform((perPage) => Math.min(perPage, 50)),
@@ -18,7 +18,7 @@ export const listQuery = z.object({
 
 export type ListQuery = z.infer<typeof listQuery>;
 
-/** What the query's `name` and `label_selector` ask of the columns `name` and `labels`. */
+/** Converts the query's `name` and `label_selector` to conditions on the columns `name` and `labels`. */
 export function nameAndLabels({
   name,
   label_selector,
@@ -35,9 +35,7 @@ export interface Page<T> {
   total: number;
 }
 
-/**
- * One page of a query's rows, which have an id. `sortable` maps Hetzner's names of sort keys to expressions.
- */
+/** Reads one page of a query's rows, which have an id. `sortable` maps Hetzner's sort keys to expressions. */
 export async function selectPage<DB, TB extends keyof DB, Row>(
   select: SelectQueryBuilder<DB, TB, Row>,
   sortable: Record<string, Expression<unknown>>,
@@ -46,7 +44,7 @@ export async function selectPage<DB, TB extends keyof DB, Row>(
   let page = select;
   for (const { expression, direction } of sortTerms(query.sort, sortable))
     page = page.orderBy(expression, direction);
-  // The id last makes the order total: a row is never on two pages, or on none.
+  // The id makes the order total, so that every row is on exactly one page.
   page = page
     .orderBy(sql.ref('id'))
     .limit(query.per_page)
@@ -69,7 +67,7 @@ function sortTerms(sort: string[], sortable: Record<string, Expression<unknown>>
   });
 }
 
-/** One page of a list that the code itself holds. */
+/** Returns one page of an array. */
 export function slicePage<T>(items: readonly T[], query: Pick<ListQuery, 'page' | 'per_page'>): Page<T> {
   const start = (query.page - 1) * query.per_page;
   return { rows: items.slice(start, start + query.per_page), total: items.length };

@@ -1,8 +1,8 @@
 import { ABSENT_FAMILIES } from './catalogue/routes.ts';
 
 /**
- * Calls that the official document of this repository lacks, with answers as Hetzner's client libraries read
- * them.
+ * Returns the calls that the official document in this repository lacks, with answers as Hetzner's client
+ * libraries read them.
  */
 export function modelledPaths(): Record<string, object> {
   const families = ABSENT_FAMILIES.flatMap(([plural, , hasActions]) => [

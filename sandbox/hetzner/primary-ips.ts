@@ -25,7 +25,7 @@ interface Dependencies {
   settings: SandboxSettings;
 }
 
-/** `/primary_ips`: here addresses live as long as their servers; they cannot be ordered on their own. */
+/** Serves `/primary_ips`. Here addresses live as long as their servers and cannot be ordered separately. */
 export function createPrimaryIpsRouter({ database, settings }: Dependencies): express.Router {
   const router = express.Router();
   router.get('/primary_ips', async (request, response) => {
@@ -52,9 +52,7 @@ export function createPrimaryIpsRouter({ database, settings }: Dependencies): ex
   return router;
 }
 
-/**
- * The addresses of deleted servers stay in the table; the API shows them as long as it shows their server.
- */
+/** Selects the addresses of visible servers; those of deleted servers stay in the table. */
 function selectListedIps(database: SandboxDatabase, now: Date) {
   const listed = database
     .selectFrom('hetzner_primary_ips as ip')
@@ -91,7 +89,7 @@ async function renameAddress(
   });
 }
 
-/** Gives a new server its public addresses, from ranges that are reserved for examples and tests. */
+/** Assigns public addresses to a new server, from ranges reserved for examples and tests. */
 export async function createPrimaryIps(
   trx: SandboxTransaction,
   server: ServerRow,

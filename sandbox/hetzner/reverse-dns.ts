@@ -8,7 +8,7 @@ import type { PrimaryIpTable } from './schema.ts';
 
 type PrimaryIpRow = Selectable<PrimaryIpTable>;
 
-/** The new name of an address; null restores its first one, which an IPv6 address does not have. */
+/** The new name of an address; null restores the default, which only IPv4 addresses have. */
 export const dnsPtrInput = z.object({
   ip: z.string().refine((ip) => isIP(ip) !== 0, 'is not a valid IP address'),
   dns_ptr: hostname.nullish(),
@@ -16,14 +16,15 @@ export const dnsPtrInput = z.object({
 
 export type DnsPtr = z.output<typeof dnsPtrInput>;
 
-/** The name of an IPv4 address until it is given one. */
+/** Returns the default name of an IPv4 address. */
 export function defaultName(ipv4: string): string {
   return `static.${ipv4.split('.').reverse().join('.')}.clients.example`;
 }
 
 /**
- * Sets the name of an address that belongs to one of these locked rows: of an IPv6 network, any address in
- * it. Without `apply` it only checks. @throws HetznerError 422 where the address belongs to none of them.
+ * Sets the name of an address that belongs to one of these locked rows. Any address of an IPv6 network
+ * belongs to it. Without `apply` it only checks.
+ * @throws HetznerError 422 if the address belongs to none of them.
  */
 export async function setDnsPtr(
   trx: SandboxTransaction,
@@ -53,7 +54,7 @@ function contains({ type, ip }: PrimaryIpRow, address: string): boolean {
   return isIP(address) === 6 && list.check(address, 'ipv6');
 }
 
-/** One text per address: `2001:DB8:0::1` becomes `2001:db8::1`. */
+/** Returns the canonical form of an address: `2001:DB8:0::1` becomes `2001:db8::1`. */
 function canonical(ip: string): string {
   return isIP(ip) === 6 ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
 }

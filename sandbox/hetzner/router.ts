@@ -20,7 +20,7 @@ export interface HetznerDependencies {
   settings: SandboxSettings;
 }
 
-/** Hetzner's Cloud API for one project; mount it at the client's endpoint, `…/v1`. */
+/** Creates Hetzner's Cloud API for one project. Mount it at the client's endpoint, `…/v1`. */
 export function createHetznerRouter({ database, tokens, settings }: HetznerDependencies): express.Router {
   const router = express.Router();
   if (settings.validateAnswers) router.use(validateAnswers(database));

@@ -43,7 +43,7 @@ export interface ServerTable {
   image_id: number;
   location_id: number;
   primary_disk_gb: number;
-  /** Its statuses over time, so that a restart of the sandbox loses nothing. */
+  /** Its statuses over time; stored, so that a restart of the sandbox loses nothing. */
   phases: Json<Phase[]>;
   locked_until: Date;
   protected: Defaulted<boolean>;
@@ -105,7 +105,7 @@ export interface ActionTable {
   resources: Json<ActionResource[]>;
 }
 
-/** An image made from a server's disk. Deleted ones stay: servers made from them still show them. */
+/** An image of a server's disk. Deleted ones stay, because servers created from them still show them. */
 export interface ImageTable {
   id: Generated<number>;
   type: 'snapshot' | 'backup';
@@ -145,7 +145,7 @@ export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
   version: 3,
   statements: [
-    // One sequence for all kinds: an id of one kind never happens to be a valid id of another.
+    // One sequence for all kinds, so that an id of one kind is never valid for another.
     'create sequence if not exists hetzner_id as integer start 4700001',
     `create table if not exists hetzner_ssh_keys (
       id int primary key default nextval('hetzner_id'),

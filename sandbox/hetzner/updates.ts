@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Labels } from './labels.ts';
 
-/** Columns of a renamed or relabelled resource; those that the request leaves out keep their values. */
+/** Returns the changed columns of a renamed or relabelled resource; omitted ones keep their values. */
 export function renamed({ name, labels }: { name?: string | undefined; labels?: Labels | undefined }) {
   return { name: sql<string>`coalesce(${name ?? null}, name)`, labels: relabelled(labels) };
 }

@@ -12,17 +12,17 @@ import { readSandboxFile } from './sandbox-file.ts';
 const LOCK = 7_316_402;
 
 /**
- * Decides which DATA_DIR hosts the sandbox of a database: that of a live process that hosts it already, or
+ * Decides which DATA_DIR hosts the sandbox of a database: that of a live process that already hosts it, or
  * `dataDir`, a real path whose claim the caller holds. The database records it for processes that know only
  * DATABASE_URL.
  * @returns the DATA_DIR of the host.
- * @throws Error where the database belongs to another mode or account.
+ * @throws Error if the database belongs to another mode or account.
  */
 export async function claimDatabase(
   databaseUrl: string,
   { dataDir, accounts }: { dataDir: string; accounts: Record<string, string> },
 ): Promise<string> {
-  // One connection, which holds the lock until the end.
+  // A single connection, which holds the lock until it is closed.
   const pool = createPool(new Secret(databaseUrl), 1, 'agent-stacks launch');
   const database = createDatabase(pool);
   try {

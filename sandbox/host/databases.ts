@@ -10,14 +10,14 @@ export interface Databases {
   agents: string;
   pulumi: string;
   sandbox: string;
-  /** Creates those of Pulumi and the sandbox; `agents` exists already. */
+  /** Creates the databases of Pulumi and the sandbox; `agents` already exists. */
   ensureSiblings(): Promise<void>;
   stop(): Promise<void>;
 }
 
 type Say = (line: string) => void;
 
-/** The embedded Postgres of DATA_DIR, or the user's own where DATABASE_URL says so. */
+/** Opens the embedded Postgres of DATA_DIR, or the user's own if DATABASE_URL is set. */
 export function openDatabases(config: SandboxConfig, say: Say, signal?: AbortSignal): Promise<Databases> {
   return config.databaseUrl === undefined
     ? embeddedDatabases(config, { say, signal })
@@ -25,7 +25,7 @@ export function openDatabases(config: SandboxConfig, say: Say, signal?: AbortSig
 }
 
 async function embeddedDatabases(config: SandboxConfig, { say, signal }: Waiter): Promise<Databases> {
-  // After the first start every process of the installation knows the port, so a restart must use the same.
+  // All processes of the installation know the port after the first start, so a restart must use the same.
   let port: number | undefined;
   const start = async () => {
     const started = await hostPostgres({
@@ -73,15 +73,15 @@ async function ownDatabases(databaseUrl: string): Promise<Databases> {
 }
 
 /**
- * Creates the database unless it exists. @throws Error that says which permission the login of DATABASE_URL
- * lacks
+ * Creates the database unless it exists.
+ * @throws Error that names the permission that the login of DATABASE_URL lacks
  */
 export async function ensureSibling(databaseUrl: string, suffix: 'pulumi' | 'sandbox'): Promise<void> {
   const url = new URL(databaseUrl);
   await ensureOnServer(url, `${siblingPrefix(databaseName(url))}-${suffix}`);
 }
 
-/** @throws Error that says which permission the login of DATABASE_URL lacks */
+/** @throws Error that names the permission that the login of DATABASE_URL lacks */
 async function ensureOnServer(agents: URL, name: string): Promise<void> {
   const wanted = new URL(agents);
   wanted.pathname = `/${encodeURIComponent(name)}`;
@@ -92,8 +92,8 @@ async function ensureOnServer(agents: URL, name: string): Promise<void> {
     await ensureDatabase(admin.href, name);
   } catch (cause) {
     throw new Error(
-      `DATABASE_URL: there is no database ${name} on that server, and its login cannot make it (${(cause as Error).message}). ` +
-        `Make it (CREATE DATABASE "${name}"), or let the login make databases.`,
+      `DATABASE_URL: there is no database ${name} on that server, and its login cannot create it (${(cause as Error).message}). ` +
+        `Create it (CREATE DATABASE "${name}"), or allow the login to create databases.`,
       { cause },
     );
   }

@@ -8,8 +8,8 @@ import type { SandboxFile } from './sandbox-file.ts';
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * What the sandbox's GitHub needs to run workflows: a runner machine with this installation's tools, and a
- * repository with secrets and variables as in docs/github-actions.md, with the sandbox's addresses.
+ * Returns what the sandbox's GitHub needs to run workflows: a runner machine with this installation's tools,
+ * and a repository with the secrets and variables of docs/github-actions.md, set to the sandbox's addresses.
  */
 export function toGithubOptions(
   config: SandboxConfig,
@@ -51,7 +51,9 @@ function toRunnerBackend({ databaseUrl, pulumi }: SandboxConfig, { pulumiBackend
   return url.href;
 }
 
-/** The environment of a self-hosted runner that has everything installed and reaches only the sandbox. */
+/**
+ * Returns the environment of a self-hosted runner with everything installed that reaches only the sandbox.
+ */
 function toRunnerEnvironment(
   config: SandboxConfig,
   { stripeApiUrl: sandboxUrl }: SandboxFile,

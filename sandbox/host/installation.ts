@@ -28,10 +28,10 @@ import { untilReady } from './until-ready.ts';
 /** A sandbox installation that this process hosts or has joined. */
 export interface SandboxInstallation {
   role: 'host' | 'join';
-  /** The DATA_DIR of the host, where sandbox.json is. */
+  /** The host's DATA_DIR, which contains sandbox.json. */
   dataDir: string;
   connections: Connections;
-  /** What its servers are. */
+  /** The kind of its machines. */
   machines: MachineKind;
   /** Address of the joined service; undefined for the host. */
   publicUrl?: string;
@@ -169,7 +169,7 @@ async function joinRunning(
 function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, dataDir: string): void {
   if (databaseUrl === undefined || isSameDatabase(databaseUrl.reveal(), file.databaseUrl)) return;
   throw new Error(
-    `The installation that runs on ${dataDir} uses another database than DATABASE_URL names. Leave DATABASE_URL out to join it, or set another DATA_DIR.`,
+    `The installation that runs on ${dataDir} uses another database than DATABASE_URL. Unset DATABASE_URL to join it, or set another DATA_DIR.`,
   );
 }
 
@@ -177,7 +177,7 @@ const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
   sandbox: fingerprint(sandboxTokens.hcloudToken),
 });
 
-/** The sandbox's addresses in place of the real services'. */
+/** Returns connections to the sandbox instead of the real services. */
 export function sandboxConnections(
   config: SandboxConfig,
   file: SandboxFile,

@@ -11,9 +11,9 @@ export const LOGIN_SERVER = 'http://10.254.254.1:8080';
 const recordPath = (dataDir: string) => join(dataDir, 'sandbox-machines');
 
 /**
- * Returns the kind of machines of an installation. The first start decides it, since a server's machine
+ * Returns the kind of machines of an installation. The first start decides it, because a server's machine
  * cannot change its kind. Call it before anything else is written to the folder.
- * @throws Error where the kind contradicts the configuration, or this host cannot run it.
+ * @throws Error if the kind contradicts the configuration, or this host cannot run it.
  */
 export function chooseMachines(config: SandboxConfig, say: (line: string) => void): MachineKind {
   const { dataDir, sandbox } = config;
@@ -33,7 +33,7 @@ export function chooseMachines(config: SandboxConfig, say: (line: string) => voi
   return kind;
 }
 
-/** The recorded kind; undefined for a folder without an installation. */
+/** Reads the recorded kind; undefined for a folder without an installation. */
 export function readMachineKind(dataDir: string): MachineKind | undefined {
   if (existsSync(recordPath(dataDir)))
     return readFileSync(recordPath(dataDir), 'utf8').trim() === 'real' ? 'real' : 'simulated';
@@ -41,7 +41,7 @@ export function readMachineKind(dataDir: string): MachineKind | undefined {
   return existsSync(join(dataDir, 'secrets.json')) ? 'simulated' : undefined;
 }
 
-/** The sandbox's options for real machines. */
+/** Returns the sandbox's options for real machines. */
 export function toMachinesOptions(config: SandboxConfig) {
   const tools = config.tools.machines as PreparedMachines;
   return { ...tools, dir: join(config.dataDir, 'machines'), path: config.childEnvironment.PATH };

@@ -8,8 +8,8 @@ import { dirname, join, resolve } from 'node:path';
 /**
  * The user that Postgres runs as. It refuses to run as root:
  * - `self`: an ordinary user runs it directly;
- * - `namespace`: root runs it under another id in a user namespace, where it still reaches folders of root;
- * - `account`: where namespaces are not permitted (most containers), root runs it as a system account. The
+ * - `namespace`: root runs it under another id in a user namespace, in which it still reaches root's folders;
+ * - `account`: if namespaces are not permitted (in most containers), root runs it as a system account. The
  *   account may be unable to traverse the path to the data, so it inherits the open folder instead.
  */
 export type PostgresAccount =
@@ -24,19 +24,19 @@ export interface PostgresPrograms {
   installation: string;
 }
 
-// Nothing from the service's own environment, which holds credentials.
+// Excludes the service's own environment, which holds credentials.
 const CHILD_ENVIRONMENT = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin',
   LC_ALL: 'C',
   TZ: 'UTC',
 };
 
-/** Root's id inside the namespace: any but 0. */
+/** Root's id inside the namespace; any id except 0 works. */
 const NAMESPACE_ID = '1000';
 
 /**
  * Chooses how Postgres can run here with its data in `folder` (absolute, existing).
- * @throws Error with instructions where it cannot.
+ * @throws Error with instructions if it cannot.
  */
 export async function choosePostgresPrograms(
   folder: string,
@@ -132,7 +132,7 @@ function systemAccount(): Extract<PostgresAccount, { kind: 'account' }> | null {
 }
 
 /**
- * The installation itself if the account can run it, otherwise a copy in a folder that every user can enter.
+ * Returns the installation if the account can run it, otherwise a copy in a folder that every user can enter.
  */
 async function reachableInstallation(
   installation: string,

@@ -8,7 +8,7 @@ import { Secret } from '../../src/secret.ts';
 import type { PostgresPrograms } from './postgres-account.ts';
 import { giveToAccount, spawnPostgresProgram } from './postgres-account.ts';
 
-/** The paths of an embedded Postgres, all below DATA_DIR/postgres (0700). */
+/** Returns the paths of an embedded Postgres, all below DATA_DIR/postgres (0700). */
 export function clusterPaths(dataDir: string) {
   const folder = join(dataDir, 'postgres');
   return {
@@ -27,7 +27,7 @@ export interface ClusterConnection {
   port: number | null;
 }
 
-/** The recorded connection, or `null` if there is none yet. */
+/** Reads the recorded connection, or `null` if there is none yet. */
 export async function readConnection(dataDir: string): Promise<ClusterConnection | null> {
   const path = clusterPaths(dataDir).connection;
   const content = await readFile(path, 'utf8').catch((error) => {
@@ -55,8 +55,8 @@ export async function writeConnection(dataDir: string, connection: ClusterConnec
 }
 
 /**
- * Creates the cluster if absent, after its password. It is created in a temporary folder and moved into
- * place, so a kill leaves no partial cluster.
+ * Creates the cluster if absent, after recording its password. It is created in a temporary folder and moved
+ * into place, so that a kill leaves no partial cluster.
  */
 export async function ensureCluster(
   dataDir: string,
@@ -73,7 +73,7 @@ export async function ensureCluster(
   }
   const made = connection ?? { password: new Secret(randomBytes(24).toString('base64url')), port: null };
   await writeConnection(dataDir, made);
-  options.log('Making the database (once)');
+  options.log('Creating the database (once)');
   await createCluster(folder, cluster, made.password, programs, options.durable);
   return made;
 }

@@ -15,7 +15,7 @@ export interface PostgresExit {
   expected: boolean;
 }
 
-/** A started server process, which may not accept connections yet. */
+/** A started server process; it may not accept connections yet. */
 export interface PostgresServer {
   pid: number;
   exited: Promise<PostgresExit>;
@@ -57,7 +57,7 @@ export function startServer(
   return { pid: child.pid ?? 0, exited, stop, messages: () => readFrom(serverLog, offset) };
 }
 
-/** Durable and small: enough for a few hundred agents on a small machine. */
+/** Durable and small settings, for a few hundred agents on a small machine. */
 function serverSettings(options: { port: number; durable: boolean }, name: string): string[] {
   const durability = options.durable ? 'on' : 'off';
   return [
@@ -75,7 +75,7 @@ function serverSettings(options: { port: number; durable: boolean }, name: strin
     'log_timezone=UTC',
     `fsync=${durability}`,
     `full_page_writes=${durability}`,
-    // Even without fsync, so that commits survive a kill of the server, if not of the machine.
+    // Even without fsync: commits then survive a kill of the server, though not a crash of the machine.
     'synchronous_commit=on',
   ];
 }
@@ -126,7 +126,7 @@ export async function untilServing(
   }
 }
 
-/** Whether it accepts connections, still starts (or recovers), rejects the password, or does not answer. */
+/** Whether it accepts connections, is starting (or recovering), rejects the password, or does not answer. */
 export async function answers(adminUrl: string): Promise<'yes' | 'starting' | 'refused' | 'no'> {
   const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 5000 });
   client.on('error', () => {});
@@ -141,7 +141,7 @@ export async function answers(adminUrl: string): Promise<'yes' | 'starting' | 'r
   }
 }
 
-/** `preferred` if it is free, otherwise any free port on 127.0.0.1. */
+/** Returns `preferred` if it is free, otherwise any free port on 127.0.0.1. */
 export async function freePort(preferred: number | null): Promise<number> {
   const tryPort = (port: number) =>
     new Promise<number | null>((resolve) => {

@@ -9,9 +9,7 @@ import type { PostgresExit } from './postgres-server.ts';
 import { answers, freePort, startServer, untilServing } from './postgres-server.ts';
 import { findPostmaster, removeStalePidFile, stopPostmaster } from './postmaster.ts';
 
-/**
- * A Postgres that runs on this machine. The addresses contain the superuser's password.
- */
+/** A Postgres that runs on this machine. The addresses contain the superuser's password. */
 export interface RunningPostgres {
   /** `postgres://postgres:…@127.0.0.1:port/postgres` */
   adminUrl: string;
@@ -38,21 +36,20 @@ export interface HostOptions {
   /** Aborts the start, which stops what it has started. */
   signal?: AbortSignal | undefined;
   /**
-   * The port that clients already know: waits until it is free. Unset: the last port if it is free, otherwise
-   * any.
+   * The port that clients already know; waits until it is free. Unset: the last port if free, otherwise any.
    */
   port?: number | undefined;
   /** `false` is faster and may lose data. For tests. */
   durable?: boolean;
-  /** Allows only one way to run as root. For tests. */
+  /** Allows only this kind of account. For tests. */
   only?: PostgresAccount['kind'];
 }
 
 /**
- * Starts Postgres on DATA_DIR/postgres, whose first start creates the cluster, and returns once it accepts
- * connections. It first stops an orphaned server of a killed process. It listens on 127.0.0.1 only, on its
- * last port if that is free, and outside the terminal's process group, so that only `stop` ends it, not
- * Ctrl-C.
+ * Starts Postgres on DATA_DIR/postgres and returns once it accepts connections. The first start creates the
+ * cluster. An orphaned server of a killed process is stopped first. Postgres listens only on 127.0.0.1, on
+ * its last port if that is free. It runs outside the terminal's process group, so that only `stop` ends it,
+ * not Ctrl-C.
  */
 export async function hostPostgres(options: HostOptions): Promise<HostedPostgres> {
   const log = options.log ?? (() => {});
@@ -80,7 +77,7 @@ export async function hostPostgres(options: HostOptions): Promise<HostedPostgres
   }
 }
 
-/** The Postgres that another process hosts on this DATA_DIR now; `null` when there is none. */
+/** Finds the Postgres that another process hosts on this DATA_DIR; `null` if there is none. */
 export async function findHostedPostgres(options: { dataDir: string }): Promise<RunningPostgres | null> {
   const connection = await readConnection(options.dataDir);
   const postmaster = findPostmaster(clusterPaths(options.dataDir).cluster);
@@ -89,7 +86,7 @@ export async function findHostedPostgres(options: { dataDir: string }): Promise<
   return (await answers(running.adminUrl)) === 'yes' ? running : null;
 }
 
-/** The folder for the cluster, private to its owner. Returns the real path of DATA_DIR. */
+/** Creates the folder for the cluster, private to its owner. @returns the real path of DATA_DIR */
 async function prepareFolder(dataDir: string): Promise<string> {
   const { folder } = clusterPaths(dataDir);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -104,8 +101,8 @@ async function prepareFolder(dataDir: string): Promise<string> {
 }
 
 /**
- * Transient failures: the port was taken after it was found free; sessions of a killed server have not ended
- * yet; or a process was killed before its server had written its pid file.
+ * Transient failures: the port was taken after it was found free, sessions of a killed server have not ended
+ * yet, or a process was killed before its server had written its pid file.
  */
 const PORT_TAKEN = /could not create any TCP\/IP sockets/;
 const TRANSIENT_FAILURE =
@@ -136,7 +133,7 @@ export async function ensureDatabase(adminUrl: string, database: string): Promis
     if (rowCount === 0)
       await client.query(`create database ${client.escapeIdentifier(database)} template template0`);
   } catch (error) {
-    // Duplicate, in the two forms that a concurrent creation causes.
+    // The two errors for a database that another process created concurrently.
     if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
   } finally {
     await client.end();

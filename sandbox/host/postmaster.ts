@@ -10,8 +10,8 @@ export interface Postmaster {
 }
 
 /**
- * The server that runs on `cluster` according to its postmaster.pid, or `null`. After a crash or a reboot,
- * that process id may belong to another program.
+ * Finds the server that runs on `cluster` according to its postmaster.pid, or `null`. After a crash or a
+ * reboot, that pid may belong to another program.
  */
 export function findPostmaster(cluster: string): Postmaster | null {
   const lines = readPidFile(cluster);
@@ -20,14 +20,14 @@ export function findPostmaster(cluster: string): Postmaster | null {
   return { pid, port };
 }
 
-/** Removes a stale postmaster.pid: Postgres refuses to start if any process has that id. */
+/** Removes a stale postmaster.pid: Postgres refuses to start if any process has that pid. */
 export function removeStalePidFile(cluster: string): void {
   if (findPostmaster(cluster) === null) rmSync(join(cluster, 'postmaster.pid'), { force: true });
 }
 
 /**
- * Stops a server, which closes its sessions and writes a checkpoint. Kills it after `timeoutSeconds`: then
- * the next start recovers, and no data is lost.
+ * Stops a server, which closes its sessions and writes a checkpoint. Kills it after `timeoutSeconds`; then
+ * the next start recovers without data loss.
  */
 export async function stopPostmaster(pid: number, timeoutSeconds = 30): Promise<void> {
   const identity = processIdentity(pid);
@@ -59,7 +59,7 @@ function readPidFile(cluster: string): string[] {
   }
 }
 
-/** Identifies our server where its working folder is not readable. */
+/** Identifies our server if its working folder is not readable. */
 export function clusterName(cluster: string): string {
   const { dev, ino } = statSync(cluster);
   return `agent-stacks-${dev}-${ino}`;

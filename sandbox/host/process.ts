@@ -15,7 +15,7 @@ export interface HostedSandbox {
 
 const START_TIMEOUT_SECONDS = 30;
 
-/** Starts the sandbox's process, which exits with this one: their channel closes then. */
+/** Starts the sandbox's process. It exits with this one, because their channel closes. */
 export async function hostSandbox(
   start: Omit<SandboxStartMessage, 'type'>,
   environment: Record<string, string>,
@@ -24,7 +24,7 @@ export async function hostSandbox(
     env: environment,
     // Its error output may quote untrusted input, so it is read and printed here.
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    // Shields it from signals to the terminal's group: it is stopped after everything that still needs it.
+    // Its own process group, so that Ctrl-C does not end it: it stops after everything that still needs it.
     detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { z } from 'zod';
 
-/** DATA_DIR/sandbox.json: addresses and credentials, with which any third-party tool can use the sandbox. */
+/** DATA_DIR/sandbox.json: the addresses and credentials with which third-party tools can use the sandbox. */
 const schema = z.object({
   url: z.string(),
   apiToken: z.string(),
@@ -33,7 +33,7 @@ export function writeSandboxFile(dataDir: string, content: SandboxFile): void {
   renameSync(draft, filePath(dataDir));
 }
 
-/** Returns undefined where no sandbox runs on this DATA_DIR. */
+/** Reads the file; undefined if no sandbox runs on this DATA_DIR. */
 export function readSandboxFile(dataDir: string): SandboxFile | undefined {
   return existsSync(filePath(dataDir))
     ? schema.parse(JSON.parse(readFileSync(filePath(dataDir), 'utf8')))

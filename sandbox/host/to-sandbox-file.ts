@@ -11,7 +11,9 @@ interface Parts {
   machines: MachineKind;
 }
 
-/** The sandbox file of an installation whose sandbox is at `url`; the service's own address is added later. */
+/**
+ * Builds the file of an installation whose sandbox is at `url`. The service's own address is added later.
+ */
 export function toSandboxFile(url: string, { secrets, databases, config, machines }: Parts): SandboxFile {
   const { sandboxTokens: tokens } = secrets;
   return {

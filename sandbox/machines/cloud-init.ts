@@ -1,17 +1,17 @@
 import { z } from 'zod';
 
-/** What a simulated machine reads from cloud-init user data. */
+/** The parts of cloud-init user data that a simulated machine uses. */
 export interface CloudInit {
   hostname?: string | undefined;
   tailnetKey?: string | undefined;
-  /** The hostname that `tailscale up` is given. */
+  /** The hostname for `tailscale up`. */
   joinName?: string | undefined;
 }
 
 const KEY_PATH = '/etc/agent/tailnet-key';
 
 /**
- * Reads a `#cloud-config` document: `hostname:`, the content of `/etc/agent/tailnet-key` in `write_files:`,
+ * Parses a `#cloud-config` document: `hostname:`, the content of `/etc/agent/tailnet-key` in `write_files:`,
  * and the hostname for `tailscale up`. It may be JSON, or YAML with the content on one line or in a block
  * scalar.
  */
@@ -48,7 +48,7 @@ function readYaml(lines: string[]): CloudInit {
   return { hostname, tailnetKey: fileContent(lines) };
 }
 
-/** The content of the list item whose `path:` is the key's; its lines may be in any order. */
+/** Returns the content of the list item whose `path:` is the key's; its lines may be in any order. */
 function fileContent(lines: string[]): string | undefined {
   const path = lines.findIndex((line) => /^\s*(- )?\s*"?path"?:/.test(line) && scalar(line) === KEY_PATH);
   if (path === -1) return undefined;
@@ -59,7 +59,7 @@ function fileContent(lines: string[]): string | undefined {
   return inline !== undefined && !/^[|>][+-]?\d*$/.test(inline) ? inline : blockScalar(item, content);
 }
 
-/** The lines of the list item around line `index`. */
+/** Returns the lines of the list item around line `index`. */
 function itemAround(lines: string[], index: number): string[] {
   const startsItem = (line: string | undefined) => /^\s*- /.test(line ?? '');
   let start = index;
@@ -70,7 +70,7 @@ function itemAround(lines: string[], index: number): string[] {
   return lines.slice(start, end);
 }
 
-/** The text below `content: |`: all lines indented deeper than the key. */
+/** Returns the text below `content: |`: all lines indented deeper than the key. */
 function blockScalar(item: string[], index: number): string {
   const key = item[index]!.replace('- ', '  ');
   const rest = item.slice(index + 1);
@@ -81,7 +81,7 @@ function blockScalar(item: string[], index: number): string {
     .trim();
 }
 
-/** The value after the colon, unquoted. */
+/** Returns the value after the colon, unquoted. */
 function scalar(line: string | undefined): string | undefined {
   const value = line?.slice(line.indexOf(':') + 1).trim();
   if (!value) return undefined;

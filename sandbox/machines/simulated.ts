@@ -9,7 +9,7 @@ import {
 } from '../hetzner/servers/boot.ts';
 import { type CloudInit, readCloudInit } from './cloud-init.ts';
 
-/** Lets a machine into the tailnet; the same `machineId` again gives the same device. */
+/** Joins a machine to the tailnet. The same `machineId` gets the same device again. */
 export type JoinTailnet = (
   database: SandboxDatabase,
   machine: { authKey: string; hostname: string; machineId: string },
@@ -20,7 +20,7 @@ interface Dependencies {
   joinTailnet: JoinTailnet;
 }
 
-/** Handles `machine-boot`: a server's first start since its disk was installed. */
+/** Creates the handler of `machine-boot`: a server's first start since its disk was installed. */
 export function createMachineHandlers({
   database,
   joinTailnet,
@@ -28,7 +28,7 @@ export function createMachineHandlers({
   return {
     'machine-boot': async ({ serverId }: { serverId: number }) => {
       const server = await readBootingServer(database, serverId);
-      // Switched off or deleted meanwhile: it does not boot. Switching it on schedules the boot again.
+      // Switched off or deleted meanwhile, so it does not boot. Switching it on schedules the boot again.
       if (server === undefined || !['starting', 'running'].includes(server.status)) return;
       await recordBoot(database, server, await bootMachine({ database, joinTailnet }, server));
     },
@@ -41,7 +41,9 @@ interface Boot {
   refusedReason: string | null;
 }
 
-/** Does what cloud-init would. A kill before `recordBoot` repeats it, and it joins as the same device. */
+/**
+ * Does what cloud-init would do. After a kill before `recordBoot`, it repeats and joins as the same device.
+ */
 async function bootMachine({ database, joinTailnet }: Dependencies, server: BootingServer): Promise<Boot> {
   const config: CloudInit = readCloudInit(server.userData ?? '');
   const hostname = config.hostname ?? server.name;
@@ -80,9 +82,7 @@ async function recordBoot(database: SandboxDatabase, server: BootingServer, boot
   });
 }
 
-/**
- * `GET /machines/:tailnetIp/health` answers as a machine's own health port does; mount it under `/sandbox`.
- */
+/** Serves `GET /machines/:tailnetIp/health` like a machine's own health port. Mount it under `/sandbox`. */
 export function createMachinesRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/machines/:tailnetIp/health', async (request, response) => {

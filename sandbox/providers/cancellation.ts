@@ -1,12 +1,12 @@
-/** Everything in progress, so that it can be aborted from outside. */
+/** Tracks all work in progress, so that it can be aborted from outside. */
 export interface Cancellation {
-  /** Runs `work` with a signal that `cancel`, `own` or the time limit aborts; zero seconds: no limit. */
+  /** Runs `work` with a signal that `cancel`, `own` or the time limit aborts. Zero seconds: no limit. */
   run<Result>(
     work: (signal: AbortSignal) => Promise<Result>,
     own: AbortSignal,
     timeoutSeconds: number,
   ): Promise<Result>;
-  /** Aborts everything in progress, and nothing that starts later. Resolves when it has ended. */
+  /** Aborts the work in progress, but not later work. Resolves when it has ended. */
   cancel(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import { engineGrpc, engineProto, grpc } from './grpc.ts';
 
-/** Lines shown beside a resource in the CLI's progress; nothing happens while no engine is attached. */
+/** Shows lines beside a resource in the CLI's progress. Does nothing while no engine is attached. */
 export interface EngineLog {
   attach(address: string): void;
   detach(): void;
@@ -25,7 +25,7 @@ export function createEngineLog(): EngineLog {
       request.setMessage(line);
       request.setUrn(urn);
       request.setEphemeral(true);
-      // A lost line of progress must not fail the call.
+      // A lost progress line must not fail the call.
       engine?.log(request, () => undefined);
     },
   };

@@ -6,7 +6,7 @@ export interface Field {
   kind: 'text' | 'number' | 'flag' | 'list' | 'set' | 'map';
   /** A change requires a new resource. */
   replaces?: boolean;
-  /** The service fills in an omitted value, so omitting it is no change. */
+  /** The service fills in an omitted value, so omitting it is not a change. */
   computed?: boolean;
   /** The value if it is omitted. */
   fallback?: unknown;
@@ -17,8 +17,8 @@ export interface Field {
 export type Fields = Record<string, Field>;
 
 /**
- * Compares what the program wants with what is recorded, as Terraform's providers do: absent and empty are
- * the same, sets have no order, what the service computes is compared only if the program says something.
+ * Compares the program's inputs with the recorded state, as Terraform's providers do: absent and empty are
+ * equal, sets have no order, and computed values are compared only if the program sets them.
  */
 export function compareFields(fields: Fields, { state, inputs }: DiffInput): PropertyChange[] {
   return Object.entries(fields).flatMap(([name, field]) => compareField(name, field, inputs[name], state));
@@ -79,7 +79,7 @@ function canonical(field: Field, value: unknown): string {
   return stable(given);
 }
 
-/** JSON with sorted keys: values are equal if and only if their texts are. */
+/** Returns JSON with sorted keys: values are equal if and only if their texts are. */
 export function stable(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(stable).join(',')}]`;
   if (!isRecord(value)) return JSON.stringify(value) ?? 'null';
@@ -88,14 +88,14 @@ export function stable(value: unknown): string {
   return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${stable(entry)}`).join(',')}}`;
 }
 
-/** The top-level properties among the changes. */
+/** Returns the top-level properties of the changes. */
 export function changedNames(changes: readonly PropertyChange[]): Set<string> {
   return new Set(changes.map(({ path }) => path.split(/[.[]/, 1)[0]!));
 }
 
 /**
- * The diff of a resource whose name must be unique: a replacement under the same, given name has to delete
- * first; one with a generated name gets another, and need not.
+ * Returns the diff of a resource whose name must be unique. A replacement with the same explicit name must
+ * delete the old resource first; one with a generated name gets a new name, so it need not.
  */
 export function diffNamed(fields: Fields, input: DiffInput): DiffResult {
   const generated = input.inputs.__defaults;
@@ -106,7 +106,7 @@ export function diffNamed(fields: Fields, input: DiffInput): DiffResult {
   };
 }
 
-/** Generates a name for a resource without one, the same in every later run. */
+/** Generates a name for a resource without one; later runs keep it. */
 export function addName(
   inputs: Properties,
   old: Properties,

@@ -25,7 +25,7 @@ export function toStruct(properties: Properties): Struct {
   );
 }
 
-/** The error that makes the engine record a resource which was created but did not become ready. */
+/** Returns the error that makes the engine record a resource that was created but did not become ready. */
 export function initializationError(
   message: string,
   id: string,

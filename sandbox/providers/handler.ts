@@ -2,7 +2,7 @@ import type { ServerUnaryCall, ServiceError, sendUnaryData } from '@grpc/grpc-js
 import { InitializationFailed, toMessage } from './failures.ts';
 import { grpc, initializationError } from './grpc.ts';
 
-/** One call of the engine, without its message. */
+/** The context of one call of the engine. */
 export interface Call {
   /** Aborts when the caller disconnects. */
   gone: AbortSignal;

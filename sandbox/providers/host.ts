@@ -9,14 +9,14 @@ import type { Properties } from './values.ts';
 export interface ProviderHostOptions {
   /** The environment of the first operation; see `use`. */
   environment?: Readonly<Record<string, string>>;
-  /** Decides by its inputs whether a command may run; without it, all may. */
+  /** Whether a command with these inputs may run; without this function, all may. */
   mayRun?(inputs: Properties): boolean;
 }
 
 export interface ProviderHost {
   /** For the CLI's `PULUMI_DEBUG_PROVIDERS`: `hcloud:PORT,tailscale:PORT,command:PORT`. */
   debugProviders: string;
-  /** The environment of the next operation: settings of the providers, and what commands inherit. */
+  /** Sets the environment of the next operation: the providers' settings, and the commands' environment. */
   use(environment: Readonly<Record<string, string>>): void;
   /** Aborts HTTP requests and the process groups of commands. Resolves once they have ended. */
   abort(): Promise<void>;

@@ -9,13 +9,14 @@ export interface Exchange {
   json: Properties | undefined;
 }
 
-/** As in Tailscale's official client; Hetzner's has no limit. */
+/** The limit of Tailscale's official client; Hetzner's has none. */
 const LONGEST_SILENCE_MS = 60_000;
-/** Larger than any list that is requested; the official clients have no limit. */
+/** Larger than any requested list; the official clients have no limit. */
 const LARGEST_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /**
- * Sends one request and reads the whole answer. @throws Error only if no answer came, or the signal aborted
+ * Sends one request and reads the whole answer.
+ * @throws Error only if no answer came or the signal aborted
  */
 export async function exchange(
   method: string,
@@ -40,7 +41,7 @@ export async function exchange(
     if (signal.aborted) throw signal.reason;
     if (silence.aborted)
       throw new Error(`${method} ${JSON.stringify(url)}: no answer within ${LONGEST_SILENCE_MS / 1000} s`);
-    // fetch reports only that it failed; the connection's error is in the cause.
+    // fetch itself reports only that it failed; the cause holds the connection's error.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new Error(`${method} ${JSON.stringify(url)}: ${toMessage(cause)}`, { cause: error });
   }

@@ -16,7 +16,7 @@ export interface Serving<Client> {
   provider: ProviderPackage<Client>;
   /** The client of the provider instance that has this connection. */
   clientFor(peer: string): Client;
-  /** Runs work that aborts with the caller, with a cancellation, or at the time limit. */
+  /** Runs work that aborts when the caller disconnects, on a cancellation, or at the time limit. */
   withTime<Result>(
     limits: { urn: string; timeoutSeconds: number },
     call: Call,
@@ -172,7 +172,7 @@ export function toName(urn: string): string {
   return urn.split('::').slice(3).join('::');
 }
 
-/** Seven hex digits, the same for the same seed, so that a repeated plan finds the same name. */
+/** Returns seven hex digits, the same for the same seed, so that a repeated plan finds the same name. */
 function toSuffix(seed: Uint8Array): string {
   const digits =
     seed.length > 0 ? createHash('sha256').update(seed).digest('hex') : randomBytes(4).toString('hex');

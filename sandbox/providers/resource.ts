@@ -2,9 +2,7 @@ import type { Properties } from './values.ts';
 
 /** The context of one call of the engine. */
 export interface CallContext {
-  /**
-   * Aborts when the CLI cancels, the host aborts, the CLI's connection is lost, or the time limit is reached.
-   */
+  /** Aborts when the CLI cancels or disconnects, the host aborts, or the time limit is reached. */
   signal: AbortSignal;
   /** The logical name, the last part of the URN. */
   name: string;
@@ -18,7 +16,7 @@ export interface CheckFailure {
 }
 
 export interface CheckResult {
-  /** Inputs that the provider adds to those it was given, such as a generated name. */
+  /** Inputs that the provider adds, such as a generated name. */
   added?: Properties;
   failures?: CheckFailure[];
 }
@@ -40,7 +38,7 @@ export interface DiffResult {
 
 export interface DiffInput {
   oldInputs: Properties;
-  /** The outputs as last recorded. */
+  /** The last recorded outputs. */
   state: Properties;
   inputs: Properties;
 }
@@ -48,7 +46,7 @@ export interface DiffInput {
 export interface ReadResult {
   id: string;
   state: Properties;
-  /** The inputs with which a program would get this state. */
+  /** The inputs that would produce this state. */
   inputs: Properties;
 }
 
@@ -56,15 +54,15 @@ export interface ReadResult {
 export interface Resource<Client> {
   check(inputs: Properties, old: Properties, context: { name: string; suffix: string }): CheckResult;
   diff(input: DiffInput): DiffResult;
-  /** The outputs that are known before a create, or before an update of `state`. */
+  /** Returns the outputs that are known before a create, or before an update of `state`. */
   preview(inputs: Properties, state?: Properties): Properties;
-  /** Throws `InitializationFailed` where the resource exists already when something fails. */
+  /** @throws InitializationFailed if something fails after the resource was created. */
   create(
     client: Client,
     inputs: Properties,
     context: CallContext,
   ): Promise<{ id: string; state: Properties }>;
-  /** Undefined where the resource no longer exists. `state` is empty for an import. */
+  /** Returns undefined if the resource no longer exists. `state` is empty for an import. */
   read(
     client: Client,
     id: string,
@@ -73,9 +71,9 @@ export interface Resource<Client> {
   ): Promise<ReadResult | undefined>;
   update(client: Client, id: string, change: DiffInput, context: CallContext): Promise<Properties>;
   delete(client: Client, id: string, state: Properties, context: CallContext): Promise<void>;
-  /** The secret outputs for these secret inputs; without it, the outputs with the same names. */
+  /** Returns the secret outputs for these secret inputs. Default: the outputs with the same names. */
   secretOutputs?(secretInputs: ReadonlySet<string>): ReadonlySet<string>;
-  /** Default time limit of a call in seconds; without it, none. */
+  /** Default time limit of a call in seconds; unset: none. */
   defaultTimeoutSeconds?: { create?: number; read?: number; update?: number; delete?: number };
 }
 

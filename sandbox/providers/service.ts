@@ -38,8 +38,7 @@ export function createProviderService<Client>(
     update: handle(methods.update(serving)),
     delete: handle(methods.remove(serving)),
     invoke: handle(methods.invoke(serving)),
-    // The engine sends this when it is interrupted, and also at the end of every run: the service keeps
-    // running.
+    // The engine sends this when it is interrupted and at the end of every run, so the service keeps running.
     cancel: handle(async () => {
       await cancellation.cancel();
       log.detach();
@@ -49,7 +48,7 @@ export function createProviderService<Client>(
   };
 }
 
-/** Each provider instance of a program has a connection and settings of its own. */
+/** Each provider instance of a program has its own connection and settings. */
 function createConnections<Client>(
   provider: ProviderPackage<Client>,
   environment: () => Readonly<Record<string, string>>,
@@ -71,7 +70,7 @@ function createConnections<Client>(
   return {
     configure,
     clientFor(peer: string): Client {
-      // A connection that was idle for long may have been reopened under another number.
+      // A connection that was idle for a long time may have been reopened under another number.
       const client = clients.get(peer) ?? latest;
       if (client === undefined) throw new Error(`the ${provider.name} provider was not configured`);
       return client;

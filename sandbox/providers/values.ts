@@ -6,7 +6,7 @@ export type Properties = Record<string, unknown>;
 // The signatures of Pulumi's wire format, see sdk/nodejs/runtime/rpc.ts of pulumi/pulumi.
 const SIGNATURE_KEY = '4dabf18193072939515e22adb298388d';
 const SECRET_SIGNATURE = '1b47061264138c4ac30d75fd1eb44270';
-/** Represents a value in a preview that is known only during the operation. */
+/** Stands for a value in a preview that is known only during the operation. */
 export const UNKNOWN_VALUE = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
 const UNKNOWN_VALUES = new Set([
   UNKNOWN_VALUE, // string
@@ -35,7 +35,7 @@ export interface Unwrapped {
   secrets: Set<string>;
 }
 
-/** Removes the secret wrappers from the engine's properties, and tells where they were. */
+/** Removes the secret wrappers from the engine's properties, and returns where they were. */
 export function unwrapSecrets(properties: Properties): Unwrapped {
   const plain: Properties = {};
   const secrets = new Set<string>();
@@ -55,7 +55,7 @@ function unwrap(value: unknown, found: () => void): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, unwrap(entry, found)]));
 }
 
-/** The properties as the engine expects them: the named ones wrapped as secrets, undefined ones omitted. */
+/** Returns the engine's form of the properties: the named ones wrapped as secrets, undefined ones omitted. */
 export function wrapSecrets(plain: Properties, secrets: ReadonlySet<string>): Properties {
   const wire: Properties = {};
   for (const [name, value] of Object.entries(plain)) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Endpoints } from './endpoint.ts';
 
-/** `GET /account`: the account of the key, one per installation. */
+/** Serves `GET /account`: the account of the key, one per installation. */
 export function mountAccount({ declare, get }: Endpoints, secretKey: string): void {
   declare('account', { expandable: {} });
   const id = `acct_1${createHash('sha256').update(secretKey).digest('hex').slice(0, 15)}`;

@@ -94,7 +94,7 @@ async function awaitFirstTry(database: SandboxDatabase, eventId: string): Promis
 
 interface SessionView {
   session: Session;
-  /** Descriptions of what is bought. */
+  /** Descriptions of the purchased items. */
   items: string[];
 }
 

@@ -19,7 +19,7 @@ import {
 
 /**
  * Completes a session: marks it paid and creates what was bought, with the events about it. Does nothing to a
- * session that is already complete. Without `paid`, the payment takes days, as a bank debit does, until
+ * session that is already complete. Without `paid`, the payment stays pending, like a bank debit, until
  * `settleSession` settles it.
  */
 export async function completeSession(

@@ -20,7 +20,7 @@ const deliveriesSchema = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 
-/** Creates controls for what one would do in Stripe's dashboard or its CLI. Mount at `/sandbox/stripe`. */
+/** Creates controls for actions of Stripe's dashboard and CLI. Mount at `/sandbox/stripe`. */
 export function createStripeControlsRouter({ database }: { database: SandboxDatabase }): express.Router {
   const router = express.Router();
   router.use(refuseOtherSites, express.json({ limit: '16kb' }));

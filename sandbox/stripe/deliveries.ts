@@ -46,7 +46,7 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
   };
 }
 
-/** Schedules all undelivered events at once at a start, whatever their backoff was. */
+/** Schedules all undelivered events for now at a start, regardless of their backoff. */
 export async function resumeDeliveries(database: SandboxDatabase): Promise<void> {
   const rows = await database
     .selectFrom('stripe_events')

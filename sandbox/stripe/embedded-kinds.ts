@@ -1,6 +1,6 @@
 import type { Kind } from './expand.ts';
 
-/** What can be expanded in objects that exist only within others and are no resource here. */
+/** The expandable fields of objects that exist only within others and are not resources here. */
 export const EMBEDDED_KINDS: ReadonlyMap<string, Kind> = new Map(
   Object.entries({
     item: { price: 'price', discounts: 'discount', taxes: 'tax' },

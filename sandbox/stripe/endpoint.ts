@@ -16,11 +16,11 @@ export interface Call<Input> {
   input: Input;
   /** The address at which the caller reached this sandbox, without a trailing slash. */
   baseUrl: string;
-  /** What the events of this request say about it. */
+  /** How the events of this request refer to it. */
   request: { id: string; idempotency_key: string | null };
 }
 
-/** What an endpoint accepts and returns: `answers` is a kind of object, or `kind[]` for a list of it. */
+/** The input and output of an endpoint. `answers` is a kind of object, or `kind[]` for a list of it. */
 export interface Route<P extends z.ZodRawShape> {
   answers: string;
   parameters: P;
@@ -38,7 +38,7 @@ type Mount<Database> = <P extends z.ZodRawShape>(
 ) => void;
 
 export interface Endpoints {
-  /** Declares what can be expanded in a kind of object. */
+  /** Declares the expandable fields of a kind of object. */
   declare(object: string, kind: Kind): void;
   get: Mount<SandboxDatabase>;
   post: Mount<SandboxTransaction>;

@@ -48,7 +48,7 @@ export async function emitEvent(
   return id;
 }
 
-/** Schedules the delivery of an event at once; with `resend` also of one that was delivered before. */
+/** Schedules the immediate delivery of an event; with `resend` also of a delivered one. */
 export async function scheduleDelivery(
   database: SandboxDatabase,
   eventId: string,

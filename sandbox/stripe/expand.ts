@@ -3,7 +3,7 @@ import { invalidRequest } from './errors.ts';
 import { findAnyObject } from './objects.ts';
 
 /**
- * What can be expanded in one kind of object: the kind of the value by field, which may be nested, as in
+ * The expandable fields of one kind of object, with the kind of their values. A field may be nested, as in
  * `parent.subscription_details.subscription`. `invoice[]` is a list of invoices.
  */
 export type Expandable = Readonly<Record<string, string>>;

@@ -7,7 +7,7 @@ import { invalidRequest, StripeError } from './errors.ts';
 const KEPT_MS = 24 * 3600 * 1000;
 
 /**
- * Runs `work` unless the same POST with the same Idempotency-Key has succeeded within a day. Then it returns
+ * Runs `work`, unless the same POST with the same Idempotency-Key has succeeded within a day: then it returns
  * that request's answer.
  */
 export async function runOnce(

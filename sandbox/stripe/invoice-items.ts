@@ -28,7 +28,7 @@ export const invoiceItems: Resource<InvoiceItem> = {
 };
 
 /**
- * Items that wait for a subscription's next invoice: the prorations of plan changes, which alone create them.
+ * Serves the items that wait for a subscription's next invoice. Only prorations of plan changes create them.
  */
 export function mountInvoiceItems(endpoints: Endpoints): void {
   mountResource(endpoints, invoiceItems);

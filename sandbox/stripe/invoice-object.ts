@@ -14,7 +14,7 @@ import {
 
 const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
 
-/** What an invoice bills: items of a subscription for their period, and items that were pending. */
+/** The content of an invoice: items of a subscription for their period, and items that were pending. */
 export interface Billed {
   items: readonly SubscriptionItem[];
   pending: readonly InvoiceItem[];

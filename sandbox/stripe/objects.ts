@@ -3,7 +3,7 @@ import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { CreatedRange, Page } from './parameters.ts';
 
-/** What every stored object has. */
+/** The fields of every stored object. */
 export interface StripeObject {
   id: string;
   object: string;
@@ -153,7 +153,7 @@ export interface ListOptions {
   page: Page;
 }
 
-/** An unknown cursor, or two at once, would silently return the wrong page. */
+/** Rejects an unknown cursor or two cursors, which would silently return the wrong page. */
 async function checkCursors(database: SandboxDatabase, object: string, page: Page): Promise<void> {
   refuseTwoCursors(page);
   for (const param of ['starting_after', 'ending_before'] as const) {

@@ -1,4 +1,4 @@
-// What the order form offers. The service decides what it means.
+// The offers of the order form. The service decides their meaning.
 
 export const REGIONS = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-southeast'] as const;
 

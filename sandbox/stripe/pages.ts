@@ -10,7 +10,7 @@ class Html {
   }
 }
 
-/** Inserts values into HTML. Escapes those that are not HTML themselves. */
+/** Inserts values into HTML and escapes those that are not HTML. */
 export function html(strings: TemplateStringsArray, ...values: (string | Html | Html[])[]): Html {
   const parts = strings.map((string, index) => string + render(values[index] ?? ''));
   return new Html(parts.join(''));
@@ -69,7 +69,7 @@ button { margin-top: 1.2rem; margin-right: .6rem; cursor: pointer; }
 :focus-visible { outline: 3px solid #2563eb; outline-offset: 2px; }
 `;
 
-/** Renders what is bought, and for whom. */
+/** Renders the purchased items and the buyer. */
 export function orderSummary(session: Session, items: string[]): Html {
   const rows: [string, string][] = [
     ['Item', items.join(', ')],

@@ -12,12 +12,12 @@ export const boolean = z.enum(['true', 'false'], 'boolean').transform((text) => 
 /** Non-empty text. Empty text means unset, which most parameters refuse. */
 export const text = z.string().min(1).max(5000);
 
-/** A parameter that empty text unsets. */
+/** Returns the schema of a parameter that empty text unsets. */
 export function unsettable<T extends z.ZodType>(value: T) {
   return z.union([z.literal('').transform(() => null), value]);
 }
 
-/** Nested parameters. An undeclared one gets Stripe's own error. */
+/** Returns the schema of nested parameters. An undeclared one gets Stripe's own error. */
 export function fields<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape);
 }

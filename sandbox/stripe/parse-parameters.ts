@@ -72,7 +72,7 @@ function toChoices(values: readonly unknown[]): string {
   return `${names.slice(0, -1).join(', ')}, or ${names.at(-1)}`;
 }
 
-/** `line_items[0][price]` */
+/** Returns a name such as `line_items[0][price]`. */
 function toParameterName([first, ...rest]: readonly PropertyKey[]): string {
   return String(first ?? '') + rest.map((part) => `[${String(part)}]`).join('');
 }

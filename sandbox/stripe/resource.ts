@@ -6,7 +6,7 @@ import { createdRange, limit, pageParameters, text } from './parameters.ts';
 import { type SearchFields, searchObjects } from './search.ts';
 import { toList } from './wire.ts';
 
-/** Which objects a list contains: those that match `filter`, one of `anyOf` and not `except`. */
+/** Selects the objects of a list: those that match `filter`, one of `anyOf` and not `except`. */
 export interface Narrowing {
   filter?: Record<string, unknown>;
   anyOf?: Record<string, unknown>[];
@@ -16,7 +16,7 @@ export interface Narrowing {
 /** A filter parameter of a list. `absent` applies if the parameter is missing. */
 export interface Filter {
   value: z.ZodType;
-  // biome-ignore lint/suspicious/noExplicitAny: the output type of `value`, which differs from filter to filter.
+  // biome-ignore lint/suspicious/noExplicitAny: the output type of `value`, which differs between filters.
   narrow: (value: any) => Narrowing;
   absent?: Narrowing;
 }
@@ -31,7 +31,7 @@ export interface Resource<T extends StripeObject> {
   search?: SearchFields;
   expandable: Expandable;
   includes?: Includes<T>;
-  /** Adds to the stored object what the API shows besides. */
+  /** Adds the fields that the API shows but that are not stored. */
   present?: (object: T, baseUrl: string) => T;
 }
 
@@ -40,7 +40,7 @@ export function equals(value: z.ZodType, field?: string): Filter {
   return { value, narrow: (wanted) => ({ filter: field === undefined ? wanted : { [field]: wanted } }) };
 }
 
-/** Mounts `GET` for the list, one object and the search. Mount fixed paths below it before. */
+/** Mounts `GET` for the list, one object and the search. Mount fixed paths below it first. */
 export function mountResource<T extends StripeObject>(endpoints: Endpoints, resource: Resource<T>): void {
   const { object, path, search, present = (shown: T) => shown } = resource;
   endpoints.declare(object, {

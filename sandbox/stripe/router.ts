@@ -26,7 +26,8 @@ export function createStripeRouter({
   database: SandboxDatabase;
   tokens: SandboxTokens;
 }): RequestHandler {
-  // An application of its own: only an application can enable nested query parameters (`created[gte]=…`).
+  // A separate application, because only an application can enable nested query parameters
+  // (`created[gte]=…`).
   const api = express();
   api.disable('x-powered-by');
   api.disable('etag');

@@ -40,7 +40,7 @@ export function parseSearchQuery(query: string): SearchQuery {
     if (at === query.length) break;
     JOINT.lastIndex = at;
     const joint = JOINT.exec(query);
-    // Nothing between two clauses means AND.
+    // Two clauses without an operator are joined by AND.
     joints.add(joint === null ? 'AND' : joint[0].toUpperCase());
     if (joint !== null) at = JOINT.lastIndex;
   }

@@ -21,8 +21,8 @@ interface SearchInput {
 }
 
 /**
- * Returns one page of what a query finds, newest first. `page` is the `next_page` of the previous page.
- * Unlike Stripe's search, which lags about a minute behind, this one knows every object at once.
+ * Returns one page of the query's matches, newest first. `page` is the `next_page` of the previous page.
+ * Unlike Stripe's search, which lags about a minute behind, this one finds every object immediately.
  */
 export async function searchObjects<T extends StripeObject>(
   database: SandboxDatabase,

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Throws unless a schema refuses undeclared parameters at every depth: one that drops them would make the
- * sandbox accept what it does not do. Free names, as in metadata, are records.
+ * Throws unless a schema rejects undeclared parameters at every depth: one that drops them would make the
+ * sandbox accept unsupported parameters. Free names, as in metadata, are records.
  */
 export function requireStrict(schema: z.core.$ZodType, where: string): void {
   if (schema instanceof z.ZodObject) {

@@ -29,7 +29,7 @@ interface CancellationReasons {
   feedback?: Feedback | undefined;
 }
 
-/** Cancels a subscription at once and emits `customer.subscription.deleted`. */
+/** Cancels a subscription immediately and emits `customer.subscription.deleted`. */
 export async function cancelSubscription(
   trx: SandboxTransaction,
   subscription: Subscription,

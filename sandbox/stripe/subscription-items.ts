@@ -29,7 +29,7 @@ export interface ItemChange {
   after?: SubscriptionItem;
 }
 
-/** Returns the future items of a subscription and each change. @throws StripeError 400 for invalid ones */
+/** Returns the new items of a subscription and each change. @throws StripeError 400 for invalid ones */
 export async function planItems(
   trx: SandboxTransaction,
   subscription: Subscription,

@@ -4,7 +4,7 @@ import { randomText } from '../random-text.ts';
 /** The API version of the pinned `stripe` package; its types define the objects here. */
 export const API_VERSION: string = Stripe.API_VERSION;
 
-/** A type of the `stripe` package in its wire form, where decimals are strings. */
+/** A type of the `stripe` package in its wire form, in which decimals are strings. */
 export type Wire<T> = T extends string | number | boolean | null | undefined
   ? T
   : T extends Stripe.Decimal

@@ -1,7 +1,7 @@
 import type { Caller } from './credentials.ts';
 import type { KeyRequest } from './key-request.ts';
 
-/** A device of the tailnet, with what the API shows of it. */
+/** A device of the tailnet, with the properties that the API shows. */
 export interface Device {
   id: string;
   nodeId: string;
@@ -55,7 +55,7 @@ export interface ControlServer {
   /** No device can join with the key afterwards. */
   revokeKey(controlNumber: string | null): Promise<void>;
   listDevices(): Promise<Device[]>;
-  /** Disconnects the device at once. @returns false if no device has this id. */
+  /** Disconnects the device immediately. @returns false if no device has this id. */
   deleteDevice(id: string): Promise<boolean>;
   /**
    * @returns false if no device has this id.

@@ -7,10 +7,7 @@ import { hashSecret, OAUTH_CLIENT_TAGS, SANDBOX_USER } from './identity.ts';
 
 const ACCESS_TOKEN_SECONDS = 3600;
 
-/**
- * On whose behalf a request is made: the API key's user, or an OAuth client, which acts for the tailnet
- * itself.
- */
+/** Who makes a request: the API key's user, or an OAuth client, which acts for the tailnet itself. */
 export interface Caller {
   userId: string;
   loginName: string;
@@ -35,7 +32,7 @@ export function requireCredential(database: SandboxDatabase, tokens: SandboxToke
 }
 
 /**
- * `POST /oauth/token`: the client credentials grant, with id and secret in the form or in Basic
+ * Creates `POST /oauth/token`: the client credentials grant, with id and secret in the form or in Basic
  * authentication.
  */
 export function createOauthRoute(database: SandboxDatabase, tokens: SandboxTokens): express.Router {

@@ -15,7 +15,7 @@ export type JoinResult = { tailnetIp: string; name: string } | { refused: string
 
 /**
  * Does what `tailscale up --auth-key` does on a machine. A single-use key admits exactly one device, however
- * many machines try it at once. A machine that has joined with the key before gets its device back, as a
+ * many machines try it concurrently. A machine that has joined with the key before gets its device back, as a
  * restarted tailscaled does; with another key it becomes a new device, as after a fresh installation.
  */
 export async function joinTailnet(
@@ -94,7 +94,7 @@ export async function setHostname(
   });
 }
 
-/** Two machines with one hostname and different keys must not both find the same name free. */
+/** Locks the names: two machines with the same hostname must not both find the same name free. */
 async function lockNames(trx: SandboxTransaction): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtext('tailscale-device-name'))`.execute(trx);
 }

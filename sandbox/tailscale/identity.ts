@@ -5,7 +5,7 @@ import { randomText } from '../random-text.ts';
 export const TAILNET_DOMAIN = 'tail5a4db0.ts.net';
 export const TAILNET_NAMES: readonly string[] = ['-', 'sandbox', TAILNET_DOMAIN];
 
-/** Owner of the API key. Keys made by an OAuth client belong to the tailnet and have no user. */
+/** Owner of the API key. Keys that an OAuth client creates belong to the tailnet and have no user. */
 export const SANDBOX_USER = { id: 'uSandboxCNTRL', loginName: 'operator@sandbox.example' };
 
 /** The OAuth client's tags: it has the permissions of a device with these tags. */

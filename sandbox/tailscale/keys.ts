@@ -140,7 +140,7 @@ export function toKey(row: KeyRow) {
   };
 }
 
-/** RFC 3339 in whole seconds, as Tailscale writes times. */
+/** Formats a time like Tailscale: RFC 3339 in whole seconds. */
 export function toTimestamp(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }

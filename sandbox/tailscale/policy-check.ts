@@ -27,7 +27,7 @@ const policySchema = z.object({
   tests: z.array(testSchema).default([]),
 });
 
-/** The parts of a policy file that the sandbox understands. */
+/** The parts of a policy file that the sandbox uses. */
 export type CheckedPolicy = z.output<typeof policySchema>;
 
 /**

@@ -70,8 +70,8 @@ export async function validatePolicy(
 }
 
 /**
- * Makes a control server that has just started enforce the stored policy: a crash may have come after it
- * accepted a new one and before that was stored.
+ * Makes a control server that has just started enforce the stored policy. Before a crash, it may have
+ * accepted a new policy that was never stored.
  */
 export async function enforceRecordedPolicy(
   database: SandboxDatabase,

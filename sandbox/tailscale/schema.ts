@@ -31,9 +31,7 @@ export interface KeyTable {
 export interface DeviceTable {
   id: string;
   node_id: string;
-  /**
-   * A bigint, which the driver returns as text. Never reused, so no address of a deleted device is either.
-   */
+  /** A bigint, which the driver returns as text. Never reused, and so neither are addresses. */
   number: ColumnType<string, string, never>;
   hostname: string;
   label: string;

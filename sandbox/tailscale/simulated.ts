@@ -3,10 +3,7 @@ import { randomText } from '../random-text.ts';
 import type { ControlServer, Device } from './control-server.ts';
 import { type DeviceRow, nameDevice } from './devices.ts';
 
-/**
- * Every device may reach every other, as in a new Tailscale network; simulated devices send no traffic
- * anyway.
- */
+/** Lets every device reach every other, as in a new tailnet; simulated devices send no traffic anyway. */
 const INITIAL_POLICY = `${JSON.stringify(
   {
     tagOwners: { 'tag:controller': ['autogroup:admin'], 'tag:agent': ['autogroup:admin', 'tag:controller'] },

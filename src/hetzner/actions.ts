@@ -7,25 +7,21 @@ import { type Call, HETZNER } from './calls.ts';
 import { ActionFailedError, afterBegun, LockedError } from './refusals.ts';
 
 /**
- * What can be done to a server that exists. Each call returns when Hetzner says that its action has
- * succeeded.
+ * The actions on an existing server. Each call returns once Hetzner reports that its action has succeeded.
  */
 export interface ServerActions {
   powerOn(serverId: string, signal: AbortSignal): Promise<void>;
-  /**
-   * Asks the system to shut down, and returns when it has been asked: the server's status says whether it has
-   * obeyed.
-   */
+  /** Requests a shutdown, and returns once it is requested: the server's status shows whether it happened. */
   shutDown(serverId: string, signal: AbortSignal): Promise<void>;
   /** Cuts the power. */
   powerOff(serverId: string, signal: AbortSignal): Promise<void>;
   /**
-   * Reinstalls the disk and boots it with this user data; name, id and addresses stay. The old disk is lost.
+   * Reinstalls the disk and boots it with this user data; keeps name, id and addresses. The old disk is lost.
    */
   rebuild(serverId: string, system: { image: string; userData: string }, signal: AbortSignal): Promise<void>;
   /**
-   * Puts a server under a firewall.
-   * @returns false where Hetzner has no such firewall, or no such server.
+   * Applies a firewall to a server.
+   * @returns false if Hetzner has no such firewall or no such server.
    */
   applyFirewall(firewallId: number, serverId: string, options: Waiting): Promise<boolean>;
 }
@@ -42,13 +38,13 @@ export type Action = z.infer<typeof actionSchema>;
 const started = z.object({ action: actionSchema });
 export const toAction = (answer: unknown): Action => parseAnswer(started, answer, HETZNER).action;
 
-/** The quota is refilled once a second: the longer an action takes, the less often it is asked for. */
+/** The quota refills once a second: the longer an action takes, the less often it is polled. */
 const PAUSES = { intervalMs: 100, longestIntervalMs: 2_000 };
 const ACTION_SECONDS = 300;
-/** A server is locked while another action on it runs, e.g. that of an attempt that was killed. */
+/** A server is locked while another action on it runs, e.g. one that a killed attempt started. */
 const LOCKED_SECONDS = 60;
 
-/** @see https://docs.hetzner.cloud/reference/cloud#server-actions */
+/** Creates the actions on servers. @see https://docs.hetzner.cloud/reference/cloud#server-actions */
 export function createServerActions(call: Call): ServerActions {
   const act = async (serverId: string, name: string, signal: AbortSignal, body?: object): Promise<void> => {
     const path = `/servers/${serverId}/actions/${name}`;
@@ -73,8 +69,8 @@ export function createServerActions(call: Call): ServerActions {
 }
 
 /**
- * @returns the actions that it takes, none where the firewall is applied already; undefined where there is no
- * such firewall or server.
+ * @returns the started actions, empty if the firewall is already applied; undefined if Hetzner has no such
+ * firewall or server.
  */
 async function beginToApply(
   call: Call,
@@ -94,7 +90,7 @@ async function beginToApply(
   }
 }
 
-/** @throws LockedError where it stays locked */
+/** @throws LockedError if it stays locked */
 async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let locked: LockedError | undefined;
   const attempt = async () => {
@@ -111,7 +107,7 @@ async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Pr
   return begun.answer;
 }
 
-/** @throws RetryableError where the action ends in an error, or does not end. */
+/** @throws RetryableError if the action ends in an error, or does not end. */
 async function untilFinished(
   call: Call,
   { name, action }: { name: string; action: Action },
@@ -126,7 +122,7 @@ async function untilFinished(
 
 export const failureReason = ({ error }: Action): string => error?.message ?? 'no reason given';
 
-/** The action once it has ended; undefined where it has not in time. */
+/** Returns the action once it has ended; undefined if it does not end in time. */
 export function followAction(call: Call, begun: Action, polling: Polling): Promise<Action | undefined> {
   const read = async () => {
     const answer = await call('GET', `/actions/${begun.id}`, { signal: polling.signal }).catch(

@@ -11,7 +11,7 @@ export interface HetznerAccount extends CallLimits {
   endpoint: string;
 }
 
-/** Whom a message names whose answer is not as expected. */
+/** The sender that error messages name. */
 export const HETZNER = 'Hetzner';
 
 export type Call = (
@@ -26,7 +26,7 @@ export interface Page<T> {
   nextPage: number | null;
 }
 
-/** One call of Hetzner's API; its errors are ours. */
+/** Returns a function that calls Hetzner's API. It throws our errors. */
 export function createCall(account: HetznerAccount, watch?: CallWatch): Call {
   return (method, path, { body, signal } = {}) =>
     requestJson({
@@ -43,7 +43,7 @@ export function createCall(account: HetznerAccount, watch?: CallWatch): Call {
     }).catch((error) => Promise.reject(hetznerError(error)));
 }
 
-/** Undefined where the API says 404. */
+/** Returns undefined on a 404. */
 export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
@@ -53,7 +53,7 @@ export async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The query for resources with all these labels. */
+/** Returns the query for resources with all these labels. */
 export function withLabels(labels: Record<string, string>): string {
   const text = Object.entries(labels)
     .map(([key, value]) => `${key}==${value}`)
@@ -61,27 +61,28 @@ export function withLabels(labels: Record<string, string>): string {
   return `label_selector=${encodeURIComponent(text)}`;
 }
 
-/** The query for the resource of this name. */
+/** Returns the query for the resource with this name. */
 export const withName = (name: string) => `name=${encodeURIComponent(name)}`;
 
 const pagination = z.object({
   meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
 });
 
-/** Of 50 each: more than any project may hold. */
+/** Pages of 50: more than any project may hold. */
 const MOST_PAGES = 1000;
 
-/** A list's kind, as path and answer name it, with the shape of its items. */
+/** A list's kind, as the path and the answer name it, with the schema of its items. */
 export interface List<T> {
   kind: 'servers' | 'ssh_keys' | 'firewalls' | 'server_types';
   item: z.ZodType<T>;
 }
 
-/** All items of a list. */
+/** Reads all items of a list. */
 export async function readList<T>(call: Call, { kind, item }: List<T>, query: string): Promise<T[]> {
   const found: T[] = [];
   for (let page: number | null = 1; page !== null; ) {
-    if (page > MOST_PAGES) throw new RetryableError(`${HETZNER} answers with page after page of ${kind}`);
+    if (page > MOST_PAGES)
+      throw new RetryableError(`${HETZNER} does not stop listing ${kind}: more than ${MOST_PAGES} pages`);
     const answer = await call('GET', `/${kind}?${query}&per_page=50&page=${page}`);
     found.push(...toItems(answer, { kind, item }));
     const { meta } = parseAnswer(pagination.partial(), answer, HETZNER);
@@ -90,7 +91,7 @@ export async function readList<T>(call: Call, { kind, item }: List<T>, query: st
   return found;
 }
 
-/** One page of a list. The answer must say whether another one follows. */
+/** Reads one page of a list. The answer must say whether another one follows. */
 export async function readPage<T>(
   call: Call,
   { kind, item }: List<T>,
@@ -105,7 +106,7 @@ function toItems<T>(answer: unknown, { kind, item }: List<T>): T[] {
   return parseAnswer(z.object({ [kind]: z.array(item) }), answer, HETZNER)[kind] ?? [];
 }
 
-/** Null after the last page, and where the given one would lead back. */
+/** Returns null after the last page, and if the given number would lead back. */
 function toNextPage(given: number | null | undefined, page: number): number | null {
   return typeof given === 'number' && given > page ? given : null;
 }

@@ -31,29 +31,29 @@ import {
 export type { HetznerAccount, Page } from './calls.ts';
 export type { Firewall, Server, ServerType, SshKey } from './resources.ts';
 
-/** What the service itself asks Hetzner; creating is the stacks' business. @see https://docs.hetzner.cloud */
+/** The service's own calls to Hetzner; the stacks create the resources. @see https://docs.hetzner.cloud */
 export interface HetznerClient extends ServerActions {
-  /** All servers that are labelled as an agent's; without an agent, as any agent's. */
+  /** Lists all servers with the labels of this agent, or of any agent if none is given. */
   listServers(agentId?: string): Promise<Server[]>;
   listSshKeys(agentId?: string): Promise<SshKey[]>;
-  /** What is labelled as any agent's, 50 a page. */
+  /** Lists resources with the labels of any agent, 50 a page. */
   serverPage(page: number): Promise<Page<Server>>;
   sshKeyPage(page: number): Promise<Page<SshKey>>;
-  /** By its name, which is unique in a project. */
+  /** Finds a server by its name, which is unique in a project. */
   findServer(name: string): Promise<Server | undefined>;
   findSshKey(name: string): Promise<SshKey | undefined>;
   findFirewall(name: string): Promise<Firewall | undefined>;
   findServerType(name: string): Promise<ServerType | undefined>;
-  /** Undefined where it is not there. */
+  /** Returns undefined if it does not exist. */
   getServer(serverId: string): Promise<Server | undefined>;
   /** Replaces all labels. */
   setServerLabels(serverId: string, labels: Record<string, string>): Promise<void>;
   setSshKeyLabels(keyId: string, labels: Record<string, string>): Promise<void>;
-  /** Whether an action that was to create or start the server has failed: it will not come up by itself. */
+  /** Whether the action that creates or starts the server has failed: it will not come up by itself. */
   failedToStart(serverId: string): Promise<boolean>;
   /**
-   * Deletes a server; one that is gone already is fine. With `wait`, returns once it is gone.
-   * @throws RetryableError where it stays.
+   * Deletes a server; a missing one is fine. With `wait`, returns once it is gone.
+   * @throws RetryableError if it stays.
    */
   deleteServer(serverId: string, options: { wait: boolean }): Promise<void>;
   deleteSshKey(keyId: string): Promise<void>;
@@ -67,12 +67,12 @@ const SERVER_TYPES: List<ServerType> = { kind: 'server_types', item: serverTypeS
 const failedActions = z.object({ actions: z.array(z.object({ command: z.string() })) });
 const STARTS = new Set(['create_server', 'start_server']);
 
-/** A removal of a server makes at most this many calls. */
+/** The maximum number of calls for removing a server. */
 export const CALLS_PER_SERVER_REMOVAL = 9;
-/** After these eight pauses (0.2 s to 5 s) the next question would be one call too many. */
+/** Allows eight pauses (0.2 s to 5 s); another poll would be one call too many. */
 const REMOVAL = { intervalMs: 200, longestIntervalMs: 5_000, timeoutMs: 21_500 };
 
-/** `watch` is told of every call. */
+/** `watch` observes every call. */
 export function createHetznerClient(account: HetznerAccount, watch?: CallWatch): HetznerClient {
   const call = createCall(account, watch);
   const ofAgent = (agentId: string | undefined) =>
@@ -113,7 +113,7 @@ async function deleteServer(call: Call, serverId: string, { wait }: { wait: bool
   const begun = toAction(answer);
   const ended = await followAction(call, begun, REMOVAL);
   if (ended === undefined)
-    throw new RetryableError(`Hetzner accepted the delete and is still at it (action ${begun.id})`);
+    throw new RetryableError(`Hetzner accepted the delete and has not finished it (action ${begun.id})`);
   if (ended.status === 'error')
     throw new RetryableError(`Hetzner's delete ended in an error: ${failureReason(ended)}`);
 }

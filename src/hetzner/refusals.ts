@@ -7,12 +7,12 @@ export class ProtectedError extends PermanentError {}
 /** Another action on the resource runs (423 `locked`, or any other 423). */
 export class LockedError extends RetryableError {}
 
-/** Hetzner has started an action, and reports that it failed. */
+/** Hetzner started an action and reports that it failed. */
 export class ActionFailedError extends RetryableError {}
 
 const LOCKED = 423;
 
-/** Translates an answer of Hetzner's to one of our errors; other errors are passed through. */
+/** Translates Hetzner's error answers to our errors; passes other errors through. */
 export function hetznerError(error: unknown): unknown {
   if (!(error instanceof HttpError) || error.status !== LOCKED) return error;
   const Class = error.code === 'protected' ? ProtectedError : LockedError;
@@ -21,17 +21,15 @@ export function hetznerError(error: unknown): unknown {
 
 const begun = new WeakSet<object>();
 
-/**
- * Marks an error from waiting for a started action: what Hetzner refused then was not the action itself.
- */
+/** Marks an error from waiting for a started action: Hetzner did not refuse the action itself. */
 export function afterBegun(error: unknown): unknown {
   if (typeof error === 'object' && error !== null) begun.add(error);
   return error;
 }
 
 /**
- * Whether Hetzner has certainly not done it. A call without an answer, or with a 5xx answer, may have been
- * carried out.
+ * Whether Hetzner has certainly not executed the call. An unanswered call, or one with a 5xx answer, may have
+ * been executed.
  */
 export function wasRefused(error: unknown): boolean {
   if (typeof error === 'object' && error !== null && begun.has(error)) return false;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Hetzner's JSON as the service speaks of it: nothing outside this room knows its field names. */
+/** Translates Hetzner's JSON to the service's terms: nothing outside this folder knows its field names. */
 
 const labels = z.record(z.string(), z.string());
 
@@ -9,9 +9,9 @@ export interface Server {
   name: string;
   status: string;
   labels: Record<string, string>;
-  /** Another action on it runs. */
+  /** Another action on it is running. */
   isLocked: boolean;
-  /** Whether a person has forbidden to delete or to rebuild it; Hetzner keeps the two alike. */
+  /** Whether a person has protected it from delete and rebuild; Hetzner keeps the two equal. */
   isProtected: boolean;
   diskGb: number;
   ipv4: string | null;
@@ -50,7 +50,7 @@ export interface SshKey {
   id: string;
   name: string;
   labels: Record<string, string>;
-  /** As OpenSSH writes it, with or without a comment. */
+  /** In OpenSSH's format, with or without a comment. */
   publicKey: string;
 }
 

@@ -3,7 +3,7 @@ import { RetryableError } from '../errors.ts';
 export interface Deadline {
   seconds: number;
   signal?: AbortSignal | undefined;
-  /** How long the work may take to end after its signal has aborted; default: no time. */
+  /** How long the work may take to end after its signal has aborted; default: 0. */
   graceSeconds?: number;
 }
 
@@ -11,8 +11,7 @@ export interface Deadline {
  * Runs `work` and settles within `seconds`, or as soon as `signal` aborts, even if the work ignores its own
  * signal: an answer that never comes must not block the caller. The work's signal always aborts once this has
  * settled, so that no connection outlives the call.
- * @throws RetryableError where the time is up; the signal's reason where it has aborted; whatever the work
- * throws
+ * @throws RetryableError after the time limit; the signal's reason after an abort; the work's error
  */
 export async function withDeadline<T>(
   { seconds, signal, graceSeconds = 0 }: Deadline,

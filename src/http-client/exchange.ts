@@ -2,11 +2,11 @@ import { RetryableError } from '../errors.ts';
 import { readText } from './answer.ts';
 import { withDeadline } from './deadline.ts';
 
-/** Is told of every call of a client, to keep to a budget. */
+/** Observes every call of a client, e.g. to enforce a budget. */
 export interface CallWatch {
-  /** Before the call; an error thrown here prevents it. */
+  /** Called before the call; an error thrown here prevents it. */
   begins(): void;
-  /** With the answer's headers, whatever its status. */
+  /** Called with the answer's headers, regardless of its status. */
   answered(headers: Headers): void;
 }
 
@@ -36,10 +36,9 @@ const TIMEOUT_SECONDS = 20;
 const MOST_REDIRECTS = 3;
 
 /**
- * One HTTP call, bounded in time and size: it ends whatever the other side does. Follows redirects within the
- * same origin only.
- * @throws RetryableError where no answer came, or one that is too large; the signal's reason; what the watch
- * throws
+ * Makes one HTTP call, bounded in time and size, so that it ends whatever the other side does. Follows
+ * redirects within the same origin only.
+ * @throws RetryableError if no answer came, or one that is too large; the signal's reason; the watch's error
  */
 export async function exchange(call: HttpCall): Promise<HttpAnswer> {
   const { method, url, signal, timeoutSeconds = TIMEOUT_SECONDS } = call;
@@ -53,7 +52,7 @@ export async function exchange(call: HttpCall): Promise<HttpAnswer> {
   }
 }
 
-/** Wraps the reason for a missing answer, as opposed to an error of the watch. */
+/** Wraps the reason for a missing answer, to tell it from an error of the watch. */
 class NoAnswer extends Error {}
 
 async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
@@ -79,7 +78,7 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
   }
 }
 
-/** The redirect's target, if method, body and credentials may be sent there: only to the same origin. */
+/** Returns the redirect's target if method, body and credentials may be sent there: same origin only. */
 function redirectTarget({ status, headers }: Response, url: string, method: string): string | undefined {
   const keepsMethod = status === 307 || status === 308;
   if (!keepsMethod && !(method === 'GET' && [301, 302, 303].includes(status))) return undefined;

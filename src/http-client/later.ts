@@ -1,19 +1,18 @@
-/** For quotas that refill every second: after a minute there is enough for a whole attempt. */
+/** For quotas that refill every second: after a minute they suffice for a whole attempt. */
 const LEAST_SECONDS = 60;
-/**
- * Quotas are hourly. A longer wait is cut to an hour, since the answer may come from anything on the path.
- */
+/** Quotas are hourly. Longer waits are capped, since the answer may come from anything on the path. */
 const LONGEST_SECONDS = 3600;
 
 /**
- * How many seconds an answer asks to wait, from 1 to 3600; undefined where it does not.
+ * Returns how many seconds an answer asks to wait, from 1 to 3600; undefined if it does not ask.
  *
- * - 429, from any API; GitHub's 403 for its limits, which has `retry-after`, nothing left, or only says so:
- *   at least a minute.
+ * - 429 from any API, and GitHub's 403 for its limits (with `retry-after`, with nothing remaining, or only
+ *   with a message that says so): at least a minute.
  * - `retry-after` in seconds or as a date, also with a 503.
  * - `x-ratelimit-reset` (GitHub): when the quota is available again. `ratelimit-reset` (Hetzner): when it is
- *   *full* again, for which a minute is enough.
- * @see https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
+ *   *full* again; a minute is enough.
+ * @see
+ * https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
  * @see https://docs.hetzner.cloud/reference/cloud#rate-limiting
  */
 export function laterSeconds(
@@ -42,7 +41,7 @@ function within(seconds: number, least: number): number {
   return Math.min(Math.max(Math.ceil(seconds), least), LONGEST_SECONDS);
 }
 
-/** The header's seconds or date. @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
+/** Parses the header's seconds or date. @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
 function retryAfter(text: string | null, now: number): number | undefined {
   if (text === null) return undefined;
   if (/^\s*\d+\s*$/.test(text)) return Number(text);

@@ -10,8 +10,8 @@ const MOST_INFORMATION = 10;
 /**
  * Sends one HTTP request on its own connection. Settles once the answer's head arrives, the connection
  * closes, or the signal aborts. Node itself emits nothing for an unexpected upgrade or a silent close.
- * @returns the answer, whose body must be read or destroyed, or the connection where the other side has
- * switched protocols.
+ * @returns the answer, whose body must be read or destroyed, or the connection if the other side has switched
+ * protocols.
  */
 export function beginRequest(options: RequestOptions, body?: string): Promise<Begun> {
   return new Promise((resolve, reject) => {
@@ -19,12 +19,12 @@ export function beginRequest(options: RequestOptions, body?: string): Promise<Be
     let information = 0;
     outgoing.on('information', () => {
       information += 1;
-      if (information > MOST_INFORMATION) outgoing.destroy(new Error('it answers, and never to the end'));
+      if (information > MOST_INFORMATION) outgoing.destroy(new Error('its answer never ends'));
     });
     outgoing.on('response', (response) => resolve({ response }));
     outgoing.on('upgrade', (_response, socket: Socket, head) => resolve({ socket, head }));
     outgoing.on('error', reject);
-    outgoing.on('close', () => reject(new Error('the connection was closed before an answer')));
+    outgoing.on('close', () => reject(new Error('the connection closed before an answer came')));
     outgoing.end(body);
   });
 }

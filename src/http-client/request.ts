@@ -4,7 +4,7 @@ import { oneLine, parseAnswer, parseJson } from './answer.ts';
 import { exchange, type HttpAnswer, type HttpCall } from './exchange.ts';
 import { laterSeconds } from './later.ts';
 
-/** An answer other than success, with what the API says about it. */
+/** An unsuccessful answer, with the API's message. */
 export class HttpError extends RetryableError {
   override name = 'HttpError';
   readonly status: number;
@@ -18,7 +18,7 @@ export class HttpError extends RetryableError {
   }
 }
 
-/** The credential was refused (401), or it may not do this (403). */
+/** The API rejected the credential (401), or the credential lacks permission (403). */
 export class RefusedError extends PermanentError {
   override name = 'RefusedError';
   readonly status: number;
@@ -34,11 +34,10 @@ export interface JsonRequest extends HttpCall {
 }
 
 /**
- * One HTTP call, bounded in time and size (`exchange`).
+ * Makes one HTTP call, bounded in time and size (`exchange`).
  * @returns the parsed JSON, undefined for an empty answer.
- * @throws RefusedError on 401 and 403: the credentials are wrong; RateLimitedError where the answer asks for
- * patience; HttpError on any other status but 2xx; RetryableError where no answer came, or one that is too
- * large or no JSON.
+ * @throws RefusedError on 401 and 403; RateLimitedError if the answer asks to wait; HttpError on any other
+ * status but 2xx; RetryableError if no answer came, or one that is too large or not JSON.
  */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
   const answer = await exchange(request);
@@ -46,7 +45,7 @@ export async function requestJson(request: JsonRequest): Promise<unknown> {
   return parseJson(answer.text, new URL(request.url).host);
 }
 
-/** The same, with the answer's shape checked. @throws RetryableError too, where it differs */
+/** Like `requestJson`, and checks the answer's shape. @throws RetryableError also if it differs */
 export async function requestAs<T>(schema: z.ZodType<T>, request: JsonRequest): Promise<T> {
   return parseAnswer(schema, await requestJson(request), new URL(request.url).host);
 }
@@ -65,7 +64,7 @@ interface ApiError {
   code?: string;
 }
 
-/** The message of an error body: Hetzner's `error`, Tailscale's and GitHub's `message`, our own `error`. */
+/** Returns the message of an error body: Hetzner's or our `error`, Tailscale's and GitHub's `message`. */
 function apiMessage(text: string): string {
   try {
     const body = JSON.parse(text) as { message?: string; error?: string | ApiError };

@@ -1,10 +1,10 @@
-// Plain JavaScript, because the set-up uses it on whatever Node it finds.
+// Plain JavaScript, because the setup runs it with any Node version.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * What tells a process from a later one that was given the same number: its start, and on Linux the boot it
- * belongs to. `null` when no such process runs; one that has ended and waits to be reaped does not run.
+ * Returns what distinguishes a process from a later one with the same pid: its start time, and on Linux also
+ * the boot. `null` if no such process runs; a zombie does not run.
  * @param {number} pid
  * @returns {string | null}
  */
@@ -14,7 +14,7 @@ export function processIdentity(pid) {
 }
 
 /**
- * The words a process was started with, as far as the system shows them; empty when it is gone.
+ * Returns the command line of a process, as far as the system shows it; empty if the process is gone.
  * @param {number} pid
  * @returns {string}
  */

@@ -1,4 +1,4 @@
-// Plain JavaScript, because the set-up uses it on whatever Node it finds.
+// Plain JavaScript, because the setup runs it with any Node version.
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,12 +11,13 @@ import { processIdentity } from './alive.mjs';
  */
 
 /**
- * Claims a folder (made with mode 0700 if absent) for this process, or tells which live process has it. At most one
- * live process has it at any moment; one that died without releasing is succeeded by the next who asks.
+ * Claims a folder (created with mode 0700 if absent) for this process, or returns the live process that owns
+ * it. A folder has at most one live owner at any moment. If the owner died without releasing it, the next
+ * caller takes over.
  *
- * Ownership is a row of numbered files of which the highest counts. A successor makes the next number, which the
- * file system lets only one do; nothing is ever replaced, so there is no moment at which two could take over from
- * the same dead owner, or one could remove what another has just claimed.
+ * Ownership is a series of numbered files, of which the highest counts. A successor creates the next number,
+ * which the file system permits only once. No file is ever replaced, so two processes cannot both take over
+ * from the same dead owner, and neither can remove a claim that another has just made.
  * @param {string} folder
  * @returns {Claim}
  */
@@ -27,7 +28,8 @@ export function claimFolder(folder) {
     if (owner.live !== null) return { owner: owner.live };
     const mine = owner.number + 1;
     if (!claimNumber(folder, mine)) continue;
-    // A starter that slept since its look may have made a number that others have long passed and cleared away.
+    // If this process was paused after it read the numbers, others may have passed this number and removed
+    // it.
     if (highestNumber(folder) !== mine) {
       rmSync(join(folder, fileName(mine)), { force: true });
       continue;
@@ -40,7 +42,7 @@ export function claimFolder(folder) {
 }
 
 /**
- * The live process that has a folder, or `null`.
+ * Returns the live process that owns a folder, or `null`.
  * @param {string} folder
  * @returns {Owner | null}
  */
@@ -62,7 +64,7 @@ function findOwner(folder) {
 }
 
 /**
- * Makes the file with its content in one step, or finds that somebody else has made it.
+ * Creates the file with its content atomically. Returns false if another process has created it.
  * @param {string} folder
  * @param {number} number
  */
@@ -80,7 +82,7 @@ function claimNumber(folder, number) {
 }
 
 /**
- * Marks the number as free. It is kept, so that numbers only ever grow.
+ * Marks the number as released. The file stays, so that numbers only grow.
  * @param {string} folder
  * @param {number} number
  */
@@ -95,8 +97,7 @@ function release(folder, number) {
  */
 function writeUnfinished(folder, released) {
   const identity = processIdentity(process.pid);
-  if (identity === null)
-    throw new Error('This system does not tell when a process started (is /proc mounted?)');
+  if (identity === null) throw new Error('Could not read when this process started (is /proc mounted?)');
   /** @type {OwnerRecord} */
   const record = { pid: process.pid, identity, startedAt: new Date().toISOString(), released };
   const path = join(folder, `unfinished-${process.pid}-${randomBytes(4).toString('hex')}`);
@@ -105,7 +106,7 @@ function writeUnfinished(folder, released) {
 }
 
 /**
- * `null` when the file has just been cleared away, or a power cut left it empty.
+ * Returns `null` if the file has just been removed, or a power cut left it empty.
  * @param {string} folder
  * @param {number} number
  * @returns {OwnerRecord | null}

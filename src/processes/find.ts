@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { poll } from './poll.ts';
 
 /**
- * Finds processes by a tag in their environment. Every descendant of an engine process carries it, also those
- * (Ansible's workers) that have left its process group and session. Linux only; elsewhere nothing is found.
+ * Finds processes by a tag in their environment. Every descendant of an engine process inherits it, even
+ * those that have left its process group and session (Ansible's workers). Linux only; elsewhere it finds
+ * nothing.
  */
 export function findProcesses(matches: (environment: ReadonlyMap<string, string>) => boolean): number[] {
   return processIds().filter((pid) => {

@@ -10,7 +10,7 @@ export interface DataDirOwner {
 export type DataDirClaim = { role: 'host'; release(): void } | { role: 'join'; owner: DataDirOwner };
 
 /**
- * Decides whether this process hosts DATA_DIR (made with mode 0700 if absent) or joins the one that does.
+ * Decides whether this process hosts DATA_DIR (created with mode 0700 if absent) or joins the one that does.
  * Exactly one live process is the host at any moment; a host that died is replaced.
  */
 export async function claimDataDir(dataDir: string): Promise<DataDirClaim> {
@@ -19,7 +19,7 @@ export async function claimDataDir(dataDir: string): Promise<DataDirClaim> {
   return { role: 'host', release: claim.release };
 }
 
-/** The live host of a DATA_DIR, or `null`. */
+/** Finds the live host of a DATA_DIR, or `null`. */
 export function findDataDirOwner(dataDir: string): DataDirOwner | null {
   return folderOwner(join(dataDir, 'host'));
 }

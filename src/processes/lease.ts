@@ -1,22 +1,22 @@
-/** How a lease of a given length is kept; the same for all workers of an installation. */
+/** How leases are renewed; the same for all workers of an installation. */
 export interface LeaseTimes {
-  /** From a renewal until another attempt may begin. */
+  /** Time from a renewal until another attempt may begin. */
   leaseSeconds: number;
-  /** How often a worker renews its leases and learns of cancellations. */
+  /** How often a worker renews its leases and checks for cancellations. */
   heartbeatSeconds: number;
-  /** How long before the end of the lease a worker must have ended everything of its attempt. */
+  /** How long before the lease expires a worker must have ended everything of its attempt. */
   safetySeconds: number;
 }
 
 /**
- * Ten chances to renew, and a fifth of the lease for a process group to end; a tenth is too short for that.
+ * Allows ten renewals per lease, and a fifth of it for a process group to end; a tenth would be too short.
  */
 export function leaseTimes(leaseSeconds: number): LeaseTimes {
   return { leaseSeconds, heartbeatSeconds: leaseSeconds / 10, safetySeconds: Math.max(3, leaseSeconds / 5) };
 }
 
 /**
- * How long an attempt may continue without hearing from the database. Whatever works for it ends itself at
+ * How long an attempt may continue without contact to the database. All its processes end themselves at
  * `until`, before the next attempt may begin.
  */
 export class Lease {

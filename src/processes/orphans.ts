@@ -7,14 +7,14 @@ import { killProcesses } from './find.ts';
 export const INSTALLATION_TAG = 'AGENT_STACKS_INSTALLATION';
 export const WORKER_TAG = 'AGENT_STACKS_WORKER';
 
-/** This process as its children name it: its pid, and what tells it from a later process with that pid. */
+/** Returns the tag of this process: its pid, and what distinguishes it from a later process with that pid. */
 export function workerTag(): string {
   return `${process.pid} ${processIdentity(process.pid) ?? ''}`;
 }
 
 /**
- * Kills what a killed worker of this installation has left running on this host: the Pulumi CLI, plugins,
- * Ansible and its children.
+ * Kills the processes that dead workers of this installation left running on this host: the Pulumi CLI,
+ * plugins, Ansible and its children.
  * @returns the ids of the killed processes.
  */
 export function killOrphans(installation: string): Promise<number[]> {
@@ -26,7 +26,7 @@ export function killOrphans(installation: string): Promise<number[]> {
   });
 }
 
-/** Whether the process that a worker tag names still runs. */
+/** Whether the process that a worker tag names is still running. */
 export function isWorkerAlive(tag: string): boolean {
   const space = tag.indexOf(' ');
   return processIdentity(Number(tag.slice(0, space))) === tag.slice(space + 1);

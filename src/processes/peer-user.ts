@@ -11,8 +11,9 @@ const ESTABLISHED = '01';
 const READS = 3;
 
 /**
- * The user who owns the other end of a loopback connection; undefined where that end is closed or its owner
- * unknown. Only established connections count: the kernel attributes closed ones to root. Linux only.
+ * Returns the user who owns the other end of a loopback connection; undefined if that end is closed or its
+ * owner is unknown. Only established connections count: the kernel attributes closed ones to root. Linux
+ * only.
  */
 export function peerUserId(ends: Ends): number | undefined {
   for (let read = 0; read < READS; read += 1) {
@@ -24,9 +25,9 @@ export function peerUserId(ends: Ends): number | undefined {
 }
 
 /**
- * From now on this process serves only connections of its own user and of root, on all its ports; others are
- * closed before a byte is read. gRPC ports have no credentials, and loopback is open to every user of the
- * host. Linux only.
+ * Makes this process accept connections only from its own user and root, on all its ports; others are closed
+ * before a byte is read. gRPC ports have no credentials, and loopback is open to every user of the host.
+ * Linux only.
  */
 export function refuseOtherUsers(): void {
   if (process.platform !== 'linux') return;
@@ -44,8 +45,8 @@ export function refuseOtherUsers(): void {
  * addresses.
  */
 function findRow(table: string, ends: Ends): string[] | undefined {
-  const peer = `${addressOf(ends.remoteAddress)}:${port(ends.remotePort)}`;
-  const own = `${addressOf(ends.localAddress)}:${port(ends.localPort)}`;
+  const peer = `${toTableAddress(ends.remoteAddress)}:${port(ends.remotePort)}`;
+  const own = `${toTableAddress(ends.localAddress)}:${port(ends.localPort)}`;
   return readTable(table)
     .split('\n')
     .filter((line) => line.includes(peer))
@@ -57,7 +58,7 @@ function readTable(table: string): string {
   try {
     return readFileSync(table, 'latin1');
   } catch {
-    // A kernel without IPv6 has no second table. In all other cases an unreadable table lets nobody in.
+    // A kernel without IPv6 has no second table. In all other cases an unreadable table admits no connection.
     return '';
   }
 }
@@ -65,10 +66,10 @@ function readTable(table: string): string {
 const port = (number = 0) => number.toString(16).toUpperCase().padStart(4, '0');
 
 /**
- * An address as the table has it: words of four bytes, each a number in the machine's own order. One of IPv4
- * also ends its mapped IPv6 form.
+ * Formats an address as the table does: words of four bytes in the machine's byte order. An IPv4 address is
+ * also the end of its mapped IPv6 form.
  */
-function addressOf(address = ''): string {
+function toTableAddress(address = ''): string {
   const plain = address.replace(/^::ffff:(?=.*\.)/, '').replace(/%.*$/, '');
   const bytes = plain.includes(':') ? ipv6Bytes(plain) : plain.split('.').map(Number);
   const words = bytes.flatMap((_byte, at) => (at % 4 === 0 ? [bytes.slice(at, at + 4)] : []));
@@ -79,11 +80,11 @@ function addressOf(address = ''): string {
     .join('');
 }
 
-/** Of its eight groups; `::` stands for those left out, which are zero. */
+/** Expands `::`, which stands for the omitted zero groups, to all eight groups. */
 function ipv6Bytes(address: string): number[] {
-  const groupsOf = (part = '') => part.split(':').filter(Boolean);
+  const toGroups = (part = '') => part.split(':').filter(Boolean);
   const [head, tail] = address.split('::');
-  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const [first, last] = [toGroups(head), toGroups(tail)];
   const groups = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
   return groups.map((group) => Number.parseInt(group, 16)).flatMap((group) => [group >> 8, group & 0xff]);
 }

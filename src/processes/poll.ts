@@ -2,17 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Polling {
   intervalMs: number;
-  /** Doubles the interval after each question, up to this; default: it stays. */
+  /** Doubles the interval after each poll, up to this; default: the interval is constant. */
   longestIntervalMs?: number;
-  /** Gives up where the next question would be later than this; default: never. */
+  /** Gives up if the next poll would be later than this; default: never. */
   timeoutMs?: number;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Asks until there is an answer; `undefined` means not yet.
- * @returns the answer, or undefined where none came in time.
- * @throws the signal's reason, and whatever `ask` throws
+ * Polls until `ask` returns something other than `undefined`.
+ * @returns the answer, or undefined if none came in time.
+ * @throws the signal's reason, and errors of `ask`
  */
 export async function poll<T>(
   ask: () => Promise<T | undefined> | T | undefined,

@@ -1,10 +1,10 @@
-// Plain JavaScript, because the set-up uses it on whatever Node it finds.
+// Plain JavaScript, because the setup runs it with any Node version.
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
 /**
- * The one path of a folder or file that may have several, by links on the way to it; what is not there yet is named below its nearest
- * folder that is.
+ * Resolves all symbolic links in a path. The path need not exist: missing parts are appended to the nearest
+ * existing folder.
  * @param {string} path
  * @returns {string}
  */

@@ -3,7 +3,7 @@ const SAME_KEYSTROKE_MS = 1_000;
 
 /**
  * Resolves at the first SIGINT or SIGTERM, or when the launcher of this process is gone. A later SIGINT ends
- * the process at once; the next start cleans up.
+ * the process immediately; the next start cleans up.
  */
 export function untilStopped(): { promise: Promise<void>; signal: AbortSignal } {
   const controller = new AbortController();

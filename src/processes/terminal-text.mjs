@@ -1,12 +1,13 @@
-// What comes from outside and what a terminal obeys must not meet. Everything that this project prints goes through `say` or
-// `complain`; test/architecture.test.ts holds that. Plain JavaScript, because the set-up uses it before there is a Node 24.
+// Keeps control sequences in foreign text away from the terminal. Everything that this project prints goes
+// through `say` or `complain`, which test/architecture.test.ts enforces. Plain JavaScript, because the setup
+// uses it before Node 24 is installed.
 
-/** Control characters (C0, DEL, C1) but the tab, line separators, and what turns the direction of writing. */
+/** Control characters (C0, DEL, C1) except the tab, line separators, and marks that change text direction. */
 const UNSAFE = /(?!\t)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
 /**
- * A text in one line that a terminal shows as it is and obeys in nothing: what is unsafe, line ends included, is written as in JSON
- * (`\u001b`), so that JSON stays the same JSON.
+ * Returns the text as one line without anything that a terminal would interpret. Unsafe characters, line
+ * breaks included, are escaped as in JSON (`\u001b`), so JSON keeps its meaning.
  * @param {string} text
  */
 export function printable(text) {
@@ -14,8 +15,8 @@ export function printable(text) {
 }
 
 /**
- * As `printable`, but a text of several lines keeps them. `indent` stands before all but the first: with it no line of the text can
- * pass for one of ours.
+ * Like `printable`, but keeps line breaks. All lines except the first begin with `indent`, so that no line of
+ * the text can pass for one of ours.
  * @param {string} text
  */
 export function printableLines(text, indent = '') {
@@ -39,7 +40,7 @@ export function complain(text) {
 }
 
 /**
- * For the last place that an error can reach: with its stack, which Node itself would print as it comes.
+ * Prints an uncaught error with its stack, which Node itself would print without escaping.
  * @param {unknown} error
  */
 export function complainOfUnexpected(error) {

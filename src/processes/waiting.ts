@@ -7,7 +7,7 @@ export class StoppedError extends Error {
   }
 }
 
-/** How a start reports that it waits, and the signal that ends it. */
+/** Where a start reports what it waits for, and the signal that ends it. */
 export interface Waiter {
   say(line: string): void;
   signal?: AbortSignal | undefined;
@@ -17,8 +17,8 @@ const FIRST_WORD_MS = 3_000;
 const NEXT_WORD_MS = 15_000;
 
 /**
- * Waits for a part of the start. Reports for what once it takes long, and why if `cause` knows. The signal
- * ends the wait at once, even if the work goes on.
+ * Waits for a part of the start. Once it takes long, reports what it waits for, and the reason if `cause`
+ * returns one. The signal ends the wait immediately, even if the work continues.
  * @throws StoppedError
  */
 export async function waitFor<T>(

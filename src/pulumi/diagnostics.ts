@@ -1,6 +1,6 @@
 /**
- * The providers' diagnostics without the frames that their frameworks add. terraform-plugin-framework reports
- * every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
+ * Strips the frames that the providers' frameworks add to their diagnostics. terraform-plugin-framework
+ * reports every error twice, over several lines: `[ERROR] <detail>`, a line `: <summary>`, then `<summary>:
  * <detail>`. SDK v2 begins with a location in its own source and repeats the cause in a list.
  */
 
@@ -15,7 +15,7 @@ const SDK_PLACE = /^\S+\.go:\d+: sdk\.\w+: /;
 const SDK_PROVIDER = /: provider=[\w-]+@[\w.+-]+$/;
 const NOTHING_SAID = /^(update failed|\d+ errors? occurred:?|preview failed)$/i;
 
-/** One diagnostic for a person; empty where it has no information of its own. */
+/** Returns one diagnostic for people; empty if it only repeats other information. */
 export function plainDiagnostic(message: string): string {
   const whole = message.trim();
   if (!whole.includes(API_REQUEST) && !FRAMEWORK.test(whole)) return withoutSdkFrame(whole);
@@ -42,18 +42,15 @@ function withoutSdkFrame(text: string): string {
 
 const BEGINS = /^\s*error:\s*(.*)$/i;
 const BULLET = /^\s*\*\s*(.*)$/;
-/**
- * What ends a message of several lines: the next message, the next resource, the next part of the CLI's
- * output.
- */
+/** Ends a multi-line message: the next message, the next resource, or the next part of the CLI's output. */
 const ENDS = /^\s*(error|warning|info):|^ {0,3}\S.*\):$|^[A-Z][a-z]+:$/i;
 
-/** The messages of `error:` lines and of the lists below them, each once, without frames. */
+/** Returns the messages of `error:` lines and of the lists below them, each once, without frames. */
 export function errorMessages(text: string): string[] {
   const found: string[] = [];
   const summaries: string[] = [];
   for (const message of rawMessages(text)) {
-    // A repetition in the second frame.
+    // Skips the repetition in the second frame.
     if (summaries.some((summary) => message.startsWith(`${summary}: `))) continue;
     const summary = FRAMEWORK.test(message) ? TAIL.exec(message)?.[1] : undefined;
     if (summary !== undefined) summaries.push(summary);
@@ -62,7 +59,7 @@ export function errorMessages(text: string): string[] {
   return [...new Set(found.filter((message) => message !== ''))];
 }
 
-/** Verbatim: all lines of the framework's messages, the first line of any other. */
+/** Returns messages verbatim: all lines of the framework's messages, the first line of any other. */
 function rawMessages(text: string): string[] {
   const messages: string[][] = [];
   let isOpen = false;

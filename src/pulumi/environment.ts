@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { TailscaleAccount } from '../config/accounts.ts';
 import type { Secret } from '../secret.ts';
 
-/** The Pulumi CLI's environment: where its state is, and no requests for updates and plugins. */
+/** Returns the Pulumi CLI's environment: the address of its state, and no update or plugin requests. */
 export function pulumiEnvironment(backend: {
   url: Secret;
   passphrase: Secret;
@@ -24,7 +24,7 @@ export function pulumiEnvironment(backend: {
   };
 }
 
-/** The providers' credentials in the variables that the official plugins read. */
+/** Returns the providers' credentials in the variables that the official plugins read. */
 export function providerEnvironment(accounts: {
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;

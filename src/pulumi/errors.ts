@@ -12,7 +12,7 @@ import { missingPlugin } from './plugins.ts';
 /** The failure code of a server that did not join. */
 export const NOT_JOINED = 'not-joined';
 
-/** Another process holds the stack's lock, or has left it behind. */
+/** Another process holds the stack's lock, or died and left it behind. */
 export class StackLockedError extends RetryableError {
   override name = 'StackLockedError';
 }
@@ -27,7 +27,7 @@ export class StackExistsError extends RetryableError {
   override name = 'StackExistsError';
 }
 
-/** The server was made and did not join the tailnet in time: the next attempt replaces it. */
+/** The server was created but did not join the tailnet in time: the next attempt replaces it. */
 export class NotJoinedError extends RetryableError {
   override name = 'NotJoinedError';
 
@@ -37,14 +37,14 @@ export class NotJoinedError extends RetryableError {
 }
 
 /**
- * What a retry cannot help: refusals of a request's content or credential. The codes are the APIs' own, as
- * the providers print them.
+ * Errors that no retry can fix: the API rejected a request's content or credential. The codes are the APIs'
+ * own, as the providers print them.
  */
 const PERMANENT =
   /\((unauthorized|forbidden|invalid_input|protected|uniqueness_error_other_owner|token_readonly)(,|\))|\b401\b.*\b(unauthori[sz]ed|API token)\b|exactly 64 characters|incorrect passphrase|passphrase must be set/i;
 
 /**
- * Tailscale's client ends its messages with the status, e.g. of a refused credential, or of tags that the
+ * Tailscale's client ends its messages with the status, e.g. for a rejected credential, or for tags that the
  * credential may not assign.
  */
 const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
@@ -67,7 +67,7 @@ const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|c
  */
 export function pulumiError(cause: unknown): Error {
   const said = cause instanceof Error ? cause.message : String(cause);
-  // A code on a line of its own reaches the patterns below through the summary.
+  // A code on a separate line reaches the patterns below only through the summary.
   const text = `${said}\n${summary(said)}`;
   if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
@@ -79,9 +79,9 @@ export function pulumiError(cause: unknown): Error {
   // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the
   // canceller.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
-    return new LostError('A process of the run was ended from outside', { cause });
+    return new LostError('A process of the run was killed from outside', { cause });
   if (STATE_AWAY.test(text))
-    return new LostError(`The database of Pulumi’s state was away: ${summary(said)}`, { cause });
+    return new LostError(`The database of Pulumi’s state was unavailable: ${summary(said)}`, { cause });
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause });
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   return new RetryableError(summary(said), { cause });
@@ -92,12 +92,12 @@ const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_ST
 const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
 const LAST_LINES = 6;
 
-/** Translates to the service's terms what Pulumi wraps in its own; undefined for anything else. */
+/** Translates errors that Pulumi wraps to the service's terms; undefined for any other. */
 function inOurTerms(text: string): string | undefined {
   const device = NO_DEVICE.exec(text);
   if (device !== null)
     return `The server did not join the tailnet in time: there is no device ${device[1] ?? device[2]}`;
-  // The last of them: the first is in the middle of the CLI's progress, the last begins what the script itself said.
+  // The first match is in the middle of the CLI's progress; the last one begins the script's own output.
   const configure = [...text.matchAll(CONFIGURE)].at(-1);
   if (configure === undefined) return undefined;
   const after =
@@ -113,21 +113,18 @@ function inOurTerms(text: string): string | undefined {
 
 const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError };
 
-/** The error that an engine process reported. */
+/** Rebuilds the error that an engine process reported. */
 export function engineError(reported: ReportedError): Error {
   if (!Object.hasOwn(OF_STACKS, reported.name)) return reportedError(reported);
   return new OF_STACKS[reported.name as keyof typeof OF_STACKS](reported.message);
 }
 
-/** How the Go plugins and the builtin ones report a call without an answer. */
+/** How the Go plugins and the builtin ones report an unanswered call. */
 const UNANSWERED = /\b(GET|POST|PUT|PATCH|DELETE) "(https?:[^"\s]+)": (?!no answer)(.+)/gi;
 
 const LONGEST_SUMMARY = 2_000;
 
-/**
- * What a person needs to know of a failed run: each error line of the diagnostics once, without the CLI's
- * frame.
- */
+/** Summarizes a failed run for people: each error line of the diagnostics once, without the CLI's frame. */
 export function summary(text: string): string {
   const ours = inOurTerms(text);
   if (ours !== undefined) return withoutCredentials(ours).slice(0, LONGEST_SUMMARY);
@@ -138,7 +135,7 @@ export function summary(text: string): string {
   return withoutCredentials(said).slice(0, LONGEST_SUMMARY);
 }
 
-/** The CLI prints the state's whole address, password included, when it cannot reach it. */
+/** Removes passwords: the CLI prints the state's whole address when it cannot reach it. */
 function withoutCredentials(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/"']*@/gi, '$1[redacted]@');
 }

@@ -7,14 +7,14 @@ import { Secret } from '../secret.ts';
 /** An attempt's own login to Pulumi's state. */
 export interface Entry {
   backendUrl: Secret;
-  /** Closes it. The agent's next attempt closes what a crash has left open. */
+  /** Closes it. After a crash, the agent's next attempt closes it. */
   leave(): Promise<void>;
 }
 
 /**
  * Pulumi's lock has no owner check, so a paused process of an earlier attempt could write after it resumes. A
  * fence gives every attempt its own login. Before an agent's next attempt begins, the earlier logins are
- * dropped and their sessions terminated: what they have not written by then, they can never write.
+ * dropped and their sessions terminated, so they can write nothing after that.
  */
 export interface Fence {
   /** Whether each attempt has its own login. */
@@ -24,7 +24,7 @@ export interface Fence {
    * random.
    */
   enter(attempt: AttemptOfAgent & { password?: string | undefined }): Promise<Entry>;
-  /** Ends the sessions of one attempt, on whatever stack. */
+  /** Ends the sessions of one attempt on any stack. */
   evict(attempt: { operationId: string; attempt: number }): Promise<void>;
 }
 
@@ -35,8 +35,8 @@ export interface AttemptOfAgent {
 }
 
 /**
- * For backends other than Postgres, and for logins that may not create others: only lease and lock protect
- * the state.
+ * For backends other than Postgres, and for logins that cannot create roles: only lease and lock protect the
+ * state.
  */
 export function noFence(backendUrl: Secret): Fence {
   return {
@@ -54,18 +54,20 @@ function roleNames(backendUrl: Secret): { owner: string; prefix: string } {
   return { owner: `agent-stacks-state-${hash}`, prefix: `a:${hash}:` };
 }
 
-/** The name of an attempt's login. Of the backend's address only the database's name counts. */
+/** Returns the name of an attempt's login. Only the database's name in the backend's address matters. */
 export function attemptRole(backendUrl: Secret, { agentId, operationId, attempt }: AttemptOfAgent): string {
   // An agent's id has no `:`, so the name is unambiguous.
   return `${roleNames(backendUrl).prefix}${agentId}:${shortId(operationId)}:${attempt}`;
 }
 
-/** A login's password. Service and runner derive it from their common passphrase, so it is never sent. */
+/**
+ * Returns a login's password. Service and runner derive it from their common passphrase, so it is never sent.
+ */
 export function attemptPassword(passphrase: Secret, role: string): string {
   return createHmac('sha256', passphrase.reveal()).update(`agent-stacks state login ${role}`).digest('hex');
 }
 
-/** The backend's address with an attempt's own login. */
+/** Returns the backend's address with an attempt's own login. */
 export function asLogin(backendUrl: Secret, { role, password }: { role: string; password: string }): Secret {
   const url = new URL(backendUrl.reveal());
   url.username = encodeURIComponent(role);
@@ -75,7 +77,7 @@ export function asLogin(backendUrl: Secret, { role, password }: { role: string; 
 
 /**
  * Prepares the hard fence in Pulumi's database: the state table belongs to a role of which the attempts'
- * logins are members. Where the configured login may not do that, logs a warning and returns no fence.
+ * logins are members. If the configured login may not do that, logs a warning and returns `noFence`.
  */
 export async function createLoginFence({
   pool,
@@ -113,7 +115,7 @@ export async function createLoginFence({
   };
 }
 
-/** A login's name has 63 characters at most, of which an agent's id may take 40. */
+/** Shortens the id: a login's name has at most 63 characters, of which an agent's id may take 40. */
 const shortId = (operationId: string) => operationId.replaceAll('-', '').slice(0, 10);
 
 /** Idempotent; concurrent workers wait for each other. */
@@ -149,7 +151,7 @@ async function createLogin(
   await pool.query(`create role "${role}" login password '${password}' in role "${owner}" role current_user`);
 }
 
-/** Drops logins: prevents new sessions, terminates the present ones, drops the role. */
+/** Drops logins: prevents new sessions, terminates existing ones, drops the role. */
 async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string) => boolean): Promise<void> {
   const found = await pool.query<{ rolname: string }>(
     'select rolname from pg_roles where starts_with(rolname, $1)',
@@ -158,7 +160,7 @@ async function evictRoles(pool: pg.Pool, prefix: string, matches: (role: string)
   for (const { rolname } of found.rows.filter((row) => matches(row.rolname))) await evictRole(pool, rolname);
 }
 
-/** A leaving attempt and the next one may drop the same role at once: the second finds it gone. */
+/** A leaving attempt and the next one may drop the same role concurrently: the second finds it gone. */
 async function evictRole(pool: pg.Pool, role: string): Promise<void> {
   const client = await pool.connect();
   try {

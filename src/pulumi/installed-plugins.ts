@@ -8,7 +8,7 @@ export interface PluginLocations {
   pulumiHome: string | undefined;
   home: string | undefined;
   path: string | undefined;
-  /** The CLI's own program: plugins beside it count too. */
+  /** The CLI's executable: it also finds plugins in the same folder. */
   cli: string | undefined;
 }
 
@@ -17,9 +17,7 @@ export interface MissingPlugin {
   version: string;
 }
 
-/**
- * Which of the stacks' provider plugins the CLI would not find. `folder` is where it installs plugins.
- */
+/** Finds the stacks' provider plugins that the CLI is missing. `folder` is where it installs plugins. */
 export function findPlugins(locations: PluginLocations): { missing: MissingPlugin[]; folder: string } {
   const folder = join(locations.pulumiHome ?? join(locations.home ?? '', '.pulumi'), 'plugins');
   const onPath = [
@@ -36,7 +34,7 @@ export function findPlugins(locations: PluginLocations): { missing: MissingPlugi
 const program = ({ name }: MissingPlugin) => `pulumi-resource-${name}`;
 
 /**
- * The CLI takes only the version that a stack's SDK asks for. An unfinished installation has a `.partial`
+ * The CLI accepts only the version that a stack's SDK requests. An unfinished installation has a `.partial`
  * file beside it.
  */
 function isInstalled(folder: string, plugin: MissingPlugin): boolean {

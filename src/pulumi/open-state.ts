@@ -4,7 +4,7 @@ import type { Secret } from '../secret.ts';
 import { createLoginFence, type Fence, noFence } from './fence.ts';
 import { createPostgresStateStore, passiveStateStore, type StateStore } from './state-store.ts';
 
-/** Access to Pulumi's state besides its CLI; only a Postgres backend has it. */
+/** Direct access to Pulumi's state, without its CLI; only for a Postgres backend. */
 export interface PulumiState {
   state: StateStore;
   fence: Fence;
@@ -19,7 +19,7 @@ export async function openPulumiState(backendUrl: Secret, log: Log): Promise<Pul
   return { state, fence: await createLoginFence({ pool, backendUrl, log }), close: () => pool.end() };
 }
 
-/** The store alone, with the address's own login: what an attempt on a GitHub runner has. */
+/** Opens only the store, with the login in the address, for an attempt on a GitHub runner. */
 export function openStateStore(backendUrl: Secret) {
   if (!isPostgres(backendUrl)) return { state: passiveStateStore, pool: undefined };
   const database = decodeURIComponent(new URL(backendUrl.reveal()).pathname.slice(1));

@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 export const PLUGINS = ['hcloud', 'tailscale', 'command'];
 
 /**
- * For a run that lacks a plugin, how to install all of them, so that the next run lacks none; else undefined.
+ * If a run failed because a plugin is missing, explains how to install all of them, so that the next run
+ * lacks none; else undefined.
  */
 export function missingPlugin(text: string): string | undefined {
   const name = /no resource plugin 'pulumi-resource-([\w-]+)' found/.exec(text)?.[1];
@@ -12,7 +13,7 @@ export function missingPlugin(text: string): string | undefined {
   const commands = PLUGINS.map(
     (plugin) => `  pulumi plugin install resource ${plugin} ${sdkVersion(plugin)}`,
   );
-  return `Pulumi's provider plugin ${name} is not installed. Install those that the stacks use, where PULUMI_HOME (default ~/.pulumi) is the service's:
+  return `Pulumi's provider plugin ${name} is not installed. Install the plugins that the stacks use, where PULUMI_HOME (default ~/.pulumi) is the service's:
 ${commands.join('\n')}
 (or with this service's own CLI: npm run pulumi -- plugin install …)`;
 }

@@ -1,18 +1,17 @@
 import type pg from 'pg';
 import { z } from 'zod';
 
-/** Direct access to Pulumi's rows of a stack, for what its CLI cannot do or needs a process for. */
+/** Direct access to Pulumi's rows of a stack, for work that its CLI cannot do or needs a process for. */
 export interface StateStore {
   /**
    * Creates an empty stack, as `pulumi stack init` would, with the salt of another stack's secrets.
    * @returns whether the stack exists now; if not, the CLI has to create it.
    */
   makeEmpty(stackName: string, like: string): Promise<boolean>;
-  /** Removes what the backend still has of a deleted stack: state, backups, history, locks. */
+  /** Removes the remains of a deleted stack in the backend: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
   /**
-   * Removes all but the newest entries of a stack's history, so that an old agent costs no more than a new
-   * one.
+   * Keeps only the newest entries of a stack's history, so that an old agent costs no more than a new one.
    */
   prune(stackName: string): Promise<void>;
 }
@@ -20,7 +19,7 @@ export interface StateStore {
 /** Updates that stay visible in `pulumi stack history`. */
 const KEPT_UPDATES = 20;
 
-/** What an empty checkpoint consists of. If there is anything else in it, the CLI creates the stack. */
+/** The fields of an empty checkpoint. If another has anything else, the CLI creates the stack. */
 const checkpointSchema = z.object({
   version: z.literal(3),
   checkpoint: z.strictObject({
@@ -33,7 +32,7 @@ const checkpointSchema = z.object({
 });
 
 /**
- * For the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
+ * Opens the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
  * keys are `<database>/.pulumi/{stacks,history,locks}/<project>/<stack>…`. Names have no `_` or `%`, so
  * `like` is exact.
  */
@@ -99,7 +98,7 @@ function emptyCheckpoint(
   return Buffer.from(JSON.stringify({ version: 3, checkpoint })).toString('base64');
 }
 
-/** For other backends: the CLI does what it can. */
+/** For other backends: leaves everything to the CLI. */
 export const passiveStateStore: StateStore = {
   makeEmpty: async () => false,
   forget: async () => {},

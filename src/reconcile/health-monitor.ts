@@ -14,21 +14,21 @@ import type { HealthCheck } from '../tailnet/agent-health.ts';
 export interface MonitorDeps {
   database: Database;
   health: Pick<HealthCheck, 'isHealthy'>;
-  /** Whether this process could reach an agent at all; while it could not, silence says nothing. */
+  /** Whether this process can reach agents at all. While it cannot, an agent's silence means nothing. */
   canReachAgents(): Promise<boolean>;
   log: Log;
 }
 
 export interface MonitorSettings extends HealthCheckTimes {
-  /** How often this process looks whether a check is due. */
+  /** How often this process polls for due checks. */
   lookSeconds: number;
-  /** Agents asked at once. */
+  /** How many agents are checked concurrently. */
   concurrency: number;
-  /** One question to an agent has ended by then; what has not counts as unanswered. */
+  /** Time limit of one request to an agent; after it the agent counts as silent. */
   answerSeconds: number;
-  /** A look that takes longer is given up, and the next one begins. */
+  /** Time limit of one round; after it the next one begins. */
   longestLookSeconds: number;
-  /** How long a look may take to end when it is told to. */
+  /** How long a round may take to end after it was aborted. */
   stopSeconds: number;
 }
 
@@ -44,9 +44,8 @@ const SETTINGS: MonitorSettings = {
 };
 
 /**
- * Asks every running agent now and then whether it is healthy, for as long as it runs; the workers of an
- * installation share the agents. A question or a look that hangs is given up: it holds up neither the next
- * one nor the stop.
+ * Periodically checks the health of every running agent; the workers of an installation share the agents. A
+ * request or a round that hangs is abandoned, so it delays neither the next one nor the stop.
  */
 export function startHealthMonitor(
   deps: MonitorDeps,
@@ -77,15 +76,15 @@ async function look(deps: MonitorDeps, settings: MonitorSettings, signal: AbortS
   } catch (error) {
     if (signal.aborted) return;
     deps.log.warn(
-      { event: 'health.look', error: errorMessage(error) },
-      'could not look after the agents’ health',
+      { event: 'health.check_failed', error: errorMessage(error) },
+      'could not check the agents’ health',
     );
   }
 }
 
 /**
- * Asks every agent whose check is due, a few at once.
- * @returns how many were asked.
+ * Checks every agent whose check is due, a few concurrently.
+ * @returns how many were checked.
  */
 export async function checkDue(
   deps: MonitorDeps,
@@ -146,7 +145,7 @@ async function check(
     if (claimed.health === 'unhealthy') log.info({ event: 'agent.healthy', agentId }, 'healthy again');
     return;
   }
-  // It may be this side that went away meanwhile.
+  // This side may have lost the tailnet meanwhile.
   if (!(await canReachAgents(deps, settings, signal))) return;
   const elapsedSeconds = (Date.now() - startedAt) / 1000;
   if (await recordSilence(database, claimed, elapsedSeconds, settings))
@@ -156,7 +155,7 @@ async function check(
 const canReachAgents = (deps: MonitorDeps, settings: MonitorSettings, signal: AbortSignal) =>
   answers(settings, signal, () => deps.canReachAgents());
 
-/** What was asked, or `false` where it does not end in time. @throws the signal's reason */
+/** Returns the result, or `false` if it does not arrive in time. @throws the signal's reason */
 async function answers(
   { answerSeconds }: MonitorSettings,
   signal: AbortSignal,

@@ -8,12 +8,12 @@ import type { Log } from '../log.ts';
 const PATIENCE_SECONDS = 5;
 
 /**
- * Hetzner's API does not name the project that a token belongs to. It is told by what is in it: a database
- * that knows of the shared firewall must find it there, or one of the servers. In another project everything
- * would look deleted, and new servers would be nobody's. Servers alone prove nothing: each may have been
- * deleted by hand, or been named by a runner that was mistaken.
- * @throws PermanentError for a token of another project. Where Hetzner gives no answer now, the start goes on
- * with a warning.
+ * Checks that HCLOUD_TOKEN belongs to this installation's project. Hetzner's API does not name a token's
+ * project, so it is identified by its content: once the database knows the shared firewall, the project must
+ * have that firewall or one of the servers. With another project's token, everything would look deleted and
+ * new servers would be orphans. Servers alone prove nothing: each may have been deleted by hand, or recorded
+ * wrongly by a runner.
+ * @throws OtherProjectError. If Hetzner does not answer now, the start continues with a warning.
  */
 export async function checkHetznerProject(deps: {
   database: Database;
@@ -26,19 +26,19 @@ export async function checkHetznerProject(deps: {
     if (error instanceof OtherProjectError) throw error;
     deps.log.warn(
       { event: 'project.unknown', error: errorMessage(error) },
-      'could not tell the Hetzner project at the start',
+      'could not check the Hetzner project at the start',
     );
   }
 }
 
-/** The token is of a project in which nothing is that this database knows of. */
+/** The token belongs to a project that contains nothing that this database knows. */
 export class OtherProjectError extends PermanentError {
   override name = 'OtherProjectError';
 }
 
 /**
- * Asks Hetzner at least once, so that a token that it refuses is found out too.
- * @throws OtherProjectError, and what the client throws where Hetzner refuses or does not answer.
+ * Makes at least one call, so that a rejected token is detected too.
+ * @throws OtherProjectError, and the client's errors if Hetzner rejects the token or does not answer.
  */
 export async function assertOurProject({
   database,
@@ -53,19 +53,19 @@ export async function assertOurProject({
   const servers = await hetzner.listServers();
   if (servers.some(({ id }) => known.has(id))) return;
   throw new OtherProjectError(
-    'The project of HCLOUD_TOKEN has neither the firewall nor a server that this database knows of: it is another Hetzner project, ' +
-      'or they were deleted there by hand. Start with a token of the project in which the agents were made. If it is that one: ' +
+    'The project of HCLOUD_TOKEN has neither the firewall nor a server that this database knows: it is another Hetzner project, ' +
+      'or they were deleted there by hand. Start with a token of the project in which the agents were created. If it is that one: ' +
       "delete from foundations where project = 'default'.",
   );
 }
 
-/** A start waits for a cloud that hangs, but not for long. */
+/** Limits how long the start waits for a cloud that hangs. */
 async function noAnswer(): Promise<never> {
   await sleep(PATIENCE_SECONDS * 1000, undefined, { ref: false });
   throw new Error(`no answer within ${PATIENCE_SECONDS} s`);
 }
 
-/** Ids of the firewall and of the servers; undefined where no firewall has been made. */
+/** Returns the ids of the firewall and the servers; undefined if no firewall has been created yet. */
 async function readKnown(database: Database): Promise<Set<string> | undefined> {
   const [foundations, agents] = await Promise.all([
     database.selectFrom('foundations').select('firewall_id').where('firewall_id', 'is not', null).execute(),

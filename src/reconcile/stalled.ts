@@ -6,17 +6,17 @@ import { appendEvents } from '../operations/events/events.ts';
 import { readWorkforce, removeStaleWorkers, type Workforce } from './workforce.ts';
 
 export interface StalledSettings {
-  /** So long an operation may wait for a worker before its log says that it does. */
+  /** How long an operation may wait for a worker before its log says so. */
   waitSeconds: number;
-  /** How often this process looks. */
+  /** How often this process looks for stalled operations. */
   lookSeconds: number;
 }
 
 const SETTINGS: StalledSettings = { waitSeconds: 60, lookSeconds: 15 };
 
 /**
- * Says in an operation's own log when no worker takes it, and why. Every process of an installation does
- * this, so that it also happens where no worker runs.
+ * Reports in an operation's own log that no worker takes it, and why. Every process of an installation does
+ * this, so that it also happens when no worker is running.
  */
 export function watchStalled(
   deps: { database: Database; log: Log },
@@ -28,7 +28,7 @@ export function watchStalled(
       await tellStalled(deps, settings.waitSeconds);
     } catch (error) {
       const text = 'could not look for stalled operations';
-      deps.log.warn({ event: 'stalled.look', error: errorMessage(error) }, text);
+      deps.log.warn({ event: 'stalled.check_failed', error: errorMessage(error) }, text);
     }
     looking = undefined;
   };
@@ -44,9 +44,9 @@ export function watchStalled(
 }
 
 /**
- * Appends a line to every operation that could run and has waited for longer than `waitSeconds`, once for
- * each time it waits. One process of the installation at a time; the others leave it to that one.
- * @returns how many operations were told.
+ * Appends a line to the log of every operation that could run and has waited for longer than `waitSeconds`,
+ * once per wait. Only one process of the installation does this at a time.
+ * @returns the number of stalled operations.
  */
 export async function tellStalled(
   { database, log }: { database: Database; log: Log },
@@ -82,9 +82,9 @@ interface Stalled {
 }
 
 /**
- * An operation waits for a worker from the moment on at which it may run: its time has come, and nothing else
- * is under way on its agent. While it waits nobody writes into its log but we, so a line from later than its
- * limit says that it was told.
+ * The wait begins when an operation may run: it is due, and its agent has no other operation in progress.
+ * Only this module writes to the log of a waiting operation, so a line after the limit means that it has
+ * already been reported.
  */
 async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stalled[]> {
   const { rows } = await sql<Stalled>`
@@ -108,7 +108,7 @@ async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stall
   return rows;
 }
 
-/** Why nobody takes it, in a sentence. */
+/** Explains in a sentence why no worker takes the operation. */
 export function explainWait(
   { waitedSeconds, ahead }: Pick<Stalled, 'waitedSeconds' | 'ahead'>,
   { workers, slots, active, lastSeenAt }: Workforce,

@@ -5,14 +5,14 @@ import type { Database } from '../database/connect.ts';
 export interface Workforce {
   /** How many are running. */
   workers: number;
-  /** Operations that they can carry out at once, and that they do now. */
+  /** How many operations they can run concurrently, and (`active`) how many they run now. */
   slots: number;
   active: number;
-  /** When any worker was last seen; null where none is known. */
+  /** When a worker was last seen; null if none is known. */
   lastSeenAt: Date | null;
 }
 
-/** A worker reports every 2 s; one that was silent for so long does not run, or cannot reach the database. */
+/** Workers report every 2 s. One that is silent this long has died or cannot reach the database. */
 const SILENT_SECONDS = 10;
 
 export async function readWorkforce(database: Database): Promise<Workforce> {
@@ -26,8 +26,7 @@ export async function readWorkforce(database: Database): Promise<Workforce> {
 }
 
 /**
- * Forgets workers that were silent for an hour; the last one of all is kept, so that it can be said when
- * there was one.
+ * Deletes workers that were silent for an hour, but keeps the last of all, to report when it was last seen.
  */
 export async function removeStaleWorkers(database: Database): Promise<void> {
   await sql`

@@ -5,14 +5,14 @@ import { withDeadline } from '../http-client/deadline.ts';
 import { beginRequest } from '../http-client/one-request.ts';
 import { poll } from '../processes/poll.ts';
 
-/** Whether an agent answers at its health address, which is reachable over the tailnet alone. */
+/** Checks whether an agent answers at its health address, which is reachable only over the tailnet. */
 export interface HealthCheck {
   /**
-   * Ends within seconds, whatever the agent does: its owner controls it.
-   * @throws the signal's reason, and nothing else
+   * Settles within seconds, whatever the agent does: its owner controls it.
+   * @throws only the signal's reason
    */
   isHealthy(tailnetIp: string, signal?: AbortSignal): Promise<boolean>;
-  /** @throws RetryableError where no healthy answer came in time. */
+  /** @throws RetryableError if no healthy answer comes in time. */
   untilHealthy(tailnetIp: string, options: { timeoutSeconds: number; signal: AbortSignal }): Promise<void>;
 }
 
@@ -23,8 +23,8 @@ const PAUSES = { intervalMs: 100, longestIntervalMs: 3_000 };
 export type Dial = (address: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /**
- * `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connections are made with
- * `dial` alone: outside the tailnet the same address is another machine, or none.
+ * Creates the check. `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connects with
+ * `dial` only: outside the tailnet the same address may be another machine.
  */
 export function createHealthCheck(
   address: (tailnetIp: string) => string,
@@ -51,7 +51,7 @@ export function createHealthCheck(
   };
 }
 
-/** Only the status counts; no body is read and no redirect followed. */
+/** Requests the health address. Only the status counts: no body is read and no redirect followed. */
 async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> {
   const socket = await dial(url.hostname, Number(url.port || 80), signal);
   try {

@@ -13,22 +13,22 @@ import { type OwnNodeOptions, openOwnNode } from './own-node.ts';
 import { locateInSandbox, locateOnHost, type TailscaledLocation } from './tailscaled-location.ts';
 
 export type NodeConfig = Pick<Config, 'dataDir' | 'childEnvironment'> & {
-  /** Whether the folder is for this run only. */
+  /** Whether the folder exists only for this run. */
   isTemporary?: boolean;
 };
 
 export interface NodeDeps {
   config: NodeConfig;
   connections: Pick<Connections, 'machines' | 'networkUrl' | 'tailscale'>;
-  /** Tags of this process, for whatever it starts. */
+  /** Tags of this process, for all processes that it starts. */
   processTags: Record<string, string>;
   log: Log;
 }
 
 /**
  * Opens the node through which this process reaches agents: the host's own tailscaled in live mode, else one
- * that this process runs. Undefined where machines are simulated, and where there is neither: then the host's
- * own routes count.
+ * that this process runs. Undefined if machines are simulated, or if there is no tailscaled at all: then only
+ * the host's routes reach agents.
  */
 export async function openControllerNode(deps: NodeDeps): Promise<TailnetNode | undefined> {
   const { config, connections, log } = deps;
@@ -90,8 +90,8 @@ async function openClaimedNode(
 const deviceFile = (stateDir: string) => join(stateDir, 'device-id');
 
 /**
- * The id of the node's device when it was last on the tailnet; kept apart from tailscaled's state, which may
- * be lost or deleted.
+ * Reads the id that the node's device had when it was last on the tailnet. It is stored apart from
+ * tailscaled's state, which may be lost or deleted.
  */
 function readDevice(stateDir: string): string | undefined {
   try {
@@ -115,18 +115,19 @@ function claimSlot(dataDir: string): { stateDir: string; number: number; release
   }
 }
 
-/** The same after every start, and unique: only one installation of this host has this folder. */
+/** Returns the same name at every start. It is unique: only one installation of this host has this folder. */
 function controllerName(dataDir: string, number: number): string {
   const hash = createHash('sha256').update(`${hostname()}\0${dataDir}`).digest('hex');
   return `controller-${hash.slice(0, 10)}-${number}`;
 }
 
-/** A unix socket's address has room for about a hundred bytes. */
+/** The path of a unix socket is limited to about a hundred bytes. */
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = 'tailscaled.sock';
 
 /**
- * The tailscaled's socket: in its state folder, or where that path is too long in a temporary folder of ours.
+ * Returns tailscaled's socket: in its state folder, or in a temporary folder of ours if that path is too
+ * long.
  */
 export function socketIn(stateDir: string): string {
   const path = join(stateDir, SOCKET_NAME);
@@ -136,6 +137,6 @@ export function socketIn(stateDir: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(folder);
   if (uid !== process.getuid?.() || (mode & 0o777) !== 0o700)
-    throw new Error(`${folder} is not a private folder of ours: does somebody else use its name?`);
+    throw new Error(`${folder} is not a private folder of this user: another user may have created it`);
   return join(folder, SOCKET_NAME);
 }

@@ -9,10 +9,10 @@ import type { Secret } from '../secret.ts';
 const status = z.object({
   /** `NoState`, `NeedsLogin`, `NeedsMachineAuth`, `Starting`, `Running`, `Stopped`. */
   BackendState: z.string(),
-  /** Whether it holds the key of a present or former device. */
+  /** Whether it holds the key of an existing or removed device. */
   HaveNodeKey: z.boolean().optional(),
   /**
-   * Whether the whole host is on the tailnet through a network interface; else only dialled connections are.
+   * Whether the whole host is on the tailnet, through a network interface; else only dialled connections are.
    */
   TUN: z.boolean().optional(),
   Self: z
@@ -30,14 +30,15 @@ export interface Joining {
 }
 
 /**
- * A running tailscaled, through its unix socket: what the `tailscale` command does, without its processes.
+ * Controls a running tailscaled through its unix socket, as the `tailscale` command does, but without a
+ * process.
  */
 export interface LocalApi {
   status(): Promise<TailscaledStatus>;
   join(joining: Joining): Promise<void>;
   /** Leaves the tailnet, which removes an ephemeral device. */
   leave(): Promise<void>;
-  /** Connects to a tailnet address. @throws RetryableError where that fails */
+  /** Connects to a tailnet address. @throws RetryableError if that fails */
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
 }
 
@@ -45,8 +46,8 @@ const CALL_TIMEOUT_SECONDS = 5;
 const TAILSCALE_CONTROL = 'https://controlplane.tailscale.com';
 
 /**
- * Each call is bounded in time and size; `dial` by its signal.
- * @see https://pkg.go.dev/tailscale.com/client/local what `tailscale status`, `up` and `nc` call.
+ * Opens a tailscaled's API. Each call is bounded in time and size, and `dial` by its signal.
+ * @see https://pkg.go.dev/tailscale.com/client/local for the calls of `tailscale status`, `up` and `nc`.
  */
 export function createLocalApi(
   socketPath: string,
@@ -70,7 +71,7 @@ export function createLocalApi(
           ControlURL: loginServer ?? TAILSCALE_CONTROL,
           Hostname: hostname,
           WantRunning: true,
-          // Outgoing connections only, whatever the tailnet's policy allows.
+          // Outgoing connections only, regardless of the tailnet's policy.
           ShieldsUp: true,
           RouteAll: false,
           CorpDNS: false,
@@ -89,7 +90,7 @@ interface Dialling {
   signal: AbortSignal;
 }
 
-/** Once tailscaled has connected, the connection to its socket becomes the one to the address. */
+/** Once tailscaled has connected, its socket's connection becomes the connection to the address. */
 async function dial(socketPath: string, { address, port, signal }: Dialling): Promise<Socket> {
   const upgrade = {
     connection: 'upgrade',
@@ -104,11 +105,11 @@ async function dial(socketPath: string, { address, port, signal }: Dialling): Pr
       return begun.socket;
     }
     const { response } = begun;
-    // 200 means "dial it yourself": it is no tailnet address, and outside the tailnet it is another
-    // machine's.
+    // 200 means "dial it yourself": the address is not on the tailnet, and elsewhere it may be another
+    // machine.
     if (response.statusCode === 200) {
       response.destroy();
-      throw new Error('there is no such device');
+      throw new Error('no device has this address');
     }
     throw new Error(oneLine(await readText(response, ERROR_BYTES)) || 'no answer');
   } catch (error) {

@@ -4,11 +4,11 @@ import { createLocalApi, type LocalApi } from './local-api.ts';
 
 /** The controller's node on the tailnet, through which it reaches agents. */
 export interface TailnetNode {
-  /** A connection to an agent's tailnet address. @throws RetryableError where there is none to be had */
+  /** Connects to an agent's tailnet address. @throws RetryableError if that fails */
   dial(address: string, port: number, signal: AbortSignal): Promise<Socket>;
-  /** Whether it is on the tailnet now. While it is not, an agent's silence means nothing. */
+  /** Whether the node is on the tailnet now. While it is not, an agent's silence means nothing. */
   isUp(): Promise<boolean>;
-  /** OpenSSH's `ProxyCommand`; undefined where the whole host is on the tailnet. */
+  /** OpenSSH's `ProxyCommand`; undefined if the whole host is on the tailnet. */
   proxyCommand: string | undefined;
   stop(): Promise<void>;
 }
@@ -16,7 +16,7 @@ export interface TailnetNode {
 /** Sockets of a tailscaled that the host itself runs, by system. */
 const HOST_SOCKETS = ['/var/run/tailscale/tailscaled.sock', '/var/run/tailscaled.socket'];
 
-/** This host's own node; undefined where no tailscaled of the host is running and logged in. */
+/** Finds this host's own node; undefined if the host runs no tailscaled that is logged in. */
 export async function findHostNode(
   tailscale: string | undefined,
   sockets = HOST_SOCKETS,
@@ -44,7 +44,7 @@ export async function isRunning(api: LocalApi): Promise<boolean> {
 
 const REACH_AGENT = fileURLToPath(new URL('reach-agent.sh', import.meta.url));
 
-/** For OpenSSH, which replaces `%` words and hands the rest to a shell. */
+/** Escapes for OpenSSH, which expands `%` tokens and passes the rest to a shell. */
 export function proxyCommand(tailscale: string, socket: string): string {
   return ['sh', quote(REACH_AGENT), quote(tailscale), quote(socket), '%h', '%p'].join(' ');
 }

@@ -11,18 +11,15 @@ import { runTailscaled, type Tailscaled, type TailscaledOptions } from './tailsc
 import type { TailscaledLocation } from './tailscaled-location.ts';
 
 export interface OwnNodeOptions extends TailscaledOptions {
-  /** Called before every start of the process. */
+  /** Called before each start of tailscaled. */
   locate(): Promise<TailscaledLocation>;
   /** The device's name; no other device may have it. */
   hostname: string;
-  /** Makes a key for one device of this name, tagged as a controller. */
+  /** Creates a key for one device with this name, tagged as a controller. */
   makeKey(hostname: string): Promise<Secret>;
-  /**
-   * Whether the tailnet still knows this device. A tailscaled whose device was removed may take long to
-   * notice.
-   */
+  /** Whether the tailnet still knows this device. tailscaled itself may notice a removal only much later. */
   isKnown(deviceId: string): Promise<boolean>;
-  /** Called now and then with the id of this node's device. */
+  /** Called repeatedly with the id of this node's device. */
   tellDevice?(deviceId: string): void;
   /** Whether the device is removed when the node stops. */
   isTemporary: boolean;
@@ -42,8 +39,8 @@ const LONGEST_PAUSE_MS = 30_000;
 const JOIN_TIMEOUT_MS = 30_000;
 
 /**
- * Keeps a tailscaled of our own running and on the tailnet. It is restarted when it ends, and gets a new key
- * where it has never joined or its device was removed. Returns at once; dials wait until the node is up.
+ * Keeps our own tailscaled running and on the tailnet. Restarts it when it exits, and gives it a new key if
+ * it has never joined or its device was removed. Returns immediately; dials wait until the node is up.
  */
 export async function openOwnNode(options: OwnNodeOptions): Promise<TailnetNode> {
   const { tailscale } = await options.locate();
@@ -157,14 +154,14 @@ async function keepJoined(
   }
 }
 
-/** @throws DeviceRemovedError where the tailnet does not know the device; no answer proves nothing. */
+/** @throws DeviceRemovedError if the tailnet does not know the device; a missing answer proves nothing. */
 async function refuseRemoved(api: LocalApi, { isKnown, tellDevice }: OwnNodeOptions): Promise<void> {
   const { Self } = await api.status();
   if (Self?.ID) tellDevice?.(Self.ID);
   if (Self?.ID && !(await isKnown(Self.ID).catch(() => true))) throw new DeviceRemovedError(REMOVED);
 }
 
-/** Joins where necessary, and waits until tailscaled is on the tailnet. */
+/** Joins if necessary, and waits until tailscaled is on the tailnet. */
 async function ensureJoined(
   api: LocalApi,
   { hostname, makeKey, locate, log }: OwnNodeOptions,

@@ -1,7 +1,8 @@
 #!/bin/sh
-# OpenSSH's ProxyCommand: TAILSCALE SOCKET HOST PORT. The packet that opens a WireGuard connection is lost where there is no path yet,
-# as to a device that has joined a moment ago, and is sent again after five seconds at the earliest. A ping of Tailscale's own
-# opens nothing, so it can be tried again at once. It is answered when there is a path; without an answer ssh has its chance all the same.
+# OpenSSH's ProxyCommand: TAILSCALE SOCKET HOST PORT. While there is no path to a device yet, such as one that
+# has just joined, the packet that opens a WireGuard connection gets lost, and is repeated after five seconds
+# at the earliest. Tailscale's own ping opens no connection, so it can be repeated immediately. It is answered
+# once there is a path. If no ping is answered, ssh tries anyway.
 set -eu
 tries=0
 until "$1" --socket="$2" ping --c=1 --timeout=300ms -- "$3" >/dev/null 2>&1 || test "$tries" -ge 10; do

@@ -17,7 +17,7 @@ export async function routesToTailnet(file = '/proc/net/route'): Promise<boolean
     .some(([, destination, , , , , , mask]) => isTailnet(littleEndian(destination), littleEndian(mask)));
 }
 
-/** Not a default route: it leads to the internet, which has no such address. */
+/** Excludes default routes: they lead to the internet, which has no tailnet addresses. */
 function isTailnet(destination: number, mask: number): boolean {
   return mask >>> 0 >= TAILNET_MASK >>> 0 && (destination & TAILNET_MASK) >>> 0 === TAILNET;
 }

@@ -6,7 +6,7 @@ import { requestAs } from '../http-client/request.ts';
 
 /** Where our tailscaled runs, and with which programs. */
 export interface TailscaledLocation {
-  /** Words before every command; in the sandbox they enter its machines' network. */
+  /** Prefix of every command; in the sandbox it enters the machines' network. */
   enter: string[];
   tailscale: string;
   tailscaled: string;
@@ -24,7 +24,9 @@ const sandboxNetwork = z.object({
   environment: z.record(z.string(), z.string()).default({}),
 });
 
-/** Asks the sandbox where a controller's tailscaled may run; another location after each of its starts. */
+/**
+ * Asks the sandbox where a controller's tailscaled can run. The location changes when the sandbox restarts.
+ */
 export async function locateInSandbox(
   url: string,
   { timeoutSeconds }: CallLimits = {},
@@ -32,7 +34,7 @@ export async function locateInSandbox(
   return requestAs(sandboxNetwork, { method: 'GET', url, headers: {}, timeoutSeconds });
 }
 
-/** This host, with the programs on its PATH; undefined where it lacks them. */
+/** Returns this host, with the programs on its PATH; undefined if it lacks them. */
 export function locateOnHost(
   path: string | undefined,
   loginServer: string | undefined,

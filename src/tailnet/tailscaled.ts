@@ -7,7 +7,7 @@ import { createLocalApi, type LocalApi } from './local-api.ts';
 import type { TailscaledLocation } from './tailscaled-location.ts';
 
 export interface TailscaledOptions {
-  /** Folder of its state: the next start with it is the same device and needs no new key. */
+  /** Folder of its state. A later start with the same folder is the same device and needs no new key. */
   stateDir: string;
   socket: string;
   /** Process tags and the like; the location's own variables are added. */
@@ -16,7 +16,7 @@ export interface TailscaledOptions {
 
 export interface Tailscaled {
   api: LocalApi;
-  /** Resolves with the end of its output, however it ended. */
+  /** Resolves with the end of its output when it exits, for whatever reason. */
   exited: Promise<string>;
   stop(): Promise<void>;
 }
@@ -28,7 +28,7 @@ const KEPT_CHARACTERS = 500;
 /**
  * Runs our own tailscaled. It needs no privileges and changes nothing on the host: connections go through its
  * `dial`. It sends no logs to Tailscale. Returns once it answers.
- * @throws RetryableError with the end of its output where it does not.
+ * @throws RetryableError with the end of its output if it does not answer.
  */
 export async function runTailscaled(
   location: TailscaledLocation,

@@ -5,9 +5,9 @@ export const CONTROLLER_TAG = 'tag:controller';
 const KEY_EXPIRY_SECONDS = 600;
 
 /**
- * Makes a single-use key for a controller of this name. The device that it was before it lost its state is
- * deleted by its recorded id, so that stale devices do not pile up. Another device of the same name may be
- * another installation's and stays.
+ * Creates a single-use key for a controller with this name. If the controller has lost its state, its earlier
+ * device is deleted by the recorded id, so that stale devices do not pile up. Any other device with the same
+ * name may belong to another installation and stays.
  */
 export async function makeControllerKey(
   tailscale: TailscaleClient,

@@ -18,15 +18,15 @@ export type TailnetDevice = z.infer<typeof device>;
 const key = z.object({
   id: z.string(),
   description: z.string().optional(),
-  /** Whether it is used up, expired or revoked. */
+  /** Whether the key is used up, expired or revoked. */
   invalid: z.boolean().optional(),
 });
 export type TailnetKeyInfo = z.infer<typeof key>;
 
-/** What the service itself asks Tailscale. @see https://tailscale.com/api */
+/** The service's own calls to Tailscale. @see https://tailscale.com/api */
 export interface TailscaleClient {
   listDevices(): Promise<TailnetDevice[]>;
-  /** Undefined where there is no device with this node id. */
+  /** Returns undefined if no device has this node id. */
   getDevice(nodeId: string): Promise<TailnetDevice | undefined>;
   hasDevice(nodeId: string): Promise<boolean>;
   /**
@@ -34,12 +34,12 @@ export interface TailscaleClient {
    * @throws NameTakenError
    */
   setDeviceName(nodeId: string, label: string): Promise<void>;
-  /** A device that is gone already is fine. */
+  /** Deletes a device; a missing one is fine. */
   deleteDevice(nodeId: string): Promise<void>;
   /** @throws UnknownTailnetError */
   listKeys(): Promise<TailnetKeyInfo[]>;
   deleteKey(keyId: string): Promise<void>;
-  /** Makes a key for one device, which needs no approval. @returns its secret, which is shown only once. */
+  /** Creates a key for one device, which needs no approval. @returns its secret, which is shown only once. */
   createKey(key: NewTailnetKey): Promise<string>;
 }
 
@@ -52,7 +52,7 @@ export interface NewTailnetKey {
   ephemeral: boolean;
 }
 
-/** `watch` is told of every call, those for access tokens included. */
+/** `watch` observes every call, including those for access tokens. */
 export function createTailscaleClient(
   account: TailscaleAccount & CallLimits,
   watch?: CallWatch,
@@ -91,7 +91,7 @@ export function createTailscaleClient(
 
 const newKey = z.object({ key: z.string() });
 
-/** The API's calls with the account's credential. */
+/** Creates functions that call the API with the account's credential. */
 function createCalls(account: TailscaleAccount & CallLimits, base: string, watch: CallWatch | undefined) {
   const authorize = createAuthorization(account, base, watch);
   const { timeoutSeconds } = account;
@@ -114,7 +114,7 @@ function createCalls(account: TailscaleAccount & CallLimits, base: string, watch
   };
 }
 
-/** The credential is accepted, and the account's tailnet does not exist. */
+/** The credential is accepted, but the account's tailnet does not exist. */
 export class UnknownTailnetError extends RetryableError {
   override name = 'UnknownTailnetError';
 }
@@ -124,7 +124,7 @@ function tailnetError(error: unknown): never {
   throw new UnknownTailnetError(error.message, { cause: error });
 }
 
-/** The control server does not give a device this name: another has it. */
+/** The control server refuses this name for a device, because another device has it. */
 export class NameTakenError extends Error {
   override name = 'NameTakenError';
 
@@ -138,7 +138,7 @@ function isRefusedName(error: unknown): boolean {
   return error instanceof HttpError && (error.status === 400 || error.status === 409);
 }
 
-/** Undefined where the API says 404. */
+/** Returns undefined on a 404. */
 async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
@@ -151,7 +151,7 @@ async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
 const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().default(3600) });
 const RENEW_BEFORE_SECONDS = 60;
 
-/** The header's value: the API key itself, or an OAuth access token, renewed before it expires. */
+/** Returns the header's value: the API key itself, or an OAuth access token, renewed before it expires. */
 function createAuthorization(
   { credential, timeoutSeconds }: TailscaleAccount & CallLimits,
   base: string,

@@ -39,7 +39,7 @@ test('an error’s code is one short line, whatever the answer contains', async 
 
 test('a mismatch is described in one line, even with a hostile key in the answer', () => {
   const named = () => parseAnswer(z.record(z.string(), z.number()), { 'a\u001b[2J\nb': 'x' }, 'Somebody');
-  expect(named).toThrow(/^Somebody answered something unexpected: a \[2J b: /);
+  expect(named).toThrow(/^Somebody sent an unexpected answer: a \[2J b: /);
 });
 
 test.each([

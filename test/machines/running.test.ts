@@ -367,7 +367,9 @@ describeWithMachines('agents on real machines', () => {
     expect(removed).toBe(0);
     expect(findings).toContainEqual(
       expect.stringMatching(
-        new RegExp(`of agent ${thief.agentId} calls itself "agent-${other.agentId}": somebody has changed`),
+        new RegExp(
+          `of agent ${thief.agentId} calls itself "agent-${other.agentId}": its hostname was changed`,
+        ),
       ),
     );
     expect(await fleet.devicesOf(other.agentId)).toHaveLength(1);

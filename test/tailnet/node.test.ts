@@ -160,7 +160,7 @@ test('an address outside the tailnet is not dialled another way', async () => {
     response.writeHead(200, { 'dial-self': 'true', 'dial-addr': '127.0.0.1:1' }).end(),
   );
   await expect(createLocalApi(path).dial('100.64.0.9', 22, AbortSignal.timeout(1000))).rejects.toThrow(
-    '100.64.0.9 port 22 over the tailnet: there is no such device',
+    '100.64.0.9 port 22 over the tailnet: no device has this address',
   );
   const failing = await tailscaled((_request, response) =>
     response.writeHead(502).end('dial failure: connection refused\n'),

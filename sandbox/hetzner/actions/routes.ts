@@ -7,7 +7,7 @@ import { listQuery, paginationMeta, selectPage } from '../listing.ts';
 import type { ResourceType } from '../schema.ts';
 import { actionStatus, toAction } from './store.ts';
 
-/** Which resources an action must be about; without fields, any. */
+/** The resources that an action must concern; without fields, any. */
 interface Scope {
   id?: number;
   type?: ResourceType;
@@ -15,7 +15,7 @@ interface Scope {
 
 const actionQuery = listQuery.extend({ id: listParameter, status: listParameter });
 
-/** Actions: any by id, those of a kind of resource, those of one resource. */
+/** Serves actions: any by id, those of a kind of resource, and those of one resource. */
 export function createActionsRouter({ database }: { database: SandboxDatabase }): express.Router {
   const router = express.Router();
   router.get('/actions', async (request, response) => {

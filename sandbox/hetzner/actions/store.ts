@@ -4,7 +4,7 @@ import type { ActionError, ActionResource, ActionTable } from '../schema.ts';
 
 export type ActionRow = Selectable<ActionTable>;
 
-/** An action to start. It ends at `finishesAt`: in `error` if there is one, otherwise in success. */
+/** An action to start. It ends at `finishesAt`, in `error` if there is one, otherwise successfully. */
 export interface NewAction {
   command: string;
   startedAt: Date;
@@ -13,7 +13,7 @@ export interface NewAction {
   error?: ActionError | undefined;
 }
 
-/** Stores actions; the rows come back in the same order. */
+/** Stores actions and returns the rows in the same order. */
 export async function insertActions(
   database: SandboxDatabase,
   actions: readonly NewAction[],
@@ -37,7 +37,7 @@ function toRow({ command, startedAt, finishesAt, error, resources }: NewAction) 
   };
 }
 
-/** How the API shows an action at a moment: it changes with time alone. */
+/** Returns an action as the API shows it at a given time. It changes only with time. */
 export function toAction(row: ActionRow, now: Date) {
   const running = now < row.finishes_at;
   const lengthMs = row.finishes_at.getTime() - row.started_at.getTime();
@@ -54,7 +54,7 @@ export function toAction(row: ActionRow, now: Date) {
   };
 }
 
-/** The status of `toAction` as SQL. */
+/** Returns the status of `toAction` as an SQL expression. */
 export function actionStatus(now: Date): Expression<string> {
   return sql`case when finishes_at > ${now} then 'running' when error is null then 'success' else 'error' end`;
 }

@@ -10,7 +10,7 @@ interface System {
   name: string;
   description: string;
   created: string;
-  /** Since when Hetzner calls it deprecated; such an image is listed only on demand. */
+  /** When Hetzner deprecated it; a deprecated image is listed only on request. */
   deprecated?: string;
   /** The images' ids: x86, then arm. */
   ids: readonly [number, number];
@@ -29,12 +29,12 @@ const SYSTEMS: readonly System[] = [
   system('opensuse', '15', 'openSUSE Leap 15', '2022-07-18', [109114646, 109114648]),
 ];
 
-/** A disk image, the provider's or one of a server's disk, as the API shows it. */
+/** A disk image as the API shows it: the provider's, or one of a server's disk. */
 export interface Image {
   id: number;
   type: 'system' | 'snapshot' | 'backup';
   status: 'available' | 'creating' | 'unavailable';
-  /** Only the provider's images have one; it can be used in orders. */
+  /** Only the provider's images have a name; orders can use it. */
   name: string | null;
   description: string;
   image_size: number | null;

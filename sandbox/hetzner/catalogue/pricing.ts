@@ -9,9 +9,9 @@ const ADDRESS_TYPES = [
 ];
 
 /**
- * The answer of `GET /pricing`, in euros. The official document of this repository lacks the call: the shape
- * is the one that Hetzner's client libraries read (hcloud-go, schema.Pricing). Servers cost what the server
- * types say.
+ * The answer to `GET /pricing`, in euros. The official document in this repository lacks the call, so the
+ * shape is the one that Hetzner's client libraries read (hcloud-go, schema.Pricing). The prices of servers
+ * are those of the server types.
  */
 export const PRICING = {
   currency: 'EUR',

@@ -6,7 +6,7 @@ import { LOCATIONS } from './locations.ts';
 import { PRICING } from './pricing.ts';
 import { SERVER_TYPES } from './server-types.ts';
 
-/** Resources that the sandbox does not offer: a project has none, and cannot order any. */
+/** Resources that the sandbox does not offer: a project has none and cannot order any. */
 export const ABSENT_FAMILIES: readonly (readonly [plural: string, singular: string, hasActions: boolean])[] =
   [
     ['certificates', 'certificate', true],
@@ -20,7 +20,7 @@ export const ABSENT_FAMILIES: readonly (readonly [plural: string, singular: stri
     ['zones', 'zone', true],
   ];
 
-/** What can be ordered, and its prices; no call changes it. */
+/** Serves what can be ordered, and its prices. No call changes them. */
 export function createCatalogueRouter(): express.Router {
   const router = express.Router();
   addCatalogue(router, 'locations', 'location', LOCATIONS);

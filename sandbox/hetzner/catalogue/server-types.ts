@@ -86,7 +86,7 @@ const FAMILIES: readonly Family[] = [
   },
 ];
 
-/** A kind of server that can be ordered; the shape is the API's. */
+/** A server type as the API shows it. */
 export type ServerType = ReturnType<typeof toServerType>;
 
 export const SERVER_TYPES: readonly ServerType[] = FAMILIES.flatMap((family) =>
@@ -97,7 +97,7 @@ export function serverTypeById(id: number): ServerType {
   return SERVER_TYPES.find((candidate) => candidate.id === id)!;
 }
 
-/** Bytes that a server of this type may send per month from this location. */
+/** Returns the traffic in bytes per month that the price includes in this location. */
 export function includedTraffic(type: ServerType, location: Location): number {
   return type.prices.find((price) => price.location === location.name)?.included_traffic ?? 0;
 }
@@ -143,7 +143,7 @@ function priceAt(location: Location, eurosInEurope: number) {
   };
 }
 
-/** Net and gross with German VAT, as decimal text. */
+/** Returns net and gross with German VAT, as decimal text. */
 export function money(euros: number) {
   return { net: euros.toFixed(10), gross: (euros * 1.19).toFixed(10) };
 }

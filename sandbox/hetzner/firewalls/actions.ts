@@ -22,7 +22,7 @@ const applyInput = z.strictObject({ apply_to: z.array(targetInput).min(1) });
 const removeInput = z.strictObject({ remove_from: z.array(targetInput).min(1) });
 const setRulesInput = z.strictObject({ rules: rulesInput });
 
-/** `/firewalls/{id}/actions/…`: each call returns the actions that it started. */
+/** Serves `/firewalls/{id}/actions/…`. Each call returns the actions that it started. */
 export function addFirewallActions(
   router: express.Router,
   { database, settings }: { database: SandboxDatabase; settings: SandboxSettings },
@@ -61,9 +61,7 @@ interface Changes {
   removeFrom?: Target[];
 }
 
-/**
- * Changes what a firewall is applied to, and starts one action for each change, and one for changed rules.
- */
+/** Changes the targets of a firewall. Starts one action for each change, and one for changed rules. */
 export async function startFirewallActions(
   trx: SandboxTransaction,
   settings: SandboxSettings,

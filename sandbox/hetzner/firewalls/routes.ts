@@ -27,7 +27,7 @@ interface Dependencies {
   settings: SandboxSettings;
 }
 
-/** `/firewalls`: at most `settings.maxFirewalls`; an applied one cannot be deleted. */
+/** Serves `/firewalls`: at most `settings.maxFirewalls`; an applied one cannot be deleted. */
 export function createFirewallsRouter({ database, settings }: Dependencies): express.Router {
   const router = express.Router();
   router.get('/firewalls', async (request, response) => {
@@ -67,7 +67,7 @@ async function createFirewall(
   response: express.Response,
 ) {
   return database.transaction().execute(async (trx) => {
-    // One create at a time: two at once could both see room for the last firewall.
+    // One create at a time: two concurrent ones could both see room for the last firewall.
     await sql`select pg_advisory_xact_lock(hashtext('hetzner-firewalls'))`.execute(trx);
     const { count } = await trx
       .selectFrom('hetzner_firewalls')

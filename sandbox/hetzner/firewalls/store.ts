@@ -9,7 +9,7 @@ import type { FirewallTable, FirewallTargetTable } from '../schema.ts';
 export type FirewallRow = Selectable<FirewallTable>;
 type TargetRow = Selectable<FirewallTargetTable>;
 
-/** What a firewall is applied to: one server, or all servers that a label selector finds. */
+/** A target of a firewall: one server, or all servers that a label selector matches. */
 export const targetInput = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('server'),
@@ -39,7 +39,7 @@ function selectFirewall(database: SandboxDatabase, id: number) {
   return database.selectFrom('hetzner_firewalls').selectAll().where('id', '=', id);
 }
 
-/** How the API shows firewalls, with what they are applied to. */
+/** Returns firewalls as the API shows them, with their targets. */
 export async function toFirewalls(database: SandboxDatabase, firewalls: readonly FirewallRow[]) {
   if (firewalls.length === 0) return [];
   const ids = firewalls.map((firewall) => firewall.id);
@@ -76,7 +76,7 @@ async function toAppliedTo(database: SandboxDatabase, { server_id, selector }: T
   };
 }
 
-/** The firewalls of each server, applied to it directly or by its labels. */
+/** Returns the firewalls of each server, applied to it directly or by its labels. */
 export async function firewallsByServer(
   database: SandboxDatabase,
   servers: readonly { id: number; labels: Labels }[],
@@ -103,7 +103,7 @@ export async function firewallsByServer(
   );
 }
 
-/** Adds a target; false where the firewall had it already. */
+/** Adds a target. @returns false if the firewall already had it. */
 export async function addTarget(
   trx: SandboxTransaction,
   firewallId: number,
@@ -117,7 +117,7 @@ export async function addTarget(
   return numInsertedOrUpdatedRows === 1n;
 }
 
-/** Removes a target; false where the firewall did not have it. */
+/** Removes a target. @returns false if the firewall did not have it. */
 export async function removeTarget(
   trx: SandboxTransaction,
   firewallId: number,

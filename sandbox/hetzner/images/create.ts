@@ -11,7 +11,7 @@ export const createImageInput = z.object({
   labels: labelsInput.nullish(),
 });
 
-/** Creates an image of a server's disk. It exists at once, and is usable when the action has ended. */
+/** Creates an image of a server's disk. It exists immediately and is usable once the action has ended. */
 export async function insertImage(
   { trx, server, now, finishesAt, fails, realMachines }: ActionContext,
   { description, type, labels }: z.output<typeof createImageInput>,

@@ -13,7 +13,7 @@ export const imageQuery = listQuery.extend({
   include_deprecated: z.stringbool().default(false),
 });
 
-/** The images that a query asks for. */
+/** Returns the images that match a query. */
 export function filterImages(images: readonly Image[], query: z.infer<typeof imageQuery>): Image[] {
   const selector = parseLabelSelector(query.label_selector ?? '');
   const among = (wanted: string[], value: string) => wanted.length === 0 || wanted.includes(value);
@@ -31,7 +31,7 @@ export function filterImages(images: readonly Image[], query: z.infer<typeof ima
 
 const SORT_KEYS = ['id', 'name', 'created'] as const;
 
-/** Sorts by Hetzner's terms such as `name:desc`, then by id. */
+/** Sorts by Hetzner's sort terms, such as `name:desc`, then by id. */
 export function sortImages(images: Image[], sort: readonly string[]): Image[] {
   const terms = sort.map((term) => {
     const [name, direction = 'asc'] = term.split(':');

@@ -29,7 +29,7 @@ interface Dependencies {
   settings: SandboxSettings;
 }
 
-/** `/images`: the provider's, and the snapshots and backups of the project's servers. */
+/** Serves `/images`: the provider's images, and the snapshots and backups of the project's servers. */
 export function createImagesRouter({ database, settings }: Dependencies): express.Router {
   const router = express.Router();
   router.get('/images', async (request, response) => {
@@ -74,7 +74,7 @@ function addImageActions(router: express.Router, { database, settings }: Depende
       command,
       orderedActionError(response),
     );
-    // Both as they were when it started.
+    // Image and action as they were at its start.
     const { row, now } = made[0]!;
     response.status(201).json({ image: toImage(row, now), action });
   });

@@ -6,10 +6,10 @@ import type { ImageTable } from '../schema.ts';
 
 export type ImageRow = Selectable<ImageTable>;
 
-/** Share of the disk that an image takes: it is compressed and holds no empty blocks. */
+/** An image's share of the disk size: it is compressed and holds no empty blocks. */
 const STORED_SHARE = 0.05;
 
-/** How the API shows an image at a moment. */
+/** Returns an image as the API shows it at a given time. */
 export function toImage(row: ImageRow, now: Date): Image {
   const made = row.available_at <= now && !row.failed;
   return {
@@ -34,7 +34,7 @@ export function toImage(row: ImageRow, now: Date): Image {
   };
 }
 
-/** All images that can be ordered: the provider's, then the project's own, oldest first. */
+/** Reads all images that can be ordered: the provider's, then the project's own, oldest first. */
 export async function readAllImages(database: SandboxDatabase, now: Date): Promise<Image[]> {
   const rows = await database
     .selectFrom('hetzner_images')
@@ -45,7 +45,7 @@ export async function readAllImages(database: SandboxDatabase, now: Date): Promi
   return [...IMAGES, ...rows.map((row) => toImage(row, now))];
 }
 
-/** The images with these ids, including deleted ones: a server made from one still shows it. */
+/** Reads the images with these ids, including deleted ones: servers created from them still show them. */
 export async function readImages(
   database: SandboxDatabase,
   ids: readonly number[],

@@ -6,29 +6,31 @@ import { scheduleBoot } from './boot.ts';
 import type { Phase, ServerStatus } from './phases.ts';
 import { lockServer, type ServerRow, serverStatus } from './store.ts';
 
-/** An action at its start: the state that it finds, and how long it takes. */
+/** An action at its start: the server's state, and how long the action takes. */
 export interface ActionContext {
   trx: SandboxTransaction;
   server: ServerRow;
   status: ServerStatus;
   now: Date;
   finishesAt: Date;
-  /** The action will end in an error: it must leave no lasting change. */
+  /** The action will end in an error, so it must make no lasting change. */
   fails: boolean;
-  /** A real machine reports itself when it is off; only then is its server. */
+  /** A server with a real machine is off only once the machine reports it. */
   realMachines: boolean;
 }
 
-/** One of `/servers/{id}/actions/…`: checks and changes the row, and returns how the server's status runs. */
+/**
+ * One of `/servers/{id}/actions/…`. `run` checks and changes the row, and returns the server's new phases.
+ */
 export interface ServerAction {
   command: string;
   run(context: ActionContext): Phase[] | Promise<Phase[]>;
 }
 
 /**
- * Starts an action on a server. The change, the action and the boot that may follow are committed together.
- * With `error` the action ends in it. @throws HetznerError 404 where there is no such server, 423 while
- * another action runs.
+ * Starts an action on a server. The change, the action and a boot that may follow are committed together.
+ * With `error` the action ends in that error.
+ * @throws HetznerError 404 if there is no such server, 423 while another action runs.
  */
 export async function startServerAction(
   { database, settings }: { database: SandboxDatabase; settings: SandboxSettings },

@@ -2,7 +2,7 @@ import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import { scheduleDue } from '../../due.ts';
 import { bootBegins, type Phase, type ServerStatus, statusAt } from './phases.ts';
 
-/** What a machine needs to know of its server. */
+/** The parts of a server that its machine needs. */
 export interface BootingServer {
   serverId: number;
   name: string;
@@ -28,7 +28,7 @@ export async function scheduleBoot(
   await scheduleDue(trx, { kind: 'machine-boot', key: String(serverId), at, payload: { serverId } });
 }
 
-/** The server, if its machine has not booted yet since its disk was installed. */
+/** Reads the server, unless its machine has booted since its disk was installed. */
 export async function readBootingServer(
   database: SandboxDatabase,
   serverId: number,
@@ -46,8 +46,8 @@ export async function readBootingServer(
 }
 
 /**
- * Records that the machine has booted, and deletes the user data: it is used up and holds secrets.
- * @returns false where the server was rebuilt or deleted meanwhile.
+ * Records that the machine has booted, and deletes the user data, which is used up and holds secrets.
+ * @returns false if the server was rebuilt or deleted meanwhile.
  */
 export async function finishBoot(trx: SandboxTransaction, server: BootingServer): Promise<boolean> {
   const { numUpdatedRows } = await trx
@@ -61,7 +61,7 @@ export async function finishBoot(trx: SandboxTransaction, server: BootingServer)
   return numUpdatedRows === 1n;
 }
 
-/** Status and installation of a server that is not deleted. */
+/** Reads the status and the installation of a server that is not deleted. */
 export async function readServerState(
   database: SandboxDatabase,
   serverId: number,

@@ -15,7 +15,7 @@ export const changeTypeInput = z.object({ server_type: idOrName, upgrade_disk: z
 export const rebuildInput = z.object({ image: idOrName, user_data: userDataInput });
 export const protectionInput = z.object({ delete: z.boolean().optional(), rebuild: z.boolean().optional() });
 
-/** Moves a server that is off to another type, and starts it again, as Hetzner does. */
+/** Changes the type of a server that is off, and starts it again, as Hetzner does. */
 export function changeType(input: z.infer<typeof changeTypeInput>): ServerAction {
   return {
     command: 'change_server_type',
@@ -32,9 +32,7 @@ export function changeType(input: z.infer<typeof changeTypeInput>): ServerAction
   };
 }
 
-/**
- * The size of the disk that the server would have with the new type; throws where it cannot have that type.
- */
+/** Returns the server's disk size with the new type. @throws HetznerError if it cannot have that type */
 function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>): number {
   const type = findServerType(input.server_type);
   if (type.id === server.server_type_id) throw invalidField('server_type', 'is the present server type');
@@ -48,8 +46,7 @@ function checkNewType(server: ServerRow, input: z.infer<typeof changeTypeInput>)
 }
 
 /**
- * Reinstalls the disk. New user data replaces the old, which otherwise stays until a machine has booted with
- * it.
+ * Reinstalls the disk. New user data replaces the old, which otherwise stays until a machine boots with it.
  */
 export function rebuild(input: { image: IdOrName; user_data?: string | null | undefined }): ServerAction {
   return {
@@ -80,7 +77,7 @@ export function rebuild(input: { image: IdOrName; user_data?: string | null | un
   };
 }
 
-/** Servers are protected from deletion and rebuild together. */
+/** Protects a server from deletion and rebuild; Hetzner allows only both together. */
 export function changeProtection(input: z.infer<typeof protectionInput>): ServerAction {
   return {
     command: 'change_protection',
@@ -95,7 +92,7 @@ export function changeProtection(input: z.infer<typeof protectionInput>): Server
   };
 }
 
-/** Changes the name that one of the server's addresses resolves to. */
+/** Changes the reverse DNS name of one of the server's addresses. */
 export function changeDnsPtr(input: DnsPtr): ServerAction {
   return {
     command: 'change_dns_ptr',
@@ -135,8 +132,8 @@ export const disableBackup = setProperties('disable_backup', { backup_window: nu
 export const resetPassword: ServerAction = { command: 'reset_password', run: stay };
 
 /**
- * The server is visible as `deleting` until the action ends. Its firewall targets are removed at once, and
- * its backups are deleted with it.
+ * Deletes a server. It is visible as `deleting` until the action ends. Its firewall targets are removed
+ * immediately, and its backups are deleted with it.
  */
 export const deleteServer: ServerAction = {
   command: 'delete_server',

@@ -19,7 +19,7 @@ interface Dependencies {
 
 /**
  * Creates a server: the row, its addresses, its actions and the scheduled boot of its machine are committed
- * together. With `error` the create action ends in it; the server exists then, and never starts.
+ * together. With `error` the create action ends in that error: the server exists but never starts.
  */
 export async function createServer(
   { database, settings }: Dependencies,
@@ -27,7 +27,7 @@ export async function createServer(
   error: ActionError | undefined,
 ) {
   return database.transaction().execute(async (trx) => {
-    // One create at a time: two at once could both see room for the last server.
+    // One create at a time: two concurrent ones could both see room for the last server.
     await sql`select pg_advisory_xact_lock(hashtext('hetzner-servers'))`.execute(trx);
     const order = await resolveOrder(trx, input, settings);
     const now = new Date();
@@ -75,7 +75,7 @@ interface Timeline {
   actions: Omit<NewAction, 'resources'>[];
 }
 
-/** The new server's statuses over time, and the actions that show them. */
+/** Plans the new server's statuses over time, and the actions that show them. */
 function planTimeline(
   { serverCreateMs, serverActionMs }: SandboxSettings,
   input: ServerInput,

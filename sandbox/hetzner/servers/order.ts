@@ -43,7 +43,7 @@ export const serverInput = z.object({
 });
 export type ServerInput = z.infer<typeof serverInput>;
 
-/** An order with all its references found. */
+/** An order with all its references resolved. */
 export interface ServerOrder {
   serverType: ServerType;
   image: Image;
@@ -54,8 +54,8 @@ export interface ServerOrder {
 }
 
 /**
- * Finds what the order refers to.
- * @throws HetznerError 422 for what does not exist or does not fit together, 412 for what is sold out.
+ * Resolves the references of an order.
+ * @throws HetznerError 422 for missing or incompatible resources, 412 for sold-out ones.
  */
 export async function resolveOrder(
   trx: SandboxTransaction,
@@ -80,7 +80,7 @@ export function findServerType(reference: IdOrName): ServerType {
 
 /**
  * Finds an image by name or id. A provider's name means one image per architecture, and the server type
- * decides which; snapshots and backups have only ids, and may need a larger disk than the server's `diskGb`.
+ * selects it. Snapshots and backups have only ids, and may need a larger disk than the server's `diskGb`.
  */
 export async function findImage(
   database: SandboxDatabase,
@@ -103,7 +103,7 @@ export async function findImage(
   return fitting;
 }
 
-/** Real machines boot only the system that the setup has prepared: others are out of stock. */
+/** Real machines boot only the system that the setup has prepared, so other images are unavailable. */
 export function checkBootable(image: Image): void {
   if (image.name === 'debian-12') return;
   const message = `image '${image.name ?? image.id}' is not available: the real machines of this sandbox are debian-12`;
@@ -141,7 +141,7 @@ async function findSshKeys(database: SandboxDatabase, references: IdOrName[]): P
 
 async function checkFirewalls(trx: SandboxTransaction, ids: number[]): Promise<void> {
   if (ids.length === 0) return;
-  // Shared locks: nothing deletes the firewalls until this server is committed.
+  // Shared locks, so that nothing deletes the firewalls before this server is committed.
   const firewalls = await trx
     .selectFrom('hetzner_firewalls')
     .select('id')

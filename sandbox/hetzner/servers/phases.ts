@@ -10,29 +10,29 @@ export type ServerStatus =
   | 'migrating'
   | 'rebuilding';
 
-/** The server has this status from this moment (milliseconds since 1970) until the next phase begins. */
+/** The server has this status from this time (Unix milliseconds) until the next phase begins. */
 export interface Phase {
   status: ServerStatus;
   fromMs: number;
 }
 
-/** The status at a moment; phases come earliest first. */
+/** Returns the status at a given time; phases are sorted by time. */
 export function statusAt(phases: readonly Phase[], nowMs: number): ServerStatus {
   return (phases.findLast((phase) => phase.fromMs <= nowMs) ?? phases[0]!).status;
 }
 
-/** The same as SQL on the column `phases`. */
+/** Returns `statusAt` as an SQL expression on the column `phases`. */
 export function statusInSql(nowMs: number): Expression<string> {
   return sql`(select phase ->> 'status' from jsonb_array_elements(phases) with ordinality as phases (phase, position)
     where (phase ->> 'fromMs')::bigint <= ${nowMs} order by position desc limit 1)`;
 }
 
-/** When a machine begins to boot; undefined where it does not. */
+/** Returns when a machine begins to boot; undefined if it does not. */
 export function bootBegins(phases: readonly Phase[]): number | undefined {
   return phases.find((phase) => phase.status === 'starting' || phase.status === 'running')?.fromMs;
 }
 
-/** A new server: created in `createMs`, then, if it starts at all, started in `startMs`. */
+/** Phases of a new server: created in `createMs`, then, if it starts at all, started in `startMs`. */
 export function creation(nowMs: number, createMs: number, startMs: number, starts: boolean): Phase[] {
   const initializing: Phase = { status: 'initializing', fromMs: nowMs };
   const createdMs = nowMs + createMs;
@@ -44,14 +44,12 @@ export function creation(nowMs: number, createMs: number, startMs: number, start
   ];
 }
 
-/** A creation that fails: the server exists, and never starts. */
+/** Phases of a failed creation: the server exists but never starts. */
 export function failedCreation(nowMs: number, createMs: number): Phase[] {
   return creation(nowMs, createMs, 0, false);
 }
 
-/**
- * From the current status over `through` to `to` within `lengthMs`; nothing happens if it is `to` already.
- */
+/** Phases from the current status via `through` to `to` within `lengthMs`; none if it is already `to`. */
 export function transition(
   from: ServerStatus,
   through: ServerStatus,
@@ -66,7 +64,7 @@ export function transition(
   ];
 }
 
-/** Over `through` and back to the status before: a reboot, or something that fails. */
+/** Phases via `through` and back to the status before: a reboot, or a failing action. */
 export function detour(from: ServerStatus, through: ServerStatus, nowMs: number, lengthMs: number): Phase[] {
   return [
     { status: through, fromMs: nowMs },

@@ -1,7 +1,7 @@
 import type { ActionContext, ServerAction } from './actions.ts';
 import { detour, type Phase, transition } from './phases.ts';
 
-/** The actions that need no body: switching on and off. */
+/** The power actions, which need no body. */
 export const POWER_ACTIONS: Record<string, ServerAction> = {
   poweron: { command: 'start_server', run: switchOn },
   poweroff: { command: 'stop_server', run: (context) => switchOff(context, 'hard') },
@@ -38,7 +38,7 @@ async function restart(context: ActionContext, mode: StopMode): Promise<Phase[]>
   return detour(context.status, 'starting', ...times(context));
 }
 
-/** From now on, a running real machine belongs to an earlier start. */
+/** Counts a start, so that a real machine that runs now belongs to an earlier one. */
 export async function countStart({ trx, server }: ActionContext): Promise<void> {
   await trx
     .updateTable('hetzner_servers')
@@ -60,7 +60,7 @@ export function stay({ status, now }: ActionContext): Phase[] {
   return [{ status, fromMs: now.getTime() }];
 }
 
-/** When it begins and how long it takes, both in milliseconds. */
+/** Returns when the action begins and how long it takes, both in milliseconds. */
 export function times({ now, finishesAt }: ActionContext): [nowMs: number, lengthMs: number] {
   return [now.getTime(), finishesAt.getTime() - now.getTime()];
 }

@@ -27,7 +27,7 @@ interface Dependencies {
   settings: SandboxSettings;
 }
 
-/** `/servers` and `/servers/{id}/actions/…`. */
+/** Serves `/servers` and `/servers/{id}/actions/…`. */
 export function createServersRouter({ database, settings }: Dependencies): express.Router {
   const router = express.Router();
   router.get('/servers', async (request, response) => {

@@ -12,7 +12,7 @@ import { type ServerStatus, statusAt } from './phases.ts';
 export type ServerRow = Selectable<ServerTable>;
 export type PrimaryIpRow = Selectable<PrimaryIpTable>;
 
-/** A deleted server stays visible until its deletion has finished. */
+/** A deleted server stays visible until its delete action has ended. */
 export function isVisible(now: Date, deletedAt = 'deleted_at'): Expression<SqlBool> {
   const column = sql.ref(deletedAt);
   return sql`(${column} is null or ${column} > ${now})`;
@@ -37,7 +37,7 @@ export async function lockServer(trx: SandboxTransaction, id: number): Promise<S
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst();
-  // Read the clock once the row is locked: a call that waited for another's change must see it as running.
+  // Reads the clock after the lock: a call that waited for another's action must see it as running.
   const now = new Date();
   if (row === undefined || (row.deleted_at !== null && row.deleted_at <= now)) throw notFound('server');
   if (row.locked_until > now) throw new HetznerError(423, 'locked', 'server is locked');
@@ -48,7 +48,7 @@ export function serverStatus(row: ServerRow, now: Date): ServerStatus {
   return statusAt(row.phases, now.getTime());
 }
 
-/** How the API shows servers. */
+/** Returns servers as the API shows them. */
 export async function toServers(database: SandboxDatabase, rows: readonly ServerRow[], now: Date) {
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row.id);

@@ -11,7 +11,7 @@ const FIELDS_BY_TYPE: Record<string, number> = {
   'sk-ecdsa-sha2-nistp256@openssh.com': 3,
 };
 
-/** The MD5 fingerprint of an OpenSSH public key line, as `aa:bb:…`; undefined for an invalid key. */
+/** Returns the MD5 fingerprint of an OpenSSH public key line, as `aa:bb:…`; undefined for an invalid key. */
 export function publicKeyFingerprint(line: string): string | undefined {
   const [type = '', encoded = ''] = line.trim().split(/\s+/);
   if (line.trim().includes('\n') || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return undefined;
@@ -25,8 +25,7 @@ export function publicKeyFingerprint(line: string): string | undefined {
 }
 
 /**
- * Splits SSH's wire format (4 bytes of length, then as many bytes); undefined where the lengths do not add
- * up.
+ * Splits SSH's wire format (4 bytes of length, then as many bytes); undefined if the lengths do not add up.
  */
 function readFields(blob: Buffer): Buffer[] | undefined {
   const fields: Buffer[] = [];

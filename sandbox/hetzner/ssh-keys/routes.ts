@@ -22,7 +22,7 @@ const keyQuery = listQuery.extend({ fingerprint: z.string().optional() });
 
 const SORTABLE = { id: sql.ref('id'), name: sql.ref('name') };
 
-/** `/ssh_keys`: names and keys are unique in the project; the fingerprint is the key's real one. */
+/** Serves `/ssh_keys`. Names and keys are unique in the project; the fingerprint is the key's real one. */
 export function createSshKeysRouter({ database }: { database: SandboxDatabase }): express.Router {
   const router = express.Router();
   router.get('/ssh_keys', async (request, response) => {

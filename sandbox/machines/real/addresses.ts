@@ -1,8 +1,8 @@
 /** The sandbox's own address on the machines' internet; no server gets it. */
 export const CONTROL_ADDRESS = '198.18.0.1';
 /**
- * Where its control server listens. A private address: at any other, a tailscaled that loses its connection
- * and reconnects within two minutes insists on TLS, which is not served here, and never gives up.
+ * Where its control server listens. It must be a private address: with any other, a tailscaled that
+ * reconnects within two minutes insists on TLS, which is not served here, and never gives up.
  */
 export const LOGIN_ADDRESS = '10.254.254.1';
 export const CONTROL_PORT = 8080;

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Boots one machine: systemd on an overlay over the base, in namespaces that only its processes hold. Runs in
-# network and mount namespaces of its own, in the machine's folder (base, a link; upper; work; root), and
-# becomes the parent of systemd-nspawn, with its exit code: 0 after the machine switched itself off, 133 after
-# it asked for a reboot. CGROUP: the name of its control group. SOURCE: the name of its root mount.
+# Boots one machine: systemd on an overlay over the base, in namespaces that only its processes hold. The
+# caller runs it in separate network and mount namespaces, in the machine's folder (base, a link; upper; work;
+# root). It becomes the parent of systemd-nspawn, with its exit code: 0 if the machine switched itself off,
+# 133 if it requested a reboot. CGROUP: the name of its control group. SOURCE: the name of its root mount.
 # MACHINE_NAME: its first hostname. INTERNET, LINK, IPV4, IPV6: see join-internet.sh.
 set -eu
 
@@ -11,7 +11,7 @@ set -eu
 # Relative, so that no character of the path can be special to mount.
 mount -t overlay "$SOURCE" -o lowerdir=base,upperdir=upper,workdir=work root
 cd root
-# Whatever a killed systemd-nspawn leaves stays here, not on the host.
+# Keeps the remains of a killed systemd-nspawn off the host.
 mount -t tmpfs tmpfs /run
 mkdir /run/machine
 touch /run/network
@@ -20,13 +20,13 @@ mount --bind /proc/self/ns/net /run/network
 cd /
 mount -t tmpfs tmpfs /tmp
 
-# The machine may change the kernel's settings for its own network, as on a real server; the others are this
-# host's.
+# The machine may change the kernel settings of its own network, as on a real server; all others belong to
+# this host.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 
-# In a process namespace of its own, which kills everything in it when it ends: a killed systemd-nspawn alone
-# would leave its machine running. And in a control group of its own, in every tree where systemd keeps its
-# services: two machines in one group would kill each other's.
+# Runs in a separate process namespace, whose end kills everything in it: a killed systemd-nspawn alone would
+# leave its machine running. Also in a separate control group, in every tree in which systemd keeps its
+# services: two machines in one group would kill each other's services.
 # shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --pid --fork --kill-child --mount-proc sh -euc '
   for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do

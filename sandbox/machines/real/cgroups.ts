@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Where systemd keeps its services' control groups: one tree in version 2, two in version 1. */
+/** The trees of systemd's control groups: one in version 2, two in version 1. */
 const TREES = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'];
 
 const TIMEOUT_MS = 2000;
@@ -21,7 +21,7 @@ export async function removeCgroup(name: string): Promise<void> {
   }
 }
 
-/** The names of all control groups with this prefix. */
+/** Returns the names of all control groups with this prefix. */
 export function cgroupsNamed(prefix: string): string[] {
   const names = TREES.flatMap((tree) => (existsSync(tree) ? readdirSync(tree) : []));
   return [...new Set(names.filter((name) => name.startsWith(prefix)))];

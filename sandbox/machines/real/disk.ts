@@ -12,13 +12,13 @@ const DISK_NAME = /^(\d+)-(\d+)$/;
 const REMOVED = /\.removed$/;
 
 /**
- * Returns the folder of a disk, created if absent: what the machine has written (upper) over the base. A disk
- * keeps the base that it was created on, for as long as that exists.
+ * Returns the folder of a disk, created if absent: the machine's own files (upper) over the base. A disk
+ * keeps the base that it was created on, as long as that exists.
  */
 export function ensureDisk(dir: string, { serverId, generation }: DiskName, base: string): string {
   const folder = join(dir, `${serverId}-${generation}`);
   for (const name of ['work', 'root', 'upper']) mkdirSync(join(folder, name), { recursive: true });
-  // It becomes the machine's root folder, which its accounts must read whatever this process's umask.
+  // It becomes the machine's root folder, which its accounts must read regardless of this process's umask.
   chmodSync(join(folder, 'upper'), 0o755);
   const link = join(folder, 'base');
   if (!existsSync(link)) {
@@ -28,7 +28,7 @@ export function ensureDisk(dir: string, { serverId, generation }: DiskName, base
   return folder;
 }
 
-/** All disks in the folder. */
+/** Lists all disks in the folder. */
 export function listDisks(dir: string): DiskName[] {
   return readdirSync(dir).flatMap((name) => {
     const [, serverId, generation] = DISK_NAME.exec(name) ?? [];
@@ -37,7 +37,7 @@ export function listDisks(dir: string): DiskName[] {
 }
 
 /**
- * Removes the disk of a machine that does not run. The rename comes first, so that a kill leaves no partial
+ * Removes the disk of a machine that is not running. It is renamed first, so that a kill leaves no partial
  * disk.
  */
 export async function removeDisk(dir: string, { serverId, generation }: DiskName): Promise<void> {
@@ -46,7 +46,7 @@ export async function removeDisk(dir: string, { serverId, generation }: DiskName
   await rm(`${folder}.removed`, { recursive: true, force: true });
 }
 
-/** Removes the rest of disks whose removal was killed. */
+/** Finishes removals that a kill interrupted. */
 export async function finishRemovals(dir: string): Promise<void> {
   for (const name of readdirSync(dir).filter((entry) => REMOVED.test(entry)))
     await rm(join(dir, name), { recursive: true, force: true });

@@ -6,9 +6,9 @@ import type { DesiredServer } from './servers.ts';
 type FirewalledServer = Pick<DesiredServer, 'id' | 'rules'>;
 
 /**
- * Hetzner's firewalls as nftables rules for the namespace that routes all packets from and to machines.
- * Established connections pass. Anything else comes in only if a rule allows it, and goes out freely unless a
- * rule limits that. A server without a firewall is open.
+ * Returns Hetzner's firewalls as nftables rules for the namespace that routes all packets of the machines.
+ * Established connections pass. Other incoming packets pass only if a rule allows them; outgoing ones pass
+ * unless a rule limits them. A server without a firewall is open.
  */
 export function toRuleset(servers: readonly FirewalledServer[]): string {
   const guarded = servers.filter((server) => server.rules !== undefined);
@@ -42,7 +42,7 @@ function hook(name: string, lines: readonly string[]): string[] {
 
 function chain(id: number, rules: readonly FirewallRule[], direction: 'in' | 'out'): string[] {
   const own = rules.filter((rule) => rule.direction === direction);
-  // Without an outgoing rule, everything may go out.
+  // Without an outgoing rule, all outgoing packets pass.
   const rest = direction === 'in' || own.length > 0 ? ['    drop'] : [];
   return [`  chain ${direction}-${id} {`, ...own.flatMap(toLines), ...rest, '  }'];
 }

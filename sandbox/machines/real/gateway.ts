@@ -33,7 +33,7 @@ function configureNetwork(): void {
   run('link', 'set', 'lo', 'up');
   for (const address of [CONTROL_ADDRESS, LOGIN_ADDRESS, METADATA_ADDRESS])
     run('address', 'add', `${address}/32`, 'dev', 'lo');
-  // Routes between machines; rp_filter drops packets with a sender address that is not the machine's own.
+  // Routes between machines; rp_filter drops packets whose sender address is not the machine's.
   const settings = { ip_forward: '1', 'conf/all/rp_filter': '1', 'conf/default/rp_filter': '1' };
   for (const [name, value] of Object.entries(settings)) writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
   try {

@@ -1,6 +1,5 @@
 #!/bin/sh
-# Holds a network namespace on the internet for as long as this process lives; prints a line once it is
-# connected.
+# Holds a network namespace on the internet while this process runs; prints a line once it is connected.
 set -eu
 
 . "$(dirname "$0")/join-internet.sh"

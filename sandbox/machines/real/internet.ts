@@ -13,9 +13,9 @@ import { findInstallationProcesses, spawnBound, taggedEnvironment } from './proc
 export type ReadMetadata = (address: string, path: string) => Promise<{ status: number; body: string }>;
 
 export interface InternetOptions {
-  /** A folder of its own, created with mode 0700 if absent. */
+  /** Its own folder, created with mode 0700 if absent. */
   dir: string;
-  /** Tells its processes from those of other installations on this host. */
+  /** Distinguishes its processes from those of other installations on this host. */
   tag: string;
   /** PATH as the sandbox was started with it. */
   path?: string | undefined;
@@ -29,15 +29,13 @@ export interface Attachment {
   detach(): Promise<void>;
 }
 
-/**
- * The simulated internet between machines. It has no uplink, and the host's own namespace sees nothing of it.
- */
+/** The simulated internet between machines. It has no uplink and is invisible to the host's own namespace. */
 export interface Internet {
   /** Environment for programs that run in it. */
   environment: Record<string, string>;
-  /** Path of its network namespace, for as long as it is open. */
+  /** Path of its network namespace, valid while it is open. */
   namespace: string;
-  /** Starts a program in it, at the control address 198.18.0.1. It ends with this process at the latest. */
+  /** Starts a program in it, at the control address 198.18.0.1. The program cannot outlive this process. */
   run(command: readonly string[], options?: SpawnOptions): ChildProcess;
   /** Creates another namespace with a link to it. `name`: at most 13 letters and digits. */
   attach(node: { name: string; ipv4: string; ipv6?: string }): Promise<Attachment>;
@@ -50,8 +48,8 @@ export interface Internet {
 }
 
 /**
- * Opens the internet of one installation, after killing what a killed sandbox has left of it.
- * @throws Error where this host does not permit it.
+ * Opens the internet of one installation, after killing the remains of a killed sandbox.
+ * @throws Error if this host does not permit it.
  */
 export async function openInternet(options: InternetOptions): Promise<Internet> {
   const { dir, tag } = options;
@@ -71,7 +69,7 @@ export async function openInternet(options: InternetOptions): Promise<Internet> 
         env: { ...more.env, ...environment },
       }),
     attach: (node) => attach(node, namespace, environment),
-    // Through the gateway's working folder: a socket's path has at most about a hundred characters.
+    // Through the gateway's working folder, because a socket's path is limited to about a hundred characters.
     connect: (host, port) => connectThrough(`/proc/${gateway.pid}/cwd/${GATE}`, host, port),
     closed,
     close: async () => {
@@ -109,7 +107,7 @@ async function startGateway(
     });
     gateway.once('error', reject);
     gateway.once('exit', () =>
-      reject(new Error(`The machines' network cannot be made here: ${stderr.trim()}`)),
+      reject(new Error(`The machines' network cannot be created here: ${stderr.trim()}`)),
     );
   });
   await ready;
@@ -134,7 +132,7 @@ async function attach(
   connected.catch(() => undefined);
   await Promise.race([connected, once(holder, 'exit')]);
   if (holder.exitCode !== null || holder.signalCode !== null)
-    throw new Error(`${ipv4} could not be put on the machines' network: ${stderr.trim()}`);
+    throw new Error(`${ipv4} could not be connected to the machines' network: ${stderr.trim()}`);
   return {
     enter: ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'],
     pid: holder.pid!,

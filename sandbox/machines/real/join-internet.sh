@@ -1,11 +1,11 @@
 #!/bin/sh
-# Connects the network namespace that this runs in to the internet, as Hetzner connects a server: its own
+# Connects the network namespace that this runs in to the internet, as Hetzner connects a server: with its own
 # address (/32) on eth0, and the same gateway for all. LINK: the internet's end of the link, which is removed
 # with the namespace. INTERNET: the path of the internet's namespace. IPV4 and IPV6: addresses without a
-# length, empty where there is none.
+# prefix length, empty if there is none.
 set -eu
 
-# The host may have no IPv6 at all.
+# The host may not support IPv6.
 test -e /proc/sys/net/ipv6 || IPV6=
 ip link set lo up
 # The kernel may not have removed the link of an earlier boot yet.

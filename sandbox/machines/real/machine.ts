@@ -7,7 +7,7 @@ import { removeCgroup } from './cgroups.ts';
 import type { Internet } from './internet.ts';
 import { findMachineProcesses, mountSource, sendToGrandchildren, spawnBound } from './processes.ts';
 
-/** What a machine boots as. `ipv4` and `ipv6` are its server's public addresses, if it has them. */
+/** The properties of a machine. `ipv4` and `ipv6` are its server's public addresses, if it has them. */
 export interface MachineSpec {
   serverId: number;
   generation: number;
@@ -19,7 +19,7 @@ export interface MachineSpec {
 }
 
 /**
- * How a machine ended: it switched itself off, it asked for a reboot, or anything else, such as a power cut.
+ * How a machine ended: it switched itself off, requested a reboot, or ended otherwise (such as a power cut).
  */
 export type Ending = 'off' | 'reboot' | 'broken';
 
@@ -27,13 +27,13 @@ export interface Machine {
   spec: MachineSpec;
   /** Resolves when its last process is gone. */
   ended: Promise<Ending>;
-  /** Like the power button: the system stops its services and switches itself off. */
+  /** Presses the power button: the system stops its services and switches itself off. */
   shutDown(): void;
-  /** Like pulling the plug. */
+  /** Pulls the plug. */
   cutPower(): void;
 }
 
-/** The exit code of systemd-nspawn when its system asked for a reboot. */
+/** The exit code of systemd-nspawn if its system requested a reboot. */
 const REBOOT_CODE = 133;
 
 /**
@@ -44,7 +44,7 @@ const POWEROFF_SIGNAL = 38;
 
 export const cgroupPrefix = (tag: string) => `agent-stacks-${tag}-`;
 
-/** The internet's end of the machine's link, which the firewall rules name. */
+/** Returns the name of the internet's end of the machine's link, which the firewall rules use. */
 export const linkName = (serverId: number) => `m${serverId}`;
 
 /** Boots a machine on its disk (a folder of `ensureDisk`). */
@@ -70,7 +70,7 @@ export function bootMachine(internet: Internet, tag: string, disk: string, spec:
   closeSync(log);
   const ended = (async (): Promise<Ending> => {
     const [code] = await once(child, 'exit').catch(() => [null]);
-    // The machine's processes may use the disk until the last of them is gone.
+    // The machine's processes may use the disk until all of them are gone.
     await killFound(() => findMachineProcesses(source));
     await removeCgroup(cgroup);
     return code === 0 ? 'off' : code === REBOOT_CODE ? 'reboot' : 'broken';

@@ -14,11 +14,11 @@ import { type Internet, openInternet } from './internet.ts';
 import { createMetadata } from './metadata.ts';
 import { startReconciler } from './reconciler.ts';
 
-/** What the setup has prepared on this host, and where machines keep their disks. */
+/** The results of the setup on this host, and the location of the machines' disks. */
 export const realMachinesSchema = z.object({
   /** Folder for the disks and the network's files, created with mode 0700 if absent. */
   dir: z.string().min(1),
-  /** Root folder of the system that machines boot. */
+  /** Root folder of the machines' system. */
   base: z.string().min(1),
   headscale: z.string().min(1),
   tailscale: z.string().min(1),
@@ -42,8 +42,8 @@ export interface MachinesNetwork {
 }
 
 /**
- * Opens the network of an installation's machines, after removing what a killed sandbox has left.
- * @throws Error where this host does not permit it.
+ * Opens the network of an installation's machines, after removing the remains of a killed sandbox.
+ * @throws Error if this host does not permit it.
  */
 export async function openMachinesNetwork(
   database: SandboxDatabase,
@@ -86,7 +86,7 @@ export async function openMachinesNetwork(
         stops.unshift(reconciler.stop);
         return { 'machine-boot': async () => reconciler.wake() };
       },
-      // After a stop its end is no failure.
+      // After a stop, its end is not a failure.
       failed: new Promise((resolve) => void internet.closed.then(() => stops.length > 0 && resolve())),
       stop,
     };

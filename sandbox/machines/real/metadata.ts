@@ -6,8 +6,8 @@ import type { ReadMetadata } from './internet.ts';
 type ServerRow = Pick<Selectable<ServerTable>, 'id' | 'name' | 'user_data' | 'ssh_public_keys'>;
 
 /**
- * What the metadata address answers a server, known by its public address: Hetzner's own paths, and the same
- * for cloud-init's NoCloud source
+ * Returns the answers of the metadata address. It identifies servers by their public address, and serves
+ * Hetzner's own paths and the same data for cloud-init's NoCloud source
  * (https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html).
  */
 export function createMetadata(database: SandboxDatabase): ReadMetadata {

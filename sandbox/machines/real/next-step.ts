@@ -1,7 +1,7 @@
 import { statusAt } from '../../hetzner/servers/phases.ts';
 import type { DesiredServer } from './servers.ts';
 
-/** The boot that runs behind a server: of which installation of its disk, and which start. */
+/** The machine that is running for a server: for which installation of its disk, and for which start. */
 export interface RunningBoot {
   generation: number;
   boot: number;
@@ -9,9 +9,7 @@ export interface RunningBoot {
 
 export type Step = 'boot' | 'shut-down' | 'cut-power' | 'record-off' | 'remove-disks' | 'nothing';
 
-/**
- * The next step from the running machine to the desired one; the reconciler asks again until it is `nothing`.
- */
+/** Returns the next step towards the desired machine. The reconciler repeats this until it is `nothing`. */
 export function nextStep(
   server: DesiredServer | undefined,
   running: RunningBoot | undefined,
@@ -20,7 +18,7 @@ export function nextStep(
   if (server === undefined || server.deleted) return running === undefined ? 'remove-disks' : 'cut-power';
   const end = server.phases.at(-1)!.status;
   const stop = server.stopsSoftly ? 'shut-down' : 'cut-power';
-  // Only the last phase counts: an action that will fail passes through a status and changes nothing.
+  // Only the last phase counts: a failing action passes through a status without changing anything.
   if (end === 'running') {
     if (running === undefined) return isStarted(server, nowMs) ? 'boot' : 'nothing';
     if (running.generation !== server.generation) return 'cut-power';

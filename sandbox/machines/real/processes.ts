@@ -2,18 +2,13 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs';
 import { findTagged } from '../../processes.ts';
 
-/**
- * Every process of an installation's machines and their network has this variable, with the installation's
- * tag.
- */
+/** Tags every process of an installation's machines and their network with the installation. */
 const TAG = 'AGENT_STACKS_MACHINES';
 
-/** Where distributions keep administrators' programs, which may be missing from PATH. */
+/** Folders of administrators' programs, which may be missing from PATH. */
 const SYSTEM_PATH = ':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/**
- * The environment of programs in the machines' network. `path` is PATH as the sandbox was started with it.
- */
+/** Returns the environment of programs in the machines' network. `path` is the sandbox's original PATH. */
 export function taggedEnvironment(tag: string, path: string | undefined): Record<string, string> {
   return { PATH: `${path ?? ''}${SYSTEM_PATH}`, LC_ALL: 'C.UTF-8', [TAG]: tag };
 }
@@ -26,16 +21,16 @@ export function spawnBound(command: readonly string[], options: SpawnOptions): C
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { ...options, detached: true });
 }
 
-/** The name of a machine's root mount, which identifies the processes of the machine itself. */
+/** Returns the name of a machine's root mount, which identifies the machine's own processes. */
 export const mountSource = (tag: string, serverId: number | '') => `agent-stacks-${tag}-${serverId}`;
 
-/** All processes with the tag, and all that live on the disk of one of its machines. */
+/** Finds all processes with the tag, and all that run on the disk of one of its machines. */
 export function findInstallationProcesses(tag: string): number[] {
   const tagged = findTagged(TAG, (value) => value === tag);
   return [...new Set([...tagged, ...findByMount(` ${mountSource(tag, '')}`)])];
 }
 
-/** The processes of one machine: those that see its root mount. */
+/** Finds the processes of one machine, which are those that see its root mount. */
 export function findMachineProcesses(source: string): number[] {
   return findByMount(` ${source} `);
 }
@@ -60,7 +55,7 @@ function processIds(): number[] {
   return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
-/** Empty for a process that has ended, or belongs to another user. */
+/** Returns an empty text if the process has ended or belongs to another user. */
 function read(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');

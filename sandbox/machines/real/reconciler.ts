@@ -17,14 +17,14 @@ export interface ReconcilerOptions {
   tag: string;
   /** Folder of the disks. */
   dir: string;
-  /** Root folder of the system that new disks start with. */
+  /** Root folder of the base of new disks. */
   base: string;
 }
 
 export interface Reconciler {
   /** Reconciles now instead of at the next interval. */
   wake(): void;
-  /** Cuts the power of all machines and resolves when none of their processes is left; their disks stay. */
+  /** Cuts the power of all machines and resolves once none of their processes is left. The disks stay. */
   stop(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ const SHUT_DOWN_AGAIN_MS = 5000;
 const LONGEST_BACKOFF_MS = 10_000;
 
 interface Slot {
-  /** From its boot until its last process is gone. */
+  /** Set from its boot until its last process is gone. */
   machine?: Machine;
   /** We cut its power. */
   cut: boolean;
@@ -45,8 +45,8 @@ interface Slot {
 }
 
 /**
- * Makes the running machines match the servers in the database. It polls both and keeps no state that
- * matters: after a kill, the next sandbox starts with no machine running and boots those that should.
+ * Makes the running machines match the servers in the database. It polls both and keeps no essential state:
+ * after a kill, the next sandbox starts without running machines and boots those that should run.
  */
 export async function startReconciler(options: ReconcilerOptions): Promise<Reconciler> {
   const { dir, tag } = options;
@@ -158,7 +158,7 @@ class ReconcileLoop {
 
   /** Records how a machine ended; the next round decides whether it boots again. */
   async #recordEnding(slot: Slot, { spec }: Machine, ending: Ending): Promise<void> {
-    // Until this is recorded, the next round would boot the machine again.
+    // Retries until it is recorded; otherwise the next round would boot the machine again.
     while (ending === 'off' && !this.#signal.aborted) {
       const recorded = recordOff(this.#options.database, { ...spec, id: spec.serverId });
       if (await recorded.then(() => true).catch(() => pause(INTERVAL_MS).then(() => false))) break;

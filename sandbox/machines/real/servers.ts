@@ -5,7 +5,7 @@ import type { Labels } from '../../hetzner/labels.ts';
 import type { Phase } from '../../hetzner/servers/phases.ts';
 import { isVisible } from '../../hetzner/servers/store.ts';
 
-/** What a server's machine must look like. */
+/** The desired state of a server's machine. */
 export interface DesiredServer {
   id: number;
   name: string;
@@ -15,15 +15,15 @@ export interface DesiredServer {
   generation: number;
   /** Counts the requests to start it. */
   boot: number;
-  /** Whether it stops by a shutdown; otherwise by a power cut. */
+  /** Whether it stops with a shutdown; otherwise with a power cut. */
   stopsSoftly: boolean;
   ipv4: string | undefined;
   ipv6: string | undefined;
-  /** The rules of all its firewalls; undefined where it has none, which lets everything pass. */
+  /** The rules of all its firewalls; undefined if it has none: then everything passes. */
   rules: FirewallRule[] | undefined;
 }
 
-/** All servers that are not deleted, or are being deleted, with the rules of their firewalls. */
+/** Reads all servers, including those being deleted, with the rules of their firewalls. */
 export async function readServers(database: SandboxDatabase): Promise<DesiredServer[]> {
   const rows = await database
     .selectFrom('hetzner_servers as s')
@@ -46,7 +46,7 @@ export async function readServers(database: SandboxDatabase): Promise<DesiredSer
     boot: boots,
     stopsSoftly: stops_softly,
     ipv4: ipv4 ?? undefined,
-    // The first address of its network is the server's.
+    // The server has the first address of its network.
     ipv6: ipv6?.replace(/::\/64$/, '::1'),
     rules: rules.get(row.id),
   }));

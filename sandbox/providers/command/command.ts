@@ -5,7 +5,7 @@ import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
 import { type Output, runScript } from './process.ts';
 
 export interface CommandClient {
-  /** The environment of the operation, which commands inherit. */
+  /** The environment of the operation; commands inherit it. */
   environment: Readonly<Record<string, string>>;
   /** Whether the inputs of a resource or of `command:local:run` may run on this host. */
   mayRun(inputs: Properties): boolean;
@@ -71,7 +71,7 @@ function toOutput(state: Properties): Output {
   return { stdout: String(state.stdout ?? ''), stderr: String(state.stderr ?? '') };
 }
 
-/** Runs one of a resource's scripts; without a script the output stays as it was. */
+/** Runs one of a resource's scripts. Without a script, the output does not change. */
 async function run(
   script: unknown,
   inputs: Properties,

@@ -1,7 +1,7 @@
 import type { ProviderPackage } from '../resource.ts';
 import { type CommandClient, command, runCommand } from './command.ts';
 
-/** Replaces the official command plugin. `mayRun` is asked before every command. */
+/** Replaces the official command plugin. Calls `mayRun` before every command. */
 export const commandPackage = (mayRun: CommandClient['mayRun']): ProviderPackage<CommandClient> => ({
   name: 'command',
   version: '1.2.1',

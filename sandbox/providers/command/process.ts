@@ -17,17 +17,15 @@ export interface Output {
 }
 
 const KILL_AFTER_SECONDS = 2;
-/**
- * Most characters that a script may print on either stream: enough for values that programs or people read.
- */
+/** The maximum number of characters that a script may print on either stream. */
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 const SHOWN_OF_EXCESS = 16 * 1024;
 
 /**
- * Runs a script to its end, in a process group of its own, and returns what it printed without the last line
- * end. Throws in the words of the official provider where it fails. When the signal is aborted the whole
- * group is ended, grandchildren included: first asked, two seconds later killed. So it is when it prints more
- * than 4 MB.
+ * Runs a script to its end, in its own process group, and returns its output without the last line break. If
+ * the signal aborts, or the script prints more than 4 MB, the whole group gets SIGTERM, and SIGKILL two
+ * seconds later.
+ * @throws Error with the official provider's text if the script fails.
  */
 export async function runScript(script: Script, signal: AbortSignal): Promise<Output> {
   signal.throwIfAborted();
@@ -87,7 +85,7 @@ async function endedOrAborted(
   }
 }
 
-/** Stops the group, and returns once it is gone, even if its members ignore the first signal. */
+/** Stops the group and returns once it is gone, even if its members ignore the first signal. */
 async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const group = child.pid;
   if (group === undefined) return;
@@ -98,9 +96,9 @@ async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<v
     delay(KILL_AFTER_SECONDS * 1000, undefined, { signal: patience.signal }).catch(() => {}),
   ]);
   patience.abort();
-  // Also after the leader has exited: a member that ignores SIGTERM may have closed the pipes.
+  // Even if the leader has exited: a member that ignores SIGTERM may have closed the pipes.
   signalGroup(group, 'SIGKILL');
-  // A process in a session of its own may still hold the pipes open: stop reading them.
+  // A process in another session may still hold the pipes open: stop reading them.
   child.stdout?.destroy();
   child.stderr?.destroy();
   await ended;
@@ -118,7 +116,7 @@ function splitLines(show: (line: string) => void): (text: string) => void {
   let rest = '';
   return (text) => {
     const lines = (rest + text).split('\n');
-    // Of an endless line only the end is kept.
+    // Keeps only the end of an endless line.
     rest = lines.pop()!.slice(-SHOWN_OF_EXCESS);
     for (const line of lines) show(line);
   };

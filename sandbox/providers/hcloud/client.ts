@@ -7,7 +7,7 @@ export class HcloudError extends Error {
   override readonly name = 'HcloudError';
   /** The API's error code, such as `uniqueness_error`; empty if the answer had none. */
   readonly code: string;
-  /** HTTP status of the answer; 0 for a failed action. */
+  /** HTTP status of the answer; 0 if an action failed. */
   readonly status: number;
 
   constructor(message: string, code: string, status: number) {
@@ -33,9 +33,7 @@ export interface Action {
 }
 
 export interface HcloudClient {
-  /**
-   * Sends one request, with the official client's retries. @returns the answer's JSON, `{}` for an empty one
-   */
+  /** Sends one request, with the official client's retries. @returns the answer's JSON, `{}` if empty */
   request(
     method: string,
     path: string,

@@ -88,8 +88,7 @@ async function deleteFirewall(client: HcloudClient, id: string, signal: AbortSig
     const body = { remove_from: applied.map(applyToBody) };
     await act(client, `/firewalls/${id}/actions/remove_from_resources`, body, signal);
   }
-  // The API takes a moment to see that a firewall is no longer in use; the official provider tries ten times
-  // too.
+  // The API takes a moment to notice that a firewall is unused. The official provider also tries ten times.
   for (let tries = 1; ; tries++) {
     try {
       await client.request('DELETE', `/firewalls/${id}`, undefined, signal);
@@ -155,7 +154,7 @@ function toState(value: unknown): Properties {
   };
 }
 
-/** Rules in a canonical order, without empty parts, so that equal sets are equal lists. */
+/** Returns the rules in canonical order, without empty parts, so that equal sets are equal lists. */
 function rules(value: unknown): Properties[] {
   const cleaned = entries(value).map((rule) => ({
     direction: rule.direction,

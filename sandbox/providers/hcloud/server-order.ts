@@ -1,7 +1,7 @@
 import { isRecord, type Properties } from '../values.ts';
 import type { HcloudClient } from './client.ts';
 
-/** Looks up what a new server refers to by name, and builds the body of `POST /servers`. */
+/** Resolves the names in a new server's inputs, and builds the body of `POST /servers`. */
 export async function orderServer(
   client: HcloudClient,
   inputs: Properties,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Field, Fields } from '../fields.ts';
 import { isRecord, type Properties } from '../values.ts';
 
-/** The server's inputs, as terraform-provider-hcloud declares them. */
+/** The server's inputs as terraform-provider-hcloud declares them. */
 export const serverFields: Fields = {
   name: { kind: 'text' },
   serverType: { kind: 'text' },
@@ -37,7 +37,7 @@ function flag(): Field {
   return { kind: 'flag', fallback: false };
 }
 
-/** User data in the state: base64 of its SHA-1, like in the official provider. */
+/** Returns the user data as in the official provider's state: base64 of its SHA-1. */
 export function userDataHash(userData: string): string {
   return createHash('sha1').update(userData).digest('base64');
 }
@@ -61,13 +61,13 @@ function samePublicNets(recorded: unknown, wanted: unknown): boolean {
   return publicNet(recorded).join() === publicNet(wanted).join();
 }
 
-/** [ipv4 on, its primary IP, ipv6 on, its primary IP]; without a block both are on. */
+/** Returns [ipv4 on, its primary IP, ipv6 on, its primary IP]. Without a block, both are on. */
 function publicNet(value: unknown): unknown[] {
   const net: Properties = Array.isArray(value) && isRecord(value[0]) ? value[0] : {};
   return [net.ipv4Enabled ?? true, net.ipv4 ?? 0, net.ipv6Enabled ?? true, net.ipv6 ?? 0];
 }
 
-/** The outputs of a server: the API's properties, and those that only the program knows. */
+/** Returns the outputs of a server: the API's properties, and those that only the program knows. */
 export function serverState(server: unknown, inputs: Properties, before: Properties = {}): Properties {
   if (!isRecord(server)) throw new Error('hcloud: the answer holds no server');
   const state: Properties = { ...liveState(server, inputs.image ?? before.image) };
@@ -108,7 +108,7 @@ function liveState(server: Properties, wantedImage: unknown): Properties {
   };
 }
 
-/** The name of a system image, unless the program used its id; other images have only an id. */
+/** Returns the name of a system image, unless the program used its id; other images have only an id. */
 function imageName(image: unknown, wanted: unknown): unknown {
   if (!isRecord(image)) return wanted;
   const id = String(image.id);
@@ -119,7 +119,7 @@ function record(value: unknown): Properties {
   return isRecord(value) ? value : {};
 }
 
-/** The inputs with which a program would get this server; in a refresh, the program's own inputs, updated. */
+/** Returns the inputs that would produce this server; in a refresh, the program's own inputs, updated. */
 export function serverInputs(state: Properties, inputs: Properties): Properties {
   const live: Properties = { ...inputs };
   const imported = Object.keys(inputs).length === 0;

@@ -8,7 +8,7 @@ import { orderServer } from './server-order.ts';
 import { serverFields, serverInputs, serverState, userDataHash } from './server-state.ts';
 import { changeServer, setBackups, setProtection } from './server-update.ts';
 
-/** In the SDK, but not used by our stacks: rejected instead of implemented in part. */
+/** Inputs that the SDK has and our stacks do not use: rejected instead of half implemented. */
 const unsupported = ['networks', 'iso', 'rescue', 'placementGroupId'];
 const COMPUTED_OUTPUTS = [
   'image',
@@ -76,7 +76,7 @@ async function createServer(
 ): Promise<{ id: string; state: Properties }> {
   const order = await orderServer(client, inputs, signal);
   const answer = await client.request('POST', '/servers', order, signal);
-  // From here on a billed server exists: the engine must learn its id, whatever fails.
+  // From here on, a billed server exists: the engine must learn its id even if a later step fails.
   const created = answer.server;
   const id = String(isRecord(created) ? created.id : '');
   try {

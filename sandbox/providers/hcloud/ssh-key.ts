@@ -61,13 +61,13 @@ function toState(key: unknown): Properties {
   };
 }
 
-/** Keeps the program's text while it is the same key: only its comment may differ. */
+/** Keeps the program's text as long as it is the same key: only its comment may differ. */
 function publicKeyInput(inputs: Properties, state: Properties): unknown {
   const given = inputs.publicKey;
   return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;
 }
 
-/** Two texts are the same key if their fingerprints are: comments may differ. */
+/** Whether two texts have the same fingerprint: their comments may differ. */
 function samePublicKey(recorded: unknown, wanted: unknown, state: Properties): boolean {
   if (String(recorded ?? '').trim() === String(wanted ?? '').trim()) return true;
   return (

@@ -107,7 +107,10 @@ async function fetchToken(
   };
 }
 
-/** The answer as an object. @throws TailscaleError in the official client's format, `message (status)` */
+/**
+ * Returns the answer as an object.
+ * @throws TailscaleError in the official client's format, `message (status)`
+ */
 function readAnswer({ ok, status, json }: Exchange): Properties {
   if (ok) return json ?? {};
   const message = json?.message ?? json?.error ?? 'unexpected answer';

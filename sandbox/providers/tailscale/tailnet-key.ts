@@ -128,7 +128,7 @@ function toInputs(key: Properties): Properties {
   return { ...capabilities(create), description: key.description ?? '' };
 }
 
-/** A key's properties that are not inputs. */
+/** Returns a key's properties that are not inputs. */
 function facts(key: Properties): Properties {
   const seconds = (Date.parse(String(key.expires)) - Date.parse(String(key.created))) / 1000;
   return {
@@ -140,7 +140,7 @@ function facts(key: Properties): Properties {
   };
 }
 
-/** RFC 3339 to the second, as the official provider writes it. */
+/** Formats a time as RFC 3339 to the second, like the official provider. */
 function timestamp(value: unknown): string {
   return new Date(String(value)).toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -54,7 +54,7 @@ interface Calls {
   setPolicy: [{ policy: string }, object];
 }
 
-/** headscale's admin API on its unix socket: access to the socket is all it requires. */
+/** headscale's admin API on its unix socket. It requires only access to the socket. */
 export interface HeadscaleClient {
   /** Waits while headscale restarts. @throws HeadscaleError */
   call<M extends keyof Calls>(method: M, request: Calls[M][0]): Promise<Calls[M][1]>;
@@ -93,7 +93,7 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
   const service = connect(socket);
   const callOnce = (method: keyof Calls, request: object, deadline: number) =>
     new Promise<object>((resolve, reject) => {
-      // The generic constructor types no methods of its own.
+      // The generic constructor does not type the service's methods.
       const call = service[method] as unknown as Unary;
       call.call(service, request, { deadline, waitForReady: true }, (error, answer) => {
         if (error === null) resolve(answer);
@@ -107,7 +107,7 @@ export function createHeadscaleClient(socket: string): HeadscaleClient {
         try {
           return (await callOnce(method, request, deadline)) as never;
         } catch (error) {
-          // headscale ended during the call and restarts. Every call may be repeated: a key that was never
+          // headscale exited during the call and restarts. Every call may be repeated: a key that was never
           // returned does no harm.
           const dropped = error instanceof HeadscaleError && error.code === grpc.status.UNAVAILABLE;
           if (!dropped || Date.now() > deadline) throw error;
@@ -130,7 +130,7 @@ function connect(socket: string): grpc.Client & Record<string, unknown> {
     'HeadscaleService',
   );
   return new Service(`unix:${socket}`, grpc.credentials.createInsecure(), {
-    // Reconnects at once after a restart; gRPC's default backoff is a second and more.
+    // Reconnects immediately after a restart; gRPC's default backoff is a second or more.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': LONGEST_PAUSE_MS,
     'grpc.min_reconnect_backoff_ms': 100,
@@ -144,7 +144,7 @@ export function toTimestamp(date: Date): Timestamp {
   return { seconds: String(seconds), nanos: (milliseconds - seconds * 1000) * 1_000_000 };
 }
 
-/** headscale encodes "never" as the zero time or as null. */
+/** Returns a protobuf timestamp as a date. headscale encodes "never" as the zero time or as null. */
 export function toDate(timestamp: Timestamp): Date | undefined {
   if (timestamp === null || Number(timestamp.seconds) <= 0) return undefined;
   return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1_000_000));

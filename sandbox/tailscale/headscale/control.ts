@@ -73,7 +73,9 @@ async function changeNode(client: HeadscaleClient, id: string, change: DeviceCha
     await client.call('expireNode', { nodeId: id, expiry: toTimestamp(addNodeKeyDays(new Date())) });
 }
 
-/** headscale cannot make a name follow the hostname again; the current hostname comes closest. */
+/**
+ * Reads the current hostname: headscale cannot make a name follow the hostname again, so this comes closest.
+ */
 async function readHostname(client: HeadscaleClient, id: string): Promise<string> {
   const { nodes } = await client.call('listNodes', {});
   return nodes.find((node) => node.id === id)?.name ?? '';

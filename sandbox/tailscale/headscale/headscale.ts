@@ -121,8 +121,8 @@ async function runOnce({ run, dir, binary }: HeadscaleOptions, socket: string, s
 const logPath = (dir: string) => join(dir, 'headscale.log');
 
 /**
- * Returns the folder of the socket: headscale's own, or if that path is too long one below `/run`, where only
- * root can create folders (real machines need root anyway).
+ * Returns the folder of the socket: headscale's own, or, if that path is too long, one below `/run`, in which
+ * only root can create folders (real machines need root anyway).
  */
 function toSocketFolder(dir: string): string {
   if (Buffer.byteLength(join(dir, SOCKET_NAME)) <= SOCKET_PATH_BYTES) return dir;

@@ -17,7 +17,7 @@ const STUN_PORT = 3478;
 
 /**
  * Returns headscale's configuration (JSON is YAML). It makes no outside connections: only its own relay, no
- * update check, no log collection, no name servers. It announces devices to each other at once, where the
+ * update check, no log collection, no name servers. It announces devices to each other immediately, while the
  * defaults batch changes for most of a second.
  */
 export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLocation) {

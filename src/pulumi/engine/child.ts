@@ -21,7 +21,7 @@ function endEverything(): never {
 }
 
 process.on('disconnect', endEverything);
-// The worker stops its engine processes in order: a Ctrl-C at the terminal is not for them.
+// Ignores Ctrl-C at the terminal: the worker stops its engine processes in order.
 process.on('SIGINT', () => {});
 // The providers and the SDK's own servers listen on loopback while a task runs.
 refuseOtherUsers();

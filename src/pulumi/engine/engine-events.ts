@@ -2,13 +2,17 @@ import type { EngineEvent } from '@pulumi/pulumi/automation/index.js';
 import { plainDiagnostic } from '../diagnostics.ts';
 import type { Progress, ResourceProgress } from './messages.ts';
 
-/** What of an engine event concerns a person: nothing about unchanged resources. */
+/** Returns the parts of an engine event that concern people: nothing about unchanged resources. */
 export function toProgress(event: EngineEvent): Progress[] {
   if (event.resourcePreEvent !== undefined) return resource('begins', event.resourcePreEvent.metadata);
   if (event.resOutputsEvent !== undefined) return resource('done', event.resOutputsEvent.metadata);
   if (event.resOpFailedEvent !== undefined) return resource('failed', event.resOpFailedEvent.metadata);
   const diagnostic = event.diagnosticEvent;
-  if (diagnostic !== undefined && diagnostic.ephemeral !== true && TOLD.has(diagnostic.severity)) {
+  if (
+    diagnostic !== undefined &&
+    diagnostic.ephemeral !== true &&
+    SHOWN_SEVERITIES.has(diagnostic.severity)
+  ) {
     const text = diagnostic.message.slice(0, LONGEST_MESSAGE);
     const message = plainDiagnostic(withoutStack(text.replace(/<\{%[^%]*%\}>/g, '')));
     return message === '' ? [] : [{ kind: 'diagnostic', severity: diagnostic.severity, message }];
@@ -16,16 +20,14 @@ export function toProgress(event: EngineEvent): Progress[] {
   return [];
 }
 
-/** A plugin's message may contain whatever a cloud or a server said; its beginning is enough for a person. */
+/** A plugin's message may quote any output of a cloud or a server; its beginning is enough for people. */
 const LONGEST_MESSAGE = 20_000;
 
-/** Stack traces of Node and Pulumi mean nothing to readers of an operation's log. */
+/** Removes stack traces of Node and Pulumi, which mean nothing to readers of an operation's log. */
 const withoutStack = (text: string) => text.replace(/^\s+at \S.*$\n?/gm, '');
 
-/**
- * Never `debug`, which the engine sends though its types lack it: those messages hold secrets in plain text.
- */
-const TOLD = new Set<string>(['info', 'info#err', 'warning', 'error']);
+/** Excludes `debug`, which the engine sends though its types lack it: it holds secrets in plain text. */
+const SHOWN_SEVERITIES = new Set<string>(['info', 'info#err', 'warning', 'error']);
 
 interface Metadata {
   op: string;
@@ -62,9 +64,9 @@ const VERBS: Record<string, string> = {
   refresh: 'reading',
 };
 
-/** A line for the operation's log; further lines of a message are indented below it. */
+/** Formats a line for the operation's log, with further lines of a message indented below. */
 export function logLine(progress: Progress): string {
-  // A message may quote a machine, which must not be able to forge our lines.
+  // A message may quote a machine, which must not be able to forge our log lines.
   if (progress.kind === 'diagnostic')
     return `${progress.severity}: ${progress.message.replaceAll('\n', '\n  ')}`;
   const what = `${progress.name} (${progress.type.split(':').at(-1)})`;

@@ -5,7 +5,7 @@ import type { EngineSettings } from './run-stack.ts';
 export interface EnginePool {
   /** Runs a task in an idle process, or in a new one. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
-  /** Ends all processes and what they started. */
+  /** Ends all processes and everything that they started. */
   stop(): Promise<void>;
 }
 
@@ -17,8 +17,8 @@ export interface EnginePoolOptions {
 }
 
 /**
- * Reuses engine processes: starting one costs more than half a second of processor time. There is one for
- * each concurrent run, and `idle` of them stay for the next. A process whose run failed is ended with all
+ * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has
+ * its own, and up to `idle` of them stay for later runs. A process whose run failed is ended with everything
  * that it started.
  */
 export function createEnginePool(options: EnginePoolOptions): EnginePool {

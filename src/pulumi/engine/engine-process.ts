@@ -20,11 +20,11 @@ export interface RunOptions {
   onProgress: (progress: Progress) => void;
 }
 
-/** How long a cancelled run may take to finish its current resource before it is killed. */
+/** How long a cancelled run has to finish its current resource before it is killed. */
 const CANCEL_GRACE_SECONDS = 15;
 const START_TIMEOUT_SECONDS = 60;
 
-/** One engine process, as the worker sees it. Not used again after a run that did not succeed. */
+/** One engine process, as the worker sees it. Never reused after a run that did not succeed. */
 export class EngineProcess {
   readonly #id = randomUUID();
   readonly #child: ChildProcess;
@@ -33,8 +33,7 @@ export class EngineProcess {
   readonly #ready: Promise<void>;
 
   /**
-   * `processTags` go to the process and, with every task, to all that it starts, so that all of it can be
-   * found.
+   * `processTags` tag the process and, with every task, everything that it starts, so that it can be found.
    */
   constructor(
     settings: EngineSettings,
@@ -45,8 +44,7 @@ export class EngineProcess {
     this.#workDir = settings.workDir === undefined ? undefined : join(settings.workDir, this.#id);
     const own = { ...settings, ...(this.#workDir === undefined ? {} : { workDir: this.#workDir }) };
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
-      // Its own group: one signal ends it with all its children, and a Ctrl-C at the terminal does not reach
-      // it.
+      // Its own process group: one signal ends it with all its children, and Ctrl-C does not reach it.
       detached: true,
       env: { ...environment, ...this.#processTags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -67,7 +65,7 @@ export class EngineProcess {
     this.#child.stderr?.on('data', (chunk: Buffer) => stderr.length < 20 && stderr.push(chunk.toString()));
     const gone = once(this.#child, 'exit', { signal: timeout }).then(() => {
       throw new LostError(
-        `An engine process could not start: ${stderr.join('').trim().slice(-2000) || 'it ended without a word'}`,
+        `An engine process could not start: ${stderr.join('').trim().slice(-2000) || 'it exited without output'}`,
       );
     });
     gone.catch(() => {});
@@ -82,14 +80,14 @@ export class EngineProcess {
     }
   }
 
-  /** @throws one of our errors; LostError where the process died during the run. */
+  /** @throws one of our errors; LostError if the process died during the run. */
   async run(task: StackTask, { signal: abort, lease, onProgress }: RunOptions): Promise<StackResult> {
     await this.#ready;
     abort.throwIfAborted();
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      // A lost lease kills at once; a cancellation lets the current resource finish.
+      // A lost lease kills immediately; a cancellation lets the current resource finish.
       if (abort.reason instanceof LostError) this.#kill();
       else this.#send({ type: 'cancel' });
       killTimer = setTimeout(() => this.#kill(), CANCEL_GRACE_SECONDS * 1000);
@@ -135,7 +133,7 @@ export class EngineProcess {
     if (this.#child.pid !== undefined) signal(-this.#child.pid, 'SIGKILL');
   }
 
-  /** Ends the process and everything that it or its children started, and waits until all of it is gone. */
+  /** Ends the process and all its descendants, and waits until they are gone. */
   async end(): Promise<void> {
     this.#kill();
     await killProcesses((environment) => environment.get(ENGINE_TAG) === this.#id);
@@ -143,7 +141,7 @@ export class EngineProcess {
   }
 }
 
-/** Removes the work folders of engine processes that died before they could do it themselves. */
+/** Removes the work folders that dead engine processes left behind. */
 export async function removeOrphanedWork(workDir: string): Promise<void> {
   const names = await readdir(workDir).catch(() => []);
   const left = names.filter(

@@ -6,14 +6,14 @@ const CHUNK_BYTES = 64 * 1024;
 const LONGEST_LINE = 4_000;
 
 /**
- * Passes on each line that ansible/callbacks/progress.py writes to its file, as it is written. It is a
- * separate file, since a machine could forge or bury these lines in the log.
- * @returns stops it, after the lines written by then are passed on.
+ * Passes on each line that ansible/callbacks/progress.py writes to its file, as soon as it is written. It is
+ * a separate file, because a machine could forge or bury these lines in the log.
+ * @returns a function that stops it, after it has passed on the lines written by then.
  */
 export function followProgress(path: string, tell: (line: string) => void): () => Promise<void> {
   const stopped = new AbortController();
   const following = follow(path, tell, stopped.signal);
-  // An unreadable file costs the progress and nothing else.
+  // An unreadable file costs only the progress lines.
   const done = following.catch(() => {});
   return () => {
     stopped.abort();
@@ -36,7 +36,7 @@ async function follow(path: string, tell: (line: string) => void, stopped: Abort
   }
 }
 
-/** Reads what is there in chunks. */
+/** Reads the rest of the file in chunks. */
 async function readRest(file: FileHandle, take: (text: string) => void): Promise<void> {
   const buffer = Buffer.alloc(CHUNK_BYTES);
   const decoder = new TextDecoder();
@@ -47,7 +47,7 @@ async function readRest(file: FileHandle, take: (text: string) => void): Promise
   }
 }
 
-/** Splits chunks of text into lines; overlong ones are dropped and not buffered. */
+/** Splits chunks of text into lines; drops overlong ones without buffering them. */
 function createLines(tell: (line: string) => void): (text: string) => void {
   let held = '';
   let tooLong = false;

@@ -3,14 +3,11 @@ import type { StackProgram } from '../../../stacks/program.ts';
 /** One run of the Pulumi engine on one stack. */
 export type StackTask = StackWork & {
   stackName: string;
-  /**
-   * Credentials, backend, and what the configuration script reads: for the CLI, the plugins and their
-   * children.
-   */
+  /** For the CLI, the plugins and their children: credentials, backend, input of the configuration script. */
   environment: Record<string, string>;
 };
 
-/** What the run does; only what creates something needs the stack's program. */
+/** What the run does. Only runs that create resources need the stack's program. */
 export type StackWork =
   /** `mayBeNew`: the stack may not exist yet and is created first. */
   | { verb: 'up'; program: StackProgram; mayBeNew: boolean }
@@ -18,23 +15,23 @@ export type StackWork =
   | { verb: 'renew-key'; program: StackProgram }
   | { verb: 'refresh' | 'destroy' | 'unlock' };
 
-/** What a run reports while it goes on. */
+/** What a run reports while it is in progress. */
 export type Progress = ResourceProgress | { kind: 'diagnostic'; severity: string; message: string };
 
 export interface ResourceProgress {
   kind: 'resource';
   phase: 'begins' | 'done' | 'failed';
   operation: string;
-  /** The agent's part that it is, if an operation's steps depend on it. */
+  /** Which part of the agent it is, if an operation's steps depend on it. */
   part?: 'server' | 'configuration';
-  /** As Pulumi names it. */
+  /** Pulumi's name of the type. */
   type: string;
   name: string;
 }
 
 export interface StackResult {
   outputs: Record<string, unknown>;
-  /** The user data for a reinstallation; it holds secrets. Of `renew-key` only. */
+  /** The user data for a reinstallation, which holds secrets. Only from `renew-key`. */
   userData?: string;
   /** Number of resources by operation, e.g. `{create: 4, same: 1}`. */
   changes: Record<string, number>;

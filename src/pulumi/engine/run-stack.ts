@@ -14,11 +14,11 @@ export interface EngineSettings {
   pulumi?: string;
   /** A `ProviderModule` that serves the providers in this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
-  /** Where each run gets its own work folder; unset: the system's temporary folder. */
+  /** Parent folder of the runs' work folders; unset: the system's temporary folder. */
   workDir?: string;
 }
 
-/** What sandbox/providers/host.ts exports: providers in this process. */
+/** The interface of sandbox/providers/host.ts: providers in this process. */
 export interface ProviderModule {
   startProviderHost(options: {
     environment: Record<string, string>;
@@ -41,8 +41,8 @@ const PROJECT = { name: 'agents', runtime: 'nodejs' } as const;
 
 /**
  * Uses the Automation API with one CLI process per run (two for a new stack). The outputs come from the
- * program, which runs in this process, so `stack output` and `stack history` are not called. Every call names
- * the stack, so none is selected.
+ * program, which runs in this process, so `stack output` and `stack history` are not needed. Every call names
+ * its stack, so none is selected.
  */
 export async function openSdk(
   settings: EngineSettings,
@@ -76,8 +76,8 @@ export async function openSdk(
 }
 
 /**
- * The providers live for one task: their ports and credentials go with it. The CLI's ports do not
- * authenticate callers, so no command runs but the one in the stack's program.
+ * The providers live for one task, and their ports and credentials end with it. The CLI's ports do not
+ * authenticate callers, so only the command in the stack's program may run.
  */
 export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>) => ({
   environment,
@@ -118,7 +118,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   return { ...captured, changes, processes: context.command.count() };
 }
 
-/** The official plugins report every error twice, in two frames. */
+/** Detects repeated errors: the official plugins report every error twice, in two frames. */
 function createRepetitionCheck(): (progress: Progress) => boolean {
   const errors = new Set<string>();
   return (progress) => {
@@ -134,12 +134,12 @@ type Captured = Pick<StackResult, 'outputs' | 'userData'>;
 /** The SDK needs a program for every stack; refresh, destroy and unlock do not run it. */
 const nothing = async () => ({});
 
-/** The stack's program, which runs in this process and also captures its resolved outputs. */
+/** Wraps the stack's program, which runs in this process, to capture its resolved outputs. */
 function capturingProgram(
   task: Extract<StackTask, { program: StackProgram }>,
   captured: Captured,
 ): () => Promise<Record<string, unknown>> {
-  // It holds secrets, so it leaves this process only where the task asks for it.
+  // It holds secrets, so it leaves this process only if the task asks for it.
   const tellUserData = (userData: string) => {
     captured.userData = userData;
   };
@@ -166,7 +166,7 @@ async function openStack(task: StackTask, workspace: LocalWorkspace): Promise<St
   return lean(await Stack.select(task.stackName, workspace));
 }
 
-/** Skips the processes that the SDK starts after each run to read what we already have. */
+/** Skips the processes that the SDK starts after each run to read values that we already have. */
 function lean(stack: Stack): Stack {
   stack.outputs = async () => ({});
   stack.info = async () => undefined;
@@ -209,9 +209,9 @@ type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };
 
 /**
- * The same command, which also counts its processes. A destroy removes the emptied stack in the same process.
- * A new stack is not selected: for each temporary work folder the CLI would leave a file in its home folder
- * that holds the backend's address and password.
+ * Wraps the command to count its processes. A destroy also removes the emptied stack in the same process. A
+ * new stack is not selected: for each temporary work folder, the CLI would leave a file with the backend's
+ * address and password in its home folder.
  */
 function countingCommand(command: PulumiCommand): CountingCommand {
   let count = 0;

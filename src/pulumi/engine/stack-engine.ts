@@ -12,7 +12,7 @@ import type { EnginePool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
 import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
-/** What the engine needs to know of its attempt. */
+/** The parts of an attempt that the engine needs. */
 export interface EngineAttempt {
   operation: { operation_id: string; attempt: number };
   signal: AbortSignal;
@@ -29,7 +29,7 @@ export interface ConfigureKeys {
   nextHostPrivateKey: string;
 }
 
-/** The Pulumi engine on one stack, on behalf of an attempt. @throws one of our errors */
+/** Runs the Pulumi engine on one stack for an attempt. @throws one of our errors */
 export interface StackEngine {
   up(
     attempt: EngineAttempt,
@@ -37,7 +37,7 @@ export interface StackEngine {
     options: { mayBeNew: boolean; keys?: ConfigureKeys; onProgress?: (progress: Progress) => void },
   ): Promise<StackResult>;
   /**
-   * Makes the tailnet key of the inputs' generation and touches nothing else of an existing stack.
+   * Creates the tailnet key of the inputs' generation and touches nothing else in an existing stack.
    * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
@@ -48,7 +48,7 @@ export interface StackEngine {
   refresh(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
   /** Deletes the stack's resources, then the stack itself. A missing stack is fine. */
   destroy(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
-  /** Removes the lock that a dead process left. */
+  /** Removes the lock that a dead process left behind. */
   unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     },
     renewKey: async (attempt, program) => {
       const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
-      if (userData === undefined) throw new RetryableError('The new tailnet key did not become known');
+      if (userData === undefined) throw new RetryableError('The run did not return the new tailnet key');
       return new Secret(userData);
     },
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
@@ -105,7 +105,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   };
 }
 
-/** Runs a task in the pool, with what all tasks of an attempt share. */
+/** Returns a function that runs a task in the pool, with the settings that all tasks of an attempt share. */
 function createRun(settings: StackEngineSettings) {
   return async (
     attempt: EngineAttempt,
@@ -130,13 +130,13 @@ function createRun(settings: StackEngineSettings) {
         onProgress?.(progress);
       },
     });
-    // A history that is too long must not fail a run that has succeeded; the next run prunes it.
+    // A failed prune must not fail a run that has succeeded; the next run prunes again.
     await settings.state.prune(stackName).catch(() => {});
     return result;
   };
 }
 
-/** Creates an agent's stack with its foundation's salt, without a process for `stack init`. */
+/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
 async function makeAgentStack(state: StateStore, program: StackProgram): Promise<boolean> {
   if (program.stack !== 'agent') return false;
   return state.makeEmpty(toStackName(program), foundationName(program.inputs.project));
@@ -154,7 +154,7 @@ function toStackName(program: StackProgram): string {
 }
 
 /**
- * What ansible/configure reads. It is in the environment, so that no secret is an argument or in the state.
+ * Returns the input of ansible/configure as environment variables: no secret is an argument or in the state.
  */
 export function configureEnvironment(
   configure: StackEngineSettings['configure'],
@@ -180,7 +180,7 @@ function logFile(
   return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
 }
 
-/** The server shows its first host key until the first run replaces it, so both are known. */
+/** Returns both host keys: the server presents its first one until the first run replaces it. */
 function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
   return {
     AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,

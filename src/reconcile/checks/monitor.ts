@@ -7,16 +7,16 @@ import { type Check, type Probe, runProbe } from './probe.ts';
 import { type InstallationCheck, recordChecks } from './store.ts';
 
 export interface CheckMonitor extends Readiness {
-  /** What is not well now; `blocks`: whether orders wait for it. */
+  /** The checks that fail now; `blocks`: whether orders wait for one. */
   problems(): InstallationCheck[];
   stop(): Promise<void>;
 }
 
 export interface MonitorSettings {
-  /** Between two looks while all is well, and while something is not. */
+  /** Pause between two rounds while all checks pass (`well`), and while one fails (`unwell`). */
   wellSeconds: number;
   unwellSeconds: number;
-  /** So long the first look is repeated before it counts: a place on the tailnet takes a moment. */
+  /** How long the first round retries checks that may settle: joining the tailnet takes a moment. */
   patienceSeconds: number;
 }
 
@@ -31,9 +31,9 @@ export interface MonitorDeps {
 }
 
 /**
- * Looks at what operations need, now and again and again; writes down what it finds for everybody, and keeps
- * it for its own worker. Returns after the first look, with which the worker is registered: before it nobody
- * may take it for one that is well.
+ * Repeatedly runs the probes for what operations need. Records the results for the whole installation and
+ * keeps them for its own worker. Returns after the first round, which also registers the worker: a worker
+ * that was registered earlier would seem healthy without having been checked.
  */
 export async function startChecks(
   deps: MonitorDeps,
@@ -49,7 +49,7 @@ export async function startChecks(
 
   const look = async (patience?: { until: number }): Promise<void> => {
     let found = await Promise.all(probes.map(runProbe));
-    // What was well until now is asked twice before operations wait: one answer may get lost on any network.
+    // A check that passed until now is repeated before operations wait: any network may lose one answer.
     found = await Promise.all(
       probes.map((probe, at) => (!found[at]!.ok && checks[at]?.ok === true ? runProbe(probe) : found[at]!)),
     );
@@ -83,7 +83,7 @@ export async function startChecks(
       return wrong.length === 0 ? undefined : waitText(wrong);
     },
     recheck: async () => {
-      // One under way may have asked before the failure that is to be explained.
+      // A round in progress may have probed before the failure that needs an explanation.
       await looking;
       await lookOnce();
     },
@@ -97,7 +97,7 @@ export async function startChecks(
 
 function waitText(wrong: readonly Check[]): string {
   const said = wrong.map(({ name, detail, cure }) => `${name}: ${detail}. ${cure}`).join('\n');
-  return `Waits until the configuration is mended, and goes on by itself then.\n${said}`.slice(0, 4_000);
+  return `Waits until the configuration is fixed, and continues by itself then.\n${said}`.slice(0, 4_000);
 }
 
 async function record(
@@ -111,7 +111,7 @@ async function record(
       checks.map((check, at) => ({ ...check, blocks: probes[at]!.blocks('provision') })),
     );
   } catch (error) {
-    log.warn({ event: 'checks.record', error: errorMessage(error) }, 'could not write the checks down');
+    log.warn({ event: 'checks.record_failed', error: errorMessage(error) }, 'could not record the checks');
   }
 }
 
@@ -122,11 +122,11 @@ function tellChanges(log: Log, before: readonly Check[], now: readonly Check[]):
     if (!check.ok && last?.detail !== detail)
       log.warn({ event: 'check.failed', check: check_, detail, cure }, `${check_}: ${detail}`);
     if (check.ok && last?.ok === false)
-      log.info({ event: 'check.mended', check: check_ }, `${check_} is well again`);
+      log.info({ event: 'check.recovered', check: check_ }, `${check_} works again`);
   }
 }
 
-/** What is said at the start, in one message; undefined where all is well. */
+/** Explains the problems in one message at the start; undefined if there are none. */
 export function explainProblems(problems: readonly InstallationCheck[]): string | undefined {
   if (problems.length === 0) return undefined;
   const [waited, others] = [
@@ -134,8 +134,8 @@ export function explainProblems(problems: readonly InstallationCheck[]): string 
     problems.filter(({ blocks }) => !blocks),
   ];
   return [
-    ...list('This installation cannot work yet. Orders are taken, and wait until this is mended:', waited),
-    ...list('Warning: this is not well. Orders are carried out all the same:', others),
+    ...list('This installation cannot work yet. Orders are accepted and wait until this is fixed:', waited),
+    ...list('Warning: these checks fail. Orders are processed nevertheless:', others),
   ].join('\n');
 }
 

@@ -1,32 +1,32 @@
 import { errorMessage, PermanentError, RateLimitedError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/states.ts';
 
-/** One thing that must be well before operations can succeed. Probes only read. */
+/** Checks one thing that operations need in order to succeed. Probes only read. */
 export interface Probe {
   name: string;
-  /** Which operations wait while it is not well. */
+  /** Which operations wait while the check fails. */
   blocks(kind: OperationKind): boolean;
   /**
-   * @returns what was found, for a person.
-   * @throws what is wrong: MisconfiguredError, or what a client throws.
+   * @returns the result as a sentence for people.
+   * @throws the problem: MisconfiguredError, or the client's error.
    */
   look(): Promise<string>;
-  /** What a person does where the other side refuses what is configured. */
+  /** What the operator should do if the other side rejects the configuration. */
   cure: string;
-  /** Whether it may become well by itself in a moment, since something has only just been started. */
+  /** Whether a failure may resolve itself within moments, because something is still starting. */
   settles?: boolean;
 }
 
-/** What a probe has found. */
+/** The result of a probe. */
 export interface Check {
   name: string;
   ok: boolean;
   detail: string;
-  /** Null where nothing is to be done. */
+  /** What the operator should do; null if nothing. */
   cure: string | null;
 }
 
-/** A setting that cannot work, and what to do about it. */
+/** A setting that cannot work, with its cure. */
 export class MisconfiguredError extends PermanentError {
   override name = 'MisconfiguredError';
   readonly cure: string;
@@ -39,9 +39,9 @@ export class MisconfiguredError extends PermanentError {
 
 const PATIENCE_SECONDS = 10;
 const NO_ANSWER_CURE =
-  'Is its address right, and can this host reach it? It is asked again every few seconds.';
+  'Is its address right, and can this host reach it? It is checked again every few seconds.';
 
-/** Never throws, and takes no longer than ten seconds. */
+/** Runs a probe. Never throws, and takes at most ten seconds. */
 export async function runProbe(probe: Probe): Promise<Check> {
   const { name } = probe;
   let timer: NodeJS.Timeout | undefined;
@@ -54,16 +54,16 @@ export async function runProbe(probe: Probe): Promise<Check> {
   try {
     return { name, ok: true, detail: await Promise.race([probe.look(), late]), cure: null };
   } catch (error) {
-    // Nothing is wrong with what is configured, and operations have their own patience with a spent quota.
+    // The configuration is right, and operations handle a spent quota themselves.
     if (error instanceof RateLimitedError)
-      return { name, ok: true, detail: 'its quota of calls is spent for the moment', cure: null };
-    return { name, ok: false, detail: errorMessage(error).slice(0, 1_500), cure: cureOf(probe, error) };
+      return { name, ok: true, detail: 'its API quota is used up for the moment', cure: null };
+    return { name, ok: false, detail: errorMessage(error).slice(0, 1_500), cure: cureFor(probe, error) };
   } finally {
     clearTimeout(timer);
   }
 }
 
-function cureOf(probe: Probe, error: unknown): string {
+function cureFor(probe: Probe, error: unknown): string {
   if (error instanceof MisconfiguredError) return error.cure;
   return error instanceof PermanentError ? probe.cure : NO_ANSWER_CURE;
 }

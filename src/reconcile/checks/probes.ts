@@ -24,7 +24,7 @@ export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient 
         if (!(error instanceof OtherProjectError)) throw error;
         throw new MisconfiguredError(
           error.message,
-          'Start with a token of the agents’ own project; if it is that one already, do what is said there.',
+          'Start with a token of the agents’ own project; if it is already that one, follow the instruction above.',
         );
       }
       return 'the token is accepted';
@@ -35,7 +35,7 @@ export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient 
 const TAILSCALE_CURE =
   'Set TAILSCALE_OAUTH_CLIENT_ID and _SECRET to an OAuth client with auth_keys and devices:core (write), or TAILSCALE_API_KEY, and start ' +
   'the service again.';
-/** No device is called so. */
+/** An id that no device has. */
 const NO_DEVICE = '0';
 
 export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'hasDevice'>): Probe {
@@ -53,7 +53,7 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
           'Set TAILSCALE_TAILNET to the tailnet’s name, or leave it out.',
         );
       }
-      // A list of devices grows with the fleet; one that is not there costs nothing and takes the same
+      // A list of devices grows with the fleet. Asking for a missing one is cheap and needs the same
       // permission.
       await tailscale.hasDevice(NO_DEVICE);
       return 'the credential is accepted';
@@ -67,19 +67,19 @@ const JOIN_CURE =
 const INSTALL_CURE =
   'Install tailscale and tailscaled here, or let the host join with tailscale up --advertise-tags=tag:controller; then start the service again.';
 
-/** `node`: by what this worker reaches agents; undefined where it has nothing but the host's own network. */
+/** `node`: the node through which this worker reaches agents; undefined if it has only the host's network. */
 export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe {
   return {
     name: 'tailnet',
     blocks: (kind) => findOperation(kind)?.needsRoute ?? true,
     cure: JOIN_CURE,
-    // One of our own joins in the background.
+    // Our own node joins in the background.
     settles: node !== undefined,
     look: async () => {
       if (node === undefined && (await routesToTailnet())) return 'this host routes to the tailnet';
       if (node === undefined)
         throw new MisconfiguredError(
-          'this worker cannot reach the tailnet: no tailscaled runs here and none is installed, so no agent could be reached',
+          'this worker cannot reach the tailnet: no tailscaled runs here and none is installed',
           INSTALL_CURE,
         );
       if (await node.isUp()) return 'this worker is on the tailnet';
@@ -88,13 +88,13 @@ export function tailnetProbe(node: Pick<TailnetNode, 'isUp'> | undefined): Probe
   };
 }
 
-export function pluginsProbe(places: PluginLocations): Probe {
+export function pluginsProbe(locations: PluginLocations): Probe {
   return {
     name: 'plugins',
     blocks: everything,
     cure: '',
     look: async () => {
-      const { missing, folder } = findPlugins(places);
+      const { missing, folder } = findPlugins(locations);
       if (missing.length === 0) return 'all provider plugins are installed';
       const names = missing.map(({ name, version }) => `${name} ${version}`).join(', ');
       throw new MisconfiguredError(
@@ -105,7 +105,7 @@ export function pluginsProbe(places: PluginLocations): Probe {
   };
 }
 
-/** Nothing waits for Stripe: orders come from its events. */
+/** No operation waits for Stripe: orders come from its events. */
 export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefined }): Probe {
   return {
     name: 'stripe',
@@ -116,7 +116,7 @@ export function stripeProbe(stripe: { secretKey: Secret; apiUrl: string | undefi
         return `the key belongs to ${await readStripeAccount(stripe)}`;
       } catch (error) {
         if (!(error instanceof AccountHiddenError)) throw error;
-        return 'the key is accepted; it may not say whose it is';
+        return 'the key is accepted; it has no permission to read its account';
       }
     },
   };

@@ -2,13 +2,13 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import type { Check } from './probe.ts';
 
-/** A check as the installation's workers see it together. */
+/** A check, combined over all workers of the installation. */
 export interface InstallationCheck extends Check {
-  /** Whether operations wait for it: it is not well at any worker. */
+  /** Whether operations wait for it: it fails at every worker. */
   blocks: boolean;
 }
 
-/** Writes down what a worker has found; the worker is registered. */
+/** Records a worker's checks. The worker must be registered. */
 export async function recordChecks(
   database: Database,
   workerId: string,
@@ -30,12 +30,12 @@ export async function recordChecks(
     .execute();
 }
 
-/** A worker that was silent for so long does not run any more. */
+/** A worker that has been silent for this long no longer runs. */
 const SILENT_SECONDS = 10;
 
 /**
- * What the workers that run have last found: of each check the worst, which says at which host where there
- * are several.
+ * Returns the worst current result of each check over all running workers. With several workers, the detail
+ * names the host.
  */
 export async function readChecks(database: Database): Promise<InstallationCheck[]> {
   const { rows } = await sql<InstallationCheck>`

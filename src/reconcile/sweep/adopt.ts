@@ -16,7 +16,7 @@ export const CALLS_PER_ADOPTION = 3;
 /**
  * Records the device of an agent from before devices were recorded, and gives it the agent's name. If the
  * process is killed between the two, the next sweep does both again.
- * @returns whether it was still necessary.
+ * @returns whether this was still necessary.
  */
 export async function adoptDevice(
   { database, tailscale }: { database: Database; tailscale: TailscaleClient },

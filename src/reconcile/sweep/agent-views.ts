@@ -3,7 +3,7 @@ import { LIVE_STATUSES } from '../../agents/states.ts';
 import type { Database } from '../../database/connect.ts';
 import type { AgentView } from './findings.ts';
 
-/** The agents of those of these names that are join names. */
+/** Maps those of these names that are join names to their agents. */
 export async function readJoinNames(
   database: Database,
   names: readonly string[],
@@ -15,7 +15,7 @@ export async function readJoinNames(
   return new Map(rows.map(({ name, agentId }) => [name, agentId]));
 }
 
-/** What the lists named. */
+/** The ids and addresses that the lists contained. */
 export interface Seen {
   agentIds: readonly string[];
   serverIds: readonly string[];
@@ -23,7 +23,7 @@ export interface Seen {
   addresses: readonly string[];
 }
 
-/** The agents with these ids, servers or addresses, and all live ones, whose server may be missing. */
+/** Reads the agents with these ids, servers or addresses, and all live ones: their server may be missing. */
 export async function readAgentViews(
   database: Database,
   { agentIds, serverIds, addresses }: Seen,
@@ -40,7 +40,7 @@ export async function readAgentView(database: Database, agentId: string): Promis
   return rows[0];
 }
 
-/** Guarded, so that one odd row cannot fail the query for all. */
+/** Guarded, so that one malformed row cannot fail the query for all. */
 const KEY_GENERATION = sql`
   case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
 

@@ -5,7 +5,7 @@ export interface Budget {
   readonly used: number;
   /** Calls that remain. */
   readonly left: number;
-  /** These count the calls of their clients. */
+  /** Counts the calls of Hetzner's client; `tailscale` likewise. */
   readonly hetzner: CallWatch;
   readonly tailscale: CallWatch;
 }
@@ -16,7 +16,7 @@ export class BudgetSpentError extends Error {
 }
 
 /**
- * At most `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half
+ * Allows `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half
  * is for operations, which people wait for.
  */
 export function createBudget(maxCalls: number): Budget {
@@ -25,7 +25,7 @@ export function createBudget(maxCalls: number): Budget {
   let hetznerLimit = Number.POSITIVE_INFINITY;
   const left = () => Math.max(0, Math.min(maxCalls - used, hetznerLimit - hetznerUsed));
   const begins = () => {
-    if (left() < 1) throw new BudgetSpentError(`All ${used} calls of this sweep are made`);
+    if (left() < 1) throw new BudgetSpentError(`The sweep has used all its ${used} calls`);
     used += 1;
   };
   return {

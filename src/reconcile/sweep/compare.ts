@@ -49,7 +49,7 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
   // The service names each after its agent, and names are unique in a project. Another name means that only
-  // the label is ours, and anybody can set a label.
+  // the label is ours, and anyone can set a label.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };
@@ -59,10 +59,10 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
-/** The live agent has another resource of this kind. */
+/** Decides about a resource of a live agent that has another one of this kind. */
 function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
   if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
-  // Anybody can copy labels; the operation's id proves that this service made it for this agent.
+  // Anyone can copy labels; the operation's id proves that this service made it for this agent.
   const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
   if (labelled && resource.operationId !== agent.operationId) return { action: 'report', reason: 'not-ours' };
   if (agent.lastBuildFailed || !ownListed) return { action: 'report', reason: 'own-unclear' };
@@ -84,7 +84,7 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
   }
 }
 
-/** The resources that live agents' rows name. */
+/** Returns the resources that live agents' rows name. */
 function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, AgentView>) {
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {
@@ -99,7 +99,8 @@ function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, 
 const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${agentId}`;
 
 /**
- * Live agents whose server is missing from the list. Only a suspicion: a list read page by page can miss one.
+ * Finds live agents whose server is not in the list. This is only a suspicion: a paged list can miss a
+ * server.
  */
 function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
   if (serverRange === null) return [];
@@ -112,7 +113,7 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
   });
 }
 
-/** A sentence about a finding. */
+/** Describes a finding in a sentence. */
 export function explain(finding: Finding): string {
   if (finding.reason === 'server-incomplete')
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
@@ -135,6 +136,6 @@ export function explain(finding: Finding): string {
     case 'not-ours':
       return `${name} carries the labels of ${agent}, but its provision did not make it`;
     case 'own-unclear':
-      return `${name} is not what the row of ${agent} names, and it is not certain which one is in use`;
+      return `${name} is not what the row of ${agent} names, and it is unclear which one is in use`;
   }
 }

@@ -9,7 +9,7 @@ export interface Attributed {
 }
 
 /**
- * Attributes devices to agents: by the recorded id; by the recorded address where no id is recorded; else by
+ * Attributes devices to agents: by the recorded id; by the recorded address if no id is recorded; else by
  * the name under which the device joined, which only the agent's own server knew. Any other hostname is only
  * reported. `joinNames`: agents by join name.
  */
@@ -62,7 +62,7 @@ function findingsOn(
   return findings;
 }
 
-/** A sentence about a finding. */
+/** Describes a finding in a sentence. */
 export function explainDevice(finding: DeviceFinding, name: string): string {
   const { agentId, resource } = finding;
   switch (finding.reason) {
@@ -70,8 +70,8 @@ export function explainDevice(finding: DeviceFinding, name: string): string {
       return `${name} is recorded as the device of agent ${agentId}, by its address`;
     case 'renamed':
       return (
-        `${name} of agent ${agentId} calls itself ${JSON.stringify(resource.hostname)}: somebody has changed its hostname on ` +
-        'the server. Nothing follows from it; look at the server if its customer should not be root there'
+        `${name} of agent ${agentId} calls itself ${JSON.stringify(resource.hostname)}: its hostname was changed on ` +
+        'the server. This has no effect; check the server if its customer should not be root there'
       );
     case 'address-shared':
       return (

@@ -1,7 +1,7 @@
 import type { AgentStatus } from '../../agents/states.ts';
 import type { Resource } from './resources.ts';
 
-/** What the comparison needs of an agent's rows. */
+/** The parts of an agent's rows that the comparison needs. */
 export interface AgentView {
   agentId: string;
   status: AgentStatus;
@@ -18,11 +18,11 @@ export interface AgentView {
   firewallId: number | null;
   /** An operation on it is queued or active. */
   unfinished: boolean;
-  /** The last provision or rebuild failed, so the row may not name what is in use. */
+  /** The last provision or rebuild failed, so the row may not name the resources in use. */
   lastBuildFailed: boolean;
 }
 
-/** What the clouds' lists contained. */
+/** The contents of the clouds' lists. */
 export interface CloudView {
   resources: Resource[];
   /**

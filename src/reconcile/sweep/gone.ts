@@ -13,7 +13,7 @@ export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
 /**
  * Handles a live agent whose server was not listed. If Hetzner does not have the server, the agent becomes
  * unhealthy: a person has to decide what happens to it, since its disk is lost.
- * @returns a finding for a person; undefined where the list was outdated, or an operation has begun.
+ * @returns a finding for a person; undefined if the list was outdated, or an operation has begun.
  */
 export async function reportGone(
   { hetzner, database }: { hetzner: SweptHetzner; database: Database },
@@ -21,11 +21,11 @@ export async function reportGone(
 ): Promise<string | undefined> {
   const { agentId, serverId } = finding;
   const server = await hetzner.getServer(serverId);
-  // It exists and has only lost the labels by which it is listed.
+  // It still exists but has lost the labels by which it is listed.
   if (server !== undefined)
     return mendServer({ hetzner, database }, finding).catch(
       (error) =>
-        `Server ${serverId} of agent ${agentId} has lost its labels, and they could not be put back: ${errorMessage(error)}`,
+        `Server ${serverId} of agent ${agentId} has lost its labels, and they could not be restored: ${errorMessage(error)}`,
     );
   const text = explain(finding);
   return database.transaction().execute(async (trx) => {

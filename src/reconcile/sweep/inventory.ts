@@ -33,8 +33,8 @@ export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 }
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
 
 /**
- * Lists what carries this service's labels, from `start` on, in pages of 50, as far as the budget goes. A
- * quarter of the budget, at least enough for one agent, is left to act on the findings.
+ * Lists the resources with this service's labels, beginning at `start`, in pages of 50, as far as the budget
+ * allows. Reserves a quarter of the budget, at least enough for one agent, to act on the findings.
  */
 export async function takeInventory(
   { hetzner, tailscale }: SweptClouds,
@@ -108,7 +108,7 @@ function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView
   };
 }
 
-/** The cursor after `removed` resources before it are gone, so that the rest has moved up. */
+/** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
 export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
   return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
 }

@@ -12,11 +12,11 @@ import { REMOVAL_ORDER, type Resource } from './resources.ts';
 
 export type Removal = Extract<Finding, { action: 'remove' }>;
 
-/** What became of removals; those that are in no list were no longer necessary. */
+/** The results of removals; those in no list were no longer necessary. */
 export interface Outcomes {
   removed: Removal[];
   failed: { removal: Removal; error: string }[];
-  /** Not begun, since the budget was spent. */
+  /** Not begun, because the budget was spent. */
   postponed: Removal[];
 }
 
@@ -27,7 +27,7 @@ interface RemoveDeps extends SweptClouds {
 
 /**
  * Removes an agent's superfluous resources in order, while its row is locked. Requests for operations wait
- * for that lock, and earlier ones are seen under it, so no operation ever works with a resource that is being
+ * for that lock, and this function sees earlier ones, so no operation ever uses a resource that is being
  * removed.
  */
 export async function removeFromAgent(
@@ -58,7 +58,7 @@ async function removeInOrder(
     try {
       await remove(deps, removal.resource);
     } catch (error) {
-      // The later ones depend on this one: a machine that still runs could rejoin with its key.
+      // Stops here: a machine that still runs could rejoin with its key, so later removals need this one.
       const failure = { removal, error: errorMessage(error) };
       await record(trx, failure);
       outcomes.failed.push(failure);
@@ -76,7 +76,7 @@ function inOrder(removals: readonly Removal[]): Removal[] {
 }
 
 function callsFor({ kind }: Resource): number {
-  // A tailnet call may need another one for an access token.
+  // A tailnet call may need a second one for an access token.
   return kind === 'server' ? CALLS_PER_SERVER_REMOVAL : 2;
 }
 
@@ -93,7 +93,7 @@ function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Pr
   }
 }
 
-/** Failures too: Hetzner may still carry out a delete that it has accepted. */
+/** Records failures too: Hetzner may still execute a delete that it has accepted. */
 function record(trx: Transaction, { removal, error }: { removal: Removal; error?: string }): Promise<void> {
   const { agentId, reason, resource } = removal;
   const { kind, id, name } = resource;

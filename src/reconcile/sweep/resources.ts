@@ -46,7 +46,8 @@ export function toSshKey({ id, name, labels }: SshKey): Resource {
 }
 
 /**
- * A valid key with a description as the stacks write it, since keys have no labels; undefined for any other.
+ * Recognizes a valid key by the description that the stacks write, since keys have no labels; undefined for
+ * any other.
  */
 export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
   const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
@@ -55,8 +56,7 @@ export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Reso
 }
 
 /**
- * A device that joined with one of our keys; undefined for any other. Its hostname does not prove whose it
- * is.
+ * Recognizes a device that joined with one of our keys; undefined for any other. Its hostname proves nothing.
  */
 export function toDevice(device: TailnetDevice): Resource | undefined {
   if (!isAgentDevice(device)) return undefined;
@@ -71,7 +71,7 @@ const KIND_NAMES: Record<ResourceKind, string> = {
   device: 'Tailnet device',
 };
 
-/** For people: `Server agent-7 (4711)`. */
+/** Returns a name for people: `Server agent-7 (4711)`. */
 export function toName({ kind, name, id }: Resource): string {
   return `${KIND_NAMES[kind]} ${name} (${id})`;
 }

@@ -7,19 +7,19 @@ import type { SweepReport } from './sweeps.ts';
 import { sweptWithin } from './sweeps.ts';
 
 export interface Sweeping {
-  /** Aborts a running sweep, and returns when it has ended. */
+  /** Aborts a running sweep and waits until it has ended. */
   stop(): Promise<void>;
 }
 
 const INTERVAL_SECONDS = 600;
 
-/** Sweeps about every ten minutes; of an installation's workers, one at a time. */
+/** Sweeps about every ten minutes; only one worker of an installation at a time. */
 export function startSweeping(deps: SweepDeps, intervalSeconds = INTERVAL_SECONDS): Sweeping {
   const stopping = new AbortController();
   let timer: NodeJS.Timeout;
   let running = sweepSafely(deps, stopping.signal, 0);
   const later = () => {
-    // Jitter, so that the workers do not all try at once.
+    // Jitter, so that the workers do not all try simultaneously.
     const seconds = intervalSeconds * (0.9 + Math.random() * 0.2);
     timer = setTimeout(() => {
       running = sweepSafely(deps, stopping.signal, intervalSeconds * 0.8).finally(later);
@@ -45,7 +45,7 @@ async function sweepSafely(deps: SweepDeps, signal: AbortSignal, pauseSeconds: n
 
 /**
  * Sweeps, unless another worker is sweeping or has begun a sweep less than `pauseSeconds` ago.
- * @returns undefined where it did not sweep.
+ * @returns undefined if it did not sweep.
  */
 export async function sweepAlone(
   deps: SweepDeps,
@@ -69,5 +69,5 @@ async function tryLock(connection: Database): Promise<boolean> {
 }
 
 function logFailure(log: Log, error: unknown): void {
-  log.warn({ event: 'sweep.failed', error: errorMessage(error) }, 'the sweep could not be finished');
+  log.warn({ event: 'sweep.failed', error: errorMessage(error) }, 'the sweep failed');
 }

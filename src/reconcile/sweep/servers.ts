@@ -11,11 +11,11 @@ import type { Resource } from './resources.ts';
 /** A live agent's own server that lacks labels or its firewall. */
 export type Mend = Extract<Finding, { action: 'mend' }>;
 
-/** Reading the server, setting its labels, applying its firewall. */
+/** Read the server, set its labels, apply its firewall. */
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server to the agent whose row has its id. Anybody can change a label, so labels count only
+ * Attributes each server to the agent whose row has its id. Anyone can change a label, so labels count only
  * for servers that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
@@ -42,7 +42,7 @@ interface MendDeps {
 /**
  * Restores what a live agent's own server has lost, while its row is locked and no operation on it is queued
  * or active.
- * @returns a finding for a person; undefined where nothing is missing any more, or an operation has begun.
+ * @returns a finding for a person; undefined if nothing is missing any more, or an operation has begun.
  */
 export async function mendServer(
   { hetzner, database }: MendDeps,

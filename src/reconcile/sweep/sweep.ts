@@ -18,19 +18,19 @@ import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.t
 
 export interface SweepDeps {
   database: Database;
-  /** Makes clients whose calls the watches count. */
+  /** Creates clients whose calls the watches count. */
   openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
   log: Log;
-  /** The most API calls of a sweep. */
+  /** The maximum number of API calls of a sweep. */
   maxCalls?: number;
 }
 
 const MAX_CALLS = 400;
 
 /**
- * Compares the clouds' resources that have our labels with the rows, by list calls. Removes what belongs to
- * no live agent, reports what is unclear, and touches nothing of an agent with an operation under way.
- * @throws what ends it early; what it has done until then is recorded.
+ * Lists the clouds' resources with our labels and compares them with the rows. Removes those that belong to
+ * no live agent, reports unclear ones, and touches no resource of an agent with an operation in progress.
+ * @throws the error that ended it early; everything done before is recorded.
  */
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
   const before = await lastSweep(deps.database);
@@ -56,7 +56,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   return report;
 }
 
-/** Reports a finding to people; `agentId` is null where the owner is unknown. */
+/** Reports a finding to people; `agentId` is null if the owner is unknown. */
 type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
@@ -84,7 +84,7 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   const cursor = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
   report.next = cursor;
   const shortened =
-    `The budget of ${budget.used + budget.left} API calls did not reach the ends of the lists: ` +
+    `The budget of ${budget.used + budget.left} API calls was too small for all lists: ` +
     `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
@@ -127,12 +127,12 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
     postponed += outcomes.postponed.length;
   }
   if (postponed > 0)
-    report.note = `The budget of API calls is spent: ${postponed} removals are left to the next sweep`;
+    report.note = `The budget of API calls is spent: the next sweep continues with ${postponed} removals`;
   return counts;
 }
 
 /**
- * Records the devices of agents from before devices were recorded; a few per sweep where the budget is short.
+ * Records the devices of agents from before devices were recorded; a few per sweep if the budget is short.
  */
 async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   for (const adoption of adoptions) {
@@ -154,7 +154,7 @@ async function mendAll(deps: Acting, mends: Mend[]): Promise<void> {
       const text = await mendServer(deps, mend);
       if (text !== undefined) deps.say(mend.agentId, text);
     } catch (error) {
-      deps.say(mend.agentId, `${explain(mend)}, and it could not be put back: ${errorMessage(error)}`);
+      deps.say(mend.agentId, `${explain(mend)}, and it could not be restored: ${errorMessage(error)}`);
     }
   }
 }

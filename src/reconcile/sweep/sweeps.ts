@@ -5,14 +5,14 @@ import { jsonText } from '../../database/storable.ts';
 
 /** The result of a sweep. */
 export interface SweepReport {
-  /** API calls. */
+  /** Number of API calls. */
   calls: number;
   /** How many resources were compared, and how many removed. */
   listed: number;
   removed: number;
   /** Sentences for people: what was removed, what could not be removed, what is unclear. */
   findings: string[];
-  /** Why it is incomplete; null where it is complete. */
+  /** Why it is incomplete; null if it is complete. */
   note: string | null;
   /** Where the next one continues; null: at the beginning. */
   next: SweepCursor | null;
@@ -57,7 +57,7 @@ export async function finishSweep(database: Database, sweepId: number, report: S
     .execute();
 }
 
-/** The newest sweep. */
+/** Reads the newest sweep. */
 export async function lastSweep(database: Database): Promise<Sweep | undefined> {
   const row = await database
     .selectFrom('sweeps')
@@ -70,7 +70,7 @@ export async function lastSweep(database: Database): Promise<Sweep | undefined> 
   return { sweepId: sweep_id, startedAt: started_at, finishedAt: finished_at, ...report };
 }
 
-/** Whether a sweep has begun within the last `seconds`. */
+/** Whether a sweep began within the last `seconds`. */
 export async function sweptWithin(database: Database, seconds: number): Promise<boolean> {
   const row = await database
     .selectFrom('sweeps')

@@ -51,7 +51,7 @@ test('all problems are reported in one message, make operations wait, and are cl
   other.state.wrong = 'not there';
   const monitor = await start('w1', [cloud.probe, other.probe]);
   expect(explainProblems(monitor.problems())).toMatch(
-    /wait until this is mended:\n {2}- cloud: refused \(401\)\n {6}mend the cloud\n {2}- other: not there\n {6}mend the other$/,
+    /wait until this is fixed:\n {2}- cloud: refused \(401\)\n {6}mend the cloud\n {2}- other: not there\n {6}mend the other$/,
   );
   expect(monitor.waitReason('provision')).toMatch(/cloud: refused.*mend the cloud\nother: not there/s);
   expect(monitor.waitReason('destroy')).not.toContain('other');
@@ -69,7 +69,7 @@ test('all problems are reported in one message, make operations wait, and are cl
   );
   const events = at.logged.map(({ event }) => event);
   expect(events.filter((event) => event === 'check.failed')).toHaveLength(2);
-  expect(events.filter((event) => event === 'check.mended')).toHaveLength(2);
+  expect(events.filter((event) => event === 'check.recovered')).toHaveLength(2);
 });
 
 test('a problem that blocks no operation is a warning, alone or beside blocking ones', async () => {
@@ -87,7 +87,7 @@ test('a problem that blocks no operation is a warning, alone or beside blocking 
     { name: 'shop', blocks: false },
   ]);
   expect(explainProblems(monitor.problems())).toMatch(
-    /wait until this is mended:\n {2}- cloud: away\n {6}mend the cloud\nWarning: .*:\n {2}- shop: /,
+    /wait until this is fixed:\n {2}- cloud: away\n {6}mend the cloud\nWarning: .*:\n {2}- shop: /,
   );
 });
 

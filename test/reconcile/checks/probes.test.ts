@@ -102,7 +102,7 @@ describe('a node on the tailnet', () => {
     expect(await runProbe(tailnetProbe(undefined))).toMatchObject({
       name: 'tailnet',
       ok: false,
-      detail: expect.stringContaining('no agent could be reached'),
+      detail: expect.stringContaining('cannot reach the tailnet'),
       cure: expect.stringContaining('Install tailscale'),
     });
   });

@@ -104,7 +104,7 @@ describe('1,000 agents', () => {
       expect(report.calls).toBeLessThanOrEqual(24);
       findings.push(...report.findings);
       if (report.next === null) break;
-      expect(report.note).toContain('did not reach the ends of the lists: the next sweep continues at page');
+      expect(report.note).toContain('was too small for all lists: the next sweep continues at page');
       vi.restoreAllMocks();
     } while (sweeps < 10);
     // 41 pages, nine per sweep.
@@ -150,7 +150,7 @@ describe('a budget', () => {
     budget.hetzner.begins();
     budget.hetzner.begins();
     expect(budget).toMatchObject({ used: 3, left: 0 });
-    expect(() => budget.tailscale.begins()).toThrow('All 3 calls of this sweep are made');
+    expect(() => budget.tailscale.begins()).toThrow('The sweep has used all its 3 calls');
   });
 
   test('is half of Hetzner’s remaining quota, and does not grow with later answers', () => {

@@ -60,7 +60,7 @@ test('what may pass is told again, with growing pauses, and given up in the end'
   const ended = await run('callback.sh');
   expect(ended).toMatchObject({
     code: 1,
-    err: expect.stringMatching(/::error::The service could not be told\n$/),
+    err: expect.stringMatching(/::error::The service did not accept the report\n$/),
   });
   expect(receiver.callbacks).toHaveLength(9);
   expect((await readFile(join(temp, 'pauses'), 'utf8')).split('\n')).toEqual([
@@ -83,7 +83,7 @@ test.for([
   ],
   ['CALLBACK_ORIGIN', '', 'The repository has no variable CALLBACK_ORIGIN'],
   ['GITHUB_CALLBACK_SECRET', '', 'The repository has no secret CALLBACK_SECRET'],
-  ['OIDC_AUDIENCE', 'a"\nurl = "x', 'OIDC_AUDIENCE has letters that an audience must not have'],
+  ['OIDC_AUDIENCE', 'a"\nurl = "x', 'OIDC_AUDIENCE has characters that an audience must not have'],
   ['OIDC_AUDIENCE', 'agents', 'OIDC_AUDIENCE is set, and this job lacks the permission id-token: write'],
 ] as const)('with %s=%j nothing is sent', async ([name, value, message]) => {
   const receiver = await startReceiver(secret);

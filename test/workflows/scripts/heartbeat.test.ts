@@ -75,7 +75,7 @@ test('ends with the process of the runner', async () => {
   await untilOver(pid);
 });
 
-test('ends with its attempt, and goes on where the service could not be told', async () => {
+test('ends with its attempt, and continues if the service does not accept a report', async () => {
   const { temp, receiver, pid, untilBeats } = await setup();
   receiver.answers.push(401, 409);
   await untilBeats(2);

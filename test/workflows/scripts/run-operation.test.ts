@@ -11,13 +11,13 @@ exit 7`;
 test('the work takes the place of the script, and its exit code is the step’s', async () => {
   const { run, replace } = await makeJob();
   await replace('npm', npm);
-  const ended = await run('carry-out.sh', { environment: { AGENT_ENVIRONMENT_FILE: '/etc/agent.env' } });
+  const ended = await run('run-operation.sh', { environment: { AGENT_ENVIRONMENT_FILE: '/etc/agent.env' } });
   expect(ended).toMatchObject({
     code: 7,
     out: expect.stringMatching(/^npm run --silent runner: no environment, file \/etc\/agent\.env, parent /),
   });
   // The script is no longer there: a signal that ends the step ends the work.
-  expect(ended.out).not.toContain('carry-out.sh');
+  expect(ended.out).not.toContain('run-operation.sh');
 });
 
 test('a secret environment becomes a file that its owner alone can read', async () => {
@@ -25,7 +25,7 @@ test('a secret environment becomes a file that its owner alone can read', async 
   await replace('npm', npm);
   const environment = { AGENT_ENVIRONMENT: "A=1\nB='$(id)' \\n", AGENT_ENVIRONMENT_FILE: '' };
   const path = join(temp, 'agent.env');
-  expect((await run('carry-out.sh', { environment })).out).toContain(`no environment, file ${path},`);
+  expect((await run('run-operation.sh', { environment })).out).toContain(`no environment, file ${path},`);
   expect(await readFile(path, 'utf8')).toBe("A=1\nB='$(id)' \\n\n");
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# carry-out.sh: carries the operation out, with the agents' secret environment in a file where there is one.
+# run-operation.sh: runs the operation, with the agents' secret environment in a file if there is one.
 set -euo pipefail
 
 if [[ -n ${AGENT_ENVIRONMENT:-} ]]; then
@@ -7,5 +7,5 @@ if [[ -n ${AGENT_ENVIRONMENT:-} ]]; then
   (umask 077 && printf '%s\n' "$AGENT_ENVIRONMENT" > "$AGENT_ENVIRONMENT_FILE")
 fi
 unset AGENT_ENVIRONMENT
-# Not in its background: a signal that ends the step must end the work.
+# Replaces this shell: a signal that ends the step must end the work.
 exec npm run --silent runner
