@@ -8,66 +8,6 @@ const WIDTH = 110;
 const FOLDERS = ['src', 'sandbox', 'stacks', 'tools', 'test', 'ansible', '.github'];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Folders and files that still have to be revised. Remove an entry once it is done; add none. */
-const PENDING: string[] = [
-  'src/agents/',
-  'src/app/',
-  'src/billing/',
-  'src/cli/commands.ts',
-  'src/cli/ssh/route.ts',
-  'src/connections/',
-  'src/dashboard/',
-  'src/database/',
-  'src/executors/',
-  'src/github/',
-  'src/hetzner/',
-  'src/http/agents/',
-  'src/http/operations/',
-  'src/http-client/',
-  'src/main.ts',
-  'src/operations/',
-  'src/processes/',
-  'src/pulumi/',
-  'src/reconcile/',
-  'src/runbooks/',
-  'src/runner/run-job.ts',
-  'src/stripe/',
-  'src/tailnet/',
-  'src/tailscale/',
-  'stacks/',
-  'sandbox/',
-  'tools/faults/installation.ts',
-  'tools/faults/processes.ts',
-  'test/agents/',
-  'test/app/',
-  'test/architecture.test.ts',
-  'test/e2e/rehearsal.test.ts',
-  'test/e2e/support/github.ts',
-  'test/workflows/heartbeat.test.ts',
-  'test/support/runbook.ts',
-  'test/support/sweep.ts',
-  'test/billing/',
-  'test/connections/',
-  'test/dashboard/',
-  'test/database/',
-  'test/executors/',
-  'test/github/',
-  'test/hetzner/',
-  'test/http-client/',
-  'test/http/',
-  'test/operations/',
-  'test/processes/',
-  'test/pulumi/',
-  'test/queue/',
-  'test/reconcile/',
-  'test/runbooks/',
-  'test/sandbox/',
-  'test/stacks/',
-  'test/stripe/',
-  'test/tailnet/',
-  '.github/',
-];
-
 /** Words that were replaced by the field's own terms, and what to write instead. */
 const RETIRED: [RegExp, string][] = [
   [/survivor/i, 'orphan'],
@@ -89,6 +29,9 @@ const RETIRED: [RegExp, string][] = [
   ],
   [/\b(?:anew|lest)\b/i, 'again; so that … not'],
 ];
+
+/** Lines that quote somebody else: GitHub's published example, and the name of a folder that earlier versions made. */
+const QUOTED = ["'Hello, World!'", "join(dir, 'world')"];
 
 interface Line {
   /** `file:line`. */
@@ -125,14 +68,14 @@ const isTooWide = ({ text, isComment }: Line) =>
   isComment && [...text].length > WIDTH && !/^\s*(?:\/\/|\*|#)?\s*https?:\/\/\S+$/.test(text);
 
 function retiredWords({ at, text }: Line): string[] {
+  if (QUOTED.some((quoted) => text.includes(quoted))) return [];
   return RETIRED.filter(([pattern]) => pattern.test(text)).map(
     ([pattern, instead]) => `${at} ${pattern.exec(text)![0]}: say ${instead}`,
   );
 }
 
-const revised = sources.filter(
-  (file) => file !== 'test/comments.test.ts' && !PENDING.some((pending) => file.startsWith(pending)),
-);
+/** All but this file, which has to name the words. */
+const revised = sources.filter((file) => file !== 'test/comments.test.ts');
 
 test('comments fit the width of the code', () => {
   const wide = revised.flatMap(linesOf).filter(isTooWide);

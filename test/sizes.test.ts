@@ -24,7 +24,7 @@ const sourcesIn = (folder: string) =>
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
 const lineCount = (file: string) => textOf(file).trimEnd().split('\n').length;
 
-/** Every function with its length in lines, those of the functions inside it not counted: a factory is as long as what it does itself. */
+/** Every function with its own lines, without those of functions inside it: a factory counts only its own. */
 function functionsIn(file: string): { name: string; lines: number }[] {
   const source = ts.createSourceFile(file, textOf(file), ts.ScriptTarget.Latest, true);
   const lineAt = (position: number) => source.getLineAndCharacterOfPosition(position).line;

@@ -15,7 +15,7 @@ export interface LiveAccounts {
   hcloud: { token: Secret; endpoint: string | undefined };
   tailscale: TailscaleAccount;
   github: GithubAccount;
-  /** Variables with keys to the clouds that are not set, which is possible where GitHub's runners have them. */
+  /** Variables with keys to the clouds that are not set. Legal if GitHub's runners have the keys. */
   missingKeys: MissingKey[];
 }
 

@@ -23,8 +23,8 @@ const PAUSES = { intervalMs: 100, longestIntervalMs: 3_000 };
 export type Dial = (address: string, port: number, signal: AbortSignal) => Promise<Socket>;
 
 /**
- * Creates the check. `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`. Connects with
- * `dial` only: outside the tailnet the same address may be another machine.
+ * Creates the check. `address` maps a tailnet address to a URL, e.g. `http://100.64.0.7:8080/health`.
+ * Connects with `dial` only: outside the tailnet the same address may be another machine.
  */
 export function createHealthCheck(
   address: (tailnetIp: string) => string,

@@ -102,13 +102,13 @@ export class Installation {
     return worker;
   }
 
-  get installationMark(): string {
+  get installationTag(): string {
     return fingerprint(this.file.databaseUrl);
   }
 
   /** Descendants of workers, of one kind or all, of one worker or all. */
   children(only: { kind?: ChildKind; worker?: number } = {}): Child[] {
-    return findChildren(this.installationMark).filter(
+    return findChildren(this.installationTag).filter(
       (child) =>
         (only.kind === undefined || child.kind === only.kind) &&
         (only.worker === undefined || child.worker === only.worker),

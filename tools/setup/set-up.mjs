@@ -30,15 +30,15 @@ import { ensureShellcheck } from './shellcheck.mjs';
  */
 
 /**
- * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck` and
- * `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
- * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint'
- *   | 'shellcheck' | 'github-tools' | 'machines'} Tool
+ * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`
+ * and `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines'} Tool
  */
 
 /**
- * `tools`: beside the packages. `readsConfiguration`: the next program reads the configuration and reports all
- * its problems in one message.
+ * `tools`: beside the packages. `readsConfiguration`: the next program reads the configuration and
+ * reports all its problems in one message.
  * @typedef {{ tools: Tool[], readsConfiguration?: boolean }} Wanted
  */
 
@@ -118,7 +118,7 @@ async function setUpAll(wanted, signal) {
  * @param {AbortSignal} signal
  */
 async function setUpTools(wanted, env, signal) {
-  // Found anew by every command: it may have been prepared since.
+  // Every command looks for them again: they may have been set up since.
   delete env.AGENT_STACKS_MACHINE_TOOLS;
   const progress = createProgress();
   const context = { root, env, progress, run, signal, cacheDir: '' };
