@@ -40,7 +40,7 @@ export class RateLimitedError extends RetryableError {
   }
 }
 
-type PatienceOptions = ErrorOptions & { seconds?: number | undefined };
+type PatienceOptions = FailureOptions & { seconds?: number | undefined };
 
 /**
  * Retrying cannot help until a person changes something, for example an invalid token or a rejected request.
@@ -85,7 +85,7 @@ export function reportError(error: unknown): ReportedError {
 
 /** Restores the error that another process reported. An unknown name becomes a RetryableError. */
 export function reportedError({ name, message, seconds, code }: ReportedError): Error {
-  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds });
+  if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds, failureCode: code });
   const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : undefined;
   return Known === undefined ? new RetryableError(message, { failureCode: code }) : new Known(message);
 }

@@ -5,16 +5,19 @@ import { type AgentInputs, agentInputsSchema } from '../../stacks/agent-inputs.t
 export type RecordedInputs = Partial<AgentInputs>;
 
 /**
- * Treats an invalid field as absent, so that a corrupt row cannot block the destroy of its agent.
+ * Treats an invalid field as absent, and inputs that are no object as empty, so that a corrupt row can block
+ * neither the list of agents nor the destroy of its own.
  */
-const recordedSchema = z.object(
-  Object.fromEntries(
-    Object.entries(agentInputsSchema.shape).map(([name, field]) => [
-      name,
-      (field as z.ZodType).optional().catch(undefined),
-    ]),
-  ),
-);
+const recordedSchema = z
+  .object(
+    Object.fromEntries(
+      Object.entries(agentInputsSchema.shape).map(([name, field]) => [
+        name,
+        (field as z.ZodType).optional().catch(undefined),
+      ]),
+    ),
+  )
+  .catch({});
 
 /** Parses a row's `inputs`; null if nothing has been recorded. */
 export function parseRecordedInputs(value: unknown): RecordedInputs | null {

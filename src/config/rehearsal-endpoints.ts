@@ -34,7 +34,9 @@ export function refuseOutside(reader: EnvironmentReader): void {
     if (protocol === 'file:') continue;
     // Clients of Postgres obey a `host` behind the question mark before the one in front of it.
     const host = searchParams.get('host') ?? hostname;
-    const isInside = LOOPBACK.test(host) || (name === 'TAILSCALE_LOGIN_SERVER' && PRIVATE.test(host));
+    const isSocket = name === 'PULUMI_BACKEND_URL' && /^($|\/)/.test(host);
+    const isInside =
+      isSocket || LOOPBACK.test(host) || (name === 'TAILSCALE_LOGIN_SERVER' && PRIVATE.test(host));
     if (!isInside) reader.problems.push(`${name} must be on loopback in a rehearsal, not ${host}`);
   }
 }

@@ -69,8 +69,8 @@ const STARTS = new Set(['create_server', 'start_server']);
 
 /** The maximum number of calls for removing a server. */
 export const CALLS_PER_SERVER_REMOVAL = 9;
-/** Allows eight pauses (0.2 s to 5 s); another poll would be one call too many. */
-const REMOVAL = { intervalMs: 200, longestIntervalMs: 5_000, timeoutMs: 21_500 };
+/** Counts calls, not time: Hetzner may answer slowly. The first poll sees the answer of the delete. */
+const REMOVAL = { intervalMs: 200, longestIntervalMs: 5_000, maxPolls: CALLS_PER_SERVER_REMOVAL };
 
 /** `watch` observes every call. */
 export function createHetznerClient(account: HetznerAccount, watch?: CallWatch): HetznerClient {

@@ -124,10 +124,18 @@ function toFailure(row: OperationRow, error: unknown, step: string): DescribedFa
   return {
     error: cutText(errorMessage(error), LONGEST_ERROR),
     failed_step: cutText(step, LONGEST_STEP),
-    failure_code: getFailureCode(error) ?? null,
+    failure_code: getFailureCode(error) ?? keptCode(row),
     retry_count: isLost ? row.retry_count : Math.min(row.retry_count + 1, row.max_retries),
     lost_count: isLost ? row.lost_count + 1 : row.lost_count,
   };
+}
+
+/**
+ * An attempt that no runner began says nothing about the one before it: its error comes back with the next
+ * dispatch, and so must its code.
+ */
+function keptCode(row: OperationRow): string | null {
+  return row.status === 'queued' && row.dispatch_failures > 0 ? row.failure_code : null;
 }
 
 async function endCancelled(

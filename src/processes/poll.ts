@@ -4,8 +4,10 @@ export interface Polling {
   intervalMs: number;
   /** Doubles the interval after each poll, up to this; default: the interval is constant. */
   longestIntervalMs?: number;
-  /** Gives up if the next poll would be later than this; default: never. */
+  /** Polls for the last time when this has passed; default: never. */
   timeoutMs?: number;
+  /** Polls at most this many times, whatever each of them takes; default: no limit. */
+  maxPolls?: number;
   signal?: AbortSignal | undefined;
 }
 
@@ -16,15 +18,20 @@ export interface Polling {
  */
 export async function poll<T>(
   ask: () => Promise<T | undefined> | T | undefined,
-  { intervalMs, longestIntervalMs = intervalMs, timeoutMs = Number.POSITIVE_INFINITY, signal }: Polling,
+  polling: Polling,
 ): Promise<T | undefined> {
+  const { intervalMs, longestIntervalMs = intervalMs, signal } = polling;
+  const { timeoutMs = Number.POSITIVE_INFINITY, maxPolls = Number.POSITIVE_INFINITY } = polling;
   const deadline = Date.now() + timeoutMs;
-  for (let pause = intervalMs; ; pause = Math.min(pause * 2, longestIntervalMs)) {
+  let pause = intervalMs;
+  for (let polls = 1; ; polls += 1) {
     signal?.throwIfAborted();
     const answer = await ask();
     if (answer !== undefined) return answer;
-    if (Date.now() + pause > deadline) return undefined;
+    const left = deadline - Date.now();
+    if (left <= 0 || polls >= maxPolls) return undefined;
     // Its own error says only that the sleep was interrupted.
-    await sleep(pause, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    await sleep(Math.min(pause, left), undefined, { signal }).catch(() => signal?.throwIfAborted());
+    pause = Math.min(pause * 2, longestIntervalMs);
   }
 }

@@ -82,7 +82,8 @@ export function pulumiError(cause: unknown): Error {
     return new LostError('A process of the run was killed from outside', { cause });
   if (STATE_AWAY.test(text))
     return new LostError(`The database of Pulumi’s state was unavailable: ${summary(said)}`, { cause });
-  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause });
+  const failureCode = NO_DEVICE.test(said) ? NOT_JOINED : undefined;
+  if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause, failureCode });
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   return new RetryableError(summary(said), { cause });
 }
@@ -92,11 +93,20 @@ const CONFIGURE = /(exit status (\d+)|signal: \w+): running "exec \\*"\$AGENT_ST
 const CONFIGURE_ENDS: Record<string, string> = { '2': 'its input is wrong', '124': 'it took too long' };
 const LAST_LINES = 6;
 
+const DID_NOT_JOIN = 'The server did not join the tailnet in time';
+
+/**
+ * Returns the code of a failure that is reported as text alone: by a runner of an earlier version, or by a
+ * workflow whose runner could not reach the service.
+ */
+export function failureCodeIn(summary: string): string | undefined {
+  return summary.startsWith(DID_NOT_JOIN) ? NOT_JOINED : undefined;
+}
+
 /** Translates errors that Pulumi wraps to the service's terms; undefined for any other. */
 function inOurTerms(text: string): string | undefined {
   const device = NO_DEVICE.exec(text);
-  if (device !== null)
-    return `The server did not join the tailnet in time: there is no device ${device[1] ?? device[2]}`;
+  if (device !== null) return `${DID_NOT_JOIN}: there is no device ${device[1] ?? device[2]}`;
   // The first match is in the middle of the CLI's progress; the last one begins the script's own output.
   const configure = [...text.matchAll(CONFIGURE)].at(-1);
   if (configure === undefined) return undefined;

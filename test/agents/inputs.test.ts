@@ -18,6 +18,10 @@ test('an invalid field counts as absent and leaves the others alone', () => {
   expect(parseRecordedInputs(odd)).toEqual({ ...rest, keyGeneration: 2 });
 });
 
+test.each([[[]], ['x'], [5], [true]])('inputs that are %j count as empty', (inputs) => {
+  expect(parseRecordedInputs(inputs)).toEqual({});
+});
+
 test('missing inputs are named', () => {
   const { image: _, ...rest } = agentInputs('a1');
   expect(() => completeInputs('a1', rest)).toThrow('The recorded inputs of agent a1 lack image');

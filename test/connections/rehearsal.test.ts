@@ -59,12 +59,14 @@ describe('a rehearsal', () => {
     expect(() => read({ [name]: url })).toThrow(new RegExp(`^  - ${name} must be on loopback`, 'm'));
   });
 
-  it.each(['postgres://localhost:5432/state', 'postgres://me:pw@[::1]/state', 'file:///var/state'])(
-    'keeps its state at %s',
-    (url) => {
-      expect(read({ PULUMI_BACKEND_URL: url }).pulumi.backendUrl?.reveal()).toBe(url);
-    },
-  );
+  it.each([
+    'postgres://localhost:5432/state',
+    'postgres://me:pw@[::1]/state',
+    'postgres:///state?host=/var/run/postgresql',
+    'file:///var/state',
+  ])('keeps its state at %s', (url) => {
+    expect(read({ PULUMI_BACKEND_URL: url }).pulumi.backendUrl?.reveal()).toBe(url);
+  });
 
   it.each(['HCLOUD_ENDPOINT', 'TAILSCALE_BASE_URL'])(
     'refuses to start without %s, whose default is the real one',

@@ -14,7 +14,7 @@ test('polls until there is an answer', async () => {
   expect(count()).toBe(3);
 });
 
-test('polls at least once, and gives up if the next poll would be too late', async () => {
+test('polls at least once, and for the last time when its time has passed', async () => {
   const { ask, count } = answers(undefined);
   expect(await poll(ask, { intervalMs: 10, timeoutMs: 0 })).toBeUndefined();
   expect(count()).toBe(1);
@@ -28,7 +28,16 @@ test('backs off up to the longest interval', async () => {
   const pauses = times.slice(1).map((time, index) => time - times[index]!);
   expect(pauses[0]).toBeGreaterThanOrEqual(19);
   expect(pauses[1]).toBeGreaterThanOrEqual(39);
-  for (const pause of pauses.slice(2)) expect(pause).toBeGreaterThanOrEqual(79);
+  // The last pause is cut at the end of the time.
+  for (const pause of pauses.slice(2, -1)) expect(pause).toBeGreaterThanOrEqual(79);
+});
+
+test('asks once more at the end of its time, and no more often than it may', async () => {
+  const late = answers(undefined, 'late');
+  expect(await poll(late.ask, { intervalMs: 60_000, timeoutMs: 20 })).toBe('late');
+  const limited = answers(undefined);
+  expect(await poll(limited.ask, { intervalMs: 1, maxPolls: 3 })).toBeUndefined();
+  expect(limited.count()).toBe(3);
 });
 
 test('ends with the signal’s reason, during a pause and before the first poll', async () => {

@@ -6,10 +6,12 @@ import { PulumiCommand } from '@pulumi/pulumi/automation/index.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   CancelledError,
+  getFailureCode,
   LostError,
   PermanentError,
   RateLimitedError,
   RetryableError,
+  reportError,
 } from '../../src/errors.ts';
 import { findProcesses, killProcesses } from '../../src/processes/find.ts';
 import {
@@ -192,4 +194,12 @@ test('an error that a runner reports by name becomes the same error here', () =>
     expect(again.constructor).toBe(error.constructor);
   }
   expect(engineError({ name: 'TypeError', message: 'x' }).constructor).toBe(RetryableError);
+});
+
+test('a device that is missing while the quota is used up keeps the failure code', () => {
+  const said = 'Could not find device with hostname=join-1\nerror: Too many requests (429)\n';
+  const error = pulumiError(new Error(said));
+  expect(error).toBeInstanceOf(RateLimitedError);
+  expect(getFailureCode(error)).toBe('not-joined');
+  expect(getFailureCode(engineError(reportError(error)))).toBe('not-joined');
 });

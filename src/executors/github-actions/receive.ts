@@ -4,12 +4,13 @@ import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
 import { type Database, type Transaction, violatedConstraint } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
-import { CancelledError, ConflictError, RetryableError, reportedError } from '../../errors.ts';
+import { CancelledError, ConflictError, reportedError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { reportedEffect } from '../../operations/effects.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { findOperation } from '../../operations/registry.ts';
 import { settleLocked, succeedLocked } from '../../operations/settle.ts';
+import { failureCodeIn } from '../../pulumi/errors.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
@@ -160,10 +161,9 @@ async function fail(
 ): Promise<void> {
   const result = readResult(row);
   const recorded = result?.status === 'failed' ? result : undefined;
-  const error =
-    recorded === undefined
-      ? new RetryableError(report.error ?? 'The runner reported a failure without a reason')
-      : reportedError(recorded);
+  const text = recorded?.message ?? report.error ?? 'The runner reported a failure without a reason';
+  const code = recorded?.code ?? failureCodeIn(text);
+  const error = reportedError({ name: 'RetryableError', ...recorded, message: text, code });
   const step = report.failedStep ?? recorded?.step ?? row.step ?? 'queued';
   await settleLocked(trx, queue, row, { error, step }, retrySeconds);
 }

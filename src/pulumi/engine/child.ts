@@ -1,3 +1,4 @@
+import { errorMessage, getFailureCode, type ReportedError } from '../../errors.ts';
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
 import type { FromEngine, ToEngine } from './messages.ts';
 import { type EngineSettings, openSdk, type ProviderModule } from './run-stack.ts';
@@ -40,10 +41,14 @@ function holdLease(until: number): void {
 
 const LONGEST_MESSAGE = 20_000;
 
-function describe(error: unknown): { name: string; message: string } {
-  return error instanceof Error
-    ? { name: error.name, message: error.message.slice(0, LONGEST_MESSAGE) }
-    : { name: 'Error', message: String(error).slice(0, LONGEST_MESSAGE) };
+function describe(error: unknown): ReportedError {
+  const name = error instanceof Error ? error.name : 'Error';
+  const code = getFailureCode(error);
+  return {
+    name,
+    message: errorMessage(error).slice(0, LONGEST_MESSAGE),
+    ...(code !== undefined && { code }),
+  };
 }
 
 process.on('message', (message: ToEngine) => {

@@ -1,4 +1,5 @@
 import type { StackProgram } from '../../../stacks/program.ts';
+import type { ReportedError } from '../../errors.ts';
 
 /** One run of the Pulumi engine on one stack. */
 export type StackTask = StackWork & {
@@ -48,4 +49,4 @@ export type FromEngine =
   | { type: 'ready' }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }
-  | { type: 'failed'; name: string; message: string };
+  | ({ type: 'failed' } & ReportedError);

@@ -207,6 +207,24 @@ describe('a dispatch', () => {
     expect(await operation(at, jobId)).toMatchObject({ error: 'The server did not join', attempt: 3 });
   });
 
+  test('the next try has the failure code of the try before, reported as text alone, despite lost dispatches between', async () => {
+    const error = 'The server did not join the tailnet in time: there is no device join-1';
+    const notJoined = { error, failure_code: 'not-joined' };
+    const jobId = await dispatched();
+    await tell(jobId, { status: 'failed', error, failed_step: 'joining_network' }, 1);
+    expect(await operation(at, jobId)).toMatchObject(notJoined);
+    await waitOver(at);
+    github.dispatches.push({ status: 500 });
+    await look();
+    await waitOver(at);
+    expect((await takeDispatch(at, undefined))?.kind).toBe('dispatch');
+    await pass(jobId, 100);
+    expect((await takeDispatch(at, undefined))?.kind).toBe('given-up');
+    await waitOver(at);
+    await look();
+    expect(await operation(at, jobId)).toMatchObject(notJoined);
+  });
+
   test('is repeated if the process dies before GitHub answers, and the first run is refused', async () => {
     const { operation_id: jobId } = await order(at, 'a1');
     expect((await takeDispatch(at, undefined))?.kind).toBe('dispatch');
