@@ -1,26 +1,30 @@
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { ConfigError } from '../../src/config/config.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../../src/config/process-environment.ts';
+import { errorMessage } from '../../src/errors.ts';
 import { runKillMatrix, TARGETS } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
 import { runScenarios } from './run-scenarios.ts';
 import { runSuite } from './suite.ts';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '30' },
-    seed: { type: 'string', default: '1' },
-    workers: { type: 'string', default: '2' },
-    json: { type: 'string' },
-    moments: { type: 'string', default: '30' },
-    matrix: { type: 'boolean', default: false },
-    scenarios: { type: 'boolean', default: false },
-    short: { type: 'boolean', default: false },
-    only: { type: 'string' },
-  },
-});
+const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const values = chosenOptions();
+
+/** Ends the process with the usage if the arguments are invalid. */
+function chosenOptions(): Options {
+  try {
+    return readOptions(args);
+  } catch (error) {
+    console.error(`${errorMessage(error)}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
 
 const FOUND = [
   'CACHE_DIR',
@@ -47,9 +51,9 @@ interface Outcome {
 
 async function runRandomly(): Promise<Outcome> {
   const report = await runSuite({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
-    workers: Number(values.workers),
+    rounds: values.rounds,
+    seed: values.seed,
+    workers: values.workers,
     tools,
     say,
   });
@@ -58,7 +62,7 @@ async function runRandomly(): Promise<Outcome> {
 }
 
 async function runChosenScenarios(): Promise<Outcome> {
-  const only = values.only?.split(',');
+  const { only } = values;
   const report = await runScenarios({ only, long: !values.short, tools, say });
   const dumps = report.flatMap((one) => (one.dump === undefined ? [] : [one.dump]));
   return {
@@ -69,10 +73,8 @@ async function runChosenScenarios(): Promise<Outcome> {
 }
 
 async function runMatrix(): Promise<Outcome> {
-  const targets = TARGETS.filter(
-    (target) => values.only === undefined || values.only.split(',').includes(target),
-  );
-  const moments = Number(values.moments);
+  const targets = TARGETS.filter((target) => values.only === undefined || values.only.includes(target));
+  const moments = values.moments;
   const report = await runKillMatrix({
     targets,
     provisions: moments,

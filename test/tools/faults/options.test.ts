@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { readOptions } from '../../../tools/faults/options.ts';
+
+test('without arguments, thirty rounds of the first seed on two workers', () => {
+  expect(readOptions([])).toMatchObject({ rounds: 30, seed: 1, workers: 2, matrix: false, scenarios: false });
+});
+
+test('names are separated by commas', () => {
+  expect(readOptions(['--matrix', '--moments', '5', '--only', 'worker,cli'])).toMatchObject({
+    matrix: true,
+    moments: 5,
+    only: ['worker', 'cli'],
+  });
+});
+
+test.each([
+  [['--rounds', 'many'], '--rounds takes a whole number'],
+  [['--seed', '0'], '--seed takes a whole number'],
+  [['--helpp'], '--helpp'],
+  [['stray'], 'stray'],
+])('refuses %j with the reason', (args, reason) => {
+  expect(() => readOptions(args)).toThrow(reason);
+});
