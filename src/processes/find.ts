@@ -35,20 +35,26 @@ function readEnvironment(pid: number): ReadonlyMap<string, string> | undefined {
   }
 }
 
-/**
- * Kills processes and waits until they are gone. Scans repeatedly, since a process may start another while it
- * is killed.
- * @returns the ids that were killed.
- */
-export async function killProcesses(
+/** Kills the processes with a matching environment as `killFound` does. @returns the ids that were killed */
+export function killProcesses(
   matches: (environment: ReadonlyMap<string, string>) => boolean,
   timeoutSeconds = 5,
 ): Promise<number[]> {
+  const find = () => findProcesses(matches).filter((pid) => !isZombie(pid));
+  return killFound(find, timeoutSeconds * 1000);
+}
+
+/**
+ * Kills the processes that `find` finds and waits until they are gone, and with them the namespaces, mounts
+ * and interfaces that only they held. Scans repeatedly, since a process may start another while it is killed.
+ * @returns the ids that were killed.
+ */
+export async function killFound(find: () => number[], timeoutMs = 5000): Promise<number[]> {
   const killed = new Set<number>();
   let found: number[] = [];
   let emptyScans = 0;
   const scan = () => {
-    found = findProcesses(matches).filter((pid) => !isZombie(pid));
+    found = find();
     // A process in the middle of an exec shows no environment for a moment, so one scan may miss it.
     emptyScans = found.length === 0 ? emptyScans + 1 : 0;
     if (emptyScans === 2) return true;
@@ -58,7 +64,7 @@ export async function killProcesses(
     }
     return undefined;
   };
-  if ((await poll(scan, { intervalMs: 20, timeoutMs: timeoutSeconds * 1000 })) === undefined)
+  if ((await poll(scan, { intervalMs: 20, timeoutMs })) === undefined)
     throw new Error(`Processes ${found.join(', ')} could not be killed`);
   return [...killed];
 }

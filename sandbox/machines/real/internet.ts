@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { killFound } from '../../processes.ts';
+import { killFound } from '../../../src/processes/find.ts';
 import { GATE } from './addresses.ts';
 import type { GatewayMessage } from './gateway.ts';
 import { findInstallationProcesses, spawnBound, taggedEnvironment } from './processes.ts';

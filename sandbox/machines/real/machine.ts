@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { killFound } from '../../processes.ts';
+import { killFound } from '../../../src/processes/find.ts';
 import { removeCgroup } from './cgroups.ts';
 import type { Internet } from './internet.ts';
 import { findMachineProcesses, mountSource, sendToGrandchildren, spawnBound } from './processes.ts';
