@@ -1,22 +1,18 @@
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { errorMessage } from '../../src/errors.ts';
+import { count, readArguments } from '../arguments.ts';
 
 export const USAGE = `Usage:
   npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--json FILE]
   npm run faults -- --matrix [--moments 30] [--only everything,worker,runner,cli,configure,ansible]
   npm run faults -- --scenarios [--short] [--only NAME,…]`;
 
-function count(option: string) {
-  const error = `${option} takes a whole number from 1 to 10000`;
-  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(10_000, { error });
-}
+const MOST = 10_000;
 
 const schema = z.object({
-  rounds: count('--rounds').default(30),
-  seed: count('--seed').default(1),
-  workers: count('--workers').default(2),
-  moments: count('--moments').default(30),
+  rounds: count('--rounds', MOST).default(30),
+  seed: count('--seed', MOST).default(1),
+  workers: count('--workers', MOST).default(2),
+  moments: count('--moments', MOST).default(30),
   matrix: z.boolean().default(false),
   scenarios: z.boolean().default(false),
   short: z.boolean().default(false),
@@ -30,32 +26,21 @@ const schema = z.object({
 });
 export type Options = z.output<typeof schema>;
 
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+
 /** @throws Error that says what is wrong with the arguments. */
 export function readOptions(args: string[]): Options {
-  const parsed = schema.safeParse(parse(args));
-  if (!parsed.success) throw new Error(parsed.error.issues[0]?.message ?? 'malformed');
-  return parsed.data;
-}
-
-function parse(args: string[]) {
-  const text = { type: 'string' } as const;
-  const flag = { type: 'boolean' } as const;
-  try {
-    return parseArgs({
-      args,
-      options: {
-        rounds: text,
-        seed: text,
-        workers: text,
-        moments: text,
-        only: text,
-        json: text,
-        matrix: flag,
-        scenarios: flag,
-        short: flag,
-      },
-    }).values;
-  } catch (error) {
-    throw new Error(errorMessage(error), { cause: error });
-  }
+  const options = {
+    rounds: text,
+    seed: text,
+    workers: text,
+    moments: text,
+    only: text,
+    json: text,
+    matrix: flag,
+    scenarios: flag,
+    short: flag,
+  };
+  return readArguments(args, options, schema);
 }
