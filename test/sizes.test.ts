@@ -14,7 +14,7 @@ const LONG_WITH_REASON: Record<string, string> = {
   'sandbox/host/installation.ts sandboxConnections':
     'one object: every address and credential of the sandbox',
   'tools/faults/longer-scenarios.ts stallWorker':
-    'a scenario is told in one piece, in the order in which it happens',
+    'a scenario reads best in one piece, in the order in which it happens',
 };
 
 const sourcesIn = (folder: string) =>

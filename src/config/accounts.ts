@@ -4,7 +4,7 @@ import { type ExecutorName, runsElsewhere } from './executor-name.ts';
 import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
 
-/** How a person is told of Tailscale's credential, which has two forms. */
+/** The names of Tailscale's credential in messages: it has two forms. */
 export const TAILSCALE_KEY = 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)';
 export type MissingKey = 'HCLOUD_TOKEN' | typeof TAILSCALE_KEY;
 

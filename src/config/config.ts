@@ -23,8 +23,8 @@ export interface SandboxConfig extends CommonConfig {
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
     /**
-     * Ids of users who may use the sandbox's controls besides this process's own: whoever became root with
-     * sudo.
+     * Ids of users who may use the sandbox's controls besides this process's own: the user who became root
+     * with sudo.
      */
     users: number[];
   };

@@ -1,10 +1,10 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The service's port. It is taken before all else, so that one in use is told before anything is made. */
+/** The service's port. It is taken first, so that a port in use is reported before anything is created. */
 export interface WebServer {
   port: number;
-  /** Until then every request is told to come again: the service is starting. */
+  /** Until then every request is answered 503 with Retry-After: the service is starting. */
   serve(app: RequestListener): void;
   close(): Promise<void>;
 }

@@ -131,7 +131,7 @@ describe('an order executed by a runner', () => {
     expect(operation.attempt).toBeGreaterThan(1);
     expect(operation.workflowRunId).not.toBe(workflowRunId);
     expect((await getHoldings(installation.connection, killed)).servers).toEqual([`agent-${killed}`]);
-    // A late callback is told that its attempt is over, with the attempt's token or without one.
+    // A late callback learns that its attempt is over, with the attempt's token or without it.
     const late = {
       job_id: operation.operationId,
       status: 'failed',

@@ -77,7 +77,7 @@ test('no port is open between tasks', async () => {
   expect(new Set(ports().map(({ pid }) => pid)).size).toBe(1);
 }, 60_000);
 
-test('only the command of the stack’s program is run, whoever asks', async () => {
+test('only the command of the stack’s program runs, whichever user asks', async () => {
   const { ports } = await runTask();
   for (const { port } of ports()) {
     const engine = connectEngine(`any:${port}`, 'any');

@@ -6,7 +6,7 @@ import { makeJob } from './setup.ts';
 
 const job = { job_id: inputs.job_id, workflow_run_id: '900' };
 
-test('what it is told is signed and sent, with the job and the run', async () => {
+test('signs and sends its arguments with the job and the run', async () => {
   const receiver = await startReceiver(secret);
   const { temp, run } = await makeJob(receiver);
   const args = ['status=failed', 'error=a=b\n"c" \\ $(id) — ü🙂', 'failed_step='];
@@ -49,7 +49,7 @@ test.for([
   expect(receiver.callbacks).toHaveLength(1);
 });
 
-test('what may pass is told again, with growing pauses, and given up in the end', async () => {
+test('retries what may pass, with growing pauses, and gives up in the end', async () => {
   const receiver = await startReceiver(secret);
   const { temp, run, replace } = await makeJob(receiver);
   await replace('sleep', 'echo "$1" >> "$RUNNER_TEMP/pauses"');
