@@ -150,12 +150,13 @@ test('a configuration that is fine at every check but wrong after every failure 
       state.wrong = undefined;
     }, 5);
   };
+  const { operation_id: id } = await order(at, 'a1');
+  // As many losses as an unreliable cloud may have caused before. Set before the worker starts, or it may have
+  // claimed the first attempt by then.
+  await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
   await start(readiness, async () => {
     throw new PermanentError('unable to authenticate (unauthorized)');
   });
-  const { operation_id: id } = await order(at, 'a1');
-  // As many losses as an unreliable cloud may have caused before.
-  await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
   const failed = await until((row) => row.status === 'failed', id);
   expect(failed).toMatchObject({ attempt: 21, error: 'unable to authenticate (unauthorized)' });
 });
