@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { getAgent } from '../agents/store.ts';
+import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
 import { findOperation, mayBegin } from './registry.ts';
 import type { OperationRow } from './rows.ts';
-import { LEASE_SECONDS, type OperationKind } from './states.ts';
+import type { OperationKind } from './states.ts';
 import { beginOnWorker } from './transitions.ts';
 
 export type { OperationRow } from './rows.ts';

@@ -1,5 +1,6 @@
+import { RETRY_SECONDS } from '../config/timing.ts';
 import { CancelledError, LostError, PermanentError, RateLimitedError } from '../errors.ts';
-import { MAX_LOST, RETRY_SECONDS } from './states.ts';
+import { MAX_LOST } from './states.ts';
 
 export interface Tries {
   /** Failed tries before this one. */

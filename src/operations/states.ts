@@ -1,4 +1,3 @@
-export { LEASE_SECONDS, RETRY_SECONDS } from '../config/timing.ts';
 export { OPERATION_STATUSES, type OperationKind, type OperationStatus } from '../database/vocabulary.ts';
 
 /** The number of failed tries after which an operation has failed. */

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { LEASE_SECONDS } from '../../src/config/timing.ts';
 import { LostError } from '../../src/errors.ts';
 import { createRecorder } from '../../src/executors/worker/recorder.ts';
 import { claimNext, lockClaim, recordEvents, renewLease } from '../../src/operations/claims.ts';
 import { readEvents } from '../../src/operations/events/events.ts';
 import { insertOperation, requestAgent } from '../../src/operations/requests.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
-import { LEASE_SECONDS } from '../../src/operations/states.ts';
 import {
   announcements,
   claim,

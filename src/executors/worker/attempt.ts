@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgentForOperation } from '../../agents/for-operation.ts';
+import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
 import { CancelledError, errorMessage, LostError, RateLimitedError } from '../../errors.ts';
@@ -10,7 +11,7 @@ import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
-import { LEASE_SECONDS, type OperationKind } from '../../operations/states.ts';
+import type { OperationKind } from '../../operations/states.ts';
 import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';

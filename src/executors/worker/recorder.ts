@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
+import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
 import { Backlog, gapLine } from '../../operations/backlog.ts';
@@ -9,7 +10,6 @@ import { type Claim, lockClaim } from '../../operations/claims.ts';
 import { appendEvents, type OperationEvent } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { findOperation } from '../../operations/registry.ts';
-import { LEASE_SECONDS } from '../../operations/states.ts';
 
 /** Records an attempt's steps and log lines in the database while it runs. */
 export interface Recorder {
