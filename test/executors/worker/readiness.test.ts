@@ -151,8 +151,8 @@ test('a configuration that is fine at every check but wrong after every failure 
     }, 5);
   };
   const { operation_id: id } = await order(at, 'a1');
-  // As many losses as an unreliable cloud may have caused before. Set before the worker starts, or it may have
-  // claimed the first attempt by then.
+  // As many losses as an unreliable cloud may have caused before. Set before the worker starts, which would
+  // claim the first attempt.
   await at.database.updateTable('operations').set({ attempt: 18 }).where('operation_id', '=', id).execute();
   await start(readiness, async () => {
     throw new PermanentError('unable to authenticate (unauthorized)');
