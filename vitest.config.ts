@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
-    maxWorkers: 2,
+    // More than the cores: the tests with real machines mostly wait.
+    maxWorkers: 3,
   },
 });

@@ -6,6 +6,7 @@ import { ensureAnsible } from './ansible.mjs';
 import { ensureAnsibleLint } from './ansible-lint.mjs';
 import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
+import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { findTools } from './find-tools.mjs';
 import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
@@ -127,9 +128,12 @@ async function setUpTools(wanted, env, signal) {
   }
   await ensureDependencies(context);
   env.PATH = [join(root, 'node_modules', '.bin'), env.PATH].filter(Boolean).join(delimiter);
+  if (wanted.tools.length > 0) {
+    context.cacheDir = prepareCacheDir(root, env);
+    env.CACHE_DIR = context.cacheDir;
+  }
+  env.NODE_COMPILE_CACHE ??= compileCacheDir(root, env);
   if (wanted.tools.length === 0) return findTools(context);
-  context.cacheDir = prepareCacheDir(root, env);
-  env.CACHE_DIR = context.cacheDir;
   if (wanted.tools.includes('ansible')) env.AGENT_STACKS_ANSIBLE = await ensureAnsible(context);
   if (wanted.tools.includes('pulumi')) env.AGENT_STACKS_PULUMI = await ensurePulumi(context);
   if (wanted.tools.includes('provider-plugins'))
