@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
+import { sql } from 'kysely';
 import { onTestFinished } from 'vitest';
 import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
 import { createFaults } from '../../sandbox/faults.ts';
@@ -124,15 +125,33 @@ async function finishActions(call: Cloud['call'], actions: { id: number }[]) {
   });
 }
 
-/** Polls until there is an answer, for at most 5 seconds. */
+/** Polls until there is an answer, for at most 15 seconds. */
 export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 15_000;
   while (Date.now() < deadline) {
     const answer = await ask();
     if (answer !== undefined) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error('No answer within 5 seconds');
+  throw new Error('No answer within 15 seconds');
+}
+
+/**
+ * Lets this time pass for everything that is under way, by moving its recorded times back. With delays of
+ * minutes, a test sees each state for as long as it likes, on a slow machine too.
+ */
+export async function letPass({ database }: Cloud, ms: number): Promise<void> {
+  const back = sql`make_interval(secs => ${ms / 1000})`;
+  const shifts = [
+    sql`update hetzner_actions set started_at = started_at - ${back}, finishes_at = finishes_at - ${back}`,
+    sql`update hetzner_servers set locked_until = locked_until - ${back}, deleted_at = deleted_at - ${back}, phases =
+      (select jsonb_agg(phase || jsonb_build_object('fromMs', (phase->>'fromMs')::bigint - ${ms}::bigint) order by position)
+       from jsonb_array_elements(phases) with ordinality as all_phases (phase, position))`,
+    sql`update due set at = at - ${back}`,
+  ];
+  await database.transaction().execute(async (trx) => {
+    for (const shift of shifts) await shift.execute(trx);
+  });
 }
 
 /** Orders a server, with defaults for everything a test does not care about. */

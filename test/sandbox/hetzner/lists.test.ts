@@ -54,7 +54,7 @@ test.each(['env=', 'env in prod', 'a b', '=x', 'env=a=b', 'env in ()x'])(
 );
 
 test('servers are found by name and by status', async () => {
-  const cloud = await startCloud({ serverCreateMs: 2000 });
+  const cloud = await startCloud({ serverCreateMs: 60_000 });
   await orderServer(cloud, { name: 'fresh' });
   const find = async (query: string) => names((await cloud.call('GET', `/servers?${query}`)).body.servers);
   expect(await find('name=fresh')).toEqual(['fresh']);

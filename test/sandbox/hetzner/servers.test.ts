@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  letPass,
   orderServer,
   publicKey,
   restartCloud,
@@ -7,9 +8,11 @@ import {
   startCloud,
 } from '../../support/sandbox-hetzner.ts';
 
+const MINUTE = 60_000;
+
 describe('a server', () => {
   test('goes from its order through its actions to its deletion', async () => {
-    const cloud = await startCloud({ serverCreateMs: 600, serverActionMs: 600 });
+    const cloud = await startCloud({ serverCreateMs: MINUTE, serverActionMs: MINUTE });
     const key = (await cloud.call('POST', '/ssh_keys', { name: 'one', public_key: publicKey })).body.ssh_key;
     const firewall = (await cloud.call('POST', '/firewalls', { name: 'shared' })).body.firewall;
 
@@ -31,11 +34,13 @@ describe('a server', () => {
     expect(next_actions).toMatchObject([{ command: 'start_server', status: 'running' }]);
     expect(root_password).toBeNull();
 
+    await letPass(cloud, MINUTE);
     await cloud.finish(action);
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('starting');
+    await letPass(cloud, MINUTE);
     const [started] = await cloud.finish(...next_actions);
     expect(started).toMatchObject({ status: 'success', progress: 100, error: null });
-    expect(Date.parse(started.finished) - Date.parse(started.started)).toBe(1200);
+    expect(Date.parse(started.finished) - Date.parse(started.started)).toBe(2 * MINUTE);
     const running = (await cloud.call('GET', `/servers/${server.id}`)).body.server;
     expect(running).toMatchObject({ status: 'running', locked: false, labels: { 'agent-id': '1' } });
 
@@ -45,12 +50,14 @@ describe('a server', () => {
       body: { action: { command: 'stop_server', status: 'running' } },
     });
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('stopping');
+    await letPass(cloud, MINUTE);
     await cloud.finish(off.body.action);
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('off');
 
     const deleted = await cloud.call('DELETE', `/servers/${server.id}`);
     expect(deleted).toMatchObject({ status: 200, body: { action: { command: 'delete_server' } } });
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.server.status).toBe('deleting');
+    await letPass(cloud, MINUTE);
     await cloud.finish(deleted.body.action);
     expect((await cloud.call('GET', `/servers/${server.id}`)).body.error.code).toBe('not_found');
     expect((await cloud.call('GET', '/servers')).body.servers).toEqual([]);
@@ -59,8 +66,11 @@ describe('a server', () => {
   });
 
   test('is locked while an action runs: of ten concurrent calls, one begins', async () => {
-    const cloud = await startCloud({ serverActionMs: 800 });
-    const server = await runningServer(cloud, { name: 'busy' });
+    const cloud = await startCloud({ serverActionMs: MINUTE });
+    const ordered = await orderServer(cloud, { name: 'busy' });
+    await letPass(cloud, 2 * MINUTE);
+    await cloud.finish(ordered.body.action, ...ordered.body.next_actions);
+    const { server } = ordered.body;
     const calls = Array.from({ length: 10 }, () =>
       cloud.call('POST', `/servers/${server.id}/actions/reboot`),
     );
@@ -141,11 +151,12 @@ describe('a server', () => {
   });
 
   test('survives a restart of the sandbox in the middle of its creation', async () => {
-    const cloud = await startCloud({ serverCreateMs: 800 });
+    const cloud = await startCloud({ serverCreateMs: MINUTE });
     const { server, action, next_actions } = (await orderServer(cloud, { name: 'durable' })).body;
     const later = await restartCloud(cloud);
     const found = (await later.call('GET', `/servers?name=durable`)).body.servers;
     expect(found).toMatchObject([{ id: server.id, status: 'initializing' }]);
+    await letPass(later, MINUTE);
     const finished = await later.finish(action, ...next_actions);
     expect(finished.map((done) => done.status)).toEqual(['success', 'success']);
     expect((await later.call('GET', `/servers/${server.id}`)).body.server.status).toBe('running');
@@ -163,10 +174,12 @@ describe('a server order', () => {
   });
 
   test('can reuse its name once the earlier server is gone', async () => {
-    const cloud = await startCloud({ serverActionMs: 600 });
-    const server = await runningServer(cloud, { name: 'again' });
+    const cloud = await startCloud({ serverActionMs: MINUTE });
+    const { server } = (await orderServer(cloud, { name: 'again' })).body;
+    await letPass(cloud, 2 * MINUTE);
     const { action } = (await cloud.call('DELETE', `/servers/${server.id}`)).body;
     expect((await orderServer(cloud, { name: 'again' })).body.error.code).toBe('uniqueness_error');
+    await letPass(cloud, MINUTE);
     await cloud.finish(action);
     expect((await orderServer(cloud, { name: 'again' })).status).toBe(201);
   });

@@ -4,6 +4,7 @@ import { createMachineHandlers, type JoinTailnet } from '../../../sandbox/machin
 import {
   type Cloud,
   eventually,
+  letPass,
   orderServer,
   runningServer,
   startCloud,
@@ -138,11 +139,12 @@ test('a boot that fails half way is repeated and ends as one device', async () =
 });
 
 test('a server that is deleted before its machine has booted never joins', async () => {
-  const cloud = await startCloud({ machineBootMs: 700 });
+  const cloud = await startCloud({ machineBootMs: 60_000 });
   const { machines, joinTailnet } = createTailnet();
   runDueWork(cloud, joinTailnet);
   const server = await runningServer(cloud, { name: 'a', user_data: userData('good') });
   await cloud.call('DELETE', `/servers/${server.id}`);
+  await letPass(cloud, 60_000);
   await eventually(async () => {
     const due = await cloud.database.selectFrom('due').selectAll().execute();
     return due.length === 0 ? true : undefined;
