@@ -10,5 +10,7 @@ export default defineConfig({
     teardownTimeout: 30_000,
     // More than the cores: the tests with real machines mostly wait.
     maxWorkers: 3,
+    // One second, the default, is short beside other load.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
