@@ -81,14 +81,14 @@ describe('an agent between its provision and its end', () => {
       expect(await installation.ask(`/api/agents/${agentId}/${verb}`, { method: 'POST' })).toMatchObject({
         status: 409,
       });
-  }, 90_000);
+  }, 240_000);
 
   it('is started: it answers at the address it had', async () => {
     expect(await agents('start', agentId)).toContain(`healthy at ${first.tailnetIp}`);
     const { serverId, tailnetIp } = first;
     expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId, tailnetIp });
     expect((await serverOf(first.serverId!)).status).toBe('running');
-  }, 90_000);
+  }, 240_000);
 
   it('is restarted', async () => {
     expect(await agents('restart', agentId)).toMatch(/has shut down[\s\S]*is switched on[\s\S]*healthy at/);
@@ -100,7 +100,7 @@ describe('an agent between its provision and its end', () => {
     expect(told).toMatch(/configuration \(Command\): done[\s\S]*reconfigure succeeded/);
     expect(told).not.toContain('(Server)');
     expect(await agent()).toMatchObject({ status: 'running', serverId: first.serverId });
-  }, 90_000);
+  }, 240_000);
 
   it('is resized: the same server and disk, of another type', async () => {
     await agents('resize', agentId, '--plan', 'pro');
@@ -110,7 +110,7 @@ describe('an agent between its provision and its end', () => {
       primary_disk_size: 40,
     });
     await expectNoChanges();
-  }, 90_000);
+  }, 240_000);
 
   it('is rebuilt: the same server and address, another device', async () => {
     const [before] = await devices();
@@ -173,7 +173,7 @@ describe('an agent between its provision and its end', () => {
       tailnetKeys: [],
       devices: [],
     });
-  }, 90_000);
+  }, 240_000);
 });
 
 async function devices(): Promise<{ id: string; addresses: string[] }[]> {
