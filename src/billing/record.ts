@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 import { type BillingDecision, interpretEvent } from './interpret-event.ts';
+import { linkFurtherOrder, linkOrder, signalFromEvent } from './signals.ts';
 
 /** In code points; the columns have the same limit. */
 const LONGEST_REASON = 4_000;
@@ -29,19 +30,28 @@ const OUTCOMES: Record<BillingDecision['kind'], StoredOutcome> = {
   ignore: 'ignored',
 };
 
+export interface RecordDeps {
+  database: Database;
+  queue: Queue;
+  /** Whether orders from before this installation are acted on too; default true. */
+  actsOnPast?: boolean | undefined;
+}
+
 /**
  * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
- * none of them. Copies of the event and other events for the same checkout session may arrive concurrently.
+ * none of them, and the signal to look at its subscription. Copies of the event and other events for the same
+ * checkout session may arrive concurrently.
  * @throws InvalidInputError for a malformed event, and any error of the database
  */
 export async function recordStripeEvent(
-  { database, queue }: { database: Database; queue: Queue },
+  { database, queue, actsOnPast = true }: RecordDeps,
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const decision = interpretEvent(event, mode);
+  const meaning = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
   return database.transaction().execute(async (trx) => {
+    const decision = actsOnPast ? meaning : await ignorePast(trx, event, meaning);
     // A concurrent copy of the event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
@@ -58,9 +68,28 @@ export async function recordStripeEvent(
       .onConflict((conflict) => conflict.column('id').doNothing())
       .executeTakeFirst();
     if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
-    if (decision.kind === 'ignore') return { outcome: 'ignored', reason: decision.reason };
-    return recordOrder(trx, queue, event.id, decision);
+    const outcome: Outcome =
+      decision.kind === 'ignore'
+        ? { outcome: 'ignored', reason: decision.reason }
+        : await recordOrder(trx, queue, event.id, decision);
+    // After the order, which links its subscription.
+    if (mode === 'sandbox' || event.livemode) await signalFromEvent(trx, event);
+    return outcome;
   });
+}
+
+/** An order that was paid before this installation existed was somebody else's to carry out. */
+async function ignorePast(
+  trx: Transaction,
+  event: StripeEvent,
+  decision: BillingDecision,
+): Promise<BillingDecision> {
+  if (decision.kind === 'ignore') return decision;
+  const installation = await trx.selectFrom('installation').select('created_at').executeTakeFirst();
+  if (installation === undefined || event.createdAt >= installation.created_at) return decision;
+  const since = installation.created_at.toISOString();
+  const reason = `The event is from before this installation (${since}) and is not acted on without BILLING_ACT_ON_PAST`;
+  return { kind: 'ignore', reason };
 }
 
 async function recordOrder(
@@ -95,6 +124,7 @@ async function provision(
   try {
     const operation = await requestAgent(trx, queue, { agent, actor: 'stripe', stripeEventId: eventId });
     await insertOrder(trx, eventId, order, { agentId: agent.agentId });
+    await linkOrder(trx, order, agent.agentId);
     return { outcome: 'acted', agentId: agent.agentId, operationId: operation.operation_id };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
@@ -104,6 +134,7 @@ async function provision(
         ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
         : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
     await setOutcome(trx, eventId, 'attention', reason);
+    await linkFurtherOrder(trx, order);
     return needsAttention(trx, eventId, order, reason);
   }
 }

@@ -1,6 +1,12 @@
 import type { Generated, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type {
+  BillingRunTable,
+  FindingTable,
+  SubscriptionTable,
+  UnresolvedSignalTable,
+} from './billing-tables.ts';
+import type {
   Defaulted,
   DefaultedJson,
   DefaultTimestamp,
@@ -29,6 +35,10 @@ export interface Tables {
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
   sessions: SessionTable;
+  subscriptions: SubscriptionTable;
+  unresolved_signals: UnresolvedSignalTable;
+  findings: FindingTable;
+  billing_runs: BillingRunTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -53,6 +63,8 @@ export interface InstallationTable {
    * there.
    */
   data_dir: string | null;
+  /** Business time since which payments are followed; null: not yet. */
+  billing_since: Timestamp | null;
   /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
   created_at: DefaultTimestamp;
@@ -144,6 +156,8 @@ export interface OperationTable {
   /** Names the failure behind `error` if the next attempt handles it specially. */
   failure_code: string | null;
   cancel_requested: Defaulted<boolean>;
+  /** It removes nothing before Stripe was asked once more whether it is still demanded. */
+  asks_again: Defaulted<boolean>;
   /** The worker that holds the lease while `status` is active. */
   worker_id: string | null;
   lease_until: Timestamp | null;
