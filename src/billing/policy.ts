@@ -1,0 +1,61 @@
+const DAY = 24 * 3600 * 1000;
+
+/** How long each step after a missed payment or a cancellation takes. All durations in milliseconds. */
+export interface BillingPolicy {
+  /** From the earliest unpaid due date to the suspension. */
+  suspendAfterMs: number;
+  /** From the suspension to the hibernation. */
+  hibernateAfterMs: number;
+  /** From the suspension to the deletion. */
+  deleteAfterMs: number;
+  /** From the end of a cancelled subscription to the deletion. */
+  cancelGraceMs: number;
+  /** From the due date to the warning that names the date of the suspension. */
+  warnAgainAfterMs: number;
+  /** How long before a deletion it is announced; longest first. */
+  deleteNoticesMs: readonly number[];
+  /** The shortest time between an announcement and the harm that it announces. */
+  leastNoticeMs: number;
+  /** The plan of each known price; keys are Stripe's price ids and lookup keys. */
+  planOfPrice: Readonly<Record<string, string>>;
+  /** All plans, smallest first. */
+  planOrder: readonly string[];
+}
+
+/** The four durations that an operator can set. */
+export type BillingDurations = Pick<
+  BillingPolicy,
+  'suspendAfterMs' | 'hibernateAfterMs' | 'deleteAfterMs' | 'cancelGraceMs'
+>;
+
+export const DEFAULT_DURATIONS: BillingDurations = {
+  suspendAfterMs: 14 * DAY,
+  hibernateAfterMs: 7 * DAY,
+  deleteAfterMs: 30 * DAY,
+  cancelGraceMs: 3 * DAY,
+};
+
+const DELETE_NOTICES_MS = [7 * DAY, 3 * DAY, DAY];
+const LEAST_NOTICE_MS = DAY;
+
+/**
+ * Derives the policy from the operator's durations. Warnings come after half the time to the suspension. With
+ * short durations, as in a trial run, the least notice shrinks to a quarter of the shortest one.
+ */
+export function createPolicy(
+  durations: BillingDurations = DEFAULT_DURATIONS,
+  plans: Pick<BillingPolicy, 'planOfPrice' | 'planOrder'> = { planOfPrice: {}, planOrder: [] },
+): BillingPolicy {
+  const { suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs } = durations;
+  const shortest = Math.min(suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs);
+  return {
+    suspendAfterMs,
+    hibernateAfterMs,
+    deleteAfterMs,
+    cancelGraceMs,
+    warnAgainAfterMs: suspendAfterMs / 2,
+    deleteNoticesMs: DELETE_NOTICES_MS,
+    leastNoticeMs: Math.min(LEAST_NOTICE_MS, shortest / 4),
+    ...plans,
+  };
+}
