@@ -8,6 +8,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -29,6 +30,8 @@ export interface Tables {
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
   sessions: SessionTable;
+  notices: NoticeTable;
+  notice_deliveries: NoticeDeliveryTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -55,6 +58,8 @@ export interface InstallationTable {
   data_dir: string | null;
   /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
+  /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
+  clock_offset: Defaulted<unknown>;
   created_at: DefaultTimestamp;
 }
 
