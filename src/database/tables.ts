@@ -14,6 +14,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -39,6 +40,8 @@ export interface Tables {
   unresolved_signals: UnresolvedSignalTable;
   findings: FindingTable;
   billing_runs: BillingRunTable;
+  notices: NoticeTable;
+  notice_deliveries: NoticeDeliveryTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -67,6 +70,8 @@ export interface InstallationTable {
   billing_since: Timestamp | null;
   /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
+  /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
+  clock_offset: Defaulted<unknown>;
   created_at: DefaultTimestamp;
 }
 

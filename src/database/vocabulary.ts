@@ -44,3 +44,19 @@ export const FAILURE_CODE = /^[a-z][a-z-]{0,59}$/;
  */
 export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
 export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+
+/** What outgoing notices tell. docs/notices.md lists the same types; a test compares them. */
+export const NOTICE_TYPES = [
+  'agent.running',
+  'agent.failed',
+  'agent.payment_failed',
+  'agent.will_suspend',
+  'agent.suspended',
+  'agent.resumed',
+  'agent.will_delete',
+  'agent.deleted',
+  'order.attention',
+  'breaker.tripped',
+  'fleet.mismatch',
+] as const;
+export type NoticeType = (typeof NOTICE_TYPES)[number];
