@@ -8,6 +8,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { BreakerTable, ChangeTable, HeldChangeTable, ServerPriceTable } from './limit-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -29,6 +30,10 @@ export interface Tables {
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
   sessions: SessionTable;
+  breakers: BreakerTable;
+  held_changes: HeldChangeTable;
+  changes: ChangeTable;
+  server_prices: ServerPriceTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */

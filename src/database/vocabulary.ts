@@ -44,3 +44,7 @@ export const FAILURE_CODE = /^[a-z][a-z-]{0,59}$/;
  */
 export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
 export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+
+/** Limits on what the service changes by itself, in the order in which they are locked (src/limits). */
+export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
+export type BreakerName = (typeof BREAKERS)[number];
