@@ -78,15 +78,6 @@ export async function signalSubscriptions(trx: Transaction, target: SignalTarget
   return Number(marked.numUpdatedRows);
 }
 
-/** Marks all subscriptions of an agent as due for another look. The caller has locked the agent. */
-export async function signalAgent(trx: Transaction, agentId: string): Promise<void> {
-  await trx
-    .updateTable('subscriptions')
-    .set({ signals: sql`signals + 1`, signalled_at: sql`now()`, retry_at: sql`now()` })
-    .where('agent_id', '=', agentId)
-    .execute();
-}
-
 /** The agents' governing subscriptions by agent id; without those that were never looked at. */
 export async function readBilling(
   database: Database,

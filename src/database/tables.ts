@@ -14,6 +14,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { BreakerTable, ChangeTable, HeldChangeTable, ServerPriceTable } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
@@ -42,6 +43,10 @@ export interface Tables {
   billing_runs: BillingRunTable;
   notices: NoticeTable;
   notice_deliveries: NoticeDeliveryTable;
+  breakers: BreakerTable;
+  held_changes: HeldChangeTable;
+  changes: ChangeTable;
+  server_prices: ServerPriceTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */

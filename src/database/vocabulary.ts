@@ -60,3 +60,7 @@ export const NOTICE_TYPES = [
   'fleet.mismatch',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
+
+/** Limits on what the service changes by itself, in the order in which they are locked (src/limits). */
+export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
+export type BreakerName = (typeof BREAKERS)[number];

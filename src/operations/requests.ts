@@ -9,7 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
-import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
+import { exclusiveKinds, findOperation, findRequestable, type Requestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
 
 export interface NewOperation {
@@ -80,22 +80,49 @@ export async function requestAgent(
   return operation;
 }
 
+export interface OperationRequest {
+  agentId: string;
+  kind: OperationKind;
+  actor: string;
+  parameters?: OperationParameters | undefined;
+  /** Why the service itself requests it; goes to the audit log. */
+  cause?: string | undefined;
+}
+
 /**
- * Queues an operation that a person requests on an existing agent.
+ * Queues an operation that a person or the service requests on an existing agent.
  * @throws NotFoundError
  * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
  */
 export async function requestOperation(
   trx: Transaction,
   queue: Queue,
-  request: {
-    agentId: string;
-    kind: OperationKind;
-    actor: string;
-    parameters?: OperationParameters | undefined;
-  },
+  request: OperationRequest,
 ): Promise<OperationRow> {
-  const { agentId, kind, actor, parameters } = request;
+  const { agentId, kind, actor, parameters, cause } = request;
+  const definition = await refuseImpossible(trx, request);
+  await definition.request?.(trx, agentId);
+  const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
+  const details = { ...parameters, ...(cause !== undefined && { cause }) };
+  await audit(trx, {
+    actor,
+    action: `agent.${kind}`,
+    agentId,
+    operationId: operation.operation_id,
+    ...((parameters ?? cause) !== undefined && { details }),
+  });
+  return operation;
+}
+
+/**
+ * Locks the agent and checks that the operation is possible now, without changing anything.
+ * @throws NotFoundError
+ * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ */
+export async function refuseImpossible(
+  trx: Transaction,
+  { agentId, kind, parameters }: OperationRequest,
+): Promise<Requestable> {
   const agent = await lockAgent(trx, agentId);
   const definition = findRequestable(kind);
   if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
@@ -107,16 +134,7 @@ export async function requestOperation(
   await refuseDouble(trx, agentId, kind);
   const refusal = definition.refusal?.(agent, parameters ?? {});
   if (refusal !== undefined) throw new ConflictError(refusal);
-  await definition.request?.(trx, agentId);
-  const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
-  await audit(trx, {
-    actor,
-    action: `agent.${kind}`,
-    agentId,
-    operationId: operation.operation_id,
-    ...(parameters && { details: { ...parameters } }),
-  });
-  return operation;
+  return definition;
 }
 
 /** @throws ConflictError if an operation of this kind, or another exclusive one, is unfinished */

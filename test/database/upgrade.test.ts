@@ -11,6 +11,7 @@ import * as sessions from '../../src/database/migrations/0009-sessions.ts';
 import * as checks from '../../src/database/migrations/0010-live-checks.ts';
 import * as kinds from '../../src/database/migrations/0011-operation-kinds.ts';
 import * as subscriptions from '../../src/database/migrations/0014-subscriptions.ts';
+import * as limits from '../../src/database/migrations/0015-limits.ts';
 import { openEmpty } from './support.ts';
 
 let at: Awaited<ReturnType<typeof openEmpty>>;
@@ -48,7 +49,8 @@ test('rows of every status, however odd, are migrated and can be changed afterwa
   await sql`insert into installation (mode, accounts) values ('live', '{"hetzner": "https://api.example/v1/ x"}')`.execute(
     at.database,
   );
-  for (const { up } of [identity, intake, sessions, checks, kinds, subscriptions]) await up(at.database as Kysely<unknown>);
+  for (const { up } of [identity, intake, sessions, checks, kinds, subscriptions, limits])
+    await up(at.database as Kysely<unknown>);
   const { rows } = await sql<{ accounts: object }>`select accounts from installation`.execute(at.database);
   expect(rows[0]?.accounts).toEqual({ hetzner: 'https://api.example/v1 x' });
   await sql`update agents set updated_at = now()`.execute(at.database);

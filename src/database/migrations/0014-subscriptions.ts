@@ -50,7 +50,9 @@ const STATEMENTS = [
   // so that no way to end an operation can forget it.
   `create function signal_subscriptions() returns trigger language plpgsql as $$
    begin
-     update subscriptions set signals = signals + 1, signalled_at = now() where agent_id = new.agent_id;
+     update subscriptions set signals = signals + 1, signalled_at = now() where subscription_id in (
+       select subscription_id from subscriptions where agent_id = new.agent_id
+       order by subscription_id for no key update);
      return null;
    end $$`,
   `create trigger operations_signal_subscriptions after update of status on operations
