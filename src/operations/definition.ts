@@ -53,8 +53,13 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
 
   /** Why this agent cannot have these parameters; undefined if it can. */
   refusal?(agent: AgentRow, parameters: OperationParameters): string | undefined;
-  /** Updates the agent when the operation is requested, before the operation's row is inserted. */
-  request?(trx: Transaction, agentId: string): Promise<void>;
+  /**
+   * Updates the agent when the operation is requested, before the operation's row is inserted. With
+   * `asksAgain` and wanted by the service, when it has passed its last check: `own` is its id then.
+   */
+  request?(trx: Transaction, agentId: string, own?: string): Promise<void>;
+  /** Cannot be undone: if the service itself wants it, it is asked again whether it is wanted before it begins. */
+  asksAgain?: boolean;
   /** Runs before a retry queues the operation again. */
   beforeRetry?(trx: Transaction, agentId: string): Promise<void>;
   /** In this status the service has already queued a successor: a retry makes the successor due now. */

@@ -18,6 +18,8 @@ export interface NewOperation {
   stripeEventId?: string | undefined;
   delaySeconds?: number;
   parameters?: OperationParameters | undefined;
+  /** It has to pass a last check before it begins. */
+  asksAgain?: boolean;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function insertOperation(
       priority: definition.priority ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
       parameters: jsonText(operation.parameters ?? {}),
+      asks_again: operation.asksAgain ?? false,
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
     })
     .returningAll()
@@ -85,7 +88,7 @@ export interface OperationRequest {
   kind: OperationKind;
   actor: string;
   parameters?: OperationParameters | undefined;
-  /** Why the service itself requests it; goes to the audit log. */
+  /** Why the service itself requests it; goes to the audit log. Absent: a person requests it. */
   cause?: string | undefined;
 }
 
@@ -101,8 +104,9 @@ export async function requestOperation(
 ): Promise<OperationRow> {
   const { agentId, kind, actor, parameters, cause } = request;
   const definition = await refuseImpossible(trx, request);
-  await definition.request?.(trx, agentId);
-  const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
+  const asksAgain = definition.asksAgain === true && cause !== undefined;
+  if (!asksAgain) await definition.request?.(trx, agentId);
+  const operation = await insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
   const details = { ...parameters, ...(cause !== undefined && { cause }) };
   await audit(trx, {
     actor,

@@ -28,7 +28,8 @@ export async function storeDecisions(
         view: judged.subscription === 'unknown' ? null : jsonText(judged.subscription),
         fetched_at: sql`now()`,
         seen_signals: judged.row.signals,
-        customer_id: judged.subscription === 'unknown' ? judged.row.customer_id : judged.subscription.customerId,
+        customer_id:
+          judged.subscription === 'unknown' ? judged.row.customer_id : judged.subscription.customerId,
         state: judged.decision.state,
         demand: decision.demand,
         unpaid_since: judged.decision.unpaidSince,
