@@ -1,4 +1,4 @@
-import type { Subscription } from '../stripe/subscription.ts';
+import type { Subscription } from '../stripe/subscription-view.ts';
 import { hasEnded } from './course.ts';
 import type { AgentView, Attention, Demand } from './decision.ts';
 

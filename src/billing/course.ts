@@ -1,4 +1,4 @@
-import type { Subscription } from '../stripe/subscription.ts';
+import type { Subscription } from '../stripe/subscription-view.ts';
 import { type Debt, endedForPayment } from './debt.ts';
 import type { BillingPolicy } from './policy.ts';
 

@@ -1,4 +1,4 @@
-import type { Invoice, Subscription, SubscriptionStatus } from '../stripe/subscription.ts';
+import type { Invoice, Subscription, SubscriptionStatus } from '../stripe/subscription-view.ts';
 import type { AgentView } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
 

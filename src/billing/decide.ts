@@ -1,4 +1,4 @@
-import type { Subscription } from '../stripe/subscription.ts';
+import type { Subscription } from '../stripe/subscription-view.ts';
 import { goneAttention, listAttention, UNKNOWN_SUBSCRIPTION, UNRECOGNIZED_STATUS } from './attention.ts';
 import { type Course, debtCourse, endCourse, hasEnded, later } from './course.ts';
 import { findDebt, listDueDates } from './debt.ts';

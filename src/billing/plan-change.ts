@@ -1,4 +1,4 @@
-import type { Invoice, Subscription } from '../stripe/subscription.ts';
+import type { Invoice, Subscription } from '../stripe/subscription-view.ts';
 import type { AgentView, Attention, Decision } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
 

@@ -1,4 +1,4 @@
-import type { Subscription } from '../stripe/subscription.ts';
+import type { Subscription } from '../stripe/subscription-view.ts';
 import { type Course, later, latest } from './course.ts';
 import type { AgentView, Announcement, AnnouncementType, Demand } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
