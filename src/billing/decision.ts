@@ -34,7 +34,6 @@ export interface QueuedAnnouncement {
 }
 
 export interface AgentView {
-  agentId: string;
   status: AgentStatus | 'hibernated';
   protected: boolean;
   plan: string;

@@ -1,80 +1,83 @@
-/** Stripe's eight statuses, and one for a status that this version does not know. */
-export const SUBSCRIPTION_STATUSES = [
-  'incomplete',
-  'incomplete_expired',
-  'trialing',
-  'active',
-  'past_due',
-  'canceled',
-  'unpaid',
-  'paused',
-  'unrecognized',
-] as const;
-export type SubscriptionStatus = (typeof SUBSCRIPTION_STATUSES)[number];
+import { AnswerFields, listOf } from './answer-fields.ts';
+import { readDisputes } from './read-disputes.ts';
+import { type ListedInvoice, readInvoices } from './read-invoices.ts';
+import { readSummary } from './read-summary.ts';
+import { askStripe, createStripe, type StripeAccount, StripeMissingError } from './stripe.ts';
+import type { Invoice, Subscription, SubscriptionSummary } from './subscription-view.ts';
 
-export const INVOICE_STATUSES = ['draft', 'open', 'paid', 'uncollectible', 'void', 'unrecognized'] as const;
-export type InvoiceStatus = (typeof INVOICE_STATUSES)[number];
+export type { Invoice, Subscription, SubscriptionSummary } from './subscription-view.ts';
 
-/** Why a subscription was cancelled; undefined where Stripe does not say. */
-export type CancelReason = 'requested' | 'payment_failed' | 'payment_disputed' | undefined;
+const LATEST_INVOICES = 24;
+const PAGE = 100;
 
-export interface SubscriptionItem {
-  priceId: string;
-  lookupKey: string | null;
-  productId: string;
-  quantity: number;
+/**
+ * Reads a subscription's present state with its latest invoices and their disputes: two calls, or three where
+ * something was paid. All of it comes from list and retrieve calls made now, nothing from an event.
+ * @returns undefined if Stripe does not know the subscription
+ * @throws RetryableError for an answer that is unusable, PermanentError if the key may not read it
+ * @see https://docs.stripe.com/api/subscriptions/retrieve https://docs.stripe.com/api/invoices/list
+ */
+export async function readSubscription(
+  account: StripeAccount,
+  subscriptionId: string,
+): Promise<Subscription | undefined> {
+  const stripe = createStripe(account);
+  const summary = await knownOrUndefined(async () =>
+    readSummary(await askStripe(stripe.subscriptions.retrieve(subscriptionId))),
+  );
+  if (summary === undefined) return undefined;
+  const { oddities } = summary;
+  const list = await askStripe(
+    stripe.invoices.list({
+      subscription: subscriptionId,
+      limit: LATEST_INVOICES,
+      expand: ['data.payments'],
+    }),
+  );
+  const { invoices, complete } = readInvoices(list, oddities);
+  const disputes = await readDisputes(stripe, summary.customerId, invoices, oddities);
+  return {
+    ...summary,
+    invoices: invoices.map(toInvoice).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime()),
+    invoicesComplete: complete,
+    ...disputes,
+  };
 }
 
-/** What a subscription says without its invoices, as a list call answers it. */
-export interface SubscriptionSummary {
-  subscriptionId: string;
-  customerId: string;
-  status: SubscriptionStatus;
-  /** Stripe's `pause_collection`: the operator has paused collecting money. */
-  collectionPaused: boolean;
-  /** When it will end; set for a cancellation at the period's end too. */
-  cancelAt: Date | null;
-  /** When its cancellation was last asked for. It stays the same when the subscription ends later. */
-  canceledAt: Date | null;
-  cancelReason: CancelReason;
-  endedAt: Date | null;
-  trialEnd: Date | null;
-  periodEnd: Date | null;
-  items: SubscriptionItem[];
-  metadata: Record<string, string>;
-  livemode: boolean;
-  /** What in Stripe's answer could not be understood, for people; empty as a rule. */
-  oddities: string[];
+/**
+ * Lists all subscriptions of the account, also the ended ones, without their invoices: a hundred a call.
+ * @throws as `readSubscription` does
+ */
+export async function* listSubscriptions(
+  account: StripeAccount,
+  { startingAfter }: { startingAfter?: string } = {},
+): AsyncGenerator<SubscriptionSummary> {
+  const stripe = createStripe(account);
+  let after = startingAfter;
+  do {
+    const page = await askStripe(
+      stripe.subscriptions.list({
+        status: 'all',
+        limit: PAGE,
+        ...(after !== undefined && { starting_after: after }),
+      }),
+    );
+    const { data, has_more: more } = new AnswerFields('answer', { list: page }).require('list', listOf);
+    const found = data.map(readSummary);
+    yield* found;
+    after = more === true ? found.at(-1)?.subscriptionId : undefined;
+  } while (after !== undefined);
 }
 
-export interface Invoice {
-  invoiceId: string;
-  status: InvoiceStatus;
-  /** Its due date, else when it was finalized; for a draft when it was created. A retry does not move it. */
-  dueAt: Date;
-  createdAt: Date;
-  /** In the currency's smallest unit. */
-  amountDue: number;
-  amountRemaining: number;
-  /** Whether it counts as paid at Stripe: by a charge, by credit or out of band. */
-  paid: boolean;
-  billingReason: string | null;
-  periodEnd: Date | null;
-  /** Prices of the lines that charge something (credits of a plan change do not). */
-  priceIds: string[];
+async function knownOrUndefined<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof StripeMissingError) return undefined;
+    throw error;
+  }
 }
 
-/** A subscription's present state at Stripe. */
-export interface Subscription extends SubscriptionSummary {
-  /** The latest 24, newest first. */
-  invoices: Invoice[];
-  /** False if there are older invoices than these. */
-  invoicesComplete: boolean;
-  /** Whether any payment of these invoices is disputed and the dispute is not decided. */
-  hasOpenDispute: boolean;
-  /** How many disputes of these invoices have been decided. */
-  closedDisputes: number;
-  lostDisputeOfCurrentPeriod: boolean;
-  /** When the lost dispute about the current period's payment was opened, else null. */
-  lostDisputeAt: Date | null;
+function toInvoice({ paymentIds: _, ...invoice }: ListedInvoice): Invoice {
+  return invoice;
 }
