@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
+import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
@@ -18,6 +19,7 @@ import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
+import { actsOnPast, openFollowing } from './billing.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
@@ -148,7 +150,9 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
   const { port } = server;
   // With PORT=0, the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
-  const { remote, close } = openRemote({ config, connections, database, log });
+  const payments = openFollowing(parts);
+  const isStillWanted = payments && createLastCheck(payments);
+  const { remote, close } = openRemote({ config, connections, database, log, isStillWanted });
   shutdown.add('the Pulumi state connection', close);
   const app = createApp({
     database,
@@ -160,6 +164,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
     remote,
     missingKeys: connections.missingKeys,
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
+    actsOnPast: actsOnPast(config),
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,

@@ -50,32 +50,30 @@ export interface SignalTarget {
 /**
  * Marks the linked subscriptions that a target names as due for another look: one subscription, or all of a
  * customer. One that is not linked is ignored, because it is looked at once it is.
- * @returns how many were marked
  */
-export async function signalSubscriptions(trx: Transaction, target: SignalTarget): Promise<number> {
+export async function signalSubscriptions(trx: Transaction, target: SignalTarget): Promise<void> {
   const { subscriptionId, customerId } = target;
-  if (subscriptionId === undefined && customerId === undefined) return 0;
-  const marked = await trx
-    .updateTable('subscriptions')
-    .set({ signals: sql`signals + 1`, signalled_at: sql`now()`, retry_at: sql`now()` })
-    .where('subscription_id', 'in', (query) =>
-      query
-        .selectFrom('subscriptions')
-        .select('subscription_id')
-        .where((where) =>
-          where.or([
-            ...(subscriptionId === undefined ? [] : [where('subscription_id', '=', subscriptionId)]),
-            ...(subscriptionId !== undefined || customerId === undefined
-              ? []
-              : [where('customer_id', '=', customerId)]),
-          ]),
-        )
-        // Locked in one order, so that two signals for a customer cannot wait for each other.
-        .orderBy('subscription_id')
-        .forNoKeyUpdate(),
-    )
-    .executeTakeFirst();
-  return Number(marked.numUpdatedRows);
+  if (subscriptionId !== undefined) return signalIds(trx, [subscriptionId]);
+  if (customerId === undefined) return;
+  const rows = await trx
+    .selectFrom('subscriptions')
+    .select('subscription_id')
+    .where('customer_id', '=', customerId)
+    .execute();
+  await signalIds(
+    trx,
+    rows.map((row) => row.subscription_id),
+  );
+}
+
+/** Marks linked subscriptions as due for another look. */
+export async function signalIds(trx: Transaction, subscriptionIds: readonly string[]): Promise<void> {
+  if (subscriptionIds.length === 0) return;
+  // Locked in one order, so that two signals cannot wait for each other.
+  await sql`update subscriptions set signals = signals + 1, signalled_at = now(), retry_at = now()
+    where subscription_id in (select subscription_id from subscriptions
+      where subscription_id = any(${[...subscriptionIds]}::text[])
+      order by subscription_id for no key update)`.execute(trx);
 }
 
 /** The agents' governing subscriptions by agent id; without those that were never looked at. */

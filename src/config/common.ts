@@ -15,6 +15,7 @@ import {
   type TrustedProxies,
   trustedProxies,
 } from './fields.ts';
+import { type FollowingConfig, readFollowing } from './following.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { childEnvironment } from './process-environment.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
@@ -38,6 +39,8 @@ export interface CommonConfig {
    * out.
    */
   retrySeconds: number;
+  /** How the payments of running agents are followed. */
+  following: FollowingConfig;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
@@ -72,6 +75,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
+    following: readFollowing(reader),
     pulumi: {
       backendUrl: reader.secret(
         'PULUMI_BACKEND_URL',

@@ -20,6 +20,8 @@ export interface HttpDeps {
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
   mode: 'sandbox' | 'live';
+  /** Whether orders from before this installation are acted on too; default true. */
+  actsOnPast?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */

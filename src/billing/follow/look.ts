@@ -1,8 +1,8 @@
 import { lockAgent } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
-import { readSubscription } from '../../stripe/read-subscription.ts';
-import type { Subscription } from '../../stripe/subscription.ts';
+import { readSubscription, type Subscription } from '../../stripe/subscription.ts';
+
 import { decide } from '../decide.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
 import { carryOut } from './act.ts';
@@ -107,6 +107,8 @@ export interface JudgedAgent {
   /** Like `governing`, without consequences of what happened before this installation followed payments. */
   effective: Judged;
   isFromBefore: boolean;
+  /** Whether the agent is destroyed. */
+  isDestroyed: boolean;
 }
 
 /** Decides about each of an agent's subscriptions, and which of them counts. */
@@ -123,11 +125,13 @@ export async function judge(
   }));
   const governing = chooseGoverning(all, readings.find(({ row }) => row.governs)?.row.subscription_id);
   if (governing === undefined) throw new Error(`Agent ${state.agent.agent_id} has no subscription`);
-  const isFromBefore = !deps.actsOnPast && (await beganBefore(trx, governing));
+  const isGone = state.agent.status === 'destroying' || state.agent.status === 'destroyed';
+  const isFromBefore = !deps.actsOnPast && !isGone && (await beganBefore(trx, governing));
   const effective = isFromBefore
     ? { ...governing, decision: withoutHarm(governing.decision, state.act, now) }
     : governing;
-  return { agentId: state.agent.agent_id, all, governing, effective, isFromBefore };
+  const isDestroyed = state.agent.status === 'destroyed';
+  return { agentId: state.agent.agent_id, all, governing, effective, isFromBefore, isDestroyed };
 }
 
 /** Whether the debt, or the end of the subscription, is older than this installation's following. */

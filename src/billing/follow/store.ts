@@ -15,7 +15,7 @@ const GONE_AGAIN_MS = HOUR_MS / 2;
 /** Stores what was read and decided about an agent's subscriptions. The caller has locked their rows. */
 export async function storeDecisions(
   trx: Transaction,
-  { all, governing, effective, isFromBefore }: JudgedAgent,
+  { all, governing, effective, isFromBefore, isDestroyed }: JudgedAgent,
   { would, now }: { would: string[]; now: Date },
 ): Promise<void> {
   for (const judged of all) {
@@ -38,7 +38,7 @@ export async function storeDecisions(
         delete_at: isFromBefore ? null : decision.deleteAt,
         cancel_at: decision.cancelAt,
         would: jsonText(governs ? would : []),
-        next_at: nextLook(judged, now),
+        next_at: isDestroyed && !isBilled(judged.decision) ? null : nextLook(judged, now),
         claimed_until: null,
         last_error: null,
         failures: 0,

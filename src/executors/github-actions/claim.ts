@@ -4,7 +4,6 @@ import type { Database, Transaction } from '../../database/connect.ts';
 import { CancelledError, ConflictError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { beginForGood, type IsStillWanted, needsLastCheck } from '../../operations/last-check.ts';
-import { getOperation } from '../../operations/requests.ts';
 import { settleLocked } from '../../operations/settle.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
@@ -47,7 +46,7 @@ export interface RemoteClaim {
  * @throws NotFoundError, ConflictError
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
-  const check = await runLastCheck(deps, sender.jobId);
+  const check = await runLastCheck(deps, sender);
   const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, sender, check));
   if (claim === undefined) throw new ConflictError('The operation is no longer wanted');
   return claim;
@@ -56,8 +55,11 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
 type LastCheck = 'none' | 'passed' | 'refused';
 
 /** Outside the transaction, because it asks Stripe. */
-async function runLastCheck({ database, isStillWanted }: ClaimDeps, operationId: string): Promise<LastCheck> {
-  const operation = await getOperation(database, operationId);
+async function runLastCheck(
+  { database, callbackSecret, isStillWanted }: ClaimDeps,
+  sender: Sender,
+): Promise<LastCheck> {
+  const operation = await database.transaction().execute((trx) => lockFor(trx, callbackSecret, sender));
   if (!(await needsLastCheck(database, operation))) return 'none';
   return (await isStillWanted?.(operation)) === true ? 'passed' : 'refused';
 }
