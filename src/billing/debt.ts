@@ -1,3 +1,4 @@
+import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Invoice, Subscription, SubscriptionStatus } from '../stripe/subscription-view.ts';
 import type { AgentView } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
@@ -79,11 +80,7 @@ function missesOldest({ status, invoicesComplete }: Subscription): boolean {
 }
 
 function newest(invoices: readonly Invoice[]): Invoice | undefined {
-  const issued = invoices.filter(({ status }) => status !== 'draft' && status !== 'void');
-  return issued.reduce<Invoice | undefined>(
-    (latest, invoice) => (latest === undefined || invoice.createdAt > latest.createdAt ? invoice : latest),
-    undefined,
-  );
+  return latestInvoice(invoices.filter(({ status }) => status !== 'draft' && status !== 'void'));
 }
 
 function earliest(dates: readonly (Date | null)[]): Date | undefined {

@@ -1,3 +1,4 @@
+import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Invoice, Subscription } from '../stripe/subscription-view.ts';
 import type { AgentView, Attention, Decision } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
@@ -58,14 +59,12 @@ function lookUp(plans: Readonly<Record<string, string>>, key: string): string | 
 }
 
 function latestBill(invoices: readonly Invoice[], isUpgrade: boolean): Invoice | undefined {
-  const bills = invoices.filter(
-    ({ status, priceIds, billingReason }) =>
-      ['open', 'paid', 'uncollectible'].includes(status) &&
-      priceIds.length > 0 &&
-      (isUpgrade || PERIOD_REASONS.includes(billingReason)),
-  );
-  return bills.reduce<Invoice | undefined>(
-    (latest, bill) => (latest === undefined || bill.createdAt > latest.createdAt ? bill : latest),
-    undefined,
+  return latestInvoice(
+    invoices.filter(
+      ({ status, priceIds, billingReason }) =>
+        ['open', 'paid', 'uncollectible'].includes(status) &&
+        priceIds.length > 0 &&
+        (isUpgrade || PERIOD_REASONS.includes(billingReason)),
+    ),
   );
 }

@@ -1,6 +1,7 @@
 import type Stripe from 'stripe';
 import { z } from 'zod';
 import { AnswerFields, listOf, reference, stripeId, time } from './answer-fields.ts';
+import { latestInvoice } from './latest-invoice.ts';
 import type { ListedInvoice } from './read-invoices.ts';
 import { askStripe } from './stripe.ts';
 import type { Subscription } from './subscription-view.ts';
@@ -77,13 +78,10 @@ function readDisputed(answer: unknown, oddities: string[]): string[][] {
 
 /** The invoice that paid for the current period. */
 function currentInvoice(invoices: readonly ListedInvoice[]): ListedInvoice | undefined {
-  return invoices
-    .filter(
+  return latestInvoice(
+    invoices.filter(
       ({ status, billingReason }) =>
         status !== 'draft' && status !== 'void' && PERIOD_REASONS.includes(billingReason),
-    )
-    .reduce<ListedInvoice | undefined>(
-      (latest, invoice) => (latest === undefined || invoice.createdAt > latest.createdAt ? invoice : latest),
-      undefined,
-    );
+    ),
+  );
 }
