@@ -17,6 +17,7 @@ import {
 } from './fields.ts';
 import { type FollowingConfig, readFollowing } from './following.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
+import { type NoticeConfig, readNotices } from './notices.ts';
 import { childEnvironment } from './process-environment.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
@@ -51,6 +52,8 @@ export interface CommonConfig {
   };
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
+  /** Receivers of what happens to agents: webhooks and mail. */
+  outgoing: NoticeConfig;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -90,6 +93,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       machines: readMachineTools(reader),
     },
     software: readAgentSoftware(reader),
+    outgoing: readNotices(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

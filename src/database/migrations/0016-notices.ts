@@ -32,7 +32,7 @@ const STATEMENTS = [
   // \`lane\`: the agent, or empty. Within a lane a receiver gets its notices in order.
   `create table notice_deliveries (
      notice_id text not null references notices on delete cascade,
-     receiver text not null check (receiver ~ '^[a-z]+:[\\x21-\\x7e]{1,300}$'),
+     receiver text not null check (receiver ~ '^[a-z]+:[\\x21-\\x7e]{1,255}$'),
      address text check (length(address) between 3 and 320),
      sequence bigint not null,
      lane text not null,
