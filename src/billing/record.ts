@@ -4,7 +4,8 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
-import { requestAgent } from '../operations/requests.ts';
+import { requestOrderedAgent } from '../limits/request-change.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
@@ -35,13 +36,13 @@ const OUTCOMES: Record<BillingDecision['kind'], StoredOutcome> = {
  * @throws InvalidInputError for a malformed event, and any error of the database
  */
 export async function recordStripeEvent(
-  { database, queue }: { database: Database; queue: Queue },
+  deps: { database: Database; queue: Queue; clock?: Clock | undefined },
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
   const decision = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
-  return database.transaction().execute(async (trx) => {
+  return deps.database.transaction().execute(async (trx) => {
     // A concurrent copy of the event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
@@ -59,13 +60,19 @@ export async function recordStripeEvent(
       .executeTakeFirst();
     if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
     if (decision.kind === 'ignore') return { outcome: 'ignored', reason: decision.reason };
-    return recordOrder(trx, queue, event.id, decision);
+    return recordOrder(trx, { queue: deps.queue, at: (deps.clock ?? systemClock).now() }, event.id, decision);
   });
+}
+
+interface Requesting {
+  queue: Queue;
+  /** The business time. */
+  at: Date;
 }
 
 async function recordOrder(
   trx: Transaction,
-  queue: Queue,
+  requesting: Requesting,
   eventId: string,
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
@@ -83,19 +90,23 @@ async function recordOrder(
     return { outcome: 'duplicate', reason, ...(earlier.agent_id ? { agentId: earlier.agent_id } : {}) };
   }
   if (decision.kind === 'attention') return needsAttention(trx, eventId, decision.order, decision.reason);
-  return provision(trx, queue, eventId, decision);
+  return provision(trx, requesting, eventId, decision);
 }
 
 async function provision(
   trx: Transaction,
-  queue: Queue,
+  { queue, at }: Requesting,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
 ): Promise<Outcome> {
   try {
-    const operation = await requestAgent(trx, queue, { agent, actor: 'stripe', stripeEventId: eventId });
-    await insertOrder(trx, eventId, order, { agentId: agent.agentId });
-    return { outcome: 'acted', agentId: agent.agentId, operationId: operation.operation_id };
+    const request = { agent, actor: 'stripe', stripeEventId: eventId, at };
+    const outcome = await requestOrderedAgent(trx, queue, request);
+    const { agentId } = agent;
+    await insertOrder(trx, eventId, order, { agentId });
+    if ('heldBy' in outcome)
+      return { outcome: 'acted', agentId, reason: `It waits for the breaker ${outcome.heldBy}` };
+    return { outcome: 'acted', agentId, operationId: outcome.operation.operation_id };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     const existing = await findAgent(trx, agent.agentId);

@@ -15,6 +15,7 @@ import {
   type TrustedProxies,
   trustedProxies,
 } from './fields.ts';
+import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { childEnvironment } from './process-environment.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
@@ -46,6 +47,8 @@ export interface CommonConfig {
     act: string | undefined;
     machines: MachineTools;
   };
+  /** What the service may do by itself before a person has to approve more. */
+  limits: Limits;
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
   providers: 'builtin' | 'official';
@@ -85,6 +88,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       act: reader.text('AGENT_STACKS_ACT'),
       machines: readMachineTools(reader),
     },
+    limits: readLimits(reader),
     software: readAgentSoftware(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
