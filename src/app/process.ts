@@ -8,6 +8,7 @@ import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
 import { openWebServer, type WebServer } from '../http/web-server.ts';
+import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
 import { chooseExecutor } from '../operations/executor-choice.ts';
@@ -116,8 +117,11 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   await waitFor('the database migrations', migrate(database), waiter);
   const checked = checkInstallation(database, config, connections);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
-  // The processes that accept orders choose the executor, not a worker that joins.
-  if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
+  // The processes that accept orders choose the executor and the limits, not a worker that joins.
+  if (role !== 'worker' && installation?.role !== 'join') {
+    await chooseExecutor(database, config.executor);
+    await applyLimits(database, config.limits);
+  }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });
   shutdown.add('the event listener', events.close);

@@ -4,7 +4,8 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
-import { requestAgent } from '../operations/requests.ts';
+import { requestOrderedAgent } from '../limits/request-change.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
@@ -33,6 +34,7 @@ const OUTCOMES: Record<BillingDecision['kind'], StoredOutcome> = {
 export interface RecordDeps {
   database: Database;
   queue: Queue;
+  clock?: Clock | undefined;
   /** Whether orders from before this installation are acted on too; default true. */
   actsOnPast?: boolean | undefined;
 }
@@ -44,14 +46,14 @@ export interface RecordDeps {
  * @throws InvalidInputError for a malformed event, and any error of the database
  */
 export async function recordStripeEvent(
-  { database, queue, actsOnPast = true }: RecordDeps,
+  deps: RecordDeps,
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
   const meaning = interpretEvent(event, mode);
   const payload = jsonText(event.payload);
-  return database.transaction().execute(async (trx) => {
-    const decision = actsOnPast ? meaning : await ignorePast(trx, event, meaning);
+  return deps.database.transaction().execute(async (trx) => {
+    const decision = (deps.actsOnPast ?? true) ? meaning : await ignorePast(trx, event, meaning);
     // A concurrent copy of the event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
@@ -68,10 +70,11 @@ export async function recordStripeEvent(
       .onConflict((conflict) => conflict.column('id').doNothing())
       .executeTakeFirst();
     if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
+    const at = (deps.clock ?? systemClock).now();
     const outcome: Outcome =
       decision.kind === 'ignore'
         ? { outcome: 'ignored', reason: decision.reason }
-        : await recordOrder(trx, queue, event.id, decision);
+        : await recordOrder(trx, { queue: deps.queue, at }, event.id, decision);
     // After the order, which links its subscription.
     if (mode === 'sandbox' || event.livemode) await signalFromEvent(trx, event);
     return outcome;
@@ -92,9 +95,15 @@ async function ignorePast(
   return { kind: 'ignore', reason };
 }
 
+interface Requesting {
+  queue: Queue;
+  /** The business time. */
+  at: Date;
+}
+
 async function recordOrder(
   trx: Transaction,
-  queue: Queue,
+  requesting: Requesting,
   eventId: string,
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
@@ -112,20 +121,24 @@ async function recordOrder(
     return { outcome: 'duplicate', reason, ...(earlier.agent_id ? { agentId: earlier.agent_id } : {}) };
   }
   if (decision.kind === 'attention') return needsAttention(trx, eventId, decision.order, decision.reason);
-  return provision(trx, queue, eventId, decision);
+  return provision(trx, requesting, eventId, decision);
 }
 
 async function provision(
   trx: Transaction,
-  queue: Queue,
+  { queue, at }: Requesting,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
 ): Promise<Outcome> {
   try {
-    const operation = await requestAgent(trx, queue, { agent, actor: 'stripe', stripeEventId: eventId });
-    await insertOrder(trx, eventId, order, { agentId: agent.agentId });
-    await linkOrder(trx, order, agent.agentId);
-    return { outcome: 'acted', agentId: agent.agentId, operationId: operation.operation_id };
+    const request = { agent, actor: 'stripe', stripeEventId: eventId, at };
+    const outcome = await requestOrderedAgent(trx, queue, request);
+    const { agentId } = agent;
+    await insertOrder(trx, eventId, order, { agentId });
+    await linkOrder(trx, order, agentId);
+    if ('heldBy' in outcome)
+      return { outcome: 'acted', agentId, reason: `It waits for the breaker ${outcome.heldBy}` };
+    return { outcome: 'acted', agentId, operationId: outcome.operation.operation_id };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     const existing = await findAgent(trx, agent.agentId);

@@ -16,6 +16,7 @@ import {
   trustedProxies,
 } from './fields.ts';
 import { type FollowingConfig, readFollowing } from './following.ts';
+import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
 import { childEnvironment } from './process-environment.ts';
@@ -50,6 +51,8 @@ export interface CommonConfig {
     act: string | undefined;
     machines: MachineTools;
   };
+  /** What the service may do by itself before a person has to approve more. */
+  limits: Limits;
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
   /** Receivers of what happens to agents: webhooks and mail. */
@@ -92,6 +95,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       act: reader.text('AGENT_STACKS_ACT'),
       machines: readMachineTools(reader),
     },
+    limits: readLimits(reader),
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),

@@ -9,7 +9,7 @@ import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Change } from './admission.ts';
 import { BREAKERS, type BreakerName, type BreakerRow, breakersFor, lockBreakers } from './breakers.ts';
-import { carryOut } from './request-change.ts';
+import { queueChange } from './request-change.ts';
 import { countChanges, findExcess, isRate } from './room.ts';
 import { settleBreaker, trip } from './trip.ts';
 
@@ -113,7 +113,7 @@ async function release(
   const state = await findState(trx, change, agent);
   if (state === 'withdrawn') return withdraw(trx, held);
   if (state === 'waits') return 'waits';
-  await carryOut(trx, queue, { change, agent, at });
+  await queueChange(trx, queue, { change, agent, at });
   await deleteHeld(trx, id);
   return 'released';
 }

@@ -49,7 +49,7 @@ export async function requestChange(
   if (known !== undefined) return known;
   await refuseImpossible(trx, toOperationRequest(change));
   const heldBy = await findHoldingBreaker(trx, change, agent, at);
-  if (heldBy === undefined) return { operation: await carryOut(trx, queue, { change, agent, at }) };
+  if (heldBy === undefined) return { operation: await queueChange(trx, queue, { change, agent, at }) };
   await holdChange(trx, heldBy, change, at);
   await audit(trx, {
     actor: change.actor,
@@ -99,7 +99,7 @@ export async function withdrawChange(trx: Transaction, agentId: string, kind?: O
 }
 
 /** Queues the operation and enters the change in the ledger. */
-export async function carryOut(
+export async function queueChange(
   trx: Transaction,
   queue: Queue,
   { change, agent, at }: { change: Change; agent: AgentRow; at: Date },

@@ -54,6 +54,44 @@ describe('readConfig', () => {
     expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
   });
 
+  it('has limits by default, and reads others', () => {
+    expect(readConfig({}).limits).toEqual({
+      createsPerHour: 60,
+      destroysPerHour: 5,
+      destroysPercent: 5,
+      eurosPerHour: undefined,
+      suspensionsPerDay: { percent: 20 },
+    });
+    const environment = {
+      LIMIT_CREATES_PER_HOUR: '0',
+      LIMIT_DESTROYS_PER_HOUR: '12',
+      LIMIT_DESTROYS_SHARE: '2.5 %',
+      LIMIT_EUR_PER_HOUR: '1.25',
+      LIMIT_SUSPENSIONS_PER_DAY: '30',
+    };
+    expect(readConfig(environment).limits).toEqual({
+      createsPerHour: 0,
+      destroysPerHour: 12,
+      destroysPercent: 2.5,
+      eurosPerHour: 1.25,
+      suspensionsPerDay: { count: 30 },
+    });
+    expect(readConfig({ LIMIT_SUSPENSIONS_PER_DAY: '7%' }).limits.suspensionsPerDay).toEqual({ percent: 7 });
+  });
+
+  it.each([
+    ['LIMIT_CREATES_PER_HOUR', '-1', 'must be a whole number'],
+    ['LIMIT_CREATES_PER_HOUR', '1e3', 'must be a whole number'],
+    ['LIMIT_DESTROYS_PER_HOUR', '2.5', 'must be a whole number'],
+    ['LIMIT_DESTROYS_SHARE', '5', 'must be a percentage'],
+    ['LIMIT_DESTROYS_SHARE', '101%', 'must be a percentage'],
+    ['LIMIT_EUR_PER_HOUR', '€5', 'must be an amount in euros'],
+    ['LIMIT_SUSPENSIONS_PER_DAY', '20 % of all', 'must be a whole number, or a percentage'],
+    ['LIMIT_SUSPENSIONS_PER_DAY', '200%', 'must be a whole number, or a percentage'],
+  ])('refuses %s=%s', (name, value, problem) => {
+    expect(() => readConfig({ [name]: value })).toThrow(`${name} ${problem}`);
+  });
+
   it('treats an empty variable as unset', () => {
     expect(readConfig({ PORT: '', MODE: '', DATA_DIR: '' })).toMatchObject({ port: 8080, mode: 'sandbox' });
   });
