@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
 import { startFollowing } from '../billing/follow/follower.ts';
+import { throughBreakers } from '../billing/follow/hold-changes.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
@@ -15,6 +16,7 @@ import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -22,6 +24,7 @@ import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
+import { startFollowingHolds } from '../reconcile/holds.ts';
 import { checkHetznerProject } from '../reconcile/project.ts';
 import { startSweeping } from '../reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
@@ -40,6 +43,8 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time of business decisions; default: the system's. */
+  clock?: Clock | undefined;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }
@@ -86,10 +91,16 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const following = payments && (await startFollowing(payments));
+  const holds = startFollowingHolds({
+    database,
+    queue,
+    log,
+    request: throughBreakers(deps.clock ?? systemClock),
+  });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), following?.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), following?.stop(), holds.stop(), work.stop()]);
     },
   };
 }

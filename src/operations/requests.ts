@@ -8,8 +8,10 @@ import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
+import type { OperationDefinition } from './definition.ts';
 import { appendEvents } from './events/events.ts';
-import { exclusiveKinds, findOperation, findRequestable, type Requestable } from './registry.ts';
+import { refuseHeld } from './refusals.ts';
+import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
 
 export interface NewOperation {
@@ -95,7 +97,8 @@ export interface OperationRequest {
 /**
  * Queues an operation that a person or the service requests on an existing agent.
  * @throws NotFoundError
- * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ * @throws ConflictError if the agent's status, a hold or its protection does not allow it, or a conflicting
+ * operation is unfinished
  */
 export async function requestOperation(
   trx: Transaction,
@@ -125,14 +128,17 @@ export async function requestOperation(
  */
 export async function refuseImpossible(
   trx: Transaction,
-  { agentId, kind, parameters }: OperationRequest,
-): Promise<Requestable> {
+  { agentId, kind, parameters, cause }: OperationRequest,
+): Promise<OperationDefinition> {
   const agent = await lockAgent(trx, agentId);
-  const definition = findRequestable(kind);
+  const definition = cause === undefined ? findRequestable(kind) : findOperation(kind);
   if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
-  if (!definition.from.includes(agent.status)) {
+  await refuseHeld(trx, agent, definition);
+  // Only the service requests a kind without `from`.
+  const from = definition.from ?? definition.resumesFrom ?? [];
+  if (!from.includes(agent.status)) {
     throw new ConflictError(
-      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${definition.from.join(', ')}`,
+      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${from.join(', ')}`,
     );
   }
   await refuseDouble(trx, agentId, kind);

@@ -3,11 +3,12 @@ import type { Transaction } from '../../database/connect.ts';
 import { ConflictError } from '../../errors.ts';
 import { requestChange, withdrawChange } from '../../limits/request-change.ts';
 import { queueNotice } from '../../notices/queue-notice.ts';
-import { followHolds, queueHoldChange, type RequestHoldChange } from '../../operations/follow-holds.ts';
+import { followHolds } from '../../operations/follow-holds.ts';
 import { withdrawQueued } from '../../operations/withdraw.ts';
 import type { Decision } from '../decision.ts';
 import type { AgentState } from './agent-state.ts';
 import type { FollowDeps } from './deps.ts';
+import { throughBreakers } from './hold-changes.ts';
 import type { Judged, JudgedAgent } from './look.ts';
 import type { Act } from './plan-acts.ts';
 
@@ -31,7 +32,7 @@ export async function carryOut(
   // First, so that nothing outdated stands in the way of what is wanted now.
   await withdrawOutdated(deps, trx, state, judged.effective.decision);
   for (const act of acts) await perform(deps, trx, { act, agentId, judged: judged.effective, now });
-  await followHolds(trx, deps.queue, agentId, { actor: ACTOR, request: throughBreakers(now) });
+  await followHolds(trx, deps.queue, agentId, { actor: ACTOR, request: throughBreakers({ now: () => now }) });
 }
 
 async function perform(
@@ -106,18 +107,6 @@ function explainChange({ decision, subscriptionId }: Judged): string {
   return since === undefined
     ? `Its subscription ${subscriptionId} has ended.`
     : `Its subscription ${subscriptionId} has been unpaid since ${since}.`;
-}
-
-/** Suspensions pass the breakers. A resume or a wake gives back what was paid for, at once. */
-function throughBreakers(at: Date): RequestHoldChange {
-  return async (trx, queue, change) => {
-    const { agentId, kind, reasons, actor } = change;
-    const isForPayment = reasons.length > 0 && reasons.every((reason) => reason === 'payment');
-    if (kind !== 'suspend' || !isForPayment) return queueHoldChange(trx, queue, change);
-    const cause = 'Its subscription is not paid.';
-    const outcome = await requestChange(trx, queue, { agentId, kind, cause, actor, at });
-    return 'operation' in outcome ? outcome.operation : undefined;
-  };
 }
 
 /** Takes back what earlier decisions wanted, unless it is under way already. */
