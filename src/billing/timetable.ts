@@ -99,7 +99,7 @@ function planDeletion(
   const due = policy.deleteNoticesMs.filter((notice) => now >= later(at, -notice));
   const key = `${notices}:${(due.at(-1) ?? 0) / HOUR}h`;
   const isNew = findAnnounced(agent, 'agent.will_delete', key) === undefined;
-  const announces = stopped && due.length > 0 && isNew;
+  const announces = stopped && due.length > 0 && isNew && now < at;
   return {
     at,
     announced: announcedAt !== undefined,

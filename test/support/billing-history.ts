@@ -235,8 +235,9 @@ export class Follower {
   #carryOn(decision: Decision, now: Date): void {
     const { agent } = this;
     const keys = new Set(agent.announcements.map(({ key }) => key));
-    for (const { key } of decision.announce) {
+    for (const { key, harmAt } of decision.announce) {
       promise(!keys.has(key), 'announces the same twice');
+      promise(harmAt === null || harmAt > now, 'announces what happens at the same time');
       keys.add(key);
     }
     agent.announcements = [...agent.announcements, ...decision.announce.map((one) => ({ ...one, at: now }))];
