@@ -2,6 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BillingConfig, readBilling } from './billing.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -48,6 +49,7 @@ export interface CommonConfig {
   };
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
+  billing: BillingConfig;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -86,6 +88,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       machines: readMachineTools(reader),
     },
     software: readAgentSoftware(reader),
+    billing: readBilling(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

@@ -328,6 +328,15 @@ describe('what says nothing certain harms nobody', () => {
     expect(now(5, subscriptionView({ invoices: [off] })).demand).toBe('run');
   });
 
+  it('does not count what became uncollectible because collection was paused', () => {
+    const offered = invoiceView(0, { status: 'uncollectible', attempted: false });
+    const failing = subscriptionView({
+      status: 'past_due',
+      invoices: [invoiceView(60, { status: 'open' }), offered],
+    });
+    expect(now(61, failing)).toMatchObject({ unpaidSince: day(60), suspendAt: day(74) });
+  });
+
   it('keeps the stored date where Stripe no longer lists the earliest invoice', () => {
     const agent = agentView({ unpaidSince: day(0) });
     const long = pastDueView([10], { invoicesComplete: false });

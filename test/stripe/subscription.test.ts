@@ -67,6 +67,7 @@ const invoice = (changes: Json = {}): Json => ({
   status_transitions: { finalized_at: T + 10 },
   amount_due: 1000,
   amount_remaining: 600,
+  attempted: true,
   billing_reason: 'subscription_cycle',
   period_end: T,
   lines: list([
@@ -101,7 +102,14 @@ test('reads a subscription with its invoices, with the pinned version of the API
   });
   expect(read?.invoices).toMatchObject([
     { invoiceId: 'in_2', paid: true, amountRemaining: 0 },
-    { invoiceId: 'in_1', paid: false, amountRemaining: 600, dueAt: date(T + 10), priceIds: ['price_1'] },
+    {
+      invoiceId: 'in_1',
+      paid: false,
+      attempted: true,
+      amountRemaining: 600,
+      dueAt: date(T + 10),
+      priceIds: ['price_1'],
+    },
   ]);
   expect(asked).toEqual([
     '/v1/subscriptions/sub_1',

@@ -22,6 +22,7 @@ export function invoiceView(dueDay: number, changes: Partial<Invoice> = {}): Inv
     amountDue: 1000,
     amountRemaining: status === 'paid' ? 0 : 1000,
     paid: status === 'paid',
+    attempted: true,
     billingReason: 'subscription_cycle',
     periodEnd: day(dueDay),
     priceIds: ['price_starter'],
