@@ -339,11 +339,19 @@ const GIVE_UPS: readonly GiveUp[] = ['past_due', 'unpaid', 'cancel', 'uncollecti
 
 /** A history as numbers: the first says what kind of subscription it is, each other one is a step. */
 export type HistoryCode = readonly number[];
+export const TRIAL = 4;
 export const MOST_CODE = 2 ** 20 - 1;
+
+/** Returns the number of a step that is seen at once: what happens, so many days after the step before. */
+export function encodeStep(name: string, days: number): number {
+  const index = STEPS.findIndex((step) => step.name === name);
+  if (index < 0) throw new Error(`Nothing is called ${name}`);
+  return index | ((days * 24) << 8);
+}
 
 /** Runs a history. Without losses every event is seen at once. @throws BrokenPromise */
 export function runHistory([kind = 0, ...codes]: HistoryCode, { losses = true } = {}): Follower {
-  const model = new StripeModel('sub_1', { trial: (kind & 4) !== 0, giveUp: GIVE_UPS[kind & 3]! });
+  const model = new StripeModel('sub_1', { trial: (kind & TRIAL) !== 0, giveUp: GIVE_UPS[kind & 3]! });
   const follower = new Follower(model);
   follower.observe();
   for (const code of codes) {
@@ -363,5 +371,5 @@ export function describeHistory([kind = 0, ...codes]: HistoryCode): string {
     const seen = isDown ? ', service down' : isSeen ? '' : ', event lost';
     return `after ${(hours / 24).toFixed(1)} days${seen}: ${STEPS[index]!.name}`;
   });
-  return [`${(kind & 4) !== 0 ? 'trial, ' : ''}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
+  return [`${(kind & TRIAL) !== 0 ? 'trial, ' : ''}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
 }
