@@ -21,7 +21,7 @@ export function openFollowing(deps: {
   clock?: Clock | undefined;
 }): FollowDeps | undefined {
   const { config, connections, database, queue, log, clock = systemClock } = deps;
-  const { mode, cancelsOnDestroy } = config.following;
+  const { mode, durations, cancelsOnDestroy } = config.billing;
   const { secretKey, apiUrl } = connections.stripe;
   if (mode === 'off' || (config.mode === 'rehearsal' && apiUrl === undefined)) return undefined;
   return {
@@ -30,7 +30,7 @@ export function openFollowing(deps: {
     log,
     clock,
     stripe: { secretKey, apiUrl },
-    policy: createPolicy(),
+    policy: createPolicy(durations),
     billing: mode,
     actsOnPast: actsOnPast(config),
     onDestroy: cancelsOnDestroy ? 'cancel' : 'flag',
@@ -40,5 +40,5 @@ export function openFollowing(deps: {
 
 /** A sandbox is as old as its installation: nothing in it is older. */
 export function actsOnPast(config: Config): boolean {
-  return config.mode === 'sandbox' || config.following.actsOnPast;
+  return config.mode === 'sandbox' || config.billing.actsOnPast;
 }

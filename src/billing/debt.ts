@@ -38,18 +38,18 @@ export function findDebt(
   const owed = subscription.invoices.filter(
     (invoice) => isOwed(invoice, subscription) && invoice.dueAt <= now,
   );
+  // What was lost after the end changes nothing about the end.
+  const lost = subscription.lostDisputeOfCurrentPeriod && status !== 'canceled';
   const since = earliest([
     ...owed.map(({ dueAt }) => dueAt),
-    ...(subscription.lostDisputeOfCurrentPeriod ? [subscription.lostDisputeAt] : []),
+    ...(lost ? [subscription.lostDisputeAt] : []),
     ...(status === 'paused' ? [subscription.trialEnd ?? subscription.periodEnd] : []),
     ...(missesOldest(subscription) ? [agent.unpaidSince] : []),
   ]);
   if (since === undefined || since > now) return {};
   const warnedBy = new Date(since.getTime() + policy.warnAgainAfterMs);
   const underWay =
-    !FAILING.includes(status) &&
-    !subscription.lostDisputeOfCurrentPeriod &&
-    owed.every((invoice) => invoice === newest(subscription.invoices));
+    !FAILING.includes(status) && !lost && owed.every((invoice) => invoice === newest(subscription.invoices));
   if (underWay && now < warnedBy) return { collectedUntil: warnedBy };
   return { debt: { since, givenUp: status === 'unpaid' || status === 'canceled' } };
 }
@@ -64,14 +64,16 @@ function isOpen({ status, paid, amountRemaining }: Invoice): boolean {
 }
 
 /**
- * An uncollectible invoice is owed only while Stripe itself calls the subscription unpaid, and only until a
- * later invoice is paid: the operator has written it off.
+ * An uncollectible invoice is owed only if collecting it was tried (not where collection was paused), while
+ * Stripe itself calls the subscription unpaid, and until a later invoice is paid or voided.
  */
-function isOwed(invoice: Invoice, { status, invoices, collectionPaused }: Subscription): boolean {
+function isOwed(invoice: Invoice, { status, invoices }: Subscription): boolean {
   if (isOpen(invoice)) return true;
   if (invoice.status !== 'uncollectible' || invoice.paid || invoice.amountRemaining <= 0) return false;
-  if (collectionPaused || !['past_due', 'unpaid', 'canceled'].includes(status)) return false;
-  return !invoices.some((other) => other.paid && other.createdAt > invoice.createdAt);
+  if (!invoice.attempted || !['past_due', 'unpaid', 'canceled'].includes(status)) return false;
+  return !invoices.some(
+    (other) => (other.paid || other.status === 'void') && other.createdAt > invoice.createdAt,
+  );
 }
 
 /** Whether the earliest unpaid invoice may be too old to be listed. */

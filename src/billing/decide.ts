@@ -5,7 +5,7 @@ import { findDebt, listDueDates } from './debt.ts';
 import { type AgentView, type Attention, type BillingState, DEMANDS, type Decision } from './decision.ts';
 import { planAttention, planChange } from './plan-change.ts';
 import type { BillingPolicy } from './policy.ts';
-import { applyCourse, firstWarning } from './timetable.ts';
+import { applyCourse, type Situation, type Timetable } from './timetable.ts';
 
 const HOUR = 3600 * 1000;
 /** Stripe finalizes a renewal's invoice about an hour after the period's end. */
@@ -27,49 +27,59 @@ export function decide(
   if (agent.status === 'destroying' || agent.status === 'destroyed')
     return leaveGone(subscription, agent, now);
   if (subscription.status === 'unrecognized') return keepAsIs(agent, now, [UNRECOGNIZED_STATUS]);
-  const { debt, collectedUntil } = findDebt(subscription, agent, policy, now);
-  const end = endCourse(subscription, debt !== undefined, policy, now);
-  const situation = {
+  return decideKnown({
     subscription,
     agent,
     policy,
     now,
     deletionForbidden: subscription.hasOpenDispute || agent.protected,
     hibernationForbidden: subscription.hasOpenDispute,
-  };
+  });
+}
+
+function decideKnown(situation: Situation): Decision {
+  const { subscription, agent, policy, now } = situation;
+  const { debt, collectedUntil } = findDebt(subscription, agent, policy, now);
   const owed = debt && debtCourse(debt, policy);
+  const end = endCourse(subscription, debt !== undefined, policy, now);
   const courses = [owed, end].filter((course) => course !== undefined);
-  const timetables = courses.map((course) => applyCourse(course, situation));
-  const demand = DEMANDS.findLast((one) => timetables.some((table) => table.demand === one)) ?? 'run';
-  const suspendAt = first(timetables.map((table) => table.suspendAt));
-  const warning = owed === undefined ? [] : firstWarning(owed, situation, suspendAt ?? now);
-  const changesAt = [
-    ...timetables.flatMap((table) => table.changesAt),
-    ...listDueDates(subscription),
-    ...(collectedUntil === undefined ? [] : [collectedUntil]),
-    ...listPeriodDates(subscription, now),
-  ];
+  const tables = courses.map((course) => applyCourse(course, situation));
+  const demand = DEMANDS.findLast((one) => tables.some((table) => table.demand === one)) ?? 'run';
+  const hasDebt = debt !== undefined;
+  const deletionDue = isDeletionDue(courses, agent, now);
   return {
+    ...mergeTimetables(tables),
     state: nameState(subscription, { owed, end, isHeld: demand !== 'run' }),
     hold: { wanted: demand !== 'run', since: agent.suspendedAt ?? now },
     disputeHold: subscription.hasOpenDispute,
     demand,
     unpaidSince: debt?.since ?? null,
-    suspendAt,
-    hibernateAt: first(timetables.map((table) => table.hibernateAt)),
-    deleteAt: first(timetables.map((table) => table.deleteAt)),
     cancelAt: end?.stopAt ?? null,
-    announce: [...warning, ...timetables.flatMap((table) => table.announce)],
-    plan: demand === 'run' && debt === undefined ? planChange(subscription, agent, policy) : 'keep',
+    plan: demand === 'run' && !hasDebt ? planChange(subscription, agent, policy) : 'keep',
     attention: [
-      ...listAttention(subscription, agent, {
-        demand,
-        hasDebt: debt !== undefined,
-        deletionDue: isDeletionDue(courses, agent, now),
-      }),
+      ...listAttention(subscription, agent, { demand, hasDebt, deletionDue }),
       ...planAttention(subscription, policy),
     ],
-    nextAt: first(changesAt.filter((date) => date > now)),
+    nextAt: first(
+      [
+        ...tables.flatMap(({ changesAt }) => changesAt),
+        ...listDueDates(subscription),
+        ...(collectedUntil === undefined ? [] : [collectedUntil]),
+        ...listPeriodDates(subscription, now),
+      ].filter((date) => date > now),
+    ),
+  };
+}
+
+/** Of several courses the earliest dates count, and each makes its own announcements. */
+function mergeTimetables(
+  tables: readonly Timetable[],
+): Pick<Decision, 'suspendAt' | 'hibernateAt' | 'deleteAt' | 'announce'> {
+  return {
+    suspendAt: first(tables.map(({ suspendAt }) => suspendAt)),
+    hibernateAt: first(tables.map(({ hibernateAt }) => hibernateAt)),
+    deleteAt: first(tables.map(({ deleteAt }) => deleteAt)),
+    announce: tables.flatMap(({ announce }) => announce),
   };
 }
 

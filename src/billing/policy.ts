@@ -1,15 +1,9 @@
+import { type BillingDurations, DEFAULT_DURATIONS } from '../config/billing.ts';
+
 const DAY = 24 * 3600 * 1000;
 
 /** How long each step after a missed payment or a cancellation takes. All durations in milliseconds. */
-export interface BillingPolicy {
-  /** From the earliest unpaid due date to the suspension. */
-  suspendAfterMs: number;
-  /** From the suspension to the hibernation. */
-  hibernateAfterMs: number;
-  /** From the suspension to the deletion. */
-  deleteAfterMs: number;
-  /** From the end of a cancelled subscription to the deletion. */
-  cancelGraceMs: number;
+export interface BillingPolicy extends BillingDurations {
   /** From the due date to the warning that names the date of the suspension. */
   warnAgainAfterMs: number;
   /** How long before a deletion it is announced; longest first. */
@@ -21,19 +15,6 @@ export interface BillingPolicy {
   /** All plans, smallest first. */
   planOrder: readonly string[];
 }
-
-/** The four durations that an operator can set. */
-export type BillingDurations = Pick<
-  BillingPolicy,
-  'suspendAfterMs' | 'hibernateAfterMs' | 'deleteAfterMs' | 'cancelGraceMs'
->;
-
-export const DEFAULT_DURATIONS: BillingDurations = {
-  suspendAfterMs: 14 * DAY,
-  hibernateAfterMs: 7 * DAY,
-  deleteAfterMs: 30 * DAY,
-  cancelGraceMs: 3 * DAY,
-};
 
 const DELETE_NOTICES_MS = [7 * DAY, 3 * DAY, DAY];
 const LEAST_NOTICE_MS = DAY;
@@ -49,10 +30,7 @@ export function createPolicy(
   const { suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs } = durations;
   const shortest = Math.min(suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs);
   return {
-    suspendAfterMs,
-    hibernateAfterMs,
-    deleteAfterMs,
-    cancelGraceMs,
+    ...durations,
     warnAgainAfterMs: suspendAfterMs / 2,
     deleteNoticesMs: DELETE_NOTICES_MS,
     leastNoticeMs: Math.min(LEAST_NOTICE_MS, shortest / 4),

@@ -18,7 +18,8 @@ export interface Timetable {
   changesAt: Date[];
 }
 
-interface Situation {
+/** What a course is applied to. */
+export interface Situation {
   subscription: Subscription;
   agent: AgentView;
   policy: BillingPolicy;
@@ -65,7 +66,11 @@ export function applyCourse(course: Course, situation: Situation): Timetable {
     suspendAt,
     hibernateAt: hibernates ? hibernateAt : null,
     deleteAt: deletion.at,
-    announce: [...(warns ? [warning] : []), ...deletion.announce],
+    announce: [
+      ...firstWarning(course, situation, suspendAt),
+      ...(warns ? [warning] : []),
+      ...deletion.announce,
+    ],
     changesAt: [course.warnAt, course.stopAt, suspendAt, hibernateAt, ...deletion.changesAt],
   };
 }
@@ -73,11 +78,12 @@ export function applyCourse(course: Course, situation: Situation): Timetable {
 /**
  * The first warning of a debt, at once; the second one, `agent.will_suspend`, names the day of the suspension.
  */
-export function firstWarning(course: Course, situation: Situation, suspendAt: Date): Announcement[] {
+function firstWarning(course: Course, situation: Situation, suspendAt: Date): Announcement[] {
   const { agent, now } = situation;
+  if (course.kind !== 'debt' || now >= course.warnAt) return [];
   const prefix = keyPrefix(course, situation);
   const key = `${prefix}:payment_failed`;
-  const isLate = now >= course.warnAt || findAnnounced(agent, 'agent.will_suspend', prefix) !== undefined;
+  const isLate = findAnnounced(agent, 'agent.will_suspend', prefix) !== undefined;
   if (isLate || findAnnounced(agent, 'agent.payment_failed', key) !== undefined) return [];
   return [{ type: 'agent.payment_failed', key, harm: 'suspend', harmAt: suspendAt }];
 }
@@ -99,7 +105,7 @@ function planDeletion(
   const due = policy.deleteNoticesMs.filter((notice) => now >= later(at, -notice));
   const key = `${notices}:${(due.at(-1) ?? 0) / HOUR}h`;
   const isNew = findAnnounced(agent, 'agent.will_delete', key) === undefined;
-  const announces = stopped && due.length > 0 && isNew;
+  const announces = stopped && due.length > 0 && isNew && now < at;
   return {
     at,
     announced: announcedAt !== undefined,

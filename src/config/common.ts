@@ -2,6 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BillingConfig, readBilling } from './billing.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -15,7 +16,6 @@ import {
   type TrustedProxies,
   trustedProxies,
 } from './fields.ts';
-import { type FollowingConfig, readFollowing } from './following.ts';
 import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
@@ -41,8 +41,6 @@ export interface CommonConfig {
    * out.
    */
   retrySeconds: number;
-  /** How the payments of running agents are followed. */
-  following: FollowingConfig;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
   /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
@@ -57,6 +55,7 @@ export interface CommonConfig {
   software: AgentSoftware;
   /** Receivers of what happens to agents: webhooks and mail. */
   outgoing: NoticeConfig;
+  billing: BillingConfig;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -81,7 +80,6 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
-    following: readFollowing(reader),
     pulumi: {
       backendUrl: reader.secret(
         'PULUMI_BACKEND_URL',
@@ -98,6 +96,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     limits: readLimits(reader),
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
+    billing: readBilling(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

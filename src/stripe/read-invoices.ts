@@ -41,6 +41,7 @@ function readInvoice(fields: AnswerFields): ListedInvoice {
     amountRemaining,
     // Older API versions say `paid` besides, also of an invoice that was paid after it was written off.
     paid: stated === 'paid' || paid === true,
+    attempted: fields.read('attempted', z.boolean().nullish(), null) === true,
     billingReason: fields.read('billing_reason', z.string().nullish(), null) ?? null,
     periodEnd: fields.read('period_end', optionalTime, null),
     priceIds: readPrices(fields),

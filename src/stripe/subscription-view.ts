@@ -58,6 +58,8 @@ export interface Invoice {
   amountRemaining: number;
   /** Whether it counts as paid at Stripe: by a charge, by credit or out of band. */
   paid: boolean;
+  /** Whether collecting it was ever tried: not while the operator has paused collecting money. */
+  attempted: boolean;
   billingReason: string | null;
   periodEnd: Date | null;
   /** Prices of the lines that charge something (credits of a plan change do not). */

@@ -92,6 +92,23 @@ describe('readConfig', () => {
     expect(() => readConfig({ [name]: value })).toThrow(`${name} ${problem}`);
   });
 
+  it.each([
+    ['14d', 14 * 86_400_000],
+    ['12h', 12 * 3_600_000],
+    ['30m', 1_800_000],
+    ['45s', 45_000],
+  ])('reads BILLING_SUSPEND_AFTER=%s', (BILLING_SUSPEND_AFTER, expected) => {
+    const { billing } = readConfig({ BILLING_SUSPEND_AFTER, BILLING: 'observe' });
+    expect(billing).toMatchObject({ mode: 'observe', durations: { suspendAfterMs: expected } });
+    expect(readConfig({}).billing.mode).toBe('act');
+  });
+
+  it.each(['14', 'd', '0d', '-1d', '1.5d', '1w', '99999999d', '14 d'])('refuses a duration of %s', (text) => {
+    const reading = () => readConfig({ BILLING_CANCEL_GRACE: text, BILLING: 'on' });
+    expect(reading).toThrow(/^ {2}- BILLING_CANCEL_GRACE must be a duration/m);
+    expect(reading).toThrow(/^ {2}- BILLING must be one of act, observe, off/m);
+  });
+
   it('treats an empty variable as unset', () => {
     expect(readConfig({ PORT: '', MODE: '', DATA_DIR: '' })).toMatchObject({ port: 8080, mode: 'sandbox' });
   });

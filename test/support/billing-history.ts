@@ -1,7 +1,8 @@
 import { decide } from '../../src/billing/decide.ts';
-import type { AgentView, BillingState, Decision, QueuedAnnouncement } from '../../src/billing/decision.ts';
+import type { AgentView, Decision, QueuedAnnouncement } from '../../src/billing/decision.ts';
 import { DEMANDS } from '../../src/billing/decision.ts';
-import { createPolicy, DEFAULT_DURATIONS } from '../../src/billing/policy.ts';
+import { createPolicy } from '../../src/billing/policy.ts';
+import { DEFAULT_DURATIONS } from '../../src/config/billing.ts';
 import type { Subscription } from '../../src/stripe/subscription.ts';
 import { DAY, type GiveUp, HOUR, PRO, START, STARTER, StripeModel } from './stripe-model.ts';
 
@@ -235,8 +236,9 @@ export class Follower {
   #carryOn(decision: Decision, now: Date): void {
     const { agent } = this;
     const keys = new Set(agent.announcements.map(({ key }) => key));
-    for (const { key } of decision.announce) {
+    for (const { key, harmAt } of decision.announce) {
       promise(!keys.has(key), 'announces the same twice');
+      promise(harmAt === null || harmAt > now, 'announces what happens at the same time');
       keys.add(key);
     }
     agent.announcements = [...agent.announcements, ...decision.announce.map((one) => ({ ...one, at: now }))];
@@ -337,18 +339,27 @@ const GIVE_UPS: readonly GiveUp[] = ['past_due', 'unpaid', 'cancel', 'uncollecti
 
 /** A history as numbers: the first says what kind of subscription it is, each other one is a step. */
 export type HistoryCode = readonly number[];
+export const TRIAL = 4;
 export const MOST_CODE = 2 ** 20 - 1;
 
-/** Plays a history. @throws BrokenPromise */
-export function runHistory([kind = 0, ...codes]: HistoryCode, id = 'sub_1'): Follower {
-  const model = new StripeModel(id, { trial: (kind & 4) !== 0, giveUp: GIVE_UPS[kind & 3]! });
+/** Returns the number of a step that is seen at once: what happens, so many days after the step before. */
+export function encodeStep(name: string, days: number): number {
+  const index = STEPS.findIndex((step) => step.name === name);
+  if (index < 0) throw new Error(`Nothing is called ${name}`);
+  return index | ((days * 24) << 8);
+}
+
+/** Runs a history. Without losses every event is seen at once. @throws BrokenPromise */
+export function runHistory([kind = 0, ...codes]: HistoryCode, { losses = true } = {}): Follower {
+  const model = new StripeModel('sub_1', { trial: (kind & TRIAL) !== 0, giveUp: GIVE_UPS[kind & 3]! });
   const follower = new Follower(model);
   follower.observe();
   for (const code of codes) {
-    const { index, hours, isDown, isSeen } = toStep(code);
+    const { index, hours, ...step } = toStep(code);
+    const isDown = losses && step.isDown;
     follower.wait(model.now + hours * HOUR, { isDown });
     STEPS[index]!.run(model, follower);
-    if (isSeen && !isDown) follower.observe();
+    if (!losses || (step.isSeen && !isDown)) follower.observe();
     if (follower.isGone) break;
   }
   return follower;
@@ -360,10 +371,5 @@ export function describeHistory([kind = 0, ...codes]: HistoryCode): string {
     const seen = isDown ? ', service down' : isSeen ? '' : ', event lost';
     return `after ${(hours / 24).toFixed(1)} days${seen}: ${STEPS[index]!.name}`;
   });
-  return [`${(kind & 4) !== 0 ? 'trial, ' : ''}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
-}
-
-/** @returns the states that were shown, for tests of the table */
-export function statesOf(edges: Iterable<string>): Set<BillingState> {
-  return new Set([...edges].flatMap((edge) => edge.split(' → ') as BillingState[]));
+  return [`${(kind & TRIAL) !== 0 ? 'trial, ' : ''}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
 }

@@ -16,6 +16,7 @@ interface Bill {
   at: number;
   due: number;
   remaining: number;
+  attempted: boolean;
   reason: string;
   price: string;
 }
@@ -105,6 +106,7 @@ export class StripeModel {
       at: this.now,
       due: amount,
       remaining: amount,
+      attempted: this.pause === undefined && this.status !== 'unpaid',
       reason,
       price: this.price,
     };
@@ -246,14 +248,17 @@ export class StripeModel {
   /** Since when money is owed, by the rules in docs/billing.md. */
   get owedSince(): number | null {
     if (this.status === 'canceled' && this.cancelReason === 'requested') return null;
-    const paidAt = Math.max(-1, ...this.bills.filter(({ status }) => status === 'paid').map(({ at }) => at));
-    const writtenOff = ['past_due', 'unpaid', 'canceled'].includes(this.status) && this.pause === undefined;
+    const settled = this.bills.filter(({ status }) => status === 'paid' || status === 'void');
+    const settledAt = Math.max(-1, ...settled.map(({ at }) => at));
+    const writtenOff = ['past_due', 'unpaid', 'canceled'].includes(this.status);
     const times = [
       ...this.#open.map(({ at }) => at),
       ...this.bills
-        .filter(({ status, at }) => status === 'uncollectible' && writtenOff && at > paidAt)
+        .filter(
+          (bill) => bill.status === 'uncollectible' && bill.attempted && writtenOff && bill.at > settledAt,
+        )
         .map(({ at }) => at),
-      ...(this.#lostNow ? [this.#lostNow.at] : []),
+      ...(this.#lostNow && !this.hasEnded ? [this.#lostNow.at] : []),
       ...(this.status === 'paused' ? [this.#trialEnd ?? 0] : []),
     ];
     return times.length === 0 ? null : Math.min(...times);
@@ -293,6 +298,7 @@ export class StripeModel {
         amountDue: bill.due,
         amountRemaining: bill.remaining,
         paid: bill.status === 'paid',
+        attempted: bill.attempted,
         billingReason: bill.reason,
         periodEnd: null,
         priceIds: [bill.price],
