@@ -37,7 +37,7 @@ const withCustomer = z.object({ customer: reference }).catch({ customer: undefin
 const objectSchema = z.object({
   customer: reference,
   subscription: reference,
-  charge: z.unknown(),
+  charge: z.unknown().optional(),
   parent,
 });
 

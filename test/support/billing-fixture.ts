@@ -7,6 +7,7 @@ import { lookAtDue } from '../../src/billing/follow/follower.ts';
 import { createLastCheck } from '../../src/billing/follow/last-check.ts';
 import { createPolicy } from '../../src/billing/policy.ts';
 import { DEFAULT_DURATIONS } from '../../src/config/billing.ts';
+import type { Database } from '../../src/database/connect.ts';
 import { runAttempt } from '../../src/executors/worker/attempt.ts';
 import type { Runbooks } from '../../src/operations/attempt.ts';
 import { claimNext } from '../../src/operations/claims.ts';
@@ -43,7 +44,7 @@ export interface BillingFixture {
   settle(): Promise<void>;
   /** Runs what is queued. */
   work(): Promise<number>;
-  /** Moves the clock day by day, and settles after each. */
+  /** Moves the clock, stops at every time at which something falls due, and settles there. */
   pass(days: number): Promise<void>;
   status(agentId: string): Promise<string>;
   /** The agent's operations of a kind, oldest first. */
@@ -80,7 +81,8 @@ export async function startBilling(overrides: Partial<FollowDeps> = {}): Promise
     runbooks,
     now: () => at,
     reset: async () => {
-      await sql`truncate agents, stripe_events, findings, notices, billing_runs, audit_log, changes, held_changes
+      await sql`truncate agents, stripe_events, findings, notices, billing_runs, audit_log, changes, held_changes,
+        installation
         cascade`.execute(database);
       await sql`update breakers set tripped_at = null, cause = null, approved_at = null,
         limit_count = 1000, limit_percent = null, limit_least = null where name <> 'spend'`.execute(database);
@@ -112,8 +114,11 @@ export async function startBilling(overrides: Partial<FollowDeps> = {}): Promise
     },
     work: () => runQueued(fixture),
     pass: async (days) => {
-      for (let day = 0; day < days; day += 1) {
-        at = new Date(at.getTime() + DAY);
+      const end = new Date(at.getTime() + days * DAY);
+      await fixture.settle();
+      while (at < end) {
+        const next = await nextDue(database, at);
+        at = next === undefined || next > end ? end : next;
         await fixture.settle();
       }
     },
@@ -135,6 +140,18 @@ export async function startBilling(overrides: Partial<FollowDeps> = {}): Promise
     },
   };
   return fixture;
+}
+
+/** The next time at which a subscription has to be looked at without any news. */
+async function nextDue(database: Database, after: Date): Promise<Date | undefined> {
+  const row = await database
+    .selectFrom('subscriptions')
+    .select('next_at')
+    .where('next_at', '>', after)
+    .orderBy('next_at')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.next_at ?? undefined;
 }
 
 async function runQueued({ deps, runbooks }: BillingFixture): Promise<number> {

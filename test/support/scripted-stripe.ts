@@ -55,7 +55,11 @@ export class ScriptedStripe {
       object: 'subscription',
       customer: `cus_${id}`,
       status: 'active',
-      items: { object: 'list', data: [], has_more: false },
+      items: {
+        object: 'list',
+        data: [{ id: 'si_1', price: { id: 'price_starter', product: 'prod_1' }, quantity: 1 }],
+        has_more: false,
+      },
       metadata: {},
       livemode: false,
       cancel_at: null,

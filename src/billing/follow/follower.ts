@@ -34,7 +34,7 @@ export async function startFollowing(deps: FollowDeps): Promise<Following> {
       await lookAtDue(deps, stopping.signal);
     }),
     repeat(deps, stopping.signal, REGULAR_SECONDS, () => fetchUndelivered(deps)),
-    repeat(deps, stopping.signal, REGULAR_SECONDS, () => compareNightly(deps)),
+    repeat(deps, stopping.signal, REGULAR_SECONDS, () => compareNightly(deps, stopping.signal)),
     repeat(deps, stopping.signal, REGULAR_SECONDS, () => reportUnreadable(deps)),
   ];
   return {
@@ -81,14 +81,11 @@ async function repeat(
  * @returns what came of each look
  */
 export async function lookAtDue(deps: FollowDeps, signal?: AbortSignal): Promise<LookOutcome[]> {
-  const lane = async (): Promise<LookOutcome[]> => {
-    const outcomes: LookOutcome[] = [];
-    while (signal?.aborted !== true) {
-      const [claimed] = await claimDue(deps.database, deps.clock.now(), 1);
-      if (claimed === undefined) break;
-      outcomes.push(await lookAt(deps, claimed));
-    }
-    return outcomes;
-  };
-  return (await Promise.all(Array.from({ length: CONCURRENCY }, lane))).flat();
+  const outcomes: LookOutcome[] = [];
+  while (signal?.aborted !== true) {
+    const claimed = await claimDue(deps.database, deps.clock.now(), CONCURRENCY);
+    if (claimed.length === 0) break;
+    outcomes.push(...(await Promise.all(claimed.map((agent) => lookAt(deps, agent)))));
+  }
+  return outcomes;
 }
