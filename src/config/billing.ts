@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { EnvironmentReader } from './environment-reader.ts';
+import { type PlanRules, readPlanRules } from './plans.ts';
 
 export const BILLING_MODES = ['act', 'observe', 'off'] as const;
 export type BillingMode = (typeof BILLING_MODES)[number];
@@ -20,6 +21,7 @@ export interface BillingConfig {
   /** `observe` decides and logs, and changes nothing. `off` acts on checkouts alone. */
   mode: BillingMode;
   durations: BillingDurations;
+  plans: PlanRules;
 }
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const;
@@ -54,5 +56,6 @@ export function readBilling(reader: EnvironmentReader): BillingConfig {
       deleteAfterMs: read('BILLING_DELETE_AFTER', DEFAULT_DURATIONS.deleteAfterMs),
       cancelGraceMs: read('BILLING_CANCEL_GRACE', DEFAULT_DURATIONS.cancelGraceMs),
     },
+    plans: readPlanRules(reader),
   };
 }
