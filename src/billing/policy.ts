@@ -1,4 +1,5 @@
 import { type BillingDurations, DEFAULT_DURATIONS } from '../config/billing.ts';
+import { PLANS, PLANS_FROM_METADATA, type PlanRules } from '../config/plans.ts';
 
 const DAY = 24 * 3600 * 1000;
 
@@ -25,7 +26,7 @@ const LEAST_NOTICE_MS = DAY;
  */
 export function createPolicy(
   durations: BillingDurations = DEFAULT_DURATIONS,
-  plans: Pick<BillingPolicy, 'planOfPrice' | 'planOrder'> = { planOfPrice: {}, planOrder: [] },
+  { ofPrice }: Pick<PlanRules, 'ofPrice'> = PLANS_FROM_METADATA,
 ): BillingPolicy {
   const { suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs } = durations;
   const shortest = Math.min(suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs);
@@ -34,6 +35,7 @@ export function createPolicy(
     warnAgainAfterMs: suspendAfterMs / 2,
     deleteNoticesMs: DELETE_NOTICES_MS,
     leastNoticeMs: Math.min(LEAST_NOTICE_MS, shortest / 4),
-    ...plans,
+    planOfPrice: ofPrice,
+    planOrder: PLANS,
   };
 }

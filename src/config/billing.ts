@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { EnvironmentReader } from './environment-reader.ts';
+import { type PlanRules, readPlanRules } from './plans.ts';
 
 export const BILLING_MODES = ['act', 'observe', 'off'] as const;
 export type BillingMode = (typeof BILLING_MODES)[number];
@@ -24,6 +25,7 @@ export interface BillingConfig {
   actsOnPast: boolean;
   /** Whether the subscription of an agent that was destroyed is cancelled, not only reported. */
   cancelsOnDestroy: boolean;
+  plans: PlanRules;
 }
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const;
@@ -60,5 +62,6 @@ export function readBilling(reader: EnvironmentReader): BillingConfig {
     },
     actsOnPast: reader.choice('BILLING_ACT_ON_PAST', ['yes', 'no']) === 'yes',
     cancelsOnDestroy: reader.choice('BILLING_CANCEL_ON_DESTROY', ['yes', 'no']) === 'yes',
+    plans: readPlanRules(reader),
   };
 }

@@ -375,10 +375,7 @@ describe('what says nothing certain harms nobody', () => {
 });
 
 describe('plans', () => {
-  const policy = createPolicy(undefined, {
-    planOfPrice: { price_starter: 'starter', pro_monthly: 'pro' },
-    planOrder: ['starter', 'pro', 'max'],
-  });
+  const policy = createPolicy(undefined, { ofPrice: { price_starter: 'starter', pro_monthly: 'pro' } });
   const planOf = (changes: Partial<Subscription>, plan = 'starter') =>
     decide(subscriptionView(changes), agentView({ plan }), policy, day(5)).plan;
   const pro = [{ priceId: 'price_pro', lookupKey: 'pro_monthly', productId: 'prod_1', quantity: 1 }];

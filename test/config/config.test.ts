@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import express from 'express';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { readAccounts } from '../../src/config/accounts.ts';
 import { readClientConfig } from '../../src/config/client.ts';
 import { ConfigError, readConfig } from '../../src/config/config.ts';
@@ -107,6 +110,30 @@ describe('readConfig', () => {
     const reading = () => readConfig({ BILLING_CANCEL_GRACE: text, BILLING: 'on' });
     expect(reading).toThrow(/^ {2}- BILLING_CANCEL_GRACE must be a duration/m);
     expect(reading).toThrow(/^ {2}- BILLING must be one of act, observe, off/m);
+  });
+
+  it('reads plans from a file, and says everything that is wrong with it at once', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-plans-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const BILLING_PLANS = join(folder, 'plans.json');
+    const write = (content: unknown) => writeFileSync(BILLING_PLANS, JSON.stringify(content));
+    write({ prices: { price_1: 'starter', pro_monthly: 'pro' } });
+    expect(readConfig({ BILLING_PLANS }).billing.plans).toEqual({
+      ofPrice: { price_1: 'starter', pro_monthly: 'pro' },
+      metadata: false,
+    });
+    expect(readConfig({}).billing.plans).toEqual({ ofPrice: {}, metadata: true });
+    write({ prices: { price_1: 'huge' }, metadata: 'yes', price: 1 });
+    const reading = () => readConfig({ BILLING_PLANS });
+    expect(reading).toThrow(/BILLING_PLANS: prices.price_1: must be one of starter, pro, max/);
+    expect(reading).toThrow(/BILLING_PLANS: metadata: must be true or false/);
+    expect(reading).toThrow(/BILLING_PLANS: .*price/);
+    write({ prices: {} });
+    expect(reading).toThrow(/must name at least one price/);
+    expect(() => readConfig({ BILLING_PLANS: 'plans.json' })).toThrow(
+      /BILLING_PLANS must be the absolute path/,
+    );
+    expect(() => readConfig({ BILLING_PLANS: join(folder, 'none') })).toThrow(/cannot be read as JSON/);
   });
 
   it('treats an empty variable as unset', () => {

@@ -6,10 +6,7 @@ import { DEFAULT_DURATIONS } from '../../src/config/billing.ts';
 import type { Subscription } from '../../src/stripe/subscription.ts';
 import { DAY, type GiveUp, HOUR, PRO, START, STARTER, StripeModel } from './stripe-model.ts';
 
-export const policy = createPolicy(DEFAULT_DURATIONS, {
-  planOfPrice: { [STARTER]: 'starter', [PRO]: 'pro' },
-  planOrder: ['starter', 'pro', 'max'],
-});
+export const policy = createPolicy(DEFAULT_DURATIONS, { ofPrice: { [STARTER]: 'starter', [PRO]: 'pro' } });
 const { suspendAfterMs, hibernateAfterMs, deleteAfterMs, cancelGraceMs, warnAgainAfterMs, leastNoticeMs } =
   policy;
 
