@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { placeHold } from '../../src/agents/holds.ts';
 import { AGENT_STATUSES, type AgentStatus } from '../../src/agents/states.ts';
@@ -46,6 +47,16 @@ describe('what an agent needs', () => {
   ];
   test('the table has every status', () => {
     expect(TABLE.map(([status]) => status)).toEqual(AGENT_STATUSES);
+  });
+
+  test('docs/states.md shows the same table', () => {
+    const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
+    const [, holds] = page.split('## Holds') as [string, string];
+    const rows = [...holds.matchAll(/^\| is `(\w+)` +\| (.+?) +\| (.+?) +\|$/gm)];
+    const read = (cell: string) => /^`(\w+)`/.exec(cell)?.[1];
+    expect(rows.map(([, status, held, free]) => [status, read(held!), read(free!)])).toEqual(
+      TABLE.filter(([, held, free]) => held !== undefined || free !== undefined),
+    );
   });
 
   test.each(TABLE)('%s: %s if held, %s if not', (status, held, free) => {
