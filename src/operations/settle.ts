@@ -7,7 +7,7 @@ import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
 import { applyEffect } from './effects.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
-import { followHolds, queueHoldChange, type RequestHoldChange } from './follow-holds.ts';
+import { followHolds, leavePayments } from './follow-holds.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
 import { retryPolicy } from './retry-policy.ts';
@@ -83,6 +83,7 @@ export async function handBack(
       { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
     ]);
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
+    await reconsider(trx, queue, row);
     return 'queued';
   });
 }
@@ -189,21 +190,19 @@ async function tryAgain(
   const retryAt = startAfter.toISOString();
   await tellStatus(trx, row, { status: 'queued', attempt: row.attempt, error, failedStep, retryAt });
   await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id, startAfter });
-  // The holds may have changed since it was queued: then something else is to be done instead.
-  if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
+  await reconsider(trx, queue, row);
   return 'queued';
+}
+
+/** Ends an operation that is queued again if the agent's holds no longer demand it. */
+async function reconsider(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
+  if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
 }
 
 /** The agent's holds may have changed while the operation was under way. */
 async function followAfter(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
   await followHolds(trx, queue, row.agent_id, { actor: 'service', request: leavePayments });
 }
-
-/** A suspension for want of payment alone is left to the loop in src/reconcile, which may be held up. */
-const leavePayments: RequestHoldChange = async (trx, queue, change) => {
-  const isForPayment = change.kind === 'suspend' && change.reasons.every((reason) => reason === 'payment');
-  return isForPayment ? undefined : queueHoldChange(trx, queue, change);
-};
 
 type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
 
