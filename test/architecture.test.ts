@@ -32,6 +32,7 @@ const FLOORS = [
   'src/connections',
   'src/tailnet',
   'src/pulumi',
+  'src/notices',
   'src/agents',
   'src/operations',
   'src/runbooks',

@@ -9,6 +9,7 @@ import type {
   Timestamp,
 } from './column-types.ts';
 import type { BreakerTable, ChangeTable, HeldChangeTable, ServerPriceTable } from './limit-tables.ts';
+import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
 
@@ -34,6 +35,8 @@ export interface Tables {
   held_changes: HeldChangeTable;
   changes: ChangeTable;
   server_prices: ServerPriceTable;
+  notices: NoticeTable;
+  notice_deliveries: NoticeDeliveryTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -60,6 +63,8 @@ export interface InstallationTable {
   data_dir: string | null;
   /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
+  /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
+  clock_offset: Defaulted<unknown>;
   created_at: DefaultTimestamp;
 }
 

@@ -48,3 +48,19 @@ export type OperationStatus = (typeof OPERATION_STATUSES)[number];
 /** Limits on what the service changes by itself, in the order in which they are locked (src/limits). */
 export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
 export type BreakerName = (typeof BREAKERS)[number];
+
+/** What outgoing notices tell. docs/notices.md lists the same types; a test compares them. */
+export const NOTICE_TYPES = [
+  'agent.running',
+  'agent.failed',
+  'agent.payment_failed',
+  'agent.will_suspend',
+  'agent.suspended',
+  'agent.resumed',
+  'agent.will_delete',
+  'agent.deleted',
+  'order.attention',
+  'breaker.tripped',
+  'fleet.mismatch',
+] as const;
+export type NoticeType = (typeof NOTICE_TYPES)[number];
