@@ -21,6 +21,8 @@ export interface BreakerTable {
   cause: string | null;
   /** When a person last let changes go. Null until then. */
   approved_at: Timestamp | null;
+  /** How often it has tripped. */
+  trips: Generated<number>;
 }
 
 /** A change that waits for a breaker. It is no operation yet, and marks nothing on its agent. */

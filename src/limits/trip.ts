@@ -1,20 +1,32 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import type { Transaction } from '../database/connect.ts';
+import { queueNotice } from '../notices/queue-notice.ts';
 import type { BreakerName } from './breakers.ts';
+import { CURES } from './words.ts';
 
-/** closed → tripped, or tripped again after what was approved has gone. The caller has locked the breaker. */
+/**
+ * closed → tripped, or tripped again after what was approved has gone; one notice each time. The caller has
+ * locked the breaker.
+ */
 export async function trip(
   trx: Transaction,
   name: BreakerName,
   { cause, at }: { cause: string; at: Date },
 ): Promise<void> {
-  await trx
+  const { trips } = await trx
     .updateTable('breakers')
-    .set({ tripped_at: at, cause, approved_at: null })
+    .set({ tripped_at: at, cause, approved_at: null, trips: sql`trips + 1` })
     .where('name', '=', name)
-    .execute();
+    .returning('trips')
+    .executeTakeFirstOrThrow();
   await audit(trx, { actor: 'service', action: 'breaker.trip', details: { breaker: name, cause } });
+  await queueNotice(trx, {
+    type: 'breaker.tripped',
+    key: `breaker ${name} ${trips}`,
+    data: { breaker: name, cause, cure: CURES[name] },
+    at,
+  });
 }
 
 /**

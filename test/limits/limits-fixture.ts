@@ -25,7 +25,7 @@ export async function openLimits(): Promise<LimitsFixture> {
 /** Closes all breakers with the default limits, and removes agents and operations. */
 export async function reset(at: LimitsFixture): Promise<void> {
   await at.empty();
-  await sql`delete from server_prices`.execute(at.database);
+  await sql`truncate server_prices, notices cascade`.execute(at.database);
   await sql`update breakers set tripped_at = null, cause = null, approved_at = null, limit_euros = null,
     limit_count = case name when 'creates' then 60 when 'destroys' then 5 end`.execute(at.database);
 }

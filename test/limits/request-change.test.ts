@@ -29,7 +29,12 @@ const audited = async (action: string) =>
     ({ details }) => details,
   );
 
-test('500 cancelled at once: five go, one trip; after an approval the rest goes at the allowed rate', async () => {
+const notices = async () =>
+  (await at.database.selectFrom('notices').select(['type', 'data']).orderBy('sequence').execute()).map(
+    ({ type, data }) => ({ type, breaker: data.breaker }),
+  );
+
+test('500 cancelled at once: five go, one notice; after an approval the rest goes at the allowed rate', async () => {
   const agents = await addRunning(at, 500);
   const outcomes = [];
   for (const agentId of agents) outcomes.push(heldBy(await change(at, agentId, 'destroy')));
@@ -60,6 +65,7 @@ test('500 cancelled at once: five go, one trip; after an approval the rest goes 
   expect(went).toEqual([5, 0, 5, 0, 5, 0]);
   expect(await isTripped(at, 'destroys')).toBe(true);
   expect(await audited('breaker.trip')).toHaveLength(1);
+  expect(await notices()).toEqual([{ type: 'breaker.tripped', breaker: 'destroys' }]);
 }, 60_000);
 
 test('an approved breaker closes when nothing waits any more, and trips again later', async () => {

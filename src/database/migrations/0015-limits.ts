@@ -19,6 +19,7 @@ const STATEMENTS = [
      tripped_at timestamptz,
      cause text check (length(cause) between 1 and 2000),
      approved_at timestamptz,
+     trips int not null default 0,
      check ((tripped_at is null) = (cause is null)),
      check (approved_at is null or tripped_at is not null),
      check ((limit_percent is null) = (limit_least is null)))`,
