@@ -12,6 +12,8 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import { startDelivery } from '../notices/deliver.ts';
+import { createReceivers } from '../notices/receivers.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -60,10 +62,12 @@ const EXECUTORS: Record<
 };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, and the sweep of the clouds.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
+ * delivery of notices.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
+  const receivers = createReceivers(config.outgoing);
   const installation = fingerprint(connections.databaseUrl.reveal());
   const orphans = await killOrphans(installation);
   if (orphans.length > 0)
@@ -73,10 +77,11 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await EXECUTORS[config.executor](deps, processTags);
+  const delivery = startDelivery({ database, log, receivers });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), work.stop(), delivery.stop()]);
     },
   };
 }

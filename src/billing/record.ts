@@ -4,6 +4,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
+import { queueNotice } from '../notices/queue-notice.ts';
 import { requestAgent } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
@@ -115,6 +116,12 @@ async function needsAttention(
   reason: string,
 ): Promise<Outcome> {
   await insertOrder(trx, eventId, order, { attention: cutText(reason, LONGEST_REASON) });
+  const { sessionId, subscriptionId, customerId } = order;
+  await queueNotice(trx, {
+    type: 'order.attention',
+    key: `order.attention ${sessionId}`,
+    data: { sessionId, reason, subscriptionId, customerId },
+  });
   return { outcome: 'attention', reason };
 }
 

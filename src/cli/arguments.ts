@@ -16,6 +16,7 @@ ${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]        
   cancel OPERATION                  cancel an unfinished operation
   retry OPERATION [--wait]          start the next attempt of a failed operation
   orders [--attention]              all orders; --attention: only those that need a person
+  notices [AGENT]                   what was told to receivers, and whether it arrived
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -68,6 +69,7 @@ export type BuiltinCommand = Common &
     | { name: 'help' }
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
+    | { name: 'notices'; agentId: string | undefined }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -86,6 +88,7 @@ const OPTIONS = {
   cancel: {},
   retry: { wait: flag },
   orders: { attention: flag },
+  notices: {},
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -160,6 +163,8 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'cancel':
     case 'retry':
       return { ...common, name, operationId: one('an operation id') };
+    case 'notices':
+      return { ...common, name, agentId: positionals.length === 0 ? undefined : one('an agent id') };
     case 'list':
       refuseMore(positionals);
       return { ...common, name, status: optional(values.status) };
