@@ -33,6 +33,7 @@ const FLOORS = [
   'src/tailnet',
   'src/pulumi',
   'src/notices',
+  'src/audit',
   'src/agents',
   'src/operations',
   'src/runbooks',

@@ -15,6 +15,7 @@ import { feed } from '../http/events.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
 import { metrics } from '../http/metrics.ts';
+import { listNotices } from '../http/notices.ts';
 import { describe } from '../http/openapi.ts';
 import { cancelOperation } from '../http/operations/cancel-operation.ts';
 import { operationEvents } from '../http/operations/operation-events.ts';
@@ -53,6 +54,7 @@ const OPERATOR_ROUTES = [
   retryOperation,
   operationEvents,
   listOrders,
+  listNotices,
   feed,
   metrics,
 ];

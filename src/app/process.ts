@@ -169,6 +169,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
     missingKeys: connections.missingKeys,
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     actsOnPast: actsOnPast(config),
+    plans: config.billing.plans,
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,

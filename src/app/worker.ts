@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
-import { startFollowing } from '../billing/follow/follower.ts';
-import { throughBreakers } from '../billing/follow/hold-changes.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
@@ -15,8 +13,10 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import { startDelivery } from '../notices/deliver.ts';
+import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
-import { type Clock, systemClock } from '../processes/clock.ts';
+import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -24,7 +24,6 @@ import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
-import { startFollowingHolds } from '../reconcile/holds.ts';
 import { checkHetznerProject } from '../reconcile/project.ts';
 import { startSweeping } from '../reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
@@ -33,7 +32,7 @@ import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts'
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
-import { openFollowing } from './billing.ts';
+import { openFollowing, startFollowers } from './billing.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 
@@ -70,10 +69,12 @@ const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags)
   };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, and the sweep of the clouds.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
+ * delivery of notices.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
+  const receivers = createReceivers(config.outgoing);
   const installation = fingerprint(connections.databaseUrl.reveal());
   const orphans = await killOrphans(installation);
   if (orphans.length > 0)
@@ -83,24 +84,14 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const payments = openFollowing(deps);
-  if (payments === undefined)
-    log.warn(
-      { event: 'billing.disabled' },
-      'payments are not followed: BILLING=off, or Stripe is out of reach',
-    );
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
-  const following = payments && (await startFollowing(payments));
-  const holds = startFollowingHolds({
-    database,
-    queue,
-    log,
-    request: throughBreakers(deps.clock ?? systemClock),
-  });
+  const followers = await startFollowers(deps, payments);
+  const delivery = startDelivery({ database, log, receivers });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), following?.stop(), holds.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), followers.stop(), work.stop(), delivery.stop()]);
     },
   };
 }

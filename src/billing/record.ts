@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
+import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestOrderedAgent } from '../limits/request-change.ts';
+import { queueNotice } from '../notices/queue-notice.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
@@ -35,6 +37,8 @@ export interface RecordDeps {
   database: Database;
   queue: Queue;
   clock?: Clock | undefined;
+  /** Whether a checkout's metadata may name the plan; default: yes. */
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** Whether orders from before this installation are acted on too; default true. */
   actsOnPast?: boolean | undefined;
 }
@@ -50,7 +54,7 @@ export async function recordStripeEvent(
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const meaning = interpretEvent(event, mode);
+  const meaning = interpretEvent(event, mode, deps.plans);
   const payload = jsonText(event.payload);
   return deps.database.transaction().execute(async (trx) => {
     const decision = (deps.actsOnPast ?? true) ? meaning : await ignorePast(trx, event, meaning);
@@ -159,6 +163,12 @@ async function needsAttention(
   reason: string,
 ): Promise<Outcome> {
   await insertOrder(trx, eventId, order, { attention: cutText(reason, LONGEST_REASON) });
+  const { sessionId, subscriptionId, customerId } = order;
+  await queueNotice(trx, {
+    type: 'order.attention',
+    key: `order.attention ${sessionId}`,
+    data: { sessionId, reason, subscriptionId, customerId },
+  });
   return { outcome: 'attention', reason };
 }
 

@@ -23,6 +23,7 @@ ${requestableOperations().map(usageOf).join('')}  hold AGENT --reason REASON [--
   cancel OPERATION                  cancel an unfinished operation
   retry OPERATION [--wait]          start the next attempt of a failed operation
   orders [--attention]              all orders; --attention: only those that need a person
+  notices [AGENT]                   what was told to receivers, and whether it arrived
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -75,6 +76,7 @@ export type BuiltinCommand = Common &
     | { name: 'help' }
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
+    | { name: 'notices'; agentId: string | undefined }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -99,6 +101,7 @@ const OPTIONS = {
   cancel: {},
   retry: { wait: flag },
   orders: { attention: flag },
+  notices: {},
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -179,6 +182,8 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'cancel':
     case 'retry':
       return { ...common, name, operationId: one('an operation id') };
+    case 'notices':
+      return { ...common, name, agentId: positionals.length === 0 ? undefined : one('an agent id') };
     case 'list':
       refuseMore(positionals);
       return { ...common, name, status: optional(values.status) };

@@ -14,6 +14,7 @@ import * as holds from './migrations/0012-holds.ts';
 import * as subscriptions from './migrations/0014-subscriptions.ts';
 import * as limits from './migrations/0015-limits.ts';
 import * as notices from './migrations/0016-notices.ts';
+import * as auditChain from './migrations/0017-audit-chain.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -30,6 +31,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0014-subscriptions': subscriptions,
   '0015-limits': limits,
   '0016-notices': notices,
+  '0017-audit-chain': auditChain,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

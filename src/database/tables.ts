@@ -1,5 +1,6 @@
 import type { Generated, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
+import type { AuditChainTable, AuditHeadTable, ReceiptTable } from './audit-tables.ts';
 import type {
   BillingRunTable,
   FindingTable,
@@ -55,6 +56,9 @@ export interface Tables {
   held_changes: HeldChangeTable;
   changes: ChangeTable;
   server_prices: ServerPriceTable;
+  audit_chain: AuditChainTable;
+  audit_head: AuditHeadTable;
+  receipts: ReceiptTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -233,6 +237,8 @@ export interface AuditLogTable {
   agent_id: string | null;
   operation_id: string | null;
   details: Json<Record<string, unknown>>;
+  /** Whether the chain has it (src/audit/seal.ts). */
+  sealed: Defaulted<boolean>;
 }
 
 export interface FoundationTable {

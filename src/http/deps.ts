@@ -1,4 +1,5 @@
 import type { TrustedProxies } from '../config/fields.ts';
+import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
@@ -23,6 +24,8 @@ export interface HttpDeps {
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
   mode: 'sandbox' | 'live';
+  /** Whether a checkout's metadata may name the plan; default: yes. */
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** Whether orders from before this installation are acted on too; default true. */
   actsOnPast?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */

@@ -1,3 +1,4 @@
+import type { PlanRules } from '../../config/plans.ts';
 import type { Database } from '../../database/connect.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../processes/clock.ts';
@@ -13,6 +14,8 @@ export interface FollowDeps {
   clock: Clock;
   stripe: StripeAccount;
   policy: BillingPolicy;
+  /** Whether a checkout's metadata may name the plan; default: yes. */
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** `observe`: decides and logs, and changes nothing. */
   billing: 'act' | 'observe';
   /** Whether what was unpaid or cancelled before this installation began to follow payments has consequences. */
