@@ -3,12 +3,14 @@ import type { Transaction } from '../database/connect.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
+import { tellChange } from './tell-change.ts';
 
 type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
- * Moves the agent along the edges of this name in states.ts. With `orStays`, an agent that is already in the
- * target state stays there, and the columns are still written.
+ * Moves the agent along the edges of this name in states.ts, and tells the change to the audit log and to who
+ * wants notices. With `orStays`, an agent that is already in the target state stays there, and the columns are
+ * still written.
  * @throws ConflictError if the agent is in any other state
  */
 export async function move(
@@ -20,8 +22,21 @@ export async function move(
   const names: readonly EdgeName[] = typeof by === 'string' ? [by] : by;
   const edges = EDGES.filter((edge) => names.includes(edge.by));
   const to = edges[0]!.to;
+  const before = await lockStatus(trx, agentId);
   const from = [...edges.map((edge) => edge.from), ...(orStays ? [to] : [])];
   if (!(await write(trx, agentId, { ...columns, status: to }, from))) await refuse(trx, agentId, to);
+  const edge = edges.find((one) => one.from === before);
+  if (edge !== undefined) await tellChange(trx, agentId, edge);
+}
+
+async function lockStatus(trx: Transaction, agentId: string): Promise<AgentStatus | undefined> {
+  const agent = await trx
+    .selectFrom('agents')
+    .select('status')
+    .where('agent_id', '=', agentId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  return agent?.status;
 }
 
 /** Writes columns without changing the state. @throws ConflictError if the agent is not in `status` */

@@ -1,6 +1,6 @@
-/** The plans on sale, smallest first. */
-export const PLANS = ['starter', 'pro', 'max'] as const;
-export type Plan = (typeof PLANS)[number];
+import { PLANS, type Plan } from '../config/plans.ts';
+
+export { PLANS, type Plan } from '../config/plans.ts';
 
 export const DEFAULT_PLAN: Plan = 'starter';
 

@@ -1,6 +1,8 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { createDashboard } from '../dashboard/router.ts';
+import { changeAgent } from '../http/agents/change-agent.ts';
+import { placeHold, releaseHold } from '../http/agents/change-holds.ts';
 import { createAgent } from '../http/agents/create-agent.ts';
 import { listAgents } from '../http/agents/list-agents.ts';
 import { listOperations } from '../http/agents/list-operations.ts';
@@ -13,6 +15,7 @@ import { feed } from '../http/events.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
 import { metrics } from '../http/metrics.ts';
+import { listNotices } from '../http/notices.ts';
 import { describe } from '../http/openapi.ts';
 import { cancelOperation } from '../http/operations/cancel-operation.ts';
 import { operationEvents } from '../http/operations/operation-events.ts';
@@ -41,13 +44,17 @@ const OPERATOR_ROUTES = [
   listAgents,
   createAgent,
   showAgent,
+  changeAgent,
   ...operationRequests,
+  placeHold,
+  releaseHold,
   listOperations,
   showOperation,
   cancelOperation,
   retryOperation,
   operationEvents,
   listOrders,
+  listNotices,
   feed,
   metrics,
 ];

@@ -1,12 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
+import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
 import { openWebServer, type WebServer } from '../http/web-server.ts';
+import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
 import { chooseExecutor } from '../operations/executor-choice.ts';
@@ -18,6 +20,7 @@ import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
+import { actsOnPast, openFollowing } from './billing.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
@@ -114,8 +117,11 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   await waitFor('the database migrations', migrate(database), waiter);
   const checked = checkInstallation(database, config, connections);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
-  // The processes that accept orders choose the executor, not a worker that joins.
-  if (role !== 'worker' && installation?.role !== 'join') await chooseExecutor(database, config.executor);
+  // The processes that accept orders choose the executor and the limits, not a worker that joins.
+  if (role !== 'worker' && installation?.role !== 'join') {
+    await chooseExecutor(database, config.executor);
+    await applyLimits(database, config.limits);
+  }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });
   shutdown.add('the event listener', events.close);
@@ -148,7 +154,9 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
   const { port } = server;
   // With PORT=0, the port is known only now.
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
-  const { remote, close } = openRemote({ config, connections, database, log });
+  const payments = openFollowing(parts);
+  const isStillWanted = payments && createLastCheck(payments);
+  const { remote, close } = openRemote({ config, connections, database, log, isStillWanted });
   shutdown.add('the Pulumi state connection', close);
   const app = createApp({
     database,
@@ -160,6 +168,8 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
     remote,
     missingKeys: connections.missingKeys,
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
+    actsOnPast: actsOnPast(config),
+    plans: config.billing.plans,
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,

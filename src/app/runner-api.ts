@@ -5,6 +5,7 @@ import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import { createIdentityCheck, type IdentityCheck } from '../github/identity.ts';
 import type { Log } from '../log.ts';
+import type { IsStillWanted } from '../operations/last-check.ts';
 import type { Fence } from '../pulumi/fence.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
@@ -18,6 +19,7 @@ export function openRemote(deps: {
   connections: Connections;
   database: Database;
   log: Log;
+  isStillWanted: IsStillWanted | undefined;
 }): { remote: RemoteDeps | undefined; close(): Promise<void> } {
   const { config, connections, database, log } = deps;
   const { callbackSecret } = connections.github;
@@ -31,6 +33,7 @@ export function openRemote(deps: {
   return {
     remote: {
       callbackSecret,
+      isStillWanted: deps.isStillWanted,
       getFence,
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
+import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
@@ -12,6 +13,10 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import { startDelivery } from '../notices/deliver.ts';
+import { createReceivers } from '../notices/receivers.ts';
+import type { IsStillWanted } from '../operations/last-check.ts';
+import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -27,6 +32,7 @@ import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts'
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import { openFollowing, startFollowers } from './billing.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 
@@ -36,6 +42,8 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time of business decisions; default: the system's. */
+  clock?: Clock | undefined;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }
@@ -50,20 +58,23 @@ const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 
 
 type ProcessTags = Record<string, string>;
 
+/** What an executor needs. */
+type WorkDeps = ServiceDeps & { isStillWanted: IsStillWanted | undefined };
+
 /** Starts the executor that the configuration chooses. */
-const EXECUTORS: Record<
-  ExecutorName,
-  (deps: ServiceDeps, processTags: ProcessTags) => Promise<RunningWorker>
-> = {
-  local: startLocalWork,
-  'github-actions': startRemoteWork,
-};
+const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags) => Promise<RunningWorker>> =
+  {
+    local: startLocalWork,
+    'github-actions': startRemoteWork,
+  };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, and the sweep of the clouds.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
+ * delivery of notices.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
+  const receivers = createReceivers(config.outgoing);
   const installation = fingerprint(connections.databaseUrl.reveal());
   const orphans = await killOrphans(installation);
   if (orphans.length > 0)
@@ -72,11 +83,15 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
-  const work = await EXECUTORS[config.executor](deps, processTags);
+  const payments = openFollowing(deps);
+  const isStillWanted = payments && createLastCheck(payments);
+  const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
+  const followers = await startFollowers(deps, payments);
+  const delivery = startDelivery({ database, log, receivers });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), followers.stop(), work.stop(), delivery.stop()]);
     },
   };
 }
@@ -111,7 +126,7 @@ function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'
 }
 
 /** Starts a local worker: engine, fence, and the loop that claims operations. */
-async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
+async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
   const engine = await openEngine({
@@ -132,6 +147,7 @@ async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Prom
     queue,
     log,
     readiness: checks,
+    isStillWanted: deps.isStillWanted,
     fence: pulumi.fence,
     runbooks: engine.runbooks,
     leaseSeconds: config.leaseSeconds,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { agentIdSchema, newAgent, planSchema, regionSchema, userIdSchema } from '../agents/new-agent.ts';
 import type { NewAgent } from '../agents/store.ts';
+import { PLANS_FROM_METADATA, type PlanRules } from '../config/plans.ts';
 import { type Order, readCheckout } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 
@@ -25,10 +26,15 @@ const metadataSchema = z.object(
 
 /**
  * Interprets a signed Stripe event. Whether the agent's id is free is decided later, in the transaction that
- * inserts the agent (record.ts).
+ * inserts the agent (record.ts). Where plans come from prices, a plan in the metadata is ignored: the agent
+ * begins with the default plan, and the decision about its subscription changes it.
  * @throws InvalidInputError for a checkout event whose object is not a session
  */
-export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): BillingDecision {
+export function interpretEvent(
+  event: StripeEvent,
+  mode: 'sandbox' | 'live',
+  plans: Pick<PlanRules, 'metadata'> = PLANS_FROM_METADATA,
+): BillingDecision {
   if (mode === 'live' && !event.livemode)
     return { kind: 'ignore', reason: 'A test event in live mode is not acted on' };
   const news = readCheckout(event);
@@ -38,8 +44,13 @@ export function interpretEvent(event: StripeEvent, mode: 'sandbox' | 'live'): Bi
     case 'unclear':
       return { kind: 'attention', order: news.order, reason: news.reason };
     case 'paid':
-      return interpretOrder(news.order, news.metadata);
+      return interpretOrder(news.order, plans.metadata ? news.metadata : withoutPlan(news.metadata));
   }
+}
+
+function withoutPlan(metadata: unknown): unknown {
+  if (typeof metadata !== 'object' || metadata === null) return metadata;
+  return { ...metadata, plan: undefined };
 }
 
 function interpretOrder(order: Order, metadata: unknown): BillingDecision {

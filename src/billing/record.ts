@@ -1,14 +1,18 @@
 import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
+import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
-import { requestAgent } from '../operations/requests.ts';
+import { requestOrderedAgent } from '../limits/request-change.ts';
+import { queueNotice } from '../notices/queue-notice.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Order } from '../stripe/checkout.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 import { type BillingDecision, interpretEvent } from './interpret-event.ts';
+import { linkFurtherOrder, linkOrder, signalFromEvent } from './signals.ts';
 
 /** In code points; the columns have the same limit. */
 const LONGEST_REASON = 4_000;
@@ -29,19 +33,31 @@ const OUTCOMES: Record<BillingDecision['kind'], StoredOutcome> = {
   ignore: 'ignored',
 };
 
+export interface RecordDeps {
+  database: Database;
+  queue: Queue;
+  clock?: Clock | undefined;
+  /** Whether a checkout's metadata may name the plan; default: yes. */
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
+  /** Whether orders from before this installation are acted on too; default true. */
+  actsOnPast?: boolean | undefined;
+}
+
 /**
  * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
- * none of them. Copies of the event and other events for the same checkout session may arrive concurrently.
+ * none of them, and the signal to look at its subscription. Copies of the event and other events for the same
+ * checkout session may arrive concurrently.
  * @throws InvalidInputError for a malformed event, and any error of the database
  */
 export async function recordStripeEvent(
-  { database, queue }: { database: Database; queue: Queue },
+  deps: RecordDeps,
   event: StripeEvent,
   mode: 'sandbox' | 'live',
 ): Promise<Outcome> {
-  const decision = interpretEvent(event, mode);
+  const meaning = interpretEvent(event, mode, deps.plans);
   const payload = jsonText(event.payload);
-  return database.transaction().execute(async (trx) => {
+  return deps.database.transaction().execute(async (trx) => {
+    const decision = (deps.actsOnPast ?? true) ? meaning : await ignorePast(trx, event, meaning);
     // A concurrent copy of the event blocks here until the first one's transaction has ended.
     const inserted = await trx
       .insertInto('stripe_events')
@@ -58,14 +74,40 @@ export async function recordStripeEvent(
       .onConflict((conflict) => conflict.column('id').doNothing())
       .executeTakeFirst();
     if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
-    if (decision.kind === 'ignore') return { outcome: 'ignored', reason: decision.reason };
-    return recordOrder(trx, queue, event.id, decision);
+    const at = (deps.clock ?? systemClock).now();
+    const outcome: Outcome =
+      decision.kind === 'ignore'
+        ? { outcome: 'ignored', reason: decision.reason }
+        : await recordOrder(trx, { queue: deps.queue, at }, event.id, decision);
+    // After the order, which links its subscription.
+    if (mode === 'sandbox' || event.livemode) await signalFromEvent(trx, event);
+    return outcome;
   });
+}
+
+/** An order that was paid before this installation existed was somebody else's to carry out. */
+async function ignorePast(
+  trx: Transaction,
+  event: StripeEvent,
+  decision: BillingDecision,
+): Promise<BillingDecision> {
+  if (decision.kind === 'ignore') return decision;
+  const installation = await trx.selectFrom('installation').select('created_at').executeTakeFirst();
+  if (installation === undefined || event.createdAt >= installation.created_at) return decision;
+  const since = installation.created_at.toISOString();
+  const reason = `The event is from before this installation (${since}) and is not acted on without BILLING_ACT_ON_PAST`;
+  return { kind: 'ignore', reason };
+}
+
+interface Requesting {
+  queue: Queue;
+  /** The business time. */
+  at: Date;
 }
 
 async function recordOrder(
   trx: Transaction,
-  queue: Queue,
+  requesting: Requesting,
   eventId: string,
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
@@ -83,19 +125,24 @@ async function recordOrder(
     return { outcome: 'duplicate', reason, ...(earlier.agent_id ? { agentId: earlier.agent_id } : {}) };
   }
   if (decision.kind === 'attention') return needsAttention(trx, eventId, decision.order, decision.reason);
-  return provision(trx, queue, eventId, decision);
+  return provision(trx, requesting, eventId, decision);
 }
 
 async function provision(
   trx: Transaction,
-  queue: Queue,
+  { queue, at }: Requesting,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
 ): Promise<Outcome> {
   try {
-    const operation = await requestAgent(trx, queue, { agent, actor: 'stripe', stripeEventId: eventId });
-    await insertOrder(trx, eventId, order, { agentId: agent.agentId });
-    return { outcome: 'acted', agentId: agent.agentId, operationId: operation.operation_id };
+    const request = { agent, actor: 'stripe', stripeEventId: eventId, at };
+    const outcome = await requestOrderedAgent(trx, queue, request);
+    const { agentId } = agent;
+    await insertOrder(trx, eventId, order, { agentId });
+    await linkOrder(trx, order, agentId);
+    if ('heldBy' in outcome)
+      return { outcome: 'acted', agentId, reason: `It waits for the breaker ${outcome.heldBy}` };
+    return { outcome: 'acted', agentId, operationId: outcome.operation.operation_id };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     const existing = await findAgent(trx, agent.agentId);
@@ -104,6 +151,7 @@ async function provision(
         ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
         : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
     await setOutcome(trx, eventId, 'attention', reason);
+    await linkFurtherOrder(trx, order);
     return needsAttention(trx, eventId, order, reason);
   }
 }
@@ -115,6 +163,12 @@ async function needsAttention(
   reason: string,
 ): Promise<Outcome> {
   await insertOrder(trx, eventId, order, { attention: cutText(reason, LONGEST_REASON) });
+  const { sessionId, subscriptionId, customerId } = order;
+  await queueNotice(trx, {
+    type: 'order.attention',
+    key: `order.attention ${sessionId}`,
+    data: { sessionId, reason, subscriptionId, customerId },
+  });
   return { outcome: 'attention', reason };
 }
 

@@ -2,6 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BillingConfig, readBilling } from './billing.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -15,7 +16,9 @@ import {
   type TrustedProxies,
   trustedProxies,
 } from './fields.ts';
+import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
+import { type NoticeConfig, readNotices } from './notices.ts';
 import { childEnvironment } from './process-environment.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
@@ -46,8 +49,13 @@ export interface CommonConfig {
     act: string | undefined;
     machines: MachineTools;
   };
+  /** What the service may do by itself before a person has to approve more. */
+  limits: Limits;
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
+  /** Receivers of what happens to agents: webhooks and mail. */
+  outgoing: NoticeConfig;
+  billing: BillingConfig;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -85,7 +93,10 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       act: reader.text('AGENT_STACKS_ACT'),
       machines: readMachineTools(reader),
     },
+    limits: readLimits(reader),
     software: readAgentSoftware(reader),
+    outgoing: readNotices(reader),
+    billing: readBilling(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

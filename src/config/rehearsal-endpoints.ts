@@ -2,6 +2,9 @@ import type { EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+/** Whether a URL's host is this machine. */
+export const isLoopback = (hostname: string) => LOOPBACK.test(hostname);
+
 /** The control server of machines in network namespaces has a private address. */
 const PRIVATE = /^(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})$/;
 

@@ -10,6 +10,11 @@ import * as intake from './migrations/0007-intake.ts';
 import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 import * as operationKinds from './migrations/0011-operation-kinds.ts';
+import * as holds from './migrations/0012-holds.ts';
+import * as subscriptions from './migrations/0014-subscriptions.ts';
+import * as limits from './migrations/0015-limits.ts';
+import * as notices from './migrations/0016-notices.ts';
+import * as auditChain from './migrations/0017-audit-chain.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -22,6 +27,11 @@ const MIGRATIONS: Record<string, Migration> = {
   '0009-sessions': sessions,
   '0010-live-checks': liveChecks,
   '0011-operation-kinds': operationKinds,
+  '0012-holds': holds,
+  '0014-subscriptions': subscriptions,
+  '0015-limits': limits,
+  '0016-notices': notices,
+  '0017-audit-chain': auditChain,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -21,6 +21,8 @@ export interface CheckTable {
   detail: string;
   cure: string | null;
   checked_at: DefaultTimestamp;
+  /** Since when `ok` has been what it is. */
+  since: DefaultTimestamp;
 }
 
 /** Where to resume a listing that ran out of budget. */

@@ -1,5 +1,12 @@
 import type { Generated, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
+import type { AuditChainTable, AuditHeadTable, ReceiptTable } from './audit-tables.ts';
+import type {
+  BillingRunTable,
+  FindingTable,
+  SubscriptionTable,
+  UnresolvedSignalTable,
+} from './billing-tables.ts';
 import type {
   Defaulted,
   DefaultedJson,
@@ -8,8 +15,17 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { BreakerTable, ChangeTable, HeldChangeTable, ServerPriceTable } from './limit-tables.ts';
+import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
-import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
+import type {
+  AgentStatus,
+  AgentStep,
+  Health,
+  HoldReason,
+  OperationKind,
+  OperationStatus,
+} from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
 export interface Tables {
@@ -17,6 +33,7 @@ export interface Tables {
   stripe_events: StripeEventTable;
   orders: OrderTable;
   agents: AgentTable;
+  holds: HoldTable;
   operations: OperationTable;
   operation_events: OperationEventTable;
   audit_log: AuditLogTable;
@@ -29,6 +46,19 @@ export interface Tables {
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
   sessions: SessionTable;
+  subscriptions: SubscriptionTable;
+  unresolved_signals: UnresolvedSignalTable;
+  findings: FindingTable;
+  billing_runs: BillingRunTable;
+  notices: NoticeTable;
+  notice_deliveries: NoticeDeliveryTable;
+  breakers: BreakerTable;
+  held_changes: HeldChangeTable;
+  changes: ChangeTable;
+  server_prices: ServerPriceTable;
+  audit_chain: AuditChainTable;
+  audit_head: AuditHeadTable;
+  receipts: ReceiptTable;
 }
 
 /** The hostnames under which servers join the tailnet, past and present. */
@@ -53,8 +83,12 @@ export interface InstallationTable {
    * there.
    */
   data_dir: string | null;
+  /** Business time since which payments are followed; null: not yet. */
+  billing_since: Timestamp | null;
   /** The executor of new attempts. */
   executor: Defaulted<ExecutorName>;
+  /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
+  clock_offset: Defaulted<unknown>;
   created_at: DefaultTimestamp;
 }
 
@@ -113,8 +147,21 @@ export interface AgentTable {
   inputs: NullableJson<Record<string, unknown>> | null;
   /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
   secrets: Buffer | null;
+  /** Nobody may destroy it until this is false. */
+  protected: Defaulted<boolean>;
   created_at: DefaultTimestamp;
   updated_at: DefaultTimestamp;
+}
+
+/** What keeps an agent from running or from being deleted; at most one row per reason. */
+export interface HoldTable {
+  agent_id: string;
+  reason: HoldReason;
+  /** Business time (src/processes/clock.ts). */
+  since: Timestamp;
+  /** Who placed it, as in the audit log. */
+  by_whom: string;
+  note: string | null;
 }
 
 /** Validated by the schema of the operation's kind. */
@@ -144,6 +191,8 @@ export interface OperationTable {
   /** Names the failure behind `error` if the next attempt handles it specially. */
   failure_code: string | null;
   cancel_requested: Defaulted<boolean>;
+  /** It removes nothing before Stripe was asked once more whether it is still demanded. */
+  asks_again: Defaulted<boolean>;
   /** The worker that holds the lease while `status` is active. */
   worker_id: string | null;
   lease_until: Timestamp | null;
@@ -188,6 +237,8 @@ export interface AuditLogTable {
   agent_id: string | null;
   operation_id: string | null;
   details: Json<Record<string, unknown>>;
+  /** Whether the chain has it (src/audit/seal.ts). */
+  sealed: Defaulted<boolean>;
 }
 
 export interface FoundationTable {

@@ -8,11 +8,16 @@ export const AGENT_STATUSES = [
   'stopping',
   'stopped',
   'suspended',
+  'hibernated',
   'failed',
   'destroying',
   'destroyed',
 ] as const;
 export type AgentStatus = (typeof AGENT_STATUSES)[number];
+
+/** Why an agent may not run, or may not be deleted. */
+export const HOLD_REASONS = ['payment', 'dispute', 'abuse', 'operator'] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
 export const HEALTHS = ['unknown', 'healthy', 'unhealthy'] as const;
 export type Health = (typeof HEALTHS)[number];
@@ -44,3 +49,23 @@ export const FAILURE_CODE = /^[a-z][a-z-]{0,59}$/;
  */
 export const OPERATION_STATUSES = ['queued', 'active', 'succeeded', 'failed', 'cancelled'] as const;
 export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+
+/** What outgoing notices tell. docs/notices.md lists the same types; a test compares them. */
+export const NOTICE_TYPES = [
+  'agent.running',
+  'agent.failed',
+  'agent.payment_failed',
+  'agent.will_suspend',
+  'agent.suspended',
+  'agent.resumed',
+  'agent.will_delete',
+  'agent.deleted',
+  'order.attention',
+  'breaker.tripped',
+  'fleet.mismatch',
+] as const;
+export type NoticeType = (typeof NOTICE_TYPES)[number];
+
+/** Limits on what the service changes by itself, in the order in which they are locked (src/limits). */
+export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
+export type BreakerName = (typeof BREAKERS)[number];

@@ -23,6 +23,8 @@ export interface HttpCall extends CallLimits {
   body?: string | undefined;
   signal?: AbortSignal | undefined;
   watch?: CallWatch | undefined;
+  /** How many redirects within the origin are followed; default 3. */
+  redirects?: number | undefined;
 }
 
 export interface HttpAnswer {
@@ -56,7 +58,7 @@ export async function exchange(call: HttpCall): Promise<HttpAnswer> {
 class NoAnswer extends Error {}
 
 async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
-  const { method, headers, body, watch } = call;
+  const { method, headers, body, watch, redirects: mostRedirects = MOST_REDIRECTS } = call;
   for (let url = call.url, redirects = 0; ; redirects += 1) {
     watch?.begins();
     try {
@@ -69,7 +71,7 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
       });
       watch?.answered(response.headers);
       const text = response.body === null ? '' : await readText(response.body);
-      const next = redirects < MOST_REDIRECTS ? redirectTarget(response, url, method) : undefined;
+      const next = redirects < mostRedirects ? redirectTarget(response, url, method) : undefined;
       if (next === undefined) return { status: response.status, headers: response.headers, text };
       url = next;
     } catch (cause) {

@@ -1,8 +1,10 @@
 import type { TrustedProxies } from '../config/fields.ts';
+import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
@@ -11,6 +13,8 @@ export interface HttpDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time of business decisions; default: the system's. */
+  clock?: Clock | undefined;
   events: EventHub;
   apiToken: Secret;
   /** Several while a secret is being rolled. */
@@ -20,6 +24,10 @@ export interface HttpDeps {
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
   mode: 'sandbox' | 'live';
+  /** Whether a checkout's metadata may name the plan; default: yes. */
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
+  /** Whether orders from before this installation are acted on too; default true. */
+  actsOnPast?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
@@ -30,4 +38,9 @@ export interface HttpDeps {
   machines?: 'simulated' | 'real' | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
+}
+
+/** The time of business decisions. */
+export function businessNow({ clock = systemClock }: Pick<HttpDeps, 'clock'>): Date {
+  return clock.now();
 }

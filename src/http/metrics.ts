@@ -22,6 +22,7 @@ export const metrics = endpoint({
       queueDepth(database),
       stripeEvents(database),
       attention(database),
+      payments(database),
       workers(database),
       provisionSeconds(database),
       cloudsWatched(missingKeys),
@@ -113,6 +114,25 @@ async function attention(database: Database): Promise<string> {
   return format('orders_attention', 'gauge', 'Paid orders without an agent', [
     { labels: {}, value: row?.count ?? 0 },
   ]);
+}
+
+async function payments(database: Database): Promise<string> {
+  const [row] = await queryRows(
+    database,
+    sql<{ due: number; age: number; failing: number; findings: number }>`
+      select count(*) filter (where signals > seen_signals) as due,
+        coalesce(extract(epoch from now() - min(signalled_at) filter (where signals > seen_signals)), 0)::float8 as age,
+        count(*) filter (where last_error is not null) as failing,
+        (select count(*) from findings) as findings from subscriptions`,
+  );
+  const gauge = (name: string, help: string, value = 0) =>
+    formatNamed(`${PREFIX}${name}`, 'gauge', help, [{ labels: {}, value }]);
+  return [
+    gauge('subscriptions_due', 'Subscriptions that may have changed and have not been read yet', row?.due),
+    gauge('subscriptions_due_oldest_seconds', 'How long the oldest of them has waited', row?.age),
+    gauge('subscriptions_unreadable', 'Subscriptions that could not be read at Stripe', row?.failing),
+    gauge('findings', 'Differences between payments and agents that need a person', row?.findings),
+  ].join('');
 }
 
 async function workers(database: Database): Promise<string> {

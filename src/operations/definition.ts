@@ -46,6 +46,12 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   createsAgent?: boolean;
   /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;
+  /** After its success the agent runs: a person cannot request it while a hold switches the agent off. */
+  runsAgent?: boolean;
+  /** It removes the agent: a person cannot request it while the agent is protected. */
+  removesAgent?: boolean;
+  /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
+  followsHolds?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
   /** Its parameters: the route's body, the command's options and the form's fields. */
@@ -53,8 +59,13 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
 
   /** Why this agent cannot have these parameters; undefined if it can. */
   refusal?(agent: AgentRow, parameters: OperationParameters): string | undefined;
-  /** Updates the agent when the operation is requested, before the operation's row is inserted. */
-  request?(trx: Transaction, agentId: string): Promise<void>;
+  /**
+   * Updates the agent when the operation is requested, before the operation's row is inserted. With
+   * `asksAgain` and wanted by the service, when it has passed its last check: `own` is its id then.
+   */
+  request?(trx: Transaction, agentId: string, own?: string): Promise<void>;
+  /** Cannot be undone: if the service itself wants it, it is asked again whether it is wanted before it begins. */
+  asksAgain?: boolean;
   /** Runs before a retry queues the operation again. */
   beforeRetry?(trx: Transaction, agentId: string): Promise<void>;
   /** In this status the service has already queued a successor: a retry makes the successor due now. */

@@ -31,13 +31,17 @@ export async function askToEnd(trx: Transaction, operationId: string): Promise<v
     .execute();
 }
 
-/** Cancels an agent's queued operations and requests the cancellation of its active one. */
-export async function endUnfinished(trx: Transaction, agentId: string): Promise<void> {
+/**
+ * Cancels an agent's queued operations and requests the cancellation of its active one, except for the
+ * operation `own`.
+ */
+export async function endUnfinished(trx: Transaction, agentId: string, own?: string): Promise<void> {
   const unfinished = await trx
     .selectFrom('operations')
     .select(['operation_id', 'status', 'attempt'])
     .where('agent_id', '=', agentId)
     .where('status', 'in', ['queued', 'active'])
+    .$if(own !== undefined, (query) => query.where('operation_id', '<>', own!))
     .forNoKeyUpdate()
     .execute();
   for (const operation of unfinished) {

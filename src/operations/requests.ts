@@ -8,7 +8,9 @@ import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
+import type { OperationDefinition } from './definition.ts';
 import { appendEvents } from './events/events.ts';
+import { refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
 
@@ -18,6 +20,8 @@ export interface NewOperation {
   stripeEventId?: string | undefined;
   delaySeconds?: number;
   parameters?: OperationParameters | undefined;
+  /** It has to pass a last check before it begins. */
+  asksAgain?: boolean;
 }
 
 /**
@@ -41,6 +45,7 @@ export async function insertOperation(
       priority: definition.priority ?? 0,
       stripe_event_id: operation.stripeEventId ?? null,
       parameters: jsonText(operation.parameters ?? {}),
+      asks_again: operation.asksAgain ?? false,
       run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
     })
     .returningAll()
@@ -80,43 +85,66 @@ export async function requestAgent(
   return operation;
 }
 
+export interface OperationRequest {
+  agentId: string;
+  kind: OperationKind;
+  actor: string;
+  parameters?: OperationParameters | undefined;
+  /** Why the service itself requests it; goes to the audit log. Absent: a person requests it. */
+  cause?: string | undefined;
+}
+
 /**
- * Queues an operation that a person requests on an existing agent.
+ * Queues an operation that a person or the service requests on an existing agent.
  * @throws NotFoundError
- * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ * @throws ConflictError if the agent's status, a hold or its protection does not allow it, or a conflicting
+ * operation is unfinished
  */
 export async function requestOperation(
   trx: Transaction,
   queue: Queue,
-  request: {
-    agentId: string;
-    kind: OperationKind;
-    actor: string;
-    parameters?: OperationParameters | undefined;
-  },
+  request: OperationRequest,
 ): Promise<OperationRow> {
-  const { agentId, kind, actor, parameters } = request;
-  const agent = await lockAgent(trx, agentId);
-  const definition = findRequestable(kind);
-  if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
-  if (!definition.from.includes(agent.status)) {
-    throw new ConflictError(
-      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${definition.from.join(', ')}`,
-    );
-  }
-  await refuseDouble(trx, agentId, kind);
-  const refusal = definition.refusal?.(agent, parameters ?? {});
-  if (refusal !== undefined) throw new ConflictError(refusal);
-  await definition.request?.(trx, agentId);
-  const operation = await insertOperation(trx, queue, { agentId, kind, parameters });
+  const { agentId, kind, actor, parameters, cause } = request;
+  const definition = await refuseImpossible(trx, request);
+  const asksAgain = definition.asksAgain === true && cause !== undefined;
+  if (!asksAgain) await definition.request?.(trx, agentId);
+  const operation = await insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
+  const details = { ...parameters, ...(cause !== undefined && { cause }) };
   await audit(trx, {
     actor,
     action: `agent.${kind}`,
     agentId,
     operationId: operation.operation_id,
-    ...(parameters && { details: { ...parameters } }),
+    ...((parameters ?? cause) !== undefined && { details }),
   });
   return operation;
+}
+
+/**
+ * Locks the agent and checks that the operation is possible now, without changing anything.
+ * @throws NotFoundError
+ * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ */
+export async function refuseImpossible(
+  trx: Transaction,
+  { agentId, kind, parameters, cause }: OperationRequest,
+): Promise<OperationDefinition> {
+  const agent = await lockAgent(trx, agentId);
+  const definition = cause === undefined ? findRequestable(kind) : findOperation(kind);
+  if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
+  await refuseHeld(trx, agent, definition);
+  // Only the service requests a kind without `from`.
+  const from = definition.from ?? definition.resumesFrom ?? [];
+  if (!from.includes(agent.status)) {
+    throw new ConflictError(
+      `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${from.join(', ')}`,
+    );
+  }
+  await refuseDouble(trx, agentId, kind);
+  const refusal = definition.refusal?.(agent, parameters ?? {});
+  if (refusal !== undefined) throw new ConflictError(refusal);
+  return definition;
 }
 
 /** @throws ConflictError if an operation of this kind, or another exclusive one, is unfinished */

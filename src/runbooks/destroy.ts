@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
+import { getAgent, markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { endUnfinished } from '../operations/endings.ts';
@@ -12,16 +12,18 @@ const effect = z.object({ kind: z.literal('destroyed') });
 export const destroy = defineOperation<z.infer<typeof effect>>({
   kind: 'destroy',
   rank: 90,
-  from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
+  from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'hibernated', 'failed'],
   hastenedIn: 'destroying',
   freesResources: true,
+  removesAgent: true,
   limitSeconds: 20 * 60,
   needsRoute: false,
   // The agent's other operations have become pointless.
-  request: async (trx, agentId) => {
-    await endUnfinished(trx, agentId);
+  request: async (trx, agentId, own) => {
+    await endUnfinished(trx, agentId, own);
     await markDestroying(trx, agentId);
   },
+  asksAgain: true,
   effect,
   succeed: markDestroyed,
   reported: () => ({ kind: 'destroyed' }),
@@ -42,6 +44,8 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
 });
 
 async function failed(ending: Ending): Promise<void> {
+  // One that did not pass its last check has removed nothing.
+  if ((await getAgent(ending.trx, ending.agentId)).status !== 'destroying') return;
   await recordDestroyFailure(ending.trx, ending.agentId, ending.error);
   await repeatLater(ending, 'destroy');
 }

@@ -5,6 +5,17 @@ import { type CallLimits, exchange } from '../http-client/exchange.ts';
 import { laterSeconds } from '../http-client/later.ts';
 import type { Secret } from '../secret.ts';
 
+/**
+ * The form of the answers that this code was written for. It is sent with every call, so neither the account's
+ * default nor a new version of the package changes what we read.
+ */
+export const STRIPE_API_VERSION = '2026-10-28.endive';
+
+/** Stripe does not know the object. Another account's objects and those of the other mode look the same. */
+export class StripeMissingError extends PermanentError {
+  override name = 'StripeMissingError';
+}
+
 export interface StripeAccount extends CallLimits {
   secretKey: Secret;
   /** Undefined for Stripe's own API. */
@@ -18,6 +29,7 @@ export interface StripeAccount extends CallLimits {
 export function createStripe({ secretKey, apiUrl, timeoutSeconds }: StripeAccount): Stripe {
   const api = apiUrl === undefined ? undefined : new URL(apiUrl);
   return new Stripe(secretKey.reveal(), {
+    apiVersion: STRIPE_API_VERSION,
     ...(api && { host: api.hostname, port: api.port, protocol: api.protocol === 'http:' ? 'http' : 'https' }),
     httpClient: Stripe.createFetchHttpClient(boundedFetch({ timeoutSeconds })),
     maxNetworkRetries: 0,
@@ -58,6 +70,8 @@ function stripeError(cause: unknown): Error {
   const headers = new Headers(cause.headers ?? {});
   const seconds = laterSeconds({ status, headers, message });
   if (seconds !== undefined) return new RateLimitedError(message, { cause, seconds });
+  // A 404 without this code is a wrong address or a proxy, which says nothing about the object.
+  if (status === 404 && cause.code === 'resource_missing') return new StripeMissingError(message, { cause });
   return [400, 401, 402, 403, 404].includes(status)
     ? new PermanentError(message, { cause })
     : new RetryableError(message, { cause });

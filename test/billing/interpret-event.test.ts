@@ -28,6 +28,10 @@ describe('interpretEvent', () => {
     expect(interpretEvent(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox')).toMatchObject({
       agent: { plan: 'max' },
     });
+    const priced = interpretEvent(event({ metadata: { ...metadata, plan: 'max' } }), 'sandbox', {
+      metadata: false,
+    });
+    expect(priced).toMatchObject({ kind: 'provision', agent: { plan: 'starter' } });
     expect(interpretEvent(event({ metadata: { ...metadata, plan: '' } }), 'sandbox')).toMatchObject({
       agent: { plan: 'starter' },
     });

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import express from 'express';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { readAccounts } from '../../src/config/accounts.ts';
 import { readClientConfig } from '../../src/config/client.ts';
 import { ConfigError, readConfig } from '../../src/config/config.ts';
@@ -52,6 +55,85 @@ describe('readConfig', () => {
     '1,',
   ])('refuses TRUSTED_PROXIES=%s', (TRUSTED_PROXIES) => {
     expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
+  });
+
+  it('has limits by default, and reads others', () => {
+    expect(readConfig({}).limits).toEqual({
+      createsPerHour: 60,
+      destroysPerHour: 5,
+      destroysPercent: 5,
+      eurosPerHour: undefined,
+      suspensionsPerDay: { percent: 20 },
+    });
+    const environment = {
+      LIMIT_CREATES_PER_HOUR: '0',
+      LIMIT_DESTROYS_PER_HOUR: '12',
+      LIMIT_DESTROYS_SHARE: '2.5 %',
+      LIMIT_EUR_PER_HOUR: '1.25',
+      LIMIT_SUSPENSIONS_PER_DAY: '30',
+    };
+    expect(readConfig(environment).limits).toEqual({
+      createsPerHour: 0,
+      destroysPerHour: 12,
+      destroysPercent: 2.5,
+      eurosPerHour: 1.25,
+      suspensionsPerDay: { count: 30 },
+    });
+    expect(readConfig({ LIMIT_SUSPENSIONS_PER_DAY: '7%' }).limits.suspensionsPerDay).toEqual({ percent: 7 });
+  });
+
+  it.each([
+    ['LIMIT_CREATES_PER_HOUR', '-1', 'must be a whole number'],
+    ['LIMIT_CREATES_PER_HOUR', '1e3', 'must be a whole number'],
+    ['LIMIT_DESTROYS_PER_HOUR', '2.5', 'must be a whole number'],
+    ['LIMIT_DESTROYS_SHARE', '5', 'must be a percentage'],
+    ['LIMIT_DESTROYS_SHARE', '101%', 'must be a percentage'],
+    ['LIMIT_EUR_PER_HOUR', '€5', 'must be an amount in euros'],
+    ['LIMIT_SUSPENSIONS_PER_DAY', '20 % of all', 'must be a whole number, or a percentage'],
+    ['LIMIT_SUSPENSIONS_PER_DAY', '200%', 'must be a whole number, or a percentage'],
+  ])('refuses %s=%s', (name, value, problem) => {
+    expect(() => readConfig({ [name]: value })).toThrow(`${name} ${problem}`);
+  });
+
+  it.each([
+    ['14d', 14 * 86_400_000],
+    ['12h', 12 * 3_600_000],
+    ['30m', 1_800_000],
+    ['45s', 45_000],
+  ])('reads BILLING_SUSPEND_AFTER=%s', (BILLING_SUSPEND_AFTER, expected) => {
+    const { billing } = readConfig({ BILLING_SUSPEND_AFTER, BILLING: 'observe' });
+    expect(billing).toMatchObject({ mode: 'observe', durations: { suspendAfterMs: expected } });
+    expect(readConfig({}).billing.mode).toBe('act');
+  });
+
+  it.each(['14', 'd', '0d', '-1d', '1.5d', '1w', '99999999d', '14 d'])('refuses a duration of %s', (text) => {
+    const reading = () => readConfig({ BILLING_CANCEL_GRACE: text, BILLING: 'on' });
+    expect(reading).toThrow(/^ {2}- BILLING_CANCEL_GRACE must be a duration/m);
+    expect(reading).toThrow(/^ {2}- BILLING must be one of act, observe, off/m);
+  });
+
+  it('reads plans from a file, and says everything that is wrong with it at once', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-plans-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const BILLING_PLANS = join(folder, 'plans.json');
+    const write = (content: unknown) => writeFileSync(BILLING_PLANS, JSON.stringify(content));
+    write({ prices: { price_1: 'starter', pro_monthly: 'pro' } });
+    expect(readConfig({ BILLING_PLANS }).billing.plans).toEqual({
+      ofPrice: { price_1: 'starter', pro_monthly: 'pro' },
+      metadata: false,
+    });
+    expect(readConfig({}).billing.plans).toEqual({ ofPrice: {}, metadata: true });
+    write({ prices: { price_1: 'huge' }, metadata: 'yes', price: 1 });
+    const reading = () => readConfig({ BILLING_PLANS });
+    expect(reading).toThrow(/BILLING_PLANS: prices.price_1: must be one of starter, pro, max/);
+    expect(reading).toThrow(/BILLING_PLANS: metadata: must be true or false/);
+    expect(reading).toThrow(/BILLING_PLANS: .*price/);
+    write({ prices: {} });
+    expect(reading).toThrow(/must name at least one price/);
+    expect(() => readConfig({ BILLING_PLANS: 'plans.json' })).toThrow(
+      /BILLING_PLANS must be the absolute path/,
+    );
+    expect(() => readConfig({ BILLING_PLANS: join(folder, 'none') })).toThrow(/cannot be read as JSON/);
   });
 
   it('treats an empty variable as unset', () => {

@@ -41,6 +41,10 @@ export async function openOperations(): Promise<OperationsFixture> {
       await sql`delete from pgboss.job`.execute(database);
       for (const table of [
         'idempotency_keys',
+        'unresolved_signals',
+        'findings',
+        'subscriptions',
+        'billing_runs',
         'audit_log',
         'foundations',
         'operation_events',

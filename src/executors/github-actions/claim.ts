@@ -1,13 +1,20 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
+import { CancelledError, ConflictError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
+import { beginForGood, type IsStillWanted, needsLastCheck } from '../../operations/last-check.ts';
+import { settleLocked } from '../../operations/settle.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
+import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 
 export interface ClaimDeps {
   database: Database;
+  queue: Queue;
+  /** Asks whether a destroy that the service wants is still wanted; without it none begins. */
+  isStillWanted?: IsStillWanted | undefined;
   callbackSecret: Secret;
   /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
@@ -35,32 +42,61 @@ export interface RemoteClaim {
 
 /**
  * Begins a dispatched attempt for its runner: evicts earlier attempts from the Pulumi state and creates this
- * one's login. The same runner may claim again.
+ * one's login. The same runner may claim again. A destroy that is no longer wanted is cancelled instead.
  * @throws NotFoundError, ConflictError
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
-  return deps.database.transaction().execute(async (trx) => {
-    const row = await lockFor(trx, deps.callbackSecret, sender);
-    const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
-    await beat(trx, begun);
-    const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
-    // The agent is locked, so that no other attempt of it begins meanwhile.
-    const ownLogin = await enterFence(deps, begun);
-    return {
-      kind: begun.kind,
-      attempt: begun.attempt,
-      agentId: agent.agent_id,
-      region: agent.region,
-      location: agent.location,
-      plan: agent.plan,
-      inputs: {
-        operation: begun,
-        agent,
-        sealedKeys: secrets === null ? null : secrets.toString('base64'),
-        ownLogin,
-      },
-    };
-  });
+  const check = await runLastCheck(deps, sender);
+  const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, sender, check));
+  if (claim === undefined) throw new ConflictError('The operation is no longer wanted');
+  return claim;
+}
+
+type LastCheck = 'none' | 'passed' | 'refused';
+
+/** Outside the transaction, because it asks Stripe. */
+async function runLastCheck(
+  { database, callbackSecret, isStillWanted }: ClaimDeps,
+  sender: Sender,
+): Promise<LastCheck> {
+  const operation = await database.transaction().execute((trx) => lockFor(trx, callbackSecret, sender));
+  if (!(await needsLastCheck(database, operation))) return 'none';
+  return (await isStillWanted?.(operation)) === true ? 'passed' : 'refused';
+}
+
+/** @returns undefined if the operation was cancelled instead, because it is no longer wanted */
+async function begin(
+  deps: ClaimDeps,
+  trx: Transaction,
+  sender: Sender,
+  check: LastCheck,
+): Promise<RemoteClaim | undefined> {
+  const row = await lockFor(trx, deps.callbackSecret, sender);
+  const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
+  if (check === 'refused' || (check === 'passed' && begun.cancel_requested)) {
+    const error = new CancelledError('The operation is no longer wanted');
+    await settleLocked(trx, deps.queue, begun, { error, step: 'preparing' });
+    return undefined;
+  }
+  if (check === 'passed') await beginForGood(trx, begun);
+  await beat(trx, begun);
+  const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
+  // The agent is locked, so that no other attempt of it begins meanwhile.
+  const ownLogin = await enterFence(deps, begun);
+  return {
+    kind: begun.kind,
+    attempt: begun.attempt,
+    agentId: agent.agent_id,
+    region: agent.region,
+    location: agent.location,
+    plan: agent.plan,
+    inputs: {
+      operation: begun,
+      agent,
+      sealedKeys: secrets === null ? null : secrets.toString('base64'),
+      ownLogin,
+    },
+  };
 }
 
 /** @returns whether the attempt has its own login */

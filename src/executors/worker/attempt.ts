@@ -7,6 +7,7 @@ import { CancelledError, errorMessage, LostError, RateLimitedError } from '../..
 import type { Log } from '../../log.ts';
 import type { AgentEffect, Runbooks } from '../../operations/attempt.ts';
 import type { Claim, OperationRow } from '../../operations/claims.ts';
+import type { IsStillWanted } from '../../operations/last-check.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
@@ -16,6 +17,7 @@ import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { guardAttempt, leaseEnd, StoppingError } from './guard.ts';
+import { passLastCheck } from './last-check.ts';
 import type { Readiness } from './readiness.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 
@@ -32,6 +34,8 @@ export interface AttemptDeps {
   limitSeconds?: Partial<Record<OperationKind, number>>;
   /** Checks whether the configuration works; undefined if it cannot be wrong. */
   readiness?: Readiness | undefined;
+  /** Asks whether a destroy that the service wants is still wanted; without it none begins. */
+  isStillWanted?: IsStillWanted | undefined;
   log: Log;
 }
 
@@ -90,7 +94,7 @@ async function workAndSettle(
     const effect = await followRunbook(deps, { operation, claim, lease, recorder, signal });
     signal.throwIfAborted();
     await recorder.close();
-    await persist(lease, () => succeed(deps.database, claim, effect));
+    await persist(lease, () => succeed(deps, claim, effect));
     return { status: 'succeeded' };
   } catch (thrown) {
     const error = signal.aborted ? signal.reason : lossOrError(thrown);
@@ -143,6 +147,7 @@ async function followRunbook(
   deps: AttemptDeps,
   { operation, claim, lease, recorder, signal }: Work,
 ): Promise<AgentEffect> {
+  await passLastCheck(deps, operation, claim);
   const agent = await getAgentForOperation(deps.database, operation.agent_id);
   const runbook = runbookFor(deps.runbooks, operation, agent);
   const entry = await deps.fence.enter({ agentId: agent.agent_id, ...claim });

@@ -1,11 +1,37 @@
 import { z } from 'zod';
+import { HOLD_REASONS, type Hold } from '../../agents/holds.ts';
 import { agentIdSchema } from '../../agents/new-agent.ts';
 import { AGENT_STATUSES, AGENT_STEPS, HEALTHS } from '../../agents/states.ts';
 import type { AgentRow } from '../../agents/store.ts';
+import { BILLING_STATES } from '../../billing/decision.ts';
+import type { SubscriptionRow } from '../../billing/subscriptions.ts';
 
 export const agentParams = z.object({ agentId: agentIdSchema });
 
 const text = z.string().nullable();
+
+const holdJson = z
+  .object({
+    reason: z.enum(HOLD_REASONS),
+    since: z.iso.datetime(),
+    by: z.string(),
+    note: text,
+  })
+  .meta({ id: 'Hold' });
+
+const date = z.iso.datetime().nullable();
+
+const billingJson = z
+  .object({
+    subscriptionId: z.string(),
+    state: z.enum(BILLING_STATES),
+    unpaidSince: date,
+    suspendAt: date,
+    hibernateAt: date,
+    deleteAt: date,
+    cancelAt: date,
+  })
+  .meta({ id: 'Billing' });
 
 export const agentJson = z
   .object({
@@ -30,6 +56,11 @@ export const agentJson = z
     tailnetIp: text,
     tailnetName: text,
     subscriptionId: text,
+    holds: z.array(holdJson).meta({ description: 'What keeps it from running, or from being deleted' }),
+    protected: z.boolean().meta({ description: 'Nobody may destroy it' }),
+    billing: billingJson.nullable().meta({
+      description: 'How its subscription stands; null without one, and until it was read for the first time',
+    }),
     error: text,
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -45,7 +76,10 @@ function toErrorText({ status, error, rollback_error: rollbackError }: AgentRow)
 }
 
 /** An agent as API clients see it, without its secrets and its stack's inputs. */
-export function presentAgent(row: AgentRow): AgentJson {
+export function presentAgent(
+  row: AgentRow,
+  { holds, subscription }: { holds: readonly Hold[]; subscription: SubscriptionRow | undefined },
+): AgentJson {
   return {
     agentId: row.agent_id,
     userId: row.user_id,
@@ -65,8 +99,23 @@ export function presentAgent(row: AgentRow): AgentJson {
     tailnetIp: row.tailnet_ip,
     tailnetName: row.tailnet_name,
     subscriptionId: row.subscription_id,
+    holds: holds.map(({ reason, since, by, note }) => ({ reason, since: since.toISOString(), by, note })),
+    protected: row.protected,
+    billing: subscription === undefined ? null : presentBilling(subscription),
     error: toErrorText(row),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
+  };
+}
+
+function presentBilling(row: SubscriptionRow): AgentJson['billing'] {
+  return {
+    subscriptionId: row.subscription_id,
+    state: BILLING_STATES.find((state) => state === row.state) ?? 'unknown',
+    unpaidSince: row.unpaid_since?.toISOString() ?? null,
+    suspendAt: row.suspend_at?.toISOString() ?? null,
+    hibernateAt: row.hibernate_at?.toISOString() ?? null,
+    deleteAt: row.delete_at?.toISOString() ?? null,
+    cancelAt: row.cancel_at?.toISOString() ?? null,
   };
 }

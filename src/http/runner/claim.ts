@@ -5,7 +5,7 @@ import type { HttpDeps } from '../deps.ts';
 import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
-export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler {
+export function claimRoute({ database, queue, log, remote }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {
       const body = check(senderSchema, await readSignedJson(request, remote?.callbackSecret));
@@ -15,7 +15,7 @@ export function claimRoute({ database, log, remote }: HttpDeps): RequestHandler 
         workflowRunId: body.workflow_run_id,
         token: readAttemptToken(request),
       };
-      const claim = await claimForRunner({ database, ...remote! }, sender);
+      const claim = await claimForRunner({ database, queue, ...remote! }, sender);
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
       log.info(

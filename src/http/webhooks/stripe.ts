@@ -10,7 +10,10 @@ import { toRefusal } from '../problem.ts';
 /** Several times the size of Stripe's largest event. */
 const LIMIT = '512kb';
 
-type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'webhookSecrets' | 'mode'>;
+type Deps = Pick<
+  HttpDeps,
+  'database' | 'queue' | 'clock' | 'log' | 'webhookSecrets' | 'mode' | 'plans' | 'actsOnPast'
+>;
 
 /** `POST /api/webhooks/stripe`: verifies, extracts, commits, answers. */
 export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHandler)[] {

@@ -25,6 +25,7 @@ export async function recordChecks(
         detail: sql`excluded.detail`,
         cure: sql`excluded.cure`,
         checked_at: sql`now()`,
+        since: sql`case when checks.ok = excluded.ok then checks.since else now() end`,
       }),
     )
     .execute();

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createVault, generateAgentKeys } from '../../../src/agents/secrets.ts';
-import { getAgent } from '../../../src/agents/store.ts';
+import { getAgent, insertAgent } from '../../../src/agents/store.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
 import { jsonText } from '../../../src/database/storable.ts';
@@ -15,6 +15,8 @@ import { takeDispatch } from '../../../src/executors/github-actions/dispatches.t
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
+import type { IsStillWanted } from '../../../src/operations/last-check.ts';
+import { requestOperation } from '../../../src/operations/requests.ts';
 import { createLoginFence, type Fence } from '../../../src/pulumi/fence.ts';
 import { createFoundationStore } from '../../../src/runbooks/steps/foundation-store.ts';
 import { readClaim } from '../../../src/runner/claimed.ts';
@@ -60,9 +62,15 @@ const NOBODY = { operationId: '00000000-0000-4000-8000-000000000000', attempt: 0
 
 const toToken = (jobId: string, attempt: number) =>
   attemptToken(callbackSecret, { operationId: jobId, attempt });
-const claim = (jobId: string, attempt: number): Promise<RemoteClaim> =>
+const claim = (jobId: string, attempt: number, isStillWanted?: IsStillWanted): Promise<RemoteClaim> =>
   claimForRunner(
-    { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } },
+    {
+      ...at,
+      isStillWanted,
+      callbackSecret,
+      getFence: async () => fence,
+      pulumi: { url: stateUrl, passphrase },
+    },
     { jobId, token: toToken(jobId, attempt) },
   );
 const record = (jobId: string, attempt: number, message: RunnerRecord) =>
@@ -112,6 +120,40 @@ const connect = async (url: Secret) => {
   await client.connect();
   return client;
 };
+
+describe('a claim of a destroy that the service wants', () => {
+  const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
+  async function dispatchDestroy(): Promise<string> {
+    await insertAgent(at.database, agent);
+    const request = { agentId: 'a1', kind: 'destroy', actor: 'billing', cause: 'It is not paid.' };
+    const { operation_id } = await at.database
+      .transaction()
+      .execute((trx) => requestOperation(trx, at.queue, request));
+    expect((await getAgent(at.database, 'a1')).status).toBe('requested');
+    await takeDispatch(at, undefined);
+    return operation_id;
+  }
+
+  test('begins it for good if it is still wanted', async () => {
+    const jobId = await dispatchDestroy();
+    expect(await claim(jobId, 1, async () => true)).toMatchObject({ kind: 'destroy', attempt: 1 });
+    expect((await getAgent(at.database, 'a1')).status).toBe('destroying');
+    // The same runner may claim again: what has begun is not asked again.
+    expect(await claim(jobId, 1, async () => false)).toMatchObject({ kind: 'destroy', attempt: 1 });
+  });
+
+  test('cancels it if it is not, and if nobody can be asked', async () => {
+    for (const isStillWanted of [async () => false, undefined]) {
+      const jobId = await dispatchDestroy();
+      await expect(claim(jobId, 1, isStillWanted)).rejects.toThrow(ConflictError);
+      expect(await operation(at, jobId)).toMatchObject({ status: 'cancelled' });
+      expect((await getAgent(at.database, 'a1')).status).toBe('requested');
+      await at.empty();
+      await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+      await chooseExecutor(at.database, 'github-actions');
+    }
+  });
+});
 
 describe('a claim', () => {
   test('begins the attempt and returns its data, without the agent’s keys or a login', async () => {

@@ -1,0 +1,70 @@
+import type { FollowDeps } from '../billing/follow/deps.ts';
+import { startFollowing } from '../billing/follow/follower.ts';
+import { throughBreakers } from '../billing/follow/hold-changes.ts';
+import { createPolicy } from '../billing/policy.ts';
+import type { Config } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
+import { actsOnTestEvents } from '../connections/rehearsal.ts';
+import type { Database } from '../database/connect.ts';
+import type { Log } from '../log.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
+import type { Queue } from '../queue/queue.ts';
+import { startFollowingHolds } from '../reconcile/holds.ts';
+
+interface Deps {
+  config: Config;
+  connections: Connections;
+  database: Database;
+  queue: Queue;
+  log: Log;
+  /** The time of business decisions; default: the system's. */
+  clock?: Clock | undefined;
+}
+
+/**
+ * What following payments needs; undefined if it is off, or if Stripe cannot be asked: a rehearsal's key is
+ * known only to its sandbox.
+ */
+export function openFollowing(deps: Deps): FollowDeps | undefined {
+  const { config, connections, database, queue, log, clock = systemClock } = deps;
+  const { mode, durations, plans, cancelsOnDestroy } = config.billing;
+  const { secretKey, apiUrl } = connections.stripe;
+  if (mode === 'off' || (config.mode === 'rehearsal' && apiUrl === undefined)) return undefined;
+  return {
+    database,
+    queue,
+    log,
+    clock,
+    stripe: { secretKey, apiUrl },
+    policy: createPolicy(durations, plans),
+    plans,
+    billing: mode,
+    actsOnPast: actsOnPast(config),
+    onDestroy: cancelsOnDestroy ? 'cancel' : 'flag',
+    events: actsOnTestEvents(config) ? 'sandbox' : 'live',
+  };
+}
+
+/** A sandbox is as old as its installation: nothing in it is older. */
+export function actsOnPast(config: Config): boolean {
+  return config.mode === 'sandbox' || config.billing.actsOnPast;
+}
+
+/** Starts what follows payments, and what brings agents in line with their holds, however these came about. */
+export async function startFollowers(
+  { database, queue, log, clock = systemClock }: Deps,
+  payments: FollowDeps | undefined,
+): Promise<{ stop(): Promise<void> }> {
+  if (payments === undefined)
+    log.warn(
+      { event: 'billing.disabled' },
+      'payments are not followed: BILLING=off, or Stripe is out of reach',
+    );
+  const following = payments && (await startFollowing(payments));
+  const holds = startFollowingHolds({ database, queue, log, request: throughBreakers(clock) });
+  return {
+    stop: async () => {
+      await Promise.all([following?.stop(), holds.stop()]);
+    },
+  };
+}

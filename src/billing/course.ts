@@ -1,0 +1,78 @@
+import type { Subscription } from '../stripe/subscription-view.ts';
+import { type Debt, endedForPayment } from './debt.ts';
+import type { BillingPolicy } from './policy.ts';
+
+/** Why an agent is to stop, and when by the timetable alone; announcements may postpone every date. */
+export interface Course {
+  kind: 'debt' | 'end';
+  /** The cause's date, part of every announcement's key: a new cause is announced anew. */
+  anchor: Date;
+  /** When the suspension is to be announced. */
+  warnAt: Date;
+  stopAt: Date;
+  /** Whether `stopAt` counts: a cancellation that is to come stops nothing before Stripe says that it came. */
+  stops: boolean;
+  /** The time from which hibernation and deletion count, at the earliest. */
+  countsFrom: Date;
+  /** When it is to be deleted, if it was suspended at this time. */
+  deleteAt: (suspendedAt: Date) => Date;
+}
+
+/** The course of what is owed. */
+export function debtCourse({ since, givenUp }: Debt, policy: BillingPolicy): Course {
+  const stopAt = givenUp ? since : later(since, policy.suspendAfterMs);
+  return {
+    kind: 'debt',
+    anchor: since,
+    warnAt: givenUp ? since : later(since, policy.warnAgainAfterMs),
+    stopAt,
+    stops: true,
+    countsFrom: stopAt,
+    deleteAt: (suspendedAt) => later(latest(suspendedAt, stopAt), policy.deleteAfterMs),
+  };
+}
+
+/** The course of a subscription that has ended or will end because its owner wants it to. */
+export function endCourse(
+  subscription: Subscription,
+  hasDebt: boolean,
+  policy: BillingPolicy,
+  now: Date,
+): Course | undefined {
+  const end = findEnd(subscription, hasDebt);
+  if (end === undefined) return undefined;
+  return {
+    kind: 'end',
+    anchor: subscription.canceledAt ?? end,
+    warnAt: later(end, -policy.warnAgainAfterMs),
+    stopAt: end,
+    stops: hasEnded(subscription) && end <= now,
+    countsFrom: end,
+    deleteAt: () => later(end, policy.cancelGraceMs),
+  };
+}
+
+/** Whether Stripe says that the subscription is over. */
+export function hasEnded({ status }: Subscription): boolean {
+  return status === 'canceled' || status === 'incomplete_expired';
+}
+
+/** Returns when the service ends by the owner's wish; undefined if it goes on, or is owed for. */
+function findEnd(subscription: Subscription, hasDebt: boolean): Date | undefined {
+  const { endedAt, canceledAt, cancelAt, periodEnd, invoices } = subscription;
+  if (!hasEnded(subscription)) return cancelAt ?? undefined;
+  const ended = endedAt ?? canceledAt ?? cancelAt ?? invoices[0]?.createdAt ?? periodEnd ?? undefined;
+  if (!endedForPayment(subscription)) return ended;
+  if (hasDebt) return undefined;
+  // Paid after Stripe had given up: the period that was paid for is served to its end.
+  const isPaid = subscription.cancelReason === 'payment_failed' && periodEnd !== null;
+  return isPaid && ended !== undefined ? latest(ended, periodEnd) : ended;
+}
+
+export function later(date: Date, milliseconds: number): Date {
+  return new Date(date.getTime() + milliseconds);
+}
+
+export function latest(first: Date, ...others: readonly Date[]): Date {
+  return new Date(Math.max(first.getTime(), ...others.map((date) => date.getTime())));
+}

@@ -1,0 +1,130 @@
+import { placeHold, releaseHold } from '../../agents/holds.ts';
+import type { Transaction } from '../../database/connect.ts';
+import { ConflictError } from '../../errors.ts';
+import { requestChange, withdrawChange } from '../../limits/request-change.ts';
+import { queueNotice } from '../../notices/queue-notice.ts';
+import { followHolds } from '../../operations/follow-holds.ts';
+import { withdrawQueued } from '../../operations/withdraw.ts';
+import type { Decision } from '../decision.ts';
+import type { AgentState } from './agent-state.ts';
+import type { FollowDeps } from './deps.ts';
+import { throughBreakers } from './hold-changes.ts';
+import type { Judged, JudgedAgent } from './look.ts';
+import type { Act } from './plan-acts.ts';
+
+/** The name under which the audit log and the holds have what follows from a payment. */
+const ACTOR = 'billing';
+
+interface Work {
+  state: AgentState;
+  judged: JudgedAgent;
+  acts: readonly Act[];
+  now: Date;
+}
+
+/** Does what a decision requires, in the transaction that stores it. The caller has locked the agent. */
+export async function carryOut(
+  deps: FollowDeps,
+  trx: Transaction,
+  { state, judged, acts, now }: Work,
+): Promise<void> {
+  const { agent_id: agentId } = state.agent;
+  // First, so that nothing outdated stands in the way of what is wanted now.
+  await withdrawOutdated(deps, trx, state, judged.effective.decision);
+  for (const act of acts) await perform(deps, trx, { act, agentId, judged: judged.effective, now });
+  await followHolds(trx, deps.queue, agentId, { actor: ACTOR, request: throughBreakers({ now: () => now }) });
+}
+
+async function perform(
+  { queue, log }: FollowDeps,
+  trx: Transaction,
+  { act, agentId, judged, now }: { act: Act; agentId: string; judged: Judged; now: Date },
+): Promise<void> {
+  switch (act.kind) {
+    case 'place-hold':
+      await placeHold(trx, { agentId, reason: act.reason, by: ACTOR, at: act.since });
+      return;
+    case 'release-hold':
+      await releaseHold(trx, { agentId, reason: act.reason, by: ACTOR });
+      return;
+    case 'announce':
+      await announce(trx, { act, agentId, judged, now });
+      return;
+    case 'change':
+      try {
+        const parameters = act.plan === undefined ? undefined : { plan: act.plan };
+        const cause = explainChange(judged);
+        await requestChange(trx, queue, {
+          agentId,
+          kind: act.operation,
+          parameters,
+          cause,
+          actor: ACTOR,
+          at: now,
+        });
+      } catch (error) {
+        // The agent cannot have it now: its plan cannot shrink the disk, or a person has protected it.
+        if (!(error instanceof ConflictError)) throw error;
+        log.warn(
+          { event: 'billing.refused', agentId, kind: act.operation, reason: error.message },
+          `the ${act.operation} that its subscription requires is not possible now`,
+        );
+      }
+  }
+}
+
+async function announce(
+  trx: Transaction,
+  {
+    act,
+    agentId,
+    judged,
+    now,
+  }: { act: Extract<Act, { kind: 'announce' }>; agentId: string; judged: Judged; now: Date },
+): Promise<void> {
+  const { type, key, harm, harmAt } = act.announcement;
+  const { decision, subscriptionId } = judged;
+  await queueNotice(trx, {
+    type,
+    agentId,
+    key,
+    at: now,
+    data: {
+      agentId,
+      subscriptionId,
+      harm,
+      harmAt: harmAt?.toISOString() ?? null,
+      unpaidSince: decision.unpaidSince?.toISOString() ?? null,
+      suspendAt: decision.suspendAt?.toISOString() ?? null,
+      deleteAt: decision.deleteAt?.toISOString() ?? null,
+    },
+  });
+}
+
+function explainChange({ decision, subscriptionId }: Judged): string {
+  if (decision.demand === 'run') return `The price of its subscription ${subscriptionId} has another plan.`;
+  const since = decision.unpaidSince?.toISOString();
+  return since === undefined
+    ? `Its subscription ${subscriptionId} has ended.`
+    : `Its subscription ${subscriptionId} has been unpaid since ${since}.`;
+}
+
+/** Takes back what earlier decisions wanted, unless it is under way already. */
+async function withdrawOutdated(
+  { queue }: FollowDeps,
+  trx: Transaction,
+  { agent, act }: AgentState,
+  { demand, plan, hold }: Decision,
+): Promise<void> {
+  const { agent_id: agentId } = agent;
+  if (agent.status === 'destroying' || agent.status === 'destroyed') return;
+  const isHeldOtherwise = act.holds.some((reason) => reason === 'abuse' || reason === 'operator');
+  const outdated = [
+    ...(demand === 'destroy' ? [] : ['destroy']),
+    ...(demand === 'hibernate' || demand === 'destroy' ? [] : ['hibernate']),
+    ...(plan === 'keep' ? ['resize'] : []),
+    ...(hold.wanted || isHeldOtherwise ? [] : ['suspend']),
+  ];
+  for (const kind of outdated) await withdrawChange(trx, agentId, kind);
+  await withdrawQueued(trx, queue, agentId, outdated);
+}

@@ -1,0 +1,54 @@
+import { sql } from 'kysely';
+import { type Hold, listHolds } from '../../agents/holds.ts';
+import type { AgentRow } from '../../agents/store.ts';
+import type { Transaction } from '../../database/connect.ts';
+import { listAnnouncements } from '../../notices/queue-notice.ts';
+import type { AgentView, QueuedAnnouncement } from '../decision.ts';
+import type { SubscriptionRow } from '../subscriptions.ts';
+import type { ActView } from './plan-acts.ts';
+
+/** An agent's rows as far as decisions about it depend on them. */
+export interface AgentState {
+  agent: AgentRow;
+  holds: Hold[];
+  announcements: QueuedAnnouncement[];
+  act: ActView;
+}
+
+/** How long a change that has failed is left alone before it is asked for again. */
+const PAUSE_SECONDS = 600;
+
+/** Reads an agent's state. The caller has locked the agent. */
+export async function readAgentState(trx: Transaction, agent: AgentRow): Promise<AgentState> {
+  const { agent_id: agentId, status, plan } = agent;
+  const holds = await listHolds(trx, agentId);
+  const announcements = await listAnnouncements(trx, agentId);
+  const { rows } = await sql<{ kind: string; unfinished: boolean }>`
+    select kind, status in ('queued', 'active') as unfinished from operations
+    where agent_id = ${agentId} and (status in ('queued', 'active')
+      or (status = 'failed' and finished_at > now() - make_interval(secs => ${PAUSE_SECONDS})))`.execute(trx);
+  const act: ActView = {
+    status,
+    plan,
+    holds: holds.map(({ reason }) => reason),
+    isBusy: rows.some((row) => row.unfinished),
+    paused: rows.filter((row) => !row.unfinished).map(({ kind }) => kind),
+  };
+  return { agent, holds, announcements, act };
+}
+
+/** The agent as the decision about one of its subscriptions sees it. */
+export function toAgentView(
+  { agent, holds, announcements }: AgentState,
+  { unpaid_since: unpaidSince }: Pick<SubscriptionRow, 'unpaid_since'>,
+): AgentView {
+  return {
+    agentId: agent.agent_id,
+    status: agent.status,
+    protected: agent.protected,
+    plan: agent.plan,
+    unpaidSince,
+    suspendedAt: holds.find(({ reason }) => reason === 'payment')?.since ?? null,
+    announcements,
+  };
+}

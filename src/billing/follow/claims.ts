@@ -1,0 +1,109 @@
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../../database/connect.ts';
+import { cutText } from '../../database/storable.ts';
+import { errorMessage, RateLimitedError } from '../../errors.ts';
+import type { SubscriptionRow } from '../subscriptions.ts';
+
+/** An agent whose subscriptions this process reads now. */
+export interface ClaimedAgent {
+  agentId: string;
+  /** All of its subscriptions, as they were when it was claimed. */
+  rows: SubscriptionRow[];
+}
+
+/** Longer than reading several subscriptions takes. A process that dies delays its agents by this. */
+const CLAIM_SECONDS = 120;
+const FIRST_PAUSE_SECONDS = 5;
+const LONGEST_PAUSE_SECONDS = 600;
+const LONGEST_ERROR = 2_000;
+
+/**
+ * Claims agents with a subscription that is due: one that was signalled, or whose next decision may differ by
+ * now. Concurrent callers get different agents.
+ * @param now the business time
+ */
+export async function claimDue(database: Database, now: Date, limit: number): Promise<ClaimedAgent[]> {
+  return database.transaction().execute(async (trx) => {
+    // Locks the agent first, as everything does. One that is locked is busy, and tried again soon.
+    const { rows: due } = await sql<{ agent_id: string }>`
+      select a.agent_id from agents a
+      where exists (
+        select 1 from subscriptions s where s.agent_id = a.agent_id
+          and (s.signals > s.seen_signals or s.next_at <= ${now})
+          and s.retry_at <= now() and (s.claimed_until is null or s.claimed_until <= now()))
+      limit ${limit} for no key update of a skip locked`.execute(trx);
+    if (due.length === 0) return [];
+    const ids = due.map((row) => row.agent_id);
+    await lockSubscriptions(trx, ids);
+    const rows = await trx
+      .updateTable('subscriptions')
+      .set({
+        claim: sql`claim + 1`,
+        claimed_until: sql<Date>`now() + make_interval(secs => ${CLAIM_SECONDS})`,
+      })
+      .where('agent_id', 'in', ids)
+      .returningAll()
+      .execute();
+    return [...Map.groupBy(rows, (row) => row.agent_id)].map(([agentId, own]) => ({ agentId, rows: own }));
+  });
+}
+
+/** Returns the agents' subscriptions, locked in one order until the transaction ends. */
+export function lockSubscriptions(trx: Transaction, agentIds: readonly string[]): Promise<SubscriptionRow[]> {
+  return trx
+    .selectFrom('subscriptions')
+    .selectAll()
+    .where('agent_id', 'in', [...agentIds])
+    .orderBy('subscription_id')
+    .forNoKeyUpdate()
+    .execute();
+}
+
+/** Whether nobody else has claimed the agent since, and nothing has been signalled or linked. */
+export function isStillCurrent(claimed: ClaimedAgent, current: readonly SubscriptionRow[]): boolean {
+  return (
+    current.length === claimed.rows.length &&
+    claimed.rows.every(({ subscription_id: id, claim, signals }) =>
+      current.some((row) => row.subscription_id === id && row.claim === claim && row.signals === signals),
+    )
+  );
+}
+
+/** Gives the agent back, so that it is looked at again at once. No effect if another process has it now. */
+export async function releaseClaim(database: Database, { rows }: ClaimedAgent): Promise<void> {
+  for (const { subscription_id: id, claim } of rows)
+    await database
+      .updateTable('subscriptions')
+      .set({ claimed_until: null })
+      .where('subscription_id', '=', id)
+      .where('claim', '=', claim)
+      .execute();
+}
+
+/** Records that Stripe could not be read, and gives the agent back for later. Its agent stays as it is. */
+export async function postponeClaim(
+  database: Database,
+  { rows }: ClaimedAgent,
+  error: unknown,
+): Promise<void> {
+  const text = cutText(errorMessage(error), LONGEST_ERROR) || 'unknown error';
+  for (const { subscription_id: id, claim, failures } of rows)
+    await database
+      .updateTable('subscriptions')
+      .set({
+        claimed_until: null,
+        last_error: text,
+        failures: failures + 1,
+        error_since: sql`coalesce(error_since, now())`,
+        retry_at: sql<Date>`now() + make_interval(secs => ${pauseSeconds(error, failures)})`,
+      })
+      .where('subscription_id', '=', id)
+      .where('claim', '=', claim)
+      .execute();
+}
+
+/** How long to wait after a failure, given how many came before it in a row. */
+export function pauseSeconds(error: unknown, failures: number): number {
+  const asked = error instanceof RateLimitedError ? error.seconds : 0;
+  return Math.max(asked, Math.min(FIRST_PAUSE_SECONDS * 2 ** Math.min(failures, 10), LONGEST_PAUSE_SECONDS));
+}

@@ -1,0 +1,56 @@
+import type { AgentRow } from '../../agents/store.ts';
+import { isBilled } from './choose.ts';
+import type { NewFinding } from './findings.ts';
+import type { JudgedAgent } from './look.ts';
+
+/** What a person should know about an agent's subscriptions. */
+export function explainFindings(judged: JudgedAgent, agent: AgentRow): NewFinding[] {
+  const { agentId, all, governing, isFromBefore } = judged;
+  const attention = all.flatMap(({ subscriptionId, decision }) =>
+    // What another subscription lacks does not matter while a milder one counts.
+    subscriptionId === governing.subscriptionId || agent.status === 'destroyed'
+      ? decision.attention.map(({ class: kind, cause, cure }) => ({
+          class: kind,
+          key: `${agentId} ${subscriptionId} ${cause}`,
+          agentId,
+          subscriptionId,
+          cause: `${cause} (subscription ${subscriptionId})`,
+          cure,
+        }))
+      : [],
+  );
+  return [...attention, ...explainSeveral(judged), ...(isFromBefore ? explainPast(judged) : [])];
+}
+
+function explainSeveral({ agentId, all, governing }: JudgedAgent): NewFinding[] {
+  const billed = all.filter(({ decision }) => isBilled(decision)).map((one) => one.subscriptionId);
+  if (billed.length < 2) return [];
+  return [
+    {
+      class: 'mismatch',
+      key: `${agentId} several`,
+      agentId,
+      subscriptionId: governing.subscriptionId,
+      cause: `Two or more subscriptions are billed for agent ${agentId}: ${billed.sort().join(', ')}`,
+      cure: 'Cancel all but one at Stripe and refund what was paid twice. The agent runs while one of them is paid',
+    },
+  ];
+}
+
+/** The demand stays without consequences, so only a person can decide. */
+function explainPast({ agentId, governing }: JudgedAgent): NewFinding[] {
+  const { decision, subscriptionId } = governing;
+  if (decision.demand === 'run' && decision.announce.length === 0) return [];
+  const since = decision.unpaidSince?.toISOString();
+  const what = since === undefined ? 'ended' : `has been unpaid since ${since}, which is`;
+  return [
+    {
+      class: 'mismatch',
+      key: `${agentId} from before`,
+      agentId,
+      subscriptionId,
+      cause: `Subscription ${subscriptionId} ${what} before this service began to follow payments; its agent is left alone`,
+      cure: 'Destroy the agent by hand, settle the subscription at Stripe, or start with BILLING_ACT_ON_PAST=yes',
+    },
+  ];
+}

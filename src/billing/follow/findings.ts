@@ -1,0 +1,89 @@
+import type { FindingClass } from '../../database/billing-tables.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
+import { cutText } from '../../database/storable.ts';
+import { queueNotice } from '../../notices/queue-notice.ts';
+
+/** What a person should know, and what to do about it. */
+export interface NewFinding {
+  class: FindingClass;
+  /** Names it among the findings of its source: the same as long as it lasts. */
+  key: string;
+  agentId?: string | undefined;
+  subscriptionId?: string | undefined;
+  cause: string;
+  cure: string;
+}
+
+const LONGEST_KEY = 600;
+const LONGEST_TEXT = 2_000;
+
+/**
+ * Replaces what a source has found, about one agent or at all. A finding that lasts keeps its `since`; one
+ * that is no longer there is removed. A new mismatch is told to the operator, once.
+ * @param now the business time
+ */
+export async function replaceFindings(
+  trx: Transaction,
+  { source, agentId }: { source: string; agentId?: string },
+  findings: readonly NewFinding[],
+  now: Date,
+): Promise<void> {
+  const keys = findings.map(({ key }) => cutText(key, LONGEST_KEY));
+  await trx
+    .deleteFrom('findings')
+    .where('source', '=', source)
+    .$if(agentId !== undefined, (query) => query.where('agent_id', '=', agentId!))
+    .$if(keys.length > 0, (query) => query.where('key', 'not in', keys))
+    .execute();
+  for (const finding of findings) await upsertFinding(trx, source, finding, now);
+}
+
+async function upsertFinding(
+  trx: Transaction,
+  source: string,
+  finding: NewFinding,
+  now: Date,
+): Promise<void> {
+  const texts = { cause: cutText(finding.cause, LONGEST_TEXT), cure: cutText(finding.cure, LONGEST_TEXT) };
+  const key = cutText(finding.key, LONGEST_KEY);
+  const known = await trx
+    .updateTable('findings')
+    .set(texts)
+    .where('source', '=', source)
+    .where('key', '=', key)
+    .executeTakeFirst();
+  if (known.numUpdatedRows > 0n) return;
+  const { agentId, subscriptionId } = finding;
+  await trx
+    .insertInto('findings')
+    .values({
+      source,
+      key,
+      class: finding.class,
+      agent_id: agentId ?? null,
+      subscription_id: subscriptionId ?? null,
+      ...texts,
+      since: now,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  if (finding.class !== 'mismatch') return;
+  await queueNotice(trx, {
+    type: 'fleet.mismatch',
+    // Without the agent: this notice is the operator's, and must not wait for the buyer's.
+    key: cutText(`finding ${source} ${key} ${now.toISOString()}`, 500),
+    data: { agentId: agentId ?? null, subscriptionId: subscriptionId ?? null, ...texts },
+    at: now,
+  });
+}
+
+/** All findings, oldest first. */
+export function listFindings(database: Database) {
+  return database
+    .selectFrom('findings')
+    .selectAll()
+    .orderBy('since')
+    .orderBy('source')
+    .orderBy('key')
+    .execute();
+}

@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../../database/connect.ts';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { linkKnownAgents } from '../subscriptions.ts';
+import { claimDue } from './claims.ts';
+import type { FollowDeps } from './deps.ts';
+import { type LookOutcome, lookAt } from './look.ts';
+import { compareNightly } from './nightly.ts';
+import { resolveSignals } from './resolve.ts';
+import { fetchUndelivered } from './undelivered.ts';
+import { reportUnreadable } from './unreadable.ts';
+
+export interface Following {
+  /** Waits for what is under way. */
+  stop(): Promise<void>;
+}
+
+/** How many agents one process reads at once: Stripe allows a hundred calls a second, and each takes about four. */
+const CONCURRENCY = 4;
+const POLL_SECONDS = 1;
+const REGULAR_SECONDS = 30;
+
+/**
+ * Follows the payments: looks at subscriptions that are due, fetches undelivered events, and compares
+ * everything once a day. The workers of an installation share the work.
+ */
+export async function startFollowing(deps: FollowDeps): Promise<Following> {
+  await prepareFollowing(deps);
+  const stopping = new AbortController();
+  const loops = [
+    repeat(deps, stopping.signal, POLL_SECONDS, async () => {
+      await resolveSignals(deps);
+      await lookAtDue(deps, stopping.signal);
+    }),
+    repeat(deps, stopping.signal, REGULAR_SECONDS, () => fetchUndelivered(deps)),
+    repeat(deps, stopping.signal, REGULAR_SECONDS, () => compareNightly(deps, stopping.signal)),
+    repeat(deps, stopping.signal, REGULAR_SECONDS, () => reportUnreadable(deps)),
+  ];
+  return {
+    stop: async () => {
+      stopping.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+/** Notes when this installation began to follow payments, and links the agents it has already. */
+export async function prepareFollowing({ database, clock }: Pick<FollowDeps, 'database' | 'clock'>) {
+  await setFirstStart(database, clock.now());
+  await linkKnownAgents(database);
+}
+
+async function setFirstStart(database: Database, now: Date): Promise<void> {
+  await database
+    .updateTable('installation')
+    .set({ billing_since: now })
+    .where('billing_since', 'is', null)
+    .execute();
+}
+
+async function repeat(
+  { log }: { log: Log },
+  signal: AbortSignal,
+  seconds: number,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await work();
+    } catch (error) {
+      const text = 'could not follow the payments; it is tried again';
+      log.warn({ event: 'billing.follow_failed', error: errorMessage(error) }, text);
+    }
+    await sleep(seconds * 1000, undefined, { signal }).catch(() => {});
+  }
+}
+
+/**
+ * Looks at every agent that is due, a few at once.
+ * @returns what came of each look
+ */
+export async function lookAtDue(deps: FollowDeps, signal?: AbortSignal): Promise<LookOutcome[]> {
+  const outcomes: LookOutcome[] = [];
+  while (signal?.aborted !== true) {
+    const claimed = await claimDue(deps.database, deps.clock.now(), CONCURRENCY);
+    if (claimed.length === 0) break;
+    outcomes.push(...(await Promise.all(claimed.map((agent) => lookAt(deps, agent)))));
+  }
+  return outcomes;
+}

@@ -1,0 +1,61 @@
+import { sql } from 'kysely';
+import type { Transaction } from '../../database/connect.ts';
+import { jsonText } from '../../database/storable.ts';
+import type { Decision } from '../decision.ts';
+import { isBilled } from './choose.ts';
+import type { Judged, JudgedAgent } from './look.ts';
+
+const HOUR_MS = 3_600_000;
+/** Everything is read again after this, in case an event was lost that no list shows, such as a dispute. */
+const LOOK_AGAIN_MS = 7 * 24 * HOUR_MS;
+/** While something is owed, or its agent has been destroyed, a subscription is looked at more often. */
+const OWED_AGAIN_MS = 12 * HOUR_MS;
+const GONE_AGAIN_MS = HOUR_MS / 2;
+
+/** Stores what was read and decided about an agent's subscriptions. The caller has locked their rows. */
+export async function storeDecisions(
+  trx: Transaction,
+  { all, governing, effective, isFromBefore, isDestroyed }: JudgedAgent,
+  { would, now }: { would: string[]; now: Date },
+): Promise<void> {
+  for (const judged of all) {
+    const governs = judged.subscriptionId === governing.subscriptionId;
+    const { decision } = governs && isFromBefore ? effective : judged;
+    await trx
+      .updateTable('subscriptions')
+      .set({
+        governs,
+        view: judged.subscription === 'unknown' ? null : jsonText(judged.subscription),
+        fetched_at: sql`now()`,
+        seen_signals: judged.row.signals,
+        customer_id:
+          judged.subscription === 'unknown' ? judged.row.customer_id : judged.subscription.customerId,
+        state: judged.decision.state,
+        demand: decision.demand,
+        unpaid_since: judged.decision.unpaidSince,
+        suspend_at: isFromBefore ? null : decision.suspendAt,
+        hibernate_at: isFromBefore ? null : decision.hibernateAt,
+        delete_at: isFromBefore ? null : decision.deleteAt,
+        cancel_at: decision.cancelAt,
+        would: jsonText(governs ? would : []),
+        next_at: isDestroyed && !isBilled(judged.decision) ? null : nextLook(judged, now),
+        claimed_until: null,
+        last_error: null,
+        failures: 0,
+        error_since: null,
+      })
+      .where('subscription_id', '=', judged.subscriptionId)
+      .execute();
+  }
+}
+
+function nextLook({ decision }: Pick<Judged, 'decision'>, now: Date): Date {
+  const latest = new Date(now.getTime() + longestPause(decision));
+  return decision.nextAt !== null && decision.nextAt < latest ? decision.nextAt : latest;
+}
+
+function longestPause(decision: Decision): number {
+  const isGone = decision.demand === 'destroy' && isBilled(decision);
+  if (isGone) return GONE_AGAIN_MS;
+  return decision.unpaidSince !== null || decision.demand !== 'run' ? OWED_AGAIN_MS : LOOK_AGAIN_MS;
+}

@@ -1,0 +1,70 @@
+import { latestInvoice } from '../stripe/latest-invoice.ts';
+import type { Invoice, Subscription } from '../stripe/subscription-view.ts';
+import type { AgentView, Attention, Decision } from './decision.ts';
+import type { BillingPolicy } from './policy.ts';
+
+/** Invoices that begin a period. A downgrade waits for one, because the larger plan is paid until then. */
+const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subscription_cycle'];
+
+/**
+ * Says which plan the agent should have: that of the subscription's price, once the latest invoice that bills
+ * this price is paid. An upgrade whose payment fails changes nothing; a downgrade comes with the next period.
+ */
+export function planChange(
+  subscription: Subscription,
+  agent: AgentView,
+  policy: BillingPolicy,
+): Decision['plan'] {
+  const wanted = findPlans(subscription, policy);
+  const [first] = wanted;
+  if (first === undefined || wanted.some(({ plan }) => plan !== first.plan)) return 'keep';
+  if (first.plan === agent.plan || !['active', 'trialing'].includes(subscription.status)) return 'keep';
+  const isUpgrade = policy.planOrder.indexOf(first.plan) > policy.planOrder.indexOf(agent.plan);
+  const bill = latestBill(subscription.invoices, isUpgrade);
+  return bill?.paid && bill.priceIds.includes(first.priceId) ? { resizeTo: first.plan } : 'keep';
+}
+
+/** What is wrong with the prices of a subscription, if plans come from prices. */
+export function planAttention(subscription: Subscription, policy: BillingPolicy): Attention[] {
+  if (Object.keys(policy.planOfPrice).length === 0) return [];
+  const plans = new Set(findPlans(subscription, policy).map(({ plan }) => plan));
+  if (plans.size === 1) return [];
+  const prices = subscription.items.map(({ priceId }) => priceId).join(', ') || 'none';
+  const cause =
+    plans.size === 0
+      ? `No price of the subscription has a plan (${prices})`
+      : `The subscription's prices belong to different plans (${prices})`;
+  return [
+    {
+      class: 'configuration',
+      cause,
+      cure: 'Name the price in the file of BILLING_PLANS, or change the subscription at Stripe',
+    },
+  ];
+}
+
+function findPlans(
+  { items }: Subscription,
+  { planOfPrice }: BillingPolicy,
+): { priceId: string; plan: string }[] {
+  return items.flatMap(({ priceId, lookupKey }) => {
+    const plan =
+      lookUp(planOfPrice, priceId) ?? (lookupKey === null ? undefined : lookUp(planOfPrice, lookupKey));
+    return plan === undefined ? [] : [{ priceId, plan }];
+  });
+}
+
+function lookUp(plans: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(plans, key) ? plans[key] : undefined;
+}
+
+function latestBill(invoices: readonly Invoice[], isUpgrade: boolean): Invoice | undefined {
+  return latestInvoice(
+    invoices.filter(
+      ({ status, priceIds, billingReason }) =>
+        ['open', 'paid', 'uncollectible'].includes(status) &&
+        priceIds.length > 0 &&
+        (isUpgrade || PERIOD_REASONS.includes(billingReason)),
+    ),
+  );
+}

@@ -1,0 +1,105 @@
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { type ClaimedDelivery, claimDelivery, releaseDelivery, settleDelivery } from './deliveries.ts';
+import type { Receiver } from './receiver.ts';
+import { spreadNotices } from './spread.ts';
+
+export interface DeliveryDeps {
+  database: Database;
+  log: Log;
+  receivers: readonly Receiver[];
+}
+
+/** How often this process looks for notices. */
+const LOOK_SECONDS = 1;
+/** Notices that one receiver gets at once, each of another agent. */
+const PARALLEL = 4;
+
+/**
+ * Delivers notices until stopped. Every worker of an installation does this; they share the deliveries. Each
+ * receiver is served on its own, so that a slow one delays no other.
+ */
+export function startDelivery(
+  deps: DeliveryDeps,
+  { lookSeconds = LOOK_SECONDS }: { lookSeconds?: number } = {},
+): { stop(): Promise<void> } {
+  const { database, log, receivers } = deps;
+  const stopping = new AbortController();
+  const tasks = [
+    () => spreadNotices(database, receivers),
+    ...receivers.map((receiver) => () => deliverDue(deps, receiver, stopping.signal)),
+  ];
+  const underWay = new Map<() => Promise<unknown>, Promise<unknown>>();
+  const look = (task: () => Promise<unknown>) => {
+    if (underWay.has(task)) return;
+    const done = task()
+      .catch((error: unknown) => {
+        if (stopping.signal.aborted) return;
+        const text = 'could not deliver notices';
+        log.warn({ event: 'notices.poll_failed', error: errorMessage(error) }, text);
+      })
+      .finally(() => underWay.delete(task));
+    underWay.set(task, done);
+  };
+  const timer = setInterval(() => tasks.forEach(look), lookSeconds * 1000);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      stopping.abort();
+      await Promise.all(underWay.values());
+    },
+  };
+}
+
+/**
+ * Sends a receiver everything that is due, a few notices at once.
+ * @returns the number of attempts
+ */
+export async function deliverDue(
+  deps: DeliveryDeps,
+  receiver: Receiver,
+  signal: AbortSignal,
+): Promise<number> {
+  const next = async () => (signal.aborted ? undefined : claimDelivery(deps.database, receiver.name));
+  const work = async (first?: ClaimedDelivery): Promise<number> => {
+    let attempts = 0;
+    for (let claimed = first ?? (await next()); claimed !== undefined; claimed = await next()) {
+      await attempt(deps, receiver, claimed, signal);
+      attempts += 1;
+    }
+    return attempts;
+  };
+  const first = await next();
+  if (first === undefined) return 0;
+  const counts = await Promise.all([work(first), ...Array.from({ length: PARALLEL - 1 }, () => work())]);
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+async function attempt(
+  { database, log }: DeliveryDeps,
+  receiver: Receiver,
+  claimed: ClaimedDelivery,
+  signal: AbortSignal,
+): Promise<void> {
+  const { notice, address } = claimed;
+  try {
+    const result = await receiver.send(notice, address, signal);
+    const settled = await settleDelivery(database, claimed, result);
+    const { noticeId, type, agentId } = notice;
+    const fields = { noticeId, type, agentId, receiver: receiver.name, attempt: claimed.attempt };
+    if (result.delivered) {
+      log.info({ event: 'notice.delivered', ...fields }, 'notice delivered');
+      return;
+    }
+    const { error, answer } = result;
+    const isGivenUp = settled.status === 'failed';
+    log.warn(
+      { event: isGivenUp ? 'notice.given_up' : 'notice.not_delivered', ...fields, answer, error },
+      isGivenUp ? 'notice given up' : 'notice not delivered; it is sent again',
+    );
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    await releaseDelivery(database, claimed);
+  }
+}

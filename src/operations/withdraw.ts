@@ -1,0 +1,36 @@
+import { sql } from 'kysely';
+import type { Transaction } from '../database/connect.ts';
+import type { Queue } from '../queue/queue.ts';
+import { afterCancel } from './consequences.ts';
+import { askToEnd, cancelQueued } from './endings.ts';
+import type { OperationRow } from './rows.ts';
+import type { OperationKind } from './states.ts';
+
+/**
+ * Takes back operations that the service itself wanted and no longer wants. One that waits is cancelled. An
+ * active one goes on, and its end shows what has to follow; only a destroy that has not passed its last check
+ * is asked to end, because it has removed nothing. The caller has locked the agent, which is not `destroying`.
+ */
+export async function withdrawQueued(
+  trx: Transaction,
+  queue: Queue,
+  agentId: string,
+  kinds: readonly OperationKind[],
+): Promise<void> {
+  if (kinds.length === 0) return;
+  const unwanted: OperationRow[] = await trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .where('kind', 'in', [...kinds])
+    .where('status', 'in', ['queued', 'active'])
+    .where(sql<boolean>`exists (select 1 from changes c where c.operation_id = operations.operation_id)`)
+    .forNoKeyUpdate()
+    .execute();
+  for (const operation of unwanted) {
+    if (operation.status === 'queued') {
+      await cancelQueued(trx, operation);
+      if (operation.attempt > 0) await afterCancel(trx, queue, operation);
+    } else if (operation.asks_again) await askToEnd(trx, operation.operation_id);
+  }
+}

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { askStripe, createStripe, type StripeAccount, StripeMissingError } from './stripe.ts';
+
+const chargeSchema = z.object({
+  customer: z
+    .union([z.string(), z.object({ id: z.string() }).transform((expanded) => expanded.id)])
+    .nullish()
+    .catch(undefined),
+});
+
+/**
+ * Returns the customer that a charge belongs to; undefined if it has none, or Stripe does not know the charge.
+ * @throws RetryableError; PermanentError if the key may not read it
+ * @see https://docs.stripe.com/api/charges/retrieve
+ */
+export async function readCustomerOfCharge(
+  account: StripeAccount,
+  chargeId: string,
+): Promise<string | undefined> {
+  try {
+    const charge = await askStripe(createStripe(account).charges.retrieve(chargeId));
+    return chargeSchema.parse(charge).customer ?? undefined;
+  } catch (error) {
+    if (error instanceof StripeMissingError) return undefined;
+    throw error;
+  }
+}

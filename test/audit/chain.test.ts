@@ -1,0 +1,203 @@
+import { type RawBuilder, sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { audit } from '../../src/agents/audit.ts';
+import { deriveAuditKey } from '../../src/audit/chain.ts';
+import { BrokenChainError, sealAudit } from '../../src/audit/seal.ts';
+import { verifyAudit } from '../../src/audit/verify.ts';
+import { Secret } from '../../src/secret.ts';
+import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+
+const key = deriveAuditKey(new Secret('a passphrase'));
+
+let at: OperationsFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  for (const table of ['audit_chain', 'audit_head'] as const) await at.database.deleteFrom(table).execute();
+});
+
+const run = (statement: RawBuilder<unknown>) => statement.execute(at.database);
+const verify = () => verifyAudit(at.database, key);
+
+/** Writes and seals rows whose details are numbered; returns their ids. */
+async function seal(...numbers: number[]): Promise<number[]> {
+  await at.database.transaction().execute(async (trx) => {
+    for (const number of numbers)
+      await audit(trx, { actor: 'test', action: 'test.done', details: { number } });
+  });
+  await sealAudit(at.database, key);
+  const { rows } = await sql<{ id: number }>`select id from audit_log order by id`.execute(at.database);
+  return rows.map(({ id }) => id);
+}
+
+test('an untouched log is whole, row by row and page by page', async () => {
+  expect(await verify()).toEqual({ rows: 0, waiting: 0, head: null, flaw: null });
+  await order(at, 'a1');
+  await seal(1, 2, 3);
+  await seal(4);
+  const verified = await verify();
+  const [{ count }] = (await sql<{ count: number }>`select count(*) from audit_log`.execute(at.database))
+    .rows as [{ count: number }];
+  expect(verified).toMatchObject({ rows: count, waiting: 0, flaw: null });
+  expect(verified.head).toMatchObject({ position: count, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(await sealAudit(at.database, key)).toBe(0);
+});
+
+test('sealers that run at once make one chain', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const writing = at.database
+      .transaction()
+      .execute((trx) => audit(trx, { actor: 'test', action: 'test.done', details: { round } }));
+    await Promise.all([writing, ...[1, 2, 3].map(() => sealAudit(at.database, key))]);
+  }
+  await sealAudit(at.database, key);
+  expect(await verify()).toMatchObject({ rows: 5, waiting: 0, flaw: null });
+});
+
+test('a row that commits late is sealed late, and nothing is wrong', async () => {
+  const { promise: sealed, resolve } = Promise.withResolvers<void>();
+  const { promise: written, resolve: wrote } = Promise.withResolvers<void>();
+  const late = at.database.transaction().execute(async (trx) => {
+    await audit(trx, { actor: 'test', action: 'test.late' });
+    wrote();
+    await sealed;
+  });
+  await written;
+  await seal(1, 2);
+  resolve();
+  await late;
+  expect(await sealAudit(at.database, key)).toBe(1);
+  expect(await verify()).toMatchObject({ rows: 3, flaw: null });
+});
+
+const TAMPERING: [string, (ids: number[]) => RawBuilder<unknown>[], object][] = [
+  [
+    'a detail altered',
+    ([, second]) => [sql`update audit_log set details = '{"number": 9}' where id = ${second}`],
+    { kind: 'altered', position: 2 },
+  ],
+  [
+    'an actor altered',
+    ([, , third]) => [sql`update audit_log set actor = 'somebody' where id = ${third}`],
+    { kind: 'altered', position: 3 },
+  ],
+  [
+    'a time altered by a microsecond',
+    ([first]) => [sql`update audit_log set at = at + interval '1 microsecond' where id = ${first}`],
+    { kind: 'altered', position: 1 },
+  ],
+  [
+    'a row removed',
+    ([, second]) => [sql`delete from audit_log where id = ${second}`],
+    { kind: 'removed', position: 2 },
+  ],
+  [
+    'a row removed with its link',
+    ([, second]) => [
+      sql`delete from audit_log where id = ${second}`,
+      sql`delete from audit_chain where audit_id = ${second}`,
+    ],
+    { kind: 'link-missing' },
+  ],
+  [
+    'a row removed and the links renumbered',
+    ([, second]) => [
+      sql`delete from audit_log where id = ${second}`,
+      sql`delete from audit_chain where audit_id = ${second}`,
+      sql`update audit_chain set position = position - 1 where audit_id > ${second}`,
+    ],
+    { kind: 'altered', position: 2 },
+  ],
+  [
+    'two rows swapped',
+    ([, second, third]) => [
+      sql`update audit_log a set details = b.details from audit_log b
+        where (a.id, b.id) in ((${second}, ${third}), (${third}, ${second}))`,
+    ],
+    { kind: 'altered', position: 2 },
+  ],
+  [
+    'the end cut off',
+    ([, , third, fourth]) => [
+      sql`delete from audit_log where id in (${third}, ${fourth})`,
+      sql`delete from audit_chain where audit_id in (${third}, ${fourth})`,
+    ],
+    { kind: 'head', position: 2 },
+  ],
+  [
+    'the end cut off and its signature kept',
+    ([, , , fourth]) => [
+      sql`delete from audit_log where id = ${fourth}`,
+      sql`delete from audit_chain where audit_id = ${fourth}`,
+      sql`update audit_head set position = 3`,
+    ],
+    { kind: 'head', position: 3 },
+  ],
+  ['the signature removed', () => [sql`delete from audit_head`], { kind: 'head' }],
+  [
+    'a row inserted as if it had been sealed',
+    () => [sql`insert into audit_log (actor, action, sealed) values ('x', 'agent.destroy', true)`],
+    { kind: 'inserted' },
+  ],
+  [
+    'a row inserted for an earlier day',
+    () => [
+      sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'agent.destroy')`,
+    ],
+    { kind: 'inserted' },
+  ],
+  [
+    'a row inserted with a link',
+    () => [
+      sql`insert into audit_log (actor, action, sealed) values ('x', 'agent.destroy', true)`,
+      sql`insert into audit_chain (position, audit_id, hash)
+        select 5, max(id), sha256('x') from audit_log`,
+    ],
+    { kind: 'altered', position: 5 },
+  ],
+];
+
+test.each(TAMPERING)('finds %s', async (_what, tamper, flaw) => {
+  const ids = await seal(1, 2, 3, 4);
+  expect((await verify()).flaw).toBeNull();
+  for (const statement of tamper(ids)) await run(statement);
+  expect((await verify()).flaw).toMatchObject(flaw);
+});
+
+test('a row that was inserted for an earlier day is found after it was sealed too', async () => {
+  await seal(1);
+  await run(sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'y.z')`);
+  await sealAudit(at.database, key);
+  expect((await verify()).flaw).toMatchObject({ kind: 'inserted', position: 2 });
+});
+
+test('a cut chain is not continued', async () => {
+  await seal(1, 2);
+  await run(sql`delete from audit_chain where position = 2`);
+  await expect(seal(3)).rejects.toThrow(BrokenChainError);
+});
+
+test('who has the database alone cannot write a chain of his own', async () => {
+  await seal(1, 2);
+  const other = deriveAuditKey(new Secret('another passphrase'));
+  for (const table of ['audit_chain', 'audit_head'] as const) await at.database.deleteFrom(table).execute();
+  await at.database.updateTable('audit_log').set({ sealed: false }).execute();
+  await sealAudit(at.database, other);
+  expect((await verify()).flaw).toMatchObject({ kind: 'altered', position: 1 });
+});
+
+test('an end that was noted earlier shows that an old copy was put back', async () => {
+  await seal(1, 2, 3);
+  const { head } = await verify();
+  await seal(4);
+  expect((await verifyAudit(at.database, key, head!)).flaw).toBeNull();
+  expect((await verifyAudit(at.database, key, { ...head!, position: 9 })).flaw).toMatchObject({
+    kind: 'head',
+  });
+  expect((await verifyAudit(at.database, key, { ...head!, hash: 'ab' })).flaw).toMatchObject({
+    kind: 'head',
+  });
+});
