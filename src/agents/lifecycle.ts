@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import { move, stay, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
@@ -54,12 +55,40 @@ export async function markResized(
 }
 
 /**
- * The agent was reinstalled and is healthy: `running` or `stopped` → `running`, with its current addresses.
+ * The agent was reinstalled and is healthy: `running`, `stopped` or `suspended` → `running`, with its current
+ * addresses.
  * @throws ConflictError
  */
 export async function markRebuilt(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
   const columns = { ...outputColumns(outputs), health: 'healthy', error: null };
   await move(trx, agentId, { by: 'rebuild succeeds', orStays: true }, columns);
+}
+
+/**
+ * The server is off because of a hold, and everything is kept: `running` or `stopped` → `suspended`. A
+ * suspended agent that is switched off again stays so.
+ * @throws ConflictError
+ */
+export async function markSuspended(trx: Transaction, agentId: string): Promise<void> {
+  await move(trx, agentId, { by: 'suspend succeeds', orStays: true }, { health: 'unknown', error: null });
+}
+
+/**
+ * Nothing holds the agent and it answers again: `suspended` → `running`. A running agent that was half
+ * suspended stays so.
+ * @throws ConflictError
+ */
+export async function markResumed(trx: Transaction, agentId: string): Promise<void> {
+  await move(trx, agentId, { by: 'resume succeeds', orStays: true }, { health: 'healthy', error: null });
+}
+
+/** Protects the agent from being destroyed, or lifts that. The caller has locked it. */
+export async function markProtected(trx: Transaction, agentId: string, isProtected: boolean): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ protected: isProtected, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
 }
 
 /** Sets the health to unknown while the server restarts or is reinstalled. No effect in other states. */
@@ -77,5 +106,5 @@ export async function recordFailure(
   { error, health }: { error: string; health: Health },
 ): Promise<void> {
   await write(trx, agentId, { error, health }, ['running']);
-  await write(trx, agentId, { error }, ['stopped']);
+  await write(trx, agentId, { error }, ['stopped', 'suspended', 'hibernated']);
 }

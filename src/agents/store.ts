@@ -5,6 +5,7 @@ import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { recordJoinName } from './devices.ts';
+import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
@@ -198,12 +199,14 @@ export async function recordDestroyFailure(trx: Transaction, agentId: string, er
 }
 
 /**
- * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Deletes secrets and inputs.
+ * Everything of the agent is gone: `destroying` → `destroyed`, which is final. Deletes secrets, inputs and
+ * holds.
  * @throws ConflictError
  */
 export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
   const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
+  await forgetHolds(trx, agentId);
 }
 
 /**

@@ -1,6 +1,8 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { createDashboard } from '../dashboard/router.ts';
+import { changeAgent } from '../http/agents/change-agent.ts';
+import { placeHold, releaseHold } from '../http/agents/change-holds.ts';
 import { createAgent } from '../http/agents/create-agent.ts';
 import { listAgents } from '../http/agents/list-agents.ts';
 import { listOperations } from '../http/agents/list-operations.ts';
@@ -41,7 +43,10 @@ const OPERATOR_ROUTES = [
   listAgents,
   createAgent,
   showAgent,
+  changeAgent,
   ...operationRequests,
+  placeHold,
+  releaseHold,
   listOperations,
   showOperation,
   cancelOperation,

@@ -19,6 +19,7 @@ import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
+import { startFollowingHolds } from '../reconcile/holds.ts';
 import { checkHetznerProject } from '../reconcile/project.ts';
 import { startSweeping } from '../reconcile/sweep/schedule.ts';
 import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
@@ -73,10 +74,11 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await EXECUTORS[config.executor](deps, processTags);
+  const following = startFollowingHolds({ database, queue, log });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), following.stop(), work.stop()]);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import '../runbooks/all.ts';
+import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
 
 /** Where the words of a line of the help begin. */
@@ -11,7 +12,13 @@ export const USAGE = `npm run agents -- <command>
   show AGENT                        one agent with its operations
   create --user-id ID --region REGION [--agent-id ID] [--plan PLAN] [--wait]
                                     create an agent without an order
-${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]              open a shell on its server over the tailnet, or run one command
+${requestableOperations().map(usageOf).join('')}  hold AGENT --reason REASON [--note TEXT] [--wait]
+                                    switch it off until this hold is released; REASON: ${REASONS_OF_PEOPLE.join(' or ')}
+  release AGENT --reason REASON [--note TEXT] [--wait]
+                                    release this hold; it runs again once nothing holds it
+  protect AGENT                     let nobody destroy it
+  unprotect AGENT                   allow it to be destroyed again
+  ssh AGENT [COMMAND…]              open a shell on its server over the tailnet, or run one command
   logs AGENT [-f]                   log of its newest operation; -f follows it until it ends
   cancel OPERATION                  cancel an unfinished operation
   retry OPERATION [--wait]          start the next attempt of a failed operation
@@ -72,6 +79,8 @@ export type BuiltinCommand = Common &
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
     | { name: 'cancel' | 'retry'; operationId: string }
+    | { name: 'hold' | 'release'; agentId: string; reason: string; note: string | undefined }
+    | { name: 'protect' | 'unprotect'; agentId: string }
     | { name: 'create'; agent: { agentId?: string; userId: string; region: string; plan?: string } }
   );
 
@@ -83,6 +92,10 @@ const OPTIONS = {
   show: {},
   create: { 'agent-id': text, 'user-id': text, region: text, plan: text, wait: flag },
   logs: { follow: { type: 'boolean', short: 'f' } },
+  hold: { reason: text, note: text, wait: flag },
+  release: { reason: text, note: text, wait: flag },
+  protect: {},
+  unprotect: {},
   cancel: {},
   retry: { wait: flag },
   orders: { attention: flag },
@@ -153,6 +166,12 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
   const common = commonOf(values);
   const one = (what: string) => onlyId(name, what, positionals);
   switch (name) {
+    case 'hold':
+    case 'release':
+      return { ...common, name, agentId: one('an agent id'), ...holdReason(name, values) };
+    case 'protect':
+    case 'unprotect':
+      return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
     case 'logs':
@@ -170,6 +189,13 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       refuseMore(positionals);
       return { ...common, name, agent: newAgent(values) };
   }
+}
+
+function holdReason(command: string, values: Values) {
+  const reason = REASONS_OF_PEOPLE.find((one) => one === values.reason);
+  if (reason === undefined)
+    throw new UsageError(`${command} needs --reason ${REASONS_OF_PEOPLE.join(' or ')}.`);
+  return { reason, note: optional(values.note) };
 }
 
 function commonOf(values: Values): Common {

@@ -8,6 +8,7 @@ import { CommandError, type Connection, ServiceAway } from './connection.ts';
 export interface Client {
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>;
   post<T>(path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
+  patch<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T>;
   /** Streams the response body. @throws ServiceAway if the service does not answer. */
   stream(
     path: string,
@@ -28,12 +29,14 @@ export function createClient(connect: () => Promise<Connection>): Client {
     if (!response.ok) throw await refusal(response, url);
     return response;
   };
+  const send = async (method: 'POST' | 'PATCH', path: string, body?: object): Promise<unknown> => {
+    const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    return (await ask(path, { method, ...json })).json();
+  };
   return {
     get: async (path, schema) => schema.parse(await (await ask(path, {})).json()),
-    post: async (path, schema, body) => {
-      const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-      return schema.parse(await (await ask(path, { method: 'POST', ...json })).json());
-    },
+    post: async (path, schema, body) => schema.parse(await send('POST', path, body)),
+    patch: async (path, schema, body) => schema.parse(await send('PATCH', path, body)),
     stream: async (path, headers, signal) => {
       const { body } = await ask(path, { headers, signal });
       if (body === null) throw new ServiceAway('The service sent no events');

@@ -1,23 +1,25 @@
 import type { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
-import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
+import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { findRequestable } from '../operations/registry.ts';
-import { printable, printableLines } from '../processes/terminal-text.mjs';
 import { type BuiltinCommand, isOperationCommand, type OperationCommand } from './arguments.ts';
 import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
-import { operationEvents } from './event-source.ts';
+import { changeHolds, describeHolds, protect } from './holds.ts';
+import {
+  agentPath,
+  printEvents,
+  printJson,
+  printTimeline,
+  request,
+  seconds,
+  type Terminal,
+} from './operations.ts';
 import { table } from './table.ts';
 
-/** What the commands need from their caller. */
-export interface Terminal {
-  client: Client;
-  print(line: string): void;
-  /** Asks a person to confirm; undefined without an interactive terminal. */
-  confirm: ((question: string) => Promise<boolean>) | undefined;
-}
+export type { Terminal } from './operations.ts';
 
 type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
 
@@ -38,6 +40,12 @@ export async function run(
       return logs(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
+    case 'hold':
+    case 'release':
+      return changeHolds(command, terminal);
+    case 'protect':
+    case 'unprotect':
+      return protect(command, terminal);
     case 'cancel':
     case 'retry':
       return request(
@@ -94,7 +102,12 @@ async function show({ agentId, json }: Of<'show'>, terminal: Terminal): Promise<
   const agent = await client.get(agentPath(agentId), agentJson);
   const operations = await all(client, `${agentPath(agentId)}/operations`, {}, operationJson);
   if (json) return printJson(terminal, { ...agent, operations });
-  print(table(['AGENT', agent.agentId], Object.entries(agent).slice(1)));
+  print(
+    table(
+      ['AGENT', agent.agentId],
+      Object.entries({ ...agent, protected: String(agent.protected), holds: describeHolds(agent) }).slice(1),
+    ),
+  );
   print('');
   print(
     table(
@@ -142,76 +155,6 @@ async function requestOperation(command: OperationCommand, terminal: Terminal): 
   return request(command, terminal, `${agentPath(agentId)}/${name}`, parameters);
 }
 
-/** Requests an operation. With `--wait`, follows it until it finishes. */
-async function request(
-  { json, wait }: { json: boolean; wait: boolean },
-  terminal: Terminal,
-  path: string,
-  body?: object,
-): Promise<boolean> {
-  const operation = await terminal.client.post(path, operationJson, body);
-  if (!wait) {
-    if (json) return printJson(terminal, operation);
-    terminal.print(
-      `${operation.kind} of agent ${operation.agentId}: ${operation.status} (operation ${operation.operationId})`,
-    );
-    return true;
-  }
-  const ended = await printEvents(terminal, operation, { follow: true, json });
-  return ended.status === 'succeeded';
-}
-
-/**
- * Prints an operation's events, and finally its steps with their durations.
- * @returns the operation as it is at the end
- */
-async function printEvents(
-  terminal: Terminal,
-  operation: OperationJson,
-  { follow, json }: { follow: boolean; json: boolean },
-): Promise<OperationJson> {
-  const { client, print } = terminal;
-  if (!json) print(`${operation.kind} of agent ${operation.agentId}, operation ${operation.operationId}`);
-  for await (const { event, data } of operationEvents(client, operation.operationId, follow)) {
-    // Skip the timeline's end marker: the final status that follows says more.
-    if (!json && event === 'step' && data.step === 'finished') continue;
-    if (json) print(JSON.stringify({ event, ...data }));
-    else print(`${seconds(operation.createdAt, String(data.at)).padStart(8)} s  ${describe(event, data)}`);
-  }
-  const now = await client.get(`/api/operations/${operation.operationId}`, operationJson);
-  if (!json) printTimeline(terminal, now);
-  return now;
-}
-
-function describe(event: string, data: Record<string, unknown>): string {
-  switch (event) {
-    case 'step':
-      return `▸ ${printable(String(data.step))}`;
-    case 'log':
-      return `  ${printable(String(data.line))}`;
-    default: {
-      const attempt = Number(data.attempt) > 1 ? `, attempt ${data.attempt}` : '';
-      const error = data.error === undefined ? '' : `: ${printable(String(data.error))}`;
-      return `${printable(String(data.status))}${attempt}${error}`;
-    }
-  }
-}
-
-function printTimeline({ print }: Terminal, operation: OperationJson): void {
-  print('');
-  const rows = operation.timeline
-    .filter((entry) => entry.step !== 'finished')
-    .map((entry) => [entry.step, entry.seconds === null ? 'in progress' : `${entry.seconds.toFixed(1)} s`]);
-  const total = operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`;
-  print(table(['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]));
-  if (operation.error !== null && operation.status !== 'succeeded')
-    print(printableLines(operation.error, '  '));
-}
-
-function seconds(from: string, to: string): string {
-  return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
-}
-
 /** Fetches all pages of a list. */
 async function all<T extends z.ZodType>(
   client: Client,
@@ -231,13 +174,4 @@ async function all<T extends z.ZodType>(
     cursor = page.nextCursor;
   } while (cursor !== null);
   return items;
-}
-
-function agentPath(agentId: string): string {
-  return `/api/agents/${encodeURIComponent(agentId)}`;
-}
-
-function printJson({ print }: Terminal, value: unknown): true {
-  print(JSON.stringify(value, null, 2));
-  return true;
 }

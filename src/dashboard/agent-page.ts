@@ -1,6 +1,7 @@
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events/events.ts';
+import { holdActions, holdBanner } from './holds.ts';
 import { type Html, html, type Renderable } from './html.ts';
 import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
 import { age, capitalized, duration, stepWords } from './words.ts';
@@ -21,11 +22,12 @@ export interface AgentPage {
 export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Html {
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
-<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page')}</div>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
     agent.unhealthySince !== null &&
     html` <span class="muted">for ${age(agent.unhealthySince)}, since <time>${agent.unhealthySince}</time></span>`
   }</p>
+${holdBanner(agent)}
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
 ${facts(agent)}
 </div>

@@ -1,3 +1,4 @@
+import { stopsAgent } from '../agents/holds.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import { type Requestable, requestableOperations } from '../operations/registry.ts';
@@ -9,21 +10,28 @@ export function badge(state: string): Html {
   return html`<span class="badge ${state}">${capitalized(state)}</span>`;
 }
 
-/** Renders the agent's state, with the current step while it is being provisioned. */
+/** Renders the agent's state, with the step of its provision, its holds and its protection. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;
-  return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}`;
+  return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}${agent.holds.map(
+    ({ reason }) => html` <span class="badge held">Held: ${reason}</span>`,
+  )}${agent.protected && html` <span class="badge">Protected</span>`}`;
 }
 
 /**
  * Renders a button for each operation that the agent's state allows. An operation that needs input links to
- * its own page.
+ * its own page. `more`: further buttons.
  */
-export function agentActions(agent: AgentJson, where: 'list' | 'page'): Html {
+export function agentActions(agent: AgentJson, where: 'list' | 'page', more?: Html): Html {
   const shown = requestableOperations().filter(
-    ({ from, isOnList }) => from.includes(agent.status) && (where === 'page' || isOnList),
+    (operation) => isPossible(agent, operation) && (where === 'page' || operation.isOnList),
   );
-  return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}</div>`;
+  return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}${more}</div>`;
+}
+
+function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
+  const isHeld = agent.holds.some(({ reason }) => stopsAgent(reason));
+  return from.includes(agent.status) && !(runsAgent && isHeld) && !(removesAgent && agent.protected);
 }
 
 /** Whether the operator must confirm the operation or fill in its parameters first. */

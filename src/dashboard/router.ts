@@ -1,11 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
+import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { agentIdSchema } from '../agents/new-agent.ts';
-import { getAgent, listAgents } from '../agents/store.ts';
+import { listAgents } from '../agents/store.ts';
 import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
-import { presentAgent } from '../http/agents/agent-json.ts';
+import { findAgentJson, presentAgents } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
@@ -20,9 +19,10 @@ import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
 import { confirmPage } from './confirm-page.ts';
+import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
-import { layout, type Page } from './layout.ts';
 import { needsInput } from './parts.ts';
+import { form, parseAgentId, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
@@ -31,8 +31,6 @@ import { capitalized } from './words.ts';
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
-
-const form = express.urlencoded({ extended: false, limit: '8kb' });
 
 const cursors = cursorKind('agent', z.string().max(40));
 
@@ -50,14 +48,11 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
   router.get('/', operator, showAgents(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
+  addHoldRoutes(router, deps, operator);
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
   router.post('/agents/:agentId/:kind', operator, form, ask(deps));
   router.use(showError(deps));
   return router;
-}
-
-export function sendPage(response: Response, deps: Pick<HttpDeps, 'machines'>, page: Page): void {
-  response.type('html').send(layout({ machines: deps.machines, ...page }).toString());
 }
 
 function showAgents(deps: HttpDeps): RequestHandler {
@@ -74,7 +69,7 @@ function showAgents(deps: HttpDeps): RequestHandler {
       readChecks(database),
     ]);
     const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
-    const agents = page.map(presentAgent);
+    const agents = await presentAgents(database, page);
     const main = agentsPage({
       agents,
       nextCursor,
@@ -91,7 +86,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    const agent = presentAgent(await getAgent(database, parseAgentId(request.params.agentId)));
+    const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
     const rows = await listOperations(database, { agentId: agent.agentId, limit: OPERATIONS_SHOWN });
     const [latest] = rows;
     const log =
@@ -112,7 +107,7 @@ function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const operation = parseKind(request.params.kind);
     if (!needsInput(operation)) throw new NotFoundError('Page not found');
-    const agent = presentAgent(await getAgent(deps.database, parseAgentId(request.params.agentId)));
+    const agent = await findAgentJson(deps.database, parseAgentId(request.params.agentId));
     const title = `${capitalized(operation.kind)} ${agent.agentId}?`;
     sendPage(response, deps, { title, main: confirmPage(agent, operation), operator: true });
   };
@@ -153,19 +148,13 @@ function showStatus(deps: HttpDeps): RequestHandler {
       sendPage(response, {}, { title: 'Invalid link', main: statusRefusedPage() });
       return;
     }
-    const agent = presentAgent(await getAgent(database, agentId));
+    const agent = await findAgentJson(database, agentId);
     const rows = await listOperations(database, { agentId, limit: OPERATIONS_SHOWN });
     const provision = rows.find((row) => row.kind === 'provision');
     const [operation] = await presentOperations(database, provision === undefined ? [] : [provision]);
     const reloadSeconds = isUnderWay(agent) ? RELOAD_SECONDS : undefined;
     sendPage(response, deps, { title: 'Your agent', main: statusPage(agent, operation), reloadSeconds });
   };
-}
-
-function parseAgentId(text: unknown): string {
-  const parsed = agentIdSchema.safeParse(text);
-  if (!parsed.success) throw new NotFoundError('Agent not found');
-  return parsed.data;
 }
 
 function showError(deps: HttpDeps): ErrorRequestHandler {

@@ -17,18 +17,25 @@ const SENTENCES: Record<AgentJson['status'], string> = {
   running: 'Your agent is running.',
   stopping: 'Your agent is being stopped.',
   stopped: 'Your agent is stopped.',
-  suspended: 'Your agent is suspended until the payment arrives.',
+  suspended: 'Your agent is suspended. Everything on it is kept.',
+  hibernated: 'Your agent is suspended. Everything on it is kept.',
   failed: 'Something went wrong on our side. We know about it and are looking into it.',
   destroying: 'Your agent is being removed.',
   destroyed: 'Your agent has been removed.',
 };
+
+/** Whether nothing but a payment is missing. */
+function waitsForPayment({ status, holds }: AgentJson): boolean {
+  const isOff = status === 'suspended' || status === 'hibernated';
+  return isOff && holds.length > 0 && holds.every(({ reason }) => reason === 'payment');
+}
 
 /** Renders `/status/{agentId}`, the buyer's page. Shows only progress: no address, internal id or error. */
 export function statusPage(agent: AgentJson, provision: OperationJson | undefined): Html {
   const showSteps = ['requested', 'provisioning', 'running'].includes(agent.status);
   return html`<div class="narrow">
 <h1>${agent.status === 'running' ? 'Ready' : 'Your agent'}</h1>
-<p role="status">${SENTENCES[agent.status]}</p>
+<p role="status">${SENTENCES[agent.status]}${waitsForPayment(agent) && ' It runs again once the payment has arrived.'}</p>
 ${showSteps && steps(agent, provision)}
 ${isUnderWay(agent) && html`<p class="muted">This page updates every ${RELOAD_SECONDS} seconds.</p>`}
 </div>`;

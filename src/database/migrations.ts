@@ -10,6 +10,7 @@ import * as intake from './migrations/0007-intake.ts';
 import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 import * as operationKinds from './migrations/0011-operation-kinds.ts';
+import * as holds from './migrations/0012-holds.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -22,6 +23,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0009-sessions': sessions,
   '0010-live-checks': liveChecks,
   '0011-operation-kinds': operationKinds,
+  '0012-holds': holds,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -9,7 +9,14 @@ import type {
   Timestamp,
 } from './column-types.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
-import type { AgentStatus, AgentStep, Health, OperationKind, OperationStatus } from './vocabulary.ts';
+import type {
+  AgentStatus,
+  AgentStep,
+  Health,
+  HoldReason,
+  OperationKind,
+  OperationStatus,
+} from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
 export interface Tables {
@@ -17,6 +24,7 @@ export interface Tables {
   stripe_events: StripeEventTable;
   orders: OrderTable;
   agents: AgentTable;
+  holds: HoldTable;
   operations: OperationTable;
   operation_events: OperationEventTable;
   audit_log: AuditLogTable;
@@ -113,8 +121,21 @@ export interface AgentTable {
   inputs: NullableJson<Record<string, unknown>> | null;
   /** The agent's own key pairs, encrypted (src/agents/secrets.ts). */
   secrets: Buffer | null;
+  /** Nobody may destroy it until this is false. */
+  protected: Defaulted<boolean>;
   created_at: DefaultTimestamp;
   updated_at: DefaultTimestamp;
+}
+
+/** What keeps an agent from running or from being deleted; at most one row per reason. */
+export interface HoldTable {
+  agent_id: string;
+  reason: HoldReason;
+  /** Business time (src/processes/clock.ts). */
+  since: Timestamp;
+  /** Who placed it, as in the audit log. */
+  by_whom: string;
+  note: string | null;
 }
 
 /** Validated by the schema of the operation's kind. */

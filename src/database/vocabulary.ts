@@ -8,11 +8,16 @@ export const AGENT_STATUSES = [
   'stopping',
   'stopped',
   'suspended',
+  'hibernated',
   'failed',
   'destroying',
   'destroyed',
 ] as const;
 export type AgentStatus = (typeof AGENT_STATUSES)[number];
+
+/** Why an agent may not run, or may not be deleted. */
+export const HOLD_REASONS = ['payment', 'dispute', 'abuse', 'operator'] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
 export const HEALTHS = ['unknown', 'healthy', 'unhealthy'] as const;
 export type Health = (typeof HEALTHS)[number];

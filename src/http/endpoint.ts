@@ -22,7 +22,7 @@ export interface Call<Params, Query, Body> {
 }
 
 interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType> {
-  method: 'get' | 'post';
+  method: 'get' | 'post' | 'patch';
   /** With parameters as `{name}`, as OpenAPI writes them. */
   path: string;
   summary: string;

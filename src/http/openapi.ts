@@ -84,7 +84,7 @@ function refusals(one: Endpoint) {
   return {
     ...(one.query || one.body || one.headers ? { 400: problem('The input is not valid') } : {}),
     ...(operator ? { 401: problem('The operator’s token is required') } : {}),
-    ...(operator && one.method === 'post'
+    ...(operator && one.method !== 'get'
       ? { 403: problem('Authenticated by cookie alone, but not from one of this service’s pages') }
       : {}),
     ...(one.params ? { 404: problem('Not found') } : {}),

@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { afterCancel } from './consequences.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
+import { followHolds } from './follow-holds.ts';
 import { findOperation } from './registry.ts';
 import { getOperation, lockOperation } from './requests.ts';
 
@@ -23,6 +24,11 @@ export async function cancelOperation(
   if (definition?.freesResources) {
     throw new ConflictError(`A ${operation.kind} cannot be cancelled: it frees billed resources`);
   }
+  if (definition?.followsHolds) {
+    throw new ConflictError(
+      `A ${operation.kind} cannot be cancelled: it follows the agent's holds. Place or release one instead`,
+    );
+  }
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);
@@ -35,5 +41,7 @@ export async function cancelOperation(
     agentId,
     operationId: operation.operation_id,
   });
+  // A change of its holds may have waited for the end of this operation.
+  await followHolds(trx, queue, agentId, { actor: 'service' });
   return getOperation(trx, operation.operation_id);
 }

@@ -46,6 +46,12 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   createsAgent?: boolean;
   /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;
+  /** After its success the agent runs: a person cannot request it while a hold switches the agent off. */
+  runsAgent?: boolean;
+  /** It removes the agent: a person cannot request it while the agent is protected. */
+  removesAgent?: boolean;
+  /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
+  followsHolds?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
   /** Its parameters: the route's body, the command's options and the form's fields. */

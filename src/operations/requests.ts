@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
+import { refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
 
@@ -83,7 +84,8 @@ export async function requestAgent(
 /**
  * Queues an operation that a person requests on an existing agent.
  * @throws NotFoundError
- * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ * @throws ConflictError if the agent's status, a hold or its protection does not allow it, or a conflicting
+ * operation is unfinished
  */
 export async function requestOperation(
   trx: Transaction,
@@ -99,6 +101,7 @@ export async function requestOperation(
   const agent = await lockAgent(trx, agentId);
   const definition = findRequestable(kind);
   if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
+  await refuseHeld(trx, agent, definition);
   if (!definition.from.includes(agent.status)) {
     throw new ConflictError(
       `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${definition.from.join(', ')}`,

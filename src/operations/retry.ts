@@ -4,6 +4,7 @@ import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
+import { refuseHeld } from './refusals.ts';
 import { findOperation } from './registry.ts';
 import { lockOperation, refuseDouble } from './requests.ts';
 import type { OperationKind } from './states.ts';
@@ -36,6 +37,7 @@ export async function retryOperation(
       `Agent ${agentId} is ${agent.status}; its ${operation.kind} cannot be retried now`,
     );
   }
+  if (definition !== undefined) await refuseHeld(trx, agent, definition);
   if (definition?.exclusive) await refuseDouble(trx, agentId, operation.kind);
   await definition?.beforeRetry?.(trx, agentId);
   return queueNextAttempt(trx, queue, operation, request.actor);

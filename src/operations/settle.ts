@@ -7,7 +7,9 @@ import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
 import { applyEffect } from './effects.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
+import { followHolds, queueHoldChange, type RequestHoldChange } from './follow-holds.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
+import { findOperation } from './registry.ts';
 import { retryPolicy } from './retry-policy.ts';
 import {
   type Failure,
@@ -26,9 +28,13 @@ interface SettleDeps {
 }
 
 /** active → succeeded, with the effect on the agent. @throws LostError */
-export async function succeed(database: Database, claim: Claim, effect: AgentEffect): Promise<void> {
+export async function succeed(
+  { database, queue }: Pick<SettleDeps, 'database' | 'queue'>,
+  claim: Claim,
+  effect: AgentEffect,
+): Promise<void> {
   await database.transaction().execute(async (trx) => {
-    await succeedLocked(trx, await lockClaim(trx, claim), effect);
+    await succeedLocked(trx, queue, await lockClaim(trx, claim), effect);
   });
 }
 
@@ -36,10 +42,16 @@ export async function succeed(database: Database, claim: Claim, effect: AgentEff
  * Like succeed, for a row that the caller has locked.
  * @throws ConflictError if the agent's status does not allow the effect
  */
-export async function succeedLocked(trx: Transaction, row: OperationRow, effect: AgentEffect): Promise<void> {
+export async function succeedLocked(
+  trx: Transaction,
+  queue: Queue,
+  row: OperationRow,
+  effect: AgentEffect,
+): Promise<void> {
   await applyEffect(trx, row, effect);
   await markSucceeded(trx, row);
   await tellStatus(trx, row, { status: 'succeeded', attempt: row.attempt });
+  await followAfter(trx, queue, row);
 }
 
 const WORKER_STOPS = 'The worker is stopping; the operation is queued again.';
@@ -147,6 +159,7 @@ async function endCancelled(
   await markCancelled(trx, row, step);
   await afterCancel(trx, queue, row);
   await tellStatus(trx, row, { status: 'cancelled', attempt: row.attempt });
+  await followAfter(trx, queue, row);
   return 'cancelled';
 }
 
@@ -160,6 +173,7 @@ async function endFailed(
   await markFailed(trx, row, failure);
   await afterLastFailure(trx, queue, row, { error, step: failedStep });
   await tellStatus(trx, row, { status: 'failed', attempt: row.attempt, error, failedStep });
+  await followAfter(trx, queue, row);
   return 'failed';
 }
 
@@ -175,8 +189,21 @@ async function tryAgain(
   const retryAt = startAfter.toISOString();
   await tellStatus(trx, row, { status: 'queued', attempt: row.attempt, error, failedStep, retryAt });
   await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id, startAfter });
+  // The holds may have changed since it was queued: then something else is to be done instead.
+  if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
   return 'queued';
 }
+
+/** The agent's holds may have changed while the operation was under way. */
+async function followAfter(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
+  await followHolds(trx, queue, row.agent_id, { actor: 'service', request: leavePayments });
+}
+
+/** A suspension for want of payment alone is left to the loop in src/reconcile, which may be held up. */
+const leavePayments: RequestHoldChange = async (trx, queue, change) => {
+  const isForPayment = change.kind === 'suspend' && change.reasons.every((reason) => reason === 'payment');
+  return isForPayment ? undefined : queueHoldChange(trx, queue, change);
+};
 
 type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
 

@@ -12,9 +12,10 @@ const effect = z.object({ kind: z.literal('destroyed') });
 export const destroy = defineOperation<z.infer<typeof effect>>({
   kind: 'destroy',
   rank: 90,
-  from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'failed'],
+  from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'hibernated', 'failed'],
   hastenedIn: 'destroying',
   freesResources: true,
+  removesAgent: true,
   limitSeconds: 20 * 60,
   needsRoute: false,
   // The agent's other operations have become pointless.

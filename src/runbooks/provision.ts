@@ -28,6 +28,7 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   rank: 0,
   retryFrom: ['failed'],
   createsAgent: true,
+  runsAgent: true,
   limitSeconds: 30 * 60,
   // The retry reuses what a rollback would delete. A rollback after it would delete a running agent.
   beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),

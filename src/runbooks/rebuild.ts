@@ -39,8 +39,9 @@ const effect = z.object({ kind: z.literal('rebuilt'), outputs: agentOutputsSchem
 export const rebuild = defineOperation<z.infer<typeof effect>>({
   kind: 'rebuild',
   rank: 70,
-  from: ['running', 'stopped'],
+  from: ['running', 'stopped', 'suspended'],
   exclusive: true,
+  runsAgent: true,
   limitSeconds: 30 * 60,
   begin: forgetHealth,
   effect,

@@ -30,6 +30,7 @@ export const reconfigure = defineOperation<z.infer<typeof effect>>({
   rank: 40,
   from: ['running'],
   exclusive: true,
+  runsAgent: true,
   limitSeconds: 20 * 60,
   effect,
   succeed: (trx, agentId, effect) =>

@@ -33,6 +33,7 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   rank: 50,
   from: ['running'],
   exclusive: true,
+  runsAgent: true,
   limitSeconds: 20 * 60,
   parameters: z.object({ plan: planSchema }),
   refusal: (agent, { plan }) =>

@@ -18,6 +18,7 @@ export const start = defineOperation<z.infer<typeof effect>>({
   rank: 10,
   from: ['stopped'],
   exclusive: true,
+  runsAgent: true,
   limitSeconds: 10 * 60,
   effect,
   succeed: markStarted,

@@ -131,7 +131,7 @@ test('late reports of an earlier attempt change nothing, through any function', 
       () => renewLease(at.database, stale),
       () => at.database.transaction().execute((trx) => lockClaim(trx, stale)),
       () => recordEvents(at.database, stale, [{ type: 'log', data: { line: 'late' } }]),
-      () => succeed(at.database, stale, { kind: 'destroyed' }),
+      () => succeed(at, stale, { kind: 'destroyed' }),
       () => handBack(at, stale, 'queued'),
       () => settleFailure(at, stale, { error: new Error('late'), step: 'late' }),
     ];

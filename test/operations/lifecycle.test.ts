@@ -31,14 +31,14 @@ const agent = () => getAgent(at.database, 'a1');
 async function running(): Promise<void> {
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
-  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
 }
 
 async function stopped(): Promise<void> {
   await running();
   await ask(at, 'a1', 'stop');
   const { claim: mine } = await claim(at);
-  await succeed(at.database, mine, { kind: 'stopped' });
+  await succeed(at, mine, { kind: 'stopped' });
 }
 
 async function failForGood(error: unknown = failed): Promise<string> {
@@ -61,25 +61,25 @@ test('stop, start, restart, reconfigure, resize and rebuild follow the state tab
   await ask(at, 'a1', 'stop');
   const { claim: stop } = await claim(at);
   expect(await agent()).toMatchObject({ status: 'stopping', health: 'unknown' });
-  await succeed(at.database, stop, { kind: 'stopped' });
+  await succeed(at, stop, { kind: 'stopped' });
   expect(await agent()).toMatchObject({ status: 'stopped', health: 'unknown', tailnet_ip: '100.64.0.1' });
 
   await ask(at, 'a1', 'start');
   const { claim: start } = await claim(at);
   expect((await agent()).status).toBe('stopped');
-  await succeed(at.database, start, { kind: 'started' });
+  await succeed(at, start, { kind: 'started' });
   expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
 
   await ask(at, 'a1', 'restart');
   const { claim: restart } = await claim(at);
   expect(await agent()).toMatchObject({ status: 'running', health: 'unknown' });
-  await succeed(at.database, restart, { kind: 'restarted' });
+  await succeed(at, restart, { kind: 'restarted' });
   expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
 
   await ask(at, 'a1', 'reconfigure');
   const { claim: reconfigure } = await claim(at);
   expect((await agent()).health).toBe('healthy');
-  await succeed(at.database, reconfigure, { kind: 'reconfigured', outputs: OUTPUTS });
+  await succeed(at, reconfigure, { kind: 'reconfigured', outputs: OUTPUTS });
 
   await expect(ask(at, 'a1', 'resize', { plan: 'starter' })).rejects.toThrow(
     'Agent a1 already has the plan starter',
@@ -88,13 +88,13 @@ test('stop, start, restart, reconfigure, resize and rebuild follow the state tab
   const { claim: resize, row } = await claim(at);
   expect(row.parameters).toEqual({ plan: 'pro' });
   expect(await agent()).toMatchObject({ plan: 'starter', health: 'unknown' });
-  await succeed(at.database, resize, { kind: 'resized', outputs: OUTPUTS, plan: 'pro' });
+  await succeed(at, resize, { kind: 'resized', outputs: OUTPUTS, plan: 'pro' });
   expect(await agent()).toMatchObject({ plan: 'pro', status: 'running', health: 'healthy' });
 
   await ask(at, 'a1', 'rebuild');
   const { claim: rebuild } = await claim(at);
   const outputs = { ...OUTPUTS, tailnetIp: '100.64.0.2' };
-  await succeed(at.database, rebuild, { kind: 'rebuilt', outputs });
+  await succeed(at, rebuild, { kind: 'rebuilt', outputs });
   expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', tailnet_ip: '100.64.0.2' });
 });
 
@@ -103,7 +103,7 @@ test('a rebuild can start from stopped', async () => {
   await ask(at, 'a1', 'rebuild');
   const { claim: mine } = await claim(at);
   expect((await agent()).status).toBe('stopped');
-  await succeed(at.database, mine, { kind: 'rebuilt', outputs: OUTPUTS });
+  await succeed(at, mine, { kind: 'rebuilt', outputs: OUTPUTS });
   expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
 });
 

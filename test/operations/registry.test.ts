@@ -69,7 +69,9 @@ test('an exclusive operation begins in the states that allow its request, and a 
 });
 
 test('every operation named in the agent table is defined', () => {
-  const named = EDGES.map(({ by }) => by.split(' ')[0]!).filter((word) => word !== 'payment');
+  // No version can run these yet.
+  const planned = ['hibernate', 'wake'];
+  const named = EDGES.map(({ by }) => by.split(' ')[0]!).filter((word) => !planned.includes(word));
   for (const kind of named) expect(operationKinds()).toContain(kind);
 });
 
@@ -82,6 +84,20 @@ test('docs/states.md only explains operations that can be requested', () => {
 });
 
 test('no kind has the name of a built-in CLI command', () => {
-  const commands = ['help', 'list', 'show', 'create', 'ssh', 'logs', 'cancel', 'retry', 'orders'];
+  const commands = [
+    'help',
+    'list',
+    'show',
+    'create',
+    'ssh',
+    'logs',
+    'cancel',
+    'retry',
+    'orders',
+    'hold',
+    'release',
+    'protect',
+    'unprotect',
+  ];
   expect(operationKinds().filter((kind) => commands.includes(kind))).toEqual([]);
 });

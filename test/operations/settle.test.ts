@@ -43,7 +43,7 @@ async function running(agentId: string): Promise<void> {
   await order(at, agentId);
   const { claim: mine } = await claim(at);
   const outputs = { ...OUTPUTS, serverId: toServerId(agentId) };
-  await succeed(at.database, mine, { kind: 'running', outputs });
+  await succeed(at, mine, { kind: 'running', outputs });
 }
 
 /** Fails every try of the next operation. */
@@ -68,7 +68,7 @@ describe('success', () => {
   test('the operation and its agent change together, and the lease ends', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
-    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+    await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
     expect(await operation(at, operation_id)).toMatchObject({
       status: 'succeeded',
       error: null,
@@ -89,7 +89,7 @@ describe('success', () => {
   test('if the agent cannot change, neither does the operation', async () => {
     const { operation_id } = await order(at, 'a1');
     const { claim: mine } = await claim(at);
-    const failing = succeed(at.database, mine, { kind: 'destroyed' });
+    const failing = succeed(at, mine, { kind: 'destroyed' });
     await expect(failing).rejects.toThrow(ConflictError);
     expect((await operation(at, operation_id)).status).toBe('active');
   });
@@ -167,7 +167,7 @@ describe('failure', () => {
   test('a failed rollback notes on the agent what may still be billed, until one succeeds', async () => {
     await order(at, 'a1');
     await failForGood();
-    const shown = async () => presentAgent(await getAgent(at.database, 'a1')).error;
+    const shown = async () => presentAgent(await getAgent(at.database, 'a1'), []).error;
     expect(await shown()).toBe('Hetzner answered 500');
     await failForGood(new PermanentError('unable to authenticate'), 'deleting_resources');
     expect(await shown()).toMatch(
@@ -175,7 +175,7 @@ describe('failure', () => {
     );
     await waitOver(at);
     const { claim: rollback } = await claim(at);
-    await succeed(at.database, rollback, { kind: 'rolled-back' });
+    await succeed(at, rollback, { kind: 'rolled-back' });
     expect(await shown()).toBe('Hetzner answered 500');
   });
 
@@ -286,7 +286,7 @@ describe('a destroy during a provision or rollback', () => {
     const { claim: mine } = await claim(at);
     await ask(at, 'a1', 'destroy');
     expect(await claimNext(at.database, 'w2')).toBeUndefined();
-    const late = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+    const late = succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
     await expect(late).rejects.toThrow(ConflictError);
     expect(await settleFailure(at, mine, { error: new ConflictError('destroying'), step: 'verifying' })).toBe(
       'cancelled',
@@ -310,7 +310,7 @@ describe('a destroy during a provision or rollback', () => {
       await trx.selectFrom('operations').selectAll().where('agent_id', '=', 'a1').forNoKeyUpdate().execute();
     });
     await locked.promise;
-    const succeeding = succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+    const succeeding = succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
     await untilLockWaited(at);
     goOn.resolve();
     await destroying;
@@ -386,7 +386,7 @@ describe('retry', () => {
     const operationId = await failForGood();
     await retry(operationId);
     const { claim: mine } = await claim(at);
-    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+    await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
     expect(await claimNext(at.database, 'w1')).toBeUndefined();
     expect(await kinds('a1')).toEqual(['provision succeeded', 'rollback cancelled']);
   });
@@ -397,7 +397,7 @@ describe('retry', () => {
     const { claim: rollback } = await claim(at);
     await retry(operationId);
     expect(await claimNext(at.database, 'w2')).toBeUndefined();
-    await succeed(at.database, rollback, { kind: 'none' });
+    await succeed(at, rollback, { kind: 'none' });
     expect((await claim(at)).row.kind).toBe('provision');
   });
 
@@ -406,7 +406,7 @@ describe('retry', () => {
     await expect(retry(operation_id)).rejects.toThrow(/is queued/);
     const { claim: mine } = await claim(at);
     await expect(retry(operation_id)).rejects.toThrow(/is active/);
-    await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+    await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
     await expect(retry(operation_id)).rejects.toThrow(/is succeeded/);
   });
 
@@ -425,7 +425,7 @@ test('a timeline with failures, a retry and a hand-back adds up to its whole len
   const operationId = await failForGood();
   await retry(operationId);
   const { claim: mine } = await claim(at);
-  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
   const row = await operation(at, operationId);
   const entries = timeline(row, await readSteps(at.database, operationId));
   expect(entries.map((entry) => entry.step)).toEqual([

@@ -56,7 +56,7 @@ async function provisioned(): Promise<void> {
   const { row, claim: mine } = await claim(at);
   await provision.run(fixture.deps)((await prepareAttempt(at, row)).run);
   const outputs = { ...OUTPUTS, serverId: '4711', tailnetNodeId: 'd1' };
-  await succeed(at.database, mine, { kind: 'running', outputs });
+  await succeed(at, mine, { kind: 'running', outputs });
   fixture.devices.length = 0;
   const made = server('a1', 4711);
   made.labels['operation-id'] = row.operation_id;

@@ -103,7 +103,7 @@ async function settleByRecord(
   else if (result.status === 'failed') await fail(reportedError(result), result.step);
   else {
     try {
-      await succeedLocked(trx, row, result.effect);
+      await succeedLocked(trx, queue, row, result.effect);
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
       await fail(error);

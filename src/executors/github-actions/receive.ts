@@ -144,7 +144,7 @@ async function succeed(
     throw new ConflictError(`The runner has recorded a failure: ${result.message}`);
   const effect = result?.effect ?? reportedEffect(row, report);
   try {
-    await succeedLocked(trx, row, effect);
+    await succeedLocked(trx, queue, row, effect);
   } catch (error) {
     // A destroy was requested meanwhile. It changed the agent's status and will delete what was created.
     if (!(error instanceof ConflictError && row.cancel_requested)) throw error;

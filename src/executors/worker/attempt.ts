@@ -90,7 +90,7 @@ async function workAndSettle(
     const effect = await followRunbook(deps, { operation, claim, lease, recorder, signal });
     signal.throwIfAborted();
     await recorder.close();
-    await persist(lease, () => succeed(deps.database, claim, effect));
+    await persist(lease, () => succeed(deps, claim, effect));
     return { status: 'succeeded' };
   } catch (thrown) {
     const error = signal.aborted ? signal.reason : lossOrError(thrown);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HOLD_REASONS, type Hold } from '../../agents/holds.ts';
 import { agentIdSchema } from '../../agents/new-agent.ts';
 import { AGENT_STATUSES, AGENT_STEPS, HEALTHS } from '../../agents/states.ts';
 import type { AgentRow } from '../../agents/store.ts';
@@ -6,6 +7,15 @@ import type { AgentRow } from '../../agents/store.ts';
 export const agentParams = z.object({ agentId: agentIdSchema });
 
 const text = z.string().nullable();
+
+const holdJson = z
+  .object({
+    reason: z.enum(HOLD_REASONS),
+    since: z.iso.datetime(),
+    by: z.string(),
+    note: text,
+  })
+  .meta({ id: 'Hold' });
 
 export const agentJson = z
   .object({
@@ -30,6 +40,8 @@ export const agentJson = z
     tailnetIp: text,
     tailnetName: text,
     subscriptionId: text,
+    holds: z.array(holdJson).meta({ description: 'What keeps it from running, or from being deleted' }),
+    protected: z.boolean().meta({ description: 'Nobody may destroy it' }),
     error: text,
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -45,7 +57,7 @@ function toErrorText({ status, error, rollback_error: rollbackError }: AgentRow)
 }
 
 /** An agent as API clients see it, without its secrets and its stack's inputs. */
-export function presentAgent(row: AgentRow): AgentJson {
+export function presentAgent(row: AgentRow, holds: readonly Hold[]): AgentJson {
   return {
     agentId: row.agent_id,
     userId: row.user_id,
@@ -65,6 +77,8 @@ export function presentAgent(row: AgentRow): AgentJson {
     tailnetIp: row.tailnet_ip,
     tailnetName: row.tailnet_name,
     subscriptionId: row.subscription_id,
+    holds: holds.map(({ reason, since, by, note }) => ({ reason, since: since.toISOString(), by, note })),
+    protected: row.protected,
     error: toErrorText(row),
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),

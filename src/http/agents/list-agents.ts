@@ -3,7 +3,8 @@ import { AGENT_STATUSES } from '../../agents/states.ts';
 import { listAgents as readAgents } from '../../agents/store.ts';
 import { endpoint } from '../endpoint.ts';
 import { cursorKind, pageOf, pageQuery } from '../paging.ts';
-import { agentJson, presentAgent } from './agent-json.ts';
+import { agentJson } from './agent-json.ts';
+import { presentAgents } from './present-agents.ts';
 
 const cursors = cursorKind('agent', z.string().max(40));
 
@@ -25,6 +26,6 @@ export const listAgents = endpoint({
       limit: query.limit + 1,
     });
     const { page, nextCursor } = cursors.split(rows, query.limit, (last) => last.agent_id);
-    response.json({ items: page.map(presentAgent), nextCursor });
+    response.json({ items: await presentAgents(deps.database, page), nextCursor });
   },
 });

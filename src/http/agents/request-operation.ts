@@ -41,7 +41,12 @@ function toBodySchema({ kind, parameters }: Operation): z.ZodType<Record<string,
     : body.meta({ id: kind[0]!.toUpperCase() + kind.slice(1) });
 }
 
-function describeConflict({ refusal }: Operation): string {
-  const already = refusal === undefined ? '' : ' it already has the requested parameters,';
-  return `The agent’s status does not allow it,${already} or a conflicting operation is unfinished`;
+function describeConflict({ refusal, runsAgent, removesAgent }: Operation): string {
+  const reasons = [
+    'The agent’s status does not allow it',
+    ...(runsAgent ? ['a hold keeps it switched off'] : []),
+    ...(removesAgent ? ['it is protected'] : []),
+    ...(refusal === undefined ? [] : ['it already has the requested parameters']),
+  ];
+  return `${reasons.join(', ')}, or a conflicting operation is unfinished`;
 }

@@ -1,6 +1,6 @@
-import { getAgent } from '../../agents/store.ts';
 import { endpoint } from '../endpoint.ts';
-import { agentJson, agentParams, presentAgent } from './agent-json.ts';
+import { agentJson, agentParams } from './agent-json.ts';
+import { findAgentJson } from './present-agents.ts';
 
 export const showAgent = endpoint({
   method: 'get',
@@ -10,6 +10,6 @@ export const showAgent = endpoint({
   params: agentParams,
   answers: { 200: { description: 'The agent', schema: agentJson } },
   handle: async ({ params, response, deps }) => {
-    response.json(presentAgent(await getAgent(deps.database, params.agentId)));
+    response.json(await findAgentJson(deps.database, params.agentId));
   },
 });

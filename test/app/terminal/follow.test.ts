@@ -54,7 +54,7 @@ test('prints every step with its time, and the end', async () => {
   const { claim: mine } = await claim(at);
   for (const step of ['creating_server', 'configuring'])
     await recordEvents(at.database, mine, [{ type: 'step', data: { step } }]);
-  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
   await untilSaid(/SUCCEEDED/);
   expect(said.map((line) => line.replace(/\d+\.\d s/, 'T'))).toEqual([
     '  a1  provision  started',
@@ -94,6 +94,6 @@ test('more lines than one read returns do not hide the end', async () => {
   const { claim: mine } = await claim(at);
   const lines = Array.from({ length: 1_200 }, () => ({ type: 'log' as const, data: { line: 'x' } }));
   await recordEvents(at.database, mine, lines);
-  await succeed(at.database, mine, { kind: 'running', outputs: OUTPUTS });
+  await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
   await untilSaid(/SUCCEEDED/);
 });

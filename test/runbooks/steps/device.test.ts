@@ -40,7 +40,7 @@ async function provisioned(): Promise<void> {
   await order(at, 'a1');
   const { row: operation, claim: mine } = await claim(at);
   const effect = await provision.run(fixture.deps)((await prepareAttempt(at, operation, fixture)).run);
-  await succeed(at.database, mine, effect);
+  await succeed(at, mine, effect);
   fixture.servers.push(server('a1', 42));
   await at.database.updateTable('agents').set({ server_id: '42' }).execute();
   fixture.calls.length = 0;

@@ -1,0 +1,43 @@
+import type { RequestHandler, Router } from 'express';
+import { holdFields } from '../http/agents/change-holds.ts';
+import { findAgentJson } from '../http/agents/present-agents.ts';
+import { businessNow, type HttpDeps } from '../http/deps.ts';
+import { read } from '../http/endpoint.ts';
+import { requestHold, requestRelease, setProtection } from '../operations/hold-requests.ts';
+import { holdPage } from './holds.ts';
+import { form, parseAgentId, sendPage } from './requests.ts';
+
+const ACTOR = 'operator';
+
+/** Routes the page and the forms with which an operator holds, releases, protects and unprotects an agent. */
+export function addHoldRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
+  const { database, queue } = deps;
+  const ask: RequestHandler = async (request, response) => {
+    const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
+    sendPage(response, deps, { title: `Hold ${agent.agentId}?`, main: holdPage(agent), operator: true });
+  };
+  const change = (verb: string, run: (agentId: string, body: unknown) => Promise<unknown>): void => {
+    const submit: RequestHandler = async (request, response) => {
+      const agentId = parseAgentId(request.params.agentId);
+      await run(agentId, request.body ?? {});
+      response.redirect(303, `/agents/${agentId}`);
+    };
+    router.post(`/agents/:agentId/${verb}`, operator, form, submit);
+  };
+  router.get('/agents/:agentId/hold', operator, ask);
+  change('hold', (agentId, body) => {
+    const wanted = { agentId, ...read(holdFields, body, 'form')!, actor: ACTOR, at: businessNow(deps) };
+    return database.transaction().execute((trx) => requestHold(trx, queue, wanted));
+  });
+  change('release', (agentId, body) => {
+    const wanted = { agentId, ...read(holdFields, body, 'form')!, actor: ACTOR };
+    return database.transaction().execute((trx) => requestRelease(trx, queue, wanted));
+  });
+  for (const [verb, isProtected] of [
+    ['protect', true],
+    ['unprotect', false],
+  ] as const)
+    change(verb, (agentId) =>
+      database.transaction().execute((trx) => setProtection(trx, { agentId, isProtected, actor: ACTOR })),
+    );
+}

@@ -1,0 +1,75 @@
+import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
+import type { AgentJson } from '../http/agents/agent-json.ts';
+import { type Html, html } from './html.ts';
+import { agentState } from './parts.ts';
+
+type HoldJson = AgentJson['holds'][number];
+
+const WORDS: Record<HoldJson['reason'], string> = {
+  payment: 'a payment is missing',
+  dispute: 'a payment is disputed',
+  abuse: 'it is being abused',
+  operator: 'an operator wants it',
+};
+
+/** The statuses in which an agent can neither be held nor be protected any more. */
+const OVER: readonly AgentJson['status'][] = ['destroying', 'destroyed'];
+
+/** Renders why an agent is held and since when, with a button for each hold that a person may release. */
+export function holdBanner(agent: AgentJson): Html | undefined {
+  const { agentId, holds } = agent;
+  if (holds.length === 0) return undefined;
+  const isOnlyDisputed = holds.every(({ reason }) => reason === 'dispute');
+  return html`<section class="problem holds" aria-labelledby="holds-title">
+<h2 id="holds-title">${isOnlyDisputed ? 'Not to be deleted' : bannerTitle(agent)}</h2>
+<ul>${holds.map((hold) => html`<li>${describeHold(hold)} ${isPersons(hold.reason) && releaseButton(agentId, hold)}</li>`)}</ul>
+</section>`;
+}
+
+function bannerTitle({ status }: AgentJson): string {
+  if (status === 'suspended') return 'Suspended';
+  if (status === 'hibernated') return 'Hibernated';
+  return 'Held: it will be suspended';
+}
+
+function describeHold({ reason, since, by, note }: HoldJson): Html {
+  return html`<strong>${reason}</strong>: ${WORDS[reason]}, since <time datetime="${since}">${since}</time>, placed by ${by}${
+    note !== null && html`. ${note}`
+  }`;
+}
+
+/** The service itself releases the other holds once their cause is gone. */
+function isPersons(reason: HoldJson['reason']): boolean {
+  return REASONS_OF_PEOPLE.some((one) => one === reason);
+}
+
+function releaseButton(agentId: string, { reason }: HoldJson): Html {
+  return html`<form method="post" action="/agents/${agentId}/release"><input type="hidden" name="reason" value="${reason}">
+<button id="release-${reason}">Release<span class="visually-hidden"> the hold ${reason} of ${agentId}</span></button></form>`;
+}
+
+/** Renders the buttons that hold an agent, protect it or lift its protection. */
+export function holdActions({ agentId, status, protected: isProtected }: AgentJson): Html | undefined {
+  if (OVER.includes(status)) return undefined;
+  const verb = isProtected ? 'unprotect' : 'protect';
+  const name = html`<span class="visually-hidden"> ${agentId}</span>`;
+  return html`<a class="button" id="hold-${agentId}" href="/agents/${agentId}/hold">Hold${name}</a>
+<form method="post" action="/agents/${agentId}/${verb}"><button id="${verb}-${agentId}">${
+    isProtected ? 'Unprotect' : 'Protect'
+  }${name}</button></form>
+`;
+}
+
+/** Renders `/agents/{agentId}/hold`: says what a hold does, with a form for its reason. */
+export function holdPage(agent: AgentJson): Html {
+  const { agentId } = agent;
+  return html`<h1>Hold ${agentId}?</h1>
+<p>${agentState(agent)}</p>
+<p>Its server is switched off, with everything kept, until this hold is released. A payment does not release it.</p>
+<form class="actions" method="post" action="/agents/${agentId}/hold">
+<label>Reason <select name="reason">${[...REASONS_OF_PEOPLE].reverse().map((reason) => html`<option>${reason}</option>`)}</select></label>
+<label>Note <input name="note" maxlength="1000"></label>
+<button>Hold ${agentId}</button>
+<a class="button" href="/agents/${agentId}">Cancel</a>
+</form>`;
+}

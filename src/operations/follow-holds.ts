@@ -1,0 +1,147 @@
+import { sql } from 'kysely';
+import { audit } from '../agents/audit.ts';
+import { findStoppingHolds, type HoldReason } from '../agents/holds.ts';
+import type { AgentStatus } from '../agents/states.ts';
+import { getAgent } from '../agents/store.ts';
+import type { Transaction } from '../database/connect.ts';
+import type { Queue } from '../queue/queue.ts';
+import { cancelQueued } from './endings.ts';
+import { exclusiveKinds, findOperation } from './registry.ts';
+import { insertOperation } from './requests.ts';
+import type { OperationRow } from './rows.ts';
+
+/** The pause before a change that has failed for the last time is queued again. */
+const PAUSE_SECONDS = 600;
+
+/** An operation that brings an agent in line with its holds. */
+export interface HoldChange {
+  agentId: string;
+  kind: 'suspend' | 'resume' | 'wake';
+  /** The reasons of the holds that switch the agent off; empty for `resume` and `wake`. */
+  reasons: readonly HoldReason[];
+  actor: string;
+}
+
+/** Requests a change. @returns its operation; undefined if it has to wait */
+export type RequestHoldChange = (
+  trx: Transaction,
+  queue: Queue,
+  change: HoldChange,
+) => Promise<OperationRow | undefined>;
+
+/** Queues a change at once. */
+export const queueHoldChange: RequestHoldChange = async (trx, queue, { agentId, kind, reasons, actor }) => {
+  const operation = await insertOperation(trx, queue, { agentId, kind });
+  await audit(trx, {
+    actor,
+    action: `agent.${kind}`,
+    agentId,
+    operationId: operation.operation_id,
+    details: { holds: reasons },
+  });
+  return operation;
+};
+
+/**
+ * Brings an agent in line with its holds: a held one is suspended, one without holds resumes or wakes. While
+ * another exclusive operation is under way nothing is queued: its end calls this function again. Repeating it
+ * changes nothing. The caller has locked the agent.
+ * @param options `request`: how a change is requested, by default queued at once. `withoutPause`: queue a
+ * change that has just failed again, e.g. because a person has asked for it.
+ * @returns the operation that leads there, whether it was queued now or before; undefined if there is none
+ */
+export async function followHolds(
+  trx: Transaction,
+  queue: Queue,
+  agentId: string,
+  options: { actor: string; request?: RequestHoldChange; withoutPause?: boolean },
+): Promise<OperationRow | undefined> {
+  const { actor, request = queueHoldChange, withoutPause = false } = options;
+  const reasons = (await findStoppingHolds(trx, agentId)).map(({ reason }) => reason);
+  const isHeld = reasons.length > 0;
+  const underWay = await findUnderWay(trx, agentId);
+  if (underWay !== undefined) {
+    if (!isOutdated(underWay, isHeld)) return leadsTo(underWay, isHeld) ? underWay : undefined;
+    await cancelQueued(trx, underWay);
+  }
+  const { status } = await getAgent(trx, agentId);
+  const last = await findLastBegun(trx, agentId);
+  const kind = decideChange(status, { isHeld, last });
+  // A version without this kind cannot run it.
+  if (kind === undefined || findOperation(kind) === undefined) return undefined;
+  if (last?.kind === kind && last.hasJustFailed && !withoutPause) return undefined;
+  return request(trx, queue, { agentId, kind, reasons: isHeld ? reasons : [], actor });
+}
+
+/** The agent's latest exclusive operation that began and has ended. */
+export interface LastOperation {
+  kind: string;
+  hasSucceeded: boolean;
+}
+
+/**
+ * Decides which change an agent needs. After an operation that did not succeed, its server may be on or off,
+ * whatever its status says.
+ */
+export function decideChange(
+  status: AgentStatus,
+  { isHeld, last }: { isHeld: boolean; last: LastOperation | undefined },
+): HoldChange['kind'] | undefined {
+  const failed = last === undefined || last.hasSucceeded ? undefined : last.kind;
+  if (isHeld) {
+    if (status === 'running' || status === 'stopped') return 'suspend';
+    const mayBeOn =
+      failed === 'suspend' || (failed !== undefined && findOperation(failed)?.runsAgent === true);
+    return status === 'suspended' && mayBeOn ? 'suspend' : undefined;
+  }
+  if (status === 'suspended') return 'resume';
+  if (status === 'hibernated') return 'wake';
+  const mayBeOff = failed === 'suspend' || failed === 'resume';
+  return status === 'running' && mayBeOff ? 'resume' : undefined;
+}
+
+/** Whether an operation under way leads to the state that the holds demand. */
+function leadsTo({ kind }: OperationRow, isHeld: boolean): boolean {
+  return isHeld ? kind === 'suspend' : kind === 'resume' || kind === 'wake';
+}
+
+/** Whether it only waits, and leads away from the state that the holds demand. */
+function isOutdated(operation: OperationRow, isHeld: boolean): boolean {
+  const followsHolds = findOperation(operation.kind)?.followsHolds === true;
+  return followsHolds && operation.status === 'queued' && !leadsTo(operation, isHeld);
+}
+
+async function findUnderWay(trx: Transaction, agentId: string): Promise<OperationRow | undefined> {
+  return trx
+    .selectFrom('operations')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .where('kind', 'in', exclusiveKinds())
+    .where('status', 'in', ['queued', 'active'])
+    .orderBy('sequence')
+    .limit(1)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+}
+
+async function findLastBegun(
+  trx: Transaction,
+  agentId: string,
+): Promise<(LastOperation & { hasJustFailed: boolean }) | undefined> {
+  return trx
+    .selectFrom('operations')
+    .select([
+      'kind',
+      sql<boolean>`status = 'succeeded'`.as('hasSucceeded'),
+      sql<boolean>`status = 'failed' and finished_at > clock_timestamp() - make_interval(secs => ${PAUSE_SECONDS})`.as(
+        'hasJustFailed',
+      ),
+    ])
+    .where('agent_id', '=', agentId)
+    .where('kind', 'in', exclusiveKinds())
+    .where('attempt', '>', 0)
+    .where('finished_at', 'is not', null)
+    .orderBy('finished_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}

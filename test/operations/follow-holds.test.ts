@@ -1,0 +1,308 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { placeHold } from '../../src/agents/holds.ts';
+import { AGENT_STATUSES, type AgentStatus } from '../../src/agents/states.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { RetryableError } from '../../src/errors.ts';
+import type { AgentEffect } from '../../src/operations/attempt.ts';
+import { cancelOperation } from '../../src/operations/cancel.ts';
+import { decideChange } from '../../src/operations/follow-holds.ts';
+import { retryOperation } from '../../src/operations/retry.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { follow, hold, release } from '../support/holds.ts';
+import {
+  ask,
+  claim,
+  listOperations,
+  type OperationsFixture,
+  OUTPUTS,
+  openOperations,
+  operation,
+  order,
+  waitOver,
+} from '../support/operations-fixture.ts';
+
+let at: OperationsFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(() => at.empty());
+
+const failed = (kind: string) => ({ kind, hasSucceeded: false });
+const succeeded = (kind: string) => ({ kind, hasSucceeded: true });
+
+describe('what an agent needs', () => {
+  const TABLE: [AgentStatus, 'suspend' | undefined, 'resume' | 'wake' | undefined][] = [
+    ['requested', undefined, undefined],
+    ['provisioning', undefined, undefined],
+    ['running', 'suspend', undefined],
+    ['stopping', undefined, undefined],
+    ['stopped', 'suspend', undefined],
+    ['suspended', undefined, 'resume'],
+    ['hibernated', undefined, 'wake'],
+    ['failed', undefined, undefined],
+    ['destroying', undefined, undefined],
+    ['destroyed', undefined, undefined],
+  ];
+  test('the table has every status', () => {
+    expect(TABLE.map(([status]) => status)).toEqual(AGENT_STATUSES);
+  });
+
+  test.each(TABLE)('%s: %s if held, %s if not', (status, held, free) => {
+    for (const last of [undefined, succeeded('suspend'), succeeded('resume'), failed('stop')]) {
+      expect(decideChange(status, { isHeld: true, last })).toBe(held);
+      expect(decideChange(status, { isHeld: false, last })).toBe(free);
+    }
+  });
+
+  test.each(['suspend', 'resume', 'rebuild'])(
+    'a held, suspended agent whose %s failed may be on: it is switched off again',
+    (kind) => {
+      expect(decideChange('suspended', { isHeld: true, last: failed(kind) })).toBe('suspend');
+    },
+  );
+
+  test.each([
+    ['suspend', 'resume'],
+    ['resume', 'resume'],
+    ['restart', undefined],
+    ['stop', undefined],
+  ] as const)('a running agent without holds whose %s failed: %s', (kind, change) => {
+    expect(decideChange('running', { isHeld: false, last: failed(kind) })).toBe(change);
+    expect(decideChange('stopped', { isHeld: false, last: failed(kind) })).toBeUndefined();
+  });
+});
+
+const error = new RetryableError('Hetzner answered 500');
+const agent = () => getAgent(at.database, 'a1');
+const unfinished = async () =>
+  (await listOperations(at, 'a1'))
+    .filter(({ status }) => status === 'queued' || status === 'active')
+    .map(({ kind }) => kind);
+
+/** Claims the next operation, which must be of this kind, and succeeds. */
+async function finish(kind: string, effect: AgentEffect): Promise<void> {
+  const { row, claim: mine } = await claim(at);
+  expect(row.kind).toBe(kind);
+  await succeed(at, mine, effect);
+}
+
+/** Fails every try of the next operation. */
+async function failForGood(kind: string, step = 'stopping_server'): Promise<string> {
+  for (;;) {
+    const { row, claim: mine } = await claim(at);
+    expect(row.kind).toBe(kind);
+    if ((await settleFailure(at, mine, { error, step })) !== 'queued') return mine.operationId;
+    await waitOver(at);
+  }
+}
+
+async function running(): Promise<void> {
+  await order(at, 'a1');
+  await finish('provision', { kind: 'running', outputs: OUTPUTS });
+}
+
+async function suspended(): Promise<void> {
+  await running();
+  await hold(at, 'a1');
+  await finish('suspend', { kind: 'suspended' });
+}
+
+test('a hold suspends, its release resumes, and doing either twice changes nothing', async () => {
+  await running();
+  const suspend = await hold(at, 'a1');
+  expect(suspend).toMatchObject({ kind: 'suspend', status: 'queued' });
+  expect((await hold(at, 'a1'))?.operation_id).toBe(suspend?.operation_id);
+  expect((await follow(at, 'a1'))?.operation_id).toBe(suspend?.operation_id);
+  await finish('suspend', { kind: 'suspended' });
+  expect(await agent()).toMatchObject({ status: 'suspended', health: 'unknown', server_id: '1' });
+  expect(await follow(at, 'a1')).toBeUndefined();
+  await release(at, 'a1');
+  await finish('resume', { kind: 'resumed' });
+  expect(await agent()).toMatchObject({ status: 'running', health: 'healthy' });
+  expect(await follow(at, 'a1')).toBeUndefined();
+  const kinds = (await listOperations(at, 'a1')).map(({ kind }) => kind);
+  expect(kinds).toEqual(['provision', 'suspend', 'resume']);
+});
+
+test('an agent runs only with no hold at all; a dispute alone switches nothing off', async () => {
+  await suspended();
+  await hold(at, 'a1', 'payment');
+  expect(await release(at, 'a1', 'abuse')).toBeUndefined();
+  expect((await agent()).status).toBe('suspended');
+  await hold(at, 'a1', 'dispute');
+  expect(await release(at, 'a1', 'payment')).toMatchObject({ kind: 'resume' });
+  await finish('resume', { kind: 'resumed' });
+  expect(await unfinished()).toEqual([]);
+});
+
+test('a hold waits for a provision, and a stopped agent is suspended too', async () => {
+  await order(at, 'a1');
+  expect(await hold(at, 'a1')).toBeUndefined();
+  await finish('provision', { kind: 'running', outputs: OUTPUTS });
+  expect(await unfinished()).toEqual(['suspend']);
+  await release(at, 'a1');
+  expect(await unfinished()).toEqual([]);
+  await ask(at, 'a1', 'stop');
+  await finish('stop', { kind: 'stopped' });
+  await hold(at, 'a1');
+  await finish('suspend', { kind: 'suspended' });
+  expect((await agent()).status).toBe('suspended');
+});
+
+test.each(['restart', 'resize', 'rebuild'] as const)('a hold waits until a %s has failed', async (kind) => {
+  await running();
+  await ask(at, 'a1', kind, kind === 'resize' ? { plan: 'pro' } : undefined);
+  const { claim: mine } = await claim(at);
+  expect(await hold(at, 'a1')).toBeUndefined();
+  const why = { error, step: 'starting_server' };
+  expect(await settleFailure(at, mine, why)).toBe('queued');
+  expect(await unfinished()).toEqual([kind]);
+  await waitOver(at);
+  await failForGood(kind);
+  expect(await unfinished()).toEqual(['suspend']);
+});
+
+test('a cancelled operation makes way for the hold that waited for it', async () => {
+  await running();
+  const { operation_id: operationId } = await ask(at, 'a1', 'restart');
+  await hold(at, 'a1');
+  await at.database
+    .transaction()
+    .execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+  expect(await unfinished()).toEqual(['suspend']);
+});
+
+test('a hold released while a suspend waits ends it; one released while it runs resumes afterwards', async () => {
+  await running();
+  const first = await hold(at, 'a1');
+  expect(await release(at, 'a1')).toBeUndefined();
+  expect((await operation(at, first!.operation_id)).status).toBe('cancelled');
+  await hold(at, 'a1');
+  const { claim: mine } = await claim(at);
+  expect(await release(at, 'a1')).toBeUndefined();
+  await succeed(at, mine, { kind: 'suspended' });
+  await finish('resume', { kind: 'resumed' });
+  expect((await agent()).status).toBe('running');
+});
+
+test('a hold placed while a resume runs suspends afterwards, whether the resume succeeds or fails', async () => {
+  await suspended();
+  await release(at, 'a1');
+  const { claim: mine } = await claim(at);
+  expect(await hold(at, 'a1')).toBeUndefined();
+  await succeed(at, mine, { kind: 'resumed' });
+  await finish('suspend', { kind: 'suspended' });
+  await release(at, 'a1');
+  const { claim: again } = await claim(at);
+  await hold(at, 'a1');
+  // Its server may be on: it is switched off instead of being tried again.
+  await settleFailure(at, again, { error, step: 'verifying' });
+  expect((await operation(at, again.operationId)).status).toBe('cancelled');
+  await finish('suspend', { kind: 'suspended' });
+  expect((await agent()).status).toBe('suspended');
+});
+
+test('a half-done suspend whose hold is released is followed by a resume of the running agent', async () => {
+  await running();
+  await hold(at, 'a1');
+  const { claim: mine } = await claim(at);
+  await settleFailure(at, mine, { error, step: 'refreshing' });
+  await release(at, 'a1');
+  expect((await operation(at, mine.operationId)).status).toBe('cancelled');
+  await finish('resume', { kind: 'resumed' });
+  expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', error: null });
+  expect(await unfinished()).toEqual([]);
+});
+
+test('a resume that failed for good leaves the agent suspended, says why, and waits before the next', async () => {
+  await suspended();
+  await release(at, 'a1');
+  const resume = await failForGood('resume', 'verifying');
+  expect(await agent()).toMatchObject({ status: 'suspended', error: 'Hetzner answered 500' });
+  expect(await follow(at, 'a1')).toBeUndefined();
+  await at.database
+    .updateTable('operations')
+    .set({ finished_at: new Date(Date.now() - 601_000) })
+    .where('operation_id', '=', resume)
+    .execute();
+  expect(await follow(at, 'a1')).toMatchObject({ kind: 'resume' });
+});
+
+test('a person need not wait: asking again, or a retry, is queued at once', async () => {
+  await running();
+  await hold(at, 'a1');
+  const operationId = await failForGood('suspend');
+  expect(await agent()).toMatchObject({ status: 'running', error: 'Hetzner answered 500' });
+  const retry = () =>
+    at.database.transaction().execute((trx) => retryOperation(trx, at.queue, { operationId, actor: 'test' }));
+  await retry();
+  expect(await unfinished()).toEqual(['suspend']);
+  await failForGood('suspend');
+  expect(await follow(at, 'a1', { withoutPause: true })).toMatchObject({ kind: 'suspend' });
+  await failForGood('suspend');
+  await release(at, 'a1');
+  await finish('resume', { kind: 'resumed' });
+  await expect(retry()).rejects.toThrow('Nothing holds agent a1 any more');
+});
+
+test('a suspend cannot be cancelled, because the hold stays', async () => {
+  await running();
+  const { operation_id: operationId } = (await hold(at, 'a1'))!;
+  const cancel = at.database
+    .transaction()
+    .execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+  await expect(cancel).rejects.toThrow('A suspend cannot be cancelled');
+});
+
+test('a request may keep a change waiting, and learns which holds demand it', async () => {
+  await running();
+  const asked: unknown[] = [];
+  const request = async (_trx: unknown, _queue: unknown, change: unknown) => void asked.push(change);
+  await hold(at, 'a1', 'dispute');
+  const payment = { agentId: 'a1', reason: 'payment', by: 'stripe', at: new Date() } as const;
+  await at.database.transaction().execute((trx) => placeHold(trx, payment));
+  expect(await follow(at, 'a1', { request })).toBeUndefined();
+  expect(asked).toEqual([{ agentId: 'a1', kind: 'suspend', reasons: ['payment'], actor: 'test' }]);
+  expect(await unfinished()).toEqual([]);
+});
+
+test('the end of an operation leaves a suspension for want of payment to the loop, and no other change', async () => {
+  await order(at, 'a1');
+  await hold(at, 'a1', 'payment');
+  await finish('provision', { kind: 'running', outputs: OUTPUTS });
+  expect(await unfinished()).toEqual([]);
+  expect(await follow(at, 'a1')).toMatchObject({ kind: 'suspend' });
+  const { claim: mine } = await claim(at);
+  await release(at, 'a1', 'payment');
+  await succeed(at, mine, { kind: 'suspended' });
+  expect(await unfinished()).toEqual(['resume']);
+});
+
+test.each(['start', 'rebuild'] as const)('a %s of a held agent is refused, naming the hold', async (kind) => {
+  await running();
+  await ask(at, 'a1', 'stop');
+  await finish('stop', { kind: 'stopped' });
+  await hold(at, 'a1');
+  await expect(ask(at, 'a1', kind)).rejects.toThrow(
+    /Agent a1 is held \(abuse since 2027-01-31T10:00:00\.000Z, by test\); a .* once nothing holds it/,
+  );
+  await finish('suspend', { kind: 'suspended' });
+  await expect(ask(at, 'a1', kind)).rejects.toThrow('Agent a1 is held');
+  await expect(ask(at, 'a1', 'stop')).rejects.toThrow('Agent a1 is suspended');
+});
+
+test('a suspended agent that nothing holds and that cannot resume can be rebuilt; any can be destroyed', async () => {
+  await suspended();
+  await release(at, 'a1');
+  await failForGood('resume', 'starting_server');
+  await ask(at, 'a1', 'rebuild');
+  await finish('rebuild', { kind: 'rebuilt', outputs: OUTPUTS });
+  expect((await agent()).status).toBe('running');
+  await hold(at, 'a1');
+  await ask(at, 'a1', 'destroy');
+  expect(await unfinished()).toEqual(['destroy']);
+  await finish('destroy', { kind: 'destroyed' });
+  expect(await at.database.selectFrom('holds').selectAll().execute()).toEqual([]);
+  expect(await follow(at, 'a1')).toBeUndefined();
+});
