@@ -16,22 +16,30 @@ import {
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
 import { AGENT_TAG, chooseAddress } from './tailnet.ts';
-import { renderUserData } from './user-data.ts';
+import { renderUserData, renderWakingUserData } from './user-data.ts';
 
 /** The outputs as promises, while the program runs and their values are unknown. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
-/** Declares an agent: a server of its own that joins the tailnet and is configured over it. */
+/**
+ * Declares an agent: a server of its own that joins the tailnet and is configured over it. While the agent is
+ * hibernated it declares only the keys, and has no outputs.
+ */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
-  { found = {}, device: knownDevice, tellUserData }: AgentStackOptions = {},
-): PendingOutputs {
+  { found = {}, device: knownDevice, restoredFrom, tellUserData }: AgentStackOptions = {},
+): Partial<PendingOutputs> {
+  // A used key stays declared while the agent is hibernated: the device that it let in is still its device.
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
-  const userData = initialUserData(inputs, secrets, tailnetKey);
-  const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
+  if (inputs.hibernated !== undefined) return {};
+  const userData =
+    restoredFrom === undefined
+      ? initialUserData(inputs, secrets, tailnetKey)
+      : pulumi.output(renderWakingUserData({ hostname: agentName(inputs.agentId) }));
+  const server = agentServer(inputs, { userData, sshKey, restoredFrom }, found, hetzner);
   if (tellUserData !== undefined) userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
   configuration(inputs, server, device.tailnetIp);
@@ -48,6 +56,8 @@ export interface AgentStackOptions {
   found?: FoundResources | undefined;
   /** The recorded device. If unset, the device is looked up by the inputs' `joinName`. */
   device?: KnownDevice | undefined;
+  /** The id of the snapshot that a new server's disk is made from; default: the inputs' image. */
+  restoredFrom?: string | undefined;
   /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
@@ -121,7 +131,11 @@ function initialUserData(
 
 function agentServer(
   inputs: AgentInputs,
-  { userData, sshKey }: { userData: pulumi.Output<string>; sshKey: SshKey },
+  {
+    userData,
+    sshKey,
+    restoredFrom,
+  }: { userData: pulumi.Output<string>; sshKey: SshKey; restoredFrom: string | undefined },
   found: FoundResources,
   hetzner: pulumi.CustomResourceOptions,
 ): Server {
@@ -131,7 +145,7 @@ function agentServer(
       // Names are unique in a project, so Hetzner rejects a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
-      image: inputs.image,
+      image: restoredFrom ?? inputs.image,
       ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),
       location: inputs.location,
       sshKeys: [sshKey.id],
@@ -153,7 +167,8 @@ function agentServer(
         'deleteProtection',
         'rebuildProtection',
       ],
-      customTimeouts: { create: '10m', update: '10m', delete: '10m' },
+      // A disk is copied from a snapshot before the server starts.
+      customTimeouts: { create: restoredFrom === undefined ? '10m' : '30m', update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },
   );

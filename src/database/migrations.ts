@@ -11,6 +11,7 @@ import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 import * as operationKinds from './migrations/0011-operation-kinds.ts';
 import * as holds from './migrations/0012-holds.ts';
+import * as hibernation from './migrations/0013-hibernation.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -24,6 +25,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0010-live-checks': liveChecks,
   '0011-operation-kinds': operationKinds,
   '0012-holds': holds,
+  '0013-hibernation': hibernation,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
