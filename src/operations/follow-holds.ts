@@ -108,7 +108,8 @@ export function decideChange(
 
 /** Whether an operation under way leads to the state that the holds demand. */
 function leadsTo({ kind }: OperationRow, isHeld: boolean): boolean {
-  return (isHeld ? ['suspend', 'hibernate'] : ['resume', 'wake']).includes(kind);
+  const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
+  return followsHolds && runsAgent !== isHeld;
 }
 
 /** Asks an operation at work to end that a release makes pointless. Its end calls `followHolds` again. */
@@ -119,9 +120,9 @@ async function endOnRelease(trx: Transaction, operation: OperationRow): Promise<
 }
 
 /** Whether it only waits, and leads away from the state that the holds demand. */
-function isOutdated(operation: OperationRow, isHeld: boolean): boolean {
-  const followsHolds = findOperation(operation.kind)?.followsHolds === true;
-  return followsHolds && operation.status === 'queued' && !leadsTo(operation, isHeld);
+function isOutdated({ kind, status }: OperationRow, isHeld: boolean): boolean {
+  const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
+  return followsHolds && runsAgent === isHeld && status === 'queued';
 }
 
 async function findUnderWay(trx: Transaction, agentId: string): Promise<OperationRow | undefined> {

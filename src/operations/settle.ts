@@ -83,6 +83,7 @@ export async function handBack(
       { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
     ]);
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
+    await reconsider(trx, queue, row);
     return 'queued';
   });
 }
@@ -189,9 +190,13 @@ async function tryAgain(
   const retryAt = startAfter.toISOString();
   await tellStatus(trx, row, { status: 'queued', attempt: row.attempt, error, failedStep, retryAt });
   await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id, startAfter });
-  // The holds may have changed since it was queued: then something else is to be done instead.
-  if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
+  await reconsider(trx, queue, row);
   return 'queued';
+}
+
+/** Ends an operation that is queued again if the agent's holds no longer demand it. */
+async function reconsider(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
+  if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
 }
 
 /** The agent's holds may have changed while the operation was under way. */

@@ -4,9 +4,11 @@ import {
   markRebuilt,
   markReconfigured,
   markRestarted,
+  markResumed,
   markStarted,
   markStopFailed,
   markStopped,
+  markSuspended,
   recordFailure,
 } from '../../src/agents/lifecycle.ts';
 import { AGENT_STATUSES, type AgentStatus, EDGES, type EdgeName } from '../../src/agents/states.ts';
@@ -79,6 +81,8 @@ const moves: Partial<Record<EdgeName, (trx: Transaction) => Promise<void>>> = {
   'stop fails for the last time': (trx) => markStopFailed(trx, 'a1', 'why'),
   'start succeeds': (trx) => markStarted(trx, 'a1'),
   'rebuild succeeds': (trx) => markRebuilt(trx, 'a1', outputs),
+  'suspend succeeds': (trx) => markSuspended(trx, 'a1'),
+  'resume succeeds': (trx) => markResumed(trx, 'a1'),
   'destroy is requested': (trx) => markDestroying(trx, 'a1'),
   'destroy succeeds': (trx) => markDestroyed(trx, 'a1'),
 };
@@ -87,6 +91,8 @@ const STAYS: Partial<Record<EdgeName, AgentStatus>> = {
   'provision begins': 'provisioning',
   'stop begins': 'stopping',
   'rebuild succeeds': 'running',
+  'suspend succeeds': 'suspended',
+  'resume succeeds': 'running',
 };
 
 test.each(Object.entries(moves))('“%s” follows only its edges of the table', async (by, move) => {
@@ -128,13 +134,14 @@ test('a restart or reconfigure keeps a running agent running, and is refused for
   }
 });
 
-test('a failure is recorded on a running or stopped agent only', async () => {
+test('a failure is recorded on an agent that is set up, and on no other', async () => {
   for (const from of AGENT_STATUSES) {
     await agentIn(from);
     await inTransaction((trx) => recordFailure(trx, 'a1', { error: 'no answer', health: 'unhealthy' }));
     const { error, status } = await getAgent(at.database, 'a1');
     expect(status).toBe(from);
-    expect(error).toBe(['running', 'stopped'].includes(from) ? 'no answer' : 'why');
+    const isSetUp = ['running', 'stopped', 'suspended', 'hibernated'].includes(from);
+    expect(error).toBe(isSetUp ? 'no answer' : 'why');
   }
 });
 

@@ -188,10 +188,11 @@ describe('the pages', () => {
       const page = await (await service.ask(`/agents/${agentId}`)).text();
       return [...page.matchAll(new RegExp(` id="(\\w+)-${agentId}"`, 'g'))].map(([, kind]) => kind);
     };
-    expect(await buttons()).toEqual(['destroy']);
+    const always = ['hold', 'protect'];
+    expect(await buttons()).toEqual(['destroy', ...always]);
     await finishProvision(service.database, { agentId, operationId });
     const running = await buttons();
-    expect(running).toEqual(kindsFrom('running'));
+    expect(running).toEqual([...kindsFrom('running'), ...always]);
     const changes = ['stop', 'restart', 'reconfigure', 'resize', 'refresh', 'rebuild', 'destroy'];
     expect(running).toEqual(expect.arrayContaining(changes));
     expect(running).not.toContain('start');
@@ -207,7 +208,7 @@ describe('the pages', () => {
       .where('agent_id', '=', agentId)
       .execute();
     const stopped = await buttons();
-    expect(stopped).toEqual(kindsFrom('stopped'));
+    expect(stopped).toEqual([...kindsFrom('stopped'), ...always]);
     expect(stopped).toEqual(expect.arrayContaining(['start', 'refresh', 'rebuild', 'destroy']));
     expect(stopped).not.toContain('stop');
   });

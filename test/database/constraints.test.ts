@@ -115,6 +115,8 @@ describe('an agent’s columns fit its status', () => {
     ['running without a server', sql`update agents set status = 'running', tailnet_ip = '100.64.0.1'`],
     ['running without a tailnet address', sql`update agents set status = 'running', server_id = '42'`],
     ['stopped without a server', sql`update agents set status = 'stopped', tailnet_ip = '100.64.0.1'`],
+    ['suspended without a server', sql`update agents set status = 'suspended', tailnet_ip = '100.64.0.1'`],
+    ['destroying and protected', sql`update agents set status = 'destroying', protected = true`],
     ['destroyed with a server', sql`update agents set status = 'destroyed', server_id = '42'`],
     ['destroyed with secrets', sql`update agents set status = 'destroyed', secrets = '\\x00'`],
     ['failed without a reason', sql`update agents set status = 'failed'`],
@@ -123,6 +125,24 @@ describe('an agent’s columns fit its status', () => {
     ['an unknown health', sql`update agents set health = 'fine'`],
   ])('%s', async (_, statement) => {
     expect(await refusal(statement)).toMatch(/^23514/);
+  });
+
+  test.each([
+    ['an unknown reason', sql`'holiday', now(), 'mia', null`],
+    ['nobody who placed it', sql`'abuse', now(), '', null`],
+    ['an empty note', sql`'abuse', now(), 'mia', ''`],
+    ['an endless note', sql`'abuse', now(), 'mia', repeat('x', 1001)`],
+  ])('a hold with %s', async (_, values) => {
+    const insert = sql`insert into holds (agent_id, reason, since, by_whom, note) values ('a1', ${values})`;
+    expect(await refusal(insert)).toMatch(/^23514/);
+  });
+
+  test('two holds for one reason, or a hold of no agent', async () => {
+    const insert = (agentId: string) =>
+      sql`insert into holds (agent_id, reason, since, by_whom) values (${agentId}, 'abuse', now(), 'mia')`;
+    await run(insert('a1'));
+    expect(await refusal(insert('a1'))).toMatch(/^23505/);
+    expect(await refusal(insert('a9'))).toMatch(/^23503/);
   });
 
   test('one server for two agents', async () => {

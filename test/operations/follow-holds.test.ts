@@ -7,7 +7,7 @@ import type { AgentEffect } from '../../src/operations/attempt.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { decideChange } from '../../src/operations/follow-holds.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
-import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { follow, hold, release } from '../support/holds.ts';
 import {
   ask,
@@ -201,6 +201,16 @@ test('a hold placed while a resume runs suspends afterwards, whether the resume 
   expect((await operation(at, again.operationId)).status).toBe('cancelled');
   await finish('suspend', { kind: 'suspended' });
   expect((await agent()).status).toBe('suspended');
+});
+
+test('a suspend that a stopping worker hands back ends if its hold was released meanwhile', async () => {
+  await running();
+  await hold(at, 'a1');
+  const { claim: mine } = await claim(at);
+  await release(at, 'a1');
+  await handBack(at, mine, 'stopping_server');
+  expect((await operation(at, mine.operationId)).status).toBe('cancelled');
+  expect(await unfinished()).toEqual(['resume']);
 });
 
 test('a half-done suspend whose hold is released is followed by a resume of the running agent', async () => {
