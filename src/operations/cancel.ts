@@ -5,7 +5,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { afterCancel } from './consequences.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
-import { followHolds } from './follow-holds.ts';
+import { followHolds, leavePayments } from './follow-holds.ts';
 import { findOperation } from './registry.ts';
 import { getOperation, lockOperation } from './requests.ts';
 
@@ -42,6 +42,6 @@ export async function cancelOperation(
     operationId: operation.operation_id,
   });
   // A change of its holds may have waited for the end of this operation.
-  await followHolds(trx, queue, agentId, { actor: 'service' });
+  await followHolds(trx, queue, agentId, { actor: 'service', request: leavePayments });
   return getOperation(trx, operation.operation_id);
 }

@@ -43,6 +43,15 @@ export const queueHoldChange: RequestHoldChange = async (trx, queue, { agentId, 
 };
 
 /**
+ * Leaves a suspension for want of payment alone to the loop in src/reconcile: the service wants it by itself,
+ * so it may have to wait. Queues any other change at once.
+ */
+export const leavePayments: RequestHoldChange = async (trx, queue, change) => {
+  const isForPayment = change.kind === 'suspend' && change.reasons.every((reason) => reason === 'payment');
+  return isForPayment ? undefined : queueHoldChange(trx, queue, change);
+};
+
+/**
  * Brings an agent in line with its holds: a held one is suspended, one without holds resumes or wakes. While
  * another exclusive operation is under way nothing is queued: its end calls this function again. Repeating it
  * changes nothing. The caller has locked the agent.

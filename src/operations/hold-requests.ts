@@ -5,7 +5,7 @@ import { lockAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
-import { followHolds } from './follow-holds.ts';
+import { followHolds, leavePayments } from './follow-holds.ts';
 import type { OperationRow } from './rows.ts';
 
 /** What a person requests about an agent's holds. */
@@ -47,7 +47,7 @@ export async function requestRelease(
 ): Promise<OperationRow | undefined> {
   await lockAgent(trx, agentId);
   await releaseHold(trx, { agentId, reason, by: actor, note });
-  return followHolds(trx, queue, agentId, { actor, withoutPause: true });
+  return followHolds(trx, queue, agentId, { actor, request: leavePayments, withoutPause: true });
 }
 
 /**

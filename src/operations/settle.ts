@@ -7,7 +7,7 @@ import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
 import { applyEffect } from './effects.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
-import { followHolds, queueHoldChange, type RequestHoldChange } from './follow-holds.ts';
+import { followHolds, leavePayments } from './follow-holds.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
 import { retryPolicy } from './retry-policy.ts';
@@ -203,12 +203,6 @@ async function reconsider(trx: Transaction, queue: Queue, row: OperationRow): Pr
 async function followAfter(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
   await followHolds(trx, queue, row.agent_id, { actor: 'service', request: leavePayments });
 }
-
-/** A suspension for want of payment alone is left to the loop in src/reconcile, which may be held up. */
-const leavePayments: RequestHoldChange = async (trx, queue, change) => {
-  const isForPayment = change.kind === 'suspend' && change.reasons.every((reason) => reason === 'payment');
-  return isForPayment ? undefined : queueHoldChange(trx, queue, change);
-};
 
 type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
 

@@ -1,11 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { placeHold } from '../../src/agents/holds.ts';
 import { AGENT_STATUSES, type AgentStatus } from '../../src/agents/states.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { RetryableError } from '../../src/errors.ts';
+import type { Transaction } from '../../src/database/connect.ts';
+import { PermanentError, RetryableError } from '../../src/errors.ts';
 import type { AgentEffect } from '../../src/operations/attempt.ts';
 import { cancelOperation } from '../../src/operations/cancel.ts';
 import { decideChange } from '../../src/operations/follow-holds.ts';
+import { requestHold, requestRelease } from '../../src/operations/hold-requests.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { follow, hold, release } from '../support/holds.ts';
@@ -46,6 +49,16 @@ describe('what an agent needs', () => {
   ];
   test('the table has every status', () => {
     expect(TABLE.map(([status]) => status)).toEqual(AGENT_STATUSES);
+  });
+
+  test('docs/states.md shows the same table', () => {
+    const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
+    const [, holds] = page.split('## Holds') as [string, string];
+    const rows = [...holds.matchAll(/^\| is `(\w+)` +\| (.+?) +\| (.+?) +\|$/gm)];
+    const read = (cell: string) => /^`(\w+)`/.exec(cell)?.[1];
+    expect(rows.map(([, status, held, free]) => [status, read(held!), read(free!)])).toEqual(
+      TABLE.filter(([, held, free]) => held !== undefined || free !== undefined),
+    );
   });
 
   test.each(TABLE)('%s: %s if held, %s if not', (status, held, free) => {
@@ -287,6 +300,24 @@ test('the end of an operation leaves a suspension for want of payment to the loo
   await release(at, 'a1', 'payment');
   await succeed(at, mine, { kind: 'suspended' });
   expect(await unfinished()).toEqual(['resume']);
+});
+
+test('neither a cancelled operation nor a released hold suspends for want of payment past the loop', async () => {
+  await running();
+  const { operation_id: operationId } = await ask(at, 'a1', 'restart');
+  await hold(at, 'a1', 'payment');
+  const inTransaction = <T>(work: (trx: Transaction) => Promise<T>) =>
+    at.database.transaction().execute(work);
+  await inTransaction((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+  expect(await unfinished()).toEqual([]);
+  const request = { agentId: 'a1', reason: 'abuse', actor: 'mia' } as const;
+  await inTransaction((trx) => requestHold(trx, at.queue, { ...request, at: new Date() }));
+  expect(await unfinished()).toEqual(['suspend']);
+  const [, , suspend] = await listOperations(at, 'a1');
+  await settleFailure(at, (await claim(at)).claim, { error: new PermanentError('no'), step: 'x' });
+  expect((await operation(at, suspend!.operation_id)).status).toBe('failed');
+  await inTransaction((trx) => requestRelease(trx, at.queue, request));
+  expect(await unfinished()).toEqual([]);
 });
 
 test.each(['start', 'rebuild'] as const)('a %s of a held agent is refused, naming the hold', async (kind) => {

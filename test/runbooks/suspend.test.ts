@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
-import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { reportedEffect } from '../../src/operations/effects.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { resume } from '../../src/runbooks/resume.ts';
@@ -47,15 +47,20 @@ beforeEach(async () => {
 const RUNBOOKS = { suspend, resume };
 const agent = () => getAgent(at.database, 'a1');
 
-/** Runs an attempt of the next operation as a worker does, and settles it. */
-async function attempt(kind: keyof typeof RUNBOOKS): Promise<string[]> {
+/**
+ * Runs an attempt of the next operation as a worker does, and settles it. With `isLost`, its worker dies
+ * after all the work, before anything of it is recorded.
+ */
+async function attempt(kind: keyof typeof RUNBOOKS, { isLost = false } = {}): Promise<string[]> {
   await waitOver(at);
   const { row, claim: mine } = await claim(at);
   expect(row.kind).toBe(kind);
   fixture.calls.length = 0;
   const { run } = await prepareAttempt(at, row, fixture);
   try {
-    await succeed(at, mine, await RUNBOOKS[kind].run(fixture.deps)(run));
+    const effect = await RUNBOOKS[kind].run(fixture.deps)(run);
+    if (isLost) throw new LostError('The process of worker w1 is gone');
+    await succeed(at, mine, effect);
   } catch (error) {
     await settleFailure(at, mine, { error, step: 'queued' });
   }
@@ -164,6 +169,34 @@ describe('resume', () => {
     expect(await agent()).toMatchObject({ status: 'suspended', error: null });
     expect(fixture.servers[0]?.status).toBe('off');
   });
+});
+
+test('an attempt whose worker dies before its commit is repeated, and finds everything done', async () => {
+  await hold(at, 'a1');
+  await attempt('suspend', { isLost: true });
+  expect((await agent()).status).toBe('running');
+  expect(await attempt('suspend')).toEqual(SUSPEND.filter((call) => call !== 'shut down 42'));
+  expect((await agent()).status).toBe('suspended');
+  await release(at, 'a1');
+  await attempt('resume', { isLost: true });
+  expect((await agent()).status).toBe('suspended');
+  expect(await attempt('resume')).toEqual(RESUME.filter((call) => call !== 'power on 42'));
+  expect((await agent()).status).toBe('running');
+});
+
+test('what a lost attempt left is undone if the holds have changed meanwhile', async () => {
+  await hold(at, 'a1');
+  await attempt('suspend', { isLost: true });
+  await release(at, 'a1');
+  expect(await attempt('resume')).toEqual(RESUME);
+  await hold(at, 'a1');
+  await attempt('suspend');
+  await release(at, 'a1');
+  await attempt('resume', { isLost: true });
+  await hold(at, 'a1');
+  expect(await attempt('suspend')).toEqual(SUSPEND);
+  expect((await agent()).status).toBe('suspended');
+  expect(fixture.servers[0]?.status).toBe('off');
 });
 
 test('a suspend that switched the server off and then failed is undone when the hold is released', async () => {
