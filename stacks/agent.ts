@@ -35,12 +35,10 @@ export function agentStack(
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
   if (inputs.hibernated !== undefined) return {};
-  const userData =
-    restoredFrom === undefined
-      ? initialUserData(inputs, secrets, tailnetKey)
-      : pulumi.output(renderWakingUserData({ hostname: agentName(inputs.agentId) }));
-  const server = agentServer(inputs, { userData, sshKey, restoredFrom }, found, hetzner);
-  if (tellUserData !== undefined) userData.apply(tellUserData);
+  const disk =
+    restoredFrom === undefined ? newDisk(inputs, secrets, tailnetKey) : restoredDisk(inputs, restoredFrom);
+  const server = agentServer(inputs, { ...disk, sshKey }, found, hetzner);
+  if (tellUserData !== undefined) disk.userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
   configuration(inputs, server, device.tailnetIp);
   return {
@@ -111,6 +109,25 @@ function administrationKey(
   );
 }
 
+/** What a server's disk is made from, what its first boot does, and how long that may take Hetzner. */
+interface Disk {
+  image: string;
+  userData: pulumi.Output<string>;
+  createTimeout: string;
+}
+
+const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: TailnetKey): Disk => ({
+  image: inputs.image,
+  userData: initialUserData(inputs, secrets, tailnetKey),
+  createTimeout: '10m',
+});
+
+const restoredDisk = ({ agentId }: AgentInputs, snapshotId: string): Disk => ({
+  image: snapshotId,
+  userData: pulumi.output(renderWakingUserData({ hostname: agentName(agentId) })),
+  createTimeout: '30m',
+});
+
 function initialUserData(
   inputs: AgentInputs,
   secrets: AgentSecrets,
@@ -131,11 +148,7 @@ function initialUserData(
 
 function agentServer(
   inputs: AgentInputs,
-  {
-    userData,
-    sshKey,
-    restoredFrom,
-  }: { userData: pulumi.Output<string>; sshKey: SshKey; restoredFrom: string | undefined },
+  { image, userData, createTimeout, sshKey }: Disk & { sshKey: SshKey },
   found: FoundResources,
   hetzner: pulumi.CustomResourceOptions,
 ): Server {
@@ -145,7 +158,7 @@ function agentServer(
       // Names are unique in a project, so Hetzner rejects a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
-      image: restoredFrom ?? inputs.image,
+      image,
       ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),
       location: inputs.location,
       sshKeys: [sshKey.id],
@@ -167,8 +180,7 @@ function agentServer(
         'deleteProtection',
         'rebuildProtection',
       ],
-      // A disk is copied from a snapshot before the server starts.
-      customTimeouts: { create: restoredFrom === undefined ? '10m' : '30m', update: '10m', delete: '10m' },
+      customTimeouts: { create: createTimeout, update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },
   );

@@ -53,7 +53,7 @@ ${indent(joinScript(data), 4)}
 
 /**
  * Renders cloud-init for a server whose disk comes from a snapshot. Cloud-init takes it for a new machine; it
- * must keep the host key and the users, and need not join: the disk holds the device's identity on the tailnet.
+ * must keep the host key and the users, and need not join: the disk holds the tailnet device's identity.
  */
 export function renderWakingUserData({ hostname }: Pick<UserData, 'hostname'>): string {
   return `#cloud-config

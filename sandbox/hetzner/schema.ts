@@ -123,7 +123,7 @@ export interface ImageTable {
   created_at: Date;
   available_at: Date;
   deleted_at: Date | null;
-  /** For real machines: whether the disk's copy is still to be made. Null: it has none (simulated machines). */
+  /** For real machines: whether the disk's copy is still to be made; null for simulated ones. */
   machine_disk: 'wanted' | 'copied' | null;
   /** For real machines: the size of the copy. */
   size_gb: number | null;

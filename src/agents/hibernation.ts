@@ -6,7 +6,7 @@ import { getAgent } from './store.ts';
 
 /**
  * Records the verified snapshot of a suspended agent, before its server is deleted. From then on a hibernate
- * can only end in `hibernated`, however it ends: the server may be gone. Null forgets the one that was recorded.
+ * can only end in `hibernated`, however it ends: the server may be gone. Null forgets the recorded one.
  */
 export async function recordSnapshot(
   database: Database,

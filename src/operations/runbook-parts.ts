@@ -25,7 +25,7 @@ export type RecordInputs = (
   prepared: { inputs: AgentInputs; secrets: Buffer },
 ) => Promise<void>;
 
-/** Records in the agent's row the verified snapshot for which its server is about to be deleted; null: none. */
+/** Records the verified snapshot for which the agent's server is about to be deleted; null: none. */
 export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promise<void>;
 
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */

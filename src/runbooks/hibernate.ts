@@ -79,7 +79,7 @@ async function keep(parts: RunbookParts, attempt: Attempt, server: Server | unde
   return snapshot;
 }
 
-/** Forgets and removes what earlier attempts have kept: the server was switched on since, so it is outdated. */
+/** Forgets and removes what earlier attempts have kept: the server has been on since, so it is outdated. */
 async function forgetSnapshots(parts: RunbookParts, attempt: Attempt): Promise<void> {
   if (attempt.agent.status === 'suspended') await parts.recordSnapshot(attempt, null);
   await removeSnapshots(parts, attempt);

@@ -11,7 +11,7 @@ import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps } from './provision.ts';
 import { recorded, toProgram } from './reconfigure.ts';
-import { presentDevice } from './steps/device.ts';
+import { DeviceMissingError, findDevice, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
@@ -22,8 +22,8 @@ import { isComplete, removeSnapshots } from './steps/snapshots.ts';
 const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema });
 
 /**
- * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same tailnet
- * device, and then deletes the snapshot. Each attempt takes over the server of the one before. The server
+ * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same
+ * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The server
  * proves by its host key that its disk is the agent's: no other disk holds it.
  */
 export const wake = defineOperation<z.infer<typeof effect>>({
@@ -37,13 +37,13 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   effect,
   succeed: (trx, agentId, { outputs }) => markWoken(trx, agentId, outputs),
   reported: (agentId, report) => ({ kind: 'woken', outputs: reportedOutputs(agentId, report) }),
-  cli: 'make a hibernated agent’s server again from its snapshot',
+  cli: "make a hibernated agent's server again from its snapshot",
   isOnList: true,
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     const snapshotId = attempt.agent.snapshot_id;
     if (snapshotId === null) throw new PermanentError('The agent has no recorded snapshot');
-    const device = await presentDevice(parts.tailscale, attempt);
+    const device = await keptDevice(parts, attempt, snapshotId);
     const exists = attempt.operation.attempt === 1 || (await clearPending(parts.executor, attempt));
     const server = await findServerToWake(parts, attempt, snapshotId);
     if (server?.status === 'off') await switchOn(parts, attempt, server);
@@ -72,6 +72,18 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   },
 });
 
+/** The agent's device, which stays while it is hibernated. @throws PermanentError if it is gone */
+async function keptDevice(
+  { tailscale }: RunbookParts,
+  attempt: Attempt,
+  snapshotId: string,
+): Promise<PresentDevice> {
+  if ((await findDevice(tailscale, attempt.agent)) !== undefined) return presentDevice(tailscale, attempt);
+  throw new DeviceMissingError(
+    `Its tailnet device is no longer on the tailnet, and no other may take its place. Its data is in snapshot ${snapshotId}`,
+  );
+}
+
 /**
  * Finds the server of an earlier attempt, or the one of which the snapshot was made, if a hibernate ended
  * before it was deleted.
@@ -92,14 +104,14 @@ async function findServerToWake(
     if (canMake) return undefined;
     const state = snapshot === undefined ? 'no longer at Hetzner' : `${snapshot.status} at Hetzner`;
     throw new PermanentError(
-      `Snapshot ${snapshotId} is ${state}: the agent’s data cannot be restored, and no empty server is made instead`,
+      `Snapshot ${snapshotId} is ${state}: the agent's data cannot be restored, and no empty server is made instead`,
     );
   }
   if (server.status === 'deleting')
     throw new RetryableError(`${server.name} (${server.id}) is still being deleted at Hetzner`);
   if (!holdsItsDisk(server, snapshotId, snapshot))
     throw new PermanentError(
-      `Server ${server.name} (${server.id}) was not made from the agent’s snapshot ${snapshotId}: it is left alone. Rename or delete it`,
+      `Server ${server.name} (${server.id}) was not made from the agent's snapshot ${snapshotId}: it is left alone. Rename or delete it`,
     );
   // A copy can be made again; the original, or a server without its snapshot, is all there is.
   const isCopy = server.imageId === snapshotId && canMake;

@@ -138,10 +138,10 @@ async function nothingIsLost(): Promise<void> {
   expect(fixture.servers.length === 1 || (fixture.servers.length === 0 && kept), state).toBe(true);
 }
 
-/** What changes a cloud, the stack or the row. A kill between two looks leaves what a kill before the first does. */
+/** What changes a cloud, the stack or the row. Between two looks, a kill makes no difference. */
 const CHANGES = /^(up|refresh|record\w+|part|(create|await|delete)\w+|shutDown|power\w+|untilHealthy)$/;
 
-/** Calls `interrupt` around the nth change that a runbook makes, and checks after each one that nothing is lost. */
+/** Calls `interrupt` around the nth change, and checks after each change that nothing is lost. */
 function interrupting(nth: number, when: 'before' | 'after', interrupt: () => Promise<void>) {
   const seen = { calls: 0 };
   const wrapped = <T extends object>(target: T): T =>

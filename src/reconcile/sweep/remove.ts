@@ -85,7 +85,7 @@ function inOrder(removals: readonly Removal[]): Removal[] {
 }
 
 function callsFor({ kind }: Resource): number {
-  // A hibernated agent's server is removed only after a look at its snapshot. A tailnet call may need a second one for an access token.
+  // A server may need a look at the snapshot in its place, a tailnet call one for an access token.
   return kind === 'server' ? CALLS_PER_SERVER_REMOVAL + 1 : 2;
 }
 

@@ -15,8 +15,8 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server and snapshot to the agent whose row has its id. Anyone can change a label, so labels count only
- * for servers that are in no row.
+ * Attributes each server and snapshot to the agent whose row has its id. Anyone can change a label, so labels
+ * count only for those that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
   const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));

@@ -150,8 +150,8 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
 }
 
 /**
- * Finds the agent's own servers, keys and snapshots, with or without labels. `strange` are those that have its name or
- * labels but are not its own.
+ * Finds the agent's own servers, keys and snapshots, with or without labels. `strange` are servers and keys
+ * that have its name or labels but are not its own.
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
   const name = agentName(agent.agent_id);
