@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { serverIdSchema } from './outputs.ts';
 
 /** The form of the names of agents, projects, locations and server types. */
 const name = z
@@ -61,6 +62,8 @@ export const agentInputsSchema = z.object({
     .string()
     .regex(/^\d{1,6}(ms|s)$/)
     .optional(),
+  /** Set while a snapshot is kept in place of a server: the stack then declares no server. */
+  hibernated: z.object({ snapshotId: serverIdSchema }).optional(),
   /** The tailnet's login server, unless it is Tailscale's own. */
   loginServer: z
     .url({ protocol: /^https?$/ })

@@ -16,23 +16,29 @@ import {
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
 import { AGENT_TAG, chooseAddress } from './tailnet.ts';
-import { renderUserData } from './user-data.ts';
+import { renderUserData, renderWakingUserData } from './user-data.ts';
 
 /** The outputs as promises, while the program runs and their values are unknown. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
 
-/** Declares an agent: a server of its own that joins the tailnet and is configured over it. */
+/**
+ * Declares an agent: a server of its own that joins the tailnet and is configured over it. While the agent is
+ * hibernated it declares only the keys, and has no outputs.
+ */
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
-  { found = {}, device: knownDevice, tellUserData }: AgentStackOptions = {},
-): PendingOutputs {
+  { found = {}, device: knownDevice, restoredFrom, tellUserData }: AgentStackOptions = {},
+): Partial<PendingOutputs> {
+  // A used key stays declared while the agent is hibernated: the device that it let in is still its device.
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
   const sshKey = administrationKey(inputs, found, hetzner);
-  const userData = initialUserData(inputs, secrets, tailnetKey);
-  const server = agentServer(inputs, { userData, sshKey }, found, hetzner);
-  if (tellUserData !== undefined) userData.apply(tellUserData);
+  if (inputs.hibernated !== undefined) return {};
+  const disk =
+    restoredFrom === undefined ? newDisk(inputs, secrets, tailnetKey) : restoredDisk(inputs, restoredFrom);
+  const server = agentServer(inputs, { ...disk, sshKey }, found, hetzner);
+  if (tellUserData !== undefined) disk.userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
   configuration(inputs, server, device.tailnetIp);
   return {
@@ -48,6 +54,8 @@ export interface AgentStackOptions {
   found?: FoundResources | undefined;
   /** The recorded device. If unset, the device is looked up by the inputs' `joinName`. */
   device?: KnownDevice | undefined;
+  /** The id of the snapshot that a new server's disk is made from; default: the inputs' image. */
+  restoredFrom?: string | undefined;
   /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
@@ -101,6 +109,25 @@ function administrationKey(
   );
 }
 
+/** What a server's disk is made from, what its first boot does, and how long that may take Hetzner. */
+interface Disk {
+  image: string;
+  userData: pulumi.Output<string>;
+  createTimeout: string;
+}
+
+const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: TailnetKey): Disk => ({
+  image: inputs.image,
+  userData: initialUserData(inputs, secrets, tailnetKey),
+  createTimeout: '10m',
+});
+
+const restoredDisk = ({ agentId }: AgentInputs, snapshotId: string): Disk => ({
+  image: snapshotId,
+  userData: pulumi.output(renderWakingUserData({ hostname: agentName(agentId) })),
+  createTimeout: '30m',
+});
+
 function initialUserData(
   inputs: AgentInputs,
   secrets: AgentSecrets,
@@ -121,7 +148,7 @@ function initialUserData(
 
 function agentServer(
   inputs: AgentInputs,
-  { userData, sshKey }: { userData: pulumi.Output<string>; sshKey: SshKey },
+  { image, userData, createTimeout, sshKey }: Disk & { sshKey: SshKey },
   found: FoundResources,
   hetzner: pulumi.CustomResourceOptions,
 ): Server {
@@ -131,7 +158,7 @@ function agentServer(
       // Names are unique in a project, so Hetzner rejects a second server for this agent.
       name: agentName(inputs.agentId),
       serverType: inputs.serverType,
-      image: inputs.image,
+      image,
       ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),
       location: inputs.location,
       sshKeys: [sshKey.id],
@@ -153,7 +180,7 @@ function agentServer(
         'deleteProtection',
         'rebuildProtection',
       ],
-      customTimeouts: { create: '10m', update: '10m', delete: '10m' },
+      customTimeouts: { create: createTimeout, update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },
   );

@@ -23,3 +23,14 @@ export function readLabels(labels: Record<string, string>): {
 } {
   return { agentId: labels['agent-id'] || null, operationId: labels['operation-id'] || null };
 }
+
+/** The label that names the operation that made a snapshot. */
+const HIBERNATION = 'hibernation-id';
+
+/** Returns the labels of a snapshot of an agent's server, made by this hibernation. */
+export function toSnapshotLabels(owner: Owner, hibernationId: string): Record<string, string> {
+  return { ...toLabels(owner), [HIBERNATION]: hibernationId };
+}
+
+/** Reads the hibernation that made a snapshot from its labels. */
+export const readHibernation = (labels: Record<string, string>): string | null => labels[HIBERNATION] || null;

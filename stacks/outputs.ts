@@ -5,7 +5,7 @@ import { z } from 'zod';
  * pages, so each is validated strictly. The columns enforce the same rules (migration 0007).
  */
 
-/** Hetzner's ids are numbers, stored as text. */
+/** Hetzner's ids of servers and snapshots are numbers, stored as text. */
 export const serverIdSchema = z.string().regex(/^[0-9]{1,19}$/, 'is not a server id');
 export const addressSchema = z.union([z.ipv4(), z.ipv6()], { error: 'is not an address' });
 /** Letters, digits, hyphens and dots, as in DNS; never a leading hyphen. */

@@ -17,6 +17,8 @@ export interface AgentProgram {
   found?: FoundResources;
   /** The recorded device; unset if there is none yet, or if the server is about to join as a new device. */
   device?: KnownDevice | undefined;
+  /** The snapshot that a new server's disk is made from, when an agent wakes; default: the inputs' image. */
+  restoredFrom?: string;
 }
 
 /**

@@ -52,6 +52,23 @@ ${indent(joinScript(data), 4)}
 }
 
 /**
+ * Renders cloud-init for a server whose disk comes from a snapshot. Cloud-init takes it for a new machine; it
+ * must keep the host key and the users, and need not join: the disk holds the tailnet device's identity.
+ */
+export function renderWakingUserData({ hostname }: Pick<UserData, 'hostname'>): string {
+  return `#cloud-config
+hostname: ${hostname}
+preserve_hostname: false
+manage_etc_hosts: localhost
+ssh_deletekeys: false
+ssh_genkeytypes: []
+disable_root: true
+ssh_pwauth: false
+users: []
+`;
+}
+
+/**
  * Installs Tailscale unless the image has it, and joins. The first update accepts only the known signing key;
  * afterwards the vendor's package maintains the keyring. An agent may not reach anything on the tailnet, so
  * it needs no tailnet DNS.

@@ -123,6 +123,10 @@ export interface ImageTable {
   created_at: Date;
   available_at: Date;
   deleted_at: Date | null;
+  /** For real machines: whether the disk's copy is still to be made; null for simulated ones. */
+  machine_disk: 'wanted' | 'copied' | null;
+  /** For real machines: the size of the copy. */
+  size_gb: number | null;
 }
 
 export interface AnswerViolationTable {
@@ -143,7 +147,7 @@ export interface AnswerCheckTable {
 /** The tables of the simulated Hetzner project, for `openSandboxDatabase`. */
 export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
-  version: 3,
+  version: 4,
   statements: [
     // One sequence for all kinds, so that an id of one kind is never valid for another.
     'create sequence if not exists hetzner_id as integer start 4700001',
@@ -231,6 +235,10 @@ export const hetznerSchema: SandboxSchema = {
       deleted_at timestamptz
     )`,
     'create index if not exists hetzner_images_server on hetzner_images (server_id)',
+    // Version 4.
+    `alter table hetzner_images add column if not exists machine_disk text
+      check (machine_disk in ('wanted', 'copied'))`,
+    'alter table hetzner_images add column if not exists size_gb double precision',
     `create table if not exists answer_violations (
       id bigint generated always as identity primary key,
       at timestamptz not null default now(),

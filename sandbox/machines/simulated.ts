@@ -48,6 +48,8 @@ async function bootMachine({ database, joinTailnet }: Dependencies, server: Boot
   const config: CloudInit = readCloudInit(server.userData ?? '');
   const hostname = config.hostname ?? server.name;
   if (config.tailnetKey === undefined) {
+    const tailnetIp = await readIdentityOnDisk(database, server);
+    if (tailnetIp !== null) return { hostname, tailnetIp, refusedReason: null };
     const usedUp = server.userData === null && server.generation > 1;
     const refusedReason = usedUp ? 'what the user data held was used up by an earlier boot' : null;
     return { hostname, tailnetIp: null, refusedReason };
@@ -60,6 +62,20 @@ async function bootMachine({ database, joinTailnet }: Dependencies, server: Boot
   });
   if ('refused' in joined) return { hostname, tailnetIp: null, refusedReason: joined.refused };
   return { hostname, tailnetIp: joined.tailnetIp, refusedReason: null };
+}
+
+/** A disk from a snapshot has the tailnet identity of the machine that it was copied from. */
+async function readIdentityOnDisk(
+  database: SandboxDatabase,
+  { originId }: BootingServer,
+): Promise<string | null> {
+  if (originId === null) return null;
+  const origin = await database
+    .selectFrom('machines')
+    .select('tailnet_ip')
+    .where('server_id', '=', originId)
+    .executeTakeFirst();
+  return origin?.tailnet_ip ?? null;
 }
 
 async function recordBoot(database: SandboxDatabase, server: BootingServer, boot: Boot): Promise<void> {
@@ -102,13 +118,16 @@ export function createMachinesRouter(database: SandboxDatabase): express.Router 
 }
 
 async function findRunningMachine(database: SandboxDatabase, tailnetIp: string): Promise<string | undefined> {
-  const machine = await database
+  // A machine and those from snapshots of it have one address.
+  const machines = await database
     .selectFrom('machines')
     .select(['server_id', 'generation', 'hostname'])
     .where('tailnet_ip', '=', tailnetIp)
-    .executeTakeFirst();
-  if (machine === undefined) return undefined;
-  const server = await readServerState(database, machine.server_id);
-  const running = server?.status === 'running' && server.generation === machine.generation;
-  return running ? machine.hostname : undefined;
+    .orderBy('booted_at', 'desc')
+    .execute();
+  for (const machine of machines) {
+    const server = await readServerState(database, machine.server_id);
+    if (server?.status === 'running' && server.generation === machine.generation) return machine.hostname;
+  }
+  return undefined;
 }

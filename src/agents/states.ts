@@ -53,6 +53,13 @@ export function isLive(status: AgentStatus): boolean {
   return LIVE_STATUSES.some((live) => live === status);
 }
 
+/** The states in which an agent keeps its key, its device, and a server or a snapshot of it. */
+export const KEPT_STATUSES = [...LIVE_STATUSES, 'hibernated'] as const satisfies AgentStatus[];
+
+export function keepsResources(status: AgentStatus): boolean {
+  return KEPT_STATUSES.some((kept) => kept === status);
+}
+
 /** Returns the states from which `to` can be reached. */
 export function statusesBefore(to: AgentStatus): AgentStatus[] {
   return EDGES.filter((edge) => edge.to === to).map((edge) => edge.from);

@@ -204,7 +204,14 @@ export async function recordDestroyFailure(trx: Transaction, agentId: string, er
  * @throws ConflictError
  */
 export async function markDestroyed(trx: Transaction, agentId: string): Promise<void> {
-  const nothing = { step: null, health: 'unknown', error: null, inputs: null, secrets: null };
+  const nothing = {
+    step: null,
+    health: 'unknown',
+    error: null,
+    inputs: null,
+    secrets: null,
+    snapshot_id: null,
+  };
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
   await forgetHolds(trx, agentId);
 }

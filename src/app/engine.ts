@@ -6,7 +6,7 @@ import { type EngineConnections, HEALTH_PORT } from '../connections/connections.
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
-import type { ProvisionSettings, RecordInputs } from '../operations/runbook-parts.ts';
+import type { ProvisionSettings, RecordInputs, RecordSnapshot } from '../operations/runbook-parts.ts';
 import { createRunbooks } from '../operations/runbooks.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
@@ -35,6 +35,7 @@ export interface EngineParts {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
+  recordSnapshot: RecordSnapshot;
   /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
@@ -69,6 +70,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
+    recordSnapshot: parts.recordSnapshot,
   });
   return {
     runbooks,

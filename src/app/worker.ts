@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { recordSnapshot } from '../agents/hibernation.ts';
 import { recordInputs } from '../agents/store.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
@@ -138,6 +139,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     foundations: createFoundationStore(database, pulumi.fence),
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),
+    recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),
     idle: config.workerConcurrency,
   });
   const workerId = newWorkerId();

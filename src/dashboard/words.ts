@@ -12,6 +12,9 @@ const STEPS: Record<string, string> = {
   preparing: 'Preparing',
   renewing_key: 'Renewing the key for the private network',
   reinstalling_server: 'Reinstalling the server',
+  creating_snapshot: 'Keeping a snapshot of the disk',
+  deleting_server: 'Deleting the server',
+  removing_snapshot: 'Removing the snapshot',
   waiting_to_retry: 'Waiting to retry',
 };
 

@@ -11,6 +11,7 @@ import * as sessions from './migrations/0009-sessions.ts';
 import * as liveChecks from './migrations/0010-live-checks.ts';
 import * as operationKinds from './migrations/0011-operation-kinds.ts';
 import * as holds from './migrations/0012-holds.ts';
+import * as hibernation from './migrations/0013-hibernation.ts';
 import * as subscriptions from './migrations/0014-subscriptions.ts';
 import * as limits from './migrations/0015-limits.ts';
 import * as notices from './migrations/0016-notices.ts';
@@ -28,6 +29,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0010-live-checks': liveChecks,
   '0011-operation-kinds': operationKinds,
   '0012-holds': holds,
+  '0013-hibernation': hibernation,
   '0014-subscriptions': subscriptions,
   '0015-limits': limits,
   '0016-notices': notices,

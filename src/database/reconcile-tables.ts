@@ -27,7 +27,7 @@ export interface CheckTable {
 
 /** Where to resume a listing that ran out of budget. */
 export interface SweepCursor {
-  list: 'servers' | 'ssh-keys';
+  list: 'servers' | 'ssh-keys' | 'snapshots';
   page: number;
   /** The highest server id on the previous pages. */
   afterServerId: number;

@@ -131,6 +131,8 @@ export interface AgentTable {
   stack_name: Generated<string>;
   server_id: string | null;
   server_name: string | null;
+  /** The verified snapshot that is kept in place of the server, from just before the server is deleted. */
+  snapshot_id: string | null;
   ipv4: string | null;
   ipv6: string | null;
   tailnet_ip: string | null;

@@ -91,7 +91,7 @@ async function beginToApply(
 }
 
 /** @throws LockedError if it stays locked */
-async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
+export async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let locked: LockedError | undefined;
   const attempt = async () => {
     try {
@@ -107,17 +107,24 @@ async function unlessLocked<T>(begin: () => Promise<T>, signal: AbortSignal): Pr
   return begun.answer;
 }
 
-/** @throws RetryableError if the action ends in an error, or does not end. */
-async function untilFinished(
+/** @throws RetryableError if the action ends in an error, or does not end within `seconds`. */
+export async function untilFinished(
   call: Call,
-  { name, action }: { name: string; action: Action },
+  { name, action, seconds = ACTION_SECONDS, pauses = PAUSES }: FollowedAction,
   signal: AbortSignal,
 ): Promise<void> {
-  const ended = await followAction(call, action, { ...PAUSES, timeoutMs: ACTION_SECONDS * 1000, signal });
+  const ended = await followAction(call, action, { ...pauses, timeoutMs: seconds * 1000, signal });
   if (ended === undefined)
-    throw new RetryableError(`Hetzner's ${name} (action ${action.id}) took more than ${ACTION_SECONDS} s`);
+    throw new RetryableError(`Hetzner's ${name} (action ${action.id}) took more than ${seconds} s`);
   if (ended.status === 'error')
     throw new ActionFailedError(`Hetzner's ${name} ended in an error: ${failureReason(ended)}`);
+}
+
+interface FollowedAction {
+  name: string;
+  action: Action;
+  seconds?: number;
+  pauses?: Pick<Polling, 'intervalMs' | 'longestIntervalMs'>;
 }
 
 export const failureReason = ({ error }: Action): string => error?.message ?? 'no reason given';

@@ -73,7 +73,7 @@ const MOST_PAGES = 1000;
 
 /** A list's kind, as the path and the answer name it, with the schema of its items. */
 export interface List<T> {
-  kind: 'servers' | 'ssh_keys' | 'firewalls' | 'server_types';
+  kind: 'servers' | 'ssh_keys' | 'images' | 'firewalls' | 'server_types';
   item: z.ZodType<T>;
 }
 

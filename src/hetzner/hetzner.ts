@@ -27,12 +27,13 @@ import {
   serverTypeSchema,
   sshKeySchema,
 } from './resources.ts';
+import { createSnapshotCalls, type SnapshotCalls } from './snapshots.ts';
 
 export type { HetznerAccount, Page } from './calls.ts';
-export type { Firewall, Server, ServerType, SshKey } from './resources.ts';
+export type { Firewall, Server, ServerType, Snapshot, SshKey } from './resources.ts';
 
 /** The service's own calls to Hetzner; the stacks create the resources. @see https://docs.hetzner.cloud */
-export interface HetznerClient extends ServerActions {
+export interface HetznerClient extends ServerActions, SnapshotCalls {
   /** Lists all servers with the labels of this agent, or of any agent if none is given. */
   listServers(agentId?: string): Promise<Server[]>;
   listSshKeys(agentId?: string): Promise<SshKey[]>;
@@ -80,6 +81,7 @@ export function createHetznerClient(account: HetznerAccount, watch?: CallWatch):
   const find = async <T>(list: List<T>, name: string) => (await readList(call, list, withName(name)))[0];
   return {
     ...createServerActions(call),
+    ...createSnapshotCalls(call),
     listServers: (agentId) => readList(call, SERVERS, ofAgent(agentId)),
     listSshKeys: (agentId) => readList(call, SSH_KEYS, ofAgent(agentId)),
     serverPage: (page) => readPage(call, SERVERS, { query: withLabels(MANAGED), page }),

@@ -52,6 +52,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   removesAgent?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
   followsHolds?: boolean;
+  /** An attempt at work is asked to end once nothing holds the agent any more. */
+  endsOnRelease?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
   /** Its parameters: the route's body, the command's options and the form's fields. */

@@ -5,7 +5,7 @@ import type { AgentStatus } from '../agents/states.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
-import { cancelQueued } from './endings.ts';
+import { askToEnd, cancelQueued } from './endings.ts';
 import { exclusiveKinds, findOperation } from './registry.ts';
 import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
@@ -16,7 +16,7 @@ const PAUSE_SECONDS = 600;
 /** An operation that brings an agent in line with its holds. */
 export interface HoldChange {
   agentId: string;
-  kind: 'suspend' | 'resume' | 'wake';
+  kind: 'suspend' | 'resume' | 'wake' | 'hibernate';
   /** The reasons of the holds that switch the agent off; empty for `resume` and `wake`. */
   reasons: readonly HoldReason[];
   actor: string;
@@ -70,8 +70,12 @@ export async function followHolds(
   const isHeld = reasons.length > 0;
   const underWay = await findUnderWay(trx, agentId);
   if (underWay !== undefined) {
+    if (!isHeld) await endOnRelease(trx, underWay);
     if (!isOutdated(underWay, isHeld)) return leadsTo(underWay, isHeld) ? underWay : undefined;
     await cancelQueued(trx, underWay);
+    // An earlier attempt may have left something half done.
+    const error = `The ${underWay.kind} was cancelled: the agent's holds have changed`;
+    if (underWay.attempt > 0) await findOperation(underWay.kind)?.cancel?.({ trx, queue, agentId, error });
   }
   const { status } = await getAgent(trx, agentId);
   const last = await findLastBegun(trx, agentId);
@@ -99,6 +103,8 @@ export function decideChange(
   const failed = last === undefined || last.hasSucceeded ? undefined : last.kind;
   if (isHeld) {
     if (status === 'running' || status === 'stopped') return 'suspend';
+    // A wake that did not succeed may have left a server beside the snapshot.
+    if (status === 'hibernated') return failed === 'wake' ? 'hibernate' : undefined;
     const mayBeOn =
       failed === 'suspend' || (failed !== undefined && findOperation(failed)?.runsAgent === true);
     return status === 'suspended' && mayBeOn ? 'suspend' : undefined;
@@ -113,6 +119,13 @@ export function decideChange(
 function leadsTo({ kind }: OperationRow, isHeld: boolean): boolean {
   const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
   return followsHolds && runsAgent !== isHeld;
+}
+
+/** Asks an operation at work to end that a release makes pointless. Its end calls `followHolds` again. */
+async function endOnRelease(trx: Transaction, operation: OperationRow): Promise<void> {
+  const { kind, status, cancel_requested: isEnding, operation_id: operationId } = operation;
+  if (status === 'active' && !isEnding && findOperation(kind)?.endsOnRelease)
+    await askToEnd(trx, operationId);
 }
 
 /** Whether it only waits, and leads away from the state that the holds demand. */

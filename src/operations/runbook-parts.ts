@@ -25,10 +25,13 @@ export type RecordInputs = (
   prepared: { inputs: AgentInputs; secrets: Buffer },
 ) => Promise<void>;
 
+/** Records the verified snapshot for which the agent's server is about to be deleted; null: none. */
+export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promise<void>;
+
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
   /** Only the sweep reads whole lists, page by page. */
-  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;
+  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>;
   tailscale: TailscaleClient;
   executor: StackEngine;
   state: StateStore;
@@ -38,6 +41,7 @@ export interface RunbookParts {
   /** Creates the resources that a project's agents share, if missing. @returns the firewall's id */
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
+  recordSnapshot: RecordSnapshot;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
   /** How long deleted resources may take to disappear at a cloud; default a minute. */

@@ -91,6 +91,7 @@ async function findOutOfLine(database: Database): Promise<string[]> {
     select agent_id as "agentId" from compared
     where case when is_held
       then status in ('running', 'stopped')
+        or (status = 'hibernated' and failed = 'wake')
         or (status = 'suspended' and failed = any(${['suspend', ...starting]}::text[]))
       else status in ('suspended', 'hibernated') or (status = 'running' and failed in ('suspend', 'resume')) end
     order by agent_id`.execute(database);

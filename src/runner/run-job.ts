@@ -8,7 +8,7 @@ import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
-import type { RecordInputs } from '../operations/runbook-parts.ts';
+import type { RecordInputs, RecordSnapshot } from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
@@ -30,6 +30,7 @@ export type OpenEngine = (parts: {
   state: StateStore;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
+  recordSnapshot: RecordSnapshot;
   processTags: Record<string, string>;
   idle: number;
   log: Log;
@@ -134,6 +135,8 @@ async function followRunbook({
         inputs,
         sealedKeys: secrets.toString('base64'),
       })),
+    recordSnapshot: async (_run, snapshotId) =>
+      void (await reporter.record({ kind: 'snapshot', snapshotId })),
     processTags,
     idle: 1,
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { serverSchema } from '../../src/hetzner/resources.ts';
+import { serverSchema, snapshotSchema } from '../../src/hetzner/resources.ts';
 
 const json = {
   id: 4711,
@@ -9,6 +9,7 @@ const json = {
   locked: true,
   protection: { delete: false, rebuild: false },
   primary_disk_size: 40,
+  image: { id: 114690387, name: 'debian-12' },
   public_net: { ipv4: { ip: '192.0.2.1' }, ipv6: null, firewalls: [{ id: 7 }, {}] },
 };
 
@@ -21,6 +22,7 @@ test('a server maps to the service’s own fields', () => {
     isLocked: true,
     isProtected: false,
     diskGb: 40,
+    imageId: '114690387',
     ipv4: '192.0.2.1',
     firewallIds: [7],
   });
@@ -36,4 +38,37 @@ test.each([
   ['rebuild', { delete: false, rebuild: true }],
 ])('protection from %s counts as protection', (_, protection) => {
   expect(serverSchema.parse({ ...json, protection }).isProtected).toBe(true);
+});
+
+test('a server may no longer name its image', () => {
+  expect(serverSchema.parse({ ...json, image: null }).imageId).toBeNull();
+});
+
+test('a snapshot maps to the service’s own fields, while it is made and afterwards', () => {
+  const image = {
+    id: 9001,
+    description: 'agent-a1',
+    status: 'creating',
+    image_size: null,
+    created_from: { id: 4711, name: 'agent-a1' },
+    labels: { 'agent-id': 'a1' },
+    protection: { delete: false },
+  };
+  const snapshot = {
+    id: '9001',
+    name: 'agent-a1',
+    status: 'creating',
+    sizeGb: null,
+    serverId: '4711',
+    labels: { 'agent-id': 'a1' },
+    isProtected: false,
+  };
+  expect(snapshotSchema.parse(image)).toEqual(snapshot);
+  const made = { ...image, status: 'available', image_size: 0.4, protection: { delete: true } };
+  expect(snapshotSchema.parse(made)).toEqual({
+    ...snapshot,
+    status: 'available',
+    sizeGb: 0.4,
+    isProtected: true,
+  });
 });

@@ -238,6 +238,28 @@ describe('an agent’s stack', () => {
     expect([one.of(':Server').importId, one.of(':SshKey').importId]).toEqual(['', '7']);
   });
 
+  test('has no server and no outputs while it is hibernated, and the same keys as before', async () => {
+    await make();
+    const before = registered
+      .filter(({ type }) => /Key$/.test(type))
+      .map(({ type, inputs }) => [type, inputs]);
+    registered = [];
+    const { outputs } = await make(undefined, { hibernated: { snapshotId: '9001' } });
+    expect(outputs).toEqual({});
+    expect(registered.map(({ type, inputs }) => [type, inputs])).toEqual(before);
+  });
+
+  test('makes a waking server from the snapshot, without any secret in its user data', async () => {
+    const device = { tailnetIp: '100.64.0.9', tailnetName: 'agent-a1.tail.ts.net' };
+    const program = createProgram({ stack: 'agent', inputs, secrets, device, restoredFrom: '9001' });
+    expect(await resolved(await program())).toMatchObject(device);
+    const made = registered.find(({ type }) => type.endsWith(':Server'))!;
+    expect(made.inputs).toMatchObject({ name: 'agent-a1', image: '9001' });
+    expect(made.inputs.userData).toContain('ssh_deletekeys: false');
+    expect(JSON.stringify(made.inputs.userData)).not.toContain('canary');
+    expect(made.ignored).toContain('image');
+  });
+
   test('passes a custom login server to the machine', async () => {
     const { of } = await make(undefined, { loginServer: 'https://login.example' });
     expect(of(':Server').inputs.userData).toContain('--login-server=https://login.example');

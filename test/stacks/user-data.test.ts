@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readCloudInit } from '../../sandbox/machines/cloud-init.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import { renderUserData } from '../../stacks/user-data.ts';
+import { renderUserData, renderWakingUserData } from '../../stacks/user-data.ts';
 
 const keys = generateAgentKeys('a1');
 const data = {
@@ -44,6 +44,15 @@ test('it is a cloud-config, small enough for Hetzner', () => {
   const text = renderUserData(data);
   expect(text.startsWith('#cloud-config\n')).toBe(true);
   expect(Buffer.byteLength(text)).toBeLessThan(32 * 1024);
+});
+
+test('for a disk from a snapshot it keeps the host key and the users, and joins nothing', ({ skip }) => {
+  const text = renderWakingUserData({ hostname: 'agent-a1' });
+  expect(readCloudInit(text)).toEqual({ hostname: 'agent-a1' });
+  const config = parsed(text);
+  skip(Object.keys(config).length === 0, 'no Python with YAML on this machine');
+  expect(config).toMatchObject({ ssh_deletekeys: false, ssh_genkeytypes: [], users: [], ssh_pwauth: false });
+  for (const absent of ['runcmd', 'write_files', 'ssh_keys']) expect(config).not.toHaveProperty(absent);
 });
 
 test('parsed as YAML it has the complete host key, private files, no password and no root login', ({

@@ -1,7 +1,8 @@
 import { getAgentForOperation } from '../../src/agents/for-operation.ts';
+import { recordSnapshot } from '../../src/agents/hibernation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
-import type { Server, SshKey } from '../../src/hetzner/hetzner.ts';
+import type { Server, Snapshot, SshKey } from '../../src/hetzner/hetzner.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
@@ -14,7 +15,7 @@ import { isLabelled } from '../../src/runbooks/steps/own-server.ts';
 import { Secret } from '../../src/secret.ts';
 import { NameTakenError, type TailnetDevice } from '../../src/tailscale/tailscale.ts';
 import { toLabels } from '../../stacks/labels.ts';
-import type { StackProgram } from '../../stacks/program.ts';
+import type { AgentProgram, StackProgram } from '../../stacks/program.ts';
 import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
@@ -24,7 +25,10 @@ export function createRunbookFixture(at: OperationsFixture) {
   const calls: string[] = [];
   const programs: StackProgram[] = [];
   const answers: Partial<
-    Record<`${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall', Error[]>
+    Record<
+      `${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall' | 'snapshot',
+      Error[]
+    >
   > = {};
   const servers: Server[] = [];
   const failedServers = new Set<string>();
@@ -32,6 +36,7 @@ export function createRunbookFixture(at: OperationsFixture) {
   const deaf = new Set<string>();
   const installed: { image: string; userData: string }[] = [];
   const sshKeys: SshKey[] = [];
+  const snapshots: Snapshot[] = [];
   const firewalls: { id: number; name: string }[] = [];
   const devices: TailnetDevice[] = [];
   /** Names given to devices, in order. */
@@ -53,14 +58,26 @@ export function createRunbookFixture(at: OperationsFixture) {
       if (verb === 'up' && program.stack === 'foundation') {
         firewalls.splice(0, 1, { id: 77, name: 'agents-default' });
       }
+      if (verb === 'up' && program.stack === 'agent') applyServer(program);
       if (verb === 'up' && program.stack === 'agent' && program.device === undefined)
         join(program.inputs.joinName!);
       return {
-        outputs: program.stack === 'agent' ? { ...OUTPUTS } : { firewallId: '77' },
+        outputs: program.stack === 'agent' ? agentOutputs(program) : { firewallId: '77' },
         changes: {},
         processes: 1,
       };
     };
+  /** Deletes the server of a hibernated agent, and makes one from a snapshot. */
+  const applyServer = ({ inputs, restoredFrom, found }: AgentProgram) => {
+    const own = (one: Server) => one.name === `agent-${inputs.agentId}`;
+    if (inputs.hibernated !== undefined) remove(servers, own);
+    else if (restoredFrom !== undefined && found?.serverId === undefined)
+      servers.push({ ...server(inputs.agentId, Number(OUTPUTS.serverId) + 1), imageId: restoredFrom });
+  };
+  const agentOutputs = ({ restoredFrom, inputs }: AgentProgram) => {
+    const own = servers.find(({ name }) => name === `agent-${inputs.agentId}`);
+    return restoredFrom === undefined ? { ...OUTPUTS } : { ...OUTPUTS, serverId: own!.id };
+  };
   /** Verbs that need no program. */
   const onStack =
     (verb: Verb) =>
@@ -106,6 +123,10 @@ export function createRunbookFixture(at: OperationsFixture) {
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(at.database, run.agent.agent_id, { inputs, secrets }),
+    recordSnapshot: async (run, snapshotId) => {
+      await reach(`record snapshot ${snapshotId}`);
+      await recordSnapshot(at.database, run.agent.agent_id, snapshotId);
+    },
     vault,
     settings: {
       healthPort: 8088,
@@ -128,6 +149,24 @@ export function createRunbookFixture(at: OperationsFixture) {
     hetzner: {
       listServers: async (agentId) => labelled(servers, agentId),
       listSshKeys: async (agentId) => labelled(sshKeys, agentId),
+      listSnapshots: async (agentId) => labelled(snapshots, agentId),
+      getSnapshot: async (id) => snapshots.find((one) => one.id === id),
+      createSnapshot: async (serverId, { name, labels }) => {
+        const id = String(9001 + snapshots.length);
+        const made = { id, name, status: 'creating', sizeGb: null, serverId, labels, isProtected: false };
+        snapshots.push(made);
+        await reach(`snapshot ${serverId}`, 'snapshot');
+        return Object.assign(made, { status: 'available', sizeGb: 0.4 });
+      },
+      awaitSnapshot: async (id) => {
+        await reach(`await snapshot ${id}`);
+        const made = snapshots.find((one) => one.id === id)!;
+        return Object.assign(made, { status: 'available', sizeGb: 0.4 });
+      },
+      deleteSnapshot: async (id) => {
+        await reach(`delete snapshot ${id}`);
+        remove(snapshots, (one) => one.id === id);
+      },
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
       failedToStart: async (id) => failedServers.has(id),
       findServerType: async (name) => ({ name, diskGb: name === 'cx23' ? 40 : 80 }),
@@ -196,6 +235,7 @@ export function createRunbookFixture(at: OperationsFixture) {
     deaf,
     installed,
     sshKeys,
+    snapshots,
     firewalls,
     devices,
     names,
@@ -244,6 +284,7 @@ export function server(agentId: string, id: number): Server {
     isLocked: false,
     isProtected: false,
     diskGb: 40,
+    imageId: null,
     ipv4: '192.0.2.1',
     firewallIds: [77],
   };

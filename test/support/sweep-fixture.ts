@@ -22,6 +22,7 @@ import { type Answer, request } from './sandbox-hetzner.ts';
 export interface AgentSeed {
   status: AgentStatus;
   serverId?: number;
+  snapshotId?: number;
   tailnetIp?: string;
   /** An agent created before devices were recorded by their ids. */
   isLegacy?: boolean;
@@ -94,7 +95,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
 
     /** Creates an agent with a finished provision that fits its status. @returns the provision's id */
     async agent(agentId: string, seed: AgentSeed): Promise<{ operationId: string }> {
-      const { status, serverId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
+      const { status, serverId, snapshotId, tailnetIp, isLegacy = false, keyGeneration = 1 } = seed;
       await database
         .insertInto('agents')
         .values({
@@ -107,6 +108,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
           step: null,
           health: serverId === undefined ? 'unknown' : 'healthy',
           server_id: serverId === undefined ? null : String(serverId),
+          snapshot_id: snapshotId === undefined ? null : String(snapshotId),
           tailnet_ip: tailnetIp ?? null,
           tailnet_node_id: isLegacy ? null : await nodeIdAt(tailnetIp),
           subscription_id: null,
@@ -160,6 +162,16 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
       for (let now = action; now.status === 'running'; )
         now = (await hcloud('GET', `/actions/${now.id}`)).action;
       return server.id as number;
+    },
+
+    /** Creates a snapshot of a server, with the stacks' labels. @returns its id */
+    async snapshot(agentId: string, serverId: number, operationId = 'earlier'): Promise<number> {
+      const labels = { 'agent-id': agentId, 'operation-id': operationId, 'managed-by': 'agents' };
+      const path = `/servers/${serverId}/actions/create_image`;
+      const begun = await hcloud('POST', path, { description: `agent-${agentId}`, labels });
+      for (let now = begun.action; now.status === 'running'; )
+        now = (await hcloud('GET', `/actions/${now.id}`)).action;
+      return begun.image.id;
     },
 
     async sshKey(agentId: string, options: { name?: string; operationId?: string } = {}): Promise<number> {

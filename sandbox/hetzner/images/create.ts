@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { serverTypeById } from '../catalogue/server-types.ts';
-import { HetznerError, invalidField } from '../errors.ts';
+import { invalidField } from '../errors.ts';
 import { labelsInput } from '../labels.ts';
 import type { ActionContext } from '../servers/actions.ts';
 import { type ImageRow, readImages } from './store.ts';
@@ -16,12 +16,6 @@ export async function insertImage(
   { trx, server, now, finishesAt, fails, realMachines }: ActionContext,
   { description, type, labels }: z.output<typeof createImageInput>,
 ): Promise<ImageRow> {
-  if (realMachines)
-    throw new HetznerError(
-      412,
-      'resource_unavailable',
-      'the disks of real machines cannot be kept as images in this sandbox',
-    );
   if (type === 'backup' && server.backup_window === null)
     throw invalidField('type', 'backups are not enabled for this server');
   const origin = (await readImages(trx, [server.image_id], now)).get(server.image_id);
@@ -40,6 +34,7 @@ export async function insertImage(
       failed: fails,
       created_at: now,
       available_at: finishesAt,
+      machine_disk: realMachines && !fails ? 'wanted' : null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();

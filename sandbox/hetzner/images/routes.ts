@@ -62,6 +62,7 @@ function addImageActions(router: express.Router, { database, settings }: Depende
     const made: { row: ImageRow; now: Date }[] = [];
     const command = {
       command: 'create_image',
+      endsWithMachine: true,
       run: async (context: Parameters<typeof insertImage>[0]) => {
         made.push({ row: await insertImage(context, input), now: context.now });
         return stay(context);

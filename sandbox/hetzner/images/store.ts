@@ -6,7 +6,7 @@ import type { ImageTable } from '../schema.ts';
 
 export type ImageRow = Selectable<ImageTable>;
 
-/** An image's share of the disk size: it is compressed and holds no empty blocks. */
+/** A simulated image's share of the disk size: it is compressed and holds no empty blocks. */
 const STORED_SHARE = 0.05;
 
 /** Returns an image as the API shows it at a given time. */
@@ -18,7 +18,7 @@ export function toImage(row: ImageRow, now: Date): Image {
     status: row.failed ? 'unavailable' : made ? 'available' : 'creating',
     name: null,
     description: row.description,
-    image_size: made ? row.disk_gb * STORED_SHARE : null,
+    image_size: made ? (row.size_gb ?? row.disk_gb * STORED_SHARE) : null,
     disk_size: row.disk_gb,
     created: row.created_at.toISOString(),
     created_from: { id: row.server_id, name: row.server_name },

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
 import { insertActions, toAction } from '../actions/store.ts';
@@ -24,8 +25,13 @@ export interface ActionContext {
  */
 export interface ServerAction {
   command: string;
+  /** With real machines it ends when they report it (`endOpenAction`), not after a fixed time. */
+  endsWithMachine?: boolean;
   run(context: ActionContext): Phase[] | Promise<Phase[]>;
 }
+
+/** The end of an action whose end is not known yet. */
+export const OPEN_END = new Date('9999-01-01T00:00:00Z');
 
 /**
  * Starts an action on a server. The change, the action and a boot that may follow are committed together.
@@ -41,10 +47,11 @@ export async function startServerAction(
   return database.transaction().execute(async (trx) => {
     const server = await lockServer(trx, serverId);
     const now = new Date();
-    const finishesAt = new Date(now.getTime() + settings.serverActionMs);
-    const status = serverStatus(server, now);
     const fails = error !== undefined;
     const { realMachines } = settings;
+    const isOpen = action.endsWithMachine === true && realMachines && !fails;
+    const finishesAt = isOpen ? OPEN_END : new Date(now.getTime() + settings.serverActionMs);
+    const status = serverStatus(server, now);
     const phases = await action.run({ trx, server, status, now, finishesAt, fails, realMachines });
     await trx
       .updateTable('hetzner_servers')
@@ -57,4 +64,24 @@ export async function startServerAction(
     const rows = await insertActions(trx, [started]);
     return toAction(rows[0]!, now);
   });
+}
+
+/** Ends a server's open action at `now`, in `error` if there is one, and unlocks the server. */
+export async function endOpenAction(
+  trx: SandboxTransaction,
+  { serverId, command, now, error }: { serverId: number; command: string; now: Date; error?: ActionError },
+): Promise<void> {
+  await trx
+    .updateTable('hetzner_actions')
+    .set({ finishes_at: now, error: error === undefined ? null : JSON.stringify(error) })
+    .where('command', '=', command)
+    .where('finishes_at', '=', OPEN_END)
+    .where('resources', '@>', sql<never>`${JSON.stringify([{ id: serverId, type: 'server' }])}::jsonb`)
+    .execute();
+  await trx
+    .updateTable('hetzner_servers')
+    .set({ locked_until: now })
+    .where('id', '=', serverId)
+    .where('locked_until', '=', OPEN_END)
+    .execute();
 }

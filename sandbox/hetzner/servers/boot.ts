@@ -10,6 +10,8 @@ export interface BootingServer {
   /** Counts the installations of the disk, from 1. */
   generation: number;
   userData: string | null;
+  /** The server whose snapshot its disk was installed from. */
+  originId: number | null;
 }
 
 /**
@@ -34,15 +36,16 @@ export async function readBootingServer(
   serverId: number,
 ): Promise<BootingServer | undefined> {
   const row = await database
-    .selectFrom('hetzner_servers')
-    .select(['name', 'phases', 'generation', 'user_data'])
-    .where('id', '=', serverId)
-    .where('deleted_at', 'is', null)
-    .where('boot_pending', '=', true)
+    .selectFrom('hetzner_servers as s')
+    .leftJoin('hetzner_images as i', 'i.id', 's.image_id')
+    .select(['s.name', 's.phases', 's.generation', 's.user_data', 'i.server_id as origin'])
+    .where('s.id', '=', serverId)
+    .where('s.deleted_at', 'is', null)
+    .where('s.boot_pending', '=', true)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const status = statusAt(row.phases, Date.now());
-  return { serverId, name: row.name, status, generation: row.generation, userData: row.user_data };
+  const { name, phases, generation, user_data: userData, origin } = row;
+  return { serverId, name, status: statusAt(phases, Date.now()), generation, userData, originId: origin };
 }
 
 /**

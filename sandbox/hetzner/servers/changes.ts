@@ -56,7 +56,7 @@ export function rebuild(input: { image: IdOrName; user_data?: string | null | un
       if (server.protected) throw protectedError('rebuild');
       const serverType = serverTypeById(server.server_type_id);
       const image = await findImage(trx, input.image, serverType, server.primary_disk_gb);
-      if (realMachines) checkBootable(image);
+      if (realMachines) await checkBootable(trx, image);
       if (fails) return detour(status, 'rebuilding', ...times(context));
       await trx
         .updateTable('hetzner_servers')

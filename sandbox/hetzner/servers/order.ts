@@ -64,7 +64,7 @@ export async function resolveOrder(
 ): Promise<ServerOrder> {
   const serverType = findServerType(input.server_type);
   const image = await findImage(trx, input.image, serverType, serverType.disk);
-  if (settings.realMachines) checkBootable(image);
+  if (settings.realMachines) await checkBootable(trx, image);
   const location = findLocation(serverType, input.location ?? undefined);
   const sshKeys = await findSshKeys(trx, input.ssh_keys ?? []);
   const firewallIds = [...new Set((input.firewalls ?? []).map(({ firewall }) => firewall))];
@@ -103,9 +103,20 @@ export async function findImage(
   return fitting;
 }
 
-/** Real machines boot only the system that the setup has prepared, so other images are unavailable. */
-export function checkBootable(image: Image): void {
+/**
+ * Real machines boot only the system that the setup has prepared and copies of their own disks, so other
+ * images are unavailable. Locks the image, so that its copy stays until this order is committed.
+ */
+export async function checkBootable(trx: SandboxTransaction, image: Image): Promise<void> {
   if (image.name === 'debian-12') return;
+  const own = await trx
+    .selectFrom('hetzner_images')
+    .select('machine_disk')
+    .where('id', '=', image.id)
+    .where('deleted_at', 'is', null)
+    .forShare()
+    .executeTakeFirst();
+  if (own?.machine_disk === 'copied') return;
   const message = `image '${image.name ?? image.id}' is not available: the real machines of this sandbox are debian-12`;
   throw new HetznerError(412, 'resource_unavailable', message);
 }

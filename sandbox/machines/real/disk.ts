@@ -9,14 +9,14 @@ export interface DiskName {
 }
 
 const DISK_NAME = /^(\d+)-(\d+)$/;
-const REMOVED = /\.removed$/;
+const UNFINISHED = /\.(removed|partial)$/;
 
 /**
  * Returns the folder of a disk, created if absent: the machine's own files (upper) over the base. A disk
  * keeps the base that it was created on, as long as that exists.
  */
-export function ensureDisk(dir: string, { serverId, generation }: DiskName, base: string): string {
-  const folder = join(dir, `${serverId}-${generation}`);
+export function ensureDisk(dir: string, disk: DiskName, base: string): string {
+  const folder = diskFolder(dir, disk);
   for (const name of ['work', 'root', 'upper']) mkdirSync(join(folder, name), { recursive: true });
   // It becomes the machine's root folder, which its accounts must read regardless of this process's umask.
   chmodSync(join(folder, 'upper'), 0o755);
@@ -36,19 +36,24 @@ export function listDisks(dir: string): DiskName[] {
   });
 }
 
-/**
- * Removes the disk of a machine that is not running. It is renamed first, so that a kill leaves no partial
- * disk.
- */
-export async function removeDisk(dir: string, { serverId, generation }: DiskName): Promise<void> {
-  const folder = join(dir, `${serverId}-${generation}`);
+/** Returns the folder of a disk. */
+export const diskFolder = (dir: string, { serverId, generation }: DiskName) =>
+  join(dir, `${serverId}-${generation}`);
+
+/** Removes the disk of a machine that is not running. */
+export async function removeDisk(dir: string, disk: DiskName): Promise<void> {
+  await removeFolder(diskFolder(dir, disk));
+}
+
+/** Removes a folder. It is renamed first, so that a kill leaves no partial disk. */
+export async function removeFolder(folder: string): Promise<void> {
   await rename(folder, `${folder}.removed`).catch(ignoreMissing);
   await rm(`${folder}.removed`, { recursive: true, force: true });
 }
 
-/** Finishes removals that a kill interrupted. */
+/** Finishes removals, and undoes copies, that a kill interrupted. */
 export async function finishRemovals(dir: string): Promise<void> {
-  for (const name of readdirSync(dir).filter((entry) => REMOVED.test(entry)))
+  for (const name of readdirSync(dir).filter((entry) => UNFINISHED.test(entry)))
     await rm(join(dir, name), { recursive: true, force: true });
 }
 

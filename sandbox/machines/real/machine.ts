@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { killFound } from '../../../src/processes/find.ts';
 import { removeCgroup } from './cgroups.ts';
 import type { Internet } from './internet.ts';
-import { findMachineProcesses, mountSource, sendToGrandchildren, spawnBound } from './processes.ts';
+import {
+  findMachineProcesses,
+  mountSource,
+  sendToGrandchildren,
+  spawnBound,
+  whileFrozen,
+} from './processes.ts';
 
 /** The properties of a machine. `ipv4` and `ipv6` are its server's public addresses, if it has them. */
 export interface MachineSpec {
@@ -31,6 +37,8 @@ export interface Machine {
   shutDown(): void;
   /** Pulls the plug. */
   cutPower(): void;
+  /** Pauses all its processes while `work` runs. */
+  whileFrozen<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** The exit code of systemd-nspawn if its system requested a reboot. */
@@ -81,5 +89,6 @@ export function bootMachine(internet: Internet, tag: string, disk: string, spec:
     // To the machine's own systemd: a second signal to systemd-nspawn would cut the power.
     shutDown: () => sendToGrandchildren(child.pid, POWEROFF_SIGNAL),
     cutPower: () => child.kill('SIGKILL'),
+    whileFrozen: (work) => whileFrozen(() => findMachineProcesses(source), work),
   };
 }

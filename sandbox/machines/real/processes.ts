@@ -1,5 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { poll } from '../../../src/processes/poll.ts';
 import { findTagged } from '../../processes.ts';
 
 /** Tags every process of an installation's machines and their network with the installation. */
@@ -49,6 +51,37 @@ export function sendToGrandchildren(grandparent: number | undefined, signal: num
 function parentId(pid: number): number | undefined {
   const stat = read(pid, 'stat');
   return stat === '' ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+const FREEZE_TIMEOUT_MS = 5000;
+
+/**
+ * Pauses the processes that `find` finds while `work` runs, so that nothing they could write changes. Scans
+ * repeatedly, since a process may start another while it is paused.
+ */
+export async function whileFrozen<T>(find: () => number[], work: () => Promise<T>): Promise<T> {
+  const frozen = new Set<number>();
+  const scan = () => {
+    const moving = find().filter((pid) => !isAtRest(pid));
+    for (const pid of moving) {
+      frozen.add(pid);
+      send(pid, constants.signals.SIGSTOP);
+    }
+    return moving.length === 0 || undefined;
+  };
+  try {
+    if ((await poll(scan, { intervalMs: 5, timeoutMs: FREEZE_TIMEOUT_MS })) === undefined)
+      throw new Error('its processes could not be paused');
+    return await work();
+  } finally {
+    for (const pid of frozen) send(pid, constants.signals.SIGCONT);
+  }
+}
+
+/** Whether a process is paused or has ended. */
+function isAtRest(pid: number): boolean {
+  const stat = read(pid, 'stat');
+  return stat === '' || 'TtZX'.includes(stat[stat.lastIndexOf(')') + 2]!);
 }
 
 function processIds(): number[] {

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SandboxDatabase } from '../../database.ts';
 import { cgroupsNamed, removeCgroup } from './cgroups.ts';
-import { type DiskName, ensureDisk, finishRemovals, listDisks, removeDisk } from './disk.ts';
+import { type DiskName, diskFolder, ensureDisk, finishRemovals, listDisks, removeDisk } from './disk.ts';
 import { toRuleset } from './firewall.ts';
+import { type DiskImages, openDiskImages, recordCopy, toDiskName } from './images.ts';
 import type { Internet } from './internet.ts';
 import { bootMachine, cgroupPrefix, type Ending, type Machine } from './machine.ts';
 import { nextStep } from './next-step.ts';
@@ -54,7 +55,9 @@ export async function startReconciler(options: ReconcilerOptions): Promise<Recon
   await finishRemovals(dir);
   for (const name of cgroupsNamed(cgroupPrefix(tag))) await removeCgroup(name);
   const stopping = new AbortController();
-  const loop = new ReconcileLoop(options, stopping.signal);
+  const { environment } = options.internet;
+  const images = await openDiskImages({ database: options.database, dir, environment });
+  const loop = new ReconcileLoop({ ...options, images }, stopping.signal);
   const stopped = loop.run();
   return {
     wake: () => loop.wake(),
@@ -66,14 +69,14 @@ export async function startReconciler(options: ReconcilerOptions): Promise<Recon
 }
 
 class ReconcileLoop {
-  readonly #options: ReconcilerOptions;
+  readonly #options: ReconcilerOptions & { images: DiskImages };
   readonly #signal: AbortSignal;
   readonly #slots = new Map<number, Slot>();
   #wake = new AbortController();
   #ruleset = '';
   #lastError = '';
 
-  constructor(options: ReconcilerOptions, signal: AbortSignal) {
+  constructor(options: ReconcilerOptions & { images: DiskImages }, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
   }
@@ -95,8 +98,11 @@ class ReconcileLoop {
   }
 
   async #reconcile(): Promise<void> {
-    const servers = await readServers(this.#options.database);
+    const { database, images } = this.#options;
+    const forgotten = await images.findForgotten();
+    const servers = await readServers(database);
     await this.#applyFirewalls(servers);
+    await images.remove(forgotten, servers);
     const byId = new Map(servers.map((server) => [server.id, server]));
     const disks = listDisks(this.#options.dir).map((disk) => disk.serverId);
     for (const id of new Set([...byId.keys(), ...this.#slots.keys(), ...disks])) {
@@ -120,6 +126,8 @@ class ReconcileLoop {
   }
 
   async #takeStep(id: number, slot: Slot, server: DesiredServer | undefined): Promise<void> {
+    if (server?.wantedImage !== undefined && isCurrent(slot, server))
+      return this.#copyToImage(slot, server, server.wantedImage);
     const step = nextStep(server, slot.machine?.spec, Date.now());
     if (step === 'boot' && server !== undefined) return this.#boot(slot, server);
     if (step === 'record-off' && server !== undefined) return recordOff(this.#options.database, server);
@@ -139,11 +147,9 @@ class ReconcileLoop {
 
   async #boot(slot: Slot, server: DesiredServer): Promise<void> {
     if (Date.now() < slot.notBeforeMs) return;
-    const { dir, base, internet, tag } = this.#options;
-    const { id: serverId, generation } = server;
-    for (const disk of this.#findDisks(serverId))
-      if (disk.generation !== generation) await removeDisk(dir, disk);
-    const disk = ensureDisk(dir, { serverId, generation }, base);
+    const { internet, tag } = this.#options;
+    const { id: serverId } = server;
+    const disk = await this.#prepareDisk(server);
     if (this.#signal.aborted) return;
     const machine = bootMachine(internet, tag, disk, { ...server, serverId });
     Object.assign(slot, { machine, shutDownAtMs: 0, cut: false });
@@ -154,6 +160,29 @@ class ReconcileLoop {
         delete slot.machine;
         this.wake();
       });
+  }
+
+  /** Returns the folder of the server's disk; a new one starts from the server's image. */
+  async #prepareDisk(server: DesiredServer): Promise<string> {
+    const { dir, base, images } = this.#options;
+    for (const disk of this.#findDisks(server.id))
+      if (disk.generation !== server.generation) await removeDisk(dir, disk);
+    const folder = diskFolder(dir, toDiskName(server));
+    if (server.diskImage !== undefined && !existsSync(folder)) await images.restore(server.diskImage, folder);
+    return ensureDisk(dir, toDiskName(server), base);
+  }
+
+  /** Copies the server's disk into an image; a running machine is paused meanwhile. */
+  async #copyToImage({ machine }: Slot, server: DesiredServer, imageId: number): Promise<void> {
+    const { database, images } = this.#options;
+    const keep = async () => images.keep(await this.#prepareDisk(server), imageId);
+    const copied = await (machine === undefined ? keep() : machine.whileFrozen(keep)).then(
+      (sizeGb) => ({ sizeGb }),
+      (error: Error) => ({ problem: error.message }),
+    );
+    // The end of the sandbox ends the copying too: the next sandbox copies again.
+    if (this.#signal.aborted) return;
+    await recordCopy(database, { imageId, serverId: server.id }, copied);
   }
 
   /** Records how a machine ended; the next round decides whether it boots again. */
@@ -192,5 +221,9 @@ class ReconcileLoop {
     this.#lastError = message;
   }
 }
+
+/** Whether no machine runs on an earlier disk of the server. */
+const isCurrent = ({ machine }: Slot, { generation }: DesiredServer): boolean =>
+  machine === undefined || machine.spec.generation === generation;
 
 const newSlot = (): Slot => ({ cut: false, busy: false, failures: 0, notBeforeMs: 0, shutDownAtMs: 0 });

@@ -19,6 +19,10 @@ export interface DesiredServer {
   stopsSoftly: boolean;
   ipv4: string | undefined;
   ipv6: string | undefined;
+  /** The image whose copy its disk starts from; undefined for the base. */
+  diskImage: number | undefined;
+  /** The image that waits for a copy of its disk. */
+  wantedImage: number | undefined;
   /** The rules of all its firewalls; undefined if it has none: then everything passes. */
   rules: FirewallRule[] | undefined;
 }
@@ -33,15 +37,24 @@ export async function readServers(database: SandboxDatabase): Promise<DesiredSer
     .leftJoin('hetzner_primary_ips as v6', (join) =>
       join.onRef('v6.server_id', '=', 's.id').on('v6.type', '=', 'ipv6'),
     )
+    .leftJoin('hetzner_images as origin', (join) =>
+      join.onRef('origin.id', '=', 's.image_id').on('origin.machine_disk', 'is not', null),
+    )
+    // At most one: the server is locked until it has been copied.
+    .leftJoin('hetzner_images as wanted', (join) =>
+      join.onRef('wanted.server_id', '=', 's.id').on('wanted.machine_disk', '=', 'wanted'),
+    )
     .select(['s.id', 's.name', 's.labels', 's.phases', 's.generation', 's.boots', 's.stops_softly'])
     .select((eb) => eb('s.deleted_at', 'is not', null).as('deleted'))
-    .select(['v4.ip as ipv4', 'v6.ip as ipv6'])
+    .select(['v4.ip as ipv4', 'v6.ip as ipv6', 'origin.id as diskImage', 'wanted.id as wantedImage'])
     .where(isVisible(new Date(), 's.deleted_at'))
     .orderBy('s.id')
     .execute();
   const rules = await readRules(database, rows);
-  return rows.map(({ labels, boots, stops_softly, deleted, ipv4, ipv6, ...row }) => ({
+  return rows.map(({ labels, boots, stops_softly, deleted, ipv4, ipv6, diskImage, wantedImage, ...row }) => ({
     ...row,
+    diskImage: diskImage ?? undefined,
+    wantedImage: wantedImage ?? undefined,
     deleted: Boolean(deleted),
     boot: boots,
     stopsSoftly: stops_softly,

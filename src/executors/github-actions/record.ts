@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { serverIdSchema } from '../../../stacks/outputs.ts';
+import { recordSnapshot } from '../../agents/hibernation.ts';
 import { getAgent, recordInputs } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
@@ -37,6 +39,8 @@ export const recordSchema = z.discriminatedUnion('kind', [
     inputs: reportedInputsSchema,
     sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
   }),
+  /** Sent before a hibernated agent's server is deleted. */
+  z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
   z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
   z.object({ kind: z.literal('foundation-take'), inputs: foundationInputs, stale: firewallId.optional() }),
@@ -121,6 +125,8 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         inputs: record.inputs,
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
+    case 'snapshot':
+      return recordSnapshot(trx, row.agent_id, record.snapshotId);
     case 'result': {
       const { result } = check(z.object({ result: resultSchemaFor(row, record.result) }), record);
       await trx

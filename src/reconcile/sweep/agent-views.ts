@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { LIVE_STATUSES } from '../../agents/states.ts';
+import { KEPT_STATUSES } from '../../agents/states.ts';
 import type { Database } from '../../database/connect.ts';
 import type { AgentView } from './findings.ts';
 
@@ -23,7 +23,8 @@ export interface Seen {
   addresses: readonly string[];
 }
 
-/** Reads the agents with these ids, servers or addresses, and all live ones: their server may be missing. */
+/** Reads the agents with these ids, servers or addresses, and all that keep resources: their server or
+ * snapshot may be missing. */
 export async function readAgentViews(
   database: Database,
   { agentIds, serverIds, addresses }: Seen,
@@ -31,7 +32,7 @@ export async function readAgentViews(
   const { rows } = await sql<AgentView>`
     ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
       or a.tailnet_ip = any(${[...addresses]}::text[])
-      or a.status = any(${[...LIVE_STATUSES]}::text[])`.execute(database);
+      or a.status = any(${[...KEPT_STATUSES]}::text[])`.execute(database);
   return rows;
 }
 
@@ -45,7 +46,7 @@ const KEY_GENERATION = sql`
   case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
 
 const VIEW = sql`
-  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
     case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o

@@ -1,5 +1,5 @@
 import { agentName } from '../../../stacks/inputs.ts';
-import { isLive } from '../../agents/states.ts';
+import { isLive, keepsResources } from '../../agents/states.ts';
 import { explainDevice, isDeviceFinding } from './devices.ts';
 import type { AgentView, CloudView, Finding, Verdict } from './findings.ts';
 import { type Resource, toName } from './resources.ts';
@@ -32,48 +32,65 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
         });
       continue;
     }
-    const verdict = judge(resource, agent, owned.kinds.has(ownKey(resource.kind, resource.agentId)));
+    const verdict = judge(
+      resource,
+      agent,
+      owned.kinds.has(ownKey(replacementKind(resource, agent), resource.agentId)),
+    );
     if (verdict.action === 'keep') continue;
     if (verdict.action === 'remove')
       findings.push({ ...verdict, agentId: String(resource.agentId), resource });
     else findings.push({ ...verdict, resource });
   }
-  return [...findings, ...goneServers(cloud, agents)];
+  return [...findings, ...goneServers(cloud, agents), ...goneSnapshots(cloud, agents)];
+}
+
+/** The kind of the agent's own resource that makes this one superfluous. */
+function replacementKind({ kind }: Resource, agent: AgentView | undefined): Resource['kind'] {
+  if (kind === 'snapshot' && agent?.status !== 'hibernated') return 'server';
+  return kind === 'server' && agent?.status === 'hibernated' ? 'snapshot' : kind;
 }
 
 /**
- * Decides what to do about one resource. `ownListed`: the live agent's own resource of this kind was listed
- * too, so this one is superfluous.
+ * Decides what to do about one resource. `ownListed`: the agent's own resource of this kind, or the one that
+ * is kept in its place, was listed too, so this one is superfluous.
  */
 export function judge(resource: Resource, agent: AgentView | undefined, ownListed: boolean): Verdict {
   if (agent === undefined) return { action: 'report', reason: 'unknown-agent' };
   if (agent.unfinished || (resource.kind === 'server' && resource.deleting)) return KEEP;
   // The service names each after its agent, and names are unique in a project. Another name means that only
   // the label is ours, and anyone can set a label.
-  const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
+  const labelled = resource.kind !== 'tailnet-key' && resource.kind !== 'device';
   if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
     return { action: 'report', reason: 'not-ours' };
   if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
   if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
-  if (!isLive(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
+  if (!keepsResources(agent.status)) return { action: 'report', reason: 'nothing-under-way' };
   return isOwn(resource, agent) ? KEEP : judgeSuperfluous(resource, agent, ownListed);
 }
 
-/** Decides about a resource of a live agent that has another one of this kind. */
+/** Decides about a resource of an agent that has another one of this kind. */
 function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boolean): Verdict {
   if (resource.kind === 'tailnet-key') return { action: 'remove', reason: 'earlier-attempt' };
   // Anyone can copy labels; the operation's id proves that this service made it for this agent.
-  const labelled = resource.kind === 'server' || resource.kind === 'ssh-key';
-  if (labelled && resource.operationId !== agent.operationId) return { action: 'report', reason: 'not-ours' };
+  if (resource.kind !== 'device' && resource.operationId !== agent.operationId)
+    return { action: 'report', reason: 'not-ours' };
+  if (resource.kind === 'server' && agent.status === 'hibernated')
+    // One that is on may come from a wake that has failed: the next one takes it over.
+    return ownListed && resource.isOff
+      ? { action: 'remove', reason: 'hibernated' }
+      : { action: 'report', reason: 'half-woken' };
   if (agent.lastBuildFailed || !ownListed) return { action: 'report', reason: 'own-unclear' };
   return { action: 'remove', reason: 'earlier-attempt' };
 }
 
-/** Whether it is the resource that the live agent's row names. */
+/** Whether it is the resource that the agent's row names. */
 export function isOwn(resource: Resource, agent: AgentView): boolean {
   switch (resource.kind) {
     case 'server':
       return resource.id === agent.serverId;
+    case 'snapshot':
+      return resource.id === agent.snapshotId;
     case 'ssh-key':
       return resource.name === agentName(agent.agentId);
     case 'tailnet-key':
@@ -84,12 +101,12 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
   }
 }
 
-/** Returns the resources that live agents' rows name. */
+/** Returns the resources that the rows of agents name that keep any. */
 function ownResources(resources: readonly Resource[], byId: ReadonlyMap<string, AgentView>) {
   const found = { resources: new Set<Resource>(), kinds: new Set<string>() };
   for (const resource of resources) {
     const agent = byId.get(resource.agentId ?? '');
-    if (agent === undefined || !isLive(agent.status) || !isOwn(resource, agent)) continue;
+    if (agent === undefined || !keepsResources(agent.status) || !isOwn(resource, agent)) continue;
     found.resources.add(resource);
     found.kinds.add(ownKey(resource.kind, agent.agentId));
   }
@@ -113,8 +130,21 @@ function goneServers({ resources, serverRange }: CloudView, agents: readonly Age
   });
 }
 
+/** Finds hibernated agents whose snapshot is not in the list. This is only a suspicion. */
+function goneSnapshots({ resources, listsAllSnapshots }: CloudView, agents: readonly AgentView[]): Finding[] {
+  if (!listsAllSnapshots) return [];
+  const seen = new Set(resources.filter(({ kind }) => kind === 'snapshot').map(({ id }) => id));
+  return agents.flatMap(({ agentId, snapshotId, status, unfinished }): Finding[] =>
+    status !== 'hibernated' || snapshotId === null || unfinished || seen.has(snapshotId)
+      ? []
+      : [{ action: 'report', reason: 'snapshot-gone', agentId, snapshotId }],
+  );
+}
+
 /** Describes a finding in a sentence. */
 export function explain(finding: Finding): string {
+  if (finding.reason === 'snapshot-gone')
+    return `Snapshot ${finding.snapshotId} of the hibernated agent ${finding.agentId} is no longer at Hetzner: its data is lost`;
   if (finding.reason === 'server-incomplete')
     return `Server ${finding.serverId} of agent ${finding.agentId} has lost its labels or its firewall`;
   if (finding.reason === 'server-gone')
@@ -129,6 +159,10 @@ export function explain(finding: Finding): string {
       return `${name} belongs to ${agent}, which has failed and is rolled back`;
     case 'earlier-attempt':
       return `${name} is left from an earlier attempt on ${agent}`;
+    case 'hibernated':
+      return `${name} belongs to ${agent}, which is hibernated: a snapshot is kept in its place`;
+    case 'half-woken':
+      return `${name} belongs to ${agent}, which is hibernated; a wake that has failed may have left it, and the next one takes it over`;
     case 'unknown-agent':
       return `${name} carries our labels, but its owner${finding.resource.agentId === null ? '' : `, ${agent},`} is unknown`;
     case 'nothing-under-way':

@@ -6,6 +6,8 @@ export interface AgentView {
   agentId: string;
   status: AgentStatus;
   serverId: string | null;
+  /** The recorded snapshot, if any: what is kept in place of a hibernated agent's server. */
+  snapshotId: string | null;
   tailnetIp: string | null;
   /** The recorded id of its device, if any. */
   nodeId: string | null;
@@ -30,10 +32,12 @@ export interface CloudView {
    * listed.
    */
   serverRange: { after: number; upTo: number } | null;
+  /** Whether all snapshots are among the resources. */
+  listsAllSnapshots: boolean;
 }
 
-export type RemovalReason = 'destroyed' | 'rolled-back' | 'earlier-attempt';
-export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear';
+export type RemovalReason = 'destroyed' | 'rolled-back' | 'earlier-attempt' | 'hibernated';
+export type ReportReason = 'unknown-agent' | 'nothing-under-way' | 'not-ours' | 'own-unclear' | 'half-woken';
 
 export type Verdict =
   | { action: 'keep' }
@@ -59,5 +63,6 @@ export type Finding =
   | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
   | { action: 'report'; reason: ReportReason; resource: Resource }
   | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
+  | { action: 'report'; reason: 'snapshot-gone'; agentId: string; snapshotId: string }
   | { action: 'mend'; reason: 'server-incomplete'; agentId: string; serverId: string }
   | DeviceFinding;

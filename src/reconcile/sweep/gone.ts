@@ -4,11 +4,12 @@ import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain } from './compare.ts';
-import type { Finding } from './findings.ts';
+import type { AgentView, Finding } from './findings.ts';
 import type { SweptHetzner } from './inventory.ts';
 import { mendServer } from './servers.ts';
 
 export type GoneServer = Extract<Finding, { reason: 'server-gone' }>;
+export type GoneSnapshot = Extract<Finding, { reason: 'snapshot-gone' }>;
 
 /**
  * Handles a live agent whose server was not listed. If Hetzner does not have the server, the agent becomes
@@ -27,14 +28,36 @@ export async function reportGone(
       (error) =>
         `Server ${serverId} of agent ${agentId} has lost its labels, and they could not be restored: ${errorMessage(error)}`,
     );
+  return recordGone(database, finding, (agent) => agent.serverId === serverId);
+}
+
+/** Handles a hibernated agent whose snapshot was not listed, as `reportGone` does. */
+export async function reportGoneSnapshot(
+  { hetzner, database }: { hetzner: SweptHetzner; database: Database },
+  finding: GoneSnapshot,
+): Promise<string | undefined> {
+  const { agentId, snapshotId } = finding;
+  if ((await hetzner.getSnapshot(snapshotId)) !== undefined)
+    return `Snapshot ${snapshotId} of the hibernated agent ${agentId} has lost its labels: put them back`;
+  const isCurrent = (agent: AgentView) => agent.status === 'hibernated' && agent.snapshotId === snapshotId;
+  return recordGone(database, finding, isCurrent);
+}
+
+/** Makes the agent unhealthy, unless the finding is outdated. */
+async function recordGone(
+  database: Database,
+  finding: GoneServer | GoneSnapshot,
+  isCurrent: (agent: AgentView) => boolean,
+): Promise<string | undefined> {
+  const { action: _, reason, agentId, ...details } = finding;
   const text = explain(finding);
   return database.transaction().execute(async (trx) => {
-    const { health, error, server_id } = await lockAgent(trx, agentId);
+    const { health, error } = await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);
-    if (agent === undefined || agent.unfinished || server_id !== serverId) return undefined;
+    if (agent === undefined || agent.unfinished || !isCurrent(agent)) return undefined;
     if (health === 'unhealthy' && error === text) return text;
     await recordUnhealthy(trx, agentId, text);
-    await audit(trx, { actor: 'service', action: 'sweep.server-gone', agentId, details: { serverId } });
+    await audit(trx, { actor: 'service', action: `sweep.${reason}`, agentId, details });
     return text;
   });
 }

@@ -3,12 +3,15 @@ import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../h
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import type { Budget } from './budget.ts';
 import type { CloudView } from './findings.ts';
-import { type Resource, toDevice, toServer, toSshKey, toTailnetKey } from './resources.ts';
+import { type Resource, toDevice, toServer, toSnapshot, toSshKey, toTailnetKey } from './resources.ts';
 
 export type SweptHetzner = Pick<
   HetznerClient,
   | 'serverPage'
   | 'sshKeyPage'
+  | 'snapshotPage'
+  | 'getSnapshot'
+  | 'deleteSnapshot'
   | 'getServer'
   | 'deleteServer'
   | 'deleteSshKey'
@@ -29,8 +32,8 @@ export interface Inventory {
 
 export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
 
-/** Removals of a server, an SSH key, a tailnet key and a device, and an access token for the tailnet. */
-const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 4;
+/** Removals of a server, a snapshot and keys, a device, and an access token for the tailnet. */
+const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 5;
 
 /**
  * Lists the resources with this service's labels, beginning at `start`, in pages of 50, as far as the budget
@@ -59,10 +62,33 @@ export async function takeInventory(
     sshKeys = await readPages(pages, cursor.page, async (page) =>
       mapPage(await hetzner.sshKeyPage(page), toSshKey),
     );
-    cursor = sshKeys.nextPage === null ? null : { ...cursor, page: sshKeys.nextPage };
+    cursor =
+      sshKeys.nextPage === null
+        ? { list: 'snapshots', page: 1, afterServerId: 0 }
+        : { ...cursor, page: sshKeys.nextPage };
   }
-  const resources = [...(servers?.items ?? []), ...(sshKeys?.items ?? []), ...tailnet];
-  return { cloud: { resources, serverRange: listedRange(servers, start) }, next: cursor };
+  const snapshots = await listSnapshots(hetzner, pages, cursor);
+  if (cursor.list === 'snapshots')
+    cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
+  const listed = [servers, sshKeys, snapshots].flatMap((list) => list?.items ?? []);
+  return {
+    cloud: {
+      resources: [...listed, ...tailnet],
+      serverRange: listedRange(servers, start),
+      listsAllSnapshots: start.list !== 'snapshots' && cursor === null,
+    },
+    next: cursor,
+  };
+}
+
+/** Lists the snapshots if the earlier lists are complete. */
+async function listSnapshots(
+  hetzner: SweptHetzner,
+  pages: Pages,
+  { list, page: first }: SweepCursor,
+): Promise<Listed> {
+  if (list !== 'snapshots') return { items: [], nextPage: null };
+  return readPages(pages, first, async (page) => mapPage(await hetzner.snapshotPage(page), toSnapshot));
 }
 
 async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
@@ -76,8 +102,13 @@ interface Listed {
   nextPage: number | null;
 }
 
+interface Pages {
+  budget: Budget;
+  signal: AbortSignal;
+}
+
 async function readPages(
-  { budget, signal }: { budget: Budget; signal: AbortSignal },
+  { budget, signal }: Pages,
   first: number,
   read: (page: number) => Promise<Page<Resource>>,
 ): Promise<Listed> {

@@ -3,10 +3,11 @@ import { lockAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
+import { isComplete } from '../../runbooks/steps/snapshots.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
 import { judge } from './compare.ts';
-import type { Finding } from './findings.ts';
+import type { AgentView, Finding } from './findings.ts';
 import type { SweptClouds } from './inventory.ts';
 import { REMOVAL_ORDER, type Resource } from './resources.ts';
 
@@ -40,13 +41,13 @@ export async function removeFromAgent(
     // A separate statement after the lock, so that it sees what was committed while we waited.
     const agent = await readAgentView(trx, agentId);
     const stillDue = removals.filter(({ resource }) => judge(resource, agent, true).action === 'remove');
-    return removeInOrder(deps, trx, inOrder(stillDue));
+    return removeInOrder(deps, { trx, agent }, inOrder(stillDue));
   });
 }
 
 async function removeInOrder(
   deps: RemoveDeps,
-  trx: Transaction,
+  { trx, agent }: { trx: Transaction; agent: AgentView | undefined },
   removals: readonly Removal[],
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { removed: [], failed: [], postponed: [] };
@@ -56,6 +57,7 @@ async function removeInOrder(
       break;
     }
     try {
+      if (removal.reason === 'hibernated') await assertKept(deps, agent);
       await remove(deps, removal.resource);
     } catch (error) {
       // Stops here: a machine that still runs could rejoin with its key, so later removals need this one.
@@ -70,14 +72,21 @@ async function removeInOrder(
   return outcomes;
 }
 
+/** The snapshot that is kept in the server's place must be there at this moment. */
+async function assertKept({ hetzner }: SweptClouds, agent: AgentView | undefined): Promise<void> {
+  const snapshotId = agent?.snapshotId ?? null;
+  const kept = snapshotId === null ? undefined : await hetzner.getSnapshot(snapshotId);
+  if (kept === undefined || !isComplete(kept)) throw new Error(`Snapshot ${snapshotId} is not complete`);
+}
+
 function inOrder(removals: readonly Removal[]): Removal[] {
   const rank = ({ resource }: Removal) => REMOVAL_ORDER.indexOf(resource.kind);
   return [...removals].sort((one, other) => rank(one) - rank(other));
 }
 
 function callsFor({ kind }: Resource): number {
-  // A tailnet call may need a second one for an access token.
-  return kind === 'server' ? CALLS_PER_SERVER_REMOVAL : 2;
+  // A server may need a look at the snapshot in its place, a tailnet call one for an access token.
+  return kind === 'server' ? CALLS_PER_SERVER_REMOVAL + 1 : 2;
 }
 
 function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Promise<void> {
@@ -86,6 +95,8 @@ function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Pr
       return hetzner.deleteServer(id, { wait: true });
     case 'ssh-key':
       return hetzner.deleteSshKey(id);
+    case 'snapshot':
+      return hetzner.deleteSnapshot(id);
     case 'tailnet-key':
       return tailscale.deleteKey(id);
     case 'device':

@@ -1,5 +1,5 @@
 import { readLabels } from '../../../stacks/labels.ts';
-import type { Server, SshKey } from '../../hetzner/hetzner.ts';
+import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
 
@@ -7,6 +7,7 @@ import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
+  | { kind: 'snapshot'; operationId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
@@ -15,6 +16,7 @@ interface ServerResource {
   kind: 'server';
   operationId: string | null;
   deleting: boolean;
+  isOff: boolean;
   /**
    * The agent that its label names; `agentId` is that of the row with the server's id, if there is one.
    */
@@ -25,7 +27,13 @@ interface ServerResource {
 export type ResourceKind = Resource['kind'];
 
 /** Servers first: a running machine can use its keys and rejoin the tailnet. */
-export const REMOVAL_ORDER: readonly ResourceKind[] = ['server', 'ssh-key', 'tailnet-key', 'device'];
+export const REMOVAL_ORDER: readonly ResourceKind[] = [
+  'server',
+  'snapshot',
+  'ssh-key',
+  'tailnet-key',
+  'device',
+];
 
 export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
   const { agentId, operationId } = readLabels(labels);
@@ -36,6 +44,7 @@ export function toServer({ id, name, labels, status, firewallIds }: Server): Res
     agentId,
     operationId,
     deleting: status === 'deleting',
+    isOff: status === 'off',
     labelledFor: agentId,
     firewallIds,
   };
@@ -43,6 +52,10 @@ export function toServer({ id, name, labels, status, firewallIds }: Server): Res
 
 export function toSshKey({ id, name, labels }: SshKey): Resource {
   return { kind: 'ssh-key', id, name, ...readLabels(labels) };
+}
+
+export function toSnapshot({ id, name, labels }: Snapshot): Resource {
+  return { kind: 'snapshot', id, name, ...readLabels(labels) };
 }
 
 /**
@@ -67,6 +80,7 @@ export function toDevice(device: TailnetDevice): Resource | undefined {
 const KIND_NAMES: Record<ResourceKind, string> = {
   server: 'Server',
   'ssh-key': 'SSH key',
+  snapshot: 'Snapshot of',
   'tailnet-key': 'Tailnet key',
   device: 'Tailnet device',
 };

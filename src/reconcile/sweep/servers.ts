@@ -15,16 +15,22 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server to the agent whose row has its id. Anyone can change a label, so labels count only
- * for servers that are in no row.
+ * Attributes each server and snapshot to the agent whose row has its id. Anyone can change a label, so labels
+ * count only for those that are in no row.
  */
 export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
   const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));
-  return resources.map((resource) =>
-    resource.kind === 'server'
-      ? { ...resource, agentId: byServer.get(resource.id) ?? resource.agentId, labelledFor: resource.agentId }
-      : resource,
-  );
+  const bySnapshot = new Map(agents.map((agent) => [agent.snapshotId, agent.agentId]));
+  return resources.map((resource) => {
+    if (resource.kind === 'snapshot')
+      return { ...resource, agentId: bySnapshot.get(resource.id) ?? resource.agentId };
+    if (resource.kind !== 'server') return resource;
+    return {
+      ...resource,
+      agentId: byServer.get(resource.id) ?? resource.agentId,
+      labelledFor: resource.agentId,
+    };
+  });
 }
 
 /** Whether a listed server of a live agent lacks one of our labels or the shared firewall. */

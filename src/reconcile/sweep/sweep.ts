@@ -9,7 +9,7 @@ import { type Budget, createBudget } from './budget.ts';
 import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
-import { type GoneServer, reportGone } from './gone.ts';
+import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
 import type { ResourceKind } from './resources.ts';
@@ -81,13 +81,15 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
     findings.filter((finding) => finding.action === 'report'),
   );
   if (next === null) return;
-  const cursor = movedUp(next, removed[next.list === 'servers' ? 'server' : 'ssh-key']);
+  const cursor = movedUp(next, removed[KIND_OF_LIST[next.list]]);
   report.next = cursor;
   const shortened =
     `The budget of ${budget.used + budget.left} API calls was too small for all lists: ` +
     `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
   report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
 }
+
+const KIND_OF_LIST = { servers: 'server', 'ssh-keys': 'ssh-key', snapshots: 'snapshot' } as const;
 
 async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
   const devices = cloud.resources.filter((resource) => resource.kind === 'device');
@@ -108,7 +110,13 @@ type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
 
 async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<ResourceKind, number>> {
   const { budget, report, say, signal } = deps;
-  const counts: Record<ResourceKind, number> = { server: 0, 'ssh-key': 0, 'tailnet-key': 0, device: 0 };
+  const counts: Record<ResourceKind, number> = {
+    server: 0,
+    snapshot: 0,
+    'ssh-key': 0,
+    'tailnet-key': 0,
+    device: 0,
+  };
   let postponed = 0;
   for (const [agentId, ofAgent] of Map.groupBy(removals, (removal) => removal.agentId)) {
     signal.throwIfAborted();
@@ -164,7 +172,10 @@ async function reportAll(deps: Acting, findings: Report[]): Promise<void> {
     deps.signal.throwIfAborted();
     if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
     else if (deps.budget.left > CALLS_PER_MEND) {
-      const text = await reportGone(deps, finding);
+      const text =
+        finding.reason === 'server-gone'
+          ? await reportGone(deps, finding)
+          : await reportGoneSnapshot(deps, finding);
       if (text !== undefined) deps.say(finding.agentId, text);
     }
   }
@@ -175,7 +186,8 @@ type Report = Extract<Finding, { action: 'report' }>;
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
 const isAdoption = (finding: Finding): finding is Adoption => finding.action === 'adopt';
 const isMend = (finding: Finding): finding is Mend => finding.action === 'mend';
-const isGone = (finding: Finding): finding is GoneServer => finding.reason === 'server-gone';
+const isGone = (finding: Finding): finding is GoneServer | GoneSnapshot =>
+  finding.reason === 'server-gone' || finding.reason === 'snapshot-gone';
 
 function tell(log: Log, sweepId: number, report: SweepReport): void {
   const { findings, ...counts } = report;

@@ -8,6 +8,7 @@ import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
+import { listOwnSnapshots } from './own-snapshots.ts';
 
 /**
  * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
@@ -57,7 +58,7 @@ export async function bringUpToDate(executor: StackEngine, run: Attempt): Promis
 }
 
 export interface Clouds {
-  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage'>;
+  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>;
   tailscale: TailscaleClient;
 }
 
@@ -128,7 +129,7 @@ export async function removeKeys(
 
 /** Removes the agent's resources at Hetzner that no stack contains. Keeps and logs doubtful ones. */
 export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt): Promise<void> {
-  const { servers, sshKeys, strange } = await findOwned(hetzner, run);
+  const { servers, sshKeys, snapshots, strange } = await findOwned(hetzner, run);
   for (const server of servers) {
     assertHeld(run);
     await hetzner.deleteServer(server.id, { wait: false });
@@ -139,16 +140,22 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
     await hetzner.deleteSshKey(key.id);
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
+  for (const { name, id } of snapshots) {
+    assertHeld(run);
+    await hetzner.deleteSnapshot(id);
+    run.log(`deleted snapshot ${id} of ${name}`);
+  }
   for (const { name, id } of strange)
     run.log(`${name} (${id}) has this agent's name or labels, but is not its own: left alone`);
 }
 
 /**
- * Finds the agent's own servers and keys, with or without labels. `strange` are those that have its name or
- * labels but are not its own.
+ * Finds the agent's own servers, keys and snapshots, with or without labels. `strange` are servers and keys
+ * that have its name or labels but are not its own.
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
   const name = agentName(agent.agent_id);
+  const snapshots = await listOwnSnapshots({ hetzner }, agent);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
     hetzner.findServer(name),
@@ -164,6 +171,7 @@ export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Atte
   return {
     servers: allServers.filter(isOwn),
     sshKeys: allKeys.filter((one) => isOwnKey(one, agent)),
+    snapshots,
     strange: [...allServers.filter((one) => !isOwn(one)), ...allKeys.filter((one) => !isOwnKey(one, agent))],
   };
 }

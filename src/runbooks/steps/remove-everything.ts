@@ -45,13 +45,14 @@ async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number
 }
 
 async function findLeft(parts: RunbookParts, attempt: Attempt): Promise<string[]> {
-  const [{ servers, sshKeys }, devices] = await Promise.all([
+  const [{ servers, sshKeys, snapshots }, devices] = await Promise.all([
     findOwned(parts.hetzner, attempt),
     listOwnDevices(parts, attempt.agent),
   ]);
   return [
     ...servers.map((server) => `server ${server.name}`),
     ...sshKeys.map((key) => `SSH key ${key.name}`),
+    ...snapshots.map((snapshot) => `snapshot ${snapshot.id}`),
     ...devices.map((device) => `tailnet device ${device.name}`),
   ];
 }

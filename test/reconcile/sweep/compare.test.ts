@@ -10,6 +10,7 @@ const agent = (view: Partial<AgentView> = {}): AgentView => ({
   agentId: 'a1',
   status: 'running',
   serverId: '1',
+  snapshotId: null,
   tailnetIp: '100.64.0.1',
   nodeId: 'n1',
   operationId: 'op-1',
@@ -26,6 +27,7 @@ type Change = Partial<{
   agentId: string | null;
   operationId: string | null;
   deleting: boolean;
+  isOff: boolean;
   labelledFor: string | null;
   firewallIds: number[];
 }>;
@@ -36,6 +38,7 @@ const server = (change: Change = {}): Resource => ({
   agentId: 'a1',
   operationId: 'op-1',
   deleting: false,
+  isOff: false,
   labelledFor: change.agentId === undefined ? 'a1' : change.agentId,
   firewallIds: [],
   ...change,
@@ -43,6 +46,14 @@ const server = (change: Change = {}): Resource => ({
 const sshKey = (change: Change = {}): Resource => ({
   kind: 'ssh-key',
   id: '11',
+  name: 'agent-a1',
+  agentId: 'a1',
+  operationId: 'op-1',
+  ...change,
+});
+const snapshot = (change: Change = {}): Resource => ({
+  kind: 'snapshot',
+  id: '9',
   name: 'agent-a1',
   agentId: 'a1',
   operationId: 'op-1',
@@ -70,11 +81,13 @@ const all = { after: 0, upTo: Number.POSITIVE_INFINITY };
 
 /** Each finding in short: `remove destroyed server 1`. */
 function found(resources: Resource[], agents: AgentView[], serverRange: typeof all | null = all): string[] {
-  return compare({ resources, serverRange }, agents).map(short);
+  const listsAllSnapshots = serverRange === all;
+  return compare({ resources, serverRange, listsAllSnapshots }, agents).map(short);
 }
 
 function short(finding: Finding): string {
   expect(explain(finding)).toMatch(/^[A-Z].* a1|is unknown/);
+  if (finding.reason === 'snapshot-gone') return `report snapshot-gone snapshot ${finding.snapshotId}`;
   const subject =
     finding.reason === 'server-gone' || finding.reason === 'server-incomplete'
       ? `server ${finding.serverId}`
@@ -83,8 +96,8 @@ function short(finding: Finding): string {
 }
 
 describe('removed', () => {
-  const orphans = [server(), sshKey(), tailnetKey(1), device('n9')];
-  const ids = ['server 1', 'ssh-key 11', 'tailnet-key k1', 'device n9'];
+  const orphans = [server(), snapshot(), sshKey(), tailnetKey(1), device('n9')];
+  const ids = ['server 1', 'snapshot 9', 'ssh-key 11', 'tailnet-key k1', 'device n9'];
 
   test('everything of a destroyed agent', () => {
     const destroyed = agent({ status: 'destroyed', serverId: null, tailnetIp: null });
@@ -100,6 +113,7 @@ describe('removed', () => {
     ['a tailnet key of an older generation', tailnetKey(1), 'tailnet-key k1'],
     ['a second device that joined for it', device('n9'), 'device n9'],
     ['a second server from its provision', server({ id: '2' }), 'server 2'],
+    ['a snapshot that no row names', snapshot(), 'snapshot 9'],
   ])('of a live agent, from an earlier attempt: %s', (_name, resource, id) => {
     for (const status of ['running', 'stopping', 'stopped', 'suspended'] as const)
       expect(found([...own, resource], [agent({ status })])).toEqual([`remove earlier-attempt ${id}`]);
@@ -234,5 +248,48 @@ describe('an address recorded without a device id', () => {
     const { resources, findings } = attributeDevices([resource], [before], new Map([['join-x', 'a2']]));
     expect(resources[0]?.agentId).toBe('a2');
     expect(findings).toEqual([]);
+  });
+});
+
+describe('a hibernated agent', () => {
+  const hibernated = agent({ status: 'hibernated', serverId: null, snapshotId: '9' });
+  const kept = [snapshot(), sshKey(), device('n1')];
+
+  test('keeps its snapshot, its key and its device', () => {
+    expect(found([...kept, tailnetKey(2)], [hibernated])).toEqual([]);
+    const unlabelled = snapshot({ agentId: null, operationId: null });
+    expect(found(attributeServers([unlabelled], [hibernated]), [hibernated])).toEqual([]);
+  });
+
+  test('keeps the only copy of its disk, whatever its status says', () => {
+    const half = agent({ status: 'suspended', snapshotId: '9' });
+    expect(found([snapshot()], [half])).toEqual(['report server-gone server 1']);
+  });
+
+  test('loses another snapshot of it only beside its own', () => {
+    const other = snapshot({ id: '8' });
+    expect(found([...kept, other], [hibernated])).toEqual(['remove earlier-attempt snapshot 8']);
+    expect(found([other], [hibernated])).toEqual([
+      'report own-unclear snapshot 8',
+      'report snapshot-gone snapshot 9',
+    ]);
+    const strange = snapshot({ id: '8', operationId: 'x' });
+    expect(found([...kept, strange], [hibernated])).toEqual(['report not-ours snapshot 8']);
+    expect(found([other], [agent()])).toContain('report own-unclear snapshot 8');
+  });
+
+  test('loses a server that is off and that its provision made, only beside its snapshot', () => {
+    const off = server({ isOff: true });
+    expect(found([...kept, off], [hibernated])).toEqual(['remove hibernated server 1']);
+    expect(found([off], [hibernated])).toContain('report half-woken server 1');
+    expect(found([...kept, server()], [hibernated])).toEqual(['report half-woken server 1']);
+    const strange = server({ isOff: true, operationId: 'x' });
+    expect(found([...kept, strange], [hibernated])).toEqual(['report not-ours server 1']);
+  });
+
+  test('is reported if its snapshot is not among all of them', () => {
+    expect(found([sshKey()], [hibernated])).toEqual(['report snapshot-gone snapshot 9']);
+    expect(found([sshKey()], [hibernated], null)).toEqual([]);
+    expect(found([sshKey()], [{ ...hibernated, unfinished: true }])).toEqual([]);
   });
 });

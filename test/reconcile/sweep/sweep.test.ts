@@ -425,3 +425,48 @@ describe('several workers', () => {
     expect(await sweepAlone(fixture, { pauseSeconds: 0, ...quiet })).toMatchObject({ note: null });
   });
 });
+
+describe('a hibernated agent', () => {
+  /** With its snapshot, key and device, and the server that a hibernate has not deleted. */
+  async function hibernatedAgent(agentId: string) {
+    const serverId = await fixture.server(agentId);
+    const snapshotId = await fixture.snapshot(agentId, serverId);
+    const tailnetIp = await fixture.device(agentId);
+    const { operationId } = await fixture.agent(agentId, { status: 'hibernated', snapshotId, tailnetIp });
+    const labels = { 'agent-id': agentId, 'operation-id': operationId, 'managed-by': 'agents' };
+    await fixture.hcloud('PUT', `/servers/${serverId}`, { labels });
+    return { serverId, snapshotId, tailnetIp };
+  }
+  const snapshots = async () =>
+    (await fixture.hcloud('GET', '/images?type=snapshot')).images.map(({ id }: { id: number }) => id);
+
+  test('loses a server that is off while its snapshot is complete, and nothing else', async () => {
+    const { snapshotId, tailnetIp } = await hibernatedAgent('a1');
+    const report = await fixture.sweep();
+    expect(report.findings).toEqual([expect.stringContaining('a snapshot is kept in its place')]);
+    expect(await fixture.left()).toMatchObject({ servers: [], devices: [tailnetIp] });
+    expect(await snapshots()).toEqual([snapshotId]);
+    expect((await fixture.sweep()).findings).toEqual([]);
+  });
+
+  test('keeps that server if the snapshot was deleted, and becomes unhealthy', async () => {
+    const { serverId, snapshotId } = await hibernatedAgent('a1');
+    await fixture.hcloud('DELETE', `/images/${snapshotId}`);
+    const report = await fixture.sweep();
+    expect(report.findings).toContainEqual(expect.stringContaining('its data is lost'));
+    expect((await fixture.left()).servers).toEqual([serverId]);
+    const row = await fixture.database.selectFrom('agents').select(['health', 'error']).executeTakeFirst();
+    expect(row).toMatchObject({
+      health: 'unhealthy',
+      error: expect.stringContaining('no longer at Hetzner'),
+    });
+  });
+
+  test('and a destroyed one: its snapshots are removed', async () => {
+    const serverId = await fixture.server('gone');
+    await fixture.snapshot('gone', serverId);
+    await fixture.agent('gone', { status: 'destroyed' });
+    expect((await fixture.sweep()).removed).toBe(2);
+    expect(await snapshots()).toEqual([]);
+  });
+});

@@ -17,6 +17,8 @@ const desired = (phases: Phase[], change: Partial<DesiredServer> = {}): DesiredS
   stopsSoftly: true,
   ipv4: '198.18.1.7',
   ipv6: undefined,
+  diskImage: undefined,
+  wantedImage: undefined,
   rules: undefined,
   ...change,
 });

@@ -1,0 +1,77 @@
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../database/connect.ts';
+import { move } from './move.ts';
+import { type AgentOutputs, outputColumns } from './outputs.ts';
+import { getAgent } from './store.ts';
+
+/**
+ * Records the verified snapshot of a suspended agent, before its server is deleted. From then on a hibernate
+ * can only end in `hibernated`, however it ends: the server may be gone. Null forgets the recorded one.
+ */
+export async function recordSnapshot(
+  database: Database,
+  agentId: string,
+  snapshotId: string | null,
+): Promise<void> {
+  await database
+    .updateTable('agents')
+    .set({ snapshot_id: snapshotId, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', ['suspended', 'hibernated'])
+    .execute();
+}
+
+/**
+ * The snapshot is kept in place of the server: `suspended` → `hibernated`. The tailnet device stays.
+ * @throws ConflictError
+ */
+export async function markHibernated(
+  trx: Transaction,
+  agentId: string,
+  { snapshotId, error = null }: { snapshotId: string; error?: string | null },
+): Promise<void> {
+  const gone = { server_id: null, server_name: null, ipv4: null, ipv6: null };
+  const columns = { ...gone, snapshot_id: snapshotId, health: 'unknown', error };
+  await move(trx, agentId, { by: 'hibernate succeeds', orStays: true }, columns);
+  await trx
+    .updateTable('agents')
+    .set({
+      inputs: sql`inputs || jsonb_build_object('hibernated', jsonb_build_object('snapshotId', snapshot_id))`,
+    })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
+/**
+ * A hibernate has ended without success. An agent whose snapshot was recorded is `hibernated`, because its
+ * server may be gone; any other stays as it is. Both keep the error.
+ * @returns whether the agent is hibernated
+ */
+export async function endHibernation(trx: Transaction, agentId: string, error: string): Promise<boolean> {
+  const { status, snapshot_id: snapshotId } = await getAgent(trx, agentId);
+  if (status !== 'suspended' && status !== 'hibernated') return false;
+  if (snapshotId !== null) {
+    await markHibernated(trx, agentId, { snapshotId, error });
+    return true;
+  }
+  await trx
+    .updateTable('agents')
+    .set({ error, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+  return false;
+}
+
+/**
+ * The agent answers again on a server made from its snapshot, which is deleted: `hibernated` → `running`.
+ * @throws ConflictError
+ */
+export async function markWoken(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
+  const columns = { ...outputColumns(outputs), snapshot_id: null, health: 'healthy', error: null };
+  await move(trx, agentId, { by: 'wake succeeds' }, columns);
+  await trx
+    .updateTable('agents')
+    .set({ inputs: sql`inputs - 'hibernated'` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}

@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import type { AgentInputs } from '../../stacks/inputs.ts';
+import { serverIdSchema } from '../../stacks/outputs.ts';
+import { endHibernation, markHibernated } from '../agents/hibernation.ts';
+import type { AgentKeys } from '../agents/secrets.ts';
+import { PermanentError } from '../errors.ts';
+import type { Server, Snapshot } from '../hetzner/hetzner.ts';
+import type { Attempt } from '../operations/attempt.ts';
+import { repeatLater } from '../operations/consequences.ts';
+import type { Ending } from '../operations/definition.ts';
+import { defineOperation } from '../operations/registry.ts';
+import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { recorded, toProgram } from './reconfigure.ts';
+import { findResources, lookUpServer } from './steps/own-server.ts';
+import { switchOff } from './steps/power.ts';
+import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
+import { isComplete, removeSnapshots, takeSnapshot } from './steps/snapshots.ts';
+
+const effect = z.object({ kind: z.literal('hibernated'), snapshotId: serverIdSchema });
+
+/**
+ * Keeps a snapshot of a suspended agent's disk and deletes its server, which Hetzner bills in full even while
+ * it is off. The server is deleted only after the snapshot was verified and recorded, so at every moment
+ * there is one of the two. From the record on, every end of this operation leaves the agent hibernated.
+ */
+export const hibernate = defineOperation<z.infer<typeof effect>>({
+  kind: 'hibernate',
+  rank: 76,
+  from: ['suspended'],
+  resumesFrom: ['hibernated'],
+  // Its snapshot would be outdated if the agent has run since.
+  retryFrom: [],
+  exclusive: true,
+  followsHolds: true,
+  endsOnRelease: true,
+  limitSeconds: 90 * 60,
+  needsRoute: false,
+  effect,
+  succeed: markHibernated,
+  // Without a recorded snapshot, nothing has been proven.
+  reported: () => ({ kind: 'none' }),
+  lastFailure: async (ending) => {
+    // The server may still exist and be billed.
+    if (await end(ending)) await repeatLater(ending, 'hibernate');
+  },
+  cancel: async (ending) => void (await end(ending)),
+  cli: 'keep a snapshot of a suspended agent and delete its server, which is billed in full',
+  run: (parts) => async (attempt) => {
+    attempt.step('preparing');
+    const { known, keys } = recorded(parts.vault, attempt);
+    const exists = attempt.operation.attempt === 1 || (await clearPending(parts.executor, attempt));
+    const server = await lookUpServer(parts.hetzner, attempt.agent);
+    const snapshot = (await keptSnapshot(parts, attempt, server)) ?? (await keep(parts, attempt, server));
+    attempt.step('deleting_server');
+    const inputs: AgentInputs = { ...known, hibernated: { snapshotId: snapshot.id } };
+    await removeServer(parts, attempt, { inputs, keys, mayBeNew: !exists });
+    await removeSnapshots(parts, attempt, { keep: snapshot.id });
+    return { kind: 'hibernated', snapshotId: snapshot.id };
+  },
+});
+
+const end = ({ trx, agentId, error }: Ending): Promise<boolean> => endHibernation(trx, agentId, error);
+
+/** Makes sure that the server is off, and that a verified snapshot of it is recorded. */
+async function keep(parts: RunbookParts, attempt: Attempt, server: Server | undefined): Promise<Snapshot> {
+  if (server === undefined) throw nothingLeft(attempt);
+  if (server.isProtected)
+    throw new PermanentError(
+      `${server.name} is protected at Hetzner against delete; nothing has been touched. Remove the protection there, then request it again`,
+    );
+  const hasRun = server.status !== 'off';
+  if (hasRun) await forgetSnapshots(parts, attempt);
+  attempt.step('stopping_server');
+  await switchOff(parts, attempt, server);
+  attempt.step('creating_snapshot');
+  const snapshot = await takeSnapshot(parts, attempt, { server, hasRun });
+  assertHeld(attempt);
+  await parts.recordSnapshot(attempt, snapshot.id);
+  return snapshot;
+}
+
+/** Forgets and removes what earlier attempts have kept: the server has been on since, so it is outdated. */
+async function forgetSnapshots(parts: RunbookParts, attempt: Attempt): Promise<void> {
+  if (attempt.agent.status === 'suspended') await parts.recordSnapshot(attempt, null);
+  await removeSnapshots(parts, attempt);
+}
+
+/**
+ * The recorded snapshot, if it is what the agent's data is: its server is gone, or is only a copy that a wake
+ * has begun to make.
+ */
+async function keptSnapshot(
+  { hetzner }: RunbookParts,
+  { agent }: Attempt,
+  server: Server | undefined,
+): Promise<Snapshot | undefined> {
+  if (agent.snapshot_id === null || (server !== undefined && agent.status !== 'hibernated')) return undefined;
+  const snapshot = await hetzner.getSnapshot(agent.snapshot_id);
+  return snapshot !== undefined && isComplete(snapshot) ? snapshot : undefined;
+}
+
+function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): PermanentError {
+  return new PermanentError(
+    snapshotId === null
+      ? 'The server is no longer at Hetzner, and no snapshot of it was recorded'
+      : `Neither the server nor its snapshot ${snapshotId} is at Hetzner: its data is lost`,
+  );
+}
+
+/** Removes the server from the stack and from Hetzner, where a state may have lacked it. */
+async function removeServer(
+  parts: RunbookParts,
+  attempt: Attempt,
+  { inputs, keys, mayBeNew }: { inputs: AgentInputs; keys: AgentKeys; mayBeNew: boolean },
+): Promise<void> {
+  const program = toProgram(inputs, keys, await findResources(parts.hetzner, attempt.agent));
+  await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+    parts.executor.up(attempt, program, { mayBeNew, keys }),
+  );
+  const left = await lookUpServer(parts.hetzner, attempt.agent);
+  if (left === undefined || left.status === 'deleting') return;
+  assertHeld(attempt);
+  await parts.hetzner.deleteServer(left.id, { wait: true });
+  attempt.log(`deleted server ${left.name} (${left.id}), which the stack lacked`);
+}

@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
+import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+
+interface Image {
+  id: number;
+  status: string;
+  image_size: number;
+  created_from: { id: number };
+}
+
+let site: Site;
+let installation: Installation;
+let fleet: Fleet;
+
+/** What Hetzner bills for an agent: its servers, and the sizes of its snapshots. */
+async function billed(agentId: string) {
+  const path = `/images?type=snapshot&label_selector=agent-id==${agentId}`;
+  const { images } = await fleet.hetzner<{ images: Image[] }>('GET', path);
+  return { servers: await fleet.serversOf(agentId), images };
+}
+
+/** Pulumi finds the stack as it is recorded, before and after a look at the clouds. */
+async function expectNoChanges(agentId: string): Promise<void> {
+  for (const verb of [['preview'], ['refresh', '--yes']]) {
+    const words = ['pulumi', '--', ...verb, '-s', `agent-${agentId}`, '--expect-no-changes'];
+    const { code, stdout, stderr } = await installation.npm(words);
+    expect(code, `${verb[0]}: ${stdout}${stderr}`).toBe(0);
+  }
+}
+
+async function changeHold(agentId: string, verb: 'hold' | 'release'): Promise<void> {
+  const { status, body } = await installation.ask(`/api/agents/${agentId}/${verb}`, {
+    json: { reason: 'operator' },
+  });
+  expect(status, JSON.stringify(body)).toBe(202);
+}
+
+describeWithMachines('hibernation on real machines', () => {
+  beforeAll(async () => {
+    site = await makeSite({ SANDBOX_MACHINES: 'real' });
+    installation = await startInstallation(site);
+    fleet = createFleet(installation);
+  }, 180_000);
+
+  afterAll(async () => {
+    await installation?.stop();
+    await site?.remove();
+  }, 90_000);
+
+  it('only a snapshot is billed while it is hibernated; awake again it has its files, its name and its address', async () => {
+    const agentId = await fleet.buy();
+    const before = await installation.untilAgent(agentId, 'running', 180);
+    await fleet.screen(before.serverId).say('echo written before >/var/lib/kept; sync');
+
+    await changeHold(agentId, 'hold');
+    await installation.untilAgent(agentId, 'suspended');
+    await expectNoChanges(agentId);
+
+    await fleet.succeed(agentId, 'hibernate', 240);
+    const { servers, images } = await billed(agentId);
+    expect(servers).toEqual([]);
+    expect(images).toMatchObject([{ status: 'available', created_from: { id: Number(before.serverId) } }]);
+    expect(images[0]!.image_size).toBeGreaterThan(0.1);
+    expect(await fleet.disks(before.serverId)).toEqual([]);
+    expect(await fleet.agent(agentId)).toMatchObject({ status: 'hibernated', serverId: null });
+    expect(await fleet.devicesOf(agentId)).toMatchObject([{ name: before.tailnetName }]);
+    await expectNoChanges(agentId);
+
+    await changeHold(agentId, 'release');
+    const after = await installation.untilAgent(agentId, 'running', 240);
+    expect(after).toMatchObject({
+      tailnetName: before.tailnetName,
+      tailnetIp: before.tailnetIp,
+      health: 'healthy',
+    });
+    expect(after.serverId).not.toBe(before.serverId);
+    expect(await fleet.screen(after.serverId).say('cat /var/lib/kept')).toBe('written before');
+    expect(await fleet.health(after.tailnetIp)).toContain(`"agentId": "${agentId}"`);
+    expect(await billed(agentId)).toEqual({ servers: [after.serverId], images: [] });
+    expect(await fleet.devicesOf(agentId)).toMatchObject([{ name: before.tailnetName }]);
+    await expectNoChanges(agentId);
+  }, 600_000);
+});

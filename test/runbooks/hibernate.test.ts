@@ -1,0 +1,450 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { generateAgentKeys } from '../../src/agents/secrets.ts';
+import { getAgent, recordInputs } from '../../src/agents/store.ts';
+import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import { requestOperation } from '../../src/operations/requests.ts';
+import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { hibernate } from '../../src/runbooks/hibernate.ts';
+import { resume } from '../../src/runbooks/resume.ts';
+import { suspend } from '../../src/runbooks/suspend.ts';
+import { wake } from '../../src/runbooks/wake.ts';
+import { toSnapshotLabels } from '../../stacks/labels.ts';
+import { hold, release } from '../support/holds.ts';
+import { agentInputs } from '../support/inputs.ts';
+import {
+  claim,
+  type OperationsFixture,
+  OUTPUTS,
+  openOperations,
+  order,
+  waitOver,
+} from '../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../support/runbook-fixture.ts';
+
+let at: OperationsFixture;
+let fixture: RunbookFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+
+const RUNBOOKS = { suspend, resume, hibernate, wake };
+const agent = () => getAgent(at.database, 'a1');
+const error = new RetryableError('Hetzner answered 500');
+
+beforeEach(begin);
+
+/** A suspended agent with its server, which is off, and its device. */
+async function begin(): Promise<void> {
+  await at.empty();
+  fixture = createRunbookFixture(at);
+  await order(at, 'a1');
+  const { claim: mine } = await claim(at);
+  await recordInputs(at.database, 'a1', {
+    inputs: agentInputs('a1'),
+    secrets: fixture.vault.seal('a1', generateAgentKeys('a1')),
+  });
+  const outputs = { ...OUTPUTS, serverId: '42', tailnetNodeId: 'n1' };
+  await succeed(at, mine, { kind: 'running', outputs });
+  fixture.servers.push(server('a1', 42));
+  const addresses = [OUTPUTS.tailnetIp];
+  const name = OUTPUTS.tailnetName;
+  fixture.devices.push({ nodeId: 'n1', name, hostname: 'agent-a1', addresses, tags: ['tag:agent'] });
+  await hold(at, 'a1');
+  await attempt();
+  expect(await agent()).toMatchObject({ status: 'suspended' });
+}
+
+async function request(kind: 'hibernate' | 'wake'): Promise<void> {
+  await at.database
+    .transaction()
+    .execute((trx) => requestOperation(trx, at.queue, { agentId: 'a1', kind, actor: 'test' }));
+}
+
+interface Attempted {
+  kind: string;
+  calls: string[];
+  thrown: unknown;
+}
+
+/** Runs an attempt of the next operation as a worker does, and settles it. */
+async function attempt(wrap: (parts: RunbookParts, abort: Abort) => RunbookParts = (parts) => parts) {
+  await waitOver(at);
+  const { row, claim: mine } = await claim(at);
+  fixture.calls.length = 0;
+  const { run, controller } = await prepareAttempt(at, row, fixture);
+  let thrown: unknown;
+  const parts = wrap(fixture.deps, () => controller.abort(new CancelledError('Cancelled')));
+  try {
+    await succeed(at, mine, await RUNBOOKS[row.kind as keyof typeof RUNBOOKS].run(parts)(run));
+  } catch (failure) {
+    thrown = controller.signal.aborted ? controller.signal.reason : failure;
+    await settleFailure(at, mine, { error: thrown, step: 'queued' });
+  }
+  return { kind: row.kind, calls: [...fixture.calls], thrown } satisfies Attempted;
+}
+
+type Abort = () => void;
+
+async function hibernated(): Promise<void> {
+  await request('hibernate');
+  expect((await attempt()).thrown).toBeUndefined();
+  expect(await agent()).toMatchObject({ status: 'hibernated' });
+}
+
+/** Runs attempts until nothing is queued; waits between attempts are skipped. */
+async function drain(): Promise<string[]> {
+  const kinds: string[] = [];
+  for (;;) {
+    const { rows } = await sql`select 1 from operations
+      where status = 'queued' and run_after < now() + interval '5 minutes'`.execute(at.database);
+    if (rows.length === 0) return kinds;
+    expect(kinds.length).toBeLessThan(10);
+    kinds.push((await attempt()).kind);
+  }
+}
+
+const HIBERNATE = [
+  'step preparing',
+  'step stopping_server',
+  'step creating_snapshot',
+  'snapshot 42',
+  'record snapshot 9001',
+  'step deleting_server',
+  'up agent',
+];
+const WAKE = [
+  'step preparing',
+  'step creating_server',
+  'up agent',
+  'step verifying',
+  'healthy 100.64.0.1',
+  'step removing_snapshot',
+  'delete snapshot 9001',
+];
+
+/** There is one server of the agent, or the recorded snapshot is complete; never two servers. */
+async function nothingIsLost(): Promise<void> {
+  const { snapshot_id: recorded, status } = await agent();
+  const kept = fixture.snapshots.find(({ id }) => id === recorded)?.status === 'available';
+  const state = JSON.stringify({ status, recorded, servers: fixture.servers, snapshots: fixture.snapshots });
+  expect(fixture.servers.length === 1 || (fixture.servers.length === 0 && kept), state).toBe(true);
+}
+
+/** What changes a cloud, the stack or the row. Between two looks, a kill makes no difference. */
+const CHANGES = /^(up|refresh|record\w+|part|(create|await|delete)\w+|shutDown|power\w+|untilHealthy)$/;
+
+/** Calls `interrupt` around the nth change, and checks after each change that nothing is lost. */
+function interrupting(nth: number, when: 'before' | 'after', interrupt: () => Promise<void>) {
+  const seen = { calls: 0 };
+  const wrapped = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get: (object, key) => {
+        const value: unknown = Reflect.get(object, key);
+        if (typeof value !== 'function') return value;
+        if (!CHANGES.test(String(key))) return value;
+        return async (...args: unknown[]) => {
+          seen.calls += 1;
+          const isNth = seen.calls === nth;
+          if (isNth && when === 'before') await interrupt();
+          const answer: unknown = await Reflect.apply(value, object, args);
+          await nothingIsLost();
+          if (isNth && when === 'after') await interrupt();
+          return answer;
+        };
+      },
+    });
+  return {
+    seen,
+    wrap: (parts: RunbookParts): RunbookParts => ({
+      ...wrapped(parts),
+      ...Object.fromEntries(
+        Object.entries(parts).map(([name, part]) => [
+          name,
+          typeof part === 'function'
+            ? wrapped({ part }).part
+            : typeof part === 'object'
+              ? wrapped(part as object)
+              : part,
+        ]),
+      ),
+      settings: parts.settings,
+    }),
+  };
+}
+
+const lose = () => Promise.reject(new LostError('killed'));
+
+describe('hibernate', () => {
+  test('keeps a verified, recorded snapshot, and only then deletes the server; the device stays', async () => {
+    await request('hibernate');
+    expect(await attempt()).toMatchObject({ calls: HIBERNATE, thrown: undefined });
+    expect(await agent()).toMatchObject({
+      status: 'hibernated',
+      snapshot_id: '9001',
+      server_id: null,
+      ipv4: null,
+      tailnet_node_id: 'n1',
+      tailnet_ip: OUTPUTS.tailnetIp,
+      inputs: { hibernated: { snapshotId: '9001' } },
+      error: null,
+    });
+    expect(fixture.servers).toEqual([]);
+    expect(fixture.devices).toHaveLength(1);
+    const { operationId } = agentInputs('a1');
+    expect(fixture.snapshots).toMatchObject([
+      {
+        id: '9001',
+        name: 'agent-a1',
+        serverId: '42',
+        labels: { 'agent-id': 'a1', 'operation-id': operationId },
+      },
+    ]);
+    expect(fixture.programs.at(-1)).toMatchObject({ inputs: { hibernated: { snapshotId: '9001' } } });
+  });
+
+  test('switches a server off that someone has switched on', async () => {
+    fixture.servers[0]!.status = 'running';
+    await request('hibernate');
+    expect((await attempt()).calls).toContain('shut down 42');
+  });
+
+  test('touches nothing if the server is protected at Hetzner', async () => {
+    fixture.servers[0]!.isProtected = true;
+    await request('hibernate');
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeInstanceOf(PermanentError);
+    expect(calls).toEqual(['step preparing']);
+    expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
+    expect((await agent()).error).toContain('protected at Hetzner');
+  });
+
+  test('waits for the snapshot that a killed attempt has begun, and makes no second one', async () => {
+    fixture.answers.snapshot = [error];
+    await request('hibernate');
+    expect((await attempt()).thrown).toBe(error);
+    expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
+    const { calls } = await attempt();
+    expect(calls).toContain('await snapshot 9001');
+    expect(calls).not.toContain('snapshot 42');
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
+  });
+
+  test('uses no snapshot of another hibernate, or from before the server ran again, and removes them', async () => {
+    const old = { name: 'agent-a1', status: 'available', sizeGb: 1, serverId: '42', isProtected: false };
+    fixture.snapshots.push({ id: '7', ...old, labels: toSnapshotLabels({ agentId: 'a1' }, 'another') });
+    fixture.answers['up agent'] = [error];
+    await request('hibernate');
+    await attempt();
+    expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: '9002' });
+    fixture.servers[0]!.status = 'running';
+    const { calls } = await attempt();
+    expect(calls).toEqual([
+      'step preparing',
+      'refresh agent',
+      'record snapshot null',
+      'delete snapshot 9002',
+      'delete snapshot 7',
+      'step stopping_server',
+      'shut down 42',
+      ...HIBERNATE.slice(2),
+    ]);
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+  });
+
+  test('an incomplete snapshot never replaces the server', async () => {
+    fixture.deps.hetzner.createSnapshot = async (serverId, { name, labels }) => {
+      const made = { id: '9001', name, labels, status: 'available', sizeGb: 0, serverId, isProtected: false };
+      fixture.snapshots.push(made);
+      return made;
+    };
+    await request('hibernate');
+    expect((await attempt()).thrown).toBeInstanceOf(RetryableError);
+    expect(fixture.servers).toHaveLength(1);
+    expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
+  });
+
+  test('a failure for the last time after the record leaves it hibernated, and the delete is tried again later', async () => {
+    fixture.answers['up agent'] = [new PermanentError('the stack is broken')];
+    await request('hibernate');
+    await attempt();
+    expect(await agent()).toMatchObject({
+      status: 'hibernated',
+      snapshot_id: '9001',
+      error: 'the stack is broken',
+    });
+    expect(await attempt()).toMatchObject({ kind: 'hibernate', thrown: undefined });
+    expect(fixture.servers).toEqual([]);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001', error: null });
+  });
+
+  test('without a server and without a recorded snapshot it fails for good and says so', async () => {
+    fixture.servers.length = 0;
+    await request('hibernate');
+    expect((await attempt()).thrown).toBeInstanceOf(PermanentError);
+    expect((await agent()).error).toContain('no snapshot of it was recorded');
+  });
+
+  test.each(['before', 'after'] as const)(
+    'a kill %s any change leaves the server or a verified snapshot, and in the end one snapshot',
+    { timeout: 60_000 },
+    async (when) => {
+      for (let nth = 1; ; nth += 1) {
+        if (nth > 1) await begin();
+        const { seen, wrap } = interrupting(nth, when, lose);
+        fixture.servers[0]!.status = 'running';
+        await request('hibernate');
+        const { thrown } = await attempt(wrap);
+        await nothingIsLost();
+        if (seen.calls < nth) {
+          expect(thrown).toBeUndefined();
+          expect(nth).toBeGreaterThan(4);
+          return;
+        }
+        await drain();
+        expect(fixture.servers, `kill ${when} call ${nth}`).toEqual([]);
+        expect(fixture.snapshots, `kill ${when} call ${nth}`).toHaveLength(1);
+        expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: fixture.snapshots[0]!.id });
+      }
+    },
+  );
+
+  test('a payment at any change brings the agent back, with one server that has its disk', {
+    timeout: 60_000,
+  }, async () => {
+    const ways = new Set<string>();
+    for (let nth = 1; ; nth += 1) {
+      if (nth > 1) await begin();
+      await request('hibernate');
+      let seen = { calls: 0 };
+      await attempt((parts, abort) => {
+        const interrupted = interrupting(nth, 'after', async () => {
+          await release(at, 'a1');
+          abort();
+          throw new LostError('aborted');
+        });
+        seen = interrupted.seen;
+        return interrupted.wrap(parts);
+      });
+      if (seen.calls < nth) break;
+      ways.add((await drain()).join());
+      expect(await agent(), `payment at call ${nth}`).toMatchObject({ status: 'running', snapshot_id: null });
+      expect(fixture.servers).toHaveLength(1);
+      const [one] = fixture.servers;
+      expect(one!.id === '42' || one!.imageId === '9001', `payment at call ${nth}`).toBe(true);
+      expect(one!.status).toBe('running');
+    }
+    expect([...ways].sort()).toEqual(['resume', 'wake']);
+  });
+});
+
+describe('wake', () => {
+  beforeEach(hibernated);
+
+  test('makes a server from the snapshot, waits until it answers as the same device, and removes the snapshot', async () => {
+    await release(at, 'a1');
+    expect(await attempt()).toMatchObject({ kind: 'wake', calls: WAKE, thrown: undefined });
+    expect(await agent()).toMatchObject({
+      status: 'running',
+      health: 'healthy',
+      snapshot_id: null,
+      server_id: fixture.servers[0]!.id,
+      tailnet_node_id: 'n1',
+      tailnet_name: OUTPUTS.tailnetName,
+      error: null,
+    });
+    expect((await agent()).inputs).not.toHaveProperty('hibernated');
+    expect(fixture.programs.at(-1)).toMatchObject({
+      restoredFrom: '9001',
+      device: { tailnetIp: OUTPUTS.tailnetIp },
+    });
+    expect(fixture.programs.at(-1)).not.toHaveProperty('inputs.hibernated');
+    expect(fixture.snapshots).toEqual([]);
+  });
+
+  test('cannot be requested while a hold switches the agent off', async () => {
+    await expect(request('wake')).rejects.toThrow('is held (abuse');
+  });
+
+  test('without its snapshot fails for good, and no empty server is made', async () => {
+    fixture.snapshots.length = 0;
+    await release(at, 'a1');
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeInstanceOf(PermanentError);
+    expect(calls).toEqual(['step preparing']);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+    expect((await agent()).error).toContain('cannot be restored');
+  });
+
+  test('without its device fails for good before a server is made, and keeps the snapshot', async () => {
+    fixture.devices.length = 0;
+    await release(at, 'a1');
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeInstanceOf(PermanentError);
+    expect(calls).toEqual(['step preparing']);
+    expect((await agent()).error).toContain('no longer on the tailnet');
+    expect(fixture.snapshots).toHaveLength(1);
+  });
+
+  test('leaves another server of its name alone', async () => {
+    fixture.servers.push({ ...server('a1', 77), imageId: '114690387' });
+    await release(at, 'a1');
+    const { thrown } = await attempt();
+    expect(thrown).toBeInstanceOf(PermanentError);
+    expect((await agent()).error).toContain('was not made from');
+    expect(fixture.servers).toHaveLength(1);
+  });
+
+  test('replaces a copy that Hetzner could not start', async () => {
+    fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
+    fixture.failedServers.add('77');
+    await release(at, 'a1');
+    expect((await attempt()).calls).toContain('delete server 77');
+    expect(fixture.servers.map(({ id }) => id)).not.toContain('77');
+  });
+
+  test('a hold while it fails leads back to the snapshot alone', async () => {
+    fixture.answers.healthy = [error];
+    await release(at, 'a1');
+    expect((await attempt()).thrown).toBe(error);
+    expect(fixture.servers).toHaveLength(1);
+    await hold(at, 'a1');
+    expect(await drain()).toEqual(['hibernate']);
+    expect(fixture.servers).toEqual([]);
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+  });
+
+  test.each(['before', 'after'] as const)(
+    'a kill %s any change leaves a server or the snapshot, and in the end one server',
+    { timeout: 60_000 },
+    async (when) => {
+      for (let nth = 1; ; nth += 1) {
+        if (nth > 1) {
+          await begin();
+          await hibernated();
+        }
+        const { seen, wrap } = interrupting(nth, when, lose);
+        await release(at, 'a1');
+        const { thrown } = await attempt(wrap);
+        if (seen.calls < nth) {
+          expect(thrown).toBeUndefined();
+          expect(nth).toBeGreaterThan(4);
+          return;
+        }
+        await drain();
+        expect(fixture.servers, `kill ${when} call ${nth}`).toMatchObject([{ imageId: '9001' }]);
+        expect(fixture.snapshots, `kill ${when} call ${nth}`).toEqual([]);
+        expect(await agent()).toMatchObject({ status: 'running', server_id: fixture.servers[0]!.id });
+      }
+    },
+  );
+});
