@@ -5,7 +5,8 @@ import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
-import { failNextInvoice, payInvoice } from './invoices.ts';
+import { failNextInvoice } from './fail-next-invoice.ts';
+import { payInvoice } from './invoice-changes.ts';
 import { listObjects } from './objects.ts';
 import { parseParameters } from './parse-parameters.ts';
 import { settleSession } from './settle-session.ts';
@@ -40,7 +41,9 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    response.json(await database.transaction().execute((trx) => payInvoice(trx, invoice.id)));
+    response.json(
+      await database.transaction().execute((trx) => payInvoice(trx, invoice.id, { outcome: 'succeeds' })),
+    );
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});

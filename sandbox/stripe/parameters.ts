@@ -22,6 +22,11 @@ export function fields<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape);
 }
 
+/** Returns the parameters that were given. */
+export function definedOnly<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
+}
+
 const metadataPairs = z
   .record(z.string().max(40), z.string().max(500))
   .refine((pairs) => Object.keys(pairs).length <= 50, 'can have at most 50 keys');

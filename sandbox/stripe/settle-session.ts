@@ -1,7 +1,7 @@
 import type { SandboxTransaction } from '../database.ts';
+import { chargeInvoice } from './charges.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { payInvoice } from './invoices.ts';
 import { lockObject, readObject, saveObject } from './objects.ts';
 import { changeSubscription, toId } from './subscription-changes.ts';
 import type { Invoice, Session, Subscription } from './wire.ts';
@@ -15,17 +15,16 @@ export async function settleSession(
   const session = await lockObject<Session>(trx, 'checkout.session', sessionId);
   if (session.status !== 'complete' || session.payment_status !== 'unpaid' || !session.invoice)
     throw invalidRequest('This Checkout Session has no pending payment.', { param: 'sessionId' });
-  const invoiceId = toId(session.invoice);
+  const invoice = await readObject<Invoice>(trx, 'invoice', toId(session.invoice));
   if (succeeds) {
     const paid: Session = { ...session, payment_status: 'paid' };
     await saveObject(trx, paid);
     await emitEvent(trx, { type: 'checkout.session.async_payment_succeeded', object: paid });
-    await payInvoice(trx, invoiceId);
+    await chargeInvoice(trx, invoice, { outcome: 'succeeds' });
     return paid;
   }
   await emitEvent(trx, { type: 'checkout.session.async_payment_failed', object: session });
-  const invoice = await readObject<Invoice>(trx, 'invoice', invoiceId);
-  await emitEvent(trx, { type: 'invoice.payment_failed', object: invoice });
+  await chargeInvoice(trx, invoice, { outcome: 'fails' });
   const subscriptionId = toId(session.subscription ?? '');
   const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
   await changeSubscription(trx, subscription, { status: 'past_due' });

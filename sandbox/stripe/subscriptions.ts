@@ -1,15 +1,25 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
+import { tryPayment } from './charges.ts';
 import type { Endpoints } from './endpoint.ts';
-import { invalidRequest, resourceMissing } from './errors.ts';
+import { cardDeclined, invalidRequest, resourceMissing } from './errors.ts';
 import type { EventCause } from './events.ts';
 import { lockObject } from './objects.ts';
-import { boolean, changeMetadata, fields, integer, metadataChange, text, unsettable } from './parameters.ts';
-import { followPlanChange } from './plan-change.ts';
+import {
+  boolean,
+  changeMetadata,
+  definedOnly,
+  fields,
+  integer,
+  metadataChange,
+  text,
+  unsettable,
+} from './parameters.ts';
+import { type FollowedChange, followPlanChange } from './plan-change.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { cancelSubscription, changeSubscription } from './subscription-changes.ts';
 import { itemsChange, planItems } from './subscription-items.ts';
-import { nowSeconds, type Subscription } from './wire.ts';
+import { type Invoice, nowSeconds, type Subscription } from './wire.ts';
 
 const STATUSES = [
   'active',
@@ -78,7 +88,6 @@ const updateParameters = {
   description: unsettable(text.max(500)).optional(),
   items: itemsChange.optional(),
   metadata: metadataChange,
-  // Every payment succeeds in the sandbox, so the behaviour for failed ones changes nothing.
   off_session: boolean.optional(),
   payment_behavior: z
     .enum(['allow_incomplete', 'default_incomplete', 'error_if_incomplete', 'pending_if_incomplete'])
@@ -100,8 +109,9 @@ export function mountSubscriptions(endpoints: Endpoints): void {
   const updated = { answers: 'subscription', parameters: updateParameters };
   endpoints.post('/subscriptions/:id', updated, async (trx, { id, input, request }) => {
     const before = await lockObject<Subscription>(trx, 'subscription', id);
-    const change = { ...toChange(before, input), ...(await toPlanChange(trx, before, input, request)) };
-    return changeSubscription(trx, before, change, request);
+    const { change, invoice } = await toPlanChange(trx, before, input);
+    const after = await changeSubscription(trx, before, { ...toChange(before, input), ...change }, request);
+    return invoice ? collect(trx, after, invoice, { behavior: input.payment_behavior, request }) : after;
   });
   const ended = { answers: 'subscription', parameters: { cancellation_details: cancellationDetails } };
   endpoints.delete('/subscriptions/:id', ended, async (trx, { id, input, request }) =>
@@ -134,7 +144,7 @@ function toChange(before: Subscription, update: Update): Partial<Subscription> {
     ...(cancel_at_period_end !== undefined && cancelAtPeriodEnd(before, cancel_at_period_end)),
     ...(cancel_at !== undefined && cancelAt(cancel_at)),
     ...(cancellation_details && {
-      cancellation_details: { ...before.cancellation_details!, ...withoutUndefined(cancellation_details) },
+      cancellation_details: { ...before.cancellation_details!, ...definedOnly(cancellation_details) },
     }),
   };
 }
@@ -143,10 +153,9 @@ async function toPlanChange(
   trx: SandboxTransaction,
   before: Subscription,
   { items, proration_behavior, proration_date, billing_cycle_anchor }: Update,
-  request: EventCause,
-): Promise<Partial<Subscription>> {
+): Promise<FollowedChange> {
   const restart = billing_cycle_anchor === 'now';
-  if (items === undefined && !restart) return {};
+  if (items === undefined && !restart) return { change: {} };
   const at = proration_date ?? nowSeconds();
   const period = before.items.data[0];
   if (period && (at < period.current_period_start || at > period.current_period_end))
@@ -154,7 +163,24 @@ async function toPlanChange(
       param: 'proration_date',
     });
   const planned = await planItems(trx, before, items ?? [], at);
-  return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart, request });
+  return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart });
+}
+
+/**
+ * Charges the invoice of a plan change. If the card refuses it, the subscription is past due, or nothing has
+ * changed with `error_if_incomplete`.
+ * @throws StripeError 402
+ */
+async function collect(
+  trx: SandboxTransaction,
+  { id }: Subscription,
+  invoice: Invoice,
+  { behavior, request }: { behavior: Update['payment_behavior']; request: EventCause },
+): Promise<Subscription> {
+  const { decline, charge } = await tryPayment(trx, invoice, { request });
+  if (decline && behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
+  const after = await lockObject<Subscription>(trx, 'subscription', id);
+  return decline ? changeSubscription(trx, after, { status: 'past_due' }, request) : after;
 }
 
 function cancelAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
@@ -176,8 +202,4 @@ function cancelAt(at: number | null): Partial<Subscription> {
   if (at !== null && at <= nowSeconds())
     throw invalidRequest('The cancel_at timestamp must be in the future.', { param: 'cancel_at' });
   return { cancel_at: at, cancel_at_period_end: false, canceled_at: at === null ? null : nowSeconds() };
-}
-
-function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as never;
 }

@@ -1,0 +1,145 @@
+import type { SandboxTransaction } from '../database.ts';
+import { type ChargeOptions, tryPayment } from './charges.ts';
+import { findDefaultMethod, readMethodOf } from './default-payment-method.ts';
+import type { Endpoints } from './endpoint.ts';
+import { cardDeclined, invalidRequest, type StripeError } from './errors.ts';
+import { type EventCause, emitEvent } from './events.ts';
+import { markPaid, markUncollectible, voidInvoice } from './invoice-payment.ts';
+import { lockObject, saveObject } from './objects.ts';
+import { boolean, changeMetadata, definedOnly, metadataChange, text, unsettable } from './parameters.ts';
+import { toId } from './subscription-changes.ts';
+import { type Invoice, nowSeconds } from './wire.ts';
+
+const INVOICE = 'invoice';
+
+/** Mounts what can be done with an invoice: finalize, pay, void, give up. */
+export function mountInvoiceChanges(endpoints: Endpoints): void {
+  const paid = {
+    answers: INVOICE,
+    parameters: {
+      forgive: boolean.optional(),
+      off_session: boolean.optional(),
+      paid_out_of_band: boolean.default(false),
+      payment_method: text.optional(),
+    },
+  };
+  endpoints.post('/invoices/:id/pay', paid, async (trx, { id, input, request }) => {
+    const invoice = await lockPayable(trx, id, request);
+    return input.paid_out_of_band
+      ? markPaid(trx, invoice, { request })
+      : payByRequest(trx, invoice, input.payment_method, request);
+  });
+  const changed = { answers: INVOICE, parameters: {} };
+  endpoints.post('/invoices/:id/void', changed, async (trx, { id, request }) => {
+    const invoice = await lockInvoice(trx, id, ['open', 'uncollectible'], 'voided');
+    return voidInvoice(trx, invoice, request);
+  });
+  endpoints.post('/invoices/:id/mark_uncollectible', changed, async (trx, { id, request }) => {
+    const invoice = await lockInvoice(trx, id, ['open'], 'marked uncollectible');
+    return markUncollectible(trx, invoice, request);
+  });
+  const finalized = { answers: INVOICE, parameters: { auto_advance: boolean.optional() } };
+  endpoints.post('/invoices/:id/finalize', finalized, (trx, { id, input, request }) =>
+    finalizeInvoice(trx, id, input.auto_advance, request),
+  );
+  mountUpdate(endpoints);
+}
+
+function mountUpdate(endpoints: Endpoints): void {
+  const updated = {
+    answers: INVOICE,
+    parameters: {
+      auto_advance: boolean.optional(),
+      default_payment_method: unsettable(text).optional(),
+      description: unsettable(text).optional(),
+      metadata: metadataChange,
+    },
+  };
+  endpoints.post('/invoices/:id', updated, async (trx, { id, input }) => {
+    const before = await lockObject<Invoice>(trx, INVOICE, id);
+    const method = input.default_payment_method;
+    if (method) await readMethodOf(trx, toId(before.customer ?? ''), method, 'default_payment_method');
+    const { metadata, ...given } = input;
+    const after: Invoice = {
+      ...before,
+      ...definedOnly(given),
+      metadata: changeMetadata(before.metadata ?? {}, metadata),
+    };
+    await saveObject(trx, after);
+    return after;
+  });
+}
+
+/** Pays an invoice that is owed, and a draft after finalizing it. A refused charge is kept. */
+export async function payInvoice(
+  trx: SandboxTransaction,
+  id: string,
+  options: ChargeOptions,
+): Promise<Invoice> {
+  return (await tryPayment(trx, await lockPayable(trx, id), options)).invoice;
+}
+
+async function payByRequest(
+  trx: SandboxTransaction,
+  payable: Invoice,
+  methodId: string | undefined,
+  request: EventCause,
+): Promise<Invoice | StripeError> {
+  const method =
+    methodId === undefined
+      ? await findDefaultMethod(trx, payable)
+      : await readMethodOf(trx, toId(payable.customer ?? ''), methodId, 'payment_method');
+  if (method === undefined && payable.amount_remaining > 0)
+    throw invalidRequest(
+      'This customer has no attached payment source or default payment method. Please consider adding a default payment method.',
+      { code: 'resource_missing' },
+    );
+  const { invoice, decline, charge } = await tryPayment(trx, payable, { request, method });
+  return decline === undefined ? invoice : cardDeclined(decline, charge?.id);
+}
+
+async function lockPayable(trx: SandboxTransaction, id: string, request?: EventCause): Promise<Invoice> {
+  const invoice = await lockObject<Invoice>(trx, INVOICE, id);
+  if (invoice.status === 'paid')
+    throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
+  if (invoice.status === 'draft') return finalizeInvoice(trx, id, undefined, request);
+  if (invoice.status === 'void') throw invalidRequest('This invoice is void and can no longer be paid.');
+  return invoice;
+}
+
+async function lockInvoice(
+  trx: SandboxTransaction,
+  id: string,
+  statuses: NonNullable<Invoice['status']>[],
+  what: string,
+): Promise<Invoice> {
+  const invoice = await lockObject<Invoice>(trx, INVOICE, id);
+  if (invoice.status !== null && statuses.includes(invoice.status)) return invoice;
+  throw invalidRequest(`An invoice with the status ${invoice.status} cannot be ${what}.`, {
+    code: 'invoice_not_editable',
+  });
+}
+
+/**
+ * Opens a draft for payment and emits `invoice.finalized`. Unlike Stripe, the sandbox does not charge it by
+ * itself. An invoice of nothing is paid at once.
+ */
+export async function finalizeInvoice(
+  trx: SandboxTransaction,
+  id: string,
+  autoAdvance: boolean | undefined,
+  request?: EventCause,
+): Promise<Invoice> {
+  const draft = await lockInvoice(trx, id, ['draft'], 'finalized');
+  const at = nowSeconds();
+  const open: Invoice = {
+    ...draft,
+    ...(autoAdvance !== undefined && { auto_advance: autoAdvance }),
+    effective_at: at,
+    status: 'open',
+    status_transitions: { ...draft.status_transitions, finalized_at: at },
+  };
+  await saveObject(trx, open);
+  await emitEvent(trx, { type: 'invoice.finalized', object: open, ...(request && { request }) });
+  return open.amount_remaining === 0 ? markPaid(trx, open, { request }) : open;
+}
