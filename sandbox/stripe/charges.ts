@@ -71,7 +71,7 @@ interface PaymentOptions extends ChargeOptions {
 }
 
 /**
- * Charges an open invoice like `charge`, and records the result on it: then it is paid, or has one more
+ * Charges an open invoice, which the caller has locked, like `charge`, and records the result on it: then it is paid, or has one more
  * failed attempt, with `invoice.paid` or `invoice.payment_failed`. A subscription whose newest invoice is paid
  * becomes active; what a failed attempt means for a subscription is the caller's to decide.
  */

@@ -15,6 +15,8 @@ const CARD_REFUSED = 402;
 export interface Call<Input> {
   /** The id in the path. */
   id: string;
+  /** The second id in the path, of an object within the first, or empty. */
+  innerId: string;
   /** The parsed parameters of the form or the query. */
   input: Input;
   /** The address at which the caller reached this sandbox, without a trailing slash. */
@@ -120,6 +122,7 @@ function toCall<Input>(request: Request, response: Response, input: Input): Call
   if (idempotencyKey !== null) response.set('Idempotency-Key', idempotencyKey);
   return {
     id: String(request.params.id ?? ''),
+    innerId: String(request.params.inner ?? ''),
     input,
     baseUrl: toBaseUrl(request),
     request: { id, idempotency_key: idempotencyKey },

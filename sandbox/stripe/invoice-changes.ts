@@ -4,6 +4,7 @@ import { findDefaultMethod, readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
 import { cardDeclined, invalidRequest, type StripeError } from './errors.ts';
 import { type EventCause, emitEvent } from './events.ts';
+import { toInvoiceNumber } from './invoice-object.ts';
 import { markPaid, markUncollectible, voidInvoice } from './invoice-payment.ts';
 import { lockObject, saveObject } from './objects.ts';
 import { boolean, changeMetadata, definedOnly, metadataChange, text, unsettable } from './parameters.ts';
@@ -14,21 +15,7 @@ const INVOICE = 'invoice';
 
 /** Mounts what can be done with an invoice: finalize, pay, void, give up. */
 export function mountInvoiceChanges(endpoints: Endpoints): void {
-  const paid = {
-    answers: INVOICE,
-    parameters: {
-      forgive: boolean.optional(),
-      off_session: boolean.optional(),
-      paid_out_of_band: boolean.default(false),
-      payment_method: text.optional(),
-    },
-  };
-  endpoints.post('/invoices/:id/pay', paid, async (trx, { id, input, request }) => {
-    const invoice = await lockPayable(trx, id, request);
-    return input.paid_out_of_band
-      ? markPaid(trx, invoice, { request })
-      : payByRequest(trx, invoice, input.payment_method, request);
-  });
+  mountPayment(endpoints);
   const changed = { answers: INVOICE, parameters: {} };
   endpoints.post('/invoices/:id/void', changed, async (trx, { id, request }) => {
     const invoice = await lockInvoice(trx, id, ['open', 'uncollectible'], 'voided');
@@ -43,6 +30,25 @@ export function mountInvoiceChanges(endpoints: Endpoints): void {
     finalizeInvoice(trx, id, input.auto_advance, request),
   );
   mountUpdate(endpoints);
+}
+
+function mountPayment(endpoints: Endpoints): void {
+  const paid = {
+    answers: INVOICE,
+    parameters: {
+      forgive: boolean.optional(),
+      off_session: boolean.optional(),
+      paid_out_of_band: boolean.default(false),
+      payment_method: text.optional(),
+    },
+  };
+  endpoints.post('/invoices/:id/pay', paid, async (trx, { id, input, request }) => {
+    const invoice = await lockPayable(trx, id, request);
+    if (invoice.status === 'paid') return invoice;
+    return input.paid_out_of_band
+      ? markPaid(trx, invoice, { request })
+      : payByRequest(trx, invoice, input.payment_method, request);
+  });
 }
 
 function mountUpdate(endpoints: Endpoints): void {
@@ -136,6 +142,7 @@ export async function finalizeInvoice(
     ...draft,
     ...(autoAdvance !== undefined && { auto_advance: autoAdvance }),
     effective_at: at,
+    number: toInvoiceNumber(id),
     status: 'open',
     status_transitions: { ...draft.status_transitions, finalized_at: at },
   };

@@ -47,7 +47,7 @@ export function newInvoice(
     effective_at: created,
     ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
-    number: `SANDBOX-${id.slice(-8).toUpperCase()}`,
+    number: toInvoiceNumber(id),
     parent: {
       type: 'subscription_details',
       quote_details: null,
@@ -61,6 +61,11 @@ export function newInvoice(
     total,
     total_excluding_tax: total,
   };
+}
+
+/** Returns the number that a finalized invoice shows. */
+export function toInvoiceNumber(id: string): string {
+  return `SANDBOX-${id.slice(-8).toUpperCase()}`;
 }
 
 function toPaymentFields(due: number, created: number) {

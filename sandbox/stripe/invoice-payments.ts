@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
-import { insertObject, listObjects, saveObject } from './objects.ts';
+import { insertObject, listObjects, readObject, saveObject } from './objects.ts';
 import { fields, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
+import { toId } from './subscription-changes.ts';
 import { type Invoice, type InvoicePayment, newId, nowSeconds, type PaymentIntent, toList } from './wire.ts';
 
 /** Links invoices with their payments: an invoice itself no longer names its payment or charge. */
@@ -43,6 +44,18 @@ export async function findOpenPayment(
     page: { limit: 1 },
   });
   return data[0];
+}
+
+/** Returns the id of the charge that paid an invoice; undefined if it was paid otherwise, or not yet. */
+export async function findPaidCharge(
+  database: SandboxDatabase,
+  invoice: Invoice,
+): Promise<string | undefined> {
+  const { data } = await listInvoicePayments(database, invoice);
+  const intentId = data.find(({ status }) => status === 'paid')?.payment.payment_intent;
+  if (!intentId) return undefined;
+  const intent = await readObject<PaymentIntent>(database, 'payment_intent', toId(intentId));
+  return intent.latest_charge ? toId(intent.latest_charge) : undefined;
 }
 
 /** Opens the payment of an invoice by a payment intent. */

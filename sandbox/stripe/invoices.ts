@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
+import { changeBalance } from './customer-balance.ts';
 import type { Endpoints } from './endpoint.ts';
+import { invalidRequest } from './errors.ts';
 import { mountInvoiceChanges } from './invoice-changes.ts';
 import { listPendingItems, putOnInvoice } from './invoice-items.ts';
 import { newInvoice } from './invoice-object.ts';
 import { listInvoicePayments } from './invoice-payments.ts';
 import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
-import { pageParameters, text } from './parameters.ts';
+import { boolean, metadata, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { toId } from './subscription-changes.ts';
 import { type Customer, type Invoice, type Subscription, toList } from './wire.ts';
@@ -48,11 +50,44 @@ export const invoices: Resource<Invoice> = {
 
 export function mountInvoices(endpoints: Endpoints): void {
   mountResource(endpoints, invoices);
+  mountDrafts(endpoints);
   mountInvoiceChanges(endpoints);
   const listed = { answers: 'line_item[]', parameters: pageParameters };
   endpoints.get('/invoices/:id/lines', listed, async (database, { id, input: { limit } }) => {
     const { url, data } = (await readObject<Invoice>(database, 'invoice', id)).lines;
     return toList(url, data.slice(0, limit), data.length > limit);
+  });
+}
+
+/** Serves drafts of what is pending for a subscription. They are not finalized by themselves. */
+function mountDrafts(endpoints: Endpoints): void {
+  const created = {
+    answers: 'invoice',
+    parameters: {
+      auto_advance: boolean.default(false),
+      customer: text.optional(),
+      subscription: text,
+      metadata,
+    },
+  };
+  endpoints.post('/invoices', created, async (trx, { input: { auto_advance, metadata, ...names } }) => {
+    const id = (await readObject<Subscription>(trx, 'subscription', names.subscription, 'subscription')).id;
+    const subscription = await lockObject<Subscription>(trx, 'subscription', id);
+    const open = await createInvoice(trx, subscription, { reason: 'manual', bills: 'prorations' });
+    if (open === undefined || (names.customer ?? open.customer) !== open.customer)
+      throw invalidRequest('Nothing to invoice for customer', { code: 'invoice_no_customer_line_items' });
+    const finalized_at = null;
+    const draft: Invoice = {
+      ...open,
+      auto_advance,
+      effective_at: null,
+      metadata,
+      number: null,
+      status: 'draft',
+      status_transitions: { ...open.status_transitions, finalized_at },
+    };
+    await saveObject(trx, draft);
+    return draft;
   });
 }
 
@@ -88,6 +123,12 @@ export async function createInvoice(
   await insertObject(trx, invoice);
   await putOnInvoice(trx, pending, invoice.id);
   const balance = invoice.ending_balance ?? 0;
-  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
+  if (balance !== customer.balance)
+    await changeBalance(trx, customer.id, {
+      amount: balance - customer.balance,
+      currency: invoice.currency,
+      type: 'applied_to_invoice',
+      invoice: invoice.id,
+    });
   return invoice;
 }

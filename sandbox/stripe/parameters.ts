@@ -9,6 +9,11 @@ export const integer = z
 
 export const boolean = z.enum(['true', 'false'], 'boolean').transform((text) => text === 'true');
 
+/** A currency's code, such as `eur`. */
+export const currency = z.string().length(3).toLowerCase();
+
+export const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
+
 /** Non-empty text. Empty text means unset, which most parameters refuse. */
 export const text = z.string().min(1).max(5000);
 

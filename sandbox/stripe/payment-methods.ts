@@ -179,19 +179,18 @@ async function detachMethod(
 
 /** A detached method is nobody's default any more. */
 async function forgetDefaults(trx: SandboxTransaction, customerId: string, methodId: string): Promise<void> {
-  const customer = await lockObject<Customer>(trx, 'customer', customerId);
-  const { invoice_settings } = customer;
-  if (invoice_settings.default_payment_method === methodId) {
-    const settings = { ...invoice_settings, default_payment_method: null };
-    const after: Customer = { ...customer, invoice_settings: settings };
-    await saveObject(trx, after);
-  }
   const { data } = await listObjects<Subscription>(trx, 'subscription', {
     filter: { customer: customerId, default_payment_method: methodId },
     page: { limit: 1000 },
   });
   for (const subscription of data)
     await changeSubscription(trx, subscription, { default_payment_method: null });
+  const customer = await lockObject<Customer>(trx, 'customer', customerId);
+  const { invoice_settings } = customer;
+  if (invoice_settings.default_payment_method !== methodId) return;
+  const settings = { ...invoice_settings, default_payment_method: null };
+  const after: Customer = { ...customer, invoice_settings: settings };
+  await saveObject(trx, after);
 }
 
 type CardInput = z.output<typeof createParameters.card>;

@@ -1,7 +1,12 @@
 import type { SandboxTransaction } from '../database.ts';
+import { tryPayment } from './charges.ts';
+import { cardDeclined } from './errors.ts';
+import type { EventCause } from './events.ts';
 import { createInvoiceItem } from './invoice-items.ts';
 import { createInvoice } from './invoices.ts';
+import { lockObject } from './objects.ts';
 import { toProrations } from './prorations.ts';
+import { changeSubscription } from './subscription-changes.ts';
 import type { ItemChange } from './subscription-items.ts';
 import { toPeriodEnd } from './subscription-object.ts';
 import type { Invoice, Subscription, SubscriptionItem } from './wire.ts';
@@ -41,6 +46,31 @@ export async function followPlanChange(
   const invoice = await createInvoice(trx, after, { reason: 'subscription_update', bills });
   if (invoice === undefined) return { change };
   return { change: { ...change, latest_invoice: invoice.id }, invoice };
+}
+
+type PaymentBehavior =
+  | 'allow_incomplete'
+  | 'default_incomplete'
+  | 'error_if_incomplete'
+  | 'pending_if_incomplete'
+  | undefined;
+
+/**
+ * Charges the invoice of a change at once. If the card refuses it, the subscription is past due, or nothing has
+ * changed with `error_if_incomplete`.
+ * @throws StripeError 402
+ */
+export async function collectNow(
+  trx: SandboxTransaction,
+  { id }: Subscription,
+  invoice: Invoice,
+  behavior: PaymentBehavior,
+  request?: EventCause,
+): Promise<Subscription> {
+  const { decline, charge } = await tryPayment(trx, invoice, { request });
+  if (decline && behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
+  const after = await lockObject<Subscription>(trx, 'subscription', id);
+  return decline ? changeSubscription(trx, after, { status: 'past_due' }, request) : after;
 }
 
 /** A new cycle credits the unused rest of every item, changed or not. */

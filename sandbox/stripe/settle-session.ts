@@ -2,7 +2,7 @@ import type { SandboxTransaction } from '../database.ts';
 import { chargeInvoice } from './charges.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { lockObject, readObject, saveObject } from './objects.ts';
+import { lockObject, saveObject } from './objects.ts';
 import { changeSubscription, toId } from './subscription-changes.ts';
 import type { Invoice, Session, Subscription } from './wire.ts';
 
@@ -15,7 +15,7 @@ export async function settleSession(
   const session = await lockObject<Session>(trx, 'checkout.session', sessionId);
   if (session.status !== 'complete' || session.payment_status !== 'unpaid' || !session.invoice)
     throw invalidRequest('This Checkout Session has no pending payment.', { param: 'sessionId' });
-  const invoice = await readObject<Invoice>(trx, 'invoice', toId(session.invoice));
+  const invoice = await lockObject<Invoice>(trx, 'invoice', toId(session.invoice));
   if (succeeds) {
     const paid: Session = { ...session, payment_status: 'paid' };
     await saveObject(trx, paid);

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
-import { tryPayment } from './charges.ts';
+import { readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
-import { cardDeclined, invalidRequest, resourceMissing } from './errors.ts';
+import { invalidRequest, resourceMissing } from './errors.ts';
 import type { EventCause } from './events.ts';
 import { lockObject } from './objects.ts';
 import {
@@ -15,11 +15,12 @@ import {
   text,
   unsettable,
 } from './parameters.ts';
-import { type FollowedChange, followPlanChange } from './plan-change.ts';
+import { collectNow, type FollowedChange, followPlanChange } from './plan-change.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { cancelSubscription, changeSubscription } from './subscription-changes.ts';
+import { cancelSubscription, changeSubscription, toId } from './subscription-changes.ts';
 import { itemsChange, planItems } from './subscription-items.ts';
-import { type Invoice, nowSeconds, type Subscription } from './wire.ts';
+import { mountSubscriptionPauses } from './subscription-pauses.ts';
+import { nowSeconds, type Subscription } from './wire.ts';
 
 const STATUSES = [
   'active',
@@ -85,6 +86,7 @@ const updateParameters = {
   cancel_at: unsettable(integer).optional(),
   cancel_at_period_end: boolean.optional(),
   cancellation_details: cancellationDetails,
+  default_payment_method: unsettable(text).optional(),
   description: unsettable(text.max(500)).optional(),
   items: itemsChange.optional(),
   metadata: metadataChange,
@@ -102,21 +104,34 @@ const updateParameters = {
   proration_date: integer.optional(),
 };
 
-type Update = z.output<z.ZodObject<typeof updateParameters>>;
+export type Update = z.output<z.ZodObject<typeof updateParameters>>;
 
 export function mountSubscriptions(endpoints: Endpoints): void {
   mountResource(endpoints, subscriptions);
+  mountSubscriptionPauses(endpoints);
   const updated = { answers: 'subscription', parameters: updateParameters };
-  endpoints.post('/subscriptions/:id', updated, async (trx, { id, input, request }) => {
-    const before = await lockObject<Subscription>(trx, 'subscription', id);
-    const { change, invoice } = await toPlanChange(trx, before, input);
-    const after = await changeSubscription(trx, before, { ...toChange(before, input), ...change }, request);
-    return invoice ? collect(trx, after, invoice, { behavior: input.payment_behavior, request }) : after;
-  });
+  endpoints.post('/subscriptions/:id', updated, (trx, { id, input, request }) =>
+    updateSubscription(trx, id, input, request),
+  );
   const ended = { answers: 'subscription', parameters: { cancellation_details: cancellationDetails } };
   endpoints.delete('/subscriptions/:id', ended, async (trx, { id, input, request }) =>
     cancelSubscription(trx, await lockLive(trx, id), request, input.cancellation_details),
   );
+}
+
+/** Changes a subscription, and charges what the change costs at once. @throws StripeError */
+export async function updateSubscription(
+  trx: SandboxTransaction,
+  id: string,
+  update: Update,
+  request?: EventCause,
+): Promise<Subscription> {
+  const before = await lockObject<Subscription>(trx, 'subscription', id);
+  const method = update.default_payment_method;
+  if (method) await readMethodOf(trx, toId(before.customer), method, 'default_payment_method');
+  const { change, invoice } = await toPlanChange(trx, before, update);
+  const after = await changeSubscription(trx, before, { ...toChange(before, update), ...change }, request);
+  return invoice ? collectNow(trx, after, invoice, update.payment_behavior, request) : after;
 }
 
 async function lockLive(trx: SandboxTransaction, id: string): Promise<Subscription> {
@@ -127,8 +142,8 @@ async function lockLive(trx: SandboxTransaction, id: string): Promise<Subscripti
 }
 
 function toChange(before: Subscription, update: Update): Partial<Subscription> {
-  const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata, pause_collection } =
-    update;
+  const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata } = update;
+  const { default_payment_method, pause_collection } = update;
   const { proration_behavior: _default, ...given } = update;
   const beyond = Object.keys(given).filter((name) => name !== 'metadata' && name !== 'cancellation_details');
   if (before.status === 'canceled' && beyond.length > 0)
@@ -139,6 +154,7 @@ function toChange(before: Subscription, update: Update): Partial<Subscription> {
     });
   return {
     metadata: changeMetadata(before.metadata, metadata),
+    ...(default_payment_method !== undefined && { default_payment_method }),
     ...(description !== undefined && { description }),
     ...(pause_collection !== undefined && { pause_collection }),
     ...(cancel_at_period_end !== undefined && cancelAtPeriodEnd(before, cancel_at_period_end)),
@@ -164,23 +180,6 @@ async function toPlanChange(
     });
   const planned = await planItems(trx, before, items ?? [], at);
   return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart });
-}
-
-/**
- * Charges the invoice of a plan change. If the card refuses it, the subscription is past due, or nothing has
- * changed with `error_if_incomplete`.
- * @throws StripeError 402
- */
-async function collect(
-  trx: SandboxTransaction,
-  { id }: Subscription,
-  invoice: Invoice,
-  { behavior, request }: { behavior: Update['payment_behavior']; request: EventCause },
-): Promise<Subscription> {
-  const { decline, charge } = await tryPayment(trx, invoice, { request });
-  if (decline && behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
-  const after = await lockObject<Subscription>(trx, 'subscription', id);
-  return decline ? changeSubscription(trx, after, { status: 'past_due' }, request) : after;
 }
 
 function cancelAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
