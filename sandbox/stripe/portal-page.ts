@@ -26,11 +26,11 @@ function subscriptionPart(
   sessionId: string,
   { subscription, plan, offers }: PortalView['subscriptions'][number],
 ): Html {
-  const price = subscription.items.data[0]!.price;
+  const { price, quantity = 1 } = subscription.items.data[0]!;
   const agent = subscription.metadata.agentId;
   return html`<section>
 <h3>${plan}</h3>
-<p>${priceText(price)}${agent === undefined ? '' : html`<br>Agent ${agent}`}<br>${stateText(subscription)}</p>
+<p>${quantity === 1 ? '' : `${quantity} × `}${priceText(price)}${agent === undefined ? '' : html`<br>Agent: ${agent}`}<br>${stateText(subscription)}</p>
 ${offers.length === 0 ? '' : planForm(sessionId, subscription, offers)}
 ${cancelForm(sessionId, subscription)}
 </section>
@@ -59,9 +59,11 @@ ${button}
 </form>`;
 }
 
+const BRANDS: Record<string, string> = { amex: 'American Express', mastercard: 'Mastercard', visa: 'Visa' };
+
 function cardPart({ session, card }: PortalView): Html {
   const current = card
-    ? `${card.brand.toUpperCase()} ending in ${card.last4}, valid until ${String(card.exp_month).padStart(2, '0')}/${card.exp_year}`
+    ? `${BRANDS[card.brand] ?? card.brand} ending in ${card.last4}, valid until ${String(card.exp_month).padStart(2, '0')}/${card.exp_year}`
     : 'No card is saved. Payments fail until you add one.';
   return html`<p>${current}</p>
 <form method="post" action="/portal/${session.id}">
@@ -89,7 +91,7 @@ ${rows}</tbody>
 
 function payForm(sessionId: string, { id, status, amount_remaining, currency }: Invoice): Html | string {
   if (status !== 'open' && status !== 'uncollectible') return '';
-  return html`<form method="post" action="/portal/${sessionId}"><input type="hidden" name="invoice" value="${id}"><button type="submit" name="action" value="pay">Pay ${moneyText(amount_remaining, currency)}</button></form>`;
+  return html`<form method="post" action="/portal/${sessionId}"><input type="hidden" name="invoice" value="${id}"><button type="submit" name="action" value="pay" aria-label="Pay ${moneyText(amount_remaining, currency)}">Pay</button></form>`;
 }
 
 const INVOICE_STATES: Record<string, string> = {

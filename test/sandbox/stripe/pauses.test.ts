@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type SandboxFixture, setup } from '../../support/sandbox.ts';
 import { eventTypes, payWith, subscribe } from '../../support/sandbox-stripe.ts';
@@ -66,7 +67,20 @@ test('undelivered events are listed by type and page, for thirty days', async ()
     ['customer.subscription.paused', id],
     ['customer.subscription.created', id],
   ]);
+  await makeOlder(all[0]!.id, 31);
+  const recent = await sandbox.stripe.events.list({ ...undelivered, limit: 10 });
+  expect(recent.data.map((event) => event.id)).toEqual([all[1]!.id]);
   await expect(sandbox.stripe.events.list({ types, type: 'invoice.paid' })).rejects.toMatchObject({
     param: 'types',
   });
 });
+
+async function makeOlder(eventId: string, days: number): Promise<void> {
+  const client = new pg.Client({ connectionString: sandbox.databaseUrl });
+  await client.connect();
+  await client.query('update stripe_events set created = created - $2 where id = $1', [
+    eventId,
+    days * 86_400,
+  ]);
+  await client.end();
+}

@@ -129,7 +129,6 @@ test('an uncollectible invoice can still be paid; a void or a paid one cannot be
   for (const change of [invoices().voidInvoice, invoices().markUncollectible, invoices().finalizeInvoice])
     await expect(change.call(invoices(), id)).rejects.toMatchObject({ statusCode: 400 });
 });
-});
 
 test('what is pending becomes a draft, which is finalized and then paid', async () => {
   const item = subscription.items.data[0]!;

@@ -43,8 +43,8 @@ test('a session leads to the customer’s own page, which runs no script', async
   const response = await fetch(portal.url);
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
   const page = await response.text();
-  expect(page).toContain('Agent agent-1');
-  expect(page).toContain('VISA ending in 4242');
+  expect(page).toContain('Agent: agent-1');
+  expect(page).toContain('Visa ending in 4242');
   expect(page).toContain('<a href="http://127.0.0.1:1/account">Return</a>');
   expect(page).not.toContain('<script');
   await expect(sandbox.stripe.billingPortal.sessions.create({ customer: 'cus_none' })).rejects.toMatchObject({
@@ -76,7 +76,7 @@ test('a failed payment is shown and paid, once a card is saved that works', asyn
   const declined = await send({ action: 'update-card', card: '4000000000000002' });
   expect(declined).toMatchObject({ status: 402, page: expect.stringContaining('ending in 0341') });
   const saved = await send({ action: 'update-card', card: '5555 5555 5555 4444' });
-  expect(saved.page).toContain('MASTERCARD ending in 4444');
+  expect(saved.page).toContain('Mastercard ending in 4444');
   const paid = await send({ action: 'pay', invoice: invoice.id });
   expect(paid.page).toContain('The invoice is paid.');
   expect(await current()).toMatchObject({ status: 'active' });
