@@ -71,9 +71,9 @@ interface PaymentOptions extends ChargeOptions {
 }
 
 /**
- * Charges an open invoice, which the caller has locked, like `charge`, and records the result on it: then it is paid, or has one more
- * failed attempt, with `invoice.paid` or `invoice.payment_failed`. A subscription whose newest invoice is paid
- * becomes active; what a failed attempt means for a subscription is the caller's to decide.
+ * Charges an open invoice, which the caller has locked, and records the result on it: then it is paid, or has
+ * one more failed attempt, with `invoice.paid` or `invoice.payment_failed`. A subscription whose newest invoice
+ * is paid becomes active. What a failed attempt means for a subscription is the caller's to decide.
  */
 export async function chargeInvoice(
   trx: SandboxTransaction,
@@ -98,7 +98,7 @@ export async function tryPayment(
 
 /**
  * Charges what remains of an invoice to the default payment method of the invoice, its subscription or its
- * customer. Creates the payment intent, if it is the first try, and the charge. Changes nothing of the invoice.
+ * customer. Creates the payment intent, if it is the first try, and the charge. Leaves the invoice as it is.
  */
 export async function charge(
   trx: SandboxTransaction,

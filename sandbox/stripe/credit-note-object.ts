@@ -17,7 +17,7 @@ export interface CreditNoteNames {
   reason: CreditNote['reason'];
 }
 
-/** Builds a credit note of one line. `links` are what it has led to. */
+/** Builds a credit note of one line. */
 export function newCreditNote(
   invoice: Invoice,
   shares: CreditShares,
@@ -28,40 +28,27 @@ export function newCreditNote(
   const amount = shares.owed + given;
   const created = nowSeconds();
   return {
+    ...CONSTANT_FIELDS,
     id,
-    object: 'credit_note',
     amount,
-    amount_shipping: 0,
     created,
     currency: invoice.currency,
     customer: toId(invoice.customer ?? ''),
-    customer_account: null,
-    customer_balance_transaction: null,
-    discount_amount: 0,
-    discount_amounts: [],
     effective_at: created,
     invoice: invoice.id,
     lines: toList(`/v1/credit_notes/${id}/lines`, [newLine(amount)]),
-    livemode: false,
     memo,
     metadata,
     number: `${invoice.number}-CN-${id.slice(-6).toUpperCase()}`,
     out_of_band_amount: shares.outOfBand || null,
-    pdf: '',
     post_payment_amount: given,
     pre_payment_amount: shares.owed,
-    pretax_credit_amounts: [],
     reason,
-    refunds: [],
-    shipping_cost: null,
-    status: 'issued',
     subtotal: amount,
     subtotal_excluding_tax: amount,
     total: amount,
     total_excluding_tax: amount,
-    total_taxes: [],
     type: given === 0 ? 'pre_payment' : shares.owed === 0 ? 'post_payment' : 'mixed',
-    voided_at: null,
   };
 }
 
@@ -84,3 +71,21 @@ function newLine(amount: number): CreditNote['lines']['data'][number] {
     unit_amount_decimal: String(amount),
   };
 }
+
+/** Fields with the same value in every new credit note of the sandbox. */
+const CONSTANT_FIELDS = {
+  object: 'credit_note',
+  amount_shipping: 0,
+  customer_account: null,
+  customer_balance_transaction: null,
+  discount_amount: 0,
+  discount_amounts: [],
+  livemode: false,
+  pdf: '',
+  pretax_credit_amounts: [],
+  refunds: [],
+  shipping_cost: null,
+  status: 'issued',
+  total_taxes: [],
+  voided_at: null,
+} satisfies Partial<CreditNote>;

@@ -8,7 +8,7 @@ import { type BalanceTransaction, type Customer, newId, nowSeconds, toList } fro
 
 const KIND = 'customer_balance_transaction';
 
-/** Serves a customer's balance, which the next invoices use up: negative amounts are the customer's credit. */
+/** Serves a customer's balance, which the next invoices use up. Negative amounts are credit. */
 export function mountCustomerBalance(endpoints: Endpoints): void {
   endpoints.declare(KIND, {
     expandable: { credit_note: 'credit_note', customer: 'customer', invoice: 'invoice' },

@@ -12,7 +12,7 @@ export interface PayingMethod {
   card: TestCard;
 }
 
-/** Returns the default method of an invoice, its subscription or its customer, in this order, or undefined. */
+/** Returns the default method of an invoice, else of its subscription, else of its customer. */
 export async function findDefaultMethod(
   trx: SandboxTransaction,
   invoice: Invoice,

@@ -79,7 +79,7 @@ body { margin: 0 auto; max-width: 36rem; padding: 1rem; }
 section { border: 1px solid #94a3b8; border-radius: .4rem; padding: 0 1rem 1rem; margin-bottom: 1rem; }
 h2 { margin: 2rem 0 .6rem; font-size: 1.2rem; } h3 { margin: 1rem 0 .3rem; font-size: 1.05rem; }
 table { width: 100%; border-collapse: collapse; }
-th, td { padding: .4rem .6rem .4rem 0; text-align: left; border-bottom: 1px solid #94a3b8; }
+th, td { padding: .4rem .5rem .4rem 0; text-align: left; border-bottom: 1px solid #94a3b8; }
 td form { text-align: right; } td button { margin: 0; }
 td:first-child { white-space: nowrap; } td:last-child { padding-right: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; }

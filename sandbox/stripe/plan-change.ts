@@ -56,8 +56,8 @@ type PaymentBehavior =
   | undefined;
 
 /**
- * Charges the invoice of a change at once. If the card refuses it, the subscription is past due, or nothing has
- * changed with `error_if_incomplete`.
+ * Charges the invoice of a change at once. If the card refuses it, the subscription is past due; with
+ * `error_if_incomplete` nothing has changed.
  * @throws StripeError 402
  */
 export async function collectNow(

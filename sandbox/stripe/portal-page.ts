@@ -101,7 +101,7 @@ const INVOICE_STATES: Record<string, string> = {
 };
 
 function invoiceState({ status, attempt_count }: Invoice): string {
-  if (status === 'open') return attempt_count > 0 ? 'Payment failed' : 'Due';
+  if (status === 'open') return attempt_count > 0 ? 'Failed' : 'Due';
   return INVOICE_STATES[status ?? ''] ?? String(status);
 }
 
