@@ -3,8 +3,6 @@ import { newCharge } from './charge-object.ts';
 import { findDefaultMethod, type PayingMethod } from './default-payment-method.ts';
 import { openDispute } from './disputes.ts';
 import type { Endpoints } from './endpoint.ts';
-import type { EventCause } from './events.ts';
-import { markFailed, markPaid } from './invoice-payment.ts';
 import { closePayment, findOpenPayment, openPayment } from './invoice-payments.ts';
 import { insertObject, lockObject, saveObject } from './objects.ts';
 import { changeMetadata, metadataChange, text, unsettable } from './parameters.ts';
@@ -66,34 +64,17 @@ export interface ChargeAnswer {
   charge?: Charge | undefined;
 }
 
-interface PaymentOptions extends ChargeOptions {
-  request?: EventCause | undefined;
-}
-
 /**
- * Charges an open invoice, which the caller has locked, and records the result on it: then it is paid, or has
- * one more failed attempt, with `invoice.paid` or `invoice.payment_failed`. A subscription whose newest invoice
- * is paid becomes active. What a failed attempt means for a subscription is the caller's to decide.
+ * Charges an open invoice, which the caller has locked, like `charge`. The caller records the result on the
+ * invoice: `payInvoice` does both.
  */
 export async function chargeInvoice(
   trx: SandboxTransaction,
   invoice: Invoice,
-  options: PaymentOptions = {},
+  options: ChargeOptions = {},
 ): Promise<'failed' | 'succeeded'> {
-  const { decline } = await tryPayment(trx, invoice, options);
+  const { decline } = await charge(trx, invoice, options);
   return decline === undefined ? 'succeeded' : 'failed';
-}
-
-/** Charges an invoice like `chargeInvoice`. @returns also the invoice after it, and the decline */
-export async function tryPayment(
-  trx: SandboxTransaction,
-  invoice: Invoice,
-  { request, ...options }: PaymentOptions,
-): Promise<ChargeAnswer & { invoice: Invoice }> {
-  if (invoice.amount_remaining === 0) return { invoice: await markPaid(trx, invoice, { request }) };
-  const answer = await charge(trx, invoice, options);
-  if (answer.decline) return { ...answer, invoice: await markFailed(trx, invoice, request) };
-  return { ...answer, invoice: await markPaid(trx, invoice, { attempts: 1, request }) };
 }
 
 /**

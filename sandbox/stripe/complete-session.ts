@@ -1,11 +1,12 @@
 import type { SandboxTransaction } from '../database.ts';
-import { chargeIntent, chargeInvoice } from './charges.ts';
+import { chargeIntent } from './charges.ts';
 import { createCustomer } from './customers.ts';
 import type { PayingMethod } from './default-payment-method.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
 import { createInvoice } from './invoices.ts';
 import { insertObject, lockWithHidden, readObject, saveObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { newPaymentIntent } from './payment-intents.ts';
 import { storeMethod } from './payment-methods.ts';
 import type { SessionHidden } from './session-create.ts';
@@ -98,7 +99,7 @@ async function buySubscription(
     links: { subscription: subscription.id, invoice: invoice.id },
     emit: async () => {
       await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
-      if (paid) await chargeInvoice(trx, invoice, { outcome: 'succeeds' });
+      if (paid) await tryPayment(trx, invoice, { outcome: 'succeeds' });
     },
   };
 }

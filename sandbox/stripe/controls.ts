@@ -7,10 +7,10 @@ import { closeDispute } from './disputes.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
 import { failNextInvoice } from './fail-next-invoice.ts';
-import { payInvoice } from './invoice-changes.ts';
 import { listObjects } from './objects.ts';
 import { refuseOtherSites } from './pages.ts';
 import { parseParameters } from './parse-parameters.ts';
+import { payInvoice } from './pay-invoice.ts';
 import { settleSession } from './settle-session.ts';
 import type { Invoice } from './wire.ts';
 
@@ -43,9 +43,10 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    response.json(
-      await database.transaction().execute((trx) => payInvoice(trx, invoice.id, { outcome: 'succeeds' })),
-    );
+    const { invoice: paid } = await database
+      .transaction()
+      .execute((trx) => payInvoice(trx, invoice.id, { outcome: 'succeeds' }));
+    response.json(paid);
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});

@@ -1,8 +1,8 @@
 import type { SandboxTransaction } from '../database.ts';
-import { tryPayment } from './charges.ts';
 import { invalidRequest } from './errors.ts';
 import { createInvoice } from './invoices.ts';
 import { lockObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { changeSubscription } from './subscription-changes.ts';
 import type { Invoice, Subscription } from './wire.ts';
 
@@ -12,9 +12,7 @@ export async function failNextInvoice(trx: SandboxTransaction, subscriptionId: s
   if (subscription.status === 'canceled')
     throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
   const created = await createInvoice(trx, subscription, { reason: 'subscription_cycle', bills: 'period' });
-  const { invoice, decline } = await tryPayment(trx, created, { outcome: 'fails' });
+  await changeSubscription(trx, subscription, { latest_invoice: created.id });
   // A balance that covers the whole invoice pays it: nothing is left to fail.
-  const status = decline === undefined ? subscription.status : 'past_due';
-  await changeSubscription(trx, subscription, { status, latest_invoice: invoice.id });
-  return invoice;
+  return (await tryPayment(trx, created, { outcome: 'fails' })).invoice;
 }

@@ -1,15 +1,15 @@
 import type { SandboxTransaction } from '../database.ts';
-import { type ChargeOptions, tryPayment } from './charges.ts';
 import { findDefaultMethod, readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
 import { cardDeclined, invalidRequest, type StripeError } from './errors.ts';
-import { type EventCause, emitEvent } from './events.ts';
-import { toInvoiceNumber } from './invoice-object.ts';
+import type { EventCause } from './events.ts';
+import { finalizeDraft } from './finalize-draft.ts';
 import { markPaid, markUncollectible, voidInvoice } from './invoice-payment.ts';
 import { lockObject, saveObject } from './objects.ts';
 import { boolean, changeMetadata, definedOnly, metadataChange, text, unsettable } from './parameters.ts';
+import { lockPayable, tryPayment } from './pay-invoice.ts';
 import { toId } from './subscription-changes.ts';
-import { type Invoice, nowSeconds } from './wire.ts';
+import type { Invoice } from './wire.ts';
 
 const INVOICE = 'invoice';
 
@@ -26,9 +26,10 @@ export function mountInvoiceChanges(endpoints: Endpoints): void {
     return markUncollectible(trx, invoice, request);
   });
   const finalized = { answers: INVOICE, parameters: { auto_advance: boolean.optional() } };
-  endpoints.post('/invoices/:id/finalize', finalized, (trx, { id, input, request }) =>
-    finalizeInvoice(trx, id, input.auto_advance, request),
-  );
+  endpoints.post('/invoices/:id/finalize', finalized, async (trx, { id, input, request }) => {
+    const draft = await lockInvoice(trx, id, ['draft'], 'finalized');
+    return finalizeDraft(trx, { ...draft, ...definedOnly(input) }, request);
+  });
   mountUpdate(endpoints);
 }
 
@@ -76,15 +77,6 @@ function mountUpdate(endpoints: Endpoints): void {
   });
 }
 
-/** Pays an invoice that is owed, and a draft after finalizing it. A refused charge is kept. */
-export async function payInvoice(
-  trx: SandboxTransaction,
-  id: string,
-  options: ChargeOptions,
-): Promise<Invoice> {
-  return (await tryPayment(trx, await lockPayable(trx, id), options)).invoice;
-}
-
 async function payByRequest(
   trx: SandboxTransaction,
   payable: Invoice,
@@ -104,15 +96,6 @@ async function payByRequest(
   return decline === undefined ? invoice : cardDeclined(decline, charge?.id);
 }
 
-async function lockPayable(trx: SandboxTransaction, id: string, request?: EventCause): Promise<Invoice> {
-  const invoice = await lockObject<Invoice>(trx, INVOICE, id);
-  if (invoice.status === 'paid')
-    throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
-  if (invoice.status === 'draft') return finalizeInvoice(trx, id, undefined, request);
-  if (invoice.status === 'void') throw invalidRequest('This invoice is void and can no longer be paid.');
-  return invoice;
-}
-
 async function lockInvoice(
   trx: SandboxTransaction,
   id: string,
@@ -124,29 +107,4 @@ async function lockInvoice(
   throw invalidRequest(`An invoice with the status ${invoice.status} cannot be ${what}.`, {
     code: 'invoice_not_editable',
   });
-}
-
-/**
- * Opens a draft for payment and emits `invoice.finalized`. Unlike Stripe, the sandbox does not charge it by
- * itself. An invoice of nothing is paid at once.
- */
-export async function finalizeInvoice(
-  trx: SandboxTransaction,
-  id: string,
-  autoAdvance: boolean | undefined,
-  request?: EventCause,
-): Promise<Invoice> {
-  const draft = await lockInvoice(trx, id, ['draft'], 'finalized');
-  const at = nowSeconds();
-  const open: Invoice = {
-    ...draft,
-    ...(autoAdvance !== undefined && { auto_advance: autoAdvance }),
-    effective_at: at,
-    number: toInvoiceNumber(id),
-    status: 'open',
-    status_transitions: { ...draft.status_transitions, finalized_at: at },
-  };
-  await saveObject(trx, open);
-  await emitEvent(trx, { type: 'invoice.finalized', object: open, ...(request && { request }) });
-  return open.amount_remaining === 0 ? markPaid(trx, open, { request }) : open;
 }

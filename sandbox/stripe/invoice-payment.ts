@@ -7,41 +7,59 @@ import { type Invoice, nowSeconds, type PaymentIntent, type Subscription } from 
 
 const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
 
+interface Attempt {
+  /** The attempt is one of the schedule's, and not a request's. */
+  automatic?: boolean;
+  request?: EventCause | undefined;
+}
+
 /** Marks an open invoice paid and emits `invoice.paid`. Its subscription recovers. */
 export async function markPaid(
   trx: SandboxTransaction,
   invoice: Invoice,
-  { attempts = 0, request }: { attempts?: number; request?: EventCause | undefined } = {},
+  { automatic = false, request }: Attempt = {},
 ): Promise<Invoice> {
   const paid: Invoice = {
     ...invoice,
+    ...NOT_COLLECTED,
     amount_paid: invoice.amount_paid + invoice.amount_remaining,
     amount_remaining: 0,
-    attempt_count: invoice.attempt_count + attempts,
+    attempt_count: countAttempts(invoice, automatic),
     attempted: true,
-    auto_advance: false,
-    next_payment_attempt: null,
     status: 'paid',
     status_transitions: { ...invoice.status_transitions, paid_at: nowSeconds() },
   };
   return endInvoice(trx, paid, 'invoice.paid', request);
 }
 
-/** Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. */
+/**
+ * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is past
+ * due.
+ */
 export async function markFailed(
   trx: SandboxTransaction,
   invoice: Invoice,
-  request?: EventCause,
+  { automatic = true, request }: Attempt = {},
 ): Promise<Invoice> {
   const failed: Invoice = {
     ...invoice,
-    attempt_count: invoice.attempt_count + 1,
+    attempt_count: countAttempts(invoice, automatic),
     attempted: true,
     next_payment_attempt: invoice.auto_advance ? nowSeconds() + RETRY_AFTER_SECONDS : null,
   };
   await saveObject(trx, failed);
   await emitEvent(trx, { type: 'invoice.payment_failed', object: failed, ...(request && { request }) });
+  const id = failed.parent?.subscription_details?.subscription;
+  const subscription = id && (await lockObject<Subscription>(trx, 'subscription', toId(id)));
+  if (subscription && (subscription.status === 'active' || subscription.status === 'trialing'))
+    await changeSubscription(trx, subscription, { status: 'past_due' }, request);
   return failed;
+}
+
+/** Any attempt counts as the first; after that only the schedule's do. Nothing owed needs no attempt. */
+function countAttempts({ attempt_count, amount_remaining }: Invoice, automatic: boolean): number {
+  const counts = amount_remaining > 0 && (automatic || attempt_count === 0);
+  return counts ? attempt_count + 1 : attempt_count;
 }
 
 /** Voids an open invoice and emits `invoice.voided`. Nothing is owed for it any more. */

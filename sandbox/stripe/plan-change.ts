@@ -1,12 +1,11 @@
 import type { SandboxTransaction } from '../database.ts';
-import { tryPayment } from './charges.ts';
 import { cardDeclined } from './errors.ts';
 import type { EventCause } from './events.ts';
 import { createInvoiceItem } from './invoice-items.ts';
 import { createInvoice } from './invoices.ts';
 import { lockObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { toProrations } from './prorations.ts';
-import { changeSubscription } from './subscription-changes.ts';
 import type { ItemChange } from './subscription-items.ts';
 import { toPeriodEnd } from './subscription-object.ts';
 import type { Invoice, Subscription, SubscriptionItem } from './wire.ts';
@@ -69,8 +68,7 @@ export async function collectNow(
 ): Promise<Subscription> {
   const { decline, charge } = await tryPayment(trx, invoice, { request });
   if (decline && behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
-  const after = await lockObject<Subscription>(trx, 'subscription', id);
-  return decline ? changeSubscription(trx, after, { status: 'past_due' }, request) : after;
+  return lockObject<Subscription>(trx, 'subscription', id);
 }
 
 /** A new cycle credits the unused rest of every item, changed or not. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
-import { tryPayment } from './charges.ts';
 import { changeCustomer } from './customers.ts';
 import { cardDeclined, resourceMissing, StripeError } from './errors.ts';
 import { listObjects, lockObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { attachMethod, storeMethod } from './payment-methods.ts';
 import { changeSubscription, toId } from './subscription-changes.ts';
 import { updateSubscription } from './subscriptions.ts';
