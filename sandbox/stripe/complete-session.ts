@@ -1,13 +1,18 @@
 import type { SandboxTransaction } from '../database.ts';
+import { chargeIntent } from './charges.ts';
 import { createCustomer } from './customers.ts';
+import type { PayingMethod } from './default-payment-method.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
 import { createInvoice } from './invoices.ts';
 import { insertObject, lockWithHidden, readObject, saveObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { newPaymentIntent } from './payment-intents.ts';
+import { storeMethod } from './payment-methods.ts';
 import type { SessionHidden } from './session-create.ts';
 import { toId } from './subscription-changes.ts';
 import { newSubscription } from './subscription-object.ts';
+import { type TestCard, WORKING_CARD } from './test-cards.ts';
 import {
   type Customer,
   type Invoice,
@@ -20,12 +25,12 @@ import {
 /**
  * Completes a session: marks it paid and creates what was bought, with the events about it. Does nothing to a
  * session that is already complete. Without `paid`, the payment stays pending, like a bank debit, until
- * `settleSession` settles it.
+ * `settleSession` settles it. The `card` pays, now and later; a card that fails later pays this once.
  */
 export async function completeSession(
   trx: SandboxTransaction,
   sessionId: string,
-  { paid }: { paid: boolean } = { paid: true },
+  { paid, card = WORKING_CARD }: { paid: boolean; card?: TestCard },
 ): Promise<Completion> {
   const { body: session, hidden } = await lockWithHidden<Session, SessionHidden>(
     trx,
@@ -40,8 +45,8 @@ export async function completeSession(
   const customer = await findOrCreateCustomer(trx, session);
   const bought =
     session.mode === 'subscription'
-      ? await buySubscription(trx, customer, hidden, paid)
-      : await buyOnce(trx, session, customer, hidden);
+      ? await buySubscription(trx, customer, hidden, { paid, card })
+      : await buyOnce(trx, session, customer, hidden, card);
   const complete: Session = {
     ...session,
     ...bought.links,
@@ -71,8 +76,9 @@ async function buySubscription(
   trx: SandboxTransaction,
   customer: Customer,
   hidden: SessionHidden,
-  paid: boolean,
+  { paid, card }: { paid: boolean; card: TestCard },
 ): Promise<Bought> {
+  const method = await storeMethod(trx, card, { customerId: customer.id });
   const created = newSubscription({
     customerId: customer.id,
     lineItems: hidden.lineItems,
@@ -81,16 +87,19 @@ async function buySubscription(
   });
   const invoice: Invoice = await createInvoice(trx, created, {
     reason: 'subscription_create',
-    paid,
     bills: 'period',
   });
-  const subscription: Subscription = { ...created, latest_invoice: invoice.id };
+  const subscription: Subscription = {
+    ...created,
+    default_payment_method: method.id,
+    latest_invoice: invoice.id,
+  };
   await insertObject(trx, subscription);
   return {
     links: { subscription: subscription.id, invoice: invoice.id },
     emit: async () => {
       await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
-      if (paid) await emitEvent(trx, { type: 'invoice.paid', object: invoice });
+      if (paid) await tryPayment(trx, invoice, { outcome: 'succeeds' });
     },
   };
 }
@@ -100,16 +109,20 @@ async function buyOnce(
   session: Session,
   customer: Customer,
   hidden: SessionHidden,
+  card: TestCard,
 ): Promise<Bought> {
+  const paying: PayingMethod = { method: await storeMethod(trx, card), card };
   const intent: PaymentIntent = {
     ...newPaymentIntent(session, customer.id, hidden.purchaseMetadata),
     description: hidden.purchaseDescription ?? null,
   };
   await insertObject(trx, intent);
+  await chargeIntent(trx, intent, paying);
   return {
     links: { payment_intent: intent.id },
     emit: async () => {
-      await emitEvent(trx, { type: 'payment_intent.succeeded', object: intent });
+      const paid = await readObject<PaymentIntent>(trx, 'payment_intent', intent.id);
+      await emitEvent(trx, { type: 'payment_intent.succeeded', object: paid });
     },
   };
 }

@@ -1,13 +1,16 @@
 import express from 'express';
 import { z } from 'zod';
 import type { SandboxDatabase } from '../database.ts';
-import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
+import { decisionSchema, disputeByControl, disputeSchema } from './dispute-controls.ts';
+import { closeDispute } from './disputes.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
-import { failNextInvoice, payInvoice } from './invoices.ts';
+import { failNextInvoice } from './fail-next-invoice.ts';
 import { listObjects } from './objects.ts';
+import { refuseOtherSites } from './pages.ts';
 import { parseParameters } from './parse-parameters.ts';
+import { payInvoice } from './pay-invoice.ts';
 import { settleSession } from './settle-session.ts';
 import type { Invoice } from './wire.ts';
 
@@ -40,11 +43,23 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    response.json(await database.transaction().execute((trx) => payInvoice(trx, invoice.id)));
+    const { invoice: paid } = await database
+      .transaction()
+      .execute((trx) => payInvoice(trx, invoice.id, { outcome: 'succeeds' }));
+    response.json(paid);
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
     response.json(await database.transaction().execute((trx) => settleSession(trx, sessionId, succeeds)));
+  });
+  router.post('/disputes', async (request, response) => {
+    const wanted = parseParameters(disputeSchema, request.body ?? {});
+    response.json(await database.transaction().execute((trx) => disputeByControl(trx, wanted)));
+  });
+  router.post('/disputes/:id/close', async (request, response) => {
+    const { outcome } = parseParameters(decisionSchema, request.body ?? {});
+    const { id } = request.params;
+    response.json(await database.transaction().execute((trx) => closeDispute(trx, id, outcome)));
   });
   router.use(answerError);
   return router;

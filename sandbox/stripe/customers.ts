@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
+import { readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
 import { insertObject, listObjects, lockObject, saveObject } from './objects.ts';
-import { changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
+import { changeMetadata, fields, metadata, metadataChange, text, unsettable } from './parameters.ts';
+import { attachMethod } from './payment-methods.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { type Customer, newId, nowSeconds, type Subscription, toList } from './wire.ts';
 
@@ -12,6 +14,8 @@ const profile = {
   description: text.max(350).optional(),
   phone: text.max(20).optional(),
 };
+
+const invoice_settings = fields({ default_payment_method: unsettable(text).optional() }).optional();
 
 const updateProfile = Object.fromEntries(
   Object.entries(profile).map(([name, value]) => [name, unsettable(value.unwrap()).optional()]),
@@ -38,15 +42,48 @@ export const customers: Resource<Customer> = {
 
 export function mountCustomers(endpoints: Endpoints): void {
   mountResource(endpoints, customers);
-  const created = { answers: 'customer', parameters: { ...profile, metadata } };
-  endpoints.post('/customers', created, (trx, { input }) => createCustomer(trx, input));
-  const updated = { answers: 'customer', parameters: { ...updateProfile, metadata: metadataChange } };
-  endpoints.post('/customers/:id', updated, async (trx, { id, input: { metadata, ...changes } }) => {
-    const before = await lockObject<Customer>(trx, 'customer', id);
-    const after = { ...before, ...changes, metadata: changeMetadata(before.metadata, metadata) };
-    await saveObject(trx, after);
-    return after;
+  const created = {
+    answers: 'customer',
+    parameters: { ...profile, metadata, invoice_settings, payment_method: text.optional() },
+  };
+  endpoints.post('/customers', created, async (trx, { input, request }) => {
+    const { payment_method, invoice_settings: settings, ...rest } = input;
+    const customer = await createCustomer(trx, rest);
+    if (payment_method !== undefined) await attachMethod(trx, payment_method, customer.id, request);
+    return settings ? changeCustomer(trx, customer.id, { invoice_settings: settings }) : customer;
   });
+  const parameters = { ...updateProfile, metadata: metadataChange, invoice_settings };
+  endpoints.post('/customers/:id', { answers: 'customer', parameters }, (trx, { id, input }) =>
+    changeCustomer(trx, id, input),
+  );
+}
+
+type Change = Partial<Pick<Customer, 'email' | 'name' | 'description'>> & {
+  phone?: string | null;
+  metadata?: z.output<typeof metadataChange>;
+  invoice_settings?: z.output<typeof invoice_settings>;
+};
+
+/** Changes a customer. @throws StripeError 400 if the default payment method is not the customer's */
+export async function changeCustomer(
+  trx: SandboxTransaction,
+  id: string,
+  { metadata, invoice_settings, ...changes }: Change,
+): Promise<Customer> {
+  const before = await lockObject<Customer>(trx, 'customer', id);
+  const method = invoice_settings?.default_payment_method;
+  if (method) await readMethodOf(trx, id, method, 'invoice_settings[default_payment_method]');
+  const after: Customer = {
+    ...before,
+    ...changes,
+    invoice_settings: {
+      ...before.invoice_settings,
+      ...(method !== undefined && { default_payment_method: method }),
+    },
+    metadata: changeMetadata(before.metadata, metadata),
+  };
+  await saveObject(trx, after);
+  return after;
 }
 
 /** Returns the first ten live subscriptions, for `subscriptions` of an expanded customer. */

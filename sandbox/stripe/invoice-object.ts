@@ -12,20 +12,21 @@ import {
   type Wire,
 } from './wire.ts';
 
-const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
-
 /** The content of an invoice: items of a subscription for their period, and items that were pending. */
 export interface Billed {
   items: readonly SubscriptionItem[];
   pending: readonly InvoiceItem[];
 }
 
-/** Builds a finalized invoice of a subscription. It uses up, or settles, the customer's balance first. */
+/**
+ * Builds an open invoice of a subscription, which nobody has tried to pay. It uses up, or settles, the
+ * customer's balance first.
+ */
 export function newInvoice(
   subscription: Subscription,
   customer: Customer,
   billed: Billed,
-  { reason, paid }: { reason: NonNullable<Invoice['billing_reason']>; paid: boolean },
+  { reason }: { reason: NonNullable<Invoice['billing_reason']> },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
@@ -35,7 +36,7 @@ export function newInvoice(
   const due = Math.max(0, balance);
   return {
     ...CONSTANT_FIELDS,
-    ...toPaymentFields(due, created, paid),
+    ...toPaymentFields(due, created),
     id,
     billing_reason: reason,
     created,
@@ -46,7 +47,7 @@ export function newInvoice(
     effective_at: created,
     ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
-    number: `SANDBOX-${id.slice(-8).toUpperCase()}`,
+    number: toInvoiceNumber(id),
     parent: {
       type: 'subscription_details',
       quote_details: null,
@@ -62,18 +63,25 @@ export function newInvoice(
   };
 }
 
-function toPaymentFields(due: number, created: number, paid: boolean) {
+/** Returns the number that a finalized invoice shows. */
+export function toInvoiceNumber(id: string): string {
+  return `SANDBOX-${id.slice(-8).toUpperCase()}`;
+}
+
+function toPaymentFields(due: number, created: number) {
   return {
     amount_due: due,
-    amount_paid: paid ? due : 0,
-    amount_remaining: paid ? 0 : due,
-    auto_advance: !paid,
-    next_payment_attempt: paid ? null : created + RETRY_AFTER_SECONDS,
-    status: paid ? ('paid' as const) : ('open' as const),
+    amount_paid: 0,
+    amount_remaining: due,
+    attempt_count: 0,
+    attempted: false,
+    auto_advance: true,
+    next_payment_attempt: null,
+    status: 'open' as const,
     status_transitions: {
       finalized_at: created,
       marked_uncollectible_at: null,
-      paid_at: paid ? created : null,
+      paid_at: null,
       voided_at: null,
     },
   };
@@ -177,8 +185,6 @@ const CONSTANT_FIELDS = {
   amount_overpaid: 0,
   amount_shipping: 0,
   application: null,
-  attempt_count: 1,
-  attempted: true,
   automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
   automatically_finalizes_at: null,
   collection_method: 'charge_automatically',

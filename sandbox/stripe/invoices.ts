@@ -1,15 +1,17 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
+import { changeBalance } from './customer-balance.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
-import { type EventCause, emitEvent } from './events.ts';
+import { mountInvoiceChanges } from './invoice-changes.ts';
 import { listPendingItems, putOnInvoice } from './invoice-items.ts';
 import { newInvoice } from './invoice-object.ts';
+import { listInvoicePayments } from './invoice-payments.ts';
 import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
-import { boolean, pageParameters, text } from './parameters.ts';
+import { boolean, metadata, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { changeSubscription, toId } from './subscription-changes.ts';
-import { type Customer, type Invoice, nowSeconds, type Subscription, toList } from './wire.ts';
+import { toId } from './subscription-changes.ts';
+import { type Customer, type Invoice, type Subscription, toList } from './wire.ts';
 
 export const invoices: Resource<Invoice> = {
   object: 'invoice',
@@ -40,30 +42,63 @@ export const invoices: Resource<Invoice> = {
     latest_revision: 'invoice',
     lines: 'line_item[]',
     'parent.subscription_details.subscription': 'subscription',
+    payments: 'invoice_payment[]',
     test_clock: 'test_helpers.test_clock',
   },
+  includes: { payments: listInvoicePayments },
 };
 
 export function mountInvoices(endpoints: Endpoints): void {
   mountResource(endpoints, invoices);
+  mountDrafts(endpoints);
+  mountInvoiceChanges(endpoints);
   const listed = { answers: 'line_item[]', parameters: pageParameters };
   endpoints.get('/invoices/:id/lines', listed, async (database, { id, input: { limit } }) => {
     const { url, data } = (await readObject<Invoice>(database, 'invoice', id)).lines;
     return toList(url, data.slice(0, limit), data.length > limit);
   });
-  // Every payment succeeds here, so `off_session` changes nothing.
-  const paid = { answers: 'invoice', parameters: { off_session: boolean.optional() } };
-  endpoints.post('/invoices/:id/pay', paid, (trx, { id, request }) => payInvoice(trx, id, request));
+}
+
+/** Serves drafts of what is pending for a subscription. They are not finalized by themselves. */
+function mountDrafts(endpoints: Endpoints): void {
+  const created = {
+    answers: 'invoice',
+    parameters: {
+      auto_advance: boolean.default(false),
+      customer: text.optional(),
+      subscription: text,
+      metadata,
+    },
+  };
+  endpoints.post('/invoices', created, async (trx, { input: { auto_advance, metadata, ...names } }) => {
+    const id = (await readObject<Subscription>(trx, 'subscription', names.subscription, 'subscription')).id;
+    const subscription = await lockObject<Subscription>(trx, 'subscription', id);
+    const open = await createInvoice(trx, subscription, { reason: 'manual', bills: 'prorations' });
+    if (open === undefined || (names.customer ?? open.customer) !== open.customer)
+      throw invalidRequest('Nothing to invoice for customer', { code: 'invoice_no_customer_line_items' });
+    const finalized_at = null;
+    const draft: Invoice = {
+      ...open,
+      auto_advance,
+      effective_at: null,
+      metadata,
+      number: null,
+      status: 'draft',
+      status_transitions: { ...open.status_transitions, finalized_at },
+    };
+    await saveObject(trx, draft);
+    return draft;
+  });
 }
 
 interface NewInvoice {
   reason: NonNullable<Invoice['billing_reason']>;
-  paid: boolean;
 }
 
 /**
- * Creates an invoice of a subscription, paid or open, with all pending prorations. It also bills the items'
- * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event.
+ * Creates an open invoice of a subscription, with all pending prorations. It also bills the items'
+ * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event;
+ * `chargeInvoice` collects it.
  */
 export async function createInvoice(
   trx: SandboxTransaction,
@@ -88,51 +123,12 @@ export async function createInvoice(
   await insertObject(trx, invoice);
   await putOnInvoice(trx, pending, invoice.id);
   const balance = invoice.ending_balance ?? 0;
-  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
+  if (balance !== customer.balance)
+    await changeBalance(trx, customer.id, {
+      amount: balance - customer.balance,
+      currency: invoice.currency,
+      type: 'applied_to_invoice',
+      invoice: invoice.id,
+    });
   return invoice;
-}
-
-/** Fails the next period's payment: leaves an open invoice and a past-due subscription, with their events. */
-export async function failNextInvoice(trx: SandboxTransaction, subscriptionId: string): Promise<Invoice> {
-  const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
-  if (subscription.status === 'canceled')
-    throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
-  const invoice = await createInvoice(trx, subscription, {
-    reason: 'subscription_cycle',
-    paid: false,
-    bills: 'period',
-  });
-  await emitEvent(trx, { type: 'invoice.payment_failed', object: invoice });
-  await changeSubscription(trx, subscription, { status: 'past_due', latest_invoice: invoice.id });
-  return invoice;
-}
-
-/** Pays an open invoice. A subscription that was past due becomes active again. */
-export async function payInvoice(
-  trx: SandboxTransaction,
-  id: string,
-  request?: EventCause,
-): Promise<Invoice> {
-  const invoice = await lockObject<Invoice>(trx, 'invoice', id);
-  if (invoice.status === 'paid')
-    throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
-  const paid: Invoice = {
-    ...invoice,
-    amount_paid: invoice.amount_due,
-    amount_remaining: 0,
-    attempt_count: invoice.attempt_count + 1,
-    next_payment_attempt: null,
-    status: 'paid',
-    status_transitions: { ...invoice.status_transitions, paid_at: nowSeconds() },
-  };
-  await saveObject(trx, paid);
-  const cause = request && { request };
-  await emitEvent(trx, { type: 'invoice.paid', object: paid, ...cause });
-  const subscriptionId = paid.parent?.subscription_details?.subscription;
-  if (subscriptionId) {
-    const subscription = await lockObject<Subscription>(trx, 'subscription', toId(subscriptionId));
-    if (subscription.status === 'past_due')
-      await changeSubscription(trx, subscription, { status: 'active' }, request);
-  }
-  return paid;
 }

@@ -42,6 +42,15 @@ export async function saveObject(trx: SandboxTransaction, body: StripeObject): P
     .execute();
 }
 
+/** Replaces the data of a stored object that the API does not show. */
+export async function saveHidden(trx: SandboxTransaction, id: string, hidden: object): Promise<void> {
+  await trx
+    .updateTable('stripe_objects')
+    .set({ hidden: JSON.stringify(hidden) })
+    .where('id', '=', id)
+    .execute();
+}
+
 /** Reads an object. @throws StripeError 404, or 400 if the request's parameter `param` names it */
 export async function readObject<T extends StripeObject>(
   database: SandboxDatabase,
