@@ -69,8 +69,8 @@ const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags)
   };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
- * delivery of notices.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, what
+ * follows payments, and the delivery of notices.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;

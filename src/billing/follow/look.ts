@@ -86,7 +86,8 @@ async function settle(
   const judged = await judge(deps, trx, { state, readings, now });
   const acts = planActs(judged.effective.decision, state.act, now);
   const would = deps.billing === 'observe' ? acts.map(describeAct) : [];
-  await storeDecisions(trx, judged, { would, now });
+  const cancels = deps.billing === 'act' && deps.onDestroy === 'cancel';
+  await storeDecisions(trx, judged, { would, now, cancels });
   await replaceFindings(
     trx,
     { source: 'follower', agentId: claimed.agentId },
