@@ -12,6 +12,8 @@ import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
+import { listAttention } from '../http/limits/attention.ts';
+import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
 import { metrics } from '../http/metrics.ts';
 import { describe } from '../http/openapi.ts';
 import { cancelOperation } from '../http/operations/cancel-operation.ts';
@@ -48,6 +50,10 @@ const OPERATOR_ROUTES = [
   retryOperation,
   operationEvents,
   listOrders,
+  listAttention,
+  listBreakers,
+  listHeld,
+  approve,
   feed,
   metrics,
 ];

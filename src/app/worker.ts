@@ -12,6 +12,7 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -29,6 +30,7 @@ import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { openReleasing } from './releasing.ts';
 
 export interface ServiceDeps {
   config: Config;
@@ -36,6 +38,8 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time of business decisions; default: the system's. */
+  clock?: Clock | undefined;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }
@@ -73,10 +77,11 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await EXECUTORS[config.executor](deps, processTags);
+  const releasing = openReleasing(deps);
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), work.stop()]);
+      await Promise.all([sweeping?.stop(), releasing.stop(), work.stop()]);
     },
   };
 }

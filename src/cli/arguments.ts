@@ -16,6 +16,9 @@ ${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]        
   cancel OPERATION                  cancel an unfinished operation
   retry OPERATION [--wait]          start the next attempt of a failed operation
   orders [--attention]              all orders; --attention: only those that need a person
+  attention                         everything that needs a person, and what to do
+  breakers [BREAKER]                limits on what the service does by itself; with one, what waits for it
+  approve BREAKER [--count N]       let what waits go, at the allowed rate; N: only the oldest
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -68,6 +71,9 @@ export type BuiltinCommand = Common &
     | { name: 'help' }
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
+    | { name: 'attention' }
+    | { name: 'breakers'; breaker: string | undefined }
+    | { name: 'approve'; breaker: string; count: number | undefined }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -86,6 +92,9 @@ const OPTIONS = {
   cancel: {},
   retry: { wait: flag },
   orders: { attention: flag },
+  attention: {},
+  breakers: {},
+  approve: { count: text },
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -166,10 +175,25 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'orders':
       refuseMore(positionals);
       return { ...common, name, attention: values.attention === true };
+    case 'attention':
+      refuseMore(positionals);
+      return { ...common, name };
+    case 'breakers':
+      refuseMore(positionals.slice(1));
+      return { ...common, name, breaker: optional(positionals[0]) };
+    case 'approve':
+      return { ...common, name, breaker: one('a breaker'), count: wholeNumber(name, values.count) };
     case 'create':
       refuseMore(positionals);
       return { ...common, name, agent: newAgent(values) };
   }
+}
+
+function wholeNumber(command: string, value: string | boolean | undefined): number | undefined {
+  const given = optional(value);
+  if (given !== undefined && !/^[1-9]\d{0,5}$/.test(given))
+    throw new UsageError(`${command}: --count must be a whole number, 1 or more.`);
+  return given === undefined ? undefined : Number(given);
 }
 
 function commonOf(values: Values): Common {

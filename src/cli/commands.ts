@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
@@ -9,6 +8,8 @@ import { type BuiltinCommand, isOperationCommand, type OperationCommand } from '
 import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
 import { operationEvents } from './event-source.ts';
+import { approve, attention, breakers } from './limits.ts';
+import { all } from './lists.ts';
 import { table } from './table.ts';
 
 /** What the commands need from their caller. */
@@ -36,6 +37,12 @@ export async function run(
       return show(command, terminal);
     case 'logs':
       return logs(command, terminal);
+    case 'attention':
+      return attention(command, terminal);
+    case 'breakers':
+      return breakers(command, terminal);
+    case 'approve':
+      return approve(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
     case 'cancel':
@@ -210,27 +217,6 @@ function printTimeline({ print }: Terminal, operation: OperationJson): void {
 
 function seconds(from: string, to: string): string {
   return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
-}
-
-/** Fetches all pages of a list. */
-async function all<T extends z.ZodType>(
-  client: Client,
-  path: string,
-  query: Record<string, string>,
-  item: T,
-): Promise<z.output<T>[]> {
-  const items: z.output<T>[] = [];
-  let cursor: string | null = null;
-  do {
-    const search = new URLSearchParams({ ...query, limit: '200', ...(cursor === null ? {} : { cursor }) });
-    const page: { items: z.output<T>[]; nextCursor: string | null } = await client.get(
-      `${path}?${search}`,
-      pageOf(item),
-    );
-    items.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return items;
 }
 
 function agentPath(agentId: string): string {

@@ -1,17 +1,17 @@
 import { fileURLToPath } from 'node:url';
-import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
+import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { agentIdSchema } from '../agents/new-agent.ts';
 import { getAgent, listAgents } from '../agents/store.ts';
 import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
 import { presentAgent } from '../http/agents/agent-json.ts';
 import type { Authentication } from '../http/authentication.ts';
-import type { HttpDeps } from '../http/deps.ts';
+import { businessNow, type HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
+import { listBreakers } from '../limits/listing.ts';
 import { readLogTail } from '../operations/events/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
@@ -19,10 +19,11 @@ import { requestOperation } from '../operations/requests.ts';
 import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
+import { addAttentionRoutes } from './attention-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { html } from './html.ts';
-import { layout, type Page } from './layout.ts';
 import { needsInput } from './parts.ts';
+import { form, parseAgentId, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
@@ -31,8 +32,6 @@ import { capitalized } from './words.ts';
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
-
-const form = express.urlencoded({ extended: false, limit: '8kb' });
 
 const cursors = cursorKind('agent', z.string().max(40));
 
@@ -49,6 +48,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.post('/sign-in', ...signIn.submit);
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
   router.get('/', operator, showAgents(deps));
+  addAttentionRoutes(router, deps, operator);
   router.get('/agents/:agentId', operator, showAgent(deps));
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
   router.post('/agents/:agentId/:kind', operator, form, ask(deps));
@@ -56,22 +56,19 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   return router;
 }
 
-export function sendPage(response: Response, deps: Pick<HttpDeps, 'machines'>, page: Page): void {
-  response.type('html').send(layout({ machines: deps.machines, ...page }).toString());
-}
-
 function showAgents(deps: HttpDeps): RequestHandler {
   const { database, checkoutUrl, missingKeys } = deps;
   return async (request, response) => {
     const { cursor } = request.query;
     const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
-    const [rows, attention, checks] = await Promise.all([
+    const [rows, attention, checks, breakers] = await Promise.all([
       listAgents(database, {
         cursor: after === undefined ? undefined : { agentId: after },
         limit: AGENTS_PER_PAGE + 1,
       }),
       listOrders(database, { attention: true, limit: 10 }),
       readChecks(database),
+      listBreakers(database, businessNow(deps)),
     ]);
     const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
     const agents = page.map(presentAgent);
@@ -79,6 +76,7 @@ function showAgents(deps: HttpDeps): RequestHandler {
       agents,
       nextCursor,
       attention,
+      tripped: breakers.filter(({ trippedAt }) => trippedAt !== null),
       checkoutUrl,
       missingKeys,
       problems: checks.filter(({ ok }) => !ok),
@@ -160,12 +158,6 @@ function showStatus(deps: HttpDeps): RequestHandler {
     const reloadSeconds = isUnderWay(agent) ? RELOAD_SECONDS : undefined;
     sendPage(response, deps, { title: 'Your agent', main: statusPage(agent, operation), reloadSeconds });
   };
-}
-
-function parseAgentId(text: unknown): string {
-  const parsed = agentIdSchema.safeParse(text);
-  if (!parsed.success) throw new NotFoundError('Agent not found');
-  return parsed.data;
 }
 
 function showError(deps: HttpDeps): ErrorRequestHandler {

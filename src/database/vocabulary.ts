@@ -64,3 +64,14 @@ export const NOTICE_TYPES = [
   'fleet.mismatch',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
+
+/** Why something needs a person. */
+export const ATTENTION_CLASSES = [
+  'order',
+  'failed',
+  'unhealthy',
+  'breaker',
+  'mismatch',
+  'configuration',
+] as const;
+export type AttentionClass = (typeof ATTENTION_CLASSES)[number];

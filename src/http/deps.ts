@@ -3,7 +3,7 @@ import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
-import type { Clock } from '../processes/clock.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
@@ -12,7 +12,7 @@ export interface HttpDeps {
   database: Database;
   queue: Queue;
   log: Log;
-  /** The time that business decisions use; default: the system's. */
+  /** The time of business decisions; default: the system's. */
   clock?: Clock | undefined;
   events: EventHub;
   apiToken: Secret;
@@ -33,4 +33,9 @@ export interface HttpDeps {
   machines?: 'simulated' | 'real' | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
+}
+
+/** The time of business decisions. */
+export function businessNow({ clock = systemClock }: Pick<HttpDeps, 'clock'>): Date {
+  return clock.now();
 }

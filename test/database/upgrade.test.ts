@@ -48,7 +48,8 @@ test('rows of every status, however odd, are migrated and can be changed afterwa
   await sql`insert into installation (mode, accounts) values ('live', '{"hetzner": "https://api.example/v1/ x"}')`.execute(
     at.database,
   );
-  for (const { up } of [identity, intake, sessions, checks, kinds, limits]) await up(at.database as Kysely<unknown>);
+  for (const { up } of [identity, intake, sessions, checks, kinds, limits])
+    await up(at.database as Kysely<unknown>);
   const { rows } = await sql<{ accounts: object }>`select accounts from installation`.execute(at.database);
   expect(rows[0]?.accounts).toEqual({ hetzner: 'https://api.example/v1 x' });
   await sql`update agents set updated_at = now()`.execute(at.database);
