@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
+import { createStillWanted } from '../billing/follow/still-wanted.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
@@ -35,6 +36,7 @@ import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openFollowing, startFollowers } from './billing.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { openReleasing } from './releasing.ts';
 
 export interface ServiceDeps {
   config: Config;
@@ -87,11 +89,12 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
+  const releasing = openReleasing(deps, payments && createStillWanted(database));
   const delivery = startDelivery({ database, log, receivers });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), followers.stop(), work.stop(), delivery.stop()]);
+      await Promise.all([sweeping?.stop(), followers.stop(), releasing.stop(), work.stop(), delivery.stop()]);
     },
   };
 }

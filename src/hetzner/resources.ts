@@ -71,3 +71,37 @@ export interface ServerType {
 export const serverTypeSchema = z
   .object({ name: z.string(), disk: z.number() })
   .transform(({ name, disk }): ServerType => ({ name, diskGb: disk }));
+
+/** What a server of this type costs, in the account's currency, with tax. */
+export interface ServerPrice {
+  serverType: string;
+  location: string;
+  perHour: number;
+}
+
+/** The answer to `GET /pricing`. */
+export const pricingSchema = z
+  .object({
+    pricing: z.object({
+      server_types: z.array(
+        z.object({
+          name: z.string(),
+          prices: z.array(
+            z.object({
+              location: z.string(),
+              price_hourly: z.object({ gross: z.string().transform(Number).pipe(z.number().min(0)) }),
+            }),
+          ),
+        }),
+      ),
+    }),
+  })
+  .transform(({ pricing }): ServerPrice[] =>
+    pricing.server_types.flatMap(({ name, prices }) =>
+      prices.map(({ location, price_hourly }) => ({
+        serverType: name,
+        location,
+        perHour: price_hourly.gross,
+      })),
+    ),
+  );
