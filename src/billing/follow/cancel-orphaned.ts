@@ -1,7 +1,7 @@
 import { errorMessage } from '../../errors.ts';
 import { cancelSubscription } from '../../stripe/cancel-subscription.ts';
 import type { FollowDeps } from './deps.ts';
-import type { JudgedAgent } from './look.ts';
+import type { JudgedAgent } from './judge.ts';
 
 /**
  * Cancels the subscriptions of a destroyed agent, if the operator has chosen so, so that its buyer is not

@@ -3,7 +3,7 @@ import type { Transaction } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
 import type { Decision } from '../decision.ts';
 import { isBilled } from './choose.ts';
-import type { JudgedAgent } from './look.ts';
+import type { JudgedAgent } from './judge.ts';
 
 const HOUR_MS = 3_600_000;
 /** Everything is read again after this, in case an event was lost that no list shows, such as a dispute. */
