@@ -121,6 +121,7 @@ async function startLocalWork(deps: ServiceDeps, processTags: ProcessTags): Prom
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
+    planServers: config.billing.plans.servers,
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     idle: config.workerConcurrency,

@@ -71,8 +71,9 @@ function isOwed(invoice: Invoice, { status, invoices }: Subscription): boolean {
   if (isOpen(invoice)) return true;
   if (invoice.status !== 'uncollectible' || invoice.paid || invoice.amountRemaining <= 0) return false;
   if (!invoice.attempted || !['past_due', 'unpaid', 'canceled'].includes(status)) return false;
+  // Of two of the same second the settled one counts as the later.
   return !invoices.some(
-    (other) => (other.paid || other.status === 'void') && other.createdAt > invoice.createdAt,
+    (other) => (other.paid || other.status === 'void') && other.createdAt >= invoice.createdAt,
   );
 }
 
