@@ -10,7 +10,7 @@ export interface Debt {
   givenUp: boolean;
 }
 
-/** The last statuses in which an unpaid invoice means that its payment failed, and is not merely under way. */
+/** In these statuses the payment of an open invoice has failed; in others it may still be under way. */
 const FAILING: readonly SubscriptionStatus[] = ['past_due', 'unpaid', 'canceled', 'paused'];
 
 /** Whether a subscription was cancelled because of its payments, not because its owner wanted to leave. */
