@@ -139,6 +139,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
+    planServers: config.billing.plans.servers,
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     idle: config.workerConcurrency,

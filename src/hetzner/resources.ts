@@ -66,11 +66,40 @@ export type Firewall = z.infer<typeof firewallSchema>;
 export interface ServerType {
   name: string;
   diskGb: number;
+  /** Where it is sold. */
+  offers: ServerOffer[];
 }
 
+export interface ServerOffer {
+  location: string;
+  /** Whether it can be ordered there now. */
+  isAvailable: boolean;
+  /** With tax; undefined if Hetzner names no price. */
+  eurosPerMonth: number | undefined;
+}
+
+const euros = z.string().transform(Number).pipe(z.number().min(0));
+
 export const serverTypeSchema = z
-  .object({ name: z.string(), disk: z.number() })
-  .transform(({ name, disk }): ServerType => ({ name, diskGb: disk }));
+  .object({
+    name: z.string(),
+    disk: z.number(),
+    locations: z.array(z.object({ name: z.string(), available: z.boolean() })).default([]),
+    prices: z
+      .array(z.object({ location: z.string(), price_monthly: z.object({ gross: euros }) }))
+      .default([]),
+  })
+  .transform(
+    ({ name, disk, locations, prices }): ServerType => ({
+      name,
+      diskGb: disk,
+      offers: locations.map((location) => ({
+        location: location.name,
+        isAvailable: location.available,
+        eurosPerMonth: prices.find((price) => price.location === location.name)?.price_monthly.gross,
+      })),
+    }),
+  );
 
 /** What a server of this type costs, in the account's currency, with tax. */
 export interface ServerPrice {
