@@ -130,7 +130,7 @@ async function payments(database: Database): Promise<string> {
         (select count(*) from findings) as findings from subscriptions`,
   );
   const gauge = (name: string, help: string, value = 0) =>
-    formatNamed(`${PREFIX}${name}`, 'gauge', help, [{ labels: {}, value }]);
+    format(name, 'gauge', help, [{ labels: {}, value }]);
   return [
     gauge('subscriptions_due', 'Subscriptions that may have changed and have not been read yet', row?.due),
     gauge('subscriptions_due_oldest_seconds', 'How long the oldest of them has waited', row?.age),
