@@ -43,6 +43,14 @@ export class RateLimitedError extends RetryableError {
 type PatienceOptions = FailureOptions & { seconds?: number | undefined };
 
 /**
+ * What the work needs is not to be had at present, such as a server type that is sold out. Nothing is wrong
+ * with the work: it waits, and the try does not count.
+ */
+export class ShortageError extends RetryableError {
+  override name = 'ShortageError';
+}
+
+/**
  * Retrying cannot help until a person changes something, for example an invalid token or a rejected request.
  */
 export class PermanentError extends Error {

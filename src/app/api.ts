@@ -14,6 +14,8 @@ import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
+import { listAttention } from '../http/limits/attention.ts';
+import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
 import { metrics } from '../http/metrics.ts';
 import { listNotices } from '../http/notices.ts';
 import { describe } from '../http/openapi.ts';
@@ -55,6 +57,10 @@ const OPERATOR_ROUTES = [
   operationEvents,
   listOrders,
   listNotices,
+  listAttention,
+  listBreakers,
+  listHeld,
+  approve,
   feed,
   metrics,
 ];

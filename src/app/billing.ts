@@ -50,7 +50,7 @@ export function actsOnPast(config: Config): boolean {
   return config.mode === 'sandbox' || config.billing.actsOnPast;
 }
 
-/** Starts what follows payments, and what brings agents in line with their holds, however these came about. */
+/** Starts what follows payments, and what brings agents in line with their holds. */
 export async function startFollowers(
   { database, queue, log, clock = systemClock }: Deps,
   payments: FollowDeps | undefined,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
+import type { PlanServers } from '../config/plans.ts';
 import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
@@ -36,6 +37,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** The servers of plans that the operator has described; a runner uses the usual ones. */
+  planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
@@ -83,7 +86,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   };
 }
 
-function provisionSettings({ config, connections }: EngineParts): ProvisionSettings {
+function provisionSettings({ config, connections, planServers }: EngineParts): ProvisionSettings {
   const { hcloud, tailscale, pulumi } = connections;
   return {
     healthPort: HEALTH_PORT,
@@ -92,6 +95,7 @@ function provisionSettings({ config, connections }: EngineParts): ProvisionSetti
     healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: tailscale.loginServer,
     pollInterval: hcloud.pollInterval,
+    ...(planServers && { planServers }),
   };
 }
 

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { recordSnapshot } from '../agents/hibernation.ts';
 import { recordInputs } from '../agents/store.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
+import { createStillWanted } from '../billing/follow/still-wanted.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
@@ -36,6 +37,7 @@ import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openFollowing, startFollowers } from './billing.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { openReleasing } from './releasing.ts';
 
 export interface ServiceDeps {
   config: Config;
@@ -70,8 +72,8 @@ const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags)
   };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
- * delivery of notices.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, what
+ * follows payments, and the delivery of notices.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
@@ -88,11 +90,12 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
+  const releasing = openReleasing(deps, payments && createStillWanted(database));
   const delivery = startDelivery({ database, log, receivers });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), followers.stop(), work.stop(), delivery.stop()]);
+      await Promise.all([sweeping?.stop(), followers.stop(), releasing.stop(), work.stop(), delivery.stop()]);
     },
   };
 }
@@ -137,6 +140,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     log,
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence),
+    planServers: config.billing.plans.servers,
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),

@@ -5,12 +5,12 @@ import type { BillingPolicy } from './policy.ts';
 /** Why an agent is to stop, and when by the timetable alone; announcements may postpone every date. */
 export interface Course {
   kind: 'debt' | 'end';
-  /** The cause's date, part of every announcement's key: a new cause is announced anew. */
+  /** The cause's date, part of every announcement's key: a new cause is announced again. */
   anchor: Date;
   /** When the suspension is to be announced. */
   warnAt: Date;
   stopAt: Date;
-  /** Whether `stopAt` counts: a cancellation that is to come stops nothing before Stripe says that it came. */
+  /** Whether `stopAt` counts: a planned cancellation stops nothing before Stripe says that it came. */
   stops: boolean;
   /** The time from which hibernation and deletion count, at the earliest. */
   countsFrom: Date;
@@ -57,7 +57,7 @@ export function hasEnded({ status }: Subscription): boolean {
   return status === 'canceled' || status === 'incomplete_expired';
 }
 
-/** Returns when the service ends by the owner's wish; undefined if it goes on, or is owed for. */
+/** Returns when the service ends because its owner wants that; undefined if it goes on, or is owed for. */
 function findEnd(subscription: Subscription, hasDebt: boolean): Date | undefined {
   const { endedAt, canceledAt, cancelAt, periodEnd, invoices } = subscription;
   if (!hasEnded(subscription)) return cancelAt ?? undefined;

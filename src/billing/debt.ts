@@ -10,7 +10,7 @@ export interface Debt {
   givenUp: boolean;
 }
 
-/** The last statuses in which an unpaid invoice means that its payment failed, and is not merely under way. */
+/** In these statuses the payment of an open invoice has failed; in others it may still be under way. */
 const FAILING: readonly SubscriptionStatus[] = ['past_due', 'unpaid', 'canceled', 'paused'];
 
 /** Whether a subscription was cancelled because of its payments, not because its owner wanted to leave. */
@@ -71,8 +71,9 @@ function isOwed(invoice: Invoice, { status, invoices }: Subscription): boolean {
   if (isOpen(invoice)) return true;
   if (invoice.status !== 'uncollectible' || invoice.paid || invoice.amountRemaining <= 0) return false;
   if (!invoice.attempted || !['past_due', 'unpaid', 'canceled'].includes(status)) return false;
+  // Of two of the same second the settled one counts as the later.
   return !invoices.some(
-    (other) => (other.paid || other.status === 'void') && other.createdAt > invoice.createdAt,
+    (other) => (other.paid || other.status === 'void') && other.createdAt >= invoice.createdAt,
   );
 }
 

@@ -2,6 +2,16 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import '../runbooks/all.ts';
 import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
+import {
+  holdReason,
+  newAgent,
+  onlyId,
+  optional,
+  refuseMore,
+  UsageError,
+  type Values,
+  wholeNumber,
+} from './values.ts';
 
 /** Where the words of a line of the help begin. */
 const WORDS_COLUMN = 36;
@@ -24,6 +34,9 @@ ${requestableOperations().map(usageOf).join('')}  hold AGENT --reason REASON [--
   retry OPERATION [--wait]          start the next attempt of a failed operation
   orders [--attention]              all orders; --attention: only those that need a person
   notices [AGENT]                   what was told to receivers, and whether it arrived
+  attention                         everything that needs a person, and what to do
+  breakers [BREAKER]                limits on what the service does by itself; with one, what waits for it
+  approve BREAKER [--count N]       let what waits go, at the allowed rate; N: only the oldest
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -38,10 +51,7 @@ function usageOf({ kind, cli, confirm, parameters }: Requestable): string {
   return `${command.padEnd(WORDS_COLUMN - 1)} ${cli}\n`;
 }
 
-/** The command line cannot be understood; usage follows the message. */
-export class UsageError extends Error {
-  override name = 'UsageError';
-}
+export { UsageError } from './values.ts';
 
 interface Common {
   json: boolean;
@@ -77,6 +87,9 @@ export type BuiltinCommand = Common &
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
     | { name: 'notices'; agentId: string | undefined }
+    | { name: 'attention' }
+    | { name: 'breakers'; breaker: string | undefined }
+    | { name: 'approve'; breaker: string; count: number | undefined }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -102,6 +115,9 @@ const OPTIONS = {
   retry: { wait: flag },
   orders: { attention: flag },
   notices: {},
+  attention: {},
+  breakers: {},
+  approve: { count: text },
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -151,8 +167,6 @@ function operationCommand({ kind, confirm, parameters }: Requestable, args: stri
   };
 }
 
-type Values = Record<string, string | boolean | undefined>;
-
 function parse(args: string[], options: ParseArgsOptionsConfig): { values: Values; positionals: string[] } {
   try {
     const all = { ...options, json: flag, help: { type: 'boolean', short: 'h' } } as const;
@@ -190,43 +204,20 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'orders':
       refuseMore(positionals);
       return { ...common, name, attention: values.attention === true };
+    case 'attention':
+      refuseMore(positionals);
+      return { ...common, name };
+    case 'breakers':
+      refuseMore(positionals.slice(1));
+      return { ...common, name, breaker: optional(positionals[0]) };
+    case 'approve':
+      return { ...common, name, breaker: one('a breaker'), count: wholeNumber(name, values.count) };
     case 'create':
       refuseMore(positionals);
       return { ...common, name, agent: newAgent(values) };
   }
 }
 
-function holdReason(command: string, values: Values) {
-  const reason = REASONS_OF_PEOPLE.find((one) => one === values.reason);
-  if (reason === undefined)
-    throw new UsageError(`${command} needs --reason ${REASONS_OF_PEOPLE.join(' or ')}.`);
-  return { reason, note: optional(values.note) };
-}
-
 function commonOf(values: Values): Common {
   return { json: values.json === true, wait: values.wait === true };
-}
-
-function onlyId(command: string, what: string, [id, ...more]: string[]): string {
-  if (id === undefined || id === '') throw new UsageError(`${command} needs ${what}.`);
-  refuseMore(more);
-  return id;
-}
-
-function newAgent(values: Values) {
-  const userId = optional(values['user-id']);
-  const region = optional(values.region);
-  if (userId === undefined) throw new UsageError('create needs --user-id.');
-  if (region === undefined) throw new UsageError('create needs --region.');
-  const agentId = optional(values['agent-id']);
-  const plan = optional(values.plan);
-  return { userId, region, ...(agentId ? { agentId } : {}), ...(plan ? { plan } : {}) };
-}
-
-function optional(value: string | boolean | undefined): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function refuseMore(positionals: readonly string[]): void {
-  if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument: ${positionals[0]}`);
 }

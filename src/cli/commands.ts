@@ -1,13 +1,13 @@
-import type { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { findRequestable } from '../operations/registry.ts';
 import { type BuiltinCommand, isOperationCommand, type OperationCommand } from './arguments.ts';
-import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
 import { changeHolds, describeHolds, protect } from './holds.ts';
+import { approve, attention, breakers } from './limits.ts';
+import { all } from './lists.ts';
 import {
   agentPath,
   printEvents,
@@ -38,6 +38,12 @@ export async function run(
       return show(command, terminal);
     case 'logs':
       return logs(command, terminal);
+    case 'attention':
+      return attention(command, terminal);
+    case 'breakers':
+      return breakers(command, terminal);
+    case 'approve':
+      return approve(command, terminal);
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
     case 'hold':
@@ -153,25 +159,4 @@ async function requestOperation(command: OperationCommand, terminal: Terminal): 
     }
   }
   return request(command, terminal, `${agentPath(agentId)}/${name}`, parameters);
-}
-
-/** Fetches all pages of a list. */
-async function all<T extends z.ZodType>(
-  client: Client,
-  path: string,
-  query: Record<string, string>,
-  item: T,
-): Promise<z.output<T>[]> {
-  const items: z.output<T>[] = [];
-  let cursor: string | null = null;
-  do {
-    const search = new URLSearchParams({ ...query, limit: '200', ...(cursor === null ? {} : { cursor }) });
-    const page: { items: z.output<T>[]; nextCursor: string | null } = await client.get(
-      `${path}?${search}`,
-      pageOf(item),
-    );
-    items.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return items;
 }

@@ -14,18 +14,39 @@ export interface PlanRules {
   ofPrice: Readonly<Record<string, Plan>>;
   /** Whether a checkout's metadata may name the plan. */
   metadata: boolean;
+  /** The servers of plans that the file describes; the others have the service's own. */
+  servers: PlanServers;
+}
+
+export type PlanServers = Partial<Record<Plan, ServerRules>>;
+
+/** Which servers a plan may have. */
+export interface ServerRules {
+  /** Hetzner's server types by location (`nbg1`), the preferred one first, then what replaces it. */
+  types: Readonly<Record<string, readonly string[]>>;
+  /** The most that a server may cost, in euros a month with tax. */
+  mostEurosPerMonth: number | undefined;
 }
 
 /** Without a file the checkout's metadata names the plan, and prices say nothing. */
-export const PLANS_FROM_METADATA: PlanRules = { ofPrice: {}, metadata: true };
+export const PLANS_FROM_METADATA: PlanRules = { ofPrice: {}, metadata: true, servers: {} };
 
 const price = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not a price id or lookup key');
 const plan = z.enum(PLANS, { error: `must be one of ${PLANS.join(', ')}` });
+const serverType = z.string().regex(/^[a-z0-9-]{1,40}$/, 'is not a server type');
+const serverRules = z.strictObject({
+  types: z.record(
+    z.string().regex(/^[a-z0-9-]{1,20}$/, 'is not a location of Hetzner'),
+    z.array(serverType).min(1, 'must name at least one server type').max(10, 'names too many server types'),
+  ),
+  mostEurosPerMonth: z.number('must be a number of euros').positive('must be more than nothing').optional(),
+});
 const fileSchema = z.strictObject({
   prices: z
     .record(price, plan)
     .refine((prices) => Object.keys(prices).length > 0, 'must name at least one price'),
   metadata: z.boolean({ error: 'must be true or false' }).default(false),
+  servers: z.partialRecord(z.enum(PLANS), serverRules).default({}),
 });
 
 /** Reads the file that BILLING_PLANS names. Every problem in it is collected in the reader. */
@@ -46,11 +67,21 @@ function parseFile(reader: EnvironmentReader, path: string): PlanRules | undefin
     return undefined;
   }
   const parsed = fileSchema.safeParse(content);
-  if (parsed.success) return { ofPrice: parsed.data.prices, metadata: parsed.data.metadata };
+  if (parsed.success) return toRules(parsed.data);
   reader.problems.push(
     ...parsed.error.issues.map(
       ({ path, message }) => `BILLING_PLANS: ${[path.join('.'), message].filter(Boolean).join(': ')}`,
     ),
   );
   return undefined;
+}
+
+function toRules({ prices, metadata, servers }: z.infer<typeof fileSchema>): PlanRules {
+  const described = PLANS.flatMap((name) => {
+    const rules = servers[name];
+    return rules === undefined
+      ? []
+      : [[name, { types: rules.types, mostEurosPerMonth: rules.mostEurosPerMonth }] as const];
+  });
+  return { ofPrice: prices, metadata, servers: Object.fromEntries(described) };
 }

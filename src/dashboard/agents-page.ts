@@ -1,6 +1,8 @@
 import type { OrderRow } from '../billing/orders.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
+import type { BreakerState } from '../limits/listing.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
+import { breakerBanner } from './attention-page.ts';
 import { type Html, html } from './html.ts';
 import { agentActions, agentState, badge } from './parts.ts';
 import { age, capitalized } from './words.ts';
@@ -9,6 +11,8 @@ export interface AgentsPage {
   agents: AgentJson[];
   nextCursor: string | null;
   attention: OrderRow[];
+  /** The breakers that hold changes back. */
+  tripped: readonly BreakerState[];
   checkoutUrl?: string | undefined;
   /** Missing API keys. Without them the service neither sweeps the clouds nor checks the agents' health. */
   missingKeys?: readonly string[] | undefined;
@@ -21,6 +25,7 @@ export function agentsPage({
   agents,
   nextCursor,
   attention,
+  tripped,
   checkoutUrl,
   missingKeys = [],
   problems,
@@ -32,6 +37,7 @@ ${
   html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
     resources are not removed, and agents’ health is not checked between operations.</p>`
 }
+<div id="breakers" data-live>${tripped.map(breakerBanner)}</div>
 <div id="problems" data-live>${problems.length > 0 && problemList(problems)}</div>
 <div id="attention" data-live>${attention.length > 0 && attentionList(attention)}</div>
 <div id="agents" data-live>

@@ -45,7 +45,7 @@ ${operator && html`<p id="announcement" class="visually-hidden" role="status"></
 }
 
 const header = html`<header>
-<nav aria-label="Main"><a class="brand" href="/">Agent stacks</a></nav>
+<nav aria-label="Main"><a class="brand" href="/">Agent stacks</a> <a href="/attention">Attention</a></nav>
 <p id="connection" class="muted"></p>
 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
 </header>`;

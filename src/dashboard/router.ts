@@ -6,11 +6,12 @@ import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
 import { findAgentJson, presentAgents } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
-import type { HttpDeps } from '../http/deps.ts';
+import { businessNow, type HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
 import { cursorKind } from '../http/paging.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
+import { listBreakers } from '../limits/listing.ts';
 import { readLogTail } from '../operations/events/events.ts';
 import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
@@ -18,6 +19,7 @@ import { requestOperation } from '../operations/requests.ts';
 import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
+import { addAttentionRoutes } from './attention-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
@@ -47,6 +49,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.post('/sign-in', ...signIn.submit);
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
   router.get('/', operator, showAgents(deps));
+  addAttentionRoutes(router, deps, operator);
   router.get('/agents/:agentId', operator, showAgent(deps));
   addHoldRoutes(router, deps, operator);
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
@@ -60,13 +63,14 @@ function showAgents(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const { cursor } = request.query;
     const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
-    const [rows, attention, checks] = await Promise.all([
+    const [rows, attention, checks, breakers] = await Promise.all([
       listAgents(database, {
         cursor: after === undefined ? undefined : { agentId: after },
         limit: AGENTS_PER_PAGE + 1,
       }),
       listOrders(database, { attention: true, limit: 10 }),
       readChecks(database),
+      listBreakers(database, businessNow(deps)),
     ]);
     const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
     const agents = await presentAgents(database, page);
@@ -74,6 +78,7 @@ function showAgents(deps: HttpDeps): RequestHandler {
       agents,
       nextCursor,
       attention,
+      tripped: breakers.filter(({ trippedAt }) => trippedAt !== null),
       checkoutUrl,
       missingKeys,
       problems: checks.filter(({ ok }) => !ok),

@@ -1,4 +1,5 @@
 import type { Defaulted, DefaultedJson, DefaultTimestamp, NullableJson, Timestamp } from './column-types.ts';
+import type { AttentionClass } from './vocabulary.ts';
 
 /** A subscription that pays for an agent, as last read from Stripe, with what was decided about it. */
 export interface SubscriptionTable {
@@ -44,22 +45,12 @@ export interface UnresolvedSignalTable {
   failures: Defaulted<number>;
 }
 
-export const FINDING_CLASSES = [
-  'order',
-  'failed',
-  'unhealthy',
-  'breaker',
-  'mismatch',
-  'configuration',
-] as const;
-export type FindingClass = (typeof FINDING_CLASSES)[number];
-
 /** What a person should know about payments and agents that do not fit. */
 export interface FindingTable {
   /** Who found it, and removes it again: `follower`, `nightly`, `stripe`. */
   source: string;
   key: string;
-  class: FindingClass;
+  class: AttentionClass;
   agent_id: string | null;
   subscription_id: string | null;
   cause: string;

@@ -8,6 +8,13 @@ import type {
   UnresolvedSignalTable,
 } from './billing-tables.ts';
 import type {
+  FoundationTable,
+  IdempotencyKeyTable,
+  RunCancellationTable,
+  SessionTable,
+  TailnetJoinNameTable,
+} from './bookkeeping-tables.ts';
+import type {
   Defaulted,
   DefaultedJson,
   DefaultTimestamp,
@@ -59,14 +66,6 @@ export interface Tables {
   audit_chain: AuditChainTable;
   audit_head: AuditHeadTable;
   receipts: ReceiptTable;
-}
-
-/** The hostnames under which servers join the tailnet, past and present. */
-export interface TailnetJoinNameTable {
-  name: string;
-  agent_id: string;
-  key_generation: number;
-  created_at: DefaultTimestamp;
 }
 
 export interface InstallationTable {
@@ -241,40 +240,4 @@ export interface AuditLogTable {
   details: Json<Record<string, unknown>>;
   /** Whether the chain has it (src/audit/seal.ts). */
   sealed: Defaulted<boolean>;
-}
-
-export interface FoundationTable {
-  project: string;
-  /** Null until the firewall has been created. */
-  firewall_id: string | null;
-  inputs_hash: string | null;
-  /** The attempt that holds the foundation's stack, for as long as the attempt is active. */
-  holder_operation: string | null;
-  holder_attempt: number | null;
-  updated_at: DefaultTimestamp;
-}
-
-export interface IdempotencyKeyTable {
-  key: string;
-  request_hash: string;
-  operation_id: string;
-  created_at: DefaultTimestamp;
-}
-
-/** A workflow run at GitHub that is no longer needed and must be cancelled. */
-export interface RunCancellationTable {
-  workflow_run_id: string;
-  operation_id: string;
-  asked_at: DefaultTimestamp;
-  try_at: DefaultTimestamp;
-  tries: Defaulted<number>;
-  done_at: Timestamp | null;
-}
-
-export interface SessionTable {
-  /** A keyed hash of the cookie's value (src/http/sessions.ts). */
-  id_hash: Buffer;
-  created_at: DefaultTimestamp;
-  expires_at: Timestamp;
-  revoked_at: Timestamp | null;
 }

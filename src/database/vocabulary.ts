@@ -69,3 +69,14 @@ export type NoticeType = (typeof NOTICE_TYPES)[number];
 /** Limits on what the service changes by itself, in the order in which they are locked (src/limits). */
 export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
 export type BreakerName = (typeof BREAKERS)[number];
+
+/** Why something needs a person. */
+export const ATTENTION_CLASSES = [
+  'order',
+  'failed',
+  'unhealthy',
+  'breaker',
+  'mismatch',
+  'configuration',
+] as const;
+export type AttentionClass = (typeof ATTENTION_CLASSES)[number];

@@ -20,7 +20,9 @@ import {
 import {
   type Firewall,
   firewallSchema,
+  pricingSchema,
   type Server,
+  type ServerPrice,
   type ServerType,
   type SshKey,
   serverSchema,
@@ -30,7 +32,7 @@ import {
 import { createSnapshotCalls, type SnapshotCalls } from './snapshots.ts';
 
 export type { HetznerAccount, Page } from './calls.ts';
-export type { Firewall, Server, ServerType, Snapshot, SshKey } from './resources.ts';
+export type { Firewall, Server, ServerPrice, ServerType, Snapshot, SshKey } from './resources.ts';
 
 /** The service's own calls to Hetzner; the stacks create the resources. @see https://docs.hetzner.cloud */
 export interface HetznerClient extends ServerActions, SnapshotCalls {
@@ -45,6 +47,8 @@ export interface HetznerClient extends ServerActions, SnapshotCalls {
   findSshKey(name: string): Promise<SshKey | undefined>;
   findFirewall(name: string): Promise<Firewall | undefined>;
   findServerType(name: string): Promise<ServerType | undefined>;
+  /** Lists what every server type costs in every location. */
+  listServerPrices(): Promise<ServerPrice[]>;
   /** Returns undefined if it does not exist. */
   getServer(serverId: string): Promise<Server | undefined>;
   /** Replaces all labels. */
@@ -90,6 +94,7 @@ export function createHetznerClient(account: HetznerAccount, watch?: CallWatch):
     findSshKey: (name) => find(SSH_KEYS, name),
     findFirewall: (name) => find(FIREWALLS, name),
     findServerType: (name) => find(SERVER_TYPES, name),
+    listServerPrices: async () => parseAnswer(pricingSchema, await call('GET', '/pricing'), HETZNER),
     getServer: async (serverId) => {
       const answer = await orMissing(call('GET', `/servers/${serverId}`));
       if (answer === undefined) return undefined;

@@ -70,11 +70,74 @@ export type Firewall = z.infer<typeof firewallSchema>;
 export interface ServerType {
   name: string;
   diskGb: number;
+  /** Where it is sold. */
+  offers: ServerOffer[];
 }
 
+export interface ServerOffer {
+  location: string;
+  /** Whether it can be ordered there now. */
+  isAvailable: boolean;
+  /** With tax; undefined if Hetzner names no price. */
+  eurosPerMonth: number | undefined;
+}
+
+const euros = z.string().transform(Number).pipe(z.number().min(0));
+
 export const serverTypeSchema = z
-  .object({ name: z.string(), disk: z.number() })
-  .transform(({ name, disk }): ServerType => ({ name, diskGb: disk }));
+  .object({
+    name: z.string(),
+    disk: z.number(),
+    locations: z.array(z.object({ name: z.string(), available: z.boolean() })).default([]),
+    prices: z
+      .array(z.object({ location: z.string(), price_monthly: z.object({ gross: euros }) }))
+      .default([]),
+  })
+  .transform(
+    ({ name, disk, locations, prices }): ServerType => ({
+      name,
+      diskGb: disk,
+      offers: locations.map((location) => ({
+        location: location.name,
+        isAvailable: location.available,
+        eurosPerMonth: prices.find((price) => price.location === location.name)?.price_monthly.gross,
+      })),
+    }),
+  );
+
+/** What a server of this type costs, in the account's currency, with tax. */
+export interface ServerPrice {
+  serverType: string;
+  location: string;
+  perHour: number;
+}
+
+/** The answer to `GET /pricing`. */
+export const pricingSchema = z
+  .object({
+    pricing: z.object({
+      server_types: z.array(
+        z.object({
+          name: z.string(),
+          prices: z.array(
+            z.object({
+              location: z.string(),
+              price_hourly: z.object({ gross: z.string().transform(Number).pipe(z.number().min(0)) }),
+            }),
+          ),
+        }),
+      ),
+    }),
+  })
+  .transform(({ pricing }): ServerPrice[] =>
+    pricing.server_types.flatMap(({ name, prices }) =>
+      prices.map(({ location, price_hourly }) => ({
+        serverType: name,
+        location,
+        perHour: price_hourly.gross,
+      })),
+    ),
+  );
 
 /** An image of a server's disk, which outlives the server. */
 export interface Snapshot {

@@ -2,6 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { AGENT_STATUSES } from '../agents/states.ts';
 import type { Database } from '../database/connect.ts';
+import { listBreakers } from '../limits/listing.ts';
+import { businessNow } from './deps.ts';
 import { endpoint } from './endpoint.ts';
 
 /** Upper bounds of the histogram's buckets, in seconds. */
@@ -15,7 +17,8 @@ export const metrics = endpoint({
   answers: {
     200: { description: 'Metrics', contentType: 'text/plain; version=0.0.4', schema: z.string() },
   },
-  handle: async ({ response, deps: { database, missingKeys = [] } }) => {
+  handle: async ({ response, deps }) => {
+    const { database, missingKeys = [] } = deps;
     const metrics = await Promise.all([
       agents(database),
       operations(database),
@@ -26,6 +29,7 @@ export const metrics = endpoint({
       workers(database),
       provisionSeconds(database),
       cloudsWatched(missingKeys),
+      breakers(database, businessNow(deps)),
     ]);
     response.set('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(metrics.join(''));
   },
@@ -126,7 +130,7 @@ async function payments(database: Database): Promise<string> {
         (select count(*) from findings) as findings from subscriptions`,
   );
   const gauge = (name: string, help: string, value = 0) =>
-    formatNamed(`${PREFIX}${name}`, 'gauge', help, [{ labels: {}, value }]);
+    format(name, 'gauge', help, [{ labels: {}, value }]);
   return [
     gauge('subscriptions_due', 'Subscriptions that may have changed and have not been read yet', row?.due),
     gauge('subscriptions_due_oldest_seconds', 'How long the oldest of them has waited', row?.age),
@@ -168,4 +172,24 @@ async function provisionSeconds(database: Database): Promise<string> {
     { suffix: '_sum', labels: {}, value: rows[0]?.sum ?? 0 },
     { suffix: '_count', labels: {}, value: total },
   ]);
+}
+
+async function breakers(database: Database, at: Date): Promise<string> {
+  const states = await listBreakers(database, at);
+  const gauge = (name: string, help: string, value: (state: (typeof states)[number]) => number | null) =>
+    format(
+      name,
+      'gauge',
+      help,
+      states.flatMap((state) => {
+        const sample = value(state);
+        return sample === null ? [] : [{ labels: { breaker: state.name }, value: sample }];
+      }),
+    );
+  return (
+    gauge('breaker_tripped', 'Whether a breaker holds changes back', ({ trippedAt }) => (trippedAt ? 1 : 0)) +
+    gauge('breaker_waiting', 'Changes that wait for a breaker', ({ waiting }) => waiting) +
+    gauge('breaker_used', 'Changes within its period; spend: euros an hour', ({ used }) => used) +
+    gauge('breaker_allowed', 'The limit of a breaker that has one', ({ allowed }) => allowed)
+  );
 }

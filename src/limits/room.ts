@@ -29,16 +29,31 @@ export async function countChanges(
     .where('at', '>', since)
     .executeTakeFirstOrThrow();
   if (breaker.limit_percent === null) return { used, allowed: breaker.limit_count ?? Infinity, fleet: 0 };
-  const fleet = (await countFleet(database)) + (breaker.name === 'destroys' ? used : 0);
+  const fleet = await countFleet(database, breaker.name === 'destroys' ? since : undefined);
   const share = Math.max(breaker.limit_least ?? 0, Math.floor((fleet * Number(breaker.limit_percent)) / 100));
   return { used, allowed: Math.min(breaker.limit_count ?? Infinity, share), fleet };
 }
 
-async function countFleet(database: Database): Promise<number> {
+/** `since`: counts agents too that the service has destroyed, or begun to destroy, since then. */
+async function countFleet(database: Database, since?: Date): Promise<number> {
   const { count } = await database
     .selectFrom('agents')
     .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('status', 'not in', ['requested', 'failed', 'destroying', 'destroyed'])
+    .where((agent) =>
+      agent.or([
+        agent('status', 'not in', ['requested', 'failed', 'destroying', 'destroyed']),
+        ...(since === undefined
+          ? []
+          : [
+              agent('agent_id', 'in', ({ selectFrom }) =>
+                selectFrom('changes')
+                  .select('agent_id')
+                  .where('kind', '=', 'destroy')
+                  .where('at', '>', since),
+              ),
+            ]),
+      ]),
+    )
     .executeTakeFirstOrThrow();
   return count;
 }

@@ -22,24 +22,46 @@ export interface Spend {
 
 /** Computes what the servers cost now and what the change would add, from the cached prices. */
 export async function computeSpend(database: Database, change: PricedChange): Promise<Spend> {
-  const unknown = new Set<string>();
+  const list = await openPriceList(database);
+  const { plan, location } = change.agent;
+  const now = await sumServers(database, list);
+  const added =
+    change.kind === 'resize'
+      ? list.ofPlan(String(change.parameters.plan ?? plan), location) - list.ofPlan(plan, location)
+      : list.ofPlan(plan, location);
+  return { now, added, unknown: [...list.unknown] };
+}
+
+/** Euros an hour of all servers that exist or are being created; null if a price is not known. */
+export async function currentSpend(database: Database): Promise<number | null> {
+  const list = await openPriceList(database);
+  const now = await sumServers(database, list);
+  return list.unknown.size > 0 ? null : now;
+}
+
+interface PriceList {
+  of(serverType: string, location: string): number;
+  ofPlan(plan: string, location: string): number;
+  /** What was asked for and is not known. It counts as free in the sums. */
+  unknown: Set<string>;
+}
+
+async function openPriceList(database: Database): Promise<PriceList> {
   const prices = await readPrices(database);
-  const price = (serverType: string, location: string) => {
+  const unknown = new Set<string>();
+  const of = (serverType: string, location: string) => {
     const euros = prices.get(`${serverType} ${location}`);
     if (euros === undefined) unknown.add(`${serverType} in ${location}`);
     return euros ?? 0;
   };
-  const planPrice = (plan: string, location: string) => price(serverFor(plan, location).serverType, location);
+  return { of, ofPlan: (plan, location) => of(serverFor(plan, location).serverType, location), unknown };
+}
+
+async function sumServers(database: Database, list: PriceList): Promise<number> {
   const groups = await listServers(database);
-  const now = groups
-    .map((group) => group.count * price(serverTypeOf(group), group.location))
+  return groups
+    .map((group) => group.count * list.of(serverTypeOf(group), group.location))
     .reduce((sum, euros) => sum + euros, 0);
-  const { plan, location } = change.agent;
-  const added =
-    change.kind === 'resize'
-      ? planPrice(String(change.parameters.plan ?? plan), location) - planPrice(plan, location)
-      : planPrice(plan, location);
-  return { now, added, unknown: [...unknown] };
 }
 
 interface ServerGroup {

@@ -66,7 +66,7 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * `asksAgain` and wanted by the service, when it has passed its last check: `own` is its id then.
    */
   request?(trx: Transaction, agentId: string, own?: string): Promise<void>;
-  /** Cannot be undone: if the service itself wants it, it is asked again whether it is wanted before it begins. */
+  /** It cannot be undone: one that the service itself wants has to pass a last check before it begins. */
   asksAgain?: boolean;
   /** Runs before a retry queues the operation again. */
   beforeRetry?(trx: Transaction, agentId: string): Promise<void>;

@@ -37,6 +37,11 @@ export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_S
     : { kind: 'retry', delaySeconds: Math.max(delay(retrySeconds, tries.retryCount), patience(error)) };
 }
 
+/** How long work waits for what is sold out: `earlierWaits` are the tries that counted as nothing before. */
+export function supplyDelay(earlierWaits: number, retrySeconds = RETRY_SECONDS): number {
+  return delay(retrySeconds, Math.max(0, earlierWaits));
+}
+
 /** The delay that a rate-limiting API asked for. */
 function patience(error: unknown): number {
   return error instanceof RateLimitedError ? error.seconds : 0;

@@ -1,5 +1,6 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
@@ -17,6 +18,8 @@ export interface ProvisionSettings {
   loginServer: string | undefined;
   /** How often the provider polls an action at Hetzner, as a Go duration; default: the provider's own. */
   pollInterval: string | undefined;
+  /** The servers of plans that the operator has described. */
+  planServers?: PlanServers;
 }
 
 /** Records in the agent's row what is about to be created. The vault has sealed `secrets`. */

@@ -1,6 +1,6 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, getFailureCode, LostError } from '../errors.ts';
+import { CancelledError, errorMessage, getFailureCode, LostError, type ShortageError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
@@ -10,12 +10,13 @@ import { appendEvents, type OperationEvent } from './events/events.ts';
 import { followHolds, leavePayments } from './follow-holds.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
-import { retryPolicy } from './retry-policy.ts';
+import { retryPolicy, supplyDelay } from './retry-policy.ts';
 import {
   type Failure,
   markCancelled,
   markFailed,
   markSucceeded,
+  queueForSupply,
   queueNextTry,
   returnToQueue,
 } from './transitions.ts';
@@ -84,6 +85,35 @@ export async function handBack(
     ]);
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
     await reconsider(trx, queue, row);
+    return 'queued';
+  });
+}
+
+/**
+ * active → queued without counting the try: what it needs is sold out. The row says so until it is tried
+ * again. If cancellation was requested, cancels the operation instead.
+ * @throws LostError
+ */
+export async function awaitSupply(
+  { database, queue, retrySeconds }: SettleDeps,
+  claim: Claim,
+  { error, step }: { error: ShortageError; step: string },
+): Promise<'queued' | 'cancelled'> {
+  return database.transaction().execute(async (trx) => {
+    const row = await lockClaim(trx, claim);
+    if (row.cancel_requested) {
+      await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
+      return 'cancelled';
+    }
+    const reason = cutText(error.message, LONGEST_ERROR);
+    const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
+    const delaySeconds = supplyDelay(earlierWaits, retrySeconds);
+    await queueForSupply(trx, row, reason, delaySeconds);
+    await appendEvents(trx, claim.operationId, claim.attempt, [
+      { type: 'log', data: { line: reason, stream: 'service' } },
+      { type: 'step', data: { step: 'queued' } },
+      { type: 'status', data: { status: 'queued', attempt: claim.attempt, error: reason } },
+    ]);
     return 'queued';
   });
 }

@@ -57,6 +57,7 @@ export const TRANSITIONS = [
   edge(['active'], 'succeeded', 'its work is done', [...FAILURE, ...FINISH]),
   edge(['active', 'queued'], 'queued', 'a try fails or is lost', [...FAILURE, ...COUNTS, ...REQUEUE]),
   edge(['active'], 'queued', 'its worker hands it back', REQUEUE),
+  edge(['active'], 'queued', 'what it needs is sold out', [...REQUEUE, 'waits_for']),
   edge(['active', 'queued'], 'failed', 'its last try fails', [...FAILURE, ...COUNTS, ...FINISH]),
   edge(['active'], 'cancelled', 'its try ends after a cancellation', [...FAILURE, ...FINISH]),
   edge(['failed', 'cancelled'], 'queued', 'a person retries it', RETRY),
@@ -222,6 +223,10 @@ export function queueNextTry(
 
 export function returnToQueue(trx: Transaction, row: Locked): Promise<OperationRow> {
   return move(trx, 'its worker hands it back', row, requeued(0));
+}
+
+export function queueForSupply(trx: Transaction, row: Locked, reason: string, seconds: number) {
+  return move(trx, 'what it needs is sold out', row, { waits_for: reason, ...requeued(seconds) });
 }
 
 export function markFailed(trx: Transaction, row: Locked, failure: Failure): Promise<OperationRow> {

@@ -9,7 +9,7 @@ import type { OperationKind } from './states.ts';
 /**
  * Takes back operations that the service itself wanted and no longer wants. One that waits is cancelled. An
  * active one goes on, and its end shows what has to follow; only a destroy that has not passed its last check
- * is asked to end, because it has removed nothing. The caller has locked the agent, which is not `destroying`.
+ * is asked to end: it has removed nothing. The caller has locked the agent, which is not `destroying`.
  */
 export async function withdrawQueued(
   trx: Transaction,

@@ -36,6 +36,11 @@ export class NotJoinedError extends RetryableError {
   }
 }
 
+/** Hetzner has no server of the wanted type in the wanted location at the moment. */
+export class SoldOutError extends RetryableError {
+  override name = 'SoldOutError';
+}
+
 /**
  * Errors that no retry can fix: the API rejected a request's content or credential. The codes are the APIs'
  * own, as the providers print them.
@@ -58,6 +63,7 @@ const KILLED =
 /** The state's database is restarting; the agent is not the cause. */
 const STATE_AWAY =
   /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
+const SOLD_OUT = /\((resource_unavailable|placement_error)(,|\))/;
 const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
 
@@ -85,6 +91,7 @@ export function pulumiError(cause: unknown): Error {
   const failureCode = NO_DEVICE.test(said) ? NOT_JOINED : undefined;
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause, failureCode });
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
+  if (SOLD_OUT.test(text)) return new SoldOutError(summary(said), { cause });
   return new RetryableError(summary(said), { cause });
 }
 
@@ -121,7 +128,7 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError };
+const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError, SoldOutError };
 
 /** Rebuilds the error that an engine process reported. */
 export function engineError(reported: ReportedError): Error {

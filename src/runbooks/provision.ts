@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
-import type { StackProgram } from '../../stacks/program.ts';
+import type { AgentProgram } from '../../stacks/program.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
@@ -13,12 +13,13 @@ import { defineOperation } from '../operations/registry.ts';
 import { insertOperation } from '../operations/requests.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
-import { NOT_JOINED } from '../pulumi/errors.ts';
+import { NOT_JOINED, SoldOutError } from '../pulumi/errors.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
+import { listServerChoices, noServer, soldOut } from './steps/server-choice.ts';
 
 const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
@@ -42,13 +43,7 @@ export const provision = defineOperation<z.infer<typeof effect>>({
     attempt.step('creating_server');
     const prepared = await prepare(parts, attempt);
     const { program, mayBeNew } = await recover(parts, attempt, prepared);
-    const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-      parts.executor.up(attempt, program, {
-        mayBeNew,
-        keys: prepared.keys,
-        onProgress: (progress) => followSteps(attempt, progress),
-      }),
-    );
+    const result = await createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
     attempt.step('verifying');
     const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
     await untilHealthy(parts, attempt, outputs);
@@ -56,6 +51,46 @@ export const provision = defineOperation<z.infer<typeof effect>>({
     return { kind: 'running', outputs };
   },
 });
+
+interface Creation {
+  program: AgentProgram;
+  mayBeNew: boolean;
+  keys: AgentKeys;
+}
+
+/**
+ * Brings the stack up. Where Hetzner has none of the plan's preferred servers left, the next one that the
+ * operator allows takes its place; where none is left, the operation waits.
+ */
+async function createServer(parts: RunbookParts, attempt: Attempt, creation: Creation) {
+  const { plan, location } = attempt.agent;
+  const { program, keys } = creation;
+  // A server that exists keeps its type, whatever the plan's servers are by now.
+  if (program.found?.serverId !== undefined) return bringUp(parts, attempt, creation);
+  const choices = await listServerChoices(parts.hetzner, parts.settings.planServers, { plan, location });
+  for (const [index, serverType] of choices.entries()) {
+    const inputs = { ...program.inputs, serverType };
+    if (serverType !== program.inputs.serverType || index > 0) await record(parts, attempt, { inputs, keys });
+    try {
+      const mayBeNew = creation.mayBeNew && index === 0;
+      return await bringUp(parts, attempt, { program: { ...program, inputs }, mayBeNew, keys });
+    } catch (error) {
+      if (!(error instanceof SoldOutError)) throw error;
+      attempt.log(`${soldOut(serverType)} in ${location}`);
+    }
+  }
+  throw noServer({ plan, location }, choices.map(soldOut));
+}
+
+function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, keys }: Creation) {
+  return withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+    parts.executor.up(attempt, program, {
+      mayBeNew,
+      keys,
+      onProgress: (progress) => followSteps(attempt, progress),
+    }),
+  );
+}
 
 async function rollBack({ trx, queue, agentId, error }: Ending): Promise<void> {
   // A destroy was requested meanwhile, which deletes everything itself.
@@ -84,6 +119,8 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
     project: agent.project,
     location: agent.location,
     ...serverFor(agent.plan, agent.location),
+    // A server that an earlier attempt created keeps its type.
+    ...(agent.inputs && { serverType: agent.inputs.serverType }),
     firewallId,
     sshPublicKey: keys.sshPublicKey,
     hostPublicKey: keys.hostPublicKey,
@@ -111,7 +148,7 @@ async function recover(
   parts: RunbookParts,
   attempt: Attempt,
   { inputs, keys }: Prepared,
-): Promise<{ program: StackProgram; mayBeNew: boolean }> {
+): Promise<{ program: AgentProgram; mayBeNew: boolean }> {
   const program = toProgram(inputs, keys);
   if (attempt.operation.attempt === 1) return { program, mayBeNew: true };
   let exists = await clearPending(parts.executor, attempt);

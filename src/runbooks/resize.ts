@@ -17,6 +17,7 @@ import { findResources } from './steps/own-server.ts';
 import { switchOff, switchOn } from './steps/power.ts';
 import { clearPending, withLockRecovery } from './steps/recovery.ts';
 import { findServer } from './steps/server-attributes.ts';
+import { listServerChoices } from './steps/server-choice.ts';
 
 const effect = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('resized'), outputs: agentOutputsSchema, plan: planSchema }),
@@ -49,7 +50,7 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     const server = await findServer(parts, attempt);
-    const { plan, inputs } = prepareInputs(parts, attempt);
+    const { plan, inputs } = await prepareInputs(parts, attempt);
     await refuseSmallDisk(parts, server, inputs);
     const device = await presentDevice(parts.tailscale, attempt);
     attempt.step('stopping_server');
@@ -67,10 +68,15 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   },
 });
 
-function prepareInputs(parts: RunbookParts, attempt: Attempt) {
+/** @throws ShortageError if Hetzner has none of the plan's servers: the resize waits, and nothing is off. */
+async function prepareInputs(parts: RunbookParts, attempt: Attempt) {
   const { known } = recorded(parts.vault, attempt);
   const plan = planSchema.parse(attempt.operation.parameters.plan);
-  const { serverType } = serverFor(plan, known.location);
+  const [choice] = await listServerChoices(parts.hetzner, parts.settings.planServers, {
+    plan,
+    location: known.location,
+  });
+  const serverType = choice ?? serverFor(plan, known.location).serverType;
   return { plan, inputs: { ...known, serverType, keepDisk: true } satisfies AgentInputs };
 }
 

@@ -9,7 +9,7 @@ const chargeSchema = z.object({
 });
 
 /**
- * Returns the customer that a charge belongs to; undefined if it has none, or Stripe does not know the charge.
+ * Returns a charge's customer; undefined without one, or if Stripe does not know the charge.
  * @throws RetryableError; PermanentError if the key may not read it
  * @see https://docs.stripe.com/api/charges/retrieve
  */

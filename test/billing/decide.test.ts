@@ -326,6 +326,9 @@ describe('what says nothing certain harms nobody', () => {
       day(0),
     );
     expect(now(5, subscriptionView({ invoices: [off] })).demand).toBe('run');
+    // Found among a million histories: both were issued in the same second.
+    const twins = [off, invoiceView(0, { invoiceId: 'in_twin' })];
+    expect(now(20, subscriptionView({ status: 'past_due', invoices: twins })).unpaidSince).toBeNull();
   });
 
   it('does not count what became uncollectible because collection was paused', () => {

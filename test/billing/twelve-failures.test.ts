@@ -273,6 +273,9 @@ describe('12: an operator destroys an agent that is paid for', () => {
     expect(await at.findings()).toMatchObject([
       { class: 'mismatch', agent_id: 'a1', cause: expect.stringContaining('goes on billing') },
     ]);
+    expect(await (await at.service.ask('/api/attention')).json()).toMatchObject({
+      items: [{ class: 'mismatch', agentId: 'a1', cure: expect.stringContaining('Cancel the subscription') }],
+    });
     expect(at.stripe.calls.filter((call) => call.startsWith('DELETE'))).toEqual([]);
     at.stripe.cancel('sub_1', at.now());
     await at.tell('customer.subscription.deleted', { id: 'sub_1' });

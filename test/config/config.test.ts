@@ -121,8 +121,23 @@ describe('readConfig', () => {
     expect(readConfig({ BILLING_PLANS }).billing.plans).toEqual({
       ofPrice: { price_1: 'starter', pro_monthly: 'pro' },
       metadata: false,
+      servers: {},
     });
-    expect(readConfig({}).billing.plans).toEqual({ ofPrice: {}, metadata: true });
+    expect(readConfig({}).billing.plans).toEqual({ ofPrice: {}, metadata: true, servers: {} });
+    const servers = { pro: { types: { nbg1: ['cx33', 'cpx32'] }, mostEurosPerMonth: 12 } };
+    write({ prices: { price_1: 'pro' }, metadata: true, servers });
+    expect(readConfig({ BILLING_PLANS }).billing.plans).toEqual({
+      ofPrice: { price_1: 'pro' },
+      metadata: true,
+      servers,
+    });
+    write({
+      prices: { price_1: 'pro' },
+      servers: { huge: {}, max: { types: { nbg1: [] }, mostEurosPerMonth: 0 } },
+    });
+    expect(() => readConfig({ BILLING_PLANS })).toThrow(/servers.max.types.nbg1: must name at least one/);
+    expect(() => readConfig({ BILLING_PLANS })).toThrow(/servers.max.mostEurosPerMonth: must be more/);
+    expect(() => readConfig({ BILLING_PLANS })).toThrow(/BILLING_PLANS: servers.*huge/);
     write({ prices: { price_1: 'huge' }, metadata: 'yes', price: 1 });
     const reading = () => readConfig({ BILLING_PLANS });
     expect(reading).toThrow(/BILLING_PLANS: prices.price_1: must be one of starter, pro, max/);

@@ -8,6 +8,7 @@ import {
   LostError,
   PermanentError,
   RetryableError,
+  ShortageError,
 } from '../../src/errors.ts';
 import { settleExpired } from '../../src/executors/worker/expired.ts';
 import { presentAgent } from '../../src/http/agents/agent-json.ts';
@@ -15,7 +16,7 @@ import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
-import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { awaitSupply, handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,
@@ -256,6 +257,39 @@ describe('loss', () => {
       lost_count: 0,
     });
     expect((await claim(at)).row).toMatchObject({ operation_id, attempt: 2 });
+  });
+
+  test('an operation that waits for what is sold out says so, and counts no try, however often', async () => {
+    const { operation_id: operationId } = await order(at, 'a1');
+    const error = new ShortageError('Waiting for a server');
+    const waits: number[] = [];
+    for (let round = 1; round <= 6; round++) {
+      const { claim: mine } = await claim(at);
+      expect(await awaitSupply(at, mine, { error, step: 'creating_server' })).toBe('queued');
+      const row = await operation(at, operationId);
+      expect(row).toMatchObject({
+        status: 'queued',
+        attempt: round,
+        retry_count: 0,
+        lost_count: 0,
+        waits_for: 'Waiting for a server',
+      });
+      waits.push(Math.round((row.run_after.getTime() - row.updated_at.getTime()) / 1000));
+      await waitOver(at);
+    }
+    expect(waits).toEqual([15, 60, 240, 300, 300, 300]);
+    expect((await claim(at)).row.waits_for).toBeNull();
+  });
+
+  test('a cancellation ends an operation that would wait for what is sold out', async () => {
+    const { operation_id: operationId } = await order(at, 'a1');
+    const { claim: mine } = await claim(at);
+    await at.database
+      .transaction()
+      .execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
+    const error = new ShortageError('Waiting for a server');
+    expect(await awaitSupply(at, mine, { error, step: 'creating_server' })).toBe('cancelled');
+    expect(await operation(at, operationId)).toMatchObject({ status: 'cancelled', waits_for: null });
   });
 
   test('an operation with a requested cancellation is cancelled when its worker stops, not handed back', async () => {

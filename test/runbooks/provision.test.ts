@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { completeInputs } from '../../src/agents/inputs.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { LostError, RetryableError } from '../../src/errors.ts';
+import { LostError, RetryableError, ShortageError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
-import { NotJoinedError, StackLockedError, StackNotFoundError } from '../../src/pulumi/errors.ts';
+import {
+  NotJoinedError,
+  SoldOutError,
+  StackLockedError,
+  StackNotFoundError,
+} from '../../src/pulumi/errors.ts';
 import { provision as operation } from '../../src/runbooks/provision.ts';
 import {
   claim,
@@ -54,6 +59,78 @@ async function provision(row: Awaited<ReturnType<typeof order>>) {
 const getInputs = async () => completeInputs('a1', (await getAgent(at.database, 'a1')).inputs);
 const lastProgram = () =>
   fixture.programs.at(-1) as Extract<(typeof fixture.programs)[number], { stack: 'agent' }>;
+
+describe('the servers of a plan', () => {
+  const sold = (eurosPerMonth: number | undefined, isAvailable = true) => [
+    { location: 'nbg1', isAvailable, eurosPerMonth },
+  ];
+  beforeEach(() => {
+    const types = { nbg1: ['cx23', 'cx33', 'cax11'] };
+    fixture.deps.settings.planServers = { starter: { types, mostEurosPerMonth: 6 } };
+    Object.assign(fixture.offers, { cx23: sold(3), cx33: sold(6), cax11: sold(4) });
+  });
+  const agentTypes = () =>
+    fixture.programs.flatMap((program) => (program.stack === 'agent' ? [program.inputs.serverType] : []));
+  const begin = async () => {
+    await order(at, 'a1');
+    return provision((await claim(at)).row);
+  };
+
+  test('the first one that is to be had is taken, and recorded before it is created', async () => {
+    fixture.offers.cx23 = sold(3, false);
+    await begin();
+    expect(agentTypes()).toEqual(['cx33']);
+    expect((await getInputs()).serverType).toBe('cx33');
+  });
+
+  test('one that turns out to be sold out is replaced by the next', async () => {
+    fixture.answers['up agent'] = [new SoldOutError('no capacity'), new SoldOutError('no capacity')];
+    const { lines } = await begin();
+    expect(agentTypes()).toEqual(['cx23', 'cx33', 'cax11']);
+    expect(fixture.calls.filter((call) => call.startsWith('up agent'))).toEqual([
+      'up agent new',
+      'up agent',
+      'up agent',
+    ]);
+    expect((await getInputs()).serverType).toBe('cax11');
+    expect(lines).toEqual(expect.arrayContaining(['cx23 is sold out in nbg1', 'cx33 is sold out in nbg1']));
+  });
+
+  test('none above the ceiling is taken: the order waits, and says for what', async () => {
+    Object.assign(fixture.offers, { cx23: sold(3, false), cx33: sold(6.01), cax11: sold(undefined) });
+    const waiting = await begin().catch((error: unknown) => error);
+    expect(waiting).toBeInstanceOf(ShortageError);
+    expect(waiting).toMatchObject({
+      message:
+        'Waiting for a server of plan starter in nbg1: cx23 is sold out; ' +
+        'cx33 costs 6.01 € a month, more than 6 €; cax11 has no price',
+    });
+    expect(agentTypes()).toEqual([]);
+  });
+
+  test('a type that is not sold in the location, or not at all, is passed over', async () => {
+    fixture.offers.cx23 = [{ location: 'hel1', isAvailable: true, eurosPerMonth: 3 }];
+    delete fixture.offers.cx33;
+    await begin();
+    expect(agentTypes()).toEqual(['cax11']);
+  });
+
+  test('without a list, the usual type that is sold out makes the order wait too', async () => {
+    delete fixture.deps.settings.planServers;
+    fixture.answers['up agent'] = [new SoldOutError('no capacity')];
+    await expect(begin()).rejects.toThrow('Waiting for a server of plan starter in nbg1: cx23 is sold out');
+    expect(agentTypes()).toEqual(['cx23']);
+  });
+
+  test('a server that exists keeps its type in the next attempt', async () => {
+    fixture.offers.cx23 = sold(3, false);
+    const next = await secondAttempt(new RetryableError('the configuration failed'), 'configuring');
+    fixture.servers.push(server('a1', 4711));
+    Object.assign(fixture.offers, { cx23: sold(3), cx33: sold(6, false) });
+    await provision(next);
+    expect(agentTypes()).toEqual(['cx33']);
+  });
+});
 
 describe('the first attempt', () => {
   test('runs foundation, stack and health in this order, and its success makes the agent running', async () => {

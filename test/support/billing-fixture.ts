@@ -24,7 +24,7 @@ export const START = new Date('2027-01-01T00:00:00Z');
 
 const PLANS = { ofPrice: { price_starter: 'starter', price_pro: 'pro' } } as const;
 
-/** A service with a scripted Stripe, a clock that the test moves, and a worker whose runbooks succeed at once. */
+/** A service with a scripted Stripe, a clock that the test moves, and runbooks that succeed at once. */
 export interface BillingFixture {
   service: TestService;
   stripe: ScriptedStripe;

@@ -3,6 +3,7 @@ import { recordSnapshot } from '../../src/agents/hibernation.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { recordInputs } from '../../src/agents/store.ts';
 import type { Server, Snapshot, SshKey } from '../../src/hetzner/hetzner.ts';
+import type { ServerOffer } from '../../src/hetzner/resources.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
@@ -41,6 +42,8 @@ export function createRunbookFixture(at: OperationsFixture) {
   const devices: TailnetDevice[] = [];
   /** Names given to devices, in order. */
   const names: string[] = [];
+  /** Where a server type is sold, by its name. */
+  const offers: Record<string, ServerOffer[]> = {};
   const takenNames = new Set<string>();
   const vault = createVault(new Secret('passphrase'));
   const tailnetKeys: { id: string; description?: string }[] = [];
@@ -169,7 +172,11 @@ export function createRunbookFixture(at: OperationsFixture) {
       },
       findFirewall: async (name) => firewalls.find((one) => one.name === name),
       failedToStart: async (id) => failedServers.has(id),
-      findServerType: async (name) => ({ name, diskGb: name === 'cx23' ? 40 : 80 }),
+      findServerType: async (name) => ({
+        name,
+        diskGb: name === 'cx23' ? 40 : 80,
+        offers: offers[name] ?? [],
+      }),
       getServer: async (id) => servers.find((one) => one.id === id),
       findServer: async (name) => servers.find((one) => one.name === name),
       findSshKey: async (name) => sshKeys.find((one) => one.name === name),
@@ -240,6 +247,7 @@ export function createRunbookFixture(at: OperationsFixture) {
     devices,
     names,
     takenNames,
+    offers,
     vault,
     tailnetKeys,
     deps,

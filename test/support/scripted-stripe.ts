@@ -7,7 +7,7 @@ type Fields = Record<string, unknown>;
 
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
 
-/** Stripe's API as far as reading payments needs it: a test writes the present state, and the server tells it. */
+/** Stripe's API as far as reading payments needs it: a test writes the present state, the server tells it. */
 export class ScriptedStripe {
   readonly subscriptions = new Map<string, Fields>();
   readonly invoices: Fields[] = [];

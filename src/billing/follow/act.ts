@@ -9,7 +9,7 @@ import type { Decision } from '../decision.ts';
 import type { AgentState } from './agent-state.ts';
 import type { FollowDeps } from './deps.ts';
 import { throughBreakers } from './hold-changes.ts';
-import type { Judged, JudgedAgent } from './look.ts';
+import type { Judged, JudgedAgent } from './judge.ts';
 import type { Act } from './plan-acts.ts';
 
 /** The name under which the audit log and the holds have what follows from a payment. */
@@ -23,7 +23,7 @@ interface Work {
 }
 
 /** Does what a decision requires, in the transaction that stores it. The caller has locked the agent. */
-export async function carryOut(
+export async function act(
   deps: FollowDeps,
   trx: Transaction,
   { state, judged, acts, now }: Work,

@@ -1,11 +1,11 @@
 import { errorMessage } from '../../errors.ts';
 import { cancelSubscription } from '../../stripe/cancel-subscription.ts';
 import type { FollowDeps } from './deps.ts';
-import type { JudgedAgent } from './look.ts';
+import type { JudgedAgent } from './judge.ts';
 
 /**
- * Cancels the subscriptions of an agent that was destroyed, if the operator has chosen so, so that its buyer is
- * not billed for nothing. Done after the commit: what a kill leaves out, the next look in half an hour does.
+ * Cancels the subscriptions of a destroyed agent, if the operator has chosen so, so that its buyer is not
+ * billed for nothing. Done after the commit: what a kill leaves out, the next look in half an hour does.
  */
 export async function cancelOrphaned(
   { stripe, log, billing, onDestroy }: FollowDeps,

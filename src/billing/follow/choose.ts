@@ -10,8 +10,8 @@ export interface Decided {
 const LIVE_STATES: readonly Decision['state'][] = ['trial', 'paid', 'paused', 'past_due', 'suspended'];
 
 /**
- * Chooses the subscription that counts for an agent with several: the mildest one, so that nobody who has paid
- * is harmed. Of equal ones, the one that runs on, then the one that counted before.
+ * Chooses the subscription that counts for an agent with several: the mildest one, so that nobody who has
+ * paid is harmed. Of equal ones, the one that runs on, then the one that counted before.
  */
 export function chooseGoverning<T extends Decided>(
   decided: readonly T[],

@@ -18,7 +18,7 @@ export interface FollowDeps {
   plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** `observe`: decides and logs, and changes nothing. */
   billing: 'act' | 'observe';
-  /** Whether what was unpaid or cancelled before this installation began to follow payments has consequences. */
+  /** Whether what was unpaid or cancelled before this installation followed payments has consequences. */
   actsOnPast: boolean;
   /** What happens to a subscription that is paid on although its agent was destroyed. */
   onDestroy: 'flag' | 'cancel';

@@ -1,7 +1,7 @@
 import type { AgentRow } from '../../agents/store.ts';
 import { isBilled } from './choose.ts';
 import type { NewFinding } from './findings.ts';
-import type { JudgedAgent } from './look.ts';
+import type { JudgedAgent } from './judge.ts';
 
 /** What a person should know about an agent's subscriptions. */
 export function explainFindings(judged: JudgedAgent, agent: AgentRow): NewFinding[] {

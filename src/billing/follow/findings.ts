@@ -1,11 +1,11 @@
-import type { FindingClass } from '../../database/billing-tables.ts';
-import type { Database, Transaction } from '../../database/connect.ts';
+import type { Transaction } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
+import type { AttentionClass } from '../../database/vocabulary.ts';
 import { queueNotice } from '../../notices/queue-notice.ts';
 
 /** What a person should know, and what to do about it. */
 export interface NewFinding {
-  class: FindingClass;
+  class: AttentionClass;
   /** Names it among the findings of its source: the same as long as it lasts. */
   key: string;
   agentId?: string | undefined;
@@ -75,15 +75,4 @@ async function upsertFinding(
     data: { agentId: agentId ?? null, subscriptionId: subscriptionId ?? null, ...texts },
     at: now,
   });
-}
-
-/** All findings, oldest first. */
-export function listFindings(database: Database) {
-  return database
-    .selectFrom('findings')
-    .selectAll()
-    .orderBy('since')
-    .orderBy('source')
-    .orderBy('key')
-    .execute();
 }

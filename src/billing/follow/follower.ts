@@ -16,7 +16,7 @@ export interface Following {
   stop(): Promise<void>;
 }
 
-/** How many agents one process reads at once: Stripe allows a hundred calls a second, and each takes about four. */
+/** How many agents one process reads at once. Stripe allows a hundred calls a second. */
 const CONCURRENCY = 4;
 const POLL_SECONDS = 1;
 const REGULAR_SECONDS = 30;

@@ -3,8 +3,8 @@ import { queueHoldChange, type RequestHoldChange } from '../../operations/follow
 import type { Clock } from '../../processes/clock.ts';
 
 /**
- * How changes that follow from holds are requested: a suspension for want of payment passes the breakers. What a
- * person has placed a hold for passes none, and neither does a resume, which gives back what was paid for.
+ * How changes that follow from holds are requested: a suspension for want of payment passes the breakers. A
+ * hold that a person has placed passes none, and neither does a resume, which gives back what was paid for.
  */
 export function throughBreakers(clock: Clock): RequestHoldChange {
   return async (trx, queue, change) => {

@@ -3,7 +3,7 @@ import type { IsStillWanted } from '../../operations/last-check.ts';
 import { signalIds } from '../subscriptions.ts';
 import { readAgentState } from './agent-state.ts';
 import type { FollowDeps } from './deps.ts';
-import { judge, readAll } from './look.ts';
+import { judge, readAll } from './judge.ts';
 
 /**
  * The last question before an automatic destroy removes anything: whether what Stripe says now still demands

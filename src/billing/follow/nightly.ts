@@ -13,8 +13,8 @@ const NAME = 'nightly comparison';
 const GRACE_SECONDS = 60;
 
 /**
- * Once a day of the business, after midnight UTC, compares all subscriptions with all agents by list calls. It
- * finds what no event has told, and what does not fit.
+ * Once a day of the business, after midnight UTC, compares all subscriptions with all agents by list calls.
+ * It finds what no event has told, and what does not fit.
  * @returns undefined if it was not time
  */
 export async function compareNightly(

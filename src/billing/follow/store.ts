@@ -3,20 +3,20 @@ import type { Transaction } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
 import type { Decision } from '../decision.ts';
 import { isBilled } from './choose.ts';
-import type { Judged, JudgedAgent } from './look.ts';
+import type { JudgedAgent } from './judge.ts';
 
 const HOUR_MS = 3_600_000;
 /** Everything is read again after this, in case an event was lost that no list shows, such as a dispute. */
 const LOOK_AGAIN_MS = 7 * 24 * HOUR_MS;
-/** While something is owed, or its agent has been destroyed, a subscription is looked at more often. */
+/** While something is owed, or billed for an agent that is destroyed, a subscription is read more often. */
 const OWED_AGAIN_MS = 12 * HOUR_MS;
-const GONE_AGAIN_MS = HOUR_MS / 2;
+const CANCEL_AGAIN_MS = HOUR_MS / 2;
 
 /** Stores what was read and decided about an agent's subscriptions. The caller has locked their rows. */
 export async function storeDecisions(
   trx: Transaction,
   { all, governing, effective, isFromBefore, isDestroyed }: JudgedAgent,
-  { would, now }: { would: string[]; now: Date },
+  { would, now, cancels }: { would: string[]; now: Date; cancels: boolean },
 ): Promise<void> {
   for (const judged of all) {
     const governs = judged.subscriptionId === governing.subscriptionId;
@@ -38,7 +38,10 @@ export async function storeDecisions(
         delete_at: isFromBefore ? null : decision.deleteAt,
         cancel_at: decision.cancelAt,
         would: jsonText(governs ? would : []),
-        next_at: isDestroyed && !isBilled(judged.decision) ? null : nextLook(judged, now),
+        next_at:
+          isDestroyed && !isBilled(judged.decision)
+            ? null
+            : nextLook(judged.decision, now, isDestroyed && cancels),
         claimed_until: null,
         last_error: null,
         failures: 0,
@@ -49,13 +52,9 @@ export async function storeDecisions(
   }
 }
 
-function nextLook({ decision }: Pick<Judged, 'decision'>, now: Date): Date {
-  const latest = new Date(now.getTime() + longestPause(decision));
+function nextLook(decision: Decision, now: Date, isBeingCancelled: boolean): Date {
+  const isOwed = decision.unpaidSince !== null || decision.demand !== 'run';
+  const pause = isBeingCancelled ? CANCEL_AGAIN_MS : isOwed ? OWED_AGAIN_MS : LOOK_AGAIN_MS;
+  const latest = new Date(now.getTime() + pause);
   return decision.nextAt !== null && decision.nextAt < latest ? decision.nextAt : latest;
-}
-
-function longestPause(decision: Decision): number {
-  const isGone = decision.demand === 'destroy' && isBilled(decision);
-  if (isGone) return GONE_AGAIN_MS;
-  return decision.unpaidSince !== null || decision.demand !== 'run' ? OWED_AGAIN_MS : LOOK_AGAIN_MS;
 }

@@ -3,7 +3,7 @@ import { getAgentForOperation } from '../../agents/for-operation.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
-import { CancelledError, errorMessage, LostError, RateLimitedError } from '../../errors.ts';
+import { CancelledError, errorMessage, LostError, RateLimitedError, ShortageError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { AgentEffect, Runbooks } from '../../operations/attempt.ts';
 import type { Claim, OperationRow } from '../../operations/claims.ts';
@@ -11,7 +11,7 @@ import type { IsStillWanted } from '../../operations/last-check.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
-import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
+import { awaitSupply, handBack, settleFailure, succeed } from '../../operations/settle.ts';
 import type { OperationKind } from '../../operations/states.ts';
 import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
@@ -103,6 +103,12 @@ async function workAndSettle(
     if (error instanceof StoppingError) {
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep));
       return { status: status === 'queued' ? 'handed back' : status };
+    }
+    if (error instanceof ShortageError) {
+      const status = await persist(lease, () =>
+        awaitSupply(deps, claim, { error, step: recorder.currentStep }),
+      );
+      return { status, error: error.message };
     }
     const waitsFor = await findWaitReason(deps, operation, error);
     if (waitsFor !== undefined) {

@@ -29,6 +29,8 @@ export async function tellWaiting(database: Database, readiness: Readiness): Pro
     .updateTable('operations')
     .set({ waits_for: null, updated_at: sql`now()` })
     .where('waits_for', 'is not', null)
+    // One that waits for what is sold out is not due yet.
+    .where(sql<boolean>`run_after <= now()`)
     .$if(kinds.length > 0, (query) => query.where('kind', 'not in', kinds))
     .execute();
   for (const kind of kinds) await tellKind(database, kind, readiness.waitReason(kind) ?? '');
@@ -88,6 +90,7 @@ export async function stopTelling(database: Database): Promise<void> {
     .updateTable('operations')
     .set({ waits_for: null })
     .where('waits_for', 'is not', null)
+    .where(sql<boolean>`run_after <= now()`)
     .execute()
     .catch(() => {});
 }

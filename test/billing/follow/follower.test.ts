@@ -30,10 +30,11 @@ const row = (id: string) =>
     .where('subscription_id', '=', id)
     .executeTakeFirstOrThrow();
 const agentJson = async (agentId: string) => (await at.service.ask(`/api/agents/${agentId}`)).json();
+/** What was announced to the buyer, and what the operator was told about payments. */
 const notices = async () =>
-  (await database().selectFrom('notices').select('type').orderBy('sequence').execute()).map(
-    ({ type }) => type,
-  );
+  (await database().selectFrom('notices').select('type').orderBy('sequence').execute())
+    .map(({ type }) => type)
+    .filter((type) => /payment|will|mismatch/.test(type));
 
 async function buyAndOwe(agentId = 'a1', subscription = 'sub_1'): Promise<void> {
   await at.buy(agentId, subscription);
@@ -140,7 +141,7 @@ describe('nobody is harmed', () => {
     await at.buy('a1', 'sub_1');
     at.stripe.subscriptions.clear();
     await compareNow(at.deps, { graceSeconds: 0 });
-    await at.pass(60);
+    await at.pass(1);
     expect(await at.status('a1')).toBe('running');
     expect(await at.findings()).toContainEqual(
       expect.objectContaining({ class: 'mismatch', cause: expect.stringContaining('does not know') }),

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { PermanentError, RateLimitedError } from '../../../src/errors.ts';
+import { PermanentError, RateLimitedError, ShortageError } from '../../../src/errors.ts';
 import { tellWaiting } from '../../../src/executors/worker/readiness.ts';
 import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
 import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
@@ -179,6 +179,25 @@ test('a try that fails for another reason fails, after a check of the configurat
   const failed = await until((row) => row.status === 'failed', id);
   expect(failed).toMatchObject({ error: 'no such server type', retry_count: 1 });
   expect(state.rechecks).toBeGreaterThanOrEqual(1);
+});
+
+test('an order that waits for what is sold out says so until it is tried again, and then succeeds', async () => {
+  const { state, readiness } = configuration();
+  let tries = 0;
+  await start(readiness, async () => {
+    if (tries++ === 0) throw new ShortageError('Waiting for a server');
+    return { kind: 'running', outputs: OUTPUTS };
+  });
+  const { operation_id: id } = await order(at, 'a1');
+  await until((row) => row.waits_for !== null, id);
+  // Looks that find a working configuration leave it.
+  await tellWaiting(at.database, readiness);
+  const waiting = await operation(at, id);
+  expect(waiting).toMatchObject({ status: 'queued', waits_for: 'Waiting for a server', retry_count: 0 });
+  expect(state.rechecks).toBe(0);
+  await at.database.updateTable('operations').set({ run_after: new Date() }).execute();
+  const done = await until((row) => row.status === 'succeeded', id);
+  expect(done).toMatchObject({ waits_for: null, retry_count: 0, attempt: 2 });
 });
 
 test('a waiting order can be cancelled', async () => {

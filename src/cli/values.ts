@@ -1,0 +1,47 @@
+import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
+
+/** The options of a command line as they were given. */
+export type Values = Record<string, string | boolean | undefined>;
+
+/** The command line cannot be understood; usage follows the message. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+export function holdReason(command: string, values: Values) {
+  const reason = REASONS_OF_PEOPLE.find((one) => one === values.reason);
+  if (reason === undefined)
+    throw new UsageError(`${command} needs --reason ${REASONS_OF_PEOPLE.join(' or ')}.`);
+  return { reason, note: optional(values.note) };
+}
+
+export function wholeNumber(command: string, value: string | boolean | undefined): number | undefined {
+  const given = optional(value);
+  if (given !== undefined && !/^[1-9]\d{0,5}$/.test(given))
+    throw new UsageError(`${command}: --count must be a whole number, 1 or more.`);
+  return given === undefined ? undefined : Number(given);
+}
+
+export function onlyId(command: string, what: string, [id, ...more]: string[]): string {
+  if (id === undefined || id === '') throw new UsageError(`${command} needs ${what}.`);
+  refuseMore(more);
+  return id;
+}
+
+export function newAgent(values: Values) {
+  const userId = optional(values['user-id']);
+  const region = optional(values.region);
+  if (userId === undefined) throw new UsageError('create needs --user-id.');
+  if (region === undefined) throw new UsageError('create needs --region.');
+  const agentId = optional(values['agent-id']);
+  const plan = optional(values.plan);
+  return { userId, region, ...(agentId ? { agentId } : {}), ...(plan ? { plan } : {}) };
+}
+
+export function optional(value: string | boolean | undefined): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+export function refuseMore(positionals: readonly string[]): void {
+  if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument: ${positionals[0]}`);
+}

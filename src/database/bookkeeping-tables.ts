@@ -1,0 +1,45 @@
+import type { Defaulted, DefaultTimestamp, Timestamp } from './column-types.ts';
+
+/** The hostnames under which servers join the tailnet, past and present. */
+export interface TailnetJoinNameTable {
+  name: string;
+  agent_id: string;
+  key_generation: number;
+  created_at: DefaultTimestamp;
+}
+
+export interface FoundationTable {
+  project: string;
+  /** Null until the firewall has been created. */
+  firewall_id: string | null;
+  inputs_hash: string | null;
+  /** The attempt that holds the foundation's stack, for as long as the attempt is active. */
+  holder_operation: string | null;
+  holder_attempt: number | null;
+  updated_at: DefaultTimestamp;
+}
+
+export interface IdempotencyKeyTable {
+  key: string;
+  request_hash: string;
+  operation_id: string;
+  created_at: DefaultTimestamp;
+}
+
+/** A workflow run at GitHub that is no longer needed and must be cancelled. */
+export interface RunCancellationTable {
+  workflow_run_id: string;
+  operation_id: string;
+  asked_at: DefaultTimestamp;
+  try_at: DefaultTimestamp;
+  tries: Defaulted<number>;
+  done_at: Timestamp | null;
+}
+
+export interface SessionTable {
+  /** A keyed hash of the cookie's value (src/http/sessions.ts). */
+  id_hash: Buffer;
+  created_at: DefaultTimestamp;
+  expires_at: Timestamp;
+  revoked_at: Timestamp | null;
+}

@@ -1,0 +1,103 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
+import { CURES } from '../limits/words.ts';
+
+/** Something that needs a person. */
+export interface AttentionItem {
+  class: AttentionClass;
+  since: Date;
+  agentId: string | null;
+  cause: string;
+  /** What to do. */
+  cure: string;
+}
+
+/** Where the next page begins. `since` in ISO form with microseconds, which a JavaScript date would lose. */
+export interface AttentionCursor {
+  since: string;
+  class: string;
+  key: string;
+}
+
+/** An item with what orders it among items of the same moment. */
+export type AttentionRow = AttentionItem & { position: AttentionCursor };
+
+/** Returns a page of everything that needs a person, the newest first. */
+export async function listAttention(
+  database: Database,
+  { after, limit }: { after?: AttentionCursor | undefined; limit: number },
+): Promise<AttentionRow[]> {
+  const { rows } = await sql<AttentionItem & { key: string; sinceText: string }>`
+    select class, since, "agentId", cause, cure, key, 
+      to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "sinceText" from (${UNION}) items
+    where ${after === undefined ? sql`true` : isAfter(after)}
+    order by since desc, class, key limit ${limit}`.execute(database);
+  return rows.map(({ key, sinceText, ...item }) => ({
+    ...item,
+    position: { since: sinceText, class: item.class, key },
+  }));
+}
+
+/** Counts what needs a person. */
+export async function countAttention(database: Database): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*) as count from (${UNION}) items`.execute(
+    database,
+  );
+  return rows[0]?.count ?? 0;
+}
+
+const isAfter = (after: AttentionCursor) =>
+  sql`(since < ${after.since}::timestamptz or (since = ${after.since}::timestamptz
+    and (class, key) > (${after.class}::text, ${after.key}::text)))`;
+
+const ORDER_CURE =
+  'Find the order by its session id in Stripe. Create the agent by hand (npm run agents -- create), or refund the payment.';
+const FAILED_CURE =
+  'Read the log of its last operation (npm run agents -- logs). Retry the operation, or destroy the agent and refund the payment.';
+const DESTROYING_CURE =
+  'The service tries again by itself, and its server may be billed until then. If the cause stays, mend it and press Retry.';
+const UNHEALTHY_CURE =
+  'Look at it on its server (npm run agents -- ssh). Press Restart, Reconfigure or, if its data may be lost, Rebuild.';
+const CONFIGURATION_CURE = 'See the configuration of the workers.';
+
+/** Each source: its class, since when, a key that is unique within the class, cause and cure. */
+const SOURCES: readonly RawBuilder<unknown>[] = [
+  sql`select 'order'::text as class, created_at as since, agent_id as "agentId", session_id as key,
+      'Order ' || session_id || ' was paid and has no agent: ' || attention as cause,
+      ${sql.lit(ORDER_CURE)} as cure
+    from orders where attention is not null`,
+  sql`select 'failed', coalesce((select max(o.finished_at) from operations o
+        where o.agent_id = a.agent_id and o.status = 'failed'), a.updated_at), a.agent_id, a.agent_id,
+      coalesce(a.error, 'It has failed.') || case when a.rollback_error is null then ''
+        else ' Some of its resources could not be removed and may be billed: ' || a.rollback_error end,
+      ${sql.lit(FAILED_CURE)}
+    from agents a where a.status = 'failed'`,
+  sql`select 'failed', a.updated_at, a.agent_id, a.agent_id,
+      'Its destroy has not succeeded yet: ' || a.error, ${sql.lit(DESTROYING_CURE)}
+    from agents a where a.status = 'destroying' and a.error is not null`,
+  sql`select 'unhealthy', unhealthy_since, agent_id, agent_id, coalesce(error, 'It does not answer.'),
+      ${sql.lit(UNHEALTHY_CURE)}
+    from agents where unhealthy_since is not null and status not in ('failed', 'destroying', 'destroyed')`,
+  sql`select 'breaker', tripped_at, null, name,
+      cause || ' ' || (select count(*) from held_changes h where h.breaker = breakers.name)
+        || ' changes wait, and a person has approved '
+        || (select count(approved_at) from held_changes h where h.breaker = breakers.name) || ' of them.',
+      ${breakerCure()}
+    from breakers where tripped_at is not null`,
+  // The checks of workers that no longer run say nothing.
+  sql`select 'configuration', min(c.since), null, c.name, min(c.detail),
+      coalesce(min(c.cure), ${sql.lit(CONFIGURATION_CURE)})
+    from checks c join workers w using (worker_id)
+    where not c.ok and w.seen_at > now() - interval '10 seconds' group by c.name`,
+  sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
+];
+
+const UNION = sql`${sql.join(SOURCES, sql` union all `)}`;
+
+function breakerCure(): RawBuilder<string> {
+  const cases = (Object.keys(CURES) as BreakerName[]).map(
+    (name) => sql`when ${sql.lit(name)} then ${sql.lit(CURES[name])}`,
+  );
+  return sql`case name ${sql.join(cases, sql` `)} end`;
+}
