@@ -23,8 +23,8 @@ const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema 
 
 /**
  * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same
- * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The server
- * proves by its host key that its disk is the agent's: no other disk holds it.
+ * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The
+ * server proves by its host key that its disk is the agent's: no other disk holds it.
  */
 export const wake = defineOperation<z.infer<typeof effect>>({
   kind: 'wake',

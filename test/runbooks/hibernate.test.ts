@@ -3,9 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
-import { requestOperation } from '../../src/operations/requests.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { destroy } from '../../src/runbooks/destroy.ts';
 import { hibernate } from '../../src/runbooks/hibernate.ts';
 import { resume } from '../../src/runbooks/resume.ts';
 import { suspend } from '../../src/runbooks/suspend.ts';
@@ -14,6 +14,7 @@ import { toSnapshotLabels } from '../../stacks/labels.ts';
 import { hold, release } from '../support/holds.ts';
 import { agentInputs } from '../support/inputs.ts';
 import {
+  ask,
   claim,
   type OperationsFixture,
   OUTPUTS,
@@ -35,7 +36,7 @@ beforeAll(async () => {
 });
 afterAll(() => at.close());
 
-const RUNBOOKS = { suspend, resume, hibernate, wake };
+const RUNBOOKS = { suspend, resume, hibernate, wake, destroy };
 const agent = () => getAgent(at.database, 'a1');
 const error = new RetryableError('Hetzner answered 500');
 
@@ -62,11 +63,7 @@ async function begin(): Promise<void> {
   expect(await agent()).toMatchObject({ status: 'suspended' });
 }
 
-async function request(kind: 'hibernate' | 'wake'): Promise<void> {
-  await at.database
-    .transaction()
-    .execute((trx) => requestOperation(trx, at.queue, { agentId: 'a1', kind, actor: 'test' }));
-}
+const request = (kind: 'hibernate' | 'wake' | 'destroy') => ask(at, 'a1', kind);
 
 interface Attempted {
   kind: string;
@@ -447,4 +444,15 @@ describe('wake', () => {
       }
     },
   );
+});
+
+test('a destroy of a hibernated agent removes its snapshots and its device', async () => {
+  await hibernated();
+  const other = { ...fixture.snapshots[0]!, id: '8', status: 'unavailable' };
+  fixture.snapshots.push(other, { ...other, id: '7', name: 'theirs', labels: {} });
+  await request('destroy');
+  expect(await attempt()).toMatchObject({ kind: 'destroy', thrown: undefined });
+  expect(fixture.snapshots.map(({ id }) => id)).toEqual(['7']);
+  expect(fixture.devices).toEqual([]);
+  expect(await agent()).toMatchObject({ status: 'destroyed', snapshot_id: null, inputs: null });
 });
