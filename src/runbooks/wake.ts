@@ -44,7 +44,8 @@ export const wake = defineOperation<z.infer<typeof effect>>({
     const snapshotId = attempt.agent.snapshot_id;
     if (snapshotId === null) throw new PermanentError('The agent has no recorded snapshot');
     const device = await keptDevice(parts, attempt, snapshotId);
-    const exists = attempt.operation.attempt === 1 || (await clearPending(parts.executor, attempt));
+    // Also on a first attempt: it may follow an operation that failed half-way.
+    const exists = await clearPending(parts.executor, attempt);
     const server = await findServerToWake(parts, attempt, snapshotId);
     if (server?.status === 'off') await switchOn(parts, attempt, server);
     const { inputs, keys } = await prepare(parts, attempt);

@@ -110,6 +110,7 @@ async function drain(): Promise<string[]> {
 
 const HIBERNATE = [
   'step preparing',
+  'refresh agent',
   'step stopping_server',
   'step creating_snapshot',
   'snapshot 42',
@@ -119,6 +120,7 @@ const HIBERNATE = [
 ];
 const WAKE = [
   'step preparing',
+  'refresh agent',
   'step creating_server',
   'up agent',
   'step verifying',
@@ -218,7 +220,7 @@ describe('hibernate', () => {
     await request('hibernate');
     const { calls, thrown } = await attempt();
     expect(thrown).toBeInstanceOf(PermanentError);
-    expect(calls).toEqual(['step preparing']);
+    expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
     expect((await agent()).error).toContain('protected at Hetzner');
   });
@@ -251,7 +253,7 @@ describe('hibernate', () => {
       'delete snapshot 7',
       'step stopping_server',
       'shut down 42',
-      ...HIBERNATE.slice(2),
+      ...HIBERNATE.slice(3),
     ]);
     expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
@@ -376,7 +378,7 @@ describe('wake', () => {
     await release(at, 'a1');
     const { calls, thrown } = await attempt();
     expect(thrown).toBeInstanceOf(PermanentError);
-    expect(calls).toEqual(['step preparing']);
+    expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
     expect((await agent()).error).toContain('cannot be restored');
   });
