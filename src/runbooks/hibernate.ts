@@ -48,7 +48,8 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     const { known, keys } = recorded(parts.vault, attempt);
-    const exists = attempt.operation.attempt === 1 || (await clearPending(parts.executor, attempt));
+    // Also on a first attempt: it may follow an operation that failed half-way.
+    const exists = await clearPending(parts.executor, attempt);
     const server = await lookUpServer(parts.hetzner, attempt.agent);
     const snapshot = (await keptSnapshot(parts, attempt, server)) ?? (await keep(parts, attempt, server));
     attempt.step('deleting_server');

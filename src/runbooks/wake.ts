@@ -23,8 +23,8 @@ const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema 
 
 /**
  * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same
- * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The server
- * proves by its host key that its disk is the agent's: no other disk holds it.
+ * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The
+ * server proves by its host key that its disk is the agent's: no other disk holds it.
  */
 export const wake = defineOperation<z.infer<typeof effect>>({
   kind: 'wake',
@@ -44,7 +44,8 @@ export const wake = defineOperation<z.infer<typeof effect>>({
     const snapshotId = attempt.agent.snapshot_id;
     if (snapshotId === null) throw new PermanentError('The agent has no recorded snapshot');
     const device = await keptDevice(parts, attempt, snapshotId);
-    const exists = attempt.operation.attempt === 1 || (await clearPending(parts.executor, attempt));
+    // Also on a first attempt: it may follow an operation that failed half-way.
+    const exists = await clearPending(parts.executor, attempt);
     const server = await findServerToWake(parts, attempt, snapshotId);
     if (server?.status === 'off') await switchOn(parts, attempt, server);
     const { inputs, keys } = await prepare(parts, attempt);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { endHibernation, markHibernated, markWoken, recordSnapshot } from '../../src/agents/hibernation.ts';
 import {
   beginStop,
   markRebuilt,
@@ -61,14 +62,15 @@ const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nb
 async function agentIn(status: AgentStatus): Promise<void> {
   await at.database.deleteFrom('agents').execute();
   await insertAgent(at.database, agent);
-  const hasServer = !['requested', 'failed', 'destroyed'].includes(status);
+  const hasServer = !['requested', 'hibernated', 'failed', 'destroyed'].includes(status);
   await at.database
     .updateTable('agents')
     .set({
       status,
       error: 'why',
       server_id: hasServer ? '1' : null,
-      tailnet_ip: hasServer ? '100.64.0.1' : null,
+      snapshot_id: status === 'hibernated' ? '9' : null,
+      tailnet_ip: hasServer || status === 'hibernated' ? '100.64.0.1' : null,
     })
     .execute();
 }
@@ -83,6 +85,8 @@ const moves: Partial<Record<EdgeName, (trx: Transaction) => Promise<void>>> = {
   'rebuild succeeds': (trx) => markRebuilt(trx, 'a1', outputs),
   'suspend succeeds': (trx) => markSuspended(trx, 'a1'),
   'resume succeeds': (trx) => markResumed(trx, 'a1'),
+  'hibernate succeeds': (trx) => markHibernated(trx, 'a1', { snapshotId: '9' }),
+  'wake succeeds': (trx) => markWoken(trx, 'a1', outputs),
   'destroy is requested': (trx) => markDestroying(trx, 'a1'),
   'destroy succeeds': (trx) => markDestroyed(trx, 'a1'),
 };
@@ -92,6 +96,7 @@ const STAYS: Partial<Record<EdgeName, AgentStatus>> = {
   'stop begins': 'stopping',
   'rebuild succeeds': 'running',
   'suspend succeeds': 'suspended',
+  'hibernate succeeds': 'hibernated',
   'resume succeeds': 'running',
 };
 
@@ -227,4 +232,25 @@ test('pages list every agent once, newest first, even with equal times', async (
 test('an unknown agent is reported as such', async () => {
   await expect(getAgent(at.database, 'nobody')).rejects.toThrow(NotFoundError);
   await expect(inTransaction((trx) => markRunning(trx, 'nobody', outputs))).rejects.toThrow(ConflictError);
+});
+
+test('a hibernate that ends without success leaves the agent hibernated once a snapshot is recorded', async () => {
+  const end = () => inTransaction((trx) => endHibernation(trx, 'a1', 'why not'));
+  await agentIn('suspended');
+  expect(await end()).toBe(false);
+  expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'suspended', error: 'why not' });
+  await recordSnapshot(at.database, 'a1', '9');
+  expect(await end()).toBe(true);
+  expect(await getAgent(at.database, 'a1')).toMatchObject({
+    status: 'hibernated',
+    snapshot_id: '9',
+    server_id: null,
+    error: 'why not',
+  });
+  for (const status of ['running', 'destroying'] as const) {
+    await agentIn(status);
+    await recordSnapshot(at.database, 'a1', '9');
+    expect(await end()).toBe(false);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ status, snapshot_id: null, error: 'why' });
+  }
 });

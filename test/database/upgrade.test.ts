@@ -10,6 +10,7 @@ import * as sessions from '../../src/database/migrations/0009-sessions.ts';
 import * as checks from '../../src/database/migrations/0010-live-checks.ts';
 import * as kinds from '../../src/database/migrations/0011-operation-kinds.ts';
 import * as holds from '../../src/database/migrations/0012-holds.ts';
+import * as hibernation from '../../src/database/migrations/0013-hibernation.ts';
 import * as subscriptions from '../../src/database/migrations/0014-subscriptions.ts';
 import * as limits from '../../src/database/migrations/0015-limits.ts';
 import { openEmpty } from './support.ts';
@@ -62,7 +63,7 @@ test('rows of every status, however odd, are migrated and can be changed afterwa
   await sql`insert into installation (mode, accounts) values ('live', '{"hetzner": "https://api.example/v1/ x"}')`.execute(
     at.database,
   );
-  for (const { up } of [identity, intake, sessions, checks, kinds, holds, subscriptions, limits])
+  for (const { up } of [identity, intake, sessions, checks, kinds, holds, hibernation, subscriptions, limits])
     await up(at.database as Kysely<unknown>);
   const { rows } = await sql<{ accounts: object }>`select accounts from installation`.execute(at.database);
   expect(rows[0]?.accounts).toEqual({ hetzner: 'https://api.example/v1 x' });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { recordSnapshot } from '../../src/agents/hibernation.ts';
 import { placeHold } from '../../src/agents/holds.ts';
 import { AGENT_STATUSES, type AgentStatus } from '../../src/agents/states.ts';
 import { getAgent } from '../../src/agents/store.ts';
@@ -74,6 +75,12 @@ describe('what an agent needs', () => {
       expect(decideChange('suspended', { isHeld: true, last: failed(kind) })).toBe('suspend');
     },
   );
+
+  test('a held, hibernated agent whose wake failed may have a server: it is hibernated again', () => {
+    expect(decideChange('hibernated', { isHeld: true, last: failed('wake') })).toBe('hibernate');
+    expect(decideChange('hibernated', { isHeld: true, last: failed('hibernate') })).toBeUndefined();
+    expect(decideChange('hibernated', { isHeld: false, last: failed('wake') })).toBe('wake');
+  });
 
   test.each([
     ['suspend', 'resume'],
@@ -346,4 +353,37 @@ test('a suspended agent that nothing holds and that cannot resume can be rebuilt
   await finish('destroy', { kind: 'destroyed' });
   expect(await at.database.selectFrom('holds').selectAll().execute()).toEqual([]);
   expect(await follow(at, 'a1')).toBeUndefined();
+});
+
+describe('a hibernate', () => {
+  beforeEach(async () => {
+    await suspended();
+    await ask(at, 'a1', 'hibernate');
+  });
+
+  test('that waits is what a held agent needs, and is cancelled for a resume by the release', async () => {
+    expect(await follow(at, 'a1')).toMatchObject({ kind: 'hibernate', status: 'queued' });
+    expect(await release(at, 'a1')).toMatchObject({ kind: 'resume' });
+    expect(await unfinished()).toEqual(['resume']);
+  });
+
+  test('at work is asked to end by the release, and a resume follows', async () => {
+    const { row, claim: mine } = await claim(at);
+    expect(row.kind).toBe('hibernate');
+    expect(await hold(at, 'a1')).toMatchObject({ cancel_requested: false });
+    expect(await release(at, 'a1')).toBeUndefined();
+    expect(await operation(at, row.operation_id)).toMatchObject({ cancel_requested: true });
+    expect(await settleFailure(at, mine, { error, step: 'creating_snapshot' })).toBe('cancelled');
+    expect(await unfinished()).toEqual(['resume']);
+  });
+
+  test('with a recorded snapshot leads to a wake instead, even if it only waits for its next try', async () => {
+    const { claim: mine } = await claim(at);
+    await recordSnapshot(at.database, 'a1', '9');
+    expect(await settleFailure(at, mine, { error, step: 'deleting_server' })).toBe('queued');
+    expect(await agent()).toMatchObject({ status: 'suspended' });
+    expect(await release(at, 'a1')).toMatchObject({ kind: 'wake' });
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9' });
+    expect(await unfinished()).toEqual(['wake']);
+  });
 });

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
-import { requestOperation } from '../../src/operations/requests.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { destroy } from '../../src/runbooks/destroy.ts';
 import { hibernate } from '../../src/runbooks/hibernate.ts';
 import { resume } from '../../src/runbooks/resume.ts';
 import { suspend } from '../../src/runbooks/suspend.ts';
@@ -14,6 +14,7 @@ import { toSnapshotLabels } from '../../stacks/labels.ts';
 import { hold, release } from '../support/holds.ts';
 import { agentInputs } from '../support/inputs.ts';
 import {
+  ask,
   claim,
   type OperationsFixture,
   OUTPUTS,
@@ -35,7 +36,7 @@ beforeAll(async () => {
 });
 afterAll(() => at.close());
 
-const RUNBOOKS = { suspend, resume, hibernate, wake };
+const RUNBOOKS = { suspend, resume, hibernate, wake, destroy };
 const agent = () => getAgent(at.database, 'a1');
 const error = new RetryableError('Hetzner answered 500');
 
@@ -62,11 +63,7 @@ async function begin(): Promise<void> {
   expect(await agent()).toMatchObject({ status: 'suspended' });
 }
 
-async function request(kind: 'hibernate' | 'wake'): Promise<void> {
-  await at.database
-    .transaction()
-    .execute((trx) => requestOperation(trx, at.queue, { agentId: 'a1', kind, actor: 'test' }));
-}
+const request = (kind: 'hibernate' | 'wake' | 'destroy') => ask(at, 'a1', kind);
 
 interface Attempted {
   kind: string;
@@ -113,6 +110,7 @@ async function drain(): Promise<string[]> {
 
 const HIBERNATE = [
   'step preparing',
+  'refresh agent',
   'step stopping_server',
   'step creating_snapshot',
   'snapshot 42',
@@ -122,6 +120,7 @@ const HIBERNATE = [
 ];
 const WAKE = [
   'step preparing',
+  'refresh agent',
   'step creating_server',
   'up agent',
   'step verifying',
@@ -221,7 +220,7 @@ describe('hibernate', () => {
     await request('hibernate');
     const { calls, thrown } = await attempt();
     expect(thrown).toBeInstanceOf(PermanentError);
-    expect(calls).toEqual(['step preparing']);
+    expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
     expect((await agent()).error).toContain('protected at Hetzner');
   });
@@ -254,7 +253,7 @@ describe('hibernate', () => {
       'delete snapshot 7',
       'step stopping_server',
       'shut down 42',
-      ...HIBERNATE.slice(2),
+      ...HIBERNATE.slice(3),
     ]);
     expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
@@ -379,7 +378,7 @@ describe('wake', () => {
     await release(at, 'a1');
     const { calls, thrown } = await attempt();
     expect(thrown).toBeInstanceOf(PermanentError);
-    expect(calls).toEqual(['step preparing']);
+    expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
     expect((await agent()).error).toContain('cannot be restored');
   });
@@ -447,4 +446,15 @@ describe('wake', () => {
       }
     },
   );
+});
+
+test('a destroy of a hibernated agent removes its snapshots and its device', async () => {
+  await hibernated();
+  const other = { ...fixture.snapshots[0]!, id: '8', status: 'unavailable' };
+  fixture.snapshots.push(other, { ...other, id: '7', name: 'theirs', labels: {} });
+  await request('destroy');
+  expect(await attempt()).toMatchObject({ kind: 'destroy', thrown: undefined });
+  expect(fixture.snapshots.map(({ id }) => id)).toEqual(['7']);
+  expect(fixture.devices).toEqual([]);
+  expect(await agent()).toMatchObject({ status: 'destroyed', snapshot_id: null, inputs: null });
 });

@@ -126,6 +126,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
     case 'snapshot':
+      if (row.kind !== 'hibernate') throw new InvalidInputError('only a hibernate records a snapshot');
       return recordSnapshot(trx, row.agent_id, record.snapshotId);
     case 'result': {
       const { result } = check(z.object({ result: resultSchemaFor(row, record.result) }), record);

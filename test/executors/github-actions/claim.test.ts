@@ -239,6 +239,27 @@ describe('what a runner records', () => {
     }
   });
 
+  test('a snapshot is stored before the server is deleted, and only by a hibernate', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    const message = { kind: 'snapshot' as const, snapshotId: '9001' };
+    await expect(record(jobId, 1, message)).rejects.toThrow(InvalidInputError);
+    await at.database
+      .updateTable('agents')
+      .set({ status: 'suspended', server_id: '42', tailnet_ip: '100.64.0.1' })
+      .where('agent_id', '=', 'a1')
+      .execute();
+    await at.database
+      .updateTable('operations')
+      .set({ kind: 'hibernate' })
+      .where('operation_id', '=', jobId)
+      .execute();
+    await record(jobId, 1, message);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ snapshot_id: '9001' });
+    await record(jobId, 1, { ...message, snapshotId: null });
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ snapshot_id: null });
+  });
+
   test('keys sealed under another passphrase are refused before anything is created', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);

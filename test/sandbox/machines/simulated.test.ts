@@ -152,3 +152,21 @@ test('a server that is deleted before its machine has booted never joins', async
   expect(machines).toEqual([]);
   expect(await cloud.database.selectFrom('machines').selectAll().execute()).toEqual([]);
 });
+
+test('a machine on a disk from a snapshot is on the tailnet as the one that was copied, and joins nothing', async () => {
+  const cloud = await startCloud();
+  const { machines, joinTailnet } = createTailnet();
+  runDueWork(cloud, joinTailnet);
+  const origin = await runningServer(cloud, { name: 'agent-1', user_data: userData('good') });
+  const { tailnet_ip: ip } = await bootedMachine(cloud, origin.id);
+  const made = (await cloud.call('POST', `/servers/${origin.id}/actions/create_image`, {})).body;
+  await cloud.finish(made.action);
+  await cloud.finish((await cloud.call('DELETE', `/servers/${origin.id}`)).body.action);
+  expect((await health(cloud, ip!)).status).toBe(503);
+
+  const order = { name: 'agent-1', image: made.image.id, user_data: '#cloud-config\nhostname: agent-1\n' };
+  const copy = await runningServer(cloud, order);
+  expect(await bootedMachine(cloud, copy.id)).toMatchObject({ tailnet_ip: ip, refused_reason: null });
+  expect(machines).toHaveLength(1);
+  expect(await health(cloud, ip!)).toMatchObject({ status: 200, body: { hostname: 'agent-1' } });
+});
