@@ -77,8 +77,8 @@ export async function handBack(
 }
 
 /**
- * active → queued without counting the try: what it needs is sold out. The row says so until it is tried again.
- * If cancellation was requested, cancels the operation instead.
+ * active → queued without counting the try: what it needs is sold out. The row says so until it is tried
+ * again. If cancellation was requested, cancels the operation instead.
  * @throws LostError
  */
 export async function awaitSupply(

@@ -18,8 +18,8 @@ export const amount = z.int().min(-1e12).max(1e12);
 export const listOf = z.object({ data: z.array(z.unknown()), has_more: z.boolean().optional() });
 
 /**
- * Reads single fields of one of Stripe's objects. A field that is not as documented is replaced by a value that
- * harms nobody, and noted as an oddity, so that one odd field does not hide the others.
+ * Reads single fields of one of Stripe's objects. A field that is not as documented is replaced by a value
+ * that harms nobody, and noted as an oddity, so that one odd field does not hide the others.
  */
 export class AnswerFields {
   readonly oddities: string[];

@@ -1,8 +1,8 @@
 import type { Invoice } from './subscription-view.ts';
 
 /**
- * Returns the invoice that was created last, in whatever order they are listed. Stripe counts whole seconds, so
- * the id decides between two of the same second.
+ * Returns the invoice that was created last, in whatever order they are listed. Stripe counts whole seconds,
+ * so the id decides between two of the same second.
  */
 export function latestInvoice<T extends Invoice>(invoices: readonly T[]): T | undefined {
   return invoices.reduce<T | undefined>(

@@ -24,8 +24,8 @@ const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subs
 
 /**
  * Finds the disputes about a subscription's invoices. Invoices do not say that they are disputed, so this
- * takes one more call, for the customer's charges, and one for each charge that is marked as disputed; without
- * any payment, none. Disputes of the customer's other subscriptions do not count.
+ * takes one more call, for the customer's charges, and one for each charge that is marked as disputed;
+ * without any payment, none. Disputes of the customer's other subscriptions do not count.
  * @throws RetryableError and PermanentError as every call does
  */
 export async function readDisputes(

@@ -19,8 +19,8 @@ const CANCEL_REASONS: Readonly<Record<string, CancelReason>> = {
 };
 
 /**
- * Reads a subscription without its invoices. Since API version 2025-03-31 the period stands on the items; both
- * forms are read.
+ * Reads a subscription without its invoices. Since API version 2025-03-31 the period stands on the items;
+ * both forms are read.
  * @throws RetryableError if not even id and customer can be read
  */
 export function readSummary(answer: unknown): SubscriptionSummary {

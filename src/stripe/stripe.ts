@@ -6,8 +6,8 @@ import { laterSeconds } from '../http-client/later.ts';
 import type { Secret } from '../secret.ts';
 
 /**
- * The form of the answers that this code was written for. It is sent with every call, so neither the account's
- * default nor a new version of the package changes what we read.
+ * The form of the answers that this code was written for. It is sent with every call, so neither the
+ * account's default nor a new version of the package changes what we read.
  */
 export const STRIPE_API_VERSION = '2026-10-28.endive';
 

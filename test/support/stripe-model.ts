@@ -30,8 +30,8 @@ interface Dispute {
 export type GiveUp = 'past_due' | 'unpaid' | 'cancel' | 'uncollectible';
 
 /**
- * A small model of one subscription at Stripe: its periods, invoices, retries and what people do about them. It
- * says by itself what is owed and what has ended, so that decisions can be compared with it.
+ * A small model of one subscription at Stripe: its periods, invoices, retries and what people do about them.
+ * It says by itself what is owed and what has ended, so that decisions can be compared with it.
  */
 export class StripeModel {
   now = START;
