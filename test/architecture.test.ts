@@ -60,6 +60,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/dashboard': [
     'src',
     'src/agents',
+    'src/audit',
     'src/billing',
     'src/database',
     'src/http',

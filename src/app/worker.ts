@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordInputs } from '../agents/store.ts';
+import { deriveAuditKey } from '../audit/chain.ts';
+import { startSealing } from '../audit/seal.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
@@ -62,8 +64,8 @@ const EXECUTORS: Record<
 };
 
 /**
- * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, and the
- * delivery of notices.
+ * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, the
+ * delivery of notices, and the sealing of the audit log.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
@@ -78,10 +80,11 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const work = await EXECUTORS[config.executor](deps, processTags);
   const delivery = startDelivery({ database, log, receivers });
+  const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), work.stop(), delivery.stop()]);
+      await Promise.all([sweeping?.stop(), work.stop(), delivery.stop(), sealing.stop()]);
     },
   };
 }

@@ -17,6 +17,10 @@ ${requestableOperations().map(usageOf).join('')}  ssh AGENT [COMMAND…]        
   retry OPERATION [--wait]          start the next attempt of a failed operation
   orders [--attention]              all orders; --attention: only those that need a person
   notices [AGENT]                   what was told to receivers, and whether it arrived
+  audit [AGENT]                     who asked for what, and what changed; all agents, or one
+  audit verify [--head POSITION:HASH]
+                                    check that no row of it was changed; exit 1 if one was
+  receipt AGENT                     what was deleted of an agent, and when the clouds confirmed it
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -70,6 +74,8 @@ export type BuiltinCommand = Common &
     | { name: 'list'; status: string | undefined }
     | { name: 'orders'; attention: boolean }
     | { name: 'notices'; agentId: string | undefined }
+    | { name: 'audit'; agentId: string | undefined; verify: boolean; head: string | undefined }
+    | { name: 'receipt'; agentId: string }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -89,6 +95,8 @@ const OPTIONS = {
   retry: { wait: flag },
   orders: { attention: flag },
   notices: {},
+  audit: { head: text },
+  receipt: {},
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -156,6 +164,10 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
   const common = commonOf(values);
   const one = (what: string) => onlyId(name, what, positionals);
   switch (name) {
+    case 'audit':
+      return { ...common, name, ...auditScope(values, positionals) };
+    case 'receipt':
+      return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
     case 'logs':
@@ -185,6 +197,15 @@ function onlyId(command: string, what: string, [id, ...more]: string[]): string 
   if (id === undefined || id === '') throw new UsageError(`${command} needs ${what}.`);
   refuseMore(more);
   return id;
+}
+
+function auditScope(values: Values, positionals: readonly string[]) {
+  const [scope, ...more] = positionals;
+  const verify = scope === 'verify';
+  const head = optional(values.head);
+  refuseMore(more);
+  if (head !== undefined && !verify) throw new UsageError('--head belongs to audit verify.');
+  return { agentId: verify ? undefined : scope, verify, head };
 }
 
 function newAgent(values: Values) {

@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
@@ -6,20 +5,13 @@ import { pageOf } from '../http/paging.ts';
 import { findRequestable } from '../operations/registry.ts';
 import { printable, printableLines } from '../processes/terminal-text.mjs';
 import { type BuiltinCommand, isOperationCommand, type OperationCommand } from './arguments.ts';
-import type { Client } from './client.ts';
 import { CommandError } from './connection.ts';
 import { operationEvents } from './event-source.ts';
+import { audit, notices, receipt } from './records.ts';
 import { table } from './table.ts';
+import { agentPath, all, type Of, printJson, type Terminal } from './terminal.ts';
 
-/** What the commands need from their caller. */
-export interface Terminal {
-  client: Client;
-  print(line: string): void;
-  /** Asks a person to confirm; undefined without an interactive terminal. */
-  confirm: ((question: string) => Promise<boolean>) | undefined;
-}
-
-type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
+export type { Terminal } from './terminal.ts';
 
 /** Executes a command. @returns whether the requested operation succeeded. @throws CommandError */
 export async function run(
@@ -32,6 +24,12 @@ export async function run(
       return list(command, terminal);
     case 'orders':
       return orders(command, terminal);
+    case 'notices':
+      return notices(command, terminal);
+    case 'audit':
+      return audit(command, terminal);
+    case 'receipt':
+      return receipt(command, terminal);
     case 'show':
       return show(command, terminal);
     case 'logs':
@@ -210,34 +208,4 @@ function printTimeline({ print }: Terminal, operation: OperationJson): void {
 
 function seconds(from: string, to: string): string {
   return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
-}
-
-/** Fetches all pages of a list. */
-async function all<T extends z.ZodType>(
-  client: Client,
-  path: string,
-  query: Record<string, string>,
-  item: T,
-): Promise<z.output<T>[]> {
-  const items: z.output<T>[] = [];
-  let cursor: string | null = null;
-  do {
-    const search = new URLSearchParams({ ...query, limit: '200', ...(cursor === null ? {} : { cursor }) });
-    const page: { items: z.output<T>[]; nextCursor: string | null } = await client.get(
-      `${path}?${search}`,
-      pageOf(item),
-    );
-    items.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return items;
-}
-
-function agentPath(agentId: string): string {
-  return `/api/agents/${encodeURIComponent(agentId)}`;
-}
-
-function printJson({ print }: Terminal, value: unknown): true {
-  print(JSON.stringify(value, null, 2));
-  return true;
 }

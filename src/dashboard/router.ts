@@ -2,7 +2,9 @@ import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
 import { z } from 'zod';
 import { agentIdSchema } from '../agents/new-agent.ts';
+import { findReceipt } from '../agents/receipts.ts';
 import { getAgent, listAgents } from '../agents/store.ts';
+import { listAudit } from '../audit/listing.ts';
 import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
 import { presentAgent } from '../http/agents/agent-json.ts';
@@ -31,6 +33,7 @@ import { capitalized } from './words.ts';
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
+const HISTORY_SHOWN = 50;
 
 const form = express.urlencoded({ extended: false, limit: '8kb' });
 
@@ -103,6 +106,8 @@ function showAgent(deps: HttpDeps): RequestHandler {
       operations: await presentOperations(database, rows),
       log,
       buyersPage: links.statusUrl(agent.agentId),
+      history: await listAudit(database, { agentId: agent.agentId, limit: HISTORY_SHOWN }),
+      receipt: await findReceipt(database, agent.agentId),
     });
     sendPage(response, deps, { title: agent.agentId, main, operator: true });
   };

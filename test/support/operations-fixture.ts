@@ -41,6 +41,8 @@ export async function openOperations(): Promise<OperationsFixture> {
       await sql`delete from pgboss.job`.execute(database);
       for (const table of [
         'idempotency_keys',
+        'receipts',
+        'notices',
         'audit_log',
         'foundations',
         'operation_events',
