@@ -9,8 +9,8 @@ type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
 
 /**
  * Moves the agent along the edges of this name in states.ts, and tells the change to the audit log and to who
- * wants notices. With `orStays`, an agent that is already in the target state stays there, and the columns are
- * still written.
+ * wants notices. With `orStays`, an agent that is already in the target state stays there, and the columns
+ * are still written.
  * @throws ConflictError if the agent is in any other state
  */
 export async function move(

@@ -2,7 +2,7 @@ import { createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Secret } from '../secret.ts';
 
-/** The key of the chain. It is never stored: who can write to the database alone cannot continue the chain. */
+/** The chain's key. It is never stored: who can write to the database alone cannot continue the chain. */
 export type AuditKey = Buffer;
 
 const SALT = 'agent-stacks audit chain v1';

@@ -39,9 +39,9 @@ const PAGE = 1_000;
 const LATEST_MICROSECONDS = 600 * 1_000_000;
 
 /**
- * Recomputes the whole chain on one snapshot of the database. Finds rows that were altered, removed, swapped or
- * inserted, an end that was cut off, and receipts that are not those in the log. `noted`: an earlier end, which
- * must still be in the chain.
+ * Recomputes the whole chain on one snapshot of the database. Finds rows that were altered, removed, swapped
+ * or inserted, an end that was cut off, and receipts that are not those in the log. `noted`: an earlier end,
+ * which must still be in the chain.
  */
 export async function verifyAudit(
   database: Database,

@@ -1,9 +1,9 @@
 import { sql, type UpdateObject } from 'kysely';
-import { audit } from '../agents/audit.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Tables } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
+import { auditEnd } from './audit-end.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationStatus } from './states.ts';
@@ -74,9 +74,6 @@ function transition(by: Name): Transition {
   return TRANSITIONS.find((one) => one.by === by)!;
 }
 
-/** Ends of operations go into the audit log here; who asked for them stands there already. */
-const ENDS: readonly OperationStatus[] = ['succeeded', 'failed', 'cancelled'];
-
 /**
  * Makes a transition from the table; the types require exactly its columns.
  * @throws ConflictError if the row has another attempt or status
@@ -98,19 +95,8 @@ async function move<N extends Name>(
     .executeTakeFirst();
   if (moved === undefined)
     throw new ConflictError(`Attempt ${attempt} of operation ${operationId} cannot become ${to}: ${by}`);
-  if (ENDS.includes(to)) await auditEnd(trx, moved);
+  await auditEnd(trx, moved);
   return moved;
-}
-
-function auditEnd(trx: Transaction, row: OperationRow): Promise<void> {
-  const { kind, status, attempt, error } = row;
-  return audit(trx, {
-    actor: 'service',
-    action: `operation.${status}`,
-    agentId: row.agent_id,
-    operationId: row.operation_id,
-    details: { kind, attempt, ...(error !== null && { error }) },
-  });
 }
 
 const secondsFromNow = (seconds: number) => sql<Date>`now() + make_interval(secs => ${seconds})`;
