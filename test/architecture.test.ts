@@ -62,6 +62,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'src',
     'src/agents',
     'src/limits',
+    'src/audit',
     'src/billing',
     'src/database',
     'src/http',

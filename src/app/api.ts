@@ -8,6 +8,8 @@ import { listAgents } from '../http/agents/list-agents.ts';
 import { listOperations } from '../http/agents/list-operations.ts';
 import { operationRequests } from '../http/agents/request-operation.ts';
 import { showAgent } from '../http/agents/show-agent.ts';
+import { showReceipt } from '../http/agents/show-receipt.ts';
+import { listAudit, verifyAudit } from '../http/audit.ts';
 import { createAuthentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
@@ -56,11 +58,14 @@ const OPERATOR_ROUTES = [
   retryOperation,
   operationEvents,
   listOrders,
+  showReceipt,
   listNotices,
   listAttention,
   listBreakers,
   listHeld,
   approve,
+  listAudit,
+  verifyAudit,
   feed,
   metrics,
 ];

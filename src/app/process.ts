@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
+import { deriveAuditKey } from '../audit/chain.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
@@ -164,6 +165,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
     log,
     events,
     apiToken: connections.apiToken,
+    auditKey: deriveAuditKey(connections.pulumi.passphrase),
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordSnapshot } from '../agents/hibernation.ts';
 import { recordInputs } from '../agents/store.ts';
+import { deriveAuditKey } from '../audit/chain.ts';
+import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import { createStillWanted } from '../billing/follow/still-wanted.ts';
 import type { Config } from '../config/config.ts';
@@ -73,7 +75,7 @@ const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags)
 
 /**
  * Starts the executor, which runs operations here or as GitHub workflow runs, the sweep of the clouds, what
- * follows payments, and the delivery of notices.
+ * follows payments, the delivery of notices, and the sealing of the audit log.
  */
 export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
@@ -92,10 +94,18 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const followers = await startFollowers(deps, payments);
   const releasing = openReleasing(deps, payments && createStillWanted(database));
   const delivery = startDelivery({ database, log, receivers });
+  const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
-      await Promise.all([sweeping?.stop(), followers.stop(), releasing.stop(), work.stop(), delivery.stop()]);
+      await Promise.all([
+        sweeping?.stop(),
+        followers.stop(),
+        releasing.stop(),
+        work.stop(),
+        delivery.stop(),
+        sealing.stop(),
+      ]);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AuditLogTable } from '../database/tables.ts';
 
@@ -24,4 +24,21 @@ export function listAudit(
     .orderBy('a.id', 'desc')
     .limit(limit)
     .execute();
+}
+
+/** Returns the link that holds a receipt; null until it is sealed. */
+export async function findReceiptLink(
+  database: Database,
+  agentId: string,
+  receiptId: string,
+): Promise<{ auditId: number; position: number; hash: string } | null> {
+  const link = await database
+    .selectFrom('audit_log as a')
+    .innerJoin('audit_chain as c', 'c.audit_id', 'a.id')
+    .select(['a.id as auditId', 'c.position', 'c.hash'])
+    .where('a.agent_id', '=', agentId)
+    .where('a.action', '=', 'receipt.issued')
+    .where(sql<boolean>`a.details->>'receiptId' = ${receiptId}`)
+    .executeTakeFirst();
+  return link === undefined ? null : { ...link, hash: link.hash.toString('hex') };
 }

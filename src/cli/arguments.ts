@@ -37,6 +37,10 @@ ${requestableOperations().map(usageOf).join('')}  hold AGENT --reason REASON [--
   attention                         everything that needs a person, and what to do
   breakers [BREAKER]                limits on what the service does by itself; with one, what waits for it
   approve BREAKER [--count N]       let what waits go, at the allowed rate; N: only the oldest
+  audit [AGENT]                     who asked for what, and what changed; all agents, or one
+  audit verify [--head POSITION:HASH]
+                                    check that no row of it was changed; exit 1 if one was
+  receipt AGENT                     what was deleted of an agent, and when the clouds confirmed it
 
   --json     machine-readable output
   --wait     wait until the operation has finished; exit 1 if it failed
@@ -90,6 +94,8 @@ export type BuiltinCommand = Common &
     | { name: 'attention' }
     | { name: 'breakers'; breaker: string | undefined }
     | { name: 'approve'; breaker: string; count: number | undefined }
+    | { name: 'audit'; agentId: string | undefined; verify: boolean; head: string | undefined }
+    | { name: 'receipt'; agentId: string }
     | { name: 'show'; agentId: string }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
@@ -118,6 +124,8 @@ const OPTIONS = {
   attention: {},
   breakers: {},
   approve: { count: text },
+  audit: { head: text },
+  receipt: {},
 } satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
@@ -189,6 +197,10 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'protect':
     case 'unprotect':
       return { ...common, name, agentId: one('an agent id') };
+    case 'audit':
+      return { ...common, name, ...auditScope(values, positionals) };
+    case 'receipt':
+      return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
     case 'logs':
@@ -220,4 +232,13 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
 
 function commonOf(values: Values): Common {
   return { json: values.json === true, wait: values.wait === true };
+}
+
+function auditScope(values: Values, positionals: readonly string[]) {
+  const [scope, ...more] = positionals;
+  const verify = scope === 'verify';
+  const head = optional(values.head);
+  refuseMore(more);
+  if (head !== undefined && !verify) throw new UsageError('--head belongs to audit verify.');
+  return { agentId: verify ? undefined : scope, verify, head };
 }

@@ -7,21 +7,12 @@ import { type BuiltinCommand, isOperationCommand, type OperationCommand } from '
 import { CommandError } from './connection.ts';
 import { changeHolds, describeHolds, protect } from './holds.ts';
 import { approve, attention, breakers } from './limits.ts';
-import { all } from './lists.ts';
-import {
-  agentPath,
-  printEvents,
-  printJson,
-  printTimeline,
-  request,
-  seconds,
-  type Terminal,
-} from './operations.ts';
+import { printEvents, printTimeline, request, seconds } from './operations.ts';
+import { audit, notices, receipt } from './records.ts';
 import { table } from './table.ts';
+import { agentPath, all, type Of, printJson, type Terminal } from './terminal.ts';
 
-export type { Terminal } from './operations.ts';
-
-type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
+export type { Terminal } from './terminal.ts';
 
 /** Executes a command. @returns whether the requested operation succeeded. @throws CommandError */
 export async function run(
@@ -34,6 +25,12 @@ export async function run(
       return list(command, terminal);
     case 'orders':
       return orders(command, terminal);
+    case 'notices':
+      return notices(command, terminal);
+    case 'audit':
+      return audit(command, terminal);
+    case 'receipt':
+      return receipt(command, terminal);
     case 'show':
       return show(command, terminal);
     case 'logs':

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { type AgentJson, agentJson } from '../http/agents/agent-json.ts';
 import { operationJson } from '../http/operations/operation-json.ts';
 import type { BuiltinCommand } from './arguments.ts';
-import { agentPath, follow, printJson, type Terminal } from './operations.ts';
+import { follow } from './operations.ts';
+import { agentPath, printJson, type Terminal } from './terminal.ts';
 
 type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
 

@@ -3,8 +3,9 @@ import { type BreakerJson, breakerJson, heldChangeJson } from '../http/limits/br
 import { pageOf } from '../http/paging.ts';
 import { printableLines } from '../processes/terminal-text.mjs';
 import type { Client } from './client.ts';
-import { all } from './lists.ts';
+
 import { table } from './table.ts';
+import { all } from './terminal.ts';
 
 interface Output {
   client: Client;

@@ -1,16 +1,8 @@
 import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
 import { printable, printableLines } from '../processes/terminal-text.mjs';
-import type { Client } from './client.ts';
 import { operationEvents } from './event-source.ts';
 import { table } from './table.ts';
-
-/** What the commands need from their caller. */
-export interface Terminal {
-  client: Client;
-  print(line: string): void;
-  /** Asks a person to confirm; undefined without an interactive terminal. */
-  confirm: ((question: string) => Promise<boolean>) | undefined;
-}
+import { printJson, type Terminal } from './terminal.ts';
 
 /** Requests an operation. With `--wait`, follows it until it finishes. @returns whether it succeeded */
 export async function request(
@@ -88,13 +80,4 @@ export function printTimeline({ print }: Terminal, operation: OperationJson): vo
 
 export function seconds(from: string, to: string): string {
   return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
-}
-
-export function agentPath(agentId: string): string {
-  return `/api/agents/${encodeURIComponent(agentId)}`;
-}
-
-export function printJson({ print }: Terminal, value: unknown): true {
-  print(JSON.stringify(value, null, 2));
-  return true;
 }

@@ -1,3 +1,5 @@
+import type { Receipt } from '../agents/receipts.ts';
+import type { AuditRow } from '../audit/listing.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events/events.ts';
@@ -16,10 +18,14 @@ export interface AgentPage {
    */
   log: { lines: StoredEvent[]; lastSequence: number };
   buyersPage: string;
+  /** The newest rows of the audit log about it, newest first. */
+  history: AuditRow[];
+  /** Of its deletion. */
+  receipt: Receipt | undefined;
 }
 
 /** Renders `/agents/{agentId}`: everything about one agent. */
-export function agentPage({ agent, operations, log, buyersPage }: AgentPage): Html {
+export function agentPage({ agent, operations, log, buyersPage, history, receipt }: AgentPage): Html {
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
 <div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
@@ -33,7 +39,9 @@ ${facts(agent)}
 </div>
 <p><a href="${buyersPage}">Buyer’s status page</a></p>
 ${latest !== undefined && operationSection(latest, log)}
-<div id="earlier" data-live>${earlier.length > 0 && earlierTable(earlier)}</div>`;
+<div id="earlier" data-live>${earlier.length > 0 && earlierTable(earlier)}</div>
+<div id="receipt" data-live>${receipt !== undefined && receiptSection(receipt)}</div>
+<div id="history" data-live>${history.length > 0 && historyTable(history)}</div>`;
 }
 
 function facts(agent: AgentJson): Html {
@@ -84,6 +92,26 @@ function earlierTable(operations: OperationJson[]): Html {
 <td data-label="Requested"><time datetime="${operation.createdAt}">${operation.createdAt}</time></td>
 <td data-label="Duration">${duration(totalSeconds(operation))}</td>
 <td data-label="Error">${operation.error ?? '–'}</td>
+</tr>`,
+  )}</tbody></table>`;
+}
+
+function receiptSection({ receiptId, hash, createdAt, body }: Receipt): Html {
+  return html`<h2>Receipt of its deletion</h2>
+<p class="muted">${receiptId}, <time>${createdAt.toISOString()}</time>, SHA-256 <code>${hash}</code></p>
+<pre>${JSON.stringify(body, null, 2)}</pre>`;
+}
+
+function historyTable(history: readonly AuditRow[]): Html {
+  return html`<h2>History</h2>
+<table>
+<thead><tr><th scope="col">What</th><th scope="col">Time</th><th scope="col">Who</th><th scope="col">Details</th></tr></thead>
+<tbody>${history.map(
+    ({ at, actor, action, details }) => html`<tr>
+<th scope="row">${action}</th>
+<td data-label="Time"><time datetime="${at.toISOString()}">${at.toISOString()}</time></td>
+<td data-label="Who">${actor}</td>
+<td data-label="Details">${Object.keys(details).length > 0 ? JSON.stringify(details) : '–'}</td>
 </tr>`,
   )}</tbody></table>`;
 }

@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { listAgents } from '../agents/store.ts';
+import { agentIdSchema } from '../agents/new-agent.ts';
+import { findReceipt } from '../agents/receipts.ts';
+import { getAgent, listAgents } from '../agents/store.ts';
+import { listAudit } from '../audit/listing.ts';
 import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
 import { findAgentJson, presentAgents } from '../http/agents/present-agents.ts';
@@ -33,6 +36,7 @@ import { capitalized } from './words.ts';
 const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
+const HISTORY_SHOWN = 50;
 
 const cursors = cursorKind('agent', z.string().max(40));
 
@@ -103,6 +107,8 @@ function showAgent(deps: HttpDeps): RequestHandler {
       operations: await presentOperations(database, rows),
       log,
       buyersPage: links.statusUrl(agent.agentId),
+      history: await listAudit(database, { agentId: agent.agentId, limit: HISTORY_SHOWN }),
+      receipt: await findReceipt(database, agent.agentId),
     });
     sendPage(response, deps, { title: agent.agentId, main, operator: true });
   };

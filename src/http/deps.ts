@@ -1,3 +1,4 @@
+import type { AuditKey } from '../audit/chain.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
@@ -19,6 +20,8 @@ export interface HttpDeps {
   apiToken: Secret;
   /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
+  /** Verifies the chain over the audit log. */
+  auditKey: AuditKey;
   /** For attempts on GitHub's runners; undefined if no secret is configured to verify their messages with. */
   remote?: RemoteDeps | undefined;
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */

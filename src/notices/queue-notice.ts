@@ -8,7 +8,10 @@ export interface NewNotice {
   agentId?: string | undefined;
   /** Names what happened, up to 500 characters: a second notice with this key changes nothing. */
   key: string;
-  /** Told to every receiver. `buyerEmail`: where the buyer's mail goes; default: the address in the order. */
+  /**
+   * Told to every receiver; docs/notices.md lists the fields. `harmAt`: when what is announced happens, in
+   * ISO 8601. `buyerEmail`: where the buyer's mail goes; default: the address in the order.
+   */
   data: Record<string, unknown>;
   /** When it happened; default: now, by the clock of the business. */
   at?: Date | undefined;

@@ -1,3 +1,4 @@
+import { audit } from '../agents/audit.ts';
 import { recordFailure } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -37,6 +38,17 @@ export async function afterLastFailure(
 const REPEAT_SECONDS = 600;
 
 /** Queues another operation of this kind for later, because something may still be billed. */
-export async function repeatLater({ trx, queue, agentId }: Ending, kind: string): Promise<void> {
-  await insertOperation(trx, queue, { agentId, kind, delaySeconds: REPEAT_SECONDS });
+export async function repeatLater(ending: Ending, kind: string): Promise<void> {
+  await queueByService(ending, kind, { cause: 'the last one failed', delaySeconds: REPEAT_SECONDS });
+}
+
+/** Queues an operation that the service itself wants, with its cause in the audit log. */
+export async function queueByService(
+  { trx, queue, agentId }: Pick<Ending, 'trx' | 'queue' | 'agentId'>,
+  kind: string,
+  { cause, delaySeconds = 0 }: { cause: string; delaySeconds?: number },
+): Promise<void> {
+  const { operation_id: operationId } = await insertOperation(trx, queue, { agentId, kind, delaySeconds });
+  const details = { cause };
+  await audit(trx, { actor: 'service', action: `agent.${kind}`, agentId, operationId, details });
 }

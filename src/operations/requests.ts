@@ -80,7 +80,7 @@ export async function requestAgent(
     action: 'agent.create',
     agentId,
     operationId: operation.operation_id,
-    details: { ...request.agent },
+    details: { ...request.agent, ...(request.stripeEventId && { stripeEventId: request.stripeEventId }) },
   });
   return operation;
 }

@@ -3,6 +3,7 @@ import type { ExecutorName } from '../config/executor-name.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Tables } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
+import { auditEnd } from './audit-end.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationStatus } from './states.ts';
@@ -95,6 +96,7 @@ async function move<N extends Name>(
     .executeTakeFirst();
   if (moved === undefined)
     throw new ConflictError(`Attempt ${attempt} of operation ${operationId} cannot become ${to}: ${by}`);
+  await auditEnd(trx, moved);
   return moved;
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { evidenceSchema, issueReceipt } from '../agents/receipts.ts';
 import { getAgent, markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
@@ -6,7 +7,11 @@ import { endUnfinished } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
 import { removeEverything } from './steps/remove-everything.ts';
 
-const effect = z.object({ kind: z.literal('destroyed') });
+const effect = z.object({
+  kind: z.literal('destroyed'),
+  // Runners of earlier versions send none. Evidence that cannot be read must not keep an agent from its end.
+  evidence: evidenceSchema.optional().catch(undefined),
+});
 
 /** Removes everything an agent has, for good: server, keys, device, stack, history and locks. */
 export const destroy = defineOperation<z.infer<typeof effect>>({
@@ -25,7 +30,10 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   },
   asksAgain: true,
   effect,
-  succeed: markDestroyed,
+  succeed: async (trx, agentId, { evidence }) => {
+    await issueReceipt(trx, { agentId, kind: 'destroy', evidence });
+    await markDestroyed(trx, agentId);
+  },
   reported: () => ({ kind: 'destroyed' }),
   lastFailure: failed,
   cancel: failed,
@@ -38,8 +46,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
       `again: a later order for ${agentId} will need attention.`,
   },
   run: (parts) => async (attempt) => {
-    await removeEverything(parts, attempt);
-    return { kind: 'destroyed' };
+    return { kind: 'destroyed', evidence: await removeEverything(parts, attempt) };
   },
 });
 

@@ -6,11 +6,11 @@ import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
 import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import type { Attempt } from '../operations/attempt.ts';
+import { queueByService } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { reportedOutputs } from '../operations/effects.ts';
 import { cancelWaiting } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { insertOperation } from '../operations/requests.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
 import { NOT_JOINED, SoldOutError } from '../pulumi/errors.ts';
@@ -92,11 +92,12 @@ function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, key
   );
 }
 
-async function rollBack({ trx, queue, agentId, error }: Ending): Promise<void> {
+async function rollBack(ending: Ending): Promise<void> {
+  const { trx, agentId, error } = ending;
   // A destroy was requested meanwhile, which deletes everything itself.
   if ((await getAgent(trx, agentId)).status === 'destroying') return;
   await markFailed(trx, agentId, error);
-  await insertOperation(trx, queue, { agentId, kind: 'rollback' });
+  await queueByService(ending, 'rollback', { cause: 'the provision failed' });
 }
 
 interface Prepared {

@@ -39,12 +39,11 @@ beforeAll(async () => {
   await migrate(at.database);
 });
 afterAll(() => at.close());
-beforeEach(() =>
-  at.database
-    .deleteFrom('agents')
-    .execute()
-    .then(() => {}),
-);
+beforeEach(() => removeAgents());
+
+async function removeAgents(): Promise<void> {
+  for (const table of ['audit_log', 'agents'] as const) await at.database.deleteFrom(table).execute();
+}
 
 const inTransaction = <T>(work: (trx: Transaction) => Promise<T>) => at.database.transaction().execute(work);
 
@@ -60,7 +59,7 @@ const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nb
 
 /** Puts the agent into a status, as if it had reached it. */
 async function agentIn(status: AgentStatus): Promise<void> {
-  await at.database.deleteFrom('agents').execute();
+  await removeAgents();
   await insertAgent(at.database, agent);
   const hasServer = !['requested', 'hibernated', 'failed', 'destroyed'].includes(status);
   await at.database

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sealAudit } from '../../src/audit/seal.ts';
 import { parseCommand } from '../../src/cli/arguments.ts';
-import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { API_TOKEN, AUDIT_KEY, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
@@ -91,6 +92,33 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(await agents('destroy', 'cli-1', '--yes')).toMatchObject({ code: 0 });
     const again = await agents('destroy', 'cli-1', '--yes');
     expect(again).toMatchObject({ code: 1, err: expect.stringContaining('is destroying') });
+  });
+
+  it('verifies the audit log, and exits 1 once a row was changed', async () => {
+    await create();
+    while ((await sealAudit(service.database, AUDIT_KEY)) > 0);
+    const whole = await agents('audit', 'verify');
+    expect(whole).toMatchObject({ code: 0, out: expect.stringContaining('The audit log is whole') });
+    const [, head] = /--head (\S+)/.exec(whole.out)!;
+    expect(await agents('audit', 'verify', '--head', head!, '--json')).toMatchObject({ code: 0 });
+    const { rows } = await sql<{ id: number }>`update audit_log set action = 'agent.nothing'
+      where id = (select max(id) from audit_log) returning id`.execute(service.database);
+    const changed = await agents('audit', 'verify');
+    expect(changed).toMatchObject({ code: 1, out: expect.stringContaining(`row ${rows[0]!.id}`) });
+  });
+
+  it.each([
+    [['audit'], { name: 'audit', agentId: undefined, verify: false, head: undefined }],
+    [['audit', 'a1'], { name: 'audit', agentId: 'a1', verify: false, head: undefined }],
+    [
+      ['audit', 'verify', '--head', '1:ab'],
+      { name: 'audit', agentId: undefined, verify: true, head: '1:ab' },
+    ],
+    [['notices'], { name: 'notices', agentId: undefined }],
+    [['notices', 'a1'], { name: 'notices', agentId: 'a1' }],
+    [['receipt', 'a1'], { name: 'receipt', agentId: 'a1' }],
+  ])('understands %j', (argv, command) => {
+    expect(parseCommand(argv)).toEqual({ ...command, wait: false, json: false });
   });
 
   it('requests lifecycle operations, a rebuild only when confirmed', async () => {

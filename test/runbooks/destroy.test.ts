@@ -65,10 +65,34 @@ test('deletes the stack, resources missing from it, the device and the state, th
     'step verifying',
   ]);
   expect(fixture.servers.map((one) => one.id)).toEqual(['43']);
+  expect(effect).toEqual({
+    kind: 'destroyed',
+    evidence: {
+      removed: [
+        { cloud: 'hetzner', kind: 'server', id: '42', name: 'agent-a1' },
+        { cloud: 'hetzner', kind: 'ssh-key', id: '7', name: 'agent-a1' },
+        { cloud: 'tailscale', kind: 'device', id: 'd1', name: 'x' },
+      ],
+      gone: { hetzner: expect.any(String), tailscale: expect.any(String) },
+    },
+  });
   await at.database
     .transaction()
     .execute((trx) => applyEffect(trx, { kind: 'destroy', agent_id: 'a1' }, effect));
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+});
+
+test('a cloud that is away before the removal leaves its part of the receipt empty, and servers are deleted', async () => {
+  const { run } = await destroying();
+  fixture.servers.push(server('a1', 42));
+  const { listDevices } = fixture.deps.tailscale;
+  fixture.deps.tailscale.listDevices = async () => {
+    fixture.deps.tailscale.listDevices = listDevices;
+    throw new RetryableError('503');
+  };
+  const effect = await destroy.run(fixture.deps)(run);
+  expect(effect).toMatchObject({ evidence: { removed: [{ kind: 'server', id: '42' }] } });
+  expect(fixture.servers).toEqual([]);
 });
 
 test('a row with an endless number of key generations does not keep a worker busy', async () => {

@@ -45,6 +45,8 @@ export async function openOperations(): Promise<OperationsFixture> {
         'findings',
         'subscriptions',
         'billing_runs',
+        'receipts',
+        'notices',
         'audit_log',
         'foundations',
         'operation_events',

@@ -1,3 +1,4 @@
+import { type Evidence, MOST_EVIDENCE } from '../../agents/receipts.ts';
 import { RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
@@ -12,10 +13,12 @@ import {
 
 /**
  * Removes everything an agent has: server, keys, device, stack, history and locks.
+ * @returns what there was, and when each cloud answered that it is gone
  * @throws RetryableError if something is still there at the end
  */
-export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<void> {
+export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<Evidence> {
   attempt.step('deleting_resources');
+  const removed = await listForReceipt(parts, attempt);
   const { stack_name: stackName } = attempt.agent;
   await withLockRecovery(parts.executor, attempt, stackName, () =>
     parts.executor.destroy(attempt, stackName),
@@ -26,33 +29,68 @@ export async function removeEverything(parts: RunbookParts, attempt: Attempt): P
   attempt.step('removing_state');
   await parts.state.forget(stackName);
   attempt.step('verifying');
-  await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
+  const gone = await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
+  return { removed, gone };
+}
+
+/** A cloud that does not answer must not keep the other one's server running: its list stays empty. */
+async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
+  const lists = await Promise.allSettled([listAtHetzner(parts, attempt), listAtTailscale(parts, attempt)]);
+  attempt.signal.throwIfAborted();
+  const [hetzner, tailscale] = lists.map((list) => (list.status === 'fulfilled' ? list.value : []));
+  return [...hetzner!, ...tailscale!].slice(0, MOST_EVIDENCE);
+}
+
+async function listAtHetzner(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
+  const { servers, sshKeys } = await findOwned(parts.hetzner, attempt);
+  return [
+    ...servers.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'server', id, name }) as const),
+    ...sshKeys.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'ssh-key', id, name }) as const),
+  ];
+}
+
+async function listAtTailscale(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
+  const devices = await listOwnDevices(parts, attempt.agent);
+  return devices.map(
+    ({ nodeId, name }) => ({ cloud: 'tailscale', kind: 'device', id: nodeId, name }) as const,
+  );
 }
 
 const GONE_WITHIN_SECONDS = 60;
 const INTERVAL_MS = 1_000;
 
-/** Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously. */
-async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number): Promise<void> {
+/**
+ * Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously.
+ * @returns when each of them answered so
+ */
+async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number): Promise<Evidence['gone']> {
   let left: string[] = [];
   const isGone = async () => {
-    left = await findLeft(clouds, attempt);
-    return left.length === 0 || undefined;
+    const found = await findLeft(clouds, attempt);
+    left = found.left;
+    return left.length === 0 ? found.at : undefined;
   };
   const polling = { intervalMs: INTERVAL_MS, timeoutMs: seconds * 1000, signal: attempt.signal };
-  if ((await poll(isGone, polling)) === undefined)
-    throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+  const gone = await poll(isGone, polling);
+  if (gone === undefined) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+  return gone;
 }
 
-async function findLeft(parts: RunbookParts, attempt: Attempt): Promise<string[]> {
-  const [{ servers, sshKeys, snapshots }, devices] = await Promise.all([
-    findOwned(parts.hetzner, attempt),
-    listOwnDevices(parts, attempt.agent),
+async function findLeft(
+  parts: RunbookParts,
+  attempt: Attempt,
+): Promise<{ left: string[]; at: Evidence['gone'] }> {
+  const timed = async <T>(asked: Promise<T>) => ({ answer: await asked, at: new Date().toISOString() });
+  const [hetzner, tailscale] = await Promise.all([
+    timed(findOwned(parts.hetzner, attempt)),
+    timed(listOwnDevices(parts, attempt.agent)),
   ]);
-  return [
+  const { servers, sshKeys, snapshots } = hetzner.answer;
+  const left = [
     ...servers.map((server) => `server ${server.name}`),
     ...sshKeys.map((key) => `SSH key ${key.name}`),
     ...snapshots.map((snapshot) => `snapshot ${snapshot.id}`),
-    ...devices.map((device) => `tailnet device ${device.name}`),
+    ...tailscale.answer.map((device) => `tailnet device ${device.name}`),
   ];
+  return { left, at: { hetzner: hetzner.at, tailscale: tailscale.at } };
 }

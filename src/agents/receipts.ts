@@ -1,0 +1,86 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Database, Transaction } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
+import { audit } from './audit.ts';
+
+const MOST_REMOVED = 50;
+
+/** What the clouds answered when they were asked once more. Bounded, because a runner may send it. */
+export const evidenceSchema = z.object({
+  /** What a cloud listed before the removal. */
+  removed: z
+    .array(
+      z.object({
+        cloud: z.enum(['hetzner', 'tailscale']),
+        kind: z.enum(['server', 'ssh-key', 'device', 'snapshot']),
+        id: z.string().max(60),
+        name: z.string().max(255),
+      }),
+    )
+    .max(MOST_REMOVED),
+  /** When each cloud answered that it lists nothing of this any more. */
+  gone: z.object({ hetzner: z.iso.datetime(), tailscale: z.iso.datetime() }),
+});
+export type Evidence = z.infer<typeof evidenceSchema>;
+
+export const MOST_EVIDENCE = MOST_REMOVED;
+
+export interface Receipt {
+  receiptId: string;
+  kind: string;
+  /** Who the agent was, what its rows knew, and the evidence. */
+  body: Record<string, unknown>;
+  /** SHA-256 of the body as Postgres writes it; the audit log has the same. */
+  hash: string;
+  createdAt: Date;
+}
+
+/**
+ * Issues the receipt of a destroy or a hibernation, in the transaction that settles it and before the agent's
+ * columns are cleared. The audit log gets its hash, so that the chain holds the receipt. Without evidence (an
+ * older runner sends none) the receipt says so.
+ */
+export async function issueReceipt(
+  trx: Transaction,
+  { agentId, kind, evidence }: { agentId: string; kind: string; evidence: Evidence | undefined },
+): Promise<void> {
+  const agent = await trx
+    .selectFrom('agents')
+    .select(['user_id as userId', 'plan', 'region', 'location', 'stack_name as stackName'])
+    .select(['subscription_id as subscriptionId', 'created_at as createdAt'])
+    .select(['server_id as serverId', 'server_name as serverName', 'ipv4', 'ipv6'])
+    .select(['tailnet_ip as tailnetIp', 'tailnet_name as tailnetName', 'tailnet_node_id as tailnetNodeId'])
+    .where('agent_id', '=', agentId)
+    .executeTakeFirstOrThrow();
+  const body = jsonText({
+    agentId,
+    kind,
+    agent: { ...agent, createdAt: agent.createdAt.toISOString() },
+    evidence: evidence ?? null,
+  });
+  const { receiptId, hash } = await trx
+    .insertInto('receipts')
+    .values({ agent_id: agentId, kind, body })
+    .returning(['receipt_id as receiptId', bodyHash.as('hash')])
+    .executeTakeFirstOrThrow();
+  await audit(trx, {
+    actor: 'service',
+    action: 'receipt.issued',
+    agentId,
+    details: { receiptId, hash },
+  });
+}
+
+/** Returns an agent's newest receipt. */
+export function findReceipt(database: Database, agentId: string): Promise<Receipt | undefined> {
+  return database
+    .selectFrom('receipts')
+    .select(['receipt_id as receiptId', 'kind', 'body', 'created_at as createdAt', bodyHash.as('hash')])
+    .where('agent_id', '=', agentId)
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+const bodyHash = sql<string>`encode(sha256(convert_to(body::text, 'UTF8')), 'hex')`;
