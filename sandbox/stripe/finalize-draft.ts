@@ -6,8 +6,8 @@ import { saveObject } from './objects.ts';
 import { type Invoice, nowSeconds } from './wire.ts';
 
 /**
- * Opens a draft for payment and emits `invoice.finalized`. An invoice of nothing is paid at once; another is not
- * charged by this.
+ * Opens a draft for payment and emits `invoice.finalized`. An invoice of nothing is paid at once; another is
+ * not charged by this.
  */
 export async function finalizeDraft(
   trx: SandboxTransaction,

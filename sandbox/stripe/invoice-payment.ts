@@ -33,8 +33,8 @@ export async function markPaid(
 }
 
 /**
- * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is past
- * due.
+ * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is
+ * past due.
  */
 export async function markFailed(
   trx: SandboxTransaction,

@@ -17,7 +17,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-describe('checkout and portal in a browser without script', () => {
+describe('checkout and portal in a browser without script', { timeout: 60_000 }, () => {
   const installed = existsSync(CHROMIUM);
   let sandbox: SandboxFixture;
   let profile: string;
