@@ -10,7 +10,9 @@ export interface Course {
   /** When the suspension is to be announced. */
   warnAt: Date;
   stopAt: Date;
-  /** Whether `stopAt` counts: a planned cancellation stops nothing before Stripe says that it came. */
+  /**
+   * Whether `stopAt` counts: a cancellation that is to come stops nothing before Stripe says that it came.
+   */
   stops: boolean;
   /** The time from which hibernation and deletion count, at the earliest. */
   countsFrom: Date;

@@ -76,7 +76,8 @@ export function applyCourse(course: Course, situation: Situation): Timetable {
 }
 
 /**
- * The first warning of a debt, at once; the second, `agent.will_suspend`, names the day of the suspension.
+ * The first warning of a debt, at once; the second one, `agent.will_suspend`, names the day of the
+ * suspension.
  */
 function firstWarning(course: Course, situation: Situation, suspendAt: Date): Announcement[] {
   const { agent, now } = situation;

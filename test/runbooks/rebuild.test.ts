@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { completeInputs } from '../../src/agents/inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { PermanentError, RetryableError } from '../../src/errors.ts';
+import { PermanentError, RetryableError, ShortageError } from '../../src/errors.ts';
 import { ActionFailedError, LockedError, ProtectedError } from '../../src/hetzner/refusals.ts';
 import { HttpError } from '../../src/http-client/request.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
@@ -136,6 +136,19 @@ describe('reconfigure', () => {
 });
 
 describe('resize', () => {
+  test('takes the first of the plan’s servers that is to be had, or waits before anything is off', async () => {
+    const types = { nbg1: ['cx33', 'cpx32'] };
+    fixture.deps.settings.planServers = { pro: { types, mostEurosPerMonth: undefined } };
+    const sold = (isAvailable: boolean) => [{ location: 'nbg1', isAvailable, eurosPerMonth: 5 }];
+    Object.assign(fixture.offers, { cx33: sold(false), cpx32: sold(false) });
+    const { work } = await first('resize', { plan: 'pro' });
+    await expect(work()).rejects.toThrow(ShortageError);
+    expect(fixture.calls).toEqual(['step preparing']);
+    fixture.offers.cpx32 = sold(true);
+    expect(await work()).toMatchObject({ kind: 'resized', plan: 'pro' });
+    expect((await inputs()).serverType).toBe('cpx32');
+  });
+
   test('switches off, changes the type but not the disk, switches on, checks health, then records the inputs', async () => {
     const before = await inputs();
     const { work } = await first('resize', { plan: 'pro' });

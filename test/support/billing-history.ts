@@ -208,7 +208,9 @@ export class Follower {
     promise(now < gone || demand === 'destroy', 'keeps an unpaid agent for too long');
   }
 
-  /** Once announced, the day of the suspension is moved by no retry and no new invoice. */
+  /**
+   * Once announced, the day of the suspension is neither moved forward nor back by retries or new invoices.
+   */
   #checkStable({ suspendAt }: Decision): void {
     const { owedSince, hasGivenUp, endsAt } = this.#model;
     if (owedSince === null || endsAt !== null || suspendAt === null || this.agent.suspendedAt !== null)
