@@ -19,8 +19,8 @@ export async function attention({ json }: { json: boolean }, { client, print }: 
   else
     for (const item of items) {
       print(table([item.class, item.agentId ?? '', `since ${item.since.slice(0, 19)}`], []));
-      print(printableLines(item.cause, '  '));
-      print(printableLines(`→ ${item.cure}`, '  '));
+      print(`  ${printableLines(item.cause, '  ')}`);
+      print(`  → ${printableLines(item.cure, '    ')}`);
     }
   return true;
 }
@@ -52,8 +52,8 @@ function printBreakers(items: readonly BreakerJson[], print: (line: string) => v
   print(table(['BREAKER', 'STATE', 'USED', 'ALLOWED', 'WAITING', 'APPROVED', 'LIMITS'], rows));
   for (const { name, cause, cure } of items.filter(({ tripped }) => tripped)) {
     print('');
-    print(printableLines(`${name}: ${cause}`, ''));
-    print(printableLines(`→ ${cure}`, '  '));
+    print(printableLines(`${name}: ${cause}`, '  '));
+    print(`  → ${printableLines(cure, '    ')}`);
   }
 }
 

@@ -164,7 +164,10 @@ async function moveToSpend(
   return 'moved';
 }
 
-/** A person may have done it meanwhile, or something may be under way that the change has to wait for. */
+/**
+ * A person may have done it meanwhile, or forbidden it: then whoever wanted the change asks again, once it is
+ * possible. It only waits for the end of another operation.
+ */
 async function findState(
   trx: Transaction,
   change: Change,
@@ -175,9 +178,19 @@ async function findState(
     await refuseImpossible(trx, change);
     return 'possible';
   } catch (error) {
-    if (error instanceof ConflictError) return 'waits';
-    throw error;
+    if (!(error instanceof ConflictError)) throw error;
+    return (await hasUnfinished(trx, change.agentId)) ? 'waits' : 'withdrawn';
   }
+}
+
+async function hasUnfinished(trx: Transaction, agentId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('operations')
+    .select('operation_id')
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', ['queued', 'active'])
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 async function withdraw(trx: Transaction, held: HeldRow): Promise<'withdrawn'> {

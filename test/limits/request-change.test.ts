@@ -189,6 +189,24 @@ test('a decision that no longer wants it withdraws it, before or while it is rel
   expect(await isTripped(at, 'destroys')).toBe(false);
 });
 
+test('an approved change waits for the end of another operation, and is withdrawn if it became impossible', async () => {
+  await sql`update breakers set limit_euros = 0.03 where name = 'spend'`.execute(at.database);
+  await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cx43', 'nbg1', 0.05, now())`.execute(
+    at.database,
+  );
+  await addRunning(at, 2);
+  for (const agentId of ['a1', 'a2'])
+    expect(heldBy(await change(at, agentId, 'resize', { plan: 'max' }))).toBe('spend');
+  await ask(at, 'a1', 'restart');
+  await sql`update agents set plan = 'max' where agent_id = 'a2'`.execute(at.database);
+  await approve(at, 'spend');
+  expect(await release(at)).toBe(0);
+  expect(await held(at)).toEqual(['resize of a1 by spend']);
+  await sql`update operations set status = 'cancelled', finished_at = now()`.execute(at.database);
+  expect(await release(at)).toBe(1);
+  expect(await isTripped(at, 'spend')).toBe(false);
+});
+
 test('without an approval a tripped breaker stays tripped, even if nothing waits', async () => {
   await addRunning(at, 20);
   for (const agentId of ['a1', 'a2']) await change(at, agentId, 'destroy');
