@@ -3,7 +3,7 @@ import express, { type ErrorRequestHandler, type RequestHandler, Router } from '
 import { z } from 'zod';
 import { agentIdSchema } from '../agents/new-agent.ts';
 import { findReceipt } from '../agents/receipts.ts';
-import { getAgent, listAgents } from '../agents/store.ts';
+import { listAgents } from '../agents/store.ts';
 import { listAudit } from '../audit/listing.ts';
 import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';

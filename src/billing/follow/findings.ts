@@ -72,7 +72,12 @@ async function upsertFinding(
     type: 'fleet.mismatch',
     // Without the agent: this notice is the operator's, and must not wait for the buyer's.
     key: cutText(`finding ${source} ${key} ${now.toISOString()}`, 500),
-    data: { agentId: agentId ?? null, subscriptionId: subscriptionId ?? null, ...texts },
+    data: {
+      class: finding.class,
+      agentId: agentId ?? null,
+      subscriptionId: subscriptionId ?? null,
+      ...texts,
+    },
     at: now,
   });
 }

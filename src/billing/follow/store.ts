@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000;
 /** Everything is read again after this, in case an event was lost that no list shows, such as a dispute. */
 const LOOK_AGAIN_MS = 7 * 24 * HOUR_MS;
 /** While something is owed, or billed for an agent that is destroyed, a subscription is read more often. */
-const OWED_AGAIN_MS = 12 * HOUR_MS;
+const OWED_AGAIN_MS = 24 * HOUR_MS;
 const CANCEL_AGAIN_MS = HOUR_MS / 2;
 
 /** Stores what was read and decided about an agent's subscriptions. The caller has locked their rows. */

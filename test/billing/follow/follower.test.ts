@@ -214,7 +214,7 @@ test('a dispute, which names only its charge, forbids the deletion until it is w
   expect(await resolveSignals(at.deps)).toBe(1);
   await at.settle();
   expect(await agentJson('a1')).toMatchObject({ holds: [{ reason: 'dispute' }] });
-  await at.pass(80);
+  await at.pass(50);
   expect(await at.status('a1')).toBe('suspended');
   at.stripe.disputes[0]!.status = 'won';
   await at.tell('charge.dispute.closed', { id: 'du_1', charge: { id: 'ch_1', customer } });
@@ -240,7 +240,7 @@ test('a destroy that a breaker holds is withdrawn by a payment', async () => {
   await buyAndOwe();
   await at.pass(20);
   await sql`update breakers set limit_count = 0 where name = 'destroys'`.execute(database());
-  await at.pass(40);
+  await at.pass(30);
   expect(await at.status('a1')).toBe('suspended');
   const held = () => database().selectFrom('held_changes').select('kind').execute();
   expect(await held()).toEqual([{ kind: 'destroy' }]);
