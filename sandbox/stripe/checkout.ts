@@ -11,6 +11,7 @@ import { orderForm, orderSchema, toSessionParameters } from './order-form.ts';
 import { html, orderSummary, STYLE, sendPage } from './pages.ts';
 import { createSession, type SessionHidden } from './session-create.ts';
 import { withUrl } from './sessions.ts';
+import { transact } from './transact.ts';
 import type { Session } from './wire.ts';
 
 const LONGEST_WAIT_MS = 10_000;
@@ -55,9 +56,8 @@ async function placeOrder(database: SandboxDatabase, homeUrl: string, request: R
     else sendPage(response, { title: 'Order an agent', body: orderForm(problem) });
     return;
   }
-  const session = await database
-    .transaction()
-    .execute((trx) => createSession(trx, toSessionParameters(order.data, homeUrl)));
+  const parameters = toSessionParameters(order.data, homeUrl);
+  const session = await transact(database, [], (trx) => createSession(trx, parameters));
   if (wantsJson(request)) response.status(201).json(withUrl(session, toBaseUrl(request)));
   else response.redirect(303, `/checkout/${session.id}`);
 }
@@ -72,9 +72,7 @@ async function pay(database: SandboxDatabase, request: Request, response: Respon
     return;
   }
   const paid = request.body?.outcome !== 'later';
-  const { session, eventId } = await database
-    .transaction()
-    .execute((trx) => completeSession(trx, id, { paid }));
+  const { session, eventId } = await transact(database, [id], (trx) => completeSession(trx, id, { paid }));
   if (wantsJson(request)) {
     response.json(session);
     return;

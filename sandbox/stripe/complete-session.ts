@@ -7,6 +7,7 @@ import { insertObject, lockWithHidden, readObject, saveObject } from './objects.
 import { newPaymentIntent } from './payment-intents.ts';
 import type { SessionHidden } from './session-create.ts';
 import { toId } from './subscription-changes.ts';
+import { toTrialEnd } from './subscription-create.ts';
 import { newSubscription } from './subscription-object.ts';
 import {
   type Customer,
@@ -44,10 +45,10 @@ export async function completeSession(
       : await buyOnce(trx, session, customer, hidden);
   const complete: Session = {
     ...session,
+    payment_status: paid ? 'paid' : 'unpaid',
     ...bought.links,
     customer: customer.id,
     customer_details: customerDetails(customer),
-    payment_status: paid ? 'paid' : 'unpaid',
     status: 'complete',
   };
   await saveObject(trx, complete);
@@ -73,24 +74,30 @@ async function buySubscription(
   hidden: SessionHidden,
   paid: boolean,
 ): Promise<Bought> {
+  const trialEnd = toTrialEnd(hidden.trial ?? {});
   const created = newSubscription({
     customerId: customer.id,
     lineItems: hidden.lineItems,
     metadata: hidden.purchaseMetadata,
-    ...(hidden.purchaseDescription !== undefined && { description: hidden.purchaseDescription }),
+    description: hidden.purchaseDescription,
+    trialEnd,
   });
   const invoice: Invoice = await createInvoice(trx, created, {
     reason: 'subscription_create',
-    paid,
+    paid: paid || trialEnd !== undefined,
     bills: 'period',
   });
   const subscription: Subscription = { ...created, latest_invoice: invoice.id };
   await insertObject(trx, subscription);
   return {
-    links: { subscription: subscription.id, invoice: invoice.id },
+    links: {
+      subscription: subscription.id,
+      invoice: invoice.id,
+      ...(trialEnd !== undefined && { payment_status: 'no_payment_required' as const }),
+    },
     emit: async () => {
       await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
-      if (paid) await emitEvent(trx, { type: 'invoice.paid', object: invoice });
+      if (invoice.status === 'paid') await emitEvent(trx, { type: 'invoice.paid', object: invoice });
     },
   };
 }

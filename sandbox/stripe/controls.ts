@@ -1,17 +1,22 @@
 import express from 'express';
 import { z } from 'zod';
 import type { SandboxDatabase } from '../database.ts';
+import { letChargesFail } from './charges.ts';
 import { refuseOtherSites } from './checkout.ts';
 import { listDeliveries } from './deliveries.ts';
+import { dunningSchema, readDunning, saveDunning } from './dunning.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
 import { failNextInvoice, payInvoice } from './invoices.ts';
 import { listObjects } from './objects.ts';
 import { parseParameters } from './parse-parameters.ts';
 import { settleSession } from './settle-session.ts';
+import { transact } from './transact.ts';
 import type { Invoice } from './wire.ts';
 
 const subscriptionSchema = z.object({ subscriptionId: z.string().min(1) });
+
+const chargesSchema = z.object({ customerId: z.string().min(1), fail: z.boolean() });
 
 const settlementSchema = z.object({ sessionId: z.string().min(1), succeeds: z.boolean() });
 
@@ -35,16 +40,28 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   });
   router.post('/invoices/fail', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
-    response.json(await database.transaction().execute((trx) => failNextInvoice(trx, subscriptionId)));
+    response.json(await transact(database, [subscriptionId], (trx) => failNextInvoice(trx, subscriptionId)));
   });
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    response.json(await database.transaction().execute((trx) => payInvoice(trx, invoice.id)));
+    response.json(await transact(database, [invoice.id], (trx) => payInvoice(trx, invoice.id)));
+  });
+  router.post('/customers/charges', async (request, response) => {
+    const { customerId, fail } = parseParameters(chargesSchema, request.body ?? {});
+    response.json(await transact(database, [customerId], (trx) => letChargesFail(trx, customerId, fail)));
+  });
+  router.get('/dunning', async (_request, response) => {
+    response.json(await readDunning(database));
+  });
+  router.put('/dunning', async (request, response) => {
+    const dunning = parseParameters(dunningSchema, request.body ?? {});
+    await transact(database, [], (trx) => saveDunning(trx, dunning));
+    response.json(dunning);
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
-    response.json(await database.transaction().execute((trx) => settleSession(trx, sessionId, succeeds)));
+    response.json(await transact(database, [sessionId], (trx) => settleSession(trx, sessionId, succeeds)));
   });
   router.use(answerError);
   return router;

@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
+import { resourceMissing } from './errors.ts';
 import { insertObject, listObjects, lockObject, saveObject } from './objects.ts';
 import { changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
-import { equals, mountResource, type Resource } from './resource.ts';
-import { type Customer, newId, nowSeconds, type Subscription, toList } from './wire.ts';
+import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
+import { type Customer, currentTestClock, newId, nowSeconds, type Subscription, toList } from './wire.ts';
 
 const profile = {
   email: text.max(512).optional(),
@@ -20,7 +21,7 @@ const updateProfile = Object.fromEntries(
 export const customers: Resource<Customer> = {
   object: 'customer',
   path: '/customers',
-  filters: { email: equals(text, 'email') },
+  filters: { email: equals(text, 'email'), test_clock: ofTestClock },
   search: {
     created: { type: 'number', path: ['created'] },
     email: { type: 'string', path: ['email'] },
@@ -38,8 +39,13 @@ export const customers: Resource<Customer> = {
 
 export function mountCustomers(endpoints: Endpoints): void {
   mountResource(endpoints, customers);
-  const created = { answers: 'customer', parameters: { ...profile, metadata } };
-  endpoints.post('/customers', created, (trx, { input }) => createCustomer(trx, input));
+  // A call that names a test clock happens in that clock's time, and so does what it creates.
+  const parameters = { ...profile, metadata, test_clock: text.optional() };
+  endpoints.post('/customers', { answers: 'customer', parameters }, async (trx, { input }) => {
+    if (input.test_clock !== undefined && currentTestClock() === null)
+      throw resourceMissing('testclock', input.test_clock, 'test_clock', 400);
+    return createCustomer(trx, input);
+  });
   const updated = { answers: 'customer', parameters: { ...updateProfile, metadata: metadataChange } };
   endpoints.post('/customers/:id', updated, async (trx, { id, input: { metadata, ...changes } }) => {
     const before = await lockObject<Customer>(trx, 'customer', id);
@@ -87,7 +93,7 @@ export async function createCustomer(
     preferred_locales: [],
     shipping: null,
     tax_exempt: 'none',
-    test_clock: null,
+    test_clock: currentTestClock(),
   };
   await insertObject(trx, customer);
   return customer;

@@ -12,7 +12,8 @@ import {
   type Wire,
 } from './wire.ts';
 
-const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
+/** How long after its creation the draft of a renewal is finalized. */
+const DRAFT_SECONDS = 3600;
 
 /** The content of an invoice: items of a subscription for their period, and items that were pending. */
 export interface Billed {
@@ -20,63 +21,55 @@ export interface Billed {
   pending: readonly InvoiceItem[];
 }
 
-/** Builds a finalized invoice of a subscription. It uses up, or settles, the customer's balance first. */
-export function newInvoice(
+type BillingReason = NonNullable<Invoice['billing_reason']>;
+
+/** Builds a draft invoice of a subscription. With `collects` it is finalized and charged by itself. */
+export function newDraft(
   subscription: Subscription,
   customer: Customer,
   billed: Billed,
-  { reason, paid }: { reason: NonNullable<Invoice['billing_reason']>; paid: boolean },
+  { reason, collects, usage }: { reason: BillingReason; collects: boolean; usage?: Usage },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
   const lines = newLines(id, subscription, billed);
   const total = lines.reduce((sum, line) => sum + line.amount, 0);
-  const balance = total + customer.balance;
-  const due = Math.max(0, balance);
+  const finalizesAt = collects ? created + DRAFT_SECONDS : null;
   return {
     ...CONSTANT_FIELDS,
-    ...toPaymentFields(due, created, paid),
     id,
+    amount_due: Math.max(0, total),
+    amount_remaining: Math.max(0, total),
+    auto_advance: collects,
+    automatically_finalizes_at: finalizesAt,
     billing_reason: reason,
     created,
     currency: subscription.currency,
     customer: customer.id,
     customer_email: customer.email,
     customer_name: customer.name ?? null,
-    effective_at: created,
-    ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
-    number: `SANDBOX-${id.slice(-8).toUpperCase()}`,
+    next_payment_attempt: finalizesAt,
     parent: {
       type: 'subscription_details',
       quote_details: null,
       subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
     },
-    period_end: created,
-    period_start: created,
+    period_end: usage?.end ?? created,
+    period_start: usage?.start ?? created,
     starting_balance: customer.balance,
     subtotal: total,
     subtotal_excluding_tax: total,
+    test_clock: subscription.test_clock,
     total,
     total_excluding_tax: total,
   };
 }
 
-function toPaymentFields(due: number, created: number, paid: boolean) {
-  return {
-    amount_due: due,
-    amount_paid: paid ? due : 0,
-    amount_remaining: paid ? 0 : due,
-    auto_advance: !paid,
-    next_payment_attempt: paid ? null : created + RETRY_AFTER_SECONDS,
-    status: paid ? ('paid' as const) : ('open' as const),
-    status_transitions: {
-      finalized_at: created,
-      marked_uncollectible_at: null,
-      paid_at: paid ? created : null,
-      voided_at: null,
-    },
-  };
+/** The period that ended when an invoice was made, in Unix seconds. */
+interface Usage {
+  start: number;
+  end: number;
 }
 
 function newLines(invoiceId: string, subscription: Subscription, { items, pending }: Billed) {
@@ -141,7 +134,8 @@ function newInvoiceLine(
   item: SubscriptionItem,
 ): Wire<Stripe.InvoiceLineItem> {
   const quantity = item.quantity ?? 1;
-  const amount = (item.price.unit_amount ?? 0) * quantity;
+  const isTrial = subscription.status === 'trialing' && item.current_period_end === subscription.trial_end;
+  const amount = isTrial ? 0 : (item.price.unit_amount ?? 0) * quantity;
   return {
     ...newLineFields(invoiceId, subscription, amount),
     description: subscription.description,
@@ -175,12 +169,12 @@ const CONSTANT_FIELDS = {
   account_name: 'Sandbox',
   account_tax_ids: null,
   amount_overpaid: 0,
+  amount_paid: 0,
   amount_shipping: 0,
   application: null,
-  attempt_count: 1,
-  attempted: true,
+  attempt_count: 0,
+  attempted: false,
   automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
-  automatically_finalizes_at: null,
   collection_method: 'charge_automatically',
   custom_fields: null,
   customer_account: null,
@@ -195,6 +189,8 @@ const CONSTANT_FIELDS = {
   description: null,
   discounts: [],
   due_date: null,
+  effective_at: null,
+  ending_balance: null,
   footer: null,
   from_invoice: null,
   hosted_invoice_url: null,
@@ -204,6 +200,7 @@ const CONSTANT_FIELDS = {
   latest_revision: null,
   livemode: false,
   metadata: {},
+  number: null,
   on_behalf_of: null,
   payment_settings: { default_mandate: null, payment_method_options: null, payment_method_types: null },
   post_payment_credit_notes_amount: 0,
@@ -213,7 +210,8 @@ const CONSTANT_FIELDS = {
   shipping_cost: null,
   shipping_details: null,
   statement_descriptor: null,
-  test_clock: null,
+  status: 'draft',
+  status_transitions: { finalized_at: null, marked_uncollectible_at: null, paid_at: null, voided_at: null },
   total_discount_amounts: [],
   total_pretax_credit_amounts: [],
   total_taxes: [],

@@ -4,12 +4,14 @@ import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
 import { type EventCause, emitEvent } from './events.ts';
 import { listPendingItems, putOnInvoice } from './invoice-items.ts';
-import { newInvoice } from './invoice-object.ts';
-import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
+import { newDraft } from './invoice-object.ts';
+import { type InvoiceHidden, markFailed, markPaid } from './invoice-payment.ts';
+import { toFinalized, toPaid } from './invoice-states.ts';
+import { insertObject, lockObject, readObject, saveHidden, saveObject } from './objects.ts';
 import { boolean, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { changeSubscription, toId } from './subscription-changes.ts';
-import { type Customer, type Invoice, nowSeconds, type Subscription, toList } from './wire.ts';
+import { type Customer, type Invoice, type Subscription, toList } from './wire.ts';
 
 export const invoices: Resource<Invoice> = {
   object: 'invoice',
@@ -78,36 +80,76 @@ export async function createInvoice(
 export async function createInvoice(
   trx: SandboxTransaction,
   subscription: Subscription,
-  { bills, ...options }: NewInvoice & { bills: 'period' | 'prorations' },
+  { bills, reason, paid }: NewInvoice & { bills: 'period' | 'prorations' },
 ): Promise<Invoice | undefined> {
   const pending = await listPendingItems(trx, subscription.id);
   if (bills === 'prorations' && pending.length === 0) return undefined;
   const customer = await lockObject<Customer>(trx, 'customer', toId(subscription.customer));
   const items = bills === 'period' ? subscription.items.data : [];
-  const invoice = newInvoice(subscription, customer, { items, pending }, options);
+  const draft = newDraft(subscription, customer, { items, pending }, { reason, collects: true });
+  const open = toFinalized(draft, customer);
+  const invoice = paid ? { ...toPaid(open), attempt_count: 1 } : open;
   await insertObject(trx, invoice);
   await putOnInvoice(trx, pending, invoice.id);
-  const balance = invoice.ending_balance ?? 0;
-  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
+  await saveBalance(trx, customer, invoice);
   return invoice;
 }
 
-/** Fails the next period's payment: leaves an open invoice and a past-due subscription, with their events. */
+/** Creates the draft of a renewal: the items' new period, with all pending prorations. Emits its event. */
+export async function createDraft(
+  trx: SandboxTransaction,
+  subscription: Subscription,
+  options: { collects: boolean; usage: { start: number; end: number } },
+): Promise<Invoice> {
+  const pending = await listPendingItems(trx, subscription.id);
+  const customer = await readObject<Customer>(trx, 'customer', toId(subscription.customer));
+  const billed = { items: subscription.items.data, pending };
+  const draft = newDraft(subscription, customer, billed, { reason: 'subscription_cycle', ...options });
+  await insertObject(trx, draft);
+  await putOnInvoice(trx, pending, draft.id);
+  await emitEvent(trx, { type: 'invoice.created', object: draft });
+  return draft;
+}
+
+/** Finalizes a draft, which uses up or settles the customer's balance, and emits its event. */
+export async function finalizeInvoice(
+  trx: SandboxTransaction,
+  draft: Invoice,
+  request?: EventCause,
+): Promise<Invoice> {
+  const customer = await lockObject<Customer>(trx, 'customer', toId(draft.customer ?? ''));
+  const invoice = toFinalized(draft, customer);
+  await saveObject(trx, invoice);
+  await saveBalance(trx, customer, invoice);
+  await emitEvent(trx, { type: 'invoice.finalized', object: invoice, ...(request && { request }) });
+  return invoice;
+}
+
+async function saveBalance(trx: SandboxTransaction, customer: Customer, invoice: Invoice): Promise<void> {
+  const balance = invoice.ending_balance ?? 0;
+  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
+}
+
+/**
+ * Fails the next period's payment: leaves an open invoice and a past-due subscription, with their events. The
+ * retries fail too, until the invoice is paid by request.
+ */
 export async function failNextInvoice(trx: SandboxTransaction, subscriptionId: string): Promise<Invoice> {
   const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
   if (subscription.status === 'canceled')
     throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
-  const invoice = await createInvoice(trx, subscription, {
+  const open = await createInvoice(trx, subscription, {
     reason: 'subscription_cycle',
     paid: false,
     bills: 'period',
   });
-  await emitEvent(trx, { type: 'invoice.payment_failed', object: invoice });
-  await changeSubscription(trx, subscription, { status: 'past_due', latest_invoice: invoice.id });
-  return invoice;
+  const hidden: InvoiceHidden = { retriesFail: true };
+  await saveHidden(trx, open.id, hidden);
+  await changeSubscription(trx, subscription, { latest_invoice: open.id });
+  return markFailed(trx, open);
 }
 
-/** Pays an open invoice. A subscription that was past due becomes active again. */
+/** Pays an open invoice, or a draft. A subscription that was past due becomes active again. */
 export async function payInvoice(
   trx: SandboxTransaction,
   id: string,
@@ -116,23 +158,7 @@ export async function payInvoice(
   const invoice = await lockObject<Invoice>(trx, 'invoice', id);
   if (invoice.status === 'paid')
     throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
-  const paid: Invoice = {
-    ...invoice,
-    amount_paid: invoice.amount_due,
-    amount_remaining: 0,
-    attempt_count: invoice.attempt_count + 1,
-    next_payment_attempt: null,
-    status: 'paid',
-    status_transitions: { ...invoice.status_transitions, paid_at: nowSeconds() },
-  };
-  await saveObject(trx, paid);
-  const cause = request && { request };
-  await emitEvent(trx, { type: 'invoice.paid', object: paid, ...cause });
-  const subscriptionId = paid.parent?.subscription_details?.subscription;
-  if (subscriptionId) {
-    const subscription = await lockObject<Subscription>(trx, 'subscription', toId(subscriptionId));
-    if (subscription.status === 'past_due')
-      await changeSubscription(trx, subscription, { status: 'active' }, request);
-  }
-  return paid;
+  if (invoice.status === 'void') throw invalidRequest('This invoice is voided and cannot be paid.');
+  const open = invoice.status === 'draft' ? await finalizeInvoice(trx, invoice, request) : invoice;
+  return markPaid(trx, open, { request });
 }

@@ -13,6 +13,7 @@ import { mountPrices } from './prices.ts';
 import { mountProducts } from './products.ts';
 import { mountSessions } from './sessions.ts';
 import { mountSubscriptions } from './subscriptions.ts';
+import { mountTestClocks } from './test-clocks.ts';
 import { API_VERSION, toList } from './wire.ts';
 
 /**
@@ -43,6 +44,7 @@ export function createStripeRouter({
   mountInvoices(endpoints);
   mountInvoiceItems(endpoints);
   mountPaymentIntents(endpoints);
+  mountTestClocks(endpoints);
   mountEvents(endpoints);
   mountAccount(endpoints, tokens.stripeSecretKey);
   api.use(refuseUnknownPath, answerError);

@@ -1,10 +1,11 @@
 import type { SandboxTransaction } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
+import { markFailed } from './invoice-payment.ts';
 import { payInvoice } from './invoices.ts';
-import { lockObject, readObject, saveObject } from './objects.ts';
-import { changeSubscription, toId } from './subscription-changes.ts';
-import type { Invoice, Session, Subscription } from './wire.ts';
+import { lockObject, saveObject } from './objects.ts';
+import { toId } from './subscription-changes.ts';
+import type { Invoice, Session } from './wire.ts';
 
 /** Settles a pending bank debit, which at Stripe takes days. Emits the events for the webhook. */
 export async function settleSession(
@@ -24,10 +25,6 @@ export async function settleSession(
     return paid;
   }
   await emitEvent(trx, { type: 'checkout.session.async_payment_failed', object: session });
-  const invoice = await readObject<Invoice>(trx, 'invoice', invoiceId);
-  await emitEvent(trx, { type: 'invoice.payment_failed', object: invoice });
-  const subscriptionId = toId(session.subscription ?? '');
-  const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
-  await changeSubscription(trx, subscription, { status: 'past_due' });
+  await markFailed(trx, await lockObject<Invoice>(trx, 'invoice', invoiceId));
   return session;
 }

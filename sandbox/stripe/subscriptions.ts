@@ -6,8 +6,9 @@ import type { EventCause } from './events.ts';
 import { lockObject } from './objects.ts';
 import { boolean, changeMetadata, fields, integer, metadataChange, text, unsettable } from './parameters.ts';
 import { followPlanChange } from './plan-change.ts';
-import { equals, mountResource, type Resource } from './resource.ts';
+import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
 import { cancelSubscription, changeSubscription } from './subscription-changes.ts';
+import { createParameters, createSubscription } from './subscription-create.ts';
 import { itemsChange, planItems } from './subscription-items.ts';
 import { nowSeconds, type Subscription } from './wire.ts';
 
@@ -35,6 +36,7 @@ export const subscriptions: Resource<Subscription> = {
         status === 'all' ? {} : { filter: { status: status === 'ended' ? 'canceled' : status } },
       absent: { except: { status: 'canceled' } },
     },
+    test_clock: ofTestClock,
   },
   search: {
     canceled_at: { type: 'number', path: ['canceled_at'] },
@@ -97,6 +99,10 @@ type Update = z.output<z.ZodObject<typeof updateParameters>>;
 
 export function mountSubscriptions(endpoints: Endpoints): void {
   mountResource(endpoints, subscriptions);
+  const created = { answers: 'subscription', parameters: createParameters };
+  endpoints.post('/subscriptions', created, (trx, { input, request }) =>
+    createSubscription(trx, input, request),
+  );
   const updated = { answers: 'subscription', parameters: updateParameters };
   endpoints.post('/subscriptions/:id', updated, async (trx, { id, input, request }) => {
     const before = await lockObject<Subscription>(trx, 'subscription', id);
