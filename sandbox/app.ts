@@ -12,6 +12,7 @@ import { createNetworkRouter, type Network } from './network.ts';
 import type { SandboxSettings } from './settings.ts';
 import { createCheckoutRouter } from './stripe/checkout.ts';
 import { createStripeControlsRouter } from './stripe/controls.ts';
+import { createPortalRouter } from './stripe/portal.ts';
 import { createStripeRouter } from './stripe/router.ts';
 import type { ControlServer } from './tailscale/control-server.ts';
 import { createTailscaleRouter } from './tailscale/router.ts';
@@ -52,8 +53,10 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/sandbox/machines', faults.middleware('machines'));
   app.use('/sandbox', createMachinesRouter(database));
 
-  app.use(['/checkout', '/sandbox'], refuseOtherUsers(deps.users ?? []));
+  app.use(['/checkout', '/portal', '/sandbox'], refuseOtherUsers(deps.users ?? []));
   app.use('/checkout', createCheckoutRouter({ database, homeUrl: new URL('/', webhookUrl).href }));
+
+  app.use('/portal', createPortalRouter({ database }));
 
   app.use('/sandbox', faults.router);
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));

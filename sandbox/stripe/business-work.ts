@@ -4,7 +4,7 @@ import { runAt, SANDBOX_CLOCK } from '../clock/moment.ts';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { collectInvoice } from './collection.ts';
 import { expireSession } from './expire-session.ts';
-import type { InvoiceHidden } from './invoice-payment.ts';
+import type { InvoiceHidden } from './fail-next-invoice.ts';
 import { saveObject } from './objects.ts';
 import { passTime } from './renewals.ts';
 import type { StripeObjectTable } from './schema.ts';

@@ -1,16 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express';
-import helmet from 'helmet';
-import type { SandboxDatabase } from '../database.ts';
+import express, { type Request, type Response } from 'express';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { completeSession } from './complete-session.ts';
 import { listDeliveries } from './deliveries.ts';
 import { toBaseUrl } from './endpoint.ts';
-import { StripeError } from './errors.ts';
 import { readWithHidden } from './objects.ts';
 import { orderForm, orderSchema, toSessionParameters } from './order-form.ts';
-import { html, orderSummary, STYLE, sendPage } from './pages.ts';
+import { answerPageError, html, orderSummary, preparePages, STYLE, sendPage, wantsJson } from './pages.ts';
 import { createSession, type SessionHidden } from './session-create.ts';
 import { withUrl } from './sessions.ts';
+import { findCardByNumber, type TestCard, WORKING_CARD } from './test-cards.ts';
 import { transact } from './transact.ts';
 import type { Session } from './wire.ts';
 
@@ -29,8 +28,7 @@ export function createCheckoutRouter({
   homeUrl: string;
 }): express.Router {
   const router = express.Router();
-  router.use(helmet({ contentSecurityPolicy: false, strictTransportSecurity: false }), refuseOtherSites);
-  router.use(express.urlencoded({ extended: false, limit: '16kb' }));
+  preparePages(router);
   router.get('/style.css', (_request, response) => {
     response.type('css').send(STYLE);
   });
@@ -42,7 +40,7 @@ export function createCheckoutRouter({
     showSession(response, await readSession(database, request.params.id));
   });
   router.post('/:id', (request, response) => pay(database, request, response));
-  router.use(answerError);
+  router.use(answerPageError());
   return router;
 }
 
@@ -64,21 +62,30 @@ async function placeOrder(database: SandboxDatabase, homeUrl: string, request: R
 
 async function pay(database: SandboxDatabase, request: Request, response: Response) {
   const id = String(request.params.id);
-  if (request.body?.outcome === 'fail') {
+  const { card, refusal } = readCard(request.body ?? {});
+  if (refusal !== undefined) {
     response.status(402);
-    if (wantsJson(request)) response.json({ error: 'Your card was declined.' });
-    else
-      showSession(response, await readSession(database, id), 'Your card was declined. Nothing was bought.');
+    if (wantsJson(request)) response.json({ error: refusal });
+    else showSession(response, await readSession(database, id), `${refusal} Nothing was bought.`);
     return;
   }
   const paid = request.body?.outcome !== 'later';
-  const { session, eventId } = await transact(database, [id], (trx) => completeSession(trx, id, { paid }));
+  const complete = (trx: SandboxTransaction) => completeSession(trx, id, { paid, card });
+  const { session, eventId } = await transact(database, [id], complete);
   if (wantsJson(request)) {
     response.json(session);
     return;
   }
   if (eventId !== undefined) await awaitFirstTry(database, eventId);
   response.redirect(303, successUrl(session));
+}
+
+/** Returns the test card of the form, and why it refuses. A form without one is paid by a card that works. */
+function readCard({ outcome, card: number }: Record<string, unknown>): { card: TestCard; refusal?: string } {
+  const card = typeof number === 'string' && number !== '' ? findCardByNumber(number) : WORKING_CARD;
+  if (card === undefined) return { card: WORKING_CARD, refusal: 'Your card number is incorrect.' };
+  if (card.refusesAttach) return { card, refusal: card.decline?.message ?? 'Your card was declined.' };
+  return outcome === 'fail' ? { card, refusal: 'Your card was declined.' } : { card };
 }
 
 /** Waits for the webhook's first answer, as Stripe does, so that the next page knows about the order. */
@@ -104,7 +111,7 @@ async function readSession(database: SandboxDatabase, id: string): Promise<Sessi
 function showSession(response: Response, { session, items }: SessionView, problem?: string): void {
   const summary = orderSummary(session, items);
   if (session.status === 'complete') {
-    const body = html`<p>This order is ${session.payment_status === 'paid' ? 'paid' : 'placed; its payment is pending'}.</p>${summary}<p><a href="${successUrl(session)}">Continue</a></p>`;
+    const body = html`<p>This order is ${session.payment_status === 'paid' ? 'paid' : 'placed; its payment is pending'}.</p>${summary}<p><a href="${successUrl(session)}">Continue</a></p>${portalForm(session)}`;
     sendPage(response, { title: 'Thank you', body });
   } else if (session.status === 'expired') {
     sendPage(response, { title: 'Expired', body: html`<p>This order has expired.</p>${summary}` });
@@ -112,6 +119,8 @@ function showSession(response: Response, { session, items }: SessionView, proble
     const body = html`${problem === undefined ? '' : html`<p class="problem" role="alert">${problem}</p>`}
 ${summary}
 <form method="post" action="/checkout/${session.id}">
+<label for="card">Test card</label>
+<select id="card" name="card">${CARD_CHOICES.map(([number, label]) => html`<option value="${number}">${label}</option>`)}</select>
 <button type="submit" name="outcome" value="pay">Pay (sandbox)</button>
 <button type="submit" name="outcome" value="later">Pay by bank debit (settles later)</button>
 <button type="submit" name="outcome" value="fail">Payment fails</button>
@@ -124,24 +133,19 @@ ${summary}
   }
 }
 
+/** The way to card, invoices and cancellation, which a real shop offers in the customer's account. */
+function portalForm({ id, mode }: Session) {
+  if (mode !== 'subscription') return '';
+  return html`<form method="post" action="/portal"><button type="submit" name="session" value="${id}">Manage billing</button></form>`;
+}
+
+const CARD_CHOICES: readonly [string, string][] = [
+  ['4242424242424242', '4242 4242 4242 4242: pays'],
+  ['4000000000000341', '4000 0000 0000 0341: pays now, fails later'],
+  ['4000000000000259', '4000 0000 0000 0259: pays, then is disputed'],
+  ['4000000000009995', '4000 0000 0000 9995: has insufficient funds'],
+];
+
 function successUrl(session: Session): string {
   return (session.success_url ?? '').replaceAll('{CHECKOUT_SESSION_ID}', session.id);
 }
-
-function wantsJson(request: Request): boolean {
-  return request.accepts(['html', 'json']) === 'json';
-}
-
-/** Other websites must not place orders here through a user's browser. */
-export const refuseOtherSites: RequestHandler = (request, response, next) => {
-  const readOnly = request.method === 'GET' || request.method === 'HEAD';
-  if (readOnly || request.get('sec-fetch-site') !== 'cross-site') next();
-  else response.status(403).json({ error: 'Refused: the request came from another site.' });
-};
-
-const answerError: ErrorRequestHandler = (error, request, response, next) => {
-  if (response.headersSent || !(error instanceof StripeError)) return next(error);
-  response.status(error.status);
-  if (wantsJson(request)) response.json({ error: error.message });
-  else sendPage(response, { title: 'Error', body: html`<p>${error.message}</p>` });
-};

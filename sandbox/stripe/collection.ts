@@ -1,13 +1,10 @@
 import type { SandboxTransaction } from '../database.ts';
 import { chargeInvoice } from './charges.ts';
-import {
-  type InvoiceHidden,
-  markFailed,
-  markPaid,
-  markUncollectible,
-  voidInvoice,
-} from './invoice-payment.ts';
-import { finalizeInvoice } from './invoices.ts';
+import { followFailure } from './dunning-end.ts';
+import { emitEvent } from './events.ts';
+import type { InvoiceHidden } from './fail-next-invoice.ts';
+import { finalizeDraft } from './finalize-draft.ts';
+import { markFailed, markPaid, markUncollectible, voidInvoice } from './invoice-payment.ts';
 import { readObject } from './objects.ts';
 import { toId } from './subscription-changes.ts';
 import type { Invoice, Subscription } from './wire.ts';
@@ -20,25 +17,24 @@ export async function collectInvoice(
   trx: SandboxTransaction,
   invoice: Invoice,
   hidden: InvoiceHidden | null = null,
-): Promise<Invoice> {
-  if (invoice.status !== 'draft') return attempt(trx, invoice, hidden);
-  const open = await finalizeInvoice(trx, invoice);
-  const pause = await readPause(trx, open);
-  if (pause === 'void') return voidInvoice(trx, open);
-  if (pause === 'mark_uncollectible') return markUncollectible(trx, open);
-  return attempt(trx, open, hidden);
+): Promise<void> {
+  const open = invoice.status === 'draft' ? await finalizeDraft(trx, invoice) : invoice;
+  if (open.status === 'paid') return announcePayment(trx, open);
+  const pause = invoice.status === 'draft' ? await readPause(trx, open) : undefined;
+  if (pause === 'void') await voidInvoice(trx, open);
+  else if (pause === 'mark_uncollectible') await markUncollectible(trx, open);
+  else await attempt(trx, open, hidden);
 }
 
-/** Nothing is charged for an invoice that a balance or a price of zero has paid. */
-async function attempt(
-  trx: SandboxTransaction,
-  invoice: Invoice,
-  hidden: InvoiceHidden | null,
-): Promise<Invoice> {
-  if (invoice.amount_remaining === 0) return markPaid(trx, invoice);
-  const outcome = hidden?.retriesFail ? 'failed' : await chargeInvoice(trx, invoice);
-  if (outcome === 'failed') return markFailed(trx, invoice);
-  return markPaid(trx, invoice, { automatic: true });
+async function attempt(trx: SandboxTransaction, open: Invoice, hidden: InvoiceHidden | null): Promise<void> {
+  const outcome = await chargeInvoice(trx, open, hidden?.retriesFail ? { outcome: 'fails' } : {});
+  if (outcome === 'failed') await followFailure(trx, await markFailed(trx, open));
+  else await announcePayment(trx, await markPaid(trx, open, { automatic: true }));
+}
+
+/** Stripe sends this beside `invoice.paid` for every payment that is not out of band. */
+async function announcePayment(trx: SandboxTransaction, invoice: Invoice): Promise<void> {
+  await emitEvent(trx, { type: 'invoice.payment_succeeded', object: invoice });
 }
 
 async function readPause(trx: SandboxTransaction, invoice: Invoice) {

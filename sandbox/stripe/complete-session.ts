@@ -1,14 +1,19 @@
 import type { SandboxTransaction } from '../database.ts';
+import { chargeIntent } from './charges.ts';
 import { createCustomer } from './customers.ts';
+import type { PayingMethod } from './default-payment-method.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
 import { createInvoice } from './invoices.ts';
 import { insertObject, lockWithHidden, readObject, saveObject } from './objects.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { newPaymentIntent } from './payment-intents.ts';
+import { storeMethod } from './payment-methods.ts';
 import type { SessionHidden } from './session-create.ts';
 import { toId } from './subscription-changes.ts';
-import { toTrialEnd } from './subscription-create.ts';
 import { newSubscription } from './subscription-object.ts';
+import { toTrialEnd } from './subscription-trial.ts';
+import { type TestCard, WORKING_CARD } from './test-cards.ts';
 import {
   type Customer,
   type Invoice,
@@ -21,12 +26,12 @@ import {
 /**
  * Completes a session: marks it paid and creates what was bought, with the events about it. Does nothing to a
  * session that is already complete. Without `paid`, the payment stays pending, like a bank debit, until
- * `settleSession` settles it.
+ * `settleSession` settles it. The `card` pays, now and later; a card that fails later pays this once.
  */
 export async function completeSession(
   trx: SandboxTransaction,
   sessionId: string,
-  { paid }: { paid: boolean } = { paid: true },
+  { paid, card = WORKING_CARD }: { paid: boolean; card?: TestCard },
 ): Promise<Completion> {
   const { body: session, hidden } = await lockWithHidden<Session, SessionHidden>(
     trx,
@@ -41,8 +46,8 @@ export async function completeSession(
   const customer = await findOrCreateCustomer(trx, session);
   const bought =
     session.mode === 'subscription'
-      ? await buySubscription(trx, customer, hidden, paid)
-      : await buyOnce(trx, session, customer, hidden);
+      ? await buySubscription(trx, customer, hidden, { paid, card })
+      : await buyOnce(trx, session, customer, hidden, card);
   const complete: Session = {
     ...session,
     payment_status: paid ? 'paid' : 'unpaid',
@@ -72,8 +77,9 @@ async function buySubscription(
   trx: SandboxTransaction,
   customer: Customer,
   hidden: SessionHidden,
-  paid: boolean,
+  { paid, card }: { paid: boolean; card: TestCard },
 ): Promise<Bought> {
+  const method = await storeMethod(trx, card, { customerId: customer.id });
   const trialEnd = toTrialEnd(hidden.trial ?? {});
   const created = newSubscription({
     customerId: customer.id,
@@ -84,10 +90,13 @@ async function buySubscription(
   });
   const invoice: Invoice = await createInvoice(trx, created, {
     reason: 'subscription_create',
-    paid: paid || trialEnd !== undefined,
     bills: 'period',
   });
-  const subscription: Subscription = { ...created, latest_invoice: invoice.id };
+  const subscription: Subscription = {
+    ...created,
+    default_payment_method: method.id,
+    latest_invoice: invoice.id,
+  };
   await insertObject(trx, subscription);
   return {
     links: {
@@ -97,7 +106,7 @@ async function buySubscription(
     },
     emit: async () => {
       await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
-      if (invoice.status === 'paid') await emitEvent(trx, { type: 'invoice.paid', object: invoice });
+      if (paid || trialEnd !== undefined) await tryPayment(trx, invoice, { outcome: 'succeeds' });
     },
   };
 }
@@ -107,16 +116,20 @@ async function buyOnce(
   session: Session,
   customer: Customer,
   hidden: SessionHidden,
+  card: TestCard,
 ): Promise<Bought> {
+  const paying: PayingMethod = { method: await storeMethod(trx, card), card };
   const intent: PaymentIntent = {
     ...newPaymentIntent(session, customer.id, hidden.purchaseMetadata),
     description: hidden.purchaseDescription ?? null,
   };
   await insertObject(trx, intent);
+  await chargeIntent(trx, intent, paying);
   return {
     links: { payment_intent: intent.id },
     emit: async () => {
-      await emitEvent(trx, { type: 'payment_intent.succeeded', object: intent });
+      const paid = await readObject<PaymentIntent>(trx, 'payment_intent', intent.id);
+      await emitEvent(trx, { type: 'payment_intent.succeeded', object: paid });
     },
   };
 }

@@ -1,22 +1,22 @@
 import express from 'express';
 import { z } from 'zod';
-import type { SandboxDatabase } from '../database.ts';
-import { letChargesFail } from './charges.ts';
-import { refuseOtherSites } from './checkout.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { listDeliveries } from './deliveries.ts';
+import { decisionSchema, disputeByControl, disputeSchema } from './dispute-controls.ts';
+import { closeDispute } from './disputes.ts';
 import { dunningSchema, readDunning, saveDunning } from './dunning.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
-import { failNextInvoice, payInvoice } from './invoices.ts';
+import { failNextInvoice } from './fail-next-invoice.ts';
 import { listObjects } from './objects.ts';
+import { refuseOtherSites } from './pages.ts';
 import { parseParameters } from './parse-parameters.ts';
+import { payInvoice } from './pay-invoice.ts';
 import { settleSession } from './settle-session.ts';
 import { transact } from './transact.ts';
 import type { Invoice } from './wire.ts';
 
 const subscriptionSchema = z.object({ subscriptionId: z.string().min(1) });
-
-const chargesSchema = z.object({ customerId: z.string().min(1), fail: z.boolean() });
 
 const settlementSchema = z.object({ sessionId: z.string().min(1), succeeds: z.boolean() });
 
@@ -45,11 +45,8 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    response.json(await transact(database, [invoice.id], (trx) => payInvoice(trx, invoice.id)));
-  });
-  router.post('/customers/charges', async (request, response) => {
-    const { customerId, fail } = parseParameters(chargesSchema, request.body ?? {});
-    response.json(await transact(database, [customerId], (trx) => letChargesFail(trx, customerId, fail)));
+    const pay = (trx: SandboxTransaction) => payInvoice(trx, invoice.id, { outcome: 'succeeds' });
+    response.json((await transact(database, [invoice.id], pay)).invoice);
   });
   router.get('/dunning', async (_request, response) => {
     response.json(await readDunning(database));
@@ -62,6 +59,16 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
     response.json(await transact(database, [sessionId], (trx) => settleSession(trx, sessionId, succeeds)));
+  });
+  router.post('/disputes', async (request, response) => {
+    const wanted = parseParameters(disputeSchema, request.body ?? {});
+    const ids = Object.values(wanted).filter((value) => value !== undefined);
+    response.json(await transact(database, ids, (trx) => disputeByControl(trx, wanted)));
+  });
+  router.post('/disputes/:id/close', async (request, response) => {
+    const { outcome } = parseParameters(decisionSchema, request.body ?? {});
+    const { id } = request.params;
+    response.json(await transact(database, [id], (trx) => closeDispute(trx, id, outcome)));
   });
   router.use(answerError);
   return router;

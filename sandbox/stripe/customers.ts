@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
+import { readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
 import { resourceMissing } from './errors.ts';
 import { insertObject, listObjects, lockObject, saveObject } from './objects.ts';
-import { changeMetadata, metadata, metadataChange, text, unsettable } from './parameters.ts';
+import { changeMetadata, fields, metadata, metadataChange, text, unsettable } from './parameters.ts';
+import { attachMethod } from './payment-methods.ts';
 import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
 import { type Customer, currentTestClock, newId, nowSeconds, type Subscription, toList } from './wire.ts';
 
@@ -13,6 +15,8 @@ const profile = {
   description: text.max(350).optional(),
   phone: text.max(20).optional(),
 };
+
+const invoice_settings = fields({ default_payment_method: unsettable(text).optional() }).optional();
 
 const updateProfile = Object.fromEntries(
   Object.entries(profile).map(([name, value]) => [name, unsettable(value.unwrap()).optional()]),
@@ -39,20 +43,52 @@ export const customers: Resource<Customer> = {
 
 export function mountCustomers(endpoints: Endpoints): void {
   mountResource(endpoints, customers);
-  // A call that names a test clock happens in that clock's time, and so does what it creates.
-  const parameters = { ...profile, metadata, test_clock: text.optional() };
-  endpoints.post('/customers', { answers: 'customer', parameters }, async (trx, { input }) => {
-    if (input.test_clock !== undefined && currentTestClock() === null)
-      throw resourceMissing('testclock', input.test_clock, 'test_clock', 400);
-    return createCustomer(trx, input);
+  const optional = { payment_method: text.optional(), test_clock: text.optional() };
+  const created = {
+    answers: 'customer',
+    parameters: { ...profile, metadata, invoice_settings, ...optional },
+  };
+  endpoints.post('/customers', created, async (trx, { input, request }) => {
+    const { payment_method, invoice_settings: settings, test_clock, ...rest } = input;
+    // A call that names a test clock happens in that clock's time, and so does what it creates.
+    if (test_clock !== undefined && currentTestClock() === null)
+      throw resourceMissing('testclock', test_clock, 'test_clock', 400);
+    const customer = await createCustomer(trx, rest);
+    if (payment_method !== undefined) await attachMethod(trx, payment_method, customer.id, request);
+    return settings ? changeCustomer(trx, customer.id, { invoice_settings: settings }) : customer;
   });
-  const updated = { answers: 'customer', parameters: { ...updateProfile, metadata: metadataChange } };
-  endpoints.post('/customers/:id', updated, async (trx, { id, input: { metadata, ...changes } }) => {
-    const before = await lockObject<Customer>(trx, 'customer', id);
-    const after = { ...before, ...changes, metadata: changeMetadata(before.metadata, metadata) };
-    await saveObject(trx, after);
-    return after;
-  });
+  const parameters = { ...updateProfile, metadata: metadataChange, invoice_settings };
+  endpoints.post('/customers/:id', { answers: 'customer', parameters }, (trx, { id, input }) =>
+    changeCustomer(trx, id, input),
+  );
+}
+
+type Change = Partial<Pick<Customer, 'email' | 'name' | 'description'>> & {
+  phone?: string | null;
+  metadata?: z.output<typeof metadataChange>;
+  invoice_settings?: z.output<typeof invoice_settings>;
+};
+
+/** Changes a customer. @throws StripeError 400 if the default payment method is not the customer's */
+export async function changeCustomer(
+  trx: SandboxTransaction,
+  id: string,
+  { metadata, invoice_settings, ...changes }: Change,
+): Promise<Customer> {
+  const before = await lockObject<Customer>(trx, 'customer', id);
+  const method = invoice_settings?.default_payment_method;
+  if (method) await readMethodOf(trx, id, method, 'invoice_settings[default_payment_method]');
+  const after: Customer = {
+    ...before,
+    ...changes,
+    invoice_settings: {
+      ...before.invoice_settings,
+      ...(method !== undefined && { default_payment_method: method }),
+    },
+    metadata: changeMetadata(before.metadata, metadata),
+  };
+  await saveObject(trx, after);
+  return after;
 }
 
 /** Returns the first ten live subscriptions, for `subscriptions` of an expanded customer. */

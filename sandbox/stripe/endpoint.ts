@@ -2,6 +2,7 @@ import type { Request, Response, Router } from 'express';
 import { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { EMBEDDED_KINDS } from './embedded-kinds.ts';
+import { StripeError } from './errors.ts';
 import { expand, type Kind, parseExpand } from './expand.ts';
 import { runOnce } from './idempotency.ts';
 import { parseParameters } from './parse-parameters.ts';
@@ -9,10 +10,14 @@ import { requireStrict } from './strict-schema.ts';
 import { transact } from './transact.ts';
 import { newId } from './wire.ts';
 
+const CARD_REFUSED = 402;
+
 /** One API call, as the endpoints see it. */
 export interface Call<Input> {
   /** The id in the path. */
   id: string;
+  /** The second id in the path, of an object within the first, or empty. */
+  innerId: string;
   /** The parsed parameters of the form or the query. */
   input: Input;
   /** The address at which the caller reached this sandbox, without a trailing slash. */
@@ -27,6 +32,10 @@ export interface Route<P extends z.ZodRawShape> {
   parameters: P;
 }
 
+/**
+ * What an endpoint does. One that writes may return a card error instead of throwing it: then the refused
+ * charge and its events are kept, as at Stripe.
+ */
 type Work<Database, P extends z.ZodRawShape> = (
   database: Database,
   call: Call<z.output<z.ZodObject<P>>>,
@@ -69,10 +78,13 @@ export function createEndpoints(router: Router, database: SandboxDatabase): Endp
         const { call, paths } = parse(request, response, { ...query, ...request.body });
         // The change, its events and the answer for repeats are committed together, before the response.
         const { answer, replayed } = await transact(database, toObjectIds(call), (trx) =>
-          runOnce(trx, request, call.request.idempotency_key, async () =>
-            expand(trx, kinds, route.answers, await work(trx, call), paths),
-          ),
+          runOnce(trx, request, call.request.idempotency_key, async () => {
+            const made = await work(trx, call);
+            if (made instanceof StripeError) return { error: made.fields };
+            return expand(trx, kinds, route.answers, made, paths);
+          }),
         );
+        if ('error' in answer) response.status(CARD_REFUSED);
         if (replayed) response.set('Idempotent-Replayed', 'true');
         response.json(answer);
       });
@@ -103,7 +115,7 @@ function createParser<P extends z.ZodRawShape>(
  * Returns the ids of objects that a call names, which decide what time it is. A path that names a test clock
  * is about the clock itself, and follows none.
  */
-function toObjectIds({ id, input }: Call<object>): string[] {
+function toObjectIds({ id, input }: Pick<Call<object>, 'id' | 'input'>): string[] {
   const named = [id.startsWith('clock_') ? '' : id, ...Object.values(input)];
   return named.filter((value): value is string => typeof value === 'string' && /^[a-z]+_\w+$/.test(value));
 }
@@ -120,6 +132,7 @@ function toCall<Input>(request: Request, response: Response, input: Input): Call
   if (idempotencyKey !== null) response.set('Idempotency-Key', idempotencyKey);
   return {
     id: String(request.params.id ?? ''),
+    innerId: String(request.params.inner ?? ''),
     input,
     baseUrl: toBaseUrl(request),
     request: { id, idempotency_key: idempotencyKey },

@@ -1,10 +1,13 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { Decline } from './test-cards.ts';
 
 interface StripeErrorFields {
   type: 'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error';
   message: string;
   code?: string;
+  decline_code?: string;
   param?: string;
+  charge?: string;
 }
 
 /** An error answer in Stripe's form `{"error": {type, code, message, param}}`. */
@@ -22,6 +25,17 @@ export class StripeError extends Error {
 /** Returns a 400 with Stripe's message, code and parameter name. */
 export function invalidRequest(message: string, rest: { code?: string; param?: string } = {}): StripeError {
   return new StripeError(400, { type: 'invalid_request_error', message, ...rest });
+}
+
+/** Returns a 402 for a card that refuses, with the id of the refused charge if there is one. */
+export function cardDeclined({ code, decline_code, message }: Decline, charge?: string): StripeError {
+  return new StripeError(402, {
+    type: 'card_error',
+    message,
+    code,
+    ...(decline_code !== null && { decline_code }),
+    ...(charge !== undefined && { charge }),
+  });
 }
 
 /** `status` is 404 if the path names the missing object, 400 if a parameter does. */

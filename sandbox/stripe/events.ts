@@ -1,8 +1,9 @@
-import { sql } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import { z } from 'zod';
-import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
+import { readClock } from '../clock/store.ts';
+import type { SandboxDatabase, SandboxTables, SandboxTransaction } from '../database.ts';
 import { scheduleDue } from '../due.ts';
-import { resourceMissing } from './errors.ts';
+import { invalidRequest, resourceMissing } from './errors.ts';
 import { refuseTwoCursors } from './objects.ts';
 import { boolean, createdRange, type Page, pageParameters, text } from './parameters.ts';
 import type { EventBody } from './schema.ts';
@@ -10,6 +11,8 @@ import { API_VERSION, type Event, newId, nowSeconds } from './wire.ts';
 
 /** The kind of due work that delivers one event to the webhook. */
 export const DELIVERY_KIND = 'stripe-delivery';
+
+const KEPT_SECONDS = 30 * 24 * 3600;
 
 export interface EventCause {
   id: string | null;
@@ -83,13 +86,17 @@ export async function listEvents(
   { type, types, delivery_success, created, ...page }: z.output<z.ZodObject<typeof eventListParameters>>,
 ): Promise<{ data: Event[]; hasMore: boolean }> {
   await checkCursors(database, page);
-  const patterns = types ?? (type === undefined ? undefined : [toLikePattern(type)]);
+  const { now } = await readClock(database);
+  if (type !== undefined && types !== undefined)
+    throw invalidRequest('You may only specify one of these parameters: type, types.', { param: 'types' });
+  const patterns = (types ?? (type === undefined ? undefined : [type]))?.map(toLikePattern);
   const backwards = page.ending_before !== undefined;
   const cursor = page.starting_after ?? page.ending_before;
   const rows = await database
     .selectFrom('stripe_events')
     .select(['body', 'delivered_at'])
     .where((event) => event.between('created', String(created.from), String(created.to)))
+    .where(isKept(Math.floor(now.getTime() / 1000) - KEPT_SECONDS))
     .$if(patterns !== undefined, (events) => events.where('type', 'like', sql<string>`any(${patterns})`))
     .$if(delivery_success !== undefined, (events) =>
       events.where('delivered_at', delivery_success ? 'is not' : 'is', null),
@@ -104,6 +111,12 @@ export async function listEvents(
     .execute();
   const data = rows.slice(0, page.limit).map(toEvent);
   return { data: backwards ? data.reverse() : data, hasMore: rows.length > page.limit };
+}
+
+/** Events are listed for 30 days; those of a test clock, which may live in another year, always. */
+function isKept(since: number) {
+  return ({ eb, or }: ExpressionBuilder<SandboxTables, 'stripe_events'>) =>
+    or([eb('created', '>=', String(since)), eb(sql`body #>> '{data,object,test_clock}'`, 'is not', null)]);
 }
 
 async function checkCursors(database: SandboxDatabase, page: Page): Promise<void> {

@@ -12,8 +12,14 @@ import {
   type Wire,
 } from './wire.ts';
 
-/** How long after its creation the draft of a renewal is finalized. */
+/** How long the draft of a renewal can be changed. */
 const DRAFT_SECONDS = 3600;
+
+/** The period that ended when an invoice was made, in Unix seconds. */
+export interface Usage {
+  start: number;
+  end: number;
+}
 
 /** The content of an invoice: items of a subscription for their period, and items that were pending. */
 export interface Billed {
@@ -21,35 +27,36 @@ export interface Billed {
   pending: readonly InvoiceItem[];
 }
 
-type BillingReason = NonNullable<Invoice['billing_reason']>;
-
-/** Builds a draft invoice of a subscription. With `collects` it is finalized and charged by itself. */
-export function newDraft(
+/**
+ * Builds an open invoice of a subscription, which nobody has tried to pay. It uses up, or settles, the
+ * customer's balance first.
+ */
+export function newInvoice(
   subscription: Subscription,
   customer: Customer,
   billed: Billed,
-  { reason, collects, usage }: { reason: BillingReason; collects: boolean; usage?: Usage },
+  { reason, usage }: { reason: NonNullable<Invoice['billing_reason']>; usage?: Usage | undefined },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
   const lines = newLines(id, subscription, billed);
   const total = lines.reduce((sum, line) => sum + line.amount, 0);
-  const finalizesAt = collects ? created + DRAFT_SECONDS : null;
+  const balance = total + customer.balance;
+  const due = Math.max(0, balance);
   return {
     ...CONSTANT_FIELDS,
+    ...toPaymentFields(due, created),
     id,
-    amount_due: Math.max(0, total),
-    amount_remaining: Math.max(0, total),
-    auto_advance: collects,
-    automatically_finalizes_at: finalizesAt,
     billing_reason: reason,
     created,
     currency: subscription.currency,
     customer: customer.id,
     customer_email: customer.email,
     customer_name: customer.name ?? null,
+    effective_at: created,
+    ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
-    next_payment_attempt: finalizesAt,
+    number: toInvoiceNumber(id),
     parent: {
       type: 'subscription_details',
       quote_details: null,
@@ -66,10 +73,47 @@ export function newDraft(
   };
 }
 
-/** The period that ended when an invoice was made, in Unix seconds. */
-interface Usage {
-  start: number;
-  end: number;
+/**
+ * Returns an open invoice as the draft that it was before. One that collects is finalized by itself, an hour
+ * after its creation.
+ */
+export function toDraft(open: Invoice, collects: boolean): Invoice {
+  const finalizesAt = collects ? open.created + DRAFT_SECONDS : null;
+  return {
+    ...open,
+    auto_advance: collects,
+    automatically_finalizes_at: finalizesAt,
+    effective_at: null,
+    next_payment_attempt: finalizesAt,
+    number: null,
+    status: 'draft',
+    status_transitions: { ...open.status_transitions, finalized_at: null },
+  };
+}
+
+/** Returns the number that a finalized invoice shows. */
+export function toInvoiceNumber(id: string): string {
+  return `SANDBOX-${id.slice(-8).toUpperCase()}`;
+}
+
+function toPaymentFields(due: number, created: number) {
+  return {
+    amount_due: due,
+    amount_paid: 0,
+    amount_remaining: due,
+    attempt_count: 0,
+    attempted: false,
+    auto_advance: true,
+    automatically_finalizes_at: null,
+    next_payment_attempt: null,
+    status: 'open' as const,
+    status_transitions: {
+      finalized_at: created,
+      marked_uncollectible_at: null,
+      paid_at: null,
+      voided_at: null,
+    },
+  };
 }
 
 function newLines(invoiceId: string, subscription: Subscription, { items, pending }: Billed) {
@@ -169,11 +213,8 @@ const CONSTANT_FIELDS = {
   account_name: 'Sandbox',
   account_tax_ids: null,
   amount_overpaid: 0,
-  amount_paid: 0,
   amount_shipping: 0,
   application: null,
-  attempt_count: 0,
-  attempted: false,
   automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
   collection_method: 'charge_automatically',
   custom_fields: null,
@@ -189,8 +230,6 @@ const CONSTANT_FIELDS = {
   description: null,
   discounts: [],
   due_date: null,
-  effective_at: null,
-  ending_balance: null,
   footer: null,
   from_invoice: null,
   hosted_invoice_url: null,
@@ -200,7 +239,6 @@ const CONSTANT_FIELDS = {
   latest_revision: null,
   livemode: false,
   metadata: {},
-  number: null,
   on_behalf_of: null,
   payment_settings: { default_mandate: null, payment_method_options: null, payment_method_types: null },
   post_payment_credit_notes_amount: 0,
@@ -210,8 +248,6 @@ const CONSTANT_FIELDS = {
   shipping_cost: null,
   shipping_details: null,
   statement_descriptor: null,
-  status: 'draft',
-  status_transitions: { finalized_at: null, marked_uncollectible_at: null, paid_at: null, voided_at: null },
   total_discount_amounts: [],
   total_pretax_credit_amounts: [],
   total_taxes: [],

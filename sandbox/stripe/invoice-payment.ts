@@ -1,16 +1,10 @@
 import type { SandboxTransaction } from '../database.ts';
 import { nextAttemptAt, readDunning } from './dunning.ts';
 import { type EventCause, emitEvent } from './events.ts';
-import { toPaid } from './invoice-states.ts';
+import { closePayment, findOpenPayment } from './invoice-payments.ts';
 import { listObjects, lockObject, saveObject } from './objects.ts';
-import { changeSubscription, endSubscription, toId } from './subscription-changes.ts';
-import { type Invoice, nowSeconds, type Subscription } from './wire.ts';
-
-/** Data of an invoice that its object does not show. */
-export interface InvoiceHidden {
-  /** Every retry fails, because a control of the sandbox asked for it. */
-  retriesFail?: boolean;
-}
+import { changeSubscription, toId } from './subscription-changes.ts';
+import { type Invoice, nowSeconds, type PaymentIntent, type Subscription } from './wire.ts';
 
 interface Attempt {
   /** The attempt is one of the schedule's, and not a request's. */
@@ -18,113 +12,140 @@ interface Attempt {
   request?: EventCause | undefined;
 }
 
-/**
- * Marks an open invoice paid, with its events. A subscription that waited for its newest invoice becomes
- * active.
- */
+/** Marks an open invoice paid and emits `invoice.paid`. Its subscription recovers. */
 export async function markPaid(
   trx: SandboxTransaction,
   invoice: Invoice,
   { automatic = false, request }: Attempt = {},
 ): Promise<Invoice> {
-  const paid: Invoice = { ...toPaid(invoice), attempt_count: countAttempts(invoice, automatic) };
-  await saveObject(trx, paid);
-  const cause = request && { request };
-  await emitEvent(trx, { type: 'invoice.payment_succeeded', object: paid, ...cause });
-  await emitEvent(trx, { type: 'invoice.paid', object: paid, ...cause });
-  const subscription = await lockSubscription(trx, paid);
-  if (subscription === undefined || !WAITING.has(subscription.status)) return paid;
-  if (await isNewestFinalized(trx, subscription.id, paid))
-    await changeSubscription(trx, subscription, { status: 'active' }, request);
-  return paid;
+  const paid: Invoice = {
+    ...invoice,
+    ...NOT_COLLECTED,
+    amount_paid: invoice.amount_paid + invoice.amount_remaining,
+    amount_remaining: 0,
+    attempt_count: countAttempts(invoice, automatic),
+    attempted: true,
+    status: 'paid',
+    status_transitions: { ...invoice.status_transitions, paid_at: nowSeconds() },
+  };
+  return endInvoice(trx, paid, 'invoice.paid', request);
 }
 
-const WAITING = new Set<string>(['incomplete', 'past_due', 'unpaid']);
-
 /**
- * Records a failed attempt to pay an open invoice, with its event, and schedules the next. The subscription
- * becomes past due; after the last retry the account's settings say what becomes of it.
+ * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is past
+ * due. An attempt that does not count leaves the schedule of the retries as it is.
  */
 export async function markFailed(
   trx: SandboxTransaction,
   invoice: Invoice,
   { automatic = true, request }: Attempt = {},
 ): Promise<Invoice> {
-  const dunning = await readDunning(trx);
-  const subscription = await lockSubscription(trx, invoice);
   const attempts = countAttempts(invoice, automatic);
-  // The first payment of a subscription is not retried by itself: it expires.
-  const retries = subscription !== undefined && subscription.status !== 'incomplete';
-  const isScheduled = attempts > invoice.attempt_count;
-  const next = isScheduled ? nextAttemptAt(dunning, attempts, nowSeconds()) : invoice.next_payment_attempt;
+  const counts = attempts > invoice.attempt_count;
+  const next = counts
+    ? nextAttemptAt(await readDunning(trx), attempts, nowSeconds())
+    : invoice.next_payment_attempt;
   const failed: Invoice = {
     ...invoice,
     attempt_count: attempts,
     attempted: true,
-    next_payment_attempt: retries ? next : null,
+    next_payment_attempt: invoice.auto_advance ? next : null,
   };
   await saveObject(trx, failed);
-  const cause = request && { request };
-  await emitEvent(trx, { type: 'invoice.payment_failed', object: failed, ...cause });
-  if (!retries) return failed;
-  const isLast = failed.next_payment_attempt === null;
-  const status = isLast && dunning.subscription === 'mark_unpaid' ? 'unpaid' : 'past_due';
-  const isOver = isLast && dunning.subscription === 'cancel' && subscription.status !== 'canceled';
-  if (isLast && dunning.invoice === 'mark_uncollectible') await markUncollectible(trx, failed);
-  if (isOver) await endSubscription(trx, subscription, { reason: 'payment_failed', request });
-  else if (COLLECTED.has(subscription.status))
-    await changeSubscription(trx, subscription, { status }, request);
+  await emitEvent(trx, { type: 'invoice.payment_failed', object: failed, ...(request && { request }) });
+  const id = failed.parent?.subscription_details?.subscription;
+  const subscription = id && (await lockObject<Subscription>(trx, 'subscription', toId(id)));
+  if (subscription && (subscription.status === 'active' || subscription.status === 'trialing'))
+    await changeSubscription(trx, subscription, { status: 'past_due' }, request);
   return failed;
 }
 
-const COLLECTED = new Set<string>(['active', 'past_due', 'trialing']);
-
-/** Writes an open invoice off. It can still be paid. */
-export async function markUncollectible(trx: SandboxTransaction, invoice: Invoice): Promise<Invoice> {
-  const status_transitions = { ...invoice.status_transitions, marked_uncollectible_at: nowSeconds() };
-  const marked: Invoice = {
-    ...invoice,
-    next_payment_attempt: null,
-    status: 'uncollectible',
-    status_transitions,
-  };
-  await saveObject(trx, marked);
-  await emitEvent(trx, { type: 'invoice.marked_uncollectible', object: marked });
-  return marked;
+/** Any attempt counts as the first; after that only the schedule's do. Nothing owed needs no attempt. */
+function countAttempts({ attempt_count, amount_remaining }: Invoice, automatic: boolean): number {
+  const counts = amount_remaining > 0 && (automatic || attempt_count === 0);
+  return counts ? attempt_count + 1 : attempt_count;
 }
 
-/** Voids an open invoice: nothing is owed on it any more. */
-export async function voidInvoice(trx: SandboxTransaction, invoice: Invoice): Promise<Invoice> {
-  const status_transitions = { ...invoice.status_transitions, voided_at: nowSeconds() };
-  const voided: Invoice = { ...invoice, next_payment_attempt: null, status: 'void', status_transitions };
-  await saveObject(trx, voided);
-  await emitEvent(trx, { type: 'invoice.voided', object: voided });
-  return voided;
-}
-
-/** Any attempt counts as the first; after that only the schedule's do. */
-function countAttempts({ attempt_count }: Invoice, automatic: boolean): number {
-  return automatic || attempt_count === 0 ? attempt_count + 1 : attempt_count;
-}
-
-async function lockSubscription(
+/** Voids an open invoice and emits `invoice.voided`. Nothing is owed for it any more. */
+export async function voidInvoice(
   trx: SandboxTransaction,
   invoice: Invoice,
-): Promise<Subscription | undefined> {
-  const id = invoice.parent?.subscription_details?.subscription;
-  return id ? lockObject<Subscription>(trx, 'subscription', toId(id)) : undefined;
+  request?: EventCause,
+): Promise<Invoice> {
+  const status_transitions = { ...invoice.status_transitions, voided_at: nowSeconds() };
+  const voided: Invoice = { ...invoice, ...NOT_COLLECTED, status: 'void', status_transitions };
+  return endInvoice(trx, voided, 'invoice.voided', request);
 }
 
-/** Paying an old invoice settles nothing while a newer one is owed. */
-async function isNewestFinalized(
+/** Gives an open invoice up and emits `invoice.marked_uncollectible`. It can still be paid or voided. */
+export async function markUncollectible(
   trx: SandboxTransaction,
-  subscription: string,
-  { id }: Invoice,
-): Promise<boolean> {
+  invoice: Invoice,
+  request?: EventCause,
+): Promise<Invoice> {
+  const status_transitions = { ...invoice.status_transitions, marked_uncollectible_at: nowSeconds() };
+  const given: Invoice = { ...invoice, ...NOT_COLLECTED, status: 'uncollectible', status_transitions };
+  return endInvoice(trx, given, 'invoice.marked_uncollectible', request);
+}
+
+const NOT_COLLECTED = { auto_advance: false, next_payment_attempt: null };
+
+async function endInvoice(
+  trx: SandboxTransaction,
+  ended: Invoice,
+  type: 'invoice.marked_uncollectible' | 'invoice.paid' | 'invoice.voided',
+  request: EventCause | undefined,
+): Promise<Invoice> {
+  await saveObject(trx, ended);
+  await cancelOpenPayment(trx, ended);
+  await emitEvent(trx, { type, object: ended, ...(request && { request }) });
+  const subscription = ended.parent?.subscription_details?.subscription;
+  if (subscription) await recoverSubscription(trx, toId(subscription), request);
+  return ended;
+}
+
+/** A payment that was tried and then settled in another way must not be charged later. */
+async function cancelOpenPayment(trx: SandboxTransaction, invoice: Invoice): Promise<void> {
+  const payment = await findOpenPayment(trx, invoice.id);
+  if (payment === undefined) return;
+  await closePayment(trx, payment, 'canceled');
+  const id = toId(payment.payment.payment_intent ?? '');
+  const intent = await lockObject<PaymentIntent>(trx, 'payment_intent', id);
+  const canceled: PaymentIntent = {
+    ...intent,
+    canceled_at: nowSeconds(),
+    cancellation_reason: 'void_invoice',
+    status: 'canceled',
+  };
+  await saveObject(trx, canceled);
+}
+
+/**
+ * Makes a subscription active again whose newest invoice is no longer owed. As at Stripe, older open invoices
+ * do not count: they stay owed, but do not keep it past due.
+ */
+async function recoverSubscription(
+  trx: SandboxTransaction,
+  id: string,
+  request: EventCause | undefined,
+): Promise<void> {
+  const subscription = await lockObject<Subscription>(trx, 'subscription', id);
+  const newest = await findNewestOwed(trx, id);
+  if (newest?.status === 'open') return;
+  if (subscription.status === 'incomplete') {
+    const status = newest === undefined ? 'incomplete_expired' : 'active';
+    await changeSubscription(trx, subscription, { status }, request);
+  } else if (subscription.status === 'past_due' || subscription.status === 'unpaid') {
+    await changeSubscription(trx, subscription, { status: 'active' }, request);
+  }
+}
+
+/** Returns the newest invoice that was paid or is still owed. */
+async function findNewestOwed(trx: SandboxTransaction, subscription: string): Promise<Invoice | undefined> {
   const { data } = await listObjects<Invoice>(trx, 'invoice', {
     filter: { parent: { subscription_details: { subscription } } },
-    except: { status: 'draft' },
+    anyOf: [{ status: 'open' }, { status: 'paid' }],
     page: { limit: 1 },
   });
-  return data[0]?.id === id;
+  return data[0];
 }

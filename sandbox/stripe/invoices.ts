@@ -1,16 +1,17 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
+import { changeBalance } from './customer-balance.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
-import { type EventCause, emitEvent } from './events.ts';
+import { emitEvent } from './events.ts';
+import { mountInvoiceChanges } from './invoice-changes.ts';
 import { listPendingItems, putOnInvoice } from './invoice-items.ts';
-import { newDraft } from './invoice-object.ts';
-import { type InvoiceHidden, markFailed, markPaid } from './invoice-payment.ts';
-import { toFinalized, toPaid } from './invoice-states.ts';
-import { insertObject, lockObject, readObject, saveHidden, saveObject } from './objects.ts';
-import { boolean, pageParameters, text } from './parameters.ts';
+import { newInvoice, toDraft, type Usage } from './invoice-object.ts';
+import { listInvoicePayments } from './invoice-payments.ts';
+import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
+import { boolean, metadata, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { changeSubscription, toId } from './subscription-changes.ts';
+import { toId } from './subscription-changes.ts';
 import { type Customer, type Invoice, type Subscription, toList } from './wire.ts';
 
 export const invoices: Resource<Invoice> = {
@@ -42,30 +43,56 @@ export const invoices: Resource<Invoice> = {
     latest_revision: 'invoice',
     lines: 'line_item[]',
     'parent.subscription_details.subscription': 'subscription',
+    payments: 'invoice_payment[]',
     test_clock: 'test_helpers.test_clock',
   },
+  includes: { payments: listInvoicePayments },
 };
 
 export function mountInvoices(endpoints: Endpoints): void {
   mountResource(endpoints, invoices);
+  mountDrafts(endpoints);
+  mountInvoiceChanges(endpoints);
   const listed = { answers: 'line_item[]', parameters: pageParameters };
   endpoints.get('/invoices/:id/lines', listed, async (database, { id, input: { limit } }) => {
     const { url, data } = (await readObject<Invoice>(database, 'invoice', id)).lines;
     return toList(url, data.slice(0, limit), data.length > limit);
   });
-  // Every payment succeeds here, so `off_session` changes nothing.
-  const paid = { answers: 'invoice', parameters: { off_session: boolean.optional() } };
-  endpoints.post('/invoices/:id/pay', paid, (trx, { id, request }) => payInvoice(trx, id, request));
+}
+
+/** Serves drafts of what is pending for a subscription. */
+function mountDrafts(endpoints: Endpoints): void {
+  const created = {
+    answers: 'invoice',
+    parameters: {
+      auto_advance: boolean.default(false),
+      customer: text.optional(),
+      subscription: text,
+      metadata,
+    },
+  };
+  endpoints.post('/invoices', created, async (trx, { input: { auto_advance, metadata, ...names } }) => {
+    const id = (await readObject<Subscription>(trx, 'subscription', names.subscription, 'subscription')).id;
+    const subscription = await lockObject<Subscription>(trx, 'subscription', id);
+    const open = await createInvoice(trx, subscription, { reason: 'manual', bills: 'prorations' });
+    if (open === undefined || (names.customer ?? open.customer) !== open.customer)
+      throw invalidRequest('Nothing to invoice for customer', { code: 'invoice_no_customer_line_items' });
+    const draft: Invoice = { ...toDraft(open, auto_advance), metadata };
+    await saveObject(trx, draft);
+    return draft;
+  });
 }
 
 interface NewInvoice {
   reason: NonNullable<Invoice['billing_reason']>;
-  paid: boolean;
+  /** The period that has ended, for a renewal. */
+  usage?: Usage;
 }
 
 /**
- * Creates an invoice of a subscription, paid or open, with all pending prorations. It also bills the items'
- * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event.
+ * Creates an open invoice of a subscription, with all pending prorations. It also bills the items'
+ * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event;
+ * `chargeInvoice` collects it.
  */
 export async function createInvoice(
   trx: SandboxTransaction,
@@ -80,85 +107,38 @@ export async function createInvoice(
 export async function createInvoice(
   trx: SandboxTransaction,
   subscription: Subscription,
-  { bills, reason, paid }: NewInvoice & { bills: 'period' | 'prorations' },
+  { bills, ...options }: NewInvoice & { bills: 'period' | 'prorations' },
 ): Promise<Invoice | undefined> {
   const pending = await listPendingItems(trx, subscription.id);
   if (bills === 'prorations' && pending.length === 0) return undefined;
   const customer = await lockObject<Customer>(trx, 'customer', toId(subscription.customer));
   const items = bills === 'period' ? subscription.items.data : [];
-  const draft = newDraft(subscription, customer, { items, pending }, { reason, collects: true });
-  const open = toFinalized(draft, customer);
-  const invoice = paid ? { ...toPaid(open), attempt_count: 1 } : open;
+  const invoice = newInvoice(subscription, customer, { items, pending }, options);
   await insertObject(trx, invoice);
   await putOnInvoice(trx, pending, invoice.id);
-  await saveBalance(trx, customer, invoice);
-  return invoice;
-}
-
-/** Creates the draft of a renewal: the items' new period, with all pending prorations. Emits its event. */
-export async function createDraft(
-  trx: SandboxTransaction,
-  subscription: Subscription,
-  options: { collects: boolean; usage: { start: number; end: number } },
-): Promise<Invoice> {
-  const pending = await listPendingItems(trx, subscription.id);
-  const customer = await readObject<Customer>(trx, 'customer', toId(subscription.customer));
-  const billed = { items: subscription.items.data, pending };
-  const draft = newDraft(subscription, customer, billed, { reason: 'subscription_cycle', ...options });
-  await insertObject(trx, draft);
-  await putOnInvoice(trx, pending, draft.id);
-  await emitEvent(trx, { type: 'invoice.created', object: draft });
-  return draft;
-}
-
-/** Finalizes a draft, which uses up or settles the customer's balance, and emits its event. */
-export async function finalizeInvoice(
-  trx: SandboxTransaction,
-  draft: Invoice,
-  request?: EventCause,
-): Promise<Invoice> {
-  const customer = await lockObject<Customer>(trx, 'customer', toId(draft.customer ?? ''));
-  const invoice = toFinalized(draft, customer);
-  await saveObject(trx, invoice);
-  await saveBalance(trx, customer, invoice);
-  await emitEvent(trx, { type: 'invoice.finalized', object: invoice, ...(request && { request }) });
-  return invoice;
-}
-
-async function saveBalance(trx: SandboxTransaction, customer: Customer, invoice: Invoice): Promise<void> {
   const balance = invoice.ending_balance ?? 0;
-  if (balance !== customer.balance) await saveObject(trx, { ...customer, balance } as Customer);
+  if (balance !== customer.balance)
+    await changeBalance(trx, customer.id, {
+      amount: balance - customer.balance,
+      currency: invoice.currency,
+      type: 'applied_to_invoice',
+      invoice: invoice.id,
+    });
+  return invoice;
 }
 
 /**
- * Fails the next period's payment: leaves an open invoice and a past-due subscription, with their events. The
- * retries fail too, until the invoice is paid by request.
+ * Creates the draft of a renewal: the items' new period, with all pending prorations, and emits its event. The
+ * customer's balance is used up already now, an hour earlier than at Stripe.
  */
-export async function failNextInvoice(trx: SandboxTransaction, subscriptionId: string): Promise<Invoice> {
-  const subscription = await lockObject<Subscription>(trx, 'subscription', subscriptionId);
-  if (subscription.status === 'canceled')
-    throw invalidRequest('A canceled subscription has no further invoices.', { param: 'subscriptionId' });
-  const open = await createInvoice(trx, subscription, {
-    reason: 'subscription_cycle',
-    paid: false,
-    bills: 'period',
-  });
-  const hidden: InvoiceHidden = { retriesFail: true };
-  await saveHidden(trx, open.id, hidden);
-  await changeSubscription(trx, subscription, { latest_invoice: open.id });
-  return markFailed(trx, open);
-}
-
-/** Pays an open invoice, or a draft. A subscription that was past due becomes active again. */
-export async function payInvoice(
+export async function createDraft(
   trx: SandboxTransaction,
-  id: string,
-  request?: EventCause,
+  subscription: Subscription,
+  { collects, usage }: { collects: boolean; usage: Usage },
 ): Promise<Invoice> {
-  const invoice = await lockObject<Invoice>(trx, 'invoice', id);
-  if (invoice.status === 'paid')
-    throw invalidRequest('Invoice is already paid', { code: 'invoice_already_paid' });
-  if (invoice.status === 'void') throw invalidRequest('This invoice is voided and cannot be paid.');
-  const open = invoice.status === 'draft' ? await finalizeInvoice(trx, invoice, request) : invoice;
-  return markPaid(trx, open, { request });
+  const options = { reason: 'subscription_cycle', bills: 'period', usage } as const;
+  const draft = toDraft(await createInvoice(trx, subscription, options), collects);
+  await saveObject(trx, draft);
+  await emitEvent(trx, { type: 'invoice.created', object: draft });
+  return draft;
 }

@@ -9,6 +9,11 @@ export const integer = z
 
 export const boolean = z.enum(['true', 'false'], 'boolean').transform((text) => text === 'true');
 
+/** A currency's code, such as `eur`. */
+export const currency = z.string().length(3).toLowerCase();
+
+export const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
+
 /** Non-empty text. Empty text means unset, which most parameters refuse. */
 export const text = z.string().min(1).max(5000);
 
@@ -20,6 +25,11 @@ export function unsettable<T extends z.ZodType>(value: T) {
 /** Returns the schema of nested parameters. An undeclared one gets Stripe's own error. */
 export function fields<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape);
+}
+
+/** Returns the parameters that were given. */
+export function definedOnly<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
 }
 
 const metadataPairs = z

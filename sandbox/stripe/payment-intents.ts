@@ -1,7 +1,8 @@
 import type { Endpoints } from './endpoint.ts';
 import { text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
-import { newId, nowSeconds, type PaymentIntent, type Session } from './wire.ts';
+import { toId } from './subscription-changes.ts';
+import { type Invoice, newId, nowSeconds, type PaymentIntent, type Session } from './wire.ts';
 
 export const paymentIntents: Resource<PaymentIntent> = {
   object: 'payment_intent',
@@ -43,6 +44,22 @@ export function newPaymentIntent(
     currency: session.currency ?? 'eur',
     customer: customerId,
     metadata,
+  };
+}
+
+/** Builds the payment of an invoice, before its first charge. */
+export function newInvoiceIntent(invoice: Invoice): PaymentIntent {
+  return {
+    ...CONSTANT_FIELDS,
+    id: newId('pi'),
+    amount: invoice.amount_remaining,
+    amount_received: 0,
+    created: nowSeconds(),
+    currency: invoice.currency,
+    customer: invoice.customer ? toId(invoice.customer) : null,
+    description: `Payment of invoice ${invoice.number}`,
+    metadata: {},
+    status: 'requires_payment_method',
   };
 }
 

@@ -6,6 +6,7 @@ import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
 import {
   boolean,
   changeMetadata,
+  currency,
   fields,
   integer,
   metadata,
@@ -21,8 +22,6 @@ const recurring = fields({
   interval: z.enum(['day', 'week', 'month', 'year']),
   interval_count: integer.pipe(z.number().min(1)).default(1),
 });
-
-const currency = z.string().length(3).toLowerCase();
 
 const priceShape = {
   currency,

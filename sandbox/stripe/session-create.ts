@@ -2,13 +2,11 @@ import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { insertObject, readObject } from './objects.ts';
-import { boolean, fields, integer, metadata, text } from './parameters.ts';
+import { boolean, fields, integer, metadata, text, url } from './parameters.ts';
 import { createPrice, priceData } from './prices.ts';
 import { type Customer, type LineItem, newId, nowSeconds, type Price, type Session } from './wire.ts';
 
 const OPEN_SECONDS = 24 * 3600;
-
-const url = z.string().regex(/^https?:\/\//, 'must be a URL with http or https');
 
 const lineItem = fields({
   price: text.optional(),

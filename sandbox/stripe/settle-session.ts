@@ -1,11 +1,10 @@
 import type { SandboxTransaction } from '../database.ts';
 import { invalidRequest } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { markFailed } from './invoice-payment.ts';
-import { payInvoice } from './invoices.ts';
 import { lockObject, saveObject } from './objects.ts';
+import { payInvoice } from './pay-invoice.ts';
 import { toId } from './subscription-changes.ts';
-import type { Invoice, Session } from './wire.ts';
+import type { Session } from './wire.ts';
 
 /** Settles a pending bank debit, which at Stripe takes days. Emits the events for the webhook. */
 export async function settleSession(
@@ -21,10 +20,10 @@ export async function settleSession(
     const paid: Session = { ...session, payment_status: 'paid' };
     await saveObject(trx, paid);
     await emitEvent(trx, { type: 'checkout.session.async_payment_succeeded', object: paid });
-    await payInvoice(trx, invoiceId);
+    await payInvoice(trx, invoiceId, { outcome: 'succeeds' });
     return paid;
   }
   await emitEvent(trx, { type: 'checkout.session.async_payment_failed', object: session });
-  await markFailed(trx, await lockObject<Invoice>(trx, 'invoice', invoiceId));
+  await payInvoice(trx, invoiceId, { outcome: 'fails' });
   return session;
 }

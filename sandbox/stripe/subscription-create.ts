@@ -1,18 +1,17 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
-import { chargeInvoice } from './charges.ts';
-import { invalidRequest, StripeError } from './errors.ts';
+import { readMethodOf } from './default-payment-method.ts';
+import { cardDeclined, invalidRequest } from './errors.ts';
 import { type EventCause, emitEvent } from './events.ts';
-import { markFailed, markPaid } from './invoice-payment.ts';
 import { createInvoice } from './invoices.ts';
 import { insertObject, readObject, saveObject } from './objects.ts';
 import { boolean, fields, integer, metadata, text } from './parameters.ts';
+import { tryPayment } from './pay-invoice.ts';
 import { createPrice, priceData } from './prices.ts';
 import { checkItems } from './subscription-items.ts';
 import { newSubscription } from './subscription-object.ts';
+import { toTrialEnd } from './subscription-trial.ts';
 import { type Customer, type Invoice, nowSeconds, type Price, type Subscription } from './wire.ts';
-
-const DAY_SECONDS = 24 * 3600;
 
 const item = fields({
   price: text.optional(),
@@ -26,6 +25,7 @@ export const createParameters = {
   cancel_at: integer.optional(),
   cancel_at_period_end: boolean.optional(),
   collection_method: z.enum(['charge_automatically']).optional(),
+  default_payment_method: text.optional(),
   description: text.max(500).optional(),
   metadata,
   off_session: boolean.optional(),
@@ -50,47 +50,30 @@ export async function createSubscription(
 ): Promise<Subscription> {
   const customer = await readObject<Customer>(trx, 'customer', input.customer, 'customer');
   const made = await buildSubscription(trx, customer, input);
-  const isTrial = made.status === 'trialing';
-  const invoice = await createInvoice(trx, made, {
-    reason: 'subscription_create',
-    paid: isTrial,
-    bills: 'period',
-  });
-  const stored: Subscription = { ...made, latest_invoice: invoice.id };
+  const invoice = await createInvoice(trx, made, { reason: 'subscription_create', bills: 'period' });
+  const status = made.status === 'trialing' ? 'trialing' : 'incomplete';
+  const stored: Subscription = { ...made, latest_invoice: invoice.id, status };
   await insertObject(trx, stored);
+  await emitEvent(trx, { type: 'customer.subscription.created', object: stored, request });
   for (const type of ['invoice.created', 'invoice.finalized'] as const)
     await emitEvent(trx, { type, object: invoice, request });
-  const subscription = isTrial
-    ? stored
-    : await payFirst(trx, stored, invoice, input.payment_behavior, request);
-  await emitEvent(trx, { type: 'customer.subscription.created', object: subscription, request });
-  return subscription;
+  const waits = input.payment_behavior === 'default_incomplete' && invoice.amount_due > 0;
+  if (!waits) await payFirst(trx, invoice, input.payment_behavior, request);
+  return readObject<Subscription>(trx, 'subscription', stored.id);
 }
 
+/** Its subscription becomes active if it succeeds. Without it, it is not retried by itself: it expires. */
 async function payFirst(
   trx: SandboxTransaction,
-  subscription: Subscription,
   invoice: Invoice,
   behavior: Parameters['payment_behavior'],
   request: EventCause,
-): Promise<Subscription> {
-  const isFree = invoice.amount_due === 0;
-  const waits = behavior === 'default_incomplete' && !isFree;
-  const succeeds = !waits && (isFree || (await chargeInvoice(trx, invoice)) === 'succeeded');
-  if (succeeds) {
-    await markPaid(trx, invoice, { request });
-    return subscription;
-  }
-  if (!waits && behavior === 'error_if_incomplete')
-    throw new StripeError(402, {
-      type: 'card_error',
-      code: 'card_declined',
-      message: 'Your card was declined.',
-    });
-  const incomplete: Subscription = { ...subscription, status: 'incomplete' };
-  await saveObject(trx, incomplete);
-  if (!waits) await markFailed(trx, invoice, { request });
-  return incomplete;
+): Promise<void> {
+  const { decline, charge, invoice: tried } = await tryPayment(trx, invoice, { request });
+  if (decline === undefined) return;
+  if (behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
+  const waiting: Invoice = { ...tried, next_payment_attempt: null };
+  await saveObject(trx, waiting);
 }
 
 async function buildSubscription(
@@ -105,7 +88,10 @@ async function buildSubscription(
   const { description, metadata } = input;
   const made = newSubscription({ customerId: customer.id, lineItems, metadata, description, trialEnd });
   checkItems(made.items.data);
-  return { ...made, ...toCancellation(made, input) };
+  const { default_payment_method = null } = input;
+  if (default_payment_method !== null)
+    await readMethodOf(trx, customer.id, default_payment_method, 'default_payment_method');
+  return { ...made, default_payment_method, ...toCancellation(made, input) };
 }
 
 async function resolvePrice(trx: SandboxTransaction, { items }: Parameters, index: number): Promise<Price> {
@@ -119,27 +105,6 @@ async function resolvePrice(trx: SandboxTransaction, { items }: Parameters, inde
   if (found.type !== 'recurring' || !found.active)
     throw invalidRequest('The price specified must be active and recurring.', { param });
   return found;
-}
-
-/** Returns the end of the trial that the parameters ask for, in Unix seconds; undefined without one. */
-export function toTrialEnd({
-  trial_end,
-  trial_period_days,
-}: {
-  trial_end?: number | 'now' | undefined;
-  trial_period_days?: number | undefined;
-}): number | undefined {
-  if (trial_end !== undefined && trial_period_days !== undefined)
-    throw invalidRequest('You may only specify one of these parameters: trial_end, trial_period_days.', {
-      param: 'trial_end',
-    });
-  if (trial_period_days !== undefined) return nowSeconds() + trial_period_days * DAY_SECONDS;
-  if (trial_end === 'now') return undefined;
-  if (trial_end !== undefined && trial_end <= nowSeconds())
-    throw invalidRequest('Invalid timestamp: must be an integer Unix timestamp in the future.', {
-      param: 'trial_end',
-    });
-  return trial_end;
 }
 
 function toCancellation(

@@ -1,15 +1,26 @@
 import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
+import { readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { EventCause } from './events.ts';
 import { lockObject } from './objects.ts';
-import { boolean, changeMetadata, fields, integer, metadataChange, text, unsettable } from './parameters.ts';
-import { followPlanChange } from './plan-change.ts';
+import {
+  boolean,
+  changeMetadata,
+  definedOnly,
+  fields,
+  integer,
+  metadataChange,
+  text,
+  unsettable,
+} from './parameters.ts';
+import { collectNow, type FollowedChange, followPlanChange } from './plan-change.ts';
 import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
-import { cancelSubscription, changeSubscription } from './subscription-changes.ts';
+import { cancelSubscription, changeSubscription, toId } from './subscription-changes.ts';
 import { createParameters, createSubscription } from './subscription-create.ts';
 import { itemsChange, planItems } from './subscription-items.ts';
+import { mountSubscriptionPauses } from './subscription-pauses.ts';
 import { nowSeconds, type Subscription } from './wire.ts';
 
 const STATUSES = [
@@ -77,10 +88,10 @@ const updateParameters = {
   cancel_at: unsettable(integer).optional(),
   cancel_at_period_end: boolean.optional(),
   cancellation_details: cancellationDetails,
+  default_payment_method: unsettable(text).optional(),
   description: unsettable(text.max(500)).optional(),
   items: itemsChange.optional(),
   metadata: metadataChange,
-  // Every payment succeeds in the sandbox, so the behaviour for failed ones changes nothing.
   off_session: boolean.optional(),
   payment_behavior: z
     .enum(['allow_incomplete', 'default_incomplete', 'error_if_incomplete', 'pending_if_incomplete'])
@@ -95,24 +106,38 @@ const updateParameters = {
   proration_date: integer.optional(),
 };
 
-type Update = z.output<z.ZodObject<typeof updateParameters>>;
+export type Update = z.output<z.ZodObject<typeof updateParameters>>;
 
 export function mountSubscriptions(endpoints: Endpoints): void {
   mountResource(endpoints, subscriptions);
+  mountSubscriptionPauses(endpoints);
   const created = { answers: 'subscription', parameters: createParameters };
   endpoints.post('/subscriptions', created, (trx, { input, request }) =>
     createSubscription(trx, input, request),
   );
   const updated = { answers: 'subscription', parameters: updateParameters };
-  endpoints.post('/subscriptions/:id', updated, async (trx, { id, input, request }) => {
-    const before = await lockObject<Subscription>(trx, 'subscription', id);
-    const change = { ...toChange(before, input), ...(await toPlanChange(trx, before, input, request)) };
-    return changeSubscription(trx, before, change, request);
-  });
+  endpoints.post('/subscriptions/:id', updated, (trx, { id, input, request }) =>
+    updateSubscription(trx, id, input, request),
+  );
   const ended = { answers: 'subscription', parameters: { cancellation_details: cancellationDetails } };
   endpoints.delete('/subscriptions/:id', ended, async (trx, { id, input, request }) =>
     cancelSubscription(trx, await lockLive(trx, id), request, input.cancellation_details),
   );
+}
+
+/** Changes a subscription, and charges what the change costs at once. @throws StripeError */
+export async function updateSubscription(
+  trx: SandboxTransaction,
+  id: string,
+  update: Update,
+  request?: EventCause,
+): Promise<Subscription> {
+  const before = await lockObject<Subscription>(trx, 'subscription', id);
+  const method = update.default_payment_method;
+  if (method) await readMethodOf(trx, toId(before.customer), method, 'default_payment_method');
+  const { change, invoice } = await toPlanChange(trx, before, update);
+  const after = await changeSubscription(trx, before, { ...toChange(before, update), ...change }, request);
+  return invoice ? collectNow(trx, after, invoice, update.payment_behavior, request) : after;
 }
 
 async function lockLive(trx: SandboxTransaction, id: string): Promise<Subscription> {
@@ -123,8 +148,8 @@ async function lockLive(trx: SandboxTransaction, id: string): Promise<Subscripti
 }
 
 function toChange(before: Subscription, update: Update): Partial<Subscription> {
-  const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata, pause_collection } =
-    update;
+  const { cancel_at, cancel_at_period_end, cancellation_details, description, metadata } = update;
+  const { default_payment_method, pause_collection } = update;
   const { proration_behavior: _default, ...given } = update;
   const beyond = Object.keys(given).filter((name) => name !== 'metadata' && name !== 'cancellation_details');
   if (before.status === 'canceled' && beyond.length > 0)
@@ -135,12 +160,13 @@ function toChange(before: Subscription, update: Update): Partial<Subscription> {
     });
   return {
     metadata: changeMetadata(before.metadata, metadata),
+    ...(default_payment_method !== undefined && { default_payment_method }),
     ...(description !== undefined && { description }),
     ...(pause_collection !== undefined && { pause_collection }),
     ...(cancel_at_period_end !== undefined && cancelAtPeriodEnd(before, cancel_at_period_end)),
     ...(cancel_at !== undefined && cancelAt(cancel_at)),
     ...(cancellation_details && {
-      cancellation_details: { ...before.cancellation_details!, ...withoutUndefined(cancellation_details) },
+      cancellation_details: { ...before.cancellation_details!, ...definedOnly(cancellation_details) },
     }),
   };
 }
@@ -149,10 +175,9 @@ async function toPlanChange(
   trx: SandboxTransaction,
   before: Subscription,
   { items, proration_behavior, proration_date, billing_cycle_anchor }: Update,
-  request: EventCause,
-): Promise<Partial<Subscription>> {
+): Promise<FollowedChange> {
   const restart = billing_cycle_anchor === 'now';
-  if (items === undefined && !restart) return {};
+  if (items === undefined && !restart) return { change: {} };
   const at = proration_date ?? nowSeconds();
   const period = before.items.data[0];
   if (period && (at < period.current_period_start || at > period.current_period_end))
@@ -160,7 +185,7 @@ async function toPlanChange(
       param: 'proration_date',
     });
   const planned = await planItems(trx, before, items ?? [], at);
-  return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart, request });
+  return followPlanChange(trx, before, planned, { behavior: proration_behavior, at, restart });
 }
 
 function cancelAtPeriodEnd(before: Subscription, cancel: boolean): Partial<Subscription> {
@@ -182,8 +207,4 @@ function cancelAt(at: number | null): Partial<Subscription> {
   if (at !== null && at <= nowSeconds())
     throw invalidRequest('The cancel_at timestamp must be in the future.', { param: 'cancel_at' });
   return { cancel_at: at, cancel_at_period_end: false, canceled_at: at === null ? null : nowSeconds() };
-}
-
-function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as never;
 }

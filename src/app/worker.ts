@@ -12,6 +12,7 @@ import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
@@ -36,6 +37,8 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time that business decisions use. */
+  clock: Clock;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }

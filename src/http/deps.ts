@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
+import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
@@ -11,6 +12,8 @@ export interface HttpDeps {
   database: Database;
   queue: Queue;
   log: Log;
+  /** The time that business decisions use; default: the system's. */
+  clock?: Clock | undefined;
   events: EventHub;
   apiToken: Secret;
   /** Several while a secret is being rolled. */

@@ -38,8 +38,18 @@ export async function readClock(sandbox: Pick<SandboxFixture, 'url'>): Promise<C
   return (await (await control(sandbox, 'GET', 'clock')).json()) as ClockAnswer;
 }
 
-/** Returns the types of the events since a time in Unix seconds, oldest first. */
-export async function eventTypes(sandbox: SandboxFixture, since: number): Promise<string[]> {
-  const { data } = await sandbox.stripe.events.list({ created: { gte: since }, limit: 100 });
-  return data.map(({ type }) => type).reverse();
+/** Returns the sandbox's time in Unix seconds. */
+export async function nowSeconds(sandbox: Pick<SandboxFixture, 'url'>): Promise<number> {
+  return Math.floor(Date.parse((await readClock(sandbox)).now) / 1000);
+}
+
+/** Returns the types of a customer's events since a time in Unix seconds, oldest first. */
+export async function eventsOf(
+  { stripe }: SandboxFixture,
+  customer: unknown,
+  since: number,
+): Promise<string[]> {
+  const { data } = await stripe.events.list({ created: { gte: since }, limit: 100 });
+  const own = data.filter((event) => Reflect.get(event.data.object, 'customer') === customer);
+  return own.map(({ type }) => type).reverse();
 }

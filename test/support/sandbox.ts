@@ -85,6 +85,7 @@ export async function setup(settings: Partial<SandboxSettings> = { webhookRetryM
     url: running.url,
     stripe: createClient(running.url),
     receiver,
+    databaseUrl: database.url,
     async stop() {
       await running?.stop();
       running = undefined;

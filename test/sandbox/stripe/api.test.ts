@@ -218,14 +218,12 @@ test('a failed payment makes a subscription past due, and paying the invoice mak
   expect((await control('invoices/pay')).status).toBe(200);
   expect(await sandbox.stripe.subscriptions.retrieve(subscriptionId)).toMatchObject({ status: 'active' });
   expect((await control('invoices/pay')).status).toBe(400);
-  const { data } = await sandbox.stripe.events.list({ limit: 6 });
+  const { data } = await sandbox.stripe.events.list({ limit: 4 });
   expect(data.map(({ type }) => type)).toEqual([
     'customer.subscription.updated',
     'invoice.paid',
-    'invoice.payment_succeeded',
     'customer.subscription.updated',
     'invoice.payment_failed',
-    'customer.subscription.updated',
   ]);
 });
 

@@ -58,6 +58,32 @@ test('a failed payment buys nothing and can be retried', async () => {
   expect((await post(`/checkout/${id}`, { outcome: 'pay' })).status).toBe(303);
 });
 
+test('the chosen test card pays and is kept; one that refuses buys nothing', async () => {
+  const { id } = await sandbox.stripe.checkout.sessions.create(subscriptionSession);
+  const poor = await post(`/checkout/${id}`, { outcome: 'pay', card: '4000000000009995' });
+  expect(poor.status).toBe(402);
+  expect(await poor.text()).toContain('Your card has insufficient funds. Nothing was bought.');
+  const unknown = await post(`/checkout/${id}`, { card: '1234' }, { Accept: 'application/json' });
+  expect([unknown.status, await unknown.json()]).toEqual([402, { error: 'Your card number is incorrect.' }]);
+  expect((await post(`/checkout/${id}`, { outcome: 'pay', card: '4000 0000 0000 0341' })).status).toBe(303);
+  const { subscription, payment_status } = await sandbox.stripe.checkout.sessions.retrieve(id, {
+    expand: ['subscription.default_payment_method'],
+  });
+  expect(payment_status).toBe('paid');
+  expect(subscription).toMatchObject({ default_payment_method: { card: { last4: '0341' } } });
+});
+
+test('a paid order leads to the portal of its customer, and an open one does not', async () => {
+  const { id } = await sandbox.stripe.checkout.sessions.create(subscriptionSession);
+  expect((await post('/portal', { session: id })).status).toBe(400);
+  await post(`/checkout/${id}`, { outcome: 'pay' });
+  expect(await (await fetch(`${sandbox.url}/checkout/${id}`)).text()).toContain('Manage billing');
+  const opened = await post('/portal', { session: id });
+  expect(opened.status).toBe(303);
+  const portal = await fetch(new URL(opened.headers.get('location')!, sandbox.url));
+  expect(await portal.text()).toContain(`/checkout/${id}">Return</a>`);
+});
+
 test('the order form creates a session; session and subscription both carry the order', async () => {
   const form = await (await fetch(`${sandbox.url}/checkout`)).text();
   expect(form).toContain('<option>eu-central</option>');
