@@ -68,21 +68,13 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
     const { control, describe } = network ?? {};
     await scheduleStored(database);
     const clock = startSandboxClock(database, stripeWork, signal);
-    const app = createSandboxApp({
-      database,
-      clock,
-      tokens,
-      settings,
-      webhookUrl,
-      control,
-      network: describe,
-      users: users ?? [],
-    });
+    const deps = { database, tokens, settings, webhookUrl };
+    const app = createSandboxApp({ ...deps, clock, control, network: describe, users: users ?? [] });
     const server = await listen(app, options.port);
     await resumeDeliveries(database);
     const handlers = {
       ...((await network?.startMachines()) ?? createMachineHandlers({ database, joinTailnet })),
-      ...createDeliveryHandlers({ database, tokens, settings, webhookUrl, signal }),
+      ...createDeliveryHandlers({ ...deps, signal }),
     };
     const { github } = options;
     const runner = github && (await startRunner({ database, options: github, settings, signal }));

@@ -8,7 +8,7 @@ const LONGEST_MOVE_SECONDS = 366 * 24 * 3600;
 
 const move = z.strictObject({ advanceSeconds: z.number().int().min(1).max(LONGEST_MOVE_SECONDS) });
 
-/** Serves `GET` and `POST /clock`: reads the sandbox's clock, and moves it forward. Mount under `/sandbox`. */
+/** Serves `GET` and `POST /clock`, to read the clock and to move it forward. Mount under `/sandbox`. */
 export function createClockRouter(clock: SandboxClock): express.Router {
   const router = express.Router();
   router.get('/clock', async (_request, response) => {

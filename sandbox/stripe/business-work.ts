@@ -15,7 +15,7 @@ import type { Invoice, Session, Subscription } from './wire.ts';
 const FIRST_PAUSE_SECONDS = 3600;
 const LONGEST_DOUBLING = 8;
 
-/** What falls due in Stripe: renewals, trials, drafts, retries, ends of subscriptions and of open sessions. */
+/** What falls due in Stripe: renewals, trials, drafts, retries, ends of subscriptions and of sessions. */
 export const stripeWork: BusinessWork = {
   runNext: async (trx, clock, until) => {
     const due = await findDue(trx, clock, until);

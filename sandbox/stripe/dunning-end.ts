@@ -6,8 +6,8 @@ import { changeSubscription, endSubscription, toId } from './subscription-change
 import type { Invoice, Subscription } from './wire.ts';
 
 /**
- * Draws the consequence of a failed attempt by the schedule, after which the subscription is past due: if it was
- * the last one, the account's settings say what becomes of the subscription.
+ * Draws the consequence of a failed attempt by the schedule, after which the subscription is past due: if it
+ * was the last one, the account's settings say what becomes of the subscription.
  */
 export async function followFailure(trx: SandboxTransaction, invoice: Invoice): Promise<void> {
   const id = invoice.parent?.subscription_details?.subscription;

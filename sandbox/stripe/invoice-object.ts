@@ -57,11 +57,7 @@ export function newInvoice(
     ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
     number: toInvoiceNumber(id),
-    parent: {
-      type: 'subscription_details',
-      quote_details: null,
-      subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
-    },
+    parent: toParent(subscription),
     period_end: usage?.end ?? created,
     period_start: usage?.start ?? created,
     starting_balance: customer.balance,
@@ -71,6 +67,11 @@ export function newInvoice(
     total,
     total_excluding_tax: total,
   };
+}
+
+function toParent({ id, metadata }: Subscription) {
+  const subscription_details = { metadata, subscription: id };
+  return { type: 'subscription_details' as const, quote_details: null, subscription_details };
 }
 
 /**

@@ -32,8 +32,8 @@ export async function markPaid(
 }
 
 /**
- * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is past
- * due. An attempt that does not count leaves the schedule of the retries as it is.
+ * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is
+ * past due. An attempt that does not count leaves the schedule of the retries as it is.
  */
 export async function markFailed(
   trx: SandboxTransaction,

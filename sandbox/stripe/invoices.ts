@@ -128,8 +128,8 @@ export async function createInvoice(
 }
 
 /**
- * Creates the draft of a renewal: the items' new period, with all pending prorations, and emits its event. The
- * customer's balance is used up already now, an hour earlier than at Stripe.
+ * Creates the draft of a renewal: the items' new period, with all pending prorations, and emits its event.
+ * The customer's balance is used up already now, an hour earlier than at Stripe.
  */
 export async function createDraft(
   trx: SandboxTransaction,

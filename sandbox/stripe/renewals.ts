@@ -45,8 +45,8 @@ async function announceTrialEnd(trx: SandboxTransaction, subscription: Subscript
 }
 
 /**
- * Begins the next period, with the draft of its invoice. The subscription stays as it is until that is paid or
- * not, except that a trial is over.
+ * Begins the next period, with the draft of its invoice. The subscription stays as it is until that is paid
+ * or not, except that a trial is over.
  */
 async function renew(trx: SandboxTransaction, subscription: Subscription): Promise<void> {
   const items = subscription.items.data.map((item) => {

@@ -13,7 +13,7 @@ export interface Narrowing {
   except?: Record<string, unknown>;
 }
 
-/** A filter parameter of a list. `absent` applies if the parameter is missing, and may depend on the others. */
+/** A filter parameter of a list. `absent` applies without the parameter, and may depend on the others. */
 export interface Filter {
   value: z.ZodType;
   // biome-ignore lint/suspicious/noExplicitAny: the output type of `value`, which differs between filters.
@@ -40,7 +40,7 @@ export function equals(value: z.ZodType, field?: string): Filter {
   return { value, narrow: (wanted) => ({ filter: field === undefined ? wanted : { [field]: wanted } }) };
 }
 
-/** A list of a clock's objects. Without a clock, or a customer whose they are, those of no clock are listed. */
+/** Lists a test clock's objects. Without a clock or a customer, those that follow no test clock. */
 export const ofTestClock: Filter = {
   value: text,
   narrow: (test_clock: string) => ({ filter: { test_clock } }),

@@ -45,8 +45,8 @@ export async function cancelSubscription(
 type Reason = NonNullable<NonNullable<Subscription['cancellation_details']>['reason']>;
 
 /**
- * Ends a subscription: it is canceled, and its unpaid invoices are no longer collected by themselves. Keeps the
- * time and the reasons of a cancellation that was requested before.
+ * Ends a subscription: it is canceled, and its unpaid invoices are no longer collected by themselves. Keeps
+ * the time and the reasons of a cancellation that was requested before.
  */
 export async function endSubscription(
   trx: SandboxTransaction,

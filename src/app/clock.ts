@@ -9,8 +9,8 @@ import { type FollowedClock, followClock } from '../processes/followed-clock.ts'
 const LIVE: FollowedClock = { ...systemClock, refresh: async () => true, stop: async () => {} };
 
 /**
- * Opens the clock of business decisions: the system's in live mode; in sandbox mode and in a rehearsal that of
- * the sandbox, whenever that answers.
+ * Opens the clock of business decisions: the system's in live mode; in sandbox mode and in a rehearsal the
+ * sandbox's, whenever that answers.
  */
 export function openClock({
   config,
