@@ -20,6 +20,7 @@ export const stripeWork: BusinessWork = {
   runNext: async (trx, clock, until) => {
     const due = await findDue(trx, clock, until);
     if (due === undefined) return undefined;
+    refuseAgain(trx, due);
     const at = new Date(Number(due.next_at) * 1000);
     await runAt({ at, clock }, () => runDueObject(trx, due));
     return at;
@@ -70,13 +71,21 @@ async function findDue(trx: SandboxTransaction, clock: string, until: Date): Pro
     .executeTakeFirst();
 }
 
-async function runDueObject(trx: SandboxTransaction, { id, next_at, body, hidden }: Due): Promise<void> {
+/** What each transaction has run last. */
+const lastRun = new WeakMap<SandboxTransaction, Due>();
+
+/** What stays due at the same time after its work has run would run forever. */
+function refuseAgain(trx: SandboxTransaction, due: Due): void {
+  const last = lastRun.get(trx);
+  if (last?.id === due.id && last.next_at === due.next_at)
+    throw new Error(`${due.id} is still due after its work has run`);
+  lastRun.set(trx, due);
+}
+
+async function runDueObject(trx: SandboxTransaction, { body, hidden }: Due): Promise<void> {
   if (body.object === 'subscription') await passTime(trx, body);
   else if (body.object === 'invoice') await collectInvoice(trx, body, hidden);
   else await expireSession(trx, body);
-  const { next_at: next } = await selectObjects(trx).where('id', '=', id).executeTakeFirstOrThrow();
-  // What stays due at the same time would run forever.
-  if (next === next_at) throw new Error(`${id} is still due after its work has run`);
 }
 
 async function postpone(trx: SandboxTransaction, { id, next_at, failures }: Due): Promise<void> {

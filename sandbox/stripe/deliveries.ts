@@ -37,11 +37,13 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
       if (event.pending_webhooks === 0 && !resend) return;
       const outcome = await post(deps, event);
       deps.signal.throwIfAborted();
+      if (outcome.error === null) {
+        await recordDelivery(deps.database, eventId, deps.webhookUrl, outcome);
+        return;
+      }
       await deps.database.transaction().execute(async (trx) => {
-        await recordTry(trx, eventId, deps.webhookUrl, outcome);
-        if (outcome.error === null) await markDelivered(trx, eventId);
-        else if (await mayTryAgain(trx, event))
-          await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
+        await insertTry(trx, eventId, deps.webhookUrl, outcome).execute();
+        if (await mayTryAgain(trx, event)) await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
       });
     },
   };
@@ -132,33 +134,35 @@ async function mayTryAgain(trx: SandboxTransaction, event: Event): Promise<boole
   return Date.now() - stored_at.getTime() < GIVE_UP_AFTER_MS;
 }
 
-async function recordTry(
-  trx: SandboxTransaction,
+/** Records the try that succeeded and that the event is delivered, in one statement. */
+async function recordDelivery(
+  database: SandboxDatabase,
   eventId: string,
   url: string,
   outcome: Outcome,
 ): Promise<void> {
-  await trx
+  await database
+    .with('delivered', (db) =>
+      db
+        .updateTable('stripe_events')
+        .set({ delivered_at: new Date() })
+        .where('id', '=', eventId)
+        .where('delivered_at', 'is', null)
+        .returning('id'),
+    )
     .insertInto('stripe_deliveries')
-    .values(({ selectFrom }) => ({
-      event_id: eventId,
-      try: selectFrom('stripe_deliveries')
-        .select(sql<number>`count(*) + 1`.as('next'))
-        .where('event_id', '=', eventId),
-      at: new Date(),
-      url,
-      ...outcome,
-    }))
+    .values(toTry(eventId, url, outcome))
     .execute();
 }
 
-async function markDelivered(trx: SandboxTransaction, eventId: string): Promise<void> {
-  await trx
-    .updateTable('stripe_events')
-    .set({ delivered_at: new Date() })
-    .where('id', '=', eventId)
-    .where('delivered_at', 'is', null)
-    .execute();
+function insertTry(trx: SandboxTransaction, eventId: string, url: string, outcome: Outcome) {
+  return trx.insertInto('stripe_deliveries').values(toTry(eventId, url, outcome));
+}
+
+/** The next number of a try is one more than the tries so far. */
+function toTry(event_id: string, url: string, outcome: Outcome) {
+  const next = sql<number>`(select count(*) + 1 from stripe_deliveries where event_id = ${event_id})`;
+  return { event_id, try: next, at: new Date(), url, ...outcome };
 }
 
 async function scheduleNextTry(

@@ -43,11 +43,18 @@ export async function emitEvent(
     request,
     type,
   };
+  const payload = JSON.stringify({ eventId: id, failures: 0, resend: false });
+  // One statement, because a year of renewals emits thousands of events.
   await trx
-    .insertInto('stripe_events')
-    .values({ id, type, created, body: JSON.stringify(body) })
+    .with('stored', (db) =>
+      db
+        .insertInto('stripe_events')
+        .values({ id, type, created, body: JSON.stringify(body) })
+        .returning('id'),
+    )
+    .insertInto('due')
+    .values({ kind: DELIVERY_KIND, key: id, at: new Date(), payload })
     .execute();
-  await scheduleDelivery(trx, id);
   return id;
 }
 

@@ -74,10 +74,7 @@ function toParent({ id, metadata }: Subscription) {
   return { type: 'subscription_details' as const, quote_details: null, subscription_details };
 }
 
-/**
- * Returns an open invoice as the draft that it was before. One that collects is finalized by itself, an hour
- * after its creation.
- */
+/** Returns an open invoice as the draft before it. One that collects is finalized an hour after its creation. */
 export function toDraft(open: Invoice, collects: boolean): Invoice {
   const finalizesAt = collects ? open.created + DRAFT_SECONDS : null;
   return {
@@ -97,6 +94,8 @@ export function toInvoiceNumber(id: string): string {
   return `SANDBOX-${id.slice(-8).toUpperCase()}`;
 }
 
+const NO_TRANSITIONS = { marked_uncollectible_at: null, paid_at: null, voided_at: null };
+
 function toPaymentFields(due: number, created: number) {
   return {
     amount_due: due,
@@ -108,12 +107,7 @@ function toPaymentFields(due: number, created: number) {
     automatically_finalizes_at: null,
     next_payment_attempt: null,
     status: 'open' as const,
-    status_transitions: {
-      finalized_at: created,
-      marked_uncollectible_at: null,
-      paid_at: null,
-      voided_at: null,
-    },
+    status_transitions: { ...NO_TRANSITIONS, finalized_at: created },
   };
 }
 
