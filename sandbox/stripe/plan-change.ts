@@ -1,5 +1,5 @@
 import type { SandboxTransaction } from '../database.ts';
-import { cardDeclined } from './errors.ts';
+import { cardDeclined, invalidRequest } from './errors.ts';
 import type { EventCause } from './events.ts';
 import { createInvoiceItem } from './invoice-items.ts';
 import { createInvoice } from './invoices.ts';
@@ -56,7 +56,8 @@ type PaymentBehavior =
 
 /**
  * Charges the invoice of a change at once. If the card refuses it, the subscription is past due; with
- * `error_if_incomplete` nothing has changed.
+ * `error_if_incomplete` nothing has changed. Stripe would keep the change pending with
+ * `pending_if_incomplete`; the sandbox refuses that.
  * @throws StripeError 402
  */
 export async function collectNow(
@@ -68,6 +69,13 @@ export async function collectNow(
 ): Promise<Subscription> {
   const { decline, charge } = await tryPayment(trx, invoice, { request });
   if (decline && behavior === 'error_if_incomplete') throw cardDeclined(decline, charge?.id);
+  if (decline && behavior === 'pending_if_incomplete')
+    throw invalidRequest(
+      'The sandbox keeps no pending updates: the card was declined, nothing has changed.',
+      {
+        param: 'payment_behavior',
+      },
+    );
   return lockObject<Subscription>(trx, 'subscription', id);
 }
 

@@ -156,6 +156,12 @@ test('a plan change that the card refuses leaves the subscription past due, or c
       payment_behavior: 'error_if_incomplete',
     }),
   ).rejects.toMatchObject({ code: 'card_declined' });
+  await expect(
+    sandbox.stripe.subscriptions.update(subscription.id, {
+      ...change,
+      payment_behavior: 'pending_if_incomplete',
+    }),
+  ).rejects.toMatchObject({ statusCode: 400, param: 'payment_behavior' });
   const same = await sandbox.stripe.subscriptions.retrieve(subscription.id);
   expect(same).toMatchObject({ status: 'active', items: { data: [{ quantity: 2 }] } });
   const changed = await sandbox.stripe.subscriptions.update(subscription.id, {
