@@ -74,7 +74,7 @@ function toParent({ id, metadata }: Subscription) {
   return { type: 'subscription_details' as const, quote_details: null, subscription_details };
 }
 
-/** Returns an open invoice as the draft before it. One that collects is finalized an hour after its creation. */
+/** Returns an open invoice as the draft before it. One that collects is finalized after an hour. */
 export function toDraft(open: Invoice, collects: boolean): Invoice {
   const finalizesAt = collects ? open.created + DRAFT_SECONDS : null;
   return {
