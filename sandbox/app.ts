@@ -1,4 +1,6 @@
 import express, { type ErrorRequestHandler } from 'express';
+import { createClockRouter } from './clock/router.ts';
+import type { SandboxClock } from './clock/sandbox-clock.ts';
 import type { SandboxDatabase } from './database.ts';
 import { createFaults } from './faults.ts';
 import { createGithubRouter } from './github/router.ts';
@@ -20,6 +22,7 @@ import type { SandboxTokens } from './tokens.ts';
 export interface SandboxAppDeps {
   /** The sandbox's database, with the tables of all areas. */
   database: SandboxDatabase;
+  clock: SandboxClock;
   tokens: SandboxTokens;
   settings: SandboxSettings;
   /** The service's webhook; after a payment, the sandbox's own order form leads to its origin. */
@@ -33,7 +36,7 @@ export interface SandboxAppDeps {
 
 /** Creates all clouds of the sandbox and its own controls, on one HTTP address. */
 export function createSandboxApp(deps: SandboxAppDeps): express.Express {
-  const { database, tokens, settings, webhookUrl } = deps;
+  const { database, clock, tokens, settings, webhookUrl } = deps;
   const control = deps.control ?? createSimulatedControl(database);
   const app = express();
   app.disable('x-powered-by');
@@ -58,6 +61,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/sandbox', faults.router);
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
   app.use('/sandbox', createValidationRouter(database));
+  app.use('/sandbox', createClockRouter(clock));
   app.use('/sandbox/stripe', createStripeControlsRouter({ database }));
 
   app.use((_request, response) => {

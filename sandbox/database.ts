@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
+import type { ClockTables } from './clock/schema.ts';
 import type { GithubTables } from './github/schema.ts';
 import type { HetznerTables } from './hetzner/schema.ts';
 import type { MachinesTables } from './machines/schema.ts';
@@ -14,6 +15,7 @@ export interface SandboxTables
     TailscaleTables,
     MachinesTables,
     StripeTables,
+    ClockTables,
     GithubTables {}
 
 /** The sandbox's database, or one of its transactions. */

@@ -4,6 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
 import { createSandboxApp } from './app.ts';
+import { startSandboxClock } from './clock/sandbox-clock.ts';
+import { clockSchema } from './clock/schema.ts';
 import { openSandboxDatabase } from './database.ts';
 import { startDueLoop } from './due.ts';
 import { githubOptionsSchema } from './github/options.ts';
@@ -14,6 +16,7 @@ import { type MachinesNetwork, openMachinesNetwork, realMachinesSchema } from '.
 import { machinesSchema } from './machines/schema.ts';
 import { createMachineHandlers } from './machines/simulated.ts';
 import { sandboxSettingsSchema } from './settings.ts';
+import { scheduleStored, stripeWork } from './stripe/business-work.ts';
 import { createDeliveryHandlers, resumeDeliveries } from './stripe/deliveries.ts';
 import { stripeSchema } from './stripe/schema.ts';
 import { joinTailnet } from './tailscale/devices.ts';
@@ -55,7 +58,7 @@ export interface RunningSandbox {
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };
-  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema];
+  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema, clockSchema];
   const database = await openSandboxDatabase(options.databaseUrl, schemas);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -63,20 +66,15 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
   try {
     network = options.machines && (await openMachinesNetwork(database, options.machines));
     const { control, describe } = network ?? {};
-    const app = createSandboxApp({
-      database,
-      tokens,
-      settings,
-      webhookUrl,
-      control,
-      network: describe,
-      users: users ?? [],
-    });
+    await scheduleStored(database);
+    const clock = startSandboxClock(database, stripeWork, signal);
+    const deps = { database, tokens, settings, webhookUrl };
+    const app = createSandboxApp({ ...deps, clock, control, network: describe, users: users ?? [] });
     const server = await listen(app, options.port);
     await resumeDeliveries(database);
     const handlers = {
       ...((await network?.startMachines()) ?? createMachineHandlers({ database, joinTailnet })),
-      ...createDeliveryHandlers({ database, tokens, settings, webhookUrl, signal }),
+      ...createDeliveryHandlers({ ...deps, signal }),
     };
     const { github } = options;
     const runner = github && (await startRunner({ database, options: github, settings, signal }));
@@ -88,11 +86,12 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
         stopping.abort();
         server.close();
         server.closeAllConnections();
-        await Promise.all([due, runner?.stopped, network?.stop()]);
+        await Promise.all([due, clock.stopped, runner?.stopped, network?.stop()]);
         await database.destroy();
       },
     };
   } catch (error) {
+    stopping.abort();
     await network?.stop();
     await database.destroy();
     throw error;

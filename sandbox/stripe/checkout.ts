@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import express, { type Request, type Response } from 'express';
-import type { SandboxDatabase } from '../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { completeSession } from './complete-session.ts';
 import { listDeliveries } from './deliveries.ts';
 import { toBaseUrl } from './endpoint.ts';
@@ -10,6 +10,7 @@ import { answerPageError, html, orderSummary, preparePages, STYLE, sendPage, wan
 import { createSession, type SessionHidden } from './session-create.ts';
 import { withUrl } from './sessions.ts';
 import { findCardByNumber, type TestCard, WORKING_CARD } from './test-cards.ts';
+import { transact } from './transact.ts';
 import type { Session } from './wire.ts';
 
 const LONGEST_WAIT_MS = 10_000;
@@ -53,9 +54,8 @@ async function placeOrder(database: SandboxDatabase, homeUrl: string, request: R
     else sendPage(response, { title: 'Order an agent', body: orderForm(problem) });
     return;
   }
-  const session = await database
-    .transaction()
-    .execute((trx) => createSession(trx, toSessionParameters(order.data, homeUrl)));
+  const parameters = toSessionParameters(order.data, homeUrl);
+  const session = await transact(database, [], (trx) => createSession(trx, parameters));
   if (wantsJson(request)) response.status(201).json(withUrl(session, toBaseUrl(request)));
   else response.redirect(303, `/checkout/${session.id}`);
 }
@@ -70,9 +70,8 @@ async function pay(database: SandboxDatabase, request: Request, response: Respon
     return;
   }
   const paid = request.body?.outcome !== 'later';
-  const { session, eventId } = await database
-    .transaction()
-    .execute((trx) => completeSession(trx, id, { paid, card }));
+  const complete = (trx: SandboxTransaction) => completeSession(trx, id, { paid, card });
+  const { session, eventId } = await transact(database, [id], complete);
   if (wantsJson(request)) {
     response.json(session);
     return;

@@ -12,6 +12,7 @@ import { storeMethod } from './payment-methods.ts';
 import type { SessionHidden } from './session-create.ts';
 import { toId } from './subscription-changes.ts';
 import { newSubscription } from './subscription-object.ts';
+import { toTrialEnd } from './subscription-trial.ts';
 import { type TestCard, WORKING_CARD } from './test-cards.ts';
 import {
   type Customer,
@@ -49,10 +50,10 @@ export async function completeSession(
       : await buyOnce(trx, session, customer, hidden, card);
   const complete: Session = {
     ...session,
+    payment_status: paid ? 'paid' : 'unpaid',
     ...bought.links,
     customer: customer.id,
     customer_details: customerDetails(customer),
-    payment_status: paid ? 'paid' : 'unpaid',
     status: 'complete',
   };
   await saveObject(trx, complete);
@@ -79,11 +80,13 @@ async function buySubscription(
   { paid, card }: { paid: boolean; card: TestCard },
 ): Promise<Bought> {
   const method = await storeMethod(trx, card, { customerId: customer.id });
+  const trialEnd = toTrialEnd(hidden.trial ?? {});
   const created = newSubscription({
     customerId: customer.id,
     lineItems: hidden.lineItems,
     metadata: hidden.purchaseMetadata,
-    ...(hidden.purchaseDescription !== undefined && { description: hidden.purchaseDescription }),
+    description: hidden.purchaseDescription,
+    trialEnd,
   });
   const invoice: Invoice = await createInvoice(trx, created, {
     reason: 'subscription_create',
@@ -96,10 +99,14 @@ async function buySubscription(
   };
   await insertObject(trx, subscription);
   return {
-    links: { subscription: subscription.id, invoice: invoice.id },
+    links: {
+      subscription: subscription.id,
+      invoice: invoice.id,
+      ...(trialEnd !== undefined && { payment_status: 'no_payment_required' as const }),
+    },
     emit: async () => {
       await emitEvent(trx, { type: 'customer.subscription.created', object: subscription });
-      if (paid) await tryPayment(trx, invoice, { outcome: 'succeeds' });
+      if (paid || trialEnd !== undefined) await tryPayment(trx, invoice, { outcome: 'succeeds' });
     },
   };
 }

@@ -1,9 +1,10 @@
 import express from 'express';
 import { z } from 'zod';
-import type { SandboxDatabase } from '../database.ts';
+import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { listDeliveries } from './deliveries.ts';
 import { decisionSchema, disputeByControl, disputeSchema } from './dispute-controls.ts';
 import { closeDispute } from './disputes.ts';
+import { dunningSchema, readDunning, saveDunning } from './dunning.ts';
 import { answerError, invalidRequest } from './errors.ts';
 import { readEvent, scheduleDelivery } from './events.ts';
 import { failNextInvoice } from './fail-next-invoice.ts';
@@ -12,6 +13,7 @@ import { refuseOtherSites } from './pages.ts';
 import { parseParameters } from './parse-parameters.ts';
 import { payInvoice } from './pay-invoice.ts';
 import { settleSession } from './settle-session.ts';
+import { transact } from './transact.ts';
 import type { Invoice } from './wire.ts';
 
 const subscriptionSchema = z.object({ subscriptionId: z.string().min(1) });
@@ -38,28 +40,35 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   });
   router.post('/invoices/fail', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
-    response.json(await database.transaction().execute((trx) => failNextInvoice(trx, subscriptionId)));
+    response.json(await transact(database, [subscriptionId], (trx) => failNextInvoice(trx, subscriptionId)));
   });
   router.post('/invoices/pay', async (request, response) => {
     const { subscriptionId } = parseParameters(subscriptionSchema, request.body ?? {});
     const invoice = await findOpenInvoice(database, subscriptionId);
-    const { invoice: paid } = await database
-      .transaction()
-      .execute((trx) => payInvoice(trx, invoice.id, { outcome: 'succeeds' }));
-    response.json(paid);
+    const pay = (trx: SandboxTransaction) => payInvoice(trx, invoice.id, { outcome: 'succeeds' });
+    response.json((await transact(database, [invoice.id], pay)).invoice);
+  });
+  router.get('/dunning', async (_request, response) => {
+    response.json(await readDunning(database));
+  });
+  router.put('/dunning', async (request, response) => {
+    const dunning = parseParameters(dunningSchema, request.body ?? {});
+    await transact(database, [], (trx) => saveDunning(trx, dunning));
+    response.json(dunning);
   });
   router.post('/sessions/settle', async (request, response) => {
     const { sessionId, succeeds } = parseParameters(settlementSchema, request.body ?? {});
-    response.json(await database.transaction().execute((trx) => settleSession(trx, sessionId, succeeds)));
+    response.json(await transact(database, [sessionId], (trx) => settleSession(trx, sessionId, succeeds)));
   });
   router.post('/disputes', async (request, response) => {
     const wanted = parseParameters(disputeSchema, request.body ?? {});
-    response.json(await database.transaction().execute((trx) => disputeByControl(trx, wanted)));
+    const ids = Object.values(wanted).filter((value) => value !== undefined);
+    response.json(await transact(database, ids, (trx) => disputeByControl(trx, wanted)));
   });
   router.post('/disputes/:id/close', async (request, response) => {
     const { outcome } = parseParameters(decisionSchema, request.body ?? {});
     const { id } = request.params;
-    response.json(await database.transaction().execute((trx) => closeDispute(trx, id, outcome)));
+    response.json(await transact(database, [id], (trx) => closeDispute(trx, id, outcome)));
   });
   router.use(answerError);
   return router;

@@ -2,11 +2,12 @@ import type { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { readMethodOf } from './default-payment-method.ts';
 import type { Endpoints } from './endpoint.ts';
+import { resourceMissing } from './errors.ts';
 import { insertObject, listObjects, lockObject, saveObject } from './objects.ts';
 import { changeMetadata, fields, metadata, metadataChange, text, unsettable } from './parameters.ts';
 import { attachMethod } from './payment-methods.ts';
-import { equals, mountResource, type Resource } from './resource.ts';
-import { type Customer, newId, nowSeconds, type Subscription, toList } from './wire.ts';
+import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
+import { type Customer, currentTestClock, newId, nowSeconds, type Subscription, toList } from './wire.ts';
 
 const profile = {
   email: text.max(512).optional(),
@@ -24,7 +25,7 @@ const updateProfile = Object.fromEntries(
 export const customers: Resource<Customer> = {
   object: 'customer',
   path: '/customers',
-  filters: { email: equals(text, 'email') },
+  filters: { email: equals(text, 'email'), test_clock: ofTestClock },
   search: {
     created: { type: 'number', path: ['created'] },
     email: { type: 'string', path: ['email'] },
@@ -42,12 +43,16 @@ export const customers: Resource<Customer> = {
 
 export function mountCustomers(endpoints: Endpoints): void {
   mountResource(endpoints, customers);
+  const optional = { payment_method: text.optional(), test_clock: text.optional() };
   const created = {
     answers: 'customer',
-    parameters: { ...profile, metadata, invoice_settings, payment_method: text.optional() },
+    parameters: { ...profile, metadata, invoice_settings, ...optional },
   };
   endpoints.post('/customers', created, async (trx, { input, request }) => {
-    const { payment_method, invoice_settings: settings, ...rest } = input;
+    const { payment_method, invoice_settings: settings, test_clock, ...rest } = input;
+    // A call that names a test clock happens in that clock's time, and so does what it creates.
+    if (test_clock !== undefined && currentTestClock() === null)
+      throw resourceMissing('testclock', test_clock, 'test_clock', 400);
     const customer = await createCustomer(trx, rest);
     if (payment_method !== undefined) await attachMethod(trx, payment_method, customer.id, request);
     return settings ? changeCustomer(trx, customer.id, { invoice_settings: settings }) : customer;
@@ -124,7 +129,7 @@ export async function createCustomer(
     preferred_locales: [],
     shipping: null,
     tax_exempt: 'none',
-    test_clock: null,
+    test_clock: currentTestClock(),
   };
   await insertObject(trx, customer);
   return customer;

@@ -5,11 +5,11 @@ import { type DueHandler, scheduleDue } from '../due.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
 import { DELIVERY_KIND, readEvent, scheduleDelivery } from './events.ts';
-import { type Event, nowSeconds } from './wire.ts';
+import type { Event } from './wire.ts';
 
 const TIMEOUT_MS = 10_000;
 const LONGEST_PAUSE_MS = 60_000;
-const GIVE_UP_AFTER_SECONDS = 3 * 24 * 3600;
+const GIVE_UP_AFTER_MS = 3 * 24 * 3600 * 1000;
 
 interface DeliveryDeps {
   database: SandboxDatabase;
@@ -37,10 +37,13 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
       if (event.pending_webhooks === 0 && !resend) return;
       const outcome = await post(deps, event);
       deps.signal.throwIfAborted();
+      if (outcome.error === null) {
+        await recordDelivery(deps.database, eventId, deps.webhookUrl, outcome);
+        return;
+      }
       await deps.database.transaction().execute(async (trx) => {
-        await recordTry(trx, eventId, deps.webhookUrl, outcome);
-        if (outcome.error === null) await markDelivered(trx, eventId);
-        else if (mayTryAgain(event)) await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
+        await insertTry(trx, eventId, deps.webhookUrl, outcome).execute();
+        if (await mayTryAgain(trx, event)) await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
       });
     },
   };
@@ -52,7 +55,7 @@ export async function resumeDeliveries(database: SandboxDatabase): Promise<void>
     .selectFrom('stripe_events')
     .select('id')
     .where('delivered_at', 'is', null)
-    .where('created', '>', String(nowSeconds() - GIVE_UP_AFTER_SECONDS))
+    .where('stored_at', '>', new Date(Date.now() - GIVE_UP_AFTER_MS))
     .orderBy('number')
     .execute();
   for (const { id } of rows) await scheduleDelivery(database, id);
@@ -92,8 +95,9 @@ export async function listDeliveries(
 
 async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event): Promise<Outcome> {
   const body = JSON.stringify({ ...event, pending_webhooks: 1 }, undefined, 2);
-  // Signs each try with the current time: receivers refuse signatures older than five minutes.
-  const signature = toSignatureHeader(tokens.stripeWebhookSecret, body, nowSeconds());
+  // Signs each try with the real time, whatever the sandbox's clock says: receivers refuse signatures older
+  // than five minutes.
+  const signature = toSignatureHeader(tokens.stripeWebhookSecret, body, Math.floor(Date.now() / 1000));
   try {
     const response = await fetch(webhookUrl, {
       method: 'POST',
@@ -120,38 +124,45 @@ function describe(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-function mayTryAgain(event: Event): boolean {
-  const ageSeconds = Date.now() / 1000 - event.created;
-  return event.pending_webhooks > 0 && ageSeconds < GIVE_UP_AFTER_SECONDS;
+async function mayTryAgain(trx: SandboxTransaction, event: Event): Promise<boolean> {
+  if (event.pending_webhooks === 0) return false;
+  const { stored_at } = await trx
+    .selectFrom('stripe_events')
+    .select('stored_at')
+    .where('id', '=', event.id)
+    .executeTakeFirstOrThrow();
+  return Date.now() - stored_at.getTime() < GIVE_UP_AFTER_MS;
 }
 
-async function recordTry(
-  trx: SandboxTransaction,
+/** Records the try that succeeded and that the event is delivered, in one statement. */
+async function recordDelivery(
+  database: SandboxDatabase,
   eventId: string,
   url: string,
   outcome: Outcome,
 ): Promise<void> {
-  await trx
+  await database
+    .with('delivered', (db) =>
+      db
+        .updateTable('stripe_events')
+        .set({ delivered_at: new Date() })
+        .where('id', '=', eventId)
+        .where('delivered_at', 'is', null)
+        .returning('id'),
+    )
     .insertInto('stripe_deliveries')
-    .values(({ selectFrom }) => ({
-      event_id: eventId,
-      try: selectFrom('stripe_deliveries')
-        .select(sql<number>`count(*) + 1`.as('next'))
-        .where('event_id', '=', eventId),
-      at: new Date(),
-      url,
-      ...outcome,
-    }))
+    .values(toTry(eventId, url, outcome))
     .execute();
 }
 
-async function markDelivered(trx: SandboxTransaction, eventId: string): Promise<void> {
-  await trx
-    .updateTable('stripe_events')
-    .set({ delivered_at: new Date() })
-    .where('id', '=', eventId)
-    .where('delivered_at', 'is', null)
-    .execute();
+function insertTry(trx: SandboxTransaction, eventId: string, url: string, outcome: Outcome) {
+  return trx.insertInto('stripe_deliveries').values(toTry(eventId, url, outcome));
+}
+
+/** The next number of a try is one more than the tries so far. */
+function toTry(event_id: string, url: string, outcome: Outcome) {
+  const next = sql<number>`(select count(*) + 1 from stripe_deliveries where event_id = ${event_id})`;
+  return { event_id, try: next, at: new Date(), url, ...outcome };
 }
 
 async function scheduleNextTry(

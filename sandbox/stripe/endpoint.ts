@@ -7,6 +7,7 @@ import { expand, type Kind, parseExpand } from './expand.ts';
 import { runOnce } from './idempotency.ts';
 import { parseParameters } from './parse-parameters.ts';
 import { requireStrict } from './strict-schema.ts';
+import { transact } from './transact.ts';
 import { newId } from './wire.ts';
 
 const CARD_REFUSED = 402;
@@ -76,7 +77,7 @@ export function createEndpoints(router: Router, database: SandboxDatabase): Endp
         const query = method === 'post' ? {} : request.query;
         const { call, paths } = parse(request, response, { ...query, ...request.body });
         // The change, its events and the answer for repeats are committed together, before the response.
-        const { answer, replayed } = await database.transaction().execute((trx) =>
+        const { answer, replayed } = await transact(database, toObjectIds(call), (trx) =>
           runOnce(trx, request, call.request.idempotency_key, async () => {
             const made = await work(trx, call);
             if (made instanceof StripeError) return { error: made.fields };
@@ -108,6 +109,15 @@ function createParser<P extends z.ZodRawShape>(
     call: toCall(request, response, parseParameters(schema, given)),
     paths: parseExpand(kinds, answers, wanted),
   });
+}
+
+/**
+ * Returns the ids of objects that a call names, which decide what time it is. A path that names a test clock
+ * is about the clock itself, and follows none.
+ */
+function toObjectIds({ id, input }: Pick<Call<object>, 'id' | 'input'>): string[] {
+  const named = [id.startsWith('clock_') ? '' : id, ...Object.values(input)];
+  return named.filter((value): value is string => typeof value === 'string' && /^[a-z]+_\w+$/.test(value));
 }
 
 /** Returns the address at which the caller reached this sandbox, without a trailing slash. */

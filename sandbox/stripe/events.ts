@@ -1,5 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { z } from 'zod';
+import { readClock } from '../clock/store.ts';
 import type { SandboxDatabase, SandboxTables, SandboxTransaction } from '../database.ts';
 import { scheduleDue } from '../due.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
@@ -42,11 +43,18 @@ export async function emitEvent(
     request,
     type,
   };
+  const payload = JSON.stringify({ eventId: id, failures: 0, resend: false });
+  // One statement, because a year of renewals emits thousands of events.
   await trx
-    .insertInto('stripe_events')
-    .values({ id, type, created, body: JSON.stringify(body) })
+    .with('stored', (db) =>
+      db
+        .insertInto('stripe_events')
+        .values({ id, type, created, body: JSON.stringify(body) })
+        .returning('id'),
+    )
+    .insertInto('due')
+    .values({ kind: DELIVERY_KIND, key: id, at: new Date(), payload })
     .execute();
-  await scheduleDelivery(trx, id);
   return id;
 }
 
@@ -85,6 +93,7 @@ export async function listEvents(
   { type, types, delivery_success, created, ...page }: z.output<z.ZodObject<typeof eventListParameters>>,
 ): Promise<{ data: Event[]; hasMore: boolean }> {
   await checkCursors(database, page);
+  const { now } = await readClock(database);
   if (type !== undefined && types !== undefined)
     throw invalidRequest('You may only specify one of these parameters: type, types.', { param: 'types' });
   const patterns = (types ?? (type === undefined ? undefined : [type]))?.map(toLikePattern);
@@ -94,7 +103,7 @@ export async function listEvents(
     .selectFrom('stripe_events')
     .select(['body', 'delivered_at'])
     .where((event) => event.between('created', String(created.from), String(created.to)))
-    .where(isKept)
+    .where(isKept(Math.floor(now.getTime() / 1000) - KEPT_SECONDS))
     .$if(patterns !== undefined, (events) => events.where('type', 'like', sql<string>`any(${patterns})`))
     .$if(delivery_success !== undefined, (events) =>
       events.where('delivered_at', delivery_success ? 'is not' : 'is', null),
@@ -112,11 +121,9 @@ export async function listEvents(
 }
 
 /** Events are listed for 30 days; those of a test clock, which may live in another year, always. */
-function isKept({ eb, or }: ExpressionBuilder<SandboxTables, 'stripe_events'>) {
-  return or([
-    eb('created', '>=', String(nowSeconds() - KEPT_SECONDS)),
-    eb(sql`body #>> '{data,object,test_clock}'`, 'is not', null),
-  ]);
+function isKept(since: number) {
+  return ({ eb, or }: ExpressionBuilder<SandboxTables, 'stripe_events'>) =>
+    or([eb('created', '>=', String(since)), eb(sql`body #>> '{data,object,test_clock}'`, 'is not', null)]);
 }
 
 async function checkCursors(database: SandboxDatabase, page: Page): Promise<void> {

@@ -17,7 +17,9 @@ export async function finalizeDraft(
   const at = nowSeconds();
   const open: Invoice = {
     ...draft,
+    automatically_finalizes_at: null,
     effective_at: at,
+    next_payment_attempt: null,
     number: toInvoiceNumber(draft.id),
     status: 'open',
     status_transitions: { ...draft.status_transitions, finalized_at: at },

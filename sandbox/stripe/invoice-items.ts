@@ -70,7 +70,7 @@ export async function createInvoiceItem(
     quantity,
     quantity_decimal: String(quantity),
     tax_rates: [],
-    test_clock: null,
+    test_clock: subscription.test_clock,
   };
   await insertObject(trx, made);
 }

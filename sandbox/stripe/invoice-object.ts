@@ -12,6 +12,15 @@ import {
   type Wire,
 } from './wire.ts';
 
+/** How long the draft of a renewal can be changed. */
+const DRAFT_SECONDS = 3600;
+
+/** The period that ended when an invoice was made, in Unix seconds. */
+export interface Usage {
+  start: number;
+  end: number;
+}
+
 /** The content of an invoice: items of a subscription for their period, and items that were pending. */
 export interface Billed {
   items: readonly SubscriptionItem[];
@@ -26,7 +35,7 @@ export function newInvoice(
   subscription: Subscription,
   customer: Customer,
   billed: Billed,
-  { reason }: { reason: NonNullable<Invoice['billing_reason']> },
+  { reason, usage }: { reason: NonNullable<Invoice['billing_reason']>; usage?: Usage | undefined },
 ): Invoice {
   const id = newId('in');
   const created = nowSeconds();
@@ -48,18 +57,35 @@ export function newInvoice(
     ending_balance: Math.min(0, balance),
     lines: toList(`/v1/invoices/${id}/lines`, lines),
     number: toInvoiceNumber(id),
-    parent: {
-      type: 'subscription_details',
-      quote_details: null,
-      subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
-    },
-    period_end: created,
-    period_start: created,
+    parent: toParent(subscription),
+    period_end: usage?.end ?? created,
+    period_start: usage?.start ?? created,
     starting_balance: customer.balance,
     subtotal: total,
     subtotal_excluding_tax: total,
+    test_clock: subscription.test_clock,
     total,
     total_excluding_tax: total,
+  };
+}
+
+function toParent({ id, metadata }: Subscription) {
+  const subscription_details = { metadata, subscription: id };
+  return { type: 'subscription_details' as const, quote_details: null, subscription_details };
+}
+
+/** Returns an open invoice as the draft before it. One that collects is finalized after an hour. */
+export function toDraft(open: Invoice, collects: boolean): Invoice {
+  const finalizesAt = collects ? open.created + DRAFT_SECONDS : null;
+  return {
+    ...open,
+    auto_advance: collects,
+    automatically_finalizes_at: finalizesAt,
+    effective_at: null,
+    next_payment_attempt: finalizesAt,
+    number: null,
+    status: 'draft',
+    status_transitions: { ...open.status_transitions, finalized_at: null },
   };
 }
 
@@ -67,6 +93,8 @@ export function newInvoice(
 export function toInvoiceNumber(id: string): string {
   return `SANDBOX-${id.slice(-8).toUpperCase()}`;
 }
+
+const NO_TRANSITIONS = { marked_uncollectible_at: null, paid_at: null, voided_at: null };
 
 function toPaymentFields(due: number, created: number) {
   return {
@@ -76,14 +104,10 @@ function toPaymentFields(due: number, created: number) {
     attempt_count: 0,
     attempted: false,
     auto_advance: true,
+    automatically_finalizes_at: null,
     next_payment_attempt: null,
     status: 'open' as const,
-    status_transitions: {
-      finalized_at: created,
-      marked_uncollectible_at: null,
-      paid_at: null,
-      voided_at: null,
-    },
+    status_transitions: { ...NO_TRANSITIONS, finalized_at: created },
   };
 }
 
@@ -149,7 +173,8 @@ function newInvoiceLine(
   item: SubscriptionItem,
 ): Wire<Stripe.InvoiceLineItem> {
   const quantity = item.quantity ?? 1;
-  const amount = (item.price.unit_amount ?? 0) * quantity;
+  const isTrial = subscription.status === 'trialing' && item.current_period_end === subscription.trial_end;
+  const amount = isTrial ? 0 : (item.price.unit_amount ?? 0) * quantity;
   return {
     ...newLineFields(invoiceId, subscription, amount),
     description: subscription.description,
@@ -186,7 +211,6 @@ const CONSTANT_FIELDS = {
   amount_shipping: 0,
   application: null,
   automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
-  automatically_finalizes_at: null,
   collection_method: 'charge_automatically',
   custom_fields: null,
   customer_account: null,
@@ -219,7 +243,6 @@ const CONSTANT_FIELDS = {
   shipping_cost: null,
   shipping_details: null,
   statement_descriptor: null,
-  test_clock: null,
   total_discount_amounts: [],
   total_pretax_credit_amounts: [],
   total_taxes: [],

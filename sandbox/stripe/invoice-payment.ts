@@ -1,11 +1,10 @@
 import type { SandboxTransaction } from '../database.ts';
+import { nextAttemptAt, readDunning } from './dunning.ts';
 import { type EventCause, emitEvent } from './events.ts';
 import { closePayment, findOpenPayment } from './invoice-payments.ts';
 import { listObjects, lockObject, saveObject } from './objects.ts';
 import { changeSubscription, toId } from './subscription-changes.ts';
 import { type Invoice, nowSeconds, type PaymentIntent, type Subscription } from './wire.ts';
-
-const RETRY_AFTER_SECONDS = 3 * 24 * 3600;
 
 interface Attempt {
   /** The attempt is one of the schedule's, and not a request's. */
@@ -34,18 +33,23 @@ export async function markPaid(
 
 /**
  * Records a failed attempt to pay an open invoice and emits `invoice.payment_failed`. Its subscription is
- * past due.
+ * past due. An attempt that does not count leaves the schedule of the retries as it is.
  */
 export async function markFailed(
   trx: SandboxTransaction,
   invoice: Invoice,
   { automatic = true, request }: Attempt = {},
 ): Promise<Invoice> {
+  const attempts = countAttempts(invoice, automatic);
+  const counts = attempts > invoice.attempt_count;
+  const next = counts
+    ? nextAttemptAt(await readDunning(trx), attempts, nowSeconds())
+    : invoice.next_payment_attempt;
   const failed: Invoice = {
     ...invoice,
-    attempt_count: countAttempts(invoice, automatic),
+    attempt_count: attempts,
     attempted: true,
-    next_payment_attempt: invoice.auto_advance ? nowSeconds() + RETRY_AFTER_SECONDS : null,
+    next_payment_attempt: invoice.auto_advance ? next : null,
   };
   await saveObject(trx, failed);
   await emitEvent(trx, { type: 'invoice.payment_failed', object: failed, ...(request && { request }) });

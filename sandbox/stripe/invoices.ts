@@ -3,9 +3,10 @@ import type { SandboxTransaction } from '../database.ts';
 import { changeBalance } from './customer-balance.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
+import { emitEvent } from './events.ts';
 import { mountInvoiceChanges } from './invoice-changes.ts';
 import { listPendingItems, putOnInvoice } from './invoice-items.ts';
-import { newInvoice } from './invoice-object.ts';
+import { newInvoice, toDraft, type Usage } from './invoice-object.ts';
 import { listInvoicePayments } from './invoice-payments.ts';
 import { insertObject, lockObject, readObject, saveObject } from './objects.ts';
 import { boolean, metadata, pageParameters, text } from './parameters.ts';
@@ -59,7 +60,7 @@ export function mountInvoices(endpoints: Endpoints): void {
   });
 }
 
-/** Serves drafts of what is pending for a subscription. They are not finalized by themselves. */
+/** Serves drafts of what is pending for a subscription. */
 function mountDrafts(endpoints: Endpoints): void {
   const created = {
     answers: 'invoice',
@@ -76,16 +77,7 @@ function mountDrafts(endpoints: Endpoints): void {
     const open = await createInvoice(trx, subscription, { reason: 'manual', bills: 'prorations' });
     if (open === undefined || (names.customer ?? open.customer) !== open.customer)
       throw invalidRequest('Nothing to invoice for customer', { code: 'invoice_no_customer_line_items' });
-    const finalized_at = null;
-    const draft: Invoice = {
-      ...open,
-      auto_advance,
-      effective_at: null,
-      metadata,
-      number: null,
-      status: 'draft',
-      status_transitions: { ...open.status_transitions, finalized_at },
-    };
+    const draft: Invoice = { ...toDraft(open, auto_advance), metadata };
     await saveObject(trx, draft);
     return draft;
   });
@@ -93,6 +85,8 @@ function mountDrafts(endpoints: Endpoints): void {
 
 interface NewInvoice {
   reason: NonNullable<Invoice['billing_reason']>;
+  /** The period that has ended, for a renewal. */
+  usage?: Usage;
 }
 
 /**
@@ -131,4 +125,20 @@ export async function createInvoice(
       invoice: invoice.id,
     });
   return invoice;
+}
+
+/**
+ * Creates the draft of a renewal: the items' new period, with all pending prorations, and emits its event.
+ * The customer's balance is used up already now, an hour earlier than at Stripe.
+ */
+export async function createDraft(
+  trx: SandboxTransaction,
+  subscription: Subscription,
+  { collects, usage }: { collects: boolean; usage: Usage },
+): Promise<Invoice> {
+  const options = { reason: 'subscription_cycle', bills: 'period', usage } as const;
+  const draft = toDraft(await createInvoice(trx, subscription, options), collects);
+  await saveObject(trx, draft);
+  await emitEvent(trx, { type: 'invoice.created', object: draft });
+  return draft;
 }

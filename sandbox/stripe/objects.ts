@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
+import { nextAt } from './due-times.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import type { CreatedRange, Page } from './parameters.ts';
+import { currentTestClock, nowSeconds } from './wire.ts';
 
 /** The fields of every stored object. */
 export interface StripeObject {
@@ -15,7 +17,10 @@ export interface StoredObject<T, Hidden = unknown> {
   hidden: Hidden;
 }
 
-/** Stores a new object, with `hidden` data that the API does not show. */
+/**
+ * Stores a new object, with `hidden` data that the API does not show. What belongs to a customer follows the
+ * customer's clock.
+ */
 export async function insertObject(
   trx: SandboxTransaction,
   body: StripeObject,
@@ -29,6 +34,8 @@ export async function insertObject(
       object,
       body: JSON.stringify(body),
       hidden: hidden === undefined ? null : JSON.stringify(hidden),
+      clock: 'customer' in body || 'test_clock' in body ? (currentTestClock() ?? '') : '',
+      next_at: nextAt(body, nowSeconds()),
     })
     .execute();
 }
@@ -37,7 +44,7 @@ export async function insertObject(
 export async function saveObject(trx: SandboxTransaction, body: StripeObject): Promise<void> {
   await trx
     .updateTable('stripe_objects')
-    .set({ body: JSON.stringify(body) })
+    .set({ body: JSON.stringify(body), next_at: nextAt(body, nowSeconds()), failures: 0 })
     .where('id', '=', body.id)
     .execute();
 }

@@ -3,6 +3,7 @@ import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
 import { insertObject, readObject } from './objects.ts';
 import { text, url } from './parameters.ts';
+import { transact } from './transact.ts';
 import { type Customer, newId, nowSeconds, type PortalSession } from './wire.ts';
 
 const KIND = 'billing_portal.session';
@@ -53,7 +54,10 @@ export async function createPortalSession(
 
 /** Reads the session of a portal's page. @throws StripeError once it is unknown or too old */
 export async function readPortalSession(database: SandboxDatabase, id: string): Promise<PortalSession> {
-  const session = await readObject<PortalSession>(database, KIND, id);
-  if (session.created + OPEN_SECONDS > nowSeconds()) return session;
+  const { session, isOpen } = await transact(database, [id], async (trx) => {
+    const session = await readObject<PortalSession>(trx, KIND, id);
+    return { session, isOpen: session.created + OPEN_SECONDS > nowSeconds() };
+  });
+  if (isOpen) return session;
   throw invalidRequest('This link has expired. Open the billing page again from where you came.');
 }

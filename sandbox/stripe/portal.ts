@@ -9,6 +9,7 @@ import { portalPage } from './portal-page.ts';
 import { createPortalSession, readPortalSession } from './portal-sessions.ts';
 import { readPortalView } from './portal-view.ts';
 import { toId } from './subscription-changes.ts';
+import { transact } from './transact.ts';
 import type { PortalSession, Session } from './wire.ts';
 
 /** What the page says after an action. */
@@ -42,11 +43,10 @@ async function openPortal(database: SandboxDatabase, request: Request, response:
   const id = String(request.body?.session ?? '');
   const { customer } = await readObject<Session>(database, 'checkout.session', id);
   if (!customer) throw invalidRequest('This order has no customer yet.');
-  const { url } = await database
-    .transaction()
-    .execute((trx) =>
-      createPortalSession(trx, toId(customer), toBaseUrl(request), `${toBaseUrl(request)}/checkout/${id}`),
-    );
+  const baseUrl = toBaseUrl(request);
+  const { url } = await transact(database, [toId(customer)], (trx) =>
+    createPortalSession(trx, toId(customer), baseUrl, `${baseUrl}/checkout/${id}`),
+  );
   response.redirect(303, new URL(url).pathname);
 }
 
@@ -69,7 +69,7 @@ async function tryAction(
   wanted: PortalAction,
 ): Promise<StripeError | undefined> {
   try {
-    return await database.transaction().execute((trx) => doPortalAction(trx, customer, wanted));
+    return await transact(database, [customer], (trx) => doPortalAction(trx, customer, wanted));
   } catch (error) {
     if (error instanceof StripeError && error.status !== 404) return error;
     throw error;

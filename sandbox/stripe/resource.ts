@@ -13,12 +13,12 @@ export interface Narrowing {
   except?: Record<string, unknown>;
 }
 
-/** A filter parameter of a list. `absent` applies if the parameter is missing. */
+/** A filter parameter of a list. `absent` applies without the parameter, and may depend on the others. */
 export interface Filter {
   value: z.ZodType;
   // biome-ignore lint/suspicious/noExplicitAny: the output type of `value`, which differs between filters.
   narrow: (value: any) => Narrowing;
-  absent?: Narrowing;
+  absent?: Narrowing | ((given: Record<string, unknown>) => Narrowing);
 }
 
 /** Declares how a kind of Stripe object is listed, searched, read and expanded. */
@@ -39,6 +39,13 @@ export interface Resource<T extends StripeObject> {
 export function equals(value: z.ZodType, field?: string): Filter {
   return { value, narrow: (wanted) => ({ filter: field === undefined ? wanted : { [field]: wanted } }) };
 }
+
+/** Lists a test clock's objects. Without a clock or a customer, those that follow no test clock. */
+export const ofTestClock: Filter = {
+  value: text,
+  narrow: (test_clock: string) => ({ filter: { test_clock } }),
+  absent: ({ customer }) => (customer === undefined ? { filter: { test_clock: null } } : {}),
+};
 
 /** Mounts `GET` for the list, one object and the search. Mount fixed paths below it first. */
 export function mountResource<T extends StripeObject>(endpoints: Endpoints, resource: Resource<T>): void {
@@ -98,7 +105,7 @@ function mountSearch<T extends StripeObject>(
 
 function narrow(filters: Record<string, Filter>, given: Record<string, unknown>): Narrowing {
   const parts = Object.entries(filters).map(([name, filter]) =>
-    given[name] === undefined ? (filter.absent ?? {}) : filter.narrow(given[name]),
+    given[name] === undefined ? toAbsent(filter, given) : filter.narrow(given[name]),
   );
   const anyOf = parts.flatMap((part) => part.anyOf ?? []);
   const except = parts.find((part) => part.except !== undefined)?.except;
@@ -107,4 +114,8 @@ function narrow(filters: Record<string, Filter>, given: Record<string, unknown>)
     ...(anyOf.length > 0 && { anyOf }),
     ...(except !== undefined && { except }),
   };
+}
+
+function toAbsent({ absent = {} }: Filter, given: Record<string, unknown>): Narrowing {
+  return typeof absent === 'function' ? absent(given) : absent;
 }

@@ -21,6 +21,7 @@ import { mountProducts } from './products.ts';
 import { mountRefunds } from './refunds.ts';
 import { mountSessions } from './sessions.ts';
 import { mountSubscriptions } from './subscriptions.ts';
+import { mountTestClocks } from './test-clocks.ts';
 import { API_VERSION, toList } from './wire.ts';
 
 /**
@@ -59,6 +60,7 @@ export function createStripeRouter({
   mountCharges(endpoints);
   mountRefunds(endpoints);
   mountDisputes(endpoints);
+  mountTestClocks(endpoints);
   mountEvents(endpoints);
   mountAccount(endpoints, tokens.stripeSecretKey);
   api.use(refuseUnknownPath, answerError);

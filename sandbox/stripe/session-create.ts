@@ -23,7 +23,12 @@ export const sessionParameters = {
   customer_email: text.max(800).optional(),
   line_items: z.array(lineItem).min(1).max(20),
   metadata,
-  subscription_data: fields({ metadata, description: text.max(500).optional() }).optional(),
+  subscription_data: fields({
+    metadata,
+    description: text.max(500).optional(),
+    trial_end: integer.optional(),
+    trial_period_days: integer.pipe(z.number().min(1).max(730)).optional(),
+  }).optional(),
   payment_intent_data: fields({ metadata, description: text.max(1000).optional() }).optional(),
   // Options of Stripe's page. The session shows them, but the sandbox's page ignores them.
   allow_promotion_codes: boolean.optional(),
@@ -40,6 +45,8 @@ export interface SessionHidden {
   lineItems: LineItem[];
   purchaseMetadata: Record<string, string>;
   purchaseDescription?: string;
+  /** The subscription begins with a trial: until a time in Unix seconds, or for days from the purchase on. */
+  trial?: { trial_end?: number | undefined; trial_period_days?: number | undefined };
 }
 
 /** Creates an open session. Nothing is bought until it is paid on its page. */
@@ -59,6 +66,7 @@ export async function createSession(
     lineItems,
     purchaseMetadata: purchase?.metadata ?? {},
     ...(purchase?.description !== undefined && { purchaseDescription: purchase.description }),
+    ...(isTrial(parameters) && { trial: toTrial(subscription_data) }),
   };
   await insertObject(trx, session, hidden);
   return session;
@@ -107,10 +115,20 @@ async function createLineItem(
   };
 }
 
+/** Whether nothing is paid at the checkout, because the subscription begins with a trial. */
+function isTrial({ subscription_data }: SessionParameters): boolean {
+  const { trial_end, trial_period_days } = subscription_data ?? {};
+  return trial_end !== undefined || trial_period_days !== undefined;
+}
+
+function toTrial(data: SessionParameters['subscription_data']): NonNullable<SessionHidden['trial']> {
+  return { trial_end: data?.trial_end, trial_period_days: data?.trial_period_days };
+}
+
 function newSession(parameters: SessionParameters, lineItems: LineItem[]): Session {
   const { mode, customer, customer_email } = parameters;
   const created = nowSeconds();
-  const total = lineItems.reduce((sum, item) => sum + item.amount_total, 0);
+  const total = isTrial(parameters) ? 0 : lineItems.reduce((sum, item) => sum + item.amount_total, 0);
   return {
     ...CONSTANT_FIELDS,
     allow_promotion_codes: parameters.allow_promotion_codes ?? null,

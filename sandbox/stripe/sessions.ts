@@ -2,12 +2,12 @@ import { z } from 'zod';
 import type { SandboxDatabase } from '../database.ts';
 import type { Endpoints } from './endpoint.ts';
 import { invalidRequest } from './errors.ts';
-import { emitEvent } from './events.ts';
+import { expireSession } from './expire-session.ts';
 import { lockObject, readObject, readWithHidden, saveObject } from './objects.ts';
 import { changeMetadata, metadataChange, pageParameters, text } from './parameters.ts';
 import { equals, mountResource, type Resource } from './resource.ts';
 import { createSession, type SessionHidden, sessionParameters } from './session-create.ts';
-import { nowSeconds, type Session, toList } from './wire.ts';
+import { type Session, toList } from './wire.ts';
 
 export const sessions: Resource<Session> = {
   object: 'checkout.session',
@@ -58,10 +58,7 @@ export function mountSessions(endpoints: Endpoints): void {
     const session = await lockObject<Session>(trx, SESSION, call.id);
     if (session.status !== 'open')
       throw invalidRequest(`Only Checkout Sessions with a status in ["open"] can be expired.`);
-    const expired: Session = { ...session, status: 'expired', expires_at: nowSeconds() };
-    await saveObject(trx, expired);
-    await emitEvent(trx, { type: 'checkout.session.expired', object: expired, request: call.request });
-    return expired;
+    return expireSession(trx, session, call.request);
   });
 }
 

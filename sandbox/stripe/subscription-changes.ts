@@ -1,7 +1,7 @@
 import type { SandboxTransaction } from '../database.ts';
 import { type EventCause, emitEvent } from './events.ts';
-import { saveObject } from './objects.ts';
-import { nowSeconds, type Subscription } from './wire.ts';
+import { listObjects, saveObject } from './objects.ts';
+import { type Invoice, nowSeconds, type Subscription } from './wire.ts';
 
 /** Saves a change and emits `customer.subscription.updated` with the previous values. */
 export async function changeSubscription(
@@ -36,23 +36,50 @@ export async function cancelSubscription(
   request?: EventCause,
   details: CancellationReasons = {},
 ): Promise<Subscription> {
+  const { comment = null, feedback = null } = details;
+  const cancellation_details = { comment, feedback, feedback_option: null, reason: null };
+  const named: Subscription = { ...subscription, canceled_at: nowSeconds(), cancellation_details };
+  return endSubscription(trx, named, { reason: 'cancellation_requested', request });
+}
+
+type Reason = NonNullable<NonNullable<Subscription['cancellation_details']>['reason']>;
+
+/**
+ * Ends a subscription: it is canceled, and its unpaid invoices are no longer collected by themselves. Keeps
+ * the time and the reasons of a cancellation that was requested before.
+ */
+export async function endSubscription(
+  trx: SandboxTransaction,
+  subscription: Subscription,
+  { reason, request }: { reason: Reason; request?: EventCause | undefined },
+): Promise<Subscription> {
   const now = nowSeconds();
-  const canceled: Subscription = {
+  const { comment = null, feedback = null, feedback_option = null } = subscription.cancellation_details ?? {};
+  const ended: Subscription = {
     ...subscription,
     status: 'canceled',
-    canceled_at: now,
+    canceled_at: subscription.canceled_at ?? now,
     ended_at: now,
     cancellation_details: {
-      comment: details.comment ?? null,
-      feedback: details.feedback ?? null,
-      feedback_option: null,
-      reason: 'cancellation_requested',
+      comment,
+      feedback,
+      feedback_option,
+      reason: subscription.cancellation_details?.reason ?? reason,
     },
   };
-  await saveObject(trx, canceled);
-  const cause = request && { request };
-  await emitEvent(trx, { type: 'customer.subscription.deleted', object: canceled, ...cause });
-  return canceled;
+  await saveObject(trx, ended);
+  await stopCollection(trx, ended.id);
+  await emitEvent(trx, { type: 'customer.subscription.deleted', object: ended, ...(request && { request }) });
+  return ended;
+}
+
+async function stopCollection(trx: SandboxTransaction, subscription: string): Promise<void> {
+  const { data } = await listObjects<Invoice>(trx, 'invoice', {
+    filter: { auto_advance: true, parent: { subscription_details: { subscription } } },
+    page: { limit: 100 },
+  });
+  const stopped = { auto_advance: false, automatically_finalizes_at: null, next_payment_attempt: null };
+  for (const invoice of data) await saveObject(trx, { ...invoice, ...stopped } as Invoice);
 }
 
 /** Returns the id in a field that may be expanded. */

@@ -114,7 +114,8 @@ async function resolvePrice(
   return price;
 }
 
-function checkItems(items: readonly SubscriptionItem[]): void {
+/** @throws StripeError 400 for items that cannot be in one subscription together */
+export function checkItems(items: readonly SubscriptionItem[]): void {
   if (items.length === 0)
     throw invalidRequest(
       'A subscription must have at least one active plan. To cancel it, use the cancel endpoint.',

@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import {
+  currentTestClock,
   type LineItem,
   newId,
   nowSeconds,
@@ -9,41 +10,50 @@ import {
   type Wire,
 } from './wire.ts';
 
-/** Builds an active subscription whose first period begins now. */
+/**
+ * Builds an active subscription whose first period begins now, or one on trial until `trialEnd`, in Unix
+ * seconds: then the trial is its first period.
+ */
 export function newSubscription({
   customerId,
   lineItems,
   metadata,
   description,
+  trialEnd,
 }: {
   customerId: string;
-  lineItems: LineItem[];
+  lineItems: Pick<LineItem, 'price' | 'quantity' | 'description'>[];
   metadata: Record<string, string>;
-  description?: string;
+  description?: string | undefined;
+  trialEnd?: number | undefined;
 }): Subscription {
   const id = newId('sub');
   const created = nowSeconds();
-  const items = lineItems.map((item) => newSubscriptionItem(id, item, created));
+  const items = lineItems.map((item) => newSubscriptionItem(id, item, created, trialEnd));
   return {
     ...CONSTANT_FIELDS,
     id,
-    billing_cycle_anchor: created,
+    billing_cycle_anchor: trialEnd ?? created,
     created,
-    currency: lineItems[0]!.currency,
+    currency: items[0]!.price.currency,
     customer: customerId,
     description: description ?? lineItems[0]!.description,
     items: toList(`/v1/subscription_items?subscription=${id}`, items),
     metadata,
     start_date: created,
-    status: 'active',
+    status: trialEnd === undefined ? 'active' : 'trialing',
+    test_clock: currentTestClock(),
+    trial_end: trialEnd ?? null,
+    trial_start: trialEnd === undefined ? null : created,
   };
 }
 
-/** Builds a subscription item whose period begins at `start`, in Unix seconds. */
+/** Builds a subscription item whose period begins at `start` and ends with the interval, or at `end`. */
 export function newSubscriptionItem(
   subscriptionId: string,
   { price: maybePrice, quantity }: Pick<LineItem, 'price' | 'quantity'>,
   start: number,
+  end?: number,
 ): Wire<Stripe.SubscriptionItem> {
   const price = maybePrice!;
   return {
@@ -51,7 +61,7 @@ export function newSubscriptionItem(
     object: 'subscription_item',
     billing_thresholds: null,
     created: start,
-    current_period_end: toPeriodEnd(price, start),
+    current_period_end: end ?? toPeriodEnd(price, start),
     current_period_start: start,
     current_trial: null,
     discounts: [],
@@ -64,14 +74,22 @@ export function newSubscriptionItem(
   };
 }
 
-/** Returns the end of a period that begins at `start`, in Unix seconds. */
-export function toPeriodEnd({ recurring }: Price, start: number): number {
-  const end = new Date(start * 1000);
+const DAY_SECONDS = 24 * 3600;
+
+/**
+ * Returns the end of a period that begins at `start`, in Unix seconds. A cycle that is anchored on the 31st
+ * ends on the last day of a shorter month, and on the 31st again in the next longer one.
+ */
+export function toPeriodEnd({ recurring }: Price, start: number, anchor: number = start): number {
   const count = recurring?.interval_count ?? 1;
-  if (recurring?.interval === 'day') end.setUTCDate(end.getUTCDate() + count);
-  else if (recurring?.interval === 'week') end.setUTCDate(end.getUTCDate() + 7 * count);
-  else if (recurring?.interval === 'year') end.setUTCFullYear(end.getUTCFullYear() + count);
-  else end.setUTCMonth(end.getUTCMonth() + count);
+  if (recurring?.interval === 'day') return start + count * DAY_SECONDS;
+  if (recurring?.interval === 'week') return start + 7 * count * DAY_SECONDS;
+  const end = new Date(start * 1000);
+  const months = recurring?.interval === 'year' ? 12 * count : count;
+  const month = end.getUTCFullYear() * 12 + end.getUTCMonth() + months;
+  const year = Math.floor(month / 12);
+  const lastDay = new Date(Date.UTC(year, (month % 12) + 1, 0)).getUTCDate();
+  end.setUTCFullYear(year, month % 12, Math.min(new Date(anchor * 1000).getUTCDate(), lastDay));
   return Math.floor(end.getTime() / 1000);
 }
 
@@ -144,9 +162,6 @@ const CONSTANT_FIELDS = {
   pending_setup_intent: null,
   pending_update: null,
   schedule: null,
-  test_clock: null,
   transfer_data: null,
-  trial_end: null,
   trial_settings: { end_behavior: { billing_cycle_anchor: null, missing_payment_method: 'create_invoice' } },
-  trial_start: null,
 } satisfies Partial<Subscription>;

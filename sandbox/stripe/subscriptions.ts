@@ -16,8 +16,9 @@ import {
   unsettable,
 } from './parameters.ts';
 import { collectNow, type FollowedChange, followPlanChange } from './plan-change.ts';
-import { equals, mountResource, type Resource } from './resource.ts';
+import { equals, mountResource, ofTestClock, type Resource } from './resource.ts';
 import { cancelSubscription, changeSubscription, toId } from './subscription-changes.ts';
+import { createParameters, createSubscription } from './subscription-create.ts';
 import { itemsChange, planItems } from './subscription-items.ts';
 import { mountSubscriptionPauses } from './subscription-pauses.ts';
 import { nowSeconds, type Subscription } from './wire.ts';
@@ -46,6 +47,7 @@ export const subscriptions: Resource<Subscription> = {
         status === 'all' ? {} : { filter: { status: status === 'ended' ? 'canceled' : status } },
       absent: { except: { status: 'canceled' } },
     },
+    test_clock: ofTestClock,
   },
   search: {
     canceled_at: { type: 'number', path: ['canceled_at'] },
@@ -109,6 +111,10 @@ export type Update = z.output<z.ZodObject<typeof updateParameters>>;
 export function mountSubscriptions(endpoints: Endpoints): void {
   mountResource(endpoints, subscriptions);
   mountSubscriptionPauses(endpoints);
+  const created = { answers: 'subscription', parameters: createParameters };
+  endpoints.post('/subscriptions', created, (trx, { input, request }) =>
+    createSubscription(trx, input, request),
+  );
   const updated = { answers: 'subscription', parameters: updateParameters };
   endpoints.post('/subscriptions/:id', updated, (trx, { id, input, request }) =>
     updateSubscription(trx, id, input, request),

@@ -1,4 +1,5 @@
 import Stripe from 'stripe';
+import { currentMoment } from '../clock/moment.ts';
 import { randomText } from '../random-text.ts';
 
 /** The API version of the pinned `stripe` package; its types define the objects here. */
@@ -34,10 +35,16 @@ export type Refund = Wire<Stripe.Refund>;
 export type Session = Wire<Stripe.Checkout.Session>;
 export type Subscription = Wire<Stripe.Subscription>;
 export type SubscriptionItem = Wire<Stripe.SubscriptionItem>;
+export type TestClock = Wire<Stripe.TestHelpers.TestClock>;
 
-/** Returns the Unix time in whole seconds, Stripe's unit of time. */
+/** Returns the business time of the current work as Unix time in whole seconds, Stripe's unit of time. */
 export function nowSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+  return Math.floor(currentMoment().at.getTime() / 1000);
+}
+
+/** Returns the test clock of the current work; null if it follows the sandbox's clock. */
+export function currentTestClock(): string | null {
+  return currentMoment().clock || null;
 }
 
 /** Returns a new id such as `sub_1Q…`. */

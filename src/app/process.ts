@@ -13,6 +13,7 @@ import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
 import { chooseExecutor } from '../operations/executor-choice.ts';
+import type { Clock } from '../processes/clock.ts';
 import { findDataDirOwner } from '../processes/folder-lock.ts';
 import { untilStopped } from '../processes/stop-signals.ts';
 import { say } from '../processes/terminal-text.mjs';
@@ -22,6 +23,7 @@ import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
+import { openClock } from './clock.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
@@ -85,7 +87,10 @@ interface StartParts extends ProcessParts {
 async function start(parts: StartParts): Promise<void> {
   const { config, role, server, connections, installation, shutdown, stopping } = parts;
   const waiter = { say, signal: stopping };
-  const backend = await openBackend(parts, waiter);
+  const opened = await openBackend(parts, waiter);
+  const clock = openClock({ ...parts, database: opened.database });
+  shutdown.add('the clock', clock.stop);
+  const backend = { ...opened, clock };
   const { database, events } = backend;
   const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;
@@ -93,6 +98,8 @@ async function start(parts: StartParts): Promise<void> {
     const sandbox = installation.serve(served ?? { url: config.publicUrl, port: config.port });
     await waitFor('the sandbox', sandbox, waiter);
   }
+  // A clock that was moved before a restart must not seem to jump while the worker decides.
+  await clock.refresh();
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served?.url, problems });
@@ -133,7 +140,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
 
 /** @returns the configuration problems that the worker has found so far */
 async function startWork(
-  parts: StartParts & Backend & { publicUrl: string },
+  parts: StartParts & Backend & { publicUrl: string; clock: Clock },
   waiter: Waiter,
 ): Promise<InstallationCheck[]> {
   const { config, connections, database, shutdown, stopping } = parts;
@@ -147,9 +154,12 @@ async function startWork(
   return worker.problems?.() ?? [];
 }
 
-function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: string; port: number } {
+function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clock }): {
+  url: string;
+  port: number;
+} {
   const { config, server, connections, installation, shutdown, log, stopping } = parts;
-  const { database, queue, events } = parts;
+  const { database, queue, events, clock } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
   const { port } = server;
@@ -163,6 +173,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer }): { url: 
     database,
     queue,
     log,
+    clock,
     events,
     apiToken: connections.apiToken,
     auditKey: deriveAuditKey(connections.pulumi.passphrase),

@@ -47,8 +47,8 @@ export interface ServiceDeps {
   database: Database;
   queue: Queue;
   log: Log;
-  /** The time of business decisions; default: the system's. */
-  clock?: Clock | undefined;
+  /** The time that business decisions use. */
+  clock: Clock;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }

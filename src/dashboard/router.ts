@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { agentIdSchema } from '../agents/new-agent.ts';
 import { findReceipt } from '../agents/receipts.ts';
 import { listAgents } from '../agents/store.ts';
 import { listAudit } from '../audit/listing.ts';
