@@ -4,12 +4,12 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openClock } from '../../src/app/clock.ts';
 import type { Config } from '../../src/config/config.ts';
 import { Secret } from '../../src/secret.ts';
-import { type Operations, openOperations } from '../support/operations-fixture.ts';
+import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
 import { type SandboxFixture, setup } from '../support/sandbox.ts';
 import { advance, DAY } from '../support/sandbox-clock.ts';
 
 let sandbox: SandboxFixture;
-let service: Operations;
+let service: OperationsFixture;
 beforeAll(async () => {
   sandbox = await setup();
   service = await openOperations();
