@@ -1,4 +1,4 @@
-import { agentJson } from '../http/agents/agent-json.ts';
+import { type AgentJson, agentJson } from '../http/agents/agent-json.ts';
 import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
@@ -108,7 +108,12 @@ async function show({ agentId, json }: Of<'show'>, terminal: Terminal): Promise<
   print(
     table(
       ['AGENT', agent.agentId],
-      Object.entries({ ...agent, protected: String(agent.protected), holds: describeHolds(agent) }).slice(1),
+      Object.entries({
+        ...agent,
+        protected: String(agent.protected),
+        holds: describeHolds(agent),
+        billing: describeBilling(agent),
+      }).slice(1),
     ),
   );
   print('');
@@ -129,6 +134,16 @@ async function show({ agentId, json }: Of<'show'>, terminal: Terminal): Promise<
   const [latest] = operations;
   if (latest !== undefined) printTimeline(terminal, latest);
   return true;
+}
+
+/** The state of the subscription with the dates that are to come. */
+function describeBilling({ billing }: AgentJson): string | null {
+  if (billing === null) return null;
+  const { subscriptionId: _, state, ...dates } = billing;
+  const known = Object.entries(dates).flatMap(([name, date]) =>
+    date === null ? [] : [`${name} ${date.slice(0, 19)}`],
+  );
+  return [state, ...known].join('; ');
 }
 
 async function logs({ agentId, follow, json }: Of<'logs'>, terminal: Terminal): Promise<boolean> {

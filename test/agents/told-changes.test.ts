@@ -33,7 +33,7 @@ beforeEach(async () => {
 
 /** Runs the next operation to its success. */
 async function finish(effect: AgentEffect): Promise<void> {
-  await succeed(at.database, (await claim(at)).claim, effect);
+  await succeed(at, (await claim(at)).claim, effect);
 }
 
 async function fail(): Promise<string> {

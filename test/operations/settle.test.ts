@@ -168,7 +168,8 @@ describe('failure', () => {
   test('a failed rollback notes on the agent what may still be billed, until one succeeds', async () => {
     await order(at, 'a1');
     await failForGood();
-    const shown = async () => presentAgent(await getAgent(at.database, 'a1'), []).error;
+    const shown = async () =>
+      presentAgent(await getAgent(at.database, 'a1'), { holds: [], subscription: undefined }).error;
     expect(await shown()).toBe('Hetzner answered 500');
     await failForGood(new PermanentError('unable to authenticate'), 'deleting_resources');
     expect(await shown()).toMatch(

@@ -177,6 +177,7 @@ export function createRunbookFixture(at: OperationsFixture) {
         diskGb: name === 'cx23' ? 40 : 80,
         offers: offers[name] ?? [],
       }),
+      listServerPrices: async () => [],
       getServer: async (id) => servers.find((one) => one.id === id),
       findServer: async (name) => servers.find((one) => one.name === name),
       findSshKey: async (name) => sshKeys.find((one) => one.name === name),

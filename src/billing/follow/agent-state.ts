@@ -43,7 +43,6 @@ export function toAgentView(
   { unpaid_since: unpaidSince }: Pick<SubscriptionRow, 'unpaid_since'>,
 ): AgentView {
   return {
-    agentId: agent.agent_id,
     status: agent.status,
     protected: agent.protected,
     plan: agent.plan,

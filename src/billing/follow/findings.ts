@@ -67,17 +67,17 @@ async function upsertFinding(
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  if (finding.class !== 'mismatch') return;
+  if (finding.class === 'mismatch')
+    await tellMismatch(trx, `finding ${source} ${key}`, { ...finding, ...texts }, now);
+}
+
+/** Without the agent, because this notice is the operator's and must not wait for the buyer's. */
+async function tellMismatch(trx: Transaction, key: string, finding: NewFinding, now: Date): Promise<void> {
+  const { class: kind, agentId = null, subscriptionId = null, cause, cure } = finding;
   await queueNotice(trx, {
     type: 'fleet.mismatch',
-    // Without the agent: this notice is the operator's, and must not wait for the buyer's.
-    key: cutText(`finding ${source} ${key} ${now.toISOString()}`, 500),
-    data: {
-      class: finding.class,
-      agentId: agentId ?? null,
-      subscriptionId: subscriptionId ?? null,
-      ...texts,
-    },
+    key: cutText(`${now.toISOString()} ${key}`, 500),
+    data: { class: kind, agentId, subscriptionId, cause, cure },
     at: now,
   });
 }
