@@ -19,8 +19,8 @@ export const evidenceSchema = z.object({
       }),
     )
     .max(MOST_REMOVED),
-  /** When each cloud answered that it lists nothing of this any more. */
-  gone: z.object({ hetzner: z.iso.datetime(), tailscale: z.iso.datetime() }),
+  /** When each cloud answered that it lists nothing of this any more. A hibernation keeps the tailnet device. */
+  gone: z.object({ hetzner: z.iso.datetime(), tailscale: z.iso.datetime().optional() }),
 });
 export type Evidence = z.infer<typeof evidenceSchema>;
 

@@ -96,8 +96,8 @@ function earlierTable(operations: OperationJson[]): Html {
   )}</tbody></table>`;
 }
 
-function receiptSection({ receiptId, hash, createdAt, body }: Receipt): Html {
-  return html`<h2>Receipt of its deletion</h2>
+function receiptSection({ receiptId, kind, hash, createdAt, body }: Receipt): Html {
+  return html`<h2>Receipt of its ${kind === 'hibernate' ? 'hibernation' : 'deletion'}</h2>
 <p class="muted">${receiptId}, <time>${createdAt.toISOString()}</time>, SHA-256 <code>${hash}</code></p>
 <pre>${JSON.stringify(body, null, 2)}</pre>`;
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import { serverIdSchema } from '../../stacks/outputs.ts';
 import { endHibernation, markHibernated } from '../agents/hibernation.ts';
+import { type Evidence, evidenceSchema, issueReceipt } from '../agents/receipts.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
 import { PermanentError } from '../errors.ts';
 import type { Server, Snapshot } from '../hetzner/hetzner.ts';
@@ -16,7 +17,11 @@ import { switchOff } from './steps/power.ts';
 import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
 import { isComplete, removeSnapshots, takeSnapshot } from './steps/snapshots.ts';
 
-const effect = z.object({ kind: z.literal('hibernated'), snapshotId: serverIdSchema });
+const effect = z.object({
+  kind: z.literal('hibernated'),
+  snapshotId: serverIdSchema,
+  evidence: evidenceSchema.optional().catch(undefined),
+});
 
 /**
  * Keeps a snapshot of a suspended agent's disk and deletes its server, which Hetzner bills in full even while
@@ -36,7 +41,11 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
   limitSeconds: 90 * 60,
   needsRoute: false,
   effect,
-  succeed: markHibernated,
+  succeed: async (trx, agentId, { snapshotId, evidence }) => {
+    // An attempt after a kill finds the server gone, and its receipt issued or without evidence.
+    await issueReceipt(trx, { agentId, kind: 'hibernate', evidence });
+    await markHibernated(trx, agentId, { snapshotId });
+  },
   // Without a recorded snapshot, nothing has been proven.
   reported: () => ({ kind: 'none' }),
   lastFailure: async (ending) => {
@@ -54,9 +63,9 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
     const snapshot = (await keptSnapshot(parts, attempt, server)) ?? (await keep(parts, attempt, server));
     attempt.step('deleting_server');
     const inputs: AgentInputs = { ...known, hibernated: { snapshotId: snapshot.id } };
-    await removeServer(parts, attempt, { inputs, keys, mayBeNew: !exists });
+    const gone = await removeServer(parts, attempt, { inputs, keys, mayBeNew: !exists });
     await removeSnapshots(parts, attempt, { keep: snapshot.id });
-    return { kind: 'hibernated', snapshotId: snapshot.id };
+    return { kind: 'hibernated', snapshotId: snapshot.id, evidence: toEvidence(server, gone) };
   },
 });
 
@@ -108,19 +117,32 @@ function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): Permanent
   );
 }
 
-/** Removes the server from the stack and from Hetzner, where a state may have lacked it. */
+/** What the receipt says: the server that was there, and when Hetzner answered that it is gone. */
+function toEvidence(server: Server | undefined, gone: Date): Evidence {
+  const removed =
+    server === undefined
+      ? []
+      : [{ cloud: 'hetzner' as const, kind: 'server' as const, id: server.id, name: server.name }];
+  return { removed, gone: { hetzner: gone.toISOString() } };
+}
+
+/**
+ * Removes the server from the stack and from Hetzner, where a state may have lacked it.
+ * @returns when Hetzner answered that it is gone, or is being deleted
+ */
 async function removeServer(
   parts: RunbookParts,
   attempt: Attempt,
   { inputs, keys, mayBeNew }: { inputs: AgentInputs; keys: AgentKeys; mayBeNew: boolean },
-): Promise<void> {
+): Promise<Date> {
   const program = toProgram(inputs, keys, await findResources(parts.hetzner, attempt.agent));
   await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
     parts.executor.up(attempt, program, { mayBeNew, keys }),
   );
   const left = await lookUpServer(parts.hetzner, attempt.agent);
-  if (left === undefined || left.status === 'deleting') return;
+  if (left === undefined || left.status === 'deleting') return new Date();
   assertHeld(attempt);
   await parts.hetzner.deleteServer(left.id, { wait: true });
   attempt.log(`deleted server ${left.name} (${left.id}), which the stack lacked`);
+  return new Date();
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { findReceipt } from '../../src/agents/receipts.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
@@ -107,6 +108,24 @@ async function drain(): Promise<string[]> {
     kinds.push((await attempt()).kind);
   }
 }
+
+test('a hibernation, and then the destroy, leave a receipt of what Hetzner listed and no longer lists', async () => {
+  await hibernated();
+  const body = async () => (await findReceipt(at.database, 'a1'))?.body;
+  expect(await body()).toMatchObject({
+    kind: 'hibernate',
+    agent: { serverId: '42' },
+    evidence: {
+      removed: [{ cloud: 'hetzner', kind: 'server', id: '42', name: 'agent-a1' }],
+      gone: { hetzner: expect.stringMatching(/Z$/) },
+    },
+  });
+  const { snapshot_id: id } = await agent();
+  await request('destroy');
+  expect((await attempt()).thrown).toBeUndefined();
+  const evidence = { removed: expect.arrayContaining([expect.objectContaining({ kind: 'snapshot', id })]) };
+  expect(await body()).toMatchObject({ kind: 'destroy', evidence });
+});
 
 const HIBERNATE = [
   'step preparing',

@@ -42,10 +42,11 @@ async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Ev
 }
 
 async function listAtHetzner(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
-  const { servers, sshKeys } = await findOwned(parts.hetzner, attempt);
+  const { servers, sshKeys, snapshots } = await findOwned(parts.hetzner, attempt);
   return [
     ...servers.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'server', id, name }) as const),
     ...sshKeys.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'ssh-key', id, name }) as const),
+    ...snapshots.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'snapshot', id, name }) as const),
   ];
 }
 
