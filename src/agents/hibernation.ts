@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
 import { move } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
 import { getAgent } from './store.ts';
@@ -7,18 +8,20 @@ import { getAgent } from './store.ts';
 /**
  * Records the verified snapshot of a suspended agent, before its server is deleted. From then on a hibernate
  * can only end in `hibernated`, however it ends: the server may be gone. Null forgets the recorded one.
+ * @throws ConflictError if the agent is in another state, so that no server is deleted without the record
  */
 export async function recordSnapshot(
   database: Database,
   agentId: string,
   snapshotId: string | null,
 ): Promise<void> {
-  await database
+  const { numUpdatedRows } = await database
     .updateTable('agents')
     .set({ snapshot_id: snapshotId, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', 'in', ['suspended', 'hibernated'])
-    .execute();
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) throw new ConflictError(`Agent ${agentId} can no longer be hibernated`);
 }
 
 /**

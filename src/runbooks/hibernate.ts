@@ -4,15 +4,17 @@ import { serverIdSchema } from '../../stacks/outputs.ts';
 import { endHibernation, markHibernated } from '../agents/hibernation.ts';
 import { type Evidence, evidenceSchema, issueReceipt } from '../agents/receipts.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
-import { PermanentError } from '../errors.ts';
+import { PermanentError, RetryableError } from '../errors.ts';
 import type { Server, Snapshot } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { poll } from '../processes/poll.ts';
 import { recorded, toProgram } from './reconfigure.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
+import { recordedSnapshot } from './steps/own-snapshots.ts';
 import { switchOff } from './steps/power.ts';
 import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
 import { isComplete, removeSnapshots, takeSnapshot } from './steps/snapshots.ts';
@@ -65,7 +67,7 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
     const inputs: AgentInputs = { ...known, hibernated: { snapshotId: snapshot.id } };
     const gone = await removeServer(parts, attempt, { inputs, keys, mayBeNew: !exists });
     await removeSnapshots(parts, attempt, { keep: snapshot.id });
-    return { kind: 'hibernated', snapshotId: snapshot.id, evidence: toEvidence(server, gone) };
+    return { kind: 'hibernated', snapshotId: snapshot.id, evidence: toEvidence(snapshot, gone) };
   },
 });
 
@@ -73,13 +75,14 @@ const end = ({ trx, agentId, error }: Ending): Promise<boolean> => endHibernatio
 
 /** Makes sure that the server is off, and that a verified snapshot of it is recorded. */
 async function keep(parts: RunbookParts, attempt: Attempt, server: Server | undefined): Promise<Snapshot> {
-  if (server === undefined) throw nothingLeft(attempt);
+  if (server === undefined || server.status === 'deleting') throw nothingLeft(attempt);
   if (server.isProtected)
     throw new PermanentError(
       `${server.name} is protected at Hetzner against delete; nothing has been touched. Remove the protection there, then request it again`,
     );
   const hasRun = server.status !== 'off';
-  if (hasRun) await forgetSnapshots(parts, attempt);
+  // While it is hibernated, the recorded snapshot may be all there is until the new one is recorded.
+  if (hasRun && attempt.agent.status === 'suspended') await forgetSnapshots(parts, attempt);
   attempt.step('stopping_server');
   await switchOff(parts, attempt, server);
   attempt.step('creating_snapshot');
@@ -91,22 +94,25 @@ async function keep(parts: RunbookParts, attempt: Attempt, server: Server | unde
 
 /** Forgets and removes what earlier attempts have kept: the server has been on since, so it is outdated. */
 async function forgetSnapshots(parts: RunbookParts, attempt: Attempt): Promise<void> {
-  if (attempt.agent.status === 'suspended') await parts.recordSnapshot(attempt, null);
+  await parts.recordSnapshot(attempt, null);
   await removeSnapshots(parts, attempt);
 }
 
 /**
- * The recorded snapshot, if it is what the agent's data is: its server is gone, or is only a copy that a wake
- * has begun to make.
+ * The recorded snapshot, if it is what the agent's data is: its server is gone or going, has been off since
+ * the snapshot, or never started. A server that may have run since, after a wake, holds what is newer.
  */
 async function keptSnapshot(
   { hetzner }: RunbookParts,
   { agent }: Attempt,
   server: Server | undefined,
 ): Promise<Snapshot | undefined> {
-  if (agent.snapshot_id === null || (server !== undefined && agent.status !== 'hibernated')) return undefined;
-  const snapshot = await hetzner.getSnapshot(agent.snapshot_id);
-  return snapshot !== undefined && isComplete(snapshot) ? snapshot : undefined;
+  const snapshot = await recordedSnapshot(hetzner, agent);
+  if (snapshot === undefined || !isComplete(snapshot)) return undefined;
+  if (server === undefined || server.status === 'deleting') return snapshot;
+  if (agent.status !== 'hibernated') return undefined;
+  if (server.imageId === snapshot.id) return (await hetzner.failedToStart(server.id)) ? snapshot : undefined;
+  return server.status === 'off' && snapshot.serverId === server.id ? snapshot : undefined;
 }
 
 function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): PermanentError {
@@ -117,18 +123,20 @@ function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): Permanent
   );
 }
 
-/** What the receipt says: the server that was there, and when Hetzner answered that it is gone. */
-function toEvidence(server: Server | undefined, gone: Date): Evidence {
+/**
+ * What the receipt says: the server whose disk the snapshot holds, also if an earlier attempt has deleted it,
+ * and when Hetzner answered that it is gone.
+ */
+function toEvidence({ serverId, name }: Snapshot, gone: Date): Evidence {
   const removed =
-    server === undefined
-      ? []
-      : [{ cloud: 'hetzner' as const, kind: 'server' as const, id: server.id, name: server.name }];
+    serverId === null ? [] : [{ cloud: 'hetzner', kind: 'server', id: serverId, name } as const];
   return { removed, gone: { hetzner: gone.toISOString() } };
 }
 
 /**
  * Removes the server from the stack and from Hetzner, where a state may have lacked it.
- * @returns when Hetzner answered that it is gone, or is being deleted
+ * @returns when Hetzner answered that it is gone
+ * @throws RetryableError if it is still there at the end
  */
 async function removeServer(
   parts: RunbookParts,
@@ -140,9 +148,17 @@ async function removeServer(
     parts.executor.up(attempt, program, { mayBeNew, keys }),
   );
   const left = await lookUpServer(parts.hetzner, attempt.agent);
-  if (left === undefined || left.status === 'deleting') return new Date();
-  assertHeld(attempt);
-  await parts.hetzner.deleteServer(left.id, { wait: true });
-  attempt.log(`deleted server ${left.name} (${left.id}), which the stack lacked`);
-  return new Date();
+  if (left !== undefined && left.status !== 'deleting') {
+    assertHeld(attempt);
+    await parts.hetzner.deleteServer(left.id, { wait: true });
+    attempt.log(`deleted server ${left.name} (${left.id}), which the stack lacked`);
+  }
+  const isGone = async () =>
+    (await lookUpServer(parts.hetzner, attempt.agent)) === undefined ? new Date() : undefined;
+  const timeoutMs = (parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS) * 1000;
+  const gone = await poll(isGone, { intervalMs: 1_000, timeoutMs, signal: attempt.signal });
+  if (gone === undefined) throw new RetryableError('The server is still being deleted at Hetzner');
+  return gone;
 }
+
+const GONE_WITHIN_SECONDS = 60;

@@ -3,7 +3,7 @@ import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import { markWoken } from '../agents/hibernation.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
-import { PermanentError, RetryableError } from '../errors.ts';
+import { errorMessage, LostError, PermanentError, RetryableError } from '../errors.ts';
 import type { Server, Snapshot } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { reportedOutputs } from '../operations/effects.ts';
@@ -14,7 +14,8 @@ import { recorded, toProgram } from './reconfigure.ts';
 import { DeviceMissingError, findDevice, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
-import { findResources, lookUpServer } from './steps/own-server.ts';
+import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
+import { recordedSnapshot } from './steps/own-snapshots.ts';
 import { switchOn } from './steps/power.ts';
 import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
 import { isComplete, removeSnapshots } from './steps/snapshots.ts';
@@ -68,10 +69,24 @@ export const wake = defineOperation<z.infer<typeof effect>>({
     attempt.step('verifying');
     await untilHealthy(parts, attempt, outputs);
     attempt.step('removing_snapshot');
-    await removeSnapshots(parts, attempt);
+    await removeOutdated(parts, attempt);
     return { kind: 'woken', outputs };
   },
 });
+
+/**
+ * Removes the snapshots, which are outdated from now on. A cloud's failure must not undo the wake: the sweep
+ * removes what is left.
+ */
+async function removeOutdated(parts: RunbookParts, attempt: Attempt): Promise<void> {
+  try {
+    await removeSnapshots(parts, attempt);
+  } catch (error) {
+    attempt.signal.throwIfAborted();
+    if (error instanceof LostError) throw error;
+    attempt.log(`a snapshot stays until the next sweep: ${errorMessage(error)}`);
+  }
+}
 
 /** The agent's device, which stays while it is hibernated. @throws PermanentError if it is gone */
 async function keptDevice(
@@ -98,7 +113,7 @@ async function findServerToWake(
 ): Promise<Server | undefined> {
   const [server, snapshot] = await Promise.all([
     lookUpServer(parts.hetzner, attempt.agent),
-    parts.hetzner.getSnapshot(snapshotId),
+    recordedSnapshot(parts.hetzner, attempt.agent),
   ]);
   const canMake = snapshot !== undefined && isComplete(snapshot);
   if (server === undefined) {
@@ -110,9 +125,9 @@ async function findServerToWake(
   }
   if (server.status === 'deleting')
     throw new RetryableError(`${server.name} (${server.id}) is still being deleted at Hetzner`);
-  if (!holdsItsDisk(server, snapshotId, snapshot))
+  if (!holdsItsDisk(server, attempt, snapshot))
     throw new PermanentError(
-      `Server ${server.name} (${server.id}) was not made from the agent's snapshot ${snapshotId}: it is left alone. Rename or delete it`,
+      `Server ${server.name} (${server.id}) was not made from the agent's snapshot ${snapshotId}: it is left alone. Rename it if it is not the agent's`,
     );
   // A copy can be made again; the original, or a server without its snapshot, is all there is.
   const isCopy = server.imageId === snapshotId && canMake;
@@ -123,10 +138,13 @@ async function findServerToWake(
   return undefined;
 }
 
-/** Whether the server's disk is the agent's. Hetzner may no longer name a deleted snapshot. */
-function holdsItsDisk(server: Server, snapshotId: string, snapshot: Snapshot | undefined): boolean {
-  if (server.imageId === snapshotId || snapshot?.serverId === server.id) return true;
-  return server.imageId === null && snapshot === undefined;
+/**
+ * Whether the server's disk is the agent's. Only a wake that has seen the agent healthy removes the snapshot:
+ * without it, the agent's server is the one that was woken.
+ */
+function holdsItsDisk(server: Server, { agent }: Attempt, snapshot: Snapshot | undefined): boolean {
+  if (snapshot === undefined) return hasOwnLabels(server, agent);
+  return server.imageId === snapshot.id || snapshot.serverId === server.id;
 }
 
 /** Records the inputs before applying them. The agent stays recorded as hibernated until it answers. */

@@ -174,7 +174,7 @@ describe('no secret of the installation appears', () => {
         ? operations.items.map(({ operationId }: { operationId: string }) =>
             path.replace('{operationId}', operationId),
           )
-        : [path.replace('{agentId}', agentId)],
+        : [path.replace('{agentId}', agentId).replace('{name}', 'creates')],
     );
     expect(concrete.length).toBeGreaterThan(10);
     const pages = [
@@ -182,10 +182,14 @@ describe('no secret of the installation appears', () => {
       `/agents/${agentId}`,
       `/agents/${agentId}/destroy`,
       `/agents/${failingId}`,
+      '/attention',
       '/sign-in',
     ];
     const answers = await Promise.all([...concrete, ...pages].map(answerOf));
-    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    // Nothing of this agent was deleted.
+    expect(answers.filter(({ status }) => status !== 200)).toMatchObject([
+      { where: expect.stringContaining('/receipt'), status: 404 },
+    ]);
     expect(found(answers)).toEqual([]);
   }, 30_000);
 

@@ -278,6 +278,18 @@ describe('hibernate', () => {
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
   });
 
+  test('keeps the snapshot while Hetzner still deletes the server', async () => {
+    fixture.answers['up agent'] = [error];
+    await request('hibernate');
+    expect((await attempt()).thrown).toBe(error);
+    expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: '9001' });
+    fixture.servers[0]!.status = 'deleting';
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeUndefined();
+    expect(calls.filter((call) => /snapshot/.test(call))).toEqual([]);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+  });
+
   test('an incomplete snapshot never replaces the server', async () => {
     fixture.deps.hetzner.createSnapshot = async (serverId, { name, labels }) => {
       const made = { id: '9001', name, labels, status: 'available', sizeGb: 0, serverId, isProtected: false };
@@ -435,10 +447,33 @@ describe('wake', () => {
     expect((await attempt()).thrown).toBe(error);
     expect(fixture.servers).toHaveLength(1);
     await hold(at, 'a1');
+    // What it has written since is in a new snapshot.
     expect(await drain()).toEqual(['hibernate']);
     expect(fixture.servers).toEqual([]);
-    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9002']);
+    expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9002' });
+  });
+
+  test('of a server that the hibernate had not deleted ends well after a kill behind its last change', async () => {
+    await begin();
+    fixture.answers['up agent'] = [new PermanentError('the stack is broken')];
+    await request('hibernate');
+    await attempt();
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+    fixture.servers[0]!.imageId = '114690387';
+    await release(at, 'a1');
+    // As the killed attempt has left it: the server was woken, and its snapshot was outdated.
+    fixture.servers[0]!.status = 'running';
+    fixture.snapshots.length = 0;
+    expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
+    expect(await agent()).toMatchObject({ status: 'running', server_id: '42', snapshot_id: null });
+  });
+
+  test('is not undone by a snapshot that Hetzner does not delete', async () => {
+    fixture.answers['delete snapshot 9001'] = [error];
+    await release(at, 'a1');
+    expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
+    expect(await agent()).toMatchObject({ status: 'running', snapshot_id: null });
   });
 
   test.each(['before', 'after'] as const)(

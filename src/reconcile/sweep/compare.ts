@@ -32,11 +32,7 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
         });
       continue;
     }
-    const verdict = judge(
-      resource,
-      agent,
-      owned.kinds.has(ownKey(replacementKind(resource, agent), resource.agentId)),
-    );
+    const verdict = judge(resource, agent, isReplaced(resource, agent, { cloud, owned }));
     if (verdict.action === 'keep') continue;
     if (verdict.action === 'remove')
       findings.push({ ...verdict, agentId: String(resource.agentId), resource });
@@ -45,10 +41,23 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
   return [...findings, ...goneServers(cloud, agents), ...goneSnapshots(cloud, agents)];
 }
 
-/** The kind of the agent's own resource that makes this one superfluous. */
-function replacementKind({ kind }: Resource, agent: AgentView | undefined): Resource['kind'] {
-  if (kind === 'snapshot' && agent?.status !== 'hibernated') return 'server';
-  return kind === 'server' && agent?.status === 'hibernated' ? 'snapshot' : kind;
+/**
+ * Whether the resource that makes this one superfluous was listed too: the agent's own of its kind, or its
+ * server in place of a snapshot. A hibernated agent's server is replaced only by a snapshot of that server:
+ * another one may have run since a wake, and hold what is in no snapshot.
+ */
+function isReplaced(
+  resource: Resource,
+  agent: AgentView | undefined,
+  { cloud, owned }: { cloud: CloudView; owned: ReturnType<typeof ownResources> },
+): boolean {
+  const { kind, id, agentId } = resource;
+  if (kind === 'server' && agent?.status === 'hibernated')
+    return cloud.resources.some(
+      (one) => one.kind === 'snapshot' && one.id === agent.snapshotId && one.serverId === id,
+    );
+  const replacement = kind === 'snapshot' && agent?.status !== 'hibernated' ? 'server' : kind;
+  return owned.kinds.has(ownKey(replacement, agentId));
 }
 
 /**

@@ -7,7 +7,8 @@ import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
-  | { kind: 'snapshot'; operationId: string | null }
+  /** `serverId`: the server whose disk it holds. */
+  | { kind: 'snapshot'; operationId: string | null; serverId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
@@ -54,8 +55,8 @@ export function toSshKey({ id, name, labels }: SshKey): Resource {
   return { kind: 'ssh-key', id, name, ...readLabels(labels) };
 }
 
-export function toSnapshot({ id, name, labels }: Snapshot): Resource {
-  return { kind: 'snapshot', id, name, ...readLabels(labels) };
+export function toSnapshot({ id, name, labels, serverId }: Snapshot): Resource {
+  return { kind: 'snapshot', id, name, serverId, ...readLabels(labels) };
 }
 
 /**

@@ -1,8 +1,20 @@
 import type { AgentRow } from '../../agents/store.ts';
 import type { HetznerClient, Snapshot } from '../../hetzner/hetzner.ts';
-import { hasOwnLabels, type Owner } from './own-server.ts';
+import { hasOwnLabels, isAnothers, type Owner } from './own-server.ts';
 
 type SnapshotOwner = Owner & Pick<AgentRow, 'snapshot_id'>;
+
+/**
+ * Returns the recorded snapshot; undefined if it is gone, or if its name and labels are another agent's: a
+ * runner may have reported a wrong id.
+ */
+export async function recordedSnapshot(
+  hetzner: Pick<HetznerClient, 'getSnapshot'>,
+  agent: SnapshotOwner,
+): Promise<Snapshot | undefined> {
+  const found = agent.snapshot_id === null ? undefined : await hetzner.getSnapshot(agent.snapshot_id);
+  return found !== undefined && isAnothers(found, agent) ? undefined : found;
+}
 
 /** Lists the agent's own snapshots: the recorded one, and those with its name and labels. */
 export async function listOwnSnapshots(
@@ -10,7 +22,7 @@ export async function listOwnSnapshots(
   agent: SnapshotOwner,
 ): Promise<Snapshot[]> {
   const [recorded, labelled] = await Promise.all([
-    agent.snapshot_id === null ? undefined : hetzner.getSnapshot(agent.snapshot_id),
+    recordedSnapshot(hetzner, agent),
     hetzner.listSnapshots(agent.agent_id),
   ]);
   const own = labelled.filter((one) => hasOwnLabels(one, agent) && one.id !== recorded?.id);

@@ -53,6 +53,7 @@ const sshKey = (change: Change = {}): Resource => ({
 });
 const snapshot = (change: Change = {}): Resource => ({
   kind: 'snapshot',
+  serverId: '1',
   id: '9',
   name: 'agent-a1',
   agentId: 'a1',
@@ -283,6 +284,9 @@ describe('a hibernated agent', () => {
     expect(found([...kept, off], [hibernated])).toEqual(['remove hibernated server 1']);
     expect(found([off], [hibernated])).toContain('report half-woken server 1');
     expect(found([...kept, server()], [hibernated])).toEqual(['report half-woken server 1']);
+    // It was made by a wake, and may have run: what it has written since is in no snapshot.
+    const copy = server({ id: '2', isOff: true });
+    expect(found([...kept, copy], [hibernated])).toEqual(['report half-woken server 2']);
     const strange = server({ isOff: true, operationId: 'x' });
     expect(found([...kept, strange], [hibernated])).toEqual(['report not-ours server 1']);
   });
