@@ -470,7 +470,7 @@ describe('wake', () => {
   });
 
   test('is not undone by a snapshot that Hetzner does not delete', async () => {
-    fixture.answers['delete snapshot 9001'] = [error];
+    fixture.deps.hetzner.deleteSnapshot = () => Promise.reject(error);
     await release(at, 'a1');
     expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
     expect(await agent()).toMatchObject({ status: 'running', snapshot_id: null });
