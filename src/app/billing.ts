@@ -1,12 +1,15 @@
 import type { FollowDeps } from '../billing/follow/deps.ts';
 import { startFollowing } from '../billing/follow/follower.ts';
 import { throughBreakers } from '../billing/follow/hold-changes.ts';
+import { createStillWanted } from '../billing/follow/still-wanted.ts';
 import { createPolicy } from '../billing/policy.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
+import type { StillWanted } from '../limits/release.ts';
 import type { Log } from '../log.ts';
+import { leavePayments } from '../operations/follow-holds.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import { startFollowingHolds } from '../reconcile/holds.ts';
@@ -50,6 +53,13 @@ export function actsOnPast(config: Config): boolean {
   return config.mode === 'sandbox' || config.billing.actsOnPast;
 }
 
+/** What asks whether an approved change is still wanted. Where nothing is acted on, none for want of payment is. */
+export function openStillWanted(database: Database, payments: FollowDeps | undefined): StillWanted {
+  if (payments?.billing === 'act') return createStillWanted(database);
+  const forPayments = ['suspend', 'hibernate', 'destroy'];
+  return (_agentId, kind) => !forPayments.includes(kind);
+}
+
 /** Starts what follows payments, and what brings agents in line with their holds. */
 export async function startFollowers(
   { database, queue, log, clock = systemClock }: Deps,
@@ -61,7 +71,9 @@ export async function startFollowers(
       'payments are not followed: BILLING=off, or Stripe is out of reach',
     );
   const following = payments && (await startFollowing(payments));
-  const holds = startFollowingHolds({ database, queue, log, request: throughBreakers(clock) });
+  // Where nothing is acted on, a payment hold from before suspends nothing either.
+  const request = payments?.billing === 'act' ? throughBreakers(clock) : leavePayments;
+  const holds = startFollowingHolds({ database, queue, log, request });
   return {
     stop: async () => {
       await Promise.all([following?.stop(), holds.stop()]);

@@ -5,7 +5,6 @@ import { recordInputs } from '../agents/store.ts';
 import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
-import { createStillWanted } from '../billing/follow/still-wanted.ts';
 import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
@@ -36,7 +35,7 @@ import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts'
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
-import { openFollowing, startFollowers } from './billing.ts';
+import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { openReleasing } from './releasing.ts';
@@ -92,7 +91,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
-  const releasing = openReleasing(deps, payments && createStillWanted(database));
+  const releasing = openReleasing(deps, openStillWanted(database, payments));
   const delivery = startDelivery({ database, log, receivers });
   const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {

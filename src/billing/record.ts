@@ -124,7 +124,11 @@ async function recordOrder(
     await setOutcome(trx, eventId, 'duplicate', reason);
     return { outcome: 'duplicate', reason, ...(earlier.agent_id ? { agentId: earlier.agent_id } : {}) };
   }
-  if (decision.kind === 'attention') return needsAttention(trx, eventId, decision.order, decision.reason);
+  if (decision.kind === 'attention') {
+    // A renewal for an agent that exists may lack what only a new one needs, such as a region.
+    await linkFurtherOrder(trx, decision.order);
+    return needsAttention(trx, eventId, decision.order, decision.reason);
+  }
   return provision(trx, requesting, eventId, decision);
 }
 

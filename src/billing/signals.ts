@@ -1,3 +1,4 @@
+import { agentIdSchema } from '../agents/new-agent.ts';
 import { findAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Order } from '../stripe/checkout.ts';
@@ -35,8 +36,9 @@ export async function linkOrder(trx: Transaction, order: Order, agentId: string)
  * is not linked.
  */
 export async function linkFurtherOrder(trx: Transaction, order: Order): Promise<void> {
-  const { agentId, userId } = order.metadata;
-  if (typeof agentId !== 'string' || order.subscriptionId === undefined) return;
+  const { userId } = order.metadata;
+  const { data: agentId } = agentIdSchema.safeParse(order.metadata.agentId);
+  if (agentId === undefined || order.subscriptionId === undefined) return;
   const agent = await findAgent(trx, agentId);
   if (agent === undefined || agent.status === 'destroyed' || agent.status === 'destroying') return;
   if (agent.user_id !== userId && !(await isCustomerOf(trx, agentId, order.customerId))) return;

@@ -47,3 +47,16 @@ export function listAnnouncements(
     .orderBy('sequence')
     .execute();
 }
+
+/** When the agent was last told to be suspended; null if it never was. */
+export async function findLastSuspension(database: Database, agentId: string): Promise<Date | null> {
+  const row = await database
+    .selectFrom('notices')
+    .select('at')
+    .where('agent_id', '=', agentId)
+    .where('type', '=', 'agent.suspended')
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.at ?? null;
+}

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type Hold, listHolds } from '../../agents/holds.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
-import { listAnnouncements } from '../../notices/queue-notice.ts';
+import { findLastSuspension, listAnnouncements } from '../../notices/queue-notice.ts';
 import type { AgentView, QueuedAnnouncement } from '../decision.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
 import type { ActView } from './plan-acts.ts';
@@ -12,6 +12,8 @@ export interface AgentState {
   agent: AgentRow;
   holds: Hold[];
   announcements: QueuedAnnouncement[];
+  /** When it was last switched off for a hold; null if it never was. */
+  lastSuspension: Date | null;
   act: ActView;
 }
 
@@ -23,6 +25,7 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
   const { agent_id: agentId, status, plan } = agent;
   const holds = await listHolds(trx, agentId);
   const announcements = await listAnnouncements(trx, agentId);
+  const lastSuspension = await findLastSuspension(trx, agentId);
   const { rows } = await sql<{ kind: string; unfinished: boolean }>`
     select kind, status in ('queued', 'active') as unfinished from operations
     where agent_id = ${agentId} and (status in ('queued', 'active')
@@ -34,20 +37,24 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
     isBusy: rows.some((row) => row.unfinished),
     paused: rows.filter((row) => !row.unfinished).map(({ kind }) => kind),
   };
-  return { agent, holds, announcements, act };
+  return { agent, holds, announcements, lastSuspension, act };
 }
 
 /** The agent as the decision about one of its subscriptions sees it. */
 export function toAgentView(
-  { agent, holds, announcements }: AgentState,
+  { agent, holds, announcements, lastSuspension }: AgentState,
   { unpaid_since: unpaidSince }: Pick<SubscriptionRow, 'unpaid_since'>,
 ): AgentView {
+  const heldSince = holds.find(({ reason }) => reason === 'payment')?.since;
   return {
     status: agent.status,
     protected: agent.protected,
     plan: agent.plan,
     unpaidSince,
-    suspendedAt: holds.find(({ reason }) => reason === 'payment')?.since ?? null,
+    // A breaker may have kept the suspension back: what follows counts from the day it came.
+    suspendedAt: heldSince === undefined ? null : latest(heldSince, lastSuspension),
     announcements,
   };
 }
+
+const latest = (one: Date, other: Date | null): Date => (other !== null && other > one ? other : one);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../database/connect.ts';
-import { errorMessage } from '../../errors.ts';
+import { errorMessage, RateLimitedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { linkKnownAgents } from '../subscriptions.ts';
 import { claimDue } from './claims.ts';
@@ -20,6 +20,8 @@ export interface Following {
 const CONCURRENCY = 4;
 const POLL_SECONDS = 1;
 const REGULAR_SECONDS = 30;
+/** A loop that keeps failing waits for at most this many of its usual pauses. */
+const MOST_PAUSES = 60;
 
 /**
  * Follows the payments: looks at subscriptions that are due, fetches undelivered events, and compares
@@ -65,14 +67,20 @@ async function repeat(
   seconds: number,
   work: () => Promise<unknown>,
 ): Promise<void> {
-  while (!signal.aborted) {
+  for (let failures = 0; !signal.aborted; ) {
+    let pause = seconds;
     try {
       await work();
+      failures = 0;
     } catch (error) {
+      const asked = error instanceof RateLimitedError ? error.seconds : 0;
+      // A comparison lists everything: it is not repeated at once for ever.
+      pause = Math.max(asked, seconds * Math.min(2 ** failures, MOST_PAUSES));
+      failures += 1;
       const text = 'could not follow the payments; it is tried again';
       log.warn({ event: 'billing.follow_failed', error: errorMessage(error) }, text);
     }
-    await sleep(seconds * 1000, undefined, { signal }).catch(() => {});
+    await sleep(pause * 1000, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -1,9 +1,18 @@
 import { lockAgent } from '../../agents/store.ts';
+import { RetryableError } from '../../errors.ts';
 import type { IsStillWanted } from '../../operations/last-check.ts';
-import { signalIds } from '../subscriptions.ts';
+import { type SubscriptionRow, signalIds } from '../subscriptions.ts';
 import { readAgentState } from './agent-state.ts';
+import { lockSubscriptions } from './claims.ts';
 import type { FollowDeps } from './deps.ts';
 import { judge, readAll } from './judge.ts';
+import { IN_USE } from './plan-acts.ts';
+
+/** Whether nothing was signalled or linked between two readings of an agent's subscriptions. */
+function isUnchanged(before: readonly SubscriptionRow[], now: readonly SubscriptionRow[]): boolean {
+  const signals = new Map(before.map((row) => [row.subscription_id, row.signals]));
+  return now.length === before.length && now.every((row) => signals.get(row.subscription_id) === row.signals);
+}
 
 /**
  * The last question before an automatic destroy removes anything: whether what Stripe says now still demands
@@ -21,8 +30,10 @@ export function createLastCheck(deps: FollowDeps): IsStillWanted {
     const readings = await readAll(deps, rows);
     return deps.database.transaction().execute(async (trx) => {
       const state = await readAgentState(trx, await lockAgent(trx, agentId));
+      if (!isUnchanged(rows, await lockSubscriptions(trx, [agentId])))
+        throw new RetryableError('An event has told something new since Stripe was asked');
       const { effective } = await judge(deps, trx, { state, readings, now: deps.clock.now() });
-      const isWanted = effective.decision.demand === 'destroy';
+      const isWanted = effective.decision.demand === 'destroy' && !IN_USE.includes(state.agent.status);
       if (!isWanted)
         await signalIds(
           trx,

@@ -37,12 +37,15 @@ function planHold(reason: HoldReason, since: Date | undefined, { holds }: ActVie
   return holds.includes(reason) ? [{ kind: 'release-hold', reason }] : [];
 }
 
+/** States in which an agent is in use. A payment that is missing has to suspend it before anything worse. */
+export const IN_USE: readonly AgentStatus[] = ['running', 'stopping', 'stopped'];
+
 /** Suspending and resuming follow from the holds. */
 function planChange({ demand, plan }: Decision, agent: ActView): Act[] {
   const { status, holds, isBusy, paused } = agent;
   if (isBusy) return [];
   const isSuspended = holds.includes('payment');
-  if (demand === 'destroy' && isSuspended && !paused.includes('destroy'))
+  if (demand === 'destroy' && isSuspended && !IN_USE.includes(status) && !paused.includes('destroy'))
     return [{ kind: 'change', operation: 'destroy' }];
   if (demand === 'hibernate' && isSuspended && status === 'suspended' && !paused.includes('hibernate'))
     return [{ kind: 'change', operation: 'hibernate' }];

@@ -10,7 +10,7 @@ import { resolveSignals } from '../../../src/billing/follow/resolve.ts';
 import { fetchUndelivered } from '../../../src/billing/follow/undelivered.ts';
 import { reportUnreadable } from '../../../src/billing/follow/unreadable.ts';
 import { type BillingFixture, DAY, START, startBilling } from '../../support/billing-fixture.ts';
-import { paidCheckout } from '../../support/stripe-events.ts';
+import { deliver, paidCheckout } from '../../support/stripe-events.ts';
 
 // Each of them lives through weeks.
 vi.setConfig({ testTimeout: 120_000 });
@@ -286,4 +286,50 @@ test('the comparison reports a subscription without an agent until it has one', 
   expect(await notices()).toEqual(['fleet.mismatch']);
   await at.buy('a1', 'sub_9');
   expect(await at.findings()).toEqual([]);
+});
+
+test('an agent whose suspension a breaker holds back is not deleted while it runs', async () => {
+  await sql`update breakers set limit_count = 0 where name = 'suspensions'`.execute(database());
+  await buyAndOwe();
+  await at.pass(60);
+  expect(await at.status('a1')).toBe('running');
+  expect(await at.operations('a1', 'destroy')).toEqual([]);
+});
+
+test('a renewal that lacks what only a new agent needs keeps the agent, and needs a person', async () => {
+  await at.buy('a1', 'sub_1');
+  at.stripe.subscribe('sub_2', {});
+  const session = { subscription: 'sub_2', customer: 'cus_sub_1' };
+  const renewal = paidCheckout({ agentId: 'a1', region: undefined }, { session });
+  expect(await deliver(at.service.url, renewal)).toMatchObject({ status: 200 });
+  expect(await row('sub_2')).toMatchObject({ agent_id: 'a1' });
+  const { items } = await (await at.service.ask('/api/orders?attention=true')).json();
+  expect(items).toMatchObject([{ attention: expect.stringContaining('region') }]);
+  const end = Math.floor(START.getTime() / 1000);
+  at.stripe.subscribe('sub_1', { status: 'canceled', ended_at: end, canceled_at: end });
+  await at.tell('customer.subscription.deleted', { id: 'sub_1' });
+  await at.pass(40);
+  expect(await at.status('a1')).toBe('running');
+});
+
+test('an event that arrives during the last question before a destroy is read first', async () => {
+  await buyAndOwe();
+  await at.pass(20);
+  at.runbooks.destroy = () => Promise.reject(new Error('must not run'));
+  let told = false;
+  at.stripe.beforeAnswer = async () => {
+    const { rows } = await sql<{ error: string | null }>`
+      select error from operations where kind = 'destroy'`.execute(database());
+    if (rows.length === 0) return;
+    // Stripe's answers are from before the payment until the question has been put off.
+    if (rows[0]!.error !== null) pay();
+    else if (!told) {
+      told = true;
+      await at.tell('invoice.paid', { id: 'in_1', subscription: 'sub_1' });
+    }
+  };
+  await at.pass(40);
+  expect(told).toBe(true);
+  expect(await at.status('a1')).toBe('running');
+  expect(await at.operations('a1', 'destroy')).toMatchObject([{ status: 'cancelled' }]);
 });
