@@ -124,6 +124,16 @@ test('an address that is refused for good is given up; one that is refused for n
   expect(await deliveries()).toMatchObject([{ status: 'pending', attempts: 1, answer: 452 }]);
 });
 
+test('a mail that is refused for good after its text is given up; one that is refused for now is tried again', async () => {
+  server.refusesMail = 554;
+  await tell('agent.will_delete', { buyerEmail: 'buyer@example.com' });
+  expect(await deliveries()).toMatchObject([{ status: 'failed', attempts: 1, answer: 554 }]);
+  await at.database.deleteFrom('notices').execute();
+  server.refusesMail = 451;
+  await tell('agent.will_delete', { buyerEmail: 'buyer@example.com' });
+  expect(await deliveries()).toMatchObject([{ status: 'pending', attempts: 1, answer: 451 }]);
+});
+
 test('a mail server that is away is tried again, and its password is in no row and no log line', async () => {
   const mail = { from: 'agents@example.com', operator: undefined };
   const wrong = new Secret(server.url.replace(MAIL_PASSWORD, 'wrong-password-1'));
