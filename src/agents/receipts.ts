@@ -24,7 +24,7 @@ export const evidenceSchema = z.object({
   attempt: z.int().min(1).optional(),
   /** The clouds that did not answer before the removal: nothing of theirs is in the list. */
   unlisted: z.array(cloud).min(1).max(cloud.options.length).optional(),
-  /** When each cloud answered that it lists nothing of this any more. A hibernation keeps the tailnet device. */
+  /** When each cloud answered that it lists nothing of this any more. A hibernation keeps the device. */
   gone: z.object({ hetzner: z.iso.datetime(), tailscale: z.iso.datetime().optional() }),
 });
 export type Evidence = z.infer<typeof evidenceSchema>;

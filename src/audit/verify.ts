@@ -11,8 +11,8 @@ import {
 } from './chain.ts';
 
 /**
- * The first thing that is wrong; a `date` comes after all others, because the database's clock alone can cause
- * it. Ids are null where there is none.
+ * The first thing that is wrong; a `date` comes after all others, because the database's clock alone can
+ * cause it. Ids are null where there is none.
  */
 export interface Flaw {
   kind: 'altered' | 'removed' | 'inserted' | 'link-missing' | 'head' | 'receipt' | 'date';
