@@ -5,6 +5,7 @@ import { jsonText } from '../database/storable.ts';
 import { audit } from './audit.ts';
 
 const MOST_REMOVED = 50;
+const cloud = z.enum(['hetzner', 'tailscale']);
 
 /** What the clouds answered when they were asked once more. Bounded, because a runner may send it. */
 export const evidenceSchema = z.object({
@@ -12,14 +13,18 @@ export const evidenceSchema = z.object({
   removed: z
     .array(
       z.object({
-        cloud: z.enum(['hetzner', 'tailscale']),
+        cloud,
         kind: z.enum(['server', 'ssh-key', 'device', 'snapshot']),
         id: z.string().max(60),
         name: z.string().max(255),
       }),
     )
     .max(MOST_REMOVED),
-  /** When each cloud answered that it lists nothing of this any more. A hibernation keeps the tailnet device. */
+  /** The attempt that listed it. Earlier ones may have removed more. */
+  attempt: z.int().min(1).optional(),
+  /** The clouds that did not answer before the removal: nothing of theirs is in the list. */
+  unlisted: z.array(cloud).min(1).max(cloud.options.length).optional(),
+  /** When each cloud answered that it lists nothing of this any more. A hibernation keeps the device. */
   gone: z.object({ hetzner: z.iso.datetime(), tailscale: z.iso.datetime().optional() }),
 });
 export type Evidence = z.infer<typeof evidenceSchema>;
@@ -51,6 +56,7 @@ export async function issueReceipt(
     .select(['subscription_id as subscriptionId', 'created_at as createdAt'])
     .select(['server_id as serverId', 'server_name as serverName', 'ipv4', 'ipv6'])
     .select(['tailnet_ip as tailnetIp', 'tailnet_name as tailnetName', 'tailnet_node_id as tailnetNodeId'])
+    .select('snapshot_id as snapshotId')
     .where('agent_id', '=', agentId)
     .executeTakeFirstOrThrow();
   const body = jsonText({

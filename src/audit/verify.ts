@@ -10,9 +10,12 @@ import {
   type SealedRow,
 } from './chain.ts';
 
-/** The first thing that is wrong. Ids are null where there is none. */
+/**
+ * The first thing that is wrong; a `date` comes after all others, because the database's clock alone can
+ * cause it. Ids are null where there is none.
+ */
 export interface Flaw {
-  kind: 'altered' | 'removed' | 'inserted' | 'link-missing' | 'head' | 'receipt';
+  kind: 'altered' | 'removed' | 'inserted' | 'link-missing' | 'head' | 'receipt' | 'date';
   position: number | null;
   auditId: number | null;
   detail: string;
@@ -35,13 +38,13 @@ export interface NotedHead {
 }
 
 const PAGE = 1_000;
-/** A row is dated when its transaction begins, and none lasts nearly as long. */
+/** A row is dated when it is written and sealed after the commit, which comes long before this. */
 const LATEST_MICROSECONDS = 600 * 1_000_000;
 
 /**
  * Recomputes the whole chain on one snapshot of the database. Finds rows that were altered, removed, swapped
- * or inserted, an end that was cut off, and receipts that are not those in the log. `noted`: an earlier end,
- * which must still be in the chain.
+ * or inserted, an end that was cut off, receipts that are not those in the log, and dates that go back.
+ * `noted`: an earlier end, which must still be in the chain; dates before it have been looked at.
  */
 export async function verifyAudit(
   database: Database,
@@ -57,8 +60,10 @@ export async function verifyAudit(
       const flaw =
         walk.flaw ??
         (await checkHead(trx, key, walk, noted)) ??
-        (await findInserted(trx, walk.latest)) ??
-        (await findWrongReceipt(trx));
+        (await findInserted(trx)) ??
+        (await findWrongReceipt(trx)) ??
+        walk.dated ??
+        (await findDated(trx, walk.latest));
       const head = walk.position === 0 ? null : { position: walk.position, hash: walk.hash.toString('hex') };
       return { rows: walk.position, waiting: count, head, flaw: flaw ?? null };
     });
@@ -67,9 +72,11 @@ export async function verifyAudit(
 interface Walk {
   position: number;
   hash: Buffer;
-  /** The latest time in a row so far, in microseconds. */
+  /** The latest time in a row since the noted end, in microseconds. */
   latest: number;
   flaw: Flaw | undefined;
+  /** The first row whose date goes back. */
+  dated: Flaw | undefined;
   /** Whether the noted end was passed. */
   sawNoted: boolean;
 }
@@ -81,7 +88,8 @@ interface LinkRow extends SealedRow {
 }
 
 async function walkChain(trx: Transaction, key: AuditKey, noted: NotedHead | undefined): Promise<Walk> {
-  const walk: Walk = { position: 0, hash: BEGINNING, latest: 0, flaw: undefined, sawNoted: false };
+  const nothing = { flaw: undefined, dated: undefined };
+  const walk: Walk = { position: 0, hash: BEGINNING, latest: 0, ...nothing, sawNoted: false };
   for (;;) {
     const { rows } = await sql<LinkRow>`
       select c.position, c.audit_id as "auditId", c.hash, ${SEALED_COLUMNS}
@@ -92,8 +100,9 @@ async function walkChain(trx: Transaction, key: AuditKey, noted: NotedHead | und
       if (walk.flaw !== undefined) return walk;
       walk.position = row.position;
       walk.hash = row.hash;
-      walk.latest = Math.max(walk.latest, Number(row.at));
-      if (noted?.position === row.position && noted.hash === row.hash.toString('hex')) walk.sawNoted = true;
+      checkDate(walk, row);
+      if (noted?.position === row.position && noted.hash === row.hash.toString('hex'))
+        Object.assign(walk, { sawNoted: true, dated: undefined, latest: Number(row.at) });
     }
     if (rows.length < PAGE) return walk;
   }
@@ -107,13 +116,19 @@ function checkLink(key: AuditKey, walk: Walk, row: LinkRow): Flaw | undefined {
   if (row.id === null) return { ...at, kind: 'removed', detail: `Row ${auditId} is gone` };
   if (!isSame(row.hash, linkHash(key, walk.hash, position, row)))
     return { ...at, kind: 'altered', detail: `Row ${auditId} is not the one that was sealed` };
-  if (Number(row.at) < walk.latest - LATEST_MICROSECONDS)
-    return {
-      ...at,
-      kind: 'inserted',
-      detail: `Row ${auditId} is dated before rows that were sealed earlier`,
-    };
   return undefined;
+}
+
+function checkDate(walk: Walk, { position, auditId, at }: LinkRow): void {
+  if (Number(at) < walk.latest - LATEST_MICROSECONDS) walk.dated ??= datedBefore(position, auditId);
+  walk.latest = Math.max(walk.latest, Number(at));
+}
+
+function datedBefore(position: number | null, auditId: number): Flaw {
+  const detail =
+    `Row ${auditId} is dated before rows that were sealed earlier: it was slipped in, or the database's clock ` +
+    'was set back';
+  return { kind: 'date', position, auditId, detail };
 }
 
 async function checkHead(
@@ -147,15 +162,22 @@ const countWaiting = (trx: Transaction) =>
     .where('sealed', '=', false)
     .executeTakeFirstOrThrow();
 
-/** Finds a row outside the chain that claims to be in it, or that is too old to be still waiting. */
-async function findInserted(trx: Transaction, latest: number): Promise<Flaw | undefined> {
+/** Finds a row outside the chain that claims to be in it. */
+async function findInserted(trx: Transaction): Promise<Flaw | undefined> {
   const { rows } = await sql<{ id: number }>`select a.id from audit_log a
-    where not exists (select 1 from audit_chain c where c.audit_id = a.id)
-      and (a.sealed or extract(epoch from a.at) * 1000000 < ${latest - LATEST_MICROSECONDS})
+    where not exists (select 1 from audit_chain c where c.audit_id = a.id) and a.sealed
     order by a.id limit 1`.execute(trx);
   const [row] = rows;
   if (row === undefined) return undefined;
   return { kind: 'inserted', position: null, auditId: row.id, detail: `Row ${row.id} was never sealed` };
+}
+
+/** Finds a row that waits for its sealing and is dated before what is sealed. */
+async function findDated(trx: Transaction, latest: number): Promise<Flaw | undefined> {
+  const { rows } = await sql<{ id: number }>`select a.id from audit_log a
+    where not a.sealed and extract(epoch from a.at) * 1000000 < ${latest - LATEST_MICROSECONDS}
+    order by a.id limit 1`.execute(trx);
+  return rows[0] && datedBefore(null, rows[0].id);
 }
 
 /** Finds a receipt whose text is not the one in the log, or that is missing or in excess. */

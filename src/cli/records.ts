@@ -58,11 +58,12 @@ async function verify({ head: noted, json }: Of<'audit'>, terminal: Terminal): P
       flaw.auditId !== null && `row ${flaw.auditId}`,
       flaw.position !== null && `position ${flaw.position}`,
     ].filter((part) => part !== false);
-    print(`The audit log was tampered with (${[flaw.kind, ...where].join(', ')}): ${flaw.detail}.`);
-  } else {
-    print(`The audit log is whole: ${rows} rows verified, ${waiting} not sealed yet.`);
-    if (head !== null) print(`Its end, worth noting elsewhere: --head ${head.position}:${head.hash}`);
-  }
+    const verdict = flaw.kind === 'date' ? 'has a date that goes back' : 'was tampered with';
+    print(`The audit log ${verdict} (${[flaw.kind, ...where].join(', ')}): ${flaw.detail}.`);
+  } else print(`The audit log is whole: ${rows} rows verified, ${waiting} not sealed yet.`);
+  // An end from after a date that was looked at stands for that look.
+  if (!json && head !== null && (flaw === null || flaw.kind === 'date'))
+    print(`Its end, worth noting elsewhere: --head ${head.position}:${head.hash}`);
   return flaw === null;
 }
 

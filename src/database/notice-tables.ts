@@ -27,7 +27,7 @@ export interface NoticeDeliveryTable {
   address: string | null;
   /** That of the notice. */
   sequence: number;
-  /** The notice's agent, or empty: a receiver gets the notices of one lane in order. */
+  /** The notice's agent, or the notice itself: a receiver gets the notices of one lane in order. */
   lane: string;
   status: Defaulted<'pending' | 'delivered' | 'failed'>;
   attempts: Defaulted<number>;

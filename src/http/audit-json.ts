@@ -40,12 +40,12 @@ export const verificationJson = z
     head: headJson.nullable().meta({ description: 'The end of the chain; worth noting elsewhere' }),
     flaw: z
       .object({
-        kind: z.enum(['altered', 'removed', 'inserted', 'link-missing', 'head', 'receipt']),
+        kind: z.enum(['altered', 'removed', 'inserted', 'link-missing', 'head', 'receipt', 'date']),
         position: z.int().nullable(),
         auditId: z.int().nullable(),
         detail: z.string(),
       })
       .nullable()
-      .meta({ description: 'The first thing that is wrong; null if nothing is' }),
+      .meta({ description: 'The first thing that is wrong, a `date` last; null if nothing is' }),
   })
   .meta({ id: 'AuditVerification' });

@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type ClaimedDelivery, claimDelivery, releaseDelivery, settleDelivery } from './deliveries.ts';
-import type { Receiver } from './receiver.ts';
+import type { Receiver, SendResult } from './receiver.ts';
 import { spreadNotices } from './spread.ts';
 
 export interface DeliveryDeps {
@@ -53,8 +53,9 @@ export function startDelivery(
 }
 
 /**
- * Sends a receiver everything that is due, a few notices at once.
+ * Sends a receiver everything that is due, a few notices at once. Settles when nothing is under way any more.
  * @returns the number of attempts
+ * @throws the first error of the database
  */
 export async function deliverDue(
   deps: DeliveryDeps,
@@ -72,8 +73,11 @@ export async function deliverDue(
   };
   const first = await next();
   if (first === undefined) return 0;
-  const counts = await Promise.all([work(first), ...Array.from({ length: PARALLEL - 1 }, () => work())]);
-  return counts.reduce((sum, count) => sum + count, 0);
+  const works = [work(first), ...Array.from({ length: PARALLEL - 1 }, () => work())];
+  const ends = await Promise.allSettled(works);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return ends.reduce((sum, end) => sum + (end.status === 'fulfilled' ? end.value : 0), 0);
 }
 
 async function attempt(
@@ -82,24 +86,36 @@ async function attempt(
   claimed: ClaimedDelivery,
   signal: AbortSignal,
 ): Promise<void> {
-  const { notice, address } = claimed;
+  const result = await send(receiver, claimed, signal);
+  if (result === undefined) return releaseDelivery(database, claimed);
+  const settled = await settleDelivery(database, claimed, result);
+  const { noticeId, type, agentId } = claimed.notice;
+  const fields = { noticeId, type, agentId, receiver: receiver.name, attempt: claimed.attempt };
+  if (result.delivered) {
+    log.info({ event: 'notice.delivered', ...fields }, 'notice delivered');
+    return;
+  }
+  const { error, answer } = result;
+  const isGivenUp = settled.status === 'failed';
+  log.warn(
+    { event: isGivenUp ? 'notice.given_up' : 'notice.not_delivered', ...fields, answer, error },
+    isGivenUp ? 'notice given up' : 'notice not delivered; it is sent again',
+  );
+}
+
+/**
+ * A receiver that throws has failed like any other, so that the attempt counts and the attempts end.
+ * @returns undefined if this process stops before the end
+ */
+async function send(
+  receiver: Receiver,
+  { notice, address }: ClaimedDelivery,
+  signal: AbortSignal,
+): Promise<SendResult | undefined> {
   try {
-    const result = await receiver.send(notice, address, signal);
-    const settled = await settleDelivery(database, claimed, result);
-    const { noticeId, type, agentId } = notice;
-    const fields = { noticeId, type, agentId, receiver: receiver.name, attempt: claimed.attempt };
-    if (result.delivered) {
-      log.info({ event: 'notice.delivered', ...fields }, 'notice delivered');
-      return;
-    }
-    const { error, answer } = result;
-    const isGivenUp = settled.status === 'failed';
-    log.warn(
-      { event: isGivenUp ? 'notice.given_up' : 'notice.not_delivered', ...fields, answer, error },
-      isGivenUp ? 'notice given up' : 'notice not delivered; it is sent again',
-    );
+    return await receiver.send(notice, address, signal);
   } catch (error) {
-    if (!signal.aborted) throw error;
-    await releaseDelivery(database, claimed);
+    if (signal.aborted) return undefined;
+    return { delivered: false, answer: null, error: errorMessage(error) };
   }
 }

@@ -86,10 +86,13 @@ function createSender({
 
 const answerCode = (response: string) => Number(/^([2-5]\d\d)/.exec(response)?.[1] ?? 250);
 
-/** An address that the server refuses for good (5xx to RCPT TO) is not tried again. */
+/** The commands that are about one mail alone: a 5xx to one of them ends its attempts. */
+const OF_ONE_MAIL = ['RCPT TO', 'DATA'];
+
+/** An address or a mail that the server refuses for good is not tried again. */
 function refusal(error: unknown): SendResult {
   const { responseCode, command } = error as { responseCode?: unknown; command?: unknown };
   const answer = typeof responseCode === 'number' ? responseCode : null;
-  const isFinal = command === 'RCPT TO' && answer !== null && answer >= 500;
+  const isFinal = OF_ONE_MAIL.some((one) => one === command) && answer !== null && answer >= 500;
   return { delivered: false, answer, error: errorMessage(error), isFinal };
 }

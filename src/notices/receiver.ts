@@ -32,6 +32,6 @@ export interface Receiver {
    * not want this notice. `buyerEmail`: the buyer's address, if known.
    */
   addressFor(notice: Notice, buyerEmail: string | undefined): string | null | undefined;
-  /** @throws the signal's reason; any other failure is a result */
+  /** @throws the signal's reason; any other failure is a result. What it throws otherwise counts as one. */
   send(notice: Notice, address: string | null, signal: AbortSignal): Promise<SendResult>;
 }

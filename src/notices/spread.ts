@@ -61,7 +61,9 @@ async function writeDeliveries(
       const address = receiver.addressFor({ noticeId, type, agentId, at, data }, buyerEmail);
       if (address === undefined) return [];
       const { name } = receiver;
-      return [{ notice_id: noticeId, receiver: name, address, sequence: row.sequence, lane: agentId ?? '' }];
+      // Order is promised per agent: what is about none waits for nothing.
+      const lane = agentId ?? noticeId;
+      return [{ notice_id: noticeId, receiver: name, address, sequence: row.sequence, lane }];
     });
   });
   if (deliveries.length > 0) await trx.insertInto('notice_deliveries').values(deliveries).execute();

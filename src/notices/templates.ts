@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { NoticeType } from '../database/vocabulary.ts';
 import type { Notice } from './receiver.ts';
 
@@ -24,6 +25,26 @@ export const MAILED: Record<Reader, readonly NoticeType[]> = {
   ],
 };
 
+/** Cases of a type whose mail to the buyer differs, by the file's name before the reader. */
+const CASES: Partial<Record<NoticeType, readonly string[]>> = {
+  // The agent is switched off already, and its server becomes a snapshot.
+  'agent.will_suspend': ['hibernate', 'hibernate-undated'],
+};
+
+/** The names of all mails, which are those of their files. */
+export const MAILS: readonly string[] = [
+  ...MAILED.operator.map((type) => `${type}.operator`),
+  ...MAILED.buyer.flatMap((type) => [
+    `${type}.buyer`,
+    ...(CASES[type] ?? []).map((one) => `${type}.${one}.buyer`),
+  ]),
+];
+
+function mailName({ type, data: { harm, harmAt } }: Notice, reader: Reader): string {
+  if (type !== 'agent.will_suspend' || harm !== 'hibernate' || reader !== 'buyer') return `${type}.${reader}`;
+  return `${type}.${typeof harmAt === 'string' ? 'hibernate' : 'hibernate-undated'}.buyer`;
+}
+
 /** A mail's texts with their placeholders. */
 interface Template {
   subject: string;
@@ -42,15 +63,13 @@ const LONGEST_SUBJECT = 200;
  */
 export function readTemplates(folder: string | undefined): MailWriter {
   const templates = new Map<string, Template>();
-  for (const [reader, types] of Object.entries(MAILED))
-    for (const type of types) {
-      const name = `${type}.${reader}`;
-      const own = folder === undefined ? undefined : join(folder, `${name}.txt`);
-      const file = own !== undefined && existsSync(own) ? own : join(BUILT_IN, `${name}.txt`);
-      templates.set(name, parseTemplate(readFileSync(file, 'utf8'), file));
-    }
+  for (const name of MAILS) {
+    const own = folder === undefined ? undefined : join(folder, `${name}.txt`);
+    const file = own !== undefined && existsSync(own) ? own : join(BUILT_IN, `${name}.txt`);
+    templates.set(name, parseTemplate(readFileSync(file, 'utf8'), file));
+  }
   return (notice, reader) => {
-    const template = templates.get(`${notice.type}.${reader}`);
+    const template = templates.get(mailName(notice, reader));
     if (template === undefined) throw new Error(`There is no mail ${notice.type} to the ${reader}`);
     const subject = oneLine(fill(template.subject, notice)).slice(0, LONGEST_SUBJECT);
     return { subject, text: fill(template.text, notice) };
@@ -67,19 +86,25 @@ function parseTemplate(content: string, file: string): Template {
 }
 
 function fill(template: string, { type, agentId, at, data }: Notice): string {
-  const values: Record<string, unknown> = { ...data, agentId, type, at: at.toISOString() };
+  const values: Record<string, unknown> = {
+    ...data,
+    agentId: agentId ?? data.agentId,
+    type,
+    at: at.toISOString(),
+  };
   return template.replaceAll(/\{\{(\w+)\}\}/g, (_all, name: string) =>
     Object.hasOwn(values, name) ? inWords(values[name]) : 'unknown',
   );
 }
 
 const TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
-const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z$/;
+/** No 30 February and no 25 o'clock: texts of others may look like times. */
+const isoTime = z.iso.datetime();
 
 function inWords(value: unknown): string {
   if (value === null || value === undefined || value === '') return 'unknown';
   if (typeof value !== 'string') return JSON.stringify(value);
-  return ISO_TIME.test(value) ? `${TIME.format(new Date(value))} UTC` : value;
+  return isoTime.safeParse(value).success ? `${TIME.format(new Date(value))} UTC` : value;
 }
 
 /** A line end in a subject would begin another header. */

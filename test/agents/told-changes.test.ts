@@ -112,6 +112,8 @@ const EVIDENCE = {
     { cloud: 'hetzner', kind: 'server', id: '1', name: 'agent-a1' },
     { cloud: 'tailscale', kind: 'device', id: 'n1', name: 'agent-a1.tail.ts.net' },
   ],
+  attempt: 2,
+  unlisted: ['tailscale'],
   gone: { hetzner: '2027-03-01T12:00:00.000Z', tailscale: '2027-03-01T12:00:01.000Z' },
 };
 
@@ -119,6 +121,7 @@ async function destroyed(effect: AgentEffect) {
   await order(at, 'a1');
   await finish(RUNNING);
   await ask(at, 'a1', 'destroy');
+  await at.database.updateTable('agents').set({ snapshot_id: '9001' }).execute();
   await finish(effect);
   return (await findReceipt(at.database, 'a1'))!;
 }
@@ -129,7 +132,13 @@ test('a receipt says what there was and when the clouds confirmed its end; the c
     kind: 'destroy',
     body: {
       agentId: 'a1',
-      agent: { userId: 'u1', serverId: '1', tailnetIp: '100.64.0.1', stackName: 'agent-a1' },
+      agent: {
+        userId: 'u1',
+        serverId: '1',
+        snapshotId: '9001',
+        tailnetIp: '100.64.0.1',
+        stackName: 'agent-a1',
+      },
       evidence: EVIDENCE,
     },
     hash: expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -145,6 +154,8 @@ test('a receipt says what there was and when the clouds confirmed its end; the c
 test.each([
   ['none, from a runner of an earlier version', undefined],
   ['none that can be read', { removed: 'everything' }],
+  ['of an attempt that cannot be', { ...EVIDENCE, attempt: 0 }],
+  ['of a cloud that is none', { ...EVIDENCE, unlisted: ['elsewhere'] }],
   ['more than there may be', { ...EVIDENCE, removed: Array(51).fill(EVIDENCE.removed[0]) }],
 ])('with evidence %s the agent is gone all the same, and the receipt has none', async (_what, evidence) => {
   const receipt = await destroyed({ kind: 'destroyed', ...(evidence && { evidence }) });

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { audit } from '../../src/agents/audit.ts';
 import { deriveAuditKey } from '../../src/audit/chain.ts';
 import { BrokenChainError, sealAudit } from '../../src/audit/seal.ts';
@@ -147,7 +147,7 @@ const TAMPERING: [string, (ids: number[]) => RawBuilder<unknown>[], object][] = 
     () => [
       sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'agent.destroy')`,
     ],
-    { kind: 'inserted' },
+    { kind: 'date', position: null },
   ],
   [
     'a row inserted with a link',
@@ -171,7 +171,49 @@ test('a row that was inserted for an earlier day is found after it was sealed to
   await seal(1);
   await run(sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'y.z')`);
   await sealAudit(at.database, key);
-  expect((await verify()).flaw).toMatchObject({ kind: 'inserted', position: 2 });
+  expect((await verify()).flaw).toMatchObject({ kind: 'date', position: 2 });
+});
+
+test('a row is dated when it is written, however long its transaction has lasted', async () => {
+  await at.database.transaction().execute(async (trx) => {
+    await sql`select pg_sleep(0.01)`.execute(trx);
+    await audit(trx, { actor: 'test', action: 'test.done' });
+    const { rows } = await sql`select at > now() as late from audit_log`.execute(trx);
+    expect(rows).toEqual([{ late: true }]);
+  });
+});
+
+describe('a date that goes back', () => {
+  /** Seals a row from before the database's clock was set back, and three from after. */
+  async function setBack(): Promise<number[]> {
+    await run(sql`insert into audit_log (at, actor, action) values (now() + interval '1 day', 'x', 'y.z')`);
+    return seal(1, 2, 3);
+  }
+
+  test('is told as such, and only if nothing worse is found after it', async () => {
+    const ids = await setBack();
+    expect(await verify()).toMatchObject({ rows: 4, flaw: { kind: 'date', position: 2 } });
+    await run(sql`update audit_log set actor = 'somebody' where id = ${ids[3]}`);
+    expect((await verify()).flaw).toMatchObject({ kind: 'altered', position: 4 });
+    await run(sql`update audit_log set actor = 'test' where id = ${ids[3]}`);
+    await run(sql`insert into audit_log (actor, action, sealed) values ('x', 'agent.destroy', true)`);
+    expect((await verify()).flaw).toMatchObject({ kind: 'inserted' });
+  });
+
+  test('is not told again once an end after it was noted', async () => {
+    await setBack();
+    const { head } = await verify();
+    await seal(4);
+    expect((await verifyAudit(at.database, key, head!)).flaw).toBeNull();
+    expect((await verifyAudit(at.database, key, { ...head!, hash: 'ab' })).flaw).toMatchObject({
+      kind: 'head',
+    });
+    await run(sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'y.z')`);
+    const waiting = { kind: 'date', position: null };
+    expect((await verifyAudit(at.database, key, head!)).flaw).toMatchObject(waiting);
+    await sealAudit(at.database, key);
+    expect((await verifyAudit(at.database, key, head!)).flaw).toMatchObject({ kind: 'date', position: 6 });
+  });
 });
 
 test('a cut chain is not continued', async () => {

@@ -46,7 +46,9 @@ test('an order that needs attention is a notice, once, with its deliveries', asy
   });
   const { noticeId } = body.items[0]!;
   await sql`insert into notice_deliveries (notice_id, receiver, sequence, lane, attempts, answer, error)
-    values (${noticeId}, 'webhook:example.com:0123', 1, '', 2, 500, 'status 500')`.execute(service.database);
+    values (${noticeId}, 'webhook:example.com:0123', 1, ${noticeId}, 2, 500, 'status 500')`.execute(
+    service.database,
+  );
   expect((await get('/api/notices')).body).toMatchObject({
     items: [
       {

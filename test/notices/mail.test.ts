@@ -8,7 +8,7 @@ import { type NewNotice, queueNotice } from '../../src/notices/queue-notice.ts';
 import type { Notice, Receiver } from '../../src/notices/receiver.ts';
 import { createReceivers } from '../../src/notices/receivers.ts';
 import { spreadNotices } from '../../src/notices/spread.ts';
-import { MAILED, readTemplates } from '../../src/notices/templates.ts';
+import { MAILED, MAILS, readTemplates } from '../../src/notices/templates.ts';
 import { Secret } from '../../src/secret.ts';
 import { MAIL_PASSWORD, type MailServer, openMailServer } from '../support/mail-server.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
@@ -34,8 +34,9 @@ afterEach(() => server.close());
 const running = new AbortController().signal;
 const TIME = new Date('2027-03-01T12:00:00.000Z');
 
-async function tell(type: NewNotice['type'], data: NewNotice['data'], agentId: string | undefined = 'a1') {
-  const notice = { type, agentId, key: `${type} ${agentId}`, data, at: TIME };
+async function tell(type: NewNotice['type'], data: NewNotice['data'], agentId: string | null = 'a1') {
+  const key = `${type} ${agentId}`;
+  const notice = { type, agentId: agentId ?? undefined, key, data, at: TIME };
   await at.database.transaction().execute((trx) => queueNotice(trx, notice));
   await spreadNotices(at.database, receivers);
   for (const receiver of receivers) await deliverDue({ ...at, receivers }, receiver, running);
@@ -82,7 +83,7 @@ test('without one the address is that of the checkout', async () => {
 });
 
 test('the operator is told what needs a person, and nothing of every new agent', async () => {
-  await tell('order.attention', { sessionId: 'cs_9', reason: 'no region' }, undefined);
+  await tell('order.attention', { sessionId: 'cs_9', reason: 'no region' }, null);
   await tell('agent.running', { userId: 'u1', recovered: false });
   await tell('agent.suspended', { userId: 'u1' });
   expect(server.mails.map(({ to, headers }) => [to[0], headers.get('subject')])).toEqual([
@@ -97,7 +98,7 @@ test('the operator is told what needs a person, and nothing of every new agent',
 
 test('nothing in a notice becomes a header or another recipient', async () => {
   const evil = 'x\r\nBcc: stranger@example.com\r\n\r\nbody\u2028';
-  await tell('breaker.tripped', { breaker: evil, reason: evil }, undefined);
+  await tell('breaker.tripped', { breaker: evil, cause: evil }, null);
   const [mail] = server.mails;
   expect(mail!.to).toEqual(['ops@example.com']);
   expect(mail!.headers.has('bcc')).toBe(false);
@@ -122,6 +123,16 @@ test('an address that is refused for good is given up; one that is refused for n
   await at.database.deleteFrom('notices').execute();
   await tell('agent.will_delete', { buyerEmail: 'full@example.com' });
   expect(await deliveries()).toMatchObject([{ status: 'pending', attempts: 1, answer: 452 }]);
+});
+
+test('a mail that is refused for good after its text is given up; one that is refused for now is tried again', async () => {
+  server.refusesMail = 554;
+  await tell('agent.will_delete', { buyerEmail: 'buyer@example.com' });
+  expect(await deliveries()).toMatchObject([{ status: 'failed', attempts: 1, answer: 554 }]);
+  await at.database.deleteFrom('notices').execute();
+  server.refusesMail = 451;
+  await tell('agent.will_delete', { buyerEmail: 'buyer@example.com' });
+  expect(await deliveries()).toMatchObject([{ status: 'pending', attempts: 1, answer: 451 }]);
 });
 
 test('a mail server that is away is tried again, and its password is in no row and no log line', async () => {
@@ -150,15 +161,20 @@ describe('templates', () => {
 
   test('every mail has a built-in text, and no text is left over', () => {
     const files = readdirSync('src/notices/templates').sort();
-    const wanted = Object.entries(MAILED).flatMap(([reader, types]) =>
-      types.map((type) => `${type}.${reader}.txt`),
-    );
-    expect(files).toEqual(wanted.sort());
+    expect(files).toEqual(MAILS.map((name) => `${name}.txt`).sort());
     const write = readTemplates(undefined);
     for (const type of MAILED.buyer)
       expect(write({ ...notice, type, data: { harmAt: TIME.toISOString() } }, 'buyer').text).not.toMatch(
         /unknown|\{\{/,
       );
+  });
+
+  test('a text that looks like a time and is none stays as it is', () => {
+    const write = readTemplates(undefined);
+    for (const harmAt of ['2027-99-01T12:00:00Z', '2027-02-30T12:00:00Z', '2027-03-01T25:00Z']) {
+      const { subject } = write({ ...notice, type: 'agent.will_delete', data: { harmAt } }, 'buyer');
+      expect(subject).toBe(`Your agent a1 and its data will be deleted on ${harmAt}`);
+    }
   });
 
   test('an operator’s own text replaces the built-in one; a file that is none is refused', () => {

@@ -226,6 +226,69 @@ test('many workers at once deliver each notice once, in order per agent', async 
   expect(first.tried).toHaveLength(12);
 });
 
+test('a notice without an agent that is refused delays no other', async () => {
+  first.answer = (response, { data }) => response.writeHead(data.number === 1 ? 400 : 204).end();
+  await tell(undefined, 1, 2, 3);
+  await deliver(receivers[0]);
+  expect(numbers(first).sort()).toEqual([2, 3]);
+  expect((await deliveries(receivers[0])).map(({ status }) => status)).toEqual([
+    'pending',
+    'delivered',
+    'delivered',
+  ]);
+});
+
+test('a receiver that throws has failed: the attempt is settled, and the next one comes after a pause', async () => {
+  const throwing: Receiver = { ...receivers[0], send: () => Promise.reject(new RangeError('Invalid time')) };
+  await tell('a1', 1);
+  await tell('a2', 1);
+  expect(await deliver(throwing)).toBe(2);
+  const settled = { status: 'pending', attempts: 1, lease_until: null, error: 'Invalid time' };
+  const rows = await deliveries(throwing);
+  expect(rows).toMatchObject([settled, settled]);
+  for (const { next_at } of rows) expect(next_at.getTime()).toBeGreaterThan(Date.now());
+});
+
+test('a delivery that cannot be settled is thrown once all others have ended, so that a stop waits', async () => {
+  await tell('a1', 1);
+  await tell('a2', 1);
+  const begun = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<void>();
+  const slow: Receiver = {
+    ...receivers[0],
+    send: async ({ agentId }) => {
+      if (agentId === 'a2') {
+        begun.resolve();
+        await answered.promise;
+        return { delivered: true, answer: 204 };
+      }
+      await begun.promise;
+      return {
+        delivered: false,
+        error: 'x',
+        get answer(): number {
+          failed.resolve();
+          throw new Error('the connection is gone');
+        },
+      };
+    },
+  };
+  let isOver = false;
+  const outcome = deliver(slow)
+    .catch((error: Error) => error.message)
+    .finally(() => {
+      isOver = true;
+    });
+  await failed.promise;
+  // A round trip, in which a failure that is thrown at once would arrive.
+  await deliveries(slow);
+  expect(isOver).toBe(false);
+  answered.resolve();
+  expect(await outcome).toBe('the connection is gone');
+  expect((await deliveries(slow)).map(({ status }) => status)).toEqual(['pending', 'delivered']);
+});
+
 test('a receiver that is configured later gets what happens later', async () => {
   await tell('a1', 1);
   const url = new Secret(`${first.url}/later`);

@@ -73,6 +73,7 @@ test('deletes the stack, resources missing from it, the device and the state, th
         { cloud: 'hetzner', kind: 'ssh-key', id: '7', name: 'agent-a1' },
         { cloud: 'tailscale', kind: 'device', id: 'd1', name: 'x' },
       ],
+      attempt: 1,
       gone: { hetzner: expect.any(String), tailscale: expect.any(String) },
     },
   });
@@ -82,7 +83,7 @@ test('deletes the stack, resources missing from it, the device and the state, th
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
-test('a cloud that is away before the removal leaves its part of the receipt empty, and servers are deleted', async () => {
+test('a cloud that is away before the removal is named in the receipt, and servers are deleted', async () => {
   const { run } = await destroying();
   fixture.servers.push(server('a1', 42));
   const { listDevices } = fixture.deps.tailscale;
@@ -91,8 +92,18 @@ test('a cloud that is away before the removal leaves its part of the receipt emp
     throw new RetryableError('503');
   };
   const effect = await destroy.run(fixture.deps)(run);
-  expect(effect).toMatchObject({ evidence: { removed: [{ kind: 'server', id: '42' }] } });
+  const removed = [{ kind: 'server', id: '42' }];
+  expect(effect).toMatchObject({ evidence: { removed, unlisted: ['tailscale'] } });
   expect(fixture.servers).toEqual([]);
+});
+
+test('the receipt says which attempt has listed: an earlier one may have removed more', async () => {
+  const { run } = await destroying();
+  fixture.servers.push(server('a1', 42));
+  const second = { ...run, operation: { ...run.operation, attempt: 2 } };
+  fixture.answers.forget = [new RetryableError('503')];
+  await expect(destroy.run(fixture.deps)(run)).rejects.toThrow('503');
+  expect(await destroy.run(fixture.deps)(second)).toMatchObject({ evidence: { removed: [], attempt: 2 } });
 });
 
 test('a row with an endless number of key generations does not keep a worker busy', async () => {

@@ -16,6 +16,8 @@ export interface MailServer {
   mails: ReceivedMail[];
   /** Addresses that are refused, each with its status. */
   refused: Map<string, number>;
+  /** The status with which every mail is refused after its text; default: none. */
+  refusesMail: number | undefined;
   close(): Promise<void>;
 }
 
@@ -42,18 +44,22 @@ export async function openMailServer(): Promise<MailServer> {
       const raw = Buffer.concat(chunks).toString();
       const from = envelope.mailFrom === false ? '' : envelope.mailFrom.address;
       const to = envelope.rcptTo.map(({ address }) => address);
+      const responseCode = opened.refusesMail;
+      if (responseCode !== undefined) return done(Object.assign(new Error('no spam'), { responseCode }));
       mails.push({ from, to, user: user as string | undefined, raw, ...parseMail(raw) });
       done();
     },
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.server.address() as AddressInfo;
-  return {
+  const opened: MailServer = {
     url: `smtp://mailer:${MAIL_PASSWORD}@127.0.0.1:${port}`,
     mails,
     refused,
+    refusesMail: undefined,
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
+  return opened;
 }
 
 function parseMail(raw: string): Pick<ReceivedMail, 'headers' | 'text'> {

@@ -5,7 +5,7 @@ import { requestChange, withdrawChange } from '../../limits/request-change.ts';
 import { queueNotice } from '../../notices/queue-notice.ts';
 import { followHolds } from '../../operations/follow-holds.ts';
 import { withdrawQueued } from '../../operations/withdraw.ts';
-import type { Decision } from '../decision.ts';
+import type { Announcement, Decision } from '../decision.ts';
 import type { AgentState } from './agent-state.ts';
 import type { FollowDeps } from './deps.ts';
 import { throughBreakers } from './hold-changes.ts';
@@ -82,23 +82,31 @@ async function announce(
     now,
   }: { act: Extract<Act, { kind: 'announce' }>; agentId: string; judged: Judged; now: Date },
 ): Promise<void> {
-  const { type, key, harm, harmAt } = act.announcement;
-  const { decision, subscriptionId } = judged;
-  await queueNotice(trx, {
-    type,
-    agentId,
-    key,
-    at: now,
-    data: {
-      agentId,
-      subscriptionId,
-      harm,
-      harmAt: harmAt?.toISOString() ?? null,
-      unpaidSince: decision.unpaidSince?.toISOString() ?? null,
-      suspendAt: decision.suspendAt?.toISOString() ?? null,
-      deleteAt: decision.deleteAt?.toISOString() ?? null,
-    },
-  });
+  const { type, key } = act.announcement;
+  const data = { agentId, ...announcementData(act.announcement, judged) };
+  await queueNotice(trx, { type, agentId, key, at: now, data });
+}
+
+/** What an announcement's notice says besides the agent. Times are in ISO 8601. */
+export function announcementData(
+  { harm, harmAt }: Pick<Announcement, 'harm' | 'harmAt'>,
+  { subscriptionId, decision }: DatedDecision,
+): Record<string, string | null> {
+  const iso = (time: Date | null) => time?.toISOString() ?? null;
+  const { unpaidSince, suspendAt, deleteAt } = decision;
+  return {
+    subscriptionId,
+    harm,
+    harmAt: iso(harmAt),
+    unpaidSince: iso(unpaidSince),
+    suspendAt: iso(suspendAt),
+    deleteAt: iso(deleteAt),
+  };
+}
+
+interface DatedDecision {
+  subscriptionId: string;
+  decision: Pick<Decision, 'unpaidSince' | 'suspendAt' | 'deleteAt'>;
 }
 
 function explainChange({ decision, subscriptionId }: Judged): string {

@@ -29,13 +29,13 @@ const STATEMENTS = [
   `create index notices_of_agent on notices (agent_id, sequence)`,
   `create index notices_to_spread on notices (sequence) where not spread`,
 
-  // \`lane\`: the agent, or empty. Within a lane a receiver gets its notices in order.
+  // \`lane\`: the agent, or the notice itself. Within a lane a receiver gets its notices in order.
   `create table notice_deliveries (
      notice_id text not null references notices on delete cascade,
      receiver text not null check (receiver ~ '^[a-z]+:[\\x21-\\x7e]{1,255}$'),
      address text check (length(address) between 3 and 320),
      sequence bigint not null,
-     lane text not null,
+     lane text not null check (lane <> ''),
      status text not null default 'pending' check (status in ('pending', 'delivered', 'failed')),
      attempts integer not null default 0 check (attempts >= 0),
      next_at timestamptz not null default now(),

@@ -9,6 +9,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 const STATEMENTS = [
+  // A row is dated when it is written, not when its transaction began, however long that lasts.
+  `alter table audit_log alter column at set default clock_timestamp()`,
   // Only tells the sealer what to do next; what is sealed is in the chain.
   `alter table audit_log add column sealed boolean not null default false`,
   `create index audit_log_to_seal on audit_log (id) where not sealed`,

@@ -18,7 +18,7 @@ import {
  */
 export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<Evidence> {
   attempt.step('deleting_resources');
-  const removed = await listForReceipt(parts, attempt);
+  const listed = await listForReceipt(parts, attempt);
   const { stack_name: stackName } = attempt.agent;
   await withLockRecovery(parts.executor, attempt, stackName, () =>
     parts.executor.destroy(attempt, stackName),
@@ -30,15 +30,24 @@ export async function removeEverything(parts: RunbookParts, attempt: Attempt): P
   await parts.state.forget(stackName);
   attempt.step('verifying');
   const gone = await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
-  return { removed, gone };
+  return { ...listed, gone };
 }
 
-/** A cloud that does not answer must not keep the other one's server running: its list stays empty. */
-async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
+/**
+ * A cloud that does not answer must not keep the other one's server running: it is named, and its list stays
+ * empty.
+ */
+async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Omit<Evidence, 'gone'>> {
+  const clouds = ['hetzner', 'tailscale'] as const;
   const lists = await Promise.allSettled([listAtHetzner(parts, attempt), listAtTailscale(parts, attempt)]);
   attempt.signal.throwIfAborted();
-  const [hetzner, tailscale] = lists.map((list) => (list.status === 'fulfilled' ? list.value : []));
-  return [...hetzner!, ...tailscale!].slice(0, MOST_EVIDENCE);
+  const removed = lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
+  const unlisted = clouds.filter((_cloud, index) => lists[index]?.status === 'rejected');
+  return {
+    removed: removed.slice(0, MOST_EVIDENCE),
+    attempt: attempt.operation.attempt,
+    ...(unlisted.length > 0 && { unlisted }),
+  };
 }
 
 async function listAtHetzner(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
