@@ -92,7 +92,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
-  const releasing = openReleasing(deps, payments && createStillWanted(database));
+  const releasing = openReleasing(deps, payments && createStillWanted(payments));
   const delivery = startDelivery({ database, log, receivers });
   const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {
