@@ -36,7 +36,7 @@ export async function retryOperation(
   // It would ask again whether Stripe demands it, which is not what a person means. `destroying` is above.
   if (operation.asks_again)
     throw new ConflictError(
-      `The ${operation.kind} ${operation.operation_id} was wanted for want of payment and has removed nothing; to ${operation.kind} agent ${agentId} now, request it anew`,
+      `The ${operation.kind} ${operation.operation_id} was wanted for want of payment and has removed nothing; to ${operation.kind} agent ${agentId} now, request it again`,
     );
   const allowed = definition?.retryFrom ?? definition?.from;
   if (!allowed?.includes(agent.status)) {
