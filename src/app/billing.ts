@@ -54,8 +54,8 @@ export function actsOnPast(config: Config): boolean {
 }
 
 /** What asks whether an approved change is still wanted. Where nothing is acted on, none for want of payment is. */
-export function openStillWanted(database: Database, payments: FollowDeps | undefined): StillWanted {
-  if (payments?.billing === 'act') return createStillWanted(database);
+export function openStillWanted(payments: FollowDeps | undefined): StillWanted {
+  if (payments?.billing === 'act') return createStillWanted(payments);
   const forPayments = ['suspend', 'hibernate', 'destroy'];
   return (_agentId, kind) => !forPayments.includes(kind);
 }

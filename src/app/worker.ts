@@ -14,7 +14,6 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
@@ -27,15 +26,12 @@ import type { Queue } from '../queue/queue.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
-import { checkHetznerProject } from '../reconcile/project.ts';
-import { startSweeping } from '../reconcile/sweep/schedule.ts';
-import type { SweepDeps } from '../reconcile/sweep/sweep.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
-import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
+import { startCloudSweep } from './cloud-sweep.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { openReleasing } from './releasing.ts';
@@ -91,7 +87,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
-  const releasing = openReleasing(deps, openStillWanted(database, payments));
+  const releasing = openReleasing(deps, openStillWanted(payments));
   const delivery = startDelivery({ database, log, receivers });
   const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {
@@ -107,35 +103,6 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
       ]);
     },
   };
-}
-
-/**
- * Checks the Hetzner project and starts the sweep. Both need the clouds' API keys, so they are disabled if
- * only the GitHub runners have the keys.
- */
-async function startCloudSweep({
-  connections,
-  database,
-  log,
-}: ServiceDeps): Promise<RunningWorker | undefined> {
-  const { missingKeys } = connections;
-  if (missingKeys.length > 0) {
-    log.warn(
-      { event: 'sweep.disabled', missingKeys },
-      `sweep disabled: ${missingKeys.join(' and ')} not configured`,
-    );
-    return undefined;
-  }
-  await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
-  return startSweeping({ database, log, openClouds: sweptClouds(connections) });
-}
-
-/** Returns a factory of cloud clients for a sweep, which counts every call. */
-function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
-  return (watches) => ({
-    hetzner: createHetznerClient(hcloud, watches.hetzner),
-    tailscale: createTailscaleClient(tailscale, watches.tailscale),
-  });
 }
 
 /** Starts a local worker: engine, fence, and the loop that claims operations. */

@@ -3,6 +3,7 @@ import '../runbooks/all.ts';
 import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
 import {
+  auditScope,
   holdReason,
   newAgent,
   onlyId,
@@ -197,12 +198,12 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
     case 'protect':
     case 'unprotect':
       return { ...common, name, agentId: one('an agent id') };
-    case 'audit':
-      return { ...common, name, ...auditScope(values, positionals) };
     case 'receipt':
       return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
+    case 'audit':
+      return { ...common, name, ...auditScope(values, positionals) };
     case 'logs':
       return { ...common, name, agentId: one('an agent id'), follow: values.follow === true };
     case 'cancel':
@@ -210,6 +211,19 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       return { ...common, name, operationId: one('an operation id') };
     case 'notices':
       return { ...common, name, agentId: positionals.length === 0 ? undefined : one('an agent id') };
+    case 'create':
+      refuseMore(positionals);
+      return { ...common, name, agent: newAgent(values) };
+    default:
+      return buildList(name, values, positionals);
+  }
+}
+
+type ListName = 'list' | 'orders' | 'attention' | 'breakers' | 'approve';
+
+function buildList(name: ListName, values: Values, positionals: string[]): Command {
+  const common = commonOf(values);
+  switch (name) {
     case 'list':
       refuseMore(positionals);
       return { ...common, name, status: optional(values.status) };
@@ -223,22 +237,15 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       refuseMore(positionals.slice(1));
       return { ...common, name, breaker: optional(positionals[0]) };
     case 'approve':
-      return { ...common, name, breaker: one('a breaker'), count: wholeNumber(name, values.count) };
-    case 'create':
-      refuseMore(positionals);
-      return { ...common, name, agent: newAgent(values) };
+      return {
+        ...common,
+        name,
+        breaker: onlyId(name, 'a breaker', positionals),
+        count: wholeNumber(name, values.count),
+      };
   }
 }
 
 function commonOf(values: Values): Common {
   return { json: values.json === true, wait: values.wait === true };
-}
-
-function auditScope(values: Values, positionals: readonly string[]) {
-  const [scope, ...more] = positionals;
-  const verify = scope === 'verify';
-  const head = optional(values.head);
-  refuseMore(more);
-  if (head !== undefined && !verify) throw new UsageError('--head belongs to audit verify.');
-  return { agentId: verify ? undefined : scope, verify, head };
 }

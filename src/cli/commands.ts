@@ -41,6 +41,15 @@ export async function run(
       return breakers(command, terminal);
     case 'approve':
       return approve(command, terminal);
+    default:
+      return change(command, terminal);
+  }
+}
+
+type Change = Of<'create' | 'hold' | 'release' | 'protect' | 'unprotect' | 'cancel' | 'retry'>;
+
+function change(command: Change, terminal: Terminal): Promise<boolean> {
+  switch (command.name) {
     case 'create':
       return request(command, terminal, '/api/agents', command.agent);
     case 'hold':

@@ -45,3 +45,12 @@ export function optional(value: string | boolean | undefined): string | undefine
 export function refuseMore(positionals: readonly string[]): void {
   if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument: ${positionals[0]}`);
 }
+
+export function auditScope(values: Values, positionals: readonly string[]) {
+  const [scope, ...more] = positionals;
+  const verify = scope === 'verify';
+  const head = optional(values.head);
+  refuseMore(more);
+  if (head !== undefined && !verify) throw new UsageError('--head belongs to audit verify.');
+  return { agentId: verify ? undefined : scope, verify, head };
+}

@@ -15,8 +15,11 @@ import { settleBreaker, trip } from './trip.ts';
 
 type HeldRow = Selectable<HeldChangeTable>;
 
+/** `later`: what is known is outdated, so the change keeps its approval and waits for a fresh answer. */
+export type WantedAnswer = boolean | 'later';
+
 /** Whether the decision that wanted a held change still wants it; asked just before it goes. */
-export type StillWanted = (agentId: string, kind: string) => boolean | Promise<boolean>;
+export type StillWanted = (agentId: string, kind: string) => WantedAnswer | Promise<WantedAnswer>;
 
 export interface ReleaseDeps {
   database: Database;
@@ -26,7 +29,10 @@ export interface ReleaseDeps {
   stillWanted?: StillWanted | undefined;
 }
 
-/** What became of an approved change: it may have to wait for room in its own breaker or for another one. */
+/**
+ * What became of an approved change: it may have to wait for room in its own breaker (`full`), or for another
+ * breaker, another operation or a fresh answer (`waits`).
+ */
 type Outcome = 'released' | 'withdrawn' | 'moved' | 'full' | 'waits';
 
 /**
@@ -91,6 +97,7 @@ async function tryRelease(deps: ReleaseDeps, held: HeldRow): Promise<Outcome> {
   const obstacle = await findObstacle(database, { held, agent, breakers: concerned }, clock.now());
   if (obstacle === 'full' || obstacle === 'waits') return obstacle;
   const isWanted = (await stillWanted?.(held.agent_id, held.kind)) ?? true;
+  if (isWanted === 'later') return 'waits';
   return database.transaction().execute((trx) => release(trx, deps, held, isWanted));
 }
 

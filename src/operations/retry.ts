@@ -11,9 +11,11 @@ import type { OperationKind } from './states.ts';
 import { hasten, queueAgain } from './transitions.ts';
 
 /**
- * Queues another attempt of a failed or cancelled operation and resets its counts of tries.
+ * Queues another attempt of a failed or cancelled operation and resets its counts of tries. One that the
+ * service itself wanted becomes the person's: later decisions do not withdraw it.
  * @throws NotFoundError
- * @throws ConflictError if the agent's status does not allow it or a conflicting operation is unfinished
+ * @throws ConflictError if the agent's status does not allow it, a conflicting operation is unfinished, or it
+ * is a destroy that the service wanted and has not begun
  */
 export async function retryOperation(
   trx: Transaction,
@@ -31,6 +33,11 @@ export async function retryOperation(
   if (definition?.hastenedIn === agent.status) {
     return hastenSuccessor(trx, queue, { agentId, kind: operation.kind, actor: request.actor });
   }
+  // It would ask again whether Stripe demands it, which is not what a person means. `destroying` is above.
+  if (operation.asks_again)
+    throw new ConflictError(
+      `The ${operation.kind} ${operation.operation_id} was wanted for want of payment and has removed nothing; to ${operation.kind} agent ${agentId} now, request it again`,
+    );
   const allowed = definition?.retryFrom ?? definition?.from;
   if (!allowed?.includes(agent.status)) {
     throw new ConflictError(
@@ -72,6 +79,7 @@ async function queueNextAttempt(
 ): Promise<OperationRow> {
   try {
     const row = await queueAgain(trx, operation);
+    await takeOver(trx, row.operation_id);
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: row.attempt } },
@@ -89,4 +97,13 @@ async function queueNextAttempt(
       throw new ConflictError(`Another ${operation.kind} of this agent is under way`, { cause: error });
     throw error;
   }
+}
+
+/** The ledger goes on counting the change, but no longer calls the operation the service's own. */
+async function takeOver(trx: Transaction, operationId: string): Promise<void> {
+  await trx
+    .updateTable('changes')
+    .set({ operation_id: null })
+    .where('operation_id', '=', operationId)
+    .execute();
 }

@@ -71,9 +71,7 @@ type Columns<N extends Name> = Required<Pick<UpdateObject<Tables, 'operations', 
 /** The attempt whose operation the caller has locked. */
 type Locked = Pick<OperationRow, 'operation_id' | 'attempt'>;
 
-function transition(by: Name): Transition {
-  return TRANSITIONS.find((one) => one.by === by)!;
-}
+const transition = (by: Name): Transition => TRANSITIONS.find((one) => one.by === by)!;
 
 /**
  * Makes a transition from the table; the types require exactly its columns.
@@ -201,11 +199,8 @@ export function cancelBeforeBegin(trx: Transaction, row: Locked): Promise<Operat
 
 const RELEASED = { worker_id: null, lease_until: null, dispatched_at: null };
 const finished = () => ({ ...RELEASED, finished_at: sql<Date>`clock_timestamp()` });
-const requeued = (seconds: number) => ({
-  ...RELEASED,
-  executor: chosenExecutor,
-  run_after: secondsFromNow(seconds),
-});
+const queued = { ...RELEASED, executor: chosenExecutor };
+const requeued = (seconds: number) => ({ ...queued, run_after: secondsFromNow(seconds) });
 
 /** Why a try did not succeed, and the numbers of failed and lost tries including it. */
 export type Failure = Pick<OperationRow, (typeof FAILURE)[number] | (typeof COUNTS)[number]>;
@@ -215,12 +210,13 @@ export function markSucceeded(trx: Transaction, row: Locked): Promise<OperationR
   return move(trx, 'its work is done', row, { ...nothing, ...finished() });
 }
 
+/** `next`: why the try failed, and the pause before the next one. */
 export function queueNextTry(
   trx: Transaction,
   row: Locked,
-  { failure, delaySeconds }: { failure: Failure; delaySeconds: number },
-): Promise<OperationRow> {
-  return move(trx, 'a try fails or is lost', row, { ...failure, ...requeued(delaySeconds) });
+  next: { failure: Failure; delaySeconds: number },
+) {
+  return move(trx, 'a try fails or is lost', row, { ...next.failure, ...requeued(next.delaySeconds) });
 }
 
 export function returnToQueue(trx: Transaction, row: Locked): Promise<OperationRow> {

@@ -303,8 +303,9 @@ test('a renewal that lacks what only a new agent needs keeps the agent, and need
   const renewal = paidCheckout({ agentId: 'a1', region: undefined }, { session });
   expect(await deliver(at.service.url, renewal)).toMatchObject({ status: 200 });
   expect(await row('sub_2')).toMatchObject({ agent_id: 'a1' });
-  const { items } = await (await at.service.ask('/api/orders?attention=true')).json();
-  expect(items).toMatchObject([{ attention: expect.stringContaining('region') }]);
+  expect(await (await at.service.ask('/api/orders?attention=true')).json()).toMatchObject({
+    items: [{ attention: expect.stringContaining('region') }],
+  });
   const end = Math.floor(START.getTime() / 1000);
   at.stripe.subscribe('sub_1', { status: 'canceled', ended_at: end, canceled_at: end });
   await at.tell('customer.subscription.deleted', { id: 'sub_1' });
