@@ -18,6 +18,7 @@ import type { Log } from '../log.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
+import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
@@ -84,6 +85,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
   const payments = openFollowing(deps);
+  if (payments?.billing !== 'act') await withdrawWaitingHarm(database, queue);
   const isStillWanted = payments && createLastCheck(payments);
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);

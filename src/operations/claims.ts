@@ -20,8 +20,8 @@ export interface Claim {
 
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
- * while its agent has an active one or an older queued one. A claim increments the attempt and starts a
- * lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
+ * while its agent has an active one or an older queued one, and while `waitsForNews`. A claim increments the
+ * attempt and starts a lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
  */
 export async function claimNext(
   database: Database,
@@ -60,6 +60,15 @@ export async function beginOperation(
   await findOperation(kind)?.begin?.(trx, agentId);
 }
 
+/**
+ * Whether operation `o` has to wait because something about its agent's payments is recorded and Stripe was
+ * not asked since: a suspension or hibernation that the service itself wants does not begin then. One that
+ * has begun goes on to a state that is known.
+ */
+export const waitsForNews = sql<boolean>`(o.kind in ('suspend', 'hibernate') and o.started_at is null
+  and exists (select 1 from subscriptions s where s.agent_id = o.agent_id and s.signals > s.seen_signals)
+  and exists (select 1 from changes c where c.operation_id = o.operation_id))`;
+
 /** The executor's next operation, locked together with its agent. Concurrent callers get different ones. */
 export function nextDue(
   trx: Transaction,
@@ -78,6 +87,8 @@ export function nextDue(
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
         and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
+      // One that was dispatched can still be given up.
+      .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')
       .orderBy('o.sequence')
       .limit(1)

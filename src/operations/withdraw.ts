@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { Transaction } from '../database/connect.ts';
+import { lockAgent } from '../agents/store.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './consequences.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
@@ -33,4 +34,26 @@ export async function withdrawQueued(
       if (operation.attempt > 0) await afterCancel(trx, queue, operation);
     } else if (operation.asks_again) await askToEnd(trx, operation.operation_id);
   }
+}
+
+/**
+ * Cancels the suspensions and hibernations that the service has queued by itself and that have not begun. For
+ * a start that does not act on payments: it does no harm, and nobody may be there to read the news that they
+ * wait for, so they would keep their agents' other operations waiting for ever. What has begun goes on to its
+ * end.
+ * @returns how many agents had one
+ */
+export async function withdrawWaitingHarm(database: Database, queue: Queue): Promise<number> {
+  const kinds = ['suspend', 'hibernate'];
+  const { rows } = await sql<{ agentId: string }>`
+    select distinct o.agent_id as "agentId" from operations o join changes c using (operation_id)
+    where o.status = 'queued' and o.started_at is null and o.kind = any(${kinds}::text[]) order by o.agent_id`.execute(
+    database,
+  );
+  for (const { agentId } of rows)
+    await database.transaction().execute(async (trx) => {
+      await lockAgent(trx, agentId);
+      await withdrawQueued(trx, queue, agentId, kinds);
+    });
+  return rows.length;
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { waitsForNews } from '../operations/claims.ts';
 import { appendEvents } from '../operations/events/events.ts';
 import { readWorkforce, removeStaleWorkers, type Workforce } from './workforce.ts';
 
@@ -60,7 +61,7 @@ export async function tellStalled(
     const stalled = await findStalled(trx, waitSeconds);
     const workforce = await readWorkforce(trx);
     for (const operation of stalled) {
-      const line = explainWait(operation, workforce);
+      const line = operation.waitsForNews ? WAITS_FOR_NEWS : explainWait(operation, workforce);
       await appendEvents(trx, operation.operationId, operation.attempt, [
         { type: 'log', data: { line, stream: 'service' } },
       ]);
@@ -79,7 +80,12 @@ interface Stalled {
   waitedSeconds: number;
   /** Operations that workers will take before this one. */
   ahead: number;
+  /** Whether it waits for an answer of Stripe's, not for a worker. */
+  waitsForNews: boolean;
 }
+
+const WAITS_FOR_NEWS =
+  'This waits until Stripe was asked again: something about the payments of this agent was not read yet';
 
 /**
  * The wait begins when an operation may run: it is due, and its agent has no other operation in progress.
@@ -98,6 +104,7 @@ async function findStalled(trx: Transaction, waitSeconds: number): Promise<Stall
     stalled as (
       select w.*, row_number() over (order by w.priority desc, w.sequence) - 1 as ahead from waiting w)
     select s.operation_id as "operationId", s.agent_id as "agentId", s.kind, s.attempt, s.ahead,
+      ${waitsForNews} as "waitsForNews",
       extract(epoch from now() - s.waits_since)::int as "waitedSeconds"
     from stalled s join operations o on o.operation_id = s.operation_id
     where s.waits_since < now() - make_interval(secs => ${waitSeconds})

@@ -1,8 +1,8 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
-import { CancelledError, ConflictError } from '../../errors.ts';
-import type { OperationRow } from '../../operations/claims.ts';
+import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
+import { type OperationRow, waitsForNews } from '../../operations/claims.ts';
 import { beginForGood, type IsStillWanted, needsLastCheck } from '../../operations/last-check.ts';
 import { settleLocked } from '../../operations/settle.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
@@ -43,7 +43,7 @@ export interface RemoteClaim {
 /**
  * Begins a dispatched attempt for its runner: evicts earlier attempts from the Pulumi state and creates this
  * one's login. The same runner may claim again. A destroy that is no longer wanted is cancelled instead.
- * @throws NotFoundError, ConflictError
+ * @throws NotFoundError, ConflictError; RetryableError if Stripe has to be asked first: the runner asks again
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
   const check = await runLastCheck(deps, sender);
@@ -72,6 +72,7 @@ async function begin(
   check: LastCheck,
 ): Promise<RemoteClaim | undefined> {
   const row = await lockFor(trx, deps.callbackSecret, sender);
+  await refuseBeforeNews(trx, row);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
   if (check === 'refused' || (check === 'passed' && begun.cancel_requested)) {
     const error = new CancelledError('The operation is no longer wanted');
@@ -97,6 +98,20 @@ async function begin(
       ownLogin,
     },
   };
+}
+
+/** An event may have come between the dispatch and the claim. */
+async function refuseBeforeNews(
+  trx: Transaction,
+  { operation_id: operationId }: OperationRow,
+): Promise<void> {
+  const waiting = await trx
+    .selectFrom('operations as o')
+    .select('o.operation_id')
+    .where('o.operation_id', '=', operationId)
+    .where(waitsForNews)
+    .executeTakeFirst();
+  if (waiting !== undefined) throw new RetryableError('What an event means for the agent is not read yet');
 }
 
 /** @returns whether the attempt has its own login */

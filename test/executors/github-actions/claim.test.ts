@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -7,13 +8,14 @@ import { getAgent, insertAgent } from '../../../src/agents/store.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
 import { jsonText } from '../../../src/database/storable.ts';
-import { ConflictError, InvalidInputError } from '../../../src/errors.ts';
+import { ConflictError, InvalidInputError, RetryableError } from '../../../src/errors.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
 import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
 import { claimForRunner, type RemoteClaim } from '../../../src/executors/github-actions/claim.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { requestChange } from '../../../src/limits/request-change.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
 import type { IsStillWanted } from '../../../src/operations/last-check.ts';
 import { requestOperation } from '../../../src/operations/requests.ts';
@@ -153,6 +155,30 @@ describe('a claim of a destroy that the service wants', () => {
       await chooseExecutor(at.database, 'github-actions');
     }
   });
+});
+
+test('a claim of a suspension for want of payment waits until what an event means was read', async () => {
+  await insertAgent(at.database, {
+    agentId: 'a1',
+    userId: 'u1',
+    region: 'eu-central',
+    location: 'nbg1',
+    plan: 'starter',
+  });
+  await sql`update agents set status = 'running', server_id = '1', tailnet_ip = '100.64.0.1'`.execute(
+    at.database,
+  );
+  await sql`insert into subscriptions (subscription_id, agent_id, signals, seen_signals)
+    values ('sub_1', 'a1', 1, 1)`.execute(at.database);
+  const request = { agentId: 'a1', kind: 'suspend', cause: 'It is not paid.', at: new Date() };
+  await at.database.transaction().execute((trx) => requestChange(trx, at.queue, request));
+  const taken = await takeDispatch(at, undefined);
+  const jobId = taken!.operation.operation_id;
+  await sql`update subscriptions set signals = 2`.execute(at.database);
+  await expect(claim(jobId, 1)).rejects.toThrow(RetryableError);
+  expect(await operation(at, jobId)).toMatchObject({ status: 'queued', started_at: null });
+  await sql`update subscriptions set seen_signals = 2`.execute(at.database);
+  expect(await claim(jobId, 1)).toMatchObject({ kind: 'suspend', attempt: 1 });
 });
 
 describe('a claim', () => {
