@@ -53,11 +53,14 @@ export function actsOnPast(config: Config): boolean {
   return config.mode === 'sandbox' || config.billing.actsOnPast;
 }
 
-/** What asks whether an approved change is still wanted. Where nothing is acted on, none for want of payment is. */
+/**
+ * What asks whether an approved change is still wanted. Where nothing is acted on, one for want of payment
+ * waits.
+ */
 export function openStillWanted(payments: FollowDeps | undefined): StillWanted {
   if (payments?.billing === 'act') return createStillWanted(payments);
   const forPayments = ['suspend', 'hibernate', 'destroy'];
-  return (_agentId, kind) => !forPayments.includes(kind);
+  return (_agentId, kind) => (forPayments.includes(kind) ? 'later' : true);
 }
 
 /** Starts what follows payments, and what brings agents in line with their holds. */

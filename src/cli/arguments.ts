@@ -246,6 +246,4 @@ function buildList(name: ListName, values: Values, positionals: string[]): Comma
   }
 }
 
-function commonOf(values: Values): Common {
-  return { json: values.json === true, wait: values.wait === true };
-}
+const commonOf = (values: Values): Common => ({ json: values.json === true, wait: values.wait === true });
