@@ -248,7 +248,7 @@ test('a hibernate that ends without success leaves the agent hibernated once a s
   });
   for (const status of ['running', 'destroying'] as const) {
     await agentIn(status);
-    await recordSnapshot(at.database, 'a1', '9');
+    await expect(recordSnapshot(at.database, 'a1', '9')).rejects.toThrow('can no longer be hibernated');
     expect(await end()).toBe(false);
     expect(await getAgent(at.database, 'a1')).toMatchObject({ status, snapshot_id: null, error: 'why' });
   }
