@@ -87,7 +87,7 @@ describe('Hetzner answers once with', () => {
       await expect.poll(() => loggedErrors(operationId), { timeout: 20_000 }).toHaveLength(failures);
       const errors = loggedErrors(operationId);
       console.log(`${status}: attempts ${operation.attempt}, in the log ${JSON.stringify(errors)}`);
-      // A call that the provider itself repeats is not a failed try, nor is waiting for a server that is sold out.
+      // A call that the provider repeats is not a failed try, nor is a wait for a server that is sold out.
       expect(operation.retryCount).toBe(status === 412 ? 0 : errors.length);
       expect(operation).toMatchObject({ status: 'succeeded', error: null, failedStep: null });
       const name = `agent-${agentId}`;
