@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import {
   type AuditKey,
   BEGINNING,
@@ -24,10 +25,9 @@ export class BrokenChainError extends Error {
 export function startSealing(
   { database, log, key }: { database: Database; log: Log; key: AuditKey },
   { lookSeconds = LOOK_SECONDS }: { lookSeconds?: number } = {},
-): { stop(): Promise<void> } {
-  let underWay: Promise<void> | undefined;
+): Repeating {
   let told: string | undefined;
-  const look = async () => {
+  return repeatEvery(lookSeconds, async () => {
     try {
       await sealAudit(database, key);
       told = undefined;
@@ -37,17 +37,7 @@ export function startSealing(
       if (message !== told) log.error({ event: 'audit.seal_failed', error: message }, 'audit log not sealed');
       told = message;
     }
-    underWay = undefined;
-  };
-  const timer = setInterval(() => {
-    underWay ??= look();
-  }, lookSeconds * 1000);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await underWay;
-    },
-  };
+  });
 }
 
 /**

@@ -122,7 +122,7 @@ export const pricingSchema = z
           prices: z.array(
             z.object({
               location: z.string(),
-              price_hourly: z.object({ gross: z.string().transform(Number).pipe(z.number().min(0)) }),
+              price_hourly: z.object({ gross: euros }),
             }),
           ),
         }),

@@ -1,6 +1,7 @@
 import { errorMessage } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { refreshPrices } from './prices.ts';
 import { type ReleaseDeps, releaseHeld } from './release.ts';
 
@@ -16,20 +17,8 @@ const LOOK_SECONDS = 2;
 const PRICE_RETRY_SECONDS = 60;
 
 /** Lets approved changes go at the allowed rate, and keeps the prices fresh. Every worker does this. */
-export function startReleasing(deps: ReleaseLoopDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
-  let looking: Promise<void> | undefined;
-  const loop = createLook(deps);
-  const timer = setInterval(() => {
-    looking ??= loop().finally(() => {
-      looking = undefined;
-    });
-  }, lookSeconds * 1000);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+export function startReleasing(deps: ReleaseLoopDeps, lookSeconds = LOOK_SECONDS): Repeating {
+  return repeatEvery(lookSeconds, createLook(deps));
 }
 
 function createLook(deps: ReleaseLoopDeps): () => Promise<void> {

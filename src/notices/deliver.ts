@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { type ClaimedDelivery, claimDelivery, releaseDelivery, settleDelivery } from './deliveries.ts';
 import type { Receiver, SendResult } from './receiver.ts';
 import { spreadNotices } from './spread.ts';
@@ -23,31 +24,28 @@ const PARALLEL = 4;
 export function startDelivery(
   deps: DeliveryDeps,
   { lookSeconds = LOOK_SECONDS }: { lookSeconds?: number } = {},
-): { stop(): Promise<void> } {
+): Repeating {
   const { database, log, receivers } = deps;
   const stopping = new AbortController();
   const tasks = [
     () => spreadNotices(database, receivers),
     ...receivers.map((receiver) => () => deliverDue(deps, receiver, stopping.signal)),
   ];
-  const underWay = new Map<() => Promise<unknown>, Promise<unknown>>();
-  const look = (task: () => Promise<unknown>) => {
-    if (underWay.has(task)) return;
-    const done = task()
-      .catch((error: unknown) => {
+  const repeating = tasks.map((task) =>
+    repeatEvery(lookSeconds, async () => {
+      try {
+        await task();
+      } catch (error) {
         if (stopping.signal.aborted) return;
         const text = 'could not deliver notices';
         log.warn({ event: 'notices.poll_failed', error: errorMessage(error) }, text);
-      })
-      .finally(() => underWay.delete(task));
-    underWay.set(task, done);
-  };
-  const timer = setInterval(() => tasks.forEach(look), lookSeconds * 1000);
+      }
+    }),
+  );
   return {
     stop: async () => {
-      clearInterval(timer);
       stopping.abort();
-      await Promise.all(underWay.values());
+      await Promise.all(repeating.map((one) => one.stop()));
     },
   };
 }

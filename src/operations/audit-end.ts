@@ -1,14 +1,11 @@
 import { audit } from '../agents/audit.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { OperationRow } from './rows.ts';
-import type { OperationStatus } from './states.ts';
-
-const ENDS: readonly OperationStatus[] = ['succeeded', 'failed', 'cancelled'];
 
 /** Records the end of an operation in the audit log; who asked for it stands there already. */
 export async function auditEnd(trx: Transaction, row: OperationRow): Promise<void> {
   const { kind, status, attempt, error } = row;
-  if (!ENDS.includes(status)) return;
+  if (row.finished_at === null) return;
   await audit(trx, {
     actor: 'service',
     action: `operation.${status}`,

@@ -11,7 +11,7 @@ import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
 /** The pause before a change that has failed for the last time is queued again. */
-const PAUSE_SECONDS = 600;
+export const FAILED_CHANGE_PAUSE_SECONDS = 600;
 
 /** An operation that brings an agent in line with its holds. */
 export interface HoldChange {
@@ -156,7 +156,7 @@ async function findLastBegun(
     .select([
       'kind',
       sql<boolean>`status = 'succeeded'`.as('hasSucceeded'),
-      sql<boolean>`status = 'failed' and finished_at > clock_timestamp() - make_interval(secs => ${PAUSE_SECONDS})`.as(
+      sql<boolean>`status = 'failed' and finished_at > clock_timestamp() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})`.as(
         'hasJustFailed',
       ),
     ])

@@ -6,7 +6,7 @@ import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterCancel, afterLastFailure } from './consequences.ts';
 import { applyEffect } from './effects.ts';
-import { appendEvents, type OperationEvent } from './events/events.ts';
+import { appendEvents, appendQueuedAgain, type OperationEvent } from './events/events.ts';
 import { followHolds, leavePayments } from './follow-holds.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
@@ -69,20 +69,10 @@ export async function handBack(
   why = WORKER_STOPS,
 ): Promise<'queued' | 'cancelled'> {
   return database.transaction().execute(async (trx) => {
-    const row = await lockClaim(trx, claim);
-    if (row.cancel_requested) {
-      await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
-      return 'cancelled';
-    }
+    const row = await lockUnlessCancelled(trx, queue, claim, step);
+    if (row === undefined) return 'cancelled';
     await returnToQueue(trx, row);
-    await appendEvents(trx, claim.operationId, claim.attempt, [
-      {
-        type: 'log',
-        data: { line: why, stream: 'service' },
-      },
-      { type: 'step', data: { step: 'queued' } },
-      { type: 'status', data: { status: 'queued', attempt: claim.attempt } },
-    ]);
+    await appendQueuedAgain(trx, claim, { line: why });
     await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id });
     await reconsider(trx, queue, row);
     return 'queued';
@@ -100,22 +90,31 @@ export async function awaitSupply(
   { error, step }: { error: ShortageError; step: string },
 ): Promise<'queued' | 'cancelled'> {
   return database.transaction().execute(async (trx) => {
-    const row = await lockClaim(trx, claim);
-    if (row.cancel_requested) {
-      await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
-      return 'cancelled';
-    }
+    const row = await lockUnlessCancelled(trx, queue, claim, step);
+    if (row === undefined) return 'cancelled';
     const reason = cutText(error.message, LONGEST_ERROR);
     const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
     const delaySeconds = supplyDelay(earlierWaits, retrySeconds);
     await queueForSupply(trx, row, reason, delaySeconds);
-    await appendEvents(trx, claim.operationId, claim.attempt, [
-      { type: 'log', data: { line: reason, stream: 'service' } },
-      { type: 'step', data: { step: 'queued' } },
-      { type: 'status', data: { status: 'queued', attempt: claim.attempt, error: reason } },
-    ]);
+    await appendQueuedAgain(trx, claim, { line: reason, error: reason });
     return 'queued';
   });
+}
+
+/**
+ * Locks an attempt that is to be queued again.
+ * @returns undefined if it was cancelled instead, as requested
+ */
+async function lockUnlessCancelled(
+  trx: Transaction,
+  queue: Queue,
+  claim: Claim,
+  step: string,
+): Promise<OperationRow | undefined> {
+  const row = await lockClaim(trx, claim);
+  if (!row.cancel_requested) return row;
+  await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step });
+  return undefined;
 }
 
 /** Queues another try after a failure, or ends the operation. @throws LostError */

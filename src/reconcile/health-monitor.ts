@@ -9,6 +9,7 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage, RetryableError } from '../errors.ts';
 import { withDeadline } from '../http-client/deadline.ts';
 import type { Log } from '../log.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 
 export interface MonitorDeps {
@@ -47,22 +48,13 @@ const SETTINGS: MonitorSettings = {
  * Periodically checks the health of every running agent; the workers of an installation share the agents. A
  * request or a round that hangs is abandoned, so it delays neither the next one nor the stop.
  */
-export function startHealthMonitor(
-  deps: MonitorDeps,
-  settings: MonitorSettings = SETTINGS,
-): { stop(): Promise<void> } {
+export function startHealthMonitor(deps: MonitorDeps, settings: MonitorSettings = SETTINGS): Repeating {
   const stopping = new AbortController();
-  let looking: Promise<void> | undefined;
-  const timer = setInterval(() => {
-    looking ??= look(deps, settings, stopping.signal).finally(() => {
-      looking = undefined;
-    });
-  }, settings.lookSeconds * 1000);
+  const repeating = repeatEvery(settings.lookSeconds, () => look(deps, settings, stopping.signal));
   return {
     stop: async () => {
-      clearInterval(timer);
       stopping.abort();
-      await looking;
+      await repeating.stop();
     },
   };
 }

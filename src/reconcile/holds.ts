@@ -6,6 +6,7 @@ import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { followHolds, type RequestHoldChange } from '../operations/follow-holds.ts';
 import { exclusiveKinds, operationDefinitions } from '../operations/registry.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import type { Queue } from '../queue/queue.ts';
 
 export interface HoldsDeps {
@@ -22,26 +23,15 @@ const LOOK_SECONDS = 10;
  * Regularly brings agents in line with their holds. It finds what no other caller of `followHolds` has done:
  * changes that failed and are due again, and suspensions that had to wait.
  */
-export function startFollowingHolds(deps: HoldsDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
-  let looking: Promise<void> | undefined;
-  const look = async () => {
+export function startFollowingHolds(deps: HoldsDeps, lookSeconds = LOOK_SECONDS): Repeating {
+  return repeatEvery(lookSeconds, async () => {
     try {
       await followAllHolds(deps);
     } catch (error) {
       const text = 'could not compare the agents with their holds';
       deps.log.warn({ event: 'holds.check_failed', error: errorMessage(error) }, text);
     }
-    looking = undefined;
-  };
-  const timer = setInterval(() => {
-    looking ??= look();
-  }, lookSeconds * 1000);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  });
 }
 
 /**

@@ -4,6 +4,7 @@ import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { waitsForNews } from '../operations/claims.ts';
 import { appendEvents } from '../operations/events/events.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { readWorkforce, removeStaleWorkers, type Workforce } from './workforce.ts';
 
 export interface StalledSettings {
@@ -22,26 +23,15 @@ const SETTINGS: StalledSettings = { waitSeconds: 60, lookSeconds: 15 };
 export function watchStalled(
   deps: { database: Database; log: Log },
   settings: StalledSettings = SETTINGS,
-): { stop(): Promise<void> } {
-  let looking: Promise<void> | undefined;
-  const look = async () => {
+): Repeating {
+  return repeatEvery(settings.lookSeconds, async () => {
     try {
       await tellStalled(deps, settings.waitSeconds);
     } catch (error) {
       const text = 'could not look for stalled operations';
       deps.log.warn({ event: 'stalled.check_failed', error: errorMessage(error) }, text);
     }
-    looking = undefined;
-  };
-  const timer = setInterval(() => {
-    looking ??= look();
-  }, settings.lookSeconds * 1000);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  });
 }
 
 /**

@@ -1,11 +1,7 @@
 import { z } from 'zod';
 import { markResumed } from '../agents/lifecycle.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { presentDevice } from './steps/device.ts';
-import { untilHealthy } from './steps/healthy.ts';
-import { switchOn } from './steps/power.ts';
-import { bringUpToDate } from './steps/recovery.ts';
-import { findServer } from './steps/server-attributes.ts';
+import { turnOn } from './steps/on-off.ts';
 
 const effect = z.object({ kind: z.literal('resumed') });
 
@@ -30,14 +26,7 @@ export const resume = defineOperation<z.infer<typeof effect>>({
   succeed: markResumed,
   reported: () => ({ kind: 'resumed' }),
   run: (parts) => async (attempt) => {
-    attempt.step('starting_server');
-    const server = await findServer(parts, attempt);
-    const { tailnetIp } = await presentDevice(parts.tailscale, attempt);
-    await switchOn(parts, attempt, server);
-    attempt.step('verifying');
-    await untilHealthy(parts, attempt, { serverId: server.id, tailnetIp });
-    attempt.step('refreshing');
-    await bringUpToDate(parts.executor, attempt);
+    await turnOn(parts, attempt);
     return { kind: 'resumed' };
   },
 });

@@ -3,9 +3,7 @@ import { beginStop, markStopFailed, markStopped } from '../agents/lifecycle.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Ending } from '../operations/definition.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { switchOff } from './steps/power.ts';
-import { bringUpToDate } from './steps/recovery.ts';
-import { findServer } from './steps/server-attributes.ts';
+import { turnOff } from './steps/on-off.ts';
 
 const effect = z.object({ kind: z.literal('stopped') });
 
@@ -30,10 +28,7 @@ export const stop = defineOperation<z.infer<typeof effect>>({
   cli: 'switch its server off; data is kept and billing goes on',
   isOnList: true,
   run: (parts) => async (attempt) => {
-    attempt.step('stopping_server');
-    await switchOff(parts, attempt, await findServer(parts, attempt));
-    attempt.step('refreshing');
-    await bringUpToDate(parts.executor, attempt);
+    await turnOff(parts, attempt);
     return { kind: 'stopped' };
   },
 });

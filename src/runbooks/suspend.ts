@@ -4,9 +4,7 @@ import { forgetHealth, markSuspended } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { switchOff } from './steps/power.ts';
-import { bringUpToDate } from './steps/recovery.ts';
-import { findServer } from './steps/server-attributes.ts';
+import { turnOff } from './steps/on-off.ts';
 
 const effect = z.object({ kind: z.literal('suspended') });
 
@@ -33,10 +31,7 @@ export const suspend = defineOperation<z.infer<typeof effect>>({
   succeed: markSuspended,
   reported: () => ({ kind: 'suspended' }),
   run: (parts) => async (attempt) => {
-    attempt.step('stopping_server');
-    await switchOff(parts, attempt, await findServer(parts, attempt));
-    attempt.step('refreshing');
-    await bringUpToDate(parts.executor, attempt);
+    await turnOff(parts, attempt);
     return { kind: 'suspended' };
   },
 });

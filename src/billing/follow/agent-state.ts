@@ -3,6 +3,7 @@ import { type Hold, listHolds } from '../../agents/holds.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
 import { findLastSuspension, listAnnouncements } from '../../notices/queue-notice.ts';
+import { FAILED_CHANGE_PAUSE_SECONDS } from '../../operations/follow-holds.ts';
 import type { AgentView, QueuedAnnouncement } from '../decision.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
 import type { ActView } from './plan-acts.ts';
@@ -17,9 +18,6 @@ export interface AgentState {
   act: ActView;
 }
 
-/** How long a change that has failed is left alone before it is asked for again. */
-const PAUSE_SECONDS = 600;
-
 /** Reads an agent's state. The caller has locked the agent. */
 export async function readAgentState(trx: Transaction, agent: AgentRow): Promise<AgentState> {
   const { agent_id: agentId, status, plan } = agent;
@@ -29,7 +27,9 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
   const { rows } = await sql<{ kind: string; unfinished: boolean }>`
     select kind, status in ('queued', 'active') as unfinished from operations
     where agent_id = ${agentId} and (status in ('queued', 'active')
-      or (status = 'failed' and finished_at > now() - make_interval(secs => ${PAUSE_SECONDS})))`.execute(trx);
+      or (status = 'failed' and finished_at > now() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})))`.execute(
+    trx,
+  );
   const act: ActView = {
     status,
     plan,

@@ -52,6 +52,19 @@ export async function appendEvents(
   await sql`select pg_notify(${EVENTS_CHANNEL}, ${operationId})`.execute(trx);
 }
 
+/** Appends the events of an attempt that is queued again: the reason, the step and the status. */
+export function appendQueuedAgain(
+  trx: Transaction,
+  { operationId, attempt }: { operationId: string; attempt: number },
+  { line, error }: { line: string; error?: string },
+): Promise<void> {
+  return appendEvents(trx, operationId, attempt, [
+    { type: 'log', data: { line, stream: 'service' } },
+    { type: 'step', data: { step: 'queued' } },
+    { type: 'status', data: { status: 'queued', attempt, ...(error !== undefined && { error }) } },
+  ]);
+}
+
 export interface StoredEvent {
   sequence: number;
   attempt: number;
