@@ -104,8 +104,12 @@ async function start(parts: StartParts): Promise<void> {
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served?.url, problems });
   await showAgents(database);
-  if (installation?.role === 'host' && role !== 'worker')
+  if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
     await placeDemoOrder({ database, connections, say });
+}
+
+function wantsDemoOrder(config: Config): boolean {
+  return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';
 }
 
 interface Backend {

@@ -20,6 +20,8 @@ export interface SandboxConfig extends CommonConfig {
   sandbox: {
     machines: MachinesMode;
     github: 'on' | 'no-token';
+    /** Whether the first start buys an agent, so that a newcomer sees one. */
+    demoOrder: 'on' | 'off';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
     /**
@@ -108,6 +110,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+      demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
       users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
     },

@@ -8,13 +8,8 @@ import { useInstallation } from '../support/use-installation.ts';
 
 let installation: Installation;
 
-useInstallation(async (started) => {
+useInstallation((started) => {
   installation = started;
-  await eventually(
-    'the demo agent runs, before any fault',
-    async () => (await installation.ask('/api/agents?status=running')).body.items.length === 1,
-    { withinSeconds: 60, describe: installation.terminal },
-  );
 });
 
 afterEach(() => clearFaults(installation.connection));

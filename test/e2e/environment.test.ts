@@ -10,6 +10,7 @@ let installation: Installation;
 beforeAll(async () => {
   proxy = await startProxy();
   site = await makeSite({
+    SANDBOX_DEMO_ORDER: 'on',
     http_proxy: proxy.url,
     https_proxy: proxy.url,
     HTTP_PROXY: proxy.url,

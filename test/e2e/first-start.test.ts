@@ -21,7 +21,7 @@ let installation: Installation;
 let demoId: string;
 
 beforeAll(async () => {
-  site = await makeSite();
+  site = await makeSite({ SANDBOX_DEMO_ORDER: 'on' });
   installation = await startInstallation(site);
 }, 180_000);
 

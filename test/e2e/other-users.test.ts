@@ -73,7 +73,7 @@ async function untilUnderWay(): Promise<void> {
 
 describe.skipIf(needsRoot !== undefined)(`another user of this machine (${needsRoot ?? 'as nobody'})`, () => {
   beforeAll(async () => {
-    site = await makeSite();
+    site = await makeSite({ SANDBOX_DEMO_ORDER: 'on' });
     installation = await startInstallation(site);
     nobody = await becomeOtherUser();
     await untilUnderWay();

@@ -43,7 +43,7 @@ function sharesFiles({ pid }: ListeningSocket): boolean {
 
 describeWithMachines('another user of this machine, beside real machines', () => {
   beforeAll(async () => {
-    site = await makeSite({ SANDBOX_MACHINES: 'real' });
+    site = await makeSite({ SANDBOX_MACHINES: 'real', SANDBOX_DEMO_ORDER: 'on' });
     installation = await startInstallation(site);
     await eventually('the demo agent runs', () => /SUCCEEDED after/.test(installation.terminal()), {
       withinSeconds: 240,

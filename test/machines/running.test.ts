@@ -19,7 +19,11 @@ let stopped = 0;
 
 describeWithMachines('agents on real machines', () => {
   beforeAll(async () => {
-    site = await makeSite({ SANDBOX_MACHINES: 'real', WORKER_CONCURRENCY: String(BOUGHT + 1) });
+    site = await makeSite({
+      SANDBOX_MACHINES: 'real',
+      SANDBOX_DEMO_ORDER: 'on',
+      WORKER_CONCURRENCY: String(BOUGHT + 1),
+    });
     installation = await startInstallation(site);
     fleet = createFleet(installation);
   }, 180_000);

@@ -38,6 +38,8 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     SANDBOX_VALIDATE_ANSWERS: '1',
     // Most tests behave the same with either kind. Tests of real machines set their own.
     SANDBOX_MACHINES: 'simulated',
+    // Tests buy their own agents; those of the first start ask for the demo's.
+    SANDBOX_DEMO_ORDER: 'off',
     RETRY_SECONDS: '2',
     // Suites that both executors must pass run with each: see github-main-path.test.ts.
     EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',
