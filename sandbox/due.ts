@@ -18,7 +18,7 @@ export type DueHandler = (payload: any, context: { attempt: number }) => Promise
 export interface DueLoopOptions {
   /** Ends the loop; the promise of `startDueLoop` resolves once running handlers have settled. */
   signal: AbortSignal;
-  /** How often to poll for due work, 50 ms by default. */
+  /** How often to poll while work is being scheduled or done, 50 ms by default. */
   pollMs?: number;
   /** Concurrent handlers, 16 by default: a webhook that hangs must not delay a boot. */
   concurrency?: number;
@@ -26,9 +26,17 @@ export interface DueLoopOptions {
   retryMs?: number;
 }
 
-type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'payload' | 'revision' | 'attempts'>;
+type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'at' | 'payload' | 'revision' | 'attempts'>;
 
 const LONGEST_RETRY_MS = 60_000;
+/** How often an idle loop polls: a sandbox that nobody uses should cost next to nothing. */
+const IDLE_MS = 250;
+/** How long a transaction that schedules work may take to commit before the loop is idle again. */
+const COMMIT_MS = 1000;
+
+/** Wakes the loops of this process, of which there is one for each sandbox. */
+const scheduled = new EventTarget();
+let scheduledAt = 0;
 
 /** Schedules work for `work.at`. In a transaction, it is stored only if the transaction commits. */
 export async function scheduleDue(database: SandboxDatabase, work: DueWork): Promise<void> {
@@ -45,6 +53,8 @@ export async function scheduleDue(database: SandboxDatabase, work: DueWork): Pro
       })),
     )
     .execute();
+  scheduledAt = Date.now();
+  scheduled.dispatchEvent(new Event('scheduled'));
 }
 
 /**
@@ -61,20 +71,37 @@ export async function startDueLoop(
   const running = new Map<string, Promise<void>>();
   while (!signal.aborted) {
     const slots = concurrency - running.size;
-    const rows = await readDue(database, Object.keys(handlers), [...running.keys()], slots);
-    for (const row of rows) {
+    const soon = await readSoon(database, Object.keys(handlers), [...running.keys()], slots);
+    const now = Date.now();
+    const next = soon.find(({ at }) => at.getTime() > now);
+    for (const row of soon.filter(({ at }) => at.getTime() <= now)) {
       const done = runDue(database, row, handlers[row.kind]!, retryMs);
       running.set(
         row.id,
         done.finally(() => running.delete(row.id)),
       );
     }
-    await pause(pollMs, undefined, { signal }).catch(() => undefined);
+    const isBusy = running.size > 0 || now < scheduledAt + COMMIT_MS;
+    const untilNext = next === undefined ? IDLE_MS : next.at.getTime() - now;
+    if (isBusy) await pause(Math.min(untilNext, pollMs), undefined, { signal }).catch(() => undefined);
+    else await untilScheduled(untilNext, signal);
   }
   await Promise.all(running.values());
 }
 
-async function readDue(
+/** Waits so long, or less: until work is scheduled, or the loop is to end. */
+async function untilScheduled(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const woken = new AbortController();
+  const wake = () => woken.abort();
+  scheduled.addEventListener('scheduled', wake);
+  await pause(milliseconds, undefined, { signal: AbortSignal.any([signal, woken.signal]) }).catch(
+    () => undefined,
+  );
+  scheduled.removeEventListener('scheduled', wake);
+}
+
+/** Returns what is due, and what will be before an idle loop polls again, in the order of due times. */
+async function readSoon(
   database: SandboxDatabase,
   kinds: string[],
   exceptIds: string[],
@@ -84,8 +111,8 @@ async function readDue(
   try {
     return await database
       .selectFrom('due')
-      .select(['id', 'kind', 'payload', 'revision', 'attempts'])
-      .where('at', '<=', new Date())
+      .select(['id', 'kind', 'at', 'payload', 'revision', 'attempts'])
+      .where('at', '<=', new Date(Date.now() + IDLE_MS))
       .where('kind', '=', sql<string>`any(${kinds})`)
       .where('id', '<>', sql<string>`all(${exceptIds}::bigint[])`)
       .orderBy('at')

@@ -54,12 +54,21 @@ export interface RunningSandbox {
   stop(): Promise<void>;
 }
 
+/** The tables of all areas. */
+export const SANDBOX_SCHEMAS = [
+  hetznerSchema,
+  tailscaleSchema,
+  machinesSchema,
+  stripeSchema,
+  githubSchema,
+  clockSchema,
+];
+
 /** Starts the whole sandbox in this process. @throws Error if the database or the port is unavailable. */
 export async function startSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const { tokens, webhookUrl, users } = options;
   const settings = { ...options.settings, realMachines: options.machines !== undefined };
-  const schemas = [hetznerSchema, tailscaleSchema, machinesSchema, stripeSchema, githubSchema, clockSchema];
-  const database = await openSandboxDatabase(options.databaseUrl, schemas);
+  const database = await openSandboxDatabase(options.databaseUrl, SANDBOX_SCHEMAS);
   const stopping = new AbortController();
   const { signal } = stopping;
   let network: MachinesNetwork | undefined;

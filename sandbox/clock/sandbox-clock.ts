@@ -17,7 +17,7 @@ export interface SandboxClock {
   stopped: Promise<void>;
 }
 
-const POLL_MS = 250;
+const POLL_MS = 1000;
 
 /**
  * Starts the loop that runs business work as it falls due, and continues a move that a kill interrupted. One

@@ -27,6 +27,9 @@ beforeEach(async () => {
   at.logged.length = 0;
 });
 
+/** The default is a second, which is short beside other load. */
+const WAIT = { timeout: 15_000 };
+
 const logged = (event: string) => at.logged.filter((line) => line.event === event);
 const setEuros = (euros: number) =>
   at.database.updateTable('breakers').set({ limit_euros: euros }).where('name', '=', 'spend').execute();
@@ -41,15 +44,15 @@ test('the loop lets go what was approved, logs each trip once, and goes on after
   };
   const loop = startReleasing({ ...at, stillWanted }, 0.02);
   try {
-    await vi.waitFor(() => expect(logged('breaker.tripped')).toMatchObject([{ breaker: 'destroys' }]));
+    await vi.waitFor(() => expect(logged('breaker.tripped')).toMatchObject([{ breaker: 'destroys' }]), WAIT);
     at.clock.advance(60);
     await approve(at, 'destroys');
-    await vi.waitFor(() => expect(logged('breaker.look_failed').length).toBeGreaterThan(1));
+    await vi.waitFor(() => expect(logged('breaker.look_failed').length).toBeGreaterThan(1), WAIT);
     expect(await countQueued(at, 'destroy')).toBe(1);
     fails = false;
-    await vi.waitFor(async () => expect(await isTripped(at, 'destroys')).toBe(false));
+    await vi.waitFor(async () => expect(await isTripped(at, 'destroys')).toBe(false), WAIT);
     expect(await countQueued(at, 'destroy')).toBe(2);
-    await vi.waitFor(() => expect(logged('breaker.released')).toMatchObject([{ released: 1 }]));
+    await vi.waitFor(() => expect(logged('breaker.released')).toMatchObject([{ released: 1 }]), WAIT);
     expect(logged('breaker.tripped')).toHaveLength(1);
   } finally {
     await loop.stop();
@@ -93,7 +96,7 @@ test('a Hetzner that does not tell its prices delays nothing else', async () => 
   };
   const loop = startReleasing({ ...at, hetzner }, 0.02);
   try {
-    await vi.waitFor(async () => expect(await countQueued(at, 'destroy')).toBe(2));
+    await vi.waitFor(async () => expect(await countQueued(at, 'destroy')).toBe(2), WAIT);
   } finally {
     await loop.stop();
   }

@@ -7,6 +7,7 @@ import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../sandbox/host/postmaster.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
 import { killProcesses } from '../../src/processes/find.ts';
+import { makeTemplates } from './templates.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -24,6 +25,7 @@ export default async function startPostgresForTests(project: TestProject): Promi
   await clearInterruptedRuns();
   const dataDir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   const postgres = await hostPostgres({ dataDir, durable: false });
+  await makeTemplates(postgres.adminUrl);
   const records = join(dataDir, 'answers');
   await mkdir(records);
   project.provide('postgresAdminUrl', postgres.adminUrl);

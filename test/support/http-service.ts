@@ -36,7 +36,7 @@ export async function startService(
   overrides: Partial<HttpDeps> | ((database: Database) => Partial<HttpDeps>) = {},
   { databaseUrl }: { databaseUrl?: (url: string) => Promise<string> } = {},
 ): Promise<TestService> {
-  const testDatabase = await createDatabase();
+  const testDatabase = await createDatabase('service');
   const url = new Secret((await databaseUrl?.(testDatabase.url)) ?? testDatabase.url);
   const pool = createPool(url, 8, 'http test');
   const database = createConnection(pool);

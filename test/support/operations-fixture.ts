@@ -24,7 +24,7 @@ export interface OperationsFixture {
 }
 
 export async function openOperations(): Promise<OperationsFixture> {
-  const testDatabase = await createDatabase();
+  const testDatabase = await createDatabase('service');
   const url = new Secret(testDatabase.url);
   const database = createConnection(createPool(url, 12, 'operations test'));
   await migrate(database);

@@ -99,7 +99,7 @@ export async function startGithub({
   settings?: Partial<SandboxSettings>;
   options?: GithubOptions;
 } = {}) {
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   const clouds = await openSandboxDatabase(database.url, [githubSchema]);
   const all = sandboxSettingsSchema.parse(settings);
   const app = express();

@@ -47,7 +47,7 @@ export async function startCloud(
   settings: Partial<SandboxSettings> = {},
   options: { expectViolations?: boolean } = {},
 ): Promise<Cloud> {
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   onTestFinished(() => database.drop());
   const cloud = await serveCloud(database.url, settings);
   onTestFinished(async () => {

@@ -32,7 +32,7 @@ export type Installation = Awaited<ReturnType<typeof install>>;
 /** A folder, a database and an SSH key. The sandbox on them can be started, stopped and started again. */
 export async function install() {
   const folder = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   const keyFile = join(folder, 'key');
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', keyFile]);
   const children: ChildProcess[] = [];

@@ -33,7 +33,7 @@ export interface Answer {
 export async function setup(
   open = async (clouds: SandboxDatabase): Promise<ControlServer> => createSimulatedControl(clouds),
 ) {
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   const clouds = await openSandboxDatabase(database.url, [tailscaleSchema]);
   const control = await open(clouds);
   const app = express().use('/tailscale', createTailscaleRouter({ database: clouds, tokens, control }));

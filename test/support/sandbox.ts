@@ -76,7 +76,7 @@ export function createClient(
  * receiver.
  */
 export async function setup(settings: Partial<SandboxSettings> = { webhookRetryMs: 20 }) {
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   const receiver = await startReceiver();
   const options = (webhookUrl = receiver.url) =>
     sandboxOptionsSchema.parse({ databaseUrl: database.url, port: 0, tokens, webhookUrl, settings });

@@ -38,7 +38,7 @@ const quick = { serverCreateMs: 0, serverActionMs: 60, machineBootMs: 0 };
 /** The service's rows, a whole sandbox, and a sweep over both. */
 export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) {
   const installation = await openOperations();
-  const cloudDatabase = await createDatabase();
+  const cloudDatabase = await createDatabase('sandbox');
   const sandbox = await startSandbox(
     sandboxOptionsSchema.parse({
       databaseUrl: cloudDatabase.url,

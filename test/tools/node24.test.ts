@@ -60,7 +60,7 @@ test('the service notices when this process is killed', async () => {
   const { parent, exited, log } = await start(0);
   parent.kill('SIGKILL');
   await exited;
-  await vi.waitFor(async () => expect(await log()).toEqual(['disconnect', 'stopped']), { timeout: 5_000 });
+  await vi.waitFor(async () => expect(await log()).toEqual(['disconnect', 'stopped']), { timeout: 15_000 });
 });
 
 test('an end by a signal is passed on as one', async () => {

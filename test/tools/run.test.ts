@@ -5,6 +5,9 @@ import { processIdentity } from '../../src/processes/alive.mjs';
 import { findProgram, Interrupted, run } from '../../tools/setup/run.mjs';
 import { createContext } from '../support/set-up-context.ts';
 
+/** The default is a second, which is short beside other load. */
+const WAIT = { timeout: 15_000 };
+
 test('gives the exit code and what was said on both streams, line by line', async () => {
   const onLine = vi.fn();
   const outcome = await run('sh', ['-c', 'echo one; sleep 0.05; echo two >&2; exit 3'], { onLine });
@@ -30,10 +33,10 @@ test("an interruption ends the program's children too", async () => {
     const written = Number(await readFile(pidFile, 'utf8'));
     expect(written).toBeGreaterThan(0);
     return written;
-  });
+  }, WAIT);
   interrupt.abort();
   await expect(running).rejects.toThrow(Interrupted);
-  await vi.waitFor(() => expect(processIdentity(pid)).toBeNull());
+  await vi.waitFor(() => expect(processIdentity(pid)).toBeNull(), WAIT);
   await expect(run('true', [], { signal: interrupt.signal })).rejects.toThrow(Interrupted);
 });
 

@@ -12,7 +12,7 @@ it('reports complete lines as they come, each once, and the last ones before it 
   const told: string[] = [];
   const stop = followProgress(path, (line) => told.push(line));
   appendFileSync(path, 'base : One: ok (0.2 s)\nbase :');
-  await vi.waitFor(() => expect(told).toEqual(['base : One: ok (0.2 s)']), { timeout: 5000 });
+  await vi.waitFor(() => expect(told).toEqual(['base : One: ok (0.2 s)']), { timeout: 15_000 });
   appendFileSync(path, ' Two: changed (0.1 s)\n');
   await stop();
   expect(told).toEqual(['base : One: ok (0.2 s)', 'base : Two: changed (0.1 s)']);

@@ -33,7 +33,7 @@ test('after a SIGKILL the next sandbox cancels the run in progress, kills its or
   skip,
 }) => {
   skip(act === undefined, noAct);
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   onTestFinished(() => database.drop());
   const script = 'if [ "$JOB" = long ]; then setsid nohup sleep 300 < /dev/null & sleep 300; fi';
   const github = await optionsFor(await makeWorkflow(script));

@@ -37,7 +37,7 @@ async function setup() {
   await using parts = new AsyncDisposableStack();
   const host = await startProviderHost();
   parts.defer(() => host.stop());
-  const database = await createDatabase();
+  const database = await createDatabase('sandbox');
   parts.defer(() => database.drop());
   const settings = { serverCreateMs: 40, serverActionMs: 40, machineBootMs: 10, validateAnswers: true };
   const sandbox = await startSandbox({
