@@ -1,0 +1,29 @@
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Folders and beginnings of names whose files take minutes, the longest first. */
+const LONG = [
+  'test/e2e/github-lifecycle',
+  'test/machines/',
+  'test/e2e/github',
+  'test/e2e/',
+  'test/billing/',
+  'test/sandbox/providers/',
+  'test/sandbox/stripe/year',
+];
+
+/**
+ * Starts the files that take minutes before all others, so that the run does not end with one of them while
+ * the other workers idle. A fresh clone has no durations to sort by, and sizes say nothing: some of the
+ * longest files only import another.
+ */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
+function rank({ moduleId }: TestSpecification): number {
+  const index = LONG.findIndex((beginning) => moduleId.includes(`/${beginning}`));
+  return index === -1 ? LONG.length : index;
+}
