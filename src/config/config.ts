@@ -22,6 +22,8 @@ export interface SandboxConfig extends CommonConfig {
     github: 'on' | 'no-token';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
+    /** On simulated machines: every version of the playbook once, or for every agent (for tests). */
+    checksPlaybook: 'once' | 'always';
     /**
      * Ids of users who may use the sandbox's controls besides this process's own: the user who became root
      * with sudo.
@@ -108,6 +110,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+      checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
       users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
     },
