@@ -49,6 +49,8 @@ class Inputs:
     proxy_command: str = ""
     progress_file: Path | None = None
     """Also receives the lines of callbacks/progress.py, and nothing else."""
+    checked_file: Path | None = None
+    """Created by a successful check for a simulated machine: ../configure then skips the next one."""
 
 
 def read_inputs(environment: Mapping[str, str]) -> Inputs:
@@ -72,7 +74,8 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         "host_keys": reader.read("AGENT_HOST_PUBLIC_KEY", _host_keys, default=None if over_ssh else ""),
         "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
         "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=None if over_ssh else ""),
-        "progress_file": reader.read("AGENT_PROGRESS_FILE", lambda text: _absolute_path(text) if text else None, default=""),
+        "progress_file": reader.read("AGENT_PROGRESS_FILE", _optional_path, default=""),
+        "checked_file": reader.read("AGENT_CHECKED_FILE", _optional_path, default=""),
         "proxy_command": reader.read("AGENT_SSH_PROXY_COMMAND", _one_line, default=""),
     }
     if connection == "local":
@@ -145,6 +148,10 @@ def _absolute_path(text: str) -> Path:
     if not Path(text).is_absolute():
         raise ValueError("must be an absolute path")
     return Path(text)
+
+
+def _optional_path(text: str) -> Path | None:
+    return _absolute_path(text) if text else None
 
 
 def _folder(text: str) -> Path:

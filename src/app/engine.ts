@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
-import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
+import { type EngineConnections, fingerprint, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
@@ -43,6 +43,8 @@ export interface EngineParts {
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
   idle: number;
+  /** Simulated machines: a version of the playbook is checked once, not for every agent. */
+  checksOnce?: boolean;
   log: Log;
 }
 
@@ -86,11 +88,12 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   };
 }
 
-function provisionSettings({ config, connections, planServers }: EngineParts): ProvisionSettings {
-  const { hcloud, tailscale, pulumi } = connections;
+function provisionSettings(parts: EngineParts): ProvisionSettings {
+  const { planServers } = parts;
+  const { hcloud, tailscale } = parts.connections;
   return {
     healthPort: HEALTH_PORT,
-    configurationVersion: configurationVersion(ANSIBLE_DIR, config.software, pulumi.passphrase),
+    configurationVersion: versionOf(parts),
     joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
     healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: tailscale.loginServer,
@@ -102,11 +105,9 @@ function provisionSettings({ config, connections, planServers }: EngineParts): P
 /** Returns the folder in which each run has its work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function openStackEngine(
-  { config, connections, state }: EngineParts,
-  pool: EnginePool,
-  node: TailnetNode | undefined,
-): StackEngine {
+function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode | undefined): StackEngine {
+  const { config, connections, state } = parts;
+  const logDir = join(config.dataDir, 'logs', 'configure');
   return createStackEngine({
     pool,
     state,
@@ -117,11 +118,20 @@ function openStackEngine(
       proxyCommand: node?.proxyCommand,
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
-      logDir: join(config.dataDir, 'logs', 'configure'),
+      logDir,
+      checkedFile:
+        parts.checksOnce === true ? join(logDir, `checked-${playbookAndAnsible(parts)}`) : undefined,
       software: config.software.variables,
     },
   });
 }
+
+/** Identifies what a check of the playbook's syntax depends on. */
+const playbookAndAnsible = (parts: EngineParts) =>
+  fingerprint(`${versionOf(parts)} ${parts.config.tools.ansible ?? ''}`);
+
+const versionOf = ({ config, connections }: EngineParts) =>
+  configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase);
 
 function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
   return createEnginePool({

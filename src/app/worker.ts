@@ -123,6 +123,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),
     recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),
     idle: config.workerConcurrency,
+    checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });
   const workerId = newWorkerId();
   const checks = await startLiveChecks(deps, workerId, engine.node);

@@ -1,3 +1,5 @@
+// Before anything that loads the SDK.
+import '../pulumi/engine/lazy/hooks.ts';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';

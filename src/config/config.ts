@@ -24,6 +24,8 @@ export interface SandboxConfig extends CommonConfig {
     demoOrder: 'on' | 'off';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
+    /** On simulated machines: every version of the playbook once, or for every agent (for tests). */
+    checksPlaybook: 'once' | 'always';
     /**
      * Ids of users who may use the sandbox's controls besides this process's own: the user who became root
      * with sudo.
@@ -111,6 +113,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
       demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
+      checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
       users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
     },

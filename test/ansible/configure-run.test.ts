@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { describeWithAnsible } from './ansible-folder.ts';
@@ -29,6 +29,23 @@ describeWithAnsible('a run of configure', () => {
     });
     expect(statSync(run.logFile).mode & 0o777).toBe(0o600);
     expect(run.log()).toMatch(/playbook: .*site\.yml/);
+  });
+
+  it('checks a version of the playbook once where the caller names a file for it', {
+    timeout: slow,
+  }, async () => {
+    run = setup({ AGENT_CONNECTION: 'simulated' });
+    const AGENT_CHECKED_FILE = join(run.folder, 'checked');
+    const ANSIBLE_BIN = '/nonexistent';
+    expect(await run.start({ AGENT_CHECKED_FILE, ANSIBLE_BIN }).ended).toMatchObject({ code: 2 });
+    expect(existsSync(AGENT_CHECKED_FILE)).toBe(false);
+    const first = await run.start({ AGENT_CHECKED_FILE }).ended;
+    expect(first).toEqual({ code: 0, stdout: 'syntax checked (simulated machine)\n', stderr: '' });
+    const again = { code: 0, stdout: 'syntax checked before (simulated machine)\n', stderr: '' };
+    expect(await run.start({ AGENT_CHECKED_FILE, ANSIBLE_BIN }).ended).toEqual(again);
+    // What only an agent's own run can know is still required, and a server is never taken as checked.
+    for (const own of [{ AGENT_HOST: '' }, { AGENT_CONNECTION: 'ssh' }])
+      expect(await run.start({ AGENT_CHECKED_FILE, ...own }).ended).toMatchObject({ code: 2 });
   });
 
   it('counts tasks and changes, and appends to the log', { timeout: slow }, async () => {

@@ -1,3 +1,5 @@
+// Before anything that loads the SDK.
+import './lazy/hooks.ts';
 import { errorMessage, getFailureCode, type ReportedError } from '../../errors.ts';
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
 import type { FromEngine, ToEngine } from './messages.ts';

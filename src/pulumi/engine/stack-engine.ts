@@ -67,6 +67,11 @@ export interface StackEngineSettings {
     timeoutSeconds: number;
     /** Folder for the log files, one per attempt. */
     logDir: string;
+    /**
+     * Simulated machines: the file that says that this version of the playbook has been checked. Unset: every
+     * run checks it.
+     */
+    checkedFile?: string | undefined;
     /** The agent's own software (src/config/software.ts). */
     software: Record<string, string>;
   };
@@ -167,6 +172,7 @@ export function configureEnvironment(
     ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
     AGENT_LOG_FILE: logFile(configure, attempt),
+    ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile }),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
     ...configure.software,
     ...(keys === undefined ? {} : keyEnvironment(keys)),

@@ -1,0 +1,5 @@
+import { lazyModule } from './lazy-module.ts';
+
+const typescript = lazyModule('typescript');
+
+export { typescript as 'module.exports' };
