@@ -52,6 +52,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   removesAgent?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
   followsHolds?: boolean;
+  /** It looks for what it needs before it changes anything: while it waits for that, others overtake it. */
+  waitsUntouched?: boolean;
   /** An attempt at work is asked to end once nothing holds the agent any more. */
   endsOnRelease?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */

@@ -10,6 +10,7 @@ import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
 import type { OperationDefinition } from './definition.ts';
 import { appendEvents } from './events/events.ts';
+import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
 import { refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
@@ -107,6 +108,7 @@ export async function requestOperation(
 ): Promise<OperationRow> {
   const { agentId, kind, actor, parameters, cause } = request;
   const definition = await refuseImpossible(trx, request);
+  await overtakeWaiting(trx, queue, request);
   const asksAgain = definition.asksAgain === true && cause !== undefined;
   if (!asksAgain) await definition.request?.(trx, agentId);
   const operation = await insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
@@ -128,8 +130,9 @@ export async function requestOperation(
  */
 export async function refuseImpossible(
   trx: Transaction,
-  { agentId, kind, parameters, cause }: OperationRequest,
+  request: OperationRequest,
 ): Promise<OperationDefinition> {
+  const { agentId, kind, parameters, cause } = request;
   const agent = await lockAgent(trx, agentId);
   const definition = cause === undefined ? findRequestable(kind) : findOperation(kind);
   if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
@@ -141,26 +144,46 @@ export async function refuseImpossible(
       `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${from.join(', ')}`,
     );
   }
-  await refuseDouble(trx, agentId, kind);
+  await refuseDouble(trx, request);
   const refusal = definition.refusal?.(agent, parameters ?? {});
   if (refusal !== undefined) throw new ConflictError(refusal);
   return definition;
 }
 
-/** @throws ConflictError if an operation of this kind, or another exclusive one, is unfinished */
-export async function refuseDouble(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
+type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>;
+
+/**
+ * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle to a
+ * person: `overtakeWaiting` ends it.
+ * @throws ConflictError
+ */
+export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {
+  const { agentId, kind } = asked;
   const exclusive = exclusiveKinds();
-  const other = await trx
+  const unfinished = await trx
     .selectFrom('operations')
-    .select(['operation_id', 'kind'])
+    .selectAll()
     .where('agent_id', '=', agentId)
     .where('kind', 'in', exclusive.includes(kind) ? exclusive : [kind])
     .where('status', 'in', ['queued', 'active'])
-    .executeTakeFirst();
+    .execute();
+  const other = unfinished.find((one) => asked.cause !== undefined || !givesWayTo(one, asked));
   if (other !== undefined)
     throw new ConflictError(
       `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
+}
+
+/** Ends what only waits, for an exclusive operation that a person requests. The caller has locked the agent. */
+export async function overtakeWaiting(
+  trx: Transaction,
+  queue: Queue,
+  asked: Asked & { actor: string },
+): Promise<void> {
+  if (asked.cause !== undefined || !exclusiveKinds().includes(asked.kind)) return;
+  const waiting = await lockExclusive(trx, asked.agentId);
+  for (const operation of waiting.filter((one) => givesWayTo(one, asked)))
+    await overtake(trx, queue, operation, asked);
 }
 
 /** @throws NotFoundError */

@@ -6,7 +6,7 @@ import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
 import { refuseHeld } from './refusals.ts';
 import { findOperation } from './registry.ts';
-import { lockOperation, refuseDouble } from './requests.ts';
+import { lockOperation, overtakeWaiting, refuseDouble } from './requests.ts';
 import type { OperationKind } from './states.ts';
 import { hasten, queueAgain } from './transitions.ts';
 
@@ -45,7 +45,9 @@ export async function retryOperation(
     );
   }
   if (definition !== undefined) await refuseHeld(trx, agent, definition);
-  if (definition?.exclusive) await refuseDouble(trx, agentId, operation.kind);
+  const asked = { agentId, kind: operation.kind, parameters: operation.parameters, actor: request.actor };
+  if (definition?.exclusive) await refuseDouble(trx, asked);
+  await overtakeWaiting(trx, queue, asked);
   await definition?.beforeRetry?.(trx, agentId);
   return queueNextAttempt(trx, queue, operation, request.actor);
 }

@@ -97,6 +97,8 @@ export async function awaitSupply(
     const delaySeconds = supplyDelay(earlierWaits, retrySeconds);
     await queueForSupply(trx, row, reason, delaySeconds);
     await appendQueuedAgain(trx, claim, { line: reason, error: reason });
+    // A hold may have waited for the end of this attempt.
+    await followAfter(trx, queue, row);
     return 'queued';
   });
 }

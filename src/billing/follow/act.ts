@@ -135,4 +135,5 @@ async function withdrawOutdated(
   ];
   for (const kind of outdated) await withdrawChange(trx, agentId, kind);
   await withdrawQueued(trx, queue, agentId, outdated);
+  if (plan !== 'keep') await withdrawQueued(trx, queue, agentId, ['resize'], { exceptPlan: plan.resizeTo });
 }

@@ -62,7 +62,8 @@ async function settle(
   const acts = planActs(judged.effective.decision, state.act, now);
   const would = deps.billing === 'observe' ? acts.map(describeAct) : [];
   const cancels = deps.billing === 'act' && deps.onDestroy === 'cancel';
-  await storeDecisions(trx, judged, { would, now, cancels });
+  const resizes = deps.billing === 'act' && !state.act.paused.includes('resize');
+  await storeDecisions(trx, judged, { would, now, cancels, resizes });
   await replaceFindings(
     trx,
     { source: 'follower', agentId: claimed.agentId },

@@ -17,7 +17,10 @@ export interface ActView {
   holds: readonly HoldReason[];
   /** Whether an operation of it is queued or active. */
   isBusy: boolean;
-  /** Kinds of operation that failed a short while ago: they are not asked for again yet. */
+  /**
+   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a plan
+   * that was cancelled then, such as `resize to pro`.
+   */
   paused: readonly string[];
 }
 
@@ -49,7 +52,8 @@ function planChange({ demand, plan }: Decision, agent: ActView): Act[] {
     return [{ kind: 'change', operation: 'destroy' }];
   if (demand === 'hibernate' && isSuspended && status === 'suspended' && !paused.includes('hibernate'))
     return [{ kind: 'change', operation: 'hibernate' }];
-  if (demand !== 'run' || plan === 'keep' || status !== 'running' || paused.includes('resize')) return [];
+  if (demand !== 'run' || plan === 'keep' || status !== 'running') return [];
+  if (paused.includes('resize') || paused.includes(`resize to ${plan.resizeTo}`)) return [];
   return plan.resizeTo === agent.plan ? [] : [{ kind: 'change', operation: 'resize', plan: plan.resizeTo }];
 }
 
