@@ -128,7 +128,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
-    await applyLimits(database, config.limits);
+    await applyLimits(database, config.limits, config.billing.plans.servers);
   }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });

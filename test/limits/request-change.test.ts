@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { applyLimits } from '../../src/limits/apply-limits.ts';
 import { requestOrderedAgent, withdrawChange } from '../../src/limits/request-change.ts';
 import { ask } from '../support/operations-fixture.ts';
 import {
@@ -313,6 +315,26 @@ describe('euros an hour', () => {
     await sql`update agents set plan = 'pro' where agent_id = 'a2'`.execute(at.database);
     expect(heldBy(await change(at, 'a2', 'resize', { plan: 'starter' }))).toBeUndefined();
     expect(await held(at)).toEqual(['resize of a1 by spend']);
+  });
+
+  test('a plan costs what the dearest server of its list does; a server that exists, what it is', async () => {
+    await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cpx32', 'nbg1', 0.03, now()),
+      ('cx33', 'nbg1', 0.02, now())`.execute(at.database);
+    const types = { nbg1: ['cx23', 'cpx32', 'unsold'] };
+    await applyLimits(
+      at.database,
+      { ...DEFAULT_LIMITS, eurosPerHour: 0.05 },
+      { starter: { types, mostEurosPerMonth: undefined } },
+    );
+    // Two servers of 0.01 that exist, and one that may become one of 0.03.
+    await addRunning(at, 2);
+    expect(heldBy(await buy(at, 'b1'))).toBeUndefined();
+    // Its provision has chosen the cheap one, so that there is room for another.
+    await sql`update agents set inputs = '{"serverType": "cx23"}' where agent_id = 'b1'`.execute(at.database);
+    expect(heldBy(await change(at, 'a1', 'resize', { plan: 'pro' }))).toBeUndefined();
+    expect(heldBy(await buy(at, 'b2'))).toBe('spend');
+    expect((await audited('breaker.trip'))[0]?.cause).toContain('would cost €0.07 an hour');
+    await applyLimits(at.database, DEFAULT_LIMITS);
   });
 
   test('an unknown price holds, because nobody can say what it would cost', async () => {

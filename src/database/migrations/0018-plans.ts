@@ -1,0 +1,24 @@
+import { type Kysely, sql } from 'kysely';
+
+/** What plans cost with the servers that the operator has described, and plans that a person has chosen. */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
+}
+
+const STATEMENTS = [
+  // As in BILLING_PLANS; each start of a process that accepts orders writes them, like the limits.
+  `create table plan_servers (
+     plan text not null,
+     location text not null,
+     server_type text not null check (length(server_type) between 1 and 40),
+     primary key (plan, location, server_type))`,
+
+  // A resize that a person has asked for, and the prices of the subscriptions that it is kept against.
+  `alter table agents
+     add column plan_chosen_at timestamptz,
+     add column plan_chosen_prices text,
+     add constraint agents_plan_chosen check (plan_chosen_prices is null or plan_chosen_at is not null)`,
+
+  // Asked for every operation that is claimed, and for each that is withdrawn.
+  `create index changes_by_operation on changes (operation_id) where operation_id is not null`,
+];
