@@ -14,6 +14,7 @@ import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
 import { refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
+import { takeOverAutomatic } from './take-over.ts';
 
 export interface NewOperation {
   agentId: string;
@@ -109,9 +110,9 @@ export async function requestOperation(
   const { agentId, kind, actor, parameters, cause } = request;
   const definition = await refuseImpossible(trx, request);
   await overtakeWaiting(trx, queue, request);
-  const asksAgain = definition.asksAgain === true && cause !== undefined;
-  if (!asksAgain) await definition.request?.(trx, agentId);
-  const operation = await insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
+  const operation =
+    (cause === undefined ? await takeOverAutomatic(trx, queue, { agentId, definition }) : undefined) ??
+    (await insertRequested(trx, queue, request, definition));
   const details = { ...parameters, ...(cause !== undefined && { cause }) };
   await audit(trx, {
     actor,
@@ -121,6 +122,17 @@ export async function requestOperation(
     ...((parameters ?? cause) !== undefined && { details }),
   });
   return operation;
+}
+
+async function insertRequested(
+  trx: Transaction,
+  queue: Queue,
+  { agentId, kind, parameters, cause }: OperationRequest,
+  definition: OperationDefinition,
+): Promise<OperationRow> {
+  const asksAgain = definition.asksAgain === true && cause !== undefined;
+  if (!asksAgain) await definition.request?.(trx, agentId);
+  return insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
 }
 
 /**
@@ -154,7 +166,8 @@ type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>
 
 /**
  * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle to a
- * person: `overtakeWaiting` ends it.
+ * person, because `overtakeWaiting` ends it, and neither is one that the service wants and has not passed its
+ * last check.
  * @throws ConflictError
  */
 export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {
@@ -167,14 +180,16 @@ export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void
     .where('kind', 'in', exclusive.includes(kind) ? exclusive : [kind])
     .where('status', 'in', ['queued', 'active'])
     .execute();
-  const other = unfinished.find((one) => asked.cause !== undefined || !givesWayTo(one, asked));
+  const other = unfinished.find(
+    (one) => asked.cause !== undefined || !(givesWayTo(one, asked) || one.asks_again),
+  );
   if (other !== undefined)
     throw new ConflictError(
       `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
 }
 
-/** Ends what only waits, for an exclusive operation that a person requests. The caller has locked the agent. */
+/** Ends what only waits, for an exclusive operation of a person. The caller has locked the agent. */
 export async function overtakeWaiting(
   trx: Transaction,
   queue: Queue,

@@ -8,6 +8,7 @@ import { refuseHeld } from './refusals.ts';
 import { findOperation } from './registry.ts';
 import { lockOperation, overtakeWaiting, refuseDouble } from './requests.ts';
 import type { OperationKind } from './states.ts';
+import { forgetChange } from './take-over.ts';
 import { hasten, queueAgain } from './transitions.ts';
 
 /**
@@ -81,7 +82,7 @@ async function queueNextAttempt(
 ): Promise<OperationRow> {
   try {
     const row = await queueAgain(trx, operation);
-    await takeOver(trx, row.operation_id);
+    await forgetChange(trx, row.operation_id);
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: row.attempt } },
@@ -99,13 +100,4 @@ async function queueNextAttempt(
       throw new ConflictError(`Another ${operation.kind} of this agent is under way`, { cause: error });
     throw error;
   }
-}
-
-/** The ledger goes on counting the change, but no longer calls the operation the service's own. */
-async function takeOver(trx: Transaction, operationId: string): Promise<void> {
-  await trx
-    .updateTable('changes')
-    .set({ operation_id: null })
-    .where('operation_id', '=', operationId)
-    .execute();
 }

@@ -74,12 +74,14 @@ async function begin(
   const row = await lockFor(trx, deps.callbackSecret, sender);
   await refuseBeforeNews(trx, row);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
-  if (check === 'refused' || (check === 'passed' && begun.cancel_requested)) {
+  // Unless a person has requested it meanwhile.
+  const isChecked = await needsLastCheck(trx, begun);
+  if (isChecked && (check !== 'passed' || begun.cancel_requested)) {
     const error = new CancelledError('The operation is no longer wanted');
     await settleLocked(trx, deps.queue, begun, { error, step: 'preparing' });
     return undefined;
   }
-  if (check === 'passed') await beginForGood(trx, begun);
+  if (isChecked) await beginForGood(trx, begun);
   await beat(trx, begun);
   const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
   // The agent is locked, so that no other attempt of it begins meanwhile.
