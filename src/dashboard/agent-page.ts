@@ -47,7 +47,7 @@ ${latest !== undefined && operationSection(latest, log)}
 function facts(agent: AgentJson): Html {
   const rows: [string, Renderable][] = [
     ['Buyer', agent.userId],
-    ['Plan', agent.plan],
+    ['Plan', planText(agent)],
     ['Region', `${agent.region} (${agent.location})`],
     ['Stack', html`<code>${agent.stackName}</code>`],
     ['Server', agent.serverName && `${agent.serverName} (${agent.serverId})`],
@@ -59,6 +59,11 @@ function facts(agent: AgentJson): Html {
     ['Ordered', agent.createdAt],
   ];
   return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value || '–'}</dd></div>`)}</dl>`;
+}
+
+function planText({ plan, planChosenAt }: AgentJson): Renderable {
+  if (planChosenAt === null) return plan;
+  return html`${plan}, chosen by a person on <time>${planChosenAt}</time>: it stays until its price changes`;
 }
 
 function operationSection(operation: OperationJson, log: AgentPage['log']): Html {

@@ -78,8 +78,11 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** Updates the agent when an attempt begins. */
   begin?(trx: Transaction, agentId: string): Promise<void>;
   effect: z.ZodType<Effect>;
-  /** Writes the effect to the agent's row. @throws ConflictError if the agent's status does not allow it */
-  succeed(trx: Transaction, agentId: string, effect: Effect): Promise<void>;
+  /**
+   * Writes the effect of the operation `own` to the agent's row.
+   * @throws ConflictError if the agent's status does not allow it
+   */
+  succeed(trx: Transaction, agentId: string, effect: Effect, own: string): Promise<void>;
   /**
    * Derives the effect from a runner's report if the runner recorded none.
    * @throws InvalidInputError if the report is incomplete

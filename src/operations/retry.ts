@@ -4,12 +4,13 @@ import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
+import { hastenWaiting } from './hasten.ts';
 import { refuseHeld } from './refusals.ts';
 import { findOperation } from './registry.ts';
 import { lockOperation, overtakeWaiting, refuseDouble } from './requests.ts';
 import type { OperationKind } from './states.ts';
 import { forgetChange } from './take-over.ts';
-import { hasten, queueAgain } from './transitions.ts';
+import { queueAgain } from './transitions.ts';
 
 /**
  * Queues another attempt of a failed or cancelled operation and resets its counts of tries. One that the
@@ -59,19 +60,10 @@ async function hastenSuccessor(
   queue: Queue,
   { agentId, kind, actor }: { agentId: string; kind: OperationKind; actor: string },
 ): Promise<OperationRow> {
-  const waiting = await trx
-    .selectFrom('operations')
-    .select(['operation_id', 'attempt'])
-    .where('agent_id', '=', agentId)
-    .where('kind', '=', kind)
-    .where('status', '=', 'queued')
-    .where('dispatched_at', 'is', null)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+  const waiting = await hastenWaiting(trx, queue, { agentId, kind });
   if (waiting === undefined) throw new ConflictError(`A ${kind} of agent ${agentId} is under way`);
   await audit(trx, { actor, action: 'operation.retry', agentId, operationId: waiting.operation_id });
-  await queue.announce(trx, { operationId: waiting.operation_id, agentId });
-  return hasten(trx, waiting);
+  return waiting;
 }
 
 async function queueNextAttempt(

@@ -42,8 +42,8 @@ export const resize = defineOperation<z.infer<typeof effect>>({
     plan === agent.plan ? `Agent ${agent.agent_id} already has the plan ${agent.plan}` : undefined,
   begin: forgetHealth,
   effect,
-  succeed: (trx, agentId, effect) =>
-    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
+  succeed: (trx, agentId, effect, own) =>
+    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect, own),
   // A runner reports success only after a healthy answer, and a resize changes no address.
   reported: () => ({ kind: 'restarted' }),
   cli: 'change its plan: a server of that size with the same disk',

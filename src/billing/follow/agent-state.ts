@@ -44,12 +44,14 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
 export function toAgentView(
   { agent, holds, announcements, lastSuspension }: AgentState,
   { unpaid_since: unpaidSince }: Pick<SubscriptionRow, 'unpaid_since'>,
+  keepsPlan: boolean,
 ): AgentView {
   const heldSince = holds.find(({ reason }) => reason === 'payment')?.since;
   return {
     status: agent.status,
     protected: agent.protected,
     plan: agent.plan,
+    keepsPlan,
     unpaidSince,
     // A breaker may have kept the suspension back: what follows counts from the day it came.
     suspendedAt: heldSince === undefined ? null : latest(heldSince, lastSuspension),

@@ -7,6 +7,7 @@ export type Act =
   | { kind: 'place-hold'; reason: HoldReason; since: Date }
   | { kind: 'release-hold'; reason: HoldReason }
   | { kind: 'announce'; announcement: Announcement }
+  | { kind: 'set-plan'; plan: string }
   | { kind: 'change'; operation: 'hibernate' | 'destroy' | 'resize'; plan?: string };
 
 /** The agent as far as acting on a decision depends on it. */
@@ -46,6 +47,9 @@ export const IN_USE: readonly AgentStatus[] = ['running', 'stopping', 'stopped']
 /** Suspending and resuming follow from the holds. */
 function planChange({ demand, plan }: Decision, agent: ActView): Act[] {
   const { status, holds, isBusy, paused } = agent;
+  // Nothing of it exists yet: it is created with the right plan.
+  if (demand === 'run' && plan !== 'keep' && status === 'requested')
+    return plan.resizeTo === agent.plan ? [] : [{ kind: 'set-plan', plan: plan.resizeTo }];
   if (isBusy) return [];
   const isSuspended = holds.includes('payment');
   if (demand === 'destroy' && isSuspended && !IN_USE.includes(status) && !paused.includes('destroy'))
@@ -66,6 +70,8 @@ export function describeAct(act: Act): string {
       return `release the ${act.reason} hold`;
     case 'announce':
       return `announce ${act.announcement.type} (${act.announcement.key})`;
+    case 'set-plan':
+      return `create it with the plan ${act.plan}`;
     case 'change':
       return act.plan === undefined ? act.operation : `${act.operation} to ${act.plan}`;
   }
