@@ -183,6 +183,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     actsOnPast: actsOnPast(config),
     plans: config.billing.plans,
+    followsPayments: payments?.billing === 'act',
     pricesDecide: payments?.billing === 'act' && Object.keys(config.billing.plans.ofPrice).length > 0,
     publicUrl,
     trustedProxies: config.trustedProxies,
