@@ -4,7 +4,7 @@ import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
-import { patientKinds } from './give-way.ts';
+import { isPassedBy } from './give-way.ts';
 import { findOperation, mayBegin } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
@@ -89,7 +89,7 @@ export function nextDue(
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
         and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence
-          and not (p.waits_for is not null and p.run_after > now() and p.kind = any(${patientKinds()}::text[])))))`)
+          and not ${isPassedBy('p')})))`)
       // One that was dispatched can still be given up.
       .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')

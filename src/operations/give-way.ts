@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type RawBuilder, sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { recordFailure } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
@@ -10,11 +11,14 @@ import { exclusiveKinds, findOperation, operationDefinitions } from './registry.
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 
-/** Kinds that have changed nothing while they wait again after an attempt. */
-export function patientKinds(): OperationKind[] {
-  return operationDefinitions()
-    .filter(({ waitsUntouched }) => waitsUntouched)
-    .map(({ kind }) => kind);
+/** Whether a queued operation waits for stock, so that later ones of its agent pass it by. */
+export function isPassedBy(table: 'p' | 'operations'): RawBuilder<boolean> {
+  const patient = operationDefinitions().flatMap(({ kind, waitsUntouched }) =>
+    waitsUntouched ? [kind] : [],
+  );
+  const column = (name: string) => sql.ref(`${table}.${name}`);
+  return sql<boolean>`(${column('waits_for')} is not null and ${column('run_after')} > now()
+    and ${column('kind')} = any(${patient}::text[]))`;
 }
 
 type Waiting = Pick<OperationRow, 'kind' | 'status' | 'waits_for' | 'dispatched_at' | 'attempt'>;

@@ -4,7 +4,7 @@ import { ConflictError, ShortageError } from '../../src/errors.ts';
 import type { Claim } from '../../src/operations/claims.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
-import { awaitSupply, succeed } from '../../src/operations/settle.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { followAllHolds } from '../../src/reconcile/holds.ts';
 import { hold } from '../support/holds.ts';
 import {
@@ -26,7 +26,7 @@ afterAll(() => at.close());
 beforeEach(() => at.empty());
 
 const error = new ShortageError('Waiting for a server of plan pro in nbg1: cpx31 is sold out');
-const sellOut = (mine: Claim) => awaitSupply(at, mine, { error, step: 'preparing' });
+const sellOut = (mine: Claim) => settleFailure(at, mine, { error, step: 'preparing' });
 
 /** An agent whose resize waits until Hetzner has a server. */
 async function waitingResize(): Promise<string> {

@@ -4,7 +4,7 @@ import { lookAtDue } from '../../../src/billing/follow/follower.ts';
 import { ShortageError } from '../../../src/errors.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { claimNext } from '../../../src/operations/claims.ts';
-import { awaitSupply } from '../../../src/operations/settle.ts';
+import { settleFailure } from '../../../src/operations/settle.ts';
 import { type BillingFixture, startBilling } from '../../support/billing-fixture.ts';
 import { deliver, paidCheckout } from '../../support/stripe-events.ts';
 
@@ -104,7 +104,7 @@ async function waitingResize(): Promise<string> {
   await lookAtDue(at.deps);
   const row = await claimNext(at.deps.database, 'w1');
   const claim = { operationId: row!.operation_id, attempt: 1, workerId: 'w1' };
-  await awaitSupply(at.deps, claim, { error, step: 'preparing' });
+  await settleFailure(at.deps, claim, { error, step: 'preparing' });
   return row!.operation_id;
 }
 
