@@ -273,6 +273,36 @@ describe('orders', () => {
     expect(await countQueued(at, 'provision')).toBe(8);
   });
 
+  test('an order waits for no other order, whether it goes or is held', async () => {
+    /** Never reaches its commit while the others are recorded. */
+    const whileOneIsOpen = async (check: () => Promise<void>) => {
+      const order = at.database.transaction().execute(async (trx) => {
+        await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+          values ('evt_open', 't', false, '{}', 'acted', now())`.execute(trx);
+        const place = { region: 'eu-central', location: 'nbg1', plan: 'starter' };
+        const agent = { agentId: 'open', userId: 'u1', ...place };
+        const request = { agent, stripeEventId: 'evt_open', actor: 'stripe', at: at.clock.now() };
+        await requestOrderedAgent(trx, at.queue, request);
+        await check();
+        throw new Error('taken back');
+      });
+      await expect(order).rejects.toThrow('taken back');
+    };
+    await lower(100);
+    await whileOneIsOpen(async () => expect(heldBy(await buy(at, 'b1'))).toBeUndefined());
+    await lower(1);
+    expect(heldBy(await buy(at, 'b2'))).toBe('creates');
+    await whileOneIsOpen(async () => expect(heldBy(await buy(at, 'b3'))).toBe('creates'));
+  });
+
+  test('fifty orders in the same moment that come near the limit: exactly the limit goes', async () => {
+    await lower(40);
+    const names = Array.from({ length: 50 }, (_, n) => `c${n}`);
+    const outcomes = await Promise.all(names.map(async (name) => heldBy(await buy(at, name))));
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(40);
+    expect(await audited('breaker.trip')).toHaveLength(1);
+  });
+
   test('a limit of 0 lets nothing go by itself, and what is approved one an hour', async () => {
     await lower(0);
     for (const agentId of ['b1', 'b2']) expect(heldBy(await buy(at, agentId))).toBe('creates');
