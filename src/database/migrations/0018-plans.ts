@@ -21,4 +21,24 @@ const STATEMENTS = [
 
   // Asked for every operation that is claimed, and for each that is withdrawn.
   `create index changes_by_operation on changes (operation_id) where operation_id is not null`,
+
+  // Wakes the workers' loops, which otherwise look every few seconds. Equal notifications of a transaction are one.
+  `create function tell_work() returns trigger language plpgsql as $$
+   begin
+     perform pg_notify('work_waits', '');
+     return null;
+   end $$`,
+  ...Object.entries({
+    audit_log: 'insert',
+    notices: 'insert',
+    notice_deliveries: 'insert or update of next_at, lease_until',
+    subscriptions: 'insert or update of signals, next_at, retry_at, claimed_until',
+    unresolved_signals: 'insert or update of retry_at',
+    held_changes: 'insert or update of approved_at',
+    breakers: 'update of tripped_at, approved_at, limit_euros',
+    installation: 'update of clock_offset',
+  }).map(
+    ([table, events]) =>
+      `create trigger ${table}_tell_work after ${events} on ${table} for each statement execute function tell_work()`,
+  ),
 ];
