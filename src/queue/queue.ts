@@ -62,7 +62,7 @@ export async function startQueue({ url, log }: { url: Secret; log: Log }): Promi
           batchSize: 1,
           pollingIntervalSeconds: 1,
           // Workers poll the rows as well.
-          notifyPollingIntervalSeconds: 30,
+          notifyPollingIntervalSeconds: 15,
         },
         wake,
       );
