@@ -14,8 +14,8 @@ export interface Pulse {
 /** Notifications of the database come sooner; this is for those that were lost. */
 const LOOK_MS = 10_000;
 /** Between two looks, however many notifications come. */
-const SHORTEST_MS = 200;
-/** A look at what was due follows after this: it may be done by then. */
+const SHORTEST_MS = 500;
+/** A look at what was due, or has an event, follows after this: it may be done by then. */
 const AGAIN_MS = 1_000;
 /** Without a look for this long the loops look for themselves. */
 const SILENT_MS = 25_000;
@@ -64,7 +64,11 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
     timer = setTimeout(run, ms);
   };
   const soon = () => schedule(Math.max(0, SHORTEST_MS - (Date.now() - (known?.at ?? 0))));
-  const unsubscribe = [WORK_KEY, '*'].map((key) => events.subscribe(key, soon));
+  const unsubscribe = [
+    events.subscribe(WORK_KEY, soon),
+    // The queue wakes for what is due now: an event tells what is due later, such as a next try.
+    events.subscribe('*', () => schedule(AGAIN_MS)),
+  ];
   schedule(0);
 
   return {

@@ -30,7 +30,7 @@ export function addHoldRoutes(router: Router, deps: HttpDeps, operator: RequestH
     return database.transaction().execute((trx) => requestHold(trx, queue, wanted));
   });
   change('release', (agentId, body) => {
-    const { followsPayments = true } = deps;
+    const { followsPayments } = deps;
     const wanted = { agentId, ...read(releaseFields, body, 'form')!, actor: ACTOR, followsPayments };
     return database.transaction().execute((trx) => requestRelease(trx, queue, wanted));
   });

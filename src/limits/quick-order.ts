@@ -16,7 +16,8 @@ export interface QuickAnswer {
  * Decides about an order without waiting for other orders, as long as there is room for all that may be on
  * their way: each of those has a slot, so their number is known although their rows are not visible yet. Near
  * the limit, with a limit on costs, and if all slots are taken, the caller counts under the breaker's lock,
- * which waits for every order here. So the limit is kept exactly. A tripped breaker holds without waiting too.
+ * which waits for every order here. So the limit is kept exactly. A tripped breaker holds without waiting,
+ * too.
  * @returns undefined if the caller has to count
  */
 export async function decideQuickly(trx: Transaction, at: Date): Promise<QuickAnswer | undefined> {
@@ -28,7 +29,10 @@ export async function decideQuickly(trx: Transaction, at: Date): Promise<QuickAn
   return answer;
 }
 
-/** Locks a slot until the transaction ends, and the breaker against being counted. @returns whether it could */
+/**
+ * Locks a slot until the transaction ends, and the breaker against being counted.
+ * @returns whether it could
+ */
 async function takeSlot(trx: Transaction): Promise<boolean> {
   const first = Math.floor(Math.random() * SLOTS);
   const { rows } = await sql`

@@ -37,8 +37,8 @@ export async function requestHold(
 
 export interface ReleaseRequest extends Omit<HoldRequest, 'reason'> {
   reason: HoldReason;
-  /** Whether the service itself places and releases the holds that payments demand. */
-  followsPayments: boolean;
+  /** Whether the service itself places and releases the holds that payments demand; default: yes. */
+  followsPayments?: boolean | undefined;
 }
 
 /**
@@ -50,7 +50,7 @@ export interface ReleaseRequest extends Omit<HoldRequest, 'reason'> {
 export async function requestRelease(
   trx: Transaction,
   queue: Queue,
-  { agentId, reason, note, actor, followsPayments }: ReleaseRequest,
+  { agentId, reason, note, actor, followsPayments = true }: ReleaseRequest,
 ): Promise<OperationRow | undefined> {
   await lockAgent(trx, agentId);
   if (followsPayments && !REASONS_OF_PEOPLE.some((one) => one === reason))

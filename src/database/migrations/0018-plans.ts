@@ -22,7 +22,7 @@ const STATEMENTS = [
   // Asked for every operation that is claimed, and for each that is withdrawn.
   `create index changes_by_operation on changes (operation_id) where operation_id is not null`,
 
-  // Wakes the workers' loops, which otherwise look every few seconds. Equal notifications of a transaction are one.
+  // Wakes the workers' loops, which otherwise look every ten seconds. A transaction sends one notification.
   `create function tell_work() returns trigger language plpgsql as $$
    begin
      perform pg_notify('work_waits', '');

@@ -122,7 +122,8 @@ const MOST_UNCOUNTED = 20;
 
 /**
  * Checks whether a wrong configuration caused a failure. If so, the operation has not failed but waits until
- * the configuration is fixed. A rate limit or a shortage proves that the credentials work; a check would cost more quota.
+ * the configuration is fixed. A rate limit or a shortage proves that the credentials work; a check would cost
+ * more quota.
  * @returns what to fix; undefined if the configuration is not the cause
  */
 async function findWaitReason(

@@ -20,7 +20,8 @@ const POLLS_PER_BEAT = 2;
 
 /**
  * Claims and runs operations, up to `concurrency` at once. pg-boss wakes it. It also polls the rows, for
- * operations that no job announced and attempts that other workers lost: `isDue` says whether there may be any.
+ * operations that no job announced and attempts that other workers lost: `isDue` says whether there may be
+ * any.
  */
 export async function startWorker(
   deps: AttemptDeps & { concurrency: number; workerId: string; isDue?: IsDue | undefined },

@@ -39,7 +39,7 @@ export const placeHold = changeHolds('hold', {
 export const releaseHold = changeHolds('release', {
   body: releaseFields.meta({ id: 'HoldRelease' }),
   summary: 'Release a hold: the agent runs again once nothing holds it',
-  change: (trx, { queue, followsPayments = true }, request) =>
+  change: (trx, { queue, followsPayments }, request) =>
     requestRelease(trx, queue, { ...request, followsPayments }),
 });
 
