@@ -67,7 +67,7 @@ export class CancelledError extends Error {
   override name = 'CancelledError';
 }
 
-const REPORTED = { PermanentError, LostError, CancelledError, RateLimitedError };
+const REPORTED = { PermanentError, LostError, CancelledError, RateLimitedError, ShortageError };
 
 /** An error as another process reports it. */
 export interface ReportedError {

@@ -40,15 +40,27 @@ export async function markReconfigured(
   await stay(trx, agentId, 'running', { ...outputColumns(outputs), health: 'healthy', error: null });
 }
 
-/** The agent has changed its plan, is healthy and stays `running`. @throws ConflictError */
+/**
+ * The agent has changed its plan, is healthy and stays `running`. A plan that the service itself did not want
+ * is a person's choice.
+ * @throws ConflictError
+ */
 export async function markResized(
   trx: Transaction,
   agentId: string,
   { outputs, plan }: { outputs: AgentOutputs; plan: string },
+  operationId: string,
 ): Promise<void> {
+  const automatic = await trx
+    .selectFrom('changes')
+    .select('change_id')
+    .where('operation_id', '=', operationId)
+    .executeTakeFirst();
   await stay(trx, agentId, 'running', {
     ...outputColumns(outputs),
     plan,
+    plan_chosen_at: automatic === undefined ? sql<Date>`now()` : null,
+    plan_chosen_prices: null,
     health: 'healthy',
     error: null,
   });
@@ -80,6 +92,11 @@ export async function markSuspended(trx: Transaction, agentId: string): Promise<
  */
 export async function markResumed(trx: Transaction, agentId: string): Promise<void> {
   await move(trx, agentId, { by: 'resume succeeds', orStays: true }, { health: 'healthy', error: null });
+}
+
+/** Sets the plan of an agent that no attempt has begun to create. @returns whether it was one */
+export function setRequestedPlan(trx: Transaction, agentId: string, plan: string): Promise<boolean> {
+  return write(trx, agentId, { plan }, ['requested']);
 }
 
 /** Protects the agent from being destroyed, or lifts that. The caller has locked it. */

@@ -1,11 +1,11 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { type AgentStatus, EDGES, type EdgeName } from './states.ts';
 import { tellChange } from './tell-change.ts';
 
-type Columns = Partial<Record<keyof AgentTable, string | Buffer | null>>;
+type Columns = Partial<Record<keyof AgentTable, string | Buffer | RawBuilder<Date> | null>>;
 
 /**
  * Moves the agent along the edges of this name in states.ts, and tells the change to the audit log and to who

@@ -11,6 +11,7 @@ import type { StillWanted } from '../limits/release.ts';
 import type { Log } from '../log.ts';
 import { leavePayments } from '../operations/follow-holds.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
+import type { IsDue } from '../processes/repeat.ts';
 import type { Queue } from '../queue/queue.ts';
 import { startFollowingHolds } from '../reconcile/holds.ts';
 
@@ -67,13 +68,14 @@ export function openStillWanted(payments: FollowDeps | undefined): StillWanted {
 export async function startFollowers(
   { database, queue, log, clock = systemClock }: Deps,
   payments: FollowDeps | undefined,
+  isDue?: IsDue,
 ): Promise<{ stop(): Promise<void> }> {
   if (payments === undefined)
     log.warn(
       { event: 'billing.disabled' },
       'payments are not followed: BILLING=off, or Stripe is out of reach',
     );
-  const following = payments && (await startFollowing(payments));
+  const following = payments && (await startFollowing(payments, isDue));
   // Where nothing is acted on, a payment hold from before suspends nothing either.
   const request = payments?.billing === 'act' ? throughBreakers(clock) : leavePayments;
   const holds = startFollowingHolds({ database, queue, log, request });

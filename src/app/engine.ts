@@ -37,7 +37,7 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  /** The servers of plans that the operator has described; a runner uses the usual ones. */
+  /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;

@@ -132,7 +132,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
-    await applyLimits(database, config.limits);
+    await applyLimits(database, config.limits, config.billing.plans.servers);
   }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });
@@ -187,6 +187,8 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     actsOnPast: actsOnPast(config),
     plans: config.billing.plans,
+    followsPayments: payments?.billing === 'act',
+    pricesDecide: payments?.billing === 'act' && Object.keys(config.billing.plans.ofPrice).length > 0,
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,

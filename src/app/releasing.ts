@@ -5,6 +5,7 @@ import type { StillWanted } from '../limits/release.ts';
 import { startReleasing } from '../limits/release-loop.ts';
 import type { Log } from '../log.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
+import type { IsDue } from '../processes/repeat.ts';
 import type { Queue } from '../queue/queue.ts';
 
 interface Deps {
@@ -22,8 +23,9 @@ interface Deps {
 export function openReleasing(
   { connections, database, queue, log, clock = systemClock }: Deps,
   stillWanted?: StillWanted,
+  isDue?: IsDue,
 ): { stop(): Promise<void> } {
   const { hcloud, missingKeys } = connections;
   const hetzner = missingKeys.length === 0 ? createHetznerClient(hcloud) : undefined;
-  return startReleasing({ database, queue, log, clock, hetzner, stillWanted });
+  return startReleasing({ database, queue, log, clock, hetzner, stillWanted }, { isDue });
 }

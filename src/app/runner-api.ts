@@ -38,6 +38,7 @@ export function openRemote(deps: {
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }),
       retrySeconds: config.retrySeconds,
+      planServers: config.billing.plans.servers,
       opensKeys: createVault(connections.pulumi.passphrase).canOpen,
       checkIdentity: identityCheckFor(connections),
     },

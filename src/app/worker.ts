@@ -17,6 +17,7 @@ import { createGithubClient } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
+import type { EventHub } from '../operations/events/event-hub.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import type { Clock } from '../processes/clock.ts';
@@ -35,6 +36,7 @@ import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
 
 export interface ServiceDeps {
@@ -45,6 +47,8 @@ export interface ServiceDeps {
   log: Log;
   /** The time that business decisions use. */
   clock: Clock;
+  /** Wakes the loops when something waits. */
+  events: EventHub;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
 }
@@ -60,7 +64,7 @@ const newWorkerId = () => `${hostname()}:${process.pid}:${randomUUID().slice(0, 
 type ProcessTags = Record<string, string>;
 
 /** What an executor needs. */
-type WorkDeps = ServiceDeps & { isStillWanted: IsStillWanted | undefined };
+type WorkDeps = ServiceDeps & { isStillWanted: IsStillWanted | undefined; pulse: Pulse };
 
 /** Starts the executor that the configuration chooses. */
 const EXECUTORS: Record<ExecutorName, (deps: WorkDeps, processTags: ProcessTags) => Promise<RunningWorker>> =
@@ -84,14 +88,16 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
+  const pulse = startPulse(deps);
   const payments = openFollowing(deps);
   if (payments?.billing !== 'act') await withdrawWaitingHarm(database, queue);
   const isStillWanted = payments && createLastCheck(payments);
-  const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
-  const followers = await startFollowers(deps, payments);
-  const releasing = openReleasing(deps, openStillWanted(payments));
-  const delivery = startDelivery({ database, log, receivers });
-  const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
+  const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted, pulse }, processTags);
+  const followers = await startFollowers(deps, payments, () => pulse.isDue('payments'));
+  const releasing = openReleasing(deps, openStillWanted(payments), () => pulse.isDue('limits'));
+  const delivery = startDelivery({ database, log, receivers }, { isDue: (what) => pulse.isDue(what) });
+  const key = deriveAuditKey(connections.pulumi.passphrase);
+  const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -102,6 +108,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         work.stop(),
         delivery.stop(),
         sealing.stop(),
+        pulse.stop(),
       ]);
     },
   };
@@ -133,6 +140,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     log,
     readiness: checks,
     isStillWanted: deps.isStillWanted,
+    isDue: () => deps.pulse.isDue('operations'),
     fence: pulumi.fence,
     runbooks: engine.runbooks,
     leaseSeconds: config.leaseSeconds,
@@ -171,7 +179,7 @@ async function startLiveChecks(
 }
 
 /** Dispatches operations to GitHub, and monitors agents' health from here if there is a route to them. */
-async function startRemoteWork(deps: ServiceDeps, processTags: ProcessTags): Promise<RunningWorker> {
+async function startRemoteWork(deps: WorkDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
@@ -216,10 +224,11 @@ function toDispatchClient({ github }: Connections): DispatcherDeps['github'] {
 }
 
 function startMonitor(
-  { database, log }: ServiceDeps,
+  { database, log, pulse }: WorkDeps,
   health: HealthCheck,
   node: TailnetNode | undefined,
 ): RunningWorker {
   const canReachAgents = async () => node === undefined || (await node.isUp());
-  return startHealthMonitor({ database, health, canReachAgents, log });
+  const monitored = { database, health, canReachAgents, log };
+  return startHealthMonitor(monitored, undefined, () => pulse.isDue('health'));
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Repeating, repeatEvery } from '../processes/repeat.ts';
+import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import {
   type AuditKey,
   BEGINNING,
@@ -24,10 +24,10 @@ export class BrokenChainError extends Error {
 /** Seals the audit log's new rows until stopped. Every worker does this, one at a time. */
 export function startSealing(
   { database, log, key }: { database: Database; log: Log; key: AuditKey },
-  { lookSeconds = LOOK_SECONDS }: { lookSeconds?: number } = {},
+  { lookSeconds = LOOK_SECONDS, isDue }: { lookSeconds?: number; isDue?: IsDue | undefined } = {},
 ): Repeating {
   let told: string | undefined;
-  return repeatEvery(lookSeconds, async () => {
+  const seal = async () => {
     try {
       await sealAudit(database, key);
       told = undefined;
@@ -37,7 +37,8 @@ export function startSealing(
       if (message !== told) log.error({ event: 'audit.seal_failed', error: message }, 'audit log not sealed');
       told = message;
     }
-  });
+  };
+  return repeatEvery(lookSeconds, seal, isDue);
 }
 
 /**

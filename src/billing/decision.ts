@@ -37,6 +37,8 @@ export interface AgentView {
   status: AgentStatus | 'hibernated';
   protected: boolean;
   plan: string;
+  /** A person has chosen its plan, whatever the price says; default: no. */
+  keepsPlan?: boolean;
   /** What was stored after the last decision; used where Stripe no longer lists the earliest invoice. */
   unpaidSince: Date | null;
   /** When the `payment` hold was placed; null without one. */

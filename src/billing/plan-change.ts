@@ -8,7 +8,8 @@ const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subs
 
 /**
  * Says which plan the agent should have: that of the subscription's price, once the latest invoice that bills
- * this price is paid. An upgrade whose payment fails changes nothing; a downgrade comes with the next period.
+ * this price is paid. A plan that a person has chosen stays. An upgrade whose payment fails changes nothing;
+ * a downgrade comes with the next period.
  */
 export function planChange(
   subscription: Subscription,
@@ -17,6 +18,7 @@ export function planChange(
 ): Decision['plan'] {
   const wanted = findPlans(subscription, policy);
   const [first] = wanted;
+  if (agent.keepsPlan === true) return 'keep';
   if (first === undefined || wanted.some(({ plan }) => plan !== first.plan)) return 'keep';
   if (first.plan === agent.plan || !['active', 'trialing'].includes(subscription.status)) return 'keep';
   const isUpgrade = policy.planOrder.indexOf(first.plan) > policy.planOrder.indexOf(agent.plan);
@@ -43,9 +45,14 @@ export function planAttention(subscription: Subscription, policy: BillingPolicy)
   ];
 }
 
+/** The plans that the prices of a subscription name. */
+export function plansOf(subscription: Subscription, policy: Pick<BillingPolicy, 'planOfPrice'>): string[] {
+  return findPlans(subscription, policy).map(({ plan }) => plan);
+}
+
 function findPlans(
   { items }: Subscription,
-  { planOfPrice }: BillingPolicy,
+  { planOfPrice }: Pick<BillingPolicy, 'planOfPrice'>,
 ): { priceId: string; plan: string }[] {
   return items.flatMap(({ priceId, lookupKey }) => {
     const plan =

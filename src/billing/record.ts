@@ -41,7 +41,12 @@ export interface RecordDeps {
   plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** Whether orders from before this installation are acted on too; default true. */
   actsOnPast?: boolean | undefined;
+  /** Whether the price of an order's subscription, read at Stripe, decides its plan; default: no. */
+  pricesDecide?: boolean | undefined;
 }
+
+/** An order waits this long at most until its price was read, which then hastens it. */
+const PRICE_SECONDS = 5;
 
 /**
  * Records an event and its consequences in one transaction: event, order, agent, operation and queued job, or
@@ -78,7 +83,12 @@ export async function recordStripeEvent(
     const outcome: Outcome =
       decision.kind === 'ignore'
         ? { outcome: 'ignored', reason: decision.reason }
-        : await recordOrder(trx, { queue: deps.queue, at }, event.id, decision);
+        : await recordOrder(
+            trx,
+            { queue: deps.queue, at, pricesDecide: deps.pricesDecide },
+            event.id,
+            decision,
+          );
     // After the order, which links its subscription.
     if (mode === 'sandbox' || event.livemode) await signalFromEvent(trx, event);
     return outcome;
@@ -103,6 +113,7 @@ interface Requesting {
   queue: Queue;
   /** The business time. */
   at: Date;
+  pricesDecide?: boolean | undefined;
 }
 
 async function recordOrder(
@@ -134,12 +145,13 @@ async function recordOrder(
 
 async function provision(
   trx: Transaction,
-  { queue, at }: Requesting,
+  { queue, at, pricesDecide = false }: Requesting,
   eventId: string,
   { order, agent }: Extract<BillingDecision, { kind: 'provision' }>,
 ): Promise<Outcome> {
   try {
-    const request = { agent, actor: 'stripe', stripeEventId: eventId, at };
+    const delaySeconds = pricesDecide && order.subscriptionId !== undefined ? PRICE_SECONDS : 0;
+    const request = { agent, actor: 'stripe', stripeEventId: eventId, at, delaySeconds };
     const outcome = await requestOrderedAgent(trx, queue, request);
     const { agentId } = agent;
     await insertOrder(trx, eventId, order, { agentId });

@@ -1,4 +1,4 @@
-import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
+import { HOLD_REASONS, REASONS_OF_PEOPLE } from '../agents/holds.ts';
 
 /** The options of a command line as they were given. */
 export type Values = Record<string, string | boolean | undefined>;
@@ -8,10 +8,11 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-export function holdReason(command: string, values: Values) {
-  const reason = REASONS_OF_PEOPLE.find((one) => one === values.reason);
-  if (reason === undefined)
-    throw new UsageError(`${command} needs --reason ${REASONS_OF_PEOPLE.join(' or ')}.`);
+/** People place holds for their own reasons; the service says which of the others they may release. */
+export function holdReason(command: 'hold' | 'release', values: Values) {
+  const reasons = command === 'hold' ? REASONS_OF_PEOPLE : HOLD_REASONS;
+  const reason = reasons.find((one) => one === values.reason);
+  if (reason === undefined) throw new UsageError(`${command} needs --reason ${reasons.join(' or ')}.`);
   return { reason, note: optional(values.note) };
 }
 

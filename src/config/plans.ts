@@ -41,12 +41,17 @@ const serverRules = z.strictObject({
   ),
   mostEurosPerMonth: z.number('must be a number of euros').positive('must be more than nothing').optional(),
 });
+/** Also as the service hands it to a runner. */
+export const planServersSchema = z.partialRecord(
+  z.enum(PLANS),
+  serverRules.transform(({ types, mostEurosPerMonth }) => ({ types, mostEurosPerMonth })),
+);
 const fileSchema = z.strictObject({
   prices: z
     .record(price, plan)
     .refine((prices) => Object.keys(prices).length > 0, 'must name at least one price'),
   metadata: z.boolean({ error: 'must be true or false' }).default(false),
-  servers: z.partialRecord(z.enum(PLANS), serverRules).default({}),
+  servers: planServersSchema.default({}),
 });
 
 /** Reads the file that BILLING_PLANS names. Every problem in it is collected in the reader. */
@@ -67,21 +72,14 @@ function parseFile(reader: EnvironmentReader, path: string): PlanRules | undefin
     return undefined;
   }
   const parsed = fileSchema.safeParse(content);
-  if (parsed.success) return toRules(parsed.data);
+  if (parsed.success) {
+    const { prices, metadata, servers } = parsed.data;
+    return { ofPrice: prices, metadata, servers };
+  }
   reader.problems.push(
     ...parsed.error.issues.map(
       ({ path, message }) => `BILLING_PLANS: ${[path.join('.'), message].filter(Boolean).join(': ')}`,
     ),
   );
   return undefined;
-}
-
-function toRules({ prices, metadata, servers }: z.infer<typeof fileSchema>): PlanRules {
-  const described = PLANS.flatMap((name) => {
-    const rules = servers[name];
-    return rules === undefined
-      ? []
-      : [[name, { types: rules.types, mostEurosPerMonth: rules.mostEurosPerMonth }] as const];
-  });
-  return { ofPrice: prices, metadata, servers: Object.fromEntries(described) };
 }

@@ -18,6 +18,7 @@ export interface AgentPage {
    */
   log: { lines: StoredEvent[]; lastSequence: number };
   buyersPage: string;
+  followsPayments: boolean;
   /** The newest rows of the audit log about it, newest first. */
   history: AuditRow[];
   /** Of its deletion. */
@@ -25,7 +26,8 @@ export interface AgentPage {
 }
 
 /** Renders `/agents/{agentId}`: everything about one agent. */
-export function agentPage({ agent, operations, log, buyersPage, history, receipt }: AgentPage): Html {
+export function agentPage(page: AgentPage): Html {
+  const { agent, operations, log, buyersPage, followsPayments, history, receipt } = page;
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
 <div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
@@ -33,7 +35,7 @@ export function agentPage({ agent, operations, log, buyersPage, history, receipt
     agent.unhealthySince !== null &&
     html` <span class="muted">for ${age(agent.unhealthySince)}, since <time>${agent.unhealthySince}</time></span>`
   }</p>
-${holdBanner(agent)}
+${holdBanner(agent, followsPayments)}
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
 ${facts(agent)}
 </div>
@@ -47,7 +49,7 @@ ${latest !== undefined && operationSection(latest, log)}
 function facts(agent: AgentJson): Html {
   const rows: [string, Renderable][] = [
     ['Buyer', agent.userId],
-    ['Plan', agent.plan],
+    ['Plan', planText(agent)],
     ['Region', `${agent.region} (${agent.location})`],
     ['Stack', html`<code>${agent.stackName}</code>`],
     ['Server', agent.serverName && `${agent.serverName} (${agent.serverId})`],
@@ -59,6 +61,11 @@ function facts(agent: AgentJson): Html {
     ['Ordered', agent.createdAt],
   ];
   return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value || '–'}</dd></div>`)}</dl>`;
+}
+
+function planText({ plan, planChosenAt }: AgentJson): Renderable {
+  if (planChosenAt === null) return plan;
+  return html`${plan}, chosen by a person on <time>${planChosenAt}</time>: it stays until its price changes`;
 }
 
 function operationSection(operation: OperationJson, log: AgentPage['log']): Html {

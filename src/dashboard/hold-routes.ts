@@ -1,5 +1,5 @@
 import type { RequestHandler, Router } from 'express';
-import { holdFields } from '../http/agents/change-holds.ts';
+import { holdFields, releaseFields } from '../http/agents/change-holds.ts';
 import { findAgentJson } from '../http/agents/present-agents.ts';
 import { businessNow, type HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
@@ -30,7 +30,8 @@ export function addHoldRoutes(router: Router, deps: HttpDeps, operator: RequestH
     return database.transaction().execute((trx) => requestHold(trx, queue, wanted));
   });
   change('release', (agentId, body) => {
-    const wanted = { agentId, ...read(holdFields, body, 'form')!, actor: ACTOR };
+    const { followsPayments } = deps;
+    const wanted = { agentId, ...read(releaseFields, body, 'form')!, actor: ACTOR, followsPayments };
     return database.transaction().execute((trx) => requestRelease(trx, queue, wanted));
   });
   for (const [verb, isProtected] of [

@@ -15,14 +15,17 @@ const WORDS: Record<HoldJson['reason'], string> = {
 /** The statuses in which an agent can neither be held nor be protected any more. */
 const OVER: readonly AgentJson['status'][] = ['destroying', 'destroyed'];
 
-/** Renders why an agent is held and since when, with a button for each hold that a person may release. */
-export function holdBanner(agent: AgentJson): Html | undefined {
+/**
+ * Renders why an agent is held and since when, with a button for each hold that a person may release.
+ * @param followsPayments whether the service itself releases those that payments demand
+ */
+export function holdBanner(agent: AgentJson, followsPayments: boolean): Html | undefined {
   const { agentId, holds } = agent;
   if (holds.length === 0) return undefined;
   const isOnlyDisputed = holds.every(({ reason }) => reason === 'dispute');
   return html`<section class="problem holds" aria-labelledby="holds-title">
 <h2 id="holds-title">${isOnlyDisputed ? 'Not to be deleted' : bannerTitle(agent)}</h2>
-<ul>${holds.map((hold) => html`<li>${describeHold(hold)} ${isPersons(hold.reason) && releaseButton(agentId, hold)}</li>`)}</ul>
+<ul>${holds.map((hold) => html`<li>${describeHold(hold)} ${(!followsPayments || isPersons(hold.reason)) && releaseButton(agentId, hold)}</li>`)}</ul>
 </section>`;
 }
 

@@ -106,6 +106,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
       operations: await presentOperations(database, rows),
       log,
       buyersPage: links.statusUrl(agent.agentId),
+      followsPayments: deps.followsPayments ?? true,
       history: await listAudit(database, { agentId: agent.agentId, limit: HISTORY_SHOWN }),
       receipt: await findReceipt(database, agent.agentId),
     });

@@ -5,6 +5,14 @@ import type { BreakerName, OperationKind } from './vocabulary.ts';
 /** Postgres returns `numeric` as text, which keeps every digit. */
 type Numeric = ColumnType<string, number | string, number | string>;
 
+export interface LimitTables {
+  breakers: BreakerTable;
+  held_changes: HeldChangeTable;
+  changes: ChangeTable;
+  plan_servers: PlanServerTable;
+  server_prices: ServerPriceTable;
+}
+
 /** A limit on the changes that the service makes by itself, and whether it holds them back now. */
 export interface BreakerTable {
   name: BreakerName;
@@ -49,6 +57,13 @@ export interface ChangeTable {
   cause: string;
   at: Timestamp;
   operation_id: string | null;
+}
+
+/** A server type that a plan may have in a location, as BILLING_PLANS says. */
+export interface PlanServerTable {
+  plan: string;
+  location: string;
+  server_type: string;
 }
 
 /** What a server type costs in a location, as Hetzner last said. */

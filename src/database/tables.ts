@@ -22,7 +22,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
-import type { BreakerTable, ChangeTable, HeldChangeTable, ServerPriceTable } from './limit-tables.ts';
+import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type {
@@ -35,7 +35,7 @@ import type {
 } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
-export interface Tables {
+export interface Tables extends LimitTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;
@@ -59,10 +59,6 @@ export interface Tables {
   billing_runs: BillingRunTable;
   notices: NoticeTable;
   notice_deliveries: NoticeDeliveryTable;
-  breakers: BreakerTable;
-  held_changes: HeldChangeTable;
-  changes: ChangeTable;
-  server_prices: ServerPriceTable;
   audit_chain: AuditChainTable;
   audit_head: AuditHeadTable;
   receipts: ReceiptTable;
@@ -150,6 +146,9 @@ export interface AgentTable {
   secrets: Buffer | null;
   /** Nobody may destroy it until this is false. */
   protected: Defaulted<boolean>;
+  /** Since when it keeps the plan that a person has chosen, and against which prices (src/billing). */
+  plan_chosen_at: Timestamp | null;
+  plan_chosen_prices: string | null;
   created_at: DefaultTimestamp;
   updated_at: DefaultTimestamp;
 }

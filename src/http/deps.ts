@@ -31,6 +31,10 @@ export interface HttpDeps {
   plans?: Pick<PlanRules, 'metadata'> | undefined;
   /** Whether orders from before this installation are acted on too; default true. */
   actsOnPast?: boolean | undefined;
+  /** Whether the service itself acts on payments; default: yes. Otherwise people release their holds. */
+  followsPayments?: boolean | undefined;
+  /** Whether the price of an order's subscription decides its plan; default: no. */
+  pricesDecide?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */

@@ -81,7 +81,9 @@ export function readAttemptToken(request: Request): string | undefined {
 
 /** Errors here are one sentence, for a shell to print. */
 export function refuse(response: Response, log: Log, error: unknown): void {
-  const { status, detail, headers } = toRefusal(error);
+  const { status, detail, headers } = toRefusal(
+    error instanceof RetryableError ? new HttpError(503, error.message, { 'retry-after': '5' }) : error,
+  );
   log[status >= 500 ? 'error' : 'warn'](
     { event: 'callback.refused', status, reason: detail, error: errorMessage(error) },
     'refused a message of a runner',

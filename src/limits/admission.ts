@@ -3,6 +3,7 @@ import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import type { OperationKind } from '../database/vocabulary.ts';
 import { type BreakerName, type BreakerRow, breakersFor, lockBreakers } from './breakers.ts';
+import { decideQuickly } from './quick-order.ts';
 import { addsCost, findExcess } from './room.ts';
 import type { PricedChange } from './spend.ts';
 import { trip } from './trip.ts';
@@ -32,6 +33,8 @@ export async function findHoldingBreaker(
   agent: Agent,
   at: Date,
 ): Promise<BreakerName | undefined> {
+  const quick = change.kind === 'provision' ? await decideQuickly(trx, at) : undefined;
+  if (quick !== undefined) return quick.heldBy;
   const priced = { kind: change.kind, parameters: change.parameters, agent };
   for (const breaker of await lockBreakers(trx, breakersFor(change.kind))) {
     if (breaker.tripped_at !== null) {

@@ -39,11 +39,18 @@ export function breakersFor(kind: OperationKind): BreakerName[] {
   return BREAKERS.filter((name) => (name === 'spend' ? SPENDING : RATES[name].kinds).includes(kind));
 }
 
+/** Of the advisory locks of this room. */
+export const LOCK_CLASS = 18_015;
+/** Orders that decide quickly share it (quick-order.ts). */
+export const CREATES_LOCK = 1;
+
 /**
  * Locks these breakers until the transaction ends, so that concurrent changes are counted one after the
  * other. Whoever also needs an agent's lock takes that first.
  */
-export function lockBreakers(trx: Transaction, names: readonly BreakerName[]): Promise<BreakerRow[]> {
+export async function lockBreakers(trx: Transaction, names: readonly BreakerName[]): Promise<BreakerRow[]> {
+  if (names.includes('creates'))
+    await sql`select pg_advisory_xact_lock(${LOCK_CLASS}::int, ${CREATES_LOCK}::int)`.execute(trx);
   return trx
     .selectFrom('breakers')
     .selectAll()

@@ -1,7 +1,7 @@
 import { errorMessage } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
-import { type Repeating, repeatEvery } from '../processes/repeat.ts';
+import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { refreshPrices } from './prices.ts';
 import { type ReleaseDeps, releaseHeld } from './release.ts';
 
@@ -17,8 +17,11 @@ const LOOK_SECONDS = 2;
 const PRICE_RETRY_SECONDS = 60;
 
 /** Lets approved changes go at the allowed rate, and keeps the prices fresh. Every worker does this. */
-export function startReleasing(deps: ReleaseLoopDeps, lookSeconds = LOOK_SECONDS): Repeating {
-  return repeatEvery(lookSeconds, createLook(deps));
+export function startReleasing(
+  deps: ReleaseLoopDeps,
+  { lookSeconds = LOOK_SECONDS, isDue }: { lookSeconds?: number; isDue?: IsDue | undefined } = {},
+): Repeating {
+  return repeatEvery(lookSeconds, createLook(deps), isDue);
 }
 
 function createLook(deps: ReleaseLoopDeps): () => Promise<void> {

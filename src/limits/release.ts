@@ -45,12 +45,24 @@ export async function releaseHeld(deps: ReleaseDeps): Promise<number> {
   let released = 0;
   for (const name of BREAKERS) {
     released += await releaseFrom(deps, name);
-    await deps.database.transaction().execute(async (trx) => {
-      await lockBreakers(trx, [name]);
-      await settleBreaker(trx, name, deps.clock.now());
-    });
+    if (await isApproved(deps.database, name))
+      await deps.database.transaction().execute(async (trx) => {
+        await lockBreakers(trx, [name]);
+        await settleBreaker(trx, name, deps.clock.now());
+      });
   }
   return released;
+}
+
+/** Asked without the lock, for which orders would have to wait. */
+async function isApproved(database: Database, name: BreakerName): Promise<boolean> {
+  const approved = await database
+    .selectFrom('breakers')
+    .select('name')
+    .where('name', '=', name)
+    .where('approved_at', 'is not', null)
+    .executeTakeFirst();
+  return approved !== undefined;
 }
 
 /** Nothing waits for an agent that is being destroyed, by whomever. */

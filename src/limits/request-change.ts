@@ -62,14 +62,15 @@ export async function requestChange(
 
 /**
  * Inserts an agent that was bought and requests its provision. A held one stays `requested` and visible.
+ * @param request `delaySeconds`: how long the provision waits at most for something to hasten it
  * @throws ConflictError if the id was ever used; nothing has been written then
  */
 export async function requestOrderedAgent(
   trx: Transaction,
   queue: Queue,
-  request: { agent: NewAgent; stripeEventId: string; actor: string; at: Date },
+  request: { agent: NewAgent; stripeEventId: string; actor: string; at: Date; delaySeconds?: number },
 ): Promise<ChangeOutcome> {
-  const { agent, stripeEventId, actor, at } = request;
+  const { agent, stripeEventId, actor, at, delaySeconds } = request;
   const { agentId } = agent;
   await insertAgent(trx, agent);
   const cause = 'A customer has paid for it.';
@@ -81,7 +82,7 @@ export async function requestOrderedAgent(
     await audit(trx, { ...created, details: { ...agent, heldBy } });
     return { heldBy };
   }
-  const operation = await insertProvision(trx, queue, change, at);
+  const operation = await insertProvision(trx, queue, change, { at, delaySeconds });
   await audit(trx, { ...created, operationId: operation.operation_id, details: { ...agent } });
   return { operation };
 }
@@ -105,7 +106,7 @@ export async function queueChange(
   { change, agent, at }: { change: Change; agent: AgentRow; at: Date },
 ): Promise<OperationRow> {
   if (change.kind === 'provision') {
-    const operation = await insertProvision(trx, queue, change, at);
+    const operation = await insertProvision(trx, queue, change, { at });
     const { operation_id: operationId } = operation;
     const { actor, cause } = change;
     const agentId = agent.agent_id;
@@ -121,10 +122,10 @@ async function insertProvision(
   trx: Transaction,
   queue: Queue,
   change: Change,
-  at: Date,
+  { at, delaySeconds = 0 }: { at: Date; delaySeconds?: number | undefined },
 ): Promise<OperationRow> {
   const { agentId, kind, stripeEventId } = change;
-  const operation = await insertOperation(trx, queue, { agentId, kind, stripeEventId });
+  const operation = await insertOperation(trx, queue, { agentId, kind, stripeEventId, delaySeconds });
   await enterChange(trx, change, { operationId: operation.operation_id, at });
   return operation;
 }

@@ -8,7 +8,8 @@ import type { OperationKind } from '../database/vocabulary.ts';
 export interface PricedChange {
   kind: OperationKind;
   parameters: OperationParameters;
-  agent: { plan: string; location: string };
+  /** `inputs`: as last applied; null or absent until a server has been chosen. */
+  agent: { plan: string; location: string; inputs?: { serverType?: unknown } | null };
 }
 
 /** Euros an hour. `unknown` names server types whose price Hetzner has not told yet. */
@@ -23,12 +24,13 @@ export interface Spend {
 /** Computes what the servers cost now and what the change would add, from the cached prices. */
 export async function computeSpend(database: Database, change: PricedChange): Promise<Spend> {
   const list = await openPriceList(database);
-  const { plan, location } = change.agent;
+  const { plan, location, inputs } = change.agent;
   const now = await sumServers(database, list);
+  // Its present server, or that of which the snapshot was made.
+  const recorded = typeof inputs?.serverType === 'string' ? inputs.serverType : null;
+  const own = () => priceOf(list, { serverType: recorded, plan, location });
   const added =
-    change.kind === 'resize'
-      ? list.ofPlan(String(change.parameters.plan ?? plan), location) - list.ofPlan(plan, location)
-      : list.ofPlan(plan, location);
+    change.kind === 'resize' ? list.ofPlan(String(change.parameters.plan ?? plan), location) - own() : own();
   return { now, added, unknown: [...list.unknown] };
 }
 
@@ -41,6 +43,7 @@ export async function currentSpend(database: Database): Promise<number | null> {
 
 interface PriceList {
   of(serverType: string, location: string): number;
+  /** The dearest server that the plan may get there. A type without a price is not sold there. */
   ofPlan(plan: string, location: string): number;
   /** What was asked for and is not known. It counts as free in the sums. */
   unknown: Set<string>;
@@ -54,33 +57,47 @@ async function openPriceList(database: Database): Promise<PriceList> {
     if (euros === undefined) unknown.add(`${serverType} in ${location}`);
     return euros ?? 0;
   };
-  return { of, ofPlan: (plan, location) => of(serverFor(plan, location).serverType, location), unknown };
+  const choices = await readChoices(database);
+  const ofPlan = (plan: string, location: string) => {
+    const listed = choices.get(`${plan} ${location}`) ?? [serverFor(plan, location).serverType];
+    const sold = listed.filter((serverType) => prices.has(`${serverType} ${location}`));
+    return Math.max(...(sold.length > 0 ? sold : listed).map((serverType) => of(serverType, location)));
+  };
+  return { of, ofPlan, unknown };
+}
+
+/** The server types by plan and location that the operator has described. */
+async function readChoices(database: Database): Promise<Map<string, string[]>> {
+  const rows = await database.selectFrom('plan_servers').selectAll().execute();
+  const grouped = Map.groupBy(rows, ({ plan, location }) => `${plan} ${location}`);
+  return new Map([...grouped].map(([key, group]) => [key, group.map((row) => row.server_type)]));
+}
+
+type Priced = Pick<ServerGroup, 'serverType' | 'plan' | 'location'>;
+
+function priceOf(list: PriceList, { serverType, plan, location }: Priced): number {
+  return serverType === null ? list.ofPlan(plan, location) : list.of(serverType, location);
 }
 
 async function sumServers(database: Database, list: PriceList): Promise<number> {
   const groups = await listServers(database);
-  return groups
-    .map((group) => group.count * list.of(serverTypeOf(group), group.location))
-    .reduce((sum, euros) => sum + euros, 0);
+  return groups.map((group) => group.count * priceOf(list, group)).reduce((sum, euros) => sum + euros, 0);
 }
 
 interface ServerGroup {
-  /** As last applied; null for a server that is being created or resized. */
+  /** As recorded for what exists, is being created or woken; null before that, and during a resize. */
   serverType: string | null;
   plan: string;
   location: string;
   count: number;
 }
 
-const serverTypeOf = ({ serverType, plan, location }: ServerGroup) =>
-  serverType ?? serverFor(plan, location).serverType;
-
 /** Counts the servers that exist or are being created. Hetzner bills a stopped server in full. */
 async function listServers(database: Database): Promise<ServerGroup[]> {
   const { rows } = await sql<ServerGroup>`
     select server_type as "serverType", plan, location, count(*) as count from (
       select a.location, coalesce(o.parameters->>'plan', a.plan) as plan,
-        case when o.kind is null then a.inputs->>'serverType' end as server_type
+        case when o.kind is distinct from 'resize' then a.inputs->>'serverType' end as server_type
       from agents a left join operations o on o.agent_id = a.agent_id and o.status in ('queued', 'active')
         and o.kind in ('provision', 'wake', 'resize')
       where a.server_id is not null or o.kind is not null) servers

@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Repeating, repeatEvery } from '../processes/repeat.ts';
+import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { type ClaimedDelivery, claimDelivery, releaseDelivery, settleDelivery } from './deliveries.ts';
 import type { Receiver, SendResult } from './receiver.ts';
 import { spreadNotices } from './spread.ts';
@@ -11,6 +11,9 @@ export interface DeliveryDeps {
   log: Log;
   receivers: readonly Receiver[];
 }
+
+/** Whether there are notices to be spread, or deliveries to be made. */
+export type NoticesDue = (what: 'notices' | 'deliveries') => boolean;
 
 /** How often this process looks for notices. */
 const LOOK_SECONDS = 1;
@@ -23,16 +26,12 @@ const PARALLEL = 4;
  */
 export function startDelivery(
   deps: DeliveryDeps,
-  { lookSeconds = LOOK_SECONDS }: { lookSeconds?: number } = {},
+  { lookSeconds = LOOK_SECONDS, isDue }: { lookSeconds?: number; isDue?: NoticesDue | undefined } = {},
 ): Repeating {
   const { database, log, receivers } = deps;
   const stopping = new AbortController();
-  const tasks = [
-    () => spreadNotices(database, receivers),
-    ...receivers.map((receiver) => () => deliverDue(deps, receiver, stopping.signal)),
-  ];
-  const repeating = tasks.map((task) =>
-    repeatEvery(lookSeconds, async () => {
+  const repeat = (task: () => Promise<unknown>, isTaskDue: IsDue | undefined) => {
+    const work = async () => {
       try {
         await task();
       } catch (error) {
@@ -40,8 +39,15 @@ export function startDelivery(
         const text = 'could not deliver notices';
         log.warn({ event: 'notices.poll_failed', error: errorMessage(error) }, text);
       }
-    }),
-  );
+    };
+    return repeatEvery(lookSeconds, work, isTaskDue);
+  };
+  const repeating = [
+    repeat(() => spreadNotices(database, receivers), isDue && (() => isDue('notices'))),
+    ...receivers.map((receiver) =>
+      repeat(() => deliverDue(deps, receiver, stopping.signal), isDue && (() => isDue('deliveries'))),
+    ),
+  ];
   return {
     stop: async () => {
       stopping.abort();

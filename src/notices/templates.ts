@@ -27,8 +27,9 @@ export const MAILED: Record<Reader, readonly NoticeType[]> = {
 
 /** Cases of a type whose mail to the buyer differs, by the file's name before the reader. */
 const CASES: Partial<Record<NoticeType, readonly string[]>> = {
-  // The agent is switched off already, and its server becomes a snapshot.
-  'agent.will_suspend': ['hibernate', 'hibernate-undated'],
+  // Nothing is owed, and the subscription ends; or the agent is switched off already, and its server becomes
+  // a snapshot.
+  'agent.will_suspend': ['end', 'hibernate', 'hibernate-undated'],
 };
 
 /** The names of all mails, which are those of their files. */
@@ -40,9 +41,10 @@ export const MAILS: readonly string[] = [
   ]),
 ];
 
-function mailName({ type, data: { harm, harmAt } }: Notice, reader: Reader): string {
-  if (type !== 'agent.will_suspend' || harm !== 'hibernate' || reader !== 'buyer') return `${type}.${reader}`;
-  return `${type}.${typeof harmAt === 'string' ? 'hibernate' : 'hibernate-undated'}.buyer`;
+function mailName({ type, data: { harm, harmAt, unpaidSince } }: Notice, reader: Reader): string {
+  if (type !== 'agent.will_suspend' || reader !== 'buyer') return `${type}.${reader}`;
+  if (harm === 'hibernate') return `${type}.${typeof harmAt === 'string' ? harm : 'hibernate-undated'}.buyer`;
+  return unpaidSince === null ? `${type}.end.buyer` : `${type}.buyer`;
 }
 
 /** A mail's texts with their placeholders. */

@@ -4,6 +4,7 @@ import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
+import { isPassedBy } from './give-way.ts';
 import { findOperation, mayBegin } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
@@ -20,7 +21,8 @@ export interface Claim {
 
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
- * while its agent has an active one or an older queued one, and while `waitsForNews`. A claim increments the
+ * while its agent has an active one or an older queued one that does not just wait for stock, and while
+ * `waitsForNews`. A claim increments the
  * attempt and starts a lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
  */
 export async function claimNext(
@@ -86,7 +88,8 @@ export function nextDue(
       .where(sql<boolean>`o.run_after <= now()`)
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
-        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence)))`)
+        and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence
+          and not ${isPassedBy('p')})))`)
       // One that was dispatched can still be given up.
       .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')

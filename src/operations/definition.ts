@@ -52,6 +52,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   removesAgent?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
   followsHolds?: boolean;
+  /** It looks for what it needs before it changes anything: while it waits for that, others overtake it. */
+  waitsUntouched?: boolean;
   /** An attempt at work is asked to end once nothing holds the agent any more. */
   endsOnRelease?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
@@ -76,8 +78,11 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** Updates the agent when an attempt begins. */
   begin?(trx: Transaction, agentId: string): Promise<void>;
   effect: z.ZodType<Effect>;
-  /** Writes the effect to the agent's row. @throws ConflictError if the agent's status does not allow it */
-  succeed(trx: Transaction, agentId: string, effect: Effect): Promise<void>;
+  /**
+   * Writes the effect of the operation `own` to the agent's row.
+   * @throws ConflictError if the agent's status does not allow it
+   */
+  succeed(trx: Transaction, agentId: string, effect: Effect, own: string): Promise<void>;
   /**
    * Derives the effect from a runner's report if the runner recorded none.
    * @throws InvalidInputError if the report is incomplete

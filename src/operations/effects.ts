@@ -27,7 +27,7 @@ export const noEffect = z.object({ kind: z.literal('none') });
  */
 export async function applyEffect(
   trx: Transaction,
-  { kind, agent_id: agentId }: Pick<OperationRow, 'kind' | 'agent_id'>,
+  { kind, agent_id: agentId, operation_id: own }: Pick<OperationRow, 'kind' | 'agent_id' | 'operation_id'>,
   effect: AgentEffect,
 ): Promise<void> {
   if (effect.kind === 'none') return;
@@ -36,7 +36,7 @@ export async function applyEffect(
   if (operation === undefined || data === undefined)
     throw new ConflictError(`The ${kind} of agent ${agentId} cannot have the effect ${effect.kind}`);
   if (data.outputs !== undefined) await refuseForeignDevice(trx, agentId, data.outputs);
-  await operation.succeed(trx, agentId, data);
+  await operation.succeed(trx, agentId, data, own);
 }
 
 /** Derives the effect from a report of a runner that recorded none. @throws InvalidInputError */

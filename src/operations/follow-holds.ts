@@ -6,6 +6,7 @@ import { getAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
+import { lockExclusive, onlyWaits, overtake } from './give-way.ts';
 import { exclusiveKinds, findOperation } from './registry.ts';
 import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
@@ -53,8 +54,8 @@ export const leavePayments: RequestHoldChange = async (trx, queue, change) => {
 
 /**
  * Brings an agent in line with its holds: a held one is suspended, one without holds resumes or wakes. While
- * another exclusive operation is under way nothing is queued: its end calls this function again. Repeating it
- * changes nothing. The caller has locked the agent.
+ * another exclusive operation is under way nothing is queued: its end calls this function again. For a hold,
+ * one that only waits is cancelled. Repeating it changes nothing. The caller has locked the agent.
  * @param options `request`: how a change is requested, by default queued at once. `withoutPause`: queue a
  * change that has just failed again, e.g. because a person has asked for it.
  * @returns the operation that leads there, whether it was queued now or before; undefined if there is none
@@ -68,14 +69,12 @@ export async function followHolds(
   const { actor, request = queueHoldChange, withoutPause = false } = options;
   const reasons = (await findStoppingHolds(trx, agentId)).map(({ reason }) => reason);
   const isHeld = reasons.length > 0;
-  const underWay = await findUnderWay(trx, agentId);
+  const [underWay] = await lockExclusive(trx, agentId);
   if (underWay !== undefined) {
     if (!isHeld) await endOnRelease(trx, underWay);
-    if (!isOutdated(underWay, isHeld)) return leadsTo(underWay, isHeld) ? underWay : undefined;
-    await cancelQueued(trx, underWay);
-    // An earlier attempt may have left something half done.
-    const error = `The ${underWay.kind} was cancelled: the agent's holds have changed`;
-    if (underWay.attempt > 0) await findOperation(underWay.kind)?.cancel?.({ trx, queue, agentId, error });
+    if (isHeld && onlyWaits(underWay)) await overtake(trx, queue, underWay, { kind: 'suspend', actor });
+    else if (isOutdated(underWay, isHeld)) await endOutdated(trx, queue, underWay);
+    else return leadsTo(underWay, isHeld) ? underWay : undefined;
   }
   const { status } = await getAgent(trx, agentId);
   const last = await findLastBegun(trx, agentId);
@@ -134,17 +133,12 @@ function isOutdated({ kind, status }: OperationRow, isHeld: boolean): boolean {
   return followsHolds && runsAgent === isHeld && status === 'queued';
 }
 
-async function findUnderWay(trx: Transaction, agentId: string): Promise<OperationRow | undefined> {
-  return trx
-    .selectFrom('operations')
-    .selectAll()
-    .where('agent_id', '=', agentId)
-    .where('kind', 'in', exclusiveKinds())
-    .where('status', 'in', ['queued', 'active'])
-    .orderBy('sequence')
-    .limit(1)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+async function endOutdated(trx: Transaction, queue: Queue, operation: OperationRow): Promise<void> {
+  const { kind, agent_id: agentId, attempt } = operation;
+  await cancelQueued(trx, operation);
+  // An earlier attempt may have left something half done.
+  const error = `The ${kind} was cancelled: the agent's holds have changed`;
+  if (attempt > 0) await findOperation(kind)?.cancel?.({ trx, queue, agentId, error });
 }
 
 async function findLastBegun(

@@ -1,9 +1,9 @@
 import { audit } from '../agents/audit.ts';
-import { placeHold, type REASONS_OF_PEOPLE, releaseHold } from '../agents/holds.ts';
+import { type HoldReason, placeHold, REASONS_OF_PEOPLE, releaseHold } from '../agents/holds.ts';
 import { markProtected } from '../agents/lifecycle.ts';
 import { lockAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
-import { ConflictError } from '../errors.ts';
+import { ConflictError, InvalidInputError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import { followHolds, leavePayments } from './follow-holds.ts';
 import type { OperationRow } from './rows.ts';
@@ -35,17 +35,28 @@ export async function requestHold(
   return followHolds(trx, queue, agentId, { actor, withoutPause: true });
 }
 
+export interface ReleaseRequest extends Omit<HoldRequest, 'reason'> {
+  reason: HoldReason;
+  /** Whether the service itself places and releases the holds that payments demand; default: yes. */
+  followsPayments?: boolean | undefined;
+}
+
 /**
  * Releases a hold that a person requests to release, and no other.
  * @returns the operation that switches the agent on; undefined if none is needed, or not yet
  * @throws NotFoundError
+ * @throws InvalidInputError if the service itself releases it, once its cause is gone
  */
 export async function requestRelease(
   trx: Transaction,
   queue: Queue,
-  { agentId, reason, note, actor }: HoldRequest,
+  { agentId, reason, note, actor, followsPayments = true }: ReleaseRequest,
 ): Promise<OperationRow | undefined> {
   await lockAgent(trx, agentId);
+  if (followsPayments && !REASONS_OF_PEOPLE.some((one) => one === reason))
+    throw new InvalidInputError(
+      `reason must be ${REASONS_OF_PEOPLE.join(' or ')}: the service itself releases a ${reason} hold`,
+    );
   await releaseHold(trx, { agentId, reason, by: actor, note });
   return followHolds(trx, queue, agentId, { actor, request: leavePayments, withoutPause: true });
 }

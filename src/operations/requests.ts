@@ -10,9 +10,11 @@ import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './claims.ts';
 import type { OperationDefinition } from './definition.ts';
 import { appendEvents } from './events/events.ts';
+import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
 import { refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
+import { takeOverAutomatic } from './take-over.ts';
 
 export interface NewOperation {
   agentId: string;
@@ -107,9 +109,10 @@ export async function requestOperation(
 ): Promise<OperationRow> {
   const { agentId, kind, actor, parameters, cause } = request;
   const definition = await refuseImpossible(trx, request);
-  const asksAgain = definition.asksAgain === true && cause !== undefined;
-  if (!asksAgain) await definition.request?.(trx, agentId);
-  const operation = await insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
+  await overtakeWaiting(trx, queue, request);
+  const operation =
+    (cause === undefined ? await takeOverAutomatic(trx, queue, { agentId, definition }) : undefined) ??
+    (await insertRequested(trx, queue, request, definition));
   const details = { ...parameters, ...(cause !== undefined && { cause }) };
   await audit(trx, {
     actor,
@@ -121,6 +124,17 @@ export async function requestOperation(
   return operation;
 }
 
+async function insertRequested(
+  trx: Transaction,
+  queue: Queue,
+  { agentId, kind, parameters, cause }: OperationRequest,
+  definition: OperationDefinition,
+): Promise<OperationRow> {
+  const asksAgain = definition.asksAgain === true && cause !== undefined;
+  if (!asksAgain) await definition.request?.(trx, agentId);
+  return insertOperation(trx, queue, { agentId, kind, parameters, asksAgain });
+}
+
 /**
  * Locks the agent and checks that the operation is possible now, without changing anything.
  * @throws NotFoundError
@@ -128,8 +142,9 @@ export async function requestOperation(
  */
 export async function refuseImpossible(
   trx: Transaction,
-  { agentId, kind, parameters, cause }: OperationRequest,
+  request: OperationRequest,
 ): Promise<OperationDefinition> {
+  const { agentId, kind, parameters, cause } = request;
   const agent = await lockAgent(trx, agentId);
   const definition = cause === undefined ? findRequestable(kind) : findOperation(kind);
   if (definition === undefined) throw new ConflictError(`This version has no operation ${kind}`);
@@ -141,26 +156,49 @@ export async function refuseImpossible(
       `Agent ${agentId} is ${agent.status}; ${kind} is possible while it is ${from.join(', ')}`,
     );
   }
-  await refuseDouble(trx, agentId, kind);
+  await refuseDouble(trx, request);
   const refusal = definition.refusal?.(agent, parameters ?? {});
   if (refusal !== undefined) throw new ConflictError(refusal);
   return definition;
 }
 
-/** @throws ConflictError if an operation of this kind, or another exclusive one, is unfinished */
-export async function refuseDouble(trx: Transaction, agentId: string, kind: OperationKind): Promise<void> {
+type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>;
+
+/**
+ * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle to a
+ * person, because `overtakeWaiting` ends it, and neither is one that the service wants and has not passed its
+ * last check.
+ * @throws ConflictError
+ */
+export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {
+  const { agentId, kind } = asked;
   const exclusive = exclusiveKinds();
-  const other = await trx
+  const unfinished = await trx
     .selectFrom('operations')
-    .select(['operation_id', 'kind'])
+    .selectAll()
     .where('agent_id', '=', agentId)
     .where('kind', 'in', exclusive.includes(kind) ? exclusive : [kind])
     .where('status', 'in', ['queued', 'active'])
-    .executeTakeFirst();
+    .execute();
+  const other = unfinished.find(
+    (one) => asked.cause !== undefined || !(givesWayTo(one, asked) || one.asks_again),
+  );
   if (other !== undefined)
     throw new ConflictError(
       `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
+}
+
+/** Ends what only waits, for an exclusive operation of a person. The caller has locked the agent. */
+export async function overtakeWaiting(
+  trx: Transaction,
+  queue: Queue,
+  asked: Asked & { actor: string },
+): Promise<void> {
+  if (asked.cause !== undefined || !exclusiveKinds().includes(asked.kind)) return;
+  const waiting = await lockExclusive(trx, asked.agentId);
+  for (const operation of waiting.filter((one) => givesWayTo(one, asked)))
+    await overtake(trx, queue, operation, asked);
 }
 
 /** @throws NotFoundError */

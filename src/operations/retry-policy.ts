@@ -1,5 +1,5 @@
 import { RETRY_SECONDS } from '../config/timing.ts';
-import { CancelledError, LostError, PermanentError, RateLimitedError } from '../errors.ts';
+import { CancelledError, LostError, PermanentError, RateLimitedError, ShortageError } from '../errors.ts';
 import { MAX_LOST } from './states.ts';
 
 export interface Tries {
@@ -13,6 +13,7 @@ export interface Tries {
 export type Decision =
   | { kind: 'retry'; delaySeconds: number }
   | { kind: 'repeat'; delaySeconds: number }
+  | { kind: 'await-supply' }
   | { kind: 'give-up' }
   | { kind: 'cancelled' };
 
@@ -22,7 +23,8 @@ const LONGEST_DELAY_SECONDS = 300;
 
 /**
  * Decides what follows an unsuccessful try. A failed one is retried with growing delays until `maxRetries`
- * have failed. A lost one is repeated without counting as failed. A permanent error is not retried.
+ * have failed. A lost one is repeated without counting as failed; so is one that found something sold out. A
+ * permanent error is not retried.
  */
 export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_SECONDS): Decision {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
@@ -31,6 +33,7 @@ export function retryPolicy(error: unknown, tries: Tries, retrySeconds = RETRY_S
       ? { kind: 'give-up' }
       : { kind: 'repeat', delaySeconds: delay(LOST_DELAY_SECONDS, tries.lostCount) };
   }
+  if (error instanceof ShortageError) return { kind: 'await-supply' };
   if (error instanceof PermanentError) return { kind: 'give-up' };
   return tries.retryCount + 1 >= tries.maxRetries
     ? { kind: 'give-up' }

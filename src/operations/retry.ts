@@ -4,11 +4,13 @@ import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { OperationRow } from './claims.ts';
 import { appendEvents } from './events/events.ts';
+import { hastenWaiting } from './hasten.ts';
 import { refuseHeld } from './refusals.ts';
 import { findOperation } from './registry.ts';
-import { lockOperation, refuseDouble } from './requests.ts';
+import { lockOperation, overtakeWaiting, refuseDouble } from './requests.ts';
 import type { OperationKind } from './states.ts';
-import { hasten, queueAgain } from './transitions.ts';
+import { forgetChange } from './take-over.ts';
+import { queueAgain } from './transitions.ts';
 
 /**
  * Queues another attempt of a failed or cancelled operation and resets its counts of tries. One that the
@@ -45,7 +47,9 @@ export async function retryOperation(
     );
   }
   if (definition !== undefined) await refuseHeld(trx, agent, definition);
-  if (definition?.exclusive) await refuseDouble(trx, agentId, operation.kind);
+  const asked = { agentId, kind: operation.kind, parameters: operation.parameters, actor: request.actor };
+  if (definition?.exclusive) await refuseDouble(trx, asked);
+  await overtakeWaiting(trx, queue, asked);
   await definition?.beforeRetry?.(trx, agentId);
   return queueNextAttempt(trx, queue, operation, request.actor);
 }
@@ -56,19 +60,10 @@ async function hastenSuccessor(
   queue: Queue,
   { agentId, kind, actor }: { agentId: string; kind: OperationKind; actor: string },
 ): Promise<OperationRow> {
-  const waiting = await trx
-    .selectFrom('operations')
-    .select(['operation_id', 'attempt'])
-    .where('agent_id', '=', agentId)
-    .where('kind', '=', kind)
-    .where('status', '=', 'queued')
-    .where('dispatched_at', 'is', null)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+  const waiting = await hastenWaiting(trx, queue, { agentId, kind });
   if (waiting === undefined) throw new ConflictError(`A ${kind} of agent ${agentId} is under way`);
   await audit(trx, { actor, action: 'operation.retry', agentId, operationId: waiting.operation_id });
-  await queue.announce(trx, { operationId: waiting.operation_id, agentId });
-  return hasten(trx, waiting);
+  return waiting;
 }
 
 async function queueNextAttempt(
@@ -79,7 +74,7 @@ async function queueNextAttempt(
 ): Promise<OperationRow> {
   try {
     const row = await queueAgain(trx, operation);
-    await takeOver(trx, row.operation_id);
+    await forgetChange(trx, row.operation_id);
     await appendEvents(trx, row.operation_id, row.attempt, [
       { type: 'step', data: { step: 'queued' } },
       { type: 'status', data: { status: 'queued', attempt: row.attempt } },
@@ -97,13 +92,4 @@ async function queueNextAttempt(
       throw new ConflictError(`Another ${operation.kind} of this agent is under way`, { cause: error });
     throw error;
   }
-}
-
-/** The ledger goes on counting the change, but no longer calls the operation the service's own. */
-async function takeOver(trx: Transaction, operationId: string): Promise<void> {
-  await trx
-    .updateTable('changes')
-    .set({ operation_id: null })
-    .where('operation_id', '=', operationId)
-    .execute();
 }

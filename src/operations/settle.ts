@@ -1,6 +1,6 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, getFailureCode, LostError, type ShortageError } from '../errors.ts';
+import { CancelledError, errorMessage, getFailureCode, LostError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
@@ -80,28 +80,6 @@ export async function handBack(
 }
 
 /**
- * active → queued without counting the try: what it needs is sold out. The row says so until it is tried
- * again. If cancellation was requested, cancels the operation instead.
- * @throws LostError
- */
-export async function awaitSupply(
-  { database, queue, retrySeconds }: SettleDeps,
-  claim: Claim,
-  { error, step }: { error: ShortageError; step: string },
-): Promise<'queued' | 'cancelled'> {
-  return database.transaction().execute(async (trx) => {
-    const row = await lockUnlessCancelled(trx, queue, claim, step);
-    if (row === undefined) return 'cancelled';
-    const reason = cutText(error.message, LONGEST_ERROR);
-    const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
-    const delaySeconds = supplyDelay(earlierWaits, retrySeconds);
-    await queueForSupply(trx, row, reason, delaySeconds);
-    await appendQueuedAgain(trx, claim, { line: reason, error: reason });
-    return 'queued';
-  });
-}
-
-/**
  * Locks an attempt that is to be queued again.
  * @returns undefined if it was cancelled instead, as requested
  */
@@ -117,7 +95,10 @@ async function lockUnlessCancelled(
   return undefined;
 }
 
-/** Queues another try after a failure, or ends the operation. @throws LostError */
+/**
+ * Queues another try after a failure, or ends the operation. One that needs what is sold out waits for it.
+ * @throws LostError
+ */
 export async function settleFailure(
   { database, queue, retrySeconds }: SettleDeps,
   claim: Claim,
@@ -151,6 +132,8 @@ export async function settleLocked(
       return endCancelled(trx, queue, row, failure.failed_step);
     case 'give-up':
       return endFailed(trx, queue, row, failure);
+    case 'await-supply':
+      return awaitSupply(trx, queue, row, { reason: failure.error, retrySeconds });
     case 'retry':
     case 'repeat':
       return tryAgain(trx, queue, row, { failure, delaySeconds: decision.delaySeconds });
@@ -220,6 +203,25 @@ async function tryAgain(
   await tellStatus(trx, row, { status: 'queued', attempt: row.attempt, error, failedStep, retryAt });
   await queue.announce(trx, { operationId: row.operation_id, agentId: row.agent_id, startAfter });
   await reconsider(trx, queue, row);
+  return 'queued';
+}
+
+/**
+ * Queues an operation again without counting the try: what it needs is sold out. The row says so until it is
+ * tried again.
+ */
+async function awaitSupply(
+  trx: Transaction,
+  queue: Queue,
+  row: OperationRow,
+  { reason, retrySeconds }: { reason: string; retrySeconds: number | undefined },
+): Promise<'queued'> {
+  const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
+  await queueForSupply(trx, row, reason, supplyDelay(earlierWaits, retrySeconds));
+  const { operation_id: operationId, attempt } = row;
+  await appendQueuedAgain(trx, { operationId, attempt }, { line: reason, error: reason });
+  // A hold may have waited for the end of this attempt.
+  await followAfter(trx, queue, row);
   return 'queued';
 }
 

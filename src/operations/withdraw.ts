@@ -11,12 +11,14 @@ import type { OperationKind } from './states.ts';
  * Takes back operations that the service itself wanted and no longer wants. One that waits is cancelled. An
  * active one goes on, and its end shows what has to follow; only a destroy that has not passed its last check
  * is asked to end: it has removed nothing. The caller has locked the agent, which is not `destroying`.
+ * @param options `exceptPlan`: the plan whose resize is still wanted
  */
 export async function withdrawQueued(
   trx: Transaction,
   queue: Queue,
   agentId: string,
   kinds: readonly OperationKind[],
+  { exceptPlan }: { exceptPlan?: string | undefined } = {},
 ): Promise<void> {
   if (kinds.length === 0) return;
   const unwanted: OperationRow[] = await trx
@@ -25,6 +27,7 @@ export async function withdrawQueued(
     .where('agent_id', '=', agentId)
     .where('kind', 'in', [...kinds])
     .where('status', 'in', ['queued', 'active'])
+    .$if(exceptPlan !== undefined, (query) => query.where(sql<boolean>`parameters->>'plan' <> ${exceptPlan}`))
     .where(sql<boolean>`exists (select 1 from changes c where c.operation_id = operations.operation_id)`)
     .forNoKeyUpdate()
     .execute();

@@ -61,7 +61,8 @@ export async function startQueue({ url, log }: { url: Secret; log: Log }): Promi
           localConcurrency: concurrency,
           batchSize: 1,
           pollingIntervalSeconds: 1,
-          notifyPollingIntervalSeconds: 5,
+          // Workers poll the rows as well.
+          notifyPollingIntervalSeconds: 15,
         },
         wake,
       );

@@ -9,7 +9,7 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage, RetryableError } from '../errors.ts';
 import { withDeadline } from '../http-client/deadline.ts';
 import type { Log } from '../log.ts';
-import { type Repeating, repeatEvery } from '../processes/repeat.ts';
+import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 
 export interface MonitorDeps {
@@ -48,9 +48,13 @@ const SETTINGS: MonitorSettings = {
  * Periodically checks the health of every running agent; the workers of an installation share the agents. A
  * request or a round that hangs is abandoned, so it delays neither the next one nor the stop.
  */
-export function startHealthMonitor(deps: MonitorDeps, settings: MonitorSettings = SETTINGS): Repeating {
+export function startHealthMonitor(
+  deps: MonitorDeps,
+  settings: MonitorSettings = SETTINGS,
+  isDue?: IsDue,
+): Repeating {
   const stopping = new AbortController();
-  const repeating = repeatEvery(settings.lookSeconds, () => look(deps, settings, stopping.signal));
+  const repeating = repeatEvery(settings.lookSeconds, () => look(deps, settings, stopping.signal), isDue);
   return {
     stop: async () => {
       stopping.abort();

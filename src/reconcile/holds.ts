@@ -60,6 +60,7 @@ export async function followAllHolds({ database, queue, log, request }: HoldsDep
  */
 async function findOutOfLine(database: Database): Promise<string[]> {
   const starting = operationDefinitions().flatMap(({ kind, runsAgent }) => (runsAgent ? [kind] : []));
+  const following = operationDefinitions().flatMap(({ kind, followsHolds }) => (followsHolds ? [kind] : []));
   const { rows } = await sql<{ agentId: string }>`
     with candidates as (
       select agent_id from agents where status in ('suspended', 'hibernated')
@@ -77,7 +78,8 @@ async function findOutOfLine(database: Database): Promise<string[]> {
       from agents a join candidates using (agent_id)
       where a.status in ('running', 'stopped', 'suspended', 'hibernated')
         and not exists (select 1 from operations o where o.agent_id = a.agent_id
-          and o.status in ('queued', 'active') and o.kind = any(${exclusiveKinds()}::text[])))
+          and o.status in ('queued', 'active') and o.kind = any(${exclusiveKinds()}::text[])
+          and (o.waits_for is null or o.kind = any(${following}::text[]))))
     select agent_id as "agentId" from compared
     where case when is_held
       then status in ('running', 'stopped')

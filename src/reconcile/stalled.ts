@@ -26,12 +26,22 @@ export function watchStalled(
 ): Repeating {
   return repeatEvery(settings.lookSeconds, async () => {
     try {
-      await tellStalled(deps, settings.waitSeconds);
+      if (await isAnyQueued(deps.database)) await tellStalled(deps, settings.waitSeconds);
     } catch (error) {
       const text = 'could not look for stalled operations';
       deps.log.warn({ event: 'stalled.check_failed', error: errorMessage(error) }, text);
     }
   });
+}
+
+async function isAnyQueued(database: Database): Promise<boolean> {
+  const queued = await database
+    .selectFrom('operations')
+    .select('operation_id')
+    .where('status', '=', 'queued')
+    .limit(1)
+    .executeTakeFirst();
+  return queued !== undefined;
 }
 
 /**

@@ -35,14 +35,15 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   from: ['running'],
   exclusive: true,
   runsAgent: true,
+  waitsUntouched: true,
   limitSeconds: 20 * 60,
   parameters: z.object({ plan: planSchema }),
   refusal: (agent, { plan }) =>
     plan === agent.plan ? `Agent ${agent.agent_id} already has the plan ${agent.plan}` : undefined,
   begin: forgetHealth,
   effect,
-  succeed: (trx, agentId, effect) =>
-    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect),
+  succeed: (trx, agentId, effect, own) =>
+    effect.kind === 'restarted' ? markRestarted(trx, agentId) : markResized(trx, agentId, effect, own),
   // A runner reports success only after a healthy answer, and a resize changes no address.
   reported: () => ({ kind: 'restarted' }),
   cli: 'change its plan: a server of that size with the same disk',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
+import { type PlanServers, planServersSchema } from '../config/plans.ts';
 import type { OperationRow } from '../operations/claims.ts';
 import { asLogin, attemptPassword, attemptRole } from '../pulumi/fence.ts';
 import type { Secret } from '../secret.ts';
@@ -14,6 +15,7 @@ const claimSchema = z.object({
     agent: row,
     sealedKeys: z.string().nullable(),
     ownLogin: z.boolean(),
+    planServers: planServersSchema.default({}),
   }),
 });
 
@@ -22,6 +24,7 @@ export interface Claimed {
   operation: OperationRow;
   agent: AgentRow;
   backendUrl: Secret;
+  planServers: PlanServers;
 }
 
 /** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
@@ -33,7 +36,8 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Se
   const known = parseRecordedInputs(inputs.agent.inputs);
   // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
-  return { operation, agent, backendUrl: inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url };
+  const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
+  return { operation, agent, backendUrl, planServers: inputs.planServers };
 }
 
 function attemptLogin(

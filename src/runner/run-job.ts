@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { PlanServers } from '../config/plans.ts';
 import { type EngineConnections, fingerprint } from '../connections/connections.ts';
 import { LostError, RetryableError } from '../errors.ts';
 import { describeFailure } from '../executors/github-actions/result.ts';
@@ -31,6 +32,7 @@ export type OpenEngine = (parts: {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  planServers: PlanServers;
   processTags: Record<string, string>;
   idle: number;
   log: Log;
@@ -119,7 +121,7 @@ async function followRunbook({
   reporter,
   processTags,
 }: Following): Promise<AgentEffect> {
-  const { operation, agent, backendUrl } = claimed;
+  const { operation, agent, backendUrl, planServers } = claimed;
   const { state, pool } = openStateStore(backendUrl);
   const seconds = limitSeconds(operation.kind);
   const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
@@ -137,6 +139,7 @@ async function followRunbook({
       })),
     recordSnapshot: async (_run, snapshotId) =>
       void (await reporter.record({ kind: 'snapshot', snapshotId })),
+    planServers,
     processTags,
     idle: 1,
     log: createLog(join(config.dataDir, 'logs', 'runner.log')),

@@ -107,6 +107,28 @@ describe('holds', () => {
     await finish('resumed');
   });
 
+  test('a person releases a payment hold only where nobody follows payments', async () => {
+    await ask('hold', { reason: 'operator' });
+    await finish('suspended');
+    await service.database
+      .updateTable('holds')
+      .set({ reason: 'payment' })
+      .where('agent_id', '=', agentId)
+      .execute();
+    expect((await ask('release', { reason: 'payment' })).status).toBe(400);
+    service.deps.followsPayments = false;
+    try {
+      const page = await (await service.ask(`/agents/${agentId}`)).text();
+      expect(page).toContain('id="release-payment"');
+      expect((await ask('hold', { reason: 'payment' })).status).toBe(400);
+      const released = await ask('release', { reason: 'payment' });
+      expect(await body(Promise.resolve(released))).toMatchObject({ kind: 'resume', status: 'queued' });
+    } finally {
+      service.deps.followsPayments = true;
+    }
+    await finish('resumed');
+  });
+
   test('a hold that comes twice before it is carried out answers with the same operation', async () => {
     const first = await body<OperationAnswer>(ask('hold', { reason: 'operator' }));
     const second = await body<OperationAnswer>(ask('hold', { reason: 'operator' }));

@@ -42,7 +42,7 @@ test('the loop lets go what was approved, logs each trip once, and goes on after
     if (fails) throw new Error('Stripe is away');
     return true;
   };
-  const loop = startReleasing({ ...at, stillWanted }, 0.02);
+  const loop = startReleasing({ ...at, stillWanted }, { lookSeconds: 0.02 });
   try {
     await vi.waitFor(() => expect(logged('breaker.tripped')).toMatchObject([{ breaker: 'destroys' }]), WAIT);
     at.clock.advance(60);
@@ -94,7 +94,7 @@ test('a Hetzner that does not tell its prices delays nothing else', async () => 
       throw new Error('unavailable');
     },
   };
-  const loop = startReleasing({ ...at, hetzner }, 0.02);
+  const loop = startReleasing({ ...at, hetzner }, { lookSeconds: 0.02 });
   try {
     await vi.waitFor(async () => expect(await countQueued(at, 'destroy')).toBe(2), WAIT);
   } finally {

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { applyLimits } from '../../src/limits/apply-limits.ts';
 import { requestOrderedAgent, withdrawChange } from '../../src/limits/request-change.ts';
 import { ask } from '../support/operations-fixture.ts';
 import {
@@ -271,6 +273,36 @@ describe('orders', () => {
     expect(await countQueued(at, 'provision')).toBe(8);
   });
 
+  test('an order waits for no other order, whether it goes or is held', async () => {
+    /** Never reaches its commit while the others are recorded. */
+    const whileOneIsOpen = async (check: () => Promise<void>) => {
+      const order = at.database.transaction().execute(async (trx) => {
+        await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+          values ('evt_open', 't', false, '{}', 'acted', now())`.execute(trx);
+        const place = { region: 'eu-central', location: 'nbg1', plan: 'starter' };
+        const agent = { agentId: 'open', userId: 'u1', ...place };
+        const request = { agent, stripeEventId: 'evt_open', actor: 'stripe', at: at.clock.now() };
+        await requestOrderedAgent(trx, at.queue, request);
+        await check();
+        throw new Error('taken back');
+      });
+      await expect(order).rejects.toThrow('taken back');
+    };
+    await lower(100);
+    await whileOneIsOpen(async () => expect(heldBy(await buy(at, 'b1'))).toBeUndefined());
+    await lower(1);
+    expect(heldBy(await buy(at, 'b2'))).toBe('creates');
+    await whileOneIsOpen(async () => expect(heldBy(await buy(at, 'b3'))).toBe('creates'));
+  });
+
+  test('fifty orders in the same moment that come near the limit: exactly the limit goes', async () => {
+    await lower(40);
+    const names = Array.from({ length: 50 }, (_, n) => `c${n}`);
+    const outcomes = await Promise.all(names.map(async (name) => heldBy(await buy(at, name))));
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(40);
+    expect(await audited('breaker.trip')).toHaveLength(1);
+  });
+
   test('a limit of 0 lets nothing go by itself, and what is approved one an hour', async () => {
     await lower(0);
     for (const agentId of ['b1', 'b2']) expect(heldBy(await buy(at, agentId))).toBe('creates');
@@ -313,6 +345,26 @@ describe('euros an hour', () => {
     await sql`update agents set plan = 'pro' where agent_id = 'a2'`.execute(at.database);
     expect(heldBy(await change(at, 'a2', 'resize', { plan: 'starter' }))).toBeUndefined();
     expect(await held(at)).toEqual(['resize of a1 by spend']);
+  });
+
+  test('a plan costs what the dearest server of its list does; a server that exists, what it is', async () => {
+    await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cpx32', 'nbg1', 0.03, now()),
+      ('cx33', 'nbg1', 0.02, now())`.execute(at.database);
+    const types = { nbg1: ['cx23', 'cpx32', 'unsold'] };
+    await applyLimits(
+      at.database,
+      { ...DEFAULT_LIMITS, eurosPerHour: 0.05 },
+      { starter: { types, mostEurosPerMonth: undefined } },
+    );
+    // Two servers of 0.01 that exist, and one that may become one of 0.03.
+    await addRunning(at, 2);
+    expect(heldBy(await buy(at, 'b1'))).toBeUndefined();
+    // Its provision has chosen the cheap one, so that there is room for another.
+    await sql`update agents set inputs = '{"serverType": "cx23"}' where agent_id = 'b1'`.execute(at.database);
+    expect(heldBy(await change(at, 'a1', 'resize', { plan: 'pro' }))).toBeUndefined();
+    expect(heldBy(await buy(at, 'b2'))).toBe('spend');
+    expect((await audited('breaker.trip'))[0]?.cause).toContain('would cost €0.07 an hour');
+    await applyLimits(at.database, DEFAULT_LIMITS);
   });
 
   test('an unknown price holds, because nobody can say what it would cost', async () => {

@@ -30,9 +30,14 @@ beforeEach(async () => {
 
 const became = (edge: Edge) => (trx: Transaction) => tellChange(trx, 'a1', edge);
 const announced =
-  (type: NoticeType, harm: 'suspend' | 'hibernate' | 'destroy', harmAt: Date | null) =>
+  (
+    type: NoticeType,
+    harm: 'suspend' | 'hibernate' | 'destroy',
+    harmAt: Date | null,
+    unpaidSince: Date | null = TIME,
+  ) =>
   async (trx: Transaction) => {
-    const decision = { unpaidSince: TIME, suspendAt: TIME, deleteAt: TIME };
+    const decision = { unpaidSince, suspendAt: TIME, deleteAt: TIME };
     const data = {
       agentId: 'a1',
       ...announcementData({ harm, harmAt }, { subscriptionId: 'sub_1', decision }),
@@ -50,6 +55,7 @@ const PRODUCERS: [string, (trx: Transaction) => Promise<unknown>][] = [
   ['agent.deleted', became({ from: 'destroying', to: 'destroyed', by: 'destroy succeeds' })],
   ['agent.payment_failed', announced('agent.payment_failed', 'suspend', TIME)],
   ['agent.will_suspend', announced('agent.will_suspend', 'suspend', TIME)],
+  ['agent.will_suspend.end', announced('agent.will_suspend', 'suspend', TIME, null)],
   ['agent.will_suspend.hibernate', announced('agent.will_suspend', 'hibernate', TIME)],
   ['agent.will_suspend.hibernate-undated', announced('agent.will_suspend', 'hibernate', null)],
   ['agent.will_delete', announced('agent.will_delete', 'destroy', TIME)],

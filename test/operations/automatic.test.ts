@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { placeHold } from '../../src/agents/holds.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
-import { CancelledError, PermanentError } from '../../src/errors.ts';
+import { CancelledError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { takeDispatch } from '../../src/executors/github-actions/dispatches.ts';
+import { passLastCheck } from '../../src/executors/worker/last-check.ts';
 import { requestChange } from '../../src/limits/request-change.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents } from '../../src/operations/events/events.ts';
@@ -155,5 +156,44 @@ describe('a person’s retry', () => {
     expect((await getAgent(at.database, 'a1')).status).toBe('destroying');
     // Under way for good: a retry makes the one that waits due now.
     expect(await retry(operationId)).toMatchObject({ kind: 'destroy', status: 'queued' });
+  });
+});
+
+describe('a person’s destroy while one that the service wants waits for its last check', () => {
+  test('goes at once, without the check', async () => {
+    await suspended();
+    const operationId = await want('destroy');
+    await settleFailure(at, (await claim(at)).claim, { error: new RetryableError('silent'), step: 'queued' });
+    expect(await ask(at, 'a1', 'destroy')).toMatchObject({ operation_id: operationId, status: 'queued' });
+    expect((await getAgent(at.database, 'a1')).status).toBe('destroying');
+    expect(await ledger()).toEqual([{ kind: 'destroy', operation_id: null }]);
+    const { row, claim: mine } = await claim(at);
+    await passLastCheck({ database: at.database }, row, mine);
+    await succeed(at, mine, { kind: 'destroyed' });
+    expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+  });
+
+  test.each([
+    ['refused', () => Promise.resolve(false)],
+    ['not answered', () => Promise.reject(new RetryableError('Stripe is silent'))],
+  ])('goes although the check is under way and then %s', async (_name, answer) => {
+    await suspended();
+    await want('destroy');
+    const { row, claim: mine } = await claim(at);
+    const isStillWanted = async () => {
+      await ask(at, 'a1', 'destroy');
+      return answer();
+    };
+    await passLastCheck({ database: at.database, isStillWanted }, row, mine);
+    await succeed(at, mine, { kind: 'destroyed' });
+    expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+  });
+
+  test('is refused once the check has passed', async () => {
+    await suspended();
+    await want('destroy');
+    const { row, claim: mine } = await claim(at);
+    await passLastCheck({ database: at.database, isStillWanted: async () => true }, row, mine);
+    await expect(ask(at, 'a1', 'destroy')).rejects.toThrow('destroying');
   });
 });

@@ -16,7 +16,7 @@ import { cancelOperation } from '../../src/operations/cancel.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
-import { awaitSupply, handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,
@@ -266,7 +266,7 @@ describe('loss', () => {
     const waits: number[] = [];
     for (let round = 1; round <= 6; round++) {
       const { claim: mine } = await claim(at);
-      expect(await awaitSupply(at, mine, { error, step: 'creating_server' })).toBe('queued');
+      expect(await settleFailure(at, mine, { error, step: 'creating_server' })).toBe('queued');
       const row = await operation(at, operationId);
       expect(row).toMatchObject({
         status: 'queued',
@@ -289,7 +289,7 @@ describe('loss', () => {
       .transaction()
       .execute((trx) => cancelOperation(trx, at.queue, { operationId, actor: 'test' }));
     const error = new ShortageError('Waiting for a server');
-    expect(await awaitSupply(at, mine, { error, step: 'creating_server' })).toBe('cancelled');
+    expect(await settleFailure(at, mine, { error, step: 'creating_server' })).toBe('cancelled');
     expect(await operation(at, operationId)).toMatchObject({ status: 'cancelled', waits_for: null });
   });
 

@@ -19,6 +19,7 @@ import {
   sshKey,
 } from '../support/runbook-fixture.ts';
 
+const NO_OPERATION = '00000000-0000-4000-8000-000000000000';
 let at: OperationsFixture;
 let fixture: RunbookFixture;
 beforeAll(async () => {
@@ -79,7 +80,9 @@ test('deletes the stack, resources missing from it, the device and the state, th
   });
   await at.database
     .transaction()
-    .execute((trx) => applyEffect(trx, { kind: 'destroy', agent_id: 'a1' }, effect));
+    .execute((trx) =>
+      applyEffect(trx, { kind: 'destroy', agent_id: 'a1', operation_id: NO_OPERATION }, effect),
+    );
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
@@ -187,7 +190,9 @@ test('a rollback frees everything and leaves the agent failed with the reason', 
   expect(fixture.calls).toContain('destroy agent');
   await at.database
     .transaction()
-    .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
+    .execute((trx) =>
+      applyEffect(trx, { kind: 'rollback', agent_id: 'a1', operation_id: NO_OPERATION }, effect),
+    );
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     status: 'failed',
     error: '401',
@@ -203,7 +208,9 @@ test.each(['provisioning', 'destroying'] as const)(
     const effect = await rollback.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
     await at.database
       .transaction()
-      .execute((trx) => applyEffect(trx, { kind: 'rollback', agent_id: 'a1' }, effect));
+      .execute((trx) =>
+        applyEffect(trx, { kind: 'rollback', agent_id: 'a1', operation_id: NO_OPERATION }, effect),
+      );
     expect(fixture.calls).toEqual([]);
     expect((await getAgent(at.database, 'a1')).status).toBe(status);
   },
@@ -230,7 +237,9 @@ async function refreshing(health = true, status: AgentStatus = 'running') {
   const effect = await refresh.run(deps)((await prepareAttempt(at, row, fixture)).run);
   await at.database
     .transaction()
-    .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
+    .execute((trx) =>
+      applyEffect(trx, { kind: 'refresh', agent_id: 'a1', operation_id: NO_OPERATION }, effect),
+    );
   return getAgent(at.database, 'a1');
 }
 

@@ -22,7 +22,7 @@ export const DAY = 24 * 3_600_000;
 /** When every test begins. */
 export const START = new Date('2027-01-01T00:00:00Z');
 
-const PLANS = { ofPrice: { price_starter: 'starter', price_pro: 'pro' } } as const;
+const PLANS = { ofPrice: { price_starter: 'starter', price_pro: 'pro', price_max: 'max' } } as const;
 
 /** A service with a scripted Stripe, a clock that the test moves, and runbooks that succeed at once. */
 export interface BillingFixture {

@@ -1,9 +1,12 @@
 import { placeHold, releaseHold } from '../../agents/holds.ts';
+import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
 import { ConflictError } from '../../errors.ts';
+import { changeRequestedPlan } from '../../limits/change-plan.ts';
 import { requestChange, withdrawChange } from '../../limits/request-change.ts';
 import { queueNotice } from '../../notices/queue-notice.ts';
 import { followHolds } from '../../operations/follow-holds.ts';
+import { hastenWaiting } from '../../operations/hasten.ts';
 import { withdrawQueued } from '../../operations/withdraw.ts';
 import type { Announcement, Decision } from '../decision.ts';
 import type { AgentState } from './agent-state.ts';
@@ -31,15 +34,20 @@ export async function act(
   const { agent_id: agentId } = state.agent;
   // First, so that nothing outdated stands in the way of what is wanted now.
   await withdrawOutdated(deps, trx, state, judged.effective.decision);
-  for (const act of acts) await perform(deps, trx, { act, agentId, judged: judged.effective, now });
+  for (const act of acts)
+    await perform(deps, trx, { act, agent: state.agent, judged: judged.effective, now });
+  // Its plan is known now.
+  if (state.agent.status === 'requested')
+    await hastenWaiting(trx, deps.queue, { agentId, kind: 'provision' });
   await followHolds(trx, deps.queue, agentId, { actor: ACTOR, request: throughBreakers({ now: () => now }) });
 }
 
 async function perform(
-  { queue, log }: FollowDeps,
+  deps: FollowDeps,
   trx: Transaction,
-  { act, agentId, judged, now }: { act: Act; agentId: string; judged: Judged; now: Date },
+  { act, agent, judged, now }: { act: Act; agent: AgentRow; judged: Judged; now: Date },
 ): Promise<void> {
+  const { agent_id: agentId } = agent;
   switch (act.kind) {
     case 'place-hold':
       await placeHold(trx, { agentId, reason: act.reason, by: ACTOR, at: act.since });
@@ -50,26 +58,37 @@ async function perform(
     case 'announce':
       await announce(trx, { act, agentId, judged, now });
       return;
+    case 'set-plan': {
+      const cause = explainChange(judged);
+      await changeRequestedPlan(trx, { agent, plan: act.plan, cause, actor: ACTOR, at: now });
+      return;
+    }
     case 'change':
-      try {
-        const parameters = act.plan === undefined ? undefined : { plan: act.plan };
-        const cause = explainChange(judged);
-        await requestChange(trx, queue, {
-          agentId,
-          kind: act.operation,
-          parameters,
-          cause,
-          actor: ACTOR,
-          at: now,
-        });
-      } catch (error) {
-        // The agent cannot have it now: its plan cannot shrink the disk, or a person has protected it.
-        if (!(error instanceof ConflictError)) throw error;
-        log.warn(
-          { event: 'billing.refused', agentId, kind: act.operation, reason: error.message },
-          `the ${act.operation} that its subscription requires is not possible now`,
-        );
-      }
+      await change(deps, trx, { act, agentId, judged, now });
+  }
+}
+
+async function change(
+  { queue, log }: FollowDeps,
+  trx: Transaction,
+  {
+    act: { operation: kind, plan },
+    agentId,
+    judged,
+    now,
+  }: { act: Extract<Act, { kind: 'change' }>; agentId: string; judged: Judged; now: Date },
+): Promise<void> {
+  try {
+    const parameters = plan === undefined ? undefined : { plan };
+    const cause = explainChange(judged);
+    await requestChange(trx, queue, { agentId, kind, parameters, cause, actor: ACTOR, at: now });
+  } catch (error) {
+    // The agent cannot have it now: its plan cannot shrink the disk, or a person has protected it.
+    if (!(error instanceof ConflictError)) throw error;
+    log.warn(
+      { event: 'billing.refused', agentId, kind, reason: error.message },
+      `the ${kind} that its subscription requires is not possible now`,
+    );
   }
 }
 
@@ -135,4 +154,5 @@ async function withdrawOutdated(
   ];
   for (const kind of outdated) await withdrawChange(trx, agentId, kind);
   await withdrawQueued(trx, queue, agentId, outdated);
+  if (plan !== 'keep') await withdrawQueued(trx, queue, agentId, ['resize'], { exceptPlan: plan.resizeTo });
 }

@@ -24,18 +24,18 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
   const holds = await listHolds(trx, agentId);
   const announcements = await listAnnouncements(trx, agentId);
   const lastSuspension = await findLastSuspension(trx, agentId);
-  const { rows } = await sql<{ kind: string; unfinished: boolean }>`
-    select kind, status in ('queued', 'active') as unfinished from operations
+  const { rows } = await sql<{ kind: string; plan: string | null; status: string }>`
+    select kind, parameters->>'plan' as plan, status from operations
     where agent_id = ${agentId} and (status in ('queued', 'active')
-      or (status = 'failed' and finished_at > now() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})))`.execute(
-    trx,
-  );
+      or ((status = 'failed' or (status = 'cancelled' and kind = 'resize'))
+        and finished_at > now() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})))`.execute(trx);
+  const over = rows.filter((row) => row.status === 'failed' || row.status === 'cancelled');
   const act: ActView = {
     status,
     plan,
     holds: holds.map(({ reason }) => reason),
-    isBusy: rows.some((row) => row.unfinished),
-    paused: rows.filter((row) => !row.unfinished).map(({ kind }) => kind),
+    isBusy: rows.length > over.length,
+    paused: over.map(({ kind, plan, status }) => (status === 'cancelled' ? `${kind} to ${plan}` : kind)),
   };
   return { agent, holds, announcements, lastSuspension, act };
 }
@@ -44,12 +44,14 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
 export function toAgentView(
   { agent, holds, announcements, lastSuspension }: AgentState,
   { unpaid_since: unpaidSince }: Pick<SubscriptionRow, 'unpaid_since'>,
+  keepsPlan: boolean,
 ): AgentView {
   const heldSince = holds.find(({ reason }) => reason === 'payment')?.since;
   return {
     status: agent.status,
     protected: agent.protected,
     plan: agent.plan,
+    keepsPlan,
     unpaidSince,
     // A breaker may have kept the suspension back: what follows counts from the day it came.
     suspendedAt: heldSince === undefined ? null : latest(heldSince, lastSuspension),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage, RateLimitedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { IsDue } from '../../processes/repeat.ts';
 import { linkKnownAgents } from '../subscriptions.ts';
 import { claimDue } from './claims.ts';
 import type { FollowDeps } from './deps.ts';
@@ -20,24 +21,28 @@ export interface Following {
 const CONCURRENCY = 4;
 const POLL_SECONDS = 1;
 const REGULAR_SECONDS = 30;
+/** It reports what has lasted for an hour. */
+const UNREADABLE_SECONDS = 300;
 /** A loop that keeps failing waits for at most this many of its usual pauses. */
 const MOST_PAUSES = 60;
 
 /**
  * Follows the payments: looks at subscriptions that are due, fetches undelivered events, and compares
  * everything once a day. The workers of an installation share the work.
+ * @param isDue whether a subscription may have to be looked at
  */
-export async function startFollowing(deps: FollowDeps): Promise<Following> {
+export async function startFollowing(deps: FollowDeps, isDue: IsDue = () => true): Promise<Following> {
   await prepareFollowing(deps);
   const stopping = new AbortController();
   const loops = [
     repeat(deps, stopping.signal, POLL_SECONDS, async () => {
+      if (!isDue()) return;
       await resolveSignals(deps);
       await lookAtDue(deps, stopping.signal);
     }),
     repeat(deps, stopping.signal, REGULAR_SECONDS, () => fetchUndelivered(deps)),
     repeat(deps, stopping.signal, REGULAR_SECONDS, () => compareNightly(deps, stopping.signal)),
-    repeat(deps, stopping.signal, REGULAR_SECONDS, () => reportUnreadable(deps)),
+    repeat(deps, stopping.signal, UNREADABLE_SECONDS, () => reportUnreadable(deps)),
   ];
   return {
     stop: async () => {

@@ -6,6 +6,7 @@ import { type AgentState, toAgentView } from './agent-state.ts';
 import { chooseGoverning, type Decided } from './choose.ts';
 import type { FollowDeps } from './deps.ts';
 import { withoutHarm } from './plan-acts.ts';
+import { judgePlanChoice, type PlanChoice } from './plan-choice.ts';
 
 /** A subscription of an agent as just read from Stripe. */
 export interface Reading {
@@ -37,6 +38,7 @@ export interface JudgedAgent {
   governing: Judged;
   /** Like `governing`, without consequences of what happened before this installation followed payments. */
   effective: Judged;
+  planChoice: PlanChoice;
   isFromBefore: boolean;
   /** Whether the agent is destroyed. */
   isDestroyed: boolean;
@@ -48,11 +50,12 @@ export async function judge(
   trx: Transaction,
   { state, readings, now }: { state: AgentState; readings: readonly Reading[]; now: Date },
 ): Promise<JudgedAgent> {
+  const planChoice = judgePlanChoice(state.agent, readings, deps.policy);
   const all = readings.map(({ row, subscription }) => ({
     row,
     subscription,
     subscriptionId: row.subscription_id,
-    decision: decide(subscription, toAgentView(state, row), deps.policy, now),
+    decision: decide(subscription, toAgentView(state, row, planChoice.isKept), deps.policy, now),
   }));
   const governing = chooseGoverning(all, readings.find(({ row }) => row.governs)?.row.subscription_id);
   if (governing === undefined) throw new Error(`Agent ${state.agent.agent_id} has no subscription`);
@@ -62,7 +65,8 @@ export async function judge(
     ? { ...governing, decision: withoutHarm(governing.decision, state.act, now) }
     : governing;
   const isDestroyed = state.agent.status === 'destroyed';
-  return { agentId: state.agent.agent_id, all, governing, effective, isFromBefore, isDestroyed };
+  const agentId = state.agent.agent_id;
+  return { agentId, all, governing, effective, planChoice, isFromBefore, isDestroyed };
 }
 
 /** Whether the debt, or the end of the subscription, is older than this installation's following. */

@@ -16,6 +16,7 @@ import { explainFindings } from './explain.ts';
 import { replaceFindings } from './findings.ts';
 import { type JudgedAgent, judge, type Reading, readAll } from './judge.ts';
 import { describeAct, planActs } from './plan-acts.ts';
+import { storePlanChoice } from './plan-choice.ts';
 import { storeDecisions } from './store.ts';
 
 export type LookOutcome = 'acted' | 'superseded' | 'postponed';
@@ -62,7 +63,9 @@ async function settle(
   const acts = planActs(judged.effective.decision, state.act, now);
   const would = deps.billing === 'observe' ? acts.map(describeAct) : [];
   const cancels = deps.billing === 'act' && deps.onDestroy === 'cancel';
-  await storeDecisions(trx, judged, { would, now, cancels });
+  const resizes = deps.billing === 'act' && !state.act.paused.includes('resize');
+  await storeDecisions(trx, judged, { would, now, cancels, resizes });
+  await storePlanChoice(trx, agent, judged.planChoice);
   await replaceFindings(
     trx,
     { source: 'follower', agentId: claimed.agentId },

@@ -7,6 +7,7 @@ export type Act =
   | { kind: 'place-hold'; reason: HoldReason; since: Date }
   | { kind: 'release-hold'; reason: HoldReason }
   | { kind: 'announce'; announcement: Announcement }
+  | { kind: 'set-plan'; plan: string }
   | { kind: 'change'; operation: 'hibernate' | 'destroy' | 'resize'; plan?: string };
 
 /** The agent as far as acting on a decision depends on it. */
@@ -17,7 +18,10 @@ export interface ActView {
   holds: readonly HoldReason[];
   /** Whether an operation of it is queued or active. */
   isBusy: boolean;
-  /** Kinds of operation that failed a short while ago: they are not asked for again yet. */
+  /**
+   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a plan
+   * that was cancelled then, such as `resize to pro`.
+   */
   paused: readonly string[];
 }
 
@@ -43,13 +47,17 @@ export const IN_USE: readonly AgentStatus[] = ['running', 'stopping', 'stopped']
 /** Suspending and resuming follow from the holds. */
 function planChange({ demand, plan }: Decision, agent: ActView): Act[] {
   const { status, holds, isBusy, paused } = agent;
+  // Nothing of it exists yet: it is created with the right plan.
+  if (demand === 'run' && plan !== 'keep' && status === 'requested')
+    return plan.resizeTo === agent.plan ? [] : [{ kind: 'set-plan', plan: plan.resizeTo }];
   if (isBusy) return [];
   const isSuspended = holds.includes('payment');
   if (demand === 'destroy' && isSuspended && !IN_USE.includes(status) && !paused.includes('destroy'))
     return [{ kind: 'change', operation: 'destroy' }];
   if (demand === 'hibernate' && isSuspended && status === 'suspended' && !paused.includes('hibernate'))
     return [{ kind: 'change', operation: 'hibernate' }];
-  if (demand !== 'run' || plan === 'keep' || status !== 'running' || paused.includes('resize')) return [];
+  if (demand !== 'run' || plan === 'keep' || status !== 'running') return [];
+  if (paused.includes('resize') || paused.includes(`resize to ${plan.resizeTo}`)) return [];
   return plan.resizeTo === agent.plan ? [] : [{ kind: 'change', operation: 'resize', plan: plan.resizeTo }];
 }
 
@@ -62,6 +70,8 @@ export function describeAct(act: Act): string {
       return `release the ${act.reason} hold`;
     case 'announce':
       return `announce ${act.announcement.type} (${act.announcement.key})`;
+    case 'set-plan':
+      return `create it with the plan ${act.plan}`;
     case 'change':
       return act.plan === undefined ? act.operation : `${act.operation} to ${act.plan}`;
   }

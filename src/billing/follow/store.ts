@@ -11,16 +11,22 @@ const LOOK_AGAIN_MS = 7 * 24 * HOUR_MS;
 /** While something is owed, or billed for an agent that is destroyed, a subscription is read more often. */
 const OWED_AGAIN_MS = 24 * HOUR_MS;
 const CANCEL_AGAIN_MS = HOUR_MS / 2;
+/** While the plan is not yet what the price says: its resize may have waited, or given way to something. */
+const PLAN_AGAIN_MS = HOUR_MS / 6;
 
-/** Stores what was read and decided about an agent's subscriptions. The caller has locked their rows. */
+/**
+ * Stores what was read and decided about an agent's subscriptions. The caller has locked their rows.
+ * @param options `resizes`: a resize that is wanted may be asked for again soon
+ */
 export async function storeDecisions(
   trx: Transaction,
   { all, governing, effective, isFromBefore, isDestroyed }: JudgedAgent,
-  { would, now, cancels }: { would: string[]; now: Date; cancels: boolean },
+  { would, now, cancels, resizes }: { would: string[]; now: Date; cancels: boolean; resizes: boolean },
 ): Promise<void> {
   for (const judged of all) {
     const governs = judged.subscriptionId === governing.subscriptionId;
     const { decision } = governs && isFromBefore ? effective : judged;
+    const isPending = resizes && governs && decision.plan !== 'keep';
     await trx
       .updateTable('subscriptions')
       .set({
@@ -41,7 +47,7 @@ export async function storeDecisions(
         next_at:
           isDestroyed && !isBilled(judged.decision)
             ? null
-            : nextLook(judged.decision, now, isDestroyed && cancels),
+            : nextLook(judged.decision, now, { isPending, isBeingCancelled: isDestroyed && cancels }),
         claimed_until: null,
         last_error: null,
         failures: 0,
@@ -52,9 +58,18 @@ export async function storeDecisions(
   }
 }
 
-function nextLook(decision: Decision, now: Date, isBeingCancelled: boolean): Date {
+function nextLook(
+  decision: Decision,
+  now: Date,
+  { isPending, isBeingCancelled }: { isPending: boolean; isBeingCancelled: boolean },
+): Date {
   const isOwed = decision.unpaidSince !== null || decision.demand !== 'run';
-  const pause = isBeingCancelled ? CANCEL_AGAIN_MS : isOwed ? OWED_AGAIN_MS : LOOK_AGAIN_MS;
-  const latest = new Date(now.getTime() + pause);
+  const pauses = [
+    LOOK_AGAIN_MS,
+    ...(isOwed ? [OWED_AGAIN_MS] : []),
+    ...(isBeingCancelled ? [CANCEL_AGAIN_MS] : []),
+    ...(isPending ? [PLAN_AGAIN_MS] : []),
+  ];
+  const latest = new Date(now.getTime() + Math.min(...pauses));
   return decision.nextAt !== null && decision.nextAt < latest ? decision.nextAt : latest;
 }

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../../database/connect.ts';
-import { ConflictError, NotFoundError } from '../../errors.ts';
-import { beginOperation, type OperationRow } from '../../operations/claims.ts';
+import { ConflictError, NotFoundError, RetryableError } from '../../errors.ts';
+import { beginOperation, type OperationRow, waitsForNews } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
+import { isPassedBy } from '../../operations/give-way.ts';
 import { lockOperation } from '../../operations/requests.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
 import { beginOnRunner } from '../../operations/transitions.ts';
@@ -60,19 +61,21 @@ const isOther = (given: string | undefined, known: string | null) =>
 /**
  * Begins the sender's attempt unless it is already active. The first message of any kind begins a dispatched
  * attempt. Without a dispatch, any message may begin the first attempt, but only `provisioning` or a claim
- * may begin a later one.
+ * may begin a later one. `isEnd`: it has come to its end already, so nothing can wait any more.
+ * @throws RetryableError if an event about the agent's payments has to be read first
  * @throws ConflictError if the attempt is over, or the agent's status does not allow it to begin
  */
 export async function ensureBegun(
   trx: Transaction,
   row: OperationRow,
   sender: Sender,
-  { mayBeginNext }: { mayBeginNext: boolean },
+  { mayBeginNext, isEnd = false }: { mayBeginNext: boolean; isEnd?: boolean },
 ): Promise<OperationRow> {
   const standing = getStanding(row);
   if (standing === 'over') throw new ConflictError(`Job ${row.operation_id} has ended: ${row.status}`);
   if (row.status === 'active') return sender.workflowRunId ? recordRun(trx, row, sender.workflowRunId) : row;
   if (standing === 'waiting') refuseLate(row, sender, mayBeginNext);
+  if (!isEnd) await refuseBeforeNews(trx, row);
   return begin(trx, row, sender, standing === 'waiting' ? row.attempt + 1 : row.attempt);
 }
 
@@ -81,6 +84,17 @@ function refuseLate(row: OperationRow, { token, workflowRunId }: Sender, mayBegi
   const isEndedRun = workflowRunId !== undefined && workflowRunId === row.workflow_run_id;
   const mayBegin = token === undefined && (row.attempt === 0 || (mayBeginNext && !isEndedRun));
   if (!mayBegin) throw new ConflictError(`Attempt ${row.attempt} of job ${row.operation_id} is over`);
+}
+
+/** An event may have come between the dispatch and the beginning. @throws RetryableError */
+async function refuseBeforeNews(trx: Transaction, row: OperationRow): Promise<void> {
+  const waiting = await trx
+    .selectFrom('operations as o')
+    .select('o.operation_id')
+    .where('o.operation_id', '=', row.operation_id)
+    .where(waitsForNews)
+    .executeTakeFirst();
+  if (waiting !== undefined) throw new RetryableError('What an event means for the agent is not read yet');
 }
 
 async function recordRun(trx: Transaction, row: OperationRow, runId: string): Promise<OperationRow> {
@@ -118,6 +132,7 @@ async function begin(
  * @throws ConflictError if another operation comes first
  */
 async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {
+  const justWaits = isPassedBy('operations');
   const before = await trx
     .selectFrom('operations')
     .select(['operation_id', 'kind'])
@@ -126,7 +141,11 @@ async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<voi
     .where((where) =>
       where.or([
         where('status', '=', 'active'),
-        where.and([where('status', '=', 'queued'), where('sequence', '<', row.sequence)]),
+        where.and([
+          where('status', '=', 'queued'),
+          where('sequence', '<', row.sequence),
+          sql<boolean>`not ${justWaits}`,
+        ]),
       ]),
     )
     .executeTakeFirst();

@@ -1,8 +1,9 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
+import type { PlanServers } from '../../config/plans.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
-import { CancelledError, ConflictError, RetryableError } from '../../errors.ts';
-import { type OperationRow, waitsForNews } from '../../operations/claims.ts';
+import { CancelledError, ConflictError } from '../../errors.ts';
+import type { OperationRow } from '../../operations/claims.ts';
 import { beginForGood, type IsStillWanted, needsLastCheck } from '../../operations/last-check.ts';
 import { settleLocked } from '../../operations/settle.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
@@ -16,6 +17,8 @@ export interface ClaimDeps {
   /** Asks whether a destroy that the service wants is still wanted; without it none begins. */
   isStillWanted?: IsStillWanted | undefined;
   callbackSecret: Secret;
+  /** The servers of plans that the operator has described; default: none. */
+  planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
   /** The Pulumi state's URL and passphrase. Service and runner both derive the attempt's login from them. */
@@ -37,6 +40,8 @@ export interface RemoteClaim {
     sealedKeys: string | null;
     /** Whether the attempt has its own login to the Pulumi state. */
     ownLogin: boolean;
+    /** The servers of plans that the operator has described. */
+    planServers: PlanServers;
   };
 }
 
@@ -72,14 +77,15 @@ async function begin(
   check: LastCheck,
 ): Promise<RemoteClaim | undefined> {
   const row = await lockFor(trx, deps.callbackSecret, sender);
-  await refuseBeforeNews(trx, row);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
-  if (check === 'refused' || (check === 'passed' && begun.cancel_requested)) {
+  // Unless a person has requested it meanwhile.
+  const isChecked = await needsLastCheck(trx, begun);
+  if (isChecked && (check !== 'passed' || begun.cancel_requested)) {
     const error = new CancelledError('The operation is no longer wanted');
     await settleLocked(trx, deps.queue, begun, { error, step: 'preparing' });
     return undefined;
   }
-  if (check === 'passed') await beginForGood(trx, begun);
+  if (isChecked) await beginForGood(trx, begun);
   await beat(trx, begun);
   const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
   // The agent is locked, so that no other attempt of it begins meanwhile.
@@ -96,22 +102,9 @@ async function begin(
       agent,
       sealedKeys: secrets === null ? null : secrets.toString('base64'),
       ownLogin,
+      planServers: deps.planServers ?? {},
     },
   };
-}
-
-/** An event may have come between the dispatch and the claim. */
-async function refuseBeforeNews(
-  trx: Transaction,
-  { operation_id: operationId }: OperationRow,
-): Promise<void> {
-  const waiting = await trx
-    .selectFrom('operations as o')
-    .select('o.operation_id')
-    .where('o.operation_id', '=', operationId)
-    .where(waitsForNews)
-    .executeTakeFirst();
-  if (waiting !== undefined) throw new RetryableError('What an event means for the agent is not read yet');
 }
 
 /** @returns whether the attempt has its own login */

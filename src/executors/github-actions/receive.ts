@@ -36,6 +36,7 @@ export interface Received {
 /**
  * Processes a runner's report in one transaction. A repeat of what is recorded changes nothing.
  * @throws InvalidInputError
+ * @throws RetryableError if the attempt cannot begin yet: the runner reports it again
  * @throws NotFoundError if the job is unknown
  * @throws ConflictError if the report is too late or from another attempt
  */
@@ -72,7 +73,7 @@ async function take(
         return { received: await takeStep(trx, row, sender, report.step), ended: false };
       default: {
         if (isRepeat(row, report)) return { received: { changed: false, operation: row }, ended: false };
-        const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false });
+        const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false, isEnd: true });
         await keepReport(trx, begun, report);
         await (report.kind === 'running'
           ? succeed(trx, deps, begun, report)

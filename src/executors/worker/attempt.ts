@@ -11,7 +11,7 @@ import type { IsStillWanted } from '../../operations/last-check.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
-import { awaitSupply, handBack, settleFailure, succeed } from '../../operations/settle.ts';
+import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
 import type { OperationKind } from '../../operations/states.ts';
 import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
@@ -104,12 +104,6 @@ async function workAndSettle(
       const status = await persist(lease, () => handBack(deps, claim, recorder.currentStep));
       return { status: status === 'queued' ? 'handed back' : status };
     }
-    if (error instanceof ShortageError) {
-      const status = await persist(lease, () =>
-        awaitSupply(deps, claim, { error, step: recorder.currentStep }),
-      );
-      return { status, error: error.message };
-    }
     const waitsFor = await findWaitReason(deps, operation, error);
     if (waitsFor !== undefined) {
       const why = `${cutText(errorMessage(error), LONGEST_LINE)}\n${waitsFor}`;
@@ -128,7 +122,8 @@ const MOST_UNCOUNTED = 20;
 
 /**
  * Checks whether a wrong configuration caused a failure. If so, the operation has not failed but waits until
- * the configuration is fixed. A rate limit proves that the credentials work; a check would cost more quota.
+ * the configuration is fixed. A rate limit or a shortage proves that the credentials work; a check would cost
+ * more quota.
  * @returns what to fix; undefined if the configuration is not the cause
  */
 async function findWaitReason(
@@ -136,7 +131,9 @@ async function findWaitReason(
   { kind, attempt, retry_count: failed, lost_count: lost }: OperationRow,
   error: unknown,
 ): Promise<string | undefined> {
-  const isUnrelated = [CancelledError, LostError, RateLimitedError].some((Class) => error instanceof Class);
+  const isUnrelated = [CancelledError, LostError, RateLimitedError, ShortageError].some(
+    (Class) => error instanceof Class,
+  );
   if (readiness === undefined || isUnrelated || attempt - failed - lost > MOST_UNCOUNTED) return undefined;
   await readiness.recheck();
   return readiness.waitReason(kind);

@@ -15,9 +15,13 @@ export async function passLastCheck(
 ): Promise<void> {
   if (!(await needsLastCheck(database, operation))) return;
   // Without a way to ask, nothing is removed.
-  if (isStillWanted === undefined || !(await isStillWanted(operation)))
-    throw new CancelledError(`The ${operation.kind} is no longer wanted`);
+  const [answer] = await Promise.allSettled([isStillWanted?.(operation) ?? false]);
   await database.transaction().execute(async (trx) => {
-    await beginForGood(trx, await lockClaim(trx, claim));
+    const row = await lockClaim(trx, claim);
+    // A person has requested it meanwhile.
+    if (!(await needsLastCheck(trx, row))) return;
+    if (answer.status === 'rejected') throw answer.reason;
+    if (!answer.value) throw new CancelledError(`The ${operation.kind} is no longer wanted`);
+    await beginForGood(trx, row);
   });
 }

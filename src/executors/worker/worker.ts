@@ -1,5 +1,6 @@
 import { errorMessage } from '../../errors.ts';
 import { claimNext } from '../../operations/claims.ts';
+import type { IsDue } from '../../processes/repeat.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { settleExpired } from './expired.ts';
 import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
@@ -14,13 +15,16 @@ export interface Worker {
 }
 
 const POLL_SECONDS = 2;
+/** A worker counts as gone after ten seconds without a sign. */
+const POLLS_PER_BEAT = 2;
 
 /**
  * Claims and runs operations, up to `concurrency` at once. pg-boss wakes it. It also polls the rows, for
- * operations that no job announced and attempts that other workers lost.
+ * operations that no job announced and attempts that other workers lost: `isDue` says whether there may be
+ * any.
  */
 export async function startWorker(
-  deps: AttemptDeps & { concurrency: number; workerId: string },
+  deps: AttemptDeps & { concurrency: number; workerId: string; isDue?: IsDue | undefined },
 ): Promise<Worker> {
   const { database, queue, log, concurrency, workerId } = deps;
   const stopping = new AbortController();
@@ -50,8 +54,11 @@ export async function startWorker(
     takeOne().catch((error: unknown) =>
       log.warn({ event: 'worker.wake_failed', error: errorMessage(error) }, 'could not claim an operation'),
     );
+  let polls = 0;
   const pollRows = async () => {
-    await registerWorker(database, { workerId, concurrency });
+    polls += 1;
+    if (polls % POLLS_PER_BEAT === 1) await registerWorker(database, { workerId, concurrency });
+    if (deps.isDue?.() === false) return;
     await settleExpired(database, queue, log);
     if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
     void wake();

@@ -58,6 +58,10 @@ export const agentJson = z
     subscriptionId: text,
     holds: z.array(holdJson).meta({ description: 'What keeps it from running, or from being deleted' }),
     protected: z.boolean().meta({ description: 'Nobody may destroy it' }),
+    planChosenAt: date.meta({
+      description:
+        'Since when it keeps the plan of a person’s resize, until its price changes; null without one',
+    }),
     billing: billingJson.nullable().meta({
       description: 'How its subscription stands; null without one, and until it was read for the first time',
     }),
@@ -101,6 +105,7 @@ export function presentAgent(
     subscriptionId: row.subscription_id,
     holds: holds.map(({ reason, since, by, note }) => ({ reason, since: since.toISOString(), by, note })),
     protected: row.protected,
+    planChosenAt: row.plan_chosen_at?.toISOString() ?? null,
     billing: subscription === undefined ? null : presentBilling(subscription),
     error: toErrorText(row),
     createdAt: row.created_at.toISOString(),

@@ -1,9 +1,7 @@
 import type { RequestHandler } from 'express';
-import { RetryableError } from '../../errors.ts';
 import { check, senderSchema } from '../../executors/github-actions/callback.ts';
 import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import type { HttpDeps } from '../deps.ts';
-import { HttpError } from '../problem.ts';
 import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
@@ -17,7 +15,7 @@ export function claimRoute({ database, queue, log, remote }: HttpDeps): RequestH
         workflowRunId: body.workflow_run_id,
         token: readAttemptToken(request),
       };
-      const claim = await claimForRunner({ database, queue, ...remote! }, sender).catch(askLater);
+      const claim = await claimForRunner({ database, queue, ...remote! }, sender);
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
       log.info(
@@ -28,10 +26,4 @@ export function claimRoute({ database, queue, log, remote }: HttpDeps): RequestH
       refuse(response, log, error);
     }
   };
-}
-
-/** Stripe has to be asked first, which takes a moment. */
-function askLater(error: unknown): never {
-  if (!(error instanceof RetryableError)) throw error;
-  throw new HttpError(503, error.message, { 'retry-after': '5' });
 }

@@ -12,7 +12,7 @@ const LIMIT = '512kb';
 
 type Deps = Pick<
   HttpDeps,
-  'database' | 'queue' | 'clock' | 'log' | 'webhookSecrets' | 'mode' | 'plans' | 'actsOnPast'
+  'database' | 'queue' | 'clock' | 'log' | 'webhookSecrets' | 'mode' | 'plans' | 'actsOnPast' | 'pricesDecide'
 >;
 
 /** `POST /api/webhooks/stripe`: verifies, extracts, commits, answers. */

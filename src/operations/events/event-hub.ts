@@ -10,10 +10,15 @@ export type Wake = (operationId: string | undefined) => void;
 
 /** Wakes subscribers when there may be new events. They read the events themselves from the table. */
 export interface EventHub {
-  /** `*` subscribes to all operations. @returns a function that unsubscribes */
+  /** `*` subscribes to all operations, `WORK_KEY` to other work. @returns a function that unsubscribes */
   subscribe(operationId: string | '*', wake: Wake): () => void;
   close(): Promise<void>;
 }
+
+/** The key of those who want to know that there may be something to do, besides operations. */
+export const WORK_KEY = ' work';
+/** Triggers of the database notify it (migration 0018). */
+const WORK_CHANNEL = 'work_waits';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
@@ -36,6 +41,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
       wakeAll(operationId, operationId);
       wakeAll('*', operationId);
     },
+    onWork: () => wakeAll(WORK_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
@@ -61,6 +67,7 @@ interface Listening {
   log: Log;
   signal: AbortSignal;
   onEvent(operationId: string): void;
+  onWork(): void;
   onConnected(): void;
 }
 
@@ -100,12 +107,14 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
   client.once('end', end);
   client.on('error', fail);
   signal.addEventListener('abort', () => end(), { once: true, signal: over.signal });
-  client.on('notification', ({ payload }) => {
-    if (payload) options.onEvent(payload);
+  client.on('notification', ({ channel, payload }) => {
+    if (channel === WORK_CHANNEL) options.onWork();
+    else if (payload) options.onEvent(payload);
   });
   try {
     await client.connect();
     await client.query(`listen ${EVENTS_CHANNEL}`);
+    await client.query(`listen ${WORK_CHANNEL}`);
     onUp();
     options.onConnected();
     await ended;

@@ -8,13 +8,14 @@ import { getAgent, insertAgent } from '../../../src/agents/store.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { checkStamp } from '../../../src/database/stamp.ts';
 import { jsonText } from '../../../src/database/storable.ts';
-import { ConflictError, InvalidInputError, RetryableError } from '../../../src/errors.ts';
+import { ConflictError, InvalidInputError, RetryableError, ShortageError } from '../../../src/errors.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
 import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
 import { claimForRunner, type RemoteClaim } from '../../../src/executors/github-actions/claim.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { describeFailure } from '../../../src/executors/github-actions/result.ts';
 import { requestChange } from '../../../src/limits/request-change.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
 import type { IsStillWanted } from '../../../src/operations/last-check.ts';
@@ -176,9 +177,29 @@ test('a claim of a suspension for want of payment waits until what an event mean
   const jobId = taken!.operation.operation_id;
   await sql`update subscriptions set signals = 2`.execute(at.database);
   await expect(claim(jobId, 1)).rejects.toThrow(RetryableError);
+  // A runner that implements only the callbacks begins no sooner.
+  for (const message of [{ type: 'heartbeat' }, { status: 'provisioning' }])
+    await expect(report(jobId, 1, message)).rejects.toThrow(RetryableError);
   expect(await operation(at, jobId)).toMatchObject({ status: 'queued', started_at: null });
   await sql`update subscriptions set seen_signals = 2`.execute(at.database);
   expect(await claim(jobId, 1)).toMatchObject({ kind: 'suspend', attempt: 1 });
+});
+
+test('a runner gets the servers of the plans, and what it finds sold out is waited for', async () => {
+  const jobId = await dispatch();
+  const planServers = { pro: { types: { nbg1: ['cpx32', 'cx33'] }, mostEurosPerMonth: undefined } };
+  const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } };
+  const claimed = await claimForRunner({ ...deps, planServers }, { jobId, token: toToken(jobId, 1) });
+  expect(received(claimed).planServers).toEqual(planServers);
+  expect(received(await claim(jobId, 1)).planServers).toEqual({});
+  const failure = describeFailure(new ShortageError('Waiting for a server of plan pro'));
+  await record(jobId, 1, { kind: 'result', result: { status: 'failed', ...failure, step: 'preparing' } });
+  await report(jobId, 1, { status: 'failed', error: 'the same' });
+  expect(await operation(at, jobId)).toMatchObject({
+    status: 'queued',
+    retry_count: 0,
+    waits_for: 'Waiting for a server of plan pro',
+  });
 });
 
 describe('a claim', () => {

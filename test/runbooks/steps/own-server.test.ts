@@ -167,6 +167,8 @@ describe('a firewall that was removed by hand', () => {
     expect(effect).toEqual({ kind: 'unhealthy', error });
     await at.database
       .transaction()
-      .execute((trx) => applyEffect(trx, { kind: 'refresh', agent_id: 'a1' }, effect));
+      .execute((trx) =>
+        applyEffect(trx, { kind: 'refresh', agent_id: 'a1', operation_id: operationId }, effect),
+      );
   });
 });

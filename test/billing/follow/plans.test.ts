@@ -1,0 +1,137 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { lookAtDue } from '../../../src/billing/follow/follower.ts';
+import { ShortageError } from '../../../src/errors.ts';
+import { cancelOperation } from '../../../src/operations/cancel.ts';
+import { claimNext } from '../../../src/operations/claims.ts';
+import { settleFailure } from '../../../src/operations/settle.ts';
+import { type BillingFixture, startBilling } from '../../support/billing-fixture.ts';
+import { deliver, paidCheckout } from '../../support/stripe-events.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let at: BillingFixture;
+beforeAll(async () => {
+  at = await startBilling();
+});
+afterAll(() => at.stop());
+beforeEach(() => at.reset());
+
+const agent = async () => (await at.service.ask('/api/agents/a1')).json();
+const resizes = async () =>
+  (
+    await at.deps.database
+      .selectFrom('operations')
+      .select(['status', 'parameters', 'operation_id'])
+      .where('kind', '=', 'resize')
+      .orderBy('sequence')
+      .execute()
+  ).map((row) => ({ id: row.operation_id, status: row.status, plan: row.parameters.plan }));
+
+/** The subscription has this price, and its invoice is paid. */
+function price(priceId: string, invoice: string): void {
+  const items = [{ id: 'si_1', price: { id: priceId, product: 'prod_1' }, quantity: 1 }];
+  at.stripe.subscribe('sub_1', { items: { object: 'list', data: items, has_more: false } });
+  const lines = [{ amount: 2900, pricing: { price_details: { price: priceId } } }];
+  at.stripe.owe('sub_1', invoice, at.now(), {
+    lines: { object: 'list', data: lines, has_more: false },
+    created: Math.floor(at.now().getTime() / 1000) + at.stripe.invoices.length,
+  });
+  at.stripe.settle(invoice);
+}
+const changed = () => at.tell('customer.subscription.updated', { id: 'sub_1' });
+const resize = (plan: string) => at.service.ask('/api/agents/a1/resize', { json: { plan } });
+
+/** An agent that runs with the plan of its price. */
+async function buyStarter(): Promise<void> {
+  price('price_starter', 'in_1');
+  await at.buy('a1', 'sub_1');
+}
+
+test('an agent that nobody has begun to create gets the plan of its price at once', async () => {
+  price('price_pro', 'in_1');
+  await at.buy('a1', 'sub_1');
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro', planChosenAt: null });
+  expect(await resizes()).toEqual([]);
+});
+
+test('a larger plan that would cost too much is left to a resize that waits for a person', async () => {
+  await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cx33', 'nbg1', 0.02, now())
+    on conflict do nothing`.execute(at.deps.database);
+  await sql`update breakers set limit_euros = 0.01 where name = 'spend'`.execute(at.deps.database);
+  price('price_pro', 'in_1');
+  const session = { subscription: 'sub_1', customer: 'cus_sub_1' };
+  await deliver(at.service.url, paidCheckout({ agentId: 'a1' }, { session }));
+  await lookAtDue(at.deps);
+  expect(await agent()).toMatchObject({ status: 'requested', plan: 'starter' });
+  await sql`update breakers set limit_euros = null, tripped_at = null, cause = null where name = 'spend'`.execute(
+    at.deps.database,
+  );
+});
+
+test('a person’s resize stays until the price changes', async () => {
+  await buyStarter();
+  expect((await resize('max')).status).toBe(202);
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'max', planChosenAt: expect.any(String) });
+  await changed();
+  await at.pass(30);
+  expect(await agent()).toMatchObject({ plan: 'max' });
+  expect(await (await at.service.ask('/agents/a1')).text()).toContain('chosen by a person');
+  price('price_pro', 'in_2');
+  await changed();
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'pro', planChosenAt: null });
+  expect((await resizes()).map(({ plan }) => plan)).toEqual(['max', 'pro']);
+});
+
+test('a person gives an agent back to its price by the resize to the price’s plan', async () => {
+  await buyStarter();
+  await resize('max');
+  await at.settle();
+  await resize('starter');
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'starter', planChosenAt: null });
+});
+
+const error = new ShortageError('Waiting for a server of plan pro in nbg1');
+
+/** A resize that the price wants, and that waits for a server. */
+async function waitingResize(): Promise<string> {
+  await buyStarter();
+  price('price_pro', 'in_2');
+  await changed();
+  await lookAtDue(at.deps);
+  const row = await claimNext(at.deps.database, 'w1');
+  const claim = { operationId: row!.operation_id, attempt: 1, workerId: 'w1' };
+  await settleFailure(at.deps, claim, { error, step: 'preparing' });
+  return row!.operation_id;
+}
+
+test('a resize that a person cancels is asked for again after ten minutes, not at once', async () => {
+  const operationId = await waitingResize();
+  const { database, queue } = at.deps;
+  await database
+    .transaction()
+    .execute((trx) => cancelOperation(trx, queue, { operationId, actor: 'operator' }));
+  await at.settle();
+  expect(await resizes()).toMatchObject([{ status: 'cancelled' }]);
+  await sql`update operations set finished_at = finished_at - interval '11 minutes' where kind = 'resize'`.execute(
+    database,
+  );
+  await at.pass(1 / 48);
+  expect(await resizes()).toMatchObject([{ status: 'cancelled' }, { status: 'succeeded', plan: 'pro' }]);
+});
+
+test('a resize that waits for a plan whose price has changed again is replaced', async () => {
+  await waitingResize();
+  price('price_max', 'in_3');
+  await changed();
+  await at.settle();
+  await sql`update operations set finished_at = finished_at - interval '11 minutes' where kind = 'resize'`.execute(
+    at.deps.database,
+  );
+  await at.pass(1 / 48);
+  expect(await agent()).toMatchObject({ plan: 'max' });
+  expect(await resizes()).toMatchObject([{ status: 'cancelled' }, { status: 'succeeded', plan: 'max' }]);
+});
