@@ -8,7 +8,7 @@ import type { YearStripe } from './year-stripe.ts';
 /** What the service has said and done, from its own tables. */
 export interface ServiceRecord {
   notices: Map<string, Notice[]>;
-  /** When each agent's payment hold was placed. */
+  /** Since when each agent is suspended for want of payment: the hold, or the suspension if that came later. */
   suspendedSince: Map<string, number>;
   heldForAbuse: Set<string>;
   /** Suspensions, hibernations and destroys that the service asked for by itself, in order. */
@@ -25,7 +25,8 @@ export async function readRecord({ file }: Installation, afterHarm: number): Pro
     );
     const holds = await rows<{ agent_id: string; reason: string; since: Date }>(
       client,
-      'select agent_id, reason, since from holds',
+      `select agent_id, reason, greatest(since, (select max(at) from notices n
+         where n.agent_id = h.agent_id and n.type = 'agent.suspended')) as since from holds h`,
     );
     const harms = await rows<{ id: string; agent_id: string; kind: string; at: Date }>(
       client,

@@ -15,6 +15,8 @@ export class YearStripe {
   readonly api: Stripe;
   readonly #root: string;
   readonly #prices = new Map<string, string>();
+  /** Agents that only a checkout session names, by subscription. */
+  readonly #agents = new Map<string, string>();
 
   constructor({ file }: Installation) {
     this.#root = file.stripeApiUrl;
@@ -54,6 +56,13 @@ export class YearStripe {
   async onTheirWay(): Promise<number> {
     const path = '/sandbox/stripe/deliveries?limit=1';
     return (await this.control<{ onTheirWay: number }>('GET', path)).onTheirWay;
+  }
+
+  /** Learns for which agents there are subscriptions already: a new installation orders one by itself. */
+  async learnAgents(): Promise<void> {
+    for (const { subscription, metadata } of await all(this.api.checkout.sessions.list({ limit: 100 })))
+      if (subscription !== null && metadata?.agentId !== undefined)
+        this.#agents.set(String(subscription), metadata.agentId);
   }
 
   async offerPrices(): Promise<void> {
@@ -127,7 +136,8 @@ export class YearStripe {
       const own = disputed.get(String(one.customer)) ?? [];
       const isUnusual = one.status !== 'active' || unusual.has(one.id) || own.length > 0;
       const invoices = isUnusual ? await this.invoicesOf(one.id) : [];
-      facts.push(toFacts(one, invoices, own));
+      const agentId = one.metadata.agentId ?? this.#agents.get(one.id) ?? '';
+      facts.push({ ...toFacts(one, invoices, own), agentId });
     }
     return facts;
   }
@@ -163,12 +173,11 @@ function toFacts(
   one: Stripe.Subscription,
   invoices: readonly Stripe.Invoice[],
   disputes: readonly DisputeOfPayment[],
-): Facts {
+): Omit<Facts, 'agentId'> {
   const periodEnd = Math.max(0, ...one.items.data.map((item) => item.current_period_end));
   const reason = one.cancellation_details?.reason ?? null;
   return {
     subscriptionId: one.id,
-    agentId: one.metadata.agentId ?? '',
     status: one.status,
     cancelAt: ms(one.cancel_at ?? (one.cancel_at_period_end ? periodEnd : null)),
     canceledAt: ms(one.canceled_at),

@@ -146,6 +146,7 @@ class Year {
     const { loss, seed, days, say } = this.#options;
     await this.#stripe.offerPrices();
     await this.#rest(null);
+    await this.#stripe.learnAgents();
     const faults = { lose: loss, double: 0.05, delay: 0.2, delayMs: 700, seed };
     await this.#stripe.control('PUT', '/sandbox/stripe/deliveries/faults', faults);
     const begin = Math.ceil((await this.#stripe.now()) / DAY) * DAY;
