@@ -110,9 +110,9 @@ export class Night {
     const findings = [...agentIds]
       .filter((agentId) => !this.#wrong.has(agentId))
       .map((agentId) => {
-        const evidence = this.#evidenceOf(agentId, record);
         const own = byAgent.get(agentId);
         const held = nameHolding(holdings.get(agentId));
+        const evidence = this.#evidenceOf(agentId, record, held);
         const known = this.#before.get(agentId)?.suspendedSince ?? null;
         const verdict = judgeAgent(own, evidence, { times: [from, now], known });
         return { ...verdict, agentId, facts: own, evidence, held };
@@ -120,12 +120,15 @@ export class Night {
     return { findings, record, now };
   }
 
-  #evidenceOf(agentId: string, record: ServiceRecord): Evidence {
+  #evidenceOf(agentId: string, record: ServiceRecord, held: string): Evidence {
+    const before = this.#before.get(agentId);
+    // A deleted agent has no holds any more: what counted until then is what was seen the night before.
+    const kept = held === 'nothing' ? (before?.suspendedSince ?? null) : null;
     return {
       notices: record.notices.get(agentId) ?? [],
-      suspendedSince: record.suspendedSince.get(agentId) ?? null,
+      suspendedSince: record.suspendedSince.get(agentId) ?? kept,
       isHeldForAbuse: record.heldForAbuse.has(agentId),
-      before: this.#before.get(agentId)?.held,
+      before: before?.held,
     };
   }
 
