@@ -83,6 +83,7 @@ async function readLinks(database: Database, now: Date): Promise<ComparedLink[]>
       'state',
       'demand',
       sql<boolean>`signals > seen_signals or coalesce(next_at <= ${now}, false)`.as('isDue'),
+      sql<boolean>`coalesce(suspend_at > ${now}, false)`.as('stopsLater'),
     ])
     .execute();
   return rows.map((row) => ({
@@ -92,5 +93,6 @@ async function readLinks(database: Database, now: Date): Promise<ComparedLink[]>
     state: row.state,
     demand: row.demand,
     isDue: row.isDue,
+    stopsLater: row.stopsLater,
   }));
 }
