@@ -46,7 +46,7 @@ const PAUSES = ['keep_as_draft', 'mark_uncollectible', 'void'] as const;
 
 /**
  * Does one step of a customer's story.
- * @returns whether it was possible; Stripe refuses what no longer fits, such as a cancellation of the cancelled
+ * @returns whether it was possible: Stripe refuses what no longer fits, such as a second cancellation
  */
 export async function performAct(act: Act, deps: Deps, customer: Customer): Promise<boolean> {
   try {

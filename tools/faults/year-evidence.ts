@@ -8,7 +8,7 @@ import type { YearStripe } from './year-stripe.ts';
 /** What the service has said and done, from its own tables. */
 export interface ServiceRecord {
   notices: Map<string, Notice[]>;
-  /** Since when each agent is suspended for want of payment: the hold, or the suspension if that came later. */
+  /** Since when each agent is suspended for want of payment: its hold, or a later suspension. */
   suspendedSince: Map<string, number>;
   heldForAbuse: Set<string>;
   /** Suspensions, hibernations and destroys that the service asked for by itself, in order. */

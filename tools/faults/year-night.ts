@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Installation } from './installation.ts';
-import type { YearReport } from './year.ts';
 import type { Customer } from './year-customers.ts';
 import { nameHolding, readHoldings, readRecord, type ServiceRecord } from './year-evidence.ts';
 import { type Evidence, type Facts, type Holding, isPaidUp, judge, judgeHarm } from './year-oracle.ts';
+import type { YearReport } from './year-report.ts';
 import type { YearStripe } from './year-stripe.ts';
 
 /** Longer than the loops of the service that find what nothing else has told. */

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dump } from './dump.ts';
 import { Installation } from './installation.ts';
-import type { Violation } from './model.ts';
 import { type Random, randomFrom } from './random.ts';
 import { performAct } from './year-acts.ts';
 import { type Customer, drawStory, type Step, shuffle, takeDue, troubleADay } from './year-customers.ts';
 import { countOperations, untilAtRest } from './year-evidence.ts';
 import { Night } from './year-night.ts';
 import { isPaidUp } from './year-oracle.ts';
+import { emptyReport, type YearReport } from './year-report.ts';
 import { PRICES, YearStripe } from './year-stripe.ts';
 
 const HOUR = 3_600_000;
@@ -36,31 +36,6 @@ export interface YearOptions {
   loss: number;
   tools: Record<string, string>;
   say(line: string): void;
-}
-
-export interface YearReport {
-  seed: number;
-  subscriptions: number;
-  days: number;
-  loss: number;
-  seconds: number;
-  /** Midnights at which everything was compared. */
-  nights: number;
-  ordered: number;
-  /** Steps of the customers' stories; those that Stripe refused are counted as such. */
-  acts: Record<string, number>;
-  /** How many agents were compared with the clouds, over all nights, by what they had to be. */
-  compared: Record<string, number>;
-  harms: number;
-  /** Nights on which an agent was right only at the second look. */
-  secondLooks: number;
-  lostEvents: number;
-  longestNightSeconds: number;
-  /** Operations by kind, and notices by type. */
-  service: Record<string, number>;
-  violations: Violation[];
-  /** Where the evidence is saved, if something was wrong. */
-  dump?: string;
 }
 
 /**
@@ -102,26 +77,6 @@ function writePlans(): string {
   const prices = Object.fromEntries(Object.entries(PRICES).map(([plan, key]) => [key, plan]));
   writeFileSync(file, JSON.stringify({ prices }));
   return file;
-}
-
-function emptyReport({ seed, subscriptions, days, loss }: YearOptions): YearReport {
-  return {
-    seed,
-    subscriptions,
-    days,
-    loss,
-    seconds: 0,
-    nights: 0,
-    ordered: 0,
-    acts: {},
-    compared: {},
-    harms: 0,
-    secondLooks: 0,
-    lostEvents: 0,
-    longestNightSeconds: 0,
-    service: {},
-    violations: [],
-  };
 }
 
 class Year {
