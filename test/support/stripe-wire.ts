@@ -20,7 +20,7 @@ const REASONS = {
   payment_disputed: 'payment_disputed',
 } as const;
 
-/** Writes the present state of a model down as Stripe would tell it. Its ids begin with the subscription's. */
+/** Writes down the present state of a model as Stripe tells it. */
 export function toWire(model: StripeModel): WireState {
   const view = model.view();
   const { subscriptionId: id } = view;
