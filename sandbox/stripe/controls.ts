@@ -1,7 +1,8 @@
 import express from 'express';
 import { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
-import { listDeliveries } from './deliveries.ts';
+import { countOnTheirWay, listDeliveries } from './deliveries.ts';
+import { deliveryFaultsSchema, readDeliveryFaults, saveDeliveryFaults } from './delivery-faults.ts';
 import { decisionSchema, disputeByControl, disputeSchema } from './dispute-controls.ts';
 import { closeDispute } from './disputes.ts';
 import { dunningSchema, readDunning, saveDunning } from './dunning.ts';
@@ -31,7 +32,16 @@ export function createStripeControlsRouter({ database }: { database: SandboxData
   router.use(refuseOtherSites, express.json({ limit: '16kb' }));
   router.get('/deliveries', async (request, response) => {
     const { eventId, limit } = parseParameters(deliveriesSchema, request.query);
-    response.json({ deliveries: await listDeliveries(database, { eventId, limit }) });
+    const deliveries = await listDeliveries(database, { eventId, limit });
+    response.json({ deliveries, onTheirWay: await countOnTheirWay(database) });
+  });
+  router.get('/deliveries/faults', async (_request, response) => {
+    response.json(await readDeliveryFaults(database));
+  });
+  router.put('/deliveries/faults', async (request, response) => {
+    const faults = parseParameters(deliveryFaultsSchema, request.body ?? {});
+    await transact(database, [], (trx) => saveDeliveryFaults(trx, faults));
+    response.json(faults);
   });
   router.post('/events/:id/resend', async (request, response) => {
     const event = await readEvent(database, request.params.id);

@@ -4,6 +4,7 @@ import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { type DueHandler, scheduleDue } from '../due.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
+import { type Fate, readFate } from './delivery-faults.ts';
 import { DELIVERY_KIND, readEvent, scheduleDelivery } from './events.ts';
 import type { Event } from './wire.ts';
 
@@ -21,10 +22,22 @@ interface DeliveryDeps {
   signal: AbortSignal;
 }
 
+/** The payload of the due work. */
+interface DeliveryWork {
+  eventId: string;
+  failures: number;
+  /** Whether it is sent although it was delivered before. */
+  resend: boolean;
+  /** Whether an ordered delay is over. */
+  isLate?: boolean;
+}
+
 interface Outcome {
   status: number | null;
   error: string | null;
 }
+
+const LOST: Outcome = { status: null, error: 'Lost on its way, as ordered' };
 
 /**
  * Delivers events to the webhook until it answers 2xx, with exponential backoff, for three days at most.
@@ -32,13 +45,18 @@ interface Outcome {
  */
 export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHandler> {
   return {
-    [DELIVERY_KIND]: async ({ eventId, failures, resend }) => {
+    [DELIVERY_KIND]: async (work: DeliveryWork) => {
+      const { eventId, failures, resend } = work;
       const event = await readEvent(deps.database, eventId);
       if (event.pending_webhooks === 0 && !resend) return;
+      // What is sent again on request arrives.
+      const fate = resend ? undefined : await readFate(deps.database, eventId);
+      if (fate !== undefined && (await isHeldUp(deps, work, fate))) return;
       const outcome = await post(deps, event);
       deps.signal.throwIfAborted();
       if (outcome.error === null) {
         await recordDelivery(deps.database, eventId, deps.webhookUrl, outcome);
+        if (fate?.isDoubled) await scheduleDelivery(deps.database, eventId, true);
         return;
       }
       await deps.database.transaction().execute(async (trx) => {
@@ -47,6 +65,41 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
       });
     },
   };
+}
+
+/** Loses or delays an event as ordered. @returns whether it is not delivered now */
+async function isHeldUp(
+  { database, webhookUrl }: DeliveryDeps,
+  work: DeliveryWork,
+  { isLost, delayMs }: Fate,
+): Promise<boolean> {
+  const { eventId } = work;
+  if (isLost) {
+    await database
+      .insertInto('stripe_deliveries')
+      .values(toTry(eventId, webhookUrl, LOST))
+      .execute();
+    return true;
+  }
+  if (delayMs === 0 || work.isLate) return false;
+  const payload: DeliveryWork = { ...work, isLate: true };
+  await scheduleDue(database, {
+    kind: DELIVERY_KIND,
+    key: eventId,
+    at: new Date(Date.now() + delayMs),
+    payload,
+  });
+  return true;
+}
+
+/** Counts the events on their way: to be delivered, or to be tried again. */
+export async function countOnTheirWay(database: SandboxDatabase): Promise<number> {
+  const { count } = await database
+    .selectFrom('due')
+    .select(({ fn }) => fn.countAll<string>().as('count'))
+    .where('kind', '=', DELIVERY_KIND)
+    .executeTakeFirstOrThrow();
+  return Number(count);
 }
 
 /** Schedules all undelivered events for now at a start, regardless of their backoff. */
@@ -176,6 +229,6 @@ async function scheduleNextTry(
     kind: DELIVERY_KIND,
     key: eventId,
     at: new Date(Date.now() + pauseMs),
-    payload: { eventId, failures, resend: false },
+    payload: { eventId, failures, resend: false, isLate: true } satisfies DeliveryWork,
   });
 }

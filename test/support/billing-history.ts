@@ -347,9 +347,15 @@ export function encodeStep(name: string, days: number): number {
 }
 
 /** Runs a history. Without losses every event is seen at once. @throws BrokenPromise */
-export function runHistory([kind = 0, ...codes]: HistoryCode, { losses = true } = {}): Follower {
-  const model = new StripeModel('sub_1', { trial: (kind & TRIAL) !== 0, giveUp: GIVE_UPS[kind & 3]! });
-  const follower = new Follower(model);
+export function runHistory<F extends Follower = Follower>(
+  [kind = 0, ...codes]: HistoryCode,
+  { losses = true, subscriptionId = 'sub_1', follow = (model: StripeModel) => new Follower(model) as F } = {},
+): F {
+  const model = new StripeModel(subscriptionId, {
+    trial: (kind & TRIAL) !== 0,
+    giveUp: GIVE_UPS[kind & 3]!,
+  });
+  const follower = follow(model);
   follower.observe();
   for (const code of codes) {
     const { index, hours, ...step } = toStep(code);

@@ -17,6 +17,8 @@ export interface InstallationOptions {
   tools: Record<string, string>;
   leaseSeconds: number;
   workerConcurrency: number;
+  /** Further settings of the service. */
+  environment?: Record<string, string>;
 }
 
 /** The minimum that the configuration accepts. */
@@ -57,6 +59,7 @@ export class Installation {
       // The suite buys more than a breaker lets through in an hour.
       LIMIT_CREATES_PER_HOUR: '999999',
       WORKER_CONCURRENCY: String(options.workerConcurrency),
+      ...options.environment,
     });
     // All processes are outside this process group, so Ctrl-C does not reach them.
     for (const name of ['SIGINT', 'SIGTERM'] as const)

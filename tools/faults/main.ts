@@ -8,6 +8,7 @@ import type { Violation } from './model.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { runScenarios } from './run-scenarios.ts';
 import { runSuite } from './suite.ts';
+import { runYear } from './year.ts';
 
 const args = process.argv.slice(2);
 if (args.includes('--help') || args.includes('-h')) {
@@ -72,6 +73,13 @@ async function runChosenScenarios(): Promise<Outcome> {
   };
 }
 
+async function runChosenYear(): Promise<Outcome> {
+  const { subscriptions, days, seed, loss } = values;
+  const report = await runYear({ subscriptions, days, seed, loss, tools, say });
+  const hint = `Seed ${report.seed}, ${report.nights} nights. What was seen is in ${report.dump}`;
+  return { report, violations: report.violations, hint };
+}
+
 async function runMatrix(): Promise<Outcome> {
   const targets = TARGETS.filter((target) => values.only === undefined || values.only.includes(target));
   const moments = values.moments;
@@ -86,11 +94,13 @@ async function runMatrix(): Promise<Outcome> {
   return { report, violations, hint: `What was seen is in ${report.dumps.join(', ')}` };
 }
 
-const { report, violations, hint } = await (values.matrix
-  ? runMatrix()
-  : values.scenarios
-    ? runChosenScenarios()
-    : runRandomly());
+function runChosen(): Promise<Outcome> {
+  if (values.year) return runChosenYear();
+  if (values.matrix) return runMatrix();
+  return values.scenarios ? runChosenScenarios() : runRandomly();
+}
+
+const { report, violations, hint } = await runChosen();
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
 console.log(JSON.stringify(report, null, 2));
 for (const { invariant, detail } of violations) console.error(`Violated: ${invariant}: ${detail}`);

@@ -4,9 +4,11 @@ import { count, readArguments } from '../arguments.ts';
 export const USAGE = `Usage:
   npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--json FILE]
   npm run faults -- --matrix [--moments 30] [--only everything,worker,runner,cli,configure,ansible]
-  npm run faults -- --scenarios [--short] [--only NAME,…]`;
+  npm run faults -- --scenarios [--short] [--only NAME,…]
+  npm run faults -- --year [--subscriptions 200] [--days 365] [--seed 1] [--loss 0.05]`;
 
 const MOST = 10_000;
+const SHARE = '--loss takes a share from 0 to 1, such as 0.05';
 
 const schema = z.object({
   rounds: count('--rounds', MOST).default(30),
@@ -15,6 +17,11 @@ const schema = z.object({
   moments: count('--moments', MOST).default(30),
   matrix: z.boolean().default(false),
   scenarios: z.boolean().default(false),
+  year: z.boolean().default(false),
+  subscriptions: count('--subscriptions', MOST).default(200),
+  days: count('--days', MOST).default(365),
+  /** The share of events that never arrive. */
+  loss: z.coerce.number({ error: SHARE }).min(0, SHARE).max(1, SHARE).default(0.05),
   short: z.boolean().default(false),
   /** Names of targets or scenarios. */
   only: z
@@ -40,6 +47,10 @@ export function readOptions(args: string[]): Options {
     json: text,
     matrix: flag,
     scenarios: flag,
+    year: flag,
+    subscriptions: text,
+    days: text,
+    loss: text,
     short: flag,
   };
   return readArguments(args, options, schema);

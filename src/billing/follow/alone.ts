@@ -22,11 +22,13 @@ export async function alone<T>(
   });
 }
 
-/** When the work last began, in technical and in business time. */
-export async function lastRun(
-  database: Database,
-  name: string,
-): Promise<{ ageSeconds: number; businessAt: Date } | undefined> {
+/** When regular work last began, in technical and in business time. */
+export interface LastRun {
+  ageSeconds: number;
+  businessAt: Date;
+}
+
+export async function lastRun(database: Database, name: string): Promise<LastRun | undefined> {
   const row = await database
     .selectFrom('billing_runs')
     .select([sql<number>`extract(epoch from now() - began_at)::float8`.as('ageSeconds'), 'business_at'])

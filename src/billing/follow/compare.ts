@@ -19,6 +19,8 @@ export interface ComparedLink {
   demand: string | null;
   /** Whether it is due for another look anyway. */
   isDue: boolean;
+  /** Whether the day of its agent's suspension is still to come. */
+  stopsLater: boolean;
 }
 
 export interface Comparison {
@@ -73,7 +75,10 @@ function noAgent({ subscriptionId, customerId, metadata }: SubscriptionSummary):
   };
 }
 
-/** An agent that goes on running although nobody pays: protected, held by a breaker, or unknown to Stripe. */
+/**
+ * An agent that goes on running although nobody pays: protected, held by a breaker, or unknown to Stripe. One
+ * whose announced suspension has not come yet is as it should be.
+ */
 function findUnpaid(
   { agentId, status }: ComparedAgent,
   own: readonly ComparedLink[],
@@ -82,6 +87,7 @@ function findUnpaid(
   const isServed = status === 'running' || status === 'stopped' || status === 'stopping';
   if (!isServed || own.length === 0 || billed.length > 0 || !isSettled) return [];
   if (own.some(({ state }) => state === 'ending' || state === 'paid' || state === 'past_due')) return [];
+  if (own.some(({ stopsLater }) => stopsLater)) return [];
   return [
     {
       class: 'mismatch',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage, RateLimitedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { Clock } from '../../processes/clock.ts';
 import type { IsDue } from '../../processes/repeat.ts';
 import { linkKnownAgents } from '../subscriptions.ts';
 import { claimDue } from './claims.ts';
@@ -67,26 +68,37 @@ async function setFirstStart(database: Database, now: Date): Promise<void> {
 }
 
 async function repeat(
-  { log }: { log: Log },
+  { log, clock }: { log: Log; clock: Clock },
   signal: AbortSignal,
   seconds: number,
   work: () => Promise<unknown>,
 ): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
-    let pause = seconds;
     try {
       await work();
       failures = 0;
+      await pauseByEither(clock, seconds, signal);
     } catch (error) {
       const asked = error instanceof RateLimitedError ? error.seconds : 0;
       // A comparison lists everything: it is not repeated at once for ever.
-      pause = Math.max(asked, seconds * Math.min(2 ** failures, MOST_PAUSES));
+      const pause = Math.max(asked, seconds * Math.min(2 ** failures, MOST_PAUSES));
       failures += 1;
       const text = 'could not follow the payments; it is tried again';
       log.warn({ event: 'billing.follow_failed', error: errorMessage(error) }, text);
+      await pauseFor(pause, signal);
     }
-    await sleep(pause * 1000, undefined, { signal }).catch(() => {});
   }
+}
+
+/** Pauses until the time is over by either clock: that of the business can be moved in a sandbox. */
+async function pauseByEither(clock: Clock, seconds: number, signal: AbortSignal): Promise<void> {
+  const end = clock.now().getTime() + seconds * 1000;
+  for (let left = seconds; left > 0 && clock.now().getTime() < end && !signal.aborted; left -= 1)
+    await pauseFor(Math.min(left, 1), signal);
+}
+
+async function pauseFor(seconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal }).catch(() => {});
 }
 
 /**

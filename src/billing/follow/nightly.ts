@@ -11,6 +11,8 @@ import { replaceFindings } from './findings.ts';
 const NAME = 'nightly comparison';
 /** An order's event may arrive a little later than its subscription is listed. */
 const GRACE_SECONDS = 60;
+/** How often to look meanwhile whether it has arrived. */
+const GRACE_LOOK_SECONDS = 5;
 
 /**
  * Once a day of the business, after midnight UTC, compares all subscriptions with all agents by list calls.
@@ -51,8 +53,8 @@ export async function compareNow(
   const compare = async () =>
     compareAll(listed, await readAgents(database), await readLinks(database, clock.now()));
   let comparison = await compare();
-  if (comparison.findings.length > 0) {
-    await sleep(graceSeconds * 1000, undefined, { signal });
+  for (let left = graceSeconds; left > 0 && comparison.findings.length > 0; left -= GRACE_LOOK_SECONDS) {
+    await sleep(Math.min(left, GRACE_LOOK_SECONDS) * 1000, undefined, { signal });
     comparison = await compare();
   }
   await database.transaction().execute(async (trx) => {
@@ -81,6 +83,7 @@ async function readLinks(database: Database, now: Date): Promise<ComparedLink[]>
       'state',
       'demand',
       sql<boolean>`signals > seen_signals or coalesce(next_at <= ${now}, false)`.as('isDue'),
+      sql<boolean>`coalesce(suspend_at > ${now}, false)`.as('stopsLater'),
     ])
     .execute();
   return rows.map((row) => ({
@@ -90,5 +93,6 @@ async function readLinks(database: Database, now: Date): Promise<ComparedLink[]>
     state: row.state,
     demand: row.demand,
     isDue: row.isDue,
+    stopsLater: row.stopsLater,
   }));
 }

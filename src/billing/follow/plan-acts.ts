@@ -31,9 +31,19 @@ export function planActs(decision: Decision, agent: ActView, now: Date): Act[] {
   return [
     ...planHold('payment', decision.hold.wanted ? decision.hold.since : undefined, agent),
     ...planHold('dispute', decision.disputeHold ? now : undefined, agent),
-    ...decision.announce.map((announcement) => ({ kind: 'announce' as const, announcement })),
+    ...planAnnouncements(decision, agent),
     ...planChange(decision, agent),
   ];
+}
+
+/**
+ * A deletion is announced once the agent is off: its date counts from there, and an announcement made while
+ * the suspension is under way would be made again a moment later.
+ */
+function planAnnouncements({ announce }: Decision, { status }: ActView): Act[] {
+  return announce
+    .filter(({ type }) => type !== 'agent.will_delete' || !IN_USE.includes(status))
+    .map((announcement) => ({ kind: 'announce', announcement }));
 }
 
 function planHold(reason: HoldReason, since: Date | undefined, { holds }: ActView): Act[] {

@@ -2,15 +2,15 @@ import { InvalidInputError } from '../../errors.ts';
 import type { StripeEvent } from '../../stripe/event.ts';
 import { listUndeliveredEvents } from '../../stripe/undelivered-events.ts';
 import { type Outcome, recordStripeEvent } from '../record.ts';
-import { alone, lastRun, recordRun } from './alone.ts';
+import { alone, type LastRun, lastRun, recordRun } from './alone.ts';
 import type { FollowDeps } from './deps.ts';
 
 const NAME = 'undelivered events';
 const INTERVAL_SECONDS = 600;
 
 /**
- * Every ten minutes, fetches the events that Stripe could not deliver, and records them as if they had been.
- * One that is known already changes nothing.
+ * Every ten minutes, also of a clock that is moved, fetches the events that Stripe could not deliver, and
+ * records them as if they had been. One that is known already changes nothing.
  * @returns how many were new; undefined if it was not time
  */
 export async function fetchUndelivered(
@@ -18,7 +18,7 @@ export async function fetchUndelivered(
   { intervalSeconds = INTERVAL_SECONDS }: { intervalSeconds?: number } = {},
 ): Promise<number | undefined> {
   const last = await lastRun(deps.database, NAME);
-  if (last !== undefined && last.ageSeconds < intervalSeconds) return undefined;
+  if (last !== undefined && ageSeconds(last, deps.clock.now()) < intervalSeconds) return undefined;
   return alone(deps.database, NAME, async () => {
     // Before the calls, so that a refusal is not repeated at once.
     await recordRun(deps.database, NAME, deps.clock.now());
@@ -26,6 +26,11 @@ export async function fetchUndelivered(
     for await (const page of listUndeliveredEvents(deps.stripe)) found += await recordPage(deps, page);
     return found;
   });
+}
+
+/** By the clock that has gone further. */
+function ageSeconds(last: LastRun, now: Date): number {
+  return Math.max(last.ageSeconds, (now.getTime() - last.businessAt.getTime()) / 1000);
 }
 
 async function recordPage(deps: FollowDeps, page: readonly StripeEvent[]): Promise<number> {

@@ -39,6 +39,7 @@ const link = (fields: Partial<ComparedLink> = {}): ComparedLink => ({
   state: 'paid',
   demand: 'run',
   isDue: false,
+  stopsLater: false,
   ...fields,
 });
 const agent = (fields: Partial<ComparedAgent> = {}): ComparedAgent => ({
@@ -62,6 +63,13 @@ test('a subscription that differs from what was read is only a signal', () => {
 test('what is owed for is read again every night, because lists have no invoices', () => {
   expect(compareAll(listed({}), [], [link({ state: 'past_due' })]).changed).toEqual(['sub_1']);
   expect(compareAll(listed({}), [], [link({ demand: 'suspend' })]).changed).toEqual(['sub_1']);
+});
+
+test('an agent of an ended subscription is reported once the day of its suspension is over', () => {
+  const ended = listed({ status: 'canceled' });
+  const known = link({ view: stored(ended.get('sub_1')), state: 'ended' });
+  expect(keys(compareAll(ended, [agent()], [{ ...known, stopsLater: true }]))).toEqual([]);
+  expect(keys(compareAll(ended, [agent()], [known]))).toEqual(['a1 without subscription']);
 });
 
 test('a billed subscription without an agent is reported, an ended one is not', () => {

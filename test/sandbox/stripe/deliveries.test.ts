@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { deliveryFaultsSchema, drawFate, type Fate } from '../../../sandbox/stripe/delivery-faults.ts';
 import { buy, type SandboxFixture, setup, startReceiver, until } from '../../support/sandbox.ts';
 
 let sandbox: SandboxFixture;
@@ -98,4 +99,42 @@ test('a delivered event can be sent again', async () => {
   expect(sandbox.receiver.received[3]?.event.id).toBe(id);
   const unknown = await fetch(`${sandbox.url}/sandbox/stripe/events/evt_none/resend`, { method: 'POST' });
   expect(unknown.status).toBe(404);
+});
+
+test('events are lost, doubled and late in the shares that are ordered, the same for a seed', async () => {
+  const order = (faults: object) =>
+    fetch(`${sandbox.url}/sandbox/stripe/deliveries/faults`, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(faults),
+    });
+  expect((await order({ lose: 2 })).status).toBe(400);
+  expect((await order({ lose: 1 })).status).toBe(200);
+  await buy(sandbox);
+  const undelivered = async () => (await sandbox.stripe.events.list({ delivery_success: false })).data;
+  const onTheirWay = async () => {
+    const response = await fetch(`${sandbox.url}/sandbox/stripe/deliveries`);
+    return ((await response.json()) as { onTheirWay: number }).onTheirWay;
+  };
+  await until(async () => (await onTheirWay()) === 0);
+  expect(sandbox.receiver.received).toEqual([]);
+  const lost = await undelivered();
+  expect(lost.map(({ type }) => type).sort()).toEqual(bought);
+  // What is sent again on request arrives.
+  await fetch(`${sandbox.url}/sandbox/stripe/events/${lost[0]!.id}/resend`, { method: 'POST' });
+  await until(() => sandbox.receiver.received.length === 1);
+  await order({ double: 1, delay: 1, delayMs: 50 });
+  await buy(sandbox);
+  await until(() => sandbox.receiver.received.length === 1 + 2 * bought.length);
+  await until(async () => (await onTheirWay()) === 0);
+  expect(await undelivered()).toHaveLength(2);
+
+  const faults = deliveryFaultsSchema.parse({ lose: 0.05, double: 0.2, delay: 0.5, seed: 7 });
+  const fates = Array.from({ length: 2000 }, (_, number) => drawFate(faults, String(number)));
+  const share = (is: (fate: Fate) => boolean) => fates.filter(is).length / fates.length;
+  expect(share(({ isLost }) => isLost)).toBeCloseTo(0.05, 1);
+  expect(share(({ isDoubled }) => isDoubled)).toBeCloseTo(0.2, 1);
+  expect(share(({ delayMs }) => delayMs > 0)).toBeCloseTo(0.5, 1);
+  expect(drawFate(faults, '17')).toEqual(fates[17]);
+  expect(drawFate({ ...faults, seed: 8 }, '17')).not.toEqual(fates[17]);
 });

@@ -16,6 +16,7 @@ test('names are separated by commas', () => {
 test.each([
   [['--rounds', 'many'], '--rounds takes a whole number'],
   [['--seed', '0'], '--seed takes a whole number'],
+  [['--year', '--loss', '5%'], '--loss takes a share'],
   [['--helpp'], '--helpp'],
   [['stray'], 'stray'],
 ])('refuses %j with the reason', (args, reason) => {

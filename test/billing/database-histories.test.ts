@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeHistory, MOST_CODE } from '../support/billing-history.ts';
+import { createHistoryRunner, type HistoryRunner } from '../support/database-history.ts';
+import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
+import { ScriptedStripe } from '../support/scripted-stripe.ts';
+
+/** `BILLING_DATABASE_HISTORIES=1000` is the full proof; the figure is in docs/billing.md. */
+const HISTORIES = Number(process.env.BILLING_DATABASE_HISTORIES ?? 30);
+const LONGEST = 16;
+
+let operations: OperationsFixture;
+let stripe: ScriptedStripe;
+let runner: HistoryRunner;
+beforeAll(async () => {
+  operations = await openOperations();
+  stripe = await ScriptedStripe.start();
+  runner = await createHistoryRunner(operations, stripe);
+});
+afterAll(async () => {
+  await stripe.stop();
+  await operations.close();
+});
+
+const histories = fc.array(fc.nat(MOST_CODE), { maxLength: LONGEST + 1, size: 'max' });
+
+test(`${HISTORIES} histories end in the rows as the decisions say`, {
+  timeout: 120_000 + HISTORIES * 5_000,
+}, async () => {
+  let differences: string[] = [];
+  const { counterexample } = await fc.check(
+    fc.asyncProperty(histories, async (history) => {
+      differences = await runner.run(history);
+      return differences.length === 0;
+    }),
+    { numRuns: HISTORIES },
+  );
+  // Told in words, as shrunk by fast-check.
+  const told = counterexample && [describeHistory(counterexample[0]), differences];
+  expect(told).toBeNull();
+  expect(runner.counts.operations).toBeGreaterThan(HISTORIES);
+  if (HISTORIES > 30) console.log(JSON.stringify({ histories: HISTORIES, ...runner.counts }));
+});
