@@ -261,6 +261,9 @@ describe('events that could not be delivered', () => {
     expect(await fetchUndelivered(at.deps, { intervalSeconds: 0 })).toBe(0);
     await at.settle();
     expect(await at.status('a1')).toBe('running');
+    // Ten minutes are over by the clock of the business as well.
+    await at.pass(1);
+    expect(await fetchUndelivered(at.deps)).toBe(0);
   });
 
   test('are not acted on if they are older than the installation', async () => {
