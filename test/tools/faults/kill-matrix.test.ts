@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { runKillMatrix, type Target } from '../../../tools/faults/kill-matrix.ts';
+import { runKillMatrix } from '../../../tools/faults/kill-matrix.ts';
+import type { Target } from '../../../tools/faults/strikes.ts';
 import { lacking, toolEnvironment } from './tools.ts';
 
 test.for<[string, Target[], number]>([
@@ -10,8 +11,7 @@ test.for<[string, Target[], number]>([
   skip(reason !== undefined, reason);
   const report = await runKillMatrix({
     targets,
-    provisions,
-    destroys: 1,
+    moments: { provision: provisions, destroy: 1 },
     tools: toolEnvironment(),
     say: () => {},
   });
