@@ -90,7 +90,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted }, processTags);
   const followers = await startFollowers(deps, payments);
   const releasing = openReleasing(deps, openStillWanted(payments));
-  const delivery = startDelivery({ database, log, receivers });
+  const delivery = startDelivery({ database, log, receivers, clock: deps.clock });
   const sealing = startSealing({ database, log, key: deriveAuditKey(connections.pulumi.passphrase) });
   return {
     ...(work.problems && { problems: work.problems }),

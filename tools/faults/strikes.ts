@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorMessage } from '../../src/errors.ts';
 import { signal } from '../../src/processes/find.ts';
 import { checkHeld, guardData } from './held-data.ts';
 import type { Violation } from './model.ts';
@@ -177,6 +178,11 @@ async function kill(context: ScenarioContext, target: Target): Promise<boolean> 
   return false;
 }
 
-export function checked(context: ScenarioContext, { workers }: StrikeOptions): Promise<Violation[]> {
-  return checkWhenQuiet(context, { workers, timeoutSeconds: LIMIT_SECONDS });
+/** Waits for quiet and checks all invariants; what does not come to rest violates one too. */
+export async function checked(context: ScenarioContext, { workers }: StrikeOptions): Promise<Violation[]> {
+  try {
+    return await checkWhenQuiet(context, { workers, timeoutSeconds: LIMIT_SECONDS });
+  } catch (error) {
+    return [{ invariant: 'everything comes to rest', detail: errorMessage(error) }];
+  }
 }
