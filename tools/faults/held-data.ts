@@ -21,7 +21,7 @@ export function guardData(
       const again = found?.length === 0 ? found : await look(context, agentId).catch(() => undefined);
       if (again !== undefined) looks += 1;
       for (const violation of again ?? []) violations.set(violation.invariant, violation);
-      await sleep(100);
+      await sleep(200);
     }
     return looks;
   };

@@ -7,6 +7,14 @@ const CYCLES: { phase: PhaseName; leadsOnly?: boolean }[][] = [
   [{ phase: 'suspend', leadsOnly: true }, { phase: 'hibernate' }, { phase: 'wake' }],
 ];
 
+/** What an agent goes through to measure the operations that are killed, in this order. */
+export function heldLife(moments: Matrix['options']['moments']): PhaseName[] {
+  const isKilled = CYCLES.filter((cycle) =>
+    cycle.some(({ phase, leadsOnly }) => !leadsOnly && (moments[phase] ?? 0) > 0),
+  );
+  return isKilled.flat().map(({ phase }) => phase);
+}
+
 /** Kills in the middle of suspend, resume, hibernate and wake of one agent, which is destroyed at the end. */
 export async function strikeHolds(matrix: Matrix, target: Target): Promise<void> {
   const { context, options, measured, report } = matrix;

@@ -1,5 +1,5 @@
 import { dump } from './dump.ts';
-import { strikeHolds } from './hold-matrix.ts';
+import { heldLife, strikeHolds } from './hold-matrix.ts';
 import { hasViolations, type Matrix, type MatrixOptions, type MatrixReport, summarize } from './matrix.ts';
 import { createContext, type ScenarioContext } from './scenario-context.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -13,8 +13,8 @@ import {
   type Target,
 } from './strikes.ts';
 
-/** The operations that an agent goes through without a fault to measure them, in this order. */
-const HELD_LIFE: PhaseName[] = ['suspend', 'resume', 'suspend', 'hibernate', 'wake'];
+/** With so few moments each is far from the end, and one run is measured. */
+const FEW = 2;
 
 /**
  * kill -9 at moments spread evenly over every operation that is asked for; afterwards everything must be as
@@ -30,18 +30,18 @@ export async function runKillMatrix(options: MatrixOptions): Promise<MatrixRepor
   ] as const) {
     if (targets.length === 0) continue;
     const context = await createContext(options.tools);
+    let isOver = false;
     try {
       await context.installation.startHost(role);
       if (role === 'api') await context.installation.startWorker();
       await strikeAll(context, { ...options, targets, workers: role === 'api' ? 1 : 0 }, report);
+      isOver = true;
     } finally {
-      if (hasViolations(report))
-        report.dumps.push(
-          await dump(context.installation, {
-            report,
-            snapshot: await takeSnapshot(context.installation, context.clouds).catch(() => null),
-          }),
-        );
+      if (!isOver || hasViolations(report)) {
+        const snapshot = await takeSnapshot(context.installation, context.clouds).catch(() => null);
+        report.dumps.push(await dump(context.installation, { report, snapshot }));
+        options.say(`what was seen is in ${report.dumps.at(-1)}`);
+      }
       await context.installation.stop();
       await context.installation.remove();
     }
@@ -76,10 +76,10 @@ async function measure(
 ): Promise<Partial<Record<PhaseName, Measured>>> {
   // A new installation's demo order creates the foundation and warms everything up.
   await checked(context, options);
-  const isHeld = HELD_LIFE.some((phase) => (options.moments[phase] ?? 0) > 0);
-  const life: PhaseName[] = ['provision', ...(isHeld ? HELD_LIFE : []), 'destroy'];
+  const life: PhaseName[] = ['provision', ...heldLife(options.moments), 'destroy'];
+  const isRough = Object.values(options.moments).every((count) => count <= FEW);
   const quickest: Partial<Record<PhaseName, Measured>> = {};
-  for (const agentId of ['measured-1', 'measured-2'])
+  for (const agentId of isRough ? ['measured-1'] : ['measured-1', 'measured-2'])
     for (const phase of life) {
       const run = await measurePhase(context, options, { phase, agentId });
       const best = quickest[phase];
