@@ -5,13 +5,13 @@ import type { NoticeType } from '../database/vocabulary.ts';
 import type { Notice, SendResult } from './receiver.ts';
 
 /**
- * Pauses between the attempts at one delivery, on the service's clock: fast enough after an outage of minutes, about four days in
- * all. A success after failures also makes the receiver's other deliveries due.
+ * Pauses between the attempts at one delivery, on the service's clock: fast enough after an outage of
+ * minutes, about four days in all. A success after failures also makes the receiver's other deliveries due.
  */
 const PAUSES_SECONDS = [5, 30, 120, 300, 600, 900, 1_800].concat(
   [1, 2, 4, 8, 12, 24, 24, 24].map((hours) => hours * 3_600),
 );
-/** Longer than an attempt may take. After it, on Postgres's clock, another worker may send the notice again. */
+/** Longer than an attempt may take. After it, by Postgres's clock, another worker may send it again. */
 const LEASE_SECONDS = 60;
 const LONGEST_ERROR = 500;
 

@@ -11,7 +11,7 @@ import { useInstallation } from '../support/use-installation.ts';
 const FAILS_LATER = '4000000000000341';
 const DAY = 24 * 3600;
 const AGENT = 'unpaid';
-/** Its customer lives in a test clock: Stripe's official library alone drives what happens to it at Stripe. */
+/** Its customer lives in a test clock: Stripe's official library alone drives what happens at Stripe. */
 const CLOCKED = 'clocked';
 
 let installation: Installation;

@@ -88,7 +88,7 @@ async function measure(
   return quickest;
 }
 
-/** Each provision that is killed is followed by a destroy, which is killed too if there are enough moments. */
+/** Each provision that is killed is followed by a destroy, killed too if there are enough moments. */
 async function strikeOrders({ context, options, measured, report }: Matrix, target: Target): Promise<void> {
   const { provision = 0, destroy = 0 } = options.moments;
   const orders = Math.max(provision, destroy);

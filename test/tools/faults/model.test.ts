@@ -153,7 +153,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   [
     'a running agent without a server',
     'a running agent has exactly one of everything',
-    ({ clouds }) => (clouds.servers = []),
+    ({ clouds }) => clouds.servers.shift(),
   ],
   [
     'a running agent with another server',
@@ -253,7 +253,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   [
     'a failed agent without a reason',
     'a failed agent has nothing billed and says why',
-    ({ agents }) => (agents[2]!.error = null),
+    ({ agents }) => (agents[4]!.error = null),
   ],
   [
     'a key of a destroyed agent',
@@ -303,7 +303,7 @@ test('an agent whose name begins like a destroyed one’s is not taken for it', 
 
 test('what waits to be tried again may still have something in the clouds, and is not at rest', () => {
   const snapshot = healthy();
-  snapshot.agents[1]!.status = 'destroying';
+  snapshot.agents[3]!.status = 'destroying';
   snapshot.operations.push(operation('o4', 'gone', { kind: 'destroy', status: 'queued', due_in: 500 }));
   snapshot.clouds.servers.push(server(7, 'gone'));
   expect(checkQuiet(snapshot, expected)).toEqual([]);
@@ -311,8 +311,8 @@ test('what waits to be tried again may still have something in the clouds, and i
 
 test('a running agent whose server was deleted by hand may be without one, but never has two', () => {
   const snapshot = healthy();
-  snapshot.clouds.servers = [];
-  snapshot.clouds.devices = [];
+  snapshot.clouds.servers.shift();
+  snapshot.clouds.devices.shift();
   const serverDeleted = { ...expected, serverDeleted: new Set(['a1']) };
   expect(checkQuiet(snapshot, serverDeleted)).toEqual([]);
   snapshot.clouds.servers.push(server(1, 'a1'), server(2, 'a1'));
