@@ -8,7 +8,7 @@ type Case = Pick<MatrixOptions, 'targets' | 'moments'>;
 test.for<[string, Case]>([
   [
     'everything, database and sandbox included,',
-    { targets: ['everything'], moments: { provision: 1, destroy: 1, hibernate: 1, wake: 1 } },
+    { targets: ['everything'], moments: { provision: 1, hibernate: 1, wake: 1 } },
   ],
   [
     'the worker, the CLI and Ansible, each alone,',
