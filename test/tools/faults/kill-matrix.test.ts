@@ -14,7 +14,7 @@ test.for<[string, Case]>([
     'the worker, the CLI and Ansible, each alone,',
     { targets: ['worker', 'cli', 'ansible'], moments: { provision: 1, destroy: 1 } },
   ],
-])('kill -9 of %s leaves no trace', { timeout: 400_000 }, async ([, { targets, moments }], { skip }) => {
+])('kill -9 of %s leaves no trace', { timeout: 600_000 }, async ([, { targets, moments }], { skip }) => {
   const reason = lacking();
   skip(reason !== undefined, reason);
   const report = await runKillMatrix({ targets, moments, tools: toolEnvironment(), say: () => {} });
