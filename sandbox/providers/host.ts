@@ -38,10 +38,17 @@ export async function startProviderHost({
   mayRun = () => true,
 }: ProviderHostOptions = {}): Promise<ProviderHost> {
   let environment: Readonly<Record<string, string>> = { ...minimalEnvironment(), ...first };
-  const cancellation = createCancellation();
+  // One for each package, as each real plugin is a process of its own: the engine cancels the provider of
+  // resources that are gone while those of another provider are still being deleted.
+  const cancellations: Cancellation[] = [];
+  const cancelAll = async () => {
+    await Promise.all(cancellations.map((cancellation) => cancellation.cancel()));
+  };
   const servers: InstanceType<typeof grpc.Server>[] = [];
   const ports: string[] = [];
   for (const provider of [hcloudPackage, tailscalePackage, commandPackage(mayRun)]) {
+    const cancellation = createCancellation();
+    cancellations.push(cancellation);
     const { server, port } = await serve(provider, () => environment, cancellation);
     servers.push(server);
     ports.push(`${provider.name}:${port}`);
@@ -51,9 +58,9 @@ export async function startProviderHost({
     use(given) {
       environment = { ...minimalEnvironment(), ...given };
     },
-    abort: () => cancellation.cancel(),
+    abort: cancelAll,
     async stop() {
-      await cancellation.cancel();
+      await cancelAll();
       for (const server of servers) server.forceShutdown();
       environment = {};
     },

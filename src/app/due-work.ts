@@ -25,8 +25,8 @@ export async function readDueWork(database: Database): Promise<DueIn> {
     select
       (select 0 where exists (select 1 from audit_log where not sealed)) as audit,
       (select 0 where exists (select 1 from notices where not spread)) as notices,
-      (select ${secondsUntil('min(greatest(next_at, lease_until))')} from notice_deliveries
-        where status = 'pending') as deliveries,
+      (select extract(epoch from min(greatest(next_at - business_now(), lease_until - now())))::float8
+        from notice_deliveries where status = 'pending') as deliveries,
       least(
         (select ${secondsUntil('min(greatest(retry_at, claimed_until))')} from subscriptions
           where signals > seen_signals),

@@ -95,7 +95,10 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted, pulse }, processTags);
   const followers = await startFollowers(deps, payments, () => pulse.isDue('payments'));
   const releasing = openReleasing(deps, openStillWanted(payments), () => pulse.isDue('limits'));
-  const delivery = startDelivery({ database, log, receivers }, { isDue: (what) => pulse.isDue(what) });
+  const delivery = startDelivery(
+    { database, log, receivers, clock: deps.clock },
+    { isDue: (what) => pulse.isDue(what) },
+  );
   const key = deriveAuditKey(connections.pulumi.passphrase);
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {

@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
 import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { type ClaimedDelivery, claimDelivery, releaseDelivery, settleDelivery } from './deliveries.ts';
 import type { Receiver, SendResult } from './receiver.ts';
@@ -10,6 +11,8 @@ export interface DeliveryDeps {
   database: Database;
   log: Log;
   receivers: readonly Receiver[];
+  /** Counts the pauses between attempts; default: the system's. */
+  clock?: Clock | undefined;
 }
 
 /** Whether there are notices to be spread, or deliveries to be made. */
@@ -66,7 +69,8 @@ export async function deliverDue(
   receiver: Receiver,
   signal: AbortSignal,
 ): Promise<number> {
-  const next = async () => (signal.aborted ? undefined : claimDelivery(deps.database, receiver.name));
+  const { database, clock = systemClock } = deps;
+  const next = async () => (signal.aborted ? undefined : claimDelivery(database, receiver.name, clock.now()));
   const work = async (first?: ClaimedDelivery): Promise<number> => {
     let attempts = 0;
     for (let claimed = first ?? (await next()); claimed !== undefined; claimed = await next()) {
@@ -85,14 +89,14 @@ export async function deliverDue(
 }
 
 async function attempt(
-  { database, log }: DeliveryDeps,
+  { database, log, clock = systemClock }: DeliveryDeps,
   receiver: Receiver,
   claimed: ClaimedDelivery,
   signal: AbortSignal,
 ): Promise<void> {
   const result = await send(receiver, claimed, signal);
   if (result === undefined) return releaseDelivery(database, claimed);
-  const settled = await settleDelivery(database, claimed, result);
+  const settled = await settleDelivery(database, claimed, result, clock.now());
   const { noticeId, type, agentId } = claimed.notice;
   const fields = { noticeId, type, agentId, receiver: receiver.name, attempt: claimed.attempt };
   if (result.delivered) {

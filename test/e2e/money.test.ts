@@ -1,45 +1,73 @@
+import type Stripe from 'stripe';
 import { expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import type { Installation } from '../support/installation.ts';
-import { control, advance as move } from '../support/sandbox-clock.ts';
+import { createClient } from '../support/sandbox.ts';
+import { control, advance as move, nowSeconds } from '../support/sandbox-clock.ts';
+import { payWith } from '../support/sandbox-stripe.ts';
 import { useInstallation } from '../support/use-installation.ts';
 
 /** A card with which the first payment succeeds and every renewal fails. */
 const FAILS_LATER = '4000000000000341';
 const DAY = 24 * 3600;
 const AGENT = 'unpaid';
+/** Its customer lives in a test clock: Stripe's official library alone drives what happens at Stripe. */
+const CLOCKED = 'clocked';
 
 let installation: Installation;
 let sandbox: { url: string };
+let stripe: Stripe;
 let subscriptionId: string;
+let clock: Stripe.TestHelpers.TestClock;
+let clocked: Stripe.Subscription;
 
 useInstallation((started) => {
   installation = started;
-  sandbox = { url: started.connection.stripeApiUrl };
+  const { stripeApiUrl: url, stripeApiKey: key } = started.connection;
+  sandbox = { url };
+  stripe = createClient(url, { key });
 });
 
-const advance = (days: number) => move(sandbox, days * DAY);
-const agent = async () => (await installation.ask(`/api/agents/${AGENT}`)).body;
-const notices = async (): Promise<string[]> =>
-  (await installation.ask(`/api/notices?agentId=${AGENT}`)).body.items
+/** Moves the sandbox's clock, which the service follows, and the test clock, which only Stripe does. */
+async function advance(days: number): Promise<void> {
+  await move(sandbox, days * DAY);
+  const { frozen_time } = await stripe.testHelpers.testClocks.retrieve(clock.id);
+  await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: frozen_time + days * DAY });
+  await eventually(
+    'the test clock has arrived',
+    async () => (await stripe.testHelpers.testClocks.retrieve(clock.id)).status === 'ready',
+    { withinSeconds: 60 },
+  );
+}
+
+const agent = async (agentId = AGENT) => (await installation.ask(`/api/agents/${agentId}`)).body;
+const notices = async (agentId = AGENT): Promise<string[]> =>
+  (await installation.ask(`/api/notices?agentId=${agentId}`)).body.items
     .map(({ type }: { type: string }) => type)
     .reverse();
 
-function untilStatus(status: string): Promise<unknown> {
-  return eventually(`it is ${status}`, async () => (await agent()).status === status, {
+function untilStatus(status: string, agentId = AGENT): Promise<unknown> {
+  return eventually(`${agentId} is ${status}`, async () => (await agent(agentId)).status === status, {
     withinSeconds: 120,
     describe: installation.terminal,
   });
 }
 
+function untilBilled(state: string, agentId: string): Promise<unknown> {
+  return eventually(`${agentId} is ${state}`, async () => (await agent(agentId)).billing?.state === state, {
+    withinSeconds: 60,
+    describe: installation.terminal,
+  });
+}
+
 /** What is billed for the agent at Hetzner. */
-async function billed(): Promise<{ servers: string[]; snapshots: number }> {
+async function billed(agentId = AGENT): Promise<{ servers: string[]; snapshots: number }> {
   const { hcloudEndpoint, hcloudToken } = installation.connection;
   const list = async (path: string) =>
     (
       await fetch(`${hcloudEndpoint}${path}`, { headers: { authorization: `Bearer ${hcloudToken}` } })
     ).json() as Promise<{ servers: { name: string; status: string }[]; images: unknown[] }>;
-  const labels = `label_selector=${encodeURIComponent(`agent-id=${AGENT}`)}`;
+  const labels = `label_selector=${encodeURIComponent(`agent-id=${agentId}`)}`;
   const { servers } = await list(`/servers?${labels}`);
   const { images } = await list(`/images?type=snapshot&${labels}`);
   return { servers: servers.map(({ status }) => status), snapshots: images.length };
@@ -58,27 +86,49 @@ async function checkout(
   return (await response.json()) as { id: string; subscription: string };
 }
 
+/** Buys as a shop does that uses Stripe's library; the page alone is for a browser. */
+async function orderByLibrary(): Promise<void> {
+  clock = await stripe.testHelpers.testClocks.create({ frozen_time: await nowSeconds(sandbox) });
+  const customer = await stripe.customers.create({ test_clock: clock.id, email: 'buyer@example.com' });
+  const price = await stripe.prices.create({
+    currency: 'eur',
+    unit_amount: 2900,
+    product_data: { name: 'Agent' },
+    recurring: { interval: 'month' },
+  });
+  const session = await stripe.checkout.sessions.create({
+    mode: 'subscription',
+    customer: customer.id,
+    line_items: [{ price: price.id, quantity: 1 }],
+    success_url: 'https://shop.example.com/thanks',
+    metadata: { agentId: CLOCKED, userId: 'user-2', region: 'eu-central' },
+  });
+  const { subscription } = await checkout(`/checkout/${session.id}`, { card: FAILS_LATER });
+  clocked = await stripe.subscriptions.retrieve(subscription);
+  expect(clocked).toMatchObject({ status: 'active', test_clock: clock.id });
+}
+
 it('a paid order becomes an agent that shows its subscription', async () => {
   // Stripe gives up after two weeks, and leaves what follows to the service.
   const dunning = await control(sandbox, 'PUT', 'stripe/dunning', { subscription: 'leave_past_due' });
   expect(dunning.status).toBe(200);
   const { id } = await checkout('/checkout', { region: 'eu-central', agentId: AGENT });
   ({ subscription: subscriptionId } = await checkout(`/checkout/${id}`, { card: FAILS_LATER }));
-  await installation.untilAgent(AGENT, 'running', 90);
-  await eventually('its billing is known', async () => (await agent()).billing?.state === 'paid', {
-    withinSeconds: 60,
-  });
+  await orderByLibrary();
+  for (const agentId of [AGENT, CLOCKED]) {
+    await installation.untilAgent(agentId, 'running', 90);
+    await untilBilled('paid', agentId);
+  }
   expect(await agent()).toMatchObject({ billing: { subscriptionId, unpaidSince: null }, holds: [] });
-}, 150_000);
+}, 240_000);
 
 it('a renewal that fails is announced to the buyer, and the agent keeps running', async () => {
   await advance(32);
-  await eventually('the failure is known', async () => (await agent()).billing?.state === 'past_due', {
-    withinSeconds: 60,
-    describe: installation.terminal,
-  });
-  expect(await agent()).toMatchObject({ status: 'running', holds: [] });
-  expect(await notices()).toContain('agent.payment_failed');
+  for (const agentId of [AGENT, CLOCKED]) {
+    await untilBilled('past_due', agentId);
+    expect(await agent(agentId)).toMatchObject({ status: 'running', holds: [] });
+    expect(await notices(agentId)).toContain('agent.payment_failed');
+  }
 }, 90_000);
 
 it('it is warned and then switched off, with its data', async () => {
@@ -92,14 +142,31 @@ it('it is warned and then switched off, with its data', async () => {
   );
   expect(await agent()).toMatchObject({ status: 'running' });
   await advance(8);
-  await untilStatus('suspended');
-  expect(await agent()).toMatchObject({ holds: [{ reason: 'payment' }], billing: { state: 'suspended' } });
-  expect(await billed()).toEqual({ servers: ['off'], snapshots: 0 });
-}, 180_000);
+  for (const agentId of [AGENT, CLOCKED]) {
+    await untilStatus('suspended', agentId);
+    const suspended = { holds: [{ reason: 'payment' }], billing: { state: 'suspended' } };
+    expect(await agent(agentId)).toMatchObject(suspended);
+    expect(await billed(agentId)).toEqual({ servers: ['off'], snapshots: 0 });
+  }
+}, 240_000);
+
+it('the customer of the test clock pays by the library, and its agent runs again, on the same server', async () => {
+  await payWith({ stripe }, clocked, 'pm_card_visa');
+  const [owed] = (await stripe.invoices.list({ subscription: clocked.id, status: 'open' })).data;
+  expect(await stripe.invoices.pay(owed!.id!)).toMatchObject({ status: 'paid' });
+  await untilStatus('running', CLOCKED);
+  expect(await agent(CLOCKED)).toMatchObject({ holds: [], health: 'healthy', billing: { state: 'paid' } });
+  expect(await billed(CLOCKED)).toEqual({ servers: ['running'], snapshots: 0 });
+  const told = await notices(CLOCKED);
+  expect(told.indexOf('agent.will_suspend')).toBeLessThan(told.indexOf('agent.suspended'));
+  expect(told).toContain('agent.resumed');
+  expect(await agent()).toMatchObject({ status: 'suspended' });
+}, 150_000);
 
 it('after a week a snapshot takes the place of its server, and its stack stays true', async () => {
   await advance(8);
   await untilStatus('hibernated');
+  expect(await agent(CLOCKED)).toMatchObject({ status: 'running', holds: [], billing: { state: 'paid' } });
   expect(await billed()).toEqual({ servers: [], snapshots: 1 });
   const receipt = await installation.ask(`/api/agents/${AGENT}/receipt`);
   expect(receipt.body).toMatchObject({

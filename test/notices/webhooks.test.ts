@@ -16,6 +16,16 @@ let at: OperationsFixture;
 let first: WebhookReceiver;
 let second: WebhookReceiver;
 let receivers: [Receiver, Receiver];
+/** The service's clock, which only the tests move. */
+let now = new Date();
+const clock = { now: () => now };
+const pass = (seconds: number) => {
+  now = new Date(now.getTime() + seconds * 1000);
+};
+const MINUTE = 60;
+/** Longer than the longest pause. */
+const A_LONG_TIME = 30 * 3_600;
+
 beforeAll(async () => {
   at = await openOperations();
 });
@@ -24,6 +34,8 @@ beforeEach(async () => {
   await at.empty();
   await at.database.deleteFrom('notices').execute();
   at.logged.length = 0;
+  // Ahead of Postgres, by which a new delivery is due at once.
+  now = new Date(Date.now() + 24 * 3_600_000);
   first = await openWebhookReceiver(SECRET);
   second = await openWebhookReceiver(NEXT_SECRET);
   const urls = [first, second].map(({ url }) => new Secret(url));
@@ -53,7 +65,7 @@ async function tell(agentId: string | undefined, ...numbers: number[]): Promise<
   await spreadNotices(at.database, receivers);
 }
 
-const deliver = (receiver: Receiver) => deliverDue({ ...at, receivers }, receiver, running);
+const deliver = (receiver: Receiver) => deliverDue({ ...at, receivers, clock }, receiver, running);
 const numbers = ({ received }: WebhookReceiver, agentId?: string) =>
   received
     .filter(({ data }) => agentId === undefined || data.agentId === agentId)
@@ -64,12 +76,6 @@ const deliveries = (receiver: Receiver) =>
     .selectAll()
     .where('receiver', '=', receiver.name)
     .orderBy('sequence')
-    .execute();
-/** The pauses of all pending deliveries are over. */
-const pauseOver = () =>
-  at.database
-    .updateTable('notice_deliveries')
-    .set({ next_at: new Date(0) })
     .execute();
 
 test('a notice arrives once at each receiver, verified by the reference library under either secret', async () => {
@@ -91,34 +97,42 @@ test('a notice arrives once at each receiver, verified by the reference library 
   ]);
 });
 
-test('a receiver that was down gets everything in order per agent, the other one is not delayed', async () => {
-  first.answer = (response) => response.writeHead(503).end();
-  await tell('a1', 1, 2, 3);
-  await tell('a2', 1, 2);
-  await deliver(receivers[0]);
-  await deliver(receivers[1]);
-  expect(numbers(second, 'a1')).toEqual([1, 2, 3]);
-  expect(numbers(second, 'a2')).toEqual([1, 2]);
-  // Only the first notice of each agent was tried; the others wait for it.
-  expect(new Set(first.tried).size).toBe(2);
-  for (let tries = 2; tries <= 5; tries += 1) {
-    await pauseOver();
-    await deliver(receivers[0]);
+test('a receiver that was down for an hour gets everything in order per agent, the other one is not delayed', async () => {
+  let isDown = true;
+  first.answer = (response) => response.writeHead(isDown ? 503 : 200).end();
+  await tell('a1', 1, 2);
+  await tell('a2', 1);
+  for (let minute = 0; minute < 60; minute += 1) {
+    if (minute === 20) await tell('a1', 3);
+    if (minute === 40) await tell('a2', 2, 3);
+    for (const receiver of receivers) await deliver(receiver);
+    expect(second.received).toHaveLength(minute < 20 ? 3 : minute < 40 ? 4 : 6);
+    pass(MINUTE);
   }
+  // Only the first notice of each agent was tried, at growing pauses; the others wait for it.
   expect(first.received).toEqual([]);
-  expect((await deliveries(receivers[0])).map(({ attempts }) => attempts)).toEqual([5, 0, 0, 5, 0]);
-  first.answer = (response) => response.writeHead(200).end('thanks');
-  // One success is enough: the other agent's notice was due in minutes.
-  await at.database
-    .updateTable('notice_deliveries')
-    .set({ next_at: new Date(0) })
-    .where('lane', '=', 'a1')
-    .execute();
-  await deliver(receivers[0]);
+  expect(new Set(first.tried).size).toBe(2);
+  expect(first.tried).toHaveLength(2 * 7);
+
+  // Its turn comes with the next attempt. Of one notice the answer gets lost, so it comes twice.
+  isDown = false;
+  let lost: string | undefined;
+  first.answer = (response, { id, data }) => {
+    if (data.agentId !== 'a1' || data.number !== 2 || lost !== undefined)
+      return response.writeHead(200).end();
+    lost = id;
+    response.destroy();
+  };
+  for (let minute = 60; minute < 70; minute += 1) {
+    await deliver(receivers[0]);
+    pass(MINUTE);
+  }
   expect(numbers(first, 'a1')).toEqual([1, 2, 3]);
-  await deliver(receivers[0]);
-  expect(numbers(first, 'a2')).toEqual([1, 2]);
-  expect(first.received.map(({ id }) => id).sort()).toEqual(second.received.map(({ id }) => id).sort());
+  expect(numbers(first, 'a2')).toEqual([1, 2, 3]);
+  const ids = second.received.map(({ id }) => id).sort();
+  expect(first.received.map(({ id }) => id).sort()).toEqual(ids);
+  // Besides the refused attempts, each came once; the lost one a second time, under the same id.
+  expect(first.tried.slice(2 * 7).sort()).toEqual([...ids, lost].sort());
 });
 
 test('pauses grow over days; then the notice is given up and the next one has its turn', async () => {
@@ -126,19 +140,16 @@ test('pauses grow over days; then the notice is given up and the next one has it
   await tell('a1', 1, 2);
   const pauses: number[] = [];
   for (;;) {
-    const before = Date.now();
     await deliver(receivers[0]);
     const [head] = await deliveries(receivers[0]);
     if (head!.status !== 'pending') break;
-    pauses.push(Math.round((head!.next_at.getTime() - before) / 1000));
-    await at.database
-      .updateTable('notice_deliveries')
-      .set({ next_at: new Date(0) })
-      .where('sequence', '=', head!.sequence)
-      .execute();
+    pauses.push((head!.next_at.getTime() - now.getTime()) / 1000);
+    pass(pauses.at(-1)! - 1);
+    expect(await deliver(receivers[0])).toBe(0);
+    pass(1);
   }
   expect(pauses).toEqual([...pauses].sort((a, b) => a - b));
-  expect(pauses[0]).toBeLessThanOrEqual(6);
+  expect(pauses[0]).toBe(5);
   expect(pauses.reduce((sum, pause) => sum + pause, 0)).toBeGreaterThan(4 * 86_400);
   expect(await deliveries(receivers[0])).toMatchObject([
     { status: 'failed', attempts: 16, answer: 500, error: 'status 500' },
@@ -153,12 +164,12 @@ test('a redirect is not followed, 410 ends the attempts, and Retry-After is obey
   await deliver(receivers[0]);
   expect(first.tried).toHaveLength(1);
   expect(await deliveries(receivers[0])).toMatchObject([{ status: 'pending', answer: 307 }]);
-  await pauseOver();
+  pass(A_LONG_TIME);
   first.answer = (response) => response.writeHead(503, { 'retry-after': '1800' }).end();
   await deliver(receivers[0]);
   const [asked] = await deliveries(receivers[0]);
-  expect(asked!.next_at.getTime()).toBeGreaterThan(Date.now() + 1_700_000);
-  await pauseOver();
+  expect(asked!.next_at.getTime()).toBe(now.getTime() + 1_800_000);
+  pass(A_LONG_TIME);
   first.answer = (response) => response.writeHead(410).end();
   await deliver(receivers[0]);
   expect(await deliveries(receivers[0])).toMatchObject([{ status: 'failed', attempts: 3, answer: 410 }]);
@@ -170,7 +181,7 @@ test('what it answers is neither stored nor logged, and a connection that breaks
   await tell('a2', 1);
   await deliver(receivers[0]);
   first.answer = (response) => response.destroy();
-  await pauseOver();
+  pass(A_LONG_TIME);
   await deliver(receivers[0]);
   const rows = await deliveries(receivers[0]);
   expect(rows.map(({ attempts, answer }) => [attempts, answer])).toEqual([
@@ -186,7 +197,7 @@ test('a receiver that hangs delays no other, and a stop gives its notice back at
   first.answer = () => hanging.resolve();
   await tell('a1', 1);
   const stopping = new AbortController();
-  const slow = deliverDue({ ...at, receivers }, receivers[0], stopping.signal);
+  const slow = deliverDue({ ...at, receivers, clock }, receivers[0], stopping.signal);
   await hanging.promise;
   await deliver(receivers[1]);
   expect(numbers(second)).toEqual([1]);
@@ -202,9 +213,9 @@ test('a receiver that hangs delays no other, and a stop gives its notice back at
 
 test('two workers do not send one notice at once; after a lease has run out, the late one settles nothing', async () => {
   await tell('a1', 1, 2);
-  const claimed = await claimDelivery(at.database, receivers[0].name);
+  const claimed = await claimDelivery(at.database, receivers[0].name, now);
   expect(claimed?.notice.data).toEqual({ number: 1 });
-  expect(await claimDelivery(at.database, receivers[0].name)).toBeUndefined();
+  expect(await claimDelivery(at.database, receivers[0].name, now)).toBeUndefined();
   await at.database
     .updateTable('notice_deliveries')
     .set({ lease_until: new Date(0) })
@@ -212,7 +223,7 @@ test('two workers do not send one notice at once; after a lease has run out, the
   expect(await deliver(receivers[0])).toBe(2);
   expect(numbers(first)).toEqual([1, 2]);
   const late = { delivered: false, answer: null, error: 'too late' } as const;
-  expect(await settleDelivery(at.database, claimed!, late)).toEqual({ status: 'lost' });
+  expect(await settleDelivery(at.database, claimed!, late, now)).toEqual({ status: 'lost' });
   expect((await deliveries(receivers[0])).map(({ status }) => status)).toEqual(['delivered', 'delivered']);
 });
 
@@ -246,7 +257,7 @@ test('a receiver that throws has failed: the attempt is settled, and the next on
   const settled = { status: 'pending', attempts: 1, lease_until: null, error: 'Invalid time' };
   const rows = await deliveries(throwing);
   expect(rows).toMatchObject([settled, settled]);
-  for (const { next_at } of rows) expect(next_at.getTime()).toBeGreaterThan(Date.now());
+  for (const { next_at } of rows) expect(next_at.getTime()).toBeGreaterThan(now.getTime());
 });
 
 test('a delivery that cannot be settled is thrown once all others have ended, so that a stop waits', async () => {

@@ -43,6 +43,8 @@ export interface BillingFixture {
   work(): Promise<number>;
   /** Moves the clock, stops at every time at which something falls due, and settles there. */
   pass(days: number): Promise<void>;
+  /** Moves the clock and settles only there, as after a time in which the service was away. */
+  jump(days: number): Promise<void>;
   status(agentId: string): Promise<string>;
   /** The agent's operations of a kind, oldest first. */
   operations(agentId: string, kind: string): Promise<{ status: string; at: Date | null }[]>;
@@ -53,15 +55,16 @@ export interface BillingFixture {
 let addresses = 0;
 
 export async function startBilling(overrides: Partial<FollowDeps> = {}): Promise<BillingFixture> {
-  const service = await startService();
-  const stripe = await ScriptedStripe.start();
   let at = START;
+  const clock = { now: () => at };
+  const service = await startService({ clock });
+  const stripe = await ScriptedStripe.start();
   const { database, queue, log } = service.deps;
   const deps: FollowDeps = {
     database,
     queue,
     log,
-    clock: { now: () => at },
+    clock,
     stripe: stripe.account,
     policy: createPolicy(DEFAULT_DURATIONS, PLANS),
     billing: 'act',
@@ -118,6 +121,10 @@ export async function startBilling(overrides: Partial<FollowDeps> = {}): Promise
         at = next === undefined || next > end ? end : next;
         await fixture.settle();
       }
+    },
+    jump: async (days) => {
+      at = new Date(at.getTime() + days * DAY);
+      await fixture.settle();
     },
     status: async (agentId) => (await getAgent(database, agentId)).status,
     operations: (agentId, kind) =>

@@ -28,7 +28,7 @@ export async function failNext(sandbox: SandboxFixture, subscriptionId: string):
 
 /** Attaches a new test card, and makes it the default of a customer and of a subscription. */
 export async function payWith(
-  { stripe }: SandboxFixture,
+  { stripe }: Pick<SandboxFixture, 'stripe'>,
   { id, customer }: Stripe.Subscription,
   card: string,
 ): Promise<Stripe.PaymentMethod> {

@@ -5,11 +5,23 @@ export interface CloudServer {
   name: string;
   status: string;
   labels: Record<string, string>;
+  /** What its disk was made from. */
+  image: { id: number } | null;
+}
+
+export interface CloudSnapshot {
+  id: number;
+  description: string;
+  status: string;
+  /** In GB; null until it is complete. */
+  image_size: number | null;
+  labels: Record<string, string>;
 }
 
 /** The contents of the sandbox's clouds, read through the APIs that the service uses. */
 export interface CloudContents {
   servers: CloudServer[];
+  snapshots: CloudSnapshot[];
   sshKeys: { id: number; name: string; labels: Record<string, string> }[];
   firewalls: { id: number; name: string }[];
   devices: { id: string; nodeId: string; name: string; hostname: string; addresses: string[] }[];
@@ -33,18 +45,23 @@ export class Clouds {
   }
 
   async contents(): Promise<CloudContents> {
-    const [servers, sshKeys, firewalls, devices, keys] = await Promise.all([
+    const [servers, snapshots, sshKeys, firewalls, devices, keys] = await Promise.all([
       this.#hetzner<CloudServer>('servers'),
+      this.snapshots(),
       this.#hetzner<CloudContents['sshKeys'][number]>('ssh_keys'),
       this.#hetzner<CloudContents['firewalls'][number]>('firewalls'),
       this.#tailscale<CloudContents['devices'][number]>('devices', 'devices'),
       this.#tailscale<CloudContents['keys'][number]>('keys?all=true', 'keys'),
     ]);
-    return { servers, sshKeys, firewalls, devices, keys };
+    return { servers, snapshots, sshKeys, firewalls, devices, keys };
   }
 
   servers(): Promise<CloudServer[]> {
     return this.#hetzner<CloudServer>('servers');
+  }
+
+  snapshots(): Promise<CloudSnapshot[]> {
+    return this.#hetzner<CloudSnapshot>('images', 'type=snapshot&');
   }
 
   /** Deletes a server as a person in Hetzner's console would. */
@@ -84,12 +101,12 @@ export class Clouds {
     return response;
   }
 
-  async #hetzner<T>(kind: 'servers' | 'ssh_keys' | 'firewalls'): Promise<T[]> {
+  async #hetzner<T>(kind: 'servers' | 'images' | 'ssh_keys' | 'firewalls', filter = ''): Promise<T[]> {
     const { hcloudEndpoint, hcloudToken } = this.#installation.file;
     const found: T[] = [];
     for (let page: number | null = 1; page !== null; ) {
       const answer: Record<string, unknown> = await getJson(
-        `${hcloudEndpoint}/${kind}?per_page=50&page=${page}`,
+        `${hcloudEndpoint}/${kind}?${filter}per_page=50&page=${page}`,
         hcloudToken,
       );
       found.push(...(answer[kind] as T[]));

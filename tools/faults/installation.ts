@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { findPostmaster } from '../../sandbox/host/postmaster.ts';
@@ -11,6 +13,8 @@ import { signal } from '../../src/processes/find.ts';
 import { type Child, type ChildKind, findChildren, listChildren } from './processes.ts';
 import { ServiceProcess } from './service-process.ts';
 import { until } from './until.ts';
+
+const PULUMI = fileURLToPath(new URL('../../src/cli/pulumi.ts', import.meta.url));
 
 export interface InstallationOptions {
   /** Environment of the tools: PATH, HOME, AGENT_STACKS_PULUMI, AGENT_STACKS_ANSIBLE. */
@@ -178,6 +182,22 @@ export class Installation {
     if (this.#host?.isAlive) await this.#host.stop().catch(() => this.#host?.kill());
     const postmaster = this.postmaster();
     if (postmaster !== undefined) signal(postmaster, 'SIGQUIT');
+  }
+
+  /**
+   * Compares an agent's stack with its program and with the clouds, as `npm run pulumi` does. `code` is 0 if
+   * they agree.
+   */
+  preview(agentId: string): Promise<{ code: number; output: string }> {
+    const options = ['--refresh', '--expect-no-changes', '--non-interactive'];
+    return new Promise((resolve) => {
+      execFile(
+        process.execPath,
+        ['--disable-warning=ExperimentalWarning', PULUMI, 'preview', '-s', `agent-${agentId}`, ...options],
+        { env: this.#environment, timeout: 120_000 },
+        (error, stdout, stderr) => resolve({ code: error === null ? 0 : 1, output: stdout + stderr }),
+      );
+    });
   }
 
   async remove(): Promise<void> {

@@ -3,10 +3,11 @@ import { ConfigError } from '../../src/config/config.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../../src/config/process-environment.ts';
 import { errorMessage } from '../../src/errors.ts';
-import { runKillMatrix, TARGETS } from './kill-matrix.ts';
+import { runKillMatrix } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { runScenarios } from './run-scenarios.ts';
+import { type PhaseName, TARGETS } from './strikes.ts';
 import { runSuite } from './suite.ts';
 import { runYear } from './year.ts';
 
@@ -82,14 +83,10 @@ async function runChosenYear(): Promise<Outcome> {
 
 async function runMatrix(): Promise<Outcome> {
   const targets = TARGETS.filter((target) => values.only === undefined || values.only.includes(target));
-  const moments = values.moments;
-  const report = await runKillMatrix({
-    targets,
-    provisions: moments,
-    destroys: Math.ceil(moments / 2),
-    tools,
-    say,
-  });
+  // A destroy is shorter than the others.
+  const count = (phase: PhaseName) => (phase === 'destroy' ? Math.ceil(values.moments / 2) : values.moments);
+  const moments = Object.fromEntries(values.operations.map((phase) => [phase, count(phase)]));
+  const report = await runKillMatrix({ targets, moments, tools, say });
   const violations = report.strikes.flatMap((strike) => strike.violations);
   return { report, violations, hint: `What was seen is in ${report.dumps.join(', ')}` };
 }

@@ -1,10 +1,8 @@
+import { belongings, checkAgent, serverName, serverOwner } from './belongings.ts';
 import type { AgentRecord, OperationRecord, Snapshot } from './snapshot.ts';
+import { type Violation, violated } from './violation.ts';
 
-/** A violated invariant and the evidence. */
-export interface Violation {
-  invariant: string;
-  detail: string;
-}
+export type { Violation } from './violation.ts';
 
 /** What the suite knows from its own actions. */
 export interface Expectations {
@@ -15,10 +13,6 @@ export interface Expectations {
   /** Agents whose server was deleted by hand; they may be running without one. */
   serverDeleted: ReadonlySet<string>;
 }
-
-const serverName = (agentId: string) => `agent-${agentId}`;
-const violated = (invariant: string, details: string[]): Violation[] =>
-  details.map((detail) => ({ invariant, detail }));
 
 /** Checks what must hold at any moment. */
 export function checkAlways(snapshot: Snapshot): Violation[] {
@@ -45,7 +39,9 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
         .filter(isOnItsWay)
         .map((agent) => `${agent.agent_id} is ${agent.status} with nothing under way`),
     ),
-    ...settled.flatMap((agent) => checkAgent(snapshot, agent, expected)),
+    ...settled.flatMap((agent) => checkAgent(snapshot, agent, expected.serverDeleted)),
+    ...violated('no device without an agent', devicesWithoutAgent(snapshot)),
+    ...violated('no snapshot without an agent', snapshotsWithoutAgent(snapshot)),
     ...violated('no stack is left locked', stateKeys(snapshot, '/locks/')),
     ...violated('no pending operation is left in a state', pendingStates(snapshot, resting)),
     ...violated('no login of an attempt is left', snapshot.logins),
@@ -82,87 +78,6 @@ function isUnfinished(operation: OperationRecord): boolean {
 const isOnItsWay = ({ status }: AgentRecord) =>
   ['requested', 'provisioning', 'stopping', 'destroying'].includes(status);
 
-function checkAgent(snapshot: Snapshot, agent: AgentRecord, expected: Expectations): Violation[] {
-  const found = belongings(snapshot, agent.agent_id);
-  switch (agent.status) {
-    case 'running':
-      return violated(
-        'a running agent has exactly one of everything',
-        faultsOfRunning(agent, found, expected),
-      );
-    case 'failed':
-      return violated('a failed agent has nothing billed and says why', [
-        ...found.billed,
-        ...(agent.error ? [] : [`${agent.agent_id} gives no reason`]),
-      ]);
-    case 'destroyed':
-      return violated('a destroyed agent has nothing anywhere', [...found.billed, ...found.state]);
-    default:
-      return [];
-  }
-}
-
-type Belongings = ReturnType<typeof belongings>;
-
-/** Everything of one agent in the clouds and in Pulumi's table. */
-function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
-  const name = serverName(agentId);
-  const servers = clouds.servers.filter((server) => serverOwner(server) === agentId || server.name === name);
-  const sshKeys = clouds.sshKeys.filter((key) => key.name === name || key.labels['agent-id'] === agentId);
-  const hostnames = new Set(joinNames.filter((row) => row.agent_id === agentId).map((row) => row.name));
-  const devices = clouds.devices.filter(
-    (device) => device.name.split('.')[0] === name || hostnames.has(device.hostname),
-  );
-  const keys = clouds.keys.filter((key) => key.description.replace(/ \d+$/, '') === name);
-  const statePattern = new RegExp(`/${name}(/|\\.|$)`);
-  return {
-    servers,
-    sshKeys,
-    devices,
-    keys,
-    billed: [
-      ...servers.map((server) => `server ${server.name} (${server.id})`),
-      ...sshKeys.map((key) => `SSH key ${key.name}`),
-      ...devices.map((device) => `device ${device.name}`),
-      ...keys.map((key) => `tailnet key ${key.description}`),
-    ],
-    state: state.filter(({ key }) => statePattern.test(key)).map(({ key }) => `state row ${key}`),
-  };
-}
-
-function faultsOfRunning(agent: AgentRecord, found: Belongings, { serverDeleted }: Expectations): string[] {
-  const id = agent.agent_id;
-  const [server] = found.servers;
-  const faults: string[] = [];
-  const least = serverDeleted.has(id) ? 0 : 1;
-  for (const [what, count] of [
-    ['servers', found.servers.length],
-    ['devices', found.devices.length],
-  ] as const)
-    if (count > 1 || count < least) faults.push(`${id} has ${count} ${what}`);
-  if (found.sshKeys.length !== 1) faults.push(`${id} has ${found.sshKeys.length} SSH keys`);
-  // The key it joined with is used up and no longer listed; any other could still let a machine in.
-  if (found.keys.length > 0)
-    faults.push(`${id} has ${found.keys.length} tailnet keys that can still be used`);
-  if (server !== undefined && String(server.id) !== agent.server_id)
-    faults.push(`${id} says server ${agent.server_id}, Hetzner has ${server.id}`);
-  // A server that was just deleted by hand may still be shutting down.
-  const going = serverDeleted.has(id) && server?.status === 'deleting';
-  if (server !== undefined && server.status !== 'running' && !going)
-    faults.push(`server of ${id} is ${server.status}`);
-  const [device] = found.devices;
-  if (device !== undefined && agent.tailnet_ip !== null && !device.addresses.includes(agent.tailnet_ip))
-    faults.push(`${id} says ${agent.tailnet_ip}, its device has ${device.addresses.join(', ')}`);
-  if (device !== undefined && agent.tailnet_node_id !== device.nodeId)
-    faults.push(`${id} says device ${agent.tailnet_node_id}, its device is ${device.nodeId}`);
-  if (!found.state.some((row) => row.includes('/stacks/'))) faults.push(`${id} has no stack`);
-  return faults;
-}
-
-function serverOwner(server: { name: string; labels: Record<string, string> }): string {
-  return server.labels['agent-id'] ?? server.name.replace(/^agent-/, '');
-}
-
 function doubled(owners: string[]): string[] {
   return [...new Set(owners.filter((owner, index) => owners.indexOf(owner) !== index))].map(
     (owner) => `${owner} has ${owners.filter((one) => one === owner).length} servers`,
@@ -172,6 +87,20 @@ function doubled(owners: string[]): string[] {
 function serversWithoutRow({ clouds, agents }: Snapshot): string[] {
   const known = new Set(agents.map((agent) => agent.agent_id));
   return clouds.servers.filter((server) => !known.has(serverOwner(server))).map((server) => server.name);
+}
+
+function devicesWithoutAgent(snapshot: Snapshot): string[] {
+  const known = new Set(
+    snapshot.agents.flatMap(({ agent_id: agentId }) => belongings(snapshot, agentId).devices),
+  );
+  return snapshot.clouds.devices.filter((device) => !known.has(device)).map(({ name }) => name);
+}
+
+function snapshotsWithoutAgent(snapshot: Snapshot): string[] {
+  const known = new Set(
+    snapshot.agents.flatMap(({ agent_id: agentId }) => belongings(snapshot, agentId).snapshots),
+  );
+  return snapshot.clouds.snapshots.filter((one) => !known.has(one)).map(({ description }) => description);
 }
 
 /** From the recorded begin and end events: no two attempts at the same agent are open at once. */

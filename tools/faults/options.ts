@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { count, readArguments } from '../arguments.ts';
+import { PHASE_NAMES } from './strikes.ts';
 
 export const USAGE = `Usage:
   npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--json FILE]
   npm run faults -- --matrix [--moments 30] [--only everything,worker,runner,cli,configure,ansible]
+                 [--operations provision,destroy,suspend,resume,hibernate,wake]
   npm run faults -- --scenarios [--short] [--only NAME,…]
   npm run faults -- --year [--subscriptions 200] [--days 365] [--seed 1] [--loss 0.05]`;
 
@@ -28,6 +30,12 @@ const schema = z.object({
     .string()
     .transform((text) => text.split(','))
     .optional(),
+  /** What the matrix kills; default: all of them. */
+  operations: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(PHASE_NAMES, { error: `--operations takes some of ${PHASE_NAMES.join()}` })))
+    .default(PHASE_NAMES),
   /** Also writes the report to this file. */
   json: z.string().optional(),
 });
@@ -44,6 +52,7 @@ export function readOptions(args: string[]): Options {
     workers: text,
     moments: text,
     only: text,
+    operations: text,
     json: text,
     matrix: flag,
     scenarios: flag,

@@ -52,6 +52,19 @@ export async function destroyAgent(context: ScenarioContext, agentId: string): P
   if (status !== 202) throw new Error(`destroy of ${agentId}: ${status} ${JSON.stringify(body)}`);
 }
 
+/** Places or releases an operator's hold. */
+export const changeHold =
+  (verb: 'hold' | 'release') =>
+  async (context: ScenarioContext, agentId: string): Promise<void> => {
+    const answer = await context.client.ask('POST', `/api/agents/${agentId}/${verb}`, { reason: 'operator' });
+    if (answer.status !== 202) throw new Error(`${verb} of ${agentId}: ${JSON.stringify(answer)}`);
+  };
+
+export async function hibernateAgent(context: ScenarioContext, agentId: string): Promise<void> {
+  const answer = await context.client.requestOperation(agentId, 'hibernate');
+  if (answer.status !== 202) throw new Error(`hibernate of ${agentId}: ${JSON.stringify(answer)}`);
+}
+
 /** Reads an agent's row straight from the database, which works while the service is away. */
 export async function readAgent(
   context: ScenarioContext,
@@ -62,13 +75,15 @@ export async function readAgent(
   health: string;
   error: string | null;
   server_id: string | null;
+  snapshot_id: string | null;
 }> {
   return withClient(context.installation.file.databaseUrl, async (client) => {
     const { rows } = await client.query(
-      'select status, step, health, error, server_id from agents where agent_id = $1',
+      'select status, step, health, error, server_id, snapshot_id from agents where agent_id = $1',
       [agentId],
     );
-    return rows[0] ?? { status: 'none', step: null, health: 'unknown', error: null, server_id: null };
+    const none = { status: 'none', step: null, health: 'unknown', error: null };
+    return rows[0] ?? { ...none, server_id: null, snapshot_id: null };
   });
 }
 

@@ -70,11 +70,16 @@ export class ServiceClient {
   async ask(
     method: 'GET' | 'POST',
     path: string,
+    json?: Record<string, unknown>,
   ): Promise<{ status: number; body: Record<string, unknown> }> {
     try {
       const response = await fetch(`${this.#installation.url}${path}`, {
         method,
-        headers: { authorization: `Bearer ${this.#installation.file.apiToken}` },
+        headers: {
+          authorization: `Bearer ${this.#installation.file.apiToken}`,
+          ...(json !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(json !== undefined && { body: JSON.stringify(json) }),
         signal: AbortSignal.timeout(20_000),
       });
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -83,7 +88,7 @@ export class ServiceClient {
     }
   }
 
-  requestOperation(agentId: string, kind: 'destroy' | 'refresh') {
+  requestOperation(agentId: string, kind: 'destroy' | 'refresh' | 'hibernate') {
     return this.ask('POST', `/api/agents/${agentId}/${kind}`);
   }
 }

@@ -10,6 +10,7 @@ export interface AgentRecord {
   server_id: string | null;
   tailnet_ip: string | null;
   tailnet_node_id: string | null;
+  snapshot_id: string | null;
   error: string | null;
 }
 
@@ -89,7 +90,7 @@ async function readRows(client: pg.Client) {
   const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
   return {
     agents: await rows<AgentRecord>(
-      'select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, error from agents',
+      'select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, snapshot_id, error from agents',
     ),
     operations: await rows<OperationRecord>(OPERATIONS),
     statusEvents: await rows<StatusEvent>(

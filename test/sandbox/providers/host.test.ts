@@ -203,6 +203,20 @@ test("the engine's cancel ends running operations; at the end of a run it change
   });
 });
 
+test('a cancel of one package, which the engine no longer needs, leaves the work of the others alone', async () => {
+  await using fixture = await setup();
+  await using endless = await endlessCommand();
+  const engine = fixture.engine('command');
+  await engine.configure();
+  const running = engine.create(commandType, endless.inputs);
+  const refused = expect(running).rejects.toThrow('context canceled');
+  const pid = await endless.pid();
+  await fixture.engine('hcloud').cancel();
+  expect(processIdentity(pid)).not.toBeNull();
+  await fixture.host.abort();
+  await refused;
+});
+
 test('a disconnected caller’s commands are killed', async () => {
   await using fixture = await setup();
   await using endless = await endlessCommand();

@@ -1,26 +1,32 @@
 import { expect, test } from 'vitest';
-import { runKillMatrix, type Target } from '../../../tools/faults/kill-matrix.ts';
+import { runKillMatrix } from '../../../tools/faults/kill-matrix.ts';
+import type { MatrixOptions } from '../../../tools/faults/matrix.ts';
 import { lacking, toolEnvironment } from './tools.ts';
 
-test.for<[string, Target[], number]>([
-  ['everything, database and sandbox included', ['everything'], 2],
-  ['the worker, the CLI and Ansible, each alone', ['worker', 'cli', 'ansible'], 1],
-])('kill -9 of %s leaves no trace', { timeout: 400_000 }, async ([, targets, provisions], { skip }) => {
+type Case = Pick<MatrixOptions, 'targets' | 'moments'>;
+
+test.for<[string, Case]>([
+  [
+    'everything, database and sandbox included,',
+    { targets: ['everything'], moments: { provision: 1, hibernate: 1, wake: 1 } },
+  ],
+  [
+    'the worker, the CLI and Ansible, each alone,',
+    { targets: ['worker', 'cli', 'ansible'], moments: { provision: 1, destroy: 1 } },
+  ],
+])('kill -9 of %s leaves no trace', { timeout: 600_000 }, async ([, { targets, moments }], { skip }) => {
   const reason = lacking();
   skip(reason !== undefined, reason);
-  const report = await runKillMatrix({
-    targets,
-    provisions,
-    destroys: 1,
-    tools: toolEnvironment(),
-    say: () => {},
-  });
+  const report = await runKillMatrix({ targets, moments, tools: toolEnvironment(), say: () => {} });
   expect(
     report.strikes.flatMap(({ violations }) => violations),
     `what was seen is in ${report.dumps}`,
   ).toEqual([]);
-  expect(report.strikes.filter(({ phase }) => phase === 'provision')).toHaveLength(
-    targets.length * provisions,
-  );
+  for (const phase of ['provision', 'hibernate', 'wake'] as const)
+    expect(report.strikes.filter((strike) => strike.phase === phase)).toHaveLength(
+      targets.length * (moments[phase] ?? 0),
+    );
   expect(report.strikes.some(({ hit, attempts }) => hit && attempts > 1)).toBe(true);
+  for (const { phase, looks } of report.strikes)
+    if (phase === 'hibernate' || phase === 'wake') expect(looks).toBeGreaterThan(0);
 });

@@ -2,13 +2,29 @@ import { expect, test } from 'vitest';
 import { checkQuiet, type Expectations } from '../../../tools/faults/model.ts';
 import type { OperationRecord, Snapshot } from '../../../tools/faults/snapshot.ts';
 
+const kept = (id: number, agentId: string) => ({
+  id,
+  description: `agent-${agentId}`,
+  status: 'available',
+  image_size: 2.5,
+  labels: labels(agentId),
+});
+const server = (id: number, agentId: string) => ({
+  id,
+  name: `agent-${agentId}`,
+  status: 'running',
+  labels: labels(agentId),
+  image: { id: 100 },
+});
 const labels = (agentId: string) => ({ 'agent-id': agentId, 'managed-by': 'agents' });
 
-/** One running agent, one destroyed, and one that failed and was rolled back. */
+/** One agent in each state that lasts; the failed one was rolled back. */
 function healthy(): Snapshot {
   return {
     agents: [
       agent('a1', 'running', { server_id: '1', tailnet_ip: '100.64.0.1', tailnet_node_id: 'd1' }),
+      agent('off', 'suspended', { server_id: '5', tailnet_node_id: 'd5' }),
+      agent('asleep', 'hibernated', { snapshot_id: '9', tailnet_node_id: 'd9' }),
       agent('gone', 'destroyed'),
       agent('broken', 'failed', { error: 'the reason' }),
     ],
@@ -23,14 +39,24 @@ function healthy(): Snapshot {
     joinNames: [{ name: 'join-1', agent_id: 'a1' }],
     orders: [{ session_id: 'cs_1', agent_id: 'a1', attention: null }],
     storedEvents: ['evt_1'],
-    state: [{ key: 'pulumi/.pulumi/stacks/agents/agent-a1.json', pending: 0 }],
+    state: ['a1', 'off', 'asleep'].map((id) => ({
+      key: `pulumi/.pulumi/stacks/agents/agent-${id}.json`,
+      pending: 0,
+    })),
     logins: [],
     clouds: {
-      servers: [{ id: 1, name: 'agent-a1', status: 'running', labels: labels('a1') }],
-      sshKeys: [{ id: 2, name: 'agent-a1', labels: labels('a1') }],
+      servers: [server(1, 'a1'), { ...server(5, 'off'), status: 'off' }],
+      snapshots: [kept(9, 'asleep')],
+      sshKeys: ['a1', 'off', 'asleep'].map((id, n) => ({
+        id: n + 2,
+        name: `agent-${id}`,
+        labels: labels(id),
+      })),
       firewalls: [{ id: 3, name: 'agents-default' }],
       devices: [
         { id: '1', nodeId: 'd1', name: 'agent-a1.ts.net', hostname: 'join-1', addresses: ['100.64.0.1'] },
+        { id: '5', nodeId: 'd5', name: 'agent-off.ts.net', hostname: 'join-5', addresses: ['100.64.0.5'] },
+        { id: '9', nodeId: 'd9', name: 'agent-asleep.ts.net', hostname: 'join-9', addresses: ['100.64.0.9'] },
       ],
       keys: [],
     },
@@ -54,6 +80,7 @@ function agent(agent_id: string, status: string, more: Partial<Snapshot['agents'
     server_id: null,
     tailnet_ip: null,
     tailnet_node_id: null,
+    snapshot_id: null,
     error: null,
     ...more,
   };
@@ -88,12 +115,6 @@ test('what is as it should be violates nothing', () => {
   expect(checkQuiet(healthy(), expected)).toEqual([]);
 });
 
-const server = (id: number, agentId: string) => ({
-  id,
-  name: `agent-${agentId}`,
-  status: 'running',
-  labels: labels(agentId),
-});
 const cli = (attempt: string) => ({
   pid: 11,
   kind: 'cli' as const,
@@ -132,7 +153,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   [
     'a running agent without a server',
     'a running agent has exactly one of everything',
-    ({ clouds }) => (clouds.servers = []),
+    ({ clouds }) => clouds.servers.shift(),
   ],
   [
     'a running agent with another server',
@@ -160,6 +181,71 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
     (snapshot) => (snapshot.state = []),
   ],
   [
+    'a snapshot of a running agent',
+    'a running agent has exactly one of everything',
+    ({ clouds }) => clouds.snapshots.push(kept(8, 'a1')),
+  ],
+  [
+    'a suspended agent that is on',
+    'a suspended agent has everything, switched off',
+    ({ clouds }) => (clouds.servers[1]!.status = 'running'),
+  ],
+  [
+    'a suspended agent without a server',
+    'a suspended agent has everything, switched off',
+    ({ clouds }) => clouds.servers.pop(),
+  ],
+  [
+    'a snapshot of a suspended agent',
+    'a suspended agent has everything, switched off',
+    ({ clouds }) => clouds.snapshots.push(kept(8, 'off')),
+  ],
+  [
+    'a server of a hibernated agent',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => clouds.servers.push(server(7, 'asleep')),
+  ],
+  [
+    'a hibernated agent without a snapshot',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => (clouds.snapshots = []),
+  ],
+  [
+    'a second snapshot of a hibernated agent',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => clouds.snapshots.push(kept(8, 'asleep')),
+  ],
+  [
+    'another snapshot than the row says',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => (clouds.snapshots[0]!.id = 8),
+  ],
+  [
+    'a snapshot that is not complete',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => (clouds.snapshots[0]!.image_size = null),
+  ],
+  [
+    'a hibernated agent without its device',
+    'a hibernated agent has a snapshot and no server',
+    ({ clouds }) => clouds.devices.pop(),
+  ],
+  [
+    'a snapshot of a destroyed agent',
+    'a destroyed agent has nothing anywhere',
+    ({ clouds }) => clouds.snapshots.push(kept(8, 'gone')),
+  ],
+  [
+    'a snapshot of nobody',
+    'no snapshot without an agent',
+    ({ clouds }) => clouds.snapshots.push(kept(8, 'who')),
+  ],
+  [
+    'a device of nobody',
+    'no device without an agent',
+    ({ clouds }) => clouds.devices.push({ ...clouds.devices[0]!, name: 'who.ts.net', hostname: 'join-0' }),
+  ],
+  [
     'a server of a failed agent',
     'a failed agent has nothing billed and says why',
     ({ clouds }) => clouds.servers.push(server(7, 'broken')),
@@ -167,7 +253,7 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   [
     'a failed agent without a reason',
     'a failed agent has nothing billed and says why',
-    ({ agents }) => (agents[2]!.error = null),
+    ({ agents }) => (agents[4]!.error = null),
   ],
   [
     'a key of a destroyed agent',
@@ -217,7 +303,7 @@ test('an agent whose name begins like a destroyed one’s is not taken for it', 
 
 test('what waits to be tried again may still have something in the clouds, and is not at rest', () => {
   const snapshot = healthy();
-  snapshot.agents[1]!.status = 'destroying';
+  snapshot.agents[3]!.status = 'destroying';
   snapshot.operations.push(operation('o4', 'gone', { kind: 'destroy', status: 'queued', due_in: 500 }));
   snapshot.clouds.servers.push(server(7, 'gone'));
   expect(checkQuiet(snapshot, expected)).toEqual([]);
@@ -225,8 +311,8 @@ test('what waits to be tried again may still have something in the clouds, and i
 
 test('a running agent whose server was deleted by hand may be without one, but never has two', () => {
   const snapshot = healthy();
-  snapshot.clouds.servers = [];
-  snapshot.clouds.devices = [];
+  snapshot.clouds.servers.shift();
+  snapshot.clouds.devices.shift();
   const serverDeleted = { ...expected, serverDeleted: new Set(['a1']) };
   expect(checkQuiet(snapshot, serverDeleted)).toEqual([]);
   snapshot.clouds.servers.push(server(1, 'a1'), server(2, 'a1'));

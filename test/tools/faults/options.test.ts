@@ -11,12 +11,15 @@ test('names are separated by commas', () => {
     moments: 5,
     only: ['worker', 'cli'],
   });
+  expect(readOptions(['--operations', 'wake,suspend']).operations).toEqual(['wake', 'suspend']);
+  expect(readOptions([]).operations).toContain('provision');
 });
 
 test.each([
   [['--rounds', 'many'], '--rounds takes a whole number'],
   [['--seed', '0'], '--seed takes a whole number'],
   [['--year', '--loss', '5%'], '--loss takes a share'],
+  [['--operations', 'wake,walk'], '--operations takes some of provision,destroy,suspend'],
   [['--helpp'], '--helpp'],
   [['stray'], 'stray'],
 ])('refuses %j with the reason', (args, reason) => {

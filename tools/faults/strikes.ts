@@ -1,0 +1,188 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorMessage } from '../../src/errors.ts';
+import { signal } from '../../src/processes/find.ts';
+import { checkHeld, guardData } from './held-data.ts';
+import type { Violation } from './model.ts';
+import { CHILD_KINDS, type ChildKind } from './processes.ts';
+import {
+  changeHold,
+  checkWhenQuiet,
+  destroyAgent,
+  hibernateAgent,
+  orderAgent,
+  readAgent,
+  readOperations,
+  type ScenarioContext,
+} from './scenario-context.ts';
+
+export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
+export type Target = (typeof TARGETS)[number];
+
+interface Phase {
+  request(context: ScenarioContext, agentId: string): Promise<unknown>;
+  /** The agent's status after it. */
+  wanted: string;
+  /** Its beginning and its end both have the agent's data. */
+  keepsData: boolean;
+}
+
+/** The operations that are killed, and how each is asked for. */
+const PHASES = {
+  provision: { request: orderAgent, wanted: 'running', keepsData: false },
+  destroy: { request: destroyAgent, wanted: 'destroyed', keepsData: false },
+  suspend: { request: changeHold('hold'), wanted: 'suspended', keepsData: true },
+  resume: { request: changeHold('release'), wanted: 'running', keepsData: true },
+  hibernate: { request: hibernateAgent, wanted: 'hibernated', keepsData: true },
+  wake: { request: changeHold('release'), wanted: 'running', keepsData: true },
+} satisfies Record<string, Phase>;
+export type PhaseName = keyof typeof PHASES;
+export const PHASE_NAMES = Object.keys(PHASES) as [PhaseName, ...PhaseName[]];
+
+export interface Strike {
+  target: Target;
+  phase: PhaseName;
+  /** Milliseconds after the request. */
+  atMs: number;
+  /** Whether such a process existed before the operation ended. */
+  hit: boolean;
+  /** From the kill until all is quiet, including the restart. */
+  recoverySeconds: number;
+  attempts: number;
+  /** How often Hetzner was asked meanwhile whether the agent's data is there; 0 where it need not be. */
+  looks: number;
+  violations: Violation[];
+}
+
+export interface StrikeOptions {
+  workers: number;
+  say(line: string): void;
+}
+
+const LIMIT_SECONDS = 240;
+
+/** An operation without a fault: its duration, and when each kind of process was first and last seen. */
+export interface Measured {
+  lengthMs: number;
+  seen: Partial<Record<ChildKind, { firstMs: number; lastMs: number }>>;
+}
+
+/** Runs an operation without a fault. @throws Error if it does not end as it should, or violates anything */
+export async function measurePhase(
+  context: ScenarioContext,
+  options: StrikeOptions,
+  { phase, agentId }: { phase: PhaseName; agentId: string },
+): Promise<Measured> {
+  await PHASES[phase].request(context, agentId);
+  const measured = await watch(context, agentId, PHASES[phase].wanted);
+  const violations = await checked(context, options);
+  if (violations.length > 0)
+    throw new Error(`${phase} of ${agentId} without a fault: ${JSON.stringify(violations)}`);
+  return measured;
+}
+
+async function watch(context: ScenarioContext, agentId: string, status: string): Promise<Measured> {
+  const startedAt = performance.now();
+  const seen: Measured['seen'] = {};
+  for (let lookedAt = 0; ; ) {
+    const now = performance.now() - startedAt;
+    for (const { kind } of context.installation.children())
+      seen[kind] = { firstMs: seen[kind]?.firstMs ?? now, lastMs: now };
+    if (now - lookedAt > 150) {
+      lookedAt = now;
+      const agent = await readAgent(context, agentId);
+      if (agent.status === status) return { lengthMs: Math.round(now), seen };
+      if (now > LIMIT_SECONDS * 1000)
+        throw new Error(`${agentId} is ${agent.status}, not ${status}: ${agent.error}`);
+    }
+    await sleep(15);
+  }
+}
+
+/**
+ * Moment `index` of `count`, evenly over the time in which there is something to kill; undefined if there
+ * never is.
+ */
+export function chooseMoment(
+  measured: Measured | undefined,
+  target: Target,
+  index: number,
+  count: number,
+): number | undefined {
+  if (measured === undefined || index >= count) return undefined;
+  const isChild = (CHILD_KINDS as readonly string[]).includes(target);
+  const seen =
+    isChild && target !== 'runner'
+      ? measured.seen[target as ChildKind]
+      : { firstMs: 0, lastMs: measured.lengthMs };
+  if (seen === undefined) return undefined;
+  return Math.round(seen.firstMs + ((index + 0.5) / count) * (seen.lastMs - seen.firstMs));
+}
+
+export interface Aim {
+  target: Target;
+  phase: PhaseName;
+  agentId: string;
+  atMs: number;
+}
+
+/** Requests an operation, kills in the middle of it, starts again what was killed, and checks everything. */
+export async function strike(
+  context: ScenarioContext,
+  options: StrikeOptions,
+  { target, phase, agentId, atMs }: Aim,
+): Promise<Strike> {
+  const { request, wanted, keepsData } = PHASES[phase];
+  const before = await readAgent(context, agentId);
+  const guard = keepsData ? guardData(context, agentId) : undefined;
+  await request(context, agentId);
+  await sleep(atMs);
+  const hit = await kill(context, target);
+  const killedAt = performance.now();
+  if (target === 'everything') await context.installation.startHost('all');
+  if (target === 'worker') await context.installation.startWorker();
+  const violations = await checked(context, options);
+  const recoverySeconds = Math.round((performance.now() - killedAt) / 100) / 10;
+  const data = (await guard?.stop()) ?? { looks: 0, violations: [] };
+  violations.push(...data.violations);
+  if (keepsData) violations.push(...(await checkHeld(context, { agentId, phase, before })));
+  const agent = await readAgent(context, agentId);
+  const operation = (await readOperations(context, agentId)).findLast(({ kind }) => kind === phase);
+  if (agent.status !== wanted || operation?.status !== 'succeeded')
+    violations.push({
+      invariant: `the ${phase} comes to its end`,
+      detail: `${agentId} is ${agent.status}, the operation ${operation?.status}: ${agent.error ?? operation?.error}`,
+    });
+  options.say(
+    `${target} ${phase} at ${atMs} ms${hit ? '' : ' (not there any more)'}: attempt ${operation?.attempt}, quiet after ${recoverySeconds} s${violations.map(({ invariant, detail }) => `; VIOLATED ${invariant}: ${detail}`).join('')}`,
+  );
+  const { looks } = data;
+  return { target, phase, atMs, hit, recoverySeconds, attempts: operation?.attempt ?? 0, looks, violations };
+}
+
+/** Kills a child as soon as there is one; of short-lived kinds there may be none at the moment. */
+async function kill(context: ScenarioContext, target: Target): Promise<boolean> {
+  if (target === 'everything') {
+    await context.installation.killEverything();
+    return true;
+  }
+  if (target === 'worker') {
+    await context.installation.workers[0]!.kill();
+    return true;
+  }
+  for (const deadline = Date.now() + 3_000; Date.now() < deadline; await sleep(10)) {
+    const [child] = context.installation.children({ kind: target });
+    if (child === undefined) continue;
+    signal(child.pid, 'SIGKILL');
+    return true;
+  }
+  return false;
+}
+
+/** Waits for quiet and checks all invariants; what does not come to rest violates one too. */
+export async function checked(context: ScenarioContext, { workers }: StrikeOptions): Promise<Violation[]> {
+  try {
+    return await checkWhenQuiet(context, { workers, timeoutSeconds: LIMIT_SECONDS });
+  } catch (error) {
+    return [{ invariant: 'everything comes to rest', detail: errorMessage(error) }];
+  }
+}
