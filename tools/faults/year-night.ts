@@ -20,7 +20,6 @@ interface Context {
 /** What was found about one agent. */
 interface Finding {
   agentId: string;
-  subscriptionId: string;
   facts: Facts | undefined;
   evidence: Evidence;
   held: string;
