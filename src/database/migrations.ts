@@ -16,6 +16,7 @@ import * as subscriptions from './migrations/0014-subscriptions.ts';
 import * as limits from './migrations/0015-limits.ts';
 import * as notices from './migrations/0016-notices.ts';
 import * as auditChain from './migrations/0017-audit-chain.ts';
+import * as secretsProvider from './migrations/0022-secrets-provider.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -34,6 +35,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0015-limits': limits,
   '0016-notices': notices,
   '0017-audit-chain': auditChain,
+  '0022-secrets-provider': secretsProvider,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

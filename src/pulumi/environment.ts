@@ -7,10 +7,12 @@ export function pulumiEnvironment(backend: {
   url: Secret;
   passphrase: Secret;
   home?: string | undefined;
+  secrets?: { environment: Record<string, Secret> };
 }): Record<string, string> {
   return {
     PULUMI_BACKEND_URL: backend.url.reveal(),
     PULUMI_CONFIG_PASSPHRASE: backend.passphrase.reveal(),
+    ...revealed(backend.secrets?.environment ?? {}),
     ...(backend.home === undefined ? {} : { PULUMI_HOME: backend.home }),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
@@ -23,6 +25,9 @@ export function pulumiEnvironment(backend: {
     PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER: '1',
   };
 }
+
+const revealed = (variables: Record<string, Secret>) =>
+  Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, value.reveal()]));
 
 /** Returns the providers' credentials in the variables that the official plugins read. */
 export function providerEnvironment(accounts: {

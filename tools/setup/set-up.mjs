@@ -12,6 +12,7 @@ import { findTools } from './find-tools.mjs';
 import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
 import { ensureMachines } from './machines/machines.mjs';
+import { ensureMoto } from './moto.mjs';
 import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
@@ -31,10 +32,10 @@ import { ensureShellcheck } from './shellcheck.mjs';
  */
 
 /**
- * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`
- * and `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
+ * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
+ * `github-tools` and `moto` are for the tests, which run without them too; `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
- *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines'} Tool
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines' | 'moto'} Tool
  */
 
 /**
@@ -150,6 +151,7 @@ async function setUpTools(wanted, env, signal) {
     env.AGENT_STACKS_SHELLCHECK = (await ensureShellcheck(context)) ?? '';
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  if (wanted.tools.includes('moto')) env.AGENT_STACKS_MOTO = (await ensureMoto(context)) ?? '';
   if (wanted.tools.includes('machines')) {
     const machines = await ensureMachines(context);
     if ('missing' in machines)
