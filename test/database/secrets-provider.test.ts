@@ -22,7 +22,6 @@ const addAgent = () =>
   insertAgent(at.database, {
     agentId: 'a1',
     userId: 'u1',
-    project: 'default',
     region: 'eu-central',
     location: 'nbg1',
     plan: 'starter',

@@ -58,8 +58,8 @@ test('API, page and metrics say where the time went', async () => {
   const { database } = service;
   expect((await service.ask('/api/agents/a1/ledger')).status).toBe(404);
   await service.ask('/api/agents', { json: { agentId: 'a1', userId: 'u1', region: 'eu-west' } });
-  await sql`insert into operation_events (operation_id, attempt, type, data, at)
-    select operation_id, 1, 'step', jsonb_build_object('step', step), created_at + make_interval(secs => s)
+  await sql`insert into operation_events (operation_id, sequence, attempt, type, data, at)
+    select operation_id, 100 + s, 1, 'step', jsonb_build_object('step', v.step), created_at + make_interval(secs => s)
     from operations, (values ('creating_server', 1), ('configuring', 3), ('finished', 7)) as v (step, s)`.execute(
     database,
   );

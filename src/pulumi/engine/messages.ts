@@ -8,7 +8,7 @@ export type StackTask = StackWork & {
   environment: Record<string, string>;
   /** What encrypts the secrets of a stack that this run creates; unset: the passphrase. */
   secretsProvider?: string | undefined;
-  /** The stack's secrets are first encrypted anew by this provider. */
+  /** The stack's secrets are first moved to this provider. */
   moveSecretsTo?: string | undefined;
 };
 

@@ -146,9 +146,9 @@ function createRun(settings: StackEngineSettings) {
 }
 
 /**
- * Returns which secrets provider a new stack gets, and whether an existing one has to be moved to it: away from
- * the passphrase, or from the provider that is named as the previous one. Any other stack is left as it is,
- * since its state names what opens it, and a runner that was not told of the key must not move it back.
+ * Returns which secrets provider a new stack gets, and whether an existing one has to be moved to it: away
+ * from the passphrase, or from the provider that is named as the previous one. Any other stack is left as it
+ * is, since its state names what opens it, and a runner that does not know the key must not move it back.
  */
 async function secretsOf(
   { state, secrets: { url: wanted, before } }: StackEngineSettings,

@@ -28,9 +28,9 @@ export interface FoundationStore {
 const FOUNDATION_VERSION = 1;
 
 /**
- * Stores foundations in the service's database. A foundation is updated, and so moved, before the next agent
- * when the secrets provider changes: agents' stacks copy its settings. Before an attempt takes over a foundation, the database
- * sessions of a holder that is no longer active are closed.
+ * Stores foundations in the service's database. When the secrets provider changes, a foundation is updated,
+ * and so moved, before the next agent: agents' stacks copy its settings. Before an attempt takes over a
+ * foundation, the database sessions of a holder that is no longer active are closed.
  */
 export function createFoundationStore(
   database: Database,
