@@ -13,6 +13,7 @@ const env = await setUp({
     'ansible',
     'chromium',
     'hetzner-client',
+    'moto',
     'ansible-lint',
     'shellcheck',
     'machines',

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SandboxConfig } from '../../src/config/config.ts';
+import { PASSPHRASE } from '../../src/config/secrets-provider.ts';
 import type { SandboxStartMessage } from '../main.ts';
 import { LOGIN_SERVER, type MachineKind } from './machines.ts';
 import type { SandboxFile } from './sandbox-file.ts';
@@ -34,6 +35,9 @@ export function toGithubOptions(
       HCLOUD_ENDPOINT: file.hcloudEndpoint,
       TAILSCALE_BASE_URL: file.tailscaleBaseUrl,
       ...(machines === 'real' ? { TAILSCALE_LOGIN_SERVER: LOGIN_SERVER } : {}),
+      ...(config.pulumi.secrets.url === PASSPHRASE
+        ? {}
+        : { PULUMI_SECRETS_PROVIDER: config.pulumi.secrets.url }),
       ...config.software.variables,
     },
   };
@@ -59,8 +63,11 @@ function toRunnerEnvironment(
   { stripeApiUrl: sandboxUrl }: SandboxFile,
 ): Record<string, string> {
   const { tools, providers } = config;
+  const { environment } = config.pulumi.secrets;
   return {
     ...config.childEnvironment,
+    // The credentials of a key service, which the workflow leaves to the runner.
+    ...Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, value.reveal()])),
     CACHE_DIR: config.cacheDir,
     SANDBOX_URL: sandboxUrl,
     PROVIDERS: providers,

@@ -192,6 +192,7 @@ export function sandboxConnections(
       passphrase: new Secret(file.pulumiPassphrase),
       // Keeps the user's own Pulumi home untouched, except for official plugins.
       home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
+      secrets: config.pulumi.secrets,
     },
     apiToken: new Secret(file.apiToken),
     stripe: {

@@ -8,6 +8,7 @@ import { listAgents } from '../http/agents/list-agents.ts';
 import { listOperations } from '../http/agents/list-operations.ts';
 import { operationRequests } from '../http/agents/request-operation.ts';
 import { showAgent } from '../http/agents/show-agent.ts';
+import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { createAuthentication } from '../http/authentication.ts';
@@ -59,6 +60,7 @@ const OPERATOR_ROUTES = [
   operationEvents,
   listOrders,
   showReceipt,
+  showLedger,
   listNotices,
   listAttention,
   listBreakers,

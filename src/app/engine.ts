@@ -112,6 +112,7 @@ function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode
     pool,
     state,
     environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    secrets: connections.pulumi.secrets,
     configure: {
       path: join(ANSIBLE_DIR, 'configure'),
       connection: connections.machines,

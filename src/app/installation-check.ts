@@ -5,6 +5,7 @@ import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
+import { checkSecretsProvider } from '../database/secrets-provider.ts';
 import { checkStamp } from '../database/stamp.ts';
 import { askIdentities } from './live-identities.ts';
 
@@ -23,10 +24,12 @@ export async function checkInstallation(
   if (config.mode === 'sandbox') {
     await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
     await checkPassphrase(database, passphrase);
+    await checkSecretsProvider(database, connections.pulumi.secrets);
     return false;
   }
   const isTailnetSilent = await checkAccounts(database, config, connections);
   await checkPassphrase(database, passphrase);
+  await checkSecretsProvider(database, connections.pulumi.secrets);
   if (config.pulumi.backendUrl === undefined) await ensureSibling(connections.databaseUrl.reveal(), 'pulumi');
   return isTailnetSilent;
 }

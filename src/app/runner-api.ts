@@ -36,7 +36,7 @@ export function openRemote(deps: {
       isStillWanted: deps.isStillWanted,
       getFence,
       pulumi: connections.pulumi,
-      foundations: createFoundationStore(database, { evict }),
+      foundations: createFoundationStore(database, { evict }, connections.pulumi.secrets.url),
       retrySeconds: config.retrySeconds,
       planServers: config.billing.plans.servers,
       opensKeys: createVault(connections.pulumi.passphrase).canOpen,

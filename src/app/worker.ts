@@ -127,7 +127,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     processTags,
     log,
     state: pulumi.state,
-    foundations: createFoundationStore(database, pulumi.fence),
+    foundations: createFoundationStore(database, pulumi.fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
     recordInputs: (run, { inputs, secrets }) =>
       recordInputs(database, run.agent.agent_id, { inputs, secrets }),

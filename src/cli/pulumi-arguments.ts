@@ -66,6 +66,9 @@ export function refusal({ words, stackName }: PulumiArguments): string | undefin
   if ((words[0] === 'stack' && words[1] === 'rename') || words[0] === 'rename') {
     return 'The service finds a stack by its name and would lose a renamed one.';
   }
+  if (words[1] === 'change-secrets-provider' && words[2] === 'passphrase') {
+    return 'The CLI would ask for a new passphrase, which the service would not know. Set PULUMI_SECRETS_PROVIDER_BEFORE to the present provider: each stack moves at its next operation.';
+  }
   if (stackName !== undefined && /[_%]/.test(stackName)) {
     return `The stack name ${stackName} contains _ or %: Pulumi's Postgres backend treats these as wildcards and would mix stacks up.`;
   }
@@ -78,4 +81,15 @@ export function refusal({ words, stackName }: PulumiArguments): string | undefin
  */
 export function changesStack({ words }: PulumiArguments): boolean {
   return CHANGES.has(words[0] ?? '') || (words[0] === 'stack' && STACK_CHANGES.has(words[1] ?? ''));
+}
+
+/** A stack that is made by hand gets the installation's secrets provider, unless another is named. */
+export function withSecretsProvider(
+  args: readonly string[],
+  { words }: PulumiArguments,
+  provider: string,
+): string[] {
+  const isInit = words[0] === 'stack' && words[1] === 'init';
+  const isChosen = provider === 'passphrase' || args.some((word) => word.startsWith('--secrets-provider'));
+  return isInit && !isChosen ? [...args, `--secrets-provider=${provider}`] : [...args];
 }

@@ -30,6 +30,7 @@ import {
   readArguments,
   refusal,
   runsProgram,
+  withSecretsProvider,
 } from './pulumi-arguments.ts';
 import { findSshRoute } from './ssh/route.ts';
 
@@ -91,7 +92,8 @@ interface PreparedRun {
 }
 
 async function runPrepared(config: Config, connections: Connections, run: PreparedRun): Promise<number> {
-  const { args, parsed, prepared } = run;
+  const { parsed, prepared } = run;
+  const args = withSecretsProvider(run.args, parsed, connections.pulumi.secrets.url);
   const environment = cliEnvironment(config, connections, run);
   const settingsFile = join(ROOT, `Pulumi.${parsed.stackName}.yaml`);
   // The CLI leaves the stack's settings here; those of another installation would hide the state's own salt.

@@ -20,6 +20,7 @@ import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
 import { childEnvironment } from './process-environment.ts';
+import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
 
@@ -41,7 +42,7 @@ export interface CommonConfig {
    * out.
    */
   retrySeconds: number;
-  pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined };
+  pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined; secrets: SecretsProvider };
   /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
     pulumi: string | undefined;
@@ -86,6 +87,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
         (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
       ),
       passphrase: reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase),
+      secrets: readSecretsProvider(reader, reader.text('MODE') !== 'live'),
     },
     tools: {
       pulumi: reader.text('AGENT_STACKS_PULUMI'),

@@ -3,8 +3,10 @@ import type { AuditRow } from '../audit/listing.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events/events.ts';
+import type { Ledger } from '../operations/ledger.ts';
 import { holdActions, holdBanner } from './holds.ts';
 import { type Html, html, type Renderable } from './html.ts';
+import { ledgerSection } from './ledger-section.ts';
 import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
 import { age, capitalized, duration, stepWords } from './words.ts';
 
@@ -23,11 +25,13 @@ export interface AgentPage {
   history: AuditRow[];
   /** Of its deletion. */
   receipt: Receipt | undefined;
+  /** Of its first provision. */
+  ledger: Ledger | undefined;
 }
 
 /** Renders `/agents/{agentId}`: everything about one agent. */
 export function agentPage(page: AgentPage): Html {
-  const { agent, operations, log, buyersPage, followsPayments, history, receipt } = page;
+  const { agent, operations, log, buyersPage, followsPayments, history, receipt, ledger } = page;
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
 <div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
@@ -42,6 +46,7 @@ ${facts(agent)}
 <p><a href="${buyersPage}">Buyer’s status page</a></p>
 ${latest !== undefined && operationSection(latest, log)}
 <div id="earlier" data-live>${earlier.length > 0 && earlierTable(earlier)}</div>
+<div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div>
 <div id="receipt" data-live>${receipt !== undefined && receiptSection(receipt)}</div>
 <div id="history" data-live>${history.length > 0 && historyTable(history)}</div>`;
 }

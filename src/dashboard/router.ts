@@ -15,6 +15,7 @@ import { cursorKind } from '../http/paging.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
 import { listBreakers } from '../limits/listing.ts';
 import { readLogTail } from '../operations/events/events.ts';
+import { readLedger } from '../operations/ledger.ts';
 import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
@@ -109,6 +110,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
       followsPayments: deps.followsPayments ?? true,
       history: await listAudit(database, { agentId: agent.agentId, limit: HISTORY_SHOWN }),
       receipt: await findReceipt(database, agent.agentId),
+      ledger: await readLedger(database, agent.agentId),
     });
     sendPage(response, deps, { title: agent.agentId, main, operator: true });
   };

@@ -1,4 +1,5 @@
 const STEPS: Record<string, string> = {
+  received: 'Taking the order',
   queued: 'Waiting in line',
   creating_server: 'Creating the server',
   joining_network: 'Joining the private network',

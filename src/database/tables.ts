@@ -73,6 +73,8 @@ export interface InstallationTable {
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
   /** A known text, sealed with the installation's passphrase. */
   canary: Buffer | null;
+  /** What encrypts the secrets in the stacks' state. */
+  secrets_provider: Defaulted<string>;
   /**
    * Sandbox mode: the DATA_DIR of the process that hosts the sandbox. Processes that join read its addresses
    * there.

@@ -5,6 +5,7 @@ import type { Database } from '../database/connect.ts';
 import { listBreakers } from '../limits/listing.ts';
 import { businessNow } from './deps.ts';
 import { endpoint } from './endpoint.ts';
+import { meanStepSeconds, runningSeconds } from './ledger-metrics.ts';
 
 /** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800];
@@ -28,6 +29,7 @@ export const metrics = endpoint({
       payments(database),
       workers(database),
       provisionSeconds(database),
+      ledger(database),
       cloudsWatched(missingKeys),
       breakers(database, businessNow(deps)),
     ]);
@@ -172,6 +174,24 @@ async function provisionSeconds(database: Database): Promise<string> {
     { suffix: '_sum', labels: {}, value: rows[0]?.sum ?? 0 },
     { suffix: '_count', labels: {}, value: total },
   ]);
+}
+
+async function ledger(database: Database): Promise<string> {
+  const [running, steps] = await Promise.all([runningSeconds(database), meanStepSeconds(database)]);
+  return (
+    formatNamed(
+      `${PREFIX}running_seconds`,
+      'histogram',
+      'From the payment to the running agent, by how it got its server',
+      running,
+    ) +
+    formatNamed(
+      `${PREFIX}running_step_seconds`,
+      'gauge',
+      'Mean seconds of each step on the way, over the agents of the last day',
+      steps,
+    )
+  );
 }
 
 async function breakers(database: Database, at: Date): Promise<string> {

@@ -4,10 +4,13 @@ import { z } from 'zod';
 /** Direct access to Pulumi's rows of a stack, for work that its CLI cannot do or needs a process for. */
 export interface StateStore {
   /**
-   * Creates an empty stack, as `pulumi stack init` would, with the salt of another stack's secrets.
+   * Creates an empty stack, as `pulumi stack init` would, with the salt, or the wrapped key, of another
+   * stack's secrets, if that one has this secrets provider.
    * @returns whether the stack exists now; if not, the CLI has to create it.
    */
-  makeEmpty(stackName: string, like: string): Promise<boolean>;
+  makeEmpty(stackName: string, like: string, provider: string): Promise<boolean>;
+  /** What encrypts the stack's secrets: `passphrase` or a key's address. Undefined: unknown, or no stack. */
+  secretsProvider(stackName: string): Promise<string | undefined>;
   /** Removes the remains of a deleted stack in the backend: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
   /**
@@ -26,10 +29,23 @@ const checkpointSchema = z.object({
     stack: z.string(),
     latest: z.object({
       manifest: z.record(z.string(), z.unknown()),
-      secrets_providers: z.object({ type: z.literal('passphrase'), state: z.object({ salt: z.string() }) }),
+      secrets_providers: z.unknown(),
     }),
   }),
 });
+
+const providersSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('passphrase'), state: z.object({ salt: z.string() }) }),
+  z.object({ type: z.literal('cloud'), state: z.object({ url: z.string(), encryptedkey: z.string() }) }),
+]);
+
+/** A stack's checkpoint, of which only the secrets provider matters. */
+const providerSchema = z.object({
+  checkpoint: z.object({ latest: z.object({ secrets_providers: providersSchema }) }),
+});
+
+const toProvider = (providers: z.infer<typeof providersSchema>) =>
+  providers.type === 'passphrase' ? 'passphrase' : providers.state.url;
 
 /**
  * Opens the Postgres backend's table `pulumi_state(key, data, updated_at)`. `data` is `{data: <base64>}`; the
@@ -42,17 +58,24 @@ export function createPostgresStateStore(
 ): StateStore {
   const root = `${database}/.pulumi`;
   const stackKey = (stackName: string) => `${root}/stacks/${project}/${stackName}.json`;
+  const read = async (stackName: string) => {
+    const found = await pool.query<{ data: { data: string } }>(
+      'select data from pulumi_state where key = $1',
+      [stackKey(stackName)],
+    );
+    return found.rows[0]?.data.data;
+  };
   return {
-    makeEmpty: async (stackName, like) => {
-      const found = await pool.query<{ data: { data: string } }>(
-        'select data from pulumi_state where key = $1',
-        [stackKey(like)],
-      );
-      const empty = emptyCheckpoint(found.rows[0]?.data.data, { stackName, project });
+    makeEmpty: async (stackName, like, provider) => {
+      const empty = emptyCheckpoint(await read(like), { stackName, project, provider });
       if (empty === undefined) return false;
       const text = JSON.stringify({ data: empty });
       await pool.query(INSERT, [stackKey(stackName), text]);
       return true;
+    },
+    secretsProvider: async (stackName) => {
+      const parsed = providerSchema.safeParse(decoded(await read(stackName)));
+      return parsed.success ? toProvider(parsed.data.checkpoint.latest.secrets_providers) : undefined;
     },
     forget: async (stackName) => {
       for (const folder of foldersOfStack(root, project, stackName))
@@ -85,12 +108,13 @@ function foldersOfStack(root: string, project: string, stackName: string): strin
 
 function emptyCheckpoint(
   base64: string | undefined,
-  stack: { stackName: string; project: string },
+  stack: { stackName: string; project: string; provider: string },
 ): string | undefined {
-  if (base64 === undefined) return undefined;
-  const parsed = checkpointSchema.safeParse(JSON.parse(Buffer.from(base64, 'base64').toString()));
+  const parsed = checkpointSchema.safeParse(decoded(base64));
   if (!parsed.success) return undefined;
   const { manifest, secrets_providers } = parsed.data.checkpoint.latest;
+  const providers = providersSchema.safeParse(secrets_providers);
+  if (!providers.success || toProvider(providers.data) !== stack.provider) return undefined;
   const checkpoint = {
     stack: `organization/${stack.project}/${stack.stackName}`,
     latest: { manifest, secrets_providers, metadata: {} },
@@ -98,9 +122,15 @@ function emptyCheckpoint(
   return Buffer.from(JSON.stringify({ version: 3, checkpoint })).toString('base64');
 }
 
+/** The text of a row as JSON; undefined for an empty or missing row. */
+function decoded(base64: string | undefined): unknown {
+  return base64 ? JSON.parse(Buffer.from(base64, 'base64').toString()) : undefined;
+}
+
 /** For other backends: leaves everything to the CLI. */
 export const passiveStateStore: StateStore = {
   makeEmpty: async () => false,
+  secretsProvider: async () => undefined,
   forget: async () => {},
   prune: async () => {},
 };

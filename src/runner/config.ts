@@ -8,6 +8,7 @@ import { type Config, ConfigError } from '../config/config.ts';
 import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
 import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from '../config/fields.ts';
 import { childEnvironment } from '../config/process-environment.ts';
+import { readSecretsProvider } from '../config/secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
 import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
 import { Secret } from '../secret.ts';
@@ -108,6 +109,7 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
         reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase, 'the service’s own passphrase') ??
         new Secret(''),
       home: undefined,
+      secrets: readSecretsProvider(reader, sandboxUrl !== undefined),
     },
     hcloud: {
       token: reader.requiredSecret(

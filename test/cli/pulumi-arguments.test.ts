@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { changesStack, readArguments, refusal, runsProgram } from '../../src/cli/pulumi-arguments.ts';
+import {
+  changesStack,
+  readArguments,
+  refusal,
+  runsProgram,
+  withSecretsProvider,
+} from '../../src/cli/pulumi-arguments.ts';
 
 const read = (line: string) => readArguments(line.split(' '));
 
@@ -59,8 +65,19 @@ test('the commands that write a stack’s state', () => {
 
 test('what would lose a stack or mix stacks up is refused, everything else is passed through', () => {
   expect(refusal(read('stack rename agent-b -s agent-a1'))).toMatch(/would lose a renamed one/);
+  expect(refusal(read('stack change-secrets-provider passphrase -s agent-a1'))).toMatch(/_BEFORE/);
+  expect(refusal(read('stack change-secrets-provider hashivault://k -s agent-a1'))).toBeUndefined();
   expect(refusal(read('stack init agent_a1'))).toMatch(/contains _ or %/);
   for (const line of ['stack ls', 'stack -s agent-a1', 'preview -s agent-a1', 'stack rm agent-a1']) {
     expect(refusal(read(line))).toBeUndefined();
   }
+});
+
+test('a stack that is made by hand gets the installation’s secrets provider, unless it names one', () => {
+  const complete = (line: string, provider = 'hashivault://key') =>
+    withSecretsProvider(line.split(' '), read(line), provider).join(' ');
+  expect(complete('stack init x')).toBe('stack init x --secrets-provider=hashivault://key');
+  expect(complete('stack init x', 'passphrase')).toBe('stack init x');
+  for (const line of ['stack init x --secrets-provider passphrase', 'stack ls', 'up -s agent-a1'])
+    expect(complete(line)).toBe(line);
 });

@@ -436,7 +436,9 @@ describe('documents', () => {
         ([, sample]) => sample,
       );
     expect(values('agent_stacks_').length).toBeGreaterThan(30);
-    expect(values('')).toEqual(values('agent_stacks_'));
+    // Newer ones never had such a name.
+    const old = values('agent_stacks_').filter((sample) => !sample!.startsWith('running_'));
+    expect(values('')).toEqual(old);
     const help = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, words]) => [name, words] as const);
     for (const [name, words] of help)
       expect(words!.startsWith('Deprecated')).toBe(!name!.startsWith('agent_stacks_'));

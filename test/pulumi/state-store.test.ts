@@ -95,7 +95,7 @@ test('an empty stack has the other stack’s salt and nothing else of it', async
     'foundation-default',
     foundation({ manifest, secrets_providers, resources: [{ urn: 'urn:x' }] }),
   );
-  expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(true);
+  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
   expect(await readState('agent-a1')).toEqual({
     version: 3,
     checkpoint: {
@@ -105,10 +105,32 @@ test('an empty stack has the other stack’s salt and nothing else of it', async
   });
 });
 
+test('an empty stack has the other stack’s wrapped key, if that is the wanted provider’s', async () => {
+  const url = 'awskms://alias/agents?region=eu-central-1';
+  const cloud = { type: 'cloud', state: { url, encryptedkey: 'wrapped' } };
+  await putState('foundation-default', foundation({ manifest, secrets_providers: cloud }));
+  for (const other of ['passphrase', 'awskms://alias/other'])
+    expect(await store.makeEmpty('agent-a1', 'foundation-default', other)).toBe(false);
+  expect(await readState('agent-a1')).toBeUndefined();
+  expect(await store.makeEmpty('agent-a1', 'foundation-default', url)).toBe(true);
+  expect(await readState('agent-a1')).toMatchObject({
+    checkpoint: { latest: { secrets_providers: cloud } },
+  });
+  expect(await store.secretsProvider('agent-a1')).toBe(url);
+});
+
+test('a stack’s secrets provider is read from its state', async () => {
+  expect(await store.secretsProvider('agent-a1')).toBeUndefined();
+  await putState('agent-a1', foundation({ manifest, secrets_providers, resources: [], pending: [] }));
+  expect(await store.secretsProvider('agent-a1')).toBe('passphrase');
+  await putState('agent-a2', foundation({ manifest, secrets_providers: { type: 'service', state: {} } }));
+  expect(await store.secretsProvider('agent-a2')).toBeUndefined();
+});
+
 test('an existing stack stays as it is', async () => {
   await putState('foundation-default', foundation({ manifest, secrets_providers }));
   await putState('agent-a1', { precious: true });
-  expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(true);
+  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
   expect(await readState('agent-a1')).toEqual({ precious: true });
 });
 
@@ -118,6 +140,6 @@ test.each([
   ['has its secrets elsewhere', foundation({ manifest, secrets_providers: { type: 'awskms', state: {} } })],
 ])('a template stack that %s leaves the creation to the CLI', async (_, state) => {
   if (state !== undefined) await putState('foundation-default', state);
-  expect(await store.makeEmpty('agent-a1', 'foundation-default')).toBe(false);
+  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(false);
   expect(await readState('agent-a1')).toBeUndefined();
 });

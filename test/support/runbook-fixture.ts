@@ -147,6 +147,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       forget: async (name) => reach(`forget ${name}`, 'forget'),
       prune: async () => {},
       makeEmpty: async () => false,
+      secretsProvider: async () => undefined,
     },
     goneWithinSeconds: 0,
     hetzner: {

@@ -112,6 +112,7 @@ test.each([
   ['ansible', 4],
   ['ansible-lint', 4],
   ['hcloud', 4],
+  ['moto', 4],
   ['shellcheck', 1],
 ] as const)('%s and all that it needs are pinned, each with hashes', async (name, atLeast) => {
   const text = await readFile(join(import.meta.dirname, `../../tools/setup/python/${name}.txt`), 'utf8');

@@ -82,6 +82,8 @@ async function measure(
     HOST: '127.0.0.1',
     PORT: '0',
     SANDBOX_MACHINES: 'auto',
+    PULUMI_SECRETS_PROVIDER: options.secretsProvider,
+    PULUMI_SECRETS_PROVIDER_BEFORE: undefined,
   });
   useOwnEnvironment(process.env, config.childEnvironment);
   const machineTools = config.tools.machines;
@@ -159,8 +161,14 @@ function machinesEnvironment(machines: 'simulated' | 'real', tools: MachineTools
 }
 
 /** What the measured processes inherit: nothing of the user's own installation. */
-function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record<string, string> {
+function childEnvironment({
+  childEnvironment,
+  cacheDir,
+  tools,
+  pulumi: { secrets },
+}: Config): Record<string, string> {
   const { pulumi, ansible } = tools;
+  const ofProvider = Object.entries(secrets.environment).map(([name, value]) => [name, value.reveal()]);
   return {
     ...childEnvironment,
     // The documented usage finds the CLI on the PATH.
@@ -172,6 +180,8 @@ function childEnvironment({ childEnvironment, cacheDir, tools }: Config): Record
         }),
     ...(ansible === undefined ? {} : { AGENT_STACKS_ANSIBLE: ansible }),
     CACHE_DIR: cacheDir,
+    PULUMI_SECRETS_PROVIDER: secrets.url,
+    ...Object.fromEntries(ofProvider),
     WORKER_CONCURRENCY: '4',
   };
 }

@@ -11,9 +11,11 @@ export interface Options {
   purchases: number;
   /** Also writes all figures to this file, as JSON. */
   json: string | undefined;
+  /** The service's `PULUMI_SECRETS_PROVIDER`; the documented sides keep the passphrase. */
+  secretsProvider: string | undefined;
 }
 
-export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--json FILE]`;
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--json FILE] [--secrets-provider ADDRESS]`;
 
 const schema = z.object({
   only: z
@@ -24,13 +26,15 @@ const schema = z.object({
   rounds: count('--rounds', 100).default(3),
   purchases: count('--purchases', 100).default(5),
   json: z.string().optional(),
+  'secrets-provider': z.string().optional(),
 });
 
 const text = { type: 'string' } as const;
 
 /** @throws Error that says what is wrong with the arguments. */
 export function readOptions(args: string[]): Options {
-  const options = { only: text, rounds: text, purchases: text, json: text };
-  const { only, rounds, purchases, json } = readArguments(args, options, schema);
-  return { measurements: only ?? MEASUREMENTS, rounds, purchases, json };
+  const options = { only: text, rounds: text, purchases: text, json: text, 'secrets-provider': text };
+  const read = readArguments(args, options, schema);
+  const { only, rounds, purchases, json, 'secrets-provider': secretsProvider } = read;
+  return { measurements: only ?? MEASUREMENTS, rounds, purchases, json, secretsProvider };
 }

@@ -12,6 +12,7 @@ import { findTools } from './find-tools.mjs';
 import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
 import { ensureMachines } from './machines/machines.mjs';
+import { ensureMoto } from './moto.mjs';
 import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
@@ -31,10 +32,11 @@ import { ensureShellcheck } from './shellcheck.mjs';
  */
 
 /**
- * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`
- * and `github-tools` are for the tests, which run without them too; `machines` is optional for everything.
+ * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
+ * `github-tools` and `moto` are for the tests, which run without them too; `machines` is optional for
+ * everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
- *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines'} Tool
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines' | 'moto'} Tool
  */
 
 /**
@@ -114,6 +116,23 @@ async function setUpAll(wanted, signal) {
 }
 
 /**
+ * Programs that check something from outside.
+ * @param {Wanted} wanted
+ * @param {Context} context
+ */
+async function setUpTestTools(wanted, context) {
+  const { env } = context;
+  if (wanted.tools.includes('chromium')) await ensureChromium(context);
+  if (wanted.tools.includes('ansible-lint'))
+    env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
+  if (wanted.tools.includes('shellcheck'))
+    env.AGENT_STACKS_SHELLCHECK = (await ensureShellcheck(context)) ?? '';
+  if (wanted.tools.includes('hetzner-client'))
+    env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  if (wanted.tools.includes('moto')) env.AGENT_STACKS_MOTO = (await ensureMoto(context)) ?? '';
+}
+
+/**
  * @param {Wanted} wanted
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortSignal} signal
@@ -143,13 +162,7 @@ async function setUpTools(wanted, env, signal) {
     env.AGENT_STACKS_ACT = (await tryPublished(context, act)) ?? '';
     env.AGENT_STACKS_ACTIONLINT = (await tryPublished(context, actionlint)) ?? '';
   }
-  if (wanted.tools.includes('chromium')) await ensureChromium(context);
-  if (wanted.tools.includes('ansible-lint'))
-    env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
-  if (wanted.tools.includes('shellcheck'))
-    env.AGENT_STACKS_SHELLCHECK = (await ensureShellcheck(context)) ?? '';
-  if (wanted.tools.includes('hetzner-client'))
-    env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  await setUpTestTools(wanted, context);
   if (wanted.tools.includes('machines')) {
     const machines = await ensureMachines(context);
     if ('missing' in machines)

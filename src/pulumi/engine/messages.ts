@@ -6,6 +6,10 @@ export type StackTask = StackWork & {
   stackName: string;
   /** For the CLI, the plugins and their children: credentials, backend, input of the configuration script. */
   environment: Record<string, string>;
+  /** What encrypts the secrets of a stack that this run creates; unset: the passphrase. */
+  secretsProvider?: string | undefined;
+  /** The stack's secrets are first moved to this provider. */
+  moveSecretsTo?: string | undefined;
 };
 
 /** What the run does. Only runs that create resources need the stack's program. */

@@ -8,6 +8,7 @@ import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
 import { toProgress } from './engine-events.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
+import { moveSecrets, type RunCommand } from './move-secrets.ts';
 
 export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
@@ -84,6 +85,8 @@ export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>)
   mayRun: isConfigurationCommand,
 });
 
+const MOVING = 'Moving the secrets of the state to the configured provider';
+
 interface RunContext {
   command: CountingCommand;
   workDir: string;
@@ -99,6 +102,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     pulumiCommand: context.command,
     program: 'program' in task ? capturingProgram(task, captured) : nothing,
     projectSettings: PROJECT,
+    ...(task.secretsProvider === undefined ? {} : { secretsProvider: task.secretsProvider }),
     envVars: {
       ...task.environment,
       ...(context.debugProviders === undefined ? {} : { PULUMI_DEBUG_PROVIDERS: context.debugProviders }),
@@ -107,6 +111,10 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const changes: Record<string, number> = {};
   const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
+  if (task.moveSecretsTo !== undefined) {
+    context.tell({ kind: 'diagnostic', severity: 'info', message: MOVING });
+    await moveSecrets(context, { ...task, provider: task.moveSecretsTo });
+  }
   const options = {
     signal: context.signal,
     onEvent: (event: Parameters<typeof toProgress>[0]) => {
@@ -203,7 +211,6 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
 const keyUrn = (stackName: string) =>
   `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
 
-type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
 /** The SDK's types hide `run`, though every workspace calls it. */
 type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
+import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
 import { RetryableError } from '../../errors.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
@@ -57,6 +58,8 @@ export interface StackEngineSettings {
   state: StateStore;
   /** Backend, passphrase, credentials, PATH. */
   environment: Record<string, string>;
+  /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
+  secrets: Pick<SecretsProvider, 'url' | 'before'>;
   configure: {
     /** The script that the stack's command resource runs. */
     path: string;
@@ -79,7 +82,7 @@ export interface StackEngineSettings {
 
 /** Runs stacks on this machine, through the Automation API. */
 export function createStackEngine(settings: StackEngineSettings): StackEngine {
-  const { configure, state } = settings;
+  const { configure } = settings;
   mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
   const run = createRun(settings);
   return {
@@ -89,7 +92,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
         ...configureEnvironment(configure, attempt, keys),
         AGENT_PROGRESS_FILE: progressFile,
       };
-      const made = mayBeNew && (await makeAgentStack(state, program));
+      const made = mayBeNew && (await makeAgentStack(settings, program));
       const stopFollowing = followProgress(progressFile, attempt.log);
       try {
         const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
@@ -120,6 +123,7 @@ function createRun(settings: StackEngineSettings) {
   ) => {
     const task: StackTask = {
       ...work,
+      ...(await secretsOf(settings, stackName, work)),
       stackName,
       environment: {
         ...settings.environment,
@@ -141,10 +145,29 @@ function createRun(settings: StackEngineSettings) {
   };
 }
 
+/**
+ * Returns which secrets provider a new stack gets, and whether an existing one has to be moved to it: away
+ * from the passphrase, or from the provider that is named as the previous one. Any other stack is left as it
+ * is, since its state names what opens it, and a runner that does not know the key must not move it back.
+ */
+async function secretsOf(
+  { state, secrets: { url: wanted, before } }: StackEngineSettings,
+  stackName: string,
+  { verb }: StackWork,
+): Promise<Pick<StackTask, 'secretsProvider' | 'moveSecretsTo'>> {
+  if (verb === 'destroy' || verb === 'unlock') return {};
+  const present = await state.secretsProvider(stackName);
+  if (present === undefined) return wanted === PASSPHRASE ? {} : { secretsProvider: wanted };
+  return present !== wanted && [PASSPHRASE, before].includes(present) ? { moveSecretsTo: wanted } : {};
+}
+
 /** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
-async function makeAgentStack(state: StateStore, program: StackProgram): Promise<boolean> {
+async function makeAgentStack(
+  { state, secrets }: StackEngineSettings,
+  program: StackProgram,
+): Promise<boolean> {
   if (program.stack !== 'agent') return false;
-  return state.makeEmpty(toStackName(program), foundationName(program.inputs.project));
+  return state.makeEmpty(toStackName(program), foundationName(program.inputs.project), secrets.url);
 }
 
 interface RunExtras {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { FoundationInputs } from '../../../stacks/inputs.ts';
+import { PASSPHRASE } from '../../config/secrets-provider.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 
@@ -27,10 +28,16 @@ export interface FoundationStore {
 const FOUNDATION_VERSION = 1;
 
 /**
- * Stores foundations in the service's database. Before an attempt takes over a foundation, the database
- * sessions of a holder that is no longer active are closed.
+ * Stores foundations in the service's database. When the secrets provider changes, a foundation is updated,
+ * and so moved, before the next agent: agents' stacks copy its settings. Before an attempt takes over a
+ * foundation, the database sessions of a holder that is no longer active are closed.
  */
-export function createFoundationStore(database: Database, fence: Pick<Fence, 'evict'>): FoundationStore {
+export function createFoundationStore(
+  database: Database,
+  fence: Pick<Fence, 'evict'>,
+  secretsProvider: string = PASSPHRASE,
+): FoundationStore {
+  const hash = (inputs: FoundationInputs) => hashOf(inputs, secretsProvider);
   return {
     find: async (inputs) => {
       const row = await database
@@ -47,7 +54,9 @@ export function createFoundationStore(database: Database, fence: Pick<Fence, 'ev
         .values({ project: inputs.project })
         .onConflict((conflict) => conflict.doNothing())
         .execute();
-      return database.transaction().execute((trx) => take(trx, fence, holder, { inputs, stale }));
+      return database
+        .transaction()
+        .execute((trx) => take(trx, fence, holder, { inputs, stale, hash: hash(inputs) }));
     },
     made: async ({ operationId, attempt }, { inputs, firewallId }) => {
       await database
@@ -71,7 +80,7 @@ async function take(
   trx: Transaction,
   fence: Pick<Fence, 'evict'>,
   { operationId, attempt }: Holder,
-  { inputs, stale }: { inputs: FoundationInputs; stale: number | undefined },
+  { inputs, stale, hash }: { inputs: FoundationInputs; stale: number | undefined; hash: string },
 ): Promise<boolean> {
   const row = await trx
     .selectFrom('foundations')
@@ -80,7 +89,7 @@ async function take(
     .forUpdate()
     .executeTakeFirstOrThrow();
   // Another attempt has created it in the meantime.
-  if (row.inputs_hash === hash(inputs) && Number(row.firewall_id) !== stale) return false;
+  if (row.inputs_hash === hash && Number(row.firewall_id) !== stale) return false;
   if (row.holder_operation !== null && row.holder_attempt !== null) {
     const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
     if (await isActive(trx, holder)) return holder.operationId === operationId && holder.attempt === attempt;
@@ -105,8 +114,10 @@ async function isActive(trx: Transaction, { operationId, attempt }: Holder): Pro
   return row !== undefined;
 }
 
-function hash(inputs: FoundationInputs): string {
+function hashOf(inputs: FoundationInputs, secretsProvider: string): string {
+  // Without it for the passphrase, as in versions that had nothing else.
+  const own = secretsProvider === PASSPHRASE ? [] : [secretsProvider];
   return createHash('sha256')
-    .update(JSON.stringify([FOUNDATION_VERSION, inputs]))
+    .update(JSON.stringify([FOUNDATION_VERSION, inputs, ...own]))
     .digest('hex');
 }

@@ -1,0 +1,18 @@
+import type { Ledger } from '../operations/ledger.ts';
+import { type Html, html } from './html.ts';
+import { duration, stepWords } from './words.ts';
+
+/** Renders where the time from the order to the running agent went. */
+export function ledgerSection({ way, orderedAt, seconds, steps }: Ledger): Html {
+  const total = seconds === null ? 'not running yet' : duration(seconds);
+  const from = way === 'warm' ? 'with a server that waited' : 'with a new server';
+  return html`<h2>From payment to running</h2>
+<p class="muted">${total}, ${from}, ordered <time>${orderedAt.toISOString()}</time></p>
+<ol class="timeline">${steps
+    .filter((entry) => entry.seconds > 0)
+    .map(
+      (entry) => html`<li><span>${stepWords(entry.step)}</span>
+<span class="number">${duration(entry.seconds)}</span></li>
+`,
+    )}</ol>`;
+}
