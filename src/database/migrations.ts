@@ -17,7 +17,7 @@ import * as limits from './migrations/0015-limits.ts';
 import * as notices from './migrations/0016-notices.ts';
 import * as auditChain from './migrations/0017-audit-chain.ts';
 import * as plans from './migrations/0018-plans.ts';
-import * as secretsProvider from './migrations/0022-secrets-provider.ts';
+import * as secretsProvider from './migrations/0019-secrets-provider.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -37,7 +37,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0016-notices': notices,
   '0017-audit-chain': auditChain,
   '0018-plans': plans,
-  '0022-secrets-provider': secretsProvider,
+  '0019-secrets-provider': secretsProvider,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
