@@ -5,7 +5,7 @@ import { createHistoryRunner, type HistoryRunner } from '../support/database-his
 import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
 import { ScriptedStripe } from '../support/scripted-stripe.ts';
 
-/** `BILLING_DATABASE_HISTORIES=1000` is the full proof; the figure is in docs/billing.md. */
+/** `BILLING_DATABASE_HISTORIES=1000` is the full proof. */
 const HISTORIES = Number(process.env.BILLING_DATABASE_HISTORIES ?? 15);
 const LONGEST = 16;
 /** A second each on a quiet machine. */
