@@ -34,7 +34,7 @@ import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
-import { openEngine, runsDir } from './engine.ts';
+import { type EngineParts, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
@@ -129,9 +129,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     state: pulumi.state,
     foundations: createFoundationStore(database, pulumi.fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
-    recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(database, run.agent.agent_id, { inputs, secrets }),
-    recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),
+    ...recordersOf(database),
     idle: config.workerConcurrency,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });
@@ -162,6 +160,15 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
       await engine.stop();
       await pulumi.close();
     },
+  };
+}
+
+/** What an attempt records in its agent's row before it changes anything at the clouds. */
+function recordersOf(database: Database): Pick<EngineParts, 'recordInputs' | 'recordSnapshot'> {
+  return {
+    recordInputs: (run, { inputs, secrets }) =>
+      recordInputs(database, run.agent.agent_id, { inputs, secrets }),
+    recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),
   };
 }
 

@@ -2,13 +2,22 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Folders and beginnings of names whose files take minutes, the longest first. */
 const LONG = [
+  'test/machines/failing',
   'test/e2e/github-lifecycle',
+  'test/tools/faults/kill-matrix',
   'test/machines/',
+  'test/tools/faults/scenarios',
   'test/e2e/github',
+  'test/tools/faults/suite',
   'test/e2e/',
-  'test/billing/',
   'test/sandbox/providers/',
-  'test/sandbox/stripe/year',
+  'test/cli/agents',
+  'test/http/webhooks-github-fuzz',
+  'test/workflows/provision-agent',
+  'test/sandbox/host/postgres',
+  'test/sandbox/machines/',
+  'test/ansible/',
+  'test/billing/',
 ];
 
 /**

@@ -55,6 +55,9 @@ test('a pause of the payments alone leaves the status', async () => {
 });
 
 test('undelivered events are listed by type and page, for thirty days', async () => {
+  // Those of the tests before.
+  const onTheirWay = () => sandbox.stripe.events.list({ delivery_success: false, created: { gte: 1 } });
+  await expect.poll(async () => (await onTheirWay()).data).toEqual([]);
   sandbox.receiver.close();
   const { id } = await subscribe(sandbox);
   await subscriptions().pause(id);
