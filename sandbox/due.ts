@@ -53,6 +53,11 @@ export async function scheduleDue(database: SandboxDatabase, work: DueWork): Pro
       })),
     )
     .execute();
+  announceDue();
+}
+
+/** Wakes an idle loop. For work that was stored by a statement of its own. */
+export function announceDue(): void {
   scheduledAt = Date.now();
   scheduled.dispatchEvent(new Event('scheduled'));
 }

@@ -2,7 +2,7 @@ import { type ExpressionBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { readClock } from '../clock/store.ts';
 import type { SandboxDatabase, SandboxTables, SandboxTransaction } from '../database.ts';
-import { scheduleDue } from '../due.ts';
+import { announceDue, scheduleDue } from '../due.ts';
 import { invalidRequest, resourceMissing } from './errors.ts';
 import { refuseTwoCursors } from './objects.ts';
 import { boolean, createdRange, type Page, pageParameters, text } from './parameters.ts';
@@ -55,6 +55,7 @@ export async function emitEvent(
     .insertInto('due')
     .values({ kind: DELIVERY_KIND, key: id, at: new Date(), payload })
     .execute();
+  announceDue();
   return id;
 }
 

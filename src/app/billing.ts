@@ -42,6 +42,7 @@ export function openFollowing(deps: Deps): FollowDeps | undefined {
     stripe: { secretKey, apiUrl },
     policy: createPolicy(durations, plans),
     plans,
+    pricesDecide: mode === 'act' && Object.keys(plans.ofPrice).length > 0,
     billing: mode,
     actsOnPast: actsOnPast(config),
     onDestroy: cancelsOnDestroy ? 'cancel' : 'flag',

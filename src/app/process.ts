@@ -188,7 +188,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     actsOnPast: actsOnPast(config),
     plans: config.billing.plans,
     followsPayments: payments?.billing === 'act',
-    pricesDecide: payments?.billing === 'act' && Object.keys(config.billing.plans.ofPrice).length > 0,
+    pricesDecide: payments?.pricesDecide,
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,

@@ -39,7 +39,7 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
 
   const look = async (): Promise<void> => {
     try {
-      known = { due: await readDueWork(database), at: Date.now() };
+      known = { due: await readDueWork(database), at: performance.now() };
     } catch (error) {
       log.warn({ event: 'pulse.failed', error: errorMessage(error) }, 'could not ask what is to be done');
     }
@@ -50,12 +50,12 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
       underWay = undefined;
       const asked = nextAt;
       nextAt = Infinity;
-      schedule(Math.min(LOOK_MS, Math.max(SHORTEST_MS, asked - Date.now())));
+      schedule(Math.min(LOOK_MS, Math.max(SHORTEST_MS, asked - performance.now())));
     });
   };
   /** Looks after so many milliseconds, unless it looks sooner anyway. */
   const schedule = (ms: number) => {
-    const at = Date.now() + ms;
+    const at = performance.now() + ms;
     if (stopped || at >= nextAt) return;
     nextAt = at;
     // A look under way may miss what this is about: its end schedules the next one.
@@ -63,7 +63,7 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
     clearTimeout(timer);
     timer = setTimeout(run, ms);
   };
-  const soon = () => schedule(Math.max(0, SHORTEST_MS - (Date.now() - (known?.at ?? 0))));
+  const soon = () => schedule(Math.max(0, SHORTEST_MS - (performance.now() - (known?.at ?? 0))));
   const unsubscribe = [
     events.subscribe(WORK_KEY, soon),
     // The queue wakes for what is due now: an event tells what is due later, such as a next try.
@@ -73,11 +73,11 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
 
   return {
     isDue: (work) => {
-      const now = Date.now();
+      const now = performance.now();
       const isDue =
         known === undefined ||
         now - known.at > SILENT_MS ||
-        now - (looked.get(work) ?? 0) > IN_ANY_CASE_MS ||
+        now - (looked.get(work) ?? -Infinity) > IN_ANY_CASE_MS ||
         isKnownDue(known, work, clock);
       if (isDue) {
         looked.set(work, now);
@@ -96,6 +96,6 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
 
 function isKnownDue({ due, at }: { due: DueIn; at: number }, work: Work, clock: Clock): boolean {
   const seconds = due[work];
-  if (seconds !== null && at + seconds * 1000 <= Date.now()) return true;
+  if (seconds !== null && at + seconds * 1000 <= performance.now()) return true;
   return work === 'payments' && due.paymentsAt !== null && due.paymentsAt <= clock.now();
 }

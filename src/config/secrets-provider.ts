@@ -8,7 +8,7 @@ export interface SecretsProvider {
   url: string;
   /** The provider that this installation's stacks are being moved away from. */
   before: string | undefined;
-  /** The variables of these two providers, for Pulumi's CLI alone. */
+  /** The variables of these two providers, for Pulumi's CLI and what it starts. */
   environment: Record<string, Secret>;
 }
 
@@ -94,6 +94,9 @@ const FORMS: Record<string, { form: RegExp; example: string; variables: string[]
 export function readSecretsProvider(reader: EnvironmentReader, staysHere: boolean): SecretsProvider {
   const url = readProvider(reader, NAME, staysHere) ?? PASSPHRASE;
   const before = readProvider(reader, BEFORE, staysHere);
+  const backend = reader.text('PULUMI_BACKEND_URL');
+  if (before !== undefined && backend !== undefined && !/^postgres(ql)?:/.test(backend))
+    reader.problems.push(`${BEFORE} needs a Postgres backend: only there do stacks move by themselves`);
   const names = [url, before].flatMap((one) =>
     one === undefined ? [] : (FORMS[scheme(one)]?.variables ?? []),
   );
@@ -155,6 +158,9 @@ function leaving(reader: EnvironmentReader, name: string, url: string): string[]
     return [
       `${name} must be a key on this machine in this mode: awskms or hashivault with an endpoint on loopback`,
     ];
+  // A role is assumed at AWS itself, and a profile may do that too.
+  if (['role', 'profile'].some((one) => parameter(url, one) !== undefined))
+    return [`${name} must not name a role or a profile in this mode`];
   const keys = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
   if (scheme(url) !== 'awskms' || keys.every((key) => reader.text(key) !== undefined)) return [];
   return [`${keys.join(' and ')} are missing: in this mode nothing else is asked for credentials`];

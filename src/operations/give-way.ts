@@ -18,7 +18,7 @@ export function isPassedBy(table: 'p' | 'operations'): RawBuilder<boolean> {
   );
   const column = (name: string) => sql.ref(`${table}.${name}`);
   return sql<boolean>`(${column('waits_for')} is not null and ${column('run_after')} > now()
-    and ${column('kind')} = any(${patient}::text[]))`;
+    and ${column('dispatched_at')} is null and ${column('kind')} = any(${patient}::text[]))`;
 }
 
 type Waiting = Pick<OperationRow, 'kind' | 'status' | 'waits_for' | 'dispatched_at' | 'attempt'>;

@@ -51,7 +51,11 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
     const server = await findServer(parts, attempt);
-    const { plan, inputs } = await prepareInputs(parts, attempt);
+    const { plan, inputs } = await prepareInputs(parts, attempt).catch(async (error) => {
+      // An earlier attempt may have switched it off, and this one may wait for a long time.
+      if (attempt.operation.attempt > 1) await switchOn(parts, attempt, server);
+      throw error;
+    });
     await refuseSmallDisk(parts, server, inputs);
     const device = await presentDevice(parts.tailscale, attempt);
     attempt.step('stopping_server');

@@ -57,6 +57,14 @@ test('the variables of the previous provider are passed on too, so that its stac
   });
 });
 
+test('moving away from a key needs a backend whose stacks move by themselves', () => {
+  const moving = { PULUMI_SECRETS_PROVIDER_BEFORE: 'awskms://alias/old?region=eu-central-1', ...VAULT };
+  const to = (backend: string) =>
+    read({ PULUMI_SECRETS_PROVIDER: 'hashivault://k', PULUMI_BACKEND_URL: backend, ...moving }).problems;
+  expect(to('postgres://h/pulumi')).toEqual([]);
+  expect(to('s3://bucket').join('\n')).toContain('needs a Postgres backend');
+});
+
 const KEYS = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' };
 const ELSEWHERE = 'must be a key on this machine';
 
@@ -65,6 +73,8 @@ test.each([
   ['awskms://k?region=eu-central-1&endpoint=http://localhost:5000', KEYS, undefined],
   ['awskms://k?region=eu-central-1&endpoint=http://localhost:5000', {}, 'AWS_ACCESS_KEY_ID and'],
   ['awskms://k?region=eu-central-1', KEYS, ELSEWHERE],
+  ['awskms://k?region=eu-central-1&endpoint=http://localhost:5000&role=arn', KEYS, 'a role or a profile'],
+  ['awskms://k?region=eu-central-1&endpoint=http://localhost:5000&profile=p', KEYS, 'a role or a profile'],
   ['awskms://k?region=eu-central-1&endpoint=http://kms.example', KEYS, ELSEWHERE],
   ['gcpkms://projects/p/locations/global/keyRings/r/cryptoKeys/k', {}, ELSEWHERE],
   ['hashivault://k', VAULT, ELSEWHERE],

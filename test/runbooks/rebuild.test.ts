@@ -149,6 +149,16 @@ describe('resize', () => {
     expect((await inputs()).serverType).toBe('cpx32');
   });
 
+  test('does not wait switched off: what a lost attempt had switched off is switched on again', async () => {
+    fixture.deps.settings.planServers = { pro: { types: { nbg1: ['cx33'] }, mostEurosPerMonth: undefined } };
+    fixture.offers.cx33 = [{ location: 'nbg1', isAvailable: false, eurosPerMonth: 5 }];
+    const lost = await first('resize', { plan: 'pro' });
+    fixture.servers[0]!.status = 'off';
+    await expect((await next('resize', lost)).work()).rejects.toThrow(ShortageError);
+    expect(fixture.calls.at(-1)).toBe('power on 4711');
+    expect(fixture.servers[0]!.status).toBe('running');
+  });
+
   test('switches off, changes the type but not the disk, switches on, checks health, then records the inputs', async () => {
     const before = await inputs();
     const { work } = await first('resize', { plan: 'pro' });

@@ -16,6 +16,8 @@ export interface FollowDeps {
   policy: BillingPolicy;
   /** Whether a checkout's metadata may name the plan; default: yes. */
   plans?: Pick<PlanRules, 'metadata'> | undefined;
+  /** Whether the price of an order's subscription decides its plan; default: no. */
+  pricesDecide?: boolean | undefined;
   /** `observe`: decides and logs, and changes nothing. */
   billing: 'act' | 'observe';
   /** Whether what was unpaid or cancelled before this installation followed payments has consequences. */

@@ -114,6 +114,8 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   if (task.moveSecretsTo !== undefined) {
     context.tell({ kind: 'diagnostic', severity: 'info', message: MOVING });
     await moveSecrets(context, { ...task, provider: task.moveSecretsTo });
+    // The SDK does not notice a signal that has aborted before.
+    context.signal.throwIfAborted();
   }
   const options = {
     signal: context.signal,
