@@ -2,16 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 
 /** What the loops of a worker look for. */
-export const WORKS = [
-  'audit',
-  'notices',
-  'deliveries',
-  'payments',
-  'limits',
-  'operations',
-  'health',
-] as const;
-export type Work = (typeof WORKS)[number];
+export type Work = 'audit' | 'notices' | 'deliveries' | 'payments' | 'limits' | 'operations' | 'health';
 
 /** In how many seconds each is due; null if nothing waits. */
 export type DueIn = Record<Work, number | null> & {

@@ -10,15 +10,6 @@ import type { OperationRow } from './rows.ts';
 /** A runbook at this step has not changed anything at a cloud yet. */
 const UNTOUCHED = 'preparing';
 
-/** Updates the agent after the cancellation of an operation that may have begun. */
-export async function afterCancel(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
-  const ending = { trx, queue, agentId: row.agent_id, error: `The ${row.kind} was cancelled` };
-  const operation = findOperation(row.kind);
-  if (operation?.cancel !== undefined) await operation.cancel(ending);
-  // Nothing is known about the agent's health until the next check.
-  else await recordFailure(trx, row.agent_id, { error: ending.error, health: 'unknown' });
-}
-
 /** Updates the agent after an operation's last failure. */
 export async function afterLastFailure(
   trx: Transaction,

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RawBuilder, sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { recordFailure } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import type { Queue } from '../queue/queue.ts';
+import { afterCancel } from './after-cancel.ts';
 import { cancelQueued } from './endings.ts';
 import { appendEvents } from './events/events.ts';
 import { exclusiveKinds, findOperation, operationDefinitions } from './registry.ts';
@@ -67,11 +67,7 @@ export async function overtake(
   const line = `The ${operation.kind} only waited: a ${kind} has overtaken it`;
   await appendEvents(trx, operationId, attempt, [{ type: 'log', data: { line, stream: 'service' } }]);
   await cancelQueued(trx, operation);
-  if (attempt > 0) {
-    const cancel = findOperation(operation.kind)?.cancel;
-    if (cancel !== undefined) await cancel({ trx, queue, agentId, error: line });
-    else await recordFailure(trx, agentId, { error: line, health: 'unknown' });
-  }
+  if (attempt > 0) await afterCancel(trx, queue, operation, line);
   const details = { overtakenBy: kind };
   await audit(trx, { actor, action: 'operation.cancel', agentId, operationId, details });
 }

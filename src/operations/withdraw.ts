@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { lockAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
-import { afterCancel } from './consequences.ts';
+import { afterCancel } from './after-cancel.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';

@@ -233,7 +233,7 @@ export interface Harm {
   at: number;
 }
 
-/** What is wrong with a harm: it must have been announced, and nobody who has paid is harmed. */
+/** Says what is wrong with a harm that was not announced, or that met an agent whose owner had paid. */
 export function judgeHarm(
   { kind, at }: Harm,
   { notices, paidUpSince }: { notices: readonly Notice[]; paidUpSince: number | null },
