@@ -13,8 +13,10 @@ import {
   type Target,
 } from './strikes.ts';
 
-/** With so few moments each is far from the end, and one run is measured. */
+/** With so few moments each is meant to meet an attempt, wherever in it, and one run is measured. */
 const FEW = 2;
+
+const isRough = ({ moments }: MatrixOptions) => Object.values(moments).every((count) => count <= FEW);
 
 /**
  * kill -9 at moments spread evenly over every operation that is asked for; afterwards everything must be as
@@ -34,7 +36,9 @@ export async function runKillMatrix(options: MatrixOptions): Promise<MatrixRepor
     try {
       await context.installation.startHost(role);
       if (role === 'api') await context.installation.startWorker();
-      await strikeAll(context, { ...options, targets, workers: role === 'api' ? 1 : 0 }, report);
+      const workers = role === 'api' ? 1 : 0;
+      const fromAttempt = isRough(options);
+      await strikeAll(context, { ...options, targets, workers, fromAttempt }, report);
       isOver = true;
     } finally {
       if (!isOver || hasViolations(report)) {
@@ -77,9 +81,8 @@ async function measure(
   // A new installation's demo order creates the foundation and warms everything up.
   await checked(context, options);
   const life: PhaseName[] = ['provision', ...heldLife(options.moments), 'destroy'];
-  const isRough = Object.values(options.moments).every((count) => count <= FEW);
   const quickest: Partial<Record<PhaseName, Measured>> = {};
-  for (const agentId of isRough ? ['measured-1'] : ['measured-1', 'measured-2'])
+  for (const agentId of isRough(options) ? ['measured-1'] : ['measured-1', 'measured-2'])
     for (const phase of life) {
       const run = await measurePhase(context, options, { phase, agentId });
       const best = quickest[phase];

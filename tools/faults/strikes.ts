@@ -14,6 +14,7 @@ import {
   readOperations,
   type ScenarioContext,
 } from './scenario-context.ts';
+import { until } from './until.ts';
 
 export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
 export type Target = (typeof TARGETS)[number];
@@ -55,6 +56,8 @@ export interface Strike {
 
 export interface StrikeOptions {
   workers: number;
+  /** Moments are counted from the begin of the attempt, at half their length: a busy machine cannot shift them. */
+  fromAttempt: boolean;
   say(line: string): void;
 }
 
@@ -135,7 +138,8 @@ export async function strike(
   const before = await readAgent(context, agentId);
   const guard = keepsData ? guardData(context, agentId) : undefined;
   await request(context, agentId);
-  await sleep(atMs);
+  if (options.fromAttempt) await attemptBegins(context, agentId, phase);
+  await sleep(options.fromAttempt ? atMs / 2 : atMs);
   const hit = await kill(context, target);
   const killedAt = performance.now();
   if (target === 'everything') await context.installation.startHost('all');
@@ -157,6 +161,15 @@ export async function strike(
   );
   const { looks } = data;
   return { target, phase, atMs, hit, recoverySeconds, attempts: operation?.attempt ?? 0, looks, violations };
+}
+
+async function attemptBegins(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<void> {
+  await until(`the ${phase} of ${agentId} is under way`, LIMIT_SECONDS, attempted, 20);
+
+  async function attempted() {
+    const operations = await readOperations(context, agentId);
+    return operations.some(({ kind, status }) => kind === phase && status === 'active');
+  }
 }
 
 /** Kills a child as soon as there is one; of short-lived kinds there may be none at the moment. */
