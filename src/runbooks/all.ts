@@ -1,9 +1,12 @@
 import { readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /**
  * Loads all kinds of operation: each file in this folder defines one. A process that lists, requests or runs
  * operations must import this module first.
  */
-const folder = new URL('./', import.meta.url);
-const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'all.ts');
-await Promise.all(files.map((name) => import(new URL(name, folder).href)));
+const kinds = readdirSync(new URL('./', import.meta.url))
+  .filter((name) => name.endsWith('.ts') && name !== 'all.ts')
+  .map((name) => basename(name, '.ts'));
+// By relative names, as other modules import them: vitest may load a module twice that has two names.
+await Promise.all(kinds.map((kind) => import(`./${kind}.ts`)));
