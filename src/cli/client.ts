@@ -20,25 +20,34 @@ export interface Client {
 const problemSchema = z.object({ detail: z.string() });
 
 export function createClient(connect: () => Promise<Connection>): Client {
-  const ask = async (path: string, init: RequestInit): Promise<Response> => {
+  const ask = async (path: string, init: RequestInit): Promise<{ response: Response; url: string }> => {
     const { url, apiToken } = await connect();
     const headers = { ...init.headers, authorization: `Bearer ${apiToken.reveal()}` };
     const response = await fetch(`${url}${path}`, { ...init, headers }).catch((error: unknown) => {
       throw new ServiceAway(`The service at ${url} does not answer. Is it running?`, { cause: error });
     });
     if (!response.ok) throw await refusal(response, url);
-    return response;
+    return { response, url };
   };
-  const send = async (method: 'POST' | 'PATCH', path: string, body?: object): Promise<unknown> => {
+  const send = async <T>(path: string, schema: z.ZodType<T>, init: RequestInit): Promise<T> => {
+    const { response, url } = await ask(path, init);
+    const answer = schema.safeParse(await response.json().catch(() => undefined));
+    if (answer.success) return answer.data;
+    const field = answer.error.issues[0]?.path.join('.') || 'the whole answer';
+    throw new CommandError(
+      `The service at ${url} answered ${path} in a form that this command does not know (${field}). Is it another version, or another service?`,
+    );
+  };
+  const sendJson = <T>(method: 'POST' | 'PATCH', path: string, schema: z.ZodType<T>, body?: object) => {
     const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    return (await ask(path, { method, ...json })).json();
+    return send(path, schema, { method, ...json });
   };
   return {
-    get: async (path, schema) => schema.parse(await (await ask(path, {})).json()),
-    post: async (path, schema, body) => schema.parse(await send('POST', path, body)),
-    patch: async (path, schema, body) => schema.parse(await send('PATCH', path, body)),
+    get: (path, schema) => send(path, schema, {}),
+    post: (path, schema, body) => sendJson('POST', path, schema, body),
+    patch: (path, schema, body) => sendJson('PATCH', path, schema, body),
     stream: async (path, headers, signal) => {
-      const { body } = await ask(path, { headers, signal });
+      const { body } = (await ask(path, { headers, signal })).response;
       if (body === null) throw new ServiceAway('The service sent no events');
       return body;
     },
