@@ -190,7 +190,7 @@ test('a port that clients already know is waited for, however long another progr
   expect((await starting).port).toBe(port);
 });
 
-test('a server killed under its clients comes back at the same address', async () => {
+test('a server killed under its clients comes back at the same address', { timeout: 120_000 }, async () => {
   const config = { databaseUrl: undefined, dataDir } as SandboxConfig;
   const databases = await openDatabases(config, () => {});
   cleanUp.push(() => databases.stop());
@@ -208,7 +208,7 @@ test('a server killed under its clients comes back at the same address', async (
           () => false,
         ),
       {
-        timeout: 15_000,
+        timeout: 30_000,
         interval: 50,
       },
     );
