@@ -95,6 +95,28 @@ test('a person gives an agent back to its price by the resize to the price’s p
   expect(await agent()).toMatchObject({ plan: 'starter', planChosenAt: null });
 });
 
+test('an ended subscription that names another plan does not keep a person from giving it back', async () => {
+  await buyStarter();
+  const items = [{ id: 'si_2', price: { id: 'price_pro', product: 'prod_1' }, quantity: 1 }];
+  const customer = 'cus_sub_1';
+  at.stripe.subscribe('sub_2', { customer, items: { object: 'list', data: items, has_more: false } });
+  const lines = [{ amount: 2900, pricing: { price_details: { price: 'price_pro' } } }];
+  at.stripe.owe('sub_2', 'in_2', at.now(), { lines: { object: 'list', data: lines, has_more: false } });
+  at.stripe.settle('in_2');
+  const session = { id: 'cs_2', subscription: 'sub_2', customer };
+  await deliver(at.service.url, paidCheckout({ agentId: 'a1' }, { session }));
+  at.stripe.cancel('sub_1', at.now());
+  await changed();
+  await at.settle();
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro', planChosenAt: null });
+  await resize('max');
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'max', planChosenAt: expect.any(String) });
+  await resize('pro');
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'pro', planChosenAt: null });
+});
+
 const error = new ShortageError('Waiting for a server of plan pro in nbg1');
 
 /** A resize that the price wants, and that waits for a server. */
