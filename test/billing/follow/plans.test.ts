@@ -56,6 +56,23 @@ test('an agent that nobody has begun to create gets the plan of its price at onc
   expect(await resizes()).toEqual([]);
 });
 
+test('an agent whose price is not paid yet, as far as Stripe tells, is not hurried to begin with another plan', async () => {
+  price('price_pro', 'in_1');
+  at.stripe.invoices[0]!.status = 'open';
+  const session = { subscription: 'sub_1', customer: 'cus_sub_1' };
+  await deliver(at.service.url, paidCheckout({ agentId: 'a1' }, { session }));
+  // As an order waits for its price.
+  await sql`update operations set run_after = now() + interval '1 hour'`.execute(at.deps.database);
+  await lookAtDue(at.deps);
+  expect(await at.work()).toBe(0);
+  expect(await agent()).toMatchObject({ status: 'requested', plan: 'starter' });
+  at.stripe.settle('in_1');
+  await at.tell('invoice.paid', { id: 'in_1', subscription: 'sub_1' });
+  await at.settle();
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro' });
+  expect(await resizes()).toEqual([]);
+});
+
 test('a larger plan that would cost too much is left to a resize that waits for a person', async () => {
   await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cx33', 'nbg1', 0.02, now())
     on conflict do nothing`.execute(at.deps.database);
