@@ -62,8 +62,16 @@ export const agentInputsSchema = z.object({
     .string()
     .regex(/^\d{1,6}(ms|s)$/)
     .optional(),
-  /** Set while a snapshot is kept in place of a server: the stack then declares no server. */
-  hibernated: z.object({ snapshotId: serverIdSchema }).optional(),
+  /**
+   * Set while a snapshot is kept in place of a server: the stack then declares no server. `joinGeneration`: the
+   * device was gone when the agent was woken, and each server since then joins with this key generation.
+   */
+  hibernated: z
+    .object({
+      snapshotId: serverIdSchema,
+      joinGeneration: z.int().min(1).max(999_999_999).optional(),
+    })
+    .optional(),
   /** The tailnet's login server, unless it is Tailscale's own. */
   loginServer: z
     .url({ protocol: /^https?$/ })

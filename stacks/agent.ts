@@ -36,7 +36,9 @@ export function agentStack(
   const sshKey = administrationKey(inputs, found, hetzner);
   if (inputs.hibernated !== undefined) return {};
   const disk =
-    restoredFrom === undefined ? newDisk(inputs, secrets, tailnetKey) : restoredDisk(inputs, restoredFrom);
+    restoredFrom === undefined
+      ? newDisk(inputs, secrets, tailnetKey)
+      : restoredDisk(inputs, restoredFrom, knownDevice === undefined ? tailnetKey : undefined);
   const server = agentServer(inputs, { ...disk, sshKey }, found, hetzner);
   if (tellUserData !== undefined) disk.userData.apply(tellUserData);
   const device = knownDevice === undefined ? joinedDevice(inputs, server) : known(knownDevice);
@@ -122,11 +124,22 @@ const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: Tailnet
   createTimeout: '10m',
 });
 
-const restoredDisk = ({ agentId }: AgentInputs, snapshotId: string): Disk => ({
+/** `tailnetKey`: the key with which it joins as a new device; unset if its disk has the recorded one's identity. */
+const restoredDisk = (inputs: AgentInputs, snapshotId: string, tailnetKey?: TailnetKey): Disk => ({
   image: snapshotId,
-  userData: pulumi.output(renderWakingUserData({ hostname: agentName(agentId) })),
+  userData: wakingUserData(inputs, tailnetKey),
   createTimeout: '30m',
 });
+
+function wakingUserData(inputs: AgentInputs, tailnetKey: TailnetKey | undefined): pulumi.Output<string> {
+  const hostname = agentName(inputs.agentId);
+  if (tailnetKey === undefined) return pulumi.output(renderWakingUserData({ hostname }));
+  const { loginServer } = inputs;
+  const joinName = hostnameToJoin(inputs);
+  return tailnetKey.key.apply((key) =>
+    renderWakingUserData({ hostname, joining: { joinName, tailnetKey: key, loginServer } }),
+  );
+}
 
 function initialUserData(
   inputs: AgentInputs,

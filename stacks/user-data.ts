@@ -40,22 +40,15 @@ users:
     sudo: ["ALL=(ALL) NOPASSWD:ALL"]
     ssh_authorized_keys:
       - ${data.adminPublicKey}
-write_files:
-  - path: ${KEY_FILE}
-    owner: root:root
-    permissions: "0600"
-    content: ${data.tailnetKey}
-runcmd:
-  - |
-${indent(joinScript(data), 4)}
-`;
+${renderJoining(data)}`;
 }
 
 /**
  * Renders cloud-init for a server whose disk comes from a snapshot. Cloud-init takes it for a new machine; it
- * must keep the host key and the users, and need not join: the disk holds the tailnet device's identity.
+ * must keep the host key and the users. It need not join, because the disk holds the tailnet device's identity,
+ * unless that device is gone: then it forgets that identity and joins as a new device with `joining`.
  */
-export function renderWakingUserData({ hostname }: Pick<UserData, 'hostname'>): string {
+export function renderWakingUserData({ hostname, joining }: WakingUserData): string {
   return `#cloud-config
 hostname: ${hostname}
 preserve_hostname: false
@@ -65,15 +58,39 @@ ssh_genkeytypes: []
 disable_root: true
 ssh_pwauth: false
 users: []
+${joining === undefined ? '' : renderJoining(joining, FORGET_IDENTITY)}`;
+}
+
+export interface WakingUserData extends Pick<UserData, 'hostname'> {
+  joining?: Joining | undefined;
+}
+
+type Joining = Pick<UserData, 'joinName' | 'tailnetKey' | 'loginServer'>;
+
+/** A tailscaled that holds the keys of a removed or expired device might ignore a new tailnet key. */
+const FORGET_IDENTITY = `systemctl stop tailscaled
+rm -f /var/lib/tailscale/tailscaled.state
+systemctl start tailscaled
+`;
+
+function renderJoining(joining: Joining, before = ''): string {
+  return `write_files:
+  - path: ${KEY_FILE}
+    owner: root:root
+    permissions: "0600"
+    content: ${joining.tailnetKey}
+runcmd:
+  - |
+${indent(joinScript(joining, before), 4)}
 `;
 }
 
 /**
  * Installs Tailscale unless the image has it, and joins. The first update accepts only the known signing key;
  * afterwards the vendor's package maintains the keyring. An agent may not reach anything on the tailnet, so
- * it needs no tailnet DNS.
+ * it needs no tailnet DNS. `before` runs just before it joins.
  */
-function joinScript({ joinName, loginServer }: UserData): string {
+function joinScript({ joinName, loginServer }: Joining, before: string): string {
   const login = loginServer === undefined ? '' : ` --login-server=${loginServer}`;
   return `set -eu
 trap 'rm -f ${KEY_FILE}' EXIT
@@ -91,7 +108,7 @@ if ! command -v tailscale >/dev/null; then
   $apt_get install -y tailscale
   sed -i 's/,${TAILSCALE_SIGNING_KEY}//' "$list"
 fi
-tailscale up --auth-key=file:${KEY_FILE} --hostname=${joinName} --accept-dns=false${login}`;
+${before}tailscale up --auth-key=file:${KEY_FILE} --hostname=${joinName} --accept-dns=false${login}`;
 }
 
 function indent(text: string, width: number): string {

@@ -50,6 +50,19 @@ export function plansOf(subscription: Subscription, policy: Pick<BillingPolicy, 
   return findPlans(subscription, policy).map(({ plan }) => plan);
 }
 
+/**
+ * Whether the plan with which a new agent is created can still change, because the invoice for the price that
+ * names another one has not been paid, as far as Stripe tells already.
+ */
+export function awaitsPlan(
+  subscription: Subscription,
+  agent: Pick<AgentView, 'plan'>,
+  policy: Pick<BillingPolicy, 'planOfPrice'>,
+): boolean {
+  const [first, ...others] = plansOf(subscription, policy);
+  return first !== undefined && first !== agent.plan && others.every((plan) => plan === first);
+}
+
 function findPlans(
   { items }: Subscription,
   { planOfPrice }: Pick<BillingPolicy, 'planOfPrice'>,

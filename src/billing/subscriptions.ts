@@ -70,7 +70,9 @@ export async function signalSubscriptions(trx: Transaction, target: SignalTarget
 export async function signalIds(trx: Transaction, subscriptionIds: readonly string[]): Promise<void> {
   if (subscriptionIds.length === 0) return;
   // Locked in one order, so that two signals cannot wait for each other.
-  await sql`update subscriptions set signals = signals + 1, signalled_at = now(), retry_at = now()
+  // One that is due already keeps its place among those that wait.
+  await sql`update subscriptions set signals = signals + 1, retry_at = now(),
+      signalled_at = case when signals > seen_signals then signalled_at else now() end
     where subscription_id in (select subscription_id from subscriptions
       where subscription_id = any(${[...subscriptionIds]}::text[])
       order by subscription_id for no key update)`.execute(trx);

@@ -6,9 +6,9 @@ import { getAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import { askToEnd, cancelQueued } from './endings.ts';
-import { lockExclusive, onlyWaits, overtake } from './give-way.ts';
+import { lockExclusive, onlyWaits } from './give-way.ts';
 import { exclusiveKinds, findOperation } from './registry.ts';
-import { insertOperation } from './requests.ts';
+import { insertOperation, overtakeWaiting } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
 /** The pause before a change that has failed for the last time is queued again. */
@@ -30,8 +30,9 @@ export type RequestHoldChange = (
   change: HoldChange,
 ) => Promise<OperationRow | undefined>;
 
-/** Queues a change at once. */
+/** Queues a change at once. What only waits gives way to it. */
 export const queueHoldChange: RequestHoldChange = async (trx, queue, { agentId, kind, reasons, actor }) => {
+  await overtakeWaiting(trx, queue, { agentId, kind, actor });
   const operation = await insertOperation(trx, queue, { agentId, kind });
   await audit(trx, {
     actor,
@@ -54,8 +55,8 @@ export const leavePayments: RequestHoldChange = async (trx, queue, change) => {
 
 /**
  * Brings an agent in line with its holds: a held one is suspended, one without holds resumes or wakes. While
- * another exclusive operation is under way nothing is queued: its end calls this function again. For a hold,
- * one that only waits is cancelled. Repeating it changes nothing. The caller has locked the agent.
+ * another exclusive operation is under way nothing is queued: its end calls this function again. One that only
+ * waits is cancelled once a suspension is queued. Repeating it changes nothing. The caller has locked the agent.
  * @param options `request`: how a change is requested, by default queued at once. `withoutPause`: queue a
  * change that has just failed again, e.g. because a person has asked for it.
  * @returns the operation that leads there, whether it was queued now or before; undefined if there is none
@@ -72,9 +73,9 @@ export async function followHolds(
   const [underWay] = await lockExclusive(trx, agentId);
   if (underWay !== undefined) {
     if (!isHeld) await endOnRelease(trx, underWay);
-    if (isHeld && onlyWaits(underWay)) await overtake(trx, queue, underWay, { kind: 'suspend', actor });
-    else if (isOutdated(underWay, isHeld)) await endOutdated(trx, queue, underWay);
-    else return leadsTo(underWay, isHeld) ? underWay : undefined;
+    if (isOutdated(underWay, isHeld)) await endOutdated(trx, queue, underWay);
+    // What only waits ends when a suspension is queued, which may have to wait for a breaker itself.
+    else if (!(isHeld && onlyWaits(underWay))) return leadsTo(underWay, isHeld) ? underWay : undefined;
   }
   const { status } = await getAgent(trx, agentId);
   const last = await findLastBegun(trx, agentId);

@@ -165,9 +165,18 @@ export async function refuseImpossible(
 type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>;
 
 /**
- * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle to a
- * person, because `overtakeWaiting` ends it, and neither is one that the service wants and has not passed its
- * last check.
+ * Whether a request ends what only waits: one by a person, or what holds demand, because their suspension must
+ * not wait for a server that is out of stock.
+ */
+function mayOvertake({ kind, cause }: Pick<Asked, 'kind' | 'cause'>): boolean {
+  const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
+  return cause === undefined || (followsHolds && !runsAgent);
+}
+
+/**
+ * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle where
+ * `overtakeWaiting` ends it. To a person, neither is one that the service wants and has not passed its last
+ * check.
  * @throws ConflictError
  */
 export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {
@@ -181,7 +190,8 @@ export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void
     .where('status', 'in', ['queued', 'active'])
     .execute();
   const other = unfinished.find(
-    (one) => asked.cause !== undefined || !(givesWayTo(one, asked) || one.asks_again),
+    (one) =>
+      !(mayOvertake(asked) && givesWayTo(one, asked)) && !(asked.cause === undefined && one.asks_again),
   );
   if (other !== undefined)
     throw new ConflictError(
@@ -189,13 +199,13 @@ export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void
     );
 }
 
-/** Ends what only waits, for an exclusive operation of a person. The caller has locked the agent. */
+/** Ends what only waits, for an exclusive operation that may. The caller has locked the agent. */
 export async function overtakeWaiting(
   trx: Transaction,
   queue: Queue,
   asked: Asked & { actor: string },
 ): Promise<void> {
-  if (asked.cause !== undefined || !exclusiveKinds().includes(asked.kind)) return;
+  if (!mayOvertake(asked) || !exclusiveKinds().includes(asked.kind)) return;
   const waiting = await lockExclusive(trx, asked.agentId);
   for (const operation of waiting.filter((one) => givesWayTo(one, asked)))
     await overtake(trx, queue, operation, asked);

@@ -4,8 +4,8 @@ import { serverIdSchema } from '../../stacks/outputs.ts';
 import { endHibernation, markHibernated } from '../agents/hibernation.ts';
 import { type Evidence, evidenceSchema, issueReceipt } from '../agents/receipts.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
-import { PermanentError, RetryableError } from '../errors.ts';
-import type { Server, Snapshot } from '../hetzner/hetzner.ts';
+import { RetryableError } from '../errors.ts';
+import type { Snapshot } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
@@ -13,11 +13,10 @@ import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { poll } from '../processes/poll.ts';
 import { recorded, toProgram } from './reconfigure.ts';
+import { keepSnapshot } from './steps/keep-snapshot.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
-import { recordedSnapshot } from './steps/own-snapshots.ts';
-import { switchOff } from './steps/power.ts';
 import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
-import { isComplete, removeSnapshots, takeSnapshot } from './steps/snapshots.ts';
+import { removeSnapshots } from './steps/snapshots.ts';
 
 const effect = z.object({
   kind: z.literal('hibernated'),
@@ -62,7 +61,7 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
     // Also on a first attempt: it may follow an operation that failed half-way.
     const exists = await clearPending(parts.executor, attempt);
     const server = await lookUpServer(parts.hetzner, attempt.agent);
-    const snapshot = (await keptSnapshot(parts, attempt, server)) ?? (await keep(parts, attempt, server));
+    const snapshot = await keepSnapshot(parts, attempt, server);
     attempt.step('deleting_server');
     const inputs: AgentInputs = { ...known, hibernated: { snapshotId: snapshot.id } };
     const gone = await removeServer(parts, attempt, { inputs, keys, mayBeNew: !exists });
@@ -72,56 +71,6 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
 });
 
 const end = ({ trx, agentId, error }: Ending): Promise<boolean> => endHibernation(trx, agentId, error);
-
-/** Makes sure that the server is off, and that a verified snapshot of it is recorded. */
-async function keep(parts: RunbookParts, attempt: Attempt, server: Server | undefined): Promise<Snapshot> {
-  if (server === undefined || server.status === 'deleting') throw nothingLeft(attempt);
-  if (server.isProtected)
-    throw new PermanentError(
-      `${server.name} is protected at Hetzner against delete; nothing has been touched. Remove the protection there, then request it again`,
-    );
-  const hasRun = server.status !== 'off';
-  // While it is hibernated, the recorded snapshot may be all there is until the new one is recorded.
-  if (hasRun && attempt.agent.status === 'suspended') await forgetSnapshots(parts, attempt);
-  attempt.step('stopping_server');
-  await switchOff(parts, attempt, server);
-  attempt.step('creating_snapshot');
-  const snapshot = await takeSnapshot(parts, attempt, { server, hasRun });
-  assertHeld(attempt);
-  await parts.recordSnapshot(attempt, snapshot.id);
-  return snapshot;
-}
-
-/** Forgets and removes what earlier attempts have kept: the server has been on since, so it is outdated. */
-async function forgetSnapshots(parts: RunbookParts, attempt: Attempt): Promise<void> {
-  await parts.recordSnapshot(attempt, null);
-  await removeSnapshots(parts, attempt);
-}
-
-/**
- * The recorded snapshot, if it is what the agent's data is: its server is gone or going, has been off since
- * the snapshot, or never started. A server that may have run since, after a wake, holds what is newer.
- */
-async function keptSnapshot(
-  { hetzner }: RunbookParts,
-  { agent }: Attempt,
-  server: Server | undefined,
-): Promise<Snapshot | undefined> {
-  const snapshot = await recordedSnapshot(hetzner, agent);
-  if (snapshot === undefined || !isComplete(snapshot)) return undefined;
-  if (server === undefined || server.status === 'deleting') return snapshot;
-  if (agent.status !== 'hibernated') return undefined;
-  if (server.imageId === snapshot.id) return (await hetzner.failedToStart(server.id)) ? snapshot : undefined;
-  return server.status === 'off' && snapshot.serverId === server.id ? snapshot : undefined;
-}
-
-function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): PermanentError {
-  return new PermanentError(
-    snapshotId === null
-      ? 'The server is no longer at Hetzner, and no snapshot of it was recorded'
-      : `Neither the server nor its snapshot ${snapshotId} is at Hetzner: its data is lost`,
-  );
-}
 
 /**
  * What the receipt says: the server whose disk the snapshot holds, also if an earlier attempt has deleted it,

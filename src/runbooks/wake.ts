@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
+import type { StackOutputs } from '../../stacks/outputs.ts';
 import { markWoken } from '../agents/hibernation.ts';
-import { agentOutputsSchema } from '../agents/outputs.ts';
+import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
 import { errorMessage, LostError, PermanentError, RetryableError } from '../errors.ts';
 import type { Server, Snapshot } from '../hetzner/hetzner.ts';
@@ -9,23 +10,26 @@ import type { Attempt } from '../operations/attempt.ts';
 import { reportedOutputs } from '../operations/effects.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { followSteps } from './provision.ts';
+import { NOT_JOINED } from '../pulumi/errors.ts';
+import { followSteps, renewedKey } from './provision.ts';
 import { recorded, toProgram } from './reconfigure.ts';
-import { DeviceMissingError, findDevice, type PresentDevice, presentDevice } from './steps/device.ts';
+import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
+import { keepSnapshot } from './steps/keep-snapshot.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
 import { recordedSnapshot } from './steps/own-snapshots.ts';
 import { switchOn } from './steps/power.ts';
-import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
+import { assertHeld, clearPending, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
 import { isComplete, removeSnapshots } from './steps/snapshots.ts';
 
 const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema });
 
 /**
  * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same
- * tailnet device, and then deletes the snapshot. Each attempt takes over the server of the one before. The
- * server proves by its host key that its disk is the agent's: no other disk holds it.
+ * tailnet device, and then deletes the snapshot. If the device is gone, the server joins as a new one under the
+ * same readable name. Each attempt takes over the server of the one before. The server proves by its host key
+ * that its disk is the agent's: no other disk holds it.
  */
 export const wake = defineOperation<z.infer<typeof effect>>({
   kind: 'wake',
@@ -42,14 +46,10 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   isOnList: true,
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
-    const snapshotId = attempt.agent.snapshot_id;
-    if (snapshotId === null) throw new PermanentError('The agent has no recorded snapshot');
-    const device = await keptDevice(parts, attempt, snapshotId);
     // Also on a first attempt: it may follow an operation that failed half-way.
     const exists = await clearPending(parts.executor, attempt);
-    const server = await findServerToWake(parts, attempt, snapshotId);
+    const { device, server, snapshotId, inputs, keys } = await prepare(parts, attempt);
     if (server?.status === 'off') await switchOn(parts, attempt, server);
-    const { inputs, keys } = await prepare(parts, attempt);
     attempt.step('creating_server');
     const { sshKeyId } = await findResources(parts.hetzner, attempt.agent);
     const found: FoundResources = {
@@ -65,7 +65,7 @@ export const wake = defineOperation<z.infer<typeof effect>>({
         onProgress: (progress) => followSteps(attempt, progress),
       }),
     );
-    const outputs = { ...agentOutputs(result.outputs), tailnetNodeId: device.nodeId };
+    const outputs = await withDevice(parts, attempt, agentOutputs(result.outputs), device);
     attempt.step('verifying');
     await untilHealthy(parts, attempt, outputs);
     attempt.step('removing_snapshot');
@@ -73,6 +73,86 @@ export const wake = defineOperation<z.infer<typeof effect>>({
     return { kind: 'woken', outputs };
   },
 });
+
+/** What a wake starts from. Without a `device` the server joins as a new one, without a `server` it is made. */
+interface Waking {
+  device: PresentDevice | undefined;
+  server: Server | undefined;
+  snapshotId: string;
+  inputs: AgentInputs;
+  keys: AgentKeys;
+}
+
+/**
+ * Finds the agent's server and device, and records the inputs before applying them. The agent stays recorded
+ * as hibernated until it answers.
+ */
+async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Waking> {
+  const recordedId = attempt.agent.snapshot_id;
+  if (recordedId === null) throw new PermanentError('The agent has no recorded snapshot');
+  const { known, keys } = recorded(parts.vault, attempt);
+  const present = await findServerToWake(parts, attempt, recordedId);
+  const device = await keptDevice(parts, attempt);
+  const joining = { server: present, snapshotId: recordedId, known };
+  const { server, snapshotId, ...named } =
+    device === undefined ? await joinAnew(parts, attempt, joining) : joining;
+  const { hibernated, ...rest } = named.known;
+  const inputs: AgentInputs = {
+    ...rest,
+    healthPort: parts.settings.healthPort,
+    configurationVersion: parts.settings.configurationVersion,
+  };
+  const kept = hibernated === undefined ? inputs : { ...inputs, hibernated };
+  await parts.recordInputs(attempt, { inputs: kept, secrets: parts.vault.seal(inputs.agentId, keys) });
+  return { device, server, snapshotId, inputs, keys };
+}
+
+interface Joining {
+  server: Server | undefined;
+  snapshotId: string;
+  known: AgentInputs;
+}
+
+/**
+ * The device is gone. A server that was made with the recorded generation joins by itself, unless it has failed
+ * to. Any other knows only the old device's keys, and nothing reaches it: its disk is kept in a snapshot, and
+ * the server is deleted. So there is no server when the next generation is recorded, and a later attempt knows
+ * with which key a server that it finds was made.
+ */
+async function joinAnew(parts: RunbookParts, attempt: Attempt, joining: Joining): Promise<Joining> {
+  const { server, known } = joining;
+  const joins = known.hibernated?.joinGeneration === known.keyGeneration;
+  if (server !== undefined && joins && attempt.operation.failure_code !== NOT_JOINED) return joining;
+  attempt.log('Its tailnet device is gone: the server will join the tailnet as a new one');
+  const snapshotId = server === undefined ? joining.snapshotId : await replaceServer(parts, attempt, server);
+  attempt.step('renewing_key');
+  await removeFromTailnet(parts, attempt);
+  const renewed = renewedKey(parts.vault, known);
+  const hibernated = { snapshotId, joinGeneration: renewed.keyGeneration };
+  return { server: undefined, snapshotId, known: { ...renewed, hibernated } };
+}
+
+/** Keeps a server's disk in a snapshot, and deletes the server. @returns the snapshot's id */
+async function replaceServer(parts: RunbookParts, attempt: Attempt, server: Server): Promise<string> {
+  const { id } = await keepSnapshot(parts, attempt, server);
+  assertHeld(attempt);
+  await parts.hetzner.deleteServer(server.id, { wait: true });
+  attempt.log(
+    `deleted server ${server.name} (${server.id}), which could not join; snapshot ${id} has its disk`,
+  );
+  return id;
+}
+
+/** The outputs with the device's id: the recorded one's, or that of the device that has just joined. */
+async function withDevice(
+  { tailscale }: RunbookParts,
+  attempt: Attempt,
+  outputs: StackOutputs,
+  device: PresentDevice | undefined,
+): Promise<AgentOutputs> {
+  if (device === undefined) return identify(tailscale, attempt, outputs);
+  return { ...outputs, tailnetNodeId: device.nodeId };
+}
 
 /**
  * Removes the snapshots, which are outdated from now on. A cloud's failure must not undo the wake: the sweep
@@ -88,16 +168,17 @@ async function removeOutdated(parts: RunbookParts, attempt: Attempt): Promise<vo
   }
 }
 
-/** The agent's device, which stays while it is hibernated. @throws PermanentError if it is gone */
-async function keptDevice(
-  { tailscale }: RunbookParts,
-  attempt: Attempt,
-  snapshotId: string,
-): Promise<PresentDevice> {
-  if ((await findDevice(tailscale, attempt.agent)) !== undefined) return presentDevice(tailscale, attempt);
-  throw new DeviceMissingError(
-    `Its tailnet device is no longer on the tailnet, and no other may take its place. Its data is in snapshot ${snapshotId}`,
-  );
+/**
+ * The agent's device, which stays while it is hibernated. Undefined if it was removed or has expired, or if an
+ * earlier attempt has begun to join as a new one.
+ * @throws PermanentError if it has lost its tag
+ */
+async function keptDevice({ tailscale }: RunbookParts, attempt: Attempt): Promise<PresentDevice | undefined> {
+  const { agent } = attempt;
+  if (agent.inputs?.hibernated?.joinGeneration !== undefined) return undefined;
+  const device = await findDevice(tailscale, agent);
+  if (device === undefined || isExpired(device, new Date())) return undefined;
+  return presentDevice(tailscale, attempt);
 }
 
 /**
@@ -145,21 +226,4 @@ async function findServerToWake(
 function holdsItsDisk(server: Server, { agent }: Attempt, snapshot: Snapshot | undefined): boolean {
   if (snapshot === undefined) return hasOwnLabels(server, agent);
   return server.imageId === snapshot.id || snapshot.serverId === server.id;
-}
-
-/** Records the inputs before applying them. The agent stays recorded as hibernated until it answers. */
-async function prepare(
-  parts: RunbookParts,
-  attempt: Attempt,
-): Promise<{ inputs: AgentInputs; keys: AgentKeys }> {
-  const { known, keys } = recorded(parts.vault, attempt);
-  const { hibernated, ...rest } = known;
-  const inputs: AgentInputs = {
-    ...rest,
-    healthPort: parts.settings.healthPort,
-    configurationVersion: parts.settings.configurationVersion,
-  };
-  const kept = hibernated === undefined ? inputs : { ...inputs, hibernated };
-  await parts.recordInputs(attempt, { inputs: kept, secrets: parts.vault.seal(inputs.agentId, keys) });
-  return { inputs, keys };
 }

@@ -12,6 +12,9 @@ const device = z.object({
   hostname: z.string(),
   addresses: z.array(z.string()),
   tags: z.array(z.string()).optional(),
+  /** When the device must sign in again, unless that is disabled, as it is for tagged devices at first. */
+  expires: z.string().optional(),
+  keyExpiryDisabled: z.boolean().optional(),
 });
 export type TailnetDevice = z.infer<typeof device>;
 

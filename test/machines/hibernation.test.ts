@@ -12,6 +12,7 @@ interface Image {
 let site: Site;
 let installation: Installation;
 let fleet: Fleet;
+let agentId: string;
 
 /** What Hetzner bills for an agent: its servers, and the sizes of its snapshots. */
 async function billed(agentId: string) {
@@ -49,7 +50,7 @@ describeWithMachines('hibernation on real machines', () => {
   }, 90_000);
 
   it('only a snapshot is billed while it is hibernated; awake again it has its files, its name and its address', async () => {
-    const agentId = await fleet.buy();
+    agentId = await fleet.buy();
     const before = await installation.untilAgent(agentId, 'running', 180);
     await fleet.screen(before.serverId).say('echo written before >/var/lib/kept; sync');
 
@@ -79,6 +80,31 @@ describeWithMachines('hibernation on real machines', () => {
     expect(await fleet.health(after.tailnetIp)).toContain(`"agentId": "${agentId}"`);
     expect(await billed(agentId)).toEqual({ servers: [after.serverId], images: [] });
     expect(await fleet.devicesOf(agentId)).toMatchObject([{ name: before.tailnetName }]);
+    await expectNoChanges(agentId);
+  }, 600_000);
+
+  it('woken after its device was removed it has its files and its name, as a new device with new keys', async () => {
+    const before = await installation.untilAgent(agentId, 'running', 60);
+    const identity = 'sha256sum /var/lib/tailscale/tailscaled.state';
+    const known = await fleet.screen(before.serverId).say(identity);
+    await changeHold(agentId, 'hold');
+    await installation.untilAgent(agentId, 'suspended');
+    await fleet.succeed(agentId, 'hibernate', 240);
+    const [device] = await fleet.devicesOf(agentId);
+    await fleet.tailscale('DELETE', `/device/${device!.nodeId}`);
+
+    await changeHold(agentId, 'release');
+    const after = await installation.untilAgent(agentId, 'running', 240);
+    expect(after).toMatchObject({ tailnetName: before.tailnetName, health: 'healthy' });
+    const screen = fleet.screen(after.serverId);
+    expect(await screen.say('cat /var/lib/kept')).toBe('written before');
+    expect(await screen.say(identity)).not.toBe(known);
+    expect(await screen.say('ls /etc/agent/tailnet-key || echo gone')).toContain('gone');
+    expect(await fleet.health(after.tailnetIp)).toContain(`"agentId": "${agentId}"`);
+    const now = await fleet.devicesOf(agentId);
+    expect(now).toMatchObject([{ name: before.tailnetName }]);
+    expect(now[0]!.nodeId).not.toBe(device!.nodeId);
+    expect(await billed(agentId)).toEqual({ servers: [after.serverId], images: [] });
     await expectNoChanges(agentId);
   }, 600_000);
 });

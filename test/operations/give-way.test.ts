@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
+import { throughBreakers } from '../../src/billing/follow/hold-changes.ts';
 import { ConflictError, ShortageError } from '../../src/errors.ts';
+import { approveBreaker } from '../../src/limits/approve.ts';
+import { releaseHeld } from '../../src/limits/release.ts';
 import type { Claim } from '../../src/operations/claims.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
@@ -79,6 +82,33 @@ test('a suspension for want of payment is left to its loop, which finds nothing 
   expect(await followAllHolds(at)).toBe(1);
   expect(await unfinished()).toEqual(['suspend']);
   expect(await operation(at, resize)).toMatchObject({ status: 'cancelled' });
+});
+
+describe('while a breaker holds suspensions back', () => {
+  const clock = { now: () => new Date() };
+  const follow = () => followAllHolds({ ...at, request: throughBreakers(clock) });
+  const breaker = (columns: { limit_count: number; tripped_at?: null; cause?: null; approved_at?: null }) =>
+    at.database.updateTable('breakers').set(columns).where('name', '=', 'suspensions').execute();
+  beforeEach(() => breaker({ limit_count: 0 }));
+  afterEach(() => breaker({ limit_count: 1000, tripped_at: null, cause: null, approved_at: null }));
+
+  test('a resize waits on, and gives way once a person lets the suspension go', async () => {
+    const resize = await waitingResize();
+    await at.database
+      .insertInto('holds')
+      .values({ agent_id: 'a1', reason: 'payment', since: new Date(), by_whom: 'billing' })
+      .execute();
+    expect(await follow()).toBe(0);
+    expect(await unfinished()).toEqual(['resize']);
+    const held = await at.database.selectFrom('held_changes').select(['kind', 'breaker']).execute();
+    expect(held).toEqual([{ kind: 'suspend', breaker: 'suspensions' }]);
+    const approval = { name: 'suspensions', actor: 'operator', at: clock.now() } as const;
+    await at.database.transaction().execute((trx) => approveBreaker(trx, approval));
+    expect(await releaseHeld({ ...at, clock })).toBe(1);
+    expect(await unfinished()).toEqual(['suspend']);
+    expect(await operation(at, resize)).toMatchObject({ status: 'cancelled' });
+    expect(await linesOf(resize)).toContain('The resize only waited: a suspend has overtaken it');
+  });
 });
 
 test('a person’s request overtakes a resize that waits; the same one again is refused', async () => {

@@ -6,12 +6,14 @@ import { getAgent, recordInputs } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { NotJoinedError } from '../../src/pulumi/errors.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { hibernate } from '../../src/runbooks/hibernate.ts';
 import { resume } from '../../src/runbooks/resume.ts';
 import { suspend } from '../../src/runbooks/suspend.ts';
 import { wake } from '../../src/runbooks/wake.ts';
 import { toSnapshotLabels } from '../../stacks/labels.ts';
+import type { AgentProgram } from '../../stacks/program.ts';
 import { hold, release } from '../support/holds.ts';
 import { agentInputs } from '../support/inputs.ts';
 import {
@@ -414,14 +416,152 @@ describe('wake', () => {
     expect((await agent()).error).toContain('cannot be restored');
   });
 
-  test('without its device fails for good before a server is made, and keeps the snapshot', async () => {
-    fixture.devices.length = 0;
-    await release(at, 'a1');
-    const { calls, thrown } = await attempt();
-    expect(thrown).toBeInstanceOf(PermanentError);
-    expect(calls).toEqual(['step preparing']);
-    expect((await agent()).error).toContain('no longer on the tailnet');
-    expect(fixture.snapshots).toHaveLength(1);
+  const JOINED = {
+    status: 'running',
+    health: 'healthy',
+    tailnet_node_id: 'n2',
+    snapshot_id: null,
+    error: null,
+  };
+
+  /** What is true of every wake without a device: one server, one device under the agent's name, one key. */
+  async function joinedAnew(imageId: string): Promise<void> {
+    expect(fixture.servers).toMatchObject([{ imageId, status: 'running' }]);
+    const { inputs, tailnet_node_id: nodeId } = await agent();
+    expect(inputs?.joinName).toBe(fixture.vault.joinName('a1', inputs!.keyGeneration!));
+    expect(fixture.devices).toMatchObject([
+      { nodeId, name: OUTPUTS.tailnetName, hostname: inputs!.joinName, tags: ['tag:agent'] },
+    ]);
+    expect(fixture.tailnetKeys).toEqual([]);
+    expect(fixture.snapshots).toEqual([]);
+    expect(inputs).not.toHaveProperty('hibernated');
+  }
+
+  describe('without its device', () => {
+    beforeEach(() => {
+      fixture.devices.length = 0;
+    });
+
+    test('joins as a new one under the same name, with a new key, from the same snapshot', async () => {
+      fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+      await release(at, 'a1');
+      expect(await attempt()).toMatchObject({
+        kind: 'wake',
+        thrown: undefined,
+        calls: ['step preparing', 'refresh agent', 'step renewing_key', 'delete key k1', ...WAKE.slice(2)],
+      });
+      expect(await agent()).toMatchObject({ ...JOINED, tailnet_name: OUTPUTS.tailnetName });
+      const program = fixture.programs.at(-1) as AgentProgram;
+      expect(program).toMatchObject({ restoredFrom: '9001', inputs: { keyGeneration: 2 } });
+      expect(program.device).toBeUndefined();
+      await joinedAnew('9001');
+    });
+
+    test('that has expired, removes it first: its name is for the new one', async () => {
+      const old = { nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1', tags: ['tag:agent'] };
+      const addresses = [OUTPUTS.tailnetIp];
+      fixture.devices.push({ ...old, addresses, expires: '2020-01-01T00:00:00Z', keyExpiryDisabled: false });
+      await release(at, 'a1');
+      expect((await attempt()).calls).toContain('delete device n1');
+      expect(await agent()).toMatchObject(JOINED);
+      await joinedAnew('9001');
+    });
+
+    test('waits for the server of a killed attempt, which joins with the key it was made with', async () => {
+      fixture.answers.healthy = [new LostError('killed')];
+      await release(at, 'a1');
+      await attempt();
+      expect(fixture.servers).toHaveLength(1);
+      const { calls } = await attempt();
+      expect(calls).toEqual(WAKE);
+      expect(fixture.programs.at(-1)).toMatchObject({
+        inputs: { keyGeneration: 2 },
+        found: { serverId: '2' },
+      });
+      await joinedAnew('9001');
+    });
+
+    test('replaces a server that has not joined, by one with the next key and with what is on its disk', async () => {
+      await release(at, 'a1');
+      const { thrown } = await attempt((parts) => ({
+        ...parts,
+        executor: {
+          ...parts.executor,
+          up: async (...args) => {
+            await parts.executor.up(...args);
+            fixture.devices.length = 0;
+            throw new NotJoinedError('The server did not join the tailnet in time');
+          },
+        },
+      }));
+      expect(thrown).toBeInstanceOf(NotJoinedError);
+      const { calls } = await attempt();
+      expect(calls.slice(2, 8)).toEqual([
+        'step stopping_server',
+        'shut down 2',
+        'step creating_snapshot',
+        'snapshot 2',
+        'record snapshot 9002',
+        'delete server 2',
+      ]);
+      expect(await agent()).toMatchObject({ ...JOINED, tailnet_node_id: 'n3' });
+      await joinedAnew('9002');
+    });
+
+    test('that vanishes after a wake has failed, loses nothing that the server has written since', async () => {
+      fixture.devices.push({
+        ...{ nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1' },
+        ...{ addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] },
+      });
+      fixture.answers.healthy = [error];
+      await release(at, 'a1');
+      expect((await attempt()).thrown).toBe(error);
+      fixture.devices.length = 0;
+      expect((await attempt()).calls).toContain('snapshot 2');
+      expect(await agent()).toMatchObject(JOINED);
+      await joinedAnew('9002');
+    });
+
+    test('of a server that the hibernate had not deleted, uses its snapshot, which is its disk', async () => {
+      await begin();
+      fixture.answers['up agent'] = [new PermanentError('the stack is broken')];
+      await request('hibernate');
+      await attempt();
+      fixture.servers[0]!.imageId = '114690387';
+      fixture.devices.length = 0;
+      await release(at, 'a1');
+      const { calls } = await attempt();
+      expect(calls).toContain('delete server 42');
+      expect(calls).not.toContain('snapshot 42');
+      expect(await agent()).toMatchObject(JOINED);
+      await joinedAnew('9001');
+    });
+
+    test.each(['before', 'after'] as const)(
+      'a kill %s any change leaves a server or the snapshot, and in the end one server and one device',
+      { timeout: 60_000 },
+      async (when) => {
+        for (let nth = 1; ; nth += 1) {
+          if (nth > 1) {
+            await begin();
+            await hibernated();
+          }
+          fixture.devices.length = 0;
+          fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+          const { seen, wrap } = interrupting(nth, when, lose);
+          await release(at, 'a1');
+          const { thrown } = await attempt(wrap);
+          if (seen.calls < nth) {
+            expect(thrown).toBeUndefined();
+            expect(nth).toBeGreaterThan(6);
+            return;
+          }
+          await drain();
+          expect(await agent(), `kill ${when} call ${nth}`).toMatchObject({ status: 'running' });
+          await joinedAnew('9001');
+        }
+      },
+    );
   });
 
   test('leaves another server of its name alone', async () => {

@@ -283,7 +283,7 @@ describe('an attempt after a lost one', () => {
     );
     await provision(row);
     expect(fixture.tailnetKeys.map((key) => key.id)).toEqual(['k2', 'k3', 'k4']);
-    expect(fixture.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n1']);
+    expect(fixture.devices.map((device) => device.nodeId)).toEqual(['d2', 'd3', 'd4', 'n2']);
     expect(lastProgram().inputs.keyGeneration).toBe(2);
     expect(await getInputs()).toMatchObject({ keyGeneration: 2 });
   });

@@ -202,7 +202,7 @@ describe('rebuild', () => {
   test('handles key, disk, device, join and configuration in this order', async () => {
     const before = { inputs: await inputs(), keys: await keys() };
     const { work, row, lines } = await first('rebuild');
-    expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n1' } });
+    expect(await work()).toEqual({ kind: 'rebuilt', outputs: { ...OUTPUTS, tailnetNodeId: 'n2' } });
     expect(fixture.calls).toEqual([
       'step preparing',
       'step renewing_key',

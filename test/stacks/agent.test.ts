@@ -260,6 +260,16 @@ describe('an agent’s stack', () => {
     expect(made.ignored).toContain('image');
   });
 
+  test('makes a waking server without a device join as a new one, by a secret in its user data alone', async () => {
+    const program = createProgram({ stack: 'agent', inputs, secrets, restoredFrom: '9001' });
+    await resolved(await program());
+    const made = registered.find(({ type }) => type.endsWith(':Server'))!;
+    expect(made.inputs.image).toBe('9001');
+    expect(made.inputs.userData).toContain('tskey-auth-canary');
+    expect(JSON.stringify(made.inputs.userData)).not.toContain('host-private-canary');
+    expect(lookups).toMatchObject([{ hostname: 'agent-a1' }]);
+  });
+
   test('passes a custom login server to the machine', async () => {
     const { of } = await make(undefined, { loginServer: 'https://login.example' });
     expect(of(':Server').inputs.userData).toContain('--login-server=https://login.example');

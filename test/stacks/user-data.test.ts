@@ -55,6 +55,30 @@ test('for a disk from a snapshot it keeps the host key and the users, and joins 
   for (const absent of ['runcmd', 'write_files', 'ssh_keys']) expect(config).not.toHaveProperty(absent);
 });
 
+test('for a disk from a snapshot whose device is gone it forgets the old identity, and then joins', ({
+  skip,
+}) => {
+  const { hostname, joinName, tailnetKey } = data;
+  const text = renderWakingUserData({ hostname, joining: { joinName, tailnetKey } });
+  expect(readCloudInit(text)).toEqual({ hostname, joinName, tailnetKey });
+  const config = parsed(text);
+  skip(Object.keys(config).length === 0, 'no Python with YAML on this machine');
+  expect(config).toMatchObject({
+    ssh_deletekeys: false,
+    users: [],
+    write_files: [{ path: '/etc/agent/tailnet-key', permissions: '0600', content: tailnetKey }],
+  });
+  expect(config).not.toHaveProperty('ssh_keys');
+  const [script] = config.runcmd as string[];
+  expect(script).not.toContain(tailnetKey);
+  expect(script!.split('\n').slice(-5, -1)).toEqual([
+    'systemctl stop tailscaled',
+    'rm -f /var/lib/tailscale/tailscaled.state',
+    'systemctl start tailscaled',
+    expect.stringMatching(/^tailscale up --auth-key=file:\/etc\/agent\/tailnet-key --hostname=join-/),
+  ]);
+});
+
 test('parsed as YAML it has the complete host key, private files, no password and no root login', ({
   skip,
 }) => {

@@ -62,8 +62,7 @@ export function createRunbookFixture(at: OperationsFixture) {
         firewalls.splice(0, 1, { id: 77, name: 'agents-default' });
       }
       if (verb === 'up' && program.stack === 'agent') applyServer(program);
-      if (verb === 'up' && program.stack === 'agent' && program.device === undefined)
-        join(program.inputs.joinName!);
+      if (verb === 'up' && program.stack === 'agent' && program.device === undefined) join(program.inputs);
       return {
         outputs: program.stack === 'agent' ? agentOutputs(program) : { firewallId: '77' },
         changes: {},
@@ -90,10 +89,16 @@ export function createRunbookFixture(at: OperationsFixture) {
       return { outputs: {}, changes: {}, processes: 1 };
     };
   /** Adds the device of a server that has joined, at the address in the outputs. */
-  const join = (hostname: string) => {
+  const join = ({ joinName: hostname = 'agent', keyGeneration }: AgentProgram['inputs']) => {
     if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
     const name = `${hostname}.tail.ts.net`;
-    devices.push({ nodeId: 'n1', name, hostname, addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] });
+    devices.push({
+      nodeId: `n${keyGeneration}`,
+      name,
+      hostname,
+      addresses: [OUTPUTS.tailnetIp],
+      tags: ['tag:agent'],
+    });
   };
   const labelled = <T extends { labels: Record<string, string> }>(all: T[], agentId: string | undefined) =>
     all.filter(({ labels }) => agentId === undefined || isLabelled({ labels }, agentId));

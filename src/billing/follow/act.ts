@@ -9,6 +9,7 @@ import { followHolds } from '../../operations/follow-holds.ts';
 import { hastenWaiting } from '../../operations/hasten.ts';
 import { withdrawQueued } from '../../operations/withdraw.ts';
 import type { Announcement, Decision } from '../decision.ts';
+import { awaitsPlan } from '../plan-change.ts';
 import type { AgentState } from './agent-state.ts';
 import type { FollowDeps } from './deps.ts';
 import { throughBreakers } from './hold-changes.ts';
@@ -36,10 +37,15 @@ export async function act(
   await withdrawOutdated(deps, trx, state, judged.effective.decision);
   for (const act of acts)
     await perform(deps, trx, { act, agent: state.agent, judged: judged.effective, now });
-  // Its plan is known now.
-  if (state.agent.status === 'requested')
+  if (state.agent.status === 'requested' && isPlanKnown(deps, judged.governing, state.agent))
     await hastenWaiting(trx, deps.queue, { agentId, kind: 'provision' });
   await followHolds(trx, deps.queue, agentId, { actor: ACTOR, request: throughBreakers({ now: () => now }) });
+}
+
+/** Otherwise the provision begins when it has waited for long enough. */
+function isPlanKnown({ policy }: FollowDeps, { subscription, decision }: Judged, agent: AgentRow): boolean {
+  if (subscription === 'unknown') return false;
+  return decision.plan !== 'keep' || !awaitsPlan(subscription, agent, policy);
 }
 
 async function perform(

@@ -6,6 +6,7 @@ import { findLastSuspension, listAnnouncements } from '../../notices/queue-notic
 import { FAILED_CHANGE_PAUSE_SECONDS } from '../../operations/follow-holds.ts';
 import type { AgentView, QueuedAnnouncement } from '../decision.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
+import { type FailedResize, findFailedResize } from './failed-resize.ts';
 import type { ActView } from './plan-acts.ts';
 
 /** An agent's rows as far as decisions about it depend on them. */
@@ -16,6 +17,8 @@ export interface AgentState {
   /** When it was last switched off for a hold; null if it never was. */
   lastSuspension: Date | null;
   act: ActView;
+  /** Resizes that have failed for good, if the last one did. */
+  failedResize: FailedResize | undefined;
 }
 
 /** Reads an agent's state. The caller has locked the agent. */
@@ -29,15 +32,21 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
     where agent_id = ${agentId} and (status in ('queued', 'active')
       or ((status = 'failed' or (status = 'cancelled' and kind = 'resize'))
         and finished_at > now() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})))`.execute(trx);
+  const failedResize = await findFailedResize(trx, agentId);
   const over = rows.filter((row) => row.status === 'failed' || row.status === 'cancelled');
   const act: ActView = {
     status,
     plan,
     holds: holds.map(({ reason }) => reason),
     isBusy: rows.length > over.length,
-    paused: over.map(({ kind, plan, status }) => (status === 'cancelled' ? `${kind} to ${plan}` : kind)),
+    paused: [
+      ...over.map(({ kind, plan }) => (kind === 'resize' ? `resize to ${plan}` : kind)),
+      ...(failedResize !== undefined && failedResize.pauseSeconds > 0
+        ? [`resize to ${failedResize.plan}`]
+        : []),
+    ],
   };
-  return { agent, holds, announcements, lastSuspension, act };
+  return { agent, holds, announcements, lastSuspension, act, failedResize };
 }
 
 /** The agent as the decision about one of its subscriptions sees it. */

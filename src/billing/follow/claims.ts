@@ -19,19 +19,22 @@ const LONGEST_ERROR = 2_000;
 
 /**
  * Claims agents with a subscription that is due: one that was signalled, or whose next decision may differ by
- * now. Concurrent callers get different agents.
+ * now. The longest due come first, so that a burst delays nobody for long. Concurrent callers get different
+ * agents.
  * @param now the business time
  */
 export async function claimDue(database: Database, now: Date, limit: number): Promise<ClaimedAgent[]> {
   return database.transaction().execute(async (trx) => {
     // Locks the agent first, as everything does. One that is locked is busy, and tried again soon.
     const { rows: due } = await sql<{ agent_id: string }>`
-      select a.agent_id from agents a
-      where exists (
-        select 1 from subscriptions s where s.agent_id = a.agent_id
-          and (s.signals > s.seen_signals or s.next_at <= ${now})
-          and s.retry_at <= now() and (s.claimed_until is null or s.claimed_until <= now()))
-      limit ${limit} for no key update of a skip locked`.execute(trx);
+      select a.agent_id from agents a join (
+        select agent_id, max(greatest(
+          case when signals > seen_signals then now() - signalled_at end, ${now}::timestamptz - next_at)) as late
+        from subscriptions
+        where (signals > seen_signals or next_at <= ${now})
+          and retry_at <= now() and (claimed_until is null or claimed_until <= now())
+        group by agent_id) due using (agent_id)
+      order by due.late desc, a.agent_id limit ${limit} for no key update of a skip locked`.execute(trx);
     if (due.length === 0) return [];
     const ids = due.map((row) => row.agent_id);
     await lockSubscriptions(trx, ids);
@@ -44,7 +47,8 @@ export async function claimDue(database: Database, now: Date, limit: number): Pr
       .where('agent_id', 'in', ids)
       .returningAll()
       .execute();
-    return [...Map.groupBy(rows, (row) => row.agent_id)].map(([agentId, own]) => ({ agentId, rows: own }));
+    const own = Map.groupBy(rows, (row) => row.agent_id);
+    return ids.map((agentId) => ({ agentId, rows: own.get(agentId) ?? [] }));
   });
 }
 

@@ -1,10 +1,13 @@
-import type { AgentRow } from '../../agents/store.ts';
+import type { AgentState } from './agent-state.ts';
 import { isBilled } from './choose.ts';
 import type { NewFinding } from './findings.ts';
 import type { JudgedAgent } from './judge.ts';
 
 /** What a person should know about an agent's subscriptions. */
-export function explainFindings(judged: JudgedAgent, agent: AgentRow): NewFinding[] {
+export function explainFindings(
+  judged: JudgedAgent,
+  { agent, failedResize }: Pick<AgentState, 'agent' | 'failedResize'>,
+): NewFinding[] {
   const { agentId, all, governing, isFromBefore } = judged;
   const attention = all.flatMap(({ subscriptionId, decision }) =>
     // What another subscription lacks does not matter while a milder one counts.
@@ -19,7 +22,31 @@ export function explainFindings(judged: JudgedAgent, agent: AgentRow): NewFindin
         }))
       : [],
   );
-  return [...attention, ...explainSeveral(judged), ...(isFromBefore ? explainPast(judged) : [])];
+  return [
+    ...attention,
+    ...explainSeveral(judged),
+    ...explainResize(judged, failedResize),
+    ...(isFromBefore ? explainPast(judged) : []),
+  ];
+}
+
+/** The customer pays for a plan that the agent does not have. */
+function explainResize(
+  { agentId, effective: { decision, subscriptionId } }: JudgedAgent,
+  failed: AgentState['failedResize'],
+): NewFinding[] {
+  if (failed === undefined || decision.plan === 'keep' || decision.plan.resizeTo !== failed.plan) return [];
+  const times = failed.failures === 1 ? 'once' : `${failed.failures} times`;
+  return [
+    {
+      class: 'failed',
+      key: `${agentId} resize ${failed.plan}`,
+      agentId,
+      subscriptionId,
+      cause: `The price of subscription ${subscriptionId} has the plan ${failed.plan}, and the resize to it has failed ${times}: ${failed.error}`,
+      cure: 'It is tried again by itself, after ten minutes and then ever less often, at least once a day. Read the log of the last one (npm run agents -- logs), mend the cause and press Retry',
+    },
+  ];
 }
 
 function explainSeveral({ agentId, all, governing }: JudgedAgent): NewFinding[] {

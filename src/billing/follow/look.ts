@@ -17,7 +17,7 @@ import { replaceFindings } from './findings.ts';
 import { type JudgedAgent, judge, type Reading, readAll } from './judge.ts';
 import { describeAct, planActs } from './plan-acts.ts';
 import { storePlanChoice } from './plan-choice.ts';
-import { storeDecisions } from './store.ts';
+import { PLAN_AGAIN_MS, storeDecisions } from './store.ts';
 
 export type LookOutcome = 'acted' | 'superseded' | 'postponed';
 
@@ -63,13 +63,14 @@ async function settle(
   const acts = planActs(judged.effective.decision, state.act, now);
   const would = deps.billing === 'observe' ? acts.map(describeAct) : [];
   const cancels = deps.billing === 'act' && deps.onDestroy === 'cancel';
-  const resizes = deps.billing === 'act' && !state.act.paused.includes('resize');
-  await storeDecisions(trx, judged, { would, now, cancels, resizes });
+  const pauseMs = Math.ceil(state.failedResize?.pauseSeconds ?? 0) * 1000;
+  const planAgainMs = deps.billing === 'act' ? Math.max(PLAN_AGAIN_MS, pauseMs) : undefined;
+  await storeDecisions(trx, judged, { would, now, cancels, planAgainMs });
   await storePlanChoice(trx, agent, judged.planChoice);
   await replaceFindings(
     trx,
     { source: 'follower', agentId: claimed.agentId },
-    explainFindings(judged, state.agent),
+    explainFindings(judged, state),
     now,
   );
   if (deps.billing === 'act') await act(deps, trx, { state, judged, acts, now });

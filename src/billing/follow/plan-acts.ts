@@ -19,8 +19,8 @@ export interface ActView {
   /** Whether an operation of it is queued or active. */
   isBusy: boolean;
   /**
-   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a plan
-   * that was cancelled then, such as `resize to pro`.
+   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a plan,
+   * such as `resize to pro`, that has failed or was cancelled.
    */
   paused: readonly string[];
 }
@@ -67,7 +67,7 @@ function planChange({ demand, plan }: Decision, agent: ActView): Act[] {
   if (demand === 'hibernate' && isSuspended && status === 'suspended' && !paused.includes('hibernate'))
     return [{ kind: 'change', operation: 'hibernate' }];
   if (demand !== 'run' || plan === 'keep' || status !== 'running') return [];
-  if (paused.includes('resize') || paused.includes(`resize to ${plan.resizeTo}`)) return [];
+  if (paused.includes(`resize to ${plan.resizeTo}`)) return [];
   return plan.resizeTo === agent.plan ? [] : [{ kind: 'change', operation: 'resize', plan: plan.resizeTo }];
 }
 

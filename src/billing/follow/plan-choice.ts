@@ -1,6 +1,7 @@
 import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
 import type { Subscription } from '../../stripe/subscription-view.ts';
+import { hasEnded } from '../course.ts';
 import { plansOf } from '../plan-change.ts';
 import type { BillingPolicy } from '../policy.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
@@ -36,7 +37,8 @@ export function judgePlanChoice(
   const known = subscriptions.filter((one) => one !== 'unknown');
   const prices = listPrices(known.flatMap(({ items }) => items));
   const before = agent.plan_chosen_prices ?? listStored(readings) ?? prices;
-  const named = known.flatMap((one) => plansOf(one, policy));
+  // What an ended subscription names is what somebody once had.
+  const named = known.filter((one) => !hasEnded(one)).flatMap((one) => plansOf(one, policy));
   const isNamed = named.length > 0 && named.every((plan) => plan === agent.plan);
   return { isKept: before === prices && !isNamed, prices };
 }

@@ -12,21 +12,28 @@ const LOOK_AGAIN_MS = 7 * 24 * HOUR_MS;
 const OWED_AGAIN_MS = 24 * HOUR_MS;
 const CANCEL_AGAIN_MS = HOUR_MS / 2;
 /** While the plan is not yet what the price says: its resize may have waited, or given way to something. */
-const PLAN_AGAIN_MS = HOUR_MS / 6;
+export const PLAN_AGAIN_MS = HOUR_MS / 6;
+
+interface StoreOptions {
+  would: string[];
+  now: Date;
+  cancels: boolean;
+  planAgainMs: number | undefined;
+}
 
 /**
  * Stores what was read and decided about an agent's subscriptions. The caller has locked their rows.
- * @param options `resizes`: a resize that is wanted may be asked for again soon
+ * @param options `planAgainMs`: when a resize that is wanted is asked for again; undefined: not by itself
  */
 export async function storeDecisions(
   trx: Transaction,
   { all, governing, effective, isFromBefore, isDestroyed }: JudgedAgent,
-  { would, now, cancels, resizes }: { would: string[]; now: Date; cancels: boolean; resizes: boolean },
+  { would, now, cancels, planAgainMs }: StoreOptions,
 ): Promise<void> {
   for (const judged of all) {
     const governs = judged.subscriptionId === governing.subscriptionId;
     const { decision } = governs && isFromBefore ? effective : judged;
-    const isPending = resizes && governs && decision.plan !== 'keep';
+    const pendingMs = governs && decision.plan !== 'keep' ? planAgainMs : undefined;
     await trx
       .updateTable('subscriptions')
       .set({
@@ -47,7 +54,7 @@ export async function storeDecisions(
         next_at:
           isDestroyed && !isBilled(judged.decision)
             ? null
-            : nextLook(judged.decision, now, { isPending, isBeingCancelled: isDestroyed && cancels }),
+            : nextLook(judged.decision, now, { pendingMs, isBeingCancelled: isDestroyed && cancels }),
         claimed_until: null,
         last_error: null,
         failures: 0,
@@ -61,14 +68,14 @@ export async function storeDecisions(
 function nextLook(
   decision: Decision,
   now: Date,
-  { isPending, isBeingCancelled }: { isPending: boolean; isBeingCancelled: boolean },
+  { pendingMs, isBeingCancelled }: { pendingMs: number | undefined; isBeingCancelled: boolean },
 ): Date {
   const isOwed = decision.unpaidSince !== null || decision.demand !== 'run';
   const pauses = [
     LOOK_AGAIN_MS,
     ...(isOwed ? [OWED_AGAIN_MS] : []),
     ...(isBeingCancelled ? [CANCEL_AGAIN_MS] : []),
-    ...(isPending ? [PLAN_AGAIN_MS] : []),
+    ...(pendingMs === undefined ? [] : [pendingMs]),
   ];
   const latest = new Date(now.getTime() + Math.min(...pauses));
   return decision.nextAt !== null && decision.nextAt < latest ? decision.nextAt : latest;

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { resizePauseSeconds } from '../../../src/billing/follow/failed-resize.ts';
 import { lookAtDue } from '../../../src/billing/follow/follower.ts';
-import { ShortageError } from '../../../src/errors.ts';
+import { PermanentError, ShortageError } from '../../../src/errors.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { claimNext } from '../../../src/operations/claims.ts';
 import { settleFailure } from '../../../src/operations/settle.ts';
@@ -55,6 +56,23 @@ test('an agent that nobody has begun to create gets the plan of its price at onc
   expect(await resizes()).toEqual([]);
 });
 
+test('an agent whose price is not paid yet, as far as Stripe tells, is not hurried to begin with another plan', async () => {
+  price('price_pro', 'in_1');
+  at.stripe.invoices[0]!.status = 'open';
+  const session = { subscription: 'sub_1', customer: 'cus_sub_1' };
+  await deliver(at.service.url, paidCheckout({ agentId: 'a1' }, { session }));
+  // As an order waits for its price.
+  await sql`update operations set run_after = now() + interval '1 hour'`.execute(at.deps.database);
+  await lookAtDue(at.deps);
+  expect(await at.work()).toBe(0);
+  expect(await agent()).toMatchObject({ status: 'requested', plan: 'starter' });
+  at.stripe.settle('in_1');
+  await at.tell('invoice.paid', { id: 'in_1', subscription: 'sub_1' });
+  await at.settle();
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro' });
+  expect(await resizes()).toEqual([]);
+});
+
 test('a larger plan that would cost too much is left to a resize that waits for a person', async () => {
   await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cx33', 'nbg1', 0.02, now())
     on conflict do nothing`.execute(at.deps.database);
@@ -92,6 +110,28 @@ test('a person gives an agent back to its price by the resize to the price’s p
   await resize('starter');
   await at.settle();
   expect(await agent()).toMatchObject({ plan: 'starter', planChosenAt: null });
+});
+
+test('an ended subscription that names another plan does not keep a person from giving it back', async () => {
+  await buyStarter();
+  const items = [{ id: 'si_2', price: { id: 'price_pro', product: 'prod_1' }, quantity: 1 }];
+  const customer = 'cus_sub_1';
+  at.stripe.subscribe('sub_2', { customer, items: { object: 'list', data: items, has_more: false } });
+  const lines = [{ amount: 2900, pricing: { price_details: { price: 'price_pro' } } }];
+  at.stripe.owe('sub_2', 'in_2', at.now(), { lines: { object: 'list', data: lines, has_more: false } });
+  at.stripe.settle('in_2');
+  const session = { id: 'cs_2', subscription: 'sub_2', customer };
+  await deliver(at.service.url, paidCheckout({ agentId: 'a1' }, { session }));
+  at.stripe.cancel('sub_1', at.now());
+  await changed();
+  await at.settle();
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro', planChosenAt: null });
+  await resize('max');
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'max', planChosenAt: expect.any(String) });
+  await resize('pro');
+  await at.settle();
+  expect(await agent()).toMatchObject({ plan: 'pro', planChosenAt: null });
 });
 
 const error = new ShortageError('Waiting for a server of plan pro in nbg1');
@@ -134,4 +174,64 @@ test('a resize that waits for a plan whose price has changed again is replaced',
   await at.pass(1 / 48);
   expect(await agent()).toMatchObject({ plan: 'max' });
   expect(await resizes()).toMatchObject([{ status: 'cancelled' }, { status: 'succeeded', plan: 'max' }]);
+});
+
+/** The end of the last resize was this long ago. */
+async function ago(minutes: number): Promise<void> {
+  const last = sql`(select max(sequence) from operations where kind = 'resize')`;
+  await sql`update operations set finished_at = now() - make_interval(mins => ${minutes}) where sequence = ${last}`.execute(
+    at.deps.database,
+  );
+}
+
+/** Looks again when the subscription says that it is due, at the latest after this many minutes. */
+async function lookWithin(minutes: number): Promise<void> {
+  await at.pass(minutes / (24 * 60));
+}
+
+test('a paid upgrade whose resize has failed for good is tried again ever less often, and needs a person', async () => {
+  await buyStarter();
+  price('price_pro', 'in_2');
+  const { resize: succeeds } = at.runbooks;
+  at.runbooks.resize = () => Promise.reject(new PermanentError('its disk is too large'));
+  await changed();
+  await at.settle();
+  const failed = { status: 'failed', plan: 'pro' };
+  expect(await resizes()).toMatchObject([failed]);
+  expect(await at.findings()).toEqual([
+    {
+      class: 'failed',
+      agent_id: 'a1',
+      cause: expect.stringMatching(/has the plan pro, and .* has failed once: its disk is too large$/),
+      cure: expect.stringContaining('press Retry'),
+    },
+  ]);
+  expect(await (await at.service.ask('/api/attention')).text()).toContain('its disk is too large');
+  // Ten minutes have not passed.
+  await lookWithin(11);
+  expect(await resizes()).toMatchObject([failed]);
+  await ago(11);
+  await lookWithin(11);
+  expect(await resizes()).toMatchObject([failed, failed]);
+  await ago(11);
+  await lookWithin(31);
+  expect(await resizes()).toMatchObject([failed, failed]);
+  expect((await at.findings())[0]!.cause).toContain('failed 2 times');
+  // Another price is another plan: it does not wait.
+  price('price_max', 'in_3');
+  await changed();
+  await at.settle();
+  expect((await resizes()).at(-1)).toMatchObject({ status: 'failed', plan: 'max' });
+  price('price_pro', 'in_4');
+  at.runbooks.resize = succeeds!;
+  await changed();
+  await at.settle();
+  expect(await agent()).toMatchObject({ status: 'running', plan: 'pro' });
+  expect(await at.findings()).toEqual([]);
+});
+
+test('the pause grows from ten minutes to a day', () => {
+  expect([1, 2, 3, 4, 5, 6, 50].map((failures) => resizePauseSeconds(failures) / 60)).toEqual([
+    10, 30, 90, 270, 810, 1440, 1440,
+  ]);
 });
