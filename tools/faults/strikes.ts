@@ -56,7 +56,7 @@ export interface Strike {
 
 export interface StrikeOptions {
   workers: number;
-  /** Moments are counted from the begin of the attempt, at half their length: a busy machine cannot shift them. */
+  /** Each moment is half as long and counts from the attempt's begin: a busy machine cannot shift it. */
   fromAttempt: boolean;
   say(line: string): void;
 }
