@@ -9,11 +9,14 @@ import { toHeadscalePolicy } from './policy.ts';
 const POLICY_FILE = new URL('../../../docs/tailnet-policy.hujson', import.meta.url);
 
 const NODE_KEY_DAYS = 180;
+/** Longer than headscale's own `inactivity_timeout`. */
+const EPHEMERAL_MS = 100_000;
 const USER_NAME = 'operator';
 
 /** Creates the control server of real machines, which headscale implements. */
 export async function createHeadscaleControl(client: HeadscaleClient): Promise<ControlServer> {
   const userId = await ensureUser(client);
+  const startedAt = Date.now();
   return {
     initialPolicy: readFileSync(POLICY_FILE, 'utf8'),
     createKey: async ({ request, expiresAt, caller }) => {
@@ -42,7 +45,12 @@ export async function createHeadscaleControl(client: HeadscaleClient): Promise<C
       // Expires the key instead of deleting it: devices that joined with it stay.
       if (controlNumber !== null) await client.call('expirePreAuthKey', { id: controlNumber });
     },
-    listDevices: async () => (await client.call('listNodes', {})).nodes.map(toDevice),
+    listDevices: async () => {
+      const devices = (await client.call('listNodes', {})).nodes.map(toDevice);
+      const stale = devices.filter((device) => isStale(device, startedAt));
+      for (const { id } of stale) await isFound(client.call('deleteNode', { nodeId: id }));
+      return devices.filter((device) => !stale.includes(device));
+    },
     deleteDevice: (id) => isFound(client.call('deleteNode', { nodeId: id })),
     changeDevice: (id, change) => isFound(changeNode(client, id, change)),
     enforcePolicy: async (text) => {
@@ -79,6 +87,16 @@ async function changeNode(client: HeadscaleClient, id: string, change: DeviceCha
 async function readHostname(client: HeadscaleClient, id: string): Promise<string> {
   const { nodes } = await client.call('listNodes', {});
   return nodes.find((node) => node.id === id)?.name ?? '';
+}
+
+/**
+ * Whether Tailscale would have removed an ephemeral device. headscale does so too, but only for one that has
+ * been connected: it forgets one whose process was killed between joining and connecting.
+ */
+function isStale({ ephemeral, connected, lastSeenAt, createdAt }: Device, startedAt: number): boolean {
+  // After a restart of the control server its devices need a moment to connect again.
+  const since = Math.max(startedAt, (lastSeenAt ?? createdAt).getTime());
+  return ephemeral && !connected && Date.now() - since > EPHEMERAL_MS;
 }
 
 async function isFound(work: Promise<unknown>): Promise<boolean> {
