@@ -9,4 +9,4 @@ const kinds = readdirSync(new URL('./', import.meta.url))
   .filter((name) => name.endsWith('.ts') && name !== 'all.ts')
   .map((name) => basename(name, '.ts'));
 // By relative names, as other modules import them: vitest may load a module twice that has two names.
-await Promise.all(kinds.map((kind) => import(`./${kind}.ts`)));
+await Promise.all(kinds.map((kind) => import(/* @vite-ignore */ `./${kind}.ts`)));
