@@ -20,6 +20,12 @@ const SERVER_TYPES: Record<Plan, { europe: string; elsewhere: string }> = {
   max: { europe: 'cx43', elsewhere: 'cpx31' },
 };
 
+/** The server types of all plans, where the operator describes no others. */
+export const PLAN_SERVER_TYPES: readonly string[] = Object.values(SERVER_TYPES).flatMap((types) => [
+  types.europe,
+  types.elsewhere,
+]);
+
 const EUROPE = new Set(['fsn1', 'nbg1', 'hel1']);
 
 /**

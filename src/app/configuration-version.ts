@@ -1,7 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import type { Secret } from '../secret.ts';
+import { listFiles } from './playbook-files.ts';
 
 /**
  * Identifies what the playbook does, by a hash over its files and the operator's software settings. An agent
@@ -26,14 +27,4 @@ function contentHash(path: string): string {
   for (const file of listFiles(path))
     hash.update(relative(path, file)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex').slice(0, 16);
-}
-
-function listFiles(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter(
-      (entry) => entry.isFile() && !entry.parentPath.includes('__pycache__') && !entry.name.endsWith('.pyc'),
-    )
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
-import { type EngineConnections, fingerprint, HEALTH_PORT } from '../connections/connections.ts';
+import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
@@ -21,6 +21,7 @@ import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { configurationVersion } from './configuration-version.ts';
+import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
@@ -120,16 +121,23 @@ function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir,
-      checkedFile:
-        parts.checksOnce === true ? join(logDir, `checked-${playbookAndAnsible(parts)}`) : undefined,
+      checkedFile: parts.checksOnce === true ? createCheckedFile(parts, logDir) : undefined,
       software: config.software.variables,
     },
   });
 }
 
-/** Identifies what a check of the playbook's syntax depends on. */
-const playbookAndAnsible = (parts: EngineParts) =>
-  fingerprint(`${versionOf(parts)} ${parts.config.tools.ansible ?? ''}`);
+/** Names the file for the playbook as it is now: one that was changed meanwhile is checked again. */
+function createCheckedFile({ config, connections }: EngineParts, logDir: string): () => string {
+  const playbookKey = createPlaybookKey({
+    folder: ANSIBLE_DIR,
+    software: config.software,
+    key: connections.pulumi.passphrase,
+    ansible: config.tools.ansible,
+    path: config.childEnvironment.PATH ?? '',
+  });
+  return () => join(logDir, `checked-${playbookKey()}`);
+}
 
 const versionOf = ({ config, connections }: EngineParts) =>
   configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase);

@@ -37,12 +37,14 @@ export function decide(
   });
 }
 
-function decideKnown(situation: Situation): Decision {
-  const { subscription, agent, policy, now } = situation;
+function decideKnown(known: Omit<Situation, 'staysOff'>): Decision {
+  const { subscription, agent, policy, now } = known;
   const { debt, collectedUntil } = findDebt(subscription, agent, policy, now);
   const owed = debt && debtCourse(debt, policy);
   const end = endCourse(subscription, debt !== undefined, policy, now);
   const courses = [owed, end].filter((course) => course !== undefined);
+  const isStopped = courses.some(({ stops, stopAt }) => stops && now >= stopAt);
+  const situation = { ...known, staysOff: agent.suspendedAt !== null && isStopped };
   const tables = courses.map((course) => applyCourse(course, situation));
   const demand = DEMANDS.findLast((one) => tables.some((table) => table.demand === one)) ?? 'run';
   const hasDebt = debt !== undefined;

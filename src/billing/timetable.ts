@@ -28,6 +28,8 @@ export interface Situation {
   deletionForbidden: boolean;
   /** A dispute. */
   hibernationForbidden: boolean;
+  /** Whether the agent is suspended and one of its courses keeps it so. */
+  staysOff: boolean;
 }
 
 /**
@@ -36,31 +38,27 @@ export interface Situation {
  */
 export function applyCourse(course: Course, situation: Situation): Timetable {
   const { agent, policy, now } = situation;
-  const prefix = keyPrefix(course, situation);
-  const announcedAt = findAnnounced(agent, 'agent.will_suspend', `${prefix}:will_suspend`);
-  const noticedAt = later(announcedAt ?? latest(now, course.warnAt), policy.leastNoticeMs);
-  const suspendAt = latest(course.stopAt, noticedAt);
+  const warning = planWarning(course, situation);
+  const { prefix, announcedAt, isOff, suspendAt } = warning;
   // An agent that is suspended already stays so: that is no new harm.
   const isDue = announcedAt !== undefined && now >= suspendAt;
   const stopped = course.stops && (agent.suspendedAt === null ? isDue : now >= course.stopAt);
   const suspendedAt = agent.suspendedAt ?? latest(suspendAt, now);
   const countsFrom = latest(suspendedAt, course.countsFrom);
   const deletion = planDeletion(course, situation, { prefix, stopped, suspendedAt });
-  const hibernateAt = latest(later(countsFrom, policy.hibernateAfterMs), noticedAt);
+  const toldAt = announcedAt ?? (isOff ? deletion.announcedAt : undefined);
+  const hibernateAt = latest(later(countsFrom, policy.hibernateAfterMs), warning.noticedAt(toldAt));
   const hibernates = !situation.hibernationForbidden && !(deletion.at !== null && deletion.at <= hibernateAt);
+  const isDeletionDue = deletion.announcedAt !== undefined && deletion.at !== null && now >= deletion.at;
   const demand = toDemand({
     stopped,
-    hibernate: agent.suspendedAt !== null && announcedAt !== undefined && hibernates && now >= hibernateAt,
-    destroy: agent.suspendedAt !== null && deletion.announced && deletion.at !== null && now >= deletion.at,
+    hibernate: agent.suspendedAt !== null && toldAt !== undefined && hibernates && now >= hibernateAt,
+    destroy: agent.suspendedAt !== null && isDeletionDue,
   });
-  const warning: Announcement = {
-    type: 'agent.will_suspend',
-    key: `${prefix}:will_suspend`,
-    ...(agent.suspendedAt === null
+  const harm: Pick<Announcement, 'harm' | 'harmAt'> =
+    agent.suspendedAt === null
       ? { harm: 'suspend', harmAt: suspendAt }
-      : { harm: 'hibernate', harmAt: hibernates ? hibernateAt : null }),
-  };
-  const warns = announcedAt === undefined && now >= course.warnAt;
+      : { harm: 'hibernate', harmAt: hibernates ? hibernateAt : null };
   return {
     demand,
     suspendAt,
@@ -68,10 +66,33 @@ export function applyCourse(course: Course, situation: Situation): Timetable {
     deleteAt: deletion.at,
     announce: [
       ...firstWarning(course, situation, suspendAt),
-      ...(warns ? [warning] : []),
+      ...warning.announce.map((one) => ({ ...one, ...harm })),
       ...deletion.announce,
     ],
     changesAt: [course.warnAt, course.stopAt, suspendAt, hibernateAt, ...deletion.changesAt],
+  };
+}
+
+/**
+ * When the suspension was announced, and when it comes. An agent that is off when its subscription ends
+ * (`isOff`) is not told that it will be suspended: what comes is the deletion, which is announced by itself.
+ */
+function planWarning(course: Course, situation: Situation) {
+  const { agent, policy, now, staysOff } = situation;
+  const prefix = keyPrefix(course, situation);
+  const key = `${prefix}:will_suspend`;
+  const announcedAt = findAnnounced(agent, 'agent.will_suspend', key);
+  const isOff = course.kind === 'end' && staysOff;
+  const noticedAt = (toldAt: Date | undefined) =>
+    later(toldAt ?? latest(now, course.warnAt), policy.leastNoticeMs);
+  const warns = announcedAt === undefined && !isOff && now >= course.warnAt;
+  return {
+    prefix,
+    announcedAt,
+    isOff,
+    noticedAt,
+    suspendAt: isOff ? course.stopAt : latest(course.stopAt, noticedAt(announcedAt)),
+    announce: warns ? [{ type: 'agent.will_suspend' as const, key }] : [],
   };
 }
 
@@ -92,8 +113,8 @@ function planDeletion(
   course: Course,
   { agent, policy, now, subscription, deletionForbidden }: Situation,
   { prefix, stopped, suspendedAt }: { prefix: string; stopped: boolean; suspendedAt: Date },
-): { at: Date | null; announced: boolean; announce: Announcement[]; changesAt: Date[] } {
-  if (deletionForbidden) return { at: null, announced: false, announce: [], changesAt: [] };
+): { at: Date | null; announcedAt: Date | undefined; announce: Announcement[]; changesAt: Date[] } {
+  if (deletionForbidden) return { at: null, announcedAt: undefined, announce: [], changesAt: [] };
   // A later suspension, or a dispute that was decided in between, makes earlier announcements void.
   const { closedDisputes } = subscription;
   const notices = `${prefix}:will_delete:${suspendedAt.toISOString()}:${closedDisputes}`;
@@ -108,7 +129,7 @@ function planDeletion(
   const announces = stopped && due.length > 0 && isNew && now < at;
   return {
     at,
-    announced: announcedAt !== undefined,
+    announcedAt,
     announce: announces ? [{ type: 'agent.will_delete', key, harm: 'destroy', harmAt: at }] : [],
     changesAt: [at, ...policy.deleteNoticesMs.map((notice) => later(at, -notice))],
   };

@@ -33,9 +33,9 @@ export async function findHoldingBreaker(
   agent: Agent,
   at: Date,
 ): Promise<BreakerName | undefined> {
-  const quick = change.kind === 'provision' ? await decideQuickly(trx, at) : undefined;
-  if (quick !== undefined) return quick.heldBy;
   const priced = { kind: change.kind, parameters: change.parameters, agent };
+  const quick = change.kind === 'provision' ? await decideQuickly(trx, priced, at) : undefined;
+  if (quick !== undefined) return quick.heldBy;
   for (const breaker of await lockBreakers(trx, breakersFor(change.kind))) {
     if (breaker.tripped_at !== null) {
       if (await concerns(trx, breaker, priced)) return breaker.name;

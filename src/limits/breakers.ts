@@ -46,11 +46,14 @@ export const CREATES_LOCK = 1;
 
 /**
  * Locks these breakers until the transaction ends, so that concurrent changes are counted one after the
- * other. Whoever also needs an agent's lock takes that first.
+ * other. Whoever also needs an agent's lock takes that first. Where costs have a limit, whoever counts them
+ * waits for the orders that decide quickly, because theirs are not visible yet.
  */
 export async function lockBreakers(trx: Transaction, names: readonly BreakerName[]): Promise<BreakerRow[]> {
-  if (names.includes('creates'))
-    await sql`select pg_advisory_xact_lock(${LOCK_CLASS}::int, ${CREATES_LOCK}::int)`.execute(trx);
+  const lock = sql`select pg_advisory_xact_lock(${LOCK_CLASS}::int, ${CREATES_LOCK}::int)`;
+  if (names.includes('creates')) await lock.execute(trx);
+  else if (names.includes('spend'))
+    await sql`${lock} from breakers where name = 'spend' and limit_euros is not null`.execute(trx);
   return trx
     .selectFrom('breakers')
     .selectAll()

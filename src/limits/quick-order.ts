@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import { type BreakerName, CREATES_LOCK, LOCK_CLASS } from './breakers.ts';
 import { countChanges, isRate } from './room.ts';
+import { computeSpend, dearestServer, type PricedChange } from './spend.ts';
 
 /** So many orders may be on their way to their commits at once without being counted one after the other. */
 const SLOTS = 32;
@@ -14,15 +15,19 @@ export interface QuickAnswer {
 
 /**
  * Decides about an order without waiting for other orders, as long as there is room for all that may be on
- * their way: each of those has a slot, so their number is known although their rows are not visible yet. Near
- * the limit, with a limit on costs, and if all slots are taken, the caller counts under the breaker's lock,
- * which waits for every order here. So the limit is kept exactly. A tripped breaker holds without waiting,
- * too.
+ * their way: each of those has a slot, so their number is known although their rows are not visible yet, and
+ * none costs more than the dearest server. Near a limit, without the price, and if all slots are taken, the
+ * caller counts under the breaker's lock, which waits for every order here. So the limits are kept exactly. A
+ * tripped breaker holds without waiting, too.
  * @returns undefined if the caller has to count
  */
-export async function decideQuickly(trx: Transaction, at: Date): Promise<QuickAnswer | undefined> {
+export async function decideQuickly(
+  trx: Transaction,
+  order: PricedChange,
+  at: Date,
+): Promise<QuickAnswer | undefined> {
   await sql`savepoint before_quick_order`.execute(trx);
-  const answer = (await takeSlot(trx)) ? await decide(trx, at) : undefined;
+  const answer = (await takeSlot(trx)) ? await decide(trx, order, at) : undefined;
   // Gives the locks back: two orders that waited for each other's would never end.
   if (answer === undefined) await sql`rollback to savepoint before_quick_order`.execute(trx);
   await sql`release savepoint before_quick_order`.execute(trx);
@@ -47,7 +52,7 @@ async function takeSlot(trx: Transaction): Promise<boolean> {
 }
 
 /** A statement of its own after the locks: it sees every order that gave its slot back before. */
-async function decide(trx: Transaction, at: Date): Promise<QuickAnswer | undefined> {
+async function decide(trx: Transaction, order: PricedChange, at: Date): Promise<QuickAnswer | undefined> {
   const breakers = await trx
     .selectFrom('breakers')
     .selectAll()
@@ -57,7 +62,12 @@ async function decide(trx: Transaction, at: Date): Promise<QuickAnswer | undefin
   const spend = breakers.find(({ name }) => name === 'spend');
   if (creates === undefined || spend === undefined) return undefined;
   if (creates.tripped_at !== null) return { heldBy: 'creates' };
-  if (spend.limit_euros !== null || spend.tripped_at !== null) return undefined;
   const { used, allowed } = await countChanges(trx, creates, at);
-  return used + SLOTS <= allowed ? { heldBy: undefined } : undefined;
+  if (used + SLOTS > allowed) return undefined;
+  if (spend.limit_euros === null && spend.tripped_at === null) return { heldBy: undefined };
+  const { now, added, unknown } = await computeSpend(trx, order);
+  if (unknown.length > 0 || added <= 0) return undefined;
+  if (spend.tripped_at !== null) return { heldBy: 'spend' };
+  const most = now + SLOTS * (await dearestServer(trx));
+  return most <= Number(spend.limit_euros) ? { heldBy: undefined } : undefined;
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { serverFor } from '../agents/plans.ts';
+import { PLAN_SERVER_TYPES, serverFor } from '../agents/plans.ts';
 import type { Database } from '../database/connect.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import type { OperationKind } from '../database/vocabulary.ts';
@@ -39,6 +39,18 @@ export async function currentSpend(database: Database): Promise<number | null> {
   const list = await openPriceList(database);
   const now = await sumServers(database, list);
   return list.unknown.size > 0 ? null : now;
+}
+
+/** Euros an hour: what no new server costs more than whose price is known, whatever its plan and location. */
+export async function dearestServer(database: Database): Promise<number> {
+  const described = await database.selectFrom('plan_servers').select('server_type').distinct().execute();
+  const types = [...PLAN_SERVER_TYPES, ...described.map((row) => row.server_type)];
+  const { dearest } = await database
+    .selectFrom('server_prices')
+    .select(({ fn }) => fn.max('euros_per_hour').as('dearest'))
+    .where('server_type', 'in', types)
+    .executeTakeFirstOrThrow();
+  return Number(dearest ?? 0);
 }
 
 interface PriceList {

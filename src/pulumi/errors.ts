@@ -58,8 +58,9 @@ const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
 const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
+/** Also as a shell reports it, through which the CLI gets a passphrase: 128 and the signal's number. */
 const KILLED =
-  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|transport is closing|error reading from server: EOF/i;
+  /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|Command failed with exit code (?:137|143)\b|transport is closing|error reading from server: EOF/i;
 /** The state's database is restarting; the agent is not the cause. */
 const STATE_AWAY =
   /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;

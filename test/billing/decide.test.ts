@@ -271,6 +271,39 @@ describe('disputes', () => {
   });
 });
 
+describe('a subscription that ends while its agent is suspended', () => {
+  const ended = {
+    status: 'canceled',
+    canceledAt: day(16),
+    endedAt: day(16),
+    cancelReason: 'requested',
+  } as const;
+
+  it('announces the deletion, and no suspension', () => {
+    const looks = follow([...on(pastDueView([0]), 0, 7, 14), ...on(pastDueView([0], ended), 16, 17, 18, 19)]);
+    expect(tell(looks.slice(3))).toEqual([
+      'day 16: suspend +will_delete',
+      'day 17: suspend',
+      'day 18: suspend +will_delete',
+      'day 19: destroy',
+    ]);
+    expect(looks[3]!.decision.suspendAt).toEqual(day(16));
+  });
+
+  it('nor does one that will end', () => {
+    const planned = pastDueView([0], { cancelAt: day(20) });
+    const looks = follow([...on(pastDueView([0]), 0, 7, 14), ...on(planned, 15, 20)]);
+    expect(tell(looks.slice(3))).toEqual(['day 15: suspend', 'day 20: suspend']);
+  });
+
+  it('announces the suspension once it runs again', () => {
+    const planned = subscriptionView({ cancelAt: day(20), canceledAt: day(15) });
+    const owed = pastDueView([0], { cancelAt: day(20), canceledAt: day(15) });
+    const looks = follow([...on(pastDueView([0]), 0, 7, 14), ...on(owed, 15), ...on(planned, 16)]);
+    expect(tell(looks.slice(3))).toEqual(['day 15: suspend', 'day 16: run +will_suspend']);
+  });
+});
+
 describe('what says nothing certain harms nobody', () => {
   it.each([
     ['running', agentView(), 'run'],

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { findHoldingBreaker } from '../../src/limits/admission.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
 import { requestOrderedAgent, withdrawChange } from '../../src/limits/request-change.ts';
 import { ask } from '../support/operations-fixture.ts';
@@ -309,6 +310,89 @@ describe('orders', () => {
     await approve(at, 'creates');
     expect(await release(at)).toBe(1);
     expect(await release(at)).toBe(0);
+  });
+});
+
+describe('orders at once under a limit on costs', () => {
+  const limit = async (euros: number) => {
+    await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now()), ('cx43', 'nbg1', 0.02, now())`.execute(
+      at.database,
+    );
+    await sql`update breakers set limit_euros = ${euros} where name = 'spend'`.execute(at.database);
+  };
+  const ids = (count: number) => Array.from({ length: count }, (_, n) => `b${n + 1}`);
+
+  test.each([
+    ['near the limit', 0, 0.4, 40],
+    // 32 of the dearest server are always possible before the limit comes near.
+    ['on the way to it', 40, 1.2, 80],
+  ])('%s exactly those go for which there is room', async (_, running, euros, most) => {
+    await at.database
+      .updateTable('breakers')
+      .set({ limit_count: 1000 })
+      .where('name', '=', 'creates')
+      .execute();
+    await limit(euros);
+    await addRunning(at, running);
+    const outcomes = await Promise.all(ids(most + 10).map(async (agentId) => heldBy(await buy(at, agentId))));
+    expect(outcomes.filter((breaker) => breaker === undefined)).toHaveLength(most);
+    expect(outcomes.filter((breaker) => breaker === 'spend')).toHaveLength(10);
+    expect(await audited('breaker.trip')).toHaveLength(1);
+    // While it is tripped, too.
+    const later = await Promise.all(ids(5).map(async (agentId) => heldBy(await buy(at, `c${agentId}`))));
+    expect(later).toEqual(Array(5).fill('spend'));
+  });
+
+  /** An order that was decided about, and whose transaction ends with `end`. */
+  async function beginOrder(agentId: string) {
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const { promise: decided, resolve: decide } = Promise.withResolvers<void>();
+    const change = { agentId, kind: 'provision', parameters: {}, actor: 'stripe', cause: 'Paid.' };
+    const agent = { plan: 'starter', location: 'nbg1' };
+    const done = at.database.transaction().execute(async (trx) => {
+      const held = await findHoldingBreaker(trx, change, agent, at.clock.now());
+      decide();
+      await ended;
+      return held;
+    });
+    await Promise.race([decided, done]);
+    return { done, end };
+  }
+
+  test('one does not wait for the commit of another, far from the limit', async () => {
+    await limit(100);
+    const first = await beginOrder('b1');
+    try {
+      await at.database.transaction().execute(async (trx) => {
+        // It would wait for as long as the first one is open.
+        await sql`set local lock_timeout = '2s'`.execute(trx);
+        const change = { agentId: 'b2', kind: 'provision', parameters: {}, actor: 'stripe', cause: 'Paid.' };
+        const agent = { plan: 'starter', location: 'nbg1' };
+        expect(await findHoldingBreaker(trx, change, agent, at.clock.now())).toBeUndefined();
+      });
+    } finally {
+      first.end();
+    }
+    expect(await first.done).toBeUndefined();
+  });
+
+  test('a larger plan waits for an order whose costs are not visible yet', async () => {
+    await limit(100);
+    await addRunning(at, 1);
+    const first = await beginOrder('b1');
+    const counting = at.database.transaction().execute(async (trx) => {
+      await sql`set local lock_timeout = '300ms'`.execute(trx);
+      return findHoldingBreaker(
+        trx,
+        { agentId: 'a1', kind: 'resize', parameters: { plan: 'max' }, actor: 'billing', cause: 'Its price.' },
+        { plan: 'starter', location: 'nbg1' },
+        at.clock.now(),
+      );
+    });
+    await expect(counting).rejects.toThrow('lock timeout');
+    first.end();
+    await first.done;
+    expect(heldBy(await change(at, 'a1', 'resize', { plan: 'max' }))).toBeUndefined();
   });
 });
 

@@ -120,6 +120,16 @@ describe('the CLI’s own errors', () => {
       expect(error, `${signal}: ${error.message}`).toBeInstanceOf(LostError);
     }
   });
+
+  test.each(['KILL', 'TERM'])('a CLI killed by SIG%s inside a shell is lost too', async (signal) => {
+    const { run } = PulumiCommand.prototype as unknown as {
+      run(args: string[], cwd: string, env: object): Promise<unknown>;
+    };
+    const shell = Object.create(PulumiCommand.prototype, { command: { value: '/bin/sh' } });
+    const killed = `printf x | sh -c 'kill -${signal} $$'`;
+    const error = await run.call(shell, ['-c', killed], tmpdir(), {}).catch((cause: unknown) => cause);
+    expect(pulumiError(error)).toBeInstanceOf(LostError);
+  });
 });
 
 const frame = (text: string) => `code: 255\n stdout: Updating (agent-a1):\n\n stderr: \n${text}\n`;

@@ -82,7 +82,7 @@ export class Follower {
   }
 
   #check(decision: Decision, seen: Subscription, now: Date): void {
-    this.#noteCauses();
+    this.#noteCauses(decision);
     this.#checkPaidUp(decision);
     this.#checkHarm(decision);
     this.#checkNotLonger(decision);
@@ -114,11 +114,13 @@ export class Follower {
   }
 
   /** What was seen, and since when: harm may wait for the announcement that the first look made. */
-  #noteCauses(): void {
+  #noteCauses({ demand }: Decision): void {
     const { now, owedSince, hasGivenUp, endsAt } = this.#model;
     if (owedSince !== null && (hasGivenUp || now >= owedSince + warnAgainAfterMs))
       this.#note(`debt ${owedSince}`, now);
-    if (endsAt !== null && now >= endsAt - warnAgainAfterMs) this.#note(this.#endName, now);
+    // One that stays off is not told that it will be suspended.
+    const isOff = this.agent.suspendedAt !== null && demand !== 'run';
+    if (endsAt !== null && now >= endsAt - warnAgainAfterMs && !isOff) this.#note(this.#endName, now);
   }
 
   #note(cause: string, now: number): void {

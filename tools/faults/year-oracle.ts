@@ -179,11 +179,13 @@ function applyCause(cause: Cause, facts: Facts, evidence: Evidence, now: number)
   if (facts.disputes.some(({ isOpen }) => isOpen)) return { holding: 'server off', problems };
   const deletion = planDeletion(cause, facts, evidence, prefix);
   if (deletion.noticedAt !== undefined && now >= deletion.at) return { holding: 'nothing', problems };
+  // Who is off when the subscription ends is told of the deletion alone.
+  const toldAt = warnedAt ?? (cause.kind === 'end' ? deletion.noticedAt : undefined);
   const hibernateAt = Math.max(
     Math.max(suspendedSince, cause.stopAt) + HIBERNATE_AFTER,
-    (warnedAt ?? now) + LEAST_NOTICE,
+    (toldAt ?? now) + LEAST_NOTICE,
   );
-  const hibernates = warnedAt !== undefined && now >= hibernateAt && hibernateAt < deletion.at;
+  const hibernates = toldAt !== undefined && now >= hibernateAt && hibernateAt < deletion.at;
   return { holding: hibernates ? 'snapshot' : 'server off', problems };
 }
 
@@ -211,7 +213,9 @@ function listMissing(
   { prefix, warnedAt, now }: { prefix: string; warnedAt: number | undefined; now: number },
 ): string[] {
   const missing: string[] = [];
-  if (now >= cause.warnAt && warnedAt === undefined) missing.push(`${prefix}will_suspend is not announced`);
+  const isOff = cause.kind === 'end' && evidence.suspendedSince !== null;
+  if (now >= cause.warnAt && warnedAt === undefined && !isOff)
+    missing.push(`${prefix}will_suspend is not announced`);
   const isFirst = cause.kind === 'debt' && now < cause.warnAt;
   if (isFirst && firstNotice(evidence, 'agent.payment_failed', prefix) === undefined)
     missing.push(`${prefix}payment_failed is not announced`);

@@ -1,22 +1,17 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { PlanServers } from '../../config/plans.ts';
-import type { Database, Transaction } from '../../database/connect.ts';
-import { CancelledError, ConflictError } from '../../errors.ts';
+import type { Transaction } from '../../database/connect.ts';
+import { ConflictError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
-import { beginForGood, type IsStillWanted, needsLastCheck } from '../../operations/last-check.ts';
-import { settleLocked } from '../../operations/settle.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
+import { askLastCheck, type LastCheck, type LastCheckDeps, passLastCheck, UNWANTED } from './last-check.ts';
 
-export interface ClaimDeps {
-  database: Database;
+export interface ClaimDeps extends LastCheckDeps {
   queue: Queue;
-  /** Asks whether a destroy that the service wants is still wanted; without it none begins. */
-  isStillWanted?: IsStillWanted | undefined;
-  callbackSecret: Secret;
   /** The servers of plans that the operator has described; default: none. */
   planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
@@ -51,22 +46,10 @@ export interface RemoteClaim {
  * @throws NotFoundError, ConflictError; RetryableError if Stripe has to be asked first: the runner asks again
  */
 export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
-  const check = await runLastCheck(deps, sender);
+  const check = await askLastCheck(deps, sender);
   const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, sender, check));
-  if (claim === undefined) throw new ConflictError('The operation is no longer wanted');
+  if (claim === undefined) throw new ConflictError(UNWANTED);
   return claim;
-}
-
-type LastCheck = 'none' | 'passed' | 'refused';
-
-/** Outside the transaction, because it asks Stripe. */
-async function runLastCheck(
-  { database, callbackSecret, isStillWanted }: ClaimDeps,
-  sender: Sender,
-): Promise<LastCheck> {
-  const operation = await database.transaction().execute((trx) => lockFor(trx, callbackSecret, sender));
-  if (!(await needsLastCheck(database, operation))) return 'none';
-  return (await isStillWanted?.(operation)) === true ? 'passed' : 'refused';
 }
 
 /** @returns undefined if the operation was cancelled instead, because it is no longer wanted */
@@ -78,14 +61,7 @@ async function begin(
 ): Promise<RemoteClaim | undefined> {
   const row = await lockFor(trx, deps.callbackSecret, sender);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
-  // Unless a person has requested it meanwhile.
-  const isChecked = await needsLastCheck(trx, begun);
-  if (isChecked && (check !== 'passed' || begun.cancel_requested)) {
-    const error = new CancelledError('The operation is no longer wanted');
-    await settleLocked(trx, deps.queue, begun, { error, step: 'preparing' });
-    return undefined;
-  }
-  if (isChecked) await beginForGood(trx, begun);
+  if (!(await passLastCheck(trx, deps.queue, { begun, check }))) return undefined;
   await beat(trx, begun);
   const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
   // The agent is locked, so that no other attempt of it begins meanwhile.

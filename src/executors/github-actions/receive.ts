@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
-import { type Database, type Transaction, violatedConstraint } from '../../database/connect.ts';
+import { type Transaction, violatedConstraint } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
-import { CancelledError, ConflictError, reportedError } from '../../errors.ts';
+import { CancelledError, ConflictError, RetryableError, reportedError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { reportedEffect } from '../../operations/effects.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -13,15 +13,20 @@ import { settleLocked, succeedLocked } from '../../operations/settle.ts';
 import { failureCodeIn } from '../../pulumi/errors.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
-import type { Secret } from '../../secret.ts';
 import { beat, ensureBegun, getStanding, lockFor, type Sender } from './attempts.ts';
 import type { Callback, Report } from './callback.ts';
+import {
+  askLastCheck,
+  awaitsLastCheck,
+  type LastCheck,
+  type LastCheckDeps,
+  passLastCheck,
+  UNWANTED,
+} from './last-check.ts';
 import { readResult } from './result.ts';
 
-export interface ReceiveDeps {
-  database: Database;
+export interface ReceiveDeps extends LastCheckDeps {
   queue: Queue;
-  callbackSecret: Secret;
   getFence(): Promise<Fence>;
   /** Pause after the first failed try; default `RETRY_SECONDS`. */
   retrySeconds?: number | undefined;
@@ -34,18 +39,20 @@ export interface Received {
 }
 
 /**
- * Processes a runner's report in one transaction. A repeat of what is recorded changes nothing.
+ * Processes a runner's report in one transaction. A repeat of what is recorded changes nothing. A runner that
+ * implements only the callbacks begins a destroy that the service wants by the first of them: Stripe is asked
+ * once more before the answer, and the destroy is cancelled if it is no longer wanted.
  * @throws InvalidInputError
  * @throws RetryableError if the attempt cannot begin yet: the runner reports it again
  * @throws NotFoundError if the job is unknown
- * @throws ConflictError if the report is too late or from another attempt
+ * @throws ConflictError if the report is too late or from another attempt, or if its operation was cancelled
  */
 export async function receiveCallback(
   deps: ReceiveDeps,
   callback: Callback,
   token: string | undefined,
 ): Promise<Received> {
-  const { received, ended } = await take(deps, callback, token).catch((error: unknown) => {
+  const taken = await takeChecked(deps, callback, token).catch((error: unknown) => {
     const constraint = violatedConstraint(error);
     if (constraint === undefined) throw error;
     // The database rejects it, e.g. because the server is recorded as another agent's.
@@ -53,35 +60,68 @@ export async function receiveCallback(
       cause: error,
     });
   });
+  if (taken === 'unwanted') throw new ConflictError(UNWANTED);
+  const { received, ended } = taken;
   if (ended) void leaveFence(deps, received.operation).catch(() => {});
   return received;
 }
 
-async function take(
+type Taken = { received: Received; ended: boolean };
+
+async function takeChecked(
   deps: ReceiveDeps,
-  callback: Callback,
+  { jobId, workflowRunId, ...report }: Callback,
   token: string | undefined,
-): Promise<{ received: Received; ended: boolean }> {
-  const { jobId, workflowRunId, ...report } = callback;
+): Promise<Taken | 'unwanted'> {
   const sender: Sender = { jobId, workflowRunId, token };
-  return deps.database.transaction().execute(async (trx) => {
-    const row = await lockFor(trx, deps.callbackSecret, sender);
-    switch (report.kind) {
-      case 'heartbeat':
-        return { received: await takeHeartbeat(trx, row, sender), ended: false };
-      case 'provisioning':
-        return { received: await takeStep(trx, row, sender, report.step), ended: false };
-      default: {
-        if (isRepeat(row, report)) return { received: { changed: false, operation: row }, ended: false };
-        const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false, isEnd: true });
-        await keepReport(trx, begun, report);
-        await (report.kind === 'running'
-          ? succeed(trx, deps, begun, report)
-          : fail(trx, deps, begun, report));
-        return { received: { changed: true, operation: begun }, ended: true };
-      }
-    }
+  const attempt = (check: LastCheck) =>
+    deps.database.transaction().execute((trx) => take(trx, deps, { sender, report, check }));
+  const taken = await attempt('none');
+  if (taken !== 'unchecked') return taken;
+  const again = await attempt(await askLastCheck(deps, sender));
+  if (again === 'unchecked')
+    throw new RetryableError('Whether the operation is still wanted is not known yet');
+  return again;
+}
+
+/** @returns `unchecked` if nothing was written, because the last check comes first */
+async function take(
+  trx: Transaction,
+  deps: ReceiveDeps,
+  { sender, report, check }: { sender: Sender; report: Report; check: LastCheck },
+): Promise<Taken | 'unchecked' | 'unwanted'> {
+  const row = await lockFor(trx, deps.callbackSecret, sender);
+  // A failure needs none: it ends the attempt, and removes nothing.
+  if (report.kind === 'failed' || !(await awaitsLastCheck(trx, row)))
+    return takeReport(trx, deps, { row, sender, report });
+  if (check === 'none') return 'unchecked';
+  const begun = await ensureBegun(trx, row, sender, {
+    mayBeginNext: report.kind === 'provisioning',
+    isEnd: report.kind === 'running',
   });
+  if (!(await passLastCheck(trx, deps.queue, { begun, check }))) return 'unwanted';
+  const { received, ended } = await takeReport(trx, deps, { row: begun, sender, report });
+  return { received: { ...received, changed: true }, ended };
+}
+
+async function takeReport(
+  trx: Transaction,
+  deps: ReceiveDeps,
+  { row, sender, report }: { row: OperationRow; sender: Sender; report: Report },
+): Promise<Taken> {
+  switch (report.kind) {
+    case 'heartbeat':
+      return { received: await takeHeartbeat(trx, row, sender), ended: false };
+    case 'provisioning':
+      return { received: await takeStep(trx, row, sender, report.step), ended: false };
+    default: {
+      if (isRepeat(row, report)) return { received: { changed: false, operation: row }, ended: false };
+      const begun = await ensureBegun(trx, row, sender, { mayBeginNext: false, isEnd: true });
+      await keepReport(trx, begun, report);
+      await (report.kind === 'running' ? succeed(trx, deps, begun, report) : fail(trx, deps, begun, report));
+      return { received: { changed: true, operation: begun }, ended: true };
+    }
+  }
 }
 
 /** Closes the attempt's login to the Pulumi state. If that fails, the agent's next attempt closes it. */

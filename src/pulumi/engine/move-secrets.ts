@@ -9,9 +9,9 @@ export type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Pr
 const FEED = 'printf "%s\\n%s\\n" "$PULUMI_CONFIG_PASSPHRASE" "$PULUMI_CONFIG_PASSPHRASE" | "$0" "$@"';
 
 /**
- * Moves a stack's secrets to another provider. The CLI replaces the state in one write: a kill leaves the old
- * or the new one, and either names the provider that opens it, so the next run does what is left. What the
- * CLI writes into the work folder holds no plain text.
+ * Moves a stack's secrets to another provider. The CLI replaces the state in Postgres in one write: a kill
+ * leaves the old or the new one, and either names the provider that opens it, so the next run does what is
+ * left. What the CLI writes into the work folder holds no plain text.
  */
 export async function moveSecrets(
   { command, workDir }: { command: PulumiCommand & { run: RunCommand }; workDir: string },

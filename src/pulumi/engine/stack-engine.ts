@@ -71,10 +71,10 @@ export interface StackEngineSettings {
     /** Folder for the log files, one per attempt. */
     logDir: string;
     /**
-     * Simulated machines: the file that says that this version of the playbook has been checked. Unset: every
-     * run checks it.
+     * Simulated machines: returns the file that says that the playbook, as it is now, has been checked. Unset:
+     * every run checks it.
      */
-    checkedFile?: string | undefined;
+    checkedFile?: (() => string) | undefined;
     /** The agent's own software (src/config/software.ts). */
     software: Record<string, string>;
   };
@@ -195,7 +195,7 @@ export function configureEnvironment(
     ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
     AGENT_LOG_FILE: logFile(configure, attempt),
-    ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile }),
+    ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile() }),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
     ...configure.software,
     ...(keys === undefined ? {} : keyEnvironment(keys)),

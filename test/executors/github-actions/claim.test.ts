@@ -87,9 +87,9 @@ const record = (jobId: string, attempt: number, message: RunnerRecord) =>
     { jobId, token: toToken(jobId, attempt) },
     message,
   );
-const report = (jobId: string, attempt: number, message: object) =>
+const report = (jobId: string, attempt: number, message: object, isStillWanted?: IsStillWanted) =>
   receiveCallback(
-    { ...at, callbackSecret, getFence: async () => fence },
+    { ...at, isStillWanted, callbackSecret, getFence: async () => fence },
     parseCallback({ job_id: jobId, ...message }),
     toToken(jobId, attempt),
   );
@@ -155,6 +155,65 @@ describe('a claim of a destroy that the service wants', () => {
       await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
       await chooseExecutor(at.database, 'github-actions');
     }
+  });
+});
+
+describe('a destroy that the service wants, on a runner that implements only the callbacks', () => {
+  const agent = { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
+  let jobId: string;
+  beforeEach(async () => {
+    await insertAgent(at.database, agent);
+    await sql`update agents set status = 'suspended', server_id = '1', tailnet_ip = '100.64.0.1'`.execute(
+      at.database,
+    );
+    const request = { agentId: 'a1', kind: 'destroy', actor: 'billing', cause: 'It is not paid.' };
+    const row = await at.database.transaction().execute((trx) => requestOperation(trx, at.queue, request));
+    jobId = row.operation_id;
+    await takeDispatch(at, undefined);
+  });
+  const status = async () => (await getAgent(at.database, 'a1')).status;
+  const messages = [
+    { type: 'heartbeat' },
+    { status: 'provisioning', step: 'deleting' },
+    { status: 'running' },
+  ];
+
+  test.each(messages)('is begun by %o only if it is still wanted', async (message) => {
+    const asked: string[] = [];
+    const isStillWanted: IsStillWanted = async ({ operation_id: id }) => {
+      asked.push(id);
+      return true;
+    };
+    expect(await report(jobId, 1, message, isStillWanted)).toMatchObject({ changed: true });
+    expect(await status()).toBe(message.status === 'running' ? 'destroyed' : 'destroying');
+    // What has begun is not asked again, nor what has ended.
+    await report(jobId, 1, { status: 'running' }, isStillWanted);
+    expect(await status()).toBe('destroyed');
+    await report(jobId, 1, { status: 'running' }, isStillWanted);
+    expect(asked).toEqual([jobId]);
+  });
+
+  test.each(messages)('is cancelled by %o if it is not', async (message) => {
+    await expect(report(jobId, 1, message, async () => false)).rejects.toThrow(ConflictError);
+    expect(await operation(at, jobId)).toMatchObject({ status: 'cancelled' });
+    expect(await status()).toBe('suspended');
+  });
+
+  test('is cancelled if nobody can be asked', async () => {
+    await expect(report(jobId, 1, { status: 'provisioning' })).rejects.toThrow(ConflictError);
+    expect(await operation(at, jobId)).toMatchObject({ status: 'cancelled' });
+  });
+
+  test.each(messages)('waits with %o while Stripe cannot be asked', async (message) => {
+    const away: IsStillWanted = () => Promise.reject(new RetryableError('Stripe answered 500'));
+    await expect(report(jobId, 1, message, away)).rejects.toThrow('Stripe answered 500');
+    expect(await operation(at, jobId)).toMatchObject({ status: 'queued', started_at: null });
+    expect(await status()).toBe('suspended');
+  });
+
+  test('may fail without a check', async () => {
+    await report(jobId, 1, { status: 'failed', error: 'no runner' });
+    expect(await status()).toBe('suspended');
   });
 });
 

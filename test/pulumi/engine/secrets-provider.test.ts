@@ -3,11 +3,15 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { createPool } from '../../../src/database/connect.ts';
+import type { StackTask } from '../../../src/pulumi/engine/messages.ts';
 import { openSdk, type PulumiSdk } from '../../../src/pulumi/engine/run-stack.ts';
+import { createPostgresStateStore } from '../../../src/pulumi/state-store.ts';
+import { Secret } from '../../../src/secret.ts';
 import { runToEnd } from '../../support/commands.ts';
 import { type KeyService, noKeyService, startKeyService } from '../../support/key-service.ts';
+import { createDatabase } from '../../support/postgres.ts';
 
 const pulumi = process.env.AGENT_STACKS_PULUMI || undefined;
 const whyNot = pulumi === undefined ? 'no Pulumi CLI: run the tests with npm test' : noKeyService;
@@ -101,21 +105,86 @@ test.skipIf(whyNot !== null)(
   LIMIT_MS,
 );
 
-test.skipIf(whyNot !== null)(
-  'a move that is killed at any moment leaves the old state or the new one, and the next run completes it',
-  async () => {
-    for (const afterMs of [100, 400, 800]) {
+/** A stack in Postgres, as the service has it, whose writes wait while the test holds a lock. */
+async function openPostgresStack() {
+  const database = await createDatabase();
+  const url = `${database.url}?sslmode=disable`;
+  const env = { ...withKeys(), PULUMI_BACKEND_URL: url };
+  await cli(['stack', 'init', 'agent-a1', '--no-select'], env);
+  const pool = createPool(new Secret(database.url), 3, 'secrets test');
+  await pool.query(`create function wait_for_test() returns trigger language plpgsql as $$
+      begin perform pg_advisory_xact_lock_shared(1); return new; end $$`);
+  await pool.query(`create trigger wait_for_test before insert or update on pulumi_state
+      for each row when (new.key like '%/stacks/agents/agent-a1.json') execute function wait_for_test()`);
+  const name = new URL(database.url).pathname.slice(1);
+  const state = createPostgresStateStore(pool, { database: name, project: 'agents' });
+  const run = (task: Pick<StackTask, 'verb'> & { moveSecretsTo?: string }) =>
+    sdk.run(
+      { ...task, stackName: 'agent-a1', environment: env } as StackTask,
+      () => {},
+      new AbortController().signal,
+    );
+  return {
+    env,
+    pool,
+    provider: () => state.secretsProvider('agent-a1'),
+    unlock: () => run({ verb: 'unlock' }),
+    move: (to: string) => run({ verb: 'refresh', moveSecretsTo: to }),
+    close: async () => {
+      await pool.end();
+      await database.drop();
+    },
+  };
+}
+
+/** The server processes that wait with a write of the state. */
+const WAITING = "select pid from pg_locks where locktype = 'advisory' and objid = 1 and not granted";
+
+test.skipIf(whyNot !== null).each([
+  // As the next attempt's fence does.
+  ['and whose session is ended leaves the old state', true, 'passphrase'],
+  ['and whose statement ends by itself leaves the new state', false, 'cloud'],
+] as const)(
+  'a move that is killed in the middle of its write %s, and the next run completes it',
+  async (_, endsSession, left) => {
+    const stack = await openPostgresStack();
+    try {
+      const holder = await stack.pool.connect();
+      await holder.query('select pg_advisory_lock(1)');
       const args = ['stack', 'change-secrets-provider', keys.provider, ...STACK, '--non-interactive'];
-      const child = spawn(pulumi!, args, { cwd: folder, env: withKeys(), stdio: 'ignore' });
-      await sleep(afterMs);
+      const child = spawn(pulumi!, args, { cwd: folder, env: stack.env, stdio: 'ignore' });
+      const ended = once(child, 'exit');
+      // It writes its state now, and nothing else keeps it.
+      const { pid } = await vi.waitFor(
+        async () => {
+          const { rows } = await stack.pool.query<{ pid: number }>(WAITING);
+          expect(rows).toHaveLength(1);
+          return rows[0]!;
+        },
+        { timeout: 60_000, interval: 50 },
+      );
       child.kill('SIGKILL');
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-      expect(['passphrase', 'cloud']).toContain(stored().provider.type);
+      expect(await ended).toEqual([null, 'SIGKILL']);
+      if (endsSession) await stack.pool.query('select pg_terminate_backend($1)', [pid]);
+      await holder.query('select pg_advisory_unlock(1)');
+      holder.release();
+      const isOver = async () => {
+        const { rows } = await stack.pool.query(
+          "select 1 from pg_stat_activity where pid = $1 and state <> 'idle'",
+          [pid],
+        );
+        expect(rows).toEqual([]);
+      };
+      await vi.waitFor(isOver, { timeout: 60_000, interval: 50 });
+      rmSync(join(folder, 'Pulumi.agent-a1.yaml'), { force: true });
+      expect(await stack.provider()).toBe(left === 'cloud' ? keys.provider : left);
+      await stack.unlock();
+      await stack.move(keys.provider);
+      expect(await stack.provider()).toBe(keys.provider);
+      await cli(['stack', 'export', '--show-secrets', ...STACK], stack.env);
+    } finally {
+      await stack.close();
     }
-    rmSync(join(folder, 'Pulumi.agent-a1.yaml'), { force: true });
-    await move(keys.provider);
-    expect(stored().provider.type).toBe('cloud');
-    expect(await opened(withKeys())).toContain(SECRET);
   },
   LIMIT_MS,
 );
