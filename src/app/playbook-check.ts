@@ -16,8 +16,8 @@ export interface CheckedPlaybook {
 
 /**
  * Returns a function that identifies what a check of the playbook's syntax depends on: the files of playbook,
- * roles and settings, and the Ansible that checks them. They may change while this process runs. Their contents
- * are read only if their times or sizes have changed since the last call.
+ * roles and settings, and the Ansible that checks them. They may change while this process runs. Their
+ * contents are read only if their times or sizes have changed since the last call.
  */
 export function createPlaybookKey(playbook: CheckedPlaybook): () => string {
   let known: { stamp: string; key: string } | undefined;
