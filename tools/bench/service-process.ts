@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { errorMessage } from '../../src/errors.ts';
+import { serviceOptions } from '../setup/node24.mjs';
 
 /** The service as its users start it, as a separate process. */
 export interface ServiceProcess {
@@ -49,7 +50,7 @@ export async function startService({
     // case.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...serviceOptions],
   });
   const said = collect(child);
   const stop = async () => {

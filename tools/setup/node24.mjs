@@ -3,18 +3,24 @@ import { join } from 'node:path';
 import { root } from './set-up.mjs';
 
 /**
+ * Node's options for a long-lived process of the service, which allocates little: less room for new objects
+ * (16 MiB by default) saves 30 MiB and costs no measurable processor time.
+ */
+export const serviceOptions = ['--max-semi-space-size=4'];
+
+/**
  * Runs a script of this project under its own Node 24, from the top folder, on this terminal, and exits with
  * its exit code. Signals: the terminal sends Ctrl-C to the whole foreground group, so the child already has
  * it, and npm repeats it to this process; passing it on would deliver it twice. SIGTERM reaches this process
  * alone and is passed on.
  * @param {string} script  relative to the top folder
  * @param {string[]} args
- * @param {{ env: NodeJS.ProcessEnv, channel?: boolean }} options
+ * @param {{ env: NodeJS.ProcessEnv, channel?: boolean, nodeOptions?: readonly string[] }} options
  *   `channel`: an IPC channel that closes when this process ends, even when killed, and so tells the child
  * @returns {Promise<never>}
  */
-export async function runNode24(script, args, { env, channel = false }) {
-  const child = spawn(join(root, 'node_modules/.bin/node'), [script, ...args], {
+export async function runNode24(script, args, { env, channel = false, nodeOptions = [] }) {
+  const child = spawn(join(root, 'node_modules/.bin/node'), [...nodeOptions, script, ...args], {
     cwd: root,
     env,
     stdio: channel ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',

