@@ -63,8 +63,8 @@ export const agentInputsSchema = z.object({
     .regex(/^\d{1,6}(ms|s)$/)
     .optional(),
   /**
-   * Set while a snapshot is kept in place of a server: the stack then declares no server. `joinGeneration`: the
-   * device was gone when the agent was woken, and each server since then joins with this key generation.
+   * Set while a snapshot is kept in place of a server: the stack then declares no server. `joinGeneration`:
+   * the device was gone when the agent was woken, and each server since then joins with this key generation.
    */
   hibernated: z
     .object({

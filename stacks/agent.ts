@@ -124,7 +124,10 @@ const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: Tailnet
   createTimeout: '10m',
 });
 
-/** `tailnetKey`: the key with which it joins as a new device; unset if its disk has the recorded one's identity. */
+/**
+ * `tailnetKey`: the key with which it joins as a new device; unset if its disk has the recorded one's
+ * identity.
+ */
 const restoredDisk = (inputs: AgentInputs, snapshotId: string, tailnetKey?: TailnetKey): Disk => ({
   image: snapshotId,
   userData: wakingUserData(inputs, tailnetKey),

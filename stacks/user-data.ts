@@ -45,8 +45,9 @@ ${renderJoining(data)}`;
 
 /**
  * Renders cloud-init for a server whose disk comes from a snapshot. Cloud-init takes it for a new machine; it
- * must keep the host key and the users. It need not join, because the disk holds the tailnet device's identity,
- * unless that device is gone: then it forgets that identity and joins as a new device with `joining`.
+ * must keep the host key and the users. It need not join, because the disk holds the tailnet device's
+ * identity, unless that device is gone: then it forgets that identity and joins as a new device with
+ * `joining`.
  */
 export function renderWakingUserData({ hostname, joining }: WakingUserData): string {
   return `#cloud-config

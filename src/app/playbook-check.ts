@@ -16,8 +16,8 @@ export interface CheckedPlaybook {
 
 /**
  * Returns a function that identifies what a check of the playbook's syntax depends on: the files of playbook,
- * roles and settings, and the Ansible that checks them. They may change while this process runs. Their contents
- * are read only if their times or sizes have changed since the last call.
+ * roles and settings, and the Ansible that checks them. They may change while this process runs. Their
+ * contents are read only if their times or sizes have changed since the last call.
  */
 export function createPlaybookKey(playbook: CheckedPlaybook): () => string {
   let known: { stamp: string; key: string } | undefined;
@@ -33,7 +33,7 @@ export function createPlaybookKey(playbook: CheckedPlaybook): () => string {
   };
 }
 
-/** The real path of `ansible-playbook`, which every installation of another version writes anew. */
+/** The real path of `ansible-playbook`, which another version of Ansible writes again. */
 function findAnsible({ ansible, path }: CheckedPlaybook): string[] {
   const folders = ansible === undefined ? path.split(delimiter) : [ansible];
   const command = folders.map((folder) => join(folder, 'ansible-playbook')).find((one) => existsSync(one));

@@ -2,9 +2,9 @@ import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Returns the files of a folder, sorted by their paths, without what Python compiles; a file alone is returned
- * as it is. Symlinks are followed, because Ansible reads what they lead to; one that leads nowhere, or back to
- * a folder above it, is left out.
+ * Returns the files of a folder, sorted by their paths, without what Python compiles; a file alone is
+ * returned as it is. Symlinks are followed, because Ansible reads what they lead to; one that leads nowhere,
+ * or back to a folder above it, is left out.
  */
 export function listFiles(path: string, above: readonly string[] = []): string[] {
   if (!statSync(path).isDirectory()) return [path];
@@ -21,7 +21,9 @@ export function listFiles(path: string, above: readonly string[] = []): string[]
     .sort();
 }
 
-/** A text that changes when a file is written, replaced, added or removed, without reading what is in them. */
+/**
+ * A text that changes when a file is written, replaced, added or removed, without reading what is in them.
+ */
 export function stampFiles(paths: readonly string[]): string {
   return paths
     .flatMap((path) => listFiles(path))

@@ -55,8 +55,9 @@ export const leavePayments: RequestHoldChange = async (trx, queue, change) => {
 
 /**
  * Brings an agent in line with its holds: a held one is suspended, one without holds resumes or wakes. While
- * another exclusive operation is under way nothing is queued: its end calls this function again. One that only
- * waits is cancelled once a suspension is queued. Repeating it changes nothing. The caller has locked the agent.
+ * another exclusive operation is under way nothing is queued: its end calls this function again. One that
+ * only waits is cancelled once a suspension is queued. Repeating it changes nothing. The caller has locked
+ * the agent.
  * @param options `request`: how a change is requested, by default queued at once. `withoutPause`: queue a
  * change that has just failed again, e.g. because a person has asked for it.
  * @returns the operation that leads there, whether it was queued now or before; undefined if there is none

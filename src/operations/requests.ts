@@ -165,8 +165,8 @@ export async function refuseImpossible(
 type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>;
 
 /**
- * Whether a request ends what only waits: one by a person, or what holds demand, because their suspension must
- * not wait for a server that is out of stock.
+ * Whether a request ends what only waits: one by a person, or what holds demand, because their suspension
+ * must not wait for a server that is out of stock.
  */
 function mayOvertake({ kind, cause }: Pick<Asked, 'kind' | 'cause'>): boolean {
   const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
@@ -174,9 +174,9 @@ function mayOvertake({ kind, cause }: Pick<Asked, 'kind' | 'cause'>): boolean {
 }
 
 /**
- * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle where
- * `overtakeWaiting` ends it. To a person, neither is one that the service wants and has not passed its last
- * check.
+ * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle
+ * where `overtakeWaiting` ends it. To a person, neither is one that the service wants and has not passed its
+ * last check.
  * @throws ConflictError
  */
 export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {

@@ -27,9 +27,9 @@ const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema 
 
 /**
  * Makes a server from a hibernated agent's snapshot, configures it, waits until it answers as the same
- * tailnet device, and then deletes the snapshot. If the device is gone, the server joins as a new one under the
- * same readable name. Each attempt takes over the server of the one before. The server proves by its host key
- * that its disk is the agent's: no other disk holds it.
+ * tailnet device, and then deletes the snapshot. If the device is gone, the server joins as a new one under
+ * the same readable name. Each attempt takes over the server of the one before. The server proves by its host
+ * key that its disk is the agent's: no other disk holds it.
  */
 export const wake = defineOperation<z.infer<typeof effect>>({
   kind: 'wake',
@@ -74,7 +74,9 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   },
 });
 
-/** What a wake starts from. Without a `device` the server joins as a new one, without a `server` it is made. */
+/**
+ * What a wake starts from. Without a `device` the server joins as a new one, without a `server` it is made.
+ */
 interface Waking {
   device: PresentDevice | undefined;
   server: Server | undefined;
@@ -114,10 +116,10 @@ interface Joining {
 }
 
 /**
- * The device is gone. A server that was made with the recorded generation joins by itself, unless it has failed
- * to. Any other knows only the old device's keys, and nothing reaches it: its disk is kept in a snapshot, and
- * the server is deleted. So there is no server when the next generation is recorded, and a later attempt knows
- * with which key a server that it finds was made.
+ * The device is gone. A server that was made with the recorded generation joins by itself, unless it has
+ * failed to. Any other knows only the old device's keys, and nothing reaches it: its disk is kept in a
+ * snapshot, and the server is deleted. So there is no server when the next generation is recorded, and a
+ * later attempt knows with which key a server that it finds was made.
  */
 async function joinAnew(parts: RunbookParts, attempt: Attempt, joining: Joining): Promise<Joining> {
   const { server, known } = joining;
@@ -169,8 +171,8 @@ async function removeOutdated(parts: RunbookParts, attempt: Attempt): Promise<vo
 }
 
 /**
- * The agent's device, which stays while it is hibernated. Undefined if it was removed or has expired, or if an
- * earlier attempt has begun to join as a new one.
+ * The agent's device, which stays while it is hibernated. Undefined if it was removed or has expired, or if
+ * an earlier attempt has begun to join as a new one.
  * @throws PermanentError if it has lost its tag
  */
 async function keptDevice({ tailscale }: RunbookParts, attempt: Attempt): Promise<PresentDevice | undefined> {

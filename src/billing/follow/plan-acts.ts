@@ -19,8 +19,8 @@ export interface ActView {
   /** Whether an operation of it is queued or active. */
   isBusy: boolean;
   /**
-   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a plan,
-   * such as `resize to pro`, that has failed or was cancelled.
+   * What is not asked for again yet: kinds of operation that failed a short while ago, and a resize to a
+   * plan, such as `resize to pro`, that has failed or was cancelled.
    */
   paused: readonly string[];
 }

@@ -71,8 +71,8 @@ export interface StackEngineSettings {
     /** Folder for the log files, one per attempt. */
     logDir: string;
     /**
-     * Simulated machines: returns the file that says that the playbook, as it is now, has been checked. Unset:
-     * every run checks it.
+     * Simulated machines: returns the file that says that the playbook, as it is now, has been checked.
+     * Unset: every run checks it.
      */
     checkedFile?: (() => string) | undefined;
     /** The agent's own software (src/config/software.ts). */

@@ -8,8 +8,8 @@ import { assertHeld } from './recovery.ts';
 import { isComplete, removeSnapshots, takeSnapshot } from './snapshots.ts';
 
 /**
- * Returns a verified and recorded snapshot that is what the agent's data is: the recorded one, or a new one of
- * its server, which is switched off for it.
+ * Returns a verified and recorded snapshot that is what the agent's data is: the recorded one, or a new one
+ * of its server, which is switched off for it.
  * @throws PermanentError if there is neither, or if the server is protected
  */
 export async function keepSnapshot(
