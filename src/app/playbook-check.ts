@@ -33,7 +33,7 @@ export function createPlaybookKey(playbook: CheckedPlaybook): () => string {
   };
 }
 
-/** The real path of `ansible-playbook`: another version installs another one. */
+/** The real path of `ansible-playbook`, which another version of Ansible writes again. */
 function findAnsible({ ansible, path }: CheckedPlaybook): string[] {
   const folders = ansible === undefined ? path.split(delimiter) : [ansible];
   const command = folders.map((folder) => join(folder, 'ansible-playbook')).find((one) => existsSync(one));

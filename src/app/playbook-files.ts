@@ -21,7 +21,9 @@ export function listFiles(path: string, above: readonly string[] = []): string[]
     .sort();
 }
 
-/** A text that changes when a file is written, replaced, added or removed, without reading the contents. */
+/**
+ * A text that changes when a file is written, replaced, added or removed, without reading what is in them.
+ */
 export function stampFiles(paths: readonly string[]): string {
   return paths
     .flatMap((path) => listFiles(path))

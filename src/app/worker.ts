@@ -38,6 +38,7 @@ import { type EngineParts, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
+import { openUnmovedReport } from './unmoved-report.ts';
 
 export interface ServiceDeps {
   config: Config;
@@ -100,6 +101,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     { isDue: (what) => pulse.isDue(what) },
   );
   const key = deriveAuditKey(connections.pulumi.passphrase);
+  const unmoved = openUnmovedReport(deps);
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
@@ -111,6 +113,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         work.stop(),
         delivery.stop(),
         sealing.stop(),
+        unmoved.stop(),
         pulse.stop(),
       ]);
     },

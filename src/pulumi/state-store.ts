@@ -11,6 +11,8 @@ export interface StateStore {
   makeEmpty(stackName: string, like: string, provider: string): Promise<boolean>;
   /** What encrypts the stack's secrets: `passphrase` or a key's address. Undefined: unknown, or no stack. */
   secretsProvider(stackName: string): Promise<string | undefined>;
+  /** What encrypts each stack's secrets, by the stack's name; without those where it is unknown. */
+  listSecretsProviders(): Promise<Map<string, string>>;
   /** Removes the remains of a deleted stack in the backend: state, backups, history, locks. */
   forget(stackName: string): Promise<void>;
   /**
@@ -77,6 +79,21 @@ export function createPostgresStateStore(
       const parsed = providerSchema.safeParse(decoded(await read(stackName)));
       return parsed.success ? toProvider(parsed.data.checkpoint.latest.secrets_providers) : undefined;
     },
+    listSecretsProviders: async () => {
+      // The CLI creates the table with the first stack.
+      const table = await pool.query<{ name: string | null }>("select to_regclass('pulumi_state') as name");
+      if (table.rows[0]?.name === null) return new Map();
+      const { rows } = await pool.query<{ key: string; providers: unknown }>(PROVIDERS, [
+        `${root}/stacks/${project}/%.json`,
+      ]);
+      const known = rows.flatMap(({ key, providers }): [string, string][] => {
+        const parsed = providersSchema.safeParse(providers);
+        return parsed.success
+          ? [[key.split('/').at(-1)!.slice(0, -'.json'.length), toProvider(parsed.data)]]
+          : [];
+      });
+      return new Map(known);
+    },
     forget: async (stackName) => {
       for (const folder of foldersOfStack(root, project, stackName))
         await pool.query('delete from pulumi_state where key like $1 or key like $2', [
@@ -94,6 +111,12 @@ export function createPostgresStateStore(
     },
   };
 }
+
+/** Decoded by Postgres, so that the states themselves, which may be large, stay there. */
+const PROVIDERS = `select key,
+    convert_from(decode(nullif(data->>'data', ''), 'base64'), 'UTF8')::jsonb
+      #> '{checkpoint,latest,secrets_providers}' as providers
+  from pulumi_state where key like $1`;
 
 const INSERT = 'insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing';
 
@@ -131,6 +154,7 @@ function decoded(base64: string | undefined): unknown {
 export const passiveStateStore: StateStore = {
   makeEmpty: async () => false,
   secretsProvider: async () => undefined,
+  listSecretsProviders: async () => new Map(),
   forget: async () => {},
   prune: async () => {},
 };

@@ -153,6 +153,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       prune: async () => {},
       makeEmpty: async () => false,
       secretsProvider: async () => undefined,
+      listSecretsProviders: async () => new Map(),
     },
     goneWithinSeconds: 0,
     hetzner: {

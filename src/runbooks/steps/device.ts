@@ -9,7 +9,9 @@ import { NameTakenError, type TailnetDevice, type TailscaleClient } from '../../
 
 export const isAgentDevice = ({ tags }: TailnetDevice): boolean => tags?.includes(AGENT_TAG) === true;
 
-/** Whether the device must sign in again before it is on the tailnet, which a server cannot do by itself. */
+/**
+ * Whether the device must sign in again before it reaches the tailnet, which a server cannot do by itself.
+ */
 export function isExpired({ expires, keyExpiryDisabled }: TailnetDevice, now: Date): boolean {
   const until = Date.parse(expires ?? '');
   // Go's zero time, in the year 1, stands for "never".
