@@ -12,6 +12,7 @@ import {
   agentName,
   type FoundResources,
   type KnownDevice,
+  toServerName,
 } from './inputs.ts';
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
@@ -76,11 +77,11 @@ const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
  * Declares a single-use key. It is not ephemeral, because an ephemeral device is removed while its server is
  * stopped. A used key is invalid, but the provider must not replace it.
  */
-function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
+function singleUseKey(inputs: AgentInputs): TailnetKey {
   return new TailnetKey(
     'tailnet-key',
     {
-      description: `${agentName(agentId)} ${keyGeneration}`,
+      description: `${toServerName(inputs)} ${inputs.keyGeneration}`,
       reusable: false,
       ephemeral: false,
       preauthorized: true,
@@ -99,7 +100,7 @@ function administrationKey(
 ): SshKey {
   return new SshKey(
     'ssh-key',
-    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
+    { name: toServerName(inputs), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
     {
       ...hetzner,
       ignoreChanges: ['labels'],
@@ -122,9 +123,9 @@ const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: Tailnet
   createTimeout: '10m',
 });
 
-const restoredDisk = ({ agentId }: AgentInputs, snapshotId: string): Disk => ({
+const restoredDisk = (inputs: AgentInputs, snapshotId: string): Disk => ({
   image: snapshotId,
-  userData: pulumi.output(renderWakingUserData({ hostname: agentName(agentId) })),
+  userData: pulumi.output(renderWakingUserData({ hostname: toServerName(inputs) })),
   createTimeout: '30m',
 });
 
@@ -135,7 +136,7 @@ function initialUserData(
 ): pulumi.Output<string> {
   return key.apply((tailnetKey) =>
     renderUserData({
-      hostname: agentName(inputs.agentId),
+      hostname: toServerName(inputs),
       joinName: hostnameToJoin(inputs),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
@@ -156,7 +157,7 @@ function agentServer(
     'server',
     {
       // Names are unique in a project, so Hetzner rejects a second server for this agent.
-      name: agentName(inputs.agentId),
+      name: toServerName(inputs),
       serverType: inputs.serverType,
       image,
       ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),

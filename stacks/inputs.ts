@@ -1,3 +1,5 @@
+import type { AgentInputs } from './agent-inputs.ts';
+
 export type { AgentInputs } from './agent-inputs.ts';
 
 export interface AgentSecrets {
@@ -24,6 +26,9 @@ export interface FoundationInputs {
 }
 
 export const agentName = (agentId: string): string => `agent-${agentId}`;
+/** The name of an agent's server, of its SSH key and of its tailnet key. */
+export const toServerName = ({ agentId, serverName }: Pick<AgentInputs, 'agentId' | 'serverName'>): string =>
+  serverName ?? agentName(agentId);
 export const foundationName = (project: string): string => `foundation-${project}`;
 /** The name of the firewall that a project's agents share. */
 export const firewallName = (project: string): string => `agents-${project}`;

@@ -9,6 +9,7 @@ import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
+import { recordServerName } from './server-names.ts';
 import type { AgentStatus, AgentStep, Health } from './states.ts';
 
 export interface NewAgent {
@@ -218,7 +219,7 @@ export async function markDestroyed(trx: Transaction, agentId: string): Promise<
 
 /**
  * Records the stack's inputs before the stack is touched, so that every created resource is named in a row.
- * @throws ConflictError for a join name that belongs to another agent
+ * @throws ConflictError for a join name, or a server's name, that belongs to another agent
  */
 export async function recordInputs(
   database: Database,
@@ -226,6 +227,7 @@ export async function recordInputs(
   prepared: { inputs: AgentInputs; secrets?: Buffer },
 ): Promise<void> {
   await recordJoinName(database, agentId, prepared.inputs);
+  await recordServerName(database, agentId, prepared.inputs);
   await database
     .updateTable('agents')
     .set({

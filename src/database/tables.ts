@@ -11,6 +11,7 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
+  ServerNameTable,
   SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
@@ -52,6 +53,7 @@ export interface Tables extends LimitTables {
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
+  server_names: ServerNameTable;
   sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;

@@ -12,6 +12,8 @@ export interface SuccessReport {
   serverId?: string | undefined;
   serverIp?: string | undefined;
   tailscaleIp?: string | undefined;
+  /** The recorded name of the agent's server; unset: it is the agent's. */
+  serverName?: string | undefined;
 }
 
 /** An operation that ended without success, and the transaction that settles it. */

@@ -45,6 +45,8 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** Names new servers; default: random names. */
+  newServerName?: (agentId: string) => string;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
   /** How long deleted resources may take to disappear at a cloud; default a minute. */

@@ -4,6 +4,7 @@ import type { AgentProgram } from '../../stacks/program.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
+import { newServerName } from '../agents/server-names.ts';
 import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { queueByService } from '../operations/consequences.ts';
@@ -116,6 +117,7 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
       : parts.vault.open(agent.agent_id, agent.secrets);
   const inputs: AgentInputs = {
     agentId: agent.agent_id,
+    ...nameFor(parts, agent),
     operationId: operation.operation_id,
     project: agent.project,
     location: agent.location,
@@ -135,6 +137,15 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
   };
   await record(parts, attempt, { inputs, keys });
   return { inputs, keys };
+}
+
+/** A server keeps the name under which an earlier attempt may have created it. */
+function nameFor(
+  { newServerName: newName = newServerName }: RunbookParts,
+  { agent_id: agentId, inputs }: Attempt['agent'],
+): Pick<AgentInputs, 'serverName'> {
+  if (inputs === null) return { serverName: newName(agentId) };
+  return inputs.serverName === undefined ? {} : { serverName: inputs.serverName };
 }
 
 function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepared): Promise<void> {

@@ -131,6 +131,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await recordSnapshot(at.database, run.agent.agent_id, snapshotId);
     },
     vault,
+    newServerName: (agentId) => `agent-${agentId}`,
     settings: {
       healthPort: 8088,
       configurationVersion: 'v1',

@@ -46,7 +46,8 @@ const KEY_GENERATION = sql`
   case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
 
 const VIEW = sql`
-  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+  select a.agent_id as "agentId", a.status,
+    array(select n.name from server_names n where n.owner_id = a.agent_id) as "serverNames", a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
     case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o
