@@ -10,7 +10,7 @@ import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
 import { recordServerName } from './server-names.ts';
-import type { AgentStatus, AgentStep, Health } from './states.ts';
+import { type AgentStatus, type AgentStep, type Health, LIVE_STATUSES } from './states.ts';
 
 export interface NewAgent {
   agentId: string;
@@ -170,6 +170,16 @@ export async function recordRefresh(
     .updateTable('agents')
     .set({ ...outputColumns(found.outputs), health: found.health, error: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
+    .execute();
+}
+
+/** Records the outputs of a stack that an agent has adopted, without changing its status or its health. */
+export async function recordAdopted(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ ...outputColumns(outputs), updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', [...LIVE_STATUSES])
     .execute();
 }
 

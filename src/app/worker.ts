@@ -19,6 +19,7 @@ import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
+import { createSlotParts } from '../operations/slot-parts.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
@@ -31,11 +32,13 @@ import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
+import { noHandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { type EngineParts, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { startPool, toHandOver } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
 
@@ -130,6 +133,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     foundations: createFoundationStore(database, pulumi.fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
     ...recordersOf(database),
+    slots: createSlotParts(database, toHandOver(connections) ?? noHandOver),
     idle: config.workerConcurrency,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });
@@ -150,13 +154,14 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.node);
+  const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a
   // callback would block its agent for minutes.
   const runWatch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),
     stop: async () => {
-      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), checks?.stop()]);
+      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), pool.stop(), checks?.stop()]);
       await engine.stop();
       await pulumi.close();
     },

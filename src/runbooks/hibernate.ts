@@ -12,7 +12,7 @@ import type { Ending } from '../operations/definition.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { poll } from '../processes/poll.ts';
-import { recorded, toProgram } from './reconfigure.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { recordedSnapshot } from './steps/own-snapshots.ts';
 import { switchOff } from './steps/power.ts';

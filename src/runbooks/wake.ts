@@ -10,7 +10,7 @@ import { reportedOutputs } from '../operations/effects.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps } from './provision.ts';
-import { recorded, toProgram } from './reconfigure.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { DeviceMissingError, findDevice, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';

@@ -3,6 +3,7 @@ import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
 import { missingAttributes } from '../../runbooks/steps/server-attributes.ts';
+import { isSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import type { AgentView, Finding } from './findings.ts';
 import type { SweptHetzner } from './inventory.ts';
@@ -55,6 +56,8 @@ export async function mendServer(
   { hetzner, database }: MendDeps,
   { agentId, serverId }: Pick<Mend, 'agentId' | 'serverId'>,
 ): Promise<string | undefined> {
+  // A slot's labels come back with its agent.
+  if (isSlot(agentId)) return undefined;
   return database.transaction().execute(async (trx) => {
     const row = await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);
