@@ -6,7 +6,7 @@ import { startPoolKeeper } from '../pool/keeper.ts';
 import type { Fence } from '../pulumi/fence.ts';
 import { createSimulatedHandOver, type HandOver, noHandOver } from '../tailnet/hand-over.ts';
 import type { Engine } from './engine.ts';
-import type { ServiceDeps } from './worker.ts';
+import type { ServiceDeps } from './service-deps.ts';
 
 /** How servers get their agents; undefined where no way leads to their files. */
 export function toHandOver(

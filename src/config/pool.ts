@@ -29,7 +29,7 @@ export interface PoolConfig {
   eurosPerHour: number | undefined;
 }
 
-export const NO_POOL: PoolConfig = { entries: [], timezone: 'UTC', refills: 2, eurosPerHour: undefined };
+export const NO_POOL: PoolConfig = { entries: [], timezone: 'Etc/UTC', refills: 2, eurosPerHour: undefined };
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const FORM =

@@ -8,7 +8,8 @@ const FRESH_HOURS = 1;
 const FRESH_MS = FRESH_HOURS * 3_600_000;
 
 /**
- * Fetches Hetzner's prices if the cached ones are not fresh, and a limit on costs is set or they are `wanted`.
+ * Fetches Hetzner's prices if the cached ones are not fresh, and a limit on costs is set or they are
+ * `wanted`.
  * @returns whether they were fetched
  */
 export async function refreshPrices(

@@ -10,8 +10,8 @@ import type { OperationRow } from './rows.ts';
 const HAND_OVER_SECONDS = 6;
 
 /**
- * Queues the provision of a new agent, whose row the transaction has inserted, and claims a slot for it if one
- * fits. `delaySeconds`: what the agent is to be may still change until then, so it claims none.
+ * Queues the provision of a new agent, whose row the transaction has inserted, and claims a slot for it if
+ * one fits. `delaySeconds`: what the agent is to be may still change until then, so it claims none.
  */
 export async function insertFirstProvision(
   trx: Transaction,

@@ -97,10 +97,15 @@ function start(deps: KeeperDeps, slot: SlotRow, underWay: Set<Promise<void>>, si
   underWay.add(running);
 }
 
-/** Whether an operation of an agent is due and no worker has taken it. */
+/** After a claim no work on slots begins for so long: more orders may come at the same moment. */
+const QUIET_SECONDS = 3;
+
+/** Whether an operation of an agent is due and no worker has taken it, or a slot is being handed over. */
 async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ waits: boolean }>`
     select exists (select 1 from operations where status = 'queued' and executor = 'local'
-      and waits_for is null and run_after <= now() and priority >= 0) as waits`.execute(database);
+      and waits_for is null and run_after <= now() and priority >= 0)
+      or exists (select 1 from slots where agent_id is not null
+        and claimed_at > now() - make_interval(secs => ${QUIET_SECONDS})) as waits`.execute(database);
   return rows[0]?.waits === true;
 }

@@ -55,7 +55,7 @@ async function recordPools(trx: Transaction, wanted: readonly WantedPool[]): Pro
     .execute();
 }
 
-/** Retires slots that no pool wants, the oldest of too many, and gives up those that are being made for none. */
+/** Retires slots that no pool wants and the oldest of too many, and gives up those that are being made. */
 async function retireUnfit(trx: Transaction): Promise<number> {
   const { rows } = await sql<{ slotId: string; status: string; why: string }>`
     with numbered as (

@@ -66,7 +66,7 @@ export async function runSlotAttempt(
   );
   log.info({ event: 'slot.attempt_started', ...ids, status: slot.status }, `${slot.status} ${slot.slot_id}`);
   try {
-    await carryOut(deps, slot, { work, signal, lease });
+    await makeOrRemove(deps, slot, { work, signal, lease });
     log.info({ event: 'slot.attempt_ended', ...ids }, `${slot.slot_id}: done`);
   } catch (thrown) {
     const error = own.signal.aborted ? own.signal.reason : thrown;
@@ -79,7 +79,7 @@ export async function runSlotAttempt(
   }
 }
 
-async function carryOut(
+async function makeOrRemove(
   deps: SlotAttemptDeps,
   slot: SlotRow,
   { work, signal, lease }: { work: SlotWork; signal: AbortSignal; lease: Lease },

@@ -67,10 +67,16 @@ export async function makeServer(parts: RunbookParts, attempt: Attempt): Promise
   return outputs;
 }
 
+/** Adoptions cost processor time, which the hand-overs of the same moment need. */
+const ADOPTION_SECONDS = 5;
+
 /** After a hand-over the stack, the labels and the names follow. */
 async function adoptLater({ trx, queue, agentId, operationId }: FollowUp): Promise<void> {
   if (await markServed(trx, agentId, operationId))
-    await queueByService({ trx, queue, agentId }, 'adopt', { cause: 'it runs on a server that waited' });
+    await queueByService({ trx, queue, agentId }, 'adopt', {
+      cause: 'it runs on a server that waited',
+      delaySeconds: ADOPTION_SECONDS,
+    });
 }
 
 interface Creation {

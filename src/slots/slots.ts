@@ -188,7 +188,10 @@ export async function lockSlot(trx: Transaction, slotId: string): Promise<void> 
   await trx.selectFrom('slots').select('slot_id').where('slot_id', '=', slotId).forUpdate().execute();
 }
 
-/** A slot that waits is no longer wanted: it is removed, and never given to anybody. @returns whether it waited */
+/**
+ * A slot that waits is no longer wanted: it is removed, and never given to anybody.
+ * @returns whether it waited
+ */
 export async function retireSlot(database: Database, slotId: string, why: string): Promise<boolean> {
   const { numUpdatedRows } = await database
     .updateTable('slots')

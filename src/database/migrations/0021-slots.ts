@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Servers that wait for their customers. A slot is nobody's until an order claims it, and then that order's. */
+/** Servers that wait for their customers. A slot is nobody's until an order claims it. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
 }
